@@ -1,0 +1,125 @@
+use std::fmt;
+
+/// One file that could not be used, and where in it the trouble is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The file's name, as its document would have had.
+    pub document: String,
+    /// The line, or the paragraph of a DOCX, from 1; `None` where the whole file is meant.
+    pub line: Option<u32>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl Failure {
+    pub(crate) fn new(document: &str, reason: impl Into<String>) -> Self {
+        Self { document: document.to_owned(), line: None, reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.document, self.reason),
+            None => write!(f, "{}: {}", self.document, self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What is wrong inside one file, before the file's name is known.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    pub(crate) line: Option<u32>,
+    pub(crate) reason: String,
+}
+
+impl Malformed {
+    pub(crate) fn at(line: u32, reason: impl Into<String>) -> Self {
+        Self { line: Some(line), reason: reason.into() }
+    }
+
+    pub(crate) fn whole(reason: impl Into<String>) -> Self {
+        Self { line: None, reason: reason.into() }
+    }
+
+    pub(crate) fn of(self, document: &str) -> Failure {
+        Failure { document: document.to_owned(), line: self.line, reason: self.reason }
+    }
+}
+
+/// Why nothing at all could be loaded.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    failures: Vec<Failure>,
+    source: Option<antiphon_fs::Error>,
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Nothing stands under the path.
+    NotFound,
+    /// The folder has no file of a known format.
+    Empty,
+    /// There are files, and none of them could be used: see [`Error::failures`].
+    NothingReadable,
+    /// Loading was cancelled.
+    Cancelled,
+    /// The folder itself could not be read.
+    Io,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), failures: Vec::new(), source: None }))
+    }
+
+    pub(crate) fn nothing_readable(message: impl Into<String>, failures: Vec<Failure>) -> Self {
+        let kind = ErrorKind::NothingReadable;
+        Self(Box::new(Inner { kind, message: message.into(), failures, source: None }))
+    }
+
+    pub(crate) fn from_fs(source: antiphon_fs::Error) -> Self {
+        let kind = match source.kind() {
+            antiphon_fs::ErrorKind::NotFound => ErrorKind::NotFound,
+            antiphon_fs::ErrorKind::Cancelled => ErrorKind::Cancelled,
+            _ => ErrorKind::Io,
+        };
+        let message = source.to_string();
+        let source = std::error::Error::source(&source).is_some().then_some(source);
+        Self(Box::new(Inner { kind, message, failures: Vec::new(), source }))
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The files that failed, where that is the reason.
+    #[must_use]
+    pub fn failures(&self) -> &[Failure] {
+        &self.0.failures
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().and_then(std::error::Error::source)
+    }
+}

@@ -1,0 +1,150 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+use zip::write::SimpleFileOptions;
+
+use crate::{Document, Role};
+
+/// Each turn as (speaker, words, source line of the first word).
+#[track_caller]
+fn check(name: &str, bytes: &[u8], expected: &[(&str, &str, u32)]) {
+    let document = Document::parse(name, bytes).unwrap();
+    let turns: Vec<_> = document
+        .turns
+        .iter()
+        .map(|turn| (&*turn.speaker, document.words(turn), document.line_at(turn.span.start)))
+        .collect();
+    assert_eq!(turns, expected, "{}", document.text);
+}
+
+#[track_caller]
+fn check_failure(name: &str, bytes: &[u8], expected: &str) {
+    assert_eq!(Document::parse(name, bytes).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn text_keeps_its_own_lines() {
+    check(
+        "a.txt",
+        b"Interviewer: Hi\r\n\r\nP1: Yes,\r\nindeed.\r\n",
+        &[("Interviewer", "Hi", 1), ("P1", "Yes,\nindeed.", 3)],
+    );
+    check("notes.txt", b"# Notes\n\nThey want speed.\n", &[("notes", "They want speed.", 3)]);
+}
+
+#[test]
+fn csv_rows_are_turns_or_answers() {
+    check(
+        "a.csv",
+        b"time,speaker,text\n1,P1,\"one\ntwo, \"\"three\"\"\"\n2,Interviewer,Why?\n",
+        &[("P1", "one\ntwo, \"three\"", 2), ("Interviewer", "Why?", 4)],
+    );
+    check(
+        "survey.csv",
+        b"participant,age,What annoys you?\nP1,40,It is slow\nP2,,The cold mornings\n",
+        &[("P1", "It is slow", 2), ("P2", "The cold mornings", 3)],
+    );
+    check_failure("a.csv", b"a,b\n1,2\n1,2,3\n", "a.csv:3: this row has 3 fields and the header has 2");
+}
+
+#[test]
+fn json_values_know_their_lines() {
+    let json = "{\n \"meta\": {\"id\": \"P7\"},\n \"turns\": [\n  {\"speaker\": \"P7\",\n   \"text\": \"I\\u2019m \\\"in\\\"\"}\n ]\n}";
+    check("a.json", json.as_bytes(), &[("P7", "I\u{2019}m \"in\"", 5)]);
+    check(
+        "a.jsonl",
+        b"{\"who\":\"P1\",\"text\":\"One\"}\n\n{\"who\":\"P1\",\"text\":\"Two\"}\n",
+        &[("P1", "One", 1), ("P1", "Two", 3)],
+    );
+    check_failure("a.json", b"{\n \"a\": 1,\n}", "a.json:3: not valid JSON: key must be a string");
+    check_failure("b.jsonl", b"{}\n{\"a\":", "b.jsonl:2: not valid JSON: EOF while parsing a value");
+}
+
+#[test]
+fn json_nested_too_deep_is_refused() {
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    check_failure("a.json", deep.as_bytes(), "a.json:1: nested more than 64 levels deep");
+}
+
+#[test]
+fn captions_of_one_speaker_are_one_turn() {
+    check(
+        "a.vtt",
+        b"WEBVTT\n\nNOTE\nx --> y\n\n00:01.000 --> 00:02.000\n<v Interviewer>Why?</v>\n\nid\n00:03.000 --> 00:04.000 align:start\n<v P4>Because &amp;\nthen</v>\n\n00:05.000 --> 00:06.000\n<v P4><i>some</i></v>\n",
+        &[("Interviewer", "Why?", 7), ("P4", "Because & then some", 11)],
+    );
+    check(
+        "a.srt",
+        b"1\n00:00:01,000 --> 00:00:02,000\nP5: One\ntwo\n\n2\n00:00:03,000 --> 00:00:04,000\nthree\n\n3\n00:00:05,000 --> 00:00:06,000\nInterviewer: So?\n",
+        &[("P5", "One two three", 3), ("Interviewer", "So?", 12)],
+    );
+    check_failure("a.vtt", b"hello", "a.vtt:1: a WebVTT file begins with a line WEBVTT");
+    check_failure(
+        "a.srt",
+        b"1\n00:00:01,000 --> soon\nx\n",
+        "a.srt:2: these are no times: 00:00:01,000 --> soon",
+    );
+    check_failure(
+        "a.srt",
+        b"1\nno times\n",
+        "a.srt:1: a cue without its times, such as 00:00:01.000 --> 00:00:04.000",
+    );
+}
+
+#[test]
+fn a_captions_later_words_know_their_own_lines() {
+    let srt = b"1\n00:00:01,000 --> 00:00:02,000\nP5: One\n\n2\n00:00:03,000 --> 00:00:04,000\ntwo\n";
+    let document = Document::parse("a.srt", srt).unwrap();
+    let at = document.text.find("two").unwrap();
+    assert_eq!(document.line_at(at), 7);
+}
+
+fn docx(xml: &str) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut archive = zip::ZipWriter::new(&mut bytes);
+    archive.start_file("word/document.xml", SimpleFileOptions::default()).unwrap();
+    archive.write_all(xml.as_bytes()).unwrap();
+    archive.finish().unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn docx_paragraphs_are_lines_and_headings_are_no_speech() {
+    let body = r#"<w:document><w:body><w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>Talk</w:t></w:r></w:p>
+        <w:p><w:r><w:t>P3:</w:t></w:r><w:r><w:t xml:space="preserve"> Fish &amp;</w:t><w:tab/><w:t>chips&#x21;</w:t></w:r></w:p>
+        <w:p><w:r><w:t>and more</w:t></w:r></w:p></w:body></w:document>"#;
+    check("a.docx", &docx(body), &[("P3", "Fish & chips!\nand more", 2)]);
+    check_failure("a.docx", b"PK no", "a.docx: this is no DOCX file: it is not a zip archive");
+    check_failure("a.docx", &docx("<w:p><w:t>cut"), "a.docx:1: the document ends in the middle");
+}
+
+#[test]
+fn files_that_cannot_be_documents_say_why() {
+    check_failure("a.txt", b"  \n", "a.txt: there is no text in it");
+    check_failure("a.md", b"\x00\x01\x02", "a.md: this is no text but binary data");
+    check_failure(
+        "a.pdf",
+        b"",
+        "a.pdf: unknown kind of file; known are txt, md, csv, json, jsonl, vtt, srt, docx",
+    );
+}
+
+proptest! {
+    /// Whatever the bytes, a reader answers with turns that lie in the text, or with a failure.
+    #[test]
+    fn any_bytes_are_read_or_refused(text in "[a-zA-Z:*#<>\\[\\]{}\",\\-\n &;0-9é]{0,200}") {
+        for name in ["a.txt", "a.md", "a.csv", "a.json", "a.jsonl", "a.vtt", "a.srt"] {
+            for text in [text.clone(), format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{text}")] {
+                let Ok(document) = Document::parse(name, text.as_bytes()) else { continue };
+                let mut end = 0;
+                for turn in &document.turns {
+                    prop_assert!(turn.span.start >= end && turn.span.end <= document.text.len());
+                    prop_assert!(!document.words(turn).trim().is_empty());
+                    prop_assert!(turn.role == Role::Participant || turn.role == Role::Interviewer);
+                    prop_assert!(document.line_at(turn.span.start) >= 1);
+                    end = turn.span.end;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Documents from files: their text, who said what in it, and where each byte of it stood in the source.
+//!
+//! Reads plain text, Markdown, CSV, JSON, JSON Lines, WebVTT, SubRip and DOCX. It knows no language model.
+//!
+//! ```
+//! use antiphon_data::{Document, Role};
+//! let document = Document::parse("p1.txt", b"Interviewer: How are you?\nP1: Busy.\n")?;
+//! let turn = &document.turns[1];
+//! assert_eq!((&*turn.speaker, turn.role, document.words(turn)), ("P1", Role::Participant, "Busy."));
+//! assert_eq!(document.line_at(turn.span.start), 2);
+//! # Ok::<(), antiphon_data::Failure>(())
+//! ```
+
+mod builder;
+mod decode;
+mod document;
+mod error;
+mod formats;
+mod loader;
+mod speakers;
+
+pub use document::{Document, Format, Role, Turn};
+pub use error::{Error, ErrorKind, Failure};
+pub use loader::{Loaded, Loader, Skipped};

@@ -1,0 +1,260 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use antiphon_fs::{FileRead, ReadOptions, WalkOptions};
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::document::{Document, Format};
+use crate::error::{Error, ErrorKind, Failure};
+
+/// Loads documents from a file or from a folder and everything below it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let missing = antiphon_data::Loader::new().load_path("no-such-folder").await;
+/// assert_eq!(missing.unwrap_err().kind(), antiphon_data::ErrorKind::NotFound);
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Loader {
+    cancel: CancellationToken,
+    progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
+}
+
+/// What [`Loader::load_path`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The documents, sorted by name within each folder.
+    pub documents: Vec<Document>,
+    /// Files of a known kind that could not be used.
+    pub failures: Vec<Failure>,
+    /// Files of other kinds.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A file that was passed over because of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// The path from the input's root.
+    pub file: String,
+}
+
+impl Loader {
+    /// A loader without a progress callback.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops loading when `cancel` is cancelled.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Calls `progress` with the files done and the files in all, after every few files. It must not block.
+    #[must_use]
+    pub fn on_progress(mut self, progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(progress));
+        self
+    }
+
+    /// Loads one file, or a folder and everything below it but hidden files, many files at once.
+    ///
+    /// A file that cannot be used is a [`Failure`] of its own and keeps no other from being loaded.
+    ///
+    /// # Errors
+    /// `NotFound`, `Empty`, `NothingReadable`, `Cancelled`, or `Io` for a folder that cannot be listed.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
+    pub async fn load_path(&self, path: impl AsRef<Path> + Send) -> Result<Loaded, Error> {
+        let path = path.as_ref();
+        let found = antiphon_fs::metadata(path).await.map_err(Error::from_fs)?;
+        let (root, listing) = if found.is_dir {
+            (path, self.list(path).await?)
+        } else {
+            (path.parent().unwrap_or(path), Listing { paths: vec![path.to_owned()], ..Listing::default() })
+        };
+        let mut loaded =
+            Loaded { documents: Vec::new(), failures: listing.failures, skipped: listing.skipped };
+        self.read(root, listing.paths, &mut loaded).await?;
+        if !loaded.documents.is_empty() {
+            return Ok(loaded);
+        }
+        let place = path.display();
+        Err(match loaded.failures.len() {
+            0 => {
+                let others = match loaded.skipped.len() {
+                    0 => "the folder is empty".to_owned(),
+                    n => format!("the {n} files in it are of other kinds"),
+                };
+                let endings = Format::endings();
+                Error::new(
+                    ErrorKind::Empty,
+                    format!("no document in {place}: {others} (known are {endings})"),
+                )
+            }
+            n => Error::nothing_readable(
+                format!("no document could be read in {place}: {n} failed"),
+                loaded.failures,
+            ),
+        })
+    }
+
+    async fn list(&self, root: &Path) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        let mut walk = antiphon_fs::walk(root, WalkOptions::default(), self.cancel.clone());
+        while let Some(batch) = walk.next().await {
+            for entry in batch {
+                match entry {
+                    Ok(entry) if Format::from_name(&name_of(root, &entry.path)).is_some() => {
+                        listing.paths.push(entry.path);
+                    }
+                    Ok(entry) => listing.skipped.push(Skipped { file: name_of(root, &entry.path) }),
+                    Err(err) if err.kind() == antiphon_fs::ErrorKind::Cancelled || err.path() == root => {
+                        return Err(Error::from_fs(err));
+                    }
+                    Err(err) => {
+                        listing.failures.push(Failure::new(&name_of(root, err.path()), err.to_string()))
+                    }
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    async fn read(&self, root: &Path, paths: Vec<PathBuf>, loaded: &mut Loaded) -> Result<(), Error> {
+        const FILES_PER_TRIP: usize = 64;
+        let total = paths.len();
+        let root: Arc<Path> = Arc::from(root);
+        let reads = antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone());
+        // Reading waits for the disk and parsing for the processor: both go on at once, on the blocking threads.
+        let mut parsed = reads
+            .ready_chunks(FILES_PER_TRIP)
+            .map(|files| {
+                let root = root.clone();
+                tokio::task::spawn_blocking(move || {
+                    files.into_iter().map(|file| parse(&root, file)).collect()
+                })
+            })
+            .buffered(2);
+        let mut done = 0;
+        while let Some(batch) = parsed.next().await {
+            let batch: Vec<Result<Document, Failure>> = match batch {
+                Ok(batch) => batch,
+                Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+                Err(_) => return Err(cancelled()),
+            };
+            done += batch.len();
+            for result in batch {
+                match result {
+                    Ok(document) => loaded.documents.push(document),
+                    Err(failure) => loaded.failures.push(failure),
+                }
+            }
+            if let Some(progress) = &self.progress {
+                progress(done, total);
+            }
+        }
+        if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Listing {
+    paths: Vec<PathBuf>,
+    failures: Vec<Failure>,
+    skipped: Vec<Skipped>,
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "loading was cancelled")
+}
+
+fn parse(root: &Path, file: FileRead) -> Result<Document, Failure> {
+    let name = name_of(root, &file.path);
+    let bytes = file.bytes.map_err(|err| Failure::new(&name, reason_of(&err)))?;
+    Document::parse(&name, &bytes)
+}
+
+/// The reason without the path, which a failure names already.
+fn reason_of(err: &antiphon_fs::Error) -> String {
+    let cause = std::error::Error::source(err).map(|source| format!(": {source}")).unwrap_or_default();
+    match err.kind() {
+        antiphon_fs::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        antiphon_fs::ErrorKind::TooLarge { limit } => format!("larger than {} MiB", limit >> 20),
+        antiphon_fs::ErrorKind::NotAFile => "not a regular file".to_owned(),
+        antiphon_fs::ErrorKind::NotFound => "it is gone".to_owned(),
+        _ => format!("it cannot be read{cause}"),
+    }
+}
+
+/// A path from the root with `/` between its parts, on every system.
+fn name_of(root: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CancellationToken, ErrorKind, Loader, Skipped};
+
+    async fn folder(files: &[(&str, &str)]) -> antiphon_fs::TempDir {
+        let folder = antiphon_fs::temp_dir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            antiphon_fs::create_dir(path.parent().unwrap()).await.unwrap();
+            antiphon_fs::write_atomic(path, (*text).to_owned()).await.unwrap();
+        }
+        folder
+    }
+
+    #[tokio::test]
+    async fn a_folder_gives_documents_failures_and_what_was_skipped() {
+        let folder = folder(&[("b.txt", "x"), ("a/c.md", "y"), ("bad.json", "{"), ("pic.png", "z")]).await;
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        let names: Vec<_> = loaded.documents.iter().map(|document| document.name.as_str()).collect();
+        assert_eq!(names, ["a/c.md", "b.txt"]);
+        assert_eq!(loaded.failures[0].to_string(), "bad.json:1: not valid JSON: EOF while parsing an object");
+        assert_eq!(loaded.skipped, [Skipped { file: "pic.png".to_owned() }]);
+    }
+
+    #[tokio::test]
+    async fn nothing_to_read_is_an_error_that_says_why() {
+        let err = Loader::new().load_path(folder(&[]).await.path()).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Empty);
+        let err = Loader::new().load_path(folder(&[("a.png", "x")]).await.path()).await.unwrap_err();
+        assert!(err.to_string().contains("the 1 files in it are of other kinds"), "{err}");
+        let err = Loader::new().load_path(folder(&[("a.json", "{")]).await.path()).await.unwrap_err();
+        assert_eq!((err.kind(), err.failures().len()), (ErrorKind::NothingReadable, 1));
+    }
+
+    #[tokio::test]
+    async fn one_file_is_its_own_root() {
+        let folder = folder(&[("b.txt", "x")]).await;
+        let loaded = Loader::new().load_path(folder.path().join("b.txt")).await.unwrap();
+        assert_eq!(loaded.documents[0].name, "b.txt");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_load_gives_no_part_for_the_whole() {
+        let folder = folder(&[("b.txt", "x")]).await;
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let err = Loader::new().cancel(cancel).load_path(folder.path()).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Cancelled);
+    }
+}

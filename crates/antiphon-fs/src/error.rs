@@ -1,0 +1,102 @@
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a file operation failed, with the path it was about.
+///
+/// The text names the operation and the path; [`source`](std::error::Error::source) is the system's own error, if any.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    path: PathBuf,
+    source: Option<io::Error>,
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Nothing is there under this path.
+    NotFound,
+    /// The process may not do this here.
+    PermissionDenied,
+    /// A regular file was wanted; this is a folder, a pipe, a socket or a device.
+    NotAFile,
+    /// The file is larger than the caller allowed.
+    TooLarge {
+        /// The limit that was passed, in bytes.
+        limit: u64,
+    },
+    /// The disk or the quota is full.
+    StorageFull,
+    /// The work was cancelled before it was done.
+    Cancelled,
+    /// Any other answer of the system; see the source.
+    Io,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, operation: &'static str, path: impl Into<PathBuf>) -> Self {
+        Self(Box::new(Inner { kind, operation, path: path.into(), source: None }))
+    }
+
+    pub(crate) fn from_io(source: io::Error, operation: &'static str, path: impl Into<PathBuf>) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::PermissionDenied
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
+            _ => ErrorKind::Io,
+        };
+        Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source) }))
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The path the operation was about.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, operation, path, .. } = &*self.0;
+        let path = path.display();
+        match kind {
+            ErrorKind::NotFound => write!(f, "{operation} {path}: no such file or folder"),
+            ErrorKind::PermissionDenied => write!(f, "{operation} {path}: permission denied"),
+            ErrorKind::NotAFile => write!(f, "{operation} {path}: not a regular file"),
+            ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
+            ErrorKind::StorageFull => write!(f, "{operation} {path}: no space left on the disk"),
+            ErrorKind::Cancelled => write!(f, "{operation} {path}: cancelled"),
+            ErrorKind::Io => write!(f, "{operation} {path} failed"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("path", &self.0.path)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|err| err as _)
+    }
+}

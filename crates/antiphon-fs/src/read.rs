@@ -1,0 +1,233 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_util::stream::FuturesOrdered;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::blocking::hop;
+use crate::error::{Error, ErrorKind};
+use crate::metadata::stat;
+
+/// How [`read_many`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// Larger files are refused as `TooLarge` without being read. Bytes; default 256 MiB.
+    pub max_bytes: u64,
+    /// Files read in one trip to a blocking thread. Default 64: a hop of 64 small files costs a third of a hop each.
+    pub files_per_hop: usize,
+    /// Hops under way at once; memory is bounded by `hops * files_per_hop` files. Default 2.
+    pub hops: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { max_bytes: 256 << 20, files_per_hop: 64, hops: 2 }
+    }
+}
+
+impl ReadOptions {
+    /// Sets the largest file that is read, in bytes.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+}
+
+/// One file of [`read_many`]: its path and what came of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FileRead {
+    /// The path as it was given.
+    pub path: PathBuf,
+    /// The file's bytes, or why it could not be read.
+    pub bytes: Result<Vec<u8>, Error>,
+}
+
+/// Reads one whole file of at most [`ReadOptions::max_bytes`]' default; for several files [`read_many`] is faster.
+///
+/// # Errors
+/// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are refused before they are opened),
+/// `TooLarge`, or `Io`.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
+pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
+    let path = path.as_ref().to_owned();
+    hop("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
+}
+
+/// Reads many whole files, in the order given, each with an outcome of its own.
+///
+/// Must be polled inside a tokio runtime. Cancelling `cancel`, or dropping the stream, stops after the file that is
+/// being read; files not yet read then come as `Cancelled`.
+///
+/// ```
+/// use futures_util::StreamExt;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut files = antiphon_fs::read_many(["no-such-file".into()], Default::default(), Default::default());
+/// let first = files.next().await.expect("one outcome for each path");
+/// assert_eq!(first.bytes.unwrap_err().kind(), antiphon_fs::ErrorKind::NotFound);
+/// assert!(files.next().await.is_none());
+/// # }
+/// ```
+pub fn read_many<I>(paths: I, options: ReadOptions, cancel: CancellationToken) -> ReadMany
+where
+    I: IntoIterator<Item = PathBuf>,
+    I::IntoIter: Send + 'static,
+{
+    let cancel = cancel.child_token();
+    ReadMany {
+        paths: Box::new(paths.into_iter()),
+        options,
+        hops: FuturesOrdered::new(),
+        ready: Vec::new().into_iter(),
+        cancel: cancel.clone(),
+        _on_drop: cancel.drop_guard(),
+    }
+}
+
+/// The stream of [`read_many`].
+#[must_use = "streams do nothing unless polled"]
+pub struct ReadMany {
+    paths: Box<dyn Iterator<Item = PathBuf> + Send>,
+    options: ReadOptions,
+    hops: FuturesOrdered<JoinHandle<Vec<FileRead>>>,
+    ready: std::vec::IntoIter<FileRead>,
+    cancel: CancellationToken,
+    _on_drop: DropGuard,
+}
+
+impl ReadMany {
+    fn start_hops(&mut self) {
+        while self.hops.len() < self.options.hops.max(1) {
+            let batch: Vec<PathBuf> = self.paths.by_ref().take(self.options.files_per_hop.max(1)).collect();
+            if batch.is_empty() {
+                return;
+            }
+            let (cancel, max_bytes) = (self.cancel.clone(), self.options.max_bytes);
+            self.hops.push_back(tokio::task::spawn_blocking(move || read_batch(batch, max_bytes, &cancel)));
+        }
+    }
+}
+
+impl Stream for ReadMany {
+    type Item = FileRead;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FileRead>> {
+        loop {
+            if let Some(file) = self.ready.next() {
+                return Poll::Ready(Some(file));
+            }
+            self.start_hops();
+            match ready!(Pin::new(&mut self.hops).poll_next(cx)) {
+                Some(Ok(batch)) => self.ready = batch.into_iter(),
+                Some(Err(join)) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+                // The runtime is shutting down and dropped a hop that had not begun: nobody is left to read for.
+                Some(Err(_)) | None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ReadMany {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadMany").field("options", &self.options).field("hops", &self.hops.len()).finish()
+    }
+}
+
+fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> Vec<FileRead> {
+    let read_one = |path: PathBuf| {
+        let bytes = match cancel.is_cancelled() {
+            true => Err(Error::new(ErrorKind::Cancelled, "read", &path)),
+            false => read_whole(&path, max_bytes),
+        };
+        FileRead { path, bytes }
+    };
+    paths.into_iter().map(read_one).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
+    // Opening a pipe waits for its writer, so the type is asked for first.
+    let found = stat(path)?;
+    if !found.is_file {
+        return Err(Error::new(ErrorKind::NotAFile, "read", path));
+    }
+    let too_large = || Error::new(ErrorKind::TooLarge { limit: max_bytes }, "read", path);
+    if found.len > max_bytes {
+        return Err(too_large());
+    }
+    let failed = |err| Error::from_io(err, "read", path);
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len).unwrap_or(0) + 1);
+    // One byte more than allowed tells a file that grew meanwhile from one that fits exactly.
+    let read = File::open(path).map_err(failed)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(failed)?;
+    if bytes.len() as u64 > max_bytes { Err(too_large()) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests prepare their files with std")]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::{CancellationToken, ErrorKind, PathBuf, ReadOptions, read, read_many};
+
+    fn files(count: usize) -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = (0..count).map(|i| folder.path().join(format!("{i}.txt"))).collect();
+        for (i, path) in paths.iter().enumerate() {
+            std::fs::write(path, i.to_string()).unwrap();
+        }
+        (folder, paths)
+    }
+
+    #[tokio::test]
+    async fn many_files_come_in_order_each_with_its_outcome() {
+        let (_folder, mut paths) = files(300);
+        std::fs::remove_file(&paths[130]).unwrap();
+        paths.push(_folder.path().to_owned());
+        let read: Vec<_> =
+            read_many(paths.clone(), ReadOptions::default(), CancellationToken::new()).collect().await;
+        assert_eq!(read.iter().map(|file| file.path.clone()).collect::<Vec<_>>(), paths);
+        for (i, file) in read.iter().enumerate() {
+            match (i, &file.bytes) {
+                (130, Err(err)) => assert_eq!(err.kind(), ErrorKind::NotFound),
+                (300, Err(err)) => assert_eq!(err.kind(), ErrorKind::NotAFile),
+                (_, bytes) => assert_eq!(bytes.as_ref().unwrap(), i.to_string().as_bytes()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_over_the_limit_is_refused_and_one_at_the_limit_read() {
+        let (_folder, paths) = files(11);
+        let options = ReadOptions::default().max_bytes(1);
+        let read: Vec<_> = read_many(paths, options, CancellationToken::new()).collect().await;
+        assert_eq!(read[9].bytes.as_ref().unwrap(), b"9");
+        assert_eq!(read[10].bytes.as_ref().unwrap_err().kind(), ErrorKind::TooLarge { limit: 1 });
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_read_names_every_file_it_did_not_read() {
+        let (_folder, paths) = files(3);
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let read: Vec<_> = read_many(paths, ReadOptions::default(), cancel).collect().await;
+        let kinds: Vec<_> = read.iter().map(|file| file.bytes.as_ref().unwrap_err().kind()).collect();
+        assert_eq!(kinds, [ErrorKind::Cancelled; 3]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_device_is_refused_before_it_is_opened() {
+        assert_eq!(read("/dev/zero").await.unwrap_err().kind(), ErrorKind::NotAFile);
+    }
+}

@@ -1,0 +1,204 @@
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use ignore::WalkBuilder;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind};
+
+/// What [`walk`] yields of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WalkOptions {
+    /// Whether names that begin with a dot are yielded and entered. Default no.
+    pub hidden: bool,
+    /// Whether `.gitignore` and `.ignore` files are obeyed. Default no: interviews are often kept out of git, and a
+    /// program that then finds nothing would be a riddle.
+    pub ignore_files: bool,
+    /// Entries handed over at once. Default 256.
+    pub batch: usize,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        Self { hidden: false, ignore_files: false, batch: 256 }
+    }
+}
+
+/// A file found by [`walk`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The path, beginning with the root that was walked.
+    pub path: PathBuf,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// Walks a folder in batches of files, sorted by name within each folder; links are followed, a loop is entered once.
+///
+/// Must be called inside a tokio runtime. The walk stops soon after `cancel` is cancelled or the stream is dropped; a
+/// cancelled walk ends with a `Cancelled` error, so that a part is not taken for the whole.
+///
+/// ```
+/// use futures_util::StreamExt;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_fs::Error> {
+/// let folder = antiphon_fs::temp_dir()?;
+/// antiphon_fs::write_atomic(folder.path().join("a.txt"), "a").await?;
+/// let batches: Vec<_> = antiphon_fs::walk(folder.path(), Default::default(), Default::default()).collect().await;
+/// assert_eq!(batches.concat_len(), 1);
+/// # Ok(())
+/// # }
+/// # trait ConcatLen { fn concat_len(&self) -> usize; }
+/// # impl<T> ConcatLen for Vec<Vec<T>> { fn concat_len(&self) -> usize { self.iter().map(Vec::len).sum() } }
+/// ```
+pub fn walk(root: impl AsRef<Path>, options: WalkOptions, cancel: CancellationToken) -> Walk {
+    let (sender, batches) = mpsc::channel(4);
+    let root = root.as_ref().to_owned();
+    // The thread owns the walk and ends by itself when the receiver is gone.
+    drop(tokio::task::spawn_blocking(move || walk_into(&root, options, &cancel, &sender)));
+    Walk { batches }
+}
+
+/// The stream of [`walk`]: batches of files, each file or folder that could not be read an error of its own.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Walk {
+    batches: mpsc::Receiver<Vec<Result<Entry, Error>>>,
+}
+
+impl Stream for Walk {
+    type Item = Vec<Result<Entry, Error>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.batches.poll_recv(cx)
+    }
+}
+
+type Batch = Vec<Result<Entry, Error>>;
+
+fn walk_into(root: &Path, options: WalkOptions, cancel: &CancellationToken, sender: &mpsc::Sender<Batch>) {
+    let walk = WalkBuilder::new(root)
+        .standard_filters(false)
+        .hidden(!options.hidden)
+        .ignore(options.ignore_files)
+        .git_ignore(options.ignore_files)
+        .require_git(false)
+        .parents(options.ignore_files)
+        .follow_links(true)
+        .sort_by_file_name(Ord::cmp)
+        .build();
+    let size = options.batch.max(1);
+    let mut batch = Vec::with_capacity(size);
+    for found in walk {
+        if cancel.is_cancelled() {
+            batch.push(Err(Error::new(ErrorKind::Cancelled, "walk", root)));
+            break;
+        }
+        batch.extend(entry(found, root));
+        if batch.len() >= size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {
+            return;
+        }
+    }
+    if !batch.is_empty() {
+        // A receiver that is gone has lost interest in the rest.
+        let _ = sender.blocking_send(batch);
+    }
+}
+
+fn entry(found: Result<ignore::DirEntry, ignore::Error>, root: &Path) -> Option<Result<Entry, Error>> {
+    match found {
+        Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_dir()) => None,
+        Ok(entry) => {
+            let len = entry.metadata().map(|found| found.len()).unwrap_or(0);
+            Some(Ok(Entry { path: entry.into_path(), len }))
+        }
+        // What a loop leads to has been walked by its own path already.
+        Err(err) if is_loop(&err) => None,
+        Err(err) => {
+            let path = error_path(&err).unwrap_or(root).to_owned();
+            Some(Err(match err.into_io_error() {
+                Some(io) => Error::from_io(io, "walk", path),
+                None => Error::new(ErrorKind::Io, "walk", path),
+            }))
+        }
+    }
+}
+
+fn is_loop(err: &ignore::Error) -> bool {
+    match err {
+        ignore::Error::Loop { .. } => true,
+        ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => is_loop(err),
+        _ => false,
+    }
+}
+
+fn error_path(err: &ignore::Error) -> Option<&Path> {
+    match err {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } => error_path(err),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests prepare their files with std")]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::{CancellationToken, ErrorKind, WalkOptions, walk};
+
+    async fn names(root: &std::path::Path, options: WalkOptions) -> Vec<String> {
+        let batches: Vec<_> = walk(root, options, CancellationToken::new()).collect().await;
+        let entries = batches.into_iter().flatten().map(|entry| entry.unwrap().path);
+        entries.map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn files_come_sorted_hidden_ones_only_when_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["b.txt", "a.txt", "sub/c.txt", ".hidden"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        assert_eq!(names(folder.path(), WalkOptions::default()).await, ["a.txt", "b.txt", "sub/c.txt"]);
+        let all = WalkOptions { hidden: true, batch: 1, ..WalkOptions::default() };
+        assert_eq!(names(folder.path(), all).await, [".hidden", "a.txt", "b.txt", "sub/c.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_link_loop_is_entered_once() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "x").unwrap();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
+        assert_eq!(names(folder.path(), WalkOptions::default()).await, ["a.txt"]);
+    }
+
+    #[tokio::test]
+    async fn ignore_files_count_only_when_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".gitignore"), "*.txt").unwrap();
+        std::fs::write(folder.path().join("a.txt"), "x").unwrap();
+        assert_eq!(names(folder.path(), WalkOptions::default()).await, ["a.txt"]);
+        let obey = WalkOptions { ignore_files: true, ..WalkOptions::default() };
+        assert!(names(folder.path(), obey).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_walk_says_so_and_a_missing_root_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let last = walk(folder.path(), WalkOptions::default(), cancel).next().await.unwrap().pop().unwrap();
+        assert_eq!(last.unwrap_err().kind(), ErrorKind::Cancelled);
+        let missing = folder.path().join("missing");
+        let first =
+            walk(missing, WalkOptions::default(), CancellationToken::new()).next().await.unwrap().pop();
+        assert_eq!(first.unwrap().unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}

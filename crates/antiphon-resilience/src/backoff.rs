@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// The pauses between attempts: exponential growth to a cap, with full jitter.
+///
+/// Pause *n* is drawn evenly from zero to `min(cap, base × factor^n)`: of the ways to spread callers that failed
+/// together, this one needs the fewest calls in all (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015).
+///
+/// ```
+/// use std::time::Duration;
+/// let pauses = antiphon_resilience::Backoff::new(Duration::from_millis(500), Duration::from_secs(20)).seed(7);
+/// assert!(pauses.take(3).all(|pause| pause <= Duration::from_secs(2)));
+/// ```
+#[derive(Debug)]
+pub struct Backoff {
+    ceiling: Duration,
+    cap: Duration,
+    factor: f64,
+    jitter: StdRng,
+}
+
+impl Backoff {
+    /// Pauses that double from `base` up to `cap`.
+    #[must_use]
+    pub fn new(base: Duration, cap: Duration) -> Self {
+        Self { ceiling: base.min(cap), cap, factor: 2.0, jitter: StdRng::seed_from_u64(rand::random()) }
+    }
+
+    /// Makes the pauses repeatable.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.jitter = StdRng::seed_from_u64(seed);
+        self
+    }
+
+    /// Sets the growth from one pause's ceiling to the next; default 2, less than 1 counts as 1.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor.max(1.0);
+        self
+    }
+
+    /// A pause for a wish of the server: never less, and up to a tenth more, so that callers do not return all at once.
+    pub(crate) fn at_least(&mut self, wish: Duration) -> Duration {
+        wish + wish.mul_f64(self.jitter.random_range(0.0..=0.1))
+    }
+
+    /// Raises the ceiling of the next pause to at least `base`.
+    pub(crate) fn raise(&mut self, base: Duration) {
+        self.ceiling = self.ceiling.max(base).min(self.cap);
+    }
+}
+
+impl Iterator for Backoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.ceiling.mul_f64(self.jitter.random_range(0.0..=1.0));
+        let grown = self.ceiling.as_secs_f64() * self.factor;
+        self.ceiling = Duration::try_from_secs_f64(grown).map_or(self.cap, |grown| grown.min(self.cap));
+        Some(pause)
+    }
+}

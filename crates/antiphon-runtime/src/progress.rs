@@ -1,0 +1,197 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// How much of some work is done, for those who watch it.
+///
+/// Cloning gives another handle to the same count. Watchers get the newest [`Snapshot`] and may miss older ones, so a
+/// slow watcher never slows the work.
+///
+/// ```
+/// let progress = antiphon_runtime::Progress::new(Some(8));
+/// progress.advance(2);
+/// assert_eq!(progress.snapshot().done, 2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Progress {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    meter: Mutex<Meter>,
+    newest: watch::Sender<Snapshot>,
+}
+
+/// What [`Progress`] knew at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Pieces done so far.
+    pub done: u64,
+    /// Pieces in all, when known.
+    pub total: Option<u64>,
+    /// Time since the progress was made.
+    pub elapsed: Duration,
+    /// Pieces a second over the last ten seconds; `None` before anything was done.
+    pub rate: Option<f64>,
+    /// Time left at that rate; `None` while total or rate are unknown.
+    pub eta: Option<Duration>,
+}
+
+impl Progress {
+    /// Nothing done yet of `total` pieces, or of an unknown number.
+    #[must_use]
+    pub fn new(total: Option<u64>) -> Self {
+        let meter = Meter::new(total, now());
+        let newest = watch::Sender::new(Snapshot { total, ..Snapshot::default() });
+        Self { shared: Arc::new(Shared { meter: Mutex::new(meter), newest }) }
+    }
+
+    /// Counts `pieces` more as done.
+    pub fn advance(&self, pieces: u64) {
+        self.update(|meter, now| meter.advance(pieces, now));
+    }
+
+    /// Sets how many pieces there are in all, once that is known.
+    pub fn set_total(&self, total: u64) {
+        self.update(|meter, _| meter.total = Some(total));
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.meter().snapshot(now())
+    }
+
+    /// A watcher of its own, which sees every change from now on or the newest of several.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        Subscription { newest: self.shared.newest.subscribe() }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Meter, Instant)) {
+        let now = now();
+        let mut meter = self.meter();
+        change(&mut meter, now);
+        self.shared.newest.send_replace(meter.snapshot(now));
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.shared.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A watcher of a [`Progress`].
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    newest: watch::Receiver<Snapshot>,
+}
+
+impl Subscription {
+    /// Waits for the next change; `None` once the work's last [`Progress`] handle is gone.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing: the change is there for the next call.
+    pub async fn changed(&mut self) -> Option<Snapshot> {
+        self.newest.changed().await.ok()?;
+        Some(*self.newest.borrow_and_update())
+    }
+}
+
+/// Counting and rate without a clock of its own.
+#[derive(Debug)]
+struct Meter {
+    total: Option<u64>,
+    done: u64,
+    started: Instant,
+    samples: VecDeque<(Instant, u64)>,
+}
+
+const WINDOW: Duration = Duration::from_secs(10);
+const MAX_SAMPLES: u32 = 64;
+
+impl Meter {
+    fn new(total: Option<u64>, now: Instant) -> Self {
+        Self { total, done: 0, started: now, samples: VecDeque::from([(now, 0)]) }
+    }
+
+    fn advance(&mut self, pieces: u64, now: Instant) {
+        self.done += pieces;
+        let spacing = WINDOW / MAX_SAMPLES;
+        if self.samples.back().is_none_or(|(at, _)| now.duration_since(*at) >= spacing) {
+            self.samples.push_back((now, self.done));
+        }
+        // The newest sample outside the window stays: it is where the window begins.
+        while self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
+            self.samples.pop_front();
+        }
+    }
+
+    fn snapshot(&self, now: Instant) -> Snapshot {
+        let rate = self.samples.front().and_then(|(at, done)| {
+            let (pieces, time) = (self.done - done, now.duration_since(*at).as_secs_f64());
+            (pieces > 0 && time > 0.0).then(|| pieces as f64 / time)
+        });
+        let left = self.total.map(|total| total.saturating_sub(self.done));
+        let eta =
+            left.zip(rate).and_then(|(left, rate)| Duration::try_from_secs_f64(left as f64 / rate).ok());
+        Snapshot { done: self.done, total: self.total, elapsed: now.duration_since(self.started), rate, eta }
+    }
+}
+
+/// Tokio's clock, so that tests can pause it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Meter, Progress, now};
+
+    #[test]
+    fn rate_is_that_of_the_last_ten_seconds() {
+        let start = now();
+        let mut meter = Meter::new(Some(1000), start);
+        for second in 1..=20 {
+            let pieces = if second <= 10 { 1 } else { 10 };
+            meter.advance(pieces, start + Duration::from_secs(second));
+        }
+        let seen = meter.snapshot(start + Duration::from_secs(20));
+        assert_eq!((seen.done, seen.rate), (110, Some(10.0)));
+        assert_eq!(seen.eta, Some(Duration::from_secs(89)));
+    }
+
+    #[test]
+    fn many_small_steps_keep_few_samples() {
+        let start = now();
+        let mut meter = Meter::new(None, start);
+        for step in 1..=100_000 {
+            meter.advance(1, start + Duration::from_millis(step));
+        }
+        assert!(meter.samples.len() < 80, "{}", meter.samples.len());
+        let seen = meter.snapshot(start + Duration::from_secs(100));
+        assert!((seen.rate.unwrap() - 1000.0).abs() < 20.0, "{seen:?}");
+        assert_eq!(seen.eta, None);
+    }
+
+    #[test]
+    fn nothing_done_has_no_rate_and_no_eta() {
+        let seen = Meter::new(Some(3), now()).snapshot(now() + Duration::from_secs(1));
+        assert_eq!((seen.rate, seen.eta), (None, None));
+    }
+
+    #[tokio::test]
+    async fn watchers_see_the_newest_and_then_the_end() {
+        let progress = Progress::new(None);
+        let mut watcher = progress.subscribe();
+        progress.set_total(2);
+        progress.advance(1);
+        let seen = watcher.changed().await.unwrap();
+        assert_eq!((seen.done, seen.total), (1, Some(2)));
+        drop(progress);
+        assert!(watcher.changed().await.is_none());
+    }
+}
