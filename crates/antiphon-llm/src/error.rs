@@ -1,0 +1,225 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use antiphon_resilience::Verdict;
+
+use crate::completion::{Completion, Usage};
+
+/// Why there is no answer, or only a part of one.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    partial: Option<Completion>,
+    attempts: u32,
+    request_id: Option<String>,
+    billed: Billed,
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The prompt or its parameters are not acceptable to the provider.
+    InvalidRequest,
+    /// The key is missing, wrong, or may not do this.
+    Auth,
+    /// The provider has no such model, or not for this key.
+    ModelNotFound,
+    /// The provider cannot do what was asked.
+    Unsupported,
+    /// The account's money or allowance is used up: no later call will succeed either.
+    Quota,
+    /// Too many calls or tokens for now.
+    RateLimited {
+        /// The wait that the provider asked for.
+        retry_after: Option<Duration>,
+    },
+    /// The provider has too much to do.
+    Overloaded {
+        /// The wait that the provider asked for.
+        retry_after: Option<Duration>,
+    },
+    /// No connection came about.
+    Connect,
+    /// The provider failed, or a connection broke before the first words.
+    Unavailable,
+    /// It took too long.
+    Timeout {
+        /// What was waited for.
+        phase: Phase,
+    },
+    /// The answer is cut; see [`Error::partial`].
+    Truncated {
+        /// What cut it.
+        cause: Cut,
+    },
+    /// The model declined to answer.
+    Refused,
+    /// The provider's filter stopped the prompt or the answer.
+    Filtered,
+    /// Prompt and answer do not fit into the model's context.
+    ContextTooLong,
+    /// What came back is not of the provider's format.
+    InvalidResponse,
+    /// The answer is no JSON, or does not fit the schema, even after it was asked for again.
+    SchemaMismatch,
+    /// The caller gave up.
+    Cancelled,
+}
+
+/// What was waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The connection.
+    Connect,
+    /// The first words.
+    FirstToken,
+    /// The next words.
+    NextToken,
+    /// The end of the call, against its deadline.
+    Total,
+}
+
+/// What cut an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The limit of tokens.
+    MaxTokens,
+    /// The connection ended before the answer did.
+    Disconnected,
+}
+
+/// Whether a failed call costs money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Billed {
+    /// Surely not.
+    #[default]
+    No,
+    /// The model may have worked on it.
+    Maybe,
+    /// So much was counted.
+    Yes(Usage),
+}
+
+impl ErrorKind {
+    /// Whether the same call may succeed later, and how to wait for it.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => {
+                Verdict::Throttled { retry_after }
+            }
+            Self::Connect | Self::Unavailable => Verdict::Retry,
+            Self::Timeout { phase: Phase::Connect | Phase::FirstToken } => Verdict::Retry,
+            Self::Truncated { cause: Cut::Disconnected } => Verdict::Retry,
+            _ => Verdict::Stop,
+        }
+    }
+}
+
+impl Error {
+    /// An error of a first attempt that surely cost nothing.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+            partial: None,
+            attempts: 1,
+            request_id: None,
+            billed: Billed::No,
+        }))
+    }
+
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    /// Sets what there is of the answer.
+    #[must_use]
+    pub fn with_partial(mut self, partial: Completion) -> Self {
+        self.0.partial = Some(partial);
+        self
+    }
+
+    /// Sets whether the call costs money.
+    #[must_use]
+    pub fn with_billed(mut self, billed: Billed) -> Self {
+        self.0.billed = billed;
+        self
+    }
+
+    /// Sets the provider's own name for the call.
+    #[must_use]
+    pub fn with_request_id(mut self, request_id: Option<String>) -> Self {
+        self.0.request_id = request_id;
+        self
+    }
+
+    /// Sets how many calls were made.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What there is of the answer: text, and tokens if they were told.
+    #[must_use]
+    pub fn partial(&self) -> Option<&Completion> {
+        self.0.partial.as_ref()
+    }
+
+    /// Calls made, from 1.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The provider's own name for the call, for its support.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Whether the call costs money.
+    #[must_use]
+    pub fn billed(&self) -> Billed {
+        self.0.billed
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if self.0.attempts > 1 {
+            write!(f, " (after {} attempts)", self.0.attempts)?;
+        }
+        match &self.0.request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|err| err as _)
+    }
+}

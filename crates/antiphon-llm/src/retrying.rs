@@ -1,0 +1,116 @@
+use antiphon_resilience::{RetryPolicy, Verdict};
+use async_trait::async_trait;
+use tracing::warn;
+
+use crate::context::CallContext;
+use crate::error::Error;
+use crate::prompt::Prompt;
+use crate::provider::{Capabilities, Model, Provider, Scope};
+use crate::streaming::Streaming;
+
+/// Calls the provider within again when that may help, as the policy says.
+///
+/// Only calls without a first word are made again: what comes after that, the caller has seen. Wrap a provider once;
+/// of two layers that retry, each multiplies the other's calls.
+#[derive(Debug, Clone)]
+pub struct Retrying<P> {
+    inner: P,
+    policy: RetryPolicy,
+}
+
+impl<P> Retrying<P> {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: P, policy: RetryPolicy) -> Self {
+        Self { inner, policy }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<P: Provider> Provider for Retrying<P> {
+    fn scope(&self) -> Scope {
+        self.inner.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let mut attempts = 0;
+        let classify = |err: &Error| {
+            let verdict = err.kind().verdict();
+            if verdict != Verdict::Stop {
+                warn!("{err}");
+            }
+            verdict
+        };
+        let calls = self.policy.run(context.deadline, classify, |attempt| {
+            attempts = attempt.number;
+            self.inner.stream(prompt, context)
+        });
+        // The pauses between calls end with the caller's patience, too.
+        let result = context.guard(calls).await;
+        match result.and_then(std::convert::identity) {
+            Ok(streaming) => Ok(streaming.with_attempts(attempts)),
+            Err(err) => Err(err.with_attempts(attempts.max(1))),
+        }
+    }
+
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        self.inner.models(context).await
+    }
+
+    async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
+        self.inner.capabilities(model, context).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_resilience::Deadline;
+    use tokio::time::Instant;
+
+    use super::{CallContext, Error, Prompt, RetryPolicy, Retrying};
+    use crate::scripted::Scripted;
+    use crate::{Completion, ErrorKind, Message, ProviderExt};
+
+    async fn ask(
+        script: Vec<Result<Completion, Error>>,
+        context: CallContext,
+    ) -> (usize, Duration, Result<Completion, Error>) {
+        let provider = Retrying::new(Scripted::new(script), RetryPolicy::default().seed(1));
+        let start = Instant::now();
+        let answer = provider.complete(&Prompt::new("m", [Message::user("?")]), &context).await;
+        (provider.inner.calls(), start.elapsed(), answer)
+    }
+
+    fn err(kind: ErrorKind) -> Result<Completion, Error> {
+        Err(Error::new(kind, "failed"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_server_gets_its_wait_and_then_answers() {
+        let busy = ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(7)) };
+        let (calls, took, answer) =
+            ask(vec![err(busy), Ok(Completion::new("ok"))], CallContext::default()).await;
+        assert_eq!((calls, answer.unwrap().attempts), (2, 2));
+        assert!(took >= Duration::from_secs(7), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_key_is_not_tried_again_and_a_dead_server_four_times() {
+        let (calls, took, _) = ask(vec![err(ErrorKind::Auth)], CallContext::default()).await;
+        assert_eq!((calls, took), (1, Duration::ZERO));
+        let script = (0..4).map(|_| err(ErrorKind::Unavailable)).collect();
+        let (calls, _, answer) = ask(script, CallContext::default()).await;
+        assert_eq!((calls, answer.unwrap_err().attempts()), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_ends_the_pauses_with_the_last_real_error() {
+        let busy = ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(60)) };
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+        let (calls, took, answer) = ask(vec![err(busy)], context).await;
+        assert_eq!((calls, took, answer.unwrap_err().kind()), (1, Duration::ZERO, busy));
+    }
+}

@@ -1,0 +1,54 @@
+//! A provider for tests that answers from a script.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use futures_util::stream;
+
+use crate::{
+    CallContext, Capabilities, Completion, Delta, Error, Head, Model, Prompt, Provider, Scope, Streaming,
+};
+
+type Answer = Result<Completion, Error>;
+
+/// Answers calls in the order of its script and remembers the last message of each prompt.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    answers: Mutex<Vec<Answer>>,
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Scripted {
+    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let mut answers: Vec<_> = answers.into_iter().collect();
+        answers.reverse();
+        Self { answers: Mutex::new(answers), asked: Mutex::default() }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    fn scope(&self) -> Scope {
+        Scope::new("scripted", None)
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let last = prompt.messages.last().map(|message| message.rendered().into_owned());
+        self.asked.lock().unwrap().push(last.unwrap_or_default());
+        let answer = self.answers.lock().unwrap().pop().expect("the script has an answer for every call")?;
+        let end = answer.into_end(&prompt.output);
+        Streaming::begun(Head::default(), stream::iter([end])).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
+        Capabilities::default()
+    }
+}

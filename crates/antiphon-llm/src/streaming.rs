@@ -1,0 +1,195 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+
+use crate::completion::{Completion, Head};
+use crate::context::CallContext;
+use crate::error::{Billed, Cut, Error, ErrorKind};
+
+/// A piece of an answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Delta {
+    /// The next words.
+    Text(String),
+    /// The whole answer: the last item of the stream.
+    End(Box<Completion>),
+}
+
+/// An answer on its way: words, and then exactly one [`Delta::End`] or an error. Dropping it hangs up.
+#[must_use = "streams do nothing unless polled"]
+pub struct Streaming {
+    head: Head,
+    first: Option<Delta>,
+    rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>>,
+    attempts: u32,
+    ended: bool,
+}
+
+impl Streaming {
+    /// An answer whose first delta has arrived; waits for it.
+    ///
+    /// A provider returns this from [`Provider::stream`](crate::Provider::stream), so that an error before the first
+    /// words can be retried, and one after them cannot be retried unseen.
+    ///
+    /// # Errors
+    /// The stream's own, if that is its first item, and `Truncated` if it has none.
+    ///
+    /// # Cancel safety
+    /// Drops the stream, which hangs up.
+    pub async fn begun<S>(head: Head, stream: S) -> Result<Self, Error>
+    where
+        S: Stream<Item = Result<Delta, Error>> + Send + 'static,
+    {
+        let mut rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>> = Box::pin(stream);
+        let first = rest.next().await.unwrap_or_else(|| Err(cut()))?;
+        Ok(Self { head, first: Some(first), rest, attempts: 1, ended: false })
+    }
+
+    /// What the provider said before the first words.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Says how many calls it took to begin; the end, or an error, will tell it.
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Waits for the whole answer.
+    ///
+    /// # Errors
+    /// The stream's own, `Cancelled`, or `Timeout`; each with the words that have come as its partial answer.
+    ///
+    /// # Cancel safety
+    /// Hangs up; the words so far are lost.
+    pub async fn complete(mut self, context: &CallContext) -> Result<Completion, Error> {
+        let mut text = String::new();
+        loop {
+            let err = match context.guard(self.next()).await {
+                Ok(Some(Ok(Delta::Text(words)))) => {
+                    text.push_str(&words);
+                    continue;
+                }
+                Ok(Some(Ok(Delta::End(completion)))) => return Ok(*completion),
+                Ok(Some(Err(err))) => err,
+                Ok(None) => cut(),
+                Err(err) => err,
+            };
+            let err = err.with_attempts(self.attempts);
+            return Err(match err.partial() {
+                Some(_) => err,
+                None => err.with_partial(Completion::new(text).head(self.head)),
+            });
+        }
+    }
+}
+
+impl Stream for Streaming {
+    type Item = Result<Delta, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = match self.first.take() {
+            Some(first) => Some(Ok(first)),
+            None => ready!(self.rest.as_mut().poll_next(cx)),
+        };
+        let next = match next.unwrap_or_else(|| Err(cut())) {
+            Ok(Delta::End(mut completion)) => {
+                self.ended = true;
+                completion.attempts = self.attempts;
+                Ok(Delta::End(completion))
+            }
+            Ok(words) => Ok(words),
+            Err(err) => {
+                self.ended = true;
+                Err(err.with_attempts(self.attempts))
+            }
+        };
+        Poll::Ready(Some(next))
+    }
+}
+
+impl fmt::Debug for Streaming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streaming")
+            .field("head", &self.head)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+fn cut() -> Error {
+    let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
+    Error::new(kind, "the answer ended in the middle").with_billed(Billed::Maybe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_resilience::Deadline;
+    use futures_util::stream;
+
+    use super::{CallContext, Completion, Cut, Delta, Error, ErrorKind, Head, StreamExt, Streaming};
+    use crate::error::Phase;
+
+    fn words(text: &str) -> Result<Delta, Error> {
+        Ok(Delta::Text(text.to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_just_stops_is_truncated_with_its_text() {
+        let stream = stream::iter([words("half "), words("an answer")]);
+        let answer = Streaming::begun(Head::default(), stream).await.unwrap();
+        let err = answer.with_attempts(2).complete(&CallContext::default()).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Truncated { cause: Cut::Disconnected });
+        assert_eq!((err.partial().unwrap().text.as_str(), err.attempts()), ("half an answer", 2));
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_the_end() {
+        let end = || Ok(Delta::End(Box::new(Completion::new("all"))));
+        let answer = Streaming::begun(Head::default(), stream::iter([end(), words("more")])).await.unwrap();
+        let items: Vec<_> = answer.collect().await;
+        assert_eq!(items.len(), 1);
+        assert!(matches!(&items[0], Ok(Delta::End(whole)) if whole.text == "all"));
+    }
+
+    #[tokio::test]
+    async fn an_empty_stream_never_begins() {
+        let err = Streaming::begun(Head::default(), stream::empty()).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Truncated { cause: Cut::Disconnected });
+    }
+
+    async fn check_partial(context: CallContext, kind: ErrorKind) {
+        let stalls = stream::iter([words("so far")]).chain(stream::pending());
+        let answer = Streaming::begun(Head::default(), stalls).await.unwrap();
+        let err = answer.complete(&context).await.unwrap_err();
+        assert_eq!((err.kind(), err.partial().unwrap().text.as_str()), (kind, "so far"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_and_a_cancellation_keep_the_words_that_came() {
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+        check_partial(context, ErrorKind::Timeout { phase: Phase::Total }).await;
+        check_partial(cancelled_soon(), ErrorKind::Cancelled).await;
+    }
+
+    fn cancelled_soon() -> CallContext {
+        let context = CallContext::default();
+        let cancel = context.cancel.clone();
+        tokio::task::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cancel.cancel();
+        });
+        context
+    }
+}
