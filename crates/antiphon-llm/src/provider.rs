@@ -71,6 +71,8 @@ pub struct Model {
 pub struct Capabilities {
     /// The tokens that prompt and answer may have together.
     pub context_window: Option<u64>,
+    /// Whether answers come from plain statistics and no language model at all.
+    pub without_model: bool,
 }
 
 impl Scope {
@@ -94,6 +96,13 @@ impl Capabilities {
     #[must_use]
     pub fn context_window(mut self, tokens: Option<u64>) -> Self {
         self.context_window = tokens;
+        self
+    }
+
+    /// Says that no language model is used.
+    #[must_use]
+    pub fn without_model(mut self) -> Self {
+        self.without_model = true;
         self
     }
 }

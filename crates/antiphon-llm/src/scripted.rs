@@ -5,9 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use futures_util::stream;
 
-use crate::{
-    CallContext, Capabilities, Completion, Delta, Error, Head, Model, Prompt, Provider, Scope, Streaming,
-};
+use crate::{CallContext, Capabilities, Completion, Error, Head, Model, Prompt, Provider, Scope, Streaming};
 
 type Answer = Result<Completion, Error>;
 

@@ -1,0 +1,133 @@
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::text::{folded, widened, words};
+use crate::persona::Match;
+
+/// The words of all needles as numbers; a text's other words are all alike.
+#[derive(Default)]
+pub(super) struct Vocabulary {
+    numbers: HashMap<String, u32>,
+}
+
+const OTHER: u32 = u32::MAX;
+/// Fewer words than this must agree all: of four, one that differs may turn the sense round.
+const MIN_FUZZY: usize = 5;
+
+/// A word of a text: its number, and its place.
+pub(super) struct Token {
+    number: u32,
+    span: Range<usize>,
+}
+
+/// Words to be found.
+pub(super) struct Needle {
+    words: Vec<u32>,
+    text: String,
+}
+
+/// A passage that agrees with a needle, and in how many words it does not.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) matched: Match,
+    distance: usize,
+}
+
+impl Hit {
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        (self.matched, self.distance) < (other.matched, other.distance)
+    }
+}
+
+impl Vocabulary {
+    pub(super) fn needle(&mut self, text: &str) -> Needle {
+        let numbers = words(text).map(|(_, word)| {
+            let next = u32::try_from(self.numbers.len()).unwrap_or(OTHER - 1);
+            *self.numbers.entry(word).or_insert(next)
+        });
+        Needle { words: numbers.collect(), text: bare(text) }
+    }
+
+    pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
+        let offset = span.start;
+        let token = |(span, word): (Range<usize>, String)| Token {
+            number: self.numbers.get(&word).copied().unwrap_or(OTHER),
+            span: span.start + offset..span.end + offset,
+        };
+        words(&text[span]).map(token).collect()
+    }
+}
+
+impl Needle {
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The best passage among the tokens of one turn.
+    pub(super) fn find(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
+        self.verbatim(text, tokens).or_else(|| self.fuzzy(text, tokens))
+    }
+
+    fn verbatim(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
+        let same = |window: &&[Token]| window.iter().map(|token| token.number).eq(self.words.iter().copied());
+        let hits = tokens.windows(self.words.len().max(1)).filter(same).map(|window| {
+            let span = widened(text, window[0].span.start..window[window.len() - 1].span.end);
+            let matched = match bare(&text[span.clone()]) == self.text {
+                true => Match::Exact,
+                false => Match::Normalised,
+            };
+            Hit { start: span.start, end: span.end, matched, distance: 0 }
+        });
+        hits.min_by_key(|hit| hit.matched)
+    }
+
+    /// The passage with the smallest edit distance in words, if that is a fifth of the needle at most: P. H. Sellers,
+    /// "The Theory and Computation of Evolutionary Distances: Pattern Recognition", Journal of Algorithms 1, 1980.
+    fn fuzzy(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
+        let length = self.words.len();
+        let most = length / 5;
+        if length < MIN_FUZZY || tokens.len() + most < length {
+            return None;
+        }
+        // Of the needle's first `i` words: the distance to a passage that ends here, and where that passage starts.
+        let mut column: Vec<(usize, usize)> = (0..=length).map(|i| (i, 0)).collect();
+        let mut best: Option<(usize, usize, usize)> = None;
+        for (at, token) in tokens.iter().enumerate() {
+            let mut diagonal = std::mem::replace(&mut column[0], (0, at + 1));
+            for i in 1..=length {
+                let differs = usize::from(self.words[i - 1] != token.number);
+                let replaced = (diagonal.0 + differs, diagonal.1);
+                let inserted = (column[i].0 + 1, column[i].1);
+                let left_out = (column[i - 1].0 + 1, column[i - 1].1);
+                let cheapest = replaced.min_by_distance(inserted).min_by_distance(left_out);
+                diagonal = std::mem::replace(&mut column[i], cheapest);
+            }
+            let (distance, start) = column[length];
+            if distance <= most && best.is_none_or(|(least, ..)| distance < least) {
+                best = Some((distance, start, at));
+            }
+        }
+        let (distance, start, end) = best?;
+        let first = tokens.get(start)?;
+        let span = widened(text, first.span.start..tokens[end].span.end);
+        Some(Hit { start: span.start, end: span.end, matched: Match::Fuzzy, distance })
+    }
+}
+
+trait MinByDistance {
+    fn min_by_distance(self, other: Self) -> Self;
+}
+
+impl MinByDistance for (usize, usize) {
+    /// The nearer of two; of equally near ones the first.
+    fn min_by_distance(self, other: Self) -> Self {
+        if other.0 < self.0 { other } else { self }
+    }
+}
+
+/// Words on one line without the punctuation around them, which nobody speaks.
+fn bare(text: &str) -> String {
+    folded(text).trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
+}

@@ -1,0 +1,85 @@
+use antiphon_data::Document;
+use proptest::prelude::*;
+
+use super::{Found, Missing, Wanted, passage, verify};
+use crate::persona::Match;
+
+fn documents() -> Vec<Document> {
+    let one = "Interviewer: So you read the heavens like an old sailor?\n\n\
+               P1: I don’t trust\nthe forecast — I pay £9 a tray, and “never” more. It costs me two hours every week.\n";
+    let two = "Interviewer: Why?\n\nP2: Because the café opens at six and I am the one with the key.\n";
+    [("one.txt", one), ("two.txt", two)]
+        .map(|(name, text)| Document::parse(name, text.as_bytes()).unwrap())
+        .into()
+}
+
+/// Looks words up with document `hint`; gives document, match and the passage found.
+#[track_caller]
+fn check(words: &str, hint: Option<usize>, expected: Result<(usize, Match, &str), Missing>) {
+    let documents = documents();
+    let found = verify(&[Wanted { words: words.to_owned(), document: hint }], &documents).remove(0);
+    let found = found.map(|Found { document, start, end, matched, .. }| {
+        (document, matched, passage(&documents[document], start, end))
+    });
+    let expected = expected.map(|(document, matched, text)| (document, matched, text.to_owned()));
+    assert_eq!(found, expected, "{words}");
+}
+
+#[test]
+fn verbatim_words_are_exact_across_wrapped_lines() {
+    check("I don’t trust the forecast", Some(0), Ok((0, Match::Exact, "I don’t trust the forecast")));
+    check("\"I pay £9 a tray\"", Some(0), Ok((0, Match::Exact, "I pay £9 a tray")));
+    check("£9 a tray", None, Ok((0, Match::Exact, "£9 a tray")));
+}
+
+#[test]
+fn other_dress_is_normalised() {
+    check("i dont trust the forecast", Some(0), Ok((0, Match::Normalised, "I don’t trust the forecast")));
+    check("the cafe\u{301} opens at six", None, Ok((1, Match::Normalised, "the café opens at six")));
+    check("and 'never' more", None, Ok((0, Match::Normalised, "and “never” more.")));
+}
+
+#[test]
+fn one_word_in_five_may_differ_and_the_source_is_kept() {
+    check(
+        "It costs me three hours every week",
+        None,
+        Ok((0, Match::Fuzzy, "It costs me two hours every week.")),
+    );
+    check("It costs us three hours every month", None, Err(Missing::Nowhere));
+    check("two hours each week", None, Err(Missing::Nowhere));
+}
+
+#[test]
+fn a_wrong_document_is_put_right() {
+    check("Because the café opens at six", Some(0), Ok((1, Match::Exact, "Because the café opens at six")));
+    check("Because the café opens at six", Some(99), Ok((1, Match::Exact, "Because the café opens at six")));
+}
+
+#[test]
+fn what_only_the_interviewer_said_is_no_quote() {
+    check("read the heavens like an old sailor", Some(0), Err(Missing::Interviewer));
+    check("I have twelve children and a boat", Some(0), Err(Missing::Nowhere));
+    check("…", Some(0), Err(Missing::NoWords));
+}
+
+#[test]
+fn words_across_two_turns_were_said_by_nobody() {
+    check("Why Because the café", None, Err(Missing::Nowhere));
+}
+
+proptest! {
+    /// Any run of a participant's words is found again, at a place that has just these words.
+    #[test]
+    fn whatever_was_said_is_found(from in 0_usize..20, length in 1_usize..15) {
+        let documents = documents();
+        let turn = &documents[0].turns[1];
+        let words: Vec<&str> = documents[0].words(turn).split_whitespace().collect();
+        let piece = words[from.min(words.len() - 1)..(from + length).min(words.len())].join(" ");
+        prop_assume!(piece.chars().any(char::is_alphanumeric));
+        let found = verify(&[Wanted { words: piece.clone(), document: None }], &documents).remove(0).unwrap();
+        let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+        prop_assert_eq!(found.matched, Match::Exact);
+        prop_assert_eq!(bare(&passage(&documents[found.document], found.start, found.end)), bare(&piece));
+    }
+}

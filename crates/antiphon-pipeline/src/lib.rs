@@ -1,0 +1,43 @@
+//! From documents to checked results.
+//!
+//! [`Pipeline`] loads documents, asks a provider, verifies every quote against what participants said, and tells what
+//! it took. It knows no vendor and writes nothing; [`runs`] is where results go.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use antiphon_llm::{async_trait, CallContext, Capabilities, Error, Model, Prompt, Provider, Scope, Streaming};
+//! # #[derive(Debug)] struct Yours;
+//! # #[async_trait] impl Provider for Yours {
+//! #     fn scope(&self) -> Scope { Scope::new("yours", None) }
+//! #     async fn stream(&self, _: &Prompt, _: &CallContext) -> Result<Streaming, Error> { unreachable!() }
+//! #     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> { Ok(Vec::new()) }
+//! #     async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities { Capabilities::default() }
+//! # }
+//! use antiphon_pipeline::{ErrorKind, GenerationConfig, Pipeline};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let pipeline = Pipeline::new(Arc::new(Yours));
+//! let config = GenerationConfig::new("no-such-folder", "some-model").count(4);
+//! let err = pipeline.generate(&config).await.unwrap_err();
+//! assert_eq!(err.kind(), ErrorKind::Input);
+//! # }
+//! ```
+
+mod config;
+mod error;
+mod event;
+mod evidence;
+mod persona;
+mod pipeline;
+mod recipe;
+mod report;
+pub mod runs;
+mod watched;
+
+pub use config::GenerationConfig;
+pub use error::{Error, ErrorKind};
+pub use event::Event;
+pub use persona::{Evidence, Match, Persona, Personas, Quote, Unverified};
+pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
+pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};

@@ -1,0 +1,351 @@
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon_data::{Document, Loaded, Loader};
+use antiphon_llm::{
+    Billed, CallContext, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt, Provider,
+    ProviderExt, Schema, Scope, Structured, Usage,
+};
+use antiphon_runtime::{Runner, TaskError};
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::GenerationConfig;
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::persona::Persona;
+use crate::recipe::{self, Answer};
+use crate::report::{self, DocumentReport, FailureReport, Report, Status, Timings};
+use crate::runs::{Fingerprint, RunId};
+use crate::watched::{OnEvent, Watched};
+
+type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Makes personas from documents with one provider.
+#[derive(Clone)]
+pub struct Pipeline {
+    provider: Arc<dyn Provider>,
+    price: Option<Price>,
+    drain: CancellationToken,
+    on_event: OnEvent,
+    on_progress: OnProgress,
+}
+
+/// What a configuration gave: personas, and how they came about.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Generation {
+    /// As many as were asked for.
+    pub personas: Vec<Persona>,
+    /// What it took.
+    pub report: Report,
+    /// The documents the personas are from.
+    pub documents: Arc<[Document]>,
+}
+
+/// What came of one configuration.
+pub type Outcome = Result<Generation, Error>;
+
+/// A configuration with its documents loaded and nothing asked yet.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Prepared {
+    /// The documents.
+    pub documents: Arc<[Document]>,
+    /// What identifies the run: the same configuration over the same documents has the same.
+    pub fingerprint: Fingerprint,
+    /// A rough count of the tokens that would be sent.
+    pub estimated_tokens: u64,
+    config: GenerationConfig,
+    prompt: Prompt,
+    schema: Schema,
+    failures: Vec<FailureReport>,
+    skipped: Vec<String>,
+    started_at: Timestamp,
+    load_time: Duration,
+    deadline: Deadline,
+}
+
+impl Pipeline {
+    /// A pipeline over `provider`, which should own its retries: see [`antiphon_llm::Retrying`].
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>) -> Self {
+        Self {
+            provider,
+            price: None,
+            drain: CancellationToken::new(),
+            on_event: Arc::new(|_| ()),
+            on_progress: Arc::new(|_, _, _| Box::pin(ready(()))),
+        }
+    }
+
+    /// Sets what the model costs. Default: unknown, and so is the cost of runs.
+    #[must_use]
+    pub fn price(mut self, price: Option<Price>) -> Self {
+        self.price = price;
+        self
+    }
+
+    /// Begins nothing new once `drain` is cancelled; what is under way goes on to its end.
+    #[must_use]
+    pub fn drain(mut self, drain: CancellationToken) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Calls `on_event` for everything that happens. It must not block.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Arc::new(on_event);
+        self
+    }
+
+    /// Calls `on_progress` with the step that begins (from 1), the number of steps, and what it is; the step waits
+    /// for it.
+    #[must_use]
+    pub fn on_progress<F, Fut>(mut self, on_progress: F) -> Self
+    where
+        F: Fn(u32, u32, String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_progress = Arc::new(move |step, total, message| Box::pin(on_progress(step, total, message)));
+        self
+    }
+
+    /// Makes personas of one configuration.
+    ///
+    /// # Errors
+    /// Why there are none. The error has a [`Report`] once documents were loaded, and the provider's partial answer.
+    ///
+    /// # Cancel safety
+    /// Hangs up; a call under way may still be billed. Nothing is written, so nothing is left behind.
+    pub async fn generate(&self, config: &GenerationConfig) -> Outcome {
+        let prepared = self.prepare(config).await?;
+        self.run(prepared).await
+    }
+
+    /// Makes personas of each configuration, with at most `max_concurrent` under way at once: one outcome for each, in
+    /// order. One that fails, even by a panic, loses no other.
+    ///
+    /// # Cancel safety
+    /// As [`Pipeline::generate`], for all that are under way; results so far are lost.
+    pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrent: usize) -> Vec<Outcome> {
+        let jobs = configs.iter().map(|config| self.generate(config));
+        let outcomes = Runner::new(max_concurrent).gather(jobs).await;
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|err| Err(panicked(&err)))).collect()
+    }
+
+    /// Loads a configuration's documents and asks nothing yet.
+    ///
+    /// # Errors
+    /// `Config` for a count that cannot be met, `Input` when no document can be loaded, or `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn prepare(&self, config: &GenerationConfig) -> Result<Prepared, Error> {
+        if !(1..=50).contains(&config.count) {
+            let message = format!("{} personas cannot be made: ask for 1 to 50", config.count);
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let (began, started_at) = (now(), Timestamp::now());
+        let deadline = config.deadline.map_or(Deadline::none(), Deadline::after);
+        self.step(1, format!("loading {}", config.data_path.display())).await;
+        let on_event = self.on_event.clone();
+        let loader = Loader::new()
+            .cancel(config.cancel.clone())
+            .on_progress(move |done, total| on_event(Event::Loading { done, total }));
+        let context = CallContext::default().deadline(deadline).cancel(config.cancel.clone());
+        let loaded =
+            context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
+        let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
+        let documents: Arc<[Document]> = documents.into();
+        let prepared = Prepared {
+            fingerprint: Fingerprint::new(recipe::NAME, &self.provider.scope(), config, &documents),
+            prompt: recipe::prompt(config, &documents),
+            schema: recipe::schema(config.count).map_err(Error::from_provider)?,
+            failures: failures.iter().map(FailureReport::from).collect(),
+            skipped: report::names(&skipped),
+            estimated_tokens: 0,
+            config: config.clone(),
+            documents,
+            started_at,
+            load_time: now().duration_since(began),
+            deadline,
+        };
+        (self.on_event)(Event::Loaded { documents: prepared.documents.len(), failures, skipped });
+        Ok(Prepared { estimated_tokens: prepared.prompt.estimated_tokens(), ..prepared })
+    }
+
+    /// Asks for the personas of what was prepared.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`].
+    ///
+    /// # Cancel safety
+    /// As [`Pipeline::generate`].
+    pub async fn run(&self, prepared: Prepared) -> Outcome {
+        let mut report = self.report(&prepared).await;
+        let began = now();
+        let result = match self.drain.is_cancelled() {
+            true => Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop")),
+            false => self.ask(&prepared, &mut report).await,
+        };
+        report.timings.generate_ms = millis(now().duration_since(began));
+        let result = match result {
+            Ok(answer) => self.verify(&prepared, answer, &mut report).await,
+            Err(err) => Err(err),
+        };
+        report.finished_at = Timestamp::now().to_string();
+        match result {
+            Ok(personas) => {
+                self.step(4, "complete".to_owned()).await;
+                Ok(Generation { personas, report, documents: prepared.documents })
+            }
+            Err(err) => {
+                report.status = match err.kind() {
+                    ErrorKind::Cancelled => Status::Interrupted,
+                    _ => Status::Failed,
+                };
+                report.failures.push(FailureReport::of_job(err.to_string()));
+                Err(err.with_report(report))
+            }
+        }
+    }
+
+    async fn ask(&self, prepared: &Prepared, report: &mut Report) -> Result<Structured<Value>, Error> {
+        let Prepared { config, prompt, schema, .. } = prepared;
+        self.step(2, format!("asking {} for {} personas", config.model, config.count)).await;
+        let context = CallContext::default().deadline(prepared.deadline).cancel(config.cancel.clone());
+        (self.on_event)(Event::JobStarted);
+        let fits = self.check_context(prepared, &context).await;
+        let answer = match fits {
+            Ok(()) => {
+                let provider = Watched { inner: self.provider.clone(), on_event: self.on_event.clone() };
+                provider.complete_json(prompt, schema, &context).await.map_err(|err| (err.attempts(), err))
+            }
+            Err(err) => Err((0, err)),
+        };
+        let usage = match &answer {
+            Ok(answer) => {
+                report.calls = answer.calls;
+                report.served_model.clone_from(&answer.completion.head.model);
+                report.timings.first_token_ms = answer.completion.timing.first_token.map(millis);
+                Some(answer.usage)
+            }
+            Err((calls, err)) => {
+                report.calls = *calls;
+                match err.billed() {
+                    Billed::No => Some(Usage::new(Some(0), Some(0))),
+                    Billed::Yes(usage) => Some(usage),
+                    Billed::Maybe => err.partial().map(|partial| partial.usage),
+                }
+            }
+        };
+        let usage = usage.unwrap_or_default();
+        report.usage = usage.into();
+        report.cost_usd_micros = self.price.and_then(|price| price.cost_usd_micros(usage));
+        let cost_usd_micros = report.cost_usd_micros;
+        (self.on_event)(Event::JobFinished { ok: answer.is_ok(), usage, cost_usd_micros });
+        answer.map_err(|(_, err)| Error::from_provider(err))
+    }
+
+    /// Refuses, before anything is paid, what cannot fit into the model's context.
+    async fn check_context(&self, prepared: &Prepared, context: &CallContext) -> Result<(), LlmError> {
+        /// Tokens that one persona's part of the answer takes.
+        const ANSWER_TOKENS: u64 = 700;
+        let model = &prepared.config.model;
+        let capabilities = context.guard(self.provider.capabilities(model, context)).await?;
+        let Some(window) = capabilities.context_window else { return Ok(()) };
+        let answer =
+            prepared.config.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * prepared.config.count as u64);
+        let needed = prepared.estimated_tokens + answer;
+        if needed <= window {
+            return Ok(());
+        }
+        let message = format!(
+            "the documents need about {needed} tokens with the answer, and {model} takes {window}; use fewer or \
+             shorter documents, or a model with a larger context"
+        );
+        Err(LlmError::new(LlmErrorKind::ContextTooLong, message))
+    }
+
+    async fn verify(
+        &self,
+        prepared: &Prepared,
+        answer: Structured<Value>,
+        report: &mut Report,
+    ) -> Result<Vec<Persona>, Error> {
+        let began = now();
+        self.step(3, "looking every quote up".to_owned()).await;
+        // The schema was enforced, so what does not fit here is a defect of the schema.
+        let answer: Answer = serde_json::from_value(answer.value).map_err(|err| {
+            Error::new(ErrorKind::Internal, format!("the schema let a wrong answer through: {err}"))
+        })?;
+        let documents = prepared.documents.clone();
+        let verified = tokio::task::spawn_blocking(move || answer.verified(&documents)).await;
+        report.timings.verify_ms = millis(now().duration_since(began));
+        match verified {
+            Ok(personas) => Ok(personas),
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
+        }
+    }
+
+    async fn report(&self, prepared: &Prepared) -> Report {
+        let Scope { vendor, base_url, .. } = self.provider.scope();
+        let config = &prepared.config;
+        let context = CallContext::default().deadline(prepared.deadline).cancel(config.cancel.clone());
+        let capabilities = context.guard(self.provider.capabilities(&config.model, &context)).await;
+        Report {
+            schema: "antiphon.run/1".to_owned(),
+            run_id: RunId::new().to_string(),
+            status: Status::Finished,
+            fingerprint: prepared.fingerprint.to_string(),
+            recipe: recipe::NAME.to_owned(),
+            started_at: prepared.started_at.to_string(),
+            finished_at: String::new(),
+            provider: vendor,
+            base_url,
+            model: config.model.clone(),
+            served_model: None,
+            model_used: !capabilities.unwrap_or_default().without_model,
+            parameters: report::parameters(config.parameters),
+            count: config.count,
+            documents: prepared.documents.iter().map(DocumentReport::from).collect(),
+            failures: prepared.failures.clone(),
+            skipped: prepared.skipped.clone(),
+            calls: 0,
+            usage: Usage::default().into(),
+            cost_usd_micros: None,
+            timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
+        }
+    }
+
+    async fn step(&self, step: u32, message: String) {
+        const STEPS: u32 = 4;
+        (self.on_progress)(step, STEPS, message).await;
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+fn panicked(err: &TaskError) -> Error {
+    Error::new(ErrorKind::Internal, format!("a defect of this program: {err}"))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tokio's clock, so that tests can pause it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

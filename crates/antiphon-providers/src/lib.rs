@@ -1,0 +1,4 @@
+//! Providers.
+
+#[cfg(feature = "offline")]
+pub mod offline;

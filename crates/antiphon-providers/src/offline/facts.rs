@@ -1,0 +1,182 @@
+//! What people say of themselves when they introduce themselves: their work, age, place and experience.
+
+use super::cues::plain;
+use super::speech::Participant;
+
+/// Facts in the participants' own words; what was not said is not there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) occupation: Option<String>,
+    pub(super) age: Option<u32>,
+    pub(super) location: Option<String>,
+    pub(super) experience: Option<String>,
+}
+
+impl Facts {
+    pub(super) fn of(participant: &Participant<'_>) -> Self {
+        let mut facts = Self::default();
+        for sentence in participant.sentences.iter().filter(|sentence| sentence.introduces) {
+            let text = sentence.text().replace('’', "'");
+            facts.occupation = facts.occupation.or_else(|| occupation(&text));
+            facts.age = facts.age.or_else(|| age(&text));
+            facts.location = facts.location.or_else(|| location(&text));
+            facts.experience = facts.experience.or_else(|| experience(&text));
+        }
+        facts
+    }
+}
+
+/// `I'm the head baker on nights, and …` gives `the head baker on nights`; `So I manage a café` gives `manage a café`.
+fn occupation(text: &str) -> Option<String> {
+    const STATES: [&str; 9] =
+        ["I'm a ", "I'm an ", "I'm the ", "I am a ", "I am the ", "I work ", "I own ", "I run ", "I manage "];
+    let (start, lead) = STATES.iter().filter_map(|lead| text.find(lead).map(|at| (at, *lead))).min()?;
+    // "I'm a bit tired" is no work.
+    if ["I'm a bit", "I'm a little", "I'm a big", "I'm the one"]
+        .iter()
+        .any(|not| text[start..].starts_with(not))
+    {
+        return None;
+    }
+    let keep = match lead.strip_prefix("I'm ").or_else(|| lead.strip_prefix("I am ")) {
+        Some(article) => lead.len() - article.len(),
+        None => "I ".len(),
+    };
+    let rest = &text[start + keep..];
+    let end = rest.find([',', '.', ';', '—', '(']).unwrap_or(rest.len());
+    let phrase = [" and I've ", " and I have ", " with my ", " which ", " and that "]
+        .iter()
+        .filter_map(|stop| rest[..end].find(stop))
+        .min()
+        .map_or(&rest[..end], |stop| &rest[..stop]);
+    (phrase.len() <= 80).then(|| phrase.trim().to_owned())
+}
+
+/// `I'm forty-three`, `I'm 39 now`; not `I'm 20 minutes late`.
+fn age(text: &str) -> Option<u32> {
+    let text = plain(text);
+    ["i'm ", "i am ", "aged "].iter().flat_map(|lead| text.match_indices(lead)).find_map(|(at, lead)| {
+        let rest = &text[at + lead.len()..];
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
+        let age = number(&rest[..end]).filter(|age| (14..=99).contains(age))?;
+        let after = rest[end..].trim_start();
+        let ends = after.is_empty() || after.starts_with(['.', ',', ';', '—', '!']);
+        (ends || ["and ", "now", "years old", "this year", "next"].iter().any(|next| after.starts_with(next)))
+            .then_some(age)
+    })
+}
+
+/// A number under 100, in digits or in words.
+fn number(word: &str) -> Option<u32> {
+    const ONES: [&str; 20] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+    ];
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let below_twenty =
+        |word: &str| ONES.iter().zip(0..).find(|(name, _)| **name == word).map(|(_, value)| value);
+    let tens =
+        |word: &str| TENS.iter().zip(2..).find(|(name, _)| **name == word).map(|(_, value)| value * 10);
+    if let Ok(value) = word.parse() {
+        return Some(value);
+    }
+    match word.split_once('-') {
+        Some((ten, one)) => Some(tens(ten)? + below_twenty(one).filter(|one| *one < 10)?),
+        None => below_twenty(word).or_else(|| tens(word)),
+    }
+}
+
+/// A name in capitals behind `in`, `outside` or `near`.
+fn location(text: &str) -> Option<String> {
+    const NOT_PLACES: [&str; 21] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "Christmas",
+        "I",
+    ];
+    let words: Vec<&str> = text.split(' ').collect();
+    words.windows(2).enumerate().find_map(|(at, pair)| {
+        let place = |word: &str| word.trim_end_matches([',', '.', ';', '!']).to_owned();
+        let name = place(pair[1]);
+        let is_name =
+            name.starts_with(char::is_uppercase) && name.len() > 2 && !NOT_PLACES.contains(&name.as_str());
+        if !is_name || !["in", "outside", "near"].contains(&pair[0].to_lowercase().as_str()) {
+            return None;
+        }
+        let second = words.get(at + 2).filter(|next| name == pair[1] && next.starts_with(char::is_uppercase));
+        let second = second.map(|word| place(word)).filter(|word| word.len() > 2 && !word.starts_with("I'"));
+        Some(second.map_or(name.clone(), |second| format!("{name} {second}")))
+    })
+}
+
+/// `nine years`, `just over two years`.
+fn experience(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let years =
+        words.iter().position(|word| word.trim_end_matches([',', '.', ';']).eq_ignore_ascii_case("years"))?;
+    let count = words.get(years.checked_sub(1)?)?;
+    number(&count.to_lowercase())?;
+    let old = words.get(years + 1).is_some_and(|word| word.starts_with("old"));
+    (!old).then(|| format!("{count} years"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{age, experience, location, occupation};
+
+    #[test]
+    fn facts_are_taken_only_where_they_are_stated() {
+        assert_eq!(
+            occupation("I'm the head baker on nights, and tired").as_deref(),
+            Some("the head baker on nights")
+        );
+        assert_eq!(
+            occupation("So I manage a café next to the station.").as_deref(),
+            Some("manage a café next to the station")
+        );
+        assert_eq!(occupation("I'm a bit tired"), None);
+        assert_eq!(age("I'm forty-three, and there are six of us"), Some(43));
+        assert_eq!(age("I'm 39."), Some(39));
+        assert_eq!(age("I'm twenty minutes late"), None);
+        assert_eq!(location("a small café in Harrowmere, just off").as_deref(), Some("Harrowmere"));
+        assert_eq!(location("a pitch in Tarnley Cross for years").as_deref(), Some("Tarnley Cross"));
+        assert_eq!(location("back in January it snowed in the yard"), None);
+        assert_eq!(experience("I've had it for nine years now").as_deref(), Some("nine years"));
+        assert_eq!(experience("I'm 40 years old"), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! The persona recipe: participants in groups, and each group's own sentences as a draft.
+
+use std::collections::HashMap;
+
+use antiphon_llm::{CancellationToken, Document, Error, ErrorKind};
+use serde_json::{Value, json};
+
+use super::cluster;
+use super::cues::Cue;
+use super::facts::Facts;
+use super::select::{self, Candidate, Selection};
+use super::speech::{self, Participant, Sentence};
+use super::terms::Terms;
+
+const MOST_CLAIMS: usize = 5;
+const MOST_MOTIVATIONS: usize = 3;
+const MOST_QUOTES: usize = 3;
+/// Terms that name a group's theme.
+const THEME: usize = 3;
+/// Participants that a name spells out; of more, the number is told.
+const NAMED: usize = 3;
+
+/// An answer in the shape of the recipe's schema.
+pub(super) fn draft(
+    documents: &[Document],
+    count: usize,
+    cancel: &CancellationToken,
+) -> Result<Value, Error> {
+    let participants = speech::participants(documents);
+    if participants.len() < count {
+        let message = format!(
+            "offline draws each persona from participants of its own; the documents have {} of them and {count} \
+             personas were asked for",
+            participants.len()
+        );
+        return Err(Error::new(ErrorKind::InvalidRequest, message));
+    }
+    let (terms, vectors) = Terms::count(&participants);
+    let mut personas = Vec::with_capacity(count);
+    for group in cluster::groups(&vectors, count) {
+        if cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
+        }
+        let centre = cluster::centre(group.iter().map(|member| &vectors[*member]));
+        let group = Group { documents, participants: &participants, terms: &terms, members: &group, centre };
+        personas.push(group.persona());
+    }
+    Ok(json!({ "personas": personas }))
+}
+
+struct Group<'a> {
+    documents: &'a [Document],
+    participants: &'a [Participant<'a>],
+    terms: &'a Terms,
+    members: &'a [usize],
+    centre: HashMap<u32, f32>,
+}
+
+impl Group<'_> {
+    fn persona(&self) -> Value {
+        let mut candidates = select::candidates(self.participants, self.members, self.terms, &self.centre);
+        let mut selection = Selection::new(&mut candidates);
+        let goals = selection.with_cue(Cue::Goal, MOST_CLAIMS);
+        let pain_points = selection.with_cue(Cue::Pain, MOST_CLAIMS);
+        let behaviours = selection.with_cue(Cue::Behaviour, MOST_CLAIMS);
+        let motivations = selection.with_cue(Cue::Motivation, MOST_MOTIVATIONS);
+        let quotes = selection.telling(MOST_QUOTES);
+        let theme = self.theme();
+        json!({
+            "name": format!("{}: {}", self.codes(), theme.first().map_or("", String::as_str)),
+            "title": format!("Speaks most of {}", listed(&theme)),
+            "demographics": self.demographics(),
+            "goals": self.claims(&candidates, &goals),
+            "pain_points": self.claims(&candidates, &pain_points),
+            "behaviours": self.claims(&candidates, &behaviours),
+            "motivations": self.claims(&candidates, &motivations),
+            "quotes": quotes.iter().map(|index| self.quote(&candidates[*index].sentence)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn claims(&self, candidates: &[Candidate<'_>], chosen: &[usize]) -> Vec<Value> {
+        let claim = |index: &usize| {
+            let sentence = &candidates[*index].sentence;
+            let mut claim = self.quote(sentence);
+            claim["claim"] = Value::from(statement(&sentence.text()));
+            claim
+        };
+        chosen.iter().map(claim).collect()
+    }
+
+    fn quote(&self, sentence: &Sentence<'_>) -> Value {
+        json!({ "document": self.documents[sentence.document].id, "quote": sentence.text() })
+    }
+
+    /// The group's heaviest terms, in the form that was used most.
+    fn theme(&self) -> Vec<String> {
+        let mut terms: Vec<(&u32, &f32)> = self.centre.iter().collect();
+        terms.sort_unstable_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
+        terms.into_iter().take(THEME).map(|(term, _)| self.terms.form(*term).to_owned()).collect()
+    }
+
+    fn codes(&self) -> String {
+        let codes: Vec<String> = self
+            .members
+            .iter()
+            .take(NAMED)
+            .map(|member| self.participants[*member].code.to_owned())
+            .collect();
+        match self.members.len() - codes.len() {
+            0 => listed(&codes),
+            more => format!("{} and {more} more", codes.join(", ")),
+        }
+    }
+
+    fn demographics(&self) -> Value {
+        let facts: Vec<Facts> = self
+            .members
+            .iter()
+            .take(2 * NAMED)
+            .map(|member| Facts::of(&self.participants[*member]))
+            .collect();
+        let joined = |fact: fn(&Facts) -> Option<&String>| {
+            let mut said: Vec<&str> = Vec::new();
+            for value in facts.iter().filter_map(fact) {
+                if !said.contains(&value.as_str()) {
+                    said.push(value);
+                }
+            }
+            (!said.is_empty()).then(|| said.join("; "))
+        };
+        let ages = || facts.iter().filter_map(|facts| facts.age);
+        let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| match youngest == oldest {
+            true => youngest.to_string(),
+            false => format!("{youngest} to {oldest}"),
+        });
+        json!({
+            "age_range": age_range,
+            "occupation": joined(|facts| facts.occupation.as_ref()),
+            "industry": null,
+            "location": joined(|facts| facts.location.as_ref()),
+            "experience": joined(|facts| facts.experience.as_ref()),
+        })
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(items: &[String]) -> String {
+    match items {
+        [] => "nothing in particular".to_owned(),
+        [one] => one.clone(),
+        [some @ .., last] => format!("{} and {last}", some.join(", ")),
+    }
+}
+
+/// A sentence without the words that only tie it to the one before.
+fn statement(sentence: &str) -> String {
+    const TIES: [&str; 12] = [
+        "and ",
+        "but ",
+        "so ",
+        "well, ",
+        "yeah, ",
+        "yes, ",
+        "no, ",
+        "oh, ",
+        "honestly, ",
+        "because ",
+        "then ",
+        "or ",
+    ];
+    let mut rest = sentence;
+    while let Some(tie) = TIES.iter().find(|tie| starts_with_ignoring_case(rest, tie)) {
+        rest = &rest[tie.len()..];
+    }
+    let mut letters = rest.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => sentence.to_owned(),
+    }
+}
+
+fn starts_with_ignoring_case(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statement;
+
+    #[test]
+    fn a_statement_stands_alone() {
+        assert_eq!(statement("And so, I want it."), "So, I want it.");
+        assert_eq!(statement("But well, I do."), "I do.");
+        assert_eq!(statement("Every day."), "Every day.");
+    }
+}

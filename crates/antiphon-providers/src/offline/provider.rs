@@ -1,0 +1,70 @@
+use antiphon_llm::{
+    CallContext, Capabilities, Completion, Error, ErrorKind, Head, Model, Output, Prompt, Provider, Schema,
+    Scope, Streaming, async_trait,
+};
+use futures_util::stream;
+use serde_json::Value;
+
+use crate::offline::personas;
+
+/// The name under which the statistics go as a model.
+const MODEL: &str = "extractive-1";
+
+/// Answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
+///
+/// The recipe is recognised by the name of its schema. Any other prompt is `Unsupported`: statistics cannot talk.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Offline;
+
+impl Offline {
+    /// The model name that it answers to.
+    pub const MODEL: &'static str = MODEL;
+
+    /// The provider; it has nothing to configure.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl Provider for Offline {
+    fn scope(&self) -> Scope {
+        Scope::new("offline", None)
+    }
+
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let unsupported = || {
+            let message = "offline answers the built-in recipes only: name a provider for anything else";
+            Error::new(ErrorKind::Unsupported, message)
+        };
+        let Output::Json(schema) = &prompt.output else { return Err(unsupported()) };
+        let count = personas_wanted(schema).ok_or_else(unsupported)?;
+        let documents: Vec<_> = prompt.documents().cloned().collect();
+        let cancel = context.cancel.clone();
+        let work = tokio::task::spawn_blocking(move || personas::draft(&documents, count, &cancel));
+        let answer = match work.await {
+            Ok(answer) => answer?,
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
+        };
+        let head = Head::new(None, Some(MODEL.to_owned()));
+        let end = Completion::new(answer.to_string()).head(head.clone()).into_end(&prompt.output);
+        Streaming::begun(head, stream::iter([end])).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(vec![Model::new(MODEL, None)])
+    }
+
+    async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
+        Capabilities::default().without_model()
+    }
+}
+
+/// How many personas the schema of the persona recipe asks for.
+fn personas_wanted(schema: &Schema) -> Option<usize> {
+    let wanted = schema.value().pointer("/properties/personas/minItems").and_then(Value::as_u64)?;
+    (schema.name() == "personas").then_some(usize::try_from(wanted).ok()?)
+}

@@ -1,0 +1,122 @@
+//! Words as numbers: what a participant speaks of more than others do.
+
+use std::collections::HashMap;
+
+use super::speech::Participant;
+
+/// Function words, fillers and the verbs of every conversation: they say nothing about a subject.
+const STOPWORDS: &str = "a able about above actually after again against ago ain all almost also although always am an \
+    and any anyone anything are aren around as ask asked at away back bad be because been before being below best better \
+    between big bit both but by came can cannot chap come comes coming could couldn couple day days did didn different do \
+    does doesn doing don done down during each either else end enough even ever every everybody everything exactly fair far \
+    feel few find first five for forty found four from front full further gave get gets getting girl give go goes going gone \
+    good got great had half happen happened happens hard has hasn hate have haven having he hear her here hers herself him \
+    himself his home honest honestly hour hours how however i if in instead into is isn it its itself just keep keeps kept \
+    kind knew know knows last late later least less let life like little ll long look looked looking looks lose lot lots love \
+    made make makes making man many matter may maybe me mean means might mind mine minute minutes mm moment month months more \
+    morning mornings most mostly much must my myself need needs never new next nice night nights nine no nobody none nor not \
+    nothing now number of off oh ok okay old on once one ones only onto or other others ought our ours ourselves out over own \
+    part past people perhaps person place plus point pretty probably problem put quite rather re read real really reason \
+    remember right room round said same saturday saw say saying says second see seen seven shall shan she should shouldn side \
+    sit six so some somebody someone something sometimes soon sort stand start started still stop stuff such suppose sure take \
+    taken takes talk tell ten than thank thanks that the their theirs them themselves then there these they thing things think \
+    third this those though thought three through till time times to today together told tomorrow too took top toward tried \
+    true try trying turn twenty twice two under until up upon us use used usually ve very wait walk want wants was wasn way we \
+    week weeks well went were weren what whatever when where whether which while who whole whom why will with within without \
+    won word words work worked working works worst would wouldn write wrong year years yeah yes yesterday yet you young your \
+    yours yourself don't monday tuesday wednesday thursday friday sunday especially whichever half-past eleven twelve eight \
+    hundred thousand dozen half anyway also ended shows easy ready idea fine happy supposed comes thirty fifty rest question";
+
+/// The words of all participants, each a number, and how telling each one is.
+pub(super) struct Terms {
+    numbers: HashMap<String, u32>,
+    forms: Vec<HashMap<String, u32>>,
+    rarity: Vec<f32>,
+}
+
+/// How much of each term there is: sorted by term, of length 1.
+pub(super) type Vector = Vec<(u32, f32)>;
+
+impl Terms {
+    /// Counts the terms of all participants and weighs each participant's: the logarithm of its count, times the
+    /// logarithm of how few participants use it (TF-IDF with sublinear counts: Manning, Raghavan and Schütze,
+    /// "Introduction to Information Retrieval", 2008, section 6.4).
+    pub(super) fn count(participants: &[Participant<'_>]) -> (Self, Vec<Vector>) {
+        let stopwords: std::collections::HashSet<&str> = STOPWORDS.split_whitespace().collect();
+        let mut terms = Self { numbers: HashMap::new(), forms: Vec::new(), rarity: Vec::new() };
+        let mut counts: Vec<HashMap<u32, f32>> = Vec::with_capacity(participants.len());
+        let mut users: Vec<f32> = Vec::new();
+        for participant in participants {
+            let mut count: HashMap<u32, f32> = HashMap::new();
+            for word in participant.sentences.iter().flat_map(|sentence| words(sentence.source)) {
+                if !stopwords.contains(word.as_str()) {
+                    *count.entry(terms.add(word)).or_default() += 1.0;
+                }
+            }
+            users.resize(terms.forms.len(), 0.0);
+            count.keys().for_each(|term| users[*term as usize] += 1.0);
+            counts.push(count);
+        }
+        let all = participants.len() as f32;
+        terms.rarity = users.iter().map(|users| (1.0 + all / users.max(1.0)).ln()).collect();
+        let vectors = counts.into_iter().map(|count| terms.weigh(count)).collect();
+        (terms, vectors)
+    }
+
+    fn add(&mut self, word: String) -> u32 {
+        let next = u32::try_from(self.forms.len()).unwrap_or(u32::MAX);
+        let term = *self.numbers.entry(stem(&word).to_owned()).or_insert(next);
+        if term == next {
+            self.forms.push(HashMap::new());
+        }
+        *self.forms[term as usize].entry(word).or_default() += 1;
+        term
+    }
+
+    fn weigh(&self, count: HashMap<u32, f32>) -> Vector {
+        let mut vector: Vector = count
+            .into_iter()
+            .map(|(term, count)| (term, (1.0 + count.ln()) * self.rarity[term as usize]))
+            .collect();
+        vector.sort_unstable_by_key(|(term, _)| *term);
+        normalise(&mut vector);
+        vector
+    }
+
+    /// The terms of a sentence, without those that are no terms.
+    pub(super) fn of<'a>(&'a self, sentence: &'a str) -> impl Iterator<Item = u32> + 'a {
+        words(sentence).filter_map(|word| self.numbers.get(stem(&word)).copied())
+    }
+
+    /// The form in which a term was used most.
+    pub(super) fn form(&self, term: u32) -> &str {
+        let forms = self.forms[term as usize].iter();
+        forms.max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0))).map_or("", |(form, _)| form)
+    }
+}
+
+/// Words in small letters, without what an apostrophe cuts off, and of three letters or more.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '-')
+        .map(|word| word.trim_matches('-'))
+        .filter(|word| word.chars().count() >= 3 && word.chars().all(|c| c.is_alphabetic() || c == '-'))
+        .map(str::to_lowercase)
+}
+
+/// A plural and its singular count as one.
+fn stem(word: &str) -> &str {
+    match word {
+        _ if word.len() < 5 || word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") => word,
+        _ if word.ends_with("ches") || word.ends_with("shes") || word.ends_with("xes") => {
+            &word[..word.len() - 2]
+        }
+        _ => word.strip_suffix('s').unwrap_or(word),
+    }
+}
+
+pub(super) fn normalise(vector: &mut Vector) {
+    let length = vector.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|(_, weight)| *weight /= length);
+    }
+}
