@@ -1,0 +1,157 @@
+use std::fmt;
+
+use antiphon_data::Document;
+use antiphon_pipeline::{Match, Persona, Report};
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use crate::transcript::{Citations, Transcript};
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// The page could not be made: a defect of its template.
+#[derive(Debug)]
+pub struct RenderError(minijinja::Error);
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the page's template is broken")
+    }
+}
+
+impl std::error::Error for RenderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// All personas of a run as one HTML page that loads nothing: a card each, and behind every claim and quote its passage
+/// in the transcript.
+///
+/// All text is escaped, and the page's own policy forbids it to load or send anything.
+///
+/// # Errors
+/// `RenderError` if the template is broken.
+pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Result<String, RenderError> {
+    let mut citations = Citations::default();
+    for persona in personas {
+        persona.quotes.iter().for_each(|quote| citations.add(&quote.document, quote.start..quote.end));
+        persona.evidence.iter().for_each(|found| citations.add(&found.document, found.start..found.end));
+    }
+    citations.settle();
+    let cards: Vec<Card> = personas.iter().map(|persona| Card::new(persona, &citations)).collect();
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_template("page.html", TEMPLATE).map_err(RenderError)?;
+    let template = environment.get_template("page.html").map_err(RenderError)?;
+    let page = Page {
+        cards,
+        transcripts: citations.transcripts(documents),
+        report,
+        documents: report.documents.len(),
+        turns: report.documents.iter().map(|document| document.turns).sum(),
+    };
+    template.render(Serde(&page)).map_err(RenderError)
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    cards: Vec<Card<'a>>,
+    transcripts: Vec<Transcript>,
+    report: &'a Report,
+    documents: usize,
+    turns: usize,
+}
+
+#[derive(Serialize)]
+struct Card<'a> {
+    id: &'a str,
+    name: &'a str,
+    title: &'a str,
+    facts: Vec<(String, &'a str)>,
+    sections: Vec<Section<'a>>,
+    quotes: Vec<Cited<'a>>,
+    unverified: Vec<Open<'a>>,
+}
+
+#[derive(Serialize)]
+struct Section<'a> {
+    heading: &'static str,
+    class: &'static str,
+    claims: Vec<Claim<'a>>,
+}
+
+#[derive(Serialize)]
+struct Claim<'a> {
+    text: &'a str,
+    places: Vec<Cited<'a>>,
+}
+
+/// Words of a participant, and where the page shows them.
+#[derive(Serialize)]
+struct Cited<'a> {
+    text: &'a str,
+    place: String,
+    anchor: String,
+    fuzzy: bool,
+}
+
+#[derive(Serialize)]
+struct Open<'a> {
+    field: String,
+    claim: Option<&'a str>,
+    quote: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> Card<'a> {
+    fn new(persona: &'a Persona, citations: &Citations) -> Self {
+        let section = |heading, class, claims: &'a [String]| Section {
+            heading,
+            class,
+            claims: claims
+                .iter()
+                .map(|text| Claim { text, places: places(persona, text, citations) })
+                .collect(),
+        };
+        let quote = |quote: &'a antiphon_pipeline::Quote| Cited {
+            text: &quote.text,
+            place: format!("{} · {}:{}", quote.speaker, quote.document, quote.line),
+            anchor: citations.anchor(&quote.document, quote.start),
+            fuzzy: false,
+        };
+        let open = |open: &'a antiphon_pipeline::Unverified| Open {
+            field: open.field.replace('_', " "),
+            claim: open.claim.as_deref(),
+            quote: &open.quote,
+            reason: &open.reason,
+        };
+        Self {
+            id: &persona.id,
+            name: &persona.name,
+            title: &persona.title,
+            facts: persona.demographics.iter().map(|(k, v)| (k.replace('_', " "), v.as_str())).collect(),
+            sections: vec![
+                section("Goals", "goals", &persona.goals),
+                section("Pain points", "pains", &persona.pain_points),
+                section("Behaviours", "behaviours", &persona.behaviours),
+                section("Motivations", "motivations", &persona.motivations),
+            ],
+            quotes: persona.quotes.iter().map(quote).collect(),
+            unverified: persona.unverified.iter().map(open).collect(),
+        }
+    }
+}
+
+fn places<'a>(persona: &'a Persona, claim: &str, citations: &Citations) -> Vec<Cited<'a>> {
+    let of_claim = persona.evidence.iter().filter(|evidence| evidence.claim == claim);
+    of_claim
+        .map(|found| Cited {
+            text: &found.quote,
+            place: format!("{}:{}", found.document, found.line),
+            anchor: citations.anchor(&found.document, found.start),
+            fuzzy: found.matched == Match::Fuzzy,
+        })
+        .collect()
+}

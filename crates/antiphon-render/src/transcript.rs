@@ -1,0 +1,179 @@
+//! The passages of documents around what is cited, for the page.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use antiphon_data::{Document, Role, Turn};
+use serde::Serialize;
+
+/// With more text than this in the cited documents, only what stands around the citations is shown.
+const WHOLE: usize = 512 << 10;
+/// Turns shown on each side of a cited one.
+const AROUND: usize = 2;
+
+/// What is shown of one document.
+#[derive(Debug, Serialize)]
+pub(crate) struct Transcript {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A turn, or the turns that are left out before the next one.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Row {
+    Turn { speaker: String, asks: bool, line: u32, pieces: Vec<Piece> },
+    Gap { left_out: usize },
+}
+
+/// Words, marked if they are cited.
+#[derive(Debug, Serialize)]
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    pub(crate) mark: Option<String>,
+}
+
+/// Citations of all documents, and the anchor that each leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Citations {
+    spans: BTreeMap<String, Vec<Range<usize>>>,
+}
+
+impl Citations {
+    pub(crate) fn add(&mut self, document: &str, span: Range<usize>) {
+        self.spans.entry(document.to_owned()).or_default().push(span);
+    }
+
+    /// Joins citations that overlap, so that each byte is marked once.
+    pub(crate) fn settle(&mut self) {
+        for spans in self.spans.values_mut() {
+            spans.sort_by_key(|span| (span.start, span.end));
+            let mut joined: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+            for span in spans.drain(..) {
+                match joined.last_mut() {
+                    Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+                    _ => joined.push(span),
+                }
+            }
+            *spans = joined;
+        }
+    }
+
+    /// The anchor of a citation that was added before the citations were settled.
+    pub(crate) fn anchor(&self, document: &str, start: usize) -> String {
+        let number = self.spans.keys().position(|name| name == document).unwrap_or(0);
+        let spans = self.spans.get(document).map_or(&[][..], Vec::as_slice);
+        let mark = spans.iter().position(|span| span.contains(&start)).unwrap_or(0);
+        anchor(number, mark)
+    }
+
+    /// The transcripts of the documents that are cited.
+    pub(crate) fn transcripts(&self, documents: &[Document]) -> Vec<Transcript> {
+        let by_name: BTreeMap<&str, &Document> =
+            documents.iter().map(|document| (document.name.as_str(), document)).collect();
+        let cited = self.spans.iter().enumerate().filter_map(|(number, (name, spans))| {
+            by_name.get(name.as_str()).map(|document| (number, *document, spans.as_slice()))
+        });
+        let size: usize = cited.clone().map(|(_, document, _)| document.text.len()).sum();
+        let whole = size <= WHOLE;
+        cited
+            .map(|(number, document, spans)| Transcript {
+                id: format!("t{number}"),
+                name: document.name.clone(),
+                rows: rows(number, document, spans, whole),
+            })
+            .collect()
+    }
+}
+
+fn anchor(document: usize, mark: usize) -> String {
+    format!("t{document}-{mark}")
+}
+
+fn rows(number: usize, document: &Document, spans: &[Range<usize>], whole: bool) -> Vec<Row> {
+    let cited =
+        |turn: &Turn| spans.iter().any(|span| span.start < turn.span.end && turn.span.start < span.end);
+    let is_cited: Vec<bool> = document.turns.iter().map(cited).collect();
+    let near = |index: usize| {
+        let from = index.saturating_sub(AROUND);
+        let to = (index + AROUND + 1).min(is_cited.len());
+        is_cited[from..to].contains(&true)
+    };
+    let mut rows = Vec::new();
+    let mut left_out = 0;
+    for (index, turn) in document.turns.iter().enumerate() {
+        if !whole && !near(index) {
+            left_out += 1;
+            continue;
+        }
+        if left_out > 0 {
+            rows.push(Row::Gap { left_out: std::mem::take(&mut left_out) });
+        }
+        rows.push(Row::Turn {
+            speaker: turn.speaker.to_string(),
+            asks: turn.role == Role::Interviewer,
+            line: document.line_at(turn.span.start),
+            pieces: pieces(number, document, turn, spans),
+        });
+    }
+    if left_out > 0 {
+        rows.push(Row::Gap { left_out });
+    }
+    rows
+}
+
+fn pieces(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut at = turn.span.start;
+    let mut push = |span: Range<usize>, mark: Option<String>| {
+        if let Some(text) = document.text.get(span).filter(|text| !text.is_empty()) {
+            pieces.push(Piece { text: text.to_owned(), mark });
+        }
+    };
+    for (index, span) in spans.iter().enumerate() {
+        let (start, end) = (span.start.max(at), span.end.min(turn.span.end));
+        if start < end {
+            push(at..start, None);
+            push(start..end, Some(anchor(number, index)));
+            at = end;
+        }
+    }
+    push(at..turn.span.end, None);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_data::Document;
+
+    use super::{Citations, Row};
+
+    #[test]
+    fn overlapping_citations_are_one_mark_and_lead_to_it() {
+        let document = Document::parse("a.txt", b"P1: one two three four\n").unwrap();
+        let mut citations = Citations::default();
+        [4..11, 8..17, 18..22].into_iter().for_each(|span| citations.add("a.txt", span));
+        citations.settle();
+        assert_eq!([4, 8, 18].map(|at| citations.anchor("a.txt", at)), ["t0-0", "t0-0", "t0-1"]);
+        let transcripts = citations.transcripts(&[document]);
+        let Row::Turn { pieces, .. } = &transcripts[0].rows[0] else { panic!("a turn") };
+        let pieces: Vec<_> =
+            pieces.iter().map(|piece| (piece.text.as_str(), piece.mark.as_deref())).collect();
+        assert_eq!(pieces, [("one two three", Some("t0-0")), (" ", None), ("four", Some("t0-1"))]);
+    }
+
+    #[test]
+    fn of_large_documents_only_the_surroundings_are_shown() {
+        let text: String = (0..20_000).map(|n| format!("P1: this is turn number {n} of many\n")).collect();
+        let document = Document::parse("a.txt", text.as_bytes()).unwrap();
+        let mut citations = Citations::default();
+        citations.add("a.txt", document.turns[100].span.clone());
+        citations.settle();
+        let rows = &citations.transcripts(&[document])[0].rows;
+        assert_eq!(rows.len(), 7);
+        assert!(
+            matches!(rows[0], Row::Gap { left_out: 98 }) && matches!(rows[6], Row::Gap { left_out: 19_897 })
+        );
+    }
+}
