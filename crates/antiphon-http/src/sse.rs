@@ -1,0 +1,229 @@
+//! Server-sent events, decoded as a browser does (WHATWG HTML, section 9.2, "Server-sent events").
+//!
+//! ```
+//! let mut decoder = antiphon_http::sse::Decoder::new(1024);
+//! let mut events = Vec::new();
+//! decoder.push(b"data: hel", &mut events)?;
+//! decoder.push(b"lo\n\n", &mut events)?;
+//! assert_eq!(events[0].data, "hello");
+//! # Ok::<(), antiphon_http::sse::EventTooLarge>(())
+//! ```
+
+use std::fmt;
+
+use memchr::memchr2;
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Event {
+    /// Its type; empty for an ordinary message.
+    pub event: String,
+    /// Its data: the lines that were sent, joined by line feeds.
+    pub data: String,
+    /// The last id that the stream had sent by then.
+    pub id: String,
+}
+
+/// An event grew larger than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTooLarge {
+    /// The limit in bytes.
+    pub limit: usize,
+}
+
+impl fmt::Display for EventTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an event is larger than {} bytes", self.limit)
+    }
+}
+
+impl std::error::Error for EventTooLarge {}
+
+/// Bytes in pieces of any size to events. Lines within a piece are not copied, only a line across two pieces is.
+#[derive(Debug)]
+pub struct Decoder {
+    limit: usize,
+    partial: Vec<u8>,
+    // A line feed right after a carriage return belongs to the same line end, even in the next piece.
+    skip_line_feed: bool,
+    at_start: bool,
+    event: String,
+    data: String,
+    has_data: bool,
+    id: String,
+}
+
+impl Decoder {
+    /// A decoder of events of up to `limit` bytes each.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            partial: Vec::new(),
+            skip_line_feed: false,
+            at_start: true,
+            event: String::new(),
+            data: String::new(),
+            has_data: false,
+            id: String::new(),
+        }
+    }
+
+    /// Takes the next bytes and gives the events that they complete.
+    ///
+    /// What is still incomplete when the bytes end is no event, as the standard has it.
+    ///
+    /// # Errors
+    /// [`EventTooLarge`]; the decoder is of no use afterwards.
+    pub fn push(&mut self, bytes: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
+        let mut rest = bytes;
+        if self.skip_line_feed && !rest.is_empty() {
+            self.skip_line_feed = false;
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            let (line, ended) = (&rest[..end], rest[end]);
+            rest = &rest[end + 1..];
+            if ended == b'\r' {
+                self.skip_line_feed = rest.is_empty();
+                rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            }
+            if self.partial.is_empty() {
+                self.line(line, events)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.partial);
+                whole.extend_from_slice(line);
+                self.line(&whole, events)?;
+                whole.clear();
+                self.partial = whole;
+            }
+        }
+        self.partial.extend_from_slice(rest);
+        self.check(0)
+    }
+
+    fn line(&mut self, line: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
+        let line = match std::mem::take(&mut self.at_start) {
+            true => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
+            false => line,
+        };
+        if line.is_empty() {
+            self.dispatch(events);
+            return Ok(());
+        }
+        self.check(line.len())?;
+        let (name, value) = match line.iter().position(|byte| *byte == b':') {
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &[][..]),
+        };
+        let value = String::from_utf8_lossy(value.strip_prefix(b" ").unwrap_or(value));
+        match name {
+            b"data" => {
+                if self.has_data {
+                    self.data.push('\n');
+                }
+                self.has_data = true;
+                self.data.push_str(&value);
+            }
+            b"event" => self.event = value.into_owned(),
+            b"id" if !value.contains('\0') => self.id = value.into_owned(),
+            // Comments, the wait before a new connection, and fields of later versions.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, events: &mut impl Extend<Event>) {
+        let event = std::mem::take(&mut self.event);
+        let data = std::mem::take(&mut self.data);
+        if std::mem::take(&mut self.has_data) {
+            events.extend([Event { event, data, id: self.id.clone() }]);
+        }
+    }
+
+    fn check(&self, more: usize) -> Result<(), EventTooLarge> {
+        match self.data.len() + self.partial.len() + more > self.limit {
+            true => Err(EventTooLarge { limit: self.limit }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Decoder, Event, EventTooLarge};
+
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
+        let (mut decoder, mut events) = (Decoder::new(1 << 20), Vec::new());
+        pieces.into_iter().for_each(|piece| decoder.push(piece, &mut events).unwrap());
+        events
+    }
+
+    /// Decodes a text whole and in every two pieces; events as (type, data, id).
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, &str, &str)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(event, data, id)| Event {
+                event: (*event).to_owned(),
+                data: (*data).to_owned(),
+                id: (*id).to_owned(),
+            })
+            .collect();
+        for cut in 0..=text.len() {
+            let (one, two) = text.as_bytes().split_at(cut);
+            assert_eq!(decode([one, two]), expected, "{text:?} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_rules_of_the_standard() {
+        check("data: a\n\n", &[("", "a", "")]);
+        check("data:a\r\ndata:  b\r\n\r\n", &[("", "a\n b", "")]);
+        check("data: a\rdata: b\r\r", &[("", "a\nb", "")]);
+        check("\u{feff}data: a\n\n\u{feff}data: b\n\n", &[("", "a", "")]);
+        check(": ping\n\nevent: x\ndata: 1\n\n", &[("x", "1", "")]);
+        check("event: lost\n\ndata\n\n", &[("", "", "")]);
+        check("id: 7\ndata: a\n\nid: b\0\ndata: b\n\n", &[("", "a", "7"), ("", "b", "7")]);
+        check("data: a\nother: x\nDATA: y\nretry: 10\n\n", &[("", "a", "")]);
+        check("data: cut", &[]);
+        check("data: cut\n", &[]);
+        check("data: é😀\n\n", &[("", "é😀", "")]);
+    }
+
+    #[test]
+    fn broken_utf8_is_replaced() {
+        assert_eq!(decode([&b"data: \xff\xe2\x82\n\n"[..]])[0].data, "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn an_endless_event_is_refused() {
+        let mut decoder = Decoder::new(16);
+        let result = (0..4).try_for_each(|_| decoder.push(b"data: x\n", &mut Vec::new()));
+        assert_eq!(result, Ok(()));
+        let result = (0..9).try_for_each(|_| decoder.push(b"data: x\n", &mut Vec::new()));
+        assert_eq!(result, Err(EventTooLarge { limit: 16 }));
+        assert!(Decoder::new(16).push(&[b'x'; 17], &mut Vec::new()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_give_the_same_events(
+            text in "[\u{feff}dat:e vn\\x00\n\ri]{0,80}",
+            sizes in proptest::collection::vec(1_usize..7, 1..40),
+        ) {
+            let mut rest = text.as_bytes();
+            let mut pieces: Vec<&[u8]> = Vec::new();
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() { break }
+                let (piece, after) = rest.split_at((*size).min(rest.len()));
+                pieces.push(piece);
+                rest = after;
+            }
+            prop_assert_eq!(decode(pieces), decode([text.as_bytes()]));
+        }
+    }
+}

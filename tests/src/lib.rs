@@ -1,0 +1,211 @@
+//! A loopback server for tests, which answers from a script and remembers what it was asked.
+//!
+//! It writes bytes, not HTTP: so it can also cut an answer, stall in the middle of it, or answer nonsense.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    reason = "a test crate: blocking and panics are free"
+)]
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A server on a port of its own, until the process ends.
+#[derive(Debug)]
+pub struct Server {
+    port: u16,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    script: VecDeque<Reply>,
+    requests: Vec<Received>,
+}
+
+/// What a server answers to one request.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    pieces: Vec<(Duration, Vec<u8>)>,
+    stays_open: bool,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// `POST /v1/chat/completions`.
+    pub line: String,
+    /// The header lines.
+    pub headers: Vec<String>,
+    /// The body as JSON, or null.
+    pub body: Value,
+}
+
+impl Server {
+    /// Answers requests in the order of the script; the last reply is repeated for ever.
+    ///
+    /// # Panics
+    /// If no port is free, or the script is empty.
+    #[must_use]
+    pub fn start(script: impl IntoIterator<Item = Reply>) -> Self {
+        let script: VecDeque<Reply> = script.into_iter().collect();
+        assert!(!script.is_empty(), "a script has at least one reply");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("the port").port();
+        let shared = Arc::new(Mutex::new(Shared { script, requests: Vec::new() }));
+        let for_thread = shared.clone();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let shared = for_thread.clone();
+                // One that hangs up early is part of many tests.
+                std::thread::spawn(move || drop(serve(connection, &shared)));
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// `http://127.0.0.1:PORT`, with `path` behind it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Received> {
+        lock(&self.shared).requests.clone()
+    }
+}
+
+/// An address where nobody listens.
+///
+/// # Panics
+/// If no port is free.
+#[must_use]
+pub fn refusing_url(path: &str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("the port").port();
+    drop(listener);
+    format!("http://127.0.0.1:{port}{path}")
+}
+
+impl Reply {
+    /// A whole answer with a content type and a body.
+    #[must_use]
+    pub fn new(status: u16, content_type: &str, body: &str) -> Self {
+        Self::with_headers(status, &format!("content-type: {content_type}\r\n"), body)
+    }
+
+    /// A whole answer with header lines, each ended by CR LF.
+    #[must_use]
+    pub fn with_headers(status: u16, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        Self::raw(&head)
+    }
+
+    /// A JSON answer.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, "application/json", &body.to_string())
+    }
+
+    /// A stream of server-sent events that ends with its last event: whether that is a whole answer is up to them.
+    #[must_use]
+    pub fn events<'a>(events: impl IntoIterator<Item = &'a str>) -> Self {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\nconnection: close\r\n\r\n";
+        events
+            .into_iter()
+            .fold(Self::raw(head), |reply, event| reply.then(Duration::ZERO, &format!("data: {event}\n\n")))
+    }
+
+    /// A chat completion in pieces of a few letters, whole, with usage.
+    #[must_use]
+    pub fn chat(text: &str, finish: &str) -> Self {
+        let letters: Vec<char> = text.chars().collect();
+        let mut events: Vec<String> = letters
+            .chunks(24)
+            .map(|piece| serde_json::json!({ "model": "served-1", "choices": [{ "delta": { "content": String::from_iter(piece) } }] }))
+            .map(|event| event.to_string())
+            .collect();
+        events.push(serde_json::json!({ "choices": [{ "delta": {}, "finish_reason": finish }] }).to_string());
+        events.push(serde_json::json!({ "choices": [], "usage": { "prompt_tokens": 1000, "completion_tokens": 200 } }).to_string());
+        events.push("[DONE]".to_owned());
+        Self::events(events.iter().map(String::as_str))
+    }
+
+    /// Bytes as they are.
+    #[must_use]
+    pub fn raw(bytes: &str) -> Self {
+        Self { pieces: vec![(Duration::ZERO, bytes.as_bytes().to_vec())], stays_open: false }
+    }
+
+    /// More bytes after a while.
+    #[must_use]
+    pub fn then(mut self, after: Duration, bytes: &str) -> Self {
+        self.pieces.push((after, bytes.as_bytes().to_vec()));
+        self
+    }
+
+    /// Says no more at the end, but does not hang up.
+    #[must_use]
+    pub fn and_stall(mut self) -> Self {
+        self.stays_open = true;
+        self
+    }
+}
+
+fn serve(connection: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(connection);
+    let received = read_request(&mut reader)?;
+    let reply = {
+        let mut shared = lock(shared);
+        shared.requests.push(received);
+        match shared.script.len() {
+            1 => shared.script[0].clone(),
+            _ => shared.script.pop_front().unwrap_or_default(),
+        }
+    };
+    let mut connection = reader.into_inner();
+    for (after, bytes) in &reply.pieces {
+        std::thread::sleep(*after);
+        connection.write_all(bytes)?;
+        connection.flush()?;
+    }
+    if reply.stays_open {
+        // Until the client hangs up.
+        let _ = connection.read(&mut [0]);
+    }
+    connection.shutdown(Shutdown::Both)
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Received> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let length =
+        lines.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    let headers = lines.split_off(1.min(lines.len()));
+    let line = lines.pop().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+    Ok(Received { line, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
