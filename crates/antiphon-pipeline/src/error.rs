@@ -2,6 +2,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use antiphon_data::Failure;
+use antiphon_runtime::TaskError;
 
 use crate::report::Report;
 
@@ -88,6 +89,18 @@ impl Error {
             Some(Source::Provider(err)) => Some(err),
             _ => None,
         }
+    }
+
+    /// A task that panicked: a defect of this program, contained in its own run.
+    #[must_use]
+    pub fn from_panic(err: &TaskError) -> Self {
+        Self::internal(format!("a defect of this program: {err}"))
+    }
+
+    /// A defect of this program.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
     }
 
     pub(crate) fn with_report(mut self, report: Report) -> Self {

@@ -16,6 +16,8 @@ pub enum Event {
     Loaded {
         /// Documents that can be used.
         documents: usize,
+        /// Bytes of their text.
+        bytes: usize,
         /// Files that could not be used.
         failures: Vec<Failure>,
         /// Files of other kinds.

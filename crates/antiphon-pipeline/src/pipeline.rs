@@ -8,7 +8,7 @@ use antiphon_llm::{
     Billed, CallContext, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt, Provider,
     ProviderExt, Schema, Scope, Structured, Usage,
 };
-use antiphon_runtime::{Runner, TaskError};
+use antiphon_runtime::Runner;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -23,13 +23,15 @@ use crate::report::{self, DocumentReport, FailureReport, Report, Status, Timings
 use crate::runs::{Fingerprint, RunId};
 use crate::watched::{OnEvent, Watched};
 
+/// The price for a prompt of so many tokens.
+type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Makes personas from documents with one provider.
 #[derive(Clone)]
 pub struct Pipeline {
     provider: Arc<dyn Provider>,
-    price: Option<Price>,
+    pricing: Pricing,
     drain: CancellationToken,
     on_event: OnEvent,
     on_progress: OnProgress,
@@ -76,17 +78,17 @@ impl Pipeline {
     pub fn new(provider: Arc<dyn Provider>) -> Self {
         Self {
             provider,
-            price: None,
+            pricing: Arc::new(|_| None),
             drain: CancellationToken::new(),
             on_event: Arc::new(|_| ()),
             on_progress: Arc::new(|_, _, _| Box::pin(ready(()))),
         }
     }
 
-    /// Sets what the model costs. Default: unknown, and so is the cost of runs.
+    /// Sets what the model costs for a prompt of so many tokens. Default: unknown, and so is the cost of runs.
     #[must_use]
-    pub fn price(mut self, price: Option<Price>) -> Self {
-        self.price = price;
+    pub fn pricing(mut self, pricing: impl Fn(u64) -> Option<Price> + Send + Sync + 'static) -> Self {
+        self.pricing = Arc::new(pricing);
         self
     }
 
@@ -136,7 +138,10 @@ impl Pipeline {
     pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrent: usize) -> Vec<Outcome> {
         let jobs = configs.iter().map(|config| self.generate(config));
         let outcomes = Runner::new(max_concurrent).gather(jobs).await;
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|err| Err(panicked(&err)))).collect()
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err))))
+            .collect()
     }
 
     /// Loads a configuration's documents and asks nothing yet.
@@ -176,7 +181,8 @@ impl Pipeline {
             load_time: now().duration_since(began),
             deadline,
         };
-        (self.on_event)(Event::Loaded { documents: prepared.documents.len(), failures, skipped });
+        let bytes = prepared.documents.iter().map(|document| document.text.len()).sum();
+        (self.on_event)(Event::Loaded { documents: prepared.documents.len(), bytes, failures, skipped });
         Ok(Prepared { estimated_tokens: prepared.prompt.estimated_tokens(), ..prepared })
     }
 
@@ -247,7 +253,8 @@ impl Pipeline {
         };
         let usage = usage.unwrap_or_default();
         report.usage = usage.into();
-        report.cost_usd_micros = self.price.and_then(|price| price.cost_usd_micros(usage));
+        let price = (self.pricing)(usage.input.unwrap_or(prepared.estimated_tokens));
+        report.cost_usd_micros = price.and_then(|price| price.cost_usd_micros(usage));
         let cost_usd_micros = report.cost_usd_micros;
         (self.on_event)(Event::JobFinished { ok: answer.is_ok(), usage, cost_usd_micros });
         answer.map_err(|(_, err)| Error::from_provider(err))
@@ -335,10 +342,6 @@ impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline").field("provider", &self.provider).finish_non_exhaustive()
     }
-}
-
-fn panicked(err: &TaskError) -> Error {
-    Error::new(ErrorKind::Internal, format!("a defect of this program: {err}"))
 }
 
 fn millis(duration: Duration) -> u64 {

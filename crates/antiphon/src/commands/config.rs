@@ -1,0 +1,62 @@
+use std::path::PathBuf;
+
+use antiphon_fs::ErrorKind;
+
+use super::cli::{ConfigArgs, ConfigCommand};
+use super::error::{CONFIG, CommandError, OK};
+use super::output;
+use crate::runtime::{ConfigFile, Environment, Flags, Origin, Settings, Sourced, resolve};
+
+pub(super) async fn run(args: &ConfigArgs) -> Result<u8, CommandError> {
+    let ConfigCommand::Show { origin } = &args.command;
+    let env = Environment::read();
+    let settings = resolve(&Flags::default(), &env, &files(&env).await?)?;
+    output::result(&shown(&settings, *origin))?;
+    Ok(OK)
+}
+
+/// The files that hold: ./antiphon.toml, and the user's own.
+pub(super) async fn files(env: &Environment) -> Result<Vec<ConfigFile>, CommandError> {
+    let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    let user = user.map(|folder| folder.join("antiphon").join("antiphon.toml"));
+    let mut files = Vec::new();
+    for path in std::iter::once(PathBuf::from("antiphon.toml")).chain(user) {
+        let name = path.display().to_string();
+        match antiphon_fs::read(&path).await {
+            Ok(bytes) => files.push(ConfigFile::parse(&name, &String::from_utf8_lossy(&bytes))?),
+            Err(err) if err.kind() == ErrorKind::NotFound => {}
+            Err(err) => return Err(CommandError::new(CONFIG, err.to_string())),
+        }
+    }
+    Ok(files)
+}
+
+fn shown(settings: &Settings, with_origin: bool) -> String {
+    fn told<T>(
+        sourced: Option<&Sourced<T>>,
+        text: impl Fn(&T) -> String,
+        otherwise: &str,
+    ) -> (String, Origin) {
+        match sourced {
+            Some(sourced) => (text(&sourced.value), sourced.origin.clone()),
+            None => (otherwise.to_owned(), Origin::Default),
+        }
+    }
+    let seconds = |timeout: &std::time::Duration| format!("{} s", timeout.as_secs_f64());
+    let provider =
+        told(settings.provider.as_ref(), |provider| provider.name.clone(), "a local engine, else offline");
+    let rows = [
+        ("provider", provider),
+        ("model", told(settings.model.as_ref(), String::clone, "the provider's default")),
+        ("concurrency", told(Some(&settings.concurrency), ToString::to_string, "")),
+        ("max_retries", told(Some(&settings.max_retries), ToString::to_string, "")),
+        ("timeout", told(settings.token_timeout.as_ref(), seconds, "the provider's default")),
+        ("out", told(Some(&settings.out), |out| out.display().to_string(), "")),
+    ];
+    let line = |(name, (value, origin)): &(&str, (String, Origin))| match with_origin {
+        true => format!("{name:<12} {value:<32} {origin}\n"),
+        false => format!("{name:<12} {value}\n"),
+    };
+    rows.iter().map(line).collect()
+}

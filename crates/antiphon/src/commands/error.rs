@@ -1,0 +1,132 @@
+use std::fmt;
+
+use antiphon_llm::{Cut, ErrorKind as LlmKind};
+use antiphon_pipeline::{Error, ErrorKind};
+
+use crate::runtime::{ConfigError, ConnectError};
+
+/// Exit codes; the more urgent of several wins.
+pub(super) const OK: u8 = 0;
+const INTERNAL: u8 = 1;
+pub(super) const USAGE: u8 = 2;
+pub(super) const CONFIG: u8 = 3;
+pub(super) const SOME_FAILED: u8 = 4;
+pub(super) const ALL_FAILED: u8 = 5;
+pub(super) const INTERRUPTED: u8 = 130;
+pub(super) const TERMINATED: u8 = 143;
+
+/// What went wrong with a command, and what to type next.
+#[derive(Debug)]
+pub(super) struct CommandError {
+    code: u8,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hints: Vec::new() }
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(INTERNAL, message)
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
+    pub(super) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The error of one input.
+    pub(super) fn of_run(err: &Error) -> Self {
+        let code = match err.kind() {
+            ErrorKind::Config => USAGE,
+            ErrorKind::Input if err.failures().is_empty() => USAGE,
+            ErrorKind::Provider(LlmKind::Auth | LlmKind::Quota) => CONFIG,
+            ErrorKind::Cancelled => INTERRUPTED,
+            ErrorKind::Internal => INTERNAL,
+            _ => ALL_FAILED,
+        };
+        let mut message = err.to_string();
+        let mut cause = std::error::Error::source(err);
+        while let Some(source) = cause {
+            message = format!("{message}: {source}");
+            cause = source.source();
+        }
+        let mut error = Self::new(code, message);
+        error.hints.extend(err.failures().iter().take(10).map(ToString::to_string));
+        if let ErrorKind::Provider(kind) = err.kind() {
+            error.hints.extend(hint_of(kind).map(str::to_owned));
+        }
+        error
+    }
+}
+
+/// What a user can do about a provider's error.
+fn hint_of(kind: LlmKind) -> Option<&'static str> {
+    Some(match kind {
+        LlmKind::Auth => {
+            "check the key in the environment variable of this provider, and what it may be used for"
+        }
+        LlmKind::Quota => "the account has no money or allowance left: look at its billing page",
+        LlmKind::ModelNotFound => "name a model that the server has with --model",
+        LlmKind::Connect => "is the server running, and is the address right? (--base-url)",
+        LlmKind::InvalidResponse | LlmKind::Unsupported => {
+            "does the base URL lead to an OpenAI-compatible interface, as in http://localhost:8080/v1?"
+        }
+        LlmKind::Timeout { .. } => "allow more time between tokens with ANTIPHON_TIMEOUT=600 (seconds)",
+        LlmKind::Truncated { cause: Cut::MaxTokens } => {
+            "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
+        }
+        LlmKind::Truncated { cause: Cut::Disconnected } => "the same command tries again",
+        LlmKind::RateLimited { .. } | LlmKind::Overloaded { .. } => {
+            "the same command tries again; wait a little first"
+        }
+        LlmKind::SchemaMismatch => "a larger model, or fewer personas (--count), may keep to the form",
+        LlmKind::ContextTooLong => "--offline has no such limit",
+        _ => return None,
+    })
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(err: ConfigError) -> Self {
+        let message = err.to_string();
+        // A wrong flag is a matter of usage; a wrong file or variable one of configuration.
+        let code = if message.contains("provider") && !message.contains(".toml") { USAGE } else { CONFIG };
+        Self::new(code, message)
+    }
+}
+
+impl From<ConnectError> for CommandError {
+    fn from(err: ConnectError) -> Self {
+        let message = err.to_string();
+        match &err {
+            ConnectError::MissingKey(variable) => Self::new(CONFIG, message)
+                .hint(format!("set it: export {variable}=…"))
+                .hint("without a key and without a network: add --offline instead of --provider"),
+            ConnectError::Provider(err) => {
+                let code = if err.kind() == LlmKind::Auth { CONFIG } else { ALL_FAILED };
+                let error = Self::new(code, message).hint("name a model with --model");
+                hint_of(err.kind()).into_iter().fold(error, Self::hint)
+            }
+            ConnectError::NotBuilt(_) => Self::new(CONFIG, message),
+            ConnectError::Setting(_) => Self::new(USAGE, message),
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CommandError {}

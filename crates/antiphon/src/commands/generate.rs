@@ -1,0 +1,210 @@
+use std::fmt::Write;
+use std::path::Path;
+
+use antiphon_llm::Parameters;
+use antiphon_pipeline::{ErrorKind, Event, Persona, Report};
+use serde::Serialize;
+
+use super::cli::GenerateArgs;
+use super::config;
+use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED};
+use super::interrupt::Interrupts;
+use super::output::{self, Talk};
+use super::progress::{Live, cost};
+use crate::operations::{self, Done, GenerateReport, GenerateRequest, RunOutcome, Watch};
+use crate::runtime::{Environment, Session, Settings, connect, resolve};
+
+pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
+    let talk = *talk;
+    let env = Environment::read();
+    let settings = resolve(&args.flags(), &env, &config::files(&env).await?)?;
+    let session = connect(&settings).await?;
+    talk.line(&format!("provider: {}", session.why));
+    let live = Live::new(args.progress, talk, args.inputs.len());
+    let watch = watch(&live, &session, &settings, talk);
+    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
+    let report = operations::generate(&session, &request(args, &settings), watch).await;
+    live.end();
+    let text = if args.json { as_json(&report)? } else { as_list(&report) };
+    output::result(&text)?;
+    Ok(end(&report, &interrupts, args, talk))
+}
+
+fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {
+    let mut parameters = Parameters::default();
+    (parameters.temperature, parameters.max_tokens, parameters.seed) =
+        (args.temperature, args.max_tokens, args.seed);
+    GenerateRequest::new(args.inputs.clone(), &settings.out.value)
+        .count(args.count)
+        .parameters(parameters)
+        .deadline(args.deadline)
+        .concurrency(settings.concurrency.value)
+        .fresh(args.fresh)
+}
+
+fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Watch {
+    let (for_steps, for_events) = (live.clone(), live.clone());
+    let hint_at_cloud = session.chosen_by_default && settings.has_openai_key;
+    Watch::default().on_progress(move |step, steps, message| for_steps.step(step, steps, message)).on_event(
+        move |event| {
+            for_events.event(&event);
+            if let Event::Loaded { documents, bytes, .. } = event
+                && hint_at_cloud
+            {
+                for_events.aside(|| talk.hint(&cloud_hint(documents, bytes)));
+            }
+        },
+    )
+}
+
+/// A key in the environment is no leave to send anything: it only earns a hint at what would be sent, where, and for
+/// how much.
+fn cloud_hint(documents: usize, bytes: usize) -> String {
+    let tokens = bytes.div_ceil(4) as u64;
+    let model = cloud_model();
+    let answer = antiphon_llm::Usage::new(Some(tokens), Some(3_000));
+    let price = antiphon_providers::prices::price("openai", model, tokens);
+    let cost = cost(price.and_then(|price| price.cost_usd_micros(answer)));
+    format!(
+        "OPENAI_API_KEY is set; --provider openai would send {documents} documents, about {tokens} tokens, to \
+         api.openai.com ({model}, about {cost})"
+    )
+}
+
+#[cfg(feature = "openai")]
+fn cloud_model() -> &'static str {
+    antiphon_providers::OpenAi::DEFAULT_MODEL
+}
+
+#[cfg(not(feature = "openai"))]
+fn cloud_model() -> &'static str {
+    "its default model"
+}
+
+fn as_list(report: &GenerateReport) -> String {
+    let mut text = String::new();
+    for run in &report.runs {
+        if let (Ok(done), Some(folder)) = (&run.result, &run.folder) {
+            // Writing to a String cannot fail.
+            let _ = list(&mut text, run, done, folder);
+        }
+    }
+    text
+}
+
+fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std::fmt::Result {
+    let Report { documents, usage, cost_usd_micros, model_used, .. } = &done.report;
+    let input = run.input.display();
+    write!(text, "{} personas from {} documents in {input}", done.personas.len(), documents.len())?;
+    match (usage.input_tokens.zip(usage.output_tokens), model_used) {
+        (_, false) => writeln!(text, " (drafts by text statistics: no language model was used)")?,
+        (Some((asked, answered)), _) => {
+            writeln!(text, " ({asked} + {answered} tokens, {})", cost(*cost_usd_micros))?;
+        }
+        (None, _) => writeln!(text, " ({})", cost(*cost_usd_micros))?,
+    }
+    for (number, persona) in (1..).zip(&done.personas) {
+        writeln!(text, "\n{number:>3}  {}\n     {}\n     {}", persona.name, persona.title, counts(persona))?;
+    }
+    writeln!(text, "\n{}", folder.join("personas.html").display())
+}
+
+fn counts(persona: &Persona) -> String {
+    let mut counts = vec![
+        format!("{} goals", persona.goals.len()),
+        format!("{} pain points", persona.pain_points.len()),
+        format!("{} behaviours", persona.behaviours.len()),
+        format!("{} quotes", persona.quotes.len()),
+    ];
+    if !persona.unverified.is_empty() {
+        counts.push(format!("{} not verified", persona.unverified.len()));
+    }
+    counts.join(", ")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    runs: Vec<Run<'a>>,
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    input: String,
+    folder: Option<String>,
+    reused: bool,
+    error: Option<String>,
+    personas: &'a [Persona],
+    report: Option<&'a Report>,
+}
+
+fn as_json(report: &GenerateReport) -> Result<String, CommandError> {
+    let runs = report.runs.iter().map(|run| {
+        let (personas, report, reused, error) = match &run.result {
+            Ok(done) => (&done.personas[..], Some(&done.report), done.reused, None),
+            Err(err) => (&[][..], err.report(), false, Some(err.to_string())),
+        };
+        let folder = run.folder.as_ref().map(|folder| folder.display().to_string());
+        Run { input: run.input.display().to_string(), folder, reused, error, personas, report }
+    });
+    let document = Document { schema: "antiphon.generate/1", runs: runs.collect() };
+    let mut text = serde_json::to_string_pretty(&document)
+        .map_err(|err| CommandError::internal(format!("the result cannot be written as JSON: {err}")))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Says what failed and what to do next, and gives the exit code.
+fn end(report: &GenerateReport, interrupts: &Interrupts, args: &GenerateArgs, talk: Talk) -> u8 {
+    let mut worst: Vec<u8> = Vec::new();
+    for run in &report.runs {
+        match &run.result {
+            Ok(done) if done.reused => {
+                talk.line(
+                    "this run was finished before and is shown again, with 0 calls; --fresh makes it anew",
+                );
+            }
+            Ok(_) => {}
+            Err(err) => {
+                let err = in_context(err, run, report.runs.len());
+                talk.error(&err);
+                worst.push(err.code());
+            }
+        }
+    }
+    let some_left_out =
+        report.runs.iter().flat_map(|run| &run.result).any(|done| !done.report.failures.is_empty());
+    if let Some(code) = interrupts.code() {
+        talk.line(&format!("the same command goes on: antiphon generate {} …", args.inputs[0].display()));
+        return code;
+    }
+    match worst.len() {
+        0 if some_left_out => SOME_FAILED,
+        0 => OK,
+        n if n < report.runs.len() => {
+            if worst.contains(&CONFIG) {
+                CONFIG
+            } else {
+                SOME_FAILED
+            }
+        }
+        1 => worst[0],
+        _ if worst.contains(&CONFIG) => CONFIG,
+        _ if worst.iter().all(|code| *code == worst[0]) => worst[0],
+        _ => ALL_FAILED,
+    }
+}
+
+fn in_context(err: &antiphon_pipeline::Error, run: &RunOutcome, runs: usize) -> CommandError {
+    let plain = CommandError::of_run(err);
+    let named = match runs {
+        1 => CommandError::new(plain.code(), plain.to_string()),
+        _ => CommandError::new(plain.code(), format!("{}: {plain}", run.input.display())),
+    };
+    let with_hints = plain.hints().iter().fold(named, |err, hint| err.hint(hint));
+    match (&run.folder, err.kind()) {
+        (_, ErrorKind::Cancelled) => CommandError::new(INTERRUPTED, with_hints.to_string()),
+        (Some(folder), _) => with_hints.hint(format!("what there is of it: {}", folder.display())),
+        (None, _) => with_hints,
+    }
+}

@@ -1,0 +1,85 @@
+use std::io::{self, ErrorKind, Write};
+
+use tracing_subscriber::filter::LevelFilter;
+
+use super::error::CommandError;
+
+/// What is said on stderr, beside the results on stdout.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Talk {
+    quiet: bool,
+}
+
+impl Talk {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    pub(super) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
+    /// A line for whoever looks on.
+    pub(super) fn line(self, text: &str) {
+        if !self.quiet {
+            to_stderr(text);
+        }
+    }
+
+    /// A warning: a thing that the user will want to know even if all goes well.
+    pub(super) fn warning(self, text: &str) {
+        self.line(&format!("{}{text}", painted("warning: ", "33")));
+    }
+
+    pub(super) fn hint(self, text: &str) {
+        self.line(&format!("{}{text}", painted("hint: ", "36")));
+    }
+
+    /// An error, which is never hushed up, and what to do about it.
+    pub(super) fn error(self, err: &CommandError) {
+        to_stderr(&format!("{}{err}", painted("error: ", "31;1")));
+        for hint in err.hints() {
+            to_stderr(&format!("  {hint}"));
+        }
+    }
+}
+
+/// A result on stdout. Whoever closes the pipe early has had enough, and that is fine.
+pub(super) fn result(text: &str) -> Result<(), CommandError> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(err) if err.kind() != ErrorKind::BrokenPipe => {
+            Err(CommandError::internal(format!("the result cannot be printed: {err}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends what the crates log to stderr: warnings, and with each `-v` more.
+pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (_, 0) => LevelFilter::WARN,
+        (_, 1) => LevelFilter::INFO,
+        (_, 2) => LevelFilter::DEBUG,
+        (_, _) => LevelFilter::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(verbose > 1)
+        .without_time();
+    // Another subscriber of this process stays: then somebody embeds the program and listens already.
+    let _ = subscriber.try_init();
+}
+
+/// Colour where stderr takes it: anstream takes it away elsewhere, and where NO_COLOR is set.
+fn painted(text: &str, colour: &str) -> String {
+    format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+}
+
+fn to_stderr(text: &str) {
+    // There is nobody to tell that stderr is closed.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}

@@ -1,0 +1,260 @@
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use antiphon_pipeline::Event;
+use antiphon_runtime::{Progress, Snapshot};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::cli::ProgressMode;
+use super::output::Talk;
+
+/// How often a line is said while nothing else happens, where lines do not move.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What is under way, on stderr.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    shown: Shown,
+    talk: Talk,
+    jobs: Progress,
+    documents: Progress,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Clone)]
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+    Json,
+    Nothing,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    step: String,
+    loading: usize,
+    bytes: usize,
+    answering: Option<Instant>,
+    failed: usize,
+    cost_usd_micros: Option<u64>,
+    cost_unknown: bool,
+    last_line: Option<Instant>,
+}
+
+impl Live {
+    pub(super) fn new(mode: ProgressMode, talk: Talk, jobs: usize) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let shown = match mode {
+            ProgressMode::None => Shown::Nothing,
+            _ if talk.is_quiet() => Shown::Nothing,
+            ProgressMode::Json => Shown::Json,
+            ProgressMode::Auto if terminal => Shown::Bar(bar()),
+            ProgressMode::Auto | ProgressMode::Plain => Shown::Lines,
+        };
+        Self {
+            shown,
+            talk,
+            jobs: Progress::new(Some(jobs as u64)),
+            documents: Progress::new(None),
+            state: Arc::default(),
+        }
+    }
+
+    pub(super) fn step(&self, step: u32, steps: u32, message: &str) {
+        self.state().step = message.to_owned();
+        match &self.shown {
+            // The last step of a run is told by its job's own line.
+            Shown::Lines if step < steps => self.talk.line(message),
+            Shown::Json => self.talk.line(
+                &json!({ "event": "step", "step": step, "steps": steps, "message": message }).to_string(),
+            ),
+            _ => self.redraw(),
+        }
+    }
+
+    pub(super) fn event(&self, event: &Event) {
+        match event {
+            Event::Loading { done, total } => {
+                let mut state = self.state();
+                self.documents.advance(done.saturating_sub(state.loading) as u64);
+                state.loading = *done;
+                if self.jobs.snapshot().total == Some(1) {
+                    self.documents.set_total(*total as u64);
+                }
+            }
+            Event::Loaded { documents, failures, skipped, .. } => {
+                self.state().loading = 0;
+                self.loaded(*documents, failures, skipped);
+            }
+            Event::JobStarted => self.state().answering = Some(Instant::now()),
+            Event::Words { bytes } => self.state().bytes += bytes,
+            Event::JobFinished { ok, cost_usd_micros, .. } => {
+                let mut state = self.state();
+                state.failed += usize::from(!ok);
+                match cost_usd_micros {
+                    Some(cost) => *state.cost_usd_micros.get_or_insert(0) += cost,
+                    None => state.cost_unknown = true,
+                }
+                drop(state);
+                self.jobs.advance(1);
+                self.said(true);
+            }
+            _ => {}
+        }
+        self.said(false);
+    }
+
+    /// Takes the moving line away.
+    pub(super) fn end(&self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Says something while a line may be moving.
+    pub(super) fn aside(&self, say: impl FnOnce()) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(say),
+            _ => say(),
+        }
+    }
+
+    fn loaded(
+        &self,
+        documents: usize,
+        failures: &[antiphon_data::Failure],
+        skipped: &[antiphon_data::Skipped],
+    ) {
+        const MOST: usize = 10;
+        self.aside(|| {
+            for failure in failures.iter().take(MOST) {
+                self.talk.warning(&format!("left out {failure}"));
+            }
+            if failures.len() > MOST {
+                self.talk
+                    .warning(&format!("left out {} more files; run.json names all", failures.len() - MOST));
+            }
+            if let Some(first) = skipped.first() {
+                let more = if skipped.len() > 1 {
+                    format!(" and {} more", skipped.len() - 1)
+                } else {
+                    String::new()
+                };
+                self.talk.warning(&format!("passed over {}{more}: of no known kind", first.file));
+            }
+            if matches!(self.shown, Shown::Lines) {
+                self.talk.line(&format!("{documents} documents loaded"));
+            }
+        });
+    }
+
+    /// Says how things stand: at once if something ended, else only now and then.
+    fn said(&self, ended: bool) {
+        match &self.shown {
+            Shown::Bar(_) => self.redraw(),
+            Shown::Nothing => {}
+            Shown::Lines | Shown::Json => {
+                let mut state = self.state();
+                let last = *state.last_line.get_or_insert_with(Instant::now);
+                if !ended && last.elapsed() < HEARTBEAT {
+                    return;
+                }
+                state.last_line = Some(Instant::now());
+                let text = match &self.shown {
+                    Shown::Json => self.as_json(&state),
+                    _ => self.as_text(&state),
+                };
+                drop(state);
+                self.talk.line(&text);
+            }
+        }
+    }
+
+    fn redraw(&self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_message(self.as_text(&self.state()));
+        }
+    }
+
+    fn as_text(&self, state: &State) -> String {
+        let (documents, jobs) = (self.documents.snapshot(), self.jobs.snapshot());
+        let mut parts = vec![format!("{} documents", of(documents)), format!("{} jobs", of(jobs))];
+        if state.failed > 0 {
+            parts.push(format!("{} failed", state.failed));
+        }
+        if let Some(since) = state.answering.filter(|_| state.bytes > 0) {
+            let seconds = since.elapsed().as_secs_f64().max(0.1);
+            // About four bytes make a token.
+            let tokens = state.bytes as f64 / 4.0;
+            parts.push(format!("about {tokens:.0} tokens, {:.0}/s", tokens / seconds));
+        }
+        match (documents.rate, documents.total) {
+            (Some(rate), total) if total != Some(documents.done) => {
+                parts.push(format!("{rate:.0} documents/s"))
+            }
+            _ => {}
+        }
+        if let Some(eta) = jobs.eta.or(documents.eta).filter(|eta| !eta.is_zero()) {
+            parts.push(format!("{} s left", eta.as_secs().max(1)));
+        }
+        parts.push(cost_so_far(state.cost_usd_micros, state.cost_unknown));
+        match state.step.as_str() {
+            "" | "complete" => parts.join(" · "),
+            step => format!("{step} · {}", parts.join(" · ")),
+        }
+    }
+
+    fn as_json(&self, state: &State) -> String {
+        let (documents, jobs) = (self.documents.snapshot(), self.jobs.snapshot());
+        json!({
+            "event": "progress",
+            "documents_done": documents.done,
+            "documents_total": documents.total,
+            "jobs_done": jobs.done,
+            "jobs_total": jobs.total,
+            "jobs_failed": state.failed,
+            "answer_bytes": state.bytes,
+            "eta_seconds": jobs.eta.map(|eta| eta.as_secs()),
+            "cost_usd_micros": if state.cost_unknown { None } else { state.cost_usd_micros },
+        })
+        .to_string()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cost for people: `$0.0012`, `no cost`, `cost unknown`.
+pub(super) fn cost(micros: Option<u64>) -> String {
+    match micros {
+        None => "cost unknown".to_owned(),
+        Some(0) => "no cost".to_owned(),
+        Some(micros) => format!("${:.4}", micros as f64 / 1e6),
+    }
+}
+
+fn cost_so_far(micros: Option<u64>, unknown: bool) -> String {
+    match (micros, unknown) {
+        (_, true) => cost(None),
+        (micros, false) => cost(Some(micros.unwrap_or(0))),
+    }
+}
+
+fn of(snapshot: Snapshot) -> String {
+    match snapshot.total {
+        Some(total) => format!("{}/{total}", snapshot.done),
+        None => snapshot.done.to_string(),
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}

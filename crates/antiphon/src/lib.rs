@@ -1,0 +1,37 @@
+//! Data into content, in bulk, with language models: the whole pipeline behind one dependency.
+//!
+//! ```
+//! use antiphon::operations::{GenerateRequest, Watch, generate};
+//! use antiphon::runtime::{Environment, Flags, connect, resolve};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = antiphon::fs::temp_dir()?;
+//! # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
+//! # antiphon::fs::write_atomic(&input, "P1: I want to sleep. I hate the noise at night in this street.\n").await?;
+//! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
+//! let session = connect(&settings).await?;
+//! let request = GenerateRequest::new([input], out).count(1);
+//! let report = generate(&session, &request, Watch::default()).await;
+//! let done = report.runs[0].result.as_ref().map_err(ToString::to_string)?;
+//! assert_eq!(done.personas[0].evidence[0].quote, "I want to sleep.");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crates are there one by one, too: [`runtime`], [`fs`], [`resilience`], [`http`], [`llm`], [`data`],
+//! [`providers`], [`pipeline`] and [`render`].
+
+#[cfg(feature = "cli")]
+pub mod commands;
+pub mod operations;
+pub mod runtime;
+
+pub use antiphon_data as data;
+pub use antiphon_fs as fs;
+pub use antiphon_http as http;
+pub use antiphon_llm as llm;
+pub use antiphon_pipeline as pipeline;
+pub use antiphon_providers as providers;
+pub use antiphon_render as render;
+pub use antiphon_resilience as resilience;

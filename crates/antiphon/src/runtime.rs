@@ -1,0 +1,14 @@
+//! The wiring of the crates to configuration and environment, and what [`antiphon_runtime`] offers.
+
+mod config_file;
+mod connect;
+mod environment;
+mod settings;
+
+pub use antiphon_runtime::{Progress, Runner, Snapshot, Subscription, TaskError};
+pub use config_file::ConfigFile;
+pub use connect::{ConnectError, Session, connect};
+pub use environment::Environment;
+pub use settings::{
+    ConfigError, Flags, KINDS, Kind, Origin, ProviderSettings, Settings, Sourced, near_name, resolve,
+};

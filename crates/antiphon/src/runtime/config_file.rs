@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::settings::{ConfigError, Kind, near_name};
+
+/// A parsed `antiphon.toml`.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    pub(super) path: String,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Content {
+    pub(super) defaults: Defaults,
+    pub(super) providers: BTreeMap<String, Provider>,
+    pub(super) retry: Retry,
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Defaults {
+    pub(super) provider: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) concurrency: Option<usize>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Provider {
+    pub(super) kind: Kind,
+    pub(super) base_url: Option<String>,
+    pub(super) key_env: Option<String>,
+    /// Seconds.
+    pub(super) timeout: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Retry {
+    pub(super) max_retries: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Output {
+    pub(super) dir: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    /// Names file and line, and for an unknown key one that is near. It never repeats a value: somebody may have put a
+    /// key into the file.
+    pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
+        let content = toml::from_str(text).map_err(|err| {
+            let line =
+                err.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            ConfigError::new(format!("{path}:{line}: {}", explained(err.message())))
+        })?;
+        Ok(Self { path: path.to_owned(), content })
+    }
+}
+
+/// The parser's message, shorter and with a near key. Of its other messages only the first line is kept, and no value.
+fn explained(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let Some(rest) = line.strip_prefix("unknown field `") else {
+        // "invalid type: string "sk-…", expected u64" repeats the value.
+        return match line.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("wrong value: expected {expected}"),
+            None => line.to_owned(),
+        };
+    };
+    let (key, known) = rest.split_once('`').unwrap_or((rest, ""));
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    match near_name(key, known.iter().copied()) {
+        Some(near) => format!("unknown key {key}; did you mean {near}?"),
+        None => format!("unknown key {key}; known are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConfigFile;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(ConfigFile::parse("a.toml", text).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line_and_no_value() {
+        check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
+        check(
+            "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
+            "a.toml:3: unknown key api_key; did you mean key_env?",
+        );
+        check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected usize");
+        check(
+            "[providers.x]\nkind = \"opnai\"\n",
+            "a.toml:2: wrong value: expected one of `openai`, `compatible`, `offline`",
+        );
+        assert!(!ConfigFile::parse("a.toml", "x = \"sk-secret").unwrap_err().to_string().contains("secret"));
+    }
+}

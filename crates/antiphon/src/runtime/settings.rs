@@ -1,0 +1,368 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::config_file::{ConfigFile, Provider};
+use super::environment::Environment;
+
+/// What was said on the command line, or by a caller in its place.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Flags {
+    /// A provider's name.
+    pub provider: Option<String>,
+    /// A model's name.
+    pub model: Option<String>,
+    /// A server's address.
+    pub base_url: Option<String>,
+    /// Whether no network is to be used at all.
+    pub offline: bool,
+    /// How many runs may be under way at once.
+    pub concurrency: Option<usize>,
+    /// Where results go.
+    pub out: Option<PathBuf>,
+}
+
+/// What holds, after flags, environment, files and defaults, and where each value is from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The provider; `None`: a local engine if one answers, else offline.
+    pub provider: Option<Sourced<ProviderSettings>>,
+    /// The model; `None`: the provider's default.
+    pub model: Option<Sourced<String>>,
+    /// How many runs may be under way at once.
+    pub concurrency: Sourced<usize>,
+    /// Calls after the first.
+    pub max_retries: Sourced<u32>,
+    /// Where results go.
+    pub out: Sourced<PathBuf>,
+    /// The time to the first token and between two of them; `None`: the provider's default.
+    pub token_timeout: Option<Sourced<Duration>>,
+    /// Whether a key for OpenAI is at hand, for a hint.
+    pub has_openai_key: bool,
+}
+
+/// A provider, and what is needed to reach it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProviderSettings {
+    /// The name it goes by.
+    pub name: String,
+    /// What it speaks.
+    pub kind: Kind,
+    /// Where it is.
+    pub base_url: Option<String>,
+    /// The variable that its key is looked for in.
+    pub key_env: Option<String>,
+    /// Its key.
+    pub key: Option<SecretString>,
+}
+
+/// The kinds of providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Kind {
+    /// OpenAI.
+    OpenAi,
+    /// Any server that speaks OpenAI's chat completions.
+    Compatible,
+    /// No model and no network.
+    Offline,
+}
+
+/// The names of the built-in providers.
+pub const KINDS: [(&str, Kind); 3] =
+    [("openai", Kind::OpenAi), ("compatible", Kind::Compatible), ("offline", Kind::Offline)];
+
+/// A value and where it is from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is from.
+    pub origin: Origin,
+}
+
+/// Where a value is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A flag.
+    Flag(&'static str),
+    /// An environment variable.
+    Environment(&'static str),
+    /// A file.
+    File(String),
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => f.write_str(name),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::File(path) => f.write_str(path),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A configuration that cannot hold, in words for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Flags {
+    /// Forbids the network.
+    #[must_use]
+    pub fn offline(mut self) -> Self {
+        self.offline = true;
+        self
+    }
+
+    /// Sets the provider.
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>) -> Self {
+        self.provider = Some(name.into());
+        self
+    }
+
+    /// Sets the model.
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.model = Some(name.into());
+        self
+    }
+
+    /// Sets the server's address.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+}
+
+impl<T> Sourced<T> {
+    fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+}
+
+/// Puts together what holds: a flag wins over the environment, that over files (the first over the later ones), and
+/// those over the defaults. Reads nothing.
+///
+/// # Errors
+/// An unknown provider, a number that is none, or an address without a provider.
+pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result<Settings, ConfigError> {
+    let concurrency = flags.concurrency.map(|value| Sourced::new(value, Origin::Flag("--concurrency")));
+    let concurrency = match concurrency {
+        None => number(env, "ANTIPHON_WORKERS")?,
+        flag => flag,
+    };
+    let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
+    let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
+    let model = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
+    let out = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
+    let provider = provider(flags, env, files)?;
+    let named = provider.as_ref().and_then(|provider| {
+        let entry =
+            files.iter().find_map(|file| Some((file, file.content.providers.get(&provider.value.name)?)));
+        entry.and_then(|(file, entry)| Some(Sourced::new(entry.timeout?, Origin::File(file.path.clone()))))
+    });
+    let token_timeout = seconds.or(named).map(duration).transpose()?;
+    Ok(Settings {
+        model: model.or_else(|| in_files(files, |file| file.content.defaults.model.clone())),
+        concurrency: concurrency
+            .or_else(|| in_files(files, |file| file.content.defaults.concurrency))
+            .unwrap_or(Sourced::new(4, Origin::Default)),
+        max_retries: max_retries
+            .or_else(|| in_files(files, |file| file.content.retry.max_retries))
+            .unwrap_or(Sourced::new(3, Origin::Default)),
+        out: out
+            .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
+            .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
+        token_timeout,
+        has_openai_key: env.get("OPENAI_API_KEY").is_some(),
+        provider,
+    })
+}
+
+fn provider(
+    flags: &Flags,
+    env: &Environment,
+    files: &[ConfigFile],
+) -> Result<Option<Sourced<ProviderSettings>>, ConfigError> {
+    let named = match (&flags.provider, flags.offline) {
+        (_, true) => Some(Sourced::new("offline".to_owned(), Origin::Flag("--offline"))),
+        (Some(name), _) => Some(Sourced::new(name.clone(), Origin::Flag("--provider"))),
+        (None, _) => in_files(files, |file| file.content.defaults.provider.clone()),
+    };
+    let Some(Sourced { value: name, origin }) = named else {
+        return match &flags.base_url {
+            Some(_) => Err(ConfigError::new("--base-url needs a provider: add --provider compatible")),
+            None => Ok(None),
+        };
+    };
+    let entry = files.iter().find_map(|file| file.content.providers.get(&name));
+    let built_in = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+    let Some(kind) = entry.map(|entry| entry.kind).or(built_in) else {
+        let of_files = files.iter().flat_map(|file| file.content.providers.keys().map(String::as_str));
+        let known: Vec<&str> = KINDS.iter().map(|(name, _)| *name).chain(of_files).collect();
+        let near = near_name(&name, known.iter().copied());
+        let advice =
+            near.map_or(format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
+        return Err(ConfigError::new(format!("unknown provider {name}; {advice}")));
+    };
+    let key_env = entry.and_then(|entry: &Provider| entry.key_env.clone()).or(match kind {
+        Kind::OpenAi => Some("OPENAI_API_KEY".to_owned()),
+        _ => None,
+    });
+    let base_url_of_env = || match (kind, &name[..]) {
+        (Kind::OpenAi, "openai") => env.get("OPENAI_BASE_URL").map(str::to_owned),
+        _ => None,
+    };
+    let base_url = flags.base_url.clone().or_else(base_url_of_env);
+    let key = key_env.as_deref().and_then(|variable| env.secret(variable));
+    let base_url = base_url.or_else(|| entry.and_then(|entry| entry.base_url.clone()));
+    Ok(Some(Sourced::new(ProviderSettings { name, kind, base_url, key_env, key }, origin)))
+}
+
+fn in_files<T>(files: &[ConfigFile], value: impl Fn(&ConfigFile) -> Option<T>) -> Option<Sourced<T>> {
+    files.iter().find_map(|file| Some(Sourced::new(value(file)?, Origin::File(file.path.clone()))))
+}
+
+fn number<T: std::str::FromStr>(
+    env: &Environment,
+    name: &'static str,
+) -> Result<Option<Sourced<T>>, ConfigError> {
+    let Some(text) = env.get(name) else { return Ok(None) };
+    let value = text
+        .parse()
+        .map_err(|_| ConfigError::new(format!("{name} is {text:?}, which is no number it can be")))?;
+    Ok(Some(Sourced::new(value, Origin::Environment(name))))
+}
+
+fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
+    let value = Duration::try_from_secs_f64(seconds.value).ok().filter(|value| !value.is_zero());
+    let value = value.ok_or_else(|| {
+        ConfigError::new(format!(
+            "a time-out of {} s ({}) cannot be: it must be positive",
+            seconds.value, seconds.origin
+        ))
+    })?;
+    Ok(Sourced::new(value, seconds.origin))
+}
+
+/// The one of `known` that somebody probably meant who wrote `name`.
+#[must_use]
+pub fn near_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    known
+        .map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known))
+        .filter(|(likeness, _)| *likeness >= 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigFile, Environment, Flags, Kind, Origin, resolve};
+
+    fn file(path: &str, text: &str) -> ConfigFile {
+        ConfigFile::parse(path, text).unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_files_over_defaults() {
+        let files = [
+            file("./antiphon.toml", "[defaults]\nmodel = \"near\"\n[retry]\nmax_retries = 7\n"),
+            file("user.toml", "[defaults]\nmodel = \"far\"\nconcurrency = 2\n"),
+        ];
+        let env = Environment::from_iter([("ANTIPHON_WORKERS", "9"), ("ANTIPHON_TIMEOUT", "1.5")]);
+        let settings = resolve(&Flags::default(), &env, &files).unwrap();
+        let model = settings.model.unwrap();
+        assert_eq!(
+            (model.value.as_str(), model.origin),
+            ("near", Origin::File("./antiphon.toml".to_owned()))
+        );
+        assert_eq!(settings.concurrency.value, 9);
+        assert_eq!(settings.concurrency.origin, Origin::Environment("ANTIPHON_WORKERS"));
+        assert_eq!((settings.max_retries.value, settings.out.origin), (7, Origin::Default));
+        assert_eq!(settings.token_timeout.unwrap().value.as_millis(), 1500);
+        let flags = Flags { concurrency: Some(1), ..Flags::default().model("mine") };
+        let settings = resolve(&flags, &env, &files).unwrap();
+        assert_eq!((settings.concurrency.value, settings.model.unwrap().value.as_str()), (1, "mine"));
+    }
+
+    #[test]
+    fn providers_are_built_in_or_from_files() {
+        let files = [file(
+            "a.toml",
+            "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://lab/v1\"\nkey_env = \"LAB_KEY\"\ntimeout = 9\n",
+        )];
+        let env = Environment::from_iter([("LAB_KEY", "secret"), ("OPENAI_BASE_URL", "http://proxy/v1")]);
+        let settings = resolve(&Flags::default().provider("lab"), &env, &files).unwrap();
+        let lab = settings.provider.unwrap().value;
+        assert_eq!(
+            (lab.kind, lab.base_url.as_deref(), lab.key.is_some()),
+            (Kind::Compatible, Some("http://lab/v1"), true)
+        );
+        assert_eq!(settings.token_timeout.unwrap().value.as_secs(), 9);
+        let openai =
+            resolve(&Flags::default().provider("openai"), &env, &[]).unwrap().provider.unwrap().value;
+        assert_eq!((openai.base_url.as_deref(), openai.key.is_some()), (Some("http://proxy/v1"), false));
+    }
+
+    #[test]
+    fn mistakes_say_what_to_do() {
+        let check = |flags: Flags, env: &[(&str, &str)], expected: &str| {
+            let env = env.iter().copied().collect();
+            assert_eq!(resolve(&flags, &env, &[]).unwrap_err().to_string(), expected);
+        };
+        check(Flags::default().provider("opanai"), &[], "unknown provider opanai; did you mean openai?");
+        check(
+            Flags::default().base_url("http://h"),
+            &[],
+            "--base-url needs a provider: add --provider compatible",
+        );
+        check(
+            Flags::default(),
+            &[("ANTIPHON_WORKERS", "many")],
+            "ANTIPHON_WORKERS is \"many\", which is no number it can be",
+        );
+        check(
+            Flags::default(),
+            &[("ANTIPHON_TIMEOUT", "-1")],
+            "a time-out of -1 s (environment variable ANTIPHON_TIMEOUT) cannot be: it must be positive",
+        );
+    }
+
+    #[test]
+    fn printing_shows_no_secret() {
+        let env = Environment::from_iter([("OPENAI_API_KEY", "topsecret")]);
+        let settings = resolve(&Flags::default().provider("openai"), &env, &[]).unwrap();
+        assert!(!format!("{env:?} {settings:?}").contains("topsecret"));
+    }
+}
