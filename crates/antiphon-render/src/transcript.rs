@@ -128,7 +128,7 @@ fn pieces(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>
     let mut at = turn.span.start;
     let mut push = |span: Range<usize>, mark: Option<String>| {
         if let Some(text) = document.text.get(span).filter(|text| !text.is_empty()) {
-            pieces.push(Piece { text: text.to_owned(), mark });
+            pieces.push(Piece { text: unwrapped(text), mark });
         }
     };
     for (index, span) in spans.iter().enumerate() {
@@ -141,6 +141,12 @@ fn pieces(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>
     }
     push(at..turn.span.end, None);
     pieces
+}
+
+/// A text file's wrapped lines as they are meant: only an empty line begins another paragraph.
+fn unwrapped(text: &str) -> String {
+    let paragraphs: Vec<String> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+    paragraphs.join("\n\n")
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const MOST_QUOTES: usize = 3;
 /// Terms that name a group's theme.
 const THEME: usize = 3;
 /// Participants that a name spells out; of more, the number is told.
-const NAMED: usize = 3;
+const NAMED: usize = 4;
 
 /// An answer in the shape of the recipe's schema.
 pub(super) fn draft(
@@ -67,7 +67,7 @@ impl Group<'_> {
         let quotes = selection.telling(MOST_QUOTES);
         let theme = self.theme();
         json!({
-            "name": format!("{}: {}", self.codes(), theme.first().map_or("", String::as_str)),
+            "name": format!("{}: {}", self.codes(), theme[..theme.len().min(2)].join(", ")),
             "title": format!("Speaks most of {}", listed(&theme)),
             "demographics": self.demographics(),
             "goals": self.claims(&candidates, &goals),

@@ -1,0 +1,30 @@
+use std::time::Instant;
+
+use crate::shell::{self, Done, is_there, words};
+use crate::{e2e, tidy};
+
+/// Everything that must pass, in the order in which it fails fastest.
+pub(crate) fn run() -> Done {
+    let began = Instant::now();
+    shell::run(&mut words("cargo fmt --all --check"))?;
+    tidy::run()?;
+    shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
+    for feature in ["offline", "openai", "compatible"] {
+        let line = format!(
+            "cargo clippy -p antiphon-providers --no-default-features --features {feature} -- -D warnings"
+        );
+        shell::run(&mut words(&line))?;
+    }
+    shell::run(&mut words("cargo clippy -p antiphon --no-default-features --all-targets -- -D warnings"))?;
+    if is_there("cargo", &["nextest", "--version"]) {
+        shell::run(&mut words("cargo nextest run --workspace --no-fail-fast"))?;
+    } else {
+        shell::run(&mut words("cargo test --workspace --lib --bins --tests"))?;
+    }
+    shell::run(&mut words("cargo test --workspace --doc --quiet"))?;
+    shell::run(&mut words("cargo test -p antiphon --no-default-features --lib --quiet"))?;
+    shell::run(words("cargo doc --workspace --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"))?;
+    e2e::run()?;
+    println!("\nall checks passed in {} s", began.elapsed().as_secs());
+    Ok(())
+}

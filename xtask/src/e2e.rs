@@ -1,0 +1,57 @@
+//! The program against what we did not write: a real model server, a server with faults on cue, a real browser.
+
+mod browser;
+mod install;
+mod llama;
+mod llmock;
+mod net;
+mod program;
+
+use std::panic::catch_unwind;
+use std::time::Instant;
+
+use crate::shell::{self, Done, words};
+
+pub(crate) use install::install;
+
+/// What a check gives.
+pub(crate) enum Outcome {
+    Passed(String),
+    Skipped(String),
+}
+
+type Check = fn() -> Done<Outcome>;
+
+const CHECKS: [(&str, Check); 4] = [
+    ("the page in a browser", browser::check),
+    ("personas from a real model", llama::check),
+    ("Ctrl-C while a real model answers", llama::check_interrupt),
+    ("a server with faults on cue", llmock::check),
+];
+
+/// Runs every check; what is not installed is skipped, and said so.
+pub(crate) fn run() -> Done {
+    shell::run(&mut words("cargo build --quiet -p antiphon"))?;
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, check) in CHECKS {
+        let began = Instant::now();
+        let result = catch_unwind(check).unwrap_or_else(|_| Err("it panicked".to_owned()));
+        let seconds = began.elapsed().as_secs_f32();
+        match result {
+            Ok(Outcome::Passed(what)) => {
+                passed += 1;
+                println!("e2e: {name}: passed in {seconds:.1} s: {what}");
+            }
+            Ok(Outcome::Skipped(why)) => {
+                skipped += 1;
+                println!("e2e: {name}: skipped: {why}");
+            }
+            Err(why) => {
+                failed += 1;
+                println!("e2e: {name}: FAILED after {seconds:.1} s: {why}");
+            }
+        }
+    }
+    println!("e2e: {passed} passed, {failed} failed, {skipped} skipped");
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} e2e checks failed")) }
+}

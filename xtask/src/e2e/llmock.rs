@@ -1,0 +1,83 @@
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::net::{Server, free_port, get, post};
+use super::program::{Ran, generate, out, samples};
+use super::{Outcome, install};
+use crate::shell::Done;
+
+/// Words of a sample that a persona can quote.
+const SAID: &str =
+    "I usually do the milk and pastry order in bed, on my phone, at about half past ten at night.";
+
+/// A third-party server answers with faults on cue, and judges its client.
+pub(super) fn check() -> Done<Outcome> {
+    let Some(venv) = install::venv("llmock") else {
+        return Ok(Outcome::Skipped("llmock is not installed: cargo xtask e2e --install".to_owned()));
+    };
+    let port = free_port()?;
+    let mut command = Command::new(venv.join("bin/llmock"));
+    command.args(["serve", "--host", "127.0.0.1", "--log-level", "warning", "--port", &port.to_string()]);
+    let server = Server::start(&mut command, port, "/health")?;
+    let reply = json!({ "type": "reply", "text": answer().to_string(), "times": null });
+    let cases: [(&str, Value, i32, &str); 6] = [
+        ("all is well", json!([]), 0, ""),
+        ("busy twice", json!([{ "type": "fail", "status": 429, "retry_after": 0.2, "times": 2 }]), 0, "429"),
+        ("down once", json!([{ "type": "fail", "status": 503, "times": 1 }]), 0, "503"),
+        ("a wrong key", json!([{ "type": "fail", "status": 401, "times": null }]), 3, "401"),
+        (
+            "a connection that breaks",
+            json!([{ "type": "stream_fault", "kind": "disconnect", "after_chunks": 3, "times": null }]),
+            5,
+            "middle of the answer",
+        ),
+        (
+            "a stream that just ends",
+            json!([{ "type": "stream_fault", "kind": "truncate", "after_chunks": 3, "times": null }]),
+            5,
+            "middle of the answer",
+        ),
+    ];
+    for (name, faults, code, told) in &cases {
+        let mut behaviors = faults.as_array().cloned().unwrap_or_default();
+        behaviors.push(reply.clone());
+        post(server.port, "/_llmock/reset", "{}")?;
+        post(server.port, "/_llmock/scenario", &json!({ "behaviors": behaviors }).to_string())?;
+        case(&server, name)
+            .and_then(|ran| judged(&ran, *code, told))
+            .map_err(|why| format!("{name}: {why}"))?;
+    }
+    let verdict = get(server.port, "/_llmock/verdict?format=text")?;
+    let verdict = verdict.rsplit("\r\n\r\n").next().unwrap_or_default().trim().replace('\n', "; ");
+    Ok(Outcome::Passed(format!("{} cases; its verdict on the last: {verdict}", cases.len())))
+}
+
+fn case(server: &Server, name: &str) -> Done<Ran> {
+    let folder = out(&format!("llmock/{}", name.replace(' ', "-")))?;
+    let address = format!("http://127.0.0.1:{}/v1", server.port);
+    let args = ["--provider", "openai", "--base-url", &address, "--model", "gpt-4o", "--count", "1"];
+    Ran::of(generate(&samples(), &folder, &args).env("OPENAI_API_KEY", "sk-e2e-planted-key"))
+}
+
+fn judged(ran: &Ran, code: i32, told: &str) -> Done {
+    if ran.code != Some(code) || !ran.stderr.contains(told) || ran.stderr.contains("planted-key") {
+        return Err(format!("it ended with {:?}: {}", ran.code, ran.stderr));
+    }
+    match code {
+        0 if ran.personas()[0]["quotes"][0]["text"] != SAID => Err("the quote was not kept".to_owned()),
+        5 if !ran.file("partial.txt").exists() => Err("the cut answer's text was not kept".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn answer() -> Value {
+    let cited = json!({ "document": "d1", "quote": SAID });
+    let claim = json!({ "claim": "Order early", "document": "d1", "quote": SAID });
+    json!({ "personas": [{
+        "name": "The late orderer",
+        "title": "Orders in bed",
+        "demographics": { "age_range": null, "occupation": null, "industry": null, "location": null, "experience": null },
+        "goals": [claim], "pain_points": [], "behaviours": [], "motivations": [], "quotes": [cited],
+    }] })
+}

@@ -1,0 +1,73 @@
+//! The program under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::shell::{Done, root};
+
+/// A folder for a check's output, emptied first: what is in it stays to be looked at.
+pub(super) fn out(name: &str) -> Done<PathBuf> {
+    let folder = root().join("target/e2e").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|err| format!("{}: {err}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).map_err(|err| format!("{}: {err}", folder.display()))?;
+    Ok(folder)
+}
+
+pub(super) fn samples() -> PathBuf {
+    root().join("examples/interviews")
+}
+
+/// `antiphon generate INPUT --out OUT --json` with more arguments.
+pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(root().join("target/debug/antiphon"));
+    command
+        .arg("generate")
+        .arg(input)
+        .arg("--out")
+        .arg(out)
+        .args(["--json", "--progress", "none"])
+        .args(args);
+    command.current_dir(out).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a run of the program gave.
+pub(super) struct Ran {
+    pub(super) code: Option<i32>,
+    pub(super) stderr: String,
+    document: Value,
+}
+
+impl Ran {
+    pub(super) fn of(command: &mut Command) -> Done<Self> {
+        Self::from_output(command.output().map_err(|err| format!("{command:?}: {err}"))?)
+    }
+
+    pub(super) fn of_child(child: Child) -> Done<Self> {
+        Self::from_output(child.wait_with_output().map_err(|err| err.to_string())?)
+    }
+
+    fn from_output(output: Output) -> Done<Self> {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let document = serde_json::from_slice(&output.stdout)
+            .map_err(|err| format!("stdout is no JSON ({err}); stderr: {stderr}"))?;
+        Ok(Self { code: output.status.code(), stderr, document })
+    }
+
+    /// The first run of the document.
+    pub(super) fn run(&self) -> &Value {
+        &self.document["runs"][0]
+    }
+
+    pub(super) fn personas(&self) -> &[Value] {
+        self.run()["personas"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        Path::new(self.run()["folder"].as_str().unwrap_or_default()).join(name)
+    }
+}

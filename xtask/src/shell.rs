@@ -1,0 +1,50 @@
+//! Commands and paths.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a step gives: nothing, or why it failed.
+pub(crate) type Done<T = ()> = Result<T, String>;
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Runs a command in the root, its output going where ours goes.
+pub(crate) fn run(command: &mut Command) -> Done {
+    let text = shown(command);
+    println!("\n$ {text}");
+    let status = command.current_dir(root()).status().map_err(|err| format!("{text}: {err}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{text} failed ({status})")) }
+}
+
+/// Runs a command in the root and gives what it prints on stdout.
+pub(crate) fn read(command: &mut Command) -> Done<String> {
+    let text = shown(command);
+    let output = command.current_dir(root()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|err| format!("{text}: {err}"))?;
+    match output.status.success() {
+        true => String::from_utf8(output.stdout).map_err(|err| format!("{text}: {err}")),
+        false => Err(format!("{text} failed ({})", output.status)),
+    }
+}
+
+/// Whether a program is there and can tell its version.
+pub(crate) fn is_there(program: &str, args: &[&str]) -> bool {
+    let found = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found.is_ok_and(|status| status.success())
+}
+
+/// A command of several words, without quoting: for words that need none.
+pub(crate) fn words(line: &str) -> Command {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,20 @@
+//! Rules that no compiler knows.
+
+mod files;
+mod layers;
+
+use crate::shell::Done;
+
+/// Checks every rule and names every breach.
+pub(crate) fn run() -> Done {
+    let mut breaches = layers::check()?;
+    breaches.extend(files::check()?);
+    breaches.iter().for_each(|breach| eprintln!("tidy: {breach}"));
+    match breaches.len() {
+        0 => {
+            println!("tidy: in order");
+            Ok(())
+        }
+        n => Err(format!("tidy: {n} breaches")),
+    }
+}

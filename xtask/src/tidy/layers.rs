@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::shell::{Done, read, root, words};
+
+/// The crates from the lowest row upwards, and which of ours each may use in its normal dependencies. The table of
+/// docs/architecture.md.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("antiphon-runtime", &[]),
+    ("antiphon-resilience", &[]),
+    ("antiphon-fs", &[]),
+    ("antiphon-http", &["antiphon-resilience", "antiphon-fs"]),
+    ("antiphon-llm", &["antiphon-resilience", "antiphon-fs"]),
+    ("antiphon-data", &["antiphon-fs"]),
+    ("antiphon-providers", &["antiphon-llm", "antiphon-http"]),
+    (
+        "antiphon-pipeline",
+        &["antiphon-llm", "antiphon-data", "antiphon-runtime", "antiphon-resilience", "antiphon-fs"],
+    ),
+    ("antiphon-render", &["antiphon-pipeline", "antiphon-data", "antiphon-fs"]),
+];
+/// These may use all.
+const FREE: [&str; 3] = ["antiphon", "antiphon-tests", "xtask"];
+
+/// Dependencies point downwards, every one is used, and what must not be in the tree is not.
+pub(crate) fn check() -> Done<Vec<String>> {
+    let metadata = read(&mut words("cargo metadata --format-version 1 --no-deps --offline"));
+    let metadata = metadata.or_else(|_| read(&mut words("cargo metadata --format-version 1 --no-deps")))?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|err| format!("cargo metadata: {err}"))?;
+    let table: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
+    let mut breaches = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some(may_use) = table.get(name).copied().or_else(|| FREE.contains(&name).then_some(&[][..]))
+        else {
+            breaches.push(format!("{name} has no row in the table of layers"));
+            continue;
+        };
+        let manifest = package["manifest_path"].as_str().unwrap_or_default();
+        let folder =
+            std::path::Path::new(manifest).parent().map(|folder| folder.join("src")).unwrap_or_default();
+        let sources = sources(&folder);
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let used = dependency["name"].as_str().unwrap_or_default();
+            if !dependency["kind"].is_null() {
+                continue;
+            }
+            if used.starts_with("antiphon") && !FREE.contains(&name) && !may_use.contains(&used) {
+                breaches.push(format!("{name} must not use {used}"));
+            }
+            let ident = used.replace('-', "_");
+            if !sources.contains(&format!("{ident}::")) && !sources.contains(&format!("use {ident} as ")) {
+                breaches.push(format!("{name} never uses its dependency {used}"));
+            }
+        }
+    }
+    let lock =
+        std::fs::read_to_string(root().join("Cargo.lock")).map_err(|err| format!("Cargo.lock: {err}"))?;
+    for unwanted in ["aws-lc-rs", "eventsource-stream", "openssl-sys"] {
+        if lock.contains(&format!("name = \"{unwanted}\"\n")) {
+            breaches.push(format!("{unwanted} is in the tree"));
+        }
+    }
+    Ok(breaches)
+}
+
+fn sources(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.extension() {
+            _ if path.is_dir() => text.push_str(&sources(&path)),
+            Some(ending) if ending == "rs" => {
+                text.push_str(&std::fs::read_to_string(&path).unwrap_or_default())
+            }
+            _ => {}
+        }
+    }
+    text
+}
