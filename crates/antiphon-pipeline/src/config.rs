@@ -14,12 +14,26 @@ pub struct GenerationConfig {
     pub model: String,
     /// How many personas, from 1 to 50. Default 3.
     pub count: usize,
+    /// How much is said of each persona. Default: standard.
+    pub detail: Detail,
     /// How answers are drawn. Default: the provider's own choice.
     pub parameters: Parameters,
     /// The time for everything, from the start of loading. Default: none.
     pub deadline: Option<Duration>,
     /// Gives this one up when cancelled. Default: a token that nobody cancels.
     pub cancel: CancellationToken,
+}
+
+/// How much is said of each persona.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Detail {
+    /// Up to two claims of each kind, in a few words: for small models, and for a first look.
+    Brief,
+    /// Up to six claims of each kind.
+    #[default]
+    Standard,
 }
 
 impl GenerationConfig {
@@ -30,6 +44,7 @@ impl GenerationConfig {
             data_path: data_path.into(),
             model: model.into(),
             count: 3,
+            detail: Detail::Standard,
             parameters: Parameters::default(),
             deadline: None,
             cancel: CancellationToken::new(),
@@ -40,6 +55,13 @@ impl GenerationConfig {
     #[must_use]
     pub fn count(mut self, count: usize) -> Self {
         self.count = count;
+        self
+    }
+
+    /// Sets how much is said of each persona.
+    #[must_use]
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
         self
     }
 

@@ -35,7 +35,7 @@ mod report;
 pub mod runs;
 mod watched;
 
-pub use config::GenerationConfig;
+pub use config::{Detail, GenerationConfig};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use persona::{Evidence, Match, Persona, Personas, Quote, Unverified};

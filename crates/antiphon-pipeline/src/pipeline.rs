@@ -171,7 +171,7 @@ impl Pipeline {
         let prepared = Prepared {
             fingerprint: Fingerprint::new(recipe::NAME, &self.provider.scope(), config, &documents),
             prompt: recipe::prompt(config, &documents),
-            schema: recipe::schema(config.count).map_err(Error::from_provider)?,
+            schema: recipe::schema(config.count, config.detail).map_err(Error::from_provider)?,
             failures: failures.iter().map(FailureReport::from).collect(),
             skipped: report::names(&skipped),
             estimated_tokens: 0,

@@ -1,6 +1,6 @@
 //! The persona recipe: what is asked, the schema of the answer, and what is made of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use antiphon_data::{Document, Role as SpeakerRole};
@@ -8,7 +8,7 @@ use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side,
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::config::GenerationConfig;
+use crate::config::{Detail, GenerationConfig};
 use crate::evidence::{self, Found, Missing, Wanted};
 use crate::persona::{Evidence, Persona, Quote, Unverified};
 
@@ -25,7 +25,7 @@ pub(crate) fn prompt(config: &GenerationConfig, documents: &[Document]) -> Promp
         "Below are {n} interview documents. Draw exactly {count} personas from them, each clearly different from the \
          others and each standing for participants with like goals and troubles.\n\
          For each persona give a name, a one-line title, demographics (null for what nobody said), goals, pain_points, \
-         behaviours, motivations, and two to five quotes that show the persona best.\n\
+         behaviours, motivations, and the quotes that show the persona best.\n\
          Each goal, pain point, behaviour and motivation has: claim (one short sentence), document (the id of the \
          document that supports it) and quote (the participant's words, copied character by character from that \
          document). Quote participants only, never the interviewer. Leave a list empty where nobody said anything.\n",
@@ -55,8 +55,26 @@ fn id_of(index: usize) -> String {
     format!("d{}", index + 1)
 }
 
-/// The schema of an answer with exactly `count` personas.
-pub(crate) fn schema(count: usize) -> Result<Schema, LlmError> {
+/// The most claims of each kind, quotes, and characters of a claim and of a quote.
+struct Bounds {
+    claims: u32,
+    quotes: u32,
+    claim_length: u32,
+    quote_length: u32,
+}
+
+impl Bounds {
+    fn of(detail: Detail) -> Self {
+        match detail {
+            Detail::Brief => Self { claims: 2, quotes: 2, claim_length: 120, quote_length: 200 },
+            Detail::Standard => Self { claims: 6, quotes: 5, claim_length: 300, quote_length: 600 },
+        }
+    }
+}
+
+/// The schema of an answer with exactly `count` personas. Its fields stand in the order in which they are best written.
+pub(crate) fn schema(count: usize, detail: Detail) -> Result<Schema, LlmError> {
+    let bounds = Bounds::of(detail);
     let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
     let object = |properties: Value| {
         let required: Vec<&String> =
@@ -65,19 +83,21 @@ pub(crate) fn schema(count: usize) -> Result<Schema, LlmError> {
     };
     let fact = || json!({ "type": ["string", "null"], "maxLength": 300 });
     let list = |items: &Value, most: u32| json!({ "type": "array", "items": items, "maxItems": most });
-    let claim = object(json!({ "claim": text(400), "document": text(100), "quote": text(800) }));
-    let quote = object(json!({ "document": text(100), "quote": text(800) }));
+    let document = || json!({ "type": "string", "pattern": "^d[0-9]{1,6}$" });
+    let (claim, words) = (text(bounds.claim_length), text(bounds.quote_length));
+    let claim = object(json!({ "claim": claim, "document": document(), "quote": words }));
+    let quote = object(json!({ "document": document(), "quote": words }));
     let persona = object(json!({
         "name": text(100),
         "title": text(200),
         "demographics": object(json!({
             "age_range": fact(), "occupation": fact(), "industry": fact(), "location": fact(), "experience": fact(),
         })),
-        "goals": list(&claim, 10),
-        "pain_points": list(&claim, 10),
-        "behaviours": list(&claim, 10),
-        "motivations": list(&claim, 10),
-        "quotes": list(&quote, 5),
+        "goals": list(&claim, bounds.claims),
+        "pain_points": list(&claim, bounds.claims),
+        "behaviours": list(&claim, bounds.claims),
+        "motivations": list(&claim, bounds.claims),
+        "quotes": list(&quote, bounds.quotes),
     }));
     let personas = json!({ "type": "array", "items": persona, "minItems": count, "maxItems": count });
     Schema::new("personas", object(json!({ "personas": personas })))
@@ -133,18 +153,13 @@ impl Draft {
 impl Answer {
     /// The personas, with every quote looked up in what participants said. Takes time with the documents' size.
     pub(crate) fn verified(&self, documents: &[Document]) -> Vec<Persona> {
-        let by_name: HashMap<&str, usize> =
-            documents.iter().enumerate().map(|(index, document)| (document.name.as_str(), index)).collect();
         let by_id =
             |id: &str| id.strip_prefix('d').and_then(|number| number.parse::<usize>().ok()?.checked_sub(1));
         let wanted: Vec<Wanted> = self
             .personas
             .iter()
             .flat_map(Draft::citations)
-            .map(|(_, _, cited)| Wanted {
-                words: cited.quote.clone(),
-                document: by_id(&cited.document).or_else(|| by_name.get(cited.document.as_str()).copied()),
-            })
+            .map(|(_, _, cited)| Wanted { words: cited.quote.clone(), document: by_id(&cited.document) })
             .collect();
         let mut found = evidence::verify(&wanted, documents).into_iter();
         let persona = |(index, draft): (usize, &Draft)| persona(index, draft, documents, &mut found);
@@ -216,7 +231,7 @@ mod tests {
     use antiphon_data::Document;
     use serde_json::{Value, json};
 
-    use super::{Answer, schema};
+    use super::{Answer, Detail, schema};
 
     fn answer(goal_quote: &str, quote: &str) -> Value {
         let cited = |quote: &str| json!({ "document": "d1", "quote": quote });
@@ -231,9 +246,10 @@ mod tests {
 
     #[test]
     fn the_schema_takes_its_own_answer_and_no_other_number() {
-        assert_eq!(schema(1).unwrap().violations(&answer("x", "y")), []);
-        assert_eq!(schema(2).unwrap().violations(&answer("x", "y")).len(), 1);
-        assert!(!schema(1).unwrap().violations(&json!({ "personas": [{ "name": "Ada" }] })).is_empty());
+        let schema = |count| schema(count, Detail::Standard).unwrap();
+        assert_eq!(schema(1).violations(&answer("x", "y")), []);
+        assert_eq!(schema(2).violations(&answer("x", "y")).len(), 1);
+        assert!(!schema(1).violations(&json!({ "personas": [{ "name": "Ada" }] })).is_empty());
     }
 
     #[test]

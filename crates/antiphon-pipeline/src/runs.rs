@@ -56,6 +56,7 @@ impl Fingerprint {
             "model": config.model,
             "parameters": report::parameters(config.parameters),
             "count": config.count,
+            "detail": config.detail,
         });
         let mut hash = blake3::Hasher::new();
         hash.update(parts.to_string().as_bytes());

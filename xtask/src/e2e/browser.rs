@@ -118,8 +118,8 @@ impl Browser {
     }
 }
 
-/// The addresses that a browser's network log has, but for the page itself. What the browser asks on its own account
-/// goes to other hosts and is turned off; should it come back, it is seen, too.
+/// The addresses that the page asked for, by the browser's network log. What the browser asks on its own account has
+/// no origin there.
 fn requests(log: &Path) -> Done<Vec<String>> {
     let text = std::fs::read_to_string(log).map_err(|err| format!("no network log: {err}"))?;
     // A browser that was ended in a hurry leaves the list open.
@@ -127,7 +127,13 @@ fn requests(log: &Path) -> Done<Vec<String>> {
         .or_else(|_| serde_json::from_str(&format!("{}]}}", text.trim_end().trim_end_matches(','))))
         .map_err(|err| format!("the network log cannot be read: {err}"))?;
     let events = log["events"].as_array().ok_or("the network log has no events")?;
-    let urls = events.iter().filter_map(|event| event.pointer("/params/url")?.as_str());
+    let by_page = |event: &&Value| {
+        event
+            .pointer("/params/initiator")
+            .and_then(Value::as_str)
+            .is_some_and(|origin| origin != "not an origin")
+    };
+    let urls = events.iter().filter(by_page).filter_map(|event| event.pointer("/params/url")?.as_str());
     let mut urls: Vec<String> = urls.filter(|url| url.starts_with("http")).map(str::to_owned).collect();
     urls.sort();
     urls.dedup();

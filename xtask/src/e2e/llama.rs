@@ -19,11 +19,11 @@ pub(super) fn check() -> Done<Outcome> {
     let folder = out("llama")?;
     let input = short_interview(&folder)?;
     let address = format!("http://127.0.0.1:{}/v1", server.port);
-    // The same model gives other answers to another seed, and one of a few is seldom cut.
+    // Another seed gives another answer: one that is cut is no failure, but says less than a whole one.
     let mut cut = 0;
-    for seed in ["1", "2", "3"] {
+    for seed in ["1", "2"] {
         let args = ["--provider", "compatible", "--base-url", &address, "--model", "smollm2", "--count", "1"];
-        let more = ["--max-tokens", "1500", "--seed", seed, "--temperature", "0.5"];
+        let more = ["--detail", "brief", "--max-tokens", "1500", "--seed", seed, "--temperature", "0.5"];
         let ran = Ran::of(&mut generate(&input, &folder, &[&args[..], &more[..]].concat()))?;
         match ran.code {
             Some(0) => {

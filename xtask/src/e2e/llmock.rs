@@ -30,7 +30,7 @@ pub(super) fn check() -> Done<Outcome> {
             "a connection that breaks",
             json!([{ "type": "stream_fault", "kind": "disconnect", "after_chunks": 3, "times": null }]),
             5,
-            "middle of the answer",
+            "in the middle of the answer",
         ),
         (
             "a stream that just ends",

@@ -151,7 +151,7 @@ impl Reader {
         let err = match err.kind() {
             ErrorKind::Unavailable if !self.text.is_empty() && err.partial().is_none() => {
                 let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
-                Error::new(kind, err.to_string()).with_billed(Billed::Maybe)
+                Error::new(kind, format!("{err}, in the middle of the answer")).with_billed(Billed::Maybe)
             }
             _ => err,
         };

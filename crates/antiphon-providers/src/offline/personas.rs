@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use antiphon_llm::{CancellationToken, Document, Error, ErrorKind};
+use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
 use serde_json::{Value, json};
 
 use super::cluster;
@@ -12,20 +12,52 @@ use super::select::{self, Candidate, Selection};
 use super::speech::{self, Participant, Sentence};
 use super::terms::Terms;
 
+/// More sentences than these make a draft no better, even where the schema takes more.
 const MOST_CLAIMS: usize = 5;
 const MOST_MOTIVATIONS: usize = 3;
 const MOST_QUOTES: usize = 3;
+/// What the schema takes of a name and of a fact, in characters.
+const NAME_LENGTH: usize = 100;
+const FACT_LENGTH: usize = 300;
 /// Terms that name a group's theme.
 const THEME: usize = 3;
 /// Participants that a name spells out; of more, the number is told.
 const NAMED: usize = 4;
 
+/// What the schema of the recipe asks for.
+pub(super) struct Wanted {
+    count: usize,
+    claims: usize,
+    quotes: usize,
+    /// Characters of a sentence.
+    length: usize,
+}
+
+impl Wanted {
+    /// `None` for the schema of something else.
+    pub(super) fn of(schema: &Schema) -> Option<Self> {
+        let number = |place: &str| {
+            let value = schema.value().pointer(&format!("/properties/personas{place}"))?.as_u64()?;
+            usize::try_from(value).ok()
+        };
+        let length = |place: &str| number(&format!("/items/properties{place}/maxLength"));
+        let claim_length = length("/goals/items/properties/claim")?;
+        (schema.name() == "personas").then_some(Self {
+            count: number("/minItems")?,
+            claims: number("/items/properties/goals/maxItems")?,
+            quotes: number("/items/properties/quotes/maxItems")?,
+            length: claim_length.min(length("/goals/items/properties/quote")?),
+        })
+    }
+}
+
 /// An answer in the shape of the recipe's schema.
 pub(super) fn draft(
     documents: &[Document],
-    count: usize,
+    wanted: &Wanted,
     cancel: &CancellationToken,
 ) -> Result<Value, Error> {
+    let count = wanted.count;
     let participants = speech::participants(documents);
     if participants.len() < count {
         let message = format!(
@@ -42,7 +74,8 @@ pub(super) fn draft(
             return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
         }
         let centre = cluster::centre(group.iter().map(|member| &vectors[*member]));
-        let group = Group { documents, participants: &participants, terms: &terms, members: &group, centre };
+        let group =
+            Group { documents, wanted, participants: &participants, terms: &terms, members: &group, centre };
         personas.push(group.persona());
     }
     Ok(json!({ "personas": personas }))
@@ -50,6 +83,7 @@ pub(super) fn draft(
 
 struct Group<'a> {
     documents: &'a [Document],
+    wanted: &'a Wanted,
     participants: &'a [Participant<'a>],
     terms: &'a Terms,
     members: &'a [usize],
@@ -59,16 +93,18 @@ struct Group<'a> {
 impl Group<'_> {
     fn persona(&self) -> Value {
         let mut candidates = select::candidates(self.participants, self.members, self.terms, &self.centre);
+        candidates.retain(|candidate| candidate.length <= self.wanted.length);
         let mut selection = Selection::new(&mut candidates);
-        let goals = selection.with_cue(Cue::Goal, MOST_CLAIMS);
-        let pain_points = selection.with_cue(Cue::Pain, MOST_CLAIMS);
-        let behaviours = selection.with_cue(Cue::Behaviour, MOST_CLAIMS);
-        let motivations = selection.with_cue(Cue::Motivation, MOST_MOTIVATIONS);
-        let quotes = selection.telling(MOST_QUOTES);
+        let (claims, quotes) = (MOST_CLAIMS.min(self.wanted.claims), MOST_QUOTES.min(self.wanted.quotes));
+        let goals = selection.with_cue(Cue::Goal, claims);
+        let pain_points = selection.with_cue(Cue::Pain, claims);
+        let behaviours = selection.with_cue(Cue::Behaviour, claims);
+        let motivations = selection.with_cue(Cue::Motivation, MOST_MOTIVATIONS.min(claims));
+        let quotes = selection.telling(quotes);
         let theme = self.theme();
         json!({
-            "name": format!("{}: {}", self.codes(), theme[..theme.len().min(2)].join(", ")),
-            "title": format!("Speaks most of {}", listed(&theme)),
+            "name": cut(&format!("{}: {}", self.codes(), theme[..theme.len().min(2)].join(", ")), NAME_LENGTH),
+            "title": cut(&format!("Speaks most of {}", listed(&theme)), NAME_LENGTH),
             "demographics": self.demographics(),
             "goals": self.claims(&candidates, &goals),
             "pain_points": self.claims(&candidates, &pain_points),
@@ -126,7 +162,7 @@ impl Group<'_> {
                     said.push(value);
                 }
             }
-            (!said.is_empty()).then(|| said.join("; "))
+            (!said.is_empty()).then(|| cut(&said.join("; "), FACT_LENGTH))
         };
         let ages = || facts.iter().filter_map(|facts| facts.age);
         let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| match youngest == oldest {
@@ -140,6 +176,14 @@ impl Group<'_> {
             "location": joined(|facts| facts.location.as_ref()),
             "experience": joined(|facts| facts.experience.as_ref()),
         })
+    }
+}
+
+/// A text of so many characters at most; what is cut off is shown to be.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
     }
 }
 

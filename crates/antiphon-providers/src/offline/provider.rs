@@ -1,11 +1,10 @@
 use antiphon_llm::{
-    CallContext, Capabilities, Completion, Error, ErrorKind, Head, Model, Output, Prompt, Provider, Schema,
-    Scope, Streaming, async_trait,
+    CallContext, Capabilities, Completion, Error, ErrorKind, Head, Model, Output, Prompt, Provider, Scope,
+    Streaming, async_trait,
 };
 use futures_util::stream;
-use serde_json::Value;
 
-use crate::offline::personas;
+use crate::offline::personas::{self, Wanted};
 
 /// The name under which the statistics go as a model.
 const MODEL: &str = "extractive-1";
@@ -40,10 +39,10 @@ impl Provider for Offline {
             Error::new(ErrorKind::Unsupported, message)
         };
         let Output::Json(schema) = &prompt.output else { return Err(unsupported()) };
-        let count = personas_wanted(schema).ok_or_else(unsupported)?;
+        let wanted = Wanted::of(schema).ok_or_else(unsupported)?;
         let documents: Vec<_> = prompt.documents().cloned().collect();
         let cancel = context.cancel.clone();
-        let work = tokio::task::spawn_blocking(move || personas::draft(&documents, count, &cancel));
+        let work = tokio::task::spawn_blocking(move || personas::draft(&documents, &wanted, &cancel));
         let answer = match work.await {
             Ok(answer) => answer?,
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
@@ -61,10 +60,4 @@ impl Provider for Offline {
     async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
         Capabilities::default().without_model()
     }
-}
-
-/// How many personas the schema of the persona recipe asks for.
-fn personas_wanted(schema: &Schema) -> Option<usize> {
-    let wanted = schema.value().pointer("/properties/personas/minItems").and_then(Value::as_u64)?;
-    (schema.name() == "personas").then_some(usize::try_from(wanted).ok()?)
 }

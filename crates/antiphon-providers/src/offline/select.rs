@@ -10,6 +10,8 @@ use super::terms::Terms;
 pub(super) struct Candidate<'a> {
     pub(super) participant: usize,
     pub(super) sentence: Sentence<'a>,
+    /// Characters on one line.
+    pub(super) length: usize,
     terms: HashSet<u32>,
     cues: [f32; 4],
     telling: f32,
@@ -42,6 +44,7 @@ pub(super) fn candidates<'a>(
             candidates.push(Candidate {
                 participant: *member,
                 sentence: sentence.clone(),
+                length: text.chars().count(),
                 cues: Cue::ALL.map(|cue| cue.strength(&text)),
                 // The square root keeps long sentences from winning by length alone.
                 telling: weight / (found.len().max(3) as f32).sqrt(),

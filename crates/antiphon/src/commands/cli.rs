@@ -48,6 +48,10 @@ pub(super) struct GenerateArgs {
     #[arg(short = 'n', long, default_value_t = 3, value_name = "N", value_parser = count)]
     pub(super) count: usize,
 
+    /// How much is said of each persona
+    #[arg(long, value_enum, default_value_t = DetailArg::Standard, value_name = "HOW")]
+    pub(super) detail: DetailArg,
+
     #[command(flatten)]
     pub(super) provider: ProviderArgs,
 
@@ -122,6 +126,14 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         origin: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DetailArg {
+    /// Up to two claims of each kind: for small models, and for a first look
+    Brief,
+    /// Up to six claims of each kind
+    Standard,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,10 +2,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use antiphon_llm::Parameters;
-use antiphon_pipeline::{ErrorKind, Event, Persona, Report};
+use antiphon_pipeline::{Detail, ErrorKind, Event, Persona, Report};
 use serde::Serialize;
 
-use super::cli::GenerateArgs;
+use super::cli::{DetailArg, GenerateArgs};
 use super::config;
 use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED};
 use super::interrupt::Interrupts;
@@ -36,6 +36,10 @@ fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {
         (args.temperature, args.max_tokens, args.seed);
     GenerateRequest::new(args.inputs.clone(), &settings.out.value)
         .count(args.count)
+        .detail(match args.detail {
+            DetailArg::Brief => Detail::Brief,
+            DetailArg::Standard => Detail::Standard,
+        })
         .parameters(parameters)
         .deadline(args.deadline)
         .concurrency(settings.concurrency.value)

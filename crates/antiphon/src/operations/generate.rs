@@ -6,7 +6,7 @@ use std::time::Duration;
 use antiphon_llm::Parameters;
 use antiphon_pipeline::runs::{FinishedRun, RunFolder, find_finished};
 use antiphon_pipeline::{
-    Error, ErrorKind, Event, Generation, GenerationConfig, Persona, Personas, Pipeline, Report,
+    Detail, Error, ErrorKind, Event, Generation, GenerationConfig, Persona, Personas, Pipeline, Report,
 };
 use antiphon_render::{file_name, markdown, page};
 use antiphon_runtime::Runner;
@@ -24,6 +24,8 @@ pub struct GenerateRequest {
     pub out: PathBuf,
     /// Personas for each input. Default 3.
     pub count: usize,
+    /// How much is said of each persona. Default: standard.
+    pub detail: Detail,
     /// How answers are drawn.
     pub parameters: Parameters,
     /// The time for each input. Default: none.
@@ -89,6 +91,7 @@ impl GenerateRequest {
             inputs: inputs.into_iter().collect(),
             out: out.into(),
             count: 3,
+            detail: Detail::Standard,
             parameters: Parameters::default(),
             deadline: None,
             concurrency: 4,
@@ -100,6 +103,13 @@ impl GenerateRequest {
     #[must_use]
     pub fn count(mut self, count: usize) -> Self {
         self.count = count;
+        self
+    }
+
+    /// Sets how much is said of each persona.
+    #[must_use]
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
         self
     }
 
@@ -205,6 +215,7 @@ pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch
 fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Watch) -> GenerationConfig {
     let mut config = GenerationConfig::new(input, &session.model)
         .count(request.count)
+        .detail(request.detail)
         .parameters(request.parameters)
         .cancel(watch.cancel.clone());
     config.deadline = request.deadline;
