@@ -11,6 +11,22 @@ pub(crate) struct Body {
     pub(crate) lines: Vec<LineStart>,
 }
 
+/// Words of a source, and the line where they begin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) line: u32,
+    /// Whether a line end in the words is one in the source, as it is in a table; an escaped one is not.
+    pub(crate) lines_count: bool,
+}
+
+/// Who says something: the name, and the side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voice<'a> {
+    pub(crate) speaker: &'a str,
+    pub(crate) role: Role,
+}
+
 impl Body {
     /// The text so far ends here; what is pushed next comes from `line` of the source.
     pub(crate) fn mark(&mut self, line: u32) {
@@ -18,28 +34,39 @@ impl Body {
     }
 
     /// Adds a line that nobody said.
-    pub(crate) fn note(&mut self, text: &str, line: u32) {
-        self.push_lines(text, line);
+    pub(crate) fn note(&mut self, label: &str, words: Words<'_>) {
+        if words.text.trim().is_empty() {
+            return;
+        }
+        self.lead(label, words.line);
+        self.push_lines(words);
         self.text.push('\n');
     }
 
-    /// Adds a turn on a line of its own, led by its `label`; `line` is the source line where the words begin.
-    pub(crate) fn say(&mut self, label: &str, speaker: &str, words: &str, line: u32) {
-        let words = words.trim();
-        self.mark(line);
-        self.text.push_str(label);
-        self.text.push_str(": ");
-        let start = self.text.len();
-        self.push_lines(words, line);
-        let turn = Turn {
-            speaker: Arc::from(speaker),
-            role: speakers::role_of(label),
-            span: start..self.text.len(),
-        };
-        self.text.push('\n');
-        if !words.is_empty() {
-            self.turns.push(turn);
+    /// Adds a turn on a line of its own, led by a label. Words that have speakers of their own are turns of theirs.
+    pub(crate) fn say(&mut self, label: &str, voice: Voice<'_>, words: Words<'_>) {
+        let trimmed = words.text.trim();
+        if trimmed.is_empty() {
+            return;
         }
+        let before = &words.text[..words.text.len() - words.text.trim_start().len()];
+        let skipped = u32::try_from(before.matches('\n').count()).unwrap_or(0);
+        let line = words.line + if words.lines_count { skipped } else { 0 };
+        self.lead(label, line);
+        let start = self.text.len();
+        self.push_lines(Words { text: trimmed, line, ..words });
+        let inner = speakers::turns(trimmed, voice.speaker);
+        if inner.len() > 1 {
+            let shift = |turn: Turn| Turn { span: turn.span.start + start..turn.span.end + start, ..turn };
+            self.turns.extend(inner.into_iter().map(shift));
+        } else {
+            self.turns.push(Turn {
+                speaker: Arc::from(voice.speaker),
+                role: voice.role,
+                span: start..self.text.len(),
+            });
+        }
+        self.text.push('\n');
     }
 
     /// Adds words to the last turn, as another caption of the same speaker does.
@@ -55,9 +82,9 @@ impl Body {
     }
 
     /// Where nobody is named, every paragraph counts as said by one participant.
-    pub(crate) fn or_unlabelled(mut self, speaker: &str) -> Self {
+    pub(crate) fn or_unlabelled(mut self, person: &str) -> Self {
         if self.turns.is_empty() {
-            let speaker: Arc<str> = Arc::from(speaker);
+            let speaker: Arc<str> = Arc::from(person);
             self.turns = speakers::paragraphs(&self.text)
                 .map(|span| Turn { speaker: speaker.clone(), role: Role::Participant, span })
                 .collect();
@@ -65,12 +92,20 @@ impl Body {
         self
     }
 
-    fn push_lines(&mut self, text: &str, line: u32) {
-        for (number, piece) in (line..).zip(text.split('\n')) {
-            if number > line {
+    fn lead(&mut self, label: &str, line: u32) {
+        self.mark(line);
+        if !label.is_empty() {
+            self.text.push_str(label);
+            self.text.push_str(": ");
+        }
+    }
+
+    fn push_lines(&mut self, words: Words<'_>) {
+        for (ends, piece) in (0..).zip(words.text.split('\n')) {
+            if ends > 0 {
                 self.text.push('\n');
             }
-            self.mark(number);
+            self.mark(words.line + if words.lines_count { ends } else { 0 });
             self.text.push_str(piece);
         }
     }

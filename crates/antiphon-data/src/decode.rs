@@ -11,10 +11,19 @@ pub(crate) struct Decoded<'a> {
 
 /// Bytes to text with plain line ends: by byte order mark, else UTF-8, else the old Western code page.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Malformed> {
-    let (encoding, bytes) = match Encoding::for_bom(bytes) {
-        Some((encoding, mark)) => (encoding, &bytes[mark..]),
-        None if std::str::from_utf8(bytes).is_ok() => (UTF_8, bytes),
-        None => (WINDOWS_1252, bytes),
+    let (encoding, bytes) = match (Encoding::for_bom(bytes), std::str::from_utf8(bytes)) {
+        (Some((encoding, mark)), _) => (encoding, &bytes[mark..]),
+        (None, Ok(_)) => (UTF_8, bytes),
+        (None, Err(err)) => {
+            let valid = &bytes[..err.valid_up_to()];
+            // A file with letters in UTF-8 is no old one: a broken byte would turn all of them into nonsense.
+            if !valid.is_ascii() && !valid.contains(&0) {
+                let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let line = u32::try_from(line).unwrap_or(u32::MAX);
+                return Err(Malformed::at(line, "this line has a byte that is not valid UTF-8"));
+            }
+            (WINDOWS_1252, bytes)
+        }
     };
     let (text, had_errors) = encoding.decode_without_bom_handling(bytes);
     if had_errors || looks_binary(&text) {
@@ -55,5 +64,6 @@ mod tests {
     fn binary_data_is_no_text() {
         check(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", None);
         check(b"\x01\x02\x03\x04\x05", None);
+        check("café\n\u{e9}\n".bytes().chain([0xe9, b'\n']).collect::<Vec<_>>().as_slice(), None);
     }
 }

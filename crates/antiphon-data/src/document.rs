@@ -21,8 +21,8 @@ pub struct Document {
     pub bytes: u64,
     /// The encoding it was read in, by its WHATWG name: `UTF-8` for nearly all.
     pub encoding: &'static str,
-    /// What there is to read. For text and Markdown the file itself with plain line ends; for the other formats one
-    /// line a turn, led by the speaker.
+    /// What there is to read. For text, Markdown and DOCX the words themselves with plain line ends; for the other
+    /// formats the turns one after another, each led by its speaker.
     pub text: Arc<str>,
     /// What was said and by whom, in the order of the text. A file without speakers counts as said by one
     /// participant, named after the file.
@@ -117,10 +117,10 @@ impl Document {
         let format = Format::from_name(name)
             .ok_or_else(|| fail(format!("unknown kind of file; known are {}", Format::endings())))?;
         let (body, encoding) = match format {
-            Format::Docx => (formats::docx(bytes, stem(name)), "UTF-8"),
+            Format::Docx => (formats::docx(bytes, person(name)), "UTF-8"),
             _ => {
                 let decoded = decode::decode(bytes).map_err(|err| err.of(name))?;
-                (formats::text(format, &decoded.text, stem(name)), decoded.encoding)
+                (formats::text(format, &decoded.text, person(name)), decoded.encoding)
             }
         };
         let body = body.map_err(|err| err.of(name))?;
@@ -153,9 +153,10 @@ impl Document {
     }
 }
 
-fn stem(name: &str) -> &str {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
+/// Whom a file speaks of that names nobody: its name without the ending, so that files of one name in two folders
+/// speak of two people.
+fn person(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(person, _)| person)
 }
 
 fn hex(bytes: &[u8]) -> String {

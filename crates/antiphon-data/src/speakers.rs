@@ -1,50 +1,56 @@
 //! Who speaks in plain text: labels, headers and paragraphs.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::document::{Role, Turn};
 
-/// Labels of those who ask. A label that begins with one of the long ones counts too: "Interviewer 2".
+/// Labels of those who ask, also with a number or a name behind them: "Interviewer 2", "Moderator (Sam)".
 const INTERVIEWERS: [&str; 6] = ["interviewer", "moderator", "facilitator", "researcher", "question", "host"];
+/// Short forms, also with a number: "Q1".
 const INTERVIEWERS_SHORT: [&str; 4] = ["i", "int", "q", "mod"];
 /// Labels that name no person: two files that use them speak of two people.
 const NOBODY: [&str; 9] =
     ["participant", "respondent", "interviewee", "answer", "a", "r", "p", "speaker", "customer"];
-/// Keys that make a block of `Key: value` lines at the start of a file a header.
-const HEADER_KEYS: [&str; 12] = [
-    "title",
-    "date",
-    "participant",
-    "study",
-    "project",
-    "topic",
-    "subject",
-    "duration",
-    "location",
-    "recorded",
-    "session",
-    "id",
-];
+/// Keys that make a block of `Key: value` lines at the start of a file a header. People's names alone do not: an
+/// exchange of two lines looks the same.
+const HEADER_KEYS: [&str; 9] =
+    ["title", "date", "study", "project", "topic", "duration", "location", "recorded", "session"];
 
 pub(crate) fn role_of(label: &str) -> Role {
     let label = label.to_lowercase();
-    let asks =
-        INTERVIEWERS.iter().any(|name| label.starts_with(name)) || INTERVIEWERS_SHORT.contains(&&*label);
-    if asks { Role::Interviewer } else { Role::Participant }
+    let behind = |name: &str| label.strip_prefix(name).map(|rest| !rest.starts_with(char::is_alphabetic));
+    let long = INTERVIEWERS.iter().any(|name| behind(name) == Some(true));
+    if long || INTERVIEWERS_SHORT.contains(&unnumbered(&label)) {
+        Role::Interviewer
+    } else {
+        Role::Participant
+    }
 }
 
-/// The name of a speaker: the label, or `person` where the label names nobody.
-pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> &'a str {
-    if NOBODY.contains(&&*label.to_lowercase()) { person } else { label }
+/// The name of a speaker: the label, or `person` where the label names nobody. One of several nobodies in a file, as
+/// in "Speaker 2", keeps the number.
+pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
+    let lower = label.to_lowercase();
+    match unnumbered(&lower) {
+        _ if is_code(label) && label.len() > 1 && label.starts_with('P') => Cow::Borrowed(label),
+        name if name == lower && NOBODY.contains(&name) => Cow::Borrowed(person),
+        name if NOBODY.contains(&name) && name.len() > 1 => Cow::Owned(format!("{person} {label}")),
+        _ => Cow::Borrowed(label),
+    }
+}
+
+fn unnumbered(label: &str) -> &str {
+    label.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '#' | '-' | '_' | '.'))
 }
 
 /// The turns of a text whose speakers stand at the start of lines, as in `P01: …` or `**Interviewer:** …`.
-pub(crate) fn turns(text: &str, stem: &str) -> Vec<Turn> {
+pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
-    let labels = labels_of(&text[header.end..]);
-    let person = header.participant.unwrap_or(stem);
+    let labels = believed(lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0)));
+    let person = header.participant.unwrap_or(person);
     let mut turns: Vec<Turn> = Vec::new();
     let mut open: Option<(Arc<str>, Role, usize)> = None;
     let mut close = |open: &mut Option<(Arc<str>, Role, usize)>, end: usize| {
@@ -59,12 +65,11 @@ pub(crate) fn turns(text: &str, stem: &str) -> Vec<Turn> {
         match label_of(line).filter(|(label, _)| labels.contains(label)) {
             Some((label, words)) => {
                 close(&mut open, start);
-                let asks = header.interviewer.is_some_and(|name| name.eq_ignore_ascii_case(label));
-                let role = if asks { Role::Interviewer } else { role_of(label) };
+                let role = if header.names_interviewer(label) { Role::Interviewer } else { role_of(label) };
                 open = Some((Arc::from(speaker_of(label, person)), role, start + words));
             }
             // A heading belongs to no turn, and ends one.
-            None if line.starts_with('#') => close(&mut open, start),
+            None if is_heading(line) => close(&mut open, start),
             None => {}
         }
     }
@@ -78,7 +83,7 @@ pub(crate) fn paragraphs(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut ended = true;
     for (start, line) in lines_of(text) {
         let span = trimmed(text, start..start + line.len());
-        if span.is_empty() || line.starts_with('#') {
+        if span.is_empty() || is_heading(line) {
             ended = true;
         } else if ended {
             spans.push(span);
@@ -90,7 +95,13 @@ pub(crate) fn paragraphs(text: &str) -> impl Iterator<Item = Range<usize>> {
     spans.into_iter()
 }
 
-/// A block of `Key: value` lines before the first empty line, of which one is a key that interviews have.
+/// `## Topic`; not `#1 thing I hate`.
+fn is_heading(line: &str) -> bool {
+    let rest = line.trim_start_matches('#');
+    rest.len() < line.len() && (rest.is_empty() || rest.starts_with(' '))
+}
+
+/// A block of `Key: value` lines before the first empty line, of which one is a key that no speaker has for a name.
 #[derive(Default)]
 struct Header<'a> {
     end: usize,
@@ -100,7 +111,7 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn read(text: &'a str) -> Self {
-        let end = text.find("\n\n").map_or(text.len(), |at| at + 1);
+        let Some(end) = text.find("\n\n").map(|at| at + 1) else { return Self::default() };
         let mut fields = BTreeMap::new();
         for line in text[..end].lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             match line.split_once(':') {
@@ -111,20 +122,39 @@ impl<'a> Header<'a> {
         if !HEADER_KEYS.iter().any(|key| fields.contains_key(*key)) {
             return Self::default();
         }
-        let named = |key: &str| fields.get(key).copied().filter(|name| !name.is_empty());
+        let is_name = |name: &&str| {
+            (1..=4).contains(&name.split_whitespace().count()) && !name.ends_with(['.', '?', '!'])
+        };
+        let named = |key: &str| fields.get(key).copied().filter(is_name);
         Self { end, participant: named("participant"), interviewer: named("interviewer") }
+    }
+
+    /// `Sam` and `Sam Jones` for a header's `Interviewer: Sam Jones`.
+    fn names_interviewer(&self, label: &str) -> bool {
+        let first = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
+        self.interviewer.is_some_and(|name| {
+            name.eq_ignore_ascii_case(label) || (!label.contains(' ') && first(name) == first(label))
+        })
     }
 }
 
-/// The labels that can be believed: known roles, codes such as `P07`, and whatever leads two lines or more.
-fn labels_of(text: &str) -> BTreeSet<&str> {
+/// Of the labels that were seen those that can be believed: known roles, codes such as `P07`, and what was seen twice.
+pub(crate) fn believed<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (label, _) in lines_of(text).filter_map(|(_, line)| label_of(line)) {
+    for label in labels {
         *counts.entry(label).or_default() += 1;
     }
-    let known =
-        |label: &str| role_of(label) == Role::Interviewer || is_code(label) || speaker_of(label, "") != label;
-    counts.into_iter().filter(|(label, count)| *count > 1 || known(label)).map(|(label, _)| label).collect()
+    counts
+        .into_iter()
+        .filter(|(label, count)| *count > 1 || is_known(label))
+        .map(|(label, _)| label)
+        .collect()
+}
+
+/// A label that needs no second sighting, in any case.
+fn is_known(label: &str) -> bool {
+    let lower = label.to_lowercase();
+    role_of(label) == Role::Interviewer || is_code(label) || NOBODY.contains(&unnumbered(&lower))
 }
 
 fn is_code(label: &str) -> bool {
@@ -135,26 +165,36 @@ fn is_code(label: &str) -> bool {
 
 /// A line's label, and where its words begin: `[00:01] **P02:** I'm a` gives `P02` and the place of `I'm`.
 fn label_of(line: &str) -> Option<(&str, usize)> {
-    let rest = line.trim_start_matches([' ', '\t', '>']);
-    let rest = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        Some((time, rest)) if time.bytes().all(|b| b.is_ascii_digit() || b":.,".contains(&b)) => {
-            rest.trim_start()
-        }
-        _ => rest,
-    };
+    let rest = without_time(line.trim_start_matches([' ', '\t', '>']));
     let rest = rest.trim_start_matches(['*', '_']);
     let (label, words) = rest.split_once(':')?;
     let words = words.trim_start_matches(['*', '_']);
     let label = label.trim_end_matches(['*', '_', ' ']);
-    let fits = (1..=40).contains(&label.len())
-        && label.split(' ').count() <= 4
-        && label
-            .split(' ')
-            .all(|word| word.starts_with(|c: char| c.is_uppercase() || c.is_numeric() || c == '('))
-        && label.starts_with(char::is_alphabetic)
-        && label.chars().all(|c| c.is_alphanumeric() || " .-_'’()".contains(c));
     let spaced = words.is_empty() || words.starts_with([' ', '\t']);
-    (fits && spaced).then(|| (label, line.len() - words.trim_start().len()))
+    (spaced && can_be_label(label)).then(|| (label, line.len() - words.trim_start().len()))
+}
+
+/// Up to four words that each begin like a name, or a known label in small letters.
+pub(crate) fn can_be_label(label: &str) -> bool {
+    let like_name =
+        |word: &str| word.starts_with(|c: char| c.is_uppercase() || c.is_numeric() || matches!(c, '(' | '#'));
+    (1..=40).contains(&label.len())
+        && label.split(' ').count() <= 4
+        && label.starts_with(char::is_alphabetic)
+        && label.chars().all(|c| c.is_alphanumeric() || " .-_'’()#/".contains(c))
+        && (label.split(' ').all(like_name) || is_known(label))
+}
+
+/// A line behind a time such as `00:01:02`, `[00:01]` or `(0:01.5)`.
+fn without_time(line: &str) -> &str {
+    let inner = line.trim_start_matches(['[', '(']);
+    let end =
+        inner.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(inner.len());
+    let behind = inner[end..].trim_start_matches([']', ')']);
+    match inner[..end].contains(':') && behind.starts_with(' ') {
+        true => behind.trim_start(),
+        false => line,
+    }
 }
 
 fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -174,7 +214,7 @@ fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{paragraphs, turns};
+    use super::{Role, paragraphs, role_of, speaker_of, turns};
 
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str)]) {
@@ -187,11 +227,33 @@ mod tests {
     fn labels_in_their_many_dresses() {
         check("Interviewer: Hi\nP1: Yes:\nno", &[("Interviewer", "Hi"), ("P1", "Yes:\nno")]);
         check("**Interviewer:** Hi\n\n**P1**: Yes", &[("Interviewer", "Hi"), ("P1", "Yes")]);
-        check("[00:01:02] P1: Yes\n[00:01:05] P1: No", &[("P1", "Yes"), ("P1", "No")]);
+        check(
+            "[00:01:02] P1: Yes\n00:05 P1: No\n(0:07.5) P1: So",
+            &[("P1", "Yes"), ("P1", "No"), ("P1", "So")],
+        );
+        check("interviewer: Hi\nparticipant: Yes", &[("interviewer", "Hi"), ("file", "Yes")]);
+        check("Interviewer #1: Hi\nP1: Yes", &[("Interviewer #1", "Hi"), ("P1", "Yes")]);
         check(
             "Anna Lee: One\nBo: Two\nAnna Lee: x\nBo: y",
             &[("Anna Lee", "One"), ("Bo", "Two"), ("Anna Lee", "x"), ("Bo", "y")],
         );
+    }
+
+    #[test]
+    fn who_asks_is_known_by_many_names() {
+        for label in ["Interviewer", "INTERVIEWER 2", "Moderator (Sam)", "Q", "Q1", "INT 3", "Host"] {
+            assert_eq!(role_of(label), Role::Interviewer, "{label}");
+        }
+        for label in ["Hostetler", "P1", "Ian", "Quentin", "Participant 1"] {
+            assert_eq!(role_of(label), Role::Participant, "{label}");
+        }
+    }
+
+    #[test]
+    fn nobodies_of_two_files_are_two_people() {
+        assert_eq!(speaker_of("Participant", "a/talk"), "a/talk");
+        assert_eq!(speaker_of("Speaker 2", "a/talk"), "a/talk Speaker 2");
+        assert_eq!(speaker_of("P2", "a/talk"), "P2");
     }
 
     #[test]
@@ -200,16 +262,28 @@ mod tests {
             "P1: I said\nHere's the thing: it broke\nAnd then: gone\nAnd then: gone",
             &[("P1", "I said\nHere's the thing: it broke\nAnd then: gone\nAnd then: gone")],
         );
-        check("P1: At\nUrl: 9:30 it\nhttps://x.example", &[("P1", "At\nUrl: 9:30 it\nhttps://x.example")]);
+        check(
+            "P1: At\nUrl: 9:30 it\nhttps://x.example\n#1 thing",
+            &[("P1", "At\nUrl: 9:30 it\nhttps://x.example\n#1 thing")],
+        );
     }
 
     #[test]
     fn a_header_is_no_speech_and_names_the_people() {
         check(
-            "Date: today\nParticipant: P9\nInterviewer: Sam\n\nSam: Hi\nParticipant: Yes\nSam: Why?",
+            "Date: today\nParticipant: P9\nInterviewer: Sam Lee\n\nSam: Hi\nParticipant: Yes\nSam: Why?",
             &[("Sam", "Hi"), ("P9", "Yes"), ("Sam", "Why?")],
         );
+        let roles: Vec<_> = turns("Date: x\nInterviewer: Sam Lee\n\nSam: Hi\nP1: Yes\nSam: Why?", "f");
+        assert_eq!(
+            roles.iter().map(|turn| turn.role).collect::<Vec<_>>(),
+            [Role::Interviewer, Role::Participant, Role::Interviewer,]
+        );
         check("# Talk\n\nR: Yes\n# Next\nloose\nR: No", &[("file", "Yes"), ("file", "No")]);
+        check(
+            "Interviewer: How are you?\nParticipant: Fine.\n\nInterviewer: Why?",
+            &[("Interviewer", "How are you?"), ("file", "Fine."), ("Interviewer", "Why?")],
+        );
     }
 
     #[test]

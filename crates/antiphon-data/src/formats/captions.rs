@@ -1,98 +1,110 @@
-use crate::builder::Body;
+use std::collections::BTreeSet;
+
+use crate::builder::{Body, Voice, Words};
 use crate::error::Malformed;
 use crate::speakers;
 
 /// WebVTT (W3C, "WebVTT: The Web Video Text Tracks Format", section 4): cues after a `WEBVTT` line.
-pub(crate) fn vtt(text: &str, stem: &str) -> Result<Body, Malformed> {
+pub(crate) fn vtt(text: &str, person: &str) -> Result<Body, Malformed> {
     if !text.starts_with("WEBVTT") {
         return Err(Malformed::at(1, "a WebVTT file begins with a line WEBVTT"));
     }
-    let mut captions = Captions::new(stem);
-    for block in blocks(text).skip(1) {
-        let first = block[0].1;
-        if ["NOTE", "STYLE", "REGION"].iter().any(|kind| first.starts_with(kind)) {
-            continue;
-        }
-        captions.add(&block)?;
-    }
-    Ok(captions.body)
+    let is_cue = |block: &Vec<(u32, &str)>| {
+        !["NOTE", "STYLE", "REGION"].iter().any(|kind| block[0].1.starts_with(kind))
+    };
+    read(text, blocks(text).skip(1).filter(is_cue), person)
 }
 
 /// SubRip: numbered cues, of which the speaker may stand first as `P05: …`.
-pub(crate) fn srt(text: &str, stem: &str) -> Result<Body, Malformed> {
-    let mut captions = Captions::new(stem);
-    blocks(text).try_for_each(|block| captions.add(&block))?;
+pub(crate) fn srt(text: &str, person: &str) -> Result<Body, Malformed> {
+    read(text, blocks(text), person)
+}
+
+fn read<'a>(
+    text: &'a str,
+    cues: impl Iterator<Item = Vec<(u32, &'a str)>>,
+    person: &'a str,
+) -> Result<Body, Malformed> {
+    let labels = speakers::believed(text.lines().filter_map(|line| Some(label_of(line)?.0)));
+    let mut captions = Captions { body: Body::default(), person, labels, speaker: None, is_open: false };
+    for cue in cues {
+        captions.add(&cue)?;
+    }
     Ok(captions.body)
 }
 
 struct Captions<'a> {
     body: Body,
-    stem: &'a str,
+    person: &'a str,
+    labels: BTreeSet<&'a str>,
     speaker: Option<String>,
+    /// Whether the last turn is the speaker's, so that their next words go on with it.
+    is_open: bool,
 }
 
-impl<'a> Captions<'a> {
-    fn new(stem: &'a str) -> Self {
-        Self { body: Body::default(), stem, speaker: None }
-    }
-
+impl Captions<'_> {
     /// Adds a cue: an optional name, its times, and its words in one line or more.
-    fn add(&mut self, block: &[(u32, &str)]) -> Result<(), Malformed> {
-        let timing = block.iter().take(2).position(|(_, line)| line.contains("-->"));
+    fn add(&mut self, cue: &[(u32, &str)]) -> Result<(), Malformed> {
+        let timing = cue.iter().take(2).position(|(_, line)| line.contains("-->"));
         let Some(timing) = timing else {
             let reason = "a cue without its times, such as 00:00:01.000 --> 00:00:04.000";
-            return Err(Malformed::at(block[0].0, reason));
+            return Err(Malformed::at(cue[0].0, reason));
         };
-        let (line, times) = block[timing];
+        let (line, times) = cue[timing];
         let (from, to) = times.split_once("-->").unwrap_or((times, ""));
         let to = to.split_whitespace().next().unwrap_or("");
         if !is_time(from.trim()) || !is_time(to) {
             return Err(Malformed::at(line, format!("these are no times: {}", times.trim())));
         }
-        for (line, words) in &block[timing + 1..] {
+        for (line, words) in &cue[timing + 1..] {
             self.say(*line, words);
         }
         Ok(())
     }
 
     fn say(&mut self, line: u32, words: &str) {
-        let (speaker, words) = voice(words);
+        let (speaker, words) = self.voice(words);
+        if let Some(speaker) = speaker.filter(|speaker| self.speaker.as_ref() != Some(speaker)) {
+            self.speaker = Some(speaker);
+            self.is_open = false;
+        }
         let words = words.trim();
-        let goes_on = speaker.is_none() || speaker == self.speaker;
-        if goes_on && !self.body.turns.is_empty() {
-            if !words.is_empty() {
-                self.body.go_on(words, line);
-            }
+        if words.is_empty() {
             return;
         }
-        let label = speaker.as_deref().unwrap_or(self.stem).to_owned();
-        self.body.say(&label, speakers::speaker_of(&label, self.stem), words, line);
-        self.speaker = Some(label);
+        if self.is_open {
+            return self.body.go_on(words, line);
+        }
+        let label = self.speaker.as_deref().unwrap_or(self.person);
+        let name = speakers::speaker_of(label, self.person);
+        let voice = Voice { speaker: &name, role: speakers::role_of(label) };
+        self.body.say(label, voice, Words { text: words, line, lines_count: true });
+        self.is_open = true;
+    }
+
+    /// Who speaks, by a voice tag or by a label, and the words without tags and entities.
+    fn voice(&self, words: &str) -> (Option<String>, String) {
+        let tag = words.find("<v").and_then(|start| {
+            let (head, _) = words[start..].split_once('>')?;
+            // `<v.loud Anna>`: the name follows the classes.
+            let (_, name) = head.split_once(' ')?;
+            Some(name.trim().to_owned())
+        });
+        if tag.is_some() {
+            return (tag, without_tags(words));
+        }
+        match label_of(words).filter(|(label, _)| self.labels.contains(label)) {
+            Some((label, rest)) => (Some(label.to_owned()), without_tags(rest)),
+            None => (None, without_tags(words)),
+        }
     }
 }
 
-/// Who speaks, by a voice tag or by a label, and the words without tags and entities.
-fn voice(words: &str) -> (Option<String>, String) {
-    let tag = words.find("<v").and_then(|start| {
-        let (head, _) = words[start..].split_once('>')?;
-        // `<v.loud Anna>`: the name follows the classes.
-        let (_, name) = head.split_once(' ')?;
-        Some(name.trim().to_owned())
-    });
-    let plain = without_tags(words);
-    if tag.is_some() {
-        return (tag, plain);
-    }
-    match plain.split_once(": ") {
-        Some((label, rest)) if is_label(label) => (Some(label.to_owned()), rest.to_owned()),
-        _ => (None, plain),
-    }
-}
-
-/// One or two words, each beginning like a name: captions are short, and "The thing is:" is no name.
-fn is_label(label: &str) -> bool {
-    let name = |word: &str| word.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
-    label.len() <= 30 && label.split(' ').count() <= 2 && label.split(' ').all(name)
+/// `P05: so` and a line of `P05:` alone.
+fn label_of(line: &str) -> Option<(&str, &str)> {
+    let (label, rest) = line.trim_start_matches(['-', ' ']).split_once(':')?;
+    let spaced = rest.is_empty() || rest.starts_with(' ');
+    (spaced && speakers::can_be_label(label)).then_some((label, rest))
 }
 
 fn without_tags(words: &str) -> String {
@@ -100,13 +112,13 @@ fn without_tags(words: &str) -> String {
     let mut rest = words;
     while let Some((before, tag)) = rest.split_once('<') {
         plain.push_str(before);
-        match tag.split_once('>') {
-            Some((_, after)) => rest = after,
-            None => {
-                plain.push('<');
-                rest = tag;
-            }
-        }
+        let Some((_, after)) = tag.split_once('>') else {
+            plain.push('<');
+            plain.push_str(tag);
+            rest = "";
+            break;
+        };
+        rest = after;
     }
     plain.push_str(rest);
     if !plain.contains('&') {

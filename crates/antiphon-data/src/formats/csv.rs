@@ -1,30 +1,34 @@
 use csv::{ErrorKind, ReaderBuilder};
 
-use crate::builder::Body;
+use crate::builder::{Body, Words};
 use crate::error::Malformed;
 use crate::formats::record::{self, Field};
 
 /// A table with a header row; each row must have as many fields as the header.
-pub(crate) fn read(text: &str, stem: &str) -> Result<Body, Malformed> {
+pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|err| malformed(&err))?.clone();
+    let header = reader.headers().map_err(|err| malformed(&err, text))?.clone();
     let mut body = Body::default();
     for row in reader.records() {
-        let row = row.map_err(|err| malformed(&err))?;
-        let mut line = row.position().map_or(1, |position| line_number(position.line()));
+        let row = row.map_err(|err| malformed(&err, text))?;
+        let mut line = row.position().map_or(1, |position| line_of(position, text));
         let mut fields = Vec::with_capacity(row.len());
         for (key, value) in header.iter().zip(&row) {
             let is_text = value.trim().parse::<f64>().is_err();
-            fields.push(Field { key: key.trim(), value, line, is_text });
-            line = line.saturating_add(line_number(value.matches('\n').count() as u64));
+            fields.push(Field {
+                key: key.trim(),
+                value: Words { text: value, line, lines_count: true },
+                is_text,
+            });
+            line = line.saturating_add(number(value.matches('\n').count() as u64));
         }
-        record::add(&mut body, &fields, stem);
+        record::add(&mut body, &fields, person);
     }
     Ok(body)
 }
 
-fn malformed(err: &csv::Error) -> Malformed {
-    let line = err.position().map(|position| line_number(position.line()));
+fn malformed(err: &csv::Error, text: &str) -> Malformed {
+    let line = err.position().map(|position| line_of(position, text));
     let reason = match err.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("this row has {len} fields and the header has {expected_len}")
@@ -35,6 +39,13 @@ fn malformed(err: &csv::Error) -> Malformed {
     Malformed { line, reason }
 }
 
-fn line_number(line: u64) -> u32 {
+/// The reader tells where it began to look for a row: before the empty lines that it passes over.
+fn line_of(position: &csv::Position, text: &str) -> u32 {
+    let rest = usize::try_from(position.byte()).ok().and_then(|at| text.get(at..)).unwrap_or_default();
+    let empty = rest.bytes().take_while(|byte| *byte == b'\n').count();
+    number(position.line()).saturating_add(number(empty as u64))
+}
+
+fn number(line: u64) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }

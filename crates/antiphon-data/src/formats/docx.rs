@@ -12,7 +12,7 @@ use crate::formats::plain::plain;
 const MAX_UNPACKED: u64 = 64 << 20;
 
 /// The paragraphs of Word's main document part (ECMA-376, part 1, section 17.3), headings marked with `#`.
-pub(crate) fn docx(bytes: &[u8], stem: &str) -> Result<Body, Malformed> {
+pub(crate) fn docx(bytes: &[u8], person: &str) -> Result<Body, Malformed> {
     let not_docx = |_| Malformed::whole("this is no DOCX file: it is not a zip archive");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(not_docx)?;
     let part = archive
@@ -26,7 +26,7 @@ pub(crate) fn docx(bytes: &[u8], stem: &str) -> Result<Body, Malformed> {
     }
     let xml = String::from_utf8(xml).map_err(|_| Malformed::whole("word/document.xml is not valid UTF-8"))?;
     let paragraphs = paragraphs(&xml)?;
-    Ok(plain((1..).zip(paragraphs.iter().map(String::as_str)), stem))
+    Ok(plain((1..).zip(paragraphs.iter().map(String::as_str)), person))
 }
 
 fn paragraphs(xml: &str) -> Result<Vec<String>, Malformed> {

@@ -4,29 +4,29 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::builder::Body;
+use crate::builder::{Body, Words};
 use crate::error::Malformed;
 use crate::formats::record::{self, Field};
 
 /// Deeper nesting is refused: it is no interview, and reading it would need a stack as deep.
 const MAX_DEPTH: usize = 64;
 
-/// One JSON value; every object with a text field, or with plain fields only, is a row.
-pub(crate) fn read(text: &str, stem: &str) -> Result<Body, Malformed> {
+/// One JSON value; every object with a text, or with plain values only, is a row.
+pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
-    let mut source = Source { text, offset: 0, line: 1, body: Body::default(), stem };
+    let mut source = Source { text, offset: 0, line: 1, body: Body::default(), person };
     source.add("", root, 0)?;
-    Ok(source.body.or_unlabelled(stem))
+    Ok(source.body.or_unlabelled(person))
 }
 
 /// One JSON value a line; empty lines are passed over.
-pub(crate) fn read_lines(text: &str, stem: &str) -> Result<Body, Malformed> {
-    let mut source = Source { text, offset: 0, line: 1, body: Body::default(), stem };
+pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
+    let mut source = Source { text, offset: 0, line: 1, body: Body::default(), person };
     for (number, line) in (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty()) {
         let row: &RawValue = serde_json::from_str(line).map_err(|err| malformed(&err, number))?;
         source.add("", row, 0)?;
     }
-    Ok(source.body.or_unlabelled(stem))
+    Ok(source.body.or_unlabelled(person))
 }
 
 fn malformed(err: &serde_json::Error, first_line: u32) -> Malformed {
@@ -42,7 +42,7 @@ struct Source<'a> {
     offset: usize,
     line: u32,
     body: Body,
-    stem: &'a str,
+    person: &'a str,
 }
 
 impl<'a> Source<'a> {
@@ -59,10 +59,7 @@ impl<'a> Source<'a> {
             }
             _ => {
                 let text = scalar(value, line)?;
-                match key {
-                    "" => self.body.note(&text, line),
-                    key => self.body.note(&format!("{key}: {text}"), line),
-                }
+                self.body.note(key, Words { text: &text, line, lines_count: false });
                 Ok(())
             }
         }
@@ -72,26 +69,24 @@ impl<'a> Source<'a> {
         let line = self.line_of(value);
         let entries: Entries<'a> = parse(value, line)?;
         let nested = |raw: &RawValue| raw.get().starts_with(['{', '[']);
-        if entries.0.iter().any(|(_, raw)| nested(raw)) {
+        // What is nested beside a text belongs to it: words with their times, tokens, tags.
+        let is_row =
+            entries.0.iter().any(|(key, raw)| record::is_text_key(key) && raw.get().starts_with('"'));
+        if !is_row && entries.0.iter().any(|(_, raw)| nested(raw)) {
             return entries.0.iter().try_for_each(|(key, raw)| self.add(key, raw, depth + 1));
         }
-        let mut values = Vec::with_capacity(entries.0.len());
-        for (_, raw) in &entries.0 {
+        let plain: Vec<_> = entries.0.iter().filter(|(_, raw)| !nested(raw)).collect();
+        let mut values = Vec::with_capacity(plain.len());
+        for (_, raw) in &plain {
             let line = self.line_of(raw);
             values.push((scalar(raw, line)?, line));
         }
-        let fields: Vec<Field<'_>> = entries
-            .0
-            .iter()
-            .zip(&values)
-            .map(|((key, raw), (value, line))| Field {
-                key,
-                value,
-                line: *line,
-                is_text: raw.get().starts_with('"'),
-            })
-            .collect();
-        record::add(&mut self.body, &fields, self.stem);
+        let mut fields = Vec::with_capacity(plain.len());
+        for ((key, raw), (text, line)) in plain.iter().zip(&values) {
+            let value = Words { text, line: *line, lines_count: false };
+            fields.push(Field { key, value, is_text: raw.get().starts_with('"') });
+        }
+        record::add(&mut self.body, &fields, self.person);
         Ok(())
     }
 

@@ -4,20 +4,20 @@ use crate::error::Malformed;
 use crate::formats::{captions, csv, json};
 use crate::speakers;
 
-/// Reads any of the formats that are text; `stem` names a speaker whom the file does not name.
-pub(crate) fn text(format: Format, text: &str, stem: &str) -> Result<Body, Malformed> {
+/// Reads any of the formats that are text; `person` names a speaker whom the file does not name.
+pub(crate) fn text(format: Format, text: &str, person: &str) -> Result<Body, Malformed> {
     match format {
-        Format::Csv => csv::read(text, stem),
-        Format::Json => json::read(text, stem),
-        Format::Jsonl => json::read_lines(text, stem),
-        Format::Vtt => captions::vtt(text, stem),
-        Format::Srt => captions::srt(text, stem),
-        _ => Ok(plain((1..).zip(text.split('\n')), stem)),
+        Format::Csv => csv::read(text, person),
+        Format::Json => json::read(text, person),
+        Format::Jsonl => json::read_lines(text, person),
+        Format::Vtt => captions::vtt(text, person),
+        Format::Srt => captions::srt(text, person),
+        _ => Ok(plain((1..).zip(text.split('\n')), person)),
     }
 }
 
 /// Lines with their numbers, as text that may name its speakers.
-pub(crate) fn plain<'a>(lines: impl Iterator<Item = (u32, &'a str)>, stem: &str) -> Body {
+pub(crate) fn plain<'a>(lines: impl Iterator<Item = (u32, &'a str)>, person: &str) -> Body {
     let mut body = Body::default();
     for (number, line) in lines {
         body.mark(number);
@@ -28,6 +28,6 @@ pub(crate) fn plain<'a>(lines: impl Iterator<Item = (u32, &'a str)>, stem: &str)
     if body.text.ends_with("\n\n") {
         body.text.pop();
     }
-    body.turns = speakers::turns(&body.text, stem);
-    body.or_unlabelled(stem)
+    body.turns = speakers::turns(&body.text, person);
+    body.or_unlabelled(person)
 }

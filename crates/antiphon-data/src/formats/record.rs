@@ -1,43 +1,55 @@
-use crate::builder::Body;
+use crate::builder::{Body, Voice, Words};
+use crate::document::Role;
 use crate::speakers;
 
-/// Names under which tables and JSON keep who spoke, and what was said.
-const SPEAKER_KEYS: [&str; 9] =
-    ["speaker", "participant", "who", "name", "author", "role", "respondent", "participant_id", "user"];
+/// Names under which tables and JSON keep who spoke, what was said, and on which side.
+const SPEAKER_KEYS: [&str; 8] =
+    ["speaker", "participant", "who", "name", "author", "respondent", "participant_id", "user"];
+const ROLE_KEYS: [&str; 2] = ["role", "type"];
 const TEXT_KEYS: [&str; 9] =
     ["text", "content", "utterance", "words", "transcript", "message", "quote", "response", "answer"];
 
 /// One field of a row or an object.
 pub(crate) struct Field<'a> {
     pub(crate) key: &'a str,
-    pub(crate) value: &'a str,
-    /// The source line where the value begins.
-    pub(crate) line: u32,
+    pub(crate) value: Words<'a>,
     /// Whether the value is words: numbers and the like are nobody's speech.
     pub(crate) is_text: bool,
 }
 
-/// Adds a row: its text if it has a field for that, else every field as an answer to its own name.
-pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], stem: &str) {
-    let find =
-        |keys: &[&str]| keys.iter().find_map(|key| fields.iter().find(|f| f.key.eq_ignore_ascii_case(key)));
-    let label = find(&SPEAKER_KEYS).filter(|field| !field.value.trim().is_empty());
-    if let Some(words) = find(&TEXT_KEYS).filter(|field| field.is_text) {
-        return match label {
-            Some(label) => {
-                let name = label.value.trim();
-                body.say(name, speakers::speaker_of(name, stem), words.value, words.line);
-            }
-            None => body.say(stem, stem, words.value, words.line),
-        };
-    }
-    let speaker = label.map_or(stem, |field| field.value.trim());
-    for field in fields.iter().filter(|field| !field.value.trim().is_empty()) {
-        let is_label = label.is_some_and(|label| label.key == field.key);
-        if field.is_text && !is_label && field.value.split_whitespace().nth(1).is_some() {
-            body.say(field.key, speaker, field.value, field.line);
-        } else {
-            body.note(&format!("{}: {}", field.key, field.value), field.line);
+/// Whether a key is one of those for what was said.
+pub(crate) fn is_text_key(key: &str) -> bool {
+    TEXT_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key))
+}
+
+/// Adds a row: its text if it has a field for that, else every field as an answer to its own name. Whatever is no
+/// speech is a line that nobody said.
+pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {
+    let find = |keys: &[&str]| {
+        let named = |key: &&str| fields.iter().position(|field| field.key.eq_ignore_ascii_case(key));
+        keys.iter().filter_map(named).find(|at| !fields[*at].value.text.trim().is_empty())
+    };
+    let (speaker, role) = (find(&SPEAKER_KEYS), find(&ROLE_KEYS));
+    let label = speaker.or(role).map_or(person, |at| fields[at].value.text.trim());
+    // An interviewer is one by name or by role; what the field is called says nothing.
+    let asks = [speaker, role]
+        .into_iter()
+        .flatten()
+        .any(|at| speakers::role_of(fields[at].value.text.trim()) == Role::Interviewer);
+    let name = speakers::speaker_of(label, person);
+    let voice = Voice { speaker: &name, role: if asks { Role::Interviewer } else { Role::Participant } };
+    let text = find(&TEXT_KEYS).filter(|at| fields[*at].is_text);
+    for (at, field) in fields.iter().enumerate() {
+        let is_answer = text.is_none()
+            && field.is_text
+            && speaker != Some(at)
+            && role != Some(at)
+            && field.value.text.split_whitespace().nth(1).is_some();
+        match text {
+            Some(text) if text == at => body.say(label, voice, field.value),
+            Some(_) if speaker == Some(at) => {}
+            None if is_answer => body.say(field.key, voice, field.value),
+            _ => body.note(field.key, field.value),
         }
     }
 }

@@ -44,6 +44,8 @@ fn csv_rows_are_turns_or_answers() {
         b"participant,age,What annoys you?\nP1,40,It is slow\nP2,,The cold mornings\n",
         &[("P1", "It is slow", 2), ("P2", "The cold mornings", 3)],
     );
+    check("q.csv", b"participant,Question 1\nP1,It is too slow\n", &[("P1", "It is too slow", 2)]);
+    check("b.csv", b"a,text\n\n\n1,two words\n", &[("b", "two words", 4)]);
     check_failure("a.csv", b"a,b\n1,2\n1,2,3\n", "a.csv:3: this row has 3 fields and the header has 2");
 }
 
@@ -58,6 +60,37 @@ fn json_values_know_their_lines() {
     );
     check_failure("a.json", b"{\n \"a\": 1,\n}", "a.json:3: not valid JSON: key must be a string");
     check_failure("b.jsonl", b"{}\n{\"a\":", "b.jsonl:2: not valid JSON: EOF while parsing a value");
+}
+
+#[test]
+fn a_rows_side_is_told_by_its_people_and_not_by_its_columns() {
+    let roles = |name: &str, text: &str| -> Vec<Role> {
+        Document::parse(name, text.as_bytes()).unwrap().turns.iter().map(|turn| turn.role).collect()
+    };
+    let asks = "speaker,comment\nInterviewer,Are you tired of it?\nP1,Yes I am\n";
+    assert_eq!(roles("a.csv", asks), [Role::Interviewer, Role::Participant]);
+    let by_role = "{\"role\":\"interviewer\",\"name\":\"Sam\",\"text\":\"Tired of it?\"}";
+    assert_eq!(roles("a.jsonl", by_role), [Role::Interviewer]);
+    let in_one_cell = "id,transcript\n1,\"Interviewer: Why?\nP1: Because of it\"\n";
+    assert_eq!(roles("a.csv", in_one_cell), [Role::Interviewer, Role::Participant]);
+}
+
+#[test]
+fn what_is_nested_beside_a_text_belongs_to_it() {
+    let segments = "[{\"speaker\":\"P1\",\"text\":\"I hate it\\nso\",\"tags\":[\"x\"]},\n{\"speaker\":\"Interviewer\",\"text\":\"Why?\",\"words\":[{\"t\":1}]}]";
+    check("a.json", segments.as_bytes(), &[("P1", "I hate it\nso", 1), ("Interviewer", "Why?", 2)]);
+    let document = Document::parse("a.json", segments.as_bytes()).unwrap();
+    assert_eq!(document.line_at(document.text.find("so").unwrap()), 1);
+}
+
+#[test]
+fn caption_labels_stand_alone_and_only_real_ones_count() {
+    let srt = "1\n00:00:01,000 --> 00:00:02,000\nInterviewer:\nAre you tired?\n\n2\n00:00:03,000 --> 00:00:04,000\nRight: I mean it\n\n3\n00:00:05,000 --> 00:00:06,000\nP5:\n\n4\n00:00:07,000 --> 00:00:08,000\nBecause\n";
+    check(
+        "a.srt",
+        srt.as_bytes(),
+        &[("Interviewer", "Are you tired? Right: I mean it", 4), ("P5", "Because", 16)],
+    );
 }
 
 #[test]
