@@ -155,6 +155,13 @@ impl Reply {
         self
     }
 
+    /// Another reply's bytes behind this one's.
+    #[must_use]
+    pub fn followed_by(mut self, other: Self) -> Self {
+        self.pieces.extend(other.pieces);
+        Self { stays_open: other.stays_open, ..self }
+    }
+
     /// Says no more at the end, but does not hang up.
     #[must_use]
     pub fn and_stall(mut self) -> Self {

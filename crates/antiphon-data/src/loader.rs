@@ -126,6 +126,7 @@ impl Loader {
                 }
             }
         }
+        listing.leave_out_runs(root);
         Ok(listing)
     }
 
@@ -179,6 +180,28 @@ struct Listing {
     skipped: Vec<Skipped>,
 }
 
+impl Listing {
+    /// Takes the folders of earlier runs out: a folder with a `run.json` and a UUID for a name holds what this program
+    /// wrote, and its personas are no interviews.
+    fn leave_out_runs(&mut self, root: &Path) {
+        let is_uuid = |name: &str| name.len() == 36 && name.split('-').count() == 5;
+        let runs: Vec<PathBuf> = self
+            .paths
+            .iter()
+            .filter(|path| path.file_name().is_some_and(|name| name == "run.json"))
+            .filter_map(|path| path.parent())
+            .filter(|folder| folder.file_name().and_then(|name| name.to_str()).is_some_and(is_uuid))
+            .map(Path::to_owned)
+            .collect();
+        if runs.is_empty() {
+            return;
+        }
+        let of_run = |path: &Path| path.ancestors().any(|folder| runs.iter().any(|run| run == folder));
+        self.paths.retain(|path| !of_run(path));
+        self.skipped.retain(|skipped| !of_run(&root.join(&skipped.file)));
+    }
+}
+
 fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "loading was cancelled")
 }
@@ -230,6 +253,17 @@ mod tests {
         assert_eq!(names, ["a/c.md", "b.txt"]);
         assert_eq!(loaded.failures[0].to_string(), "bad.json:1: not valid JSON: EOF while parsing an object");
         assert_eq!(loaded.skipped, [Skipped { file: "pic.png".to_owned() }]);
+    }
+
+    #[tokio::test]
+    async fn what_earlier_runs_wrote_is_no_interview() {
+        let run = "out/01a1fd70-b461-755a-a40e-e2046a8e01e1";
+        let (report, personas) = (format!("{run}/run.json"), format!("{run}/personas/01.md"));
+        let page = format!("{run}/personas.html");
+        let folder =
+            folder(&[("b.txt", "x"), (&report, "{\"a b\":\"c d\"}"), (&personas, "y"), (&page, "z")]).await;
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        assert_eq!((loaded.documents.len(), loaded.skipped.len()), (1, 0));
     }
 
     #[tokio::test]

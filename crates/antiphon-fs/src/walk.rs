@@ -18,13 +18,24 @@ pub struct WalkOptions {
     /// Whether `.gitignore` and `.ignore` files are obeyed. Default no: interviews are often kept out of git, and a
     /// program that then finds nothing would be a riddle.
     pub ignore_files: bool,
+    /// Folders entered below one another, the root's own files being at 1; `None` for all. Default all.
+    pub max_depth: Option<usize>,
     /// Entries handed over at once. Default 256.
     pub batch: usize,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
-        Self { hidden: false, ignore_files: false, batch: 256 }
+        Self { hidden: false, ignore_files: false, max_depth: None, batch: 256 }
+    }
+}
+
+impl WalkOptions {
+    /// Sets how deep the walk goes.
+    #[must_use]
+    pub fn max_depth(mut self, levels: usize) -> Self {
+        self.max_depth = Some(levels);
+        self
     }
 }
 
@@ -34,8 +45,6 @@ impl Default for WalkOptions {
 pub struct Entry {
     /// The path, beginning with the root that was walked.
     pub path: PathBuf,
-    /// Length in bytes.
-    pub len: u64,
 }
 
 /// Walks a folder in batches of files, sorted by name within each folder; links are followed, a loop is entered once.
@@ -90,6 +99,7 @@ fn walk_into(root: &Path, options: WalkOptions, cancel: &CancellationToken, send
         .require_git(false)
         .parents(options.ignore_files)
         .follow_links(true)
+        .max_depth(options.max_depth)
         .sort_by_file_name(Ord::cmp)
         .build();
     let size = options.batch.max(1);
@@ -113,10 +123,7 @@ fn walk_into(root: &Path, options: WalkOptions, cancel: &CancellationToken, send
 fn entry(found: Result<ignore::DirEntry, ignore::Error>, root: &Path) -> Option<Result<Entry, Error>> {
     match found {
         Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_dir()) => None,
-        Ok(entry) => {
-            let len = entry.metadata().map(|found| found.len()).unwrap_or(0);
-            Some(Ok(Entry { path: entry.into_path(), len }))
-        }
+        Ok(entry) => Some(Ok(Entry { path: entry.into_path() })),
         // What a loop leads to has been walked by its own path already.
         Err(err) if is_loop(&err) => None,
         Err(err) => {

@@ -139,12 +139,11 @@ impl Client {
             let tls = self.tls(place).await?;
             return secure.place(|| options.client(tls.clone()).build()).map_err(no_client);
         }
-        let tls = tls::trusting_nobody().map_err(no_tls)?;
+        let client = || Ok(options.client(tls::trusting_nobody().map_err(no_tls)?));
         match is_loopback(url) {
-            true => loopback.place(|| options.client(tls).no_proxy().build()),
-            false => plain.place(|| options.client(tls).build()),
+            true => loopback.place(|| client()?.no_proxy().build().map_err(no_client)),
+            false => plain.place(|| client()?.build().map_err(no_client)),
         }
-        .map_err(no_client)
     }
 
     async fn tls(&self, place: &str) -> Result<&ClientConfig, Error> {

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -9,7 +10,6 @@ use url::Url;
 use crate::error::{Error, ErrorKind};
 
 /// A request to be sent. What is wrong with it is told when it is sent.
-#[derive(Debug)]
 pub struct Request {
     pub(crate) method: Method,
     url: Result<Url, String>,
@@ -41,7 +41,11 @@ impl Request {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => drop(self.headers.insert(name, value)),
+            (Ok(name), Ok(mut value)) => {
+                // Vendors keep keys in headers of many names.
+                value.set_sensitive(true);
+                self.headers.insert(name, value);
+            }
             _ => self.problem = Some(format!("the header {name} has characters that a header cannot have")),
         }
         self
@@ -80,7 +84,7 @@ impl Request {
         self
     }
 
-    /// Method and host, for errors.
+    /// Method and host, for errors; nothing that could be a secret.
     pub(crate) fn place(&self) -> String {
         let host = self.url.as_ref().ok().and_then(Url::host_str);
         let port = self.url.as_ref().ok().and_then(Url::port);
@@ -102,5 +106,11 @@ impl Request {
             "http" | "https" if url.has_host() => Ok(url),
             scheme => Err(invalid(format!("addresses begin with http or https, not {scheme}"))),
         }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.place()).finish()
     }
 }

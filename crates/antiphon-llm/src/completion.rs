@@ -34,6 +34,8 @@ pub enum FinishReason {
     Length,
     /// A filter stopped it.
     Filtered,
+    /// It failed on the way: the text is cut.
+    Failed,
     /// A reason that this version does not know, as the provider names it.
     Unknown(String),
 }
@@ -118,6 +120,9 @@ impl Completion {
             (FinishReason::Length, Output::Json(_)) => {
                 (ErrorKind::Truncated { cause: Cut::MaxTokens }, "the answer was cut at the token limit")
             }
+            (FinishReason::Failed, _) => {
+                (ErrorKind::Truncated { cause: Cut::Disconnected }, "the provider broke the answer off")
+            }
             (FinishReason::Filtered, _) => (ErrorKind::Filtered, "the provider's filter stopped the answer"),
             _ => return Ok(Delta::End(Box::new(self))),
         };
@@ -149,13 +154,9 @@ impl Usage {
 }
 
 impl AddAssign for Usage {
-    /// Adds another call's tokens; what neither call knows stays unknown.
+    /// Adds another call's tokens; what one of the calls does not tell is unknown for both together.
     fn add_assign(&mut self, other: Self) {
-        let add = |a: &mut Option<u64>, b: Option<u64>| {
-            if a.is_some() || b.is_some() {
-                *a = Some(a.unwrap_or(0) + b.unwrap_or(0));
-            }
-        };
+        let add = |a: &mut Option<u64>, b: Option<u64>| *a = a.zip(b).map(|(a, b)| a.saturating_add(b));
         add(&mut self.input, other.input);
         add(&mut self.cached, other.cached);
         add(&mut self.output, other.output);

@@ -85,13 +85,18 @@ pub fn extract(answer: &str) -> Result<Extracted, JsonError> {
         repairs.push(Repair::Thoughts);
     }
     let text = spoken.trim();
-    let mut found: Vec<Found> = Vec::new();
-    let mut rest = text;
-    while let Some(start) = next_start(rest) {
-        let next = parse_at(&rest[start..])?;
-        rest = &rest[start + next.len..];
-        found.push(next);
-    }
+    let found = match values(text) {
+        // Blanks take the commas' places, so that lengths stay those of the answer.
+        Err(err) if err.kind == JsonErrorKind::Malformed => match blank_trailing_commas(text) {
+            Some(blanked) => {
+                repairs.push(Repair::TrailingCommas);
+                values(&blanked)
+            }
+            None => Err(err),
+        },
+        found => found,
+    };
+    let mut found = found?;
     if found.iter().any(|found| is_data(&found.value)) {
         found.retain(|found| is_data(&found.value));
     }
@@ -106,37 +111,48 @@ pub fn extract(answer: &str) -> Result<Extracted, JsonError> {
     if first.len < text.len() {
         repairs.push(Repair::Surroundings);
     }
-    if first.had_trailing_commas {
-        repairs.push(Repair::TrailingCommas);
-    }
     Ok(Extracted { value: first.value, repairs })
 }
 
 struct Found {
     value: Value,
     len: usize,
-    had_trailing_commas: bool,
 }
 
-fn parse_at(text: &str) -> Result<Found, JsonError> {
-    let err = match parse_prefix(text) {
-        Ok((value, len)) => return Ok(Found { value, len, had_trailing_commas: false }),
-        Err(err) => err,
-    };
-    let malformed = |err: &serde_json::Error| {
-        JsonError::new(JsonErrorKind::Malformed, format!("the JSON of the answer is broken: {err}"))
-    };
-    let truncated = || JsonError::new(JsonErrorKind::Truncated, "the JSON of the answer ends in the middle");
-    if err.is_eof() {
-        return Err(truncated());
+/// Every value in the text, in its order.
+fn values(text: &str) -> Result<Vec<Found>, JsonError> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = next_start(rest) {
+        let candidate = &rest[start..];
+        match parse_prefix(candidate) {
+            Ok((value, len)) => {
+                rest = &candidate[len..];
+                found.push(Found { value, len });
+            }
+            Err(err) if err.is_eof() => {
+                return Err(JsonError::new(
+                    JsonErrorKind::Truncated,
+                    "the JSON of the answer ends in the middle",
+                ));
+            }
+            // "See [1-3]" is no list.
+            Err(_) if is_reference(candidate) => rest = &candidate[1..],
+            Err(err) => {
+                let message = format!("the JSON of the answer is broken: {err}");
+                return Err(JsonError::new(JsonErrorKind::Malformed, message));
+            }
+        }
     }
-    // Blanks take the commas' places, so that lengths stay those of the answer.
-    let Some(plain) = blank_trailing_commas(text) else { return Err(malformed(&err)) };
-    match parse_prefix(&plain) {
-        Ok((value, len)) => Ok(Found { value, len, had_trailing_commas: true }),
-        Err(err) if err.is_eof() => Err(truncated()),
-        Err(_) => Err(malformed(&err)),
-    }
+    Ok(found)
+}
+
+/// A bracket with nothing but a few figures and signs in it, as prose has them.
+fn is_reference(text: &str) -> bool {
+    let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    inside.is_some_and(|(inside, _)| {
+        inside.len() < 24 && inside.chars().all(|c| c.is_ascii_digit() || " ,;-–.".contains(c))
+    })
 }
 
 fn parse_prefix(text: &str) -> Result<(Value, usize), serde_json::Error> {
@@ -234,7 +250,7 @@ mod tests {
         check(" {\"a\": 1}\n", json!({"a": 1}), &[]);
         check("```json\n{\"a\": 1}\n```", json!({"a": 1}), &[Repair::Surroundings]);
         check("Sure: [{\"name\":\"A\"}] ok", json!([{"name": "A"}]), &[Repair::Surroundings]);
-        check("As [1] says, {name}: {\"a\": [1]}", json!({"a": [1]}), &[Repair::Surroundings]);
+        check("As [1] and [2-4] say, {name}: {\"a\": [1]}", json!({"a": [1]}), &[Repair::Surroundings]);
         check("<think>{\"no\": 1}</think>{\"a\": 1}", json!({"a": 1}), &[Repair::Thoughts]);
         check("so it is</think> {\"a\": 1}", json!({"a": 1}), &[Repair::Thoughts]);
         check("{\"a\": [1, 2,],\n}", json!({"a": [1, 2]}), &[Repair::TrailingCommas]);

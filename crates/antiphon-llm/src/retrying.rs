@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use tracing::warn;
 
 use crate::context::CallContext;
-use crate::error::Error;
+use crate::error::{Billed, Error};
 use crate::prompt::Prompt;
 use crate::provider::{Capabilities, Model, Provider, Scope};
 use crate::streaming::Streaming;
@@ -34,8 +34,9 @@ impl<P: Provider> Provider for Retrying<P> {
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let mut attempts = 0;
+        let (mut attempts, mut maybe_billed) = (0, false);
         let classify = |err: &Error| {
+            maybe_billed |= err.billed() != Billed::No;
             let verdict = err.kind().verdict();
             if verdict != Verdict::Stop {
                 warn!("{err}");
@@ -50,6 +51,10 @@ impl<P: Provider> Provider for Retrying<P> {
         let result = context.guard(calls).await;
         match result.and_then(std::convert::identity) {
             Ok(streaming) => Ok(streaming.with_attempts(attempts)),
+            // A last attempt that cost nothing does not undo an earlier one.
+            Err(err) if maybe_billed && err.billed() == Billed::No => {
+                Err(err.with_billed(Billed::Maybe).with_attempts(attempts.max(1)))
+            }
             Err(err) => Err(err.with_attempts(attempts.max(1))),
         }
     }
@@ -70,7 +75,7 @@ mod tests {
     use antiphon_resilience::Deadline;
     use tokio::time::Instant;
 
-    use super::{CallContext, Error, Prompt, RetryPolicy, Retrying};
+    use super::{Billed, CallContext, Error, Prompt, RetryPolicy, Retrying};
     use crate::scripted::Scripted;
     use crate::{Completion, ErrorKind, Message, ProviderExt};
 
@@ -104,6 +109,14 @@ mod tests {
         let script = (0..4).map(|_| err(ErrorKind::Unavailable)).collect();
         let (calls, _, answer) = ask(script, CallContext::default()).await;
         assert_eq!((calls, answer.unwrap_err().attempts()), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_may_have_been_billed_is_not_forgotten() {
+        let slow = Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe);
+        let (_, _, answer) = ask(vec![Err(slow), err(ErrorKind::Auth)], CallContext::default()).await;
+        let err = answer.unwrap_err();
+        assert_eq!((err.kind(), err.billed()), (ErrorKind::Auth, Billed::Maybe));
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,7 +103,11 @@ fn weaken(schema: &mut Value, keywords: &[&str], pointer: &str, dropped: &mut Ve
     for (key, value) in object {
         let pointer = format!("{pointer}/{key}");
         match (key.as_str(), value) {
-            ("properties" | "$defs" | "patternProperties", Value::Object(named)) => {
+            ("enum" | "const" | "default" | "examples", _) => {}
+            (
+                "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas",
+                Value::Object(named),
+            ) => {
                 for (name, schema) in named {
                     weaken(schema, keywords, &format!("{pointer}/{name}"), dropped);
                 }
@@ -113,7 +117,6 @@ fn weaken(schema: &mut Value, keywords: &[&str], pointer: &str, dropped: &mut Ve
                     weaken(schema, keywords, &format!("{pointer}/{index}"), dropped);
                 }
             }
-            ("enum" | "const" | "default" | "examples", _) => {}
             (_, schema) => weaken(schema, keywords, &pointer, dropped),
         }
     }

@@ -37,12 +37,18 @@ pub(crate) async fn complete_json<P: Provider + ?Sized>(
     context: &CallContext,
 ) -> Result<Structured<Value>, Error> {
     let mut prompt = prompt.clone().output(Output::Json(schema.clone()));
-    let mut usage = Usage::default();
+    let mut usage: Option<Usage> = None;
     let mut calls = 0;
     for reask in 0..=MAX_REASKS {
         let completion =
             provider.complete(&prompt, context).await.map_err(|err| with_earlier(err, usage, calls))?;
-        usage += completion.usage;
+        let usage = match &mut usage {
+            Some(sum) => {
+                *sum += completion.usage;
+                *sum
+            }
+            None => *usage.insert(completion.usage),
+        };
         calls += completion.attempts;
         let complaint = match read(&completion, schema) {
             Ok((value, repairs)) => return Ok(Structured { value, completion, usage, calls, repairs }),
@@ -97,15 +103,18 @@ fn cut(completion: Completion, usage: Usage, calls: u32) -> Error {
 }
 
 /// An error of asking again has cost the first answer, too.
-fn with_earlier(err: Error, mut usage: Usage, calls: u32) -> Error {
-    if calls == 0 {
-        return err;
-    }
-    if let Billed::Yes(more) = err.billed() {
-        usage += more;
-    }
+fn with_earlier(err: Error, earlier: Option<Usage>, calls: u32) -> Error {
+    let Some(mut usage) = earlier else { return err };
+    let billed = match err.billed() {
+        Billed::No => Billed::Yes(usage),
+        Billed::Maybe => Billed::Maybe,
+        Billed::Yes(more) => {
+            usage += more;
+            Billed::Yes(usage)
+        }
+    };
     let attempts = err.attempts() + calls;
-    err.with_billed(Billed::Yes(usage)).with_attempts(attempts)
+    err.with_billed(billed).with_attempts(attempts)
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(crate) enum Missing {
     /// Only the interviewer said them.
     Interviewer,
     NoWords,
+    /// One or two words stand in every interview and prove nothing.
+    TooShort,
 }
 
 impl Missing {
@@ -40,6 +42,7 @@ impl Missing {
             Self::Nowhere => "no participant said this",
             Self::Interviewer => "the interviewer said this, no participant did",
             Self::NoWords => "there are no words to look for",
+            Self::TooShort => "one or two words prove nothing unless they are a whole answer",
         }
     }
 }
@@ -88,6 +91,7 @@ pub(crate) fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Fo
     let outcome = |index: usize, found: Option<Found>| {
         found.ok_or(match (&needles[index], &interviewer[index]) {
             (needle, _) if needle.is_empty() => Missing::NoWords,
+            (needle, None) if needle.is_short() => Missing::TooShort,
             (_, Some(_)) => Missing::Interviewer,
             _ => Missing::Nowhere,
         })

@@ -66,6 +66,9 @@ pub struct Quote {
     pub start: usize,
     /// The byte behind the last one.
     pub end: usize,
+    /// How closely the words that were given as a quote agree with them.
+    #[serde(rename = "match")]
+    pub matched: Match,
 }
 
 /// The passage behind a claim.

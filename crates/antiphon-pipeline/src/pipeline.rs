@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_data::{Document, Loaded, Loader};
 use antiphon_llm::{
-    Billed, CallContext, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt, Provider,
-    ProviderExt, Schema, Scope, Structured, Usage,
+    Billed, CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
+    Provider, ProviderExt, Schema, Scope, Structured, Usage,
 };
 use antiphon_runtime::Runner;
 use futures_util::future::BoxFuture;
@@ -62,6 +62,8 @@ pub struct Prepared {
     pub fingerprint: Fingerprint,
     /// A rough count of the tokens that would be sent.
     pub estimated_tokens: u64,
+    /// The name that the run will have.
+    pub run_id: RunId,
     config: GenerationConfig,
     prompt: Prompt,
     schema: Schema,
@@ -156,6 +158,9 @@ impl Pipeline {
             let message = format!("{} personas cannot be made: ask for 1 to 50", config.count);
             return Err(Error::new(ErrorKind::Config, message));
         }
+        if self.drain.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
+        }
         let (began, started_at) = (now(), Timestamp::now());
         let deadline = config.deadline.map_or(Deadline::none(), Deadline::after);
         self.step(1, format!("loading {}", config.data_path.display())).await;
@@ -168,13 +173,16 @@ impl Pipeline {
             context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
         let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
         let documents: Arc<[Document]> = documents.into();
+        let prompt = recipe::prompt(config, &documents);
+        let schema = recipe::schema(config.count, config.detail).map_err(Error::from_provider)?;
         let prepared = Prepared {
-            fingerprint: Fingerprint::new(recipe::NAME, &self.provider.scope(), config, &documents),
-            prompt: recipe::prompt(config, &documents),
-            schema: recipe::schema(config.count, config.detail).map_err(Error::from_provider)?,
+            fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), &documents),
+            prompt,
+            schema,
             failures: failures.iter().map(FailureReport::from).collect(),
             skipped: report::names(&skipped),
             estimated_tokens: 0,
+            run_id: RunId::new(),
             config: config.clone(),
             documents,
             started_at,
@@ -194,11 +202,15 @@ impl Pipeline {
     /// # Cancel safety
     /// As [`Pipeline::generate`].
     pub async fn run(&self, prepared: Prepared) -> Outcome {
-        let mut report = self.report(&prepared).await;
         let began = now();
+        let context =
+            CallContext::default().deadline(prepared.deadline).cancel(prepared.config.cancel.clone());
+        let capabilities = context.guard(self.provider.capabilities(&prepared.config.model, &context)).await;
+        let capabilities = capabilities.unwrap_or_default();
+        let mut report = self.report(&prepared, capabilities);
         let result = match self.drain.is_cancelled() {
             true => Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop")),
-            false => self.ask(&prepared, &mut report).await,
+            false => self.ask(&prepared, capabilities, &mut report).await,
         };
         report.timings.generate_ms = millis(now().duration_since(began));
         let result = match result {
@@ -222,13 +234,17 @@ impl Pipeline {
         }
     }
 
-    async fn ask(&self, prepared: &Prepared, report: &mut Report) -> Result<Structured<Value>, Error> {
+    async fn ask(
+        &self,
+        prepared: &Prepared,
+        capabilities: Capabilities,
+        report: &mut Report,
+    ) -> Result<Structured<Value>, Error> {
         let Prepared { config, prompt, schema, .. } = prepared;
         self.step(2, format!("asking {} for {} personas", config.model, config.count)).await;
         let context = CallContext::default().deadline(prepared.deadline).cancel(config.cancel.clone());
         (self.on_event)(Event::JobStarted);
-        let fits = self.check_context(prepared, &context).await;
-        let answer = match fits {
+        let answer = match check_context(prepared, capabilities) {
             Ok(()) => {
                 let provider = Watched { inner: self.provider.clone(), on_event: self.on_event.clone() };
                 provider.complete_json(prompt, schema, &context).await.map_err(|err| (err.attempts(), err))
@@ -260,26 +276,6 @@ impl Pipeline {
         answer.map_err(|(_, err)| Error::from_provider(err))
     }
 
-    /// Refuses, before anything is paid, what cannot fit into the model's context.
-    async fn check_context(&self, prepared: &Prepared, context: &CallContext) -> Result<(), LlmError> {
-        /// Tokens that one persona's part of the answer takes.
-        const ANSWER_TOKENS: u64 = 700;
-        let model = &prepared.config.model;
-        let capabilities = context.guard(self.provider.capabilities(model, context)).await?;
-        let Some(window) = capabilities.context_window else { return Ok(()) };
-        let answer =
-            prepared.config.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * prepared.config.count as u64);
-        let needed = prepared.estimated_tokens + answer;
-        if needed <= window {
-            return Ok(());
-        }
-        let message = format!(
-            "the documents need about {needed} tokens with the answer, and {model} takes {window}; use fewer or \
-             shorter documents, or a model with a larger context"
-        );
-        Err(LlmError::new(LlmErrorKind::ContextTooLong, message))
-    }
-
     async fn verify(
         &self,
         prepared: &Prepared,
@@ -302,14 +298,12 @@ impl Pipeline {
         }
     }
 
-    async fn report(&self, prepared: &Prepared) -> Report {
+    fn report(&self, prepared: &Prepared, capabilities: Capabilities) -> Report {
         let Scope { vendor, base_url, .. } = self.provider.scope();
         let config = &prepared.config;
-        let context = CallContext::default().deadline(prepared.deadline).cancel(config.cancel.clone());
-        let capabilities = context.guard(self.provider.capabilities(&config.model, &context)).await;
         Report {
             schema: "antiphon.run/1".to_owned(),
-            run_id: RunId::new().to_string(),
+            run_id: prepared.run_id.to_string(),
             status: Status::Finished,
             fingerprint: prepared.fingerprint.to_string(),
             recipe: recipe::NAME.to_owned(),
@@ -319,7 +313,7 @@ impl Pipeline {
             base_url,
             model: config.model.clone(),
             served_model: None,
-            model_used: !capabilities.unwrap_or_default().without_model,
+            model_used: !capabilities.without_model,
             parameters: report::parameters(config.parameters),
             count: config.count,
             documents: prepared.documents.iter().map(DocumentReport::from).collect(),
@@ -342,6 +336,25 @@ impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline").field("provider", &self.provider).finish_non_exhaustive()
     }
+}
+
+/// Refuses, before anything is paid, what cannot fit into the model's context.
+fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
+    /// Tokens that one persona's part of the answer takes.
+    const ANSWER_TOKENS: u64 = 700;
+    let Some(window) = capabilities.context_window else { return Ok(()) };
+    let config = &prepared.config;
+    let answer = config.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * config.count as u64);
+    let needed = prepared.estimated_tokens.saturating_add(answer);
+    if needed <= window {
+        return Ok(());
+    }
+    let message = format!(
+        "the documents need about {needed} tokens with the answer, and {} takes {window}; use fewer or shorter \
+         documents, or a model with a larger context",
+        config.model
+    );
+    Err(LlmError::new(LlmErrorKind::ContextTooLong, message))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -222,6 +222,7 @@ fn add(persona: &mut Persona, claim: Option<&str>, found: &Found, document: &Doc
             line,
             start,
             end,
+            matched: found.matched,
         }),
     }
 }
@@ -255,12 +256,13 @@ mod tests {
     #[test]
     fn found_quotes_stay_and_others_become_unverified() {
         let document =
-            Document::parse("a.txt", b"Interviewer: Are you tired?\nP1: I want to sleep. Really.\n").unwrap();
+            Document::parse("a.txt", b"Interviewer: Are you tired?\nP1: I want to sleep. Really I do.\n")
+                .unwrap();
         let verify = |goal: &str, quote: &str| {
             let answer: Answer = serde_json::from_value(answer(goal, quote)).unwrap();
             answer.verified(std::slice::from_ref(&document)).remove(0)
         };
-        let good = verify("I want to sleep.", "Really.");
+        let good = verify("I want to sleep.", "Really I do.");
         assert_eq!((good.evidence[0].line, good.quotes[0].speaker.as_str()), (2, "P1"));
         assert_eq!((good.unverified.len(), good.demographics["occupation"].as_str()), (0, "baker"));
         let bad = verify("I need money", "Are you tired?");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::Document;
 use antiphon_fs::WalkOptions;
-use antiphon_llm::Scope;
+use antiphon_llm::{Part, Prompt, Schema, Scope};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,9 +13,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::config::GenerationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::persona::Personas;
+use crate::recipe;
 use crate::report::{self, Report, Status};
 
 /// The file that makes a folder a run. It is written last, so a folder without it is the rest of a broken run.
@@ -24,7 +24,7 @@ const PERSONAS: &str = "personas.json";
 
 /// A run's name: a UUID of version 7, so that names sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RunId(Uuid);
+pub struct RunId(Uuid);
 
 impl RunId {
     pub(crate) fn new() -> Self {
@@ -43,20 +43,24 @@ impl fmt::Display for RunId {
 pub struct Fingerprint(blake3::Hash);
 
 impl Fingerprint {
-    pub(crate) fn new(
-        recipe: &str,
-        scope: &Scope,
-        config: &GenerationConfig,
-        documents: &[Document],
-    ) -> Self {
+    /// Of everything that shapes the result: this version of the program, the wording, the schema, and what they are
+    /// asked of.
+    pub(crate) fn new(prompt: &Prompt, schema: &Schema, scope: &Scope, documents: &[Document]) -> Self {
+        let wording =
+            prompt.messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
+                Part::Text(text) => Some(text.as_str()),
+                _ => None,
+            });
         let parts = json!({
-            "recipe": recipe,
+            "version": env!("CARGO_PKG_VERSION"),
+            "recipe": recipe::NAME,
+            "system": prompt.system,
+            "wording": wording.collect::<Vec<_>>(),
+            "schema": schema.value(),
             "provider": scope.vendor,
             "base_url": scope.base_url,
-            "model": config.model,
-            "parameters": report::parameters(config.parameters),
-            "count": config.count,
-            "detail": config.detail,
+            "model": prompt.model,
+            "parameters": report::parameters(prompt.parameters),
         });
         let mut hash = blake3::Hasher::new();
         hash.update(parts.to_string().as_bytes());
@@ -101,8 +105,8 @@ impl RunFolder {
     ///
     /// # Cancel safety
     /// A dropped call may still make the folder.
-    pub async fn create(out: &Path, report: &Report) -> Result<Self, Error> {
-        let path = out.join(&report.run_id);
+    pub async fn create(out: &Path, run_id: RunId) -> Result<Self, Error> {
+        let path = out.join(run_id.to_string());
         antiphon_fs::create_dir(&path).await.map_err(Error::files)?;
         Ok(Self { path })
     }
@@ -164,7 +168,7 @@ pub async fn find_finished(out: &Path, fingerprint: &Fingerprint) -> Result<Opti
         return Ok(None);
     }
     let mut reports: Vec<PathBuf> = Vec::new();
-    let mut walk = antiphon_fs::walk(out, WalkOptions::default(), CancellationToken::new());
+    let mut walk = antiphon_fs::walk(out, WalkOptions::default().max_depth(2), CancellationToken::new());
     while let Some(batch) = walk.next().await {
         // A folder that cannot be listed has no run that could be shown.
         let paths = batch.into_iter().flatten().map(|entry| entry.path);

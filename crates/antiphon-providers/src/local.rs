@@ -38,7 +38,10 @@ pub async fn discover(engines: Vec<Engine>) -> Vec<Engine> {
         .build();
     let asked = join_all(engines.into_iter().map(|engine| {
         let client = client.clone();
-        async move { identifies(&client, &engine).await.then_some(engine) }
+        async move {
+            let is_there = tokio::time::timeout(patience, identifies(&client, &engine)).await;
+            (is_there == Ok(true)).then_some(engine)
+        }
     }));
     asked.await.into_iter().flatten().collect()
 }

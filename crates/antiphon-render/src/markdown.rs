@@ -89,7 +89,7 @@ fn line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     let mut escaped = String::with_capacity(text.len());
     for c in words.join(" ").chars() {
-        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#') {
+        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '~') {
             escaped.push('\\');
         }
         escaped.push(c);

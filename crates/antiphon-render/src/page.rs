@@ -119,7 +119,7 @@ impl<'a> Card<'a> {
             text: &quote.text,
             place: format!("{} · {}:{}", quote.speaker, quote.document, quote.line),
             anchor: citations.anchor(&quote.document, quote.start),
-            fuzzy: false,
+            fuzzy: quote.matched == Match::Fuzzy,
         };
         let open = |open: &'a antiphon_pipeline::Unverified| Open {
             field: open.field.replace('_', " "),

@@ -64,11 +64,13 @@ pub(super) fn check_interrupt() -> Done<Outcome> {
     interrupt(child.id())?;
     let began = std::time::Instant::now();
     let ran = Ran::of_child(child)?;
+    let ended = began.elapsed().as_millis();
     if ran.code != Some(130) || !ran.stderr.contains("goes on") {
         return Err(format!("it ended with {:?}: {}", ran.code, ran.stderr));
     }
     wait_until("the server is free again", || busy_slots(server.port).map(|busy| busy == 0))?;
-    Ok(Outcome::Passed(format!("ended {} ms after the second Ctrl-C", began.elapsed().as_millis())))
+    let free = began.elapsed().as_millis();
+    Ok(Outcome::Passed(format!("ended {ended} ms and the server free {free} ms after the second Ctrl-C")))
 }
 
 fn skipped() -> Outcome {

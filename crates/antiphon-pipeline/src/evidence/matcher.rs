@@ -13,6 +13,15 @@ pub(super) struct Vocabulary {
 const OTHER: u32 = u32::MAX;
 /// Fewer words than this must agree all: of four, one that differs may turn the sense round.
 const MIN_FUZZY: usize = 5;
+/// Fewer words than this count only as a whole turn.
+const MIN_WORDS: usize = 3;
+/// Words that turn the sense round, or are the whole point, and so may not differ in a passage that agrees otherwise.
+/// Figures belong to them, too, and contractions such as `dont`.
+const DECISIVE: [&str; 34] = [
+    "no", "not", "never", "nothing", "nobody", "none", "without", "hardly", "cannot", "dont", "doesnt",
+    "didnt", "cant", "couldnt", "wont", "wouldnt", "isnt", "wasnt", "arent", "havent", "hasnt", "one", "two",
+    "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twenty", "hundred", "thousand",
+];
 
 /// A word of a text: its number, and its place.
 pub(super) struct Token {
@@ -24,6 +33,7 @@ pub(super) struct Token {
 pub(super) struct Needle {
     words: Vec<u32>,
     text: String,
+    decisive: Vec<String>,
 }
 
 /// A passage that agrees with a needle, and in how many words it does not.
@@ -47,7 +57,7 @@ impl Vocabulary {
             let next = u32::try_from(self.numbers.len()).unwrap_or(OTHER - 1);
             *self.numbers.entry(word).or_insert(next)
         });
-        Needle { words: numbers.collect(), text: bare(text) }
+        Needle { words: numbers.collect(), text: bare(text), decisive: decisive(text) }
     }
 
     pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
@@ -65,12 +75,20 @@ impl Needle {
         self.words.is_empty()
     }
 
+    /// Whether the words prove nothing by themselves.
+    pub(super) fn is_short(&self) -> bool {
+        self.words.len() < MIN_WORDS
+    }
+
     /// The best passage among the tokens of one turn.
     pub(super) fn find(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
         self.verbatim(text, tokens).or_else(|| self.fuzzy(text, tokens))
     }
 
     fn verbatim(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
+        if self.is_short() && tokens.len() != self.words.len() {
+            return None;
+        }
         let same = |window: &&[Token]| window.iter().map(|token| token.number).eq(self.words.iter().copied());
         let hits = tokens.windows(self.words.len().max(1)).filter(same).map(|window| {
             let span = widened(text, window[0].span.start..window[window.len() - 1].span.end);
@@ -105,13 +123,16 @@ impl Needle {
                 diagonal = std::mem::replace(&mut column[i], cheapest);
             }
             let (distance, start) = column[length];
-            if distance <= most && best.is_none_or(|(least, ..)| distance < least) {
+            if distance <= most && best.is_none_or(|(least, ..)| distance <= least) {
                 best = Some((distance, start, at));
             }
         }
         let (distance, start, end) = best?;
         let first = tokens.get(start)?;
         let span = widened(text, first.span.start..tokens[end].span.end);
+        if decisive(&text[span.clone()]) != self.decisive {
+            return None;
+        }
         Some(Hit { start: span.start, end: span.end, matched: Match::Fuzzy, distance })
     }
 }
@@ -125,6 +146,13 @@ impl MinByDistance for (usize, usize) {
     fn min_by_distance(self, other: Self) -> Self {
         if other.0 < self.0 { other } else { self }
     }
+}
+
+/// The decisive words of a text, in order.
+fn decisive(text: &str) -> Vec<String> {
+    let is_decisive =
+        |word: &String| DECISIVE.contains(&word.as_str()) || word.starts_with(|c: char| c.is_numeric());
+    words(text).map(|(_, word)| word).filter(is_decisive).collect()
 }
 
 /// Words on one line without the punctuation around them, which nobody speaks.

@@ -42,12 +42,15 @@ fn other_dress_is_normalised() {
 #[test]
 fn one_word_in_five_may_differ_and_the_source_is_kept() {
     check(
-        "It costs me three hours every week",
+        "It costs me two hours every month",
         None,
         Ok((0, Match::Fuzzy, "It costs me two hours every week.")),
     );
-    check("It costs us three hours every month", None, Err(Missing::Nowhere));
+    check("It costs us two hours a month", None, Err(Missing::Nowhere));
+    check("It costs me three hours every week", None, Err(Missing::Nowhere));
+    check("It never costs me two hours every week", None, Err(Missing::Nowhere));
     check("two hours each week", None, Err(Missing::Nowhere));
+    check("the key", None, Err(Missing::TooShort));
 }
 
 #[test]
@@ -71,12 +74,12 @@ fn words_across_two_turns_were_said_by_nobody() {
 proptest! {
     /// Any run of a participant's words is found again, at a place that has just these words.
     #[test]
-    fn whatever_was_said_is_found(from in 0_usize..20, length in 1_usize..15) {
+    fn whatever_was_said_is_found(from in 0_usize..20, length in 3_usize..15) {
         let documents = documents();
         let turn = &documents[0].turns[1];
         let words: Vec<&str> = documents[0].words(turn).split_whitespace().collect();
         let piece = words[from.min(words.len() - 1)..(from + length).min(words.len())].join(" ");
-        prop_assume!(piece.chars().any(char::is_alphanumeric));
+        prop_assume!(piece.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count() > 2);
         let found = verify(&[Wanted { words: piece.clone(), document: None }], &documents).remove(0).unwrap();
         let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
         prop_assert_eq!(found.matched, Match::Exact);

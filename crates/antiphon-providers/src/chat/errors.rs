@@ -22,6 +22,8 @@ const TOO_LONG: [&str; 2] = ["context_length_exceeded", "exceed_context_size_err
 pub(super) struct Said {
     message: String,
     labels: Vec<String>,
+    /// llama.cpp and vLLM repeat the status as a number; inside a stream it is the only one there is.
+    status: Option<u16>,
 }
 
 impl Said {
@@ -31,19 +33,26 @@ impl Said {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let error = match body.get("error").filter(|error| !error.is_null()) {
             Some(Value::String(message)) => {
-                return Some(Self { message: message.clone(), labels: Vec::new() });
+                return Some(Self { message: message.clone(), ..Self::default() });
             }
             Some(error) => error,
             None if body["object"] == "error" => body,
             None => {
                 let detail = body.get("detail")?;
                 let message = text(detail).unwrap_or_else(|| detail.to_string());
-                return Some(Self { message, labels: Vec::new() });
+                return Some(Self { message, ..Self::default() });
             }
         };
+        Some(Self::plain(error))
+    }
+
+    /// What is known to be an error: its message, code and type.
+    pub(super) fn plain(error: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
         let message = error.get("message").and_then(text).unwrap_or_else(|| error.to_string());
         let labels = ["code", "type"].iter().filter_map(|key| error.get(key).and_then(text));
-        Some(Self { message, labels: labels.collect() })
+        let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        Self { message, labels: labels.collect(), status }
     }
 
     fn is_one_of(&self, known: &[&str]) -> bool {
@@ -54,6 +63,8 @@ impl Said {
         let message = self.message.to_lowercase();
         let too_long =
             message.contains("maximum context length") || message.contains("context size has been exceeded");
+        // Under a status that tells nothing, the error's own number tells more.
+        let status = self.status.filter(|_| status == 200).unwrap_or(status);
         match status {
             _ if self.is_one_of(&MONEY) => ErrorKind::Quota,
             _ if self.is_one_of(&TOO_LONG) || too_long => ErrorKind::ContextTooLong,
@@ -70,6 +81,8 @@ impl Said {
             200 if self.is_one_of(&["rate_limit_exceeded", "rate_limit_error"]) => {
                 ErrorKind::RateLimited { retry_after }
             }
+            200 if self.is_one_of(&["invalid_request_error"]) => ErrorKind::InvalidRequest,
+            200 if self.is_one_of(&["authentication_error"]) => ErrorKind::Auth,
             200 => ErrorKind::Unavailable,
             _ => ErrorKind::InvalidRequest,
         }
@@ -100,7 +113,9 @@ pub(super) async fn of_response(response: Response, key: Option<&SecretString>) 
             Error::new(kind, format!("{place}: {status}: {}", cleaned(&body, key)))
         }
     };
-    error.with_request_id(request_id)
+    // A server that failed may have been at work; one that refused was not.
+    let billed = if error.kind() == ErrorKind::Unavailable { Billed::Maybe } else { Billed::No };
+    error.with_billed(billed).with_request_id(request_id)
 }
 
 /// An error that the server reports inside an answer that began well.
@@ -130,7 +145,8 @@ pub(super) fn of_http(err: &antiphon_http::Error) -> Error {
 fn retry_after(response: &Response) -> Option<Duration> {
     let millis = response.header("retry-after-ms").and_then(|value| value.trim().parse().ok());
     let seconds = || parse_retry_after(response.header("retry-after")?, SystemTime::now());
-    millis.map(Duration::from_millis).or_else(seconds)
+    // A day at most, as for seconds.
+    millis.map(|wait: u64| Duration::from_millis(wait.min(86_400_000))).or_else(seconds)
 }
 
 /// A server's words on one line, shortened, and without keys: some servers repeat what they were sent.
@@ -140,9 +156,14 @@ pub(super) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
         Some(key) => text.replace(key, "[key]"),
         None => text.to_owned(),
     };
-    let visible = text.split_whitespace().map(|word| match word.find("sk-") {
-        Some(at) if word.len() > at + 6 => format!("{}[key]", &word[..at]),
-        _ => word.chars().filter(|c| !c.is_control()).collect(),
+    let key_at = |word: &str| {
+        let starts =
+            |at: &usize| !word[..*at].ends_with(|c: char| c.is_alphanumeric()) && word.len() > at + 6;
+        word.match_indices("sk-").map(|(at, _)| at).find(starts)
+    };
+    let visible = text.split_whitespace().map(|word| match key_at(word) {
+        Some(at) => format!("{}[key]", &word[..at]),
+        None => word.chars().filter(|c| !c.is_control()).collect(),
     });
     let line = visible.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MOST) {
@@ -193,6 +214,7 @@ mod tests {
             ErrorKind::Overloaded { retry_after: None },
         );
         check(200, json!({ "error": { "message": "The server had an error" } }), ErrorKind::Unavailable);
+        check(200, json!({ "error": { "code": 401, "message": "no" } }), ErrorKind::Auth);
         check(422, json!({ "detail": [{ "msg": "bad" }] }), ErrorKind::InvalidRequest);
         assert_eq!(Said::read(&json!({ "choices": [], "error": null })), None);
     }
@@ -200,6 +222,7 @@ mod tests {
     #[test]
     fn keys_are_cut_out_of_what_servers_say() {
         let key = SecretString::from("topsecret");
+        assert_eq!(cleaned("disk-quota-exceeded", None), "disk-quota-exceeded");
         let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123", Some(&key));
         assert_eq!(text, "no: [key] and [key]");
         assert_eq!(cleaned(" \n", None), "no further word");

@@ -5,6 +5,7 @@ use antiphon_llm::{
     Billed, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase, Timing, Usage,
 };
 use futures_util::stream::{Stream, StreamExt, unfold};
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::errors::{self, Said};
@@ -78,48 +79,52 @@ impl Reader {
 
     /// The next words; `None` when there are no more.
     async fn next(&mut self) -> Result<Option<String>, Error> {
-        let patience = self.token_timeout;
-        match timeout(patience, self.next_words()).await {
-            Ok(words) => words,
-            Err(_) => {
-                let phase = if self.text.is_empty() { Phase::FirstToken } else { Phase::NextToken };
-                let message = format!("{}: no words for {} s", self.place, patience.as_secs_f32());
-                Err(Error::new(ErrorKind::Timeout { phase }, message).with_billed(Billed::Maybe))
-            }
-        }
-    }
-
-    async fn next_words(&mut self) -> Result<Option<String>, Error> {
         while let Some(events) = &mut self.events {
-            let Some(event) = events.next().await else { break };
+            let Ok(event) = timeout(self.token_timeout, events.next()).await else {
+                return Err(self.too_slow());
+            };
+            let Some(event) = event else { break };
             let event = event.map_err(|err| errors::of_http(&err))?;
             if event.data.starts_with("[DONE]") {
-                return Ok(None);
+                break;
             }
-            let chunk: Chunk = serde_json::from_str(&event.data).map_err(|err| {
-                let message = format!("{}: an event of the answer is not of its format: {err}", self.place);
-                Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
-            })?;
-            if let Some(words) = self.take(chunk)? {
+            let value: Value = serde_json::from_str(&event.data).map_err(|err| self.strange(&err))?;
+            let said = Said::read(&value).or_else(|| (event.event == "error").then(|| Said::plain(&value)));
+            if let Some(said) = said {
+                return Err(errors::of_event(&said, &self.place, self.key.as_ref()));
+            }
+            if let Some(words) = self.take(value)? {
                 return Ok(Some(words));
             }
         }
         Ok(None)
     }
 
+    /// Any event that tells something counts as a sign of life, reasoning included; comments, which proxies send by
+    /// themselves, do not.
+    fn too_slow(&self) -> Error {
+        let phase = if self.text.is_empty() { Phase::FirstToken } else { Phase::NextToken };
+        let message = format!("{}: no words for {} s", self.place, self.token_timeout.as_secs_f32());
+        Error::new(ErrorKind::Timeout { phase }, message).with_billed(Billed::Maybe)
+    }
+
+    fn strange(&self, err: &serde_json::Error) -> Error {
+        let said = errors::cleaned(&err.to_string(), self.key.as_ref());
+        let message = format!("{}: an event of the answer is not of its format: {said}", self.place);
+        Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
+    }
+
     /// Takes what a chunk tells; gives its words, if it has any.
-    pub(super) fn take(&mut self, chunk: Chunk) -> Result<Option<String>, Error> {
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            let said = Said::read(&serde_json::json!({ "error": error })).unwrap_or_default();
-            return Err(errors::of_event(&said, &self.place, self.key.as_ref()));
-        }
+    pub(super) fn take(&mut self, chunk: Value) -> Result<Option<String>, Error> {
+        let chunk: Chunk = serde_json::from_value(chunk).map_err(|err| self.strange(&err))?;
         self.head.model = chunk.model.or_else(|| self.head.model.take());
         if let Some(usage) = chunk.usage {
             self.usage = usage.into();
         }
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(None) };
         self.refusal.push_str(&choice.delta.refusal.unwrap_or_default());
-        if let Some(reason) = choice.finish_reason {
+        // Some servers send an empty reason with every piece.
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             self.finish = Some(finish_reason(&reason));
         }
         let words = choice.delta.content.filter(|words| !words.is_empty());
@@ -135,7 +140,7 @@ impl Reader {
         if !self.refusal.is_empty() {
             let said = errors::cleaned(&self.refusal, self.key.as_ref());
             let err = Error::new(ErrorKind::Refused, format!("the model declined to answer: {said}"));
-            return Err(self.failed(err));
+            return Err(self.failed(err.with_billed(Billed::Maybe)));
         }
         let Some(finish) = self.finish.take() else {
             let kind = ErrorKind::Truncated { cause: Cut::Disconnected };

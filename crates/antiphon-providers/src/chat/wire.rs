@@ -96,7 +96,6 @@ pub(super) struct Chunk {
     #[serde(default)]
     pub(super) choices: Vec<Choice>,
     pub(super) usage: Option<WireUsage>,
-    pub(super) error: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -140,9 +139,10 @@ impl From<WireUsage> for Usage {
 
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
-        "stop" => FinishReason::Stop,
-        "length" => FinishReason::Length,
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "length" | "max_tokens" | "max_length" | "model_length" => FinishReason::Length,
         "content_filter" => FinishReason::Filtered,
+        "error" | "abort" | "network_error" => FinishReason::Failed,
         other => FinishReason::Unknown(other.to_owned()),
     }
 }

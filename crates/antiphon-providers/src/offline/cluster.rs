@@ -1,23 +1,36 @@
 //! Participants who speak of the same things, as groups.
 
-use std::collections::HashMap;
+use antiphon_llm::CancellationToken;
 
-use super::terms::{Vector, normalise};
+use super::terms::Vector;
 
-/// Beginnings tried; the one whose groups hold together best is kept.
+/// Beginnings tried, of which the one is kept whose groups hold together best; of many participants fewer, since
+/// every beginning reads all of them many times.
 const BEGINNINGS: usize = 8;
+const MANY: usize = 1_000;
 const MAX_ROUNDS: usize = 25;
 
-/// Puts vectors into `count` groups, none of them empty, by spherical k-means: Dhillon and Modha, "Concept
-/// Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning takes as
-/// seeds what is farthest from the seeds before it, so nothing is drawn by chance.
-pub(super) fn groups(vectors: &[Vector], count: usize) -> Vec<Vec<usize>> {
-    let tries = vectors.len().min(BEGINNINGS);
+/// A direction among the terms: a weight for each, of length 1. Sums go in the order of the terms, so that the same
+/// documents give the same groups.
+pub(super) type Centre = Vec<f32>;
+
+/// Puts vectors over `terms` terms into `count` groups, none of them empty, by spherical k-means: Dhillon and Modha,
+/// "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning
+/// takes as seeds what is farthest from the seeds before it, so nothing is drawn by chance. Ends early, with groups
+/// of little worth, once cancelled.
+pub(super) fn groups(
+    vectors: &[Vector],
+    terms: usize,
+    count: usize,
+    cancel: &CancellationToken,
+) -> Vec<Vec<usize>> {
+    let space = Space { vectors, terms, count, cancel };
+    let tries = if vectors.len() > MANY { 2 } else { BEGINNINGS.min(vectors.len()) };
     // Evenly spread over the participants, so that the order of files does not decide.
     let beginnings = (0..tries).map(|i| i * vectors.len() / tries);
     let best = beginnings
-        .map(|first| group_from(vectors, count, first))
-        .reduce(|best, next| if next.1 > best.1 + 1e-6 { next } else { best });
+        .map(|first| space.group_from(first))
+        .reduce(|best, next| if next.1 > best.1 + 1e-9 { next } else { best });
     let mut groups: Vec<Vec<usize>> = vec![Vec::new(); count];
     for (member, group) in best.map(|(groups, _)| groups).unwrap_or_default().into_iter().enumerate() {
         groups[group].push(member);
@@ -26,42 +39,73 @@ pub(super) fn groups(vectors: &[Vector], count: usize) -> Vec<Vec<usize>> {
     groups
 }
 
-/// The group of each vector, and how well the groups hold together.
-fn group_from(vectors: &[Vector], count: usize, first: usize) -> (Vec<usize>, f32) {
-    let mut centres = seeds(vectors, count, first);
-    let mut of: Vec<usize> = Vec::new();
-    for _ in 0..MAX_ROUNDS {
-        let mut next: Vec<usize> = vectors.iter().map(|vector| nearest(vector, &centres)).collect();
-        fill_empty(vectors, &centres, &mut next);
-        if next == of {
-            break;
-        }
-        of = next;
-        centres = (0..count).map(|group| centre(members(vectors, &of, group))).collect();
-    }
-    let cohesion = vectors.iter().zip(&of).map(|(vector, group)| dot(vector, &centres[*group])).sum();
-    (of, cohesion)
+struct Space<'a> {
+    vectors: &'a [Vector],
+    terms: usize,
+    count: usize,
+    cancel: &'a CancellationToken,
 }
 
-type Centre = HashMap<u32, f32>;
-
-fn seeds(vectors: &[Vector], count: usize, first: usize) -> Vec<Centre> {
-    let as_centre = |index: usize| vectors[index].iter().copied().collect::<Centre>();
-    let mut seeds = vec![as_centre(first)];
-    let mut closeness: Vec<f32> = vectors.iter().map(|vector| dot(vector, &seeds[0])).collect();
-    let mut taken = vec![false; vectors.len()];
-    taken[first] = true;
-    while seeds.len() < count {
-        let free = (0..vectors.len()).filter(|index| !taken[*index]);
-        let Some(farthest) = free.min_by(|a, b| closeness[*a].total_cmp(&closeness[*b])) else { break };
-        taken[farthest] = true;
-        let seed = as_centre(farthest);
-        for (vector, closeness) in vectors.iter().zip(&mut closeness) {
-            *closeness = closeness.max(dot(vector, &seed));
+impl Space<'_> {
+    /// The group of each vector, and how well the groups hold together.
+    fn group_from(&self, first: usize) -> (Vec<usize>, f64) {
+        let mut centres = self.seeds(first);
+        let mut of: Vec<usize> = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let mut next: Vec<usize> = self.vectors.iter().map(|vector| nearest(vector, &centres)).collect();
+            self.fill_empty(&centres, &mut next);
+            if next == of || self.cancel.is_cancelled() {
+                of = next;
+                break;
+            }
+            of = next;
+            centres = (0..self.count).map(|group| self.centre_of(&of, group)).collect();
         }
-        seeds.push(seed);
+        let cohesion =
+            self.vectors.iter().zip(&of).map(|(vector, group)| f64::from(dot(vector, &centres[*group])));
+        let cohesion = cohesion.sum();
+        (of, cohesion)
     }
-    seeds
+
+    fn seeds(&self, first: usize) -> Vec<Centre> {
+        let seed = |index: usize| centre(self.terms, [&self.vectors[index]]);
+        let mut seeds = vec![seed(first)];
+        let mut closeness: Vec<f32> = self.vectors.iter().map(|vector| dot(vector, &seeds[0])).collect();
+        let mut taken = vec![false; self.vectors.len()];
+        taken[first] = true;
+        while seeds.len() < self.count {
+            let free = (0..self.vectors.len()).filter(|index| !taken[*index]);
+            let Some(farthest) = free.min_by(|a, b| closeness[*a].total_cmp(&closeness[*b])) else { break };
+            taken[farthest] = true;
+            let next = seed(farthest);
+            for (vector, closeness) in self.vectors.iter().zip(&mut closeness) {
+                *closeness = closeness.max(dot(vector, &next));
+            }
+            seeds.push(next);
+        }
+        seeds
+    }
+
+    /// A group that lost all its members takes the one that fits worst where it is and is not alone there.
+    fn fill_empty(&self, centres: &[Centre], of: &mut [usize]) {
+        for group in 0..centres.len() {
+            if of.contains(&group) {
+                continue;
+            }
+            let mut sizes = vec![0_usize; centres.len()];
+            of.iter().for_each(|group| sizes[*group] += 1);
+            let movable = (0..of.len()).filter(|member| sizes[of[*member]] > 1);
+            let fit = |member: &usize| dot(&self.vectors[*member], &centres[of[*member]]);
+            if let Some(member) = movable.min_by(|a, b| fit(a).total_cmp(&fit(b))) {
+                of[member] = group;
+            }
+        }
+    }
+
+    fn centre_of(&self, of: &[usize], group: usize) -> Centre {
+        let members = self.vectors.iter().zip(of).filter(|(_, of)| **of == group);
+        centre(self.terms, members.map(|(vector, _)| vector))
+    }
 }
 
 fn nearest(vector: &Vector, centres: &[Centre]) -> usize {
@@ -69,44 +113,26 @@ fn nearest(vector: &Vector, centres: &[Centre]) -> usize {
     closeness.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map_or(0, |(group, _)| group)
 }
 
-/// A group that lost all its members takes the one that fits worst where it is and is not alone there.
-fn fill_empty(vectors: &[Vector], centres: &[Centre], of: &mut [usize]) {
-    for group in 0..centres.len() {
-        if of.contains(&group) {
-            continue;
-        }
-        let mut sizes = vec![0_usize; centres.len()];
-        of.iter().for_each(|group| sizes[*group] += 1);
-        let movable = (0..of.len()).filter(|member| sizes[of[*member]] > 1);
-        let fit = |member: &usize| dot(&vectors[*member], &centres[of[*member]]);
-        if let Some(member) = movable.min_by(|a, b| fit(a).total_cmp(&fit(b))) {
-            of[member] = group;
-        }
-    }
-}
-
-fn members<'a>(vectors: &'a [Vector], of: &'a [usize], group: usize) -> impl Iterator<Item = &'a Vector> {
-    vectors.iter().zip(of).filter(move |(_, of)| **of == group).map(|(vector, _)| vector)
-}
-
 /// The direction in which a group's members point together.
-pub(super) fn centre<'a>(members: impl Iterator<Item = &'a Vector>) -> Centre {
-    let mut sum: Centre = HashMap::new();
-    for (term, weight) in members.flatten() {
-        *sum.entry(*term).or_default() += weight;
+pub(super) fn centre<'a>(terms: usize, members: impl IntoIterator<Item = &'a Vector>) -> Centre {
+    let mut sum = vec![0.0_f32; terms];
+    for (term, weight) in members.into_iter().flatten() {
+        sum[*term as usize] += weight;
     }
-    let mut vector: Vector = sum.into_iter().collect();
-    normalise(&mut vector);
-    vector.into_iter().collect()
+    let length = sum.iter().map(|weight| weight * weight).sum::<f32>().sqrt();
+    if length > 0.0 {
+        sum.iter_mut().for_each(|weight| *weight /= length);
+    }
+    sum
 }
 
 fn dot(vector: &Vector, centre: &Centre) -> f32 {
-    vector.iter().map(|(term, weight)| weight * centre.get(term).copied().unwrap_or(0.0)).sum()
+    vector.iter().map(|(term, weight)| weight * centre[*term as usize]).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Vector, groups};
+    use super::{CancellationToken, Vector, groups};
 
     fn vector(terms: &[u32]) -> Vector {
         terms.iter().map(|term| (*term, 1.0 / (terms.len() as f32).sqrt())).collect()
@@ -115,13 +141,14 @@ mod tests {
     #[test]
     fn what_shares_terms_comes_together() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[20]].map(vector);
-        assert_eq!(groups(&vectors, 3), [vec![0, 2], vec![1, 3], vec![4]]);
+        let found = groups(&vectors, 21, 3, &CancellationToken::new());
+        assert_eq!(found, [vec![0, 2], vec![1, 3], vec![4]]);
     }
 
     #[test]
     fn equal_vectors_still_give_as_many_groups_as_asked_for() {
         let vectors = [(); 5].map(|()| vector(&[1]));
-        let found = groups(&vectors, 3);
+        let found = groups(&vectors, 2, 3, &CancellationToken::new());
         assert!(found.len() == 3 && found.iter().all(|group| !group.is_empty()), "{found:?}");
     }
 }

@@ -28,8 +28,17 @@ impl Facts {
 
 /// `I'm the head baker on nights, and …` gives `the head baker on nights`; `So I manage a café` gives `manage a café`.
 fn occupation(text: &str) -> Option<String> {
-    const STATES: [&str; 9] =
-        ["I'm a ", "I'm an ", "I'm the ", "I am a ", "I am the ", "I work ", "I own ", "I run ", "I manage "];
+    const STATES: [&str; 9] = [
+        "I'm a ",
+        "I'm an ",
+        "I'm the ",
+        "I am a ",
+        "I am the ",
+        "I work ",
+        "I own ",
+        "I run a ",
+        "I manage ",
+    ];
     let (start, lead) = STATES.iter().filter_map(|lead| text.find(lead).map(|at| (at, *lead))).min()?;
     // "I'm a bit tired" is no work.
     if ["I'm a bit", "I'm a little", "I'm a big", "I'm the one"]
@@ -55,7 +64,7 @@ fn occupation(text: &str) -> Option<String> {
 /// `I'm forty-three`, `I'm 39 now`; not `I'm 20 minutes late`.
 fn age(text: &str) -> Option<u32> {
     let text = plain(text);
-    ["i'm ", "i am ", "aged "].iter().flat_map(|lead| text.match_indices(lead)).find_map(|(at, lead)| {
+    ["i'm ", "i am "].iter().flat_map(|lead| text.match_indices(lead)).find_map(|(at, lead)| {
         let rest = &text[at + lead.len()..];
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
         let age = number(&rest[..end]).filter(|age| (14..=99).contains(age))?;
@@ -104,8 +113,17 @@ fn number(word: &str) -> Option<u32> {
     }
 }
 
-/// A name in capitals behind `in`, `outside` or `near`.
+/// A name in capitals behind `in`, `outside` or `near`, in a sentence that speaks of a place at all.
 fn location(text: &str) -> Option<String> {
+    const PLACES: [&str; 22] = [
+        "live", "based", "shop", "shops", "store", "café", "cafe", "bakery", "stall", "market", "pitch",
+        "office", "school", "clinic", "practice", "farm", "town", "village", "city", "group", "chain",
+        "delis",
+    ];
+    let speaks_of_place = text.split(|c: char| !c.is_alphanumeric()).any(|word| PLACES.contains(&word));
+    if !speaks_of_place {
+        return None;
+    }
     const NOT_PLACES: [&str; 21] = [
         "January",
         "February",
@@ -151,8 +169,9 @@ fn experience(text: &str) -> Option<String> {
         words.iter().position(|word| word.trim_end_matches([',', '.', ';']).eq_ignore_ascii_case("years"))?;
     let count = words.get(years.checked_sub(1)?)?;
     number(&count.to_lowercase())?;
-    let old = words.get(years + 1).is_some_and(|word| word.starts_with("old"));
-    (!old).then(|| format!("{count} years"))
+    // "Forty years old" and "nine years ago" tell something else.
+    let other = words.get(years + 1).is_some_and(|word| word.starts_with("old") || word.starts_with("ago"));
+    (!other).then(|| format!("{count} years"))
 }
 
 #[cfg(test)]
@@ -175,8 +194,10 @@ mod tests {
         assert_eq!(age("I'm twenty minutes late"), None);
         assert_eq!(location("a small café in Harrowmere, just off").as_deref(), Some("Harrowmere"));
         assert_eq!(location("a pitch in Tarnley Cross for years").as_deref(), Some("Tarnley Cross"));
-        assert_eq!(location("back in January it snowed in the yard"), None);
+        assert_eq!(location("back in January it snowed in the village"), None);
+        assert_eq!(location("I do it all in Excel"), None);
         assert_eq!(experience("I've had it for nine years now").as_deref(), Some("nine years"));
         assert_eq!(experience("I'm 40 years old"), None);
+        assert_eq!(experience("I left nine years ago"), None);
     }
 }

@@ -1,11 +1,9 @@
 //! The persona recipe: participants in groups, and each group's own sentences as a draft.
 
-use std::collections::HashMap;
-
 use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
 use serde_json::{Value, json};
 
-use super::cluster;
+use super::cluster::{self, Centre};
 use super::cues::Cue;
 use super::facts::Facts;
 use super::select::{self, Candidate, Selection};
@@ -59,7 +57,7 @@ pub(super) fn draft(
 ) -> Result<Value, Error> {
     let count = wanted.count;
     let participants = speech::participants(documents);
-    if participants.len() < count {
+    if count == 0 || participants.len() < count {
         let message = format!(
             "offline draws each persona from participants of its own; the documents have {} of them and {count} \
              personas were asked for",
@@ -69,11 +67,11 @@ pub(super) fn draft(
     }
     let (terms, vectors) = Terms::count(&participants);
     let mut personas = Vec::with_capacity(count);
-    for group in cluster::groups(&vectors, count) {
+    for group in cluster::groups(&vectors, terms.len(), count, cancel) {
         if cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
         }
-        let centre = cluster::centre(group.iter().map(|member| &vectors[*member]));
+        let centre = cluster::centre(terms.len(), group.iter().map(|member| &vectors[*member]));
         let group =
             Group { documents, wanted, participants: &participants, terms: &terms, members: &group, centre };
         personas.push(group.persona());
@@ -87,7 +85,7 @@ struct Group<'a> {
     participants: &'a [Participant<'a>],
     terms: &'a Terms,
     members: &'a [usize],
-    centre: HashMap<u32, f32>,
+    centre: Centre,
 }
 
 impl Group<'_> {
@@ -130,9 +128,9 @@ impl Group<'_> {
 
     /// The group's heaviest terms, in the form that was used most.
     fn theme(&self) -> Vec<String> {
-        let mut terms: Vec<(&u32, &f32)> = self.centre.iter().collect();
-        terms.sort_unstable_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
-        terms.into_iter().take(THEME).map(|(term, _)| self.terms.form(*term).to_owned()).collect()
+        let mut terms: Vec<(u32, f32)> = (0..).zip(self.centre.iter().copied()).collect();
+        terms.sort_by(|a, b| b.1.total_cmp(&a.1));
+        terms.into_iter().take(THEME).map(|(term, _)| self.terms.form(term).to_owned()).collect()
     }
 
     fn codes(&self) -> String {

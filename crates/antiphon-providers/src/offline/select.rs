@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::cluster::Centre;
 use super::cues::{Cue, plain};
 use super::speech::{Participant, Sentence};
 use super::terms::Terms;
@@ -30,7 +31,7 @@ pub(super) fn candidates<'a>(
     participants: &[Participant<'a>],
     group: &[usize],
     terms: &Terms,
-    centre: &HashMap<u32, f32>,
+    centre: &Centre,
 ) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for member in group {
@@ -40,7 +41,7 @@ pub(super) fn candidates<'a>(
                 continue;
             }
             let found: Vec<u32> = terms.of(sentence.source).collect();
-            let weight: f32 = found.iter().map(|term| centre.get(term).copied().unwrap_or(0.0)).sum();
+            let weight: f32 = found.iter().map(|term| centre[*term as usize]).sum();
             candidates.push(Candidate {
                 participant: *member,
                 sentence: sentence.clone(),

@@ -88,6 +88,11 @@ impl Terms {
         words(sentence).filter_map(|word| self.numbers.get(stem(&word)).copied())
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.forms.len()
+    }
+
     /// The form in which a term was used most.
     pub(super) fn form(&self, term: u32) -> &str {
         let forms = self.forms[term as usize].iter();
@@ -114,7 +119,7 @@ fn stem(word: &str) -> &str {
     }
 }
 
-pub(super) fn normalise(vector: &mut Vector) {
+fn normalise(vector: &mut Vector) {
     let length = vector.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|(_, weight)| *weight /= length);

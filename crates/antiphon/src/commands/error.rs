@@ -98,10 +98,8 @@ fn hint_of(kind: LlmKind) -> Option<&'static str> {
 
 impl From<ConfigError> for CommandError {
     fn from(err: ConfigError) -> Self {
-        let message = err.to_string();
-        // A wrong flag is a matter of usage; a wrong file or variable one of configuration.
-        let code = if message.contains("provider") && !message.contains(".toml") { USAGE } else { CONFIG };
-        Self::new(code, message)
+        let code = if err.is_of_flags() { USAGE } else { CONFIG };
+        Self::new(code, err.to_string())
     }
 }
 

@@ -1,10 +1,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{INTERRUPTED, TERMINATED};
+use super::error::INTERRUPTED;
+#[cfg(unix)]
+use super::error::TERMINATED;
 use super::output::Talk;
 
 /// Listens for Ctrl-C and for being terminated, as long as it lives.
@@ -23,19 +27,13 @@ impl Interrupts {
         let said = code.clone();
         let mut listening = JoinSet::new();
         listening.spawn(async move {
-            tokio::select! {
-                () = interrupted() => said.store(INTERRUPTED, Ordering::Relaxed),
-                () = terminated() => {
-                    said.store(TERMINATED, Ordering::Relaxed);
-                    drain.cancel();
-                    return cancel.cancel();
-                }
-            }
+            let mut signals = Signals::new();
+            let first = signals.next().await;
+            said.store(first, Ordering::Relaxed);
             drain.cancel();
-            talk.line("interrupted: what is under way is finished first; press Ctrl-C again to stop now");
-            tokio::select! {
-                () = interrupted() => {}
-                () = terminated() => said.store(TERMINATED, Ordering::Relaxed),
+            if first == INTERRUPTED {
+                talk.line("interrupted: what is under way is finished first; press Ctrl-C again to stop now");
+                said.store(signals.next().await, Ordering::Relaxed);
             }
             cancel.cancel();
         });
@@ -48,23 +46,54 @@ impl Interrupts {
     }
 }
 
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the system's own way of ending the program stays.
-        std::future::pending().await
-    }
+/// Both signals, from one listener each: a signal between two waits is not lost.
+#[cfg(unix)]
+struct Signals {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
 }
 
 #[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
+impl Signals {
+    fn new() -> Self {
+        // Without a listener the system's own way of ending the program stays.
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    /// The exit code of the next one.
+    async fn next(&mut self) -> u8 {
+        async fn wait(signal: &mut Option<Signal>) {
+            let received = match signal {
+                Some(signal) => signal.recv().await,
+                None => None,
+            };
+            if received.is_none() {
+                std::future::pending().await
+            }
+        }
+        tokio::select! {
+            () = wait(&mut self.interrupt) => INTERRUPTED,
+            () = wait(&mut self.terminate) => TERMINATED,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) -> u8 {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => INTERRUPTED,
+            Err(_) => std::future::pending().await,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use antiphon_llm::Parameters;
 use antiphon_pipeline::runs::{FinishedRun, RunFolder, find_finished};
 use antiphon_pipeline::{
-    Detail, Error, ErrorKind, Event, Generation, GenerationConfig, Persona, Personas, Pipeline, Report,
+    Detail, Error, Event, Generation, GenerationConfig, Persona, Personas, Pipeline, Report,
 };
 use antiphon_render::{file_name, markdown, page};
 use antiphon_runtime::Runner;
@@ -241,20 +241,23 @@ async fn run(
             Err(err) => return (None, Err(err)),
         }
     }
-    let written = match pipeline.run(prepared).await {
-        Ok(generation) => write(&request.out, generation).await,
-        Err(err) => return write_failed(&request.out, err).await,
+    // Before anything is paid: a folder that cannot be made could not keep the answer.
+    let folder = match RunFolder::create(&request.out, prepared.run_id).await {
+        Ok(folder) => folder,
+        Err(err) => return (None, Err(err)),
     };
-    match written {
-        Ok((folder, done)) => (Some(folder), Ok(done)),
-        Err(err) => (None, Err(err)),
-    }
+    let result = match pipeline.run(prepared).await {
+        Ok(generation) => write(&folder, generation).await,
+        Err(err) => Err(write_failed(&folder, err).await),
+    };
+    (Some(folder.path().to_owned()), result)
 }
 
 /// Writes everything of a run; its report comes last and makes it one.
-async fn write(out: &Path, generation: Generation) -> Result<(PathBuf, Done), Error> {
+async fn write(folder: &RunFolder, generation: Generation) -> Result<Done, Error> {
     let Generation { personas, report, documents, .. } = generation;
-    let folder = RunFolder::create(out, &report).await?;
+    // What was paid for goes first.
+    folder.write_personas(&Personas::new(&report.run_id, personas.clone())).await?;
     let rendered = {
         let (personas, report) = (personas.clone(), report.clone());
         tokio::task::spawn_blocking(move || page(&personas, &report, &documents)).await
@@ -269,28 +272,23 @@ async fn write(out: &Path, generation: Generation) -> Result<(PathBuf, Done), Er
         folder.write(&format!("personas/{}", file_name(index, persona)), markdown(persona)).await?;
     }
     folder.write("personas.html", html).await?;
-    folder.write_personas(&Personas::new(&report.run_id, personas.clone())).await?;
     folder.write_report(&report).await?;
-    Ok((folder.path().to_owned(), Done { personas, report, reused: false }))
+    Ok(Done { personas, report, reused: false })
 }
 
 /// Keeps what a failed run has to tell, and the words it may have been billed for.
-async fn write_failed(out: &Path, err: Error) -> (Option<PathBuf>, Result<Done, Error>) {
-    let Some(report) = err.report() else { return (None, Err(err)) };
-    let was_asked = report.calls > 0 || err.kind() != ErrorKind::Cancelled;
-    if !was_asked {
-        return (None, Err(err));
-    }
+async fn write_failed(folder: &RunFolder, err: Error) -> Error {
     let kept = async {
-        let folder = RunFolder::create(out, report).await?;
         let partial = err.provider().and_then(|err| err.partial()).map(|partial| partial.text.as_str());
         if let Some(text) = partial.filter(|text| !text.is_empty()) {
             folder.write("partial.txt", text.to_owned()).await?;
         }
-        folder.write_report(report).await?;
-        Ok::<_, Error>(folder.path().to_owned())
+        match err.report() {
+            Some(report) => folder.write_report(report).await.map(drop),
+            None => Ok(()),
+        }
     };
     // The run's own error matters more than one of writing it down.
-    let folder = kept.await.ok();
-    (folder, Err(err))
+    let _ = kept.await;
+    err
 }

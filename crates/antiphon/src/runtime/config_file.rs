@@ -98,7 +98,7 @@ mod tests {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
-            "a.toml:3: unknown key api_key; did you mean key_env?",
+            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, timeout",
         );
         check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected usize");
         check(

@@ -97,6 +97,9 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     }
 }
 
+#[cfg(feature = "openai")]
+const OPENAI: &str = "https://api.openai.com/v1";
+
 fn retrying<P: Provider>(settings: &Settings, provider: P) -> Arc<dyn Provider> {
     Arc::new(Retrying::new(provider, RetryPolicy::default().max_retries(settings.max_retries.value)))
 }
@@ -119,7 +122,8 @@ fn openai(settings: &Settings, named: &ProviderSettings) -> Result<Session, Conn
         provider: retrying(settings, provider),
         model,
         chosen_by_default: false,
-        price: PriceOf::Table("openai"),
+        // Another address may be another service with prices of its own.
+        price: if place == OPENAI { PriceOf::Table("openai") } else { PriceOf::Unknown },
     })
 }
 
@@ -155,8 +159,7 @@ async fn reached(settings: &Settings, provider: Compatible, price: PriceOf) -> R
         Some(model) => model.value.clone(),
         None => {
             let models = provider.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
-            let first = models.into_iter().next();
-            first.map(|model| model.id).ok_or_else(|| {
+            models.into_iter().map(|model| model.id).find(|id| answers_here(id)).ok_or_else(|| {
                 ConnectError::Setting(
                     "the server lists no model: load one, or name one with --model".to_owned(),
                 )
@@ -172,6 +175,13 @@ async fn reached(settings: &Settings, provider: Compatible, price: PriceOf) -> R
         chosen_by_default: false,
         price,
     })
+}
+
+/// Not a model that only embeds, and not one that a local engine hands on to a cloud: nobody named that one.
+#[cfg(feature = "compatible")]
+fn answers_here(id: &str) -> bool {
+    let id = id.to_lowercase();
+    !id.contains("embed") && !id.ends_with("-cloud") && !id.ends_with(":cloud")
 }
 
 #[cfg(not(feature = "compatible"))]

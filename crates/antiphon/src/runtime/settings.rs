@@ -118,11 +118,22 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,
+    is_of_flags: bool,
 }
 
 impl ConfigError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), is_of_flags: false }
+    }
+
+    fn of_flags(self) -> Self {
+        Self { is_of_flags: true, ..self }
+    }
+
+    /// Whether a flag is wrong, and not a file or a variable.
+    #[must_use]
+    pub fn is_of_flags(&self) -> bool {
+        self.is_of_flags
     }
 }
 
@@ -221,7 +232,9 @@ fn provider(
     };
     let Some(Sourced { value: name, origin }) = named else {
         return match &flags.base_url {
-            Some(_) => Err(ConfigError::new("--base-url needs a provider: add --provider compatible")),
+            Some(_) => {
+                Err(ConfigError::new("--base-url needs a provider: add --provider compatible").of_flags())
+            }
             None => Ok(None),
         };
     };
@@ -233,7 +246,8 @@ fn provider(
         let near = near_name(&name, known.iter().copied());
         let advice =
             near.map_or(format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
-        return Err(ConfigError::new(format!("unknown provider {name}; {advice}")));
+        let err = ConfigError::new(format!("unknown provider {name}; {advice}"));
+        return Err(if origin == Origin::Flag("--provider") { err.of_flags() } else { err });
     };
     let key_env = entry.and_then(|entry: &Provider| entry.key_env.clone()).or(match kind {
         Kind::OpenAi => Some("OPENAI_API_KEY".to_owned()),

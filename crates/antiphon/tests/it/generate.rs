@@ -1,0 +1,113 @@
+use std::fs;
+
+use antiphon_tests::{Reply, Server};
+use serde_json::{Value, json};
+
+use crate::program::{Lab, SAID, answer, json_file};
+
+#[test]
+fn the_main_job_needs_no_key_and_no_network() {
+    let lab = Lab::new();
+    let ran = lab.run("generate in --offline --count 2");
+    ran.ends_with(0, &["no language model", "2 documents loaded"]);
+    let run = lab.only_run();
+    assert!(
+        ran.stdout
+            .contains(&format!("antiphon-out/{}/personas.html", run.file_name().unwrap().to_str().unwrap()))
+    );
+    let report = json_file(&run.join("run.json"));
+    assert_eq!(
+        (&report["schema"], &report["status"], &report["model_used"]),
+        (&json!("antiphon.run/1"), &json!("finished"), &json!(false))
+    );
+    assert_eq!((&report["documents"][0]["name"], &report["cost_usd_micros"]), (&json!("p1.txt"), &json!(0)));
+    assert_eq!(json_file(&run.join("personas.json"))["personas"].as_array().unwrap().len(), 2);
+    assert_eq!(fs::read_dir(run.join("personas")).unwrap().count(), 2);
+    let page = fs::read_to_string(run.join("personas.html")).unwrap();
+    assert!(
+        page.contains("No language model was used")
+            && !page.contains("http://")
+            && !page.contains("https://")
+    );
+    let text = fs::read_to_string(run.join("run.json")).unwrap();
+    assert!(text.starts_with("{\n  \"schema\": \"antiphon.run/1\""));
+}
+
+#[test]
+fn a_server_that_speaks_openai_does_the_same_job() {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    let ran = lab.ask(&server.url("/v1"), "--json");
+    ran.ends_with(0, &["model m"]);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(ran.stdout.starts_with("{\n  \"schema\": \"antiphon.generate/1\""));
+    let run = &document["runs"][0];
+    assert_eq!(run["personas"][0]["quotes"][0]["text"], format!("{SAID}."));
+    assert_eq!((&run["report"]["calls"], &run["report"]["cost_usd_micros"]), (&json!(1), &json!(null)));
+}
+
+#[test]
+fn the_same_command_again_shows_the_finished_run_and_asks_nothing() {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    let first = lab.ask(&server.url("/v1"), "");
+    let calls = server.requests().len();
+    let second = lab.ask(&server.url("/v1"), "");
+    second.ends_with(0, &["shown again, with 0 calls"]);
+    assert_eq!((second.stdout, server.requests().len()), (first.stdout, calls));
+    lab.file("in/p1.txt", format!("P1: {SAID} and on Tuesdays.\n"));
+    lab.ask(&server.url("/v1"), "").ends_with(0, &[]);
+    assert!(server.requests().len() > calls, "another document makes another run");
+    let calls = server.requests().len();
+    lab.ask(&server.url("/v1"), "--fresh").ends_with(0, &[]);
+    assert!(server.requests().len() > calls);
+}
+
+#[test]
+fn one_input_that_fails_loses_no_other() {
+    let lab = Lab::new();
+    let ran = lab.run("generate in missing --offline --count 1 --json");
+    ran.ends_with(4, &["missing: ", "no such file or folder"]);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["runs"][0]["personas"].as_array().unwrap().len(), 1);
+    assert!(document["runs"][1]["error"].as_str().unwrap().contains("no such file"));
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_with_their_line() {
+    let lab = Lab::new();
+    lab.file("in/bad.json", "{\n \"a\": 1,\n}");
+    lab.file("in/picture.png", "x");
+    let ran = lab.run("generate in --offline --count 1");
+    ran.ends_with(4, &["left out bad.json:3: not valid JSON", "passed over picture.png"]);
+    assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"][0]["line"], 3);
+}
+
+#[test]
+fn progress_can_be_read_by_programs_and_quiet_is_quiet() {
+    let lab = Lab::new();
+    let ran = lab.run("generate in --offline --count 1 --progress json");
+    assert!(
+        ran.stderr
+            .lines()
+            .any(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line["jobs_done"] == 1)),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(lab.run("generate in --offline --count 1 --fresh --quiet").stderr, "");
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let lab = Lab::new();
+    let mut child = lab
+        .command("generate in --offline --count 1")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !stderr.contains("error"), "{stderr}");
+}

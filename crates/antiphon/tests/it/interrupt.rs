@@ -1,0 +1,73 @@
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use antiphon_tests::{Reply, Server};
+use serde_json::json;
+
+use crate::program::{Lab, answer};
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Starts the program and waits until it says `line`.
+fn started(lab: &Lab, server: &Server, line: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+    let url = server.url("/v1");
+    let args = format!("generate in --provider compatible --base-url {url} --model m --count 1");
+    let mut child = lab.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains(line) {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    (child, stderr)
+}
+
+fn ended(mut child: Child, mut stderr: BufReader<std::process::ChildStderr>) -> (Option<i32>, String) {
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}
+
+fn wait_for_call(server: &Server) {
+    while server.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on() {
+    let slow = Reply::raw("").then(Duration::from_millis(700), "");
+    let whole = Reply::chat(&answer(), "stop");
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), slow.followed_by(whole)]);
+    let lab = Lab::new();
+    let (child, stderr) = started(&lab, &server, "asking m");
+    wait_for_call(&server);
+    signal(&child, "-INT");
+    let (code, said) = ended(child, stderr);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("finished first") && said.contains("the same command goes on"), "{said}");
+    assert!(lab.only_run().join("personas.json").exists(), "what was finished is written");
+}
+
+#[test]
+fn twice_ctrl_c_stops_and_so_does_being_terminated() {
+    for (signals, expected) in [(&["-INT", "-INT"][..], 130), (&["-TERM"][..], 143)] {
+        let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::raw("").and_stall()]);
+        let lab = Lab::new();
+        let (child, mut stderr) = started(&lab, &server, "asking m");
+        wait_for_call(&server);
+        for (number, name) in signals.iter().enumerate() {
+            signal(&child, name);
+            if number + 1 < signals.len() {
+                let mut said = String::new();
+                while !said.contains("press Ctrl-C again") {
+                    assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+                }
+            }
+        }
+        let (code, said) = ended(child, stderr);
+        assert_eq!(code, Some(expected), "{said}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The program as its users meet it.
+#![cfg(feature = "cli")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test crate: panics are failed tests, and blocking is free"
+)]
+
+mod generate;
+mod interrupt;
+mod mistakes;
+mod program;
+mod secrets;

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use antiphon_tests::{Reply, Server, refusing_url};
+use serde_json::json;
+
+use crate::program::{Lab, answer};
+
+fn check(line: &str, code: i32, told: &[&str]) {
+    let ran = Lab::new().run(line);
+    ran.ends_with(code, told);
+    assert!(!ran.stdout.contains("personas from"), "{}", ran.stdout);
+}
+
+#[test]
+fn wrong_words_on_the_command_line() {
+    check("generate in --offline --count 0", 2, &["1 to 50 personas"]);
+    check("generate in --ofline", 2, &["--offline"]);
+    check("generate", 2, &["<PATH>"]);
+    check("generate in --provider opanai", 2, &["did you mean openai?"]);
+    check("generate in --provider compatible", 2, &["--base-url http://localhost:8080/v1"]);
+    check("generate in --base-url http://h/v1", 2, &["--provider compatible"]);
+    check("generate in --provider compatible --base-url nonsense --model m", 2, &["base URL cannot be read"]);
+    check(
+        "generate in --provider compatible --base-url http://u:p@h/v1 --model m",
+        2,
+        &["key belongs into the environment"],
+    );
+    check("generate in --offline --provider openai", 2, &["cannot be used with"]);
+}
+
+#[test]
+fn paths_that_lead_to_nothing() {
+    check("generate missing --offline", 2, &["missing: no such file or folder"]);
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("empty")).unwrap();
+    lab.run("generate empty --offline").ends_with(2, &["no document in empty: the folder is empty"]);
+    lab.file("binary/a.txt", [0, 159, 146, 150]);
+    lab.file("binary/b.docx", "no archive");
+    let told = [
+        "no document could be read in binary: 2 failed",
+        "a.txt: this is no text",
+        "b.docx: this is no DOCX",
+    ];
+    lab.run("generate binary --offline").ends_with(5, &told);
+}
+
+#[test]
+fn keys_and_configuration() {
+    check("generate in --provider openai", 3, &["OPENAI_API_KEY is not set", "--offline"]);
+    let lab = Lab::new();
+    lab.file("antiphon.toml", "[defaults]\nmodle = \"x\"\n");
+    lab.run("generate in --offline")
+        .ends_with(3, &["antiphon.toml:2: unknown key modle; did you mean model?"]);
+    Lab::new()
+        .with("ANTIPHON_WORKERS", "many")
+        .run("generate in --offline")
+        .ends_with(3, &["ANTIPHON_WORKERS"]);
+    let lab = Lab::new();
+    lab.file("antiphon.toml", "[defaults]\nprovider = \"offline\"\n");
+    let shown = lab.run("config show --origin");
+    assert!(
+        shown.stdout.lines().any(|line| line.starts_with("provider")
+            && line.contains("offline")
+            && line.ends_with("antiphon.toml")),
+        "{}",
+        shown.stdout
+    );
+}
+
+fn against(reply: Reply, code: i32, told: &[&str]) {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), reply]);
+    let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "0").with("ANTIPHON_TIMEOUT", "0.5");
+    let ran = lab.ask(&server.url("/v1"), "");
+    ran.ends_with(code, told);
+    assert_eq!(ran.stdout, "", "a failed run has no result");
+}
+
+#[test]
+fn servers_on_bad_days() {
+    against(
+        Reply::json(401, &json!({ "error": { "message": "Incorrect API key" } })),
+        3,
+        &["401: Incorrect API key", "check the key"],
+    );
+    against(Reply::new(200, "text/html", "<html>Welcome</html>"), 5, &["text/html", "base URL"]);
+    against(
+        Reply::chat("{\"personas\": [{", "length"),
+        5,
+        &["cut at the token limit", "--max-tokens", "what there is of it"],
+    );
+    against(Reply::chat("{\"personas\": []}", "stop"), 5, &["does not fit the schema"]);
+    against(Reply::events([r#"{"choices":[{"delta":{"content":"{"}}]}"#]), 5, &["middle of the answer"]);
+    against(Reply::raw("").and_stall(), 5, &["no answer in time", "ANTIPHON_TIMEOUT"]);
+    against(
+        Reply::json(429, &json!({ "error": { "message": "pay first", "type": "insufficient_quota" } })),
+        3,
+        &["pay first", "billing"],
+    );
+}
+
+#[test]
+fn nobody_listens() {
+    let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "1");
+    lab.ask(&refusing_url("/v1"), "").ends_with(5, &["refused", "after 2 attempts", "is the server running"]);
+    let url = refusing_url("/v1");
+    lab.run(&format!("generate in --provider compatible --base-url {url}"))
+        .ends_with(5, &["no model was named", "refused"]);
+}
+
+#[test]
+fn a_cut_answer_is_kept_as_a_file() {
+    let server =
+        Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat("{\"personas\": [{", "length")]);
+    let lab = Lab::new();
+    lab.ask(&server.url("/v1"), "").ends_with(5, &[]);
+    assert_eq!(std::fs::read_to_string(lab.only_run().join("partial.txt")).unwrap(), "{\"personas\": [{");
+}
+
+#[test]
+fn results_that_cannot_be_written_cost_nothing() {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    lab.file("antiphon-out", "a file in the way");
+    lab.ask(&server.url("/v1"), "").ends_with(5, &["antiphon-out"]);
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn retries_and_time_outs_are_read_from_the_environment() {
+    let busy = || {
+        Server::start([
+            Reply::json(200, &json!({ "data": [] })),
+            Reply::with_headers(503, "retry-after: 0\r\n", ""),
+        ])
+    };
+    for (retries, calls) in [("0", 2), ("2", 4)] {
+        let server = busy();
+        Lab::new().with("ANTIPHON_RETRY_MAX", retries).ask(&server.url("/v1"), "").ends_with(5, &["503"]);
+        assert_eq!(server.requests().len(), calls);
+    }
+    let slow = Reply::raw("").then(Duration::from_secs(2), "");
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), slow]);
+    let lab = Lab::new().with("ANTIPHON_TIMEOUT", "0.2").with("ANTIPHON_RETRY_MAX", "0");
+    lab.ask(&server.url("/v1"), "").ends_with(5, &["no answer in time"]);
+}

@@ -1,0 +1,107 @@
+//! Running the program in a folder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A folder with a few interviews, which is removed in the end, and the environment to run in.
+pub(crate) struct Lab {
+    folder: antiphon::fs::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Words that P1 says in the lab's interviews.
+pub(crate) const SAID: &str = "I want to close early on Mondays";
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let lab = Self { folder: antiphon::fs::temp_dir().unwrap(), variables: Vec::new() };
+        lab.file("in/p1.txt", format!("Interviewer: Tell me more.\nP1: {SAID}. I hate the paperwork, it takes me hours every week.\n"));
+        lab.file("in/p2.md", "**Interviewer:** And you?\n\n**P2:** I usually feed the goats before dawn. My goal is to sell cheese.\n");
+        lab
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        command.args(line.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
+        // Nothing of the machine's own settings may matter.
+        command.env_clear().env("HOME", self.folder.path()).envs(self.variables.clone());
+        command
+    }
+
+    pub(crate) fn run(&self, line: &str) -> Ran {
+        let output = self.command(line).output().unwrap();
+        Ran::new(output)
+    }
+
+    /// The program against a server, with quick retries and one persona.
+    pub(crate) fn ask(&self, url: &str, more: &str) -> Ran {
+        self.run(&format!("generate in --provider compatible --base-url {url} --model m --count 1 {more}"))
+    }
+
+    pub(crate) fn only_run(&self) -> PathBuf {
+        let mut runs: Vec<_> =
+            fs::read_dir(self.path("antiphon-out")).unwrap().map(|run| run.unwrap().path()).collect();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.remove(0)
+    }
+}
+
+impl Ran {
+    pub(crate) fn new(output: std::process::Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ends_with(&self, code: i32, told: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for told in told {
+            assert!(self.stderr.contains(told), "not told: {told}\n{}", self.stderr);
+        }
+    }
+}
+
+pub(crate) fn json_file(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// An answer with one persona that quotes P1.
+pub(crate) fn answer() -> String {
+    let cited = json!({ "document": "d1", "quote": SAID });
+    json!({ "personas": [{
+        "name": "The early closer", "title": "Wants Mondays off",
+        "demographics": { "age_range": null, "occupation": null, "industry": null, "location": null, "experience": null },
+        "goals": [{ "claim": "Close early", "document": "d1", "quote": SAID }],
+        "pain_points": [], "behaviours": [], "motivations": [], "quotes": [cited],
+    }] })
+    .to_string()
+}

@@ -1,0 +1,48 @@
+use antiphon_tests::{Reply, Server};
+use serde_json::json;
+
+use crate::program::{Lab, answer};
+
+const KEY: &str = "sk-planted-0123456789";
+
+/// Runs with everything logged, and looks for the key in all that was printed and written.
+fn check(reply: Reply, code: i32) {
+    let server = Server::start([reply]);
+    let lab = Lab::new()
+        .with("OPENAI_API_KEY", KEY)
+        .with("OPENAI_BASE_URL", &server.url("/v1"))
+        .with("ANTIPHON_RETRY_MAX", "0");
+    let ran = lab.run("generate in --provider openai --count 1 -vvv --json");
+    ran.ends_with(code, &["TRACE"]);
+    let asked = server.requests().remove(0);
+    assert!(asked.headers.iter().any(|line| line.contains(KEY)), "the key was sent at all");
+    assert!(!asked.line.contains(KEY) && !asked.body.to_string().contains(KEY));
+    let mut seen = ran.stdout + &ran.stderr;
+    for name in ["run.json", "personas.json", "personas.html", "partial.txt"] {
+        seen += &std::fs::read_to_string(lab.only_run().join(name)).unwrap_or_default();
+    }
+    assert!(!seen.contains(KEY) && !seen.contains("planted"), "{seen}");
+}
+
+#[test]
+fn a_key_shows_nowhere() {
+    check(Reply::chat(&answer(), "stop"), 0);
+    check(
+        Reply::json(401, &json!({ "error": { "message": format!("Incorrect API key provided: {KEY}.") } })),
+        3,
+    );
+    check(Reply::new(500, "text/html", &format!("<p>{KEY}</p>")), 5);
+    check(Reply::events([&*format!("{{\"choices\":\"Bearer {KEY}\"}}")]), 5);
+    check(Reply::events([&*format!("{{\"error\":{{\"message\":\"{KEY}\"}}}}")]), 5);
+}
+
+#[test]
+fn a_key_in_the_environment_is_no_leave_to_send_anything() {
+    let lab = Lab::new().with("OPENAI_API_KEY", KEY);
+    let ran = lab.run("generate in --count 1");
+    ran.ends_with(
+        0,
+        &["hint: OPENAI_API_KEY is set; --provider openai would send 2 documents", "api.openai.com"],
+    );
+    assert!(ran.stderr.contains("provider: offline"), "{}", ran.stderr);
+}

@@ -1,0 +1,151 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Phase, Price, RetryPolicy, Retrying};
+use antiphon_pipeline::{ErrorKind, Event, GenerationConfig, Pipeline, Status};
+use antiphon_providers::Compatible;
+use antiphon_tests::{Reply, Server};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::sample::{SAID, answer, interviews};
+
+fn pipeline(server: &Server) -> Pipeline {
+    let provider = Compatible::new(&server.url("/v1")).unwrap();
+    let quick = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
+    Pipeline::new(Arc::new(Retrying::new(provider, quick)))
+        .pricing(|_| Some(Price::new(100_000, 10_000, 500_000)))
+}
+
+fn config() -> GenerationConfig {
+    GenerationConfig::new(interviews(), "m").count(1)
+}
+
+fn chat(quote: &str) -> Reply {
+    Reply::chat(&answer(1, quote).to_string(), "stop")
+}
+
+/// A server that lists no models first, as it is asked for its context.
+fn server(replies: impl IntoIterator<Item = Reply>) -> Server {
+    Server::start([Reply::json(200, &json!({ "data": [] }))].into_iter().chain(replies))
+}
+
+#[tokio::test]
+async fn a_models_personas_are_checked_and_what_nobody_said_is_marked() {
+    let made = pipeline(&server([chat(SAID)])).generate(&config()).await.unwrap();
+    let persona = &made.personas[0];
+    assert_eq!(
+        (persona.quotes[0].speaker.as_str(), persona.quotes[0].document.as_str()),
+        ("P01", "p01-cafe-owner.txt")
+    );
+    assert_eq!((made.report.calls, made.report.cost_usd_micros), (1, Some(200)));
+    assert_eq!(made.report.served_model.as_deref(), Some("served-1"));
+    for invented in ["I simply adore spreadsheets", "spinning plates. What happens when one drops"] {
+        let made = pipeline(&server([chat(invented)])).generate(&config()).await.unwrap();
+        assert_eq!((made.personas[0].quotes.len(), made.personas[0].unverified.len()), (0, 2), "{invented}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_asked_for_once_more() {
+    let server = server([Reply::chat("{\"personas\": []}", "stop"), chat(SAID)]);
+    let made = pipeline(&server).generate(&config()).await.unwrap();
+    assert_eq!((made.report.calls, made.report.usage.input_tokens), (2, Some(2000)));
+    let asked = server.requests().pop().unwrap().body["messages"].to_string();
+    assert!(asked.contains("That answer cannot be used"), "{asked}");
+}
+
+#[tokio::test]
+async fn no_personas_is_never_a_success() {
+    for reply in ["{\"personas\": []}", "{}", "I am sorry.", "[]"] {
+        let err = pipeline(&server([Reply::chat(reply, "stop")])).generate(&config()).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::SchemaMismatch), "{reply}");
+        let report = err.report().unwrap();
+        assert_eq!((report.status, report.calls, report.cost_usd_micros), (Status::Failed, 2, Some(400)));
+    }
+}
+
+#[tokio::test]
+async fn a_cut_answer_keeps_its_text_and_its_cost() {
+    let err = pipeline(&server([Reply::chat("{\"personas\": [{", "length")]))
+        .generate(&config())
+        .await
+        .unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Truncated { cause: Cut::MaxTokens }));
+    assert_eq!(err.provider().unwrap().partial().unwrap().text, "{\"personas\": [{");
+    assert_eq!(err.report().unwrap().cost_usd_micros, Some(200));
+}
+
+#[tokio::test]
+async fn one_config_that_fails_loses_no_other() {
+    let server = Server::start([Reply::chat(&answer(1, SAID).to_string(), "stop")]);
+    let missing = GenerationConfig::new("no-such-folder", "m");
+    let configs = [config(), missing, config().count(0), config()];
+    let outcomes = pipeline(&server).generate_batch(&configs, 2).await;
+    let kinds: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_ref().map(|made| made.personas.len()).map_err(|err| err.kind()))
+        .collect();
+    assert_eq!(kinds, [Ok(1), Err(ErrorKind::Input), Err(ErrorKind::Config), Ok(1)]);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
+    let models = json!({ "data": [{ "id": "m", "max_model_len": 8192 }] });
+    let server = Server::start([Reply::json(200, &models)]);
+    let err = pipeline(&server).generate(&config()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::ContextTooLong));
+    assert!(err.to_string().contains("takes 8192") && err.to_string().contains("larger context"), "{err}");
+    assert_eq!((server.requests().len(), err.report().unwrap().calls), (1, 0));
+    let huge = config().parameters(Parameters::default().max_tokens(u64::MAX));
+    assert_eq!(pipeline(&server).generate(&huge).await.unwrap_err().kind(), err.kind());
+}
+
+#[tokio::test]
+async fn cancelling_and_deadlines_end_a_run_with_what_is_known() {
+    let slow =
+        || server([Reply::raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").and_stall()]);
+    let late = config().deadline(Duration::from_millis(600));
+    let err = pipeline(&slow()).generate(&late).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Timeout { phase: Phase::Total }));
+    assert_eq!(err.report().unwrap().cost_usd_micros, None, "nobody knows what it cost");
+
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let pipeline = pipeline(&slow()).on_event(move |event| {
+        if matches!(event, Event::JobStarted) {
+            stop.cancel();
+        }
+    });
+    let err = pipeline.generate(&config().cancel(cancel)).await.unwrap_err();
+    assert_eq!((err.kind(), err.report().unwrap().status), (ErrorKind::Cancelled, Status::Interrupted));
+}
+
+#[tokio::test]
+async fn a_drained_pipeline_begins_nothing() {
+    let server = server([chat(SAID)]);
+    let drain = CancellationToken::new();
+    drain.cancel();
+    let err = pipeline(&server).drain(drain).generate(&config()).await.unwrap_err();
+    assert_eq!((err.kind(), server.requests().len()), (ErrorKind::Cancelled, 0));
+}
+
+#[tokio::test]
+async fn progress_and_events_tell_every_step() {
+    let (steps, words) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let (told, counted) = (steps.clone(), words.clone());
+    let pipeline = pipeline(&server([chat(SAID)]))
+        .on_progress(move |step, total, message| {
+            told.lock().unwrap().push((step, total, message));
+            std::future::ready(())
+        })
+        .on_event(move |event| {
+            if let Event::Words { bytes } = event {
+                *counted.lock().unwrap() += bytes;
+            }
+        });
+    pipeline.generate(&config()).await.unwrap();
+    let steps: Vec<_> = steps.lock().unwrap().iter().map(|(step, total, _)| (*step, *total)).collect();
+    assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
+    assert_eq!(*words.lock().unwrap(), answer(1, SAID).to_string().len());
+}
