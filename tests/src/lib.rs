@@ -8,6 +8,8 @@
     reason = "a test crate: blocking and panics are free"
 )]
 
+pub mod guide;
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -216,3 +218,13 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Received> 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
+/// The guide's code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/from-python.md")]
+pub struct FromPython;

@@ -47,10 +47,13 @@ pub(super) fn check() -> Done<Outcome> {
         case(&server, name)
             .and_then(|ran| judged(&ran, *code, told))
             .map_err(|why| format!("{name}: {why}"))?;
+        let verdict = get(server.port, "/_llmock/verdict?format=text")?;
+        // A cut answer is an error for the user and is not asked for again unseen: that alone the server dislikes.
+        if *code != 5 && verdict.contains("FAIL") {
+            return Err(format!("{name}: its verdict: {verdict}"));
+        }
     }
-    let verdict = get(server.port, "/_llmock/verdict?format=text")?;
-    let verdict = verdict.rsplit("\r\n\r\n").next().unwrap_or_default().trim().replace('\n', "; ");
-    Ok(Outcome::Passed(format!("{} cases; its verdict on the last: {verdict}", cases.len())))
+    Ok(Outcome::Passed(format!("{} cases, and no complaint about our manners", cases.len())))
 }
 
 fn case(server: &Server, name: &str) -> Done<Ran> {
