@@ -1,5 +1,9 @@
 //! Phrases that tell what a sentence is about: a wish, a trouble, a habit, a reason.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 /// What a sentence can be taken as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cue {
@@ -20,13 +24,49 @@ impl Cue {
             Self::Motivation => MOTIVATIONS,
         }
     }
-
-    /// How strongly a sentence, prepared by [`plain`], shows this cue; 0 for not at all.
-    pub(super) fn strength(self, sentence: &str) -> f32 {
-        let shown = self.phrases().iter().filter(|(phrase, _)| contains(sentence, phrase));
-        shown.map(|(_, strength)| *strength).fold(0.0, f32::max)
-    }
 }
+
+/// How strongly a sentence, prepared by [`plain`], shows each of [`Cue::ALL`]; 0 for not at all.
+pub(super) fn strengths(sentence: &str) -> [f32; 4] {
+    let mut strengths = [0.0_f32; 4];
+    let Some(phrases) = &*PHRASES else { return strengths };
+    let is_word = |c: char| c.is_alphanumeric() || c == '\'';
+    for found in phrases.automaton.find_overlapping_iter(sentence) {
+        let Phrase { cue, strength, goes_on } = phrases.phrases[found.pattern().as_usize()];
+        let before = sentence[..found.start()].chars().next_back();
+        let after = sentence[found.end()..].chars().next();
+        if !before.is_some_and(is_word) && (goes_on || !after.is_some_and(is_word)) {
+            let shown = &mut strengths[cue as usize];
+            *shown = shown.max(strength);
+        }
+    }
+    strengths
+}
+
+/// All phrases as one automaton: a folder of interviews has a million sentences, and each is read once.
+struct Phrases {
+    automaton: AhoCorasick,
+    phrases: Vec<Phrase>,
+}
+
+#[derive(Clone, Copy)]
+struct Phrase {
+    cue: Cue,
+    strength: f32,
+    goes_on: bool,
+}
+
+static PHRASES: LazyLock<Option<Phrases>> = LazyLock::new(|| {
+    let listed =
+        || Cue::ALL.into_iter().flat_map(|cue| cue.phrases().iter().map(move |phrase| (cue, phrase)));
+    let automaton = AhoCorasick::new(listed().map(|(_, (phrase, _))| phrase.trim_end_matches('*')));
+    let phrase = |(cue, (phrase, strength)): (Cue, &(&str, f32))| Phrase {
+        cue,
+        strength: *strength,
+        goes_on: phrase.ends_with('*'),
+    };
+    Some(Phrases { automaton: automaton.ok()?, phrases: listed().map(phrase).collect() })
+});
 
 // The phrases of each cue, with their strength. They are looked up in small letters with plain apostrophes, as whole
 // words; a phrase that ends in `*` may go on.
@@ -68,28 +108,19 @@ pub(super) fn plain(sentence: &str) -> String {
     words.join(" ").replace('’', "'").to_lowercase()
 }
 
-fn contains(sentence: &str, phrase: &str) -> bool {
-    let (phrase, open) = match phrase.strip_suffix('*') {
-        Some(phrase) => (phrase, true),
-        None => (phrase, false),
-    };
-    let is_word = |c: char| c.is_alphanumeric() || c == '\'';
-    sentence.match_indices(phrase).any(|(at, _)| {
-        let before = sentence[..at].chars().next_back();
-        let after = sentence[at + phrase.len()..].chars().next();
-        !before.is_some_and(is_word) && (open || !after.is_some_and(is_word))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cue, plain};
+    use super::{Cue, plain, strengths};
+
+    fn strength(cue: Cue, sentence: &str) -> f32 {
+        strengths(&plain(sentence))[cue as usize]
+    }
 
     #[test]
     fn cues_are_whole_phrases() {
-        assert!(Cue::Goal.strength(&plain("And I’d love\nto sleep.")) > 2.0);
-        assert!(Cue::Pain.strength(&plain("It is frustrating.")) > 2.0);
-        assert_eq!(Cue::Goal.strength(&plain("Hi wanted men")), 0.0);
-        assert_eq!(Cue::Motivation.strength(&plain("I loved it")), 0.0);
+        assert!(strength(Cue::Goal, "And I’d love\nto sleep.") > 2.0);
+        assert!(strength(Cue::Pain, "It is frustrating.") > 2.0);
+        assert_eq!(strength(Cue::Goal, "Hi wanted men"), 0.0);
+        assert_eq!(strength(Cue::Motivation, "I loved it"), 0.0);
     }
 }

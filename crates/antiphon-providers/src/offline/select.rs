@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::cluster::Centre;
-use super::cues::{Cue, plain};
+use super::cues::{Cue, plain, strengths};
 use super::speech::{Participant, Sentence};
 use super::terms::Terms;
 
@@ -16,6 +16,7 @@ pub(super) struct Candidate<'a> {
     terms: HashSet<u32>,
     cues: [f32; 4],
     telling: f32,
+    first_person: bool,
     spent: bool,
 }
 
@@ -46,7 +47,8 @@ pub(super) fn candidates<'a>(
                 participant: *member,
                 sentence: sentence.clone(),
                 length: text.chars().count(),
-                cues: Cue::ALL.map(|cue| cue.strength(&text)),
+                cues: strengths(&text),
+                first_person: text.split(' ').any(|word| word == "i" || word.starts_with("i'")),
                 // The square root keeps long sentences from winning by length alone.
                 telling: weight / (found.len().max(3) as f32).sqrt(),
                 terms: found.into_iter().collect(),
@@ -82,10 +84,8 @@ impl<'c, 'a> Selection<'c, 'a> {
     /// Up to `most` sentences that tell most about the group's subject, whatever their kind.
     pub(super) fn telling(&mut self, most: usize) -> Vec<usize> {
         self.take(most, |candidate| {
-            let first_person =
-                plain(candidate.sentence.source).split(' ').any(|word| word == "i" || word.starts_with("i'"));
             let strength = candidate.cues.iter().copied().fold(0.0, f32::max);
-            Some(4.0 * candidate.telling + 0.5 * strength + if first_person { 0.8 } else { 0.0 })
+            Some(4.0 * candidate.telling + 0.5 * strength + if candidate.first_person { 0.8 } else { 0.0 })
         })
     }
 

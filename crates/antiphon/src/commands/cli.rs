@@ -24,20 +24,19 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make personas from interviews, every quote checked against its source
+    /// Make personas from interviews, every quote checked against its source.
+    ///
+    /// Reads txt, md, csv, json, jsonl, vtt, srt and docx, from files or from folders and everything below them. Each
+    /// path is a run of its own and gets a folder of its own below --out, with personas.json, a Markdown file for each
+    /// persona, personas.html and run.json. The same command again shows the finished run and asks nothing.
+    ///
+    /// Without --provider a local engine is used if one answers on its default port (llama.cpp, LM Studio, Ollama), else
+    /// no model at all. Data goes to a cloud only when you name it.
     Generate(Box<GenerateArgs>),
     /// Show what the configuration amounts to
     Config(ConfigArgs),
 }
 
-/// Make personas from interviews, every quote checked against its source.
-///
-/// Reads txt, md, csv, json, jsonl, vtt, srt and docx, from files or from folders and everything below them. Each
-/// path is a run of its own and gets a folder of its own below --out, with personas.json, a Markdown file for each
-/// persona, personas.html and run.json. The same command again shows the finished run and asks nothing.
-///
-/// Without --provider a local engine is used if one answers on its default port (llama.cpp, LM Studio, Ollama), else
-/// no model at all. Data goes to a cloud only when you name it.
 #[derive(Debug, Args)]
 pub(super) struct GenerateArgs {
     /// Interviews: files or folders
@@ -51,21 +50,6 @@ pub(super) struct GenerateArgs {
     /// How much is said of each persona
     #[arg(long, value_enum, default_value_t = DetailArg::Standard, value_name = "HOW")]
     pub(super) detail: DetailArg,
-
-    #[command(flatten)]
-    pub(super) provider: ProviderArgs,
-
-    /// How freely words are drawn, from 0; some models refuse any value
-    #[arg(long, value_name = "X", help_heading = "Model")]
-    pub(super) temperature: Option<f64>,
-
-    /// The most tokens of an answer, hidden reasoning included
-    #[arg(long, value_name = "N", help_heading = "Model")]
-    pub(super) max_tokens: Option<u64>,
-
-    /// Ask for repeatable answers
-    #[arg(long, value_name = "N", help_heading = "Model")]
-    pub(super) seed: Option<u64>,
 
     /// Give a path up after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -90,6 +74,21 @@ pub(super) struct GenerateArgs {
     /// How progress is shown on stderr
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
     pub(super) progress: ProgressMode,
+
+    #[command(flatten)]
+    pub(super) provider: ProviderArgs,
+
+    /// How freely words are drawn, from 0; some models refuse any value
+    #[arg(long, value_name = "X", help_heading = "Model")]
+    pub(super) temperature: Option<f64>,
+
+    /// The most tokens of an answer, hidden reasoning included
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub(super) max_tokens: Option<u64>,
+
+    /// Ask for repeatable answers
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub(super) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon_llm::{CallContext, Error as LlmError, Price, Provider, RetryPolicy, Retrying};
+use antiphon_llm::{Error as LlmError, Price, Provider};
+#[cfg(any(feature = "openai", feature = "compatible"))]
+use antiphon_llm::{RetryPolicy, Retrying};
 #[cfg(feature = "offline")]
 use antiphon_providers::Offline;
 #[cfg(feature = "openai")]
@@ -26,13 +28,8 @@ pub struct Session {
     price: PriceOf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PriceOf {
-    Nothing,
-    /// By the table of this vendor.
-    Table(&'static str),
-    Unknown,
-}
+/// What a model costs for a prompt of so many tokens.
+type PriceOf = fn(model: &str, prompt_tokens: u64) -> Option<Price>;
 
 /// Why no provider is ready.
 #[derive(Debug)]
@@ -67,11 +64,7 @@ impl Session {
     /// What the model costs for a prompt of so many tokens; `None` if that is not known.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
-        match self.price {
-            PriceOf::Nothing => Some(Price::FREE),
-            PriceOf::Table(vendor) => antiphon_providers::prices::price(vendor, &self.model, prompt_tokens),
-            PriceOf::Unknown => None,
-        }
+        (self.price)(&self.model, prompt_tokens)
     }
 }
 
@@ -100,6 +93,7 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
 #[cfg(feature = "openai")]
 const OPENAI: &str = "https://api.openai.com/v1";
 
+#[cfg(any(feature = "openai", feature = "compatible"))]
 fn retrying<P: Provider>(settings: &Settings, provider: P) -> Arc<dyn Provider> {
     Arc::new(Retrying::new(provider, RetryPolicy::default().max_retries(settings.max_retries.value)))
 }
@@ -123,7 +117,10 @@ fn openai(settings: &Settings, named: &ProviderSettings) -> Result<Session, Conn
         model,
         chosen_by_default: false,
         // Another address may be another service with prices of its own.
-        price: if place == OPENAI { PriceOf::Table("openai") } else { PriceOf::Unknown },
+        price: match place.as_str() {
+            OPENAI => |model, tokens| antiphon_providers::prices::price("openai", model, tokens),
+            _ => |_, _| None,
+        },
     })
 }
 
@@ -145,7 +142,7 @@ async fn compatible(settings: &Settings, named: &ProviderSettings) -> Result<Ses
         (None, Some(variable)) => return Err(ConnectError::MissingKey(variable.clone())),
         (None, None) => {}
     }
-    reached(settings, provider, PriceOf::Unknown).await
+    reached(settings, provider, |_, _| None).await
 }
 
 /// A server, with the first model it lists if nobody named one.
@@ -158,7 +155,10 @@ async fn reached(settings: &Settings, provider: Compatible, price: PriceOf) -> R
     let model = match &settings.model {
         Some(model) => model.value.clone(),
         None => {
-            let models = provider.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
+            let models = provider
+                .models(&antiphon_llm::CallContext::default())
+                .await
+                .map_err(ConnectError::Provider)?;
             models.into_iter().map(|model| model.id).find(|id| answers_here(id)).ok_or_else(|| {
                 ConnectError::Setting(
                     "the server lists no model: load one, or name one with --model".to_owned(),
@@ -194,7 +194,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     for engine in local::discover(local::engines()).await {
         let provider = Compatible::new(&engine.base_url()).map_err(setting)?.named(engine.name);
         // An engine without a model cannot serve; the next one may.
-        if let Ok(session) = reached(settings, provider, PriceOf::Nothing).await {
+        if let Ok(session) = reached(settings, provider, |_, _| Some(Price::FREE)).await {
             let why = format!("{} (it answers on its default port)", session.why);
             return Ok(Session { why, chosen_by_default: true, ..session });
         }
@@ -216,7 +216,7 @@ fn offline(why: String) -> Result<Session, ConnectError> {
         model: Offline::MODEL.to_owned(),
         why: format!("offline: drafts by text statistics, no language model ({why})"),
         chosen_by_default: false,
-        price: PriceOf::Nothing,
+        price: |_, _| Some(Price::FREE),
     })
 }
 
