@@ -8,13 +8,13 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = antiphon::fs::temp_dir()?;
 //! # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
-//! # antiphon::fs::write_atomic(&input, "P1: I want to sleep. I hate the noise at night in this street.\n").await?;
+//! # antiphon::fs::write_atomic(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
 //! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
 //! let session = connect(&settings).await?;
 //! let request = GenerateRequest::new([input], out).count(1);
 //! let report = generate(&session, &request, Watch::default()).await;
 //! let done = report.runs[0].result.as_ref().map_err(ToString::to_string)?;
-//! assert_eq!(done.personas[0].evidence[0].quote, "I want to sleep.");
+//! assert_eq!(done.personas[0].goals, ["I want to sleep through the night for once."]);
 //! # Ok(())
 //! # }
 //! ```
