@@ -127,6 +127,9 @@ impl Document {
         if body.turns.is_empty() {
             return Err(fail("there is no text in it".to_owned()));
         }
+        if body.turns.iter().all(|turn| turn.role == Role::Interviewer) {
+            return Err(fail("nobody answers in it: all that is said is by interviewers".to_owned()));
+        }
         Ok(Self {
             name: name.to_owned(),
             format,

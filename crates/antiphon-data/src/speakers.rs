@@ -49,7 +49,14 @@ fn unnumbered(label: &str) -> &str {
 /// The turns of a text whose speakers stand at the start of lines, as in `P01: …` or `**Interviewer:** …`.
 pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
-    let labels = believed(lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0)));
+    let seen = || lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
+    let mut labels = believed(seen());
+    // Where somebody asks, somebody answers: of a short talk each label may be seen only once.
+    if labels.iter().all(|label| header.names_interviewer(label) || role_of(label) == Role::Interviewer)
+        && !labels.is_empty()
+    {
+        labels.extend(seen());
+    }
     let person = header.participant.unwrap_or(person);
     let mut turns: Vec<Turn> = Vec::new();
     let mut open: Option<(Arc<str>, Role, usize)> = None;
@@ -232,6 +239,10 @@ mod tests {
             &[("P1", "Yes"), ("P1", "No"), ("P1", "So")],
         );
         check("interviewer: Hi\nparticipant: Yes", &[("interviewer", "Hi"), ("file", "Yes")]);
+        check(
+            "Interviewer: How is it?\nLea: I hate it",
+            &[("Interviewer", "How is it?"), ("Lea", "I hate it")],
+        );
         check("Interviewer #1: Hi\nP1: Yes", &[("Interviewer #1", "Hi"), ("P1", "Yes")]);
         check(
             "Anna Lee: One\nBo: Two\nAnna Lee: x\nBo: y",

@@ -97,6 +97,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|err| err as _)
+        // The other kinds say already what the system said.
+        self.0.source.as_ref().filter(|_| self.0.kind == ErrorKind::Io).map(|err| err as _)
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use antiphon_resilience::{RetryPolicy, Verdict};
 use async_trait::async_trait;
 use tracing::warn;
@@ -34,21 +36,22 @@ impl<P: Provider> Provider for Retrying<P> {
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let (mut attempts, mut maybe_billed) = (0, false);
+        let (attempts, mut maybe_billed) = (AtomicU32::new(0), false);
         let classify = |err: &Error| {
             maybe_billed |= err.billed() != Billed::No;
             let verdict = err.kind().verdict();
             if verdict != Verdict::Stop {
-                warn!("{err}");
+                warn!("attempt {}: {err}", attempts.load(Ordering::Relaxed));
             }
             verdict
         };
         let calls = self.policy.run(context.deadline, classify, |attempt| {
-            attempts = attempt.number;
+            attempts.store(attempt.number, Ordering::Relaxed);
             self.inner.stream(prompt, context)
         });
         // The pauses between calls end with the caller's patience, too.
         let result = context.guard(calls).await;
+        let attempts = attempts.load(Ordering::Relaxed);
         match result.and_then(std::convert::identity) {
             Ok(streaming) => Ok(streaming.with_attempts(attempts)),
             // A last attempt that cost nothing does not undo an earlier one.

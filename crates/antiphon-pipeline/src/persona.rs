@@ -62,7 +62,7 @@ pub struct Quote {
     pub document: String,
     /// The line of the document, from 1; of a DOCX the paragraph.
     pub line: u32,
-    /// The first byte in the document's text.
+    /// The first byte in the document's text as it was read, which is the file's own for text and Markdown alone.
     pub start: usize,
     /// The byte behind the last one.
     pub end: usize,
@@ -81,7 +81,7 @@ pub struct Evidence {
     pub document: String,
     /// The line of the document, from 1; of a DOCX the paragraph.
     pub line: u32,
-    /// The first byte in the document's text.
+    /// The first byte in the document's text as it was read, which is the file's own for text and Markdown alone.
     pub start: usize,
     /// The byte behind the last one.
     pub end: usize,

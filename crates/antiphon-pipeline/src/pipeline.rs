@@ -316,6 +316,7 @@ impl Pipeline {
             model_used: !capabilities.without_model,
             parameters: report::parameters(config.parameters),
             count: config.count,
+            detail: config.detail,
             documents: prepared.documents.iter().map(DocumentReport::from).collect(),
             failures: prepared.failures.clone(),
             skipped: prepared.skipped.clone(),

@@ -2,6 +2,8 @@ use antiphon_data::{Document, Failure, Format, Skipped};
 use antiphon_llm::{Parameters, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::config::Detail;
+
 /// The content of `run.json`: what was asked of whom, with what, and what came of it. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -34,6 +36,8 @@ pub struct Report {
     pub parameters: serde_json::Value,
     /// How many personas were asked for.
     pub count: usize,
+    /// How much was said of each.
+    pub detail: Detail,
     /// The documents that were used.
     pub documents: Vec<DocumentReport>,
     /// What failed: files, and the job.

@@ -9,9 +9,17 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
     let header = reader.headers().map_err(|err| malformed(&err, text))?.clone();
     let mut body = Body::default();
+    // The reader takes the end of the file for the end of a quoted field, and with it all rows that the field swallowed.
+    let is_open = text.matches('"').count() % 2 == 1;
     for row in reader.records() {
         let row = row.map_err(|err| malformed(&err, text))?;
         let mut line = row.position().map_or(1, |position| line_of(position, text));
+        if is_open
+            && row.iter().any(|value| value.contains('\n'))
+            && row.iter().next_back().is_some_and(|last| text.trim_end().ends_with(last.trim_end()))
+        {
+            return Err(Malformed::at(line, "a quoted field of this row is never closed"));
+        }
         let mut fields = Vec::with_capacity(row.len());
         for (key, value) in header.iter().zip(&row) {
             let is_text = value.trim().parse::<f64>().is_err();

@@ -3,8 +3,17 @@ use crate::document::Role;
 use crate::speakers;
 
 /// Names under which tables and JSON keep who spoke, what was said, and on which side.
-const SPEAKER_KEYS: [&str; 8] =
-    ["speaker", "participant", "who", "name", "author", "respondent", "participant_id", "user"];
+const SPEAKER_KEYS: [&str; 9] = [
+    "speaker",
+    "participant",
+    "who",
+    "name",
+    "author",
+    "respondent",
+    "participant_id",
+    "respondent_id",
+    "user",
+];
 const ROLE_KEYS: [&str; 2] = ["role", "type"];
 const TEXT_KEYS: [&str; 9] =
     ["text", "content", "utterance", "words", "transcript", "message", "quote", "response", "answer"];

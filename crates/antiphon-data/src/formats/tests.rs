@@ -46,6 +46,11 @@ fn csv_rows_are_turns_or_answers() {
     );
     check("q.csv", b"participant,Question 1\nP1,It is too slow\n", &[("P1", "It is too slow", 2)]);
     check("b.csv", b"a,text\n\n\n1,two words\n", &[("b", "two words", 4)]);
+    check_failure(
+        "y.csv",
+        b"speaker,text\nA,\"open one\nB,and two\n",
+        "y.csv:2: a quoted field of this row is never closed",
+    );
     check_failure("a.csv", b"a,b\n1,2\n1,2,3\n", "a.csv:3: this row has 3 fields and the header has 2");
 }
 
@@ -69,8 +74,8 @@ fn a_rows_side_is_told_by_its_people_and_not_by_its_columns() {
     };
     let asks = "speaker,comment\nInterviewer,Are you tired of it?\nP1,Yes I am\n";
     assert_eq!(roles("a.csv", asks), [Role::Interviewer, Role::Participant]);
-    let by_role = "{\"role\":\"interviewer\",\"name\":\"Sam\",\"text\":\"Tired of it?\"}";
-    assert_eq!(roles("a.jsonl", by_role), [Role::Interviewer]);
+    let by_role = "{\"role\":\"interviewer\",\"name\":\"Sam\",\"text\":\"Tired of it?\"}\n{\"name\":\"Bo\",\"text\":\"Yes\"}";
+    assert_eq!(roles("a.jsonl", by_role), [Role::Interviewer, Role::Participant]);
     let in_one_cell = "id,transcript\n1,\"Interviewer: Why?\nP1: Because of it\"\n";
     assert_eq!(roles("a.csv", in_one_cell), [Role::Interviewer, Role::Participant]);
 }

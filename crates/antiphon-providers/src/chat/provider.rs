@@ -54,6 +54,7 @@ impl Chat {
 
     async fn ask(&self, prompt: &Prompt, format: Format) -> Result<Response, Error> {
         let url = format!("{}/chat/completions", self.config.base_url);
+        info!("asking {} for {}", self.config.base_url, prompt.model);
         let request = Request::post(&url).json(&wire::request(prompt, &self.config, format));
         let sent = self.client.send(self.authorised(request)).await.map_err(|err| errors::of_http(&err))?;
         match sent.status() {

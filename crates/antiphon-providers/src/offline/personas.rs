@@ -60,7 +60,7 @@ pub(super) fn draft(
     if count == 0 || participants.len() < count {
         let message = format!(
             "offline draws each persona from participants of its own; the documents have {} of them and {count} \
-             personas were asked for",
+             personas were asked for; ask for fewer",
             participants.len()
         );
         return Err(Error::new(ErrorKind::InvalidRequest, message));
@@ -128,7 +128,8 @@ impl Group<'_> {
 
     /// The group's heaviest terms, in the form that was used most.
     fn theme(&self) -> Vec<String> {
-        let mut terms: Vec<(u32, f32)> = (0..).zip(self.centre.iter().copied()).collect();
+        let mut terms: Vec<(u32, f32)> =
+            (0..).zip(self.centre.iter().copied()).filter(|(_, weight)| *weight > 0.0).collect();
         terms.sort_by(|a, b| b.1.total_cmp(&a.1));
         terms.into_iter().take(THEME).map(|(term, _)| self.terms.form(term).to_owned()).collect()
     }

@@ -21,7 +21,7 @@ pub(super) struct Candidate<'a> {
 }
 
 /// Shorter sentences say little, longer ones several things.
-const LENGTHS: std::ops::RangeInclusive<usize> = 28..=260;
+const LENGTHS: std::ops::RangeInclusive<usize> = 18..=260;
 /// Two sentences that share this part of their terms say the same.
 const SAME: f32 = 0.5;
 /// What each sentence already taken from a participant costs the next one of theirs.

@@ -107,7 +107,7 @@ pub(super) struct ProviderArgs {
     base_url: Option<String>,
 
     /// Use no network and no model: drafts by text statistics
-    #[arg(long, conflicts_with_all = ["provider", "base_url", "model"])]
+    #[arg(long, conflicts_with_all = ["provider", "base_url", "model", "temperature", "max_tokens", "seed"])]
     offline: bool,
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use antiphon_llm::{Cut, ErrorKind as LlmKind};
+use antiphon_llm::{Cut, ErrorKind as LlmKind, Phase};
 use antiphon_pipeline::{Error, ErrorKind};
 
 use crate::runtime::{ConfigError, ConnectError};
@@ -82,6 +82,10 @@ fn hint_of(kind: LlmKind) -> Option<&'static str> {
         LlmKind::InvalidResponse | LlmKind::Unsupported => {
             "does the base URL lead to an OpenAI-compatible interface, as in http://localhost:8080/v1?"
         }
+        LlmKind::InvalidRequest => {
+            "the message says what is not accepted: --count, --model or --temperature may have to change"
+        }
+        LlmKind::Timeout { phase: Phase::Total } => "allow more time with --deadline",
         LlmKind::Timeout { .. } => "allow more time between tokens with ANTIPHON_TIMEOUT=600 (seconds)",
         LlmKind::Truncated { cause: Cut::MaxTokens } => {
             "allow a longer answer with --max-tokens, or ask for fewer personas with --count"

@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use antiphon_llm::Parameters;
-use antiphon_pipeline::{Detail, ErrorKind, Event, Persona, Report};
+use antiphon_pipeline::{Detail, ErrorKind, Event, Persona, Personas, Report};
 use serde::Serialize;
 
 use super::cli::{DetailArg, GenerateArgs};
@@ -10,7 +10,7 @@ use super::config;
 use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost};
+use super::progress::{Live, cost, counted};
 use crate::operations::{self, Done, GenerateReport, GenerateRequest, RunOutcome, Watch};
 use crate::runtime::{Environment, Session, Settings, connect, resolve};
 
@@ -92,6 +92,12 @@ fn as_list(report: &GenerateReport) -> String {
             // Writing to a String cannot fail.
             let _ = list(&mut text, run, done, folder);
         }
+        if let Some(done) = &run.unwritten {
+            // What could not be written is at least printed: it is nowhere else, and may have been paid for.
+            let personas = Personas::new(&done.report.run_id, done.personas.clone());
+            text.push_str(&serde_json::to_string_pretty(&personas).unwrap_or_default());
+            text.push('\n');
+        }
     }
     text
 }
@@ -99,7 +105,9 @@ fn as_list(report: &GenerateReport) -> String {
 fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std::fmt::Result {
     let Report { documents, usage, cost_usd_micros, model_used, .. } = &done.report;
     let input = run.input.display();
-    write!(text, "{} personas from {} documents in {input}", done.personas.len(), documents.len())?;
+    let (personas, documents) =
+        (counted(done.personas.len(), "persona"), counted(documents.len(), "document"));
+    write!(text, "{personas} from {documents} in {input}")?;
     match (usage.input_tokens.zip(usage.output_tokens), model_used) {
         (_, false) => writeln!(text, " (drafts by text statistics: no language model was used)")?,
         (Some((asked, answered)), _) => {
@@ -115,10 +123,10 @@ fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std:
 
 fn counts(persona: &Persona) -> String {
     let mut counts = vec![
-        format!("{} goals", persona.goals.len()),
-        format!("{} pain points", persona.pain_points.len()),
-        format!("{} behaviours", persona.behaviours.len()),
-        format!("{} quotes", persona.quotes.len()),
+        counted(persona.goals.len(), "goal"),
+        counted(persona.pain_points.len(), "pain point"),
+        counted(persona.behaviours.len(), "behaviour"),
+        counted(persona.quotes.len(), "quote"),
     ];
     if !persona.unverified.is_empty() {
         counts.push(format!("{} not verified", persona.unverified.len()));
@@ -144,9 +152,10 @@ struct Run<'a> {
 
 fn as_json(report: &GenerateReport) -> Result<String, CommandError> {
     let runs = report.runs.iter().map(|run| {
-        let (personas, report, reused, error) = match &run.result {
-            Ok(done) => (&done.personas[..], Some(&done.report), done.reused, None),
-            Err(err) => (&[][..], err.report(), false, Some(err.to_string())),
+        let (personas, report, reused, error) = match (&run.result, &run.unwritten) {
+            (Ok(done), _) => (&done.personas[..], Some(&done.report), done.reused, None),
+            (Err(err), Some(done)) => (&done.personas[..], Some(&done.report), false, Some(err.to_string())),
+            (Err(err), None) => (&[][..], err.report(), false, Some(err.to_string())),
         };
         let folder = run.folder.as_ref().map(|folder| folder.display().to_string());
         Run { input: run.input.display().to_string(), folder, reused, error, personas, report }
@@ -179,7 +188,10 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, args: &GenerateArgs, ta
     let some_left_out =
         report.runs.iter().flat_map(|run| &run.result).any(|done| !done.report.failures.is_empty());
     if let Some(code) = interrupts.code() {
-        talk.line(&format!("the same command goes on: antiphon generate {} …", args.inputs[0].display()));
+        talk.line(&format!(
+            "what is not finished is made anew by the same command: antiphon generate {} …",
+            args.inputs[0].display()
+        ));
         return code;
     }
     match worst.len() {
@@ -208,6 +220,9 @@ fn in_context(err: &antiphon_pipeline::Error, run: &RunOutcome, runs: usize) -> 
     let with_hints = plain.hints().iter().fold(named, |err, hint| err.hint(hint));
     match (&run.folder, err.kind()) {
         (_, ErrorKind::Cancelled) => CommandError::new(INTERRUPTED, with_hints.to_string()),
+        (_, ErrorKind::Files) if run.unwritten.is_some() => {
+            with_hints.hint("the personas are printed instead")
+        }
         (Some(folder), _) => with_hints.hint(format!("what there is of it: {}", folder.display())),
         (None, _) => with_hints,
     }

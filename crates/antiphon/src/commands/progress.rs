@@ -146,7 +146,7 @@ impl Live {
                 self.talk.warning(&format!("passed over {}{more}: of no known kind", first.file));
             }
             if matches!(self.shown, Shown::Lines) {
-                self.talk.line(&format!("{documents} documents loaded"));
+                self.talk.line(&format!("{} loaded", counted(documents, "document")));
             }
         });
     }
@@ -200,7 +200,9 @@ impl Live {
         if let Some(eta) = jobs.eta.or(documents.eta).filter(|eta| !eta.is_zero()) {
             parts.push(format!("{} s left", eta.as_secs().max(1)));
         }
-        parts.push(cost_so_far(state.cost_usd_micros, state.cost_unknown));
+        if state.cost_unknown || state.cost_usd_micros.is_some() {
+            parts.push(cost(state.cost_usd_micros.filter(|_| !state.cost_unknown)));
+        }
         match state.step.as_str() {
             "" | "complete" => parts.join(" · "),
             step => format!("{step} · {}", parts.join(" · ")),
@@ -237,10 +239,11 @@ pub(super) fn cost(micros: Option<u64>) -> String {
     }
 }
 
-fn cost_so_far(micros: Option<u64>, unknown: bool) -> String {
-    match (micros, unknown) {
-        (_, true) => cost(None),
-        (micros, false) => cost(Some(micros.unwrap_or(0))),
+/// `1 document`, `2 documents`.
+pub(super) fn counted(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
     }
 }
 

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_data::Document;
 use antiphon_llm::Parameters;
 use antiphon_pipeline::runs::{FinishedRun, RunFolder, find_finished};
 use antiphon_pipeline::{
@@ -69,6 +70,8 @@ pub struct RunOutcome {
     pub folder: Option<PathBuf>,
     /// The personas, or why there are none.
     pub result: Result<Done, Error>,
+    /// Personas that were made and could not be written, on a full disk say. They are nowhere else.
+    pub unwritten: Option<Done>,
 }
 
 /// A finished run.
@@ -206,8 +209,8 @@ pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch
     });
     let outcomes = Runner::new(request.concurrency).gather(runs).await;
     let runs = request.inputs.iter().zip(outcomes).map(|(input, outcome)| {
-        let (folder, result) = outcome.unwrap_or_else(|err| (None, Err(Error::from_panic(&err))));
-        RunOutcome { input: input.clone(), folder, result }
+        let result = |result| RunOutcome { input: input.clone(), folder: None, result, unwritten: None };
+        outcome.unwrap_or_else(|err| result(Err(Error::from_panic(&err))))
     });
     GenerateReport { runs: runs.collect() }
 }
@@ -222,40 +225,46 @@ fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Wa
     config
 }
 
-async fn run(
-    pipeline: &Pipeline,
-    config: &GenerationConfig,
-    request: &GenerateRequest,
-) -> (Option<PathBuf>, Result<Done, Error>) {
+async fn run(pipeline: &Pipeline, config: &GenerationConfig, request: &GenerateRequest) -> RunOutcome {
+    let outcome = |folder: Option<&RunFolder>, result| RunOutcome {
+        input: config.data_path.clone(),
+        folder: folder.map(|folder| folder.path().to_owned()),
+        result,
+        unwritten: None,
+    };
     let prepared = match pipeline.prepare(config).await {
         Ok(prepared) => prepared,
-        Err(err) => return (None, Err(err)),
+        Err(err) => return outcome(None, Err(err)),
     };
     if !request.fresh {
         match find_finished(&request.out, &prepared.fingerprint).await {
             Ok(Some(FinishedRun { folder, report, personas, .. })) => {
                 let done = Done { personas: personas.personas, report, reused: true };
-                return (Some(folder.path().to_owned()), Ok(done));
+                return outcome(Some(&folder), Ok(done));
             }
             Ok(None) => {}
-            Err(err) => return (None, Err(err)),
+            Err(err) => return outcome(None, Err(err)),
         }
     }
     // Before anything is paid: a folder that cannot be made could not keep the answer.
     let folder = match RunFolder::create(&request.out, prepared.run_id).await {
         Ok(folder) => folder,
-        Err(err) => return (None, Err(err)),
+        Err(err) => return outcome(None, Err(err)),
     };
-    let result = match pipeline.run(prepared).await {
-        Ok(generation) => write(&folder, generation).await,
-        Err(err) => Err(write_failed(&folder, err).await),
+    let Generation { personas, report, documents, .. } = match pipeline.run(prepared).await {
+        Ok(generation) => generation,
+        Err(err) => return outcome(Some(&folder), Err(write_failed(&folder, err).await)),
     };
-    (Some(folder.path().to_owned()), result)
+    let done = Done { personas, report, reused: false };
+    match write(&folder, &done, documents).await {
+        Ok(()) => outcome(Some(&folder), Ok(done)),
+        Err(err) => RunOutcome { unwritten: Some(done), ..outcome(Some(&folder), Err(err)) },
+    }
 }
 
 /// Writes everything of a run; its report comes last and makes it one.
-async fn write(folder: &RunFolder, generation: Generation) -> Result<Done, Error> {
-    let Generation { personas, report, documents, .. } = generation;
+async fn write(folder: &RunFolder, done: &Done, documents: Arc<[Document]>) -> Result<(), Error> {
+    let Done { personas, report, .. } = done;
     // What was paid for goes first.
     folder.write_personas(&Personas::new(&report.run_id, personas.clone())).await?;
     let rendered = {
@@ -272,8 +281,8 @@ async fn write(folder: &RunFolder, generation: Generation) -> Result<Done, Error
         folder.write(&format!("personas/{}", file_name(index, persona)), markdown(persona)).await?;
     }
     folder.write("personas.html", html).await?;
-    folder.write_report(&report).await?;
-    Ok(Done { personas, report, reused: false })
+    folder.write_report(report).await?;
+    Ok(())
 }
 
 /// Keeps what a failed run has to tell, and the words it may have been billed for.

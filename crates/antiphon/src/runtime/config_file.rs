@@ -72,6 +72,9 @@ fn explained(message: &str) -> String {
     let Some(rest) = line.strip_prefix("unknown field `") else {
         // "invalid type: string "sk-…", expected u64" repeats the value.
         return match line.rsplit_once(", expected ") {
+            Some((_, "usize" | "u32")) => "wrong value: expected a whole number".to_owned(),
+            Some((_, "f64")) => "wrong value: expected a number".to_owned(),
+            Some((_, "a string")) => "wrong value: expected a text in quotes".to_owned(),
             Some((_, expected)) => format!("wrong value: expected {expected}"),
             None => line.to_owned(),
         };
@@ -100,7 +103,7 @@ mod tests {
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
             "a.toml:3: unknown key api_key; known are kind, base_url, key_env, timeout",
         );
-        check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected usize");
+        check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected a whole number");
         check(
             "[providers.x]\nkind = \"opnai\"\n",
             "a.toml:2: wrong value: expected one of `openai`, `compatible`, `offline`",

@@ -192,6 +192,13 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         None => number(env, "ANTIPHON_WORKERS")?,
         flag => flag,
     };
+    let concurrency = concurrency
+        .or_else(|| in_files(files, |file| file.content.defaults.concurrency))
+        .unwrap_or(Sourced::new(4, Origin::Default));
+    if concurrency.value == 0 {
+        let origin = &concurrency.origin;
+        return Err(ConfigError::new(format!("concurrency ({origin}) must be a whole number from 1")));
+    }
     let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
     let model = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
@@ -205,9 +212,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     let token_timeout = seconds.or(named).map(duration).transpose()?;
     Ok(Settings {
         model: model.or_else(|| in_files(files, |file| file.content.defaults.model.clone())),
-        concurrency: concurrency
-            .or_else(|| in_files(files, |file| file.content.defaults.concurrency))
-            .unwrap_or(Sourced::new(4, Origin::Default)),
+        concurrency,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
             .unwrap_or(Sourced::new(3, Origin::Default)),
@@ -249,6 +254,14 @@ fn provider(
         let err = ConfigError::new(format!("unknown provider {name}; {advice}"));
         return Err(if origin == Origin::Flag("--provider") { err.of_flags() } else { err });
     };
+    if let (Some(entry), Some(built_in)) = (entry, built_in)
+        && entry.kind != built_in
+    {
+        let message = format!(
+            "the name {name} is taken: a provider of another kind needs another name in antiphon.toml"
+        );
+        return Err(ConfigError::new(message));
+    }
     let key_env = entry.and_then(|entry: &Provider| entry.key_env.clone()).or(match kind {
         Kind::OpenAi => Some("OPENAI_API_KEY".to_owned()),
         _ => None,
@@ -274,7 +287,7 @@ fn number<T: std::str::FromStr>(
     let Some(text) = env.get(name) else { return Ok(None) };
     let value = text
         .parse()
-        .map_err(|_| ConfigError::new(format!("{name} is {text:?}, which is no number it can be")))?;
+        .map_err(|_| ConfigError::new(format!("{name} is {text:?}, and must be a number that fits")))?;
     Ok(Some(Sourced::new(value, Origin::Environment(name))))
 }
 
@@ -364,7 +377,7 @@ mod tests {
         check(
             Flags::default(),
             &[("ANTIPHON_WORKERS", "many")],
-            "ANTIPHON_WORKERS is \"many\", which is no number it can be",
+            "ANTIPHON_WORKERS is \"many\", and must be a number that fits",
         );
         check(
             Flags::default(),
