@@ -69,8 +69,9 @@ fn cloud_hint(documents: usize, bytes: usize) -> String {
     let answer = antiphon_llm::Usage::new(Some(tokens), Some(3_000));
     let price = antiphon_providers::prices::price("openai", model, tokens);
     let cost = cost(price.and_then(|price| price.cost_usd_micros(answer)));
+    let documents = counted(documents, "document");
     format!(
-        "OPENAI_API_KEY is set; --provider openai would send {documents} documents, about {tokens} tokens, to \
+        "OPENAI_API_KEY is set; --provider openai would send {documents}, about {tokens} tokens, to \
          api.openai.com ({model}, about {cost})"
     )
 }
