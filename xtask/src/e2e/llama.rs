@@ -138,7 +138,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> Done<bool>) -> Done {
 }
 
 fn interrupt(pid: u32) -> Done {
-    let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status();
+    let sent = Command::new("sh").args(["-c", "kill -INT \"$0\"", &pid.to_string()]).status();
     sent.map_err(|err| err.to_string())?
         .success()
         .then_some(())

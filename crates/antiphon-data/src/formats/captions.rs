@@ -57,7 +57,13 @@ impl Captions<'_> {
             return Err(Malformed::at(line, format!("these are no times: {}", times.trim())));
         }
         for (line, words) in &cue[timing + 1..] {
-            self.say(*line, words);
+            // One line may have several voices.
+            let mut rest = *words;
+            while let Some(next) = rest.match_indices("<v").map(|(at, _)| at).find(|at| *at > 0) {
+                self.say(*line, &rest[..next]);
+                rest = &rest[next..];
+            }
+            self.say(*line, rest);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::formats::record::{self, Field};
 
 /// A table with a header row; each row must have as many fields as the header.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
-    let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new().delimiter(delimiter(text)).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|err| malformed(&err, text))?.clone();
     let mut body = Body::default();
     // The reader takes the end of the file for the end of a quoted field, and with it all rows that the field swallowed.
@@ -14,10 +14,8 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     for row in reader.records() {
         let row = row.map_err(|err| malformed(&err, text))?;
         let mut line = row.position().map_or(1, |position| line_of(position, text));
-        if is_open
-            && row.iter().any(|value| value.contains('\n'))
-            && row.iter().next_back().is_some_and(|last| text.trim_end().ends_with(last.trim_end()))
-        {
+        let swallows = |last: &str| last.contains('\n') && text.trim_end().ends_with(last.trim_end());
+        if is_open && row.iter().next_back().is_some_and(swallows) {
             return Err(Malformed::at(line, "a quoted field of this row is never closed"));
         }
         let mut fields = Vec::with_capacity(row.len());
@@ -33,6 +31,16 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
         record::add(&mut body, &fields, person);
     }
     Ok(body)
+}
+
+/// A comma; or a semicolon or a tab, as spreadsheets write them in many countries, where the header has no comma.
+fn delimiter(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    match [';', '\t'].into_iter().find(|other| !header.contains(',') && header.contains(*other)) {
+        Some(';') => b';',
+        Some(_) => b'\t',
+        None => b',',
+    }
 }
 
 fn malformed(err: &csv::Error, text: &str) -> Malformed {

@@ -70,8 +70,10 @@ impl<'a> Source<'a> {
         let entries: Entries<'a> = parse(value, line)?;
         let nested = |raw: &RawValue| raw.get().starts_with(['{', '[']);
         // What is nested beside a text belongs to it: words with their times, tokens, tags.
-        let is_row =
-            entries.0.iter().any(|(key, raw)| record::is_text_key(key) && raw.get().starts_with('"'));
+        let is_row = entries
+            .0
+            .iter()
+            .any(|(key, raw)| record::is_text_key(key) && raw.get().len() > 2 && raw.get().starts_with('"'));
         if !is_row && entries.0.iter().any(|(_, raw)| nested(raw)) {
             return entries.0.iter().try_for_each(|(key, raw)| self.add(key, raw, depth + 1));
         }
@@ -87,7 +89,9 @@ impl<'a> Source<'a> {
             fields.push(Field { key, value, is_text: raw.get().starts_with('"') });
         }
         record::add(&mut self.body, &fields, self.person);
-        Ok(())
+        // Unless it is speech itself, as a summary's transcript is.
+        let mut speech = entries.0.iter().filter(|(_, raw)| nested(raw) && record::holds_speech(raw.get()));
+        speech.try_for_each(|(key, raw)| self.add(key, raw, depth + 1))
     }
 
     /// Raw values borrow from the text, so their address tells their place in it.

@@ -31,6 +31,12 @@ pub(crate) fn is_text_key(key: &str) -> bool {
     TEXT_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key))
 }
 
+/// Whether JSON has both somebody's words and somebody in it.
+pub(crate) fn holds_speech(json: &str) -> bool {
+    let has = |keys: &[&str]| keys.iter().any(|key| json.contains(&format!("\"{key}\"")));
+    has(&TEXT_KEYS) && (has(&SPEAKER_KEYS) || has(&ROLE_KEYS[..1]))
+}
+
 /// Adds a row: its text if it has a field for that, else every field as an answer to its own name. Whatever is no
 /// speech is a line that nobody said.
 pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {

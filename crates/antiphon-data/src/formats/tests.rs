@@ -99,6 +99,42 @@ fn caption_labels_stand_alone_and_only_real_ones_count() {
 }
 
 #[test]
+fn speech_below_a_text_is_not_lost() {
+    let json = "{\"message\":\"ok then\",\"transcript\":[{\"speaker\":\"P1\",\"text\":\"I ring\"}]}";
+    check("a.json", json.as_bytes(), &[("a", "ok then", 1), ("P1", "I ring", 1)]);
+    let empty = "{\"text\":\"\",\"segments\":[{\"speaker\":\"P1\",\"text\":\"I ring\"}]}";
+    check("a.json", empty.as_bytes(), &[("P1", "I ring", 1)]);
+}
+
+#[test]
+fn tables_of_other_countries_and_rows_that_only_look_open() {
+    check(
+        "a.csv",
+        b"speaker;text\nInterviewer;Why, so?\nP1;I ring\n",
+        &[("Interviewer", "Why, so?", 2), ("P1", "I ring", 3)],
+    );
+    check(
+        "b.csv",
+        b"speaker,text,note\nP1,it is 5\" wide,\nP2,\"I\non\",\n",
+        &[("P1", "it is 5\" wide", 2), ("P2", "I\non", 3)],
+    );
+    let read_out = "{\"speaker\":\"Interviewer\",\"text\":\"Which:\\nA: the cost\\nR: the van\"}\n{\"speaker\":\"P1\",\"text\":\"The van\"}";
+    check(
+        "a.jsonl",
+        read_out.as_bytes(),
+        &[("Interviewer", "Which:\nA: the cost\nR: the van", 1), ("P1", "The van", 2)],
+    );
+}
+
+#[test]
+fn two_voices_in_a_line_are_two_turns() {
+    let vtt = "WEBVTT\n\n00:01.000 --> 00:02.000\n<v P01>I ring.</v> <v Interviewer>Why?</v>\n";
+    check("a.vtt", vtt.as_bytes(), &[("P01", "I ring.", 4), ("Interviewer", "Why?", 4)]);
+    let once = "1\n00:00:01,000 --> 00:00:02,000\nInterviewer: How?\n\n2\n00:00:03,000 --> 00:00:04,000\nLea: I ring\n";
+    check("a.srt", once.as_bytes(), &[("Interviewer", "How?", 3), ("Lea", "I ring", 7)]);
+}
+
+#[test]
 fn json_nested_too_deep_is_refused() {
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     check_failure("a.json", deep.as_bytes(), "a.json:1: nested more than 64 levels deep");

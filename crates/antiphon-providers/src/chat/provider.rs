@@ -116,7 +116,7 @@ impl Chat {
         }
         match value["choices"].as_array() {
             Some(choices) if !choices.is_empty() => {
-                let mut reader = Reader::whole(place, version, prompt.output.clone(), began);
+                let mut reader = Reader::whole(place, version, prompt.output.clone(), began).key(key);
                 reader.take(value)?;
                 let head = reader.head();
                 let end = reader.end();

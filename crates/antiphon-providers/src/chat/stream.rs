@@ -56,6 +56,12 @@ impl Reader {
         }
     }
 
+    /// Sets the key, to be cut out of what the server says.
+    pub(super) fn key(mut self, key: Option<SecretString>) -> Self {
+        self.key = key;
+        self
+    }
+
     pub(super) fn token_timeout(mut self, timeout: Duration) -> Self {
         self.token_timeout = timeout;
         self
@@ -80,11 +86,13 @@ impl Reader {
     /// The next words; `None` when there are no more.
     async fn next(&mut self) -> Result<Option<String>, Error> {
         while let Some(events) = &mut self.events {
-            let Ok(event) = timeout(self.token_timeout, events.next()).await else {
-                return Err(self.too_slow());
+            let event = match timeout(self.token_timeout, events.next()).await {
+                // The answer is whole already: what is missing is its count of tokens, or a polite end.
+                Err(_) | Ok(Some(Err(_))) if self.finish.is_some() => break,
+                Err(_) => return Err(self.too_slow()),
+                Ok(None) => break,
+                Ok(Some(event)) => event.map_err(|err| errors::of_http(&err))?,
             };
-            let Some(event) = event else { break };
-            let event = event.map_err(|err| errors::of_http(&err))?;
             if event.data.starts_with("[DONE]") {
                 break;
             }

@@ -169,6 +169,11 @@ fn experience(text: &str) -> Option<String> {
         words.iter().position(|word| word.trim_end_matches([',', '.', ';']).eq_ignore_ascii_case("years"))?;
     let count = words.get(years.checked_sub(1)?)?;
     number(&count.to_lowercase())?;
+    // "Twenty five years" and "four or five years" are not five.
+    let before = years.checked_sub(2).and_then(|at| words.get(at)).map(|word| word.to_lowercase());
+    if before.is_some_and(|word| ["and", "or", "to"].contains(&word.as_str()) || number(&word).is_some()) {
+        return None;
+    }
     // "Forty years old" and "nine years ago" tell something else.
     let other = words.get(years + 1).is_some_and(|word| word.starts_with("old") || word.starts_with("ago"));
     (!other).then(|| format!("{count} years"))
@@ -199,5 +204,6 @@ mod tests {
         assert_eq!(experience("I've had it for nine years now").as_deref(), Some("nine years"));
         assert_eq!(experience("I'm 40 years old"), None);
         assert_eq!(experience("I left nine years ago"), None);
+        assert_eq!(experience("a baker for twenty five years"), None);
     }
 }

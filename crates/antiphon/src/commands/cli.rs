@@ -141,7 +141,7 @@ pub(super) enum ProgressMode {
     Auto,
     /// Plain lines
     Plain,
-    /// One JSON object a line
+    /// One JSON object a line for each step, beside warnings
     Json,
     /// Nothing
     None,

@@ -36,6 +36,8 @@ impl Interrupts {
                 said.store(signals.next().await, Ordering::Relaxed);
             }
             cancel.cancel();
+            // What still hangs does not look at tokens: a disk that does not answer, say.
+            std::process::exit(signals.next().await.into());
         });
         Self { code, _listening: listening }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::cli::ProgressMode;
 use super::output::Talk;
 
-/// How often a line is said while nothing else happens, where lines do not move.
+/// The time between two lines on how an answer comes along, where lines do not move.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What is under way, on stderr.

@@ -8,7 +8,13 @@ use serde_json::json;
 use crate::program::{Lab, answer};
 
 fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", "kill \"$0\" \"$1\"", name, &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Starts the program and waits until it says `line`.
