@@ -52,7 +52,7 @@ fn forgotten(name: &str) -> Option<String> {
 }
 
 fn paths_of_machines(name: &str, text: &str) -> Option<String> {
-    let machines = ["/root/", "/work/", "/home/"].map(|path| path.to_owned());
+    let machines = ["root", "work", "home"].map(|folder| format!("/{folder}/"));
     // This file names them to find them.
     let found =
         machines.iter().find(|path| text.contains(path.as_str()) && !name.ends_with("tidy/files.rs"))?;
