@@ -50,7 +50,7 @@ pub(crate) fn check() -> Done<Vec<String>> {
                 breaches.push(format!("{name} must not use {used}"));
             }
             let ident = used.replace('-', "_");
-            if !sources.contains(&format!("{ident}::")) && !sources.contains(&format!("use {ident} as ")) {
+            if !names(&sources, &format!("{ident}::")) && !names(&sources, &format!("{ident} as ")) {
                 breaches.push(format!("{name} never uses its dependency {used}"));
             }
         }
@@ -63,6 +63,12 @@ pub(crate) fn check() -> Done<Vec<String>> {
         }
     }
     Ok(breaches)
+}
+
+/// Whether a name stands there by itself: `antiphon_http::` does not name `http::`.
+fn names(sources: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    sources.match_indices(name).any(|(at, _)| !sources[..at].ends_with(is_word))
 }
 
 fn sources(folder: &std::path::Path) -> String {

@@ -23,7 +23,8 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let live = Live::new(args.progress, talk, args.inputs.len());
     let watch = watch(&live, &session, &settings, talk);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let report = operations::generate(&session, &request(args, &settings), watch).await;
+    let request = request(args, &settings);
+    let report = live.ticking(Box::pin(operations::generate(&session, &request, watch))).await;
     live.end();
     let text = if args.json { as_json(&report)? } else { as_list(&report) };
     output::result(&text)?;

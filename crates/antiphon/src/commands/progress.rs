@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::cli::ProgressMode;
 use super::output::Talk;
 
-/// The time between two lines on how an answer comes along, where lines do not move.
+/// The time between two lines on how things stand, where lines do not move.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What is under way, on stderr.
@@ -105,6 +105,17 @@ impl Live {
             _ => {}
         }
         self.said(false);
+    }
+
+    /// Runs `work`, and says how things stand while it is silent: a model may think for minutes.
+    pub(super) async fn ticking<T>(&self, mut work: impl Future<Output = T> + Unpin) -> T {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = ticks.tick() => self.said(false),
+            }
+        }
     }
 
     /// Takes the moving line away.
