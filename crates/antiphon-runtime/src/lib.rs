@@ -1,4 +1,8 @@
-//! Owned concurrency: a [`Runner`] that keeps to its limit, and [`Progress`] that tells rate and time left.
+//! Owned concurrency: every task has an owner, a limit and an end.
+//!
+//! - [`Runner`]: so many tasks at once, the most urgent first; [`gather`] for futures that the caller polls.
+//! - [`Pool`]: resources that are dear to make; [`BatchProcessor`]: items in groups; [`Progress`]: rate and time left.
+//! - [`timeout`], [`background`], [`block_on`]: one future at a time.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -9,8 +13,30 @@
 //! # }
 //! ```
 
+mod background;
+mod batch;
+mod block_on;
+mod clock;
+mod error;
+mod gather;
+mod lanes;
+mod observe;
+mod pool;
 mod progress;
 mod runner;
+mod task;
+mod timeout;
+mod waiters;
 
+pub use background::background;
+pub use batch::BatchProcessor;
+pub use block_on::{BlockOnError, block_on};
+pub use error::TaskError;
+pub use gather::gather;
+pub use lanes::{Priority, Refusal, RunnerMetrics};
+pub use pool::{AcquireError, FromFns, Manage, Pool, PoolOptions, PoolStatus, Pooled};
 pub use progress::{Progress, Snapshot, Subscription};
-pub use runner::{Runner, TaskError};
+pub use runner::{Refused, Runner, Shutdown};
+pub use task::Task;
+pub use timeout::{TimedOut, timeout};
+pub use tokio_util::sync::CancellationToken;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::clock::now;
+
 /// How much of some work is done, for those who watch it.
 ///
 /// Cloning gives another handle to the same count. Watchers get the newest [`Snapshot`] and may miss older ones, so a
@@ -39,6 +41,15 @@ pub struct Snapshot {
     pub rate: Option<f64>,
     /// Time left at that rate; `None` while total or rate are unknown.
     pub eta: Option<Duration>,
+}
+
+impl Snapshot {
+    /// How much is done, 0 to 100; all of nothing is 100, and `None` while the total is unknown.
+    #[must_use]
+    pub fn percent(&self) -> Option<f64> {
+        let total = self.total?;
+        Some(if total == 0 { 100.0 } else { self.done as f64 * 100.0 / total as f64 })
+    }
 }
 
 impl Progress {
@@ -142,14 +153,9 @@ impl Meter {
     }
 }
 
-/// Tokio's clock, so that tests can pause it.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Meter, Progress, now};
+    use super::{Duration, Meter, Progress, Snapshot, now};
 
     #[test]
     fn rate_is_that_of_the_last_ten_seconds() {
@@ -175,6 +181,14 @@ mod tests {
         let seen = meter.snapshot(start + Duration::from_secs(100));
         assert!((seen.rate.unwrap() - 1000.0).abs() < 20.0, "{seen:?}");
         assert_eq!(seen.eta, None);
+    }
+
+    #[test]
+    fn percent_knows_an_empty_total_and_an_unknown_one() {
+        let percent = |done, total| Snapshot { done, total, ..Snapshot::default() }.percent();
+        assert_eq!(percent(1, Some(8)), Some(12.5));
+        assert_eq!(percent(0, Some(0)), Some(100.0));
+        assert_eq!(percent(3, None), None);
     }
 
     #[test]

@@ -1,58 +1,176 @@
-use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::task::JoinSet;
 
-/// Runs futures with at most so many alive at once.
+use crate::clock::now;
+use crate::error::TaskError;
+use crate::gather::gather;
+use crate::lanes::{BoxJob, Lanes, Next, Priority, Refusal, RunnerMetrics, Summon};
+use crate::observe;
+use crate::task::{Ending, Job, Task};
+use crate::waiters::Ticket;
+
+/// Runs tasks with at most so many at once, the most urgent first: a bounded runner and a priority scheduler in one.
 ///
-/// Use it where each piece of work is slow and independent. It spawns nothing: the work is polled by the caller and
-/// ends with it.
-#[derive(Debug, Clone)]
+/// Use [`submit`](Runner::submit) for work that arrives bit by bit or differs in urgency, [`map`](Runner::map) for one
+/// function over many inputs on all cores, and [`gather`](Runner::gather) for futures that the caller itself polls.
+/// Tasks run on worker loops that take them from five lanes, so that a task costs no spawn of its own.
+///
+/// Dropping a runner cancels everything it has; [`shutdown`](Runner::shutdown) can let it end first.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_runtime::TaskError> {
+/// use antiphon_runtime::{Priority, Runner};
+///
+/// let runner = Runner::new(4);
+/// let slow = runner.submit(async { 20 + 1 }).await;
+/// let urgent = runner.submit_at(Priority::Critical, async { 21 }).await;
+/// assert_eq!(slow.await? + urgent.await?, 42);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Runner {
-    max_concurrency: NonZeroUsize,
+    shared: Arc<Shared>,
 }
 
-/// Why a task gave no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// It was given up before it had ended.
-    Cancelled,
-    /// It panicked; the panic's text.
-    Panicked(String),
+/// How a [`Runner`] stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Everything that was submitted runs to its end.
+    Drain,
+    /// What runs is dropped, what waits never begins.
+    Cancel,
 }
 
-impl fmt::Display for TaskError {
+/// A future that [`Runner::try_submit`] did not take.
+pub struct Refused<F> {
+    /// Why.
+    pub reason: Refusal,
+    /// The future, untouched.
+    pub future: F,
+}
+
+impl<F> fmt::Debug for Refused<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => f.write_str("cancelled"),
-            Self::Panicked(text) => write!(f, "panicked: {text}"),
-        }
+        f.debug_struct("Refused").field("reason", &self.reason).finish_non_exhaustive()
     }
 }
 
-impl std::error::Error for TaskError {}
+impl<F> fmt::Display for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            Refusal::Full => "the runner's queue is full",
+            Refusal::Closed => "the runner was shut down",
+        })
+    }
+}
+
+impl<F> std::error::Error for Refused<F> {}
 
 impl Runner {
-    /// A runner that keeps at most `max_concurrency` futures alive at once; 0 counts as 1.
+    /// A runner with at most `max_concurrency` tasks at once and 16 times as many in its queue; 0 counts as 1.
     #[must_use]
     pub fn new(max_concurrency: usize) -> Self {
-        Self { max_concurrency: NonZeroUsize::new(max_concurrency).unwrap_or(NonZeroUsize::MIN) }
+        let max_workers = max_concurrency.max(1);
+        let max_queued = max_workers.saturating_mul(16);
+        let lanes = Lanes::new(max_workers, max_queued);
+        Self { shared: Arc::new(Shared { lanes: Mutex::new(lanes), workers: Mutex::default(), limit: None }) }
     }
 
-    /// The limit.
+    /// Sets how many tasks may wait in the queue; 0 counts as 1. A full queue makes [`submit`](Runner::submit) wait.
+    #[must_use]
+    pub fn max_queued(self, max_queued: usize) -> Self {
+        self.shared.lanes().max_queued = max_queued.max(1);
+        self
+    }
+
+    /// Sets how long a task may run from its beginning; a longer one is dropped and ends as
+    /// [`TaskError::TimedOut`]. Default: for ever. A runner that has tasks already keeps its limit.
+    #[must_use]
+    pub fn task_timeout(mut self, limit: Duration) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.limit = Some(limit);
+        }
+        self
+    }
+
+    /// The most tasks at once.
     #[must_use]
     pub fn max_concurrency(&self) -> usize {
-        self.max_concurrency.get()
+        self.shared.lanes().max_workers
+    }
+
+    /// Hands a future over at [`Priority::Normal`] and returns a handle on it; waits only for room in the queue.
+    ///
+    /// On a runner that was shut down the future is dropped and the task is [`TaskError::Cancelled`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// A call dropped while it waits for room drops the future unpolled, and its turn in the line goes to the next.
+    pub async fn submit<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.submit_at(Priority::default(), future).await
+    }
+
+    /// [`submit`](Runner::submit) at a priority: a more urgent task begins before all less urgent ones that wait, and
+    /// equal ones in the order in which they came. What runs already is not interrupted.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// As [`submit`](Runner::submit).
+    pub async fn submit_at<F>(&self, priority: Priority, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let job = self.job(priority, future);
+        let task = job.task();
+        let mut line = Line { shared: &self.shared, ticket: None };
+        let job: BoxJob = Box::pin(job);
+        let place = match poll_fn(|cx| line.poll(cx)).await {
+            true => self.shared.push(priority, job),
+            false => None,
+        };
+        task.at(place)
+    }
+
+    /// [`submit_at`](Runner::submit_at) that never waits.
+    ///
+    /// # Errors
+    /// [`Refused`], with the future, while the queue is full or after a shutdown.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn try_submit<F>(&self, priority: Priority, future: F) -> Result<Task<F::Output>, Refused<F>>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let room = self.shared.lanes().try_room();
+        if let Err(reason) = room {
+            return Err(Refused { reason, future });
+        }
+        let job = self.job(priority, future);
+        let task = job.task();
+        Ok(task.at(self.shared.push(priority, Box::pin(job))))
     }
 
     /// Runs all `futures` and returns their results in the order given, a panic as a [`TaskError`] of its own.
     ///
-    /// The iterator is taken lazily: a future is made only when there is room for it, so memory beside the results is
-    /// bounded by the limit.
+    /// The caller polls them, so they may borrow; they share one core, and this runner's tasks do not count against
+    /// them. The iterator is taken lazily: a future is made only when there is room for it, so memory beside the
+    /// results is bounded by the limit.
     ///
     /// # Cancel safety
     /// Dropping it drops the futures under way and takes no further one; results so far are lost.
@@ -60,86 +178,256 @@ impl Runner {
     where
         I: IntoIterator<Item: Future>,
     {
-        let mut results = Vec::new();
-        let mut running = FuturesUnordered::new();
-        for (index, future) in futures.into_iter().enumerate() {
-            if running.len() == self.max_concurrency.get()
-                && let Some((done, result)) = running.next().await
-            {
-                results[done] = result;
+        let max_concurrency = self.max_concurrency();
+        match self.shared.limit {
+            None => gather(max_concurrency, futures).await,
+            Some(limit) => {
+                let timed = futures.into_iter().map(|future| tokio::time::timeout(limit, future));
+                let results = gather(max_concurrency, timed).await;
+                results.into_iter().map(|result| result?.map_err(|_| TaskError::TimedOut)).collect()
             }
-            results.push(Err(TaskError::Cancelled));
-            running.push(contained(index, future));
         }
-        while let Some((done, result)) = running.next().await {
-            results[done] = result;
+    }
+
+    /// Calls `f` on every input and returns the results in the order of the inputs; the work is spread over all cores
+    /// and keeps to this runner's limit together with everything else it runs.
+    ///
+    /// Inputs are taken lazily, at most as many ahead as the runner has slots and places in its queue.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping it cancels what it has submitted; results so far are lost.
+    pub async fn map<I, F, Fut>(&self, inputs: I, mut f: F) -> Vec<Result<Fut::Output, TaskError>>
+    where
+        I: IntoIterator,
+        F: FnMut(I::Item) -> Fut,
+        Fut: Future<Output: Send> + Send + 'static,
+    {
+        let ahead = {
+            let lanes = self.shared.lanes();
+            lanes.max_workers.saturating_add(lanes.max_queued)
+        };
+        let (mut tasks, mut results) = (VecDeque::new(), Vec::new());
+        for input in inputs {
+            if tasks.len() >= ahead
+                && let Some(task) = tasks.pop_front()
+            {
+                results.push(task.await);
+            }
+            tasks.push_back(self.submit(f(input)).await);
+        }
+        for task in tasks {
+            results.push(task.await);
         }
         results
     }
-}
 
-async fn contained<F: Future>(index: usize, future: F) -> (usize, Result<F::Output, TaskError>) {
-    // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
-    let result = AssertUnwindSafe(future).catch_unwind().await;
-    (index, result.map_err(|panic| TaskError::Panicked(panic_text(&*panic))))
-}
+    /// Takes nothing more, and returns when nothing runs any more; every task has then its result or is
+    /// [`TaskError::Cancelled`].
+    ///
+    /// # Cancel safety
+    /// A dropped call has still closed the runner. Call it again to wait further, or to cancel what a drain waits for.
+    pub async fn shutdown(&self, how: Shutdown) {
+        let wakers = self.shared.lanes().close();
+        wakers.into_iter().for_each(Waker::wake);
+        if how == Shutdown::Cancel {
+            self.shared.drop_queue();
+            self.shared.workers().abort_all();
+        }
+        poll_fn(|cx| self.shared.lanes().poll_left(cx)).await;
+        // Workers that died with their runtime may have left some.
+        self.shared.drop_queue();
+    }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => "a panic without a text".to_owned(),
+    /// Counts and times so far.
+    #[must_use]
+    pub fn metrics(&self) -> RunnerMetrics {
+        self.shared.lanes().metrics()
+    }
+
+    fn job<F: Future>(&self, priority: Priority, future: F) -> Job<F> {
+        Job::new(future, self.shared.limit, tracing::debug_span!("task", ?priority))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::time::Duration;
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.shared.lanes().close();
+        self.shared.drop_queue();
+        // Workers own the rest, and dropping their set aborts them.
+        drop(std::mem::take(&mut *self.shared.workers()));
+    }
+}
 
-    use futures_util::FutureExt;
-    use tokio::time::{Instant, sleep};
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("max_concurrency", &self.max_concurrency())
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
+    }
+}
 
-    use super::{Runner, TaskError};
+struct Shared {
+    lanes: Mutex<Lanes>,
+    workers: Mutex<JoinSet<()>>,
+    limit: Option<Duration>,
+}
 
-    #[tokio::test(start_paused = true)]
-    async fn gather_respects_its_limit_and_keeps_the_order() {
-        let (alive, peak) = (Cell::new(0_usize), Cell::new(0_usize));
-        let start = Instant::now();
-        let jobs = (0..20_u64).map(|n| {
-            let (alive, peak) = (&alive, &peak);
-            async move {
-                alive.set(alive.get() + 1);
-                peak.set(peak.get().max(alive.get()));
-                sleep(Duration::from_millis(100 + n % 2)).await;
-                alive.set(alive.get() - 1);
-                n
+impl Shared {
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn workers(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(self: &Arc<Self>, priority: Priority, job: BoxJob) -> Option<Place> {
+        let now = now();
+        observe::submitted();
+        let pushed = self.lanes().push(priority, job, now);
+        // A job that was given back is dropped here, outside the lock, and its task is cancelled by that.
+        let (seq, summon) = pushed.ok()?;
+        self.summon(summon);
+        Some(Place { shared: self.clone(), priority, seq })
+    }
+
+    fn summon(self: &Arc<Self>, summon: Summon) {
+        match summon {
+            Summon::Nobody => {}
+            Summon::Wake(waker) => waker.wake(),
+            Summon::Hire(id) => {
+                // Should spawning panic, the worker's drop takes it back.
+                let worker = Worker { shared: self.clone(), id, running: None, is_idle: true };
+                let mut workers = self.workers();
+                while workers.try_join_next().is_some() {}
+                workers.spawn(worker);
             }
-        });
-        let results = Runner::new(2).gather(jobs).await;
-        assert_eq!(peak.get(), 2);
-        assert_eq!(results, (0..20).map(Ok).collect::<Vec<_>>());
-        assert_eq!(start.elapsed(), Duration::from_millis(1010));
+        }
     }
 
-    #[tokio::test]
-    async fn futures_are_made_only_when_there_is_room() {
-        let made = Cell::new(0);
-        let jobs = (0..100).map(|_| {
-            made.set(made.get() + 1);
-            std::future::pending::<()>()
-        });
-        assert!(Runner::new(3).gather(jobs).now_or_never().is_none());
-        assert_eq!(made.get(), 4);
+    fn drop_queue(&self) {
+        let jobs = self.lanes().drain();
+        drop(jobs);
     }
+}
 
-    #[tokio::test]
-    async fn a_panic_loses_no_other_result() {
-        let jobs = (0..3).map(|n| async move {
-            assert!(n != 1, "job {n} broke");
-            n
+/// Where a task stands in line.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    priority: Priority,
+    seq: u64,
+}
+
+impl Place {
+    /// Takes the job out of the line, so that its task is cancelled at once; false if it has begun.
+    pub(crate) fn leave_line(&self) -> bool {
+        let withdrawn = self.shared.lanes().withdraw(self.priority, self.seq);
+        let Some((job, waker)) = withdrawn else { return false };
+        drop(job);
+        observe::ended(Ending::Cancelled, Duration::ZERO);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
+/// A turn in the line for room in the queue, which the next gets if it is given up.
+struct Line<'a> {
+    shared: &'a Shared,
+    ticket: Option<Ticket>,
+}
+
+impl Line<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<bool> {
+        self.shared.lanes().poll_room(&mut self.ticket, cx)
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let waker = self.shared.lanes().forgo_room(ticket);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// Takes job after job and polls it to its end.
+struct Worker {
+    shared: Arc<Shared>,
+    id: usize,
+    running: Option<(BoxJob, Instant)>,
+    /// Whether it waits to be woken, or was and has not looked at the queue yet.
+    is_idle: bool,
+}
+
+/// Jobs that end without waiting, before others on this thread get a turn.
+const STREAK: usize = 32;
+
+impl Future for Worker {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let worker = &mut *self;
+        let mut time = None;
+        for _ in 0..STREAK {
+            let mut ended = None;
+            if let Some((job, began)) = &mut worker.running {
+                let Poll::Ready(ending) = job.as_mut().poll(cx) else { return Poll::Pending };
+                let over = now();
+                let ran = over.saturating_duration_since(*began);
+                observe::ended(ending, ran);
+                (ended, time) = (Some((ending, ran)), Some(over));
+            }
+            let time = time.unwrap_or_else(now);
+            let (next, waker, summon) = {
+                let mut lanes = worker.shared.lanes();
+                if let Some((ending, ran)) = ended {
+                    lanes.ended(ending, ran);
+                }
+                lanes.next(worker.id, std::mem::take(&mut worker.is_idle), time, cx)
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            worker.shared.summon(summon);
+            // Only now, with its slot given back and counted, does the job report to its task.
+            worker.running = None;
+            match next {
+                Next::Run(job) => worker.running = Some((job, time)),
+                Next::Leave => return Poll::Ready(()),
+                Next::Wait => {
+                    worker.is_idle = true;
+                    return Poll::Pending;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let aborted = self.running.take().map(|(job, began)| {
+            drop(job);
+            now().saturating_duration_since(began)
         });
-        let results = Runner::new(1).gather(jobs).await;
-        assert_eq!(results, [Ok(0), Err(TaskError::Panicked("job 1 broke".to_owned())), Ok(2)]);
+        let wakers = {
+            let mut lanes = self.shared.lanes();
+            if let Some(ran) = aborted {
+                observe::ended(Ending::Cancelled, ran);
+                lanes.ended(Ending::Cancelled, ran);
+            }
+            lanes.left(self.id, self.is_idle)
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -1,0 +1,27 @@
+use crate::task::{Job, Task};
+
+/// Starts a future beside the caller and returns a handle on it, which owns it: dropping the handle cancels the future.
+///
+/// Use a [`Runner`](crate::Runner) for more than a few: this has no limit.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_runtime::TaskError> {
+/// let task = antiphon_runtime::background(async { 40 + 2 });
+/// assert_eq!(task.await?, 42);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside a tokio runtime.
+#[expect(clippy::disallowed_methods, reason = "the returned task owns it")]
+pub fn background<F>(future: F) -> Task<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let job = Job::new(future, None, tracing::debug_span!("background"));
+    let task = job.task();
+    drop(tokio::spawn(job));
+    task
+}

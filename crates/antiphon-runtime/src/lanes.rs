@@ -1,0 +1,292 @@
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::task::Ending;
+use crate::waiters::{Ticket, Waiters};
+
+/// What runs first when there is a choice. Within one priority, first come is first served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    /// Before everything else.
+    Critical,
+    /// Before the ordinary.
+    High,
+    /// The ordinary.
+    #[default]
+    Normal,
+    /// After the ordinary.
+    Low,
+    /// Only when nothing else waits.
+    Background,
+}
+
+impl Priority {
+    /// Every priority, the most urgent first.
+    pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Normal, Self::Low, Self::Background];
+}
+
+/// What a [`Runner`](crate::Runner) has done and is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RunnerMetrics {
+    /// Tasks that wait for a slot.
+    pub queued: usize,
+    /// Tasks that have a slot.
+    pub running: usize,
+    /// Tasks that gave a result.
+    pub completed: u64,
+    /// Tasks that panicked.
+    pub failed: u64,
+    /// Tasks that ran into the runner's time limit.
+    pub timed_out: u64,
+    /// Tasks that were given up, while they ran or before.
+    pub cancelled: u64,
+    /// How long all tasks that began had waited in the queue, added up.
+    pub wait_time: Duration,
+    /// How long all tasks that ended had run, added up.
+    pub run_time: Duration,
+}
+
+pub(crate) type BoxJob = Pin<Box<dyn Future<Output = Ending> + Send>>;
+
+/// The queue of a runner and who works on it, without a clock or a task of its own.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    lanes: [VecDeque<Queued>; 5],
+    room: Waiters,
+    /// Places in the queue that are promised to those who left the line for room.
+    promised: usize,
+    idle: Vec<(usize, Waker)>,
+    /// Workers that were woken or made and have not looked at the queue yet.
+    waking: usize,
+    workers: usize,
+    next_worker: usize,
+    next_seq: u64,
+    is_closed: bool,
+    closers: Vec<Waker>,
+    metrics: RunnerMetrics,
+    pub(crate) max_workers: usize,
+    pub(crate) max_queued: usize,
+}
+
+struct Queued {
+    seq: u64,
+    job: BoxJob,
+    since: Instant,
+}
+
+/// Who must be told after the queue has grown.
+pub(crate) enum Summon {
+    Nobody,
+    Wake(Waker),
+    /// There is work for another worker: this is its number.
+    Hire(usize),
+}
+
+/// What a worker does next.
+pub(crate) enum Next {
+    Run(BoxJob),
+    Wait,
+    Leave,
+}
+
+impl Lanes {
+    pub(crate) fn new(max_workers: usize, max_queued: usize) -> Self {
+        Self { max_workers, max_queued, ..Self::default() }
+    }
+
+    pub(crate) fn metrics(&self) -> RunnerMetrics {
+        self.metrics
+    }
+
+    /// Whether a place in the queue is free for somebody who is not in line for one.
+    fn has_room(&self) -> bool {
+        self.room.is_empty() && self.metrics.queued + self.promised < self.max_queued
+    }
+
+    /// Waits in line for a place in the queue and takes it; false: the runner is closed, and there is none.
+    pub(crate) fn poll_room(&mut self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<bool> {
+        if self.is_closed {
+            return Poll::Ready(false);
+        }
+        match *ticket {
+            None if self.has_room() => self.promised += 1,
+            None => {
+                *ticket = Some(self.room.join(cx));
+                return Poll::Pending;
+            }
+            Some(held) if self.room.refresh(held, cx) => return Poll::Pending,
+            Some(_) => *ticket = None,
+        }
+        Poll::Ready(true)
+    }
+
+    /// Takes a place in the queue if one is free.
+    pub(crate) fn try_room(&mut self) -> Result<(), Refusal> {
+        match (self.is_closed, self.has_room()) {
+            (true, _) => Err(Refusal::Closed),
+            (_, false) => Err(Refusal::Full),
+            _ => {
+                self.promised += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves the line for room, or gives the place back that was promised meanwhile.
+    pub(crate) fn forgo_room(&mut self, ticket: Ticket) -> Option<Waker> {
+        if self.room.leave(ticket) || self.is_closed {
+            return None;
+        }
+        self.promised -= 1;
+        self.offer_room()
+    }
+
+    fn offer_room(&mut self) -> Option<Waker> {
+        if self.metrics.queued + self.promised >= self.max_queued {
+            return None;
+        }
+        let waker = self.room.serve()?;
+        self.promised += 1;
+        Some(waker)
+    }
+
+    /// Queues a job on the place that was taken for it. A closed runner gives the job back.
+    pub(crate) fn push(
+        &mut self,
+        priority: Priority,
+        job: BoxJob,
+        now: Instant,
+    ) -> Result<(u64, Summon), BoxJob> {
+        if self.is_closed {
+            return Err(job);
+        }
+        self.promised -= 1;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.lanes[priority as usize].push_back(Queued { seq, job, since: now });
+        self.metrics.queued += 1;
+        Ok((seq, self.summon()))
+    }
+
+    /// Takes a job out of the queue before it has begun.
+    pub(crate) fn withdraw(&mut self, priority: Priority, seq: u64) -> Option<(BoxJob, Option<Waker>)> {
+        let lane = &mut self.lanes[priority as usize];
+        let at = lane.binary_search_by_key(&seq, |queued| queued.seq).ok()?;
+        let queued = lane.remove(at)?;
+        self.metrics.queued -= 1;
+        self.metrics.cancelled += 1;
+        Some((queued.job, self.offer_room()))
+    }
+
+    /// Somebody to work on what is queued. Two at a time suffice, since each summons the next before it begins: one
+    /// would not, as the executor may keep it on a thread that is busy.
+    fn summon(&mut self) -> Summon {
+        if self.metrics.queued == 0 || self.waking >= 2 {
+            return Summon::Nobody;
+        }
+        if let Some((_, waker)) = self.idle.pop() {
+            self.waking += 1;
+            return Summon::Wake(waker);
+        }
+        if self.workers < self.max_workers {
+            self.waking += 1;
+            self.workers += 1;
+            self.next_worker += 1;
+            return Summon::Hire(self.next_worker);
+        }
+        Summon::Nobody
+    }
+
+    /// The most urgent job for worker `id`, who waited idly before if `was_idle`; and whom to wake or hire besides.
+    pub(crate) fn next(
+        &mut self,
+        id: usize,
+        was_idle: bool,
+        now: Instant,
+        cx: &Context<'_>,
+    ) -> (Next, Option<Waker>, Summon) {
+        if was_idle {
+            match self.idle.iter().position(|(other, _)| *other == id) {
+                Some(at) => drop(self.idle.swap_remove(at)),
+                None => self.waking -= 1,
+            }
+        }
+        let Some(queued) = self.lanes.iter_mut().find_map(VecDeque::pop_front) else {
+            if self.is_closed {
+                return (Next::Leave, None, Summon::Nobody);
+            }
+            self.idle.push((id, cx.waker().clone()));
+            return (Next::Wait, None, Summon::Nobody);
+        };
+        self.metrics.queued -= 1;
+        self.metrics.running += 1;
+        self.metrics.wait_time += now.saturating_duration_since(queued.since);
+        (Next::Run(queued.job), self.offer_room(), self.summon())
+    }
+
+    pub(crate) fn ended(&mut self, ending: Ending, ran: Duration) {
+        let metrics = &mut self.metrics;
+        metrics.running -= 1;
+        metrics.run_time += ran;
+        match ending {
+            Ending::Completed => metrics.completed += 1,
+            Ending::Panicked => metrics.failed += 1,
+            Ending::TimedOut => metrics.timed_out += 1,
+            Ending::Cancelled => metrics.cancelled += 1,
+        }
+    }
+
+    /// Worker `id` is gone; who waits for the last one to go must be woken.
+    pub(crate) fn left(&mut self, id: usize, was_idle: bool) -> Vec<Waker> {
+        if was_idle {
+            match self.idle.iter().position(|(other, _)| *other == id) {
+                Some(at) => drop(self.idle.swap_remove(at)),
+                None => self.waking -= 1,
+            }
+        }
+        self.workers -= 1;
+        if self.workers == 0 { std::mem::take(&mut self.closers) } else { Vec::new() }
+    }
+
+    /// Takes nothing more; who must be woken to see it.
+    pub(crate) fn close(&mut self) -> Vec<Waker> {
+        self.is_closed = true;
+        self.promised = 0;
+        // The idle ones count as woken: each looks once more, finds nothing, and leaves.
+        self.waking += self.idle.len();
+        let idle = self.idle.drain(..).map(|(_, waker)| waker);
+        idle.chain(self.room.dissolve()).collect()
+    }
+
+    /// Everything that has not begun.
+    pub(crate) fn drain(&mut self) -> Vec<BoxJob> {
+        let jobs: Vec<_> =
+            self.lanes.iter_mut().flat_map(|lane| lane.drain(..)).map(|queued| queued.job).collect();
+        self.metrics.queued = 0;
+        self.metrics.cancelled += jobs.len() as u64;
+        jobs
+    }
+
+    /// Waits until nobody works any more.
+    pub(crate) fn poll_left(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.workers == 0 {
+            return Poll::Ready(());
+        }
+        if !self.closers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.closers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// Why [`Runner::try_submit`](crate::Runner::try_submit) took nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The queue is full for now.
+    Full,
+    /// The runner was shut down.
+    Closed,
+}

@@ -1,0 +1,46 @@
+//! Counters and times for the `metrics` facade; nothing at all without the feature.
+
+#[cfg(feature = "metrics")]
+pub(crate) use recorded::{acquired, ended, submitted};
+#[cfg(not(feature = "metrics"))]
+pub(crate) use silent::{acquired, ended, submitted};
+
+#[cfg(feature = "metrics")]
+mod recorded {
+    use std::time::Duration;
+
+    use metrics::{counter, histogram};
+
+    use crate::task::Ending;
+
+    pub(crate) fn submitted() {
+        counter!("antiphon.task.submitted").increment(1);
+    }
+
+    pub(crate) fn ended(ending: Ending, ran: Duration) {
+        let name = match ending {
+            Ending::Completed => "antiphon.task.completed",
+            Ending::Panicked => "antiphon.task.failed",
+            Ending::TimedOut => "antiphon.task.timed_out",
+            Ending::Cancelled => "antiphon.task.cancelled",
+        };
+        counter!(name).increment(1);
+        histogram!("antiphon.task.duration").record(ran.as_secs_f64());
+    }
+
+    /// A resource was handed out: `how` is `created` or `reused`.
+    pub(crate) fn acquired(how: &'static str) {
+        counter!("antiphon.pool.acquired", "how" => how).increment(1);
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod silent {
+    use std::time::Duration;
+
+    use crate::task::Ending;
+
+    pub(crate) fn submitted() {}
+    pub(crate) fn ended(_: Ending, _: Duration) {}
+    pub(crate) fn acquired(_: &'static str) {}
+}

@@ -1,0 +1,271 @@
+//! Resources that are dear to make and can be used again.
+
+mod manage;
+mod pooled;
+mod shared;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use manage::{FromFns, Manage};
+pub use pooled::Pooled;
+use shared::{Grant, Shared, Slot, Turn};
+
+use crate::observe;
+
+/// A bounded set of resources, such as connections, that are made when needed and used again.
+///
+/// Those who wait are served in the order in which they came. Cloning gives another handle to the same pool; when the
+/// last handle is gone the pool is closed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use antiphon_runtime::Pool;
+///
+/// let pool = Pool::from_fns(2, || async { Ok::<_, Infallible>(String::new()) }, |_| async {});
+/// let mut scratch = pool.acquire().await?;
+/// scratch.push_str("used again");
+/// drop(scratch);
+/// assert_eq!(*pool.acquire().await?, "used again");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Pool<M: Manage> {
+    handle: Arc<Handle<M>>,
+}
+
+/// How large a [`Pool`] is and how long it keeps its resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolOptions {
+    /// The most resources at once, with those that are being made or closed; 0 counts as 1.
+    pub max_size: usize,
+    /// A resource that nobody used for so long is closed at the next use of the pool. Default: never.
+    pub idle_timeout: Option<Duration>,
+    /// A resource older than this is closed instead of being used again. Default: never.
+    pub max_lifetime: Option<Duration>,
+}
+
+impl PoolOptions {
+    /// At most `max_size` resources, kept for ever.
+    #[must_use]
+    pub fn new(max_size: usize) -> Self {
+        Self { max_size, idle_timeout: None, max_lifetime: None }
+    }
+
+    /// Sets how long a resource may go unused.
+    #[must_use]
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = Some(time);
+        self
+    }
+
+    /// Sets how old a resource may become.
+    #[must_use]
+    pub fn max_lifetime(mut self, time: Duration) -> Self {
+        self.max_lifetime = Some(time);
+        self
+    }
+}
+
+/// What a [`Pool`] holds at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// Resources that exist, are being made or are being closed.
+    pub size: usize,
+    /// Resources that nobody uses.
+    pub idle: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+    /// Resources made so far.
+    pub created: u64,
+    /// Times that one was used again.
+    pub reused: u64,
+}
+
+/// Why a [`Pool`] gave no resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcquireError<E> {
+    /// The pool was closed.
+    Closed,
+    /// None came free, or was ready, within the time given.
+    TimedOut,
+    /// It could not be made.
+    Create(E),
+}
+
+impl<E> fmt::Display for AcquireError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the pool was closed",
+            Self::TimedOut => "no resource came free in time",
+            Self::Create(_) => "could not make a resource for the pool",
+        })
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for AcquireError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Create(err) => Some(err),
+            Self::Closed | Self::TimedOut => None,
+        }
+    }
+}
+
+impl<C, D> Pool<FromFns<C, D>>
+where
+    FromFns<C, D>: Manage,
+{
+    /// A pool of at most `max_size` resources that are made by one function and closed by another.
+    #[must_use]
+    pub fn from_fns(max_size: usize, create: C, close: D) -> Self {
+        Self::new(FromFns::new(create, close), PoolOptions::new(max_size))
+    }
+}
+
+impl<M: Manage> Pool<M> {
+    /// An empty pool; resources are made when they are asked for.
+    #[must_use]
+    pub fn new(manage: M, options: PoolOptions) -> Self {
+        Self { handle: Arc::new(Handle { shared: Arc::new(Shared::new(manage, options)) }) }
+    }
+
+    /// Waits for a resource: an unused one that is still good, else a new one while there are fewer than the most.
+    ///
+    /// # Errors
+    /// `Closed`, or `Create` with what [`Manage::create`] said.
+    ///
+    /// # Cancel safety
+    /// A dropped call gives its turn to the next. A resource that was being checked is closed by a task that the pool
+    /// owns, since nobody knows its state; one that was being made is dropped with its future.
+    pub async fn acquire(&self) -> Result<Pooled<M>, AcquireError<M::Error>> {
+        let shared = &self.handle.shared;
+        loop {
+            let slot = match Self::grant(shared).await? {
+                Grant::Slot(slot) => slot,
+                Grant::Resource(pooled) => match Self::checked(pooled).await {
+                    Checked::Good(pooled) => return Ok(pooled),
+                    Checked::Closed(slot) => slot,
+                    Checked::Lost => continue,
+                },
+            };
+            return Self::create(slot).await;
+        }
+    }
+
+    /// [`acquire`](Pool::acquire) that gives up after a time, be it in the line or while a resource is made.
+    ///
+    /// # Errors
+    /// As [`acquire`](Pool::acquire), and `TimedOut`.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Pool::acquire).
+    pub async fn acquire_within(&self, time: Duration) -> Result<Pooled<M>, AcquireError<M::Error>> {
+        match tokio::time::timeout(time, self.acquire()).await {
+            Ok(result) => result,
+            Err(_) => Err(AcquireError::TimedOut),
+        }
+    }
+
+    /// An unused resource, if there is one and nobody waits for it. It is not checked, since that may take time.
+    #[must_use]
+    pub fn try_acquire(&self) -> Option<Pooled<M>> {
+        let pooled = Shared::try_resource(&self.handle.shared)?;
+        observe::acquired("reused");
+        Some(pooled)
+    }
+
+    /// Refuses everybody who waits or comes, closes what is unused and waits until that is done. What is out is closed
+    /// when it comes back, by a task that the pool owns.
+    ///
+    /// # Cancel safety
+    /// A dropped call has still closed the pool, and closing the resources goes on; call it again to wait for that.
+    pub async fn close(&self) {
+        Shared::close(&self.handle.shared);
+        self.handle.shared.cleanups.close();
+        self.handle.shared.cleanups.wait().await;
+    }
+
+    /// What the pool holds now.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        self.handle.shared.status()
+    }
+
+    async fn grant(shared: &Arc<Shared<M>>) -> Result<Grant<M>, AcquireError<M::Error>> {
+        if let Some(grant) = Shared::try_grant(shared) {
+            return grant.map_err(|Closed| AcquireError::Closed);
+        }
+        let span = tracing::debug_span!("pool wait");
+        let mut turn = Turn::new(shared);
+        let wait = poll_fn(|cx| {
+            let _entered = span.enter();
+            turn.poll(cx)
+        });
+        wait.await.map_err(|Closed| AcquireError::Closed)
+    }
+
+    async fn checked(mut pooled: Pooled<M>) -> Checked<M> {
+        if !pooled.is_expired() {
+            pooled.must_close = true;
+            let shared = pooled.shared().clone();
+            if shared.manage.check(&mut pooled).await {
+                pooled.must_close = false;
+                observe::acquired("reused");
+                shared.count_reused();
+                return Checked::Good(pooled);
+            }
+        }
+        match pooled.close_now().await {
+            Some(slot) => Checked::Closed(slot),
+            None => Checked::Lost,
+        }
+    }
+
+    async fn create(slot: Slot<M>) -> Result<Pooled<M>, AcquireError<M::Error>> {
+        let resource = slot.shared().manage.create().await.map_err(AcquireError::Create)?;
+        observe::acquired("created");
+        Ok(slot.fill(resource))
+    }
+}
+
+/// What came of looking at a resource before it is used again.
+enum Checked<M: Manage> {
+    Good(Pooled<M>),
+    /// It was closed, and there is room for another.
+    Closed(Slot<M>),
+    /// Closing it failed, and its room went to whoever is next.
+    Lost,
+}
+
+/// The pool was closed.
+struct Closed;
+
+struct Handle<M: Manage> {
+    shared: Arc<Shared<M>>,
+}
+
+impl<M: Manage> Drop for Handle<M> {
+    fn drop(&mut self) {
+        Shared::close(&self.shared);
+    }
+}
+
+impl<M: Manage> Clone for Pool<M> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone() }
+    }
+}
+
+impl<M: Manage> fmt::Debug for Pool<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

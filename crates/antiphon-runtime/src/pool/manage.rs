@@ -1,0 +1,66 @@
+use std::fmt;
+
+/// How a [`Pool`](super::Pool) makes, checks and closes its resources.
+pub trait Manage: Send + Sync + 'static {
+    /// What is pooled.
+    type Resource: Send + 'static;
+    /// Why a resource could not be made.
+    type Error: Send;
+
+    /// Makes a resource.
+    ///
+    /// # Errors
+    /// What the caller of [`acquire`](super::Pool::acquire) shall see.
+    fn create(&self) -> impl Future<Output = Result<Self::Resource, Self::Error>> + Send;
+
+    /// Whether a resource can be used again; one that cannot is closed. Asked before each further use.
+    fn check(&self, resource: &mut Self::Resource) -> impl Future<Output = bool> + Send {
+        let _ = resource;
+        std::future::ready(true)
+    }
+
+    /// Ends a resource that will not be used again.
+    fn close(&self, resource: Self::Resource) -> impl Future<Output = ()> + Send {
+        drop(resource);
+        std::future::ready(())
+    }
+}
+
+/// A [`Manage`] of two functions, for [`Pool::from_fns`](super::Pool::from_fns).
+pub struct FromFns<C, D> {
+    create: C,
+    close: D,
+}
+
+impl<C, D> FromFns<C, D> {
+    pub(super) fn new(create: C, close: D) -> Self {
+        Self { create, close }
+    }
+}
+
+impl<C, CFut, R, E, D, DFut> Manage for FromFns<C, D>
+where
+    C: Fn() -> CFut + Send + Sync + 'static,
+    CFut: Future<Output = Result<R, E>> + Send,
+    R: Send + 'static,
+    E: Send,
+    D: Fn(R) -> DFut + Send + Sync + 'static,
+    DFut: Future<Output = ()> + Send,
+{
+    type Resource = R;
+    type Error = E;
+
+    fn create(&self) -> impl Future<Output = Result<R, E>> + Send {
+        (self.create)()
+    }
+
+    fn close(&self, resource: R) -> impl Future<Output = ()> + Send {
+        (self.close)(resource)
+    }
+}
+
+impl<C, D> fmt::Debug for FromFns<C, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FromFns").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+use std::fmt;
+use std::time::Duration;
+
+/// A future did not end in the time it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedOut {
+    /// That time.
+    pub after: Duration,
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not done after {:?}", self.after)
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+/// Gives a future so much time and drops it when that is over; the error tells the limit.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::time::Duration;
+///
+/// let limit = Duration::from_millis(5);
+/// let late = antiphon_runtime::timeout(limit, std::future::pending::<()>()).await;
+/// assert_eq!(late.unwrap_err().to_string(), "not done after 5ms");
+/// # }
+/// ```
+///
+/// # Errors
+/// [`TimedOut`].
+///
+/// # Panics
+/// Outside a tokio runtime.
+///
+/// # Cancel safety
+/// Dropping it drops the future.
+pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
+    tokio::time::timeout(limit, future).await.map_err(|_| TimedOut { after: limit })
+}

@@ -1,0 +1,207 @@
+//! Every await × {ok, err, slow, never}, dropped at every poll: nothing may leak.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use antiphon_runtime::{AcquireError, Manage, Pool, PoolOptions, Runner, Shutdown, Task, TaskError};
+use tokio::task::yield_now;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Behaviour {
+    Ok,
+    Err,
+    Slow,
+    Never,
+}
+
+const ALL: [Behaviour; 4] = [Behaviour::Ok, Behaviour::Err, Behaviour::Slow, Behaviour::Never];
+
+impl Behaviour {
+    /// Whether it went well, if it ends at all.
+    async fn act(self) -> bool {
+        match self {
+            Self::Slow => {
+                yield_now().await;
+                yield_now().await;
+            }
+            Self::Never => std::future::pending().await,
+            Self::Ok | Self::Err => {}
+        }
+        self != Self::Err
+    }
+}
+
+/// Polls a future so many times, with turns for everybody else between, and drops it if it has not ended.
+async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return Some(output);
+        }
+        for _ in 0..4 {
+            yield_now().await;
+        }
+    }
+    None
+}
+
+#[derive(Debug)]
+struct Script {
+    create: Behaviour,
+    check: Behaviour,
+    close: Behaviour,
+    is_tame: AtomicBool,
+    alive: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Managed(Arc<Script>);
+
+struct Alive(Arc<Script>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Managed {
+    async fn act(&self, behaviour: Behaviour) -> bool {
+        self.0.is_tame.load(Ordering::Relaxed) || behaviour.act().await
+    }
+}
+
+impl Manage for Managed {
+    type Resource = Alive;
+    type Error = ();
+
+    async fn create(&self) -> Result<Alive, ()> {
+        if !self.act(self.0.create).await {
+            return Err(());
+        }
+        self.0.peak.fetch_max(self.0.alive.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Ok(Alive(self.0.clone()))
+    }
+
+    async fn check(&self, _: &mut Alive) -> bool {
+        self.act(self.0.check).await
+    }
+
+    async fn close(&self, resource: Alive) {
+        let went_well = self.act(self.0.close).await;
+        drop(resource);
+        assert!(went_well, "closing failed, as the script wants");
+    }
+}
+
+async fn pool_survives(create: Behaviour, check: Behaviour, close: Behaviour, polls: usize) {
+    let script = Arc::new(Script {
+        create,
+        check,
+        close,
+        is_tame: AtomicBool::new(true),
+        alive: AtomicUsize::new(0),
+        peak: AtomicUsize::new(0),
+    });
+    let case = format!("create {create:?}, check {check:?}, close {close:?}, dropped after {polls}");
+    let pool = Pool::new(Managed(script.clone()), PoolOptions::new(2));
+    pool.acquire().await.map(drop).unwrap();
+    script.is_tame.store(false, Ordering::Relaxed);
+    // One that is checked, one that is made, and one that waits.
+    let (first, second, third) = (pool.acquire(), pool.acquire(), pool.acquire());
+    let taken =
+        tokio::join!(drop_after(polls, first), drop_after(polls + 1, second), drop_after(polls, third));
+    let broken = taken.0.into_iter().chain(taken.1).flatten().next();
+    broken.into_iter().for_each(antiphon_runtime::Pooled::discard);
+    drop(taken.2);
+    script.is_tame.store(true, Ordering::Relaxed);
+    let closes_hang = close == Behaviour::Never;
+    for _ in 0..20 {
+        yield_now().await;
+    }
+    assert!(script.peak.load(Ordering::Relaxed) <= 2, "{case}: too many at once");
+    assert_eq!(pool.status().waiting, 0, "{case}");
+    if !closes_hang {
+        let both = tokio::time::timeout(Duration::from_secs(1), async {
+            (pool.acquire().await.map(drop), pool.acquire().await.map(drop))
+        });
+        assert_eq!(both.await, Ok((Ok(()), Ok(()))), "{case}: room was lost");
+        tokio::time::timeout(Duration::from_secs(1), pool.close()).await.expect(&case);
+        assert_eq!((script.alive.load(Ordering::Relaxed), pool.status().size), (0, 0), "{case}");
+    }
+    assert!(closes_hang || matches!(pool.acquire().await, Err(AcquireError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_leaks_nothing_wherever_an_acquire_is_dropped() {
+    std::panic::set_hook(Box::new(|_| {}));
+    for create in ALL {
+        for check in ALL {
+            for close in ALL {
+                for polls in 0..6 {
+                    pool_survives(create, check, close, polls).await;
+                }
+            }
+        }
+    }
+    drop(std::panic::take_hook());
+}
+
+/// What becomes of the handle on a task.
+const FATES: [&str; 4] = ["awaited", "dropped", "cancelled", "detached"];
+
+async fn runner_survives(jobs: [Behaviour; 3], fate: &str, polls: usize) {
+    let case = format!("{jobs:?} {fate}, dropped after {polls}");
+    let runner = Runner::new(1).max_queued(1);
+    let alive = Arc::new(());
+    let end = async |task: Task<()>| match fate {
+        "awaited" => drop(task.await),
+        "cancelled" => drop(task.cancel().await),
+        "detached" => task.detach(),
+        _ => drop(task),
+    };
+    let one = async |job: Behaviour, polls| {
+        let alive = alive.clone();
+        let work = async move {
+            let _alive = alive;
+            assert!(job.act().await, "fails, as the script wants");
+        };
+        drop_after(polls, async { end(runner.submit(work).await).await }).await;
+    };
+    // One that runs, one that is queued, and one that waits for room.
+    tokio::join!(one(jobs[0], polls), one(jobs[1], polls + 1), one(jobs[2], polls));
+    if fate == "detached" && jobs.contains(&Behaviour::Never) {
+        runner.shutdown(Shutdown::Cancel).await;
+    } else {
+        let last =
+            tokio::time::timeout(Duration::from_secs(1), async { runner.submit(async {}).await.await });
+        assert_eq!(last.await, Ok(Ok(())), "{case}: the slot was lost");
+        runner.shutdown(Shutdown::Drain).await;
+    }
+    let metrics = runner.metrics();
+    assert_eq!((metrics.queued, metrics.running), (0, 0), "{case}");
+    assert_eq!(Arc::strong_count(&alive), 1, "{case}: a future is still alive");
+    assert_eq!(runner.submit(async {}).await.await, Err(TaskError::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_leaks_nothing_wherever_a_handle_is_dropped() {
+    std::panic::set_hook(Box::new(|_| {}));
+    for first in ALL {
+        for second in ALL {
+            for third in ALL {
+                for fate in FATES {
+                    for polls in 0..6 {
+                        runner_survives([first, second, third], fate, polls).await;
+                    }
+                }
+            }
+        }
+    }
+    drop(std::panic::take_hook());
+}
