@@ -8,6 +8,7 @@ use crate::shell::{Done, read, root, words};
 /// docs/architecture.md.
 const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-runtime", &[]),
+    ("antiphon-stream", &[]),
     ("antiphon-resilience", &[]),
     ("antiphon-fs", &[]),
     ("antiphon-http", &["antiphon-resilience", "antiphon-fs"]),
@@ -16,7 +17,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-providers", &["antiphon-llm", "antiphon-http"]),
     (
         "antiphon-pipeline",
-        &["antiphon-llm", "antiphon-data", "antiphon-runtime", "antiphon-resilience", "antiphon-fs"],
+        &[
+            "antiphon-llm",
+            "antiphon-data",
+            "antiphon-runtime",
+            "antiphon-stream",
+            "antiphon-resilience",
+            "antiphon-fs",
+        ],
     ),
     ("antiphon-render", &["antiphon-pipeline", "antiphon-data", "antiphon-fs"]),
 ];

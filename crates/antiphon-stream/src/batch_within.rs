@@ -1,0 +1,73 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_util::stream::{Fuse, StreamExt as _};
+use pin_project::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::batch::MAX_RESERVED;
+
+/// The stream of [`batch_within`](crate::StreamExt::batch_within).
+#[pin_project]
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct BatchWithin<S: Stream> {
+    #[pin]
+    source: Fuse<S>,
+    size: usize,
+    time: Duration,
+    items: Vec<S::Item>,
+    /// Of the group that is being filled.
+    #[pin]
+    deadline: Option<Sleep>,
+}
+
+impl<S: Stream> BatchWithin<S> {
+    pub(crate) fn new(source: S, size: usize, time: Duration) -> Self {
+        Self { source: source.fuse(), size: size.max(1), time, items: Vec::new(), deadline: None }
+    }
+}
+
+impl<S: Stream> Stream for BatchWithin<S> {
+    type Item = Vec<S::Item>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<S::Item>>> {
+        let mut this = self.project();
+        let is_over = loop {
+            match this.source.as_mut().poll_next(cx) {
+                Poll::Ready(Some(item)) => {
+                    if this.items.is_empty() {
+                        this.items.reserve_exact((*this.size).min(MAX_RESERVED));
+                        // A time beyond all calendars is no deadline.
+                        let deadline = Instant::now().checked_add(*this.time).map(sleep_until);
+                        this.deadline.set(deadline);
+                    }
+                    this.items.push(item);
+                    if this.items.len() >= *this.size {
+                        break true;
+                    }
+                }
+                Poll::Ready(None) if this.items.is_empty() => return Poll::Ready(None),
+                Poll::Ready(None) => break true,
+                Poll::Pending => break false,
+            }
+        };
+        if !is_over {
+            // A deadline stands only while a group is being filled.
+            match this.deadline.as_mut().as_pin_mut() {
+                Some(deadline) => ready!(deadline.poll(cx)),
+                None => return Poll::Pending,
+            }
+        }
+        this.deadline.set(None);
+        Poll::Ready(Some(std::mem::take(this.items)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (least, most) = self.source.size_hint();
+        let held = usize::from(!self.items.is_empty());
+        (least.div_ceil(self.size).max(held), most.and_then(|most| most.checked_add(held)))
+    }
+}

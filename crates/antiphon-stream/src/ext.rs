@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use crate::{Batch, BatchWithin, FilterAsync, MapAsync, MapAsyncUnordered, Window};
+
+/// Adaptors for streams of slow calls. A limit, size or step of 0 counts as 1 everywhere.
+pub trait StreamExt: Stream {
+    /// Calls `f` on each item, at most `limit` calls at once, and yields the results in the order of the items.
+    ///
+    /// A result that is ready early waits for those before it and counts towards the limit, so memory is bounded by
+    /// `limit`. Use [`map_async_unordered`](StreamExt::map_async_unordered) where order does not matter.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream drops the calls under way and the results that were not taken.
+    fn map_async<F, Fut>(self, limit: usize, f: F) -> MapAsync<Self, F, Fut>
+    where
+        Self: Sized,
+        F: FnMut(Self::Item) -> Fut,
+        Fut: Future,
+    {
+        MapAsync::new(self, limit, f)
+    }
+
+    /// Calls `f` on each item, at most `limit` calls at once, and yields each result as soon as it is there.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream drops the calls under way and the results that were not taken.
+    fn map_async_unordered<F, Fut>(self, limit: usize, f: F) -> MapAsyncUnordered<Self, F, Fut>
+    where
+        Self: Sized,
+        F: FnMut(Self::Item) -> Fut,
+        Fut: Future,
+    {
+        MapAsyncUnordered::new(self, limit, f)
+    }
+
+    /// Keeps the items for which `f` says yes, at most `limit` calls at once, in their order.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream drops the calls under way and their items.
+    fn filter_async<F, Fut>(self, limit: usize, f: F) -> FilterAsync<Self, F, Fut>
+    where
+        Self: Sized,
+        F: FnMut(&Self::Item) -> Fut,
+        Fut: Future<Output = bool>,
+    {
+        FilterAsync::new(self, limit, f)
+    }
+
+    /// Groups of `size` items; the last one may be smaller, and none is empty.
+    ///
+    /// It waits for a whole group however long that takes: see [`batch_within`](StreamExt::batch_within).
+    ///
+    /// # Cancel safety
+    /// Dropping the stream drops the group that was being filled.
+    fn batch(self, size: usize) -> Batch<Self>
+    where
+        Self: Sized,
+    {
+        Batch::new(self, size)
+    }
+
+    /// Groups of `size` items, or of fewer once `time` has passed since a group's first item.
+    ///
+    /// # Panics
+    /// When polled outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream drops the group that was being filled.
+    fn batch_within(self, size: usize, time: Duration) -> BatchWithin<Self>
+    where
+        Self: Sized,
+    {
+        BatchWithin::new(self, size, time)
+    }
+
+    /// Every run of `size` items that begins `step` items after the one before; what is left over at the end is not
+    /// yielded. With a `step` larger than `size` the items between are left out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use antiphon_stream::StreamExt as _;
+    /// use futures_util::{StreamExt as _, stream};
+    ///
+    /// let windows: Vec<_> = stream::iter(1..=7).window(2, 3).collect().await;
+    /// assert_eq!(windows, [[1, 2], [4, 5]]);
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the stream drops the items of the window that was being filled.
+    fn window(self, size: usize, step: usize) -> Window<Self>
+    where
+        Self: Sized,
+        Self::Item: Clone,
+    {
+        Window::new(self, size, step)
+    }
+}
+
+impl<S: Stream> StreamExt for S {}

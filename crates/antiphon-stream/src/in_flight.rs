@@ -1,0 +1,119 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use crate::slots::Slots;
+
+/// Futures under way, and the results that were not taken yet, in the order in which the futures began or ended.
+pub(crate) struct InFlight<F: Future> {
+    running: Slots<F>,
+    woken: VecDeque<usize>,
+    /// By place: which of the results a running future will give.
+    turns: Vec<u64>,
+    results: VecDeque<Option<F::Output>>,
+    first: u64,
+    is_ordered: bool,
+}
+
+impl<F: Future> InFlight<F> {
+    /// Results in the order in which their futures began.
+    pub(crate) fn ordered() -> Self {
+        Self {
+            running: Slots::new(),
+            woken: VecDeque::new(),
+            turns: Vec::new(),
+            results: VecDeque::new(),
+            first: 0,
+            is_ordered: true,
+        }
+    }
+
+    /// Results in the order in which they came.
+    pub(crate) fn unordered() -> Self {
+        Self { is_ordered: false, ..Self::ordered() }
+    }
+
+    /// Futures under way and results not taken.
+    pub(crate) fn len(&self) -> usize {
+        if self.is_ordered { self.results.len() } else { self.running.len() + self.results.len() }
+    }
+
+    /// The next result, with as many futures under way as `limit` allows, made by `next` from a source.
+    ///
+    /// The room of the result that is returned is filled at once, so that the limit is used while the caller works on
+    /// it: two stages of a pipeline then really overlap.
+    pub(crate) fn poll_next(
+        &mut self,
+        limit: usize,
+        cx: &mut Context<'_>,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<F>>,
+    ) -> Poll<Option<F::Output>> {
+        self.poll_woken(cx);
+        let early = self.result();
+        let mut source_is_over = false;
+        while self.len() < limit {
+            match next(cx) {
+                Poll::Ready(Some(future)) => self.start(future),
+                Poll::Ready(None) => {
+                    source_is_over = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        match early.or_else(|| self.result()) {
+            None if self.len() == 0 && source_is_over => Poll::Ready(None),
+            None => Poll::Pending,
+            some => Poll::Ready(some),
+        }
+    }
+
+    /// Begins a future: it is polled at once.
+    fn start(&mut self, future: F) {
+        let turn = self.first + self.results.len() as u64;
+        if self.is_ordered {
+            self.results.push_back(None);
+        }
+        let key = self.running.insert(future);
+        if key == self.turns.len() {
+            self.turns.push(turn);
+        } else {
+            self.turns[key] = turn;
+        }
+        self.poll_one(key);
+    }
+
+    /// Must come before anything is begun in the same turn, so that wakes find their way.
+    fn poll_woken(&mut self, cx: &Context<'_>) {
+        // What is woken meanwhile waits for the next turn, so that a future that wakes itself holds up nobody.
+        self.running.take_woken(&mut self.woken, cx);
+        while let Some(key) = self.woken.pop_front() {
+            self.poll_one(key);
+        }
+    }
+
+    fn result(&mut self) -> Option<F::Output> {
+        let result = self.results.front_mut()?.take()?;
+        self.results.pop_front();
+        self.first += 1;
+        Some(result)
+    }
+
+    fn poll_one(&mut self, key: usize) {
+        // An old waker may wake a place that is empty by now.
+        let Some((future, mut cx)) = self.running.get(key) else { return };
+        let Poll::Ready(output) = future.poll(&mut cx) else { return };
+        self.running.remove(key);
+        if !self.is_ordered {
+            self.results.push_back(Some(output));
+        } else if let Ok(at) = usize::try_from(self.turns[key] - self.first) {
+            self.results[at] = Some(output);
+        }
+    }
+}
+
+impl<F: Future> fmt::Debug for InFlight<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlight").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! Adaptors for streams whose items need slow calls: [`StreamExt`] maps and filters them concurrently, in batches and
+//! windows; [`merge`] takes from many streams fairly, [`Queue`] is where producers and consumers meet, and [`Stages`]
+//! is a pipeline to be run on many sources.
+//!
+//! Nothing here spawns, nothing is unbounded, and dropping a stream drops what it has under way. Errors travel as
+//! items. Synchronous `map` and `filter` are futures' own.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use antiphon_stream::StreamExt as _;
+//! use futures_util::{StreamExt as _, stream};
+//!
+//! let numbers = stream::iter(1..=5)
+//!     .map_async(4, |n| async move { n * 2 })
+//!     .filter_async(4, |n| std::future::ready(*n > 5));
+//! assert_eq!(numbers.collect::<Vec<_>>().await, [6, 8, 10]);
+//! # }
+//! ```
+
+mod batch;
+mod batch_within;
+mod ext;
+mod filter_async;
+mod in_flight;
+mod map_async;
+mod map_async_unordered;
+mod merge;
+mod queue;
+mod slots;
+mod stages;
+mod window;
+
+pub use batch::Batch;
+pub use batch_within::BatchWithin;
+pub use ext::StreamExt;
+pub use filter_async::FilterAsync;
+pub use map_async::MapAsync;
+pub use map_async_unordered::MapAsyncUnordered;
+pub use merge::{Merge, merge};
+pub use queue::{Closed, PushError, Queue, QueueStream};
+pub use stages::{Staged, Stages};
+pub use window::Window;

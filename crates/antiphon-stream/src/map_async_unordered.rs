@@ -1,0 +1,58 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_util::stream::{Fuse, StreamExt as _};
+use pin_project::pin_project;
+
+use crate::in_flight::InFlight;
+
+/// The stream of [`map_async_unordered`](crate::StreamExt::map_async_unordered).
+#[pin_project]
+#[must_use = "streams do nothing unless polled"]
+pub struct MapAsyncUnordered<S, F, Fut: Future> {
+    #[pin]
+    source: Fuse<S>,
+    limit: usize,
+    f: F,
+    in_flight: InFlight<Fut>,
+}
+
+impl<S: Stream, F, Fut: Future> MapAsyncUnordered<S, F, Fut> {
+    pub(crate) fn new(source: S, limit: usize, f: F) -> Self {
+        Self { source: source.fuse(), limit: limit.max(1), f, in_flight: InFlight::unordered() }
+    }
+}
+
+impl<S, F, Fut> Stream for MapAsyncUnordered<S, F, Fut>
+where
+    S: Stream,
+    F: FnMut(S::Item) -> Fut,
+    Fut: Future,
+{
+    type Item = Fut::Output;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Fut::Output>> {
+        let mut this = self.project();
+        let source =
+            |cx: &mut Context<'_>| this.source.as_mut().poll_next(cx).map(|item| item.map(&mut *this.f));
+        this.in_flight.poll_next(*this.limit, cx, source)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (least, most) = self.source.size_hint();
+        let held = self.in_flight.len();
+        (least.saturating_add(held), most.and_then(|most| most.checked_add(held)))
+    }
+}
+
+impl<S: fmt::Debug, F, Fut: Future> fmt::Debug for MapAsyncUnordered<S, F, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapAsyncUnordered")
+            .field("source", &self.source)
+            .field("limit", &self.limit)
+            .field("in_flight", &self.in_flight)
+            .finish_non_exhaustive()
+    }
+}

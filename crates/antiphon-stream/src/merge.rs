@@ -1,0 +1,72 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::slots::Slots;
+
+/// Takes items from all `streams` as they come.
+///
+/// It is fair: a stream that always has an item gets one turn for each of the others' turns. Idle streams cost nothing,
+/// however many there are. An item that is an error is an item; a stream that ends ends nobody else.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use antiphon_stream::merge;
+/// use futures_util::{StreamExt, stream};
+///
+/// let merged = merge([stream::iter([1, 2, 3]), stream::iter([10, 20, 30])]);
+/// assert_eq!(merged.collect::<Vec<_>>().await, [1, 10, 2, 20, 3, 30]);
+/// # }
+/// ```
+///
+/// # Cancel safety
+/// Dropping the merged stream drops all of them; no item has been taken that was not yielded.
+pub fn merge<I>(streams: I) -> Merge<I::Item>
+where
+    I: IntoIterator<Item: Stream>,
+{
+    let mut slots = Slots::new();
+    let ready = streams.into_iter().map(|stream| slots.insert(stream)).collect();
+    Merge { slots, ready }
+}
+
+/// The stream of [`merge`].
+#[must_use = "streams do nothing unless polled"]
+pub struct Merge<S> {
+    slots: Slots<S>,
+    /// Streams that may have an item, the next in turn first.
+    ready: VecDeque<usize>,
+}
+
+impl<S: Stream> Stream for Merge<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let this = &mut *self;
+        this.slots.take_woken(&mut this.ready, cx);
+        while let Some(key) = this.ready.pop_front() {
+            let Some((stream, mut cx)) = this.slots.get(key) else { continue };
+            match stream.poll_next(&mut cx) {
+                Poll::Ready(Some(item)) => {
+                    this.ready.push_back(key);
+                    return Poll::Ready(Some(item));
+                }
+                Poll::Ready(None) => this.slots.remove(key),
+                Poll::Pending => {}
+            }
+        }
+        if this.slots.len() == 0 { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl<S> Unpin for Merge<S> {}
+
+impl<S> fmt::Debug for Merge<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merge").field("streams", &self.slots.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use tokio::sync::Semaphore;
+use tokio_util::sync::PollSemaphore;
+
+/// A bounded queue between many producers and many consumers; each item goes to one of them, in the order of pushing.
+///
+/// Cloning gives another handle to the same queue. It does not close by itself: whoever knows that nothing more comes
+/// calls [`close`](Queue::close), and consumers then get what is left, and then the end.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_stream::Closed<i32>> {
+/// use antiphon_stream::Queue;
+/// use futures_util::StreamExt;
+///
+/// let queue = Queue::new(8);
+/// queue.push(1).await?;
+/// queue.push(2).await?;
+/// queue.close();
+/// assert_eq!(queue.stream().collect::<Vec<_>>().await, [1, 2]);
+/// assert_eq!(queue.pop().await, None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Queue<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    capacity: usize,
+    /// A permit for each free place.
+    room: Semaphore,
+    /// A permit for each item.
+    filled: Arc<Semaphore>,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    is_closed: bool,
+}
+
+/// An item that a closed [`Queue`] did not take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Closed<T>(pub T);
+
+/// An item that [`Queue::try_push`] did not take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PushError<T> {
+    /// The queue is full for now.
+    Full(T),
+    /// The queue was closed.
+    Closed(T),
+}
+
+impl<T> Queue<T> {
+    /// A queue that holds at most `capacity` items; 0 counts as 1.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
+        let shared = Shared {
+            state: Mutex::new(State { items: VecDeque::new(), is_closed: false }),
+            capacity,
+            room: Semaphore::new(capacity),
+            filled: Arc::new(Semaphore::new(0)),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Adds an item at the end and waits while the queue is full; who waits is served in turn.
+    ///
+    /// # Errors
+    /// [`Closed`], with the item.
+    ///
+    /// # Cancel safety
+    /// A dropped call has not added the item, which is dropped with it; its turn goes to the next.
+    pub async fn push(&self, item: T) -> Result<(), Closed<T>> {
+        match self.shared.room.acquire().await {
+            Ok(place) => {
+                place.forget();
+                self.shared.add(item)
+            }
+            Err(_) => Err(Closed(item)),
+        }
+    }
+
+    /// Adds an item if there is room now.
+    ///
+    /// # Errors
+    /// [`PushError`], with the item.
+    pub fn try_push(&self, item: T) -> Result<(), PushError<T>> {
+        match self.shared.room.try_acquire() {
+            Ok(place) => {
+                place.forget();
+                self.shared.add(item).map_err(|Closed(item)| PushError::Closed(item))
+            }
+            Err(_) if self.is_closed() => Err(PushError::Closed(item)),
+            Err(_) => Err(PushError::Full(item)),
+        }
+    }
+
+    /// Takes the first item and waits while the queue is empty; `None` once it is closed and empty.
+    ///
+    /// # Cancel safety
+    /// A dropped call has taken nothing; its turn goes to the next.
+    pub async fn pop(&self) -> Option<T> {
+        // A closed semaphore refuses, and then what is left is there for whoever comes first.
+        if let Ok(item) = self.shared.filled.acquire().await {
+            item.forget();
+        }
+        self.shared.take()
+    }
+
+    /// Takes the first item if there is one now and nobody waits for it.
+    #[must_use]
+    pub fn try_pop(&self) -> Option<T> {
+        match self.shared.filled.try_acquire() {
+            Ok(item) => item.forget(),
+            Err(_) if self.is_closed() => {}
+            Err(_) => return None,
+        }
+        self.shared.take()
+    }
+
+    /// Takes no further item. Producers that wait get theirs back, consumers get what is left and then the end.
+    pub fn close(&self) {
+        self.shared.state().is_closed = true;
+        self.shared.room.close();
+        self.shared.filled.close();
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.state().is_closed
+    }
+
+    /// Items that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.state().items.len()
+    }
+
+    /// Whether no item waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most items it holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.shared.capacity
+    }
+
+    /// A consumer as a stream, which ends when the queue is closed and empty.
+    pub fn stream(&self) -> QueueStream<T> {
+        QueueStream { shared: self.shared.clone(), filled: PollSemaphore::new(self.shared.filled.clone()) }
+    }
+}
+
+impl<T> Shared<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an item on a place that was taken for it.
+    fn add(&self, item: T) -> Result<(), Closed<T>> {
+        {
+            let mut state = self.state();
+            // Closed since the place was taken: consumers may have seen the end already.
+            if state.is_closed {
+                return Err(Closed(item));
+            }
+            state.items.push_back(item);
+        }
+        self.filled.add_permits(1);
+        Ok(())
+    }
+
+    fn take(&self) -> Option<T> {
+        let item = self.state().items.pop_front()?;
+        self.room.add_permits(1);
+        Some(item)
+    }
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// The stream of [`Queue::stream`].
+///
+/// # Cancel safety
+/// Dropping it takes nothing with it.
+#[must_use = "streams do nothing unless polled"]
+pub struct QueueStream<T> {
+    shared: Arc<Shared<T>>,
+    filled: PollSemaphore,
+}
+
+impl<T> Stream for QueueStream<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if let Some(item) = ready!(self.filled.poll_acquire(cx)) {
+            item.forget();
+        }
+        Poll::Ready(self.shared.take())
+    }
+}
+
+impl<T> fmt::Debug for QueueStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueStream").field("len", &self.shared.state().items.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Closed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closed(..)")
+    }
+}
+
+impl<T> fmt::Display for Closed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the queue was closed")
+    }
+}
+
+impl<T> std::error::Error for Closed<T> {}
+
+impl<T> fmt::Debug for PushError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for PushError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the queue is full",
+            Self::Closed(_) => "the queue was closed",
+        })
+    }
+}
+
+impl<T> std::error::Error for PushError<T> {}

@@ -1,0 +1,115 @@
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+
+/// Futures or streams that are polled only when they were woken, each in a place that is used again.
+///
+/// The place and its waker are made once, not for each future, so that a stream of a million calls allocates as many
+/// places as may be under way.
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<usize>,
+    woken: Arc<Woken>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    content: Pin<Box<Option<T>>>,
+    waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Woken {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<usize>,
+    is_queued: Vec<bool>,
+    parent: Option<Waker>,
+}
+
+impl Woken {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct SlotWaker {
+    key: usize,
+    woken: Arc<Woken>,
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let parent = {
+            let mut state = self.woken.lock();
+            // A waker that outlived its slots wakes nobody.
+            match state.is_queued.get_mut(self.key) {
+                Some(is_queued) if !*is_queued => *is_queued = true,
+                _ => return,
+            }
+            state.queue.push_back(self.key);
+            state.parent.take()
+        };
+        if let Some(parent) = parent {
+            parent.wake();
+        }
+    }
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), woken: Arc::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Puts something into a free place, and tells which.
+    pub(crate) fn insert(&mut self, content: T) -> usize {
+        if let Some(key) = self.free.pop() {
+            self.slots[key].content.set(Some(content));
+            return key;
+        }
+        let key = self.slots.len();
+        let waker = Waker::from(Arc::new(SlotWaker { key, woken: self.woken.clone() }));
+        self.slots.push(Slot { content: Box::pin(Some(content)), waker });
+        self.woken.lock().is_queued.push(false);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: usize) {
+        self.slots[key].content.set(None);
+        self.free.push(key);
+    }
+
+    /// What is in a place, if anything, with the context that wakes this place alone.
+    pub(crate) fn get(&mut self, key: usize) -> Option<(Pin<&mut T>, Context<'_>)> {
+        let slot = self.slots.get_mut(key)?;
+        Some((slot.content.as_mut().as_pin_mut()?, Context::from_waker(&slot.waker)))
+    }
+
+    /// Adds to `keys` the places woken since the last time, in the order in which they were; a place that is woken
+    /// from now on wakes the task that polls now.
+    pub(crate) fn take_woken(&mut self, keys: &mut VecDeque<usize>, cx: &Context<'_>) {
+        let mut guard = self.woken.lock();
+        let state = &mut *guard;
+        for key in state.queue.drain(..) {
+            state.is_queued[key] = false;
+            keys.push_back(key);
+        }
+        match &mut state.parent {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_core::stream::BoxStream;
+
+use crate::ext::StreamExt;
+
+/// A pipeline that is put together once and run on many sources: stage after stage, the type of one stage's output
+/// being that of the next one's input.
+///
+/// For a single source the adaptors of [`StreamExt`] do the same without a box. Cloning is cheap.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use antiphon_stream::Stages;
+/// use futures_util::{StreamExt, stream};
+///
+/// let double = Stages::new().map(4, |n: u32| async move { n * 2 });
+/// let large = Stages::new().filter(4, |n: &u32| std::future::ready(*n > 5));
+/// let stages = double.compose(large).batch(2);
+/// let batches: Vec<_> = stages.run(stream::iter(1..=5)).collect().await;
+/// assert_eq!(batches, [vec![6, 8], vec![10]]);
+/// # }
+/// ```
+pub struct Stages<I, O> {
+    build: Arc<Build<I, O>>,
+}
+
+type Build<I, O> = dyn Fn(Staged<I>) -> Staged<O> + Send + Sync;
+
+impl<T: Send + 'static> Stages<T, T> {
+    /// No stage yet: what goes in comes out.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { build: Arc::new(|source| source) }
+    }
+}
+
+impl<T: Send + 'static> Default for Stages<T, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
+    /// A stage of [`map_async`](StreamExt::map_async).
+    #[must_use]
+    pub fn map<F, Fut>(self, limit: usize, f: F) -> Stages<I, Fut::Output>
+    where
+        F: Fn(O) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let f = Arc::new(f);
+        self.stage(move |source| {
+            let f = f.clone();
+            source.map_async(limit, move |item| f(item))
+        })
+    }
+
+    /// A stage of [`filter_async`](StreamExt::filter_async).
+    #[must_use]
+    pub fn filter<F, Fut>(self, limit: usize, f: F) -> Self
+    where
+        F: Fn(&O) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let f = Arc::new(f);
+        self.stage(move |source| {
+            let f = f.clone();
+            source.filter_async(limit, move |item| f(item))
+        })
+    }
+
+    /// A stage of [`batch`](StreamExt::batch).
+    #[must_use]
+    pub fn batch(self, size: usize) -> Stages<I, Vec<O>> {
+        self.stage(move |source| source.batch(size))
+    }
+
+    /// A stage of [`window`](StreamExt::window).
+    #[must_use]
+    pub fn window(self, size: usize, step: usize) -> Stages<I, Vec<O>>
+    where
+        O: Clone,
+    {
+        self.stage(move |source| source.window(size, step))
+    }
+
+    /// Any other stage: a function from stream to stream, called once for each run.
+    #[must_use]
+    pub fn stage<F, S>(self, f: F) -> Stages<I, S::Item>
+    where
+        F: Fn(Staged<O>) -> S + Send + Sync + 'static,
+        S: Stream<Item: Send> + Send + 'static,
+    {
+        let before = self.build;
+        Stages { build: Arc::new(move |source| Staged::new(f(before(source)))) }
+    }
+
+    /// These stages, and then those of `after`.
+    #[must_use]
+    pub fn compose<P: Send + 'static>(self, after: Stages<O, P>) -> Stages<I, P> {
+        Stages { build: Arc::new(move |source| (after.build)((self.build)(source))) }
+    }
+
+    /// Runs a source through all stages. Nothing happens until the stream is polled, and only as far as it is.
+    pub fn run<S>(&self, source: S) -> Staged<O>
+    where
+        S: Stream<Item = I> + Send + 'static,
+    {
+        (self.build)(Staged::new(source))
+    }
+}
+
+impl<I, O> Clone for Stages<I, O> {
+    fn clone(&self) -> Self {
+        Self { build: self.build.clone() }
+    }
+}
+
+impl<I, O> fmt::Debug for Stages<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stages").finish_non_exhaustive()
+    }
+}
+
+/// A stream between, before or after [`Stages`].
+///
+/// # Cancel safety
+/// Dropping it drops what every stage has under way.
+#[must_use = "streams do nothing unless polled"]
+pub struct Staged<T> {
+    stream: BoxStream<'static, T>,
+}
+
+impl<T> Staged<T> {
+    fn new(stream: impl Stream<Item = T> + Send + 'static) -> Self {
+        Self { stream: Box::pin(stream) }
+    }
+}
+
+impl<T> Stream for Staged<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.stream.as_mut().poll_next(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.stream.size_hint()
+    }
+}
+
+impl<T> fmt::Debug for Staged<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staged").finish_non_exhaustive()
+    }
+}

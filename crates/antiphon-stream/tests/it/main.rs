@@ -1,0 +1,18 @@
+//! What the crate promises, from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::future_not_send,
+    reason = "a test crate: panics are free, its futures stay"
+)]
+
+mod laws;
+mod merge;
+mod queue;
+mod timed;
+
+use tokio::runtime::Builder;
+
+/// Runs a future on a runtime whose clock jumps to the next timer.
+fn run<F: Future>(future: F) -> F::Output {
+    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
+}

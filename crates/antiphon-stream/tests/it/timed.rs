@@ -1,0 +1,108 @@
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use antiphon_stream::{Queue, StreamExt as _};
+use futures_util::future::pending;
+use futures_util::{FutureExt, Stream, StreamExt as _, stream};
+use tokio::time::{Instant, sleep};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// Each item with the millisecond at which it came.
+async fn timed<S: Stream>(source: S) -> Vec<(S::Item, u128)> {
+    let start = Instant::now();
+    source.map(|item| (item, start.elapsed().as_millis())).collect().await
+}
+
+async fn nap(millis: u64) -> u64 {
+    sleep(MS(millis)).await;
+    millis
+}
+
+#[tokio::test(start_paused = true)]
+async fn ordered_waits_for_the_slow_one_and_unordered_does_not() {
+    let naps = [30, 10, 10, 10];
+    let ordered = timed(stream::iter(naps).map_async(2, nap)).await;
+    assert_eq!(ordered, [(30, 30), (10, 30), (10, 40), (10, 40)]);
+    let unordered = timed(stream::iter(naps).map_async_unordered(2, nap)).await;
+    assert_eq!(unordered, [(10, 10), (10, 20), (30, 30), (10, 30)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_overlap() {
+    let start = Instant::now();
+    let worked = stream::iter([10; 40]).map_async(4, nap).map_async(4, nap).collect::<Vec<_>>().await;
+    assert_eq!((worked.len(), start.elapsed()), (40, MS(110)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_comes_when_it_is_full_or_its_time_has_passed() {
+    let source = stream::iter([0, 0, 0, 40, 70, 70, 0]).then(|pause| async move {
+        if pause > 0 {
+            nap(pause).await;
+        }
+    });
+    let sizes = timed(source.batch_within(3, MS(50)).map(|batch| batch.len())).await;
+    assert_eq!(sizes, [(3, 0), (1, 90), (1, 160), (2, 180)]);
+}
+
+#[tokio::test]
+async fn a_time_beyond_all_calendars_is_no_deadline() {
+    let batches = stream::iter(1..=3).batch_within(2, Duration::MAX).collect::<Vec<_>>().await;
+    assert_eq!(batches, [vec![1, 2], vec![3]]);
+}
+
+#[tokio::test]
+async fn a_size_beyond_all_measure_costs_nothing() {
+    assert_eq!(stream::iter(1..=3).batch(usize::MAX).collect::<Vec<_>>().await, [[1, 2, 3]]);
+    assert!(stream::iter(1..=3).window(usize::MAX / 2, usize::MAX).collect::<Vec<_>>().await.is_empty());
+}
+
+#[tokio::test]
+async fn no_more_is_taken_than_the_limit_and_dropping_drops_what_is_under_way() {
+    let (taken, alive) = (Cell::new(0), Rc::new(()));
+    let source = stream::iter(0..100).inspect(|_| taken.set(taken.get() + 1));
+    let mut calls = Box::pin(source.map_async(3, |_| {
+        let alive = alive.clone();
+        async move {
+            let _alive = alive;
+            pending::<()>().await;
+        }
+    }));
+    assert!(calls.next().now_or_never().is_none());
+    assert_eq!((taken.get(), Rc::strong_count(&alive)), (3, 4));
+    drop(calls);
+    assert_eq!(Rc::strong_count(&alive), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_wakes_itself_starves_nobody() {
+    let busy = |spins: bool| {
+        poll_fn(move |cx| {
+            cx.waker().wake_by_ref();
+            if spins { Poll::Pending } else { Poll::Ready(()) }
+        })
+    };
+    let mut calls = Box::pin(stream::iter([true, false]).map_async_unordered(2, busy));
+    assert_eq!(calls.next().await, Some(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_between_a_fast_and_a_slow_side_holds_only_so_much() {
+    let queue = Queue::new(2);
+    let start = Instant::now();
+    let produce = async {
+        for n in 0..5 {
+            queue.push(n).await.unwrap();
+        }
+        queue.close();
+        start.elapsed()
+    };
+    let consume = queue.stream().then(|n| async move { nap(10).await + n }).collect::<Vec<_>>();
+    let (produced, consumed) = tokio::join!(produce, consume);
+    assert_eq!(consumed, [10, 11, 12, 13, 14]);
+    assert_eq!(produced, MS(20), "the last two were in the queue, and one at work");
+}
