@@ -1,4 +1,4 @@
-use crate::task::{Job, Task};
+use crate::task::{Task, job};
 
 /// Starts a future beside the caller and returns a handle on it, which owns it: dropping the handle cancels the future.
 ///
@@ -20,8 +20,7 @@ pub fn background<F>(future: F) -> Task<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let job = Job::new(future, None, tracing::debug_span!("background"));
-    let task = job.task();
+    let (job, task) = job(future, None, tracing::debug_span!("background"));
     drop(tokio::spawn(job));
     task
 }

@@ -1,8 +1,10 @@
 use std::num::NonZeroUsize;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use pin_project::pin_project;
 
 use crate::error::TaskError;
 
@@ -40,7 +42,7 @@ where
             results[done] = result;
         }
         results.push(Err(TaskError::Cancelled));
-        running.push(contained(index, future));
+        running.push(Contained { index, future });
     }
     while let Some((done, result)) = running.next().await {
         results[done] = result;
@@ -48,8 +50,24 @@ where
     results
 }
 
-async fn contained<F: Future>(index: usize, future: F) -> (usize, Result<F::Output, TaskError>) {
-    // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
-    let result = AssertUnwindSafe(future).catch_unwind().await;
-    (index, result.map_err(|panic| TaskError::panicked(&*panic)))
+/// A future with its place in the results.
+#[pin_project]
+struct Contained<F> {
+    index: usize,
+    #[pin]
+    future: F,
+}
+
+impl<F: Future> Future for Contained<F> {
+    type Output = (usize, Result<F::Output, TaskError>);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
+        let result = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
+            Ok(polled) => Ok(ready!(polled)),
+            Err(panic) => Err(TaskError::panicked(&*panic)),
+        };
+        Poll::Ready((*this.index, result))
+    }
 }

@@ -1,9 +1,8 @@
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::task::Ending;
+use crate::task::{Ending, Job};
 use crate::waiters::{Ticket, Waiters};
 
 /// What runs first when there is a choice. Within one priority, first come is first served.
@@ -49,8 +48,6 @@ pub struct RunnerMetrics {
     pub run_time: Duration,
 }
 
-pub(crate) type BoxJob = Pin<Box<dyn Future<Output = Ending> + Send>>;
-
 /// The queue of a runner and who works on it, without a clock or a task of its own.
 #[derive(Default)]
 pub(crate) struct Lanes {
@@ -61,6 +58,8 @@ pub(crate) struct Lanes {
     idle: Vec<(usize, Waker)>,
     /// Workers that were woken or made and have not looked at the queue yet.
     waking: usize,
+    /// Whether a worker without a job has asked for one more turn before it sleeps.
+    is_lingering: bool,
     workers: usize,
     next_worker: usize,
     next_seq: u64,
@@ -73,7 +72,7 @@ pub(crate) struct Lanes {
 
 struct Queued {
     seq: u64,
-    job: BoxJob,
+    job: Job,
     since: Instant,
 }
 
@@ -85,9 +84,23 @@ pub(crate) enum Summon {
     Hire(usize),
 }
 
+/// What a worker did before it asked for a job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Was {
+    Busy,
+    /// It found nothing before, and may do so as many times more.
+    Lingering {
+        turns: u32,
+    },
+    /// It was to be woken, or was and has not looked at the queue yet.
+    Idle,
+}
+
 /// What a worker does next.
 pub(crate) enum Next {
-    Run(BoxJob),
+    Run(Job),
+    /// Look once more, soon.
+    Linger,
     Wait,
     Leave,
 }
@@ -123,6 +136,19 @@ impl Lanes {
         Poll::Ready(true)
     }
 
+    /// [`try_room`](Self::try_room) and [`push`](Self::push) at once, which is the ordinary case.
+    pub(crate) fn try_push(
+        &mut self,
+        priority: Priority,
+        job: Job,
+        now: Instant,
+    ) -> Result<(u64, Summon), Job> {
+        match self.try_room() {
+            Ok(()) => self.push(priority, job, now),
+            Err(_) => Err(job),
+        }
+    }
+
     /// Takes a place in the queue if one is free.
     pub(crate) fn try_room(&mut self) -> Result<(), Refusal> {
         match (self.is_closed, self.has_room()) {
@@ -154,12 +180,7 @@ impl Lanes {
     }
 
     /// Queues a job on the place that was taken for it. A closed runner gives the job back.
-    pub(crate) fn push(
-        &mut self,
-        priority: Priority,
-        job: BoxJob,
-        now: Instant,
-    ) -> Result<(u64, Summon), BoxJob> {
+    pub(crate) fn push(&mut self, priority: Priority, job: Job, now: Instant) -> Result<(u64, Summon), Job> {
         if self.is_closed {
             return Err(job);
         }
@@ -172,7 +193,7 @@ impl Lanes {
     }
 
     /// Takes a job out of the queue before it has begun.
-    pub(crate) fn withdraw(&mut self, priority: Priority, seq: u64) -> Option<(BoxJob, Option<Waker>)> {
+    pub(crate) fn withdraw(&mut self, priority: Priority, seq: u64) -> Option<(Job, Option<Waker>)> {
         let lane = &mut self.lanes[priority as usize];
         let at = lane.binary_search_by_key(&seq, |queued| queued.seq).ok()?;
         let queued = lane.remove(at)?;
@@ -184,7 +205,7 @@ impl Lanes {
     /// Somebody to work on what is queued. Two at a time suffice, since each summons the next before it begins: one
     /// would not, as the executor may keep it on a thread that is busy.
     fn summon(&mut self) -> Summon {
-        if self.metrics.queued == 0 || self.waking >= 2 {
+        if self.metrics.queued == 0 || self.waking >= 2 || self.is_lingering {
             return Summon::Nobody;
         }
         if let Some((_, waker)) = self.idle.pop() {
@@ -200,23 +221,25 @@ impl Lanes {
         Summon::Nobody
     }
 
-    /// The most urgent job for worker `id`, who waited idly before if `was_idle`; and whom to wake or hire besides.
+    /// The most urgent job for a worker; and whom to wake or hire besides.
+    ///
+    /// A worker without a job may linger: waking one that sleeps costs its submitter more than all the rest, and a
+    /// submitter that is slower than the worker would pay that for each job.
     pub(crate) fn next(
         &mut self,
         id: usize,
-        was_idle: bool,
+        was: Was,
         now: Instant,
         cx: &Context<'_>,
     ) -> (Next, Option<Waker>, Summon) {
-        if was_idle {
-            match self.idle.iter().position(|(other, _)| *other == id) {
-                Some(at) => drop(self.idle.swap_remove(at)),
-                None => self.waking -= 1,
-            }
-        }
+        self.is_back(id, was);
         let Some(queued) = self.lanes.iter_mut().find_map(VecDeque::pop_front) else {
             if self.is_closed {
                 return (Next::Leave, None, Summon::Nobody);
+            }
+            if !self.is_lingering && !matches!(was, Was::Lingering { turns: 0 }) {
+                self.is_lingering = true;
+                return (Next::Linger, None, Summon::Nobody);
             }
             self.idle.push((id, cx.waker().clone()));
             return (Next::Wait, None, Summon::Nobody);
@@ -225,6 +248,17 @@ impl Lanes {
         self.metrics.running += 1;
         self.metrics.wait_time += now.saturating_duration_since(queued.since);
         (Next::Run(queued.job), self.offer_room(), self.summon())
+    }
+
+    fn is_back(&mut self, id: usize, was: Was) {
+        match was {
+            Was::Busy => {}
+            Was::Lingering { .. } => self.is_lingering = false,
+            Was::Idle => match self.idle.iter().position(|(other, _)| *other == id) {
+                Some(at) => drop(self.idle.swap_remove(at)),
+                None => self.waking -= 1,
+            },
+        }
     }
 
     pub(crate) fn ended(&mut self, ending: Ending, ran: Duration) {
@@ -240,13 +274,8 @@ impl Lanes {
     }
 
     /// Worker `id` is gone; who waits for the last one to go must be woken.
-    pub(crate) fn left(&mut self, id: usize, was_idle: bool) -> Vec<Waker> {
-        if was_idle {
-            match self.idle.iter().position(|(other, _)| *other == id) {
-                Some(at) => drop(self.idle.swap_remove(at)),
-                None => self.waking -= 1,
-            }
-        }
+    pub(crate) fn left(&mut self, id: usize, was: Was) -> Vec<Waker> {
+        self.is_back(id, was);
         self.workers -= 1;
         if self.workers == 0 { std::mem::take(&mut self.closers) } else { Vec::new() }
     }
@@ -262,7 +291,7 @@ impl Lanes {
     }
 
     /// Everything that has not begun.
-    pub(crate) fn drain(&mut self) -> Vec<BoxJob> {
+    pub(crate) fn drain(&mut self) -> Vec<Job> {
         let jobs: Vec<_> =
             self.lanes.iter_mut().flat_map(|lane| lane.drain(..)).map(|queued| queued.job).collect();
         self.metrics.queued = 0;

@@ -1,17 +1,17 @@
 //! Resources that are dear to make and can be used again.
 
+mod lease;
 mod manage;
-mod pooled;
 mod shared;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lease::Lease;
 pub use manage::{FromFns, Manage};
-pub use pooled::Pooled;
-use shared::{Grant, Shared, Slot, Turn};
+use shared::{Shared, Turn};
 
 use crate::observe;
 
@@ -84,7 +84,7 @@ pub struct PoolStatus {
     pub waiting: usize,
     /// Resources made so far.
     pub created: u64,
-    /// Times that one was used again.
+    /// Times that an unused one was taken again, also where it then proved bad.
     pub reused: u64,
 }
 
@@ -147,16 +147,23 @@ impl<M: Manage> Pool<M> {
     /// owns, since nobody knows its state; one that was being made is dropped with its future.
     pub async fn acquire(&self) -> Result<Pooled<M>, AcquireError<M::Error>> {
         let shared = &self.handle.shared;
+        shared.note_runtime();
         loop {
-            let slot = match Self::grant(shared).await? {
-                Grant::Slot(slot) => slot,
-                Grant::Resource(pooled) => match Self::checked(pooled).await {
-                    Checked::Good(pooled) => return Ok(pooled),
-                    Checked::Closed(slot) => slot,
-                    Checked::Lost => continue,
-                },
-            };
-            return Self::create(slot).await;
+            let mut lease = Turn::new(shared).await.map_err(|Closed| AcquireError::Closed)?;
+            if lease.is_filled() {
+                if lease.is_good().await {
+                    observe::acquired("reused");
+                    return Ok(Pooled { lease });
+                }
+                match lease.emptied().await {
+                    Some(room) => lease = room,
+                    None => continue,
+                }
+            }
+            let resource = shared.manage.create().await.map_err(AcquireError::Create)?;
+            observe::acquired("created");
+            lease.fill(resource);
+            return Ok(Pooled { lease });
         }
     }
 
@@ -177,9 +184,9 @@ impl<M: Manage> Pool<M> {
     /// An unused resource, if there is one and nobody waits for it. It is not checked, since that may take time.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Pooled<M>> {
-        let pooled = Shared::try_resource(&self.handle.shared)?;
+        let lease = Shared::try_lease(&self.handle.shared)?;
         observe::acquired("reused");
-        Some(pooled)
+        Some(Pooled { lease })
     }
 
     /// Refuses everybody who waits or comes, closes what is unused and waits until that is done. What is out is closed
@@ -198,51 +205,45 @@ impl<M: Manage> Pool<M> {
     pub fn status(&self) -> PoolStatus {
         self.handle.shared.status()
     }
+}
 
-    async fn grant(shared: &Arc<Shared<M>>) -> Result<Grant<M>, AcquireError<M::Error>> {
-        if let Some(grant) = Shared::try_grant(shared) {
-            return grant.map_err(|Closed| AcquireError::Closed);
-        }
-        let span = tracing::debug_span!("pool wait");
-        let mut turn = Turn::new(shared);
-        let wait = poll_fn(|cx| {
-            let _entered = span.enter();
-            turn.poll(cx)
-        });
-        wait.await.map_err(|Closed| AcquireError::Closed)
-    }
+/// A resource on loan from a [`Pool`]; dropping it gives it back.
+pub struct Pooled<M: Manage> {
+    /// With a resource in it, from here on.
+    lease: Lease<M>,
+}
 
-    async fn checked(mut pooled: Pooled<M>) -> Checked<M> {
-        if !pooled.is_expired() {
-            pooled.must_close = true;
-            let shared = pooled.shared().clone();
-            if shared.manage.check(&mut pooled).await {
-                pooled.must_close = false;
-                observe::acquired("reused");
-                shared.count_reused();
-                return Checked::Good(pooled);
-            }
-        }
-        match pooled.close_now().await {
-            Some(slot) => Checked::Closed(slot),
-            None => Checked::Lost,
-        }
-    }
-
-    async fn create(slot: Slot<M>) -> Result<Pooled<M>, AcquireError<M::Error>> {
-        let resource = slot.shared().manage.create().await.map_err(AcquireError::Create)?;
-        observe::acquired("created");
-        Ok(slot.fill(resource))
+impl<M: Manage> Pooled<M> {
+    /// Has the resource closed instead of used again, by a task that the pool owns: for one that turned out broken.
+    pub fn discard(mut self) {
+        self.lease.must_close();
     }
 }
 
-/// What came of looking at a resource before it is used again.
-enum Checked<M: Manage> {
-    Good(Pooled<M>),
-    /// It was closed, and there is room for another.
-    Closed(Slot<M>),
-    /// Closing it failed, and its room went to whoever is next.
-    Lost,
+impl<M: Manage> Deref for Pooled<M> {
+    type Target = M::Resource;
+
+    fn deref(&self) -> &M::Resource {
+        match &self.lease.entry {
+            Some(entry) => &entry.resource,
+            None => unreachable!("a pooled resource is there until it is dropped"),
+        }
+    }
+}
+
+impl<M: Manage> DerefMut for Pooled<M> {
+    fn deref_mut(&mut self) -> &mut M::Resource {
+        match &mut self.lease.entry {
+            Some(entry) => &mut entry.resource,
+            None => unreachable!("a pooled resource is there until it is dropped"),
+        }
+    }
+}
+
+impl<M: Manage<Resource: fmt::Debug>> fmt::Debug for Pooled<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pooled").field(&**self).finish()
+    }
 }
 
 /// The pool was closed.

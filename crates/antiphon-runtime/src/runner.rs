@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 use crate::clock::now;
 use crate::error::TaskError;
 use crate::gather::gather;
-use crate::lanes::{BoxJob, Lanes, Next, Priority, Refusal, RunnerMetrics, Summon};
+use crate::lanes::{Lanes, Next, Priority, Refusal, RunnerMetrics, Summon, Was};
 use crate::observe;
-use crate::task::{Ending, Job, Task};
+use crate::task::{Ending, Job, Task, job};
 use crate::waiters::Ticket;
 
 /// Runs tasks with at most so many at once, the most urgent first: a bounded runner and a priority scheduler in one.
@@ -135,10 +135,12 @@ impl Runner {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let job = self.job(priority, future);
-        let task = job.task();
+        let (job, task) = self.job(priority, future);
+        let job = match self.shared.try_push(priority, job) {
+            Ok(place) => return task.at(Some(place)),
+            Err(job) => job,
+        };
         let mut line = Line { shared: &self.shared, ticket: None };
-        let job: BoxJob = Box::pin(job);
         let place = match poll_fn(|cx| line.poll(cx)).await {
             true => self.shared.push(priority, job),
             false => None,
@@ -161,9 +163,8 @@ impl Runner {
         if let Err(reason) = room {
             return Err(Refused { reason, future });
         }
-        let job = self.job(priority, future);
-        let task = job.task();
-        Ok(task.at(self.shared.push(priority, Box::pin(job))))
+        let (job, task) = self.job(priority, future);
+        Ok(task.at(self.shared.push(priority, job)))
     }
 
     /// Runs all `futures` and returns their results in the order given, a panic as a [`TaskError`] of its own.
@@ -247,8 +248,11 @@ impl Runner {
         self.shared.lanes().metrics()
     }
 
-    fn job<F: Future>(&self, priority: Priority, future: F) -> Job<F> {
-        Job::new(future, self.shared.limit, tracing::debug_span!("task", ?priority))
+    fn job<F>(&self, priority: Priority, future: F) -> (Job, Task<F::Output>)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        job(future, self.shared.limit, tracing::debug_span!("task", ?priority))
     }
 }
 
@@ -285,7 +289,7 @@ impl Shared {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(self: &Arc<Self>, priority: Priority, job: BoxJob) -> Option<Place> {
+    fn push(self: &Arc<Self>, priority: Priority, job: Job) -> Option<Place> {
         let now = now();
         observe::submitted();
         let pushed = self.lanes().push(priority, job, now);
@@ -295,13 +299,22 @@ impl Shared {
         Some(Place { shared: self.clone(), priority, seq })
     }
 
+    fn try_push(self: &Arc<Self>, priority: Priority, job: Job) -> Result<Place, Job> {
+        let now = now();
+        let pushed = self.lanes().try_push(priority, job, now);
+        let (seq, summon) = pushed?;
+        observe::submitted();
+        self.summon(summon);
+        Ok(Place { shared: self.clone(), priority, seq })
+    }
+
     fn summon(self: &Arc<Self>, summon: Summon) {
         match summon {
             Summon::Nobody => {}
             Summon::Wake(waker) => waker.wake(),
             Summon::Hire(id) => {
                 // Should spawning panic, the worker's drop takes it back.
-                let worker = Worker { shared: self.clone(), id, running: None, is_idle: true };
+                let worker = Worker { shared: self.clone(), id, running: None, was: Was::Idle };
                 let mut workers = self.workers();
                 while workers.try_join_next().is_some() {}
                 workers.spawn(worker);
@@ -363,13 +376,14 @@ impl Drop for Line<'_> {
 struct Worker {
     shared: Arc<Shared>,
     id: usize,
-    running: Option<(BoxJob, Instant)>,
-    /// Whether it waits to be woken, or was and has not looked at the queue yet.
-    is_idle: bool,
+    running: Option<(Job, Instant)>,
+    was: Was,
 }
 
 /// Jobs that end without waiting, before others on this thread get a turn.
 const STREAK: usize = 32;
+/// Turns, of some 100 ns each, that a worker without a job takes before it sleeps: less than waking it costs.
+const LINGER: u32 = 16;
 
 impl Future for Worker {
     type Output = ();
@@ -380,7 +394,7 @@ impl Future for Worker {
         for _ in 0..STREAK {
             let mut ended = None;
             if let Some((job, began)) = &mut worker.running {
-                let Poll::Ready(ending) = job.as_mut().poll(cx) else { return Poll::Pending };
+                let Poll::Ready(ending) = Pin::new(job).poll(cx) else { return Poll::Pending };
                 let over = now();
                 let ran = over.saturating_duration_since(*began);
                 observe::ended(ending, ran);
@@ -392,7 +406,7 @@ impl Future for Worker {
                 if let Some((ending, ran)) = ended {
                     lanes.ended(ending, ran);
                 }
-                lanes.next(worker.id, std::mem::take(&mut worker.is_idle), time, cx)
+                lanes.next(worker.id, worker.was, time, cx)
             };
             if let Some(waker) = waker {
                 waker.wake();
@@ -401,10 +415,21 @@ impl Future for Worker {
             // Only now, with its slot given back and counted, does the job report to its task.
             worker.running = None;
             match next {
-                Next::Run(job) => worker.running = Some((job, time)),
-                Next::Leave => return Poll::Ready(()),
+                Next::Run(job) => (worker.running, worker.was) = (Some((job, time)), Was::Busy),
+                Next::Linger => {
+                    let turns = match worker.was {
+                        Was::Lingering { turns } => turns - 1,
+                        Was::Busy | Was::Idle => LINGER,
+                    };
+                    worker.was = Was::Lingering { turns };
+                    break;
+                }
+                Next::Leave => {
+                    worker.was = Was::Busy;
+                    return Poll::Ready(());
+                }
                 Next::Wait => {
-                    worker.is_idle = true;
+                    worker.was = Was::Idle;
                     return Poll::Pending;
                 }
             }
@@ -426,7 +451,7 @@ impl Drop for Worker {
                 observe::ended(Ending::Cancelled, ran);
                 lanes.ended(Ending::Cancelled, ran);
             }
-            lanes.left(self.id, self.is_idle)
+            lanes.left(self.id, self.was)
         };
         wakers.into_iter().for_each(Waker::wake);
     }

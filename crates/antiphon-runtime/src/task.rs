@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use pin_project::{pin_project, pinned_drop};
 use tokio::time::Sleep;
 use tracing::Span;
 
@@ -20,7 +19,7 @@ use crate::runner::Place;
 /// Awaiting `&mut task` loses nothing when it is dropped; dropping the task itself cancels the work.
 #[must_use = "dropping a task cancels it: await it, or detach it"]
 pub struct Task<T> {
-    cell: Arc<Cell<T>>,
+    cell: Arc<dyn Slot<T>>,
     /// Where it stands in line, so that it can leave the line when it is cancelled.
     place: Option<Place>,
     is_owner: bool,
@@ -30,7 +29,7 @@ impl<T> Task<T> {
     /// Whether the work is over: then awaiting does not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.cell.lock().is_over
+        self.cell.state().is_over
     }
 
     /// Asks the work to stop and waits until it is really gone, its slot given back.
@@ -57,7 +56,7 @@ impl<T> Task<T> {
             return;
         }
         let waker = {
-            let mut state = self.cell.lock();
+            let mut state = self.cell.state();
             state.is_cancelled = true;
             state.job.take()
         };
@@ -73,7 +72,7 @@ impl<T> Future for Task<T> {
     /// # Panics
     /// If it is polled again after it has given its result.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.cell.lock();
+        let mut state = self.cell.state();
         if let Some(outcome) = state.outcome.take() {
             drop(state);
             self.is_owner = false;
@@ -102,9 +101,31 @@ impl<T> fmt::Debug for Task<T> {
     }
 }
 
-/// Where a job leaves its result for its task.
-struct Cell<T> {
-    state: Mutex<State<T>>,
+/// What a task sees of its job.
+trait Slot<T>: Send + Sync {
+    fn state(&self) -> MutexGuard<'_, State<T>>;
+}
+
+/// What whoever runs a job sees of it.
+trait Run: Send + Sync {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Ending>;
+    fn report(&self);
+}
+
+/// A future and where its result is left. Runner and task share it, so that it is mostly freed by the thread that made
+/// it: freeing another thread's memory costs a lock of the allocator.
+struct Cell<F: Future> {
+    work: Mutex<Work<F>>,
+    state: Mutex<State<F::Output>>,
+    limit: Option<Duration>,
+    span: Span,
+}
+
+struct Work<F: Future> {
+    future: Pin<Box<Option<F>>>,
+    outcome: Option<Result<F::Output, TaskError>>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    has_waited: bool,
 }
 
 struct State<T> {
@@ -113,50 +134,6 @@ struct State<T> {
     is_cancelled: bool,
     task: Option<Waker>,
     job: Option<Waker>,
-}
-
-impl<T> Cell<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the job goes on; if so, a request to cancel it wakes the task that polls now.
-    fn goes_on(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.lock();
-        if !state.is_cancelled {
-            match &mut state.job {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-        }
-        !state.is_cancelled
-    }
-
-    fn finish(&self, outcome: Result<T, TaskError>) {
-        let waker = {
-            let mut state = self.lock();
-            state.is_over = true;
-            state.outcome = Some(outcome);
-            state.job = None;
-            state.task.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-/// The work itself, polled by whoever runs it. It reports to its [`Task`] when it is dropped, however it ended: so
-/// that whoever runs it can give the slot back and count before anybody sees the result.
-#[pin_project(PinnedDrop)]
-pub(crate) struct Job<F: Future> {
-    #[pin]
-    future: Option<F>,
-    outcome: Option<Result<F::Output, TaskError>>,
-    cell: Arc<Cell<F::Output>>,
-    limit: Option<Duration>,
-    deadline: Option<Pin<Box<Sleep>>>,
-    span: Span,
 }
 
 /// How a job ended, for those who count.
@@ -179,15 +156,32 @@ impl Ending {
     }
 }
 
-impl<F: Future> Job<F> {
-    pub(crate) fn new(future: F, limit: Option<Duration>, span: Span) -> Self {
-        let state = State { outcome: None, is_over: false, is_cancelled: false, task: None, job: None };
-        let cell = Arc::new(Cell { state: Mutex::new(state) });
-        Self { future: Some(future), outcome: None, cell, limit, deadline: None, span }
-    }
+/// The work itself, polled by whoever runs it. It reports to its [`Task`] when it is dropped, however it ended: so
+/// that whoever runs it can give the slot back and count before anybody sees the result.
+pub(crate) struct Job(Arc<dyn Run>);
 
-    pub(crate) fn task(&self) -> Task<F::Output> {
-        Task { cell: self.cell.clone(), place: None, is_owner: true }
+/// A job, and the task that will have its result.
+pub(crate) fn job<F>(future: F, limit: Option<Duration>, span: Span) -> (Job, Task<F::Output>)
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let work = Work { future: Box::pin(Some(future)), outcome: None, deadline: None, has_waited: false };
+    let state = State { outcome: None, is_over: false, is_cancelled: false, task: None, job: None };
+    let cell = Arc::new(Cell { work: Mutex::new(work), state: Mutex::new(state), limit, span });
+    (Job(cell.clone()), Task { cell, place: None, is_owner: true })
+}
+
+impl Future for Job {
+    type Output = Ending;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        self.0.poll(cx)
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.0.report();
     }
 }
 
@@ -198,40 +192,79 @@ impl<T> Task<T> {
     }
 }
 
-impl<F: Future> Future for Job<F> {
-    type Output = Ending;
+impl<F: Future> Cell<F> {
+    fn work(&self) -> MutexGuard<'_, Work<F>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
-        let mut this = self.project();
-        let _entered = this.span.enter();
-        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(Ending::Cancelled) };
-        let outcome = if this.cell.lock().is_cancelled {
+    fn lock(&self) -> MutexGuard<'_, State<F::Output>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the job goes on; if so, a request to cancel it wakes the task that polls now.
+    fn goes_on(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        if !state.is_cancelled {
+            match &mut state.job {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+        }
+        !state.is_cancelled
+    }
+}
+
+impl<F: Future<Output: Send> + Send> Slot<F::Output> for Cell<F> {
+    fn state(&self) -> MutexGuard<'_, State<F::Output>> {
+        self.lock()
+    }
+}
+
+impl<F: Future<Output: Send> + Send> Run for Cell<F> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let _entered = self.span.enter();
+        let mut guard = self.work();
+        let work = &mut *guard;
+        let Some(future) = work.future.as_mut().as_pin_mut() else { return Poll::Ready(Ending::Cancelled) };
+        let outcome = if work.has_waited && self.lock().is_cancelled {
             Err(TaskError::Cancelled)
         } else {
             // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
             match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(Poll::Ready(value)) => Ok(value),
                 Err(panic) => Err(TaskError::panicked(&*panic)),
-                Ok(Poll::Pending) => match this.limit {
-                    Some(limit) if timed_out(this.deadline, *limit, cx) => Err(TaskError::TimedOut),
-                    _ if this.cell.goes_on(cx) => return Poll::Pending,
+                Ok(Poll::Pending) => match self.limit {
+                    Some(limit) if timed_out(&mut work.deadline, limit, cx) => Err(TaskError::TimedOut),
+                    _ if self.goes_on(cx) => {
+                        work.has_waited = true;
+                        return Poll::Pending;
+                    }
                     _ => Err(TaskError::Cancelled),
                 },
             }
         };
-        let outcome = drop_future(this.future).and(outcome);
+        let outcome = drop_future(work.future.as_mut()).and(outcome);
         let ending = Ending::of(&outcome);
-        *this.outcome = Some(outcome);
+        work.outcome = Some(outcome);
         Poll::Ready(ending)
     }
-}
 
-#[pinned_drop]
-impl<F: Future> PinnedDrop for Job<F> {
-    fn drop(self: Pin<&mut Self>) {
-        let this = self.project();
-        let given_up = || drop_future(this.future).and(Err(TaskError::Cancelled));
-        this.cell.finish(this.outcome.take().unwrap_or_else(given_up));
+    fn report(&self) {
+        let outcome = {
+            let mut work = self.work();
+            let outcome = work.outcome.take();
+            outcome.unwrap_or_else(|| drop_future(work.future.as_mut()).and(Err(TaskError::Cancelled)))
+        };
+        let waker = {
+            let mut state = self.lock();
+            state.is_over = true;
+            state.outcome = Some(outcome);
+            state.job = None;
+            state.task.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 

@@ -31,7 +31,7 @@ where
 {
     let mut slots = Slots::new();
     let ready = streams.into_iter().map(|stream| slots.insert(stream)).collect();
-    Merge { slots, ready }
+    Merge { slots, ready, turns: 0 }
 }
 
 /// The stream of [`merge`].
@@ -40,6 +40,8 @@ pub struct Merge<S> {
     slots: Slots<S>,
     /// Streams that may have an item, the next in turn first.
     ready: VecDeque<usize>,
+    /// How many of them come before those that were woken meanwhile are looked up, which takes a lock.
+    turns: usize,
 }
 
 impl<S: Stream> Stream for Merge<S> {
@@ -47,8 +49,20 @@ impl<S: Stream> Stream for Merge<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = &mut *self;
-        this.slots.take_woken(&mut this.ready, cx);
-        while let Some(key) = this.ready.pop_front() {
+        let mut rounds = 0;
+        loop {
+            if this.turns == 0 {
+                this.slots.take_woken(&mut this.ready, cx);
+                this.turns = this.ready.len();
+                rounds += 1;
+                // A stream that wakes itself while it is polled must not keep everybody else from the thread.
+                if rounds > 2 && this.turns > 0 {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            let Some(key) = this.ready.pop_front() else { break };
+            this.turns -= 1;
             let Some((stream, mut cx)) = this.slots.get(key) else { continue };
             match stream.poll_next(&mut cx) {
                 Poll::Ready(Some(item)) => {

@@ -1,14 +1,15 @@
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::runtime;
-use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
+use super::lease::{Entry, Lease};
 use super::manage::Manage;
-use super::pooled::Pooled;
 use super::{Closed, PoolOptions, PoolStatus};
 use crate::clock::now;
 use crate::waiters::{Ticket, Waiters};
@@ -16,7 +17,7 @@ use crate::waiters::{Ticket, Waiters};
 pub(super) struct Shared<M: Manage> {
     pub(super) manage: M,
     pub(super) cleanups: TaskTracker,
-    options: PoolOptions,
+    pub(super) options: PoolOptions,
     state: Mutex<State<M::Resource>>,
     /// Where cleanups run: known from the first use, since a resource may come back on a thread without a runtime.
     runtime: OnceLock<Option<runtime::Handle>>,
@@ -24,26 +25,14 @@ pub(super) struct Shared<M: Manage> {
 
 struct State<R> {
     /// The longest unused first; the last one is handed out, so that the others can grow old.
-    idle: VecDeque<Entry<R>>,
+    idle: VecDeque<Box<Entry<R>>>,
     waiters: Waiters,
     /// Set aside for those who left the line; `None` is room for a new resource.
-    granted: VecDeque<Option<Entry<R>>>,
+    granted: VecDeque<Option<Box<Entry<R>>>>,
     size: usize,
     created: u64,
     reused: u64,
     is_closed: bool,
-}
-
-pub(super) struct Entry<R> {
-    pub(super) resource: R,
-    /// Known only where an option asks for it: reading the clock costs as much as the rest of an acquire.
-    born: Option<Instant>,
-    unused_since: Option<Instant>,
-}
-
-pub(super) enum Grant<M: Manage> {
-    Resource(Pooled<M>),
-    Slot(Slot<M>),
 }
 
 impl<M: Manage> Shared<M> {
@@ -77,10 +66,6 @@ impl<M: Manage> Shared<M> {
         }
     }
 
-    pub(super) fn count_reused(&self) {
-        self.state().reused += 1;
-    }
-
     pub(super) fn is_expired(&self, entry: &Entry<M::Resource>) -> bool {
         if entry.born.is_none() && entry.unused_since.is_none() {
             return false;
@@ -92,30 +77,56 @@ impl<M: Manage> Shared<M> {
         passed(entry.born, options.max_lifetime) || passed(entry.unused_since, options.idle_timeout)
     }
 
-    /// What can be had without waiting; `None` where others wait or all is out.
-    pub(super) fn try_grant(this: &Arc<Self>) -> Option<Result<Grant<M>, Closed>> {
-        this.runtime.get_or_init(|| runtime::Handle::try_current().ok());
+    /// What can be had now; else joins the line under `ticket`, or stays in it. Who left the line has been served.
+    fn poll_grant(
+        this: &Arc<Self>,
+        ticket: &mut Option<Ticket>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Lease<M>, Closed>> {
         let mut state = this.state();
         if state.is_closed {
-            return Some(Err(Closed));
+            *ticket = None;
+            return Poll::Ready(Err(Closed));
         }
-        if !state.waiters.is_empty() {
-            return None;
-        }
-        if let Some(entry) = state.idle.pop_back() {
-            drop(state);
-            return Some(Ok(Grant::Resource(Pooled::new(this.clone(), entry))));
-        }
-        if state.size < this.options.max_size {
-            state.size += 1;
-            drop(state);
-            return Some(Ok(Grant::Slot(Slot::new(this.clone()))));
-        }
-        None
+        let granted = match *ticket {
+            Some(held) if state.waiters.refresh(held, cx) => return Poll::Pending,
+            Some(_) => {
+                *ticket = None;
+                state.granted.pop_front()
+            }
+            None if !state.waiters.is_empty() => None,
+            None => match state.idle.pop_back() {
+                None if state.size < this.options.max_size => {
+                    state.size += 1;
+                    Some(None)
+                }
+                idle => idle.map(Some),
+            },
+        };
+        let Some(granted) = granted else {
+            *ticket = Some(state.waiters.join(cx));
+            return Poll::Pending;
+        };
+        state.reused += u64::from(granted.is_some());
+        drop(state);
+        Poll::Ready(Ok(Lease::new(this.clone(), granted)))
+    }
+
+    /// Remembers where cleanups can run.
+    pub(super) fn note_runtime(&self) {
+        self.runtime.get_or_init(|| runtime::Handle::try_current().ok());
+    }
+
+    pub(super) fn runtime(&self) -> Option<runtime::Handle> {
+        self.runtime.get().cloned().flatten().or_else(|| runtime::Handle::try_current().ok())
+    }
+
+    pub(super) fn count_created(&self) {
+        self.state().created += 1;
     }
 
     /// The newest unused resource that is not too old.
-    pub(super) fn try_resource(this: &Arc<Self>) -> Option<Pooled<M>> {
+    pub(super) fn try_lease(this: &Arc<Self>) -> Option<Lease<M>> {
         loop {
             let mut state = this.state();
             if state.is_closed || !state.waiters.is_empty() {
@@ -124,15 +135,16 @@ impl<M: Manage> Shared<M> {
             let entry = state.idle.pop_back()?;
             state.reused += 1;
             drop(state);
-            let mut pooled = Pooled::new(this.clone(), entry);
-            pooled.must_close = pooled.is_expired();
-            if !pooled.must_close {
-                return Some(pooled);
+            let is_expired = this.is_expired(&entry);
+            let lease = Lease::new(this.clone(), Some(entry));
+            if !is_expired {
+                return Some(lease);
             }
+            lease.dispose();
         }
     }
 
-    pub(super) fn give_back(this: &Arc<Self>, mut entry: Entry<M::Resource>) {
+    pub(super) fn give_back(this: &Arc<Self>, mut entry: Box<Entry<M::Resource>>) {
         entry.unused_since = this.options.idle_timeout.map(|_| now());
         let (waker, too_old) = {
             let mut state = this.state();
@@ -149,19 +161,8 @@ impl<M: Manage> Shared<M> {
         };
         waker.into_iter().for_each(Waker::wake);
         if let Some(entry) = too_old {
-            drop(Self::dispose(this, entry));
+            Lease::new(this.clone(), Some(entry)).dispose();
         }
-    }
-
-    /// Has a resource closed by a task of the pool, which then holds the room it left.
-    pub(super) fn dispose(this: &Arc<Self>, entry: Entry<M::Resource>) -> Option<JoinHandle<Slot<M>>> {
-        let slot = Slot::new(this.clone());
-        let handle = this.runtime.get().cloned().flatten().or_else(|| runtime::Handle::try_current().ok())?;
-        let close = async move {
-            slot.shared().manage.close(entry.resource).await;
-            slot
-        };
-        Some(this.cleanups.spawn_on(close, &handle))
     }
 
     pub(super) fn close(this: &Arc<Self>) {
@@ -178,12 +179,12 @@ impl<M: Manage> Shared<M> {
         drop(slots);
         wakers.into_iter().for_each(Waker::wake);
         for entry in entries {
-            drop(Self::dispose(this, entry));
+            Lease::new(this.clone(), Some(entry)).dispose();
         }
     }
 
     /// Room has come free: for whoever is next, else for anybody.
-    fn free_room(&self) {
+    pub(super) fn free_room(&self) {
         let waker = {
             let mut state = self.state();
             let waker = if state.is_closed { None } else { state.waiters.serve() };
@@ -197,81 +198,29 @@ impl<M: Manage> Shared<M> {
     }
 }
 
-/// Room for one resource; dropping it gives the room to the next.
-pub(super) struct Slot<M: Manage> {
-    shared: Option<Arc<Shared<M>>>,
-}
-
-impl<M: Manage> Slot<M> {
-    fn new(shared: Arc<Shared<M>>) -> Self {
-        Self { shared: Some(shared) }
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared<M>> {
-        match &self.shared {
-            Some(shared) => shared,
-            None => unreachable!("only filling takes it"),
-        }
-    }
-
-    pub(super) fn fill(mut self, resource: M::Resource) -> Pooled<M> {
-        let shared = self.shared().clone();
-        self.shared = None;
-        shared.state().created += 1;
-        let born = shared.options.max_lifetime.map(|_| now());
-        Pooled::new(shared, Entry { resource, born, unused_since: None })
-    }
-}
-
-impl<M: Manage> Drop for Slot<M> {
-    fn drop(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.free_room();
-        }
-    }
-}
-
 /// A place in the line, which the next gets if it is given up.
 pub(super) struct Turn<'a, M: Manage> {
     shared: &'a Arc<Shared<M>>,
     ticket: Option<Ticket>,
+    /// While it waits.
+    span: Option<Span>,
 }
 
 impl<'a, M: Manage> Turn<'a, M> {
     pub(super) fn new(shared: &'a Arc<Shared<M>>) -> Self {
-        Self { shared, ticket: None }
+        Self { shared, ticket: None, span: None }
     }
+}
 
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Grant<M>, Closed>> {
-        let Some(ticket) = self.ticket else {
-            // Something may have come back since it was last asked for.
-            if let Some(grant) = Shared::try_grant(self.shared) {
-                return Poll::Ready(grant);
-            }
-            self.ticket = Some(self.shared.state().waiters.join(cx));
-            return Poll::Pending;
-        };
-        let mut state = self.shared.state();
-        if state.is_closed {
-            self.ticket = None;
-            return Poll::Ready(Err(Closed));
-        }
-        if state.waiters.refresh(ticket, cx) {
-            return Poll::Pending;
-        }
-        self.ticket = None;
-        let granted = state.granted.pop_front();
-        drop(state);
-        Poll::Ready(Ok(self.take(granted)))
-    }
+impl<M: Manage> Future for Turn<'_, M> {
+    type Output = Result<Lease<M>, Closed>;
 
-    fn take(&self, granted: Option<Option<Entry<M::Resource>>>) -> Grant<M> {
-        let shared = self.shared.clone();
-        match granted {
-            Some(Some(entry)) => Grant::Resource(Pooled::new(shared, entry)),
-            Some(None) => Grant::Slot(Slot::new(shared)),
-            None => unreachable!("who left the line has something set aside"),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Lease<M>, Closed>> {
+        let turn = Shared::poll_grant(self.shared, &mut self.ticket, cx);
+        if turn.is_pending() && self.span.is_none() {
+            self.span = Some(tracing::debug_span!("pool wait"));
         }
+        turn
     }
 }
 
@@ -285,6 +234,6 @@ impl<M: Manage> Drop for Turn<'_, M> {
         let granted = state.granted.pop_front();
         drop(state);
         // Dropping what was set aside gives it to the next.
-        drop(self.take(granted));
+        drop(granted.map(|granted| Lease::new(self.shared.clone(), granted)));
     }
 }

@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::task::Poll;
 use std::time::Duration;
 
 use antiphon_stream::merge;
@@ -56,7 +57,7 @@ async fn idle_sources_are_not_polled_again() {
     let idle = || {
         stream::poll_fn(|_| {
             polls.set(polls.get() + 1);
-            std::task::Poll::<Option<u32>>::Pending
+            Poll::<Option<u32>>::Pending
         })
         .boxed_local()
     };
@@ -67,6 +68,19 @@ async fn idle_sources_are_not_polled_again() {
     }
     assert!(merged.next().now_or_never().is_none());
     assert_eq!(polls.get(), 1000);
+}
+
+#[tokio::test]
+async fn a_stream_that_wakes_itself_keeps_nobody_from_the_thread() {
+    let mut polls = 0;
+    let busy = stream::poll_fn(move |cx| {
+        cx.waker().wake_by_ref();
+        polls += 1;
+        if polls < 100 { Poll::Pending } else { Poll::Ready(Some(polls)) }
+    });
+    let mut merged = merge([busy]);
+    assert!(merged.next().now_or_never().is_none());
+    assert_eq!(merged.next().await, Some(100));
 }
 
 #[tokio::test]

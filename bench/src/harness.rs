@@ -1,0 +1,116 @@
+//! Two sides in turns: A B B A, so that a machine that grows slower or faster meanwhile harms both alike.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// One row of a suite: what is measured against what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) suite: &'static str,
+    pub(crate) row: &'static str,
+    pub(crate) baseline: &'static str,
+    /// Operations in one run of a side, by which its time is divided.
+    pub(crate) ops: u64,
+    /// The largest ratio, ours / baseline, that is good.
+    pub(crate) target: f64,
+}
+
+/// What came of a row.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    row: Row,
+    /// Nanoseconds for an operation, the median of all runs.
+    ours: f64,
+    baseline: f64,
+    /// The lower quartile, the median and the upper quartile of the rounds' ratios.
+    ratio: [f64; 3],
+}
+
+const ROUNDS: usize = 7;
+
+impl Row {
+    /// Runs both sides in turns; each gives the time that counts.
+    pub(crate) fn measure(
+        self,
+        mut ours: impl FnMut() -> Duration,
+        mut baseline: impl FnMut() -> Duration,
+    ) -> Measured {
+        // Once for nothing: caches, page tables, the allocator.
+        ours();
+        baseline();
+        let (mut all_ours, mut all_baseline, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let (a, b, c, d) = (ours(), baseline(), baseline(), ours());
+            let [a, b, c, d] = [a, b, c, d].map(|time| time.as_secs_f64());
+            all_ours.extend([a, d]);
+            all_baseline.extend([b, c]);
+            ratios.push((a + d) / (b + c));
+        }
+        let per_op = |times: &mut Vec<f64>| quartiles(times)[1] * 1e9 / self.ops as f64;
+        let measured = Measured {
+            row: self,
+            ours: per_op(&mut all_ours),
+            baseline: per_op(&mut all_baseline),
+            ratio: quartiles(&mut ratios),
+        };
+        println!("{measured}");
+        measured
+    }
+}
+
+impl Measured {
+    /// Whether the target is met; `None` where the quartiles lie on both sides of it.
+    pub(crate) fn met(&self) -> Option<bool> {
+        let [lower, _, upper] = self.ratio;
+        match self.row.target {
+            target if upper <= target => Some(true),
+            target if lower > target => Some(false),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "suite": self.row.suite,
+            "row": self.row.row,
+            "ours": self.ours,
+            "baseline": self.baseline,
+            "baseline_name": self.row.baseline,
+            "unit": "ns/op",
+            "ratio": self.ratio[1],
+            "ratio_quartiles": [self.ratio[0], self.ratio[2]],
+            "target": self.row.target,
+            "met": self.met(),
+        })
+    }
+}
+
+impl std::fmt::Display for Measured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Measured { row, ours, baseline, ratio: [lower, median, upper] } = self;
+        let verdict = match self.met() {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "unresolved",
+        };
+        write!(
+            f,
+            "{:8} {:44} {ours:>10.1} {baseline:>10.1} ns  {median:.3} [{lower:.3} {upper:.3}]  ≤ {:<5} {verdict:10} vs {}",
+            row.suite, row.row, row.target, row.baseline
+        )
+    }
+}
+
+fn quartiles(values: &mut [f64]) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
+    [at(1), at(2), at(3)]
+}
+
+/// How long something takes by the clock on the wall.
+pub(crate) fn wall<T>(work: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    std::hint::black_box(work());
+    start.elapsed()
+}

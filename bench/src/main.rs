@@ -1,0 +1,34 @@
+//! `cargo xtask bench`: how much faster than blocking code, and how fast beside the peers.
+
+mod chart;
+mod compare;
+mod harness;
+mod suites;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+antiphon-bench compare OUT-FOLDER
+antiphon-bench suite runtime|stream|fs|all [--json FILE]";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["compare", out] => compare::run(&PathBuf::from(out)),
+        ["suite", name] => suites::run(name, None),
+        ["suite", name, "--json", file] => suites::run(name, Some(&PathBuf::from(file))),
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The rows against peers.
+
+mod fs;
+mod runtime;
+mod stream;
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::harness::Measured;
+
+pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
+    let mut rows = Vec::new();
+    let known = ["runtime", "stream", "fs"];
+    if name != "all" && !known.contains(&name) {
+        return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
+    }
+    println!("suite    row                                                ours   baseline     ratio [quartiles]    target");
+    for suite in known.into_iter().filter(|suite| name == "all" || name == *suite) {
+        rows.extend(match suite {
+            "runtime" => runtime::rows(),
+            "stream" => stream::rows(),
+            _ => fs::rows()?,
+        });
+    }
+    let met = rows.iter().filter(|row| row.met() == Some(true)).count();
+    println!("{met} of {} targets met", rows.len());
+    let Some(path) = json else { return Ok(()) };
+    let rows: Vec<Value> = rows.iter().map(Measured::json).collect();
+    let text = serde_json::to_string_pretty(&rows).map_err(|err| err.to_string())?;
+    std::fs::write(path, text).map_err(|err| format!("could not write {}: {err}", path.display()))
+}
+
+/// Two threads, as the targets are for two cores.
+fn two_threads() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
