@@ -1,10 +1,11 @@
-use std::num::NonZeroUsize;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use pin_project::pin_project;
+use tokio::task::coop::consume_budget;
 
 use crate::error::TaskError;
 
@@ -32,17 +33,29 @@ pub async fn gather<I>(
 where
     I: IntoIterator<Item: Future>,
 {
-    let limit = NonZeroUsize::new(max_concurrency).unwrap_or(NonZeroUsize::MIN).get();
+    let limit = max_concurrency.max(1);
     let mut results = Vec::new();
     let mut running = FuturesUnordered::new();
+    // Each future has its first poll here, and a place of its own only if it has to wait.
+    let mut first = Box::pin(Contained { index: 0, future: None });
     for (index, future) in futures.into_iter().enumerate() {
         if running.len() == limit
             && let Some((done, result)) = running.next().await
         {
             results[done] = result;
         }
-        results.push(Err(TaskError::Cancelled));
-        running.push(Contained { index, future });
+        first.as_mut().begin(index, future);
+        match poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await {
+            Poll::Ready((_, result)) => {
+                results.push(result);
+                // So many that are ready at once must not keep other tasks from their turns.
+                consume_budget().await;
+            }
+            Poll::Pending => {
+                results.push(Err(TaskError::Cancelled));
+                running.push(std::mem::replace(&mut first, Box::pin(Contained { index, future: None })));
+            }
+        }
     }
     while let Some((done, result)) = running.next().await {
         results[done] = result;
@@ -55,19 +68,29 @@ where
 struct Contained<F> {
     index: usize,
     #[pin]
-    future: F,
+    future: Option<F>,
+}
+
+impl<F> Contained<F> {
+    fn begin(self: Pin<&mut Self>, index: usize, future: F) {
+        let mut this = self.project();
+        *this.index = index;
+        this.future.set(Some(future));
+    }
 }
 
 impl<F: Future> Future for Contained<F> {
     type Output = (usize, Result<F::Output, TaskError>);
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
         // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
-        let result = match catch_unwind(AssertUnwindSafe(|| this.future.poll(cx))) {
+        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(polled) => Ok(ready!(polled)),
             Err(panic) => Err(TaskError::panicked(&*panic)),
         };
+        this.future.set(None);
         Poll::Ready((*this.index, result))
     }
 }

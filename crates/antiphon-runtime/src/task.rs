@@ -71,14 +71,16 @@ impl<T> Future for Task<T> {
 
     /// # Panics
     /// If it is polled again after it has given its result.
+    #[expect(clippy::panic, reason = "as any future may that is polled after its end")]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.cell.state();
-        if let Some(outcome) = state.outcome.take() {
+        if state.is_over {
+            let outcome = state.outcome.take();
             drop(state);
             self.is_owner = false;
+            let Some(outcome) = outcome else { panic!("a task gives its result once") };
             return Poll::Ready(outcome);
         }
-        assert!(!state.is_over, "a task gives its result once");
         match &mut state.task {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -117,18 +119,23 @@ trait Run: Send + Sync {
 struct Cell<F: Future> {
     work: Mutex<Work<F>>,
     state: Mutex<State<F::Output>>,
+    /// Boxed, since it is mostly absent and every word of a job travels from core to core and back.
+    extras: Option<Box<Extras>>,
+}
+
+struct Extras {
     limit: Option<Duration>,
     span: Span,
 }
 
 struct Work<F: Future> {
     future: Pin<Box<Option<F>>>,
-    outcome: Option<Result<F::Output, TaskError>>,
     deadline: Option<Pin<Box<Sleep>>>,
     has_waited: bool,
 }
 
 struct State<T> {
+    /// Set as soon as the future has ended, to be seen once it is over.
     outcome: Option<Result<T, TaskError>>,
     is_over: bool,
     is_cancelled: bool,
@@ -165,9 +172,11 @@ pub(crate) fn job<F>(future: F, limit: Option<Duration>, span: Span) -> (Job, Ta
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let work = Work { future: Box::pin(Some(future)), outcome: None, deadline: None, has_waited: false };
+    let work = Work { future: Box::pin(Some(future)), deadline: None, has_waited: false };
+    let has_extras = limit.is_some() || !span.is_disabled();
+    let extras = has_extras.then(|| Box::new(Extras { limit, span }));
     let state = State { outcome: None, is_over: false, is_cancelled: false, task: None, job: None };
-    let cell = Arc::new(Cell { work: Mutex::new(work), state: Mutex::new(state), limit, span });
+    let cell = Arc::new(Cell { work: Mutex::new(work), state: Mutex::new(state), extras });
     (Job(cell.clone()), Task { cell, place: None, is_owner: true })
 }
 
@@ -222,7 +231,8 @@ impl<F: Future<Output: Send> + Send> Slot<F::Output> for Cell<F> {
 
 impl<F: Future<Output: Send> + Send> Run for Cell<F> {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let _entered = self.span.enter();
+        let _entered = self.extras.as_ref().map(|extras| extras.span.enter());
+        let limit = self.extras.as_ref().and_then(|extras| extras.limit);
         let mut guard = self.work();
         let work = &mut *guard;
         let Some(future) = work.future.as_mut().as_pin_mut() else { return Poll::Ready(Ending::Cancelled) };
@@ -233,7 +243,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
             match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(Poll::Ready(value)) => Ok(value),
                 Err(panic) => Err(TaskError::panicked(&*panic)),
-                Ok(Poll::Pending) => match self.limit {
+                Ok(Poll::Pending) => match limit {
                     Some(limit) if timed_out(&mut work.deadline, limit, cx) => Err(TaskError::TimedOut),
                     _ if self.goes_on(cx) => {
                         work.has_waited = true;
@@ -245,26 +255,23 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
         };
         let outcome = drop_future(work.future.as_mut()).and(outcome);
         let ending = Ending::of(&outcome);
-        work.outcome = Some(outcome);
+        self.lock().outcome = Some(outcome);
         Poll::Ready(ending)
     }
 
     fn report(&self) {
-        let outcome = {
-            let mut work = self.work();
-            let outcome = work.outcome.take();
-            outcome.unwrap_or_else(|| drop_future(work.future.as_mut()).and(Err(TaskError::Cancelled)))
-        };
-        let waker = {
-            let mut state = self.lock();
-            state.is_over = true;
+        let mut state = self.lock();
+        if state.outcome.is_none() {
+            drop(state);
+            let outcome = drop_future(self.work().future.as_mut()).and(Err(TaskError::Cancelled));
+            state = self.lock();
             state.outcome = Some(outcome);
-            state.job = None;
-            state.task.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
         }
+        state.is_over = true;
+        state.job = None;
+        let waker = state.task.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
