@@ -1,1 +1,4 @@
-use std::path::Path; pub(crate) fn run(_: &Path) -> Result<(), String> { Ok(()) }
+use std::path::Path;
+pub(crate) fn run(_: &Path) -> Result<(), String> {
+    Ok(())
+}

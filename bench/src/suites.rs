@@ -17,7 +17,9 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     if name != "all" && !known.contains(&name) {
         return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
     }
-    println!("suite    row                                                ours   baseline     ratio [quartiles]    target");
+    println!(
+        "suite    row                                                ours   baseline     ratio [quartiles]    target"
+    );
     for suite in known.into_iter().filter(|suite| name == "all" || name == *suite) {
         rows.extend(match suite {
             "runtime" => runtime::rows(),

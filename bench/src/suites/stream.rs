@@ -18,7 +18,12 @@ pub(super) fn rows() -> Vec<Measured> {
     let row = |row, baseline, target| Row { suite: "stream", row, baseline, ops: ITEMS, target };
     let items = || stream::iter(0..ITEMS);
     let shared: Arc<str> = "a word".into();
-    let words = || stream::iter((0..ITEMS).map({ let shared = shared.clone(); move |_| shared.clone() }));
+    let words = || {
+        stream::iter((0..ITEMS).map({
+            let shared = shared.clone();
+            move |_| shared.clone()
+        }))
+    };
     vec![
         row("ordered concurrent map, ready, 64", "futures buffered", 1.1)
             .measure(|| drain(items().map_async(LIMIT, ready)), || drain(items().map(ready).buffered(LIMIT))),
@@ -28,10 +33,14 @@ pub(super) fn rows() -> Vec<Measured> {
             .measure(|| drain(items().window(SIZE, 1)), || drain(their_window(items()))),
         row("window 16 step 1, Clone items", "VecDeque cloned to a Vec", 1.1)
             .measure(|| drain(words().window(SIZE, 1)), || drain(their_window(words()))),
-        row("merge of 64 ready", "tokio StreamMap", 1.5)
-            .measure(|| drain(merge(all_ready()).take(ITEMS as usize)), || drain(their_merge().take(ITEMS as usize))),
-        row("merge of 1,024 with one ready", "futures select_all", 1.2)
-            .measure(|| drain(merge(one_ready()).take(ITEMS as usize)), || drain(stream::select_all(one_ready()).take(ITEMS as usize))),
+        row("merge of 64 ready", "tokio StreamMap", 1.5).measure(
+            || drain(merge(all_ready()).take(ITEMS as usize)),
+            || drain(their_merge().take(ITEMS as usize)),
+        ),
+        row("merge of 1,024 with one ready", "futures select_all", 1.2).measure(
+            || drain(merge(one_ready()).take(ITEMS as usize)),
+            || drain(stream::select_all(one_ready()).take(ITEMS as usize)),
+        ),
     ]
 }
 

@@ -58,8 +58,6 @@ pub(crate) struct Lanes {
     idle: Vec<(usize, Waker)>,
     /// Workers that were woken or made and have not looked at the queue yet.
     waking: usize,
-    /// Whether a worker without a job has asked for one more turn before it sleeps.
-    is_lingering: bool,
     workers: usize,
     next_worker: usize,
     next_seq: u64,
@@ -88,10 +86,6 @@ pub(crate) enum Summon {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Was {
     Busy,
-    /// It found nothing before, and may do so as many times more.
-    Lingering {
-        turns: u32,
-    },
     /// It was to be woken, or was and has not looked at the queue yet.
     Idle,
 }
@@ -99,8 +93,6 @@ pub(crate) enum Was {
 /// What a worker does next.
 pub(crate) enum Next {
     Run(Job),
-    /// Look once more, soon.
-    Linger,
     Wait,
     Leave,
 }
@@ -205,7 +197,7 @@ impl Lanes {
     /// Somebody to work on what is queued. Two at a time suffice, since each summons the next before it begins: one
     /// would not, as the executor may keep it on a thread that is busy.
     fn summon(&mut self) -> Summon {
-        if self.metrics.queued == 0 || self.waking >= 2 || self.is_lingering {
+        if self.metrics.queued == 0 || self.waking >= 2 {
             return Summon::Nobody;
         }
         if let Some((_, waker)) = self.idle.pop() {
@@ -222,9 +214,6 @@ impl Lanes {
     }
 
     /// The most urgent job for a worker; and whom to wake or hire besides.
-    ///
-    /// A worker without a job may linger: waking one that sleeps costs its submitter more than all the rest, and a
-    /// submitter that is slower than the worker would pay that for each job.
     pub(crate) fn next(
         &mut self,
         id: usize,
@@ -236,10 +225,6 @@ impl Lanes {
         let Some(queued) = self.lanes.iter_mut().find_map(VecDeque::pop_front) else {
             if self.is_closed {
                 return (Next::Leave, None, Summon::Nobody);
-            }
-            if !self.is_lingering && !matches!(was, Was::Lingering { turns: 0 }) {
-                self.is_lingering = true;
-                return (Next::Linger, None, Summon::Nobody);
             }
             self.idle.push((id, cx.waker().clone()));
             return (Next::Wait, None, Summon::Nobody);
@@ -253,7 +238,6 @@ impl Lanes {
     fn is_back(&mut self, id: usize, was: Was) {
         match was {
             Was::Busy => {}
-            Was::Lingering { .. } => self.is_lingering = false,
             Was::Idle => match self.idle.iter().position(|(other, _)| *other == id) {
                 Some(at) => drop(self.idle.swap_remove(at)),
                 None => self.waking -= 1,

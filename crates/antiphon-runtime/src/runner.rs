@@ -382,8 +382,6 @@ struct Worker {
 
 /// Jobs that end without waiting, before others on this thread get a turn.
 const STREAK: usize = 32;
-/// Turns, of some 100 ns each, that a worker without a job takes before it sleeps: less than waking it costs.
-const LINGER: u32 = 16;
 
 impl Future for Worker {
     type Output = ();
@@ -416,14 +414,6 @@ impl Future for Worker {
             worker.running = None;
             match next {
                 Next::Run(job) => (worker.running, worker.was) = (Some((job, time)), Was::Busy),
-                Next::Linger => {
-                    let turns = match worker.was {
-                        Was::Lingering { turns } => turns - 1,
-                        Was::Busy | Was::Idle => LINGER,
-                    };
-                    worker.was = Was::Lingering { turns };
-                    break;
-                }
                 Next::Leave => {
                     worker.was = Was::Busy;
                     return Poll::Ready(());
