@@ -243,7 +243,7 @@ mod tests {
         for (name, text) in files {
             let path = folder.path().join(name);
             antiphon_fs::create_dir(path.parent().unwrap()).await.unwrap();
-            antiphon_fs::write_atomic(path, (*text).to_owned()).await.unwrap();
+            antiphon_fs::write(path, (*text).to_owned()).await.unwrap();
         }
         folder
     }

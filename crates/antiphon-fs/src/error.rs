@@ -31,6 +31,22 @@ pub enum ErrorKind {
     },
     /// The disk or the quota is full.
     StorageFull,
+    /// Text was wanted, and these bytes are none.
+    NotText {
+        /// The line of the first byte that is no text, from 1, where it can be told.
+        line: Option<u64>,
+    },
+    /// A line is longer than the caller allowed.
+    LineTooLong {
+        /// The line, from 1.
+        line: u64,
+        /// The limit that was passed, in bytes.
+        limit: usize,
+    },
+    /// A glob that cannot be understood; the path is the glob.
+    InvalidGlob,
+    /// This writer has failed before, and its file is not what was written to it.
+    Broken,
     /// The work was cancelled before it was done.
     Cancelled,
     /// Any other answer of the system; see the source.
@@ -48,7 +64,9 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 ErrorKind::PermissionDenied
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                ErrorKind::StorageFull
+            }
             io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
             _ => ErrorKind::Io,
         };
@@ -78,6 +96,17 @@ impl fmt::Display for Error {
             ErrorKind::NotAFile => write!(f, "{operation} {path}: not a regular file"),
             ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
             ErrorKind::StorageFull => write!(f, "{operation} {path}: no space left on the disk"),
+            ErrorKind::NotText { line: Some(line) } => {
+                write!(f, "{operation} {path}: line {line} is no text in an encoding that is known")
+            }
+            ErrorKind::NotText { line: None } => {
+                write!(f, "{operation} {path}: this is no text but binary data")
+            }
+            ErrorKind::LineTooLong { line, limit } => {
+                write!(f, "{operation} {path}: line {line} is longer than {limit} bytes")
+            }
+            ErrorKind::InvalidGlob => write!(f, "{operation}: the pattern `{path}` is no valid glob"),
+            ErrorKind::Broken => write!(f, "{operation} {path}: writing has failed before"),
             ErrorKind::Cancelled => write!(f, "{operation} {path}: cancelled"),
             ErrorKind::Io => write!(f, "{operation} {path} failed"),
         }

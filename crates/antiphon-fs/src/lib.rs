@@ -8,22 +8,36 @@
 //! # async fn main() -> Result<(), antiphon_fs::Error> {
 //! let folder = antiphon_fs::temp_dir()?;
 //! let path = folder.path().join("note.txt");
-//! antiphon_fs::write_atomic(&path, "whole or not at all").await?;
+//! antiphon_fs::write(&path, "whole or not at all").await?;
 //! assert_eq!(antiphon_fs::read(&path).await?, b"whole or not at all");
 //! # Ok(())
 //! # }
 //! ```
 
 mod blocking;
+mod copy;
 mod error;
 mod metadata;
 mod read;
+mod reader;
+mod temp;
+mod text;
 mod walk;
+#[cfg(feature = "watch")]
+mod watch;
 mod write;
+mod writer;
 
+pub use copy::{copy, copy_with};
 pub use error::{Error, ErrorKind};
 pub use metadata::{Metadata, create_dir, exists, metadata};
-pub use read::{FileRead, ReadMany, ReadOptions, read, read_many};
-pub use tempfile::TempDir;
+pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_to_string};
+pub use reader::{Chunks, Lines, Reader};
+pub use temp::{temp_dir, temp_file};
+pub use tempfile::{NamedTempFile, TempDir};
+pub use text::{Encoding, NotText, Text, decode};
 pub use walk::{Entry, Walk, WalkOptions, walk};
-pub use write::{temp_dir, write_atomic};
+#[cfg(feature = "watch")]
+pub use watch::{Change, WatchOptions, Watcher};
+pub use write::write;
+pub use writer::Writer;

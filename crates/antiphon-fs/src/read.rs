@@ -8,10 +8,12 @@ use futures_core::Stream;
 use futures_util::stream::FuturesOrdered;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Span;
 
 use crate::blocking::hop;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::stat;
+use crate::text::{NotText, Text, decode};
 
 /// How [`read_many`] reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,20 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
+    /// Sets how many files are read in one trip to a blocking thread.
+    #[must_use]
+    pub fn files_per_hop(mut self, files: usize) -> Self {
+        self.files_per_hop = files;
+        self
+    }
+
+    /// Sets how many trips are under way at once.
+    #[must_use]
+    pub fn hops(mut self, hops: usize) -> Self {
+        self.hops = hops;
+        self
+    }
+
     /// Sets the largest file that is read, in bytes.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
@@ -63,10 +79,33 @@ pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     hop("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
 }
 
+/// Reads one whole file as text, whatever usual encoding it is in; the text says which one that was.
+///
+/// # Errors
+/// As [`read`], and `NotText` for binary data or text with a broken byte, with its line.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
+pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Error> {
+    let path = path.as_ref().to_owned();
+    hop("read", &path.clone(), move || {
+        let bytes = read_whole(&path, ReadOptions::default().max_bytes)?;
+        match decode(&bytes) {
+            Ok(Text { text, encoding }) => Ok(Text { text: text.into_owned().into(), encoding }),
+            Err(NotText { line }) => Err(Error::new(ErrorKind::NotText { line }, "read", path)),
+        }
+    })
+    .await
+}
+
 /// Reads many whole files, in the order given, each with an outcome of its own.
 ///
-/// Must be polled inside a tokio runtime. Cancelling `cancel`, or dropping the stream, stops after the file that is
-/// being read; files not yet read then come as `Cancelled`.
+/// # Panics
+/// When polled outside a tokio runtime.
+///
+/// # Cancel safety
+/// Cancelling `cancel`, or dropping the stream, stops after the file that is being read; files not yet read then come
+/// as `Cancelled`. No file is lost by dropping a wait for the next one.
 ///
 /// ```
 /// use futures_util::StreamExt;
@@ -90,6 +129,7 @@ where
         hops: FuturesOrdered::new(),
         ready: Vec::new().into_iter(),
         cancel: cancel.clone(),
+        span: tracing::debug_span!("read_many"),
         _on_drop: cancel.drop_guard(),
     }
 }
@@ -102,6 +142,7 @@ pub struct ReadMany {
     hops: FuturesOrdered<JoinHandle<Vec<FileRead>>>,
     ready: std::vec::IntoIter<FileRead>,
     cancel: CancellationToken,
+    span: Span,
     _on_drop: DropGuard,
 }
 
@@ -112,8 +153,11 @@ impl ReadMany {
             if batch.is_empty() {
                 return;
             }
-            let (cancel, max_bytes) = (self.cancel.clone(), self.options.max_bytes);
-            self.hops.push_back(tokio::task::spawn_blocking(move || read_batch(batch, max_bytes, &cancel)));
+            let (cancel, max_bytes, span) = (self.cancel.clone(), self.options.max_bytes, self.span.clone());
+            self.hops.push_back(tokio::task::spawn_blocking(move || {
+                let _entered = span.enter();
+                read_batch(batch, max_bytes, &cancel)
+            }));
         }
     }
 }
@@ -154,22 +198,32 @@ fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -
     paths.into_iter().map(read_one).collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
+    let (file, len) = open_regular(path)?;
+    read_rest(&file, len, max_bytes, path)
+}
+
+/// Opens a regular file, and tells its length.
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), Error> {
     // Opening a pipe waits for its writer, so the type is asked for first.
     let found = stat(path)?;
     if !found.is_file {
         return Err(Error::new(ErrorKind::NotAFile, "read", path));
     }
+    Ok((File::open(path).map_err(|err| Error::from_io(err, "read", path))?, found.len))
+}
+
+/// What is left of a file, of which about `len` bytes are expected.
+pub(crate) fn read_rest(file: &File, len: u64, max_bytes: u64, path: &Path) -> Result<Vec<u8>, Error> {
     let too_large = || Error::new(ErrorKind::TooLarge { limit: max_bytes }, "read", path);
-    if found.len > max_bytes {
+    if len > max_bytes {
         return Err(too_large());
     }
-    let failed = |err| Error::from_io(err, "read", path);
-    let mut bytes = Vec::with_capacity(usize::try_from(found.len).unwrap_or(0) + 1);
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 1);
     // One byte more than allowed tells a file that grew meanwhile from one that fits exactly.
-    let read = File::open(path).map_err(failed)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(failed)?;
+    let read = file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|err| Error::from_io(err, "read", path))?;
     if bytes.len() as u64 > max_bytes { Err(too_large()) } else { Ok(bytes) }
 }
 

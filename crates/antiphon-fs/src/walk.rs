@@ -4,13 +4,14 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use ignore::WalkBuilder;
+use ignore::overrides::{Override, OverrideBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 
 /// What [`walk`] yields of a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WalkOptions {
     /// Whether names that begin with a dot are yielded and entered. Default no.
@@ -20,17 +21,48 @@ pub struct WalkOptions {
     pub ignore_files: bool,
     /// Folders entered below one another, the root's own files being at 1; `None` for all. Default all.
     pub max_depth: Option<usize>,
+    /// Globs over paths below the root, such as `**/*.md`; a file must match one of them, if there are any, and none
+    /// that begins with `!`. Where several match, the last one counts. Default none.
+    pub globs: Vec<String>,
     /// Entries handed over at once. Default 256.
     pub batch: usize,
 }
 
 impl Default for WalkOptions {
     fn default() -> Self {
-        Self { hidden: false, ignore_files: false, max_depth: None, batch: 256 }
+        Self { hidden: false, ignore_files: false, max_depth: None, globs: Vec::new(), batch: 256 }
     }
 }
 
 impl WalkOptions {
+    /// Adds a glob that files must match, or, with `!` before it, must not.
+    #[must_use]
+    pub fn glob(mut self, glob: impl Into<String>) -> Self {
+        self.globs.push(glob.into());
+        self
+    }
+
+    /// Sets whether hidden files and folders are reported and entered.
+    #[must_use]
+    pub fn hidden(mut self, hidden: bool) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    /// Sets whether `.gitignore` and `.ignore` files are obeyed.
+    #[must_use]
+    pub fn ignore_files(mut self, ignore_files: bool) -> Self {
+        self.ignore_files = ignore_files;
+        self
+    }
+
+    /// Sets how many entries are handed over at once.
+    #[must_use]
+    pub fn batch(mut self, batch: usize) -> Self {
+        self.batch = batch;
+        self
+    }
+
     /// Sets how deep the walk goes.
     #[must_use]
     pub fn max_depth(mut self, levels: usize) -> Self {
@@ -49,15 +81,21 @@ pub struct Entry {
 
 /// Walks a folder in batches of files, sorted by name within each folder; links are followed, a loop is entered once.
 ///
-/// Must be called inside a tokio runtime. The walk stops soon after `cancel` is cancelled or the stream is dropped; a
-/// cancelled walk ends with a `Cancelled` error, so that a part is not taken for the whole.
+/// A glob that is not valid comes as the only item, an `InvalidGlob` error.
+///
+/// # Panics
+/// Outside a tokio runtime.
+///
+/// # Cancel safety
+/// The walk stops soon after `cancel` is cancelled or the stream is dropped. A cancelled walk ends with a `Cancelled`
+/// error, so that a part is not taken for the whole; no batch is lost by dropping a wait for the next one.
 ///
 /// ```
 /// use futures_util::StreamExt;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), antiphon_fs::Error> {
 /// let folder = antiphon_fs::temp_dir()?;
-/// antiphon_fs::write_atomic(folder.path().join("a.txt"), "a").await?;
+/// antiphon_fs::write(folder.path().join("a.txt"), "a").await?;
 /// let batches: Vec<_> = antiphon_fs::walk(folder.path(), Default::default(), Default::default()).collect().await;
 /// assert_eq!(batches.concat_len(), 1);
 /// # Ok(())
@@ -69,7 +107,11 @@ pub fn walk(root: impl AsRef<Path>, options: WalkOptions, cancel: CancellationTo
     let (sender, batches) = mpsc::channel(4);
     let root = root.as_ref().to_owned();
     // The thread owns the walk and ends by itself when the receiver is gone.
-    drop(tokio::task::spawn_blocking(move || walk_into(&root, options, &cancel, &sender)));
+    let span = tracing::debug_span!("walk");
+    drop(tokio::task::spawn_blocking(move || {
+        let _entered = span.enter();
+        walk_into(&root, &options, &cancel, &sender);
+    }));
     Walk { batches }
 }
 
@@ -90,8 +132,16 @@ impl Stream for Walk {
 
 type Batch = Vec<Result<Entry, Error>>;
 
-fn walk_into(root: &Path, options: WalkOptions, cancel: &CancellationToken, sender: &mpsc::Sender<Batch>) {
+fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sender: &mpsc::Sender<Batch>) {
+    let globs = match overrides(root, &options.globs) {
+        Ok(globs) => globs,
+        Err(err) => {
+            let _ = sender.blocking_send(vec![Err(err)]);
+            return;
+        }
+    };
     let walk = WalkBuilder::new(root)
+        .overrides(globs)
         .standard_filters(false)
         .hidden(!options.hidden)
         .ignore(options.ignore_files)
@@ -118,6 +168,14 @@ fn walk_into(root: &Path, options: WalkOptions, cancel: &CancellationToken, send
         // A receiver that is gone has lost interest in the rest.
         let _ = sender.blocking_send(batch);
     }
+}
+
+fn overrides(root: &Path, globs: &[String]) -> Result<Override, Error> {
+    let mut builder = OverrideBuilder::new(root);
+    for glob in globs {
+        builder.add(glob).map_err(|_| Error::new(ErrorKind::InvalidGlob, "walk", glob))?;
+    }
+    builder.build().map_err(|_| Error::new(ErrorKind::InvalidGlob, "walk", globs.join(", ")))
 }
 
 fn entry(found: Result<ignore::DirEntry, ignore::Error>, root: &Path) -> Option<Result<Entry, Error>> {

@@ -129,7 +129,7 @@ impl RunFolder {
         if let Some(folder) = path.parent() {
             antiphon_fs::create_dir(folder).await.map_err(Error::files)?;
         }
-        antiphon_fs::write_atomic(&path, content).await.map_err(Error::files)?;
+        antiphon_fs::write(&path, content).await.map_err(Error::files)?;
         Ok(path)
     }
 

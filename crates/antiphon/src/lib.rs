@@ -8,7 +8,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = antiphon::fs::temp_dir()?;
 //! # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
-//! # antiphon::fs::write_atomic(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
+//! # antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
 //! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
 //! let session = connect(&settings).await?;
 //! let request = GenerateRequest::new([input], out).count(1);

@@ -1,0 +1,121 @@
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::blocking::hop;
+use crate::error::{Error, ErrorKind};
+use crate::read::open_regular;
+use crate::temp::{beside, persist};
+
+/// Copies a file with its permissions and returns its length. The copy takes its name when it is whole.
+///
+/// # Errors
+/// What [`read`](crate::read()) and [`write`](crate::write()) may run into. An older file is then still whole.
+///
+/// # Cancel safety
+/// A dropped call stops within 8 MiB and leaves nothing behind.
+pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, Error> {
+    copy_with(from, to, CancellationToken::new(), |_, _| {}).await
+}
+
+/// [`copy`] that tells how far it is and can be stopped: `progress` gets the bytes copied and the bytes in all, every
+/// 8 MiB.
+///
+/// # Errors
+/// As [`copy`], and `Cancelled`.
+///
+/// # Cancel safety
+/// A dropped call stops within 8 MiB and leaves nothing behind, as does cancelling `cancel`.
+pub async fn copy_with<F>(
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+    cancel: CancellationToken,
+    progress: F,
+) -> Result<u64, Error>
+where
+    F: FnMut(u64, u64) + Send + 'static,
+{
+    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    let cancel = cancel.child_token();
+    let _stop_on_drop: DropGuard = cancel.clone().drop_guard();
+    let span = tracing::debug_span!("copy");
+    hop("copy", &from.clone(), move || {
+        let _entered = span.enter();
+        run(from, to, &cancel, progress)
+    })
+    .await
+}
+
+fn run(
+    from: PathBuf,
+    to: PathBuf,
+    cancel: &CancellationToken,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<u64, Error> {
+    let (source, total) = open_regular(&from)?;
+    let failed = |err| Error::from_io(err, "write", &to);
+    let mut temp = beside(&to).map_err(failed)?;
+    let mut steps = Steps::default();
+    let mut copied = 0;
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "copy", &from));
+        }
+        let step = steps.next(&source, temp.as_file_mut()).map_err(|err| match err {
+            StepError::Read(err) => Error::from_io(err, "read", &from),
+            StepError::Write(err) => failed(err),
+        })?;
+        if step == 0 {
+            break;
+        }
+        copied += step;
+        progress(copied, total.max(copied));
+    }
+    let permissions = source.metadata().map_err(|err| Error::from_io(err, "read", &from))?.permissions();
+    temp.as_file().set_permissions(permissions).map_err(failed)?;
+    persist(temp, &to).map_err(failed)?;
+    Ok(copied)
+}
+
+const STEP: usize = 8 << 20;
+
+enum StepError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Copies step by step: in the kernel where it can, else through memory.
+#[derive(Default)]
+struct Steps {
+    block: Option<Vec<u8>>,
+}
+
+impl Steps {
+    /// Bytes copied; 0 at the end of the file.
+    fn next(&mut self, from: &File, to: &mut File) -> Result<u64, StepError> {
+        #[cfg(target_os = "linux")]
+        if self.block.is_none() {
+            match rustix::fs::copy_file_range(from, None, &*to, None, STEP) {
+                Ok(bytes) if bytes > 0 => return Ok(bytes as u64),
+                // Some file systems pretend to be empty, and others cannot copy from one to another.
+                Ok(_) => {}
+                Err(err) => {
+                    use rustix::io::Errno;
+                    let cannot =
+                        [Errno::XDEV, Errno::NOSYS, Errno::INVAL, Errno::OPNOTSUPP, Errno::PERM, Errno::BADF];
+                    if !cannot.contains(&err) {
+                        return Err(StepError::Write(err.into()));
+                    }
+                }
+            }
+        }
+        let block = self.block.get_or_insert_with(|| Vec::with_capacity(1 << 20));
+        block.clear();
+        let mut from = from;
+        (&mut from).take(1 << 20).read_to_end(block).map_err(StepError::Read)?;
+        to.write_all(block).map_err(StepError::Write)?;
+        Ok(block.len() as u64)
+    }
+}

@@ -1,0 +1,114 @@
+//! One file, bit by bit.
+
+mod blocks;
+mod chunks;
+mod lines;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use blocks::Blocks;
+pub use chunks::Chunks;
+pub use lines::Lines;
+
+use crate::blocking::hop;
+use crate::error::Error;
+use crate::read::{open_regular, read_rest};
+
+/// One open file, to be read as a whole, in chunks or line by line.
+///
+/// For a whole file by its path, [`read`](crate::read()) is shorter; for many, [`read_many`](crate::read_many).
+///
+/// ```
+/// use antiphon_fs::Reader;
+/// use futures_util::TryStreamExt;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_fs::Error> {
+/// # let folder = antiphon_fs::temp_dir()?;
+/// # let path = folder.path().join("rows.csv");
+/// # antiphon_fs::write(&path, "name,age\nAda,36\n").await?;
+/// let rows: Vec<String> = Reader::open(&path).await?.lines().try_collect().await?;
+/// assert_eq!(rows, ["name,age", "Ada,36"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    file: File,
+    max_bytes: u64,
+    max_line: usize,
+}
+
+impl Reader {
+    /// Opens a regular file.
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are refused before they are opened) or
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves nothing open.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref().to_owned();
+        let (file, _) = hop("read", &path.clone(), {
+            let path = path.clone();
+            move || open_regular(&path)
+        })
+        .await?;
+        Ok(Self { path, file, max_bytes: 256 << 20, max_line: 16 << 20 })
+    }
+
+    /// Sets the most that [`bytes`](Reader::bytes) reads. Default 256 MiB.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Sets the longest line that [`lines`](Reader::lines) yields, in bytes. Default 16 MiB.
+    #[must_use]
+    pub fn max_line(mut self, bytes: usize) -> Self {
+        self.max_line = bytes;
+        self
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// `TooLarge`, or `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn bytes(self) -> Result<Vec<u8>, Error> {
+        let Self { path, file, max_bytes, .. } = self;
+        hop("read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
+    }
+
+    /// Pieces of `size` bytes, the last of which may be shorter; 0 counts as 1. However large the file, two are in
+    /// memory at once.
+    ///
+    /// # Panics
+    /// When polled outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream closes the file; no piece is lost by dropping a wait for the next one.
+    pub fn chunks(self, size: usize) -> Chunks {
+        Chunks::new(Blocks::new(self.file, self.path), size.max(1))
+    }
+
+    /// Lines without their ends (`\n` or `\r\n`) and without a byte order mark. However large the file, two blocks of
+    /// 1 MiB are in memory at once, or the longest line.
+    ///
+    /// A line that is not UTF-8 is a `NotText` error with its number, and the next ones follow. A line that is too long
+    /// ends the stream with `LineTooLong`. For other encodings there is [`read_to_string`](crate::read_to_string).
+    ///
+    /// # Panics
+    /// When polled outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the stream closes the file; no line is lost by dropping a wait for the next one.
+    pub fn lines(self) -> Lines {
+        Lines::new(Blocks::new(self.file, self.path), self.max_line)
+    }
+}

@@ -1,0 +1,89 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, ErrorKind};
+
+/// Pieces of a file, one of which is read ahead on a blocking thread.
+#[derive(Debug)]
+pub(super) struct Blocks<T> {
+    path: PathBuf,
+    state: State<T>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Ready(File),
+    Reading(JoinHandle<(File, io::Result<Option<T>>)>),
+    Over,
+}
+
+impl<T: Send + 'static> Blocks<T> {
+    pub(super) fn new(file: File, path: PathBuf) -> Self {
+        Self { path, state: State::Ready(file) }
+    }
+
+    /// Reads nothing more.
+    pub(super) fn stop(&mut self) {
+        self.state = State::Over;
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next piece as `read` makes it, which gives `None` at the end of the file; after that, or after an error,
+    /// always `None`.
+    pub(super) fn poll_next<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl Fn() -> R,
+    ) -> Poll<Option<Result<T, Error>>>
+    where
+        R: FnOnce(&File) -> io::Result<Option<T>> + Send + 'static,
+    {
+        loop {
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Over => return Poll::Ready(None),
+                State::Ready(file) => self.start(file, read()),
+                State::Reading(mut hop) => {
+                    let Poll::Ready(joined) = Pin::new(&mut hop).poll(cx) else {
+                        self.state = State::Reading(hop);
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(match joined {
+                        Ok((file, Ok(Some(block)))) => {
+                            self.start(file, read());
+                            Some(Ok(block))
+                        }
+                        Ok((_, Ok(None))) => None,
+                        Ok((_, Err(err))) => Some(Err(Error::from_io(err, "read", &self.path))),
+                        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+                        Err(_) => Some(Err(Error::new(ErrorKind::Cancelled, "read", &self.path))),
+                    });
+                }
+            }
+        }
+    }
+
+    fn start<R>(&mut self, file: File, read: R)
+    where
+        R: FnOnce(&File) -> io::Result<Option<T>> + Send + 'static,
+    {
+        self.state = State::Reading(tokio::task::spawn_blocking(move || {
+            let block = read(&file);
+            (file, block)
+        }));
+    }
+}
+
+/// Fills `block` up to `size` bytes, fewer only at the end of the file.
+pub(super) fn fill(mut file: &File, block: &mut Vec<u8>, size: usize) -> io::Result<()> {
+    let missing = size.saturating_sub(block.len());
+    block.reserve_exact(missing);
+    (&mut file).take(missing as u64).read_to_end(block).map(drop)
+}

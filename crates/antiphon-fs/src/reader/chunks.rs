@@ -1,0 +1,37 @@
+use std::fs::File;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::blocks::{Blocks, fill};
+use crate::error::Error;
+
+/// The stream of [`Reader::chunks`](super::Reader::chunks).
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Chunks {
+    blocks: Blocks<Vec<u8>>,
+    size: usize,
+}
+
+impl Chunks {
+    pub(super) fn new(blocks: Blocks<Vec<u8>>, size: usize) -> Self {
+        Self { blocks, size }
+    }
+}
+
+impl Stream for Chunks {
+    type Item = Result<Vec<u8>, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let size = self.size;
+        self.blocks.poll_next(cx, || {
+            move |file: &File| {
+                let mut chunk = Vec::new();
+                fill(file, &mut chunk, size)?;
+                Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+            }
+        })
+    }
+}

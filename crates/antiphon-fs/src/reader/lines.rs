@@ -1,0 +1,141 @@
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::blocks::{Blocks, fill};
+use crate::error::{Error, ErrorKind};
+
+const BLOCK: usize = 1 << 20;
+
+/// The stream of [`Reader::lines`](super::Reader::lines).
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Lines {
+    blocks: Blocks<Block>,
+    cutter: Arc<Cutter>,
+    block: Block,
+    at: usize,
+    number: u64,
+}
+
+/// Whole lines, up to and with the last line end.
+#[derive(Debug)]
+pub(super) enum Block {
+    /// All of it is valid.
+    Text(String),
+    /// Some line of it is not.
+    Bytes(Vec<u8>),
+    /// A line that is longer than is allowed.
+    TooLong,
+}
+
+/// Cuts a file where lines end; what is left over is the beginning of the next block.
+#[derive(Debug)]
+struct Cutter {
+    rest: Mutex<Vec<u8>>,
+    max_line: usize,
+}
+
+impl Cutter {
+    fn next_block(&self, file: &File) -> io::Result<Option<Block>> {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut block = std::mem::take(&mut *rest);
+        loop {
+            let before = block.len();
+            fill(file, &mut block, before + BLOCK)?;
+            let is_over = block.len() < before + BLOCK;
+            if let Some(end) = memchr::memrchr(b'\n', &block[before..]).filter(|_| !is_over) {
+                let end = before + end + 1;
+                rest.extend_from_slice(&block[end..]);
+                block.truncate(end);
+                break;
+            }
+            if is_over {
+                break;
+            }
+            if block.len() > self.max_line {
+                return Ok(Some(Block::TooLong));
+            }
+        }
+        if block.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(String::from_utf8(block).map_or_else(|err| Block::Bytes(err.into_bytes()), Block::Text)))
+    }
+}
+
+impl Lines {
+    pub(super) fn new(blocks: Blocks<Block>, max_line: usize) -> Self {
+        let cutter = Arc::new(Cutter { rest: Mutex::default(), max_line });
+        Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
+    }
+
+    /// The next line of the block at hand; `None` when there is none.
+    fn next_line(&mut self) -> Option<Result<String, ErrorKind>> {
+        let bytes = match &self.block {
+            Block::Text(text) => text.as_bytes(),
+            Block::Bytes(bytes) => bytes,
+            Block::TooLong => return None,
+        };
+        let from = self.at;
+        let rest = &bytes[from..];
+        if rest.is_empty() {
+            return None;
+        }
+        self.number += 1;
+        let line = match memchr::memchr(b'\n', rest) {
+            Some(end) => {
+                self.at += end + 1;
+                rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end])
+            }
+            None => {
+                self.at = bytes.len();
+                rest
+            }
+        };
+        if line.len() > self.cutter.max_line {
+            return Some(Err(ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line }));
+        }
+        let text = match &self.block {
+            Block::Text(text) => text.get(from..from + line.len()),
+            Block::Bytes(_) | Block::TooLong => std::str::from_utf8(line).ok(),
+        };
+        let Some(text) = text else { return Some(Err(ErrorKind::NotText { line: Some(self.number) })) };
+        let text = if self.number == 1 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
+        Some(Ok(text.to_owned()))
+    }
+}
+
+impl Stream for Lines {
+    type Item = Result<String, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(line) = this.next_line() {
+                let failed = |kind| Error::new(kind, "read", this.blocks.path());
+                return Poll::Ready(Some(line.map_err(failed)));
+            }
+            let cutter = &this.cutter;
+            let read = || {
+                let cutter = cutter.clone();
+                move |file: &File| cutter.next_block(file)
+            };
+            match ready!(this.blocks.poll_next(cx, read)) {
+                Some(Ok(Block::TooLong)) => {
+                    this.blocks.stop();
+                    (this.block, this.at) = (Block::TooLong, 0);
+                    let kind = ErrorKind::LineTooLong { line: this.number + 1, limit: this.cutter.max_line };
+                    return Poll::Ready(Some(Err(Error::new(kind, "read", this.blocks.path()))));
+                }
+                Some(Ok(block)) => (this.block, this.at) = (block, 0),
+                Some(Err(err)) => return Poll::Ready(Some(Err(err))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}

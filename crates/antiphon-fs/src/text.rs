@@ -1,0 +1,136 @@
+use std::borrow::Cow;
+
+use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+/// How text was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// UTF-8, with a byte order mark or without.
+    Utf8,
+    /// UTF-16, the lower byte first.
+    Utf16Le,
+    /// UTF-16, the higher byte first.
+    Utf16Be,
+    /// Latin-1 in its usual form, windows-1252: a guess, since nothing in the bytes says so.
+    Latin1,
+}
+
+impl Encoding {
+    /// Its name on the web, such as `UTF-8` or `windows-1252`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.codec().name()
+    }
+
+    fn codec(self) -> &'static encoding_rs::Encoding {
+        match self {
+            Self::Utf8 => UTF_8,
+            Self::Utf16Le => UTF_16LE,
+            Self::Utf16Be => UTF_16BE,
+            Self::Latin1 => WINDOWS_1252,
+        }
+    }
+}
+
+/// Text, and how it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Text<'a> {
+    /// The text, without a byte order mark; line ends are as they were.
+    pub text: Cow<'a, str>,
+    /// What it was stored in.
+    pub encoding: Encoding,
+}
+
+/// Bytes that are no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotText {
+    /// The line of the first byte that is none, from 1, where it can be told; otherwise all of it is binary data.
+    pub line: Option<u64>,
+}
+
+impl std::fmt::Display for NotText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line} has a byte that is not valid UTF-8"),
+            None => f.write_str("this is no text but binary data"),
+        }
+    }
+}
+
+impl std::error::Error for NotText {}
+
+/// Tells text from bytes: by its byte order mark, else UTF-8, else Latin-1 if nothing speaks against it.
+///
+/// ```
+/// use antiphon_fs::{Encoding, decode};
+///
+/// let old = decode(b"caf\xe9")?;
+/// assert_eq!((&*old.text, old.encoding), ("caf\u{e9}", Encoding::Latin1));
+/// # Ok::<(), antiphon_fs::NotText>(())
+/// ```
+///
+/// # Errors
+/// [`NotText`] for binary data, and for a file with letters in UTF-8 that has a broken byte somewhere: reading it as
+/// Latin-1 would turn all its letters into nonsense.
+pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
+    let (encoding, bytes) = match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => (Encoding::Utf8, rest),
+        [0xff, 0xfe, rest @ ..] => (Encoding::Utf16Le, rest),
+        [0xfe, 0xff, rest @ ..] => (Encoding::Utf16Be, rest),
+        _ => match std::str::from_utf8(bytes) {
+            Ok(_) => (Encoding::Utf8, bytes),
+            Err(err) => {
+                let valid = &bytes[..err.valid_up_to()];
+                if !valid.is_ascii() && !valid.contains(&0) {
+                    let line = memchr::memchr_iter(b'\n', valid).count() as u64 + 1;
+                    return Err(NotText { line: Some(line) });
+                }
+                (Encoding::Latin1, bytes)
+            }
+        },
+    };
+    let (text, had_errors) = encoding.codec().decode_without_bom_handling(bytes);
+    if had_errors || looks_binary(&text) { Err(NotText { line: None }) } else { Ok(Text { text, encoding }) }
+}
+
+/// Text has no NUL, and next to no other control characters.
+fn looks_binary(text: &str) -> bool {
+    let start: &str = &text[..text.floor_char_boundary(64 << 10)];
+    let strange =
+        start.chars().filter(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}')).count();
+    text.contains('\0') || strange * 50 > start.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Encoding, NotText, decode};
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Result<(&str, Encoding), Option<u64>>) {
+        let decoded = decode(bytes);
+        let found =
+            decoded.as_ref().map(|found| (&*found.text, found.encoding)).map_err(|NotText { line }| *line);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn marks_are_obeyed_and_old_files_read() {
+        check("café\r\n".as_bytes(), Ok(("café\r\n", Encoding::Utf8)));
+        check(b"", Ok(("", Encoding::Utf8)));
+        check(b"\xef\xbb\xbfa", Ok(("a", Encoding::Utf8)));
+        check(b"\xff\xfea\0b\0", Ok(("ab", Encoding::Utf16Le)));
+        check(b"\xfe\xff\0a\0b", Ok(("ab", Encoding::Utf16Be)));
+        check(b"caf\xe9 \x80 5", Ok(("café € 5", Encoding::Latin1)));
+    }
+
+    #[test]
+    fn binary_data_is_no_text_and_a_broken_byte_is_found() {
+        check(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Err(None));
+        check(b"\x01\x02\x03\x04\x05", Err(None));
+        check(b"\xff\xfea\0\x00\xd8", Err(None));
+        check(&["café\nthé\n".as_bytes(), &[0xe9, b'\n']].concat(), Err(Some(3)));
+    }
+}

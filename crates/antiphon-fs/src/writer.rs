@@ -1,0 +1,263 @@
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use tokio::task::JoinHandle;
+
+use crate::blocking::hop;
+use crate::error::{Error, ErrorKind};
+use crate::temp::{beside, persist};
+
+/// Writes a file bit by bit: pieces are gathered and written behind the caller's back, in blocks of 256 KiB.
+///
+/// [`create`](Writer::create) and [`append`](Writer::append) show the file as it grows; with
+/// [`atomic`](Writer::atomic) it takes its name only when it is finished. A file is whole only after
+/// [`finish`](Writer::finish): dropping a writer before loses what was not written yet, which is logged.
+///
+/// An error is reported once, by the call that first sees it: since blocks are written behind, that may be a later
+/// call than the one that brought the bytes. After it every call is `Broken`.
+///
+/// ```
+/// use antiphon_fs::Writer;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_fs::Error> {
+/// # let folder = antiphon_fs::temp_dir()?;
+/// # let path = folder.path().join("out.jsonl");
+/// let mut writer = Writer::atomic(&path).await?;
+/// for n in 1..=3 {
+///     writer.write_line(&format!("{{\"n\": {n}}}")).await?;
+/// }
+/// writer.finish().await?;
+/// assert_eq!(antiphon_fs::read_to_string(&path).await?.text.lines().count(), 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a file is whole only when its writer is finished"]
+pub struct Writer {
+    path: PathBuf,
+    buffer: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle(Sink),
+    /// A block is being written; the buffer it was in comes back with the file.
+    Writing(JoinHandle<(Sink, Vec<u8>, io::Result<()>)>),
+    Broken,
+    Finished,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Plain(File),
+    Atomic(NamedTempFile),
+}
+
+impl Sink {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.write_all(bytes),
+            Self::Atomic(temp) => temp.write_all(bytes),
+        }
+    }
+
+    fn finish(self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.sync_all(),
+            Self::Atomic(temp) => persist(temp, path),
+        }
+    }
+}
+
+const BLOCK: usize = 256 << 10;
+
+impl Writer {
+    /// A new file, or an old one cut to nothing.
+    ///
+    /// # Errors
+    /// `NotFound` for a missing folder, `PermissionDenied`, `NotAFile`, `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have made the file.
+    pub async fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open(path.as_ref(), |path| {
+            plain(OpenOptions::new().write(true).create(true).truncate(true), path)
+        })
+        .await
+    }
+
+    /// The end of a file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// As [`create`](Writer::create).
+    ///
+    /// # Cancel safety
+    /// A dropped call may have made the file.
+    pub async fn append(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open(path.as_ref(), |path| plain(OpenOptions::new().append(true).create(true), path)).await
+    }
+
+    /// A file that takes its name, and the place of an older one, when it is finished.
+    ///
+    /// # Errors
+    /// As [`create`](Writer::create).
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves nothing behind.
+    pub async fn atomic(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open(path.as_ref(), |path| beside(path).map(Sink::Atomic)).await
+    }
+
+    async fn open(
+        path: &Path,
+        open: impl FnOnce(&Path) -> io::Result<Sink> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let path = path.to_owned();
+        let sink = hop("write", &path.clone(), {
+            let path = path.clone();
+            move || open(&path).map_err(|err| Error::from_io(err, "write", path))
+        })
+        .await?;
+        Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink) })
+    }
+
+    /// Adds `bytes` at the end. Waits only while a whole block is full and another is still being written.
+    ///
+    /// # Errors
+    /// What an earlier block ran into: `StorageFull` or `Io`; after that `Broken`.
+    ///
+    /// # Cancel safety
+    /// A dropped call has added nothing.
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+        if self.buffer.len() >= BLOCK {
+            self.settle().await?;
+        }
+        self.check()?;
+        self.buffer.extend_from_slice(bytes.as_ref());
+        if self.buffer.len() >= BLOCK {
+            self.write_behind();
+        }
+        Ok(())
+    }
+
+    /// Adds `line` and a line end.
+    ///
+    /// # Errors
+    /// As [`write`](Writer::write).
+    ///
+    /// # Cancel safety
+    /// A dropped call has added nothing.
+    pub async fn write_line(&mut self, line: &str) -> Result<(), Error> {
+        if self.buffer.len() >= BLOCK {
+            self.settle().await?;
+        }
+        self.check()?;
+        self.buffer.extend_from_slice(line.as_bytes());
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BLOCK {
+            self.write_behind();
+        }
+        Ok(())
+    }
+
+    /// Waits until the system has everything that was added, so that others who read the file see it.
+    ///
+    /// # Errors
+    /// As [`write`](Writer::write).
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing; call it again to wait further.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        self.settle().await?;
+        self.write_behind();
+        self.settle().await
+    }
+
+    /// Writes what is left, flushes the file to the disk, and gives an atomic one its name.
+    ///
+    /// # Errors
+    /// As [`write`](Writer::write). An atomic writer's older file is then still whole.
+    ///
+    /// # Cancel safety
+    /// Dropped while it still writes, what was not written is lost and an older file of an atomic writer is whole. Once
+    /// the flush to the disk has begun, it goes on to the end.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        self.flush().await?;
+        let State::Idle(sink) = std::mem::replace(&mut self.state, State::Finished) else {
+            return self.check();
+        };
+        let path = self.path.clone();
+        hop("write", &path.clone(), move || {
+            sink.finish(&path).map_err(|err| Error::from_io(err, "write", path))
+        })
+        .await
+    }
+
+    /// Begins to write what is gathered, if nothing else is being written.
+    fn write_behind(&mut self) {
+        let State::Idle(_) = self.state else { return };
+        if self.buffer.is_empty() {
+            return;
+        }
+        let State::Idle(mut sink) = std::mem::replace(&mut self.state, State::Broken) else { return };
+        let mut block = std::mem::take(&mut self.buffer);
+        self.state = State::Writing(tokio::task::spawn_blocking(move || {
+            let done = sink.write_all(&block);
+            block.clear();
+            (sink, block, done)
+        }));
+    }
+
+    /// Waits for the block that is being written.
+    async fn settle(&mut self) -> Result<(), Error> {
+        let State::Writing(hop) = &mut self.state else {
+            self.write_full();
+            return self.check();
+        };
+        let joined = hop.await;
+        self.state = State::Broken;
+        match joined {
+            Ok((sink, block, Ok(()))) => {
+                self.state = State::Idle(sink);
+                if self.buffer.capacity() == 0 {
+                    self.buffer = block;
+                }
+                self.write_full();
+                Ok(())
+            }
+            Ok((_, _, Err(err))) => Err(Error::from_io(err, "write", &self.path)),
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, "write", &self.path)),
+        }
+    }
+
+    fn write_full(&mut self) {
+        if self.buffer.len() >= BLOCK {
+            self.write_behind();
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self.state {
+            State::Broken | State::Finished => Err(Error::new(ErrorKind::Broken, "write", &self.path)),
+            State::Idle(_) | State::Writing(_) => Ok(()),
+        }
+    }
+}
+
+fn plain(options: &OpenOptions, path: &Path) -> io::Result<Sink> {
+    options.open(path).map(Sink::Plain)
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let is_open = matches!(self.state, State::Idle(_) | State::Writing(_));
+        if is_open && !self.buffer.is_empty() {
+            let (path, bytes) = (self.path.display(), self.buffer.len());
+            tracing::warn!(%path, bytes, "a writer was dropped before it was finished: its last bytes are lost");
+        }
+    }
+}

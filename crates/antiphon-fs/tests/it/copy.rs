@@ -1,0 +1,75 @@
+use std::sync::{Arc, Mutex};
+
+use antiphon_fs::{ErrorKind, copy, copy_with};
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::file;
+
+#[tokio::test]
+async fn a_copy_has_the_content_and_the_permissions_and_tells_how_far_it_is() {
+    let content: Vec<u8> = (0..20_u32 << 20).map(|n| (n % 251) as u8).collect();
+    let (folder, from) = file("from.bin", &content);
+    let to = folder.path().join("to.bin");
+    std::fs::write(&to, "old").unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&from, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let noted = steps.clone();
+    let progress = move |copied, total| noted.lock().unwrap().push((copied, total));
+    let copied = copy_with(&from, &to, CancellationToken::new(), progress).await.unwrap();
+    assert_eq!(copied, 20 << 20);
+    assert!(std::fs::read(&to).unwrap() == content);
+    let steps = steps.lock().unwrap();
+    assert!(steps.len() > 1 && steps.is_sorted(), "{steps:?}");
+    assert_eq!(steps.last(), Some(&(20 << 20, 20 << 20)));
+    let mode = |path| std::fs::metadata(path).unwrap().permissions();
+    assert_eq!(mode(&to), mode(&from));
+}
+
+#[tokio::test]
+async fn a_cancelled_or_dropped_copy_leaves_the_older_file_and_nothing_else() {
+    let (folder, from) = file("from.bin", &vec![7; 40 << 20]);
+    let to = folder.path().join("to.bin");
+    std::fs::write(&to, "old").unwrap();
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let cancelled = copy_with(&from, &to, cancel, move |_, _| stop.cancel()).await;
+    assert_eq!(cancelled.unwrap_err().kind(), ErrorKind::Cancelled);
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let mut dropped = Box::pin(copy_with(&from, &to, CancellationToken::new(), move |_, _| {
+        // Stands still until the copy was dropped.
+        let _ = receiver.recv();
+    }));
+    assert!((&mut dropped).now_or_never().is_none());
+    drop(dropped);
+    drop(sender);
+    // One more trip over the same threads, and then as many as it takes for the first one to see that it is over.
+    for _ in 0..1000 {
+        if std::fs::read_dir(folder.path()).unwrap().count() == 2 {
+            break;
+        }
+        antiphon_fs::metadata(&from).await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), "old");
+}
+
+#[tokio::test]
+async fn an_empty_file_and_a_missing_one() {
+    let (folder, from) = file("empty", b"");
+    assert_eq!(copy(&from, folder.path().join("copy")).await.unwrap(), 0);
+    assert_eq!(std::fs::read(folder.path().join("copy")).unwrap(), b"");
+    let err = copy(folder.path().join("none"), folder.path().join("copy")).await.unwrap_err();
+    assert_eq!((err.kind(), err.path()), (ErrorKind::NotFound, folder.path().join("none").as_path()));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_kernel_cannot_copy_goes_through_memory() {
+    // A file of /proc says that it is empty.
+    let folder = antiphon_fs::temp_dir().unwrap();
+    let to = folder.path().join("copy");
+    let copied = copy("/proc/self/status", &to).await.unwrap();
+    assert!(copied > 0 && std::fs::read_to_string(&to).unwrap().starts_with("Name:"));
+}

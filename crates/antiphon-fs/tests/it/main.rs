@@ -1,0 +1,31 @@
+//! What the crate promises, from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test crate: panics are free, and it prepares its files with std"
+)]
+
+mod copy;
+mod reader;
+mod walk;
+#[cfg(feature = "watch")]
+mod watch;
+mod writer;
+
+use std::path::PathBuf;
+
+use antiphon_fs::TempDir;
+
+/// A folder, and a file of that name and content in it.
+fn file(name: &str, content: &[u8]) -> (TempDir, PathBuf) {
+    let folder = antiphon_fs::temp_dir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    (folder, path)
+}
+
+#[cfg(unix)]
+fn pipe(path: &std::path::Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}

@@ -1,0 +1,104 @@
+use antiphon_fs::{Encoding, ErrorKind, Reader, read_to_string};
+use futures_util::{StreamExt, TryStreamExt};
+use proptest::prelude::*;
+
+use crate::file;
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Each line, or the number of one that is no text.
+async fn lines(content: &[u8]) -> Vec<Result<String, Option<u64>>> {
+    let (_folder, path) = file("a.txt", content);
+    let line = |line: Result<String, antiphon_fs::Error>| {
+        line.map_err(|err| match err.kind() {
+            ErrorKind::NotText { line } => line,
+            _ => None,
+        })
+    };
+    Reader::open(&path).await.unwrap().lines().map(line).collect().await
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lines_are_those_of_std(words in prop::collection::vec("[a-zé€\r ]{0,9}\r?\n?", 0..50)) {
+        let text = words.concat();
+        let expected: Vec<_> = text.lines().map(|line| Ok(line.to_owned())).collect();
+        prop_assert_eq!(run(lines(text.as_bytes())), expected);
+    }
+
+    #[test]
+    fn chunks_are_those_of_a_slice(content in prop::collection::vec(any::<u8>(), 0..5000), size in 0_usize..700) {
+        let (_folder, path) = file("a.bin", &content);
+        let chunks = run(async { Reader::open(&path).await?.chunks(size).try_collect::<Vec<_>>().await });
+        let expected: Vec<_> = content.chunks(size.max(1)).map(<[u8]>::to_vec).collect();
+        prop_assert_eq!(chunks.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn lines_over_many_blocks_are_whole() {
+    let text: String =
+        (0..200_000_u32).map(|n| format!("{n} äöü {}\n", "x".repeat(n as usize % 23))).collect();
+    let expected: Vec<_> = text.lines().map(|line| Ok(line.to_owned())).collect();
+    assert!(text.len() > 4 << 20);
+    assert_eq!(lines(text.as_bytes()).await, expected);
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_text_is_named_and_the_next_ones_follow() {
+    let found = lines(b"\xef\xbb\xbfone\ntwo \xff\nthree\r\nfour").await;
+    assert_eq!(found, [Ok("one".to_owned()), Err(Some(2)), Ok("three".to_owned()), Ok("four".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_an_error_and_not_all_of_the_memory() {
+    let content = [b"short\n".as_slice(), &vec![b'x'; 5 << 20]].concat();
+    let (_folder, path) = file("a.txt", &content);
+    let mut lines = Reader::open(&path).await.unwrap().max_line(1 << 20).lines();
+    assert_eq!(lines.next().await.unwrap().unwrap(), "short");
+    let err = lines.next().await.unwrap().unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::LineTooLong { line: 2, limit: 1 << 20 });
+    assert!(lines.next().await.is_none());
+    let few: Vec<_> = Reader::open(&path).await.unwrap().max_line(4).lines().collect().await;
+    assert_eq!(few[0].as_ref().unwrap_err().kind(), ErrorKind::LineTooLong { line: 1, limit: 4 });
+}
+
+#[tokio::test]
+async fn a_whole_file_as_bytes_has_a_limit() {
+    let (_folder, path) = file("a.bin", b"12345");
+    assert_eq!(Reader::open(&path).await.unwrap().max_bytes(5).bytes().await.unwrap(), b"12345");
+    let err = Reader::open(&path).await.unwrap().max_bytes(4).bytes().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::TooLarge { limit: 4 });
+}
+
+#[tokio::test]
+async fn text_says_what_it_was_stored_in() {
+    let (_folder, path) = file("a.txt", b"caf\xe9");
+    let text = read_to_string(&path).await.unwrap();
+    assert_eq!((&*text.text, text.encoding), ("café", Encoding::Latin1));
+    let (_folder, path) = file("a.bin", b"\x00\x01");
+    let err = read_to_string(&path).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::NotText { line: None });
+    assert!(err.to_string().ends_with("a.bin: this is no text but binary data"), "{err}");
+    let (_folder, path) = file("b.txt", b"caf\xc3\xa9\nth\xe9");
+    let err = read_to_string(&path).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::NotText { line: Some(2) });
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn pipes_devices_and_folders_are_refused() {
+    let (folder, _) = file("a.txt", b"");
+    let pipe = folder.path().join("pipe");
+    crate::pipe(&pipe);
+    for path in [pipe.as_path(), folder.path(), "/dev/zero".as_ref()] {
+        assert_eq!(Reader::open(path).await.unwrap_err().kind(), ErrorKind::NotAFile, "{}", path.display());
+        assert_eq!(read_to_string(path).await.unwrap_err().kind(), ErrorKind::NotAFile);
+        let copied = antiphon_fs::copy(path, folder.path().join("copy")).await;
+        assert_eq!(copied.unwrap_err().kind(), ErrorKind::NotAFile);
+    }
+}

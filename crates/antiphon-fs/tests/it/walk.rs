@@ -1,0 +1,38 @@
+use antiphon_fs::{ErrorKind, WalkOptions, temp_dir, walk};
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+async fn names(options: WalkOptions) -> Vec<String> {
+    let folder = temp_dir().unwrap();
+    for name in ["a.md", "b.txt", "sub/c.md", "sub/deep/d.md", "draft-e.md"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "x").unwrap();
+    }
+    let batches: Vec<_> = walk(folder.path(), options, CancellationToken::new()).collect().await;
+    let name = |path: std::path::PathBuf| path.strip_prefix(folder.path()).unwrap().display().to_string();
+    batches.into_iter().flatten().map(|entry| name(entry.unwrap().path)).collect()
+}
+
+#[tokio::test]
+async fn globs_choose_files_at_any_depth() {
+    let options = WalkOptions::default;
+    assert_eq!(names(options().glob("*.txt")).await, ["b.txt"]);
+    assert_eq!(names(options().glob("*.md").glob("!draft-*")).await, ["a.md", "sub/c.md", "sub/deep/d.md"]);
+    assert_eq!(names(options().glob("/sub/*.md")).await, ["sub/c.md"]);
+    assert_eq!(names(options().glob("!sub")).await, ["a.md", "b.txt", "draft-e.md"]);
+    assert_eq!(names(options().max_depth(1).batch(1)).await, ["a.md", "b.txt", "draft-e.md"]);
+}
+
+#[tokio::test]
+async fn a_bad_glob_is_named() {
+    let folder = temp_dir().unwrap();
+    let mut walk =
+        walk(folder.path(), WalkOptions::default().glob("a[").hidden(true), CancellationToken::new());
+    let err = walk.next().await.unwrap().pop().unwrap().unwrap_err();
+    assert_eq!(
+        (err.kind(), err.to_string().as_str()),
+        (ErrorKind::InvalidGlob, "walk: the pattern `a[` is no valid glob")
+    );
+    assert!(walk.next().await.is_none());
+}
