@@ -1,3 +1,7 @@
+//! What is below a folder.
+
+mod folders;
+
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
+use folders::Folders;
 
 /// What [`walk`] yields of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,34 +145,46 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
             return;
         }
     };
-    let walk = WalkBuilder::new(root)
+    let send = |found: &mut dyn Iterator<Item = Result<Entry, Error>>| {
+        let size = options.batch.max(1);
+        let mut batch = Vec::with_capacity(size);
+        loop {
+            if cancel.is_cancelled() {
+                batch.push(Err(Error::new(ErrorKind::Cancelled, "walk", root)));
+                break;
+            }
+            let Some(found) = found.next() else { break };
+            batch.push(found);
+            if batch.len() >= size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {
+                return;
+            }
+        }
+        if !batch.is_empty() {
+            // A receiver that is gone has lost interest in the rest.
+            let _ = sender.blocking_send(batch);
+        }
+    };
+    if options.ignore_files {
+        send(&mut obedient(root, options, globs).filter_map(|found| entry(found, root)));
+    } else {
+        send(&mut Folders::new(root, options, globs));
+    }
+}
+
+/// A walk that looks for ignore files, which costs twice the time of one that does not.
+fn obedient(root: &Path, options: &WalkOptions, globs: Override) -> ignore::Walk {
+    WalkBuilder::new(root)
         .overrides(globs)
         .standard_filters(false)
         .hidden(!options.hidden)
-        .ignore(options.ignore_files)
-        .git_ignore(options.ignore_files)
+        .ignore(true)
+        .git_ignore(true)
         .require_git(false)
-        .parents(options.ignore_files)
+        .parents(true)
         .follow_links(true)
         .max_depth(options.max_depth)
         .sort_by_file_name(Ord::cmp)
-        .build();
-    let size = options.batch.max(1);
-    let mut batch = Vec::with_capacity(size);
-    for found in walk {
-        if cancel.is_cancelled() {
-            batch.push(Err(Error::new(ErrorKind::Cancelled, "walk", root)));
-            break;
-        }
-        batch.extend(entry(found, root));
-        if batch.len() >= size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {
-            return;
-        }
-    }
-    if !batch.is_empty() {
-        // A receiver that is gone has lost interest in the rest.
-        let _ = sender.blocking_send(batch);
-    }
+        .build()
 }
 
 fn overrides(root: &Path, globs: &[String]) -> Result<Override, Error> {
@@ -237,11 +254,23 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_link_loop_is_entered_once() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn a_link_loop_is_entered_once_and_other_links_are_followed() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
         std::fs::write(folder.path().join("a.txt"), "x").unwrap();
-        std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
-        assert_eq!(names(folder.path(), WalkOptions::default()).await, ["a.txt"]);
+        std::fs::write(other.path().join("b.txt"), "x").unwrap();
+        for (target, link) in [(folder.path(), "again"), (folder.path(), "sub/up"), (other.path(), "other")] {
+            std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+        }
+        for ignore_files in [false, true] {
+            let options = WalkOptions::default().ignore_files(ignore_files);
+            assert_eq!(names(folder.path(), options).await, ["a.txt", "other/b.txt"]);
+        }
+        std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
+        let mut walk = walk(folder.path(), WalkOptions::default(), CancellationToken::new());
+        let failed: Vec<_> = walk.next().await.unwrap().into_iter().filter_map(Result::err).collect();
+        assert_eq!(failed.len(), 1);
+        assert_eq!(failed[0].path(), folder.path().join("dangling"));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -37,13 +37,16 @@ pub(super) enum Block {
 #[derive(Debug)]
 struct Cutter {
     rest: Mutex<Vec<u8>>,
+    /// The memory of a block that was read through, for the next one.
+    spare: Mutex<Vec<u8>>,
     max_line: usize,
 }
 
 impl Cutter {
     fn next_block(&self, file: &File) -> io::Result<Option<Block>> {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut block = std::mem::take(&mut *rest);
+        let mut rest = lock(&self.rest);
+        let mut block = std::mem::take(&mut *lock(&self.spare));
+        block.append(&mut rest);
         loop {
             let before = block.len();
             fill(file, &mut block, before + BLOCK)?;
@@ -68,9 +71,13 @@ impl Cutter {
     }
 }
 
+fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Lines {
     pub(super) fn new(blocks: Blocks<Block>, max_line: usize) -> Self {
-        let cutter = Arc::new(Cutter { rest: Mutex::default(), max_line });
+        let cutter = Arc::new(Cutter { rest: Mutex::default(), spare: Mutex::default(), max_line });
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
     }
 
@@ -132,7 +139,16 @@ impl Stream for Lines {
                     let kind = ErrorKind::LineTooLong { line: this.number + 1, limit: this.cutter.max_line };
                     return Poll::Ready(Some(Err(Error::new(kind, "read", this.blocks.path()))));
                 }
-                Some(Ok(block)) => (this.block, this.at) = (block, 0),
+                Some(Ok(block)) => {
+                    let mut spare = match std::mem::replace(&mut this.block, block) {
+                        Block::Text(text) => text.into_bytes(),
+                        Block::Bytes(bytes) => bytes,
+                        Block::TooLong => Vec::new(),
+                    };
+                    spare.clear();
+                    *lock(&this.cutter.spare) = spare;
+                    this.at = 0;
+                }
                 Some(Err(err)) => return Poll::Ready(Some(Err(err))),
                 None => return Poll::Ready(None),
             }

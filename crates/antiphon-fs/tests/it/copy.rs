@@ -36,21 +36,16 @@ async fn a_cancelled_or_dropped_copy_leaves_the_older_file_and_nothing_else() {
     let stop = cancel.clone();
     let cancelled = copy_with(&from, &to, cancel, move |_, _| stop.cancel()).await;
     assert_eq!(cancelled.unwrap_err().kind(), ErrorKind::Cancelled);
-    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (is_over, end) = std::sync::mpsc::channel::<()>();
     let mut dropped = Box::pin(copy_with(&from, &to, CancellationToken::new(), move |_, _| {
-        // Stands still until the copy was dropped.
-        let _ = receiver.recv();
+        // Stands still until the copy was dropped, and holds the other channel open until it has ended.
+        let _ = (wait.recv(), &is_over);
     }));
     assert!((&mut dropped).now_or_never().is_none());
     drop(dropped);
-    drop(sender);
-    // One more trip over the same threads, and then as many as it takes for the first one to see that it is over.
-    for _ in 0..1000 {
-        if std::fs::read_dir(folder.path()).unwrap().count() == 2 {
-            break;
-        }
-        antiphon_fs::metadata(&from).await.unwrap();
-    }
+    drop(go_on);
+    assert!(end.recv().is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     assert_eq!(std::fs::read_to_string(&to).unwrap(), "old");
 }
