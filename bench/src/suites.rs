@@ -36,6 +36,6 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
 }
 
 /// Two threads, as the targets are for two cores.
-fn two_threads() -> Runtime {
+pub(crate) fn two_threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }

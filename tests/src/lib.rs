@@ -29,6 +29,8 @@ pub struct Server {
 struct Shared {
     script: VecDeque<Reply>,
     requests: Vec<Received>,
+    under_way: usize,
+    most_under_way: usize,
 }
 
 /// What a server answers to one request.
@@ -60,7 +62,7 @@ impl Server {
         assert!(!script.is_empty(), "a script has at least one reply");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("the port").port();
-        let shared = Arc::new(Mutex::new(Shared { script, requests: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { script, ..Shared::default() }));
         let for_thread = shared.clone();
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -76,6 +78,12 @@ impl Server {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The most requests that were under way at once.
+    #[must_use]
+    pub fn most_under_way(&self) -> usize {
+        lock(&self.shared).most_under_way
     }
 
     /// What was asked so far.
@@ -178,17 +186,22 @@ fn serve(connection: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
     let reply = {
         let mut shared = lock(shared);
         shared.requests.push(received);
+        shared.under_way += 1;
+        shared.most_under_way = shared.most_under_way.max(shared.under_way);
         match shared.script.len() {
             1 => shared.script[0].clone(),
             _ => shared.script.pop_front().unwrap_or_default(),
         }
     };
     let mut connection = reader.into_inner();
-    for (after, bytes) in &reply.pieces {
+    let mut pieces = reply.pieces.iter();
+    let written = pieces.try_for_each(|(after, bytes)| {
         std::thread::sleep(*after);
         connection.write_all(bytes)?;
-        connection.flush()?;
-    }
+        connection.flush()
+    });
+    lock(shared).under_way -= 1;
+    written?;
     if reply.stays_open {
         // Until the client hangs up.
         let _ = connection.read(&mut [0]);

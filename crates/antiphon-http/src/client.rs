@@ -43,6 +43,10 @@ pub struct ClientBuilder {
     pub max_body: usize,
     /// Requests under way on one HTTP/2 connection before another is opened. Default 100, as hosted front ends allow.
     pub max_streams_per_connection: usize,
+    /// Connections in use at once, to `https`, to `http` and to loopback addresses each; a further request waits until
+    /// one is free. They stay open for the next request. It does not bind HTTP/2, where requests share connections.
+    /// Default 100; 0 counts as 1.
+    pub max_connections: usize,
     /// What the client calls itself. Default `antiphon/` and the version.
     pub user_agent: String,
 }
@@ -55,6 +59,7 @@ impl Default for ClientBuilder {
             idle_timeout: Duration::from_secs(30),
             max_body: 16 << 20,
             max_streams_per_connection: 100,
+            max_connections: 100,
             user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -89,10 +94,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how many connections may be in use at once.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
     /// The client. Nothing is opened and no certificate is read before the first request.
     #[must_use]
     pub fn build(self) -> Client {
-        let shards = || Shards::new(self.max_streams_per_connection);
+        let shards = || Shards::new(self.max_streams_per_connection, self.max_connections);
         let (secure, plain, loopback) = (shards(), shards(), shards());
         Client { inner: Arc::new(Inner { options: self, secure, plain, loopback, tls: OnceCell::new() }) }
     }
@@ -137,12 +149,12 @@ impl Client {
         let Inner { options, secure, plain, loopback, .. } = &*self.inner;
         if url.scheme() == "https" {
             let tls = self.tls(place).await?;
-            return secure.place(|| options.client(tls.clone()).build()).map_err(no_client);
+            return secure.place(|| options.client(tls.clone()).build()).await.map_err(no_client);
         }
         let client = || Ok(options.client(tls::trusting_nobody().map_err(no_tls)?));
         match is_loopback(url) {
-            true => loopback.place(|| client()?.no_proxy().build().map_err(no_client)),
-            false => plain.place(|| client()?.build().map_err(no_client)),
+            true => loopback.place(|| client()?.no_proxy().build().map_err(no_client)).await,
+            false => plain.place(|| client()?.build().map_err(no_client)).await,
         }
     }
 
@@ -168,6 +180,7 @@ impl ClientBuilder {
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(self.connect_timeout)
+            .pool_max_idle_per_host(self.max_connections.max(1))
             .user_agent(&self.user_agent)
     }
 }

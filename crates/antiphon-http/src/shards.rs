@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 /// More shards than this help nobody: a server that takes 3,200 requests at once is not waiting for connections.
 const MAX_SHARDS: usize = 32;
 
@@ -11,6 +13,8 @@ const MAX_SHARDS: usize = 32;
 pub(crate) struct Shards {
     shards: Mutex<Vec<Arc<Shard>>>,
     max_streams: usize,
+    /// A permit for each connection that may be in use; closed once HTTP/2 was seen, which shares connections.
+    connections: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -24,19 +28,33 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Place {
     shard: Arc<Shard>,
+    connections: Arc<Semaphore>,
+    _connection: Option<OwnedSemaphorePermit>,
 }
 
 impl Shards {
-    pub(crate) fn new(max_streams: usize) -> Self {
-        Self { shards: Mutex::new(Vec::new()), max_streams: max_streams.max(1) }
+    pub(crate) fn new(max_streams: usize, max_connections: usize) -> Self {
+        let connections = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { shards: Mutex::new(Vec::new()), max_streams: max_streams.max(1), connections }
     }
 
-    /// A place where fewest requests are under way; `make` makes another client when all are full.
-    pub(crate) fn place<E>(&self, make: impl FnOnce() -> Result<reqwest::Client, E>) -> Result<Place, E> {
+    /// Waits while all connections are in use, and gives a place where fewest requests are under way; `make` makes
+    /// another client when all are full.
+    pub(crate) async fn place<E>(
+        &self,
+        make: impl FnOnce() -> Result<reqwest::Client, E>,
+    ) -> Result<Place, E> {
+        let connection = self.connections.clone().acquire_owned().await.ok();
+        let shard = self.least_loaded(make)?;
+        shard.in_flight.fetch_add(1, Ordering::Relaxed);
+        Ok(Place { shard, connections: self.connections.clone(), _connection: connection })
+    }
+
+    fn least_loaded<E>(&self, make: impl FnOnce() -> Result<reqwest::Client, E>) -> Result<Arc<Shard>, E> {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let load = |shard: &&Arc<Shard>| (self.is_full(shard), shard.in_flight.load(Ordering::Relaxed));
         let least = shards.iter().min_by_key(load).cloned();
-        let shard = match least {
+        Ok(match least {
             Some(shard) if !self.is_full(&shard) || shards.len() >= MAX_SHARDS => shard,
             _ => {
                 let shard = Arc::new(Shard {
@@ -47,9 +65,7 @@ impl Shards {
                 shards.push(shard.clone());
                 shard
             }
-        };
-        shard.in_flight.fetch_add(1, Ordering::Relaxed);
-        Ok(Place { shard })
+        })
     }
 
     /// HTTP/1.1 opens a connection for each request at once, so only a shard that speaks HTTP/2 can be full.
@@ -67,6 +83,7 @@ impl Place {
     pub(crate) fn saw(&self, version: reqwest::Version) {
         if version == reqwest::Version::HTTP_2 {
             self.shard.speaks_http2.store(true, Ordering::Relaxed);
+            self.connections.close();
         }
     }
 }
@@ -81,32 +98,56 @@ impl Drop for Place {
 mod tests {
     use std::convert::Infallible;
 
+    use futures_util::FutureExt;
+
     use super::{Place, Shards};
     use crate::tls;
 
-    fn place(shards: &Shards) -> Place {
+    async fn place(shards: &Shards) -> Place {
         let client = || {
             let tls = tls::trusting_nobody().unwrap();
             Ok::<_, Infallible>(reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap())
         };
-        shards.place(client).unwrap()
+        shards.place(client).await.unwrap()
     }
 
-    #[test]
-    fn only_full_http2_connections_get_company() {
-        let shards = Shards::new(2);
-        let http1: Vec<_> = (0..9).map(|_| place(&shards)).collect();
+    async fn places(shards: &Shards, count: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        for _ in 0..count {
+            places.push(place(shards).await);
+        }
+        places
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_until_one_is_free_or_http2_was_seen() {
+        let shards = Shards::new(2, 2);
+        let mut both = places(&shards, 2).await;
+        let mut third = Box::pin(place(&shards));
+        assert!((&mut third).now_or_never().is_none());
+        both.pop();
+        let third = third.now_or_never().unwrap();
+        let mut fourth = Box::pin(place(&shards));
+        assert!((&mut fourth).now_or_never().is_none());
+        third.saw(reqwest::Version::HTTP_2);
+        assert!(fourth.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn only_full_http2_connections_get_company() {
+        let shards = Shards::new(2, 100);
+        let http1 = places(&shards, 9).await;
         assert_eq!(shards.shards.lock().unwrap().len(), 1);
         http1[0].saw(reqwest::Version::HTTP_2);
         drop(http1);
-        let places: Vec<_> = (0..5).map(|_| place(&shards)).collect();
+        let places = places(&shards, 5).await;
         places.iter().for_each(|place| place.saw(reqwest::Version::HTTP_2));
         assert_eq!(
             shards.shards.lock().unwrap().len(),
             2,
             "the second shard was not known to speak HTTP/2 yet"
         );
-        drop(place(&shards));
+        drop(place(&shards).await);
         assert_eq!(shards.shards.lock().unwrap().len(), 3);
     }
 }

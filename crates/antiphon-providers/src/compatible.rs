@@ -31,6 +31,7 @@ impl Compatible {
             refused_keywords: &[],
             // A local model may read a long prompt for minutes before it says its first word.
             token_timeout: Duration::from_secs(300),
+            max_connections: 100,
         };
         Ok(Self { chat: Chat::new(config) })
     }
@@ -51,6 +52,12 @@ impl Compatible {
     #[must_use]
     pub fn token_timeout(self, token_timeout: Duration) -> Self {
         Self { chat: Chat::new(Config { token_timeout, ..self.chat.config().clone() }) }
+    }
+
+    /// Sets how many connections may be in use at once; a further call waits until one is free. Default 100.
+    #[must_use]
+    pub fn max_connections(self, max_connections: usize) -> Self {
+        Self { chat: Chat::new(Config { max_connections, ..self.chat.config().clone() }) }
     }
 }
 

@@ -34,6 +34,7 @@ impl OpenAi {
             refused_keywords: &["minLength", "maxLength", "uniqueItems"],
             // Reasoning models say nothing while they think.
             token_timeout: Duration::from_secs(120),
+            max_connections: 100,
         };
         Self { chat: Chat::new(config) }
     }
@@ -51,6 +52,12 @@ impl OpenAi {
     #[must_use]
     pub fn token_timeout(self, token_timeout: Duration) -> Self {
         Self { chat: Chat::new(Config { token_timeout, ..self.chat.config().clone() }) }
+    }
+
+    /// Sets how many connections may be in use at once; a further call waits until one is free. Default 100.
+    #[must_use]
+    pub fn max_connections(self, max_connections: usize) -> Self {
+        Self { chat: Chat::new(Config { max_connections, ..self.chat.config().clone() }) }
     }
 }
 

@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! The crates are there one by one, too: [`runtime`], [`fs`], [`resilience`], [`http`], [`llm`], [`data`],
+//! The crates are there one by one, too: [`runtime`], [`stream`], [`fs`], [`resilience`], [`http`], [`llm`], [`data`],
 //! [`providers`], [`pipeline`] and [`render`].
 
 #[cfg(feature = "cli")]
@@ -35,3 +35,4 @@ pub use antiphon_pipeline as pipeline;
 pub use antiphon_providers as providers;
 pub use antiphon_render as render;
 pub use antiphon_resilience as resilience;
+pub use antiphon_stream as stream;

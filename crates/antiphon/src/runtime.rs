@@ -5,7 +5,11 @@ mod connect;
 mod environment;
 mod settings;
 
-pub use antiphon_runtime::{Progress, Runner, Snapshot, Subscription, TaskError};
+pub use antiphon_runtime::{
+    AcquireError, BatchProcessor, BlockOnError, CancellationToken, FromFns, Manage, Pool, PoolOptions,
+    PoolStatus, Pooled, Priority, Progress, Refusal, Refused, Runner, RunnerMetrics, Shutdown, Snapshot,
+    Subscription, Task, TaskError, TimedOut, background, block_on, gather, timeout,
+};
 pub use config_file::ConfigFile;
 pub use connect::{ConnectError, Session, connect};
 pub use environment::Environment;

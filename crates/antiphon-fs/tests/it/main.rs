@@ -1,7 +1,6 @@
 //! What the crate promises, from outside.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::disallowed_methods,
     reason = "a test crate: panics are free, and it prepares its files with std"
 )]

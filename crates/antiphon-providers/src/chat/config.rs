@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) refused_keywords: &'static [&'static str],
     /// The time to the first token and between two of them.
     pub(crate) token_timeout: Duration,
+    /// Connections in use at once.
+    pub(crate) max_connections: usize,
 }
 
 /// An address to which paths can be added: without a slash at its end, and with `/v1` if it has no path at all.

@@ -36,7 +36,8 @@ impl Chat {
     pub(crate) fn new(config: Config) -> Self {
         // The reader's own clock, which knows words from comments, is to ring first.
         let later = config.token_timeout.saturating_add(Duration::from_secs(5));
-        let client = Client::builder().first_byte_timeout(config.token_timeout).idle_timeout(later).build();
+        let client = Client::builder().first_byte_timeout(config.token_timeout).idle_timeout(later);
+        let client = client.max_connections(config.max_connections).build();
         let format = Arc::new(AtomicU8::new(Format::JsonSchema as u8));
         Self { config, client, format, models: Arc::default() }
     }

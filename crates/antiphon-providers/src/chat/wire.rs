@@ -169,6 +169,7 @@ mod tests {
             token_limit: "max_tokens",
             refused_keywords: &["maxLength"],
             token_timeout: Duration::ZERO,
+            max_connections: 1,
         };
         request(&prompt, &config, format)
     }

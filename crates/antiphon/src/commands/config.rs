@@ -51,6 +51,7 @@ fn shown(settings: &Settings, with_origin: bool) -> String {
         ("model", told(settings.model.as_ref(), String::clone, "the provider's default")),
         ("concurrency", told(Some(&settings.concurrency), ToString::to_string, "")),
         ("max_retries", told(Some(&settings.max_retries), ToString::to_string, "")),
+        ("pool_size", told(Some(&settings.pool_size), ToString::to_string, "")),
         ("timeout", told(settings.token_timeout.as_ref(), seconds, "the provider's default")),
         ("out", told(Some(&settings.out), |out| out.display().to_string(), "")),
     ];

@@ -102,7 +102,7 @@ fn retrying<P: Provider>(settings: &Settings, provider: P) -> Arc<dyn Provider> 
 fn openai(settings: &Settings, named: &ProviderSettings) -> Result<Session, ConnectError> {
     let variable = named.key_env.clone().unwrap_or_default();
     let key = named.key.clone().ok_or(ConnectError::MissingKey(variable))?;
-    let mut provider = OpenAi::new(key);
+    let mut provider = OpenAi::new(key).max_connections(settings.pool_size.value);
     if let Some(url) = &named.base_url {
         provider = provider.base_url(url).map_err(setting)?;
     }
@@ -148,6 +148,7 @@ async fn compatible(settings: &Settings, named: &ProviderSettings) -> Result<Ses
 /// A server, with the first model it lists if nobody named one.
 #[cfg(feature = "compatible")]
 async fn reached(settings: &Settings, provider: Compatible, price: PriceOf) -> Result<Session, ConnectError> {
+    let provider = provider.max_connections(settings.pool_size.value);
     let provider = match &settings.token_timeout {
         Some(timeout) => provider.token_timeout(timeout.value),
         None => provider,

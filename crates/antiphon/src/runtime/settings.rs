@@ -38,6 +38,8 @@ pub struct Settings {
     pub concurrency: Sourced<usize>,
     /// Calls after the first.
     pub max_retries: Sourced<u32>,
+    /// Connections to a provider in use at once.
+    pub pool_size: Sourced<usize>,
     /// Where results go.
     pub out: Sourced<PathBuf>,
     /// The time to the first token and between two of them; `None`: the provider's default.
@@ -200,6 +202,10 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         return Err(ConfigError::new(format!("concurrency ({origin}) must be a whole number from 1")));
     }
     let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
+    let pool_size = number(env, "ANTIPHON_POOL_SIZE")?.unwrap_or(Sourced::new(100, Origin::Default));
+    if pool_size.value == 0 {
+        return Err(ConfigError::new("ANTIPHON_POOL_SIZE is 0, and must be a whole number from 1"));
+    }
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
     let model = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
     let out = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
@@ -216,6 +222,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
             .unwrap_or(Sourced::new(3, Origin::Default)),
+        pool_size,
         out: out
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
             .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
@@ -378,6 +385,11 @@ mod tests {
             Flags::default(),
             &[("ANTIPHON_WORKERS", "many")],
             "ANTIPHON_WORKERS is \"many\", and must be a number that fits",
+        );
+        check(
+            Flags::default(),
+            &[("ANTIPHON_POOL_SIZE", "0")],
+            "ANTIPHON_POOL_SIZE is 0, and must be a whole number from 1",
         );
         check(
             Flags::default(),

@@ -126,6 +126,28 @@ fn results_that_cannot_be_written_cost_nothing() {
 }
 
 #[test]
+fn workers_and_connections_are_read_from_the_environment() {
+    let most_under_way = |workers: &str, connections: &str| {
+        let models = Reply::json(200, &json!({ "data": [] }));
+        let slow = Reply::raw("").then(Duration::from_secs(1), "");
+        let server = Server::start([models, slow.followed_by(Reply::chat(&answer(), "stop"))]);
+        let lab = Lab::new().with("ANTIPHON_WORKERS", workers).with("ANTIPHON_POOL_SIZE", connections);
+        let url = server.url("/v1");
+        let line = "--provider compatible --model m --count 1 --base-url";
+        lab.run(&format!("generate in/p1.txt in/p2.md {line} {url}"));
+        assert_eq!(server.requests().len(), 3);
+        server.most_under_way()
+    };
+    assert_eq!(most_under_way("2", "9"), 2);
+    assert_eq!(most_under_way("1", "9"), 1);
+    assert_eq!(most_under_way("2", "1"), 1);
+    Lab::new()
+        .with("ANTIPHON_POOL_SIZE", "lots")
+        .run("generate in --offline")
+        .ends_with(3, &["ANTIPHON_POOL_SIZE is \"lots\", and must be a number that fits"]);
+}
+
+#[test]
 fn retries_and_time_outs_are_read_from_the_environment() {
     let busy = || {
         Server::start([
