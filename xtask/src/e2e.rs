@@ -1,6 +1,7 @@
 //! The program against what we did not write: a real model server, a server with faults on cue, a real browser.
 
 mod browser;
+mod disk;
 mod install;
 mod llama;
 mod llmock;
@@ -22,7 +23,10 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 4] = [
+const CHECKS: [(&str, Check); 7] = [
+    ("a disk that is full", disk::check_full),
+    ("a disk that breaks", disk::check_broken),
+    ("more files than handles", disk::check_few_handles),
     ("the page in a browser", browser::check),
     ("personas from a real model", llama::check),
     ("Ctrl-C while a real model answers", llama::check_interrupt),

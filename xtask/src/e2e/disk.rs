@@ -1,0 +1,121 @@
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use super::Outcome;
+use super::program::{Ran, generate, out};
+use crate::shell::{Done, is_there, root, run, words};
+
+/// Called with DISK SIZE PROGRAM ARGUMENTS…: runs the program beside a disk of that size, and tells how it ended and
+/// what is left on the disk.
+const ON_A_SMALL_DISK: &str = r#"
+mount -t tmpfs -o "size=$2" none "$1" || exit 99
+disk=$1; shift 2
+printf old > "$disk/out"
+"$@" > /dev/null; code=$?
+echo "code $code, out $(head -c 9 "$disk/out"), files $(ls -A "$disk" | wc -l)"
+"#;
+
+/// A full disk: told once, the older file whole, nothing left behind.
+pub(super) fn check_full() -> Done<Outcome> {
+    let Some(apart) = namespace() else {
+        return Ok(Outcome::Skipped("nobody may mount a small disk on this machine".to_owned()));
+    };
+    let (disk, from) = (out("disk/full")?, out("disk/from")?.join("from"));
+    std::fs::write(&from, vec![b'x'; 1 << 20]).map_err(|err| err.to_string())?;
+    let mut command = words(apart);
+    command.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(&disk).arg("256k");
+    let ran = output(command.arg(replace()?).arg(&from).arg(disk.join("out")))?;
+    judged(&ran, "code 1, out old, files 1\n", "no space left on the disk")?;
+    // The program itself: what it made is printed, what could not be written is told.
+    let texts = many_texts("disk/texts", 100)?;
+    let mut command = words(apart);
+    command.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(&disk).arg("16k");
+    command.arg(root().join("target/debug/antiphon")).arg("generate").arg(&texts);
+    command.arg("--out").arg(disk.join("runs")).args(["--offline", "--progress", "none"]).current_dir(&disk);
+    let ran = output(&mut command)?;
+    let told = String::from_utf8_lossy(&ran.stderr).matches("no space left on the disk").count();
+    let ended = String::from_utf8_lossy(&ran.stdout).into_owned();
+    if told != 1 || !ended.contains("out old") || ended.contains("code 0,") {
+        let stderr = String::from_utf8_lossy(&ran.stderr);
+        return Err(format!("generate ended with {ended} and told {told} times of the full disk: {stderr}"));
+    }
+    Ok(Outcome::Passed("told once, the older file whole, nothing left behind".to_owned()))
+}
+
+/// A disk that breaks: the flush of the file fails, by fault injection.
+pub(super) fn check_broken() -> Done<Outcome> {
+    if !is_there("strace", &["--version"]) {
+        return Ok(Outcome::Skipped("strace is not installed: cargo xtask e2e --install".to_owned()));
+    }
+    if !is_there("strace", &["-qq", "-o", "/dev/null", "true"]) {
+        return Ok(Outcome::Skipped("strace may not trace on this machine".to_owned()));
+    }
+    let folder = out("disk/broken")?;
+    let (from, to) = (folder.join("from"), folder.join("out"));
+    std::fs::write(&from, "new").and_then(|()| std::fs::write(&to, "old")).map_err(|err| err.to_string())?;
+    let mut command = words("strace -f -qq -e trace=fsync -e inject=fsync:error=EIO -o /dev/null");
+    let ran = output(command.arg(replace()?).arg(&from).arg(&to))?;
+    let left = std::fs::read_dir(&folder).map_err(|err| err.to_string())?.count();
+    let old = std::fs::read_to_string(&to).map_err(|err| err.to_string())?;
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    if ran.status.code() != Some(1) || old != "old" || left != 2 || stderr.lines().count() != 1 {
+        return Err(format!("{:?}, {left} files, the older one is {old:?}: {stderr}", ran.status));
+    }
+    Ok(Outcome::Passed(format!("told once ({}), the older file whole", stderr.trim())))
+}
+
+/// More files than may be open at once.
+pub(super) fn check_few_handles() -> Done<Outcome> {
+    let (texts, runs) = (many_texts("disk/many", 1000)?, out("disk/many-runs")?);
+    let generate = generate(&texts, &runs, &["--offline"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256 && exec \"$@\"", "sh"]).arg(generate.get_program());
+    limited.args(generate.get_args()).current_dir(&runs);
+    let ran = Ran::of(&mut limited)?;
+    match ran.code {
+        // Had one of them not been read, it would have been 4.
+        Some(0) => Ok(Outcome::Passed("1,000 files with 256 handles".to_owned())),
+        code => Err(format!("it ended with {code:?}: {}", ran.stderr)),
+    }
+}
+
+/// How a command gets mounts of its own: as root, or as a user who is root in a namespace.
+fn namespace() -> Option<&'static str> {
+    let ways = ["unshare --mount", "unshare --map-root-user --mount"];
+    let can_mount = |way: &&str| {
+        let mut words = way.split(' ');
+        let program = words.next().unwrap_or_default();
+        let mut args: Vec<&str> = words.collect();
+        args.extend(["mount", "-t", "tmpfs", "none", "/mnt"]);
+        is_there(program, &args)
+    };
+    ways.into_iter().find(can_mount)
+}
+
+fn output(command: &mut Command) -> Done<Output> {
+    command.output().map_err(|err| format!("{command:?}: {err}"))
+}
+
+fn judged(ran: &Output, ended: &str, told: &str) -> Done {
+    let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    match stdout == ended && stderr.matches(told).count() == 1 && stderr.lines().count() == 1 {
+        true => Ok(()),
+        false => Err(format!("it ended with {stdout} and told {stderr}")),
+    }
+}
+
+/// The file crate's example that replaces a file.
+fn replace() -> Done<PathBuf> {
+    run(&mut words("cargo build --quiet -p antiphon-fs --example replace"))?;
+    Ok(root().join("target/debug/examples/replace"))
+}
+
+fn many_texts(name: &str, count: usize) -> Done<PathBuf> {
+    let folder = out(name)?;
+    for n in 0..count {
+        let text =
+            format!("P{n}: I want to sell cheese {n} times a week. I hate the paperwork, it takes hours.\n");
+        std::fs::write(folder.join(format!("p{n:04}.txt")), text).map_err(|err| err.to_string())?;
+    }
+    Ok(folder)
+}
