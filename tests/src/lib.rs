@@ -237,7 +237,12 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
-/// The guide's code.
+/// The guides' code.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/from-python.md")]
 pub struct FromPython;
+
+/// The guides' code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/patterns.md")]
+pub struct Patterns;

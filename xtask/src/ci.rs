@@ -7,6 +7,7 @@ use crate::{e2e, tidy};
 pub(crate) fn run() -> Done {
     let began = Instant::now();
     shell::run(&mut words("cargo fmt --all --check"))?;
+    shell::run(&mut words("cargo fmt --manifest-path bench/Cargo.toml --check"))?;
     tidy::run()?;
     shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
     for feature in ["offline", "openai", "compatible"] {
@@ -16,6 +17,10 @@ pub(crate) fn run() -> Done {
         shell::run(&mut words(&line))?;
     }
     shell::run(&mut words("cargo clippy -p antiphon --no-default-features --all-targets -- -D warnings"))?;
+    // A workspace of its own, which would rot unseen.
+    shell::run(&mut words(
+        "cargo clippy --manifest-path bench/Cargo.toml --target-dir target/bench-build --locked -- -D warnings",
+    ))?;
     if is_there("cargo", &["nextest", "--version"]) {
         shell::run(&mut words("cargo nextest run --workspace --no-fail-fast"))?;
     } else {

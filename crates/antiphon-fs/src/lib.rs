@@ -41,3 +41,8 @@ pub use walk::{Entry, Walk, WalkOptions, walk};
 pub use watch::{Change, WatchOptions, Watcher};
 pub use write::write;
 pub use writer::Writer;
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -40,3 +40,8 @@ pub use runner::{Refused, Runner, Shutdown};
 pub use task::Task;
 pub use timeout::{TimedOut, timeout};
 pub use tokio_util::sync::CancellationToken;
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

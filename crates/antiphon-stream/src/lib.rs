@@ -41,3 +41,8 @@ pub use merge::{Merge, merge};
 pub use queue::{Closed, PushError, Queue, QueueStream};
 pub use stages::{Staged, Stages};
 pub use window::Window;
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
