@@ -6,3 +6,4 @@ mod offline;
 mod pipeline;
 mod providers;
 mod sample;
+mod spans;

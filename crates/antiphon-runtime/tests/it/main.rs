@@ -9,6 +9,8 @@
 mod batch;
 mod cancellation;
 mod lanes;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod pool;
 mod runner;
 mod simple;

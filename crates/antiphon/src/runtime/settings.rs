@@ -388,6 +388,11 @@ mod tests {
         );
         check(
             Flags::default(),
+            &[("ANTIPHON_RETRY_MAX", "-1")],
+            "ANTIPHON_RETRY_MAX is \"-1\", and must be a number that fits",
+        );
+        check(
+            Flags::default(),
             &[("ANTIPHON_POOL_SIZE", "0")],
             "ANTIPHON_POOL_SIZE is 0, and must be a whole number from 1",
         );
