@@ -121,7 +121,7 @@ impl Loader {
                         return Err(Error::from_fs(err));
                     }
                     Err(err) => {
-                        listing.failures.push(Failure::new(&name_of(root, err.path()), err.to_string()))
+                        listing.failures.push(Failure::new(&name_of(root, err.path()), reason_of(&err)))
                     }
                 }
             }

@@ -7,7 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::blocking::hop;
 use crate::error::{Error, ErrorKind};
 use crate::read::open_regular;
-use crate::temp::{beside, persist};
+use crate::temp::Replacement;
 
 /// Copies a file with its permissions and returns its length. The copy takes its name when it is whole.
 ///
@@ -56,14 +56,15 @@ fn run(
 ) -> Result<u64, Error> {
     let (source, total) = open_regular(&from)?;
     let failed = |err| Error::from_io(err, "write", &to);
-    let mut temp = beside(&to).map_err(failed)?;
+    let mut new = Replacement::private(&to)?;
+    let cancelled = || Error::new(ErrorKind::Cancelled, "copy", &from);
     let mut steps = Steps::default();
     let mut copied = 0;
     loop {
         if cancel.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "copy", &from));
+            return Err(cancelled());
         }
-        let step = steps.next(&source, temp.as_file_mut()).map_err(|err| match err {
+        let step = steps.next(&source, new.file()).map_err(|err| match err {
             StepError::Read(err) => Error::from_io(err, "read", &from),
             StepError::Write(err) => failed(err),
         })?;
@@ -74,8 +75,11 @@ fn run(
         progress(copied, total.max(copied));
     }
     let permissions = source.metadata().map_err(|err| Error::from_io(err, "read", &from))?.permissions();
-    temp.as_file().set_permissions(permissions).map_err(failed)?;
-    persist(temp, &to).map_err(failed)?;
+    new.file().set_permissions(permissions).and_then(|()| new.sync()).map_err(failed)?;
+    if cancel.is_cancelled() {
+        return Err(cancelled());
+    }
+    new.rename().map_err(failed)?;
     Ok(copied)
 }
 

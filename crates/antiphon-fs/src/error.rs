@@ -47,6 +47,8 @@ pub enum ErrorKind {
     InvalidGlob,
     /// This writer has failed before, and its file is not what was written to it.
     Broken,
+    /// The system told too much at once, and some changes are not known: look at everything again.
+    Missed,
     /// The work was cancelled before it was done.
     Cancelled,
     /// Any other answer of the system; see the source.
@@ -71,6 +73,11 @@ impl Error {
             _ => ErrorKind::Io,
         };
         Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source) }))
+    }
+
+    pub(crate) fn caused_by(mut self, source: io::Error) -> Self {
+        self.0.source = Some(source);
+        self
     }
 
     /// What the caller can do.
@@ -107,6 +114,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::InvalidGlob => write!(f, "{operation}: the pattern `{path}` is no valid glob"),
             ErrorKind::Broken => write!(f, "{operation} {path}: writing has failed before"),
+            ErrorKind::Missed => write!(f, "{operation} {path}: some changes were missed"),
             ErrorKind::Cancelled => write!(f, "{operation} {path}: cancelled"),
             ErrorKind::Io => write!(f, "{operation} {path} failed"),
         }
@@ -127,6 +135,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         // The other kinds say already what the system said.
-        self.0.source.as_ref().filter(|_| self.0.kind == ErrorKind::Io).map(|err| err as _)
+        let tells_more = matches!(self.0.kind, ErrorKind::Io | ErrorKind::InvalidGlob);
+        self.0.source.as_ref().filter(|_| tells_more).map(|err| err as _)
     }
 }

@@ -23,7 +23,7 @@ pub struct ReadOptions {
     pub max_bytes: u64,
     /// Files read in one trip to a blocking thread. Default 64: a hop of 64 small files costs a third of a hop each.
     pub files_per_hop: usize,
-    /// Hops under way at once; memory is bounded by `hops * files_per_hop` files. Default 2.
+    /// Hops under way at once; each holds at most `files_per_hop` files and little more than 64 MiB. Default 2.
     pub hops: usize,
 }
 
@@ -139,7 +139,7 @@ where
 pub struct ReadMany {
     paths: Box<dyn Iterator<Item = PathBuf> + Send>,
     options: ReadOptions,
-    hops: FuturesOrdered<JoinHandle<Vec<FileRead>>>,
+    hops: FuturesOrdered<JoinHandle<Hop>>,
     ready: std::vec::IntoIter<FileRead>,
     cancel: CancellationToken,
     span: Span,
@@ -153,12 +153,17 @@ impl ReadMany {
             if batch.is_empty() {
                 return;
             }
-            let (cancel, max_bytes, span) = (self.cancel.clone(), self.options.max_bytes, self.span.clone());
-            self.hops.push_back(tokio::task::spawn_blocking(move || {
-                let _entered = span.enter();
-                read_batch(batch, max_bytes, &cancel)
-            }));
+            let hop = self.start_hop(batch);
+            self.hops.push_back(hop);
         }
+    }
+
+    fn start_hop(&self, batch: Vec<PathBuf>) -> JoinHandle<Hop> {
+        let (cancel, max_bytes, span) = (self.cancel.clone(), self.options.max_bytes, self.span.clone());
+        tokio::task::spawn_blocking(move || {
+            let _entered = span.enter();
+            read_batch(batch, max_bytes, &cancel)
+        })
     }
 }
 
@@ -172,7 +177,13 @@ impl Stream for ReadMany {
             }
             self.start_hops();
             match ready!(Pin::new(&mut self.hops).poll_next(cx)) {
-                Some(Ok(batch)) => self.ready = batch.into_iter(),
+                Some(Ok(Hop { files, unread })) => {
+                    self.ready = files.into_iter();
+                    if !unread.is_empty() {
+                        let hop = self.start_hop(unread);
+                        self.hops.push_front(hop);
+                    }
+                }
                 Some(Err(join)) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
                 // The runtime is shutting down and dropped a hop that had not begun: nobody is left to read for.
                 Some(Err(_)) | None => return Poll::Ready(None),
@@ -187,15 +198,29 @@ impl std::fmt::Debug for ReadMany {
     }
 }
 
-fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> Vec<FileRead> {
-    let read_one = |path: PathBuf| {
+/// What came of a trip.
+struct Hop {
+    files: Vec<FileRead>,
+    /// Those that it had no room for.
+    unread: Vec<PathBuf>,
+}
+
+/// A trip ends early after so many bytes, lest a few large files fill the memory.
+const MAX_HOP_BYTES: usize = 64 << 20;
+
+fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> Hop {
+    let (mut files, mut paths, mut read) = (Vec::with_capacity(paths.len()), paths.into_iter(), 0);
+    while read < MAX_HOP_BYTES
+        && let Some(path) = paths.next()
+    {
         let bytes = match cancel.is_cancelled() {
             true => Err(Error::new(ErrorKind::Cancelled, "read", &path)),
             false => read_whole(&path, max_bytes),
         };
-        FileRead { path, bytes }
-    };
-    paths.into_iter().map(read_one).collect()
+        read += bytes.as_ref().map_or(0, Vec::len);
+        files.push(FileRead { path, bytes });
+    }
+    Hop { files, unread: paths.collect() }
 }
 
 fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
@@ -283,5 +308,19 @@ mod tests {
     #[tokio::test]
     async fn a_device_is_refused_before_it_is_opened() {
         assert_eq!(read("/dev/zero").await.unwrap_err().kind(), ErrorKind::NotAFile);
+    }
+
+    #[tokio::test]
+    async fn large_files_are_read_in_shorter_trips_and_still_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = (0..5).map(|i| folder.path().join(format!("{i}"))).collect();
+        for path in &paths {
+            std::fs::File::create(path).unwrap().set_len(40 << 20).unwrap();
+        }
+        let files: Vec<_> = read_many(paths.clone(), ReadOptions::default(), CancellationToken::new())
+            .map(|file| (file.path, file.bytes.unwrap().len()))
+            .collect()
+            .await;
+        assert_eq!(files, paths.into_iter().map(|path| (path, 40 << 20)).collect::<Vec<_>>());
     }
 }

@@ -83,9 +83,9 @@ pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
         _ => match std::str::from_utf8(bytes) {
             Ok(_) => (Encoding::Utf8, bytes),
             Err(err) => {
-                let valid = &bytes[..err.valid_up_to()];
-                if !valid.is_ascii() && !valid.contains(&0) {
-                    let line = memchr::memchr_iter(b'\n', valid).count() as u64 + 1;
+                let has_letters = || bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii());
+                if !bytes.contains(&0) && has_letters() {
+                    let line = memchr::memchr_iter(b'\n', &bytes[..err.valid_up_to()]).count() as u64 + 1;
                     return Err(NotText { line: Some(line) });
                 }
                 (Encoding::Latin1, bytes)
@@ -132,5 +132,6 @@ mod tests {
         check(b"\x01\x02\x03\x04\x05", Err(None));
         check(b"\xff\xfea\0\x00\xd8", Err(None));
         check(&["café\nthé\n".as_bytes(), &[0xe9, b'\n']].concat(), Err(Some(3)));
+        check(&[b"caf\xe9\n", "thé\n".as_bytes()].concat(), Err(Some(1)));
     }
 }

@@ -145,19 +145,19 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
             return;
         }
     };
+    // Looked at for every entry, as a glob may let none of them through.
+    let stop = || cancel.is_cancelled() || sender.is_closed();
     let send = |found: &mut dyn Iterator<Item = Result<Entry, Error>>| {
         let size = options.batch.max(1);
         let mut batch = Vec::with_capacity(size);
-        loop {
-            if cancel.is_cancelled() {
-                batch.push(Err(Error::new(ErrorKind::Cancelled, "walk", root)));
-                break;
-            }
-            let Some(found) = found.next() else { break };
+        while let Some(found) = found.next().filter(|_| !cancel.is_cancelled()) {
             batch.push(found);
             if batch.len() >= size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return;
             }
+        }
+        if cancel.is_cancelled() {
+            batch.push(Err(Error::new(ErrorKind::Cancelled, "walk", root)));
         }
         if !batch.is_empty() {
             // A receiver that is gone has lost interest in the rest.
@@ -165,16 +165,22 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
         }
     };
     if options.ignore_files {
-        send(&mut obedient(root, options, globs).filter_map(|found| entry(found, root)));
+        let walk = obedient(root, options, globs).take_while(|_| !stop());
+        send(&mut walk.filter_map(|found| entry(found, root)));
     } else {
-        send(&mut Folders::new(root, options, globs));
+        send(&mut Folders::new(root, options, globs, &stop));
     }
 }
 
 /// A walk that looks for ignore files, which costs twice the time of one that does not.
 fn obedient(root: &Path, options: &WalkOptions, globs: Override) -> ignore::Walk {
+    // Not as the crate's own overrides, which would win over the ignore files instead of narrowing what they leave.
+    let keeps = move |entry: &ignore::DirEntry| {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        entry.depth() == 0 || !globs.matched(entry.path(), is_folder).is_ignore()
+    };
     WalkBuilder::new(root)
-        .overrides(globs)
+        .filter_entry(keeps)
         .standard_filters(false)
         .hidden(!options.hidden)
         .ignore(true)
@@ -188,27 +194,34 @@ fn obedient(root: &Path, options: &WalkOptions, globs: Override) -> ignore::Walk
 }
 
 fn overrides(root: &Path, globs: &[String]) -> Result<Override, Error> {
+    let invalid = |err: ignore::Error, glob: String| {
+        Error::new(ErrorKind::InvalidGlob, "walk", glob).caused_by(std::io::Error::other(err))
+    };
     let mut builder = OverrideBuilder::new(root);
     for glob in globs {
-        builder.add(glob).map_err(|_| Error::new(ErrorKind::InvalidGlob, "walk", glob))?;
+        builder.add(glob).map_err(|err| invalid(err, glob.clone()))?;
     }
-    builder.build().map_err(|_| Error::new(ErrorKind::InvalidGlob, "walk", globs.join(", ")))
+    builder.build().map_err(|err| invalid(err, globs.join(", ")))
 }
 
 fn entry(found: Result<ignore::DirEntry, ignore::Error>, root: &Path) -> Option<Result<Entry, Error>> {
     match found {
         Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_dir()) => None,
         Ok(entry) => Some(Ok(Entry { path: entry.into_path() })),
-        // What a loop leads to has been walked by its own path already.
-        Err(err) if is_loop(&err) => None,
-        Err(err) => {
-            let path = error_path(&err).unwrap_or(root).to_owned();
-            Some(Err(match err.into_io_error() {
-                Some(io) => Error::from_io(io, "walk", path),
-                None => Error::new(ErrorKind::Io, "walk", path),
-            }))
-        }
+        Err(err) => from_ignore(err, "walk", root).map(Err),
     }
+}
+
+/// What a walk ran into; `None` for a loop, since what it leads to has been walked by its own path already.
+pub(crate) fn from_ignore(err: ignore::Error, operation: &'static str, root: &Path) -> Option<Error> {
+    if is_loop(&err) {
+        return None;
+    }
+    let path = error_path(&err).unwrap_or(root).to_owned();
+    Some(match err.into_io_error() {
+        Some(io) => Error::from_io(io, operation, path),
+        None => Error::new(ErrorKind::Io, operation, path),
+    })
 }
 
 fn is_loop(err: &ignore::Error) -> bool {

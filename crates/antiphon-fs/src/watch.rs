@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
+use ignore::WalkBuilder;
 use notify::event::{MetadataKind, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{
@@ -18,13 +19,14 @@ use tokio::sync::mpsc;
 
 use crate::blocking::hop;
 use crate::error::{Error, ErrorKind};
+use crate::temp::folder_of;
 use poll::Poller;
 
 /// What happened to a file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// It is new.
+    /// It is new, or took the place of another.
     Created(PathBuf),
     /// It was written to.
     Changed(PathBuf),
@@ -43,7 +45,8 @@ pub enum Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchOptions {
-    /// How long a path must be quiet before its changes are told, several as one. Default 200 ms.
+    /// How long changes are gathered before they are told, several of a path as one. Default 200 ms. A file that is
+    /// being written for longer is told of several times.
     pub debounce: Duration,
     /// Whether folders below are watched, too. Default yes.
     pub recursive: bool,
@@ -59,7 +62,7 @@ impl Default for WatchOptions {
 }
 
 impl WatchOptions {
-    /// Sets how long a path must be quiet before its changes are told.
+    /// Sets how long changes are gathered before they are told.
     #[must_use]
     pub fn debounce(mut self, time: Duration) -> Self {
         self.debounce = time;
@@ -83,7 +86,8 @@ impl WatchOptions {
 
 /// A stream of changes below a path, from its making until it is dropped.
 ///
-/// What was there before is not told, nor is a file that was only read.
+/// What was there before is not told, nor is a file that was only read. Where the system has lost some changes an error
+/// of the kind `Missed` comes.
 ///
 /// ```
 /// use antiphon_fs::{Change, Watcher};
@@ -124,18 +128,25 @@ impl Watcher {
     pub async fn new(path: impl AsRef<Path>, options: WatchOptions) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
         hop("watch", &path.clone(), move || {
-            crate::metadata::stat(&path)?;
+            let options = WatchOptions {
+                debounce: options.debounce.max(LEAST),
+                poll_interval: options.poll_interval.map(|interval| interval.max(LEAST)),
+                ..options
+            };
+            let watched = Watched { is_folder: crate::metadata::stat(&path)?.is_dir, path };
             let (sender, changes) = mpsc::channel(MAX_WAITING);
+            let poll = |interval, sender| {
+                Poller::start(watched.path.clone(), options.recursive, interval, sender).map(Backend::Polling)
+            };
             let backend = match options.poll_interval {
-                Some(interval) => Backend::Polling(Poller::start(path, options.recursive, interval, sender)?),
-                None => match told(&path, options, sender.clone()) {
+                Some(interval) => poll(interval, sender)?,
+                None => match told(&watched, options, sender.clone()) {
                     Ok(backend) => backend,
-                    Err(_) => Backend::Polling(Poller::start(
-                        path,
-                        options.recursive,
-                        Duration::from_secs(1),
-                        sender,
-                    )?),
+                    Err(err) => {
+                        let path = watched.path.display();
+                        tracing::warn!(%path, %err, "the system cannot watch this: it is looked at every second");
+                        poll(Duration::from_secs(1), sender)?
+                    }
                 },
             };
             Ok(Self { changes, backend })
@@ -166,24 +177,38 @@ impl fmt::Debug for Watcher {
 
 type Sender = mpsc::Sender<Result<Change, Error>>;
 
-fn told(path: &Path, options: WatchOptions, sender: Sender) -> notify::Result<Backend> {
-    let handler = handler(path, sender);
+/// Shorter times would keep a processor busy.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+struct Watched {
+    path: PathBuf,
+    is_folder: bool,
+}
+
+fn told(watched: &Watched, options: WatchOptions, sender: Sender) -> notify::Result<Backend> {
+    let handler = handler(watched.clone(), options.recursive, sender);
     let config = notify::Config::default();
     let mut watcher = new_debouncer_opt(options.debounce, None, handler, RecommendedCache::new(), config)?;
-    watcher.watch(path, mode(options))?;
+    match (watched.is_folder, options.recursive) {
+        (true, true) => watcher.watch(&watched.path, RecursiveMode::Recursive)?,
+        (true, false) => watcher.watch(&watched.path, RecursiveMode::NonRecursive)?,
+        // A file that is replaced is another one under the same name: only its folder tells of it.
+        (false, _) => watcher.watch(folder_of(&watched.path), RecursiveMode::NonRecursive)?,
+    }
     Ok(Backend::Told(watcher))
 }
 
-fn mode(options: WatchOptions) -> RecursiveMode {
-    if options.recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive }
-}
-
-fn handler(root: &Path, sender: Sender) -> impl FnMut(DebounceEventResult) + Send + 'static {
-    let root = root.to_owned();
+fn handler(
+    watched: Watched,
+    recursive: bool,
+    sender: Sender,
+) -> impl FnMut(DebounceEventResult) + Send + 'static {
     move |result| {
-        let changes: Vec<_> = match result {
-            Ok(events) => events.iter().filter_map(change).map(Ok).collect(),
-            Err(errors) => errors.into_iter().map(|err| Err(from_notify(err, &root))).collect(),
+        let changes = match result {
+            Ok(events) => told_changes(&events, &watched, recursive),
+            Err(errors) => errors.into_iter().map(|err| Err(from_notify(err, &watched.path))).collect(),
         };
         for change in changes {
             // A receiver that is gone has lost interest.
@@ -192,6 +217,51 @@ fn handler(root: &Path, sender: Sender) -> impl FnMut(DebounceEventResult) + Sen
             }
         }
     }
+}
+
+fn told_changes(events: &[DebouncedEvent], watched: &Watched, recursive: bool) -> Vec<Result<Change, Error>> {
+    let mut changes = Vec::new();
+    for event in events {
+        if event.need_rescan() {
+            changes.push(Err(Error::new(ErrorKind::Missed, "watch", &watched.path)));
+            continue;
+        }
+        let change = change(event);
+        let change =
+            if watched.is_folder { change } else { change.and_then(|change| of_file(change, watched)) };
+        let Some(change) = change else { continue };
+        // What came with a new folder was there before the system watched it.
+        let within = match &change {
+            Change::Created(path) if watched.is_folder && recursive => below(path),
+            _ => Vec::new(),
+        };
+        for change in std::iter::once(change).chain(within.into_iter().map(Change::Created)) {
+            if !changes.iter().any(|told| matches!(told, Ok(told) if *told == change)) {
+                changes.push(Ok(change));
+            }
+        }
+    }
+    changes
+}
+
+/// A change in the folder of a single file, if it is about that file.
+fn of_file(change: Change, watched: &Watched) -> Option<Change> {
+    let is_it = |path: &Path| path.file_name() == watched.path.file_name();
+    let path = watched.path.clone();
+    match change {
+        Change::Created(other) if is_it(&other) => Some(Change::Created(path)),
+        Change::Changed(other) if is_it(&other) => Some(Change::Changed(path)),
+        Change::Removed(other) if is_it(&other) => Some(Change::Removed(path)),
+        Change::Renamed { to, .. } if is_it(&to) => Some(Change::Changed(path)),
+        Change::Renamed { from, .. } if is_it(&from) => Some(Change::Removed(path)),
+        _ => None,
+    }
+}
+
+/// Everything below a path, if it is a folder.
+fn below(path: &Path) -> Vec<PathBuf> {
+    let walk = WalkBuilder::new(path).standard_filters(false).build();
+    walk.flatten().filter(|entry| entry.depth() > 0).map(ignore::DirEntry::into_path).collect()
 }
 
 fn change(event: &DebouncedEvent) -> Option<Change> {
@@ -219,6 +289,7 @@ fn from_notify(err: notify::Error, path: &Path) -> Error {
     match err.kind {
         notify::ErrorKind::Io(io) => Error::from_io(io, "watch", path),
         notify::ErrorKind::PathNotFound => Error::new(ErrorKind::NotFound, "watch", path),
-        _ => Error::new(ErrorKind::Io, "watch", path),
+        kind => Error::new(ErrorKind::Io, "watch", path)
+            .caused_by(std::io::Error::other(notify::Error::new(kind))),
     }
 }

@@ -1,17 +1,19 @@
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use crate::blocking::hop;
 use crate::error::Error;
-use crate::temp::{beside, persist};
+use crate::temp::Replacement;
 
 /// Writes a whole file so that a reader, a crash or a full disk never sees half of it.
 ///
 /// The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name at once; the folder
-/// is flushed too, so that the name survives a power cut. The folder must exist.
+/// is flushed too, so that the name survives a power cut. The folder must exist. An older file's permissions are kept;
+/// a link stays a link, and its target is replaced.
 ///
 /// # Errors
-/// `NotFound` for a missing folder, `PermissionDenied`, `StorageFull`, or `Io`. An older file is then still whole.
+/// `NotFound` for a missing folder, `NotAFile` where a folder, pipe or device stands, `PermissionDenied`, `StorageFull`,
+/// or `Io`. An older file is then still whole, unless only the flush of the folder has failed.
 ///
 /// # Cancel safety
 /// A dropped call either writes the whole file or leaves the older one; no temporary file stays behind.
@@ -20,16 +22,13 @@ where
     B: AsRef<[u8]> + Send + 'static,
 {
     let path = path.as_ref().to_owned();
-    hop("write", &path.clone(), move || {
-        write_and_rename(&path, bytes.as_ref()).map_err(|err| Error::from_io(err, "write", path))
-    })
-    .await
+    hop("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
 }
 
-fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temp = beside(path)?;
-    temp.write_all(bytes)?;
-    persist(temp, path)
+fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut new = Replacement::of(path)?;
+    let written = new.file().write_all(bytes).and_then(|()| new.sync()).and_then(|()| new.rename());
+    written.map_err(|err| Error::from_io(err, "write", path))
 }
 
 #[cfg(test)]
@@ -47,6 +46,23 @@ mod tests {
         write(&path, "new").await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn permissions_and_links_stay_and_devices_are_refused() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = temp_dir().unwrap();
+        let (path, link) = (folder.path().join("secret"), folder.path().join("link"));
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&path, &link).unwrap();
+        write(&link, "new").await.unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write("/dev/null", "x").await.unwrap_err().kind(), ErrorKind::NotAFile);
+        assert_eq!(write(folder.path().to_owned(), "x").await.unwrap_err().kind(), ErrorKind::NotAFile);
     }
 
     #[tokio::test]

@@ -2,12 +2,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
 use crate::blocking::hop;
 use crate::error::{Error, ErrorKind};
-use crate::temp::{beside, persist};
+use crate::temp::Replacement;
 
 /// Writes a file bit by bit: pieces are gathered and written behind the caller's back, in blocks of 256 KiB.
 ///
@@ -53,21 +52,21 @@ enum State {
 #[derive(Debug)]
 enum Sink {
     Plain(File),
-    Atomic(NamedTempFile),
+    Atomic(Replacement),
 }
 
 impl Sink {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.write_all(bytes),
-            Self::Atomic(temp) => temp.write_all(bytes),
+            Self::Atomic(new) => new.file().write_all(bytes),
         }
     }
 
-    fn finish(self, path: &Path) -> io::Result<()> {
+    fn finish(self) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.sync_all(),
-            Self::Atomic(temp) => persist(temp, path),
+            Self::Atomic(new) => new.sync().and_then(|()| new.rename()),
         }
     }
 }
@@ -108,17 +107,17 @@ impl Writer {
     /// # Cancel safety
     /// A dropped call leaves nothing behind.
     pub async fn atomic(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open(path.as_ref(), |path| beside(path).map(Sink::Atomic)).await
+        Self::open(path.as_ref(), |path| Replacement::of(path).map(Sink::Atomic)).await
     }
 
     async fn open(
         path: &Path,
-        open: impl FnOnce(&Path) -> io::Result<Sink> + Send + 'static,
+        open: impl FnOnce(&Path) -> Result<Sink, Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let path = path.to_owned();
         let sink = hop("write", &path.clone(), {
             let path = path.clone();
-            move || open(&path).map_err(|err| Error::from_io(err, "write", path))
+            move || open(&path)
         })
         .await?;
         Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink) })
@@ -190,10 +189,8 @@ impl Writer {
             return self.check();
         };
         let path = self.path.clone();
-        hop("write", &path.clone(), move || {
-            sink.finish(&path).map_err(|err| Error::from_io(err, "write", path))
-        })
-        .await
+        hop("write", &path.clone(), move || sink.finish().map_err(|err| Error::from_io(err, "write", path)))
+            .await
     }
 
     /// Begins to write what is gathered, if nothing else is being written.
@@ -248,16 +245,36 @@ impl Writer {
     }
 }
 
-fn plain(options: &OpenOptions, path: &Path) -> io::Result<Sink> {
-    options.open(path).map(Sink::Plain)
+fn plain(options: &OpenOptions, path: &Path) -> Result<Sink, Error> {
+    if is_pipe(path) {
+        // Opening it would wait for a reader.
+        return Err(Error::new(ErrorKind::NotAFile, "write", path));
+    }
+    options.open(path).map(Sink::Plain).map_err(|err| Error::from_io(err, "write", path))
+}
+
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo() || found.file_type().is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let is_open = matches!(self.state, State::Idle(_) | State::Writing(_));
-        if is_open && !self.buffer.is_empty() {
-            let (path, bytes) = (self.path.display(), self.buffer.len());
-            tracing::warn!(%path, bytes, "a writer was dropped before it was finished: its last bytes are lost");
+        let loses = match &self.state {
+            State::Idle(Sink::Plain(_)) => !self.buffer.is_empty(),
+            State::Idle(Sink::Atomic(_)) | State::Writing(_) => true,
+            State::Broken | State::Finished => false,
+        };
+        if loses {
+            let path = self.path.display();
+            tracing::warn!(%path, "a writer was dropped before it was finished: some of what was written is lost");
         }
     }
 }

@@ -46,7 +46,6 @@ impl Shards {
     ) -> Result<Place, E> {
         let connection = self.connections.clone().acquire_owned().await.ok();
         let shard = self.least_loaded(make)?;
-        shard.in_flight.fetch_add(1, Ordering::Relaxed);
         Ok(Place { shard, connections: self.connections.clone(), _connection: connection })
     }
 
@@ -54,18 +53,24 @@ impl Shards {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let load = |shard: &&Arc<Shard>| (self.is_full(shard), shard.in_flight.load(Ordering::Relaxed));
         let least = shards.iter().min_by_key(load).cloned();
-        Ok(match least {
+        let shard = match least {
             Some(shard) if !self.is_full(&shard) || shards.len() >= MAX_SHARDS => shard,
             _ => {
                 let shard = Arc::new(Shard {
                     client: make()?,
                     in_flight: AtomicUsize::new(0),
-                    speaks_http2: AtomicBool::new(false),
+                    // What one connection spoke the next one will speak, too: else a burst would all go there.
+                    speaks_http2: AtomicBool::new(
+                        shards.iter().any(|shard| shard.speaks_http2.load(Ordering::Relaxed)),
+                    ),
                 });
                 shards.push(shard.clone());
                 shard
             }
-        })
+        };
+        // While the shards are locked, lest two callers take the same last place.
+        shard.in_flight.fetch_add(1, Ordering::Relaxed);
+        Ok(shard)
     }
 
     /// HTTP/1.1 opens a connection for each request at once, so only a shard that speaks HTTP/2 can be full.
@@ -141,12 +146,8 @@ mod tests {
         http1[0].saw(reqwest::Version::HTTP_2);
         drop(http1);
         let places = places(&shards, 5).await;
-        places.iter().for_each(|place| place.saw(reqwest::Version::HTTP_2));
-        assert_eq!(
-            shards.shards.lock().unwrap().len(),
-            2,
-            "the second shard was not known to speak HTTP/2 yet"
-        );
+        assert_eq!(shards.shards.lock().unwrap().len(), 3, "two on each");
+        drop(places);
         drop(place(&shards).await);
         assert_eq!(shards.shards.lock().unwrap().len(), 3);
     }

@@ -18,8 +18,16 @@ pub(super) struct Blocks<T> {
 #[derive(Debug)]
 enum State<T> {
     Ready(File),
-    Reading(JoinHandle<(File, io::Result<Option<T>>)>),
+    Reading(JoinHandle<(File, io::Result<Piece<T>>)>),
     Over,
+}
+
+/// A piece of a file, if anything was left.
+#[derive(Debug)]
+pub(super) struct Piece<T> {
+    pub(super) block: Option<T>,
+    /// Whether the end was seen. What is appended after that belongs to nobody.
+    pub(super) is_last: bool,
 }
 
 impl<T: Send + 'static> Blocks<T> {
@@ -36,15 +44,14 @@ impl<T: Send + 'static> Blocks<T> {
         &self.path
     }
 
-    /// The next piece as `read` makes it, which gives `None` at the end of the file; after that, or after an error,
-    /// always `None`.
+    /// The next piece as `read` makes it; after the last one, or after an error, always `None`.
     pub(super) fn poll_next<R>(
         &mut self,
         cx: &mut Context<'_>,
         read: impl Fn() -> R,
     ) -> Poll<Option<Result<T, Error>>>
     where
-        R: FnOnce(&File) -> io::Result<Option<T>> + Send + 'static,
+        R: FnOnce(&File) -> io::Result<Piece<T>> + Send + 'static,
     {
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
@@ -56,11 +63,12 @@ impl<T: Send + 'static> Blocks<T> {
                         return Poll::Pending;
                     };
                     return Poll::Ready(match joined {
-                        Ok((file, Ok(Some(block)))) => {
-                            self.start(file, read());
-                            Some(Ok(block))
+                        Ok((file, Ok(Piece { block, is_last }))) => {
+                            if !is_last {
+                                self.start(file, read());
+                            }
+                            block.map(Ok)
                         }
-                        Ok((_, Ok(None))) => None,
                         Ok((_, Err(err))) => Some(Err(Error::from_io(err, "read", &self.path))),
                         Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
                         Err(_) => Some(Err(Error::new(ErrorKind::Cancelled, "read", &self.path))),
@@ -72,7 +80,7 @@ impl<T: Send + 'static> Blocks<T> {
 
     fn start<R>(&mut self, file: File, read: R)
     where
-        R: FnOnce(&File) -> io::Result<Option<T>> + Send + 'static,
+        R: FnOnce(&File) -> io::Result<Piece<T>> + Send + 'static,
     {
         self.state = State::Reading(tokio::task::spawn_blocking(move || {
             let block = read(&file);
@@ -81,9 +89,10 @@ impl<T: Send + 'static> Blocks<T> {
     }
 }
 
-/// Fills `block` up to `size` bytes, fewer only at the end of the file.
-pub(super) fn fill(mut file: &File, block: &mut Vec<u8>, size: usize) -> io::Result<()> {
+/// Fills `block` up to `size` bytes, fewer only at the end of the file; whether that was reached.
+pub(super) fn fill(mut file: &File, block: &mut Vec<u8>, size: usize) -> io::Result<bool> {
     let missing = size.saturating_sub(block.len());
     block.reserve_exact(missing);
-    (&mut file).take(missing as u64).read_to_end(block).map(drop)
+    (&mut file).take(missing as u64).read_to_end(block)?;
+    Ok(block.len() < size)
 }

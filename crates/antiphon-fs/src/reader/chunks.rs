@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::blocks::{Blocks, fill};
+use super::blocks::{Blocks, Piece, fill};
 use crate::error::Error;
 
 /// The stream of [`Reader::chunks`](super::Reader::chunks).
@@ -29,8 +29,8 @@ impl Stream for Chunks {
         self.blocks.poll_next(cx, || {
             move |file: &File| {
                 let mut chunk = Vec::new();
-                fill(file, &mut chunk, size)?;
-                Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+                let is_last = fill(file, &mut chunk, size)?;
+                Ok(Piece { block: Some(chunk).filter(|chunk| !chunk.is_empty()), is_last })
             }
         })
     }

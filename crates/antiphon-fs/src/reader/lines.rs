@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::blocks::{Blocks, fill};
+use super::blocks::{Blocks, Piece, fill};
 use crate::error::{Error, ErrorKind};
 
 const BLOCK: usize = 1 << 20;
@@ -43,31 +43,32 @@ struct Cutter {
 }
 
 impl Cutter {
-    fn next_block(&self, file: &File) -> io::Result<Option<Block>> {
+    fn next_block(&self, file: &File) -> io::Result<Piece<Block>> {
         let mut rest = lock(&self.rest);
         let mut block = std::mem::take(&mut *lock(&self.spare));
         block.append(&mut rest);
-        loop {
+        let is_last = loop {
             let before = block.len();
-            fill(file, &mut block, before + BLOCK)?;
-            let is_over = block.len() < before + BLOCK;
-            if let Some(end) = memchr::memrchr(b'\n', &block[before..]).filter(|_| !is_over) {
+            let is_last = fill(file, &mut block, before + BLOCK)?;
+            if is_last {
+                break true;
+            }
+            if let Some(end) = memchr::memrchr(b'\n', &block[before..]) {
                 let end = before + end + 1;
                 rest.extend_from_slice(&block[end..]);
                 block.truncate(end);
-                break;
+                break false;
             }
-            if is_over {
-                break;
+            // With room for a line end and a byte order mark, which do not count.
+            if block.len() > self.max_line.saturating_add(4) {
+                return Ok(Piece { block: Some(Block::TooLong), is_last: true });
             }
-            if block.len() > self.max_line {
-                return Ok(Some(Block::TooLong));
-            }
-        }
+        };
         if block.is_empty() {
-            return Ok(None);
+            return Ok(Piece { block: None, is_last });
         }
-        Ok(Some(String::from_utf8(block).map_or_else(|err| Block::Bytes(err.into_bytes()), Block::Text)))
+        let block = String::from_utf8(block).map_or_else(|err| Block::Bytes(err.into_bytes()), Block::Text);
+        Ok(Piece { block: Some(block), is_last })
     }
 }
 
@@ -104,6 +105,8 @@ impl Lines {
                 rest
             }
         };
+        let mark = if self.number == 1 && line.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+        let (from, line) = (from + mark, &line[mark..]);
         if line.len() > self.cutter.max_line {
             return Some(Err(ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line }));
         }
@@ -112,7 +115,6 @@ impl Lines {
             Block::Bytes(_) | Block::TooLong => std::str::from_utf8(line).ok(),
         };
         let Some(text) = text else { return Some(Err(ErrorKind::NotText { line: Some(self.number) })) };
-        let text = if self.number == 1 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
         Some(Ok(text.to_owned()))
     }
 }
@@ -124,6 +126,10 @@ impl Stream for Lines {
         let this = &mut *self;
         loop {
             if let Some(line) = this.next_line() {
+                if let Err(ErrorKind::LineTooLong { .. }) = line {
+                    this.blocks.stop();
+                    this.block = Block::TooLong;
+                }
                 let failed = |kind| Error::new(kind, "read", this.blocks.path());
                 return Poll::Ready(Some(line.map_err(failed)));
             }

@@ -11,6 +11,7 @@ use crate::error::Error;
 pub(super) struct Folders<'a> {
     options: &'a WalkOptions,
     globs: Override,
+    stop: &'a dyn Fn() -> bool,
     /// Where it begins, until it has.
     root: Option<PathBuf>,
     /// From the root down to the folder at hand.
@@ -23,13 +24,19 @@ struct Folder {
 }
 
 impl<'a> Folders<'a> {
-    pub(super) fn new(root: &Path, options: &'a WalkOptions, globs: Override) -> Self {
-        Self { options, globs, root: Some(root.to_owned()), open: Vec::new() }
+    pub(super) fn new(
+        root: &Path,
+        options: &'a WalkOptions,
+        globs: Override,
+        stop: &'a dyn Fn() -> bool,
+    ) -> Self {
+        Self { options, globs, stop, root: Some(root.to_owned()), open: Vec::new() }
     }
 
     /// What a path leads to: itself if it is a file, and for a folder what is in it.
     fn enter(&mut self, path: PathBuf, is_folder: bool) -> Option<Result<Entry, Error>> {
-        if self.globs.matched(&path, is_folder).is_ignore() {
+        // The root was asked for, whatever the globs say of what is below it.
+        if !self.open.is_empty() && self.globs.matched(&path, is_folder).is_ignore() {
             return None;
         }
         if !is_folder {
@@ -71,7 +78,7 @@ impl Iterator for Folders<'_> {
         {
             return Some(only);
         }
-        loop {
+        while !(self.stop)() {
             let folder = self.open.last_mut()?;
             let Some((name, kind)) = folder.entries.next() else {
                 self.open.pop();
@@ -83,6 +90,7 @@ impl Iterator for Folders<'_> {
                 return found;
             }
         }
+        None
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use ignore::WalkBuilder;
 
 use super::{Change, Sender};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::walk::from_ignore;
 
 /// Looks at every file again and again, on a thread of its own that ends when this is dropped.
 ///
@@ -28,16 +29,23 @@ impl Poller {
         sender: Sender,
     ) -> Result<Self, Error> {
         let (stop, stopped) = sync_channel(0);
-        let (mut before, path) = (scan(&root, recursive), root.clone());
+        let (mut before, path) = (scan(&root, recursive).0, root.clone());
         let poll = move || {
+            let mut unseen = BTreeSet::new();
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                let now = scan(&root, recursive);
+                let (mut now, errors) = scan(&root, recursive);
+                // What cannot be seen for now has not gone; that is told once.
+                let hidden: BTreeSet<_> = errors.iter().map(|err| err.path().to_owned()).collect();
+                let is_hidden = |path: &Path| hidden.iter().any(|top| path.starts_with(top));
+                let kept = before.iter().filter(|(path, _)| is_hidden(path));
+                now.extend(kept.map(|(path, stamp)| (path.clone(), *stamp)));
+                let news = changes(&before, &now).into_iter().map(Ok);
+                let errors = errors.into_iter().filter(|err| !unseen.contains(err.path())).map(Err);
                 // A receiver that is gone has lost interest.
-                if changes(&before, &now).into_iter().any(|change| sender.blocking_send(Ok(change)).is_err())
-                {
+                if news.chain(errors).any(|told| sender.blocking_send(told).is_err()) {
                     return;
                 }
-                before = now;
+                (before, unseen) = (now, hidden);
             }
         };
         let spawned = thread::Builder::new().name("antiphon-fs poll".to_owned()).spawn(poll);
@@ -57,15 +65,21 @@ fn changes(before: &Seen, now: &Seen) -> Vec<Change> {
     removed.chain(others).collect()
 }
 
-fn scan(root: &Path, recursive: bool) -> Seen {
+/// What is there, and what could not be looked at; what vanishes meanwhile is as good as gone.
+fn scan(root: &Path, recursive: bool) -> (Seen, Vec<Error>) {
     let depth = if recursive { None } else { Some(1) };
     let walk = WalkBuilder::new(root).standard_filters(false).max_depth(depth).build();
-    // What vanishes while it is looked at is as good as gone, and what cannot be seen cannot change visibly.
-    let seen = walk.flatten().filter_map(|entry| {
-        let metadata = entry.metadata().ok()?;
-        let stamp =
-            metadata.modified().ok().map(|time| (time, metadata.len())).filter(|_| !metadata.is_dir());
-        Some((entry.into_path(), stamp))
-    });
-    seen.collect()
+    let (mut seen, mut errors) = (Seen::new(), Vec::new());
+    for entry in walk {
+        let looked = entry.and_then(|entry| Ok((entry.metadata()?, entry.into_path())));
+        match looked {
+            Ok((metadata, path)) => {
+                let stamp = metadata.modified().ok().map(|time| (time, metadata.len()));
+                seen.insert(path, stamp.filter(|_| !metadata.is_dir()));
+            }
+            Err(err) => errors.extend(from_ignore(err, "watch", root)),
+        }
+    }
+    errors.retain(|err| err.kind() != ErrorKind::NotFound);
+    (seen, errors)
 }

@@ -25,6 +25,48 @@ async fn globs_choose_files_at_any_depth() {
 }
 
 #[tokio::test]
+async fn globs_narrow_what_ignore_files_and_hiding_leave_and_never_the_root() {
+    let folder = temp_dir().unwrap();
+    let root = folder.path().join("drafts");
+    std::fs::create_dir(&root).unwrap();
+    for name in [".gitignore", ".hidden.md", "kept.md", "left-out.md", "other.txt"] {
+        std::fs::write(root.join(name), "left-out.md").unwrap();
+    }
+    let count = async |options: WalkOptions, root: &std::path::Path| {
+        let batches: Vec<_> = walk(root, options, CancellationToken::new()).collect().await;
+        batches.into_iter().flatten().map(Result::unwrap).count()
+    };
+    let options = WalkOptions::default;
+    assert_eq!(count(options().glob("*.md"), &root).await, 2);
+    assert_eq!(count(options().glob("*.md").ignore_files(true), &root).await, 1);
+    assert_eq!(count(options().glob("*.md").hidden(true), &root).await, 3);
+    for ignore_files in [false, true] {
+        assert_eq!(
+            count(options().glob("!drafts").hidden(true).ignore_files(ignore_files), &root).await,
+            5 - usize::from(ignore_files)
+        );
+        assert_eq!(
+            count(options().glob("*.txt").ignore_files(ignore_files), &root.join("kept.md")).await,
+            1,
+            "it was asked for"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_walk_stops_though_nothing_matches() {
+    let folder = temp_dir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "x").unwrap();
+    for ignore_files in [false, true] {
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let options = WalkOptions::default().glob("*.none").ignore_files(ignore_files);
+        let last = walk(folder.path(), options, cancel).next().await.unwrap().pop().unwrap();
+        assert_eq!(last.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
+#[tokio::test]
 async fn a_bad_glob_is_named() {
     let folder = temp_dir().unwrap();
     let mut walk =

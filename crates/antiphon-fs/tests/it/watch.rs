@@ -68,6 +68,42 @@ async fn polling_tells_the_same_but_for_renames() {
 }
 
 #[tokio::test]
+async fn a_single_file_is_watched_through_every_replacement() {
+    for options in [WatchOptions::default(), WatchOptions::default().poll_interval(Duration::from_millis(20))]
+    {
+        let folder = temp_dir().unwrap();
+        let path = folder.path().join("antiphon.toml");
+        std::fs::write(&path, "").unwrap();
+        let mut watcher = Watcher::new(&path, options.debounce(Duration::from_millis(20))).await.unwrap();
+        for text in ["a", "as before, but longer"] {
+            std::fs::write(folder.path().join("neighbour"), text).unwrap();
+            antiphon_fs::write(&path, text).await.unwrap();
+            // Whether a file that takes the place of another is new is for the system to say.
+            let told = next(&mut watcher).await;
+            assert!([Change::Created(path.clone()), Change::Changed(path.clone())].contains(&told), "{told:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_with_a_new_folder_is_told_once() {
+    let folder = temp_dir().unwrap();
+    let options = WatchOptions::default().debounce(Duration::from_millis(50));
+    let mut watcher = Watcher::new(folder.path(), options).await.unwrap();
+    let (sub, file) = (folder.path().join("sub/deep"), folder.path().join("sub/deep/a"));
+    std::fs::create_dir_all(&sub).unwrap();
+    std::fs::write(&file, "x").unwrap();
+    let mut created = Vec::new();
+    while !created.contains(&file) {
+        if let Change::Created(path) = next(&mut watcher).await {
+            created.push(path);
+        }
+    }
+    assert!(created.contains(&sub), "{created:?}");
+    assert_eq!(created.iter().filter(|path| **path == file).count(), 1);
+}
+
+#[tokio::test]
 async fn a_missing_folder_is_not_found() {
     let folder = temp_dir().unwrap();
     let err = Watcher::new(folder.path().join("none"), WatchOptions::default()).await.unwrap_err();
