@@ -71,22 +71,22 @@ impl BatchProcessor {
         F: FnMut(I::Item) -> Fut,
         Fut: Future,
     {
-        let mut items = items.into_iter();
+        let mut items = items.into_iter().fuse();
         let mut results = Vec::new();
         let mut begins = Instant::now();
         loop {
             let batch = items.by_ref().take(self.size.max(1));
+            // Called only when there is room, so that what began late pushes back those after it.
             let futures = batch.map(|item| {
-                let (begin, future) = (begins, f(item));
-                begins += self.min_delay;
-                self.spaced(begin, future)
+                let begin = begins.max(Instant::now());
+                begins = begin.checked_add(self.min_delay).unwrap_or_else(far_future);
+                self.spaced(begin, f(item))
             });
             let before = results.len();
             results.extend(gather(self.max_concurrency, futures).await);
             if results.len() == before {
                 return results;
             }
-            begins = begins.max(Instant::now());
         }
     }
 
@@ -94,10 +94,30 @@ impl BatchProcessor {
         if !self.min_delay.is_zero() {
             sleep_until(begin).await;
         }
+        let mut counted = Counted { progress: self.progress.as_ref(), has_ended: false };
         let output = future.await;
-        if let Some(progress) = &self.progress {
-            progress.advance(1);
-        }
+        counted.has_ended = true;
         output
     }
+}
+
+/// Counts an item that has ended, be it by a panic; one that was given up has not.
+struct Counted<'a> {
+    progress: Option<&'a Progress>,
+    has_ended: bool,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(progress) = self.progress
+            && (self.has_ended || std::thread::panicking())
+        {
+            progress.advance(1);
+        }
+    }
+}
+
+/// A delay beyond all calendars.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
 }

@@ -8,6 +8,7 @@ use pin_project::pin_project;
 use tokio::task::coop::consume_budget;
 
 use crate::error::TaskError;
+use crate::task::drop_future;
 
 /// Runs all `futures` with at most `max_concurrency` of them alive (0 counts as 1), and returns their results in the
 /// order given, a panic as a [`TaskError`] of its own.
@@ -38,18 +39,25 @@ where
     let mut running = FuturesUnordered::new();
     // Each future has its first poll here, and a place of its own only if it has to wait.
     let mut first = Box::pin(Contained { index: 0, future: None });
-    for (index, future) in futures.into_iter().enumerate() {
+    let mut futures = futures.into_iter().enumerate();
+    loop {
         if running.len() == limit
             && let Some((done, result)) = running.next().await
         {
             results[done] = result;
         }
+        let Some((index, future)) = futures.next() else { break };
         first.as_mut().begin(index, future);
         match poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await {
             Poll::Ready((_, result)) => {
                 results.push(result);
-                // So many that are ready at once must not keep other tasks from their turns.
+                // So many that are ready at once must keep neither other tasks nor those that wait from their turns.
                 consume_budget().await;
+                if index % 32 == 0 {
+                    while let Some((done, result)) = poll_fn(|cx| next_now(&mut running, cx)).await {
+                        results[done] = result;
+                    }
+                }
             }
             Poll::Pending => {
                 results.push(Err(TaskError::Cancelled));
@@ -61,6 +69,14 @@ where
         results[done] = result;
     }
     results
+}
+
+/// The next of those that have ended, without waiting for any.
+fn next_now<F: Future>(running: &mut FuturesUnordered<F>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    match running.poll_next_unpin(cx) {
+        Poll::Ready(next) => Poll::Ready(next),
+        Poll::Pending => Poll::Ready(None),
+    }
 }
 
 /// A future with its place in the results.
@@ -90,7 +106,7 @@ impl<F: Future> Future for Contained<F> {
             Ok(polled) => Ok(ready!(polled)),
             Err(panic) => Err(TaskError::panicked(&*panic)),
         };
-        this.future.set(None);
+        let result = drop_future(this.future.as_mut()).and(result);
         Poll::Ready((*this.index, result))
     }
 }

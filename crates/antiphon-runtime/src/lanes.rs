@@ -64,6 +64,9 @@ pub(crate) struct Lanes {
     is_closed: bool,
     closers: Vec<Waker>,
     metrics: RunnerMetrics,
+    /// Of those that are being woken at once: each summons the next before it begins, so that as many as there are
+    /// threads suffice.
+    pub(crate) max_waking: usize,
     pub(crate) max_workers: usize,
     pub(crate) max_queued: usize,
 }
@@ -99,7 +102,7 @@ pub(crate) enum Next {
 
 impl Lanes {
     pub(crate) fn new(max_workers: usize, max_queued: usize) -> Self {
-        Self { max_workers, max_queued, ..Self::default() }
+        Self { max_waking: 2, max_workers, max_queued, ..Self::default() }
     }
 
     pub(crate) fn metrics(&self) -> RunnerMetrics {
@@ -194,10 +197,9 @@ impl Lanes {
         Some((queued.job, self.offer_room()))
     }
 
-    /// Somebody to work on what is queued. Two at a time suffice, since each summons the next before it begins: one
-    /// would not, as the executor may keep it on a thread that is busy.
+    /// Somebody to work on what is queued.
     fn summon(&mut self) -> Summon {
-        if self.metrics.queued == 0 || self.waking >= 2 {
+        if self.metrics.queued == 0 || self.waking >= self.max_waking {
             return Summon::Nobody;
         }
         if let Some((_, waker)) = self.idle.pop() {
@@ -257,11 +259,14 @@ impl Lanes {
         }
     }
 
-    /// Worker `id` is gone; who waits for the last one to go must be woken.
-    pub(crate) fn left(&mut self, id: usize, was: Was) -> Vec<Waker> {
+    /// Worker `id` is gone; who waits for the last one to go must be woken, and whether it left jobs to nobody.
+    pub(crate) fn left(&mut self, id: usize, was: Was) -> (Vec<Waker>, bool) {
         self.is_back(id, was);
         self.workers -= 1;
-        if self.workers == 0 { std::mem::take(&mut self.closers) } else { Vec::new() }
+        if self.workers > 0 {
+            return (Vec::new(), false);
+        }
+        (std::mem::take(&mut self.closers), self.metrics.queued > 0)
     }
 
     /// Takes nothing more; who must be woken to see it.

@@ -44,7 +44,8 @@ pub struct Pool<M: Manage> {
 pub struct PoolOptions {
     /// The most resources at once, with those that are being made or closed; 0 counts as 1.
     pub max_size: usize,
-    /// A resource that nobody used for so long is closed at the next use of the pool. Default: never.
+    /// A resource that nobody used for so long is closed and not handed out, at the latest when it comes to its turn;
+    /// each use of the pool looks at the longest unused one, too. Default: never.
     pub idle_timeout: Option<Duration>,
     /// A resource older than this is closed instead of being used again. Default: never.
     pub max_lifetime: Option<Duration>,

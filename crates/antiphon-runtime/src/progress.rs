@@ -85,9 +85,12 @@ impl Progress {
 
     fn update(&self, change: impl FnOnce(&mut Meter, Instant)) {
         let now = now();
-        let mut meter = self.meter();
-        change(&mut meter, now);
-        self.shared.newest.send_replace(meter.snapshot(now));
+        // Watchers are woken after the meter's lock is free again: one that looks at once must not wait for itself.
+        self.shared.newest.send_modify(|newest| {
+            let mut meter = self.meter();
+            change(&mut meter, now);
+            *newest = meter.snapshot(now);
+        });
     }
 
     fn meter(&self) -> MutexGuard<'_, Meter> {
@@ -142,8 +145,11 @@ impl Meter {
     }
 
     fn snapshot(&self, now: Instant) -> Snapshot {
-        let rate = self.samples.front().and_then(|(at, done)| {
-            let (pieces, time) = (self.done - done, now.duration_since(*at).as_secs_f64());
+        let age = |at: &Instant| now.saturating_duration_since(*at);
+        // The count when the window began: nothing was done between that sample and the window.
+        let base = self.samples.iter().rev().find(|(at, _)| age(at) >= WINDOW).or(self.samples.front());
+        let rate = base.and_then(|(at, done)| {
+            let (pieces, time) = (self.done - done, age(at).min(WINDOW).as_secs_f64());
             (pieces > 0 && time > 0.0).then(|| pieces as f64 / time)
         });
         let left = self.total.map(|total| total.saturating_sub(self.done));
@@ -181,6 +187,17 @@ mod tests {
         let seen = meter.snapshot(start + Duration::from_secs(100));
         assert!((seen.rate.unwrap() - 1000.0).abs() < 20.0, "{seen:?}");
         assert_eq!(seen.eta, None);
+    }
+
+    #[test]
+    fn a_pause_is_forgotten_after_ten_seconds() {
+        let start = now();
+        let mut meter = Meter::new(Some(1000), start);
+        meter.advance(10, start + Duration::from_secs(1));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(meter.snapshot(start + hour).rate, None, "nothing was done in the last ten seconds");
+        meter.advance(50, start + hour);
+        assert_eq!(meter.snapshot(start + hour).rate, Some(5.0));
     }
 
     #[test]

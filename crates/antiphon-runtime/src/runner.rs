@@ -124,7 +124,8 @@ impl Runner {
     }
 
     /// [`submit`](Runner::submit) at a priority: a more urgent task begins before all less urgent ones that wait, and
-    /// equal ones in the order in which they came. What runs already is not interrupted.
+    /// equal ones in the order in which they came. What runs already is not interrupted. Those who wait for room in a full
+    /// queue get it in turn, whatever their priority.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -206,13 +207,9 @@ impl Runner {
         F: FnMut(I::Item) -> Fut,
         Fut: Future<Output: Send> + Send + 'static,
     {
-        let ahead = {
-            let lanes = self.shared.lanes();
-            lanes.max_workers.saturating_add(lanes.max_queued)
-        };
-        let (mut tasks, mut results) = (VecDeque::new(), Vec::new());
+        let (mut tasks, mut results) = (VecDeque::<Task<Fut::Output>>::new(), Vec::new());
         for input in inputs {
-            if tasks.len() >= ahead
+            while tasks.front().is_some_and(Task::is_finished)
                 && let Some(task) = tasks.pop_front()
             {
                 results.push(task.await);
@@ -291,10 +288,10 @@ impl Shared {
 
     fn push(self: &Arc<Self>, priority: Priority, job: Job) -> Option<Place> {
         let now = now();
-        observe::submitted();
         let pushed = self.lanes().push(priority, job, now);
         // A job that was given back is dropped here, outside the lock, and its task is cancelled by that.
         let (seq, summon) = pushed.ok()?;
+        observe::submitted();
         self.summon(summon);
         Some(Place { shared: self.clone(), priority, seq })
     }
@@ -315,6 +312,9 @@ impl Shared {
             Summon::Hire(id) => {
                 // Should spawning panic, the worker's drop takes it back.
                 let worker = Worker { shared: self.clone(), id, running: None, was: Was::Idle };
+                // One could wait on a busy thread while the others have nothing to do.
+                let threads = tokio::runtime::Handle::current().metrics().num_workers();
+                self.lanes().max_waking = threads.max(2);
                 let mut workers = self.workers();
                 while workers.try_join_next().is_some() {}
                 workers.spawn(worker);
@@ -324,7 +324,10 @@ impl Shared {
 
     fn drop_queue(&self) {
         let jobs = self.lanes().drain();
-        drop(jobs);
+        for job in jobs {
+            observe::ended(Ending::Cancelled, Duration::ZERO);
+            drop(job);
+        }
     }
 }
 
@@ -409,11 +412,19 @@ impl Future for Worker {
             if let Some(waker) = waker {
                 waker.wake();
             }
+            let has_summoned = !matches!(summon, Summon::Nobody);
             worker.shared.summon(summon);
             // Only now, with its slot given back and counted, does the job report to its task.
-            worker.running = None;
+            drop(worker.running.take());
             match next {
-                Next::Run(job) => (worker.running, worker.was) = (Some((job, time)), Was::Busy),
+                Next::Run(job) => {
+                    (worker.running, worker.was) = (Some((job, time)), Was::Busy);
+                    if has_summoned {
+                        // The executor keeps whom a thread wakes for that thread, where it would wait for this job;
+                        // whoever gives up its turn is taken by another thread.
+                        break;
+                    }
+                }
                 Next::Leave => {
                     worker.was = Was::Busy;
                     return Poll::Ready(());
@@ -431,18 +442,17 @@ impl Future for Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let aborted = self.running.take().map(|(job, began)| {
+        if let Some((job, began)) = self.running.take() {
+            let ran = now().saturating_duration_since(began);
+            observe::ended(Ending::Cancelled, ran);
+            self.shared.lanes().ended(Ending::Cancelled, ran);
             drop(job);
-            now().saturating_duration_since(began)
-        });
-        let wakers = {
-            let mut lanes = self.shared.lanes();
-            if let Some(ran) = aborted {
-                observe::ended(Ending::Cancelled, ran);
-                lanes.ended(Ending::Cancelled, ran);
-            }
-            lanes.left(self.id, self.was)
-        };
+        }
+        let (wakers, is_orphaned) = self.shared.lanes().left(self.id, self.was);
+        if is_orphaned {
+            // The runtime that they waited for is gone.
+            self.shared.drop_queue();
+        }
         wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -131,7 +131,6 @@ struct Extras {
 struct Work<F: Future> {
     future: Pin<Box<Option<F>>>,
     deadline: Option<Pin<Box<Sleep>>>,
-    has_waited: bool,
 }
 
 struct State<T> {
@@ -165,32 +164,44 @@ impl Ending {
 
 /// The work itself, polled by whoever runs it. It reports to its [`Task`] when it is dropped, however it ended: so
 /// that whoever runs it can give the slot back and count before anybody sees the result.
-pub(crate) struct Job(Arc<dyn Run>);
+///
+/// Dropping it never panics, whatever the future, its result or a waker does: whoever runs it has others to run.
+pub(crate) struct Job(Option<Arc<dyn Run>>);
 
 /// A job, and the task that will have its result.
 pub(crate) fn job<F>(future: F, limit: Option<Duration>, span: Span) -> (Job, Task<F::Output>)
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let work = Work { future: Box::pin(Some(future)), deadline: None, has_waited: false };
+    let work = Work { future: Box::pin(Some(future)), deadline: None };
     let has_extras = limit.is_some() || !span.is_disabled();
     let extras = has_extras.then(|| Box::new(Extras { limit, span }));
     let state = State { outcome: None, is_over: false, is_cancelled: false, task: None, job: None };
     let cell = Arc::new(Cell { work: Mutex::new(work), state: Mutex::new(state), extras });
-    (Job(cell.clone()), Task { cell, place: None, is_owner: true })
+    (Job(Some(cell.clone())), Task { cell, place: None, is_owner: true })
 }
 
 impl Future for Job {
     type Output = Ending;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
-        self.0.poll(cx)
+        match &self.0 {
+            Some(run) => run.poll(cx),
+            None => Poll::Ready(Ending::Cancelled),
+        }
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.0.report();
+        if let Some(run) = self.0.take() {
+            // A result that nobody waits for is dropped here, too.
+            let reported = catch_unwind(AssertUnwindSafe(move || {
+                run.report();
+                drop(run);
+            }));
+            drop(reported);
+        }
     }
 }
 
@@ -236,7 +247,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
         let mut guard = self.work();
         let work = &mut *guard;
         let Some(future) = work.future.as_mut().as_pin_mut() else { return Poll::Ready(Ending::Cancelled) };
-        let outcome = if work.has_waited && self.lock().is_cancelled {
+        let outcome = if self.lock().is_cancelled {
             Err(TaskError::Cancelled)
         } else {
             // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
@@ -245,10 +256,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
                 Err(panic) => Err(TaskError::panicked(&*panic)),
                 Ok(Poll::Pending) => match limit {
                     Some(limit) if timed_out(&mut work.deadline, limit, cx) => Err(TaskError::TimedOut),
-                    _ if self.goes_on(cx) => {
-                        work.has_waited = true;
-                        return Poll::Pending;
-                    }
+                    _ if self.goes_on(cx) => return Poll::Pending,
                     _ => Err(TaskError::Cancelled),
                 },
             }
@@ -280,7 +288,7 @@ fn timed_out(deadline: &mut Option<Pin<Box<Sleep>>>, limit: Duration, cx: &mut C
 }
 
 /// What the future held is released before anybody hears of its end. A panic in that is the task's panic.
-fn drop_future<F>(mut future: Pin<&mut Option<F>>) -> Result<(), TaskError> {
+pub(crate) fn drop_future<F>(mut future: Pin<&mut Option<F>>) -> Result<(), TaskError> {
     let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
     dropped.map_err(|panic| TaskError::panicked(&*panic))
 }

@@ -35,30 +35,37 @@ impl<S: Stream> Stream for BatchWithin<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<S::Item>>> {
         let mut this = self.project();
-        let is_over = loop {
+        // A source that always has an item must not keep the clock from being looked at.
+        let is_over = |deadline: &Option<Pin<&mut Sleep>>| {
+            deadline.as_ref().is_some_and(|deadline| Instant::now() >= deadline.deadline())
+        };
+        loop {
             match this.source.as_mut().poll_next(cx) {
                 Poll::Ready(Some(item)) => {
                     if this.items.is_empty() {
                         this.items.reserve_exact((*this.size).min(MAX_RESERVED));
                         // A time beyond all calendars is no deadline.
-                        let deadline = Instant::now().checked_add(*this.time).map(sleep_until);
-                        this.deadline.set(deadline);
+                        this.deadline.set(Instant::now().checked_add(*this.time).map(sleep_until));
                     }
                     this.items.push(item);
-                    if this.items.len() >= *this.size {
-                        break true;
+                    let looks = this.items.len().is_multiple_of(32);
+                    if this.items.len() >= *this.size
+                        || looks && is_over(&this.deadline.as_mut().as_pin_mut())
+                    {
+                        break;
                     }
                 }
                 Poll::Ready(None) if this.items.is_empty() => return Poll::Ready(None),
-                Poll::Ready(None) => break true,
-                Poll::Pending => break false,
-            }
-        };
-        if !is_over {
-            // A deadline stands only while a group is being filled.
-            match this.deadline.as_mut().as_pin_mut() {
-                Some(deadline) => ready!(deadline.poll(cx)),
-                None => return Poll::Pending,
+                Poll::Ready(None) => break,
+                Poll::Pending => {
+                    // A deadline stands only while a group is being filled. It is compared, too, since a task that has
+                    // used up its turn is told that its timers are pending.
+                    let Some(deadline) = this.deadline.as_mut().as_pin_mut() else { return Poll::Pending };
+                    if Instant::now() < deadline.deadline() {
+                        ready!(deadline.poll(cx));
+                    }
+                    break;
+                }
             }
         }
         this.deadline.set(None);

@@ -30,8 +30,8 @@ where
     I: IntoIterator<Item: Stream>,
 {
     let mut slots = Slots::new();
-    let ready = streams.into_iter().map(|stream| slots.insert(stream)).collect();
-    Merge { slots, ready, turns: 0 }
+    let ready: VecDeque<_> = streams.into_iter().map(|stream| slots.insert(stream)).collect();
+    Merge { slots, is_ready: vec![true; ready.len()], ready, woken: VecDeque::new(), turns: 0 }
 }
 
 /// The stream of [`merge`].
@@ -40,6 +40,9 @@ pub struct Merge<S> {
     slots: Slots<S>,
     /// Streams that may have an item, the next in turn first.
     ready: VecDeque<usize>,
+    /// Whether a stream is among them: one that has an item may have been woken besides.
+    is_ready: Vec<bool>,
+    woken: VecDeque<usize>,
     /// How many of them come before those that were woken meanwhile are looked up, which takes a lock.
     turns: usize,
 }
@@ -52,7 +55,12 @@ impl<S: Stream> Stream for Merge<S> {
         let mut rounds = 0;
         loop {
             if this.turns == 0 {
-                this.slots.take_woken(&mut this.ready, cx);
+                this.slots.take_woken(&mut this.woken, cx);
+                for key in this.woken.drain(..) {
+                    if !std::mem::replace(&mut this.is_ready[key], true) {
+                        this.ready.push_back(key);
+                    }
+                }
                 this.turns = this.ready.len();
                 rounds += 1;
                 // A stream that wakes itself while it is polled must not keep everybody else from the thread.
@@ -63,10 +71,12 @@ impl<S: Stream> Stream for Merge<S> {
             }
             let Some(key) = this.ready.pop_front() else { break };
             this.turns -= 1;
+            this.is_ready[key] = false;
             let Some((stream, mut cx)) = this.slots.get(key) else { continue };
             match stream.poll_next(&mut cx) {
                 Poll::Ready(Some(item)) => {
                     this.ready.push_back(key);
+                    this.is_ready[key] = true;
                     return Poll::Ready(Some(item));
                 }
                 Poll::Ready(None) => this.slots.remove(key),

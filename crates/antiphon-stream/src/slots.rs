@@ -65,6 +65,19 @@ impl Wake for SlotWaker {
     }
 }
 
+impl<T> Drop for Slots<T> {
+    /// A waker that outlives this wakes nobody, and keeps nobody's waker.
+    fn drop(&mut self) {
+        let parent = {
+            let mut state = self.woken.lock();
+            state.is_queued.clear();
+            state.queue.clear();
+            state.parent.take()
+        };
+        drop(parent);
+    }
+}
+
 impl<T> Slots<T> {
     pub(crate) fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new(), woken: Arc::default() }

@@ -43,8 +43,8 @@ impl<S: Stream<Item: Clone>> Stream for Window<S> {
             if this.items.len() == this.items.capacity() {
                 let passed = std::mem::take(this.start);
                 this.items.drain(..passed);
-                // Room for another window and more, so that the next cleaning is as many steps away as it moves items.
-                this.items.reserve((*this.size).clamp(64, MAX_RESERVED));
+                // Room for another window, so that the next cleaning is as many steps away as it moves items.
+                this.items.reserve((*this.size).min(MAX_RESERVED));
             }
             this.items.push(item);
             let Some(window) = this.items.get(*this.start..*this.start + *this.size) else { continue };

@@ -80,7 +80,10 @@ async fn a_single_file_is_watched_through_every_replacement() {
             antiphon_fs::write(&path, text).await.unwrap();
             // Whether a file that takes the place of another is new is for the system to say.
             let told = next(&mut watcher).await;
-            assert!([Change::Created(path.clone()), Change::Changed(path.clone())].contains(&told), "{told:?}");
+            assert!(
+                [Change::Created(path.clone()), Change::Changed(path.clone())].contains(&told),
+                "{told:?}"
+            );
         }
     }
 }

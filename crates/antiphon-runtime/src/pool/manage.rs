@@ -1,6 +1,10 @@
 use std::fmt;
 
 /// How a [`Pool`](super::Pool) makes, checks and closes its resources.
+///
+/// # Cancel safety
+/// `create` and `check` are dropped wherever they wait when their caller is; a resource whose check was dropped is closed.
+/// `close` runs in a task of the pool and is dropped only with its runtime.
 pub trait Manage: Send + Sync + 'static {
     /// What is pooled.
     type Resource: Send + 'static;

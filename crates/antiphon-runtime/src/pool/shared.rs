@@ -118,7 +118,8 @@ impl<M: Manage> Shared<M> {
     }
 
     pub(super) fn runtime(&self) -> Option<runtime::Handle> {
-        self.runtime.get().cloned().flatten().or_else(|| runtime::Handle::try_current().ok())
+        // The current one first: the one that was noted may have ended.
+        runtime::Handle::try_current().ok().or_else(|| self.runtime.get().cloned().flatten())
     }
 
     pub(super) fn count_created(&self) {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use antiphon_runtime::{BatchProcessor, Progress, TaskError};
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use crate::Log;
@@ -33,6 +34,24 @@ async fn items_begin_no_closer_than_the_least_delay() {
     assert_eq!(log.read(), [0, 100, 200, 300]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_begins_late_pushes_back_those_after_it() {
+    let (start, log) = (Instant::now(), Log::default());
+    let batches = BatchProcessor::new(2).max_concurrency(1).min_delay(Duration::from_millis(100));
+    let results = batches.process([500, 1, 1], |millis| {
+        let log = log.clone();
+        async move {
+            log.note(start.elapsed().as_millis());
+            sleep(Duration::from_millis(millis)).await;
+        }
+    });
+    assert_eq!(results.await.len(), 3);
+    assert_eq!(log.read(), [0, 500, 600]);
+    let never = BatchProcessor::new(9).min_delay(Duration::MAX);
+    let never = never.process([1, 2], |_| async {});
+    assert!(never.now_or_never().is_none());
+}
+
 #[tokio::test]
 async fn one_failed_job_of_a_batch_loses_no_other() {
     let progress = Progress::new(Some(6));
@@ -43,7 +62,7 @@ async fn one_failed_job_of_a_batch_loses_no_other() {
     });
     let broken = Err(TaskError::Panicked("no third".to_owned()));
     assert_eq!(results.await, [Ok(0), Ok(1), Ok(2), broken, Ok(4), Ok(5)]);
-    assert_eq!(progress.snapshot().done, 5);
+    assert_eq!(progress.snapshot().done, 6, "the one that panicked has ended, too");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Every await × {ok, err, slow, never}, dropped at every poll: nothing may leak.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -32,6 +32,20 @@ impl Behaviour {
         }
         self != Self::Err
     }
+}
+
+/// Panics that the script wants are not printed; all others are.
+fn quieten() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let wanted = panic.payload_as_str().is_some_and(|text| text.contains("as the script wants"));
+            if !wanted {
+                usual(panic);
+            }
+        }));
+    });
 }
 
 /// Polls a future so many times, with turns for everybody else between, and drops it if it has not ended.
@@ -134,12 +148,17 @@ async fn pool_survives(create: Behaviour, check: Behaviour, close: Behaviour, po
         tokio::time::timeout(Duration::from_secs(1), pool.close()).await.expect(&case);
         assert_eq!((script.alive.load(Ordering::Relaxed), pool.status().size), (0, 0), "{case}");
     }
-    assert!(closes_hang || matches!(pool.acquire().await, Err(AcquireError::Closed)));
+    if closes_hang {
+        // Two that hang keep their room; nothing else may have been lost.
+        assert!(pool.status().size <= 2, "{case}");
+    } else {
+        assert!(matches!(pool.acquire().await, Err(AcquireError::Closed)), "{case}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pool_leaks_nothing_wherever_an_acquire_is_dropped() {
-    std::panic::set_hook(Box::new(|_| {}));
+    quieten();
     for create in ALL {
         for check in ALL {
             for close in ALL {
@@ -149,7 +168,6 @@ async fn a_pool_leaks_nothing_wherever_an_acquire_is_dropped() {
             }
         }
     }
-    drop(std::panic::take_hook());
 }
 
 /// What becomes of the handle on a task.
@@ -191,7 +209,7 @@ async fn runner_survives(jobs: [Behaviour; 3], fate: &str, polls: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn a_runner_leaks_nothing_wherever_a_handle_is_dropped() {
-    std::panic::set_hook(Box::new(|_| {}));
+    quieten();
     for first in ALL {
         for second in ALL {
             for third in ALL {
@@ -203,5 +221,4 @@ async fn a_runner_leaks_nothing_wherever_a_handle_is_dropped() {
             }
         }
     }
-    drop(std::panic::take_hook());
 }

@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::future_not_send,
     reason = "a test crate: panics are free, and its futures stay on one thread"
 )]

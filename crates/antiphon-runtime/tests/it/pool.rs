@@ -168,6 +168,19 @@ async fn a_close_that_panics_leaves_room() {
 }
 
 #[test]
+fn a_pool_outlives_the_runtime_that_it_was_first_used_on() {
+    let runtime =
+        || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (pool, numbers) = pool(PoolOptions::new(1));
+    runtime().block_on(async { drop(pool.acquire().await.unwrap()) });
+    runtime().block_on(async {
+        pool.acquire().await.unwrap().discard();
+        pool.close().await;
+    });
+    assert_eq!(numbers.closed.read(), [1]);
+}
+
+#[test]
 fn a_resource_may_come_back_on_a_thread_without_a_runtime() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

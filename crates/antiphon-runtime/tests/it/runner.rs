@@ -45,7 +45,7 @@ async fn gather_makes_futures_only_when_there_is_room() {
         pending::<()>()
     });
     assert!(gather(3, jobs).now_or_never().is_none());
-    assert_eq!(made.get(), 4);
+    assert_eq!(made.get(), 3);
 }
 
 #[tokio::test]
@@ -252,14 +252,116 @@ async fn a_task_that_takes_too_long_times_out_and_its_waiting_does_not_count() {
     assert_eq!(start.elapsed(), MS(148));
 }
 
+/// A result that is rude when it is dropped.
+struct Rude;
+
+impl Drop for Rude {
+    fn drop(&mut self) {
+        panic!("rude to the end");
+    }
+}
+
+#[tokio::test]
+async fn a_rude_result_that_nobody_waits_for_harms_nobody() {
+    let runner = Runner::new(1);
+    for _ in 0..5 {
+        runner.submit(async { Rude }).await.detach();
+        assert_eq!(runner.submit(async { 1 }).await.await, Ok(1));
+    }
+    runner.shutdown(Shutdown::Drain).await;
+    let metrics = runner.metrics();
+    assert_eq!((metrics.completed, metrics.running, metrics.cancelled), (10, 0, 0));
+}
+
+#[tokio::test]
+async fn what_was_cancelled_before_it_began_never_begins() {
+    let (runner, log) = (Runner::new(1), Log::default());
+    let noting = || {
+        let log = log.clone();
+        async move { log.note(()) }
+    };
+    drop(antiphon_runtime::background(noting()));
+    assert_eq!(antiphon_runtime::background(noting()).cancel().await, Err(TaskError::Cancelled));
+    drop(runner.submit(noting()).await);
+    runner.shutdown(Shutdown::Drain).await;
+    assert!(log.read().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn map_keeps_every_slot_busy_behind_a_slow_one() {
+    let (runner, start) = (Runner::new(2).max_queued(1), Instant::now());
+    let naps = std::iter::once(1000).chain([10; 100]);
+    assert_eq!(runner.map(naps, nap).await.len(), 101);
+    assert_eq!(start.elapsed(), MS(1000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn map_uses_all_threads_for_work_that_never_waits() {
+    let busy = Arc::new(AtomicUsize::new(0));
+    let runner = Runner::new(4);
+    let all = runner.map(0..4, |_| {
+        let busy = busy.clone();
+        async move {
+            busy.fetch_add(1, Ordering::Relaxed);
+            // Bounded, so that a failure ends.
+            for _ in 0..20_000_000 {
+                if busy.load(Ordering::Relaxed) == 4 {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            busy.load(Ordering::Relaxed)
+        }
+    });
+    assert_eq!(all.await, vec![Ok(4); 4], "all four were at work at once");
+}
+
+#[tokio::test]
+async fn gather_lets_those_that_wait_go_on_between_those_that_are_ready() {
+    let log = Log::default();
+    let jobs = (0..1000).map(|n| {
+        let log = log.clone();
+        async move {
+            for _ in 0..3 * usize::from(n == 0) {
+                tokio::task::yield_now().await;
+            }
+            log.note(n);
+        }
+    });
+    gather(2, jobs).await;
+    let place = log.read().iter().position(|n| *n == 0).unwrap();
+    assert!(place < 500, "it ended as number {place}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn gather_contains_the_panic_of_a_drop() {
+    let runner = Runner::new(2).task_timeout(MS(10));
+    let jobs = [true, false].map(|rude| async move {
+        let _rude = rude.then(|| Rude);
+        std::future::pending::<()>().await;
+    });
+    let results = runner.gather(jobs).await;
+    assert!(matches!(&results[0], Err(TaskError::Panicked(text)) if text.contains("rude")), "{results:?}");
+    assert_eq!(results[1], Err(TaskError::TimedOut));
+}
+
+#[test]
+fn jobs_whose_workers_died_with_their_runtime_are_cancelled() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (runner, first, second) = (Runner::new(1), runtime(), runtime());
+    let running = first.block_on(async {
+        let running = runner.submit(pending::<()>()).await;
+        tokio::task::yield_now().await;
+        Some(running)
+    });
+    let queued = second.block_on(async { Some(runner.submit(pending::<()>()).await) });
+    drop(first);
+    let both = async { (running.unwrap().await, queued.unwrap().await) };
+    assert_eq!(second.block_on(both), (Err(TaskError::Cancelled), Err(TaskError::Cancelled)));
+}
+
 #[tokio::test]
 async fn panics_are_contained_and_told_even_those_of_a_drop() {
-    struct Rude;
-    impl Drop for Rude {
-        fn drop(&mut self) {
-            panic!("rude to the end");
-        }
-    }
     let runner = Runner::new(1).max_queued(9);
     let outright = runner.submit(async { panic!("oh {}", "dear") }).await;
     let rude = runner

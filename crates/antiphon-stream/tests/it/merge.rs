@@ -84,6 +84,16 @@ async fn a_stream_that_wakes_itself_keeps_nobody_from_the_thread() {
 }
 
 #[tokio::test]
+async fn a_stream_that_has_an_item_and_wakes_itself_gets_one_turn_at_a_time() {
+    let eager = stream::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        Poll::Ready(Some(1))
+    });
+    let order: Vec<_> = merge([eager.boxed(), stream::repeat(2).boxed()]).take(2000).collect().await;
+    assert_eq!(order.iter().filter(|n| **n == 2).count(), 1000);
+}
+
+#[tokio::test]
 async fn nothing_merged_is_nothing() {
     assert_eq!(merge(Vec::<stream::Empty<u8>>::new()).collect::<Vec<_>>().await, []);
 }

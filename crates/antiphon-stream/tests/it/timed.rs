@@ -50,6 +50,21 @@ async fn a_batch_comes_when_it_is_full_or_its_time_has_passed() {
 }
 
 #[tokio::test]
+async fn a_source_that_always_has_an_item_does_not_stop_the_clock() {
+    let mut batches = Box::pin(stream::repeat(1).batch_within(usize::MAX, Duration::from_millis(1)));
+    assert!(batches.next().await.is_some_and(|batch| !batch.is_empty()));
+}
+
+#[tokio::test]
+async fn a_window_keeps_little_more_than_itself() {
+    let item = Rc::new(());
+    let mut windows = Box::pin(stream::iter(0..1000).map(|_| item.clone()).window(2, 1));
+    while let Some(window) = windows.next().await {
+        assert!(Rc::strong_count(&item) <= 1 + window.len() + 4, "{}", Rc::strong_count(&item));
+    }
+}
+
+#[tokio::test]
 async fn a_time_beyond_all_calendars_is_no_deadline() {
     let batches = stream::iter(1..=3).batch_within(2, Duration::MAX).collect::<Vec<_>>().await;
     assert_eq!(batches, [vec![1, 2], vec![3]]);

@@ -51,6 +51,9 @@ impl Lab {
         command.args(line.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
         // Nothing of the machine's own settings may matter.
         command.env_clear().env("HOME", self.folder.path()).envs(self.variables.clone());
+        // But for where the counters of a coverage run go.
+        let counters = "LLVM_PROFILE_FILE";
+        command.envs(std::env::var_os(counters).map(|file| (counters, file)));
         command
     }
 
