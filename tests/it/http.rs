@@ -40,6 +40,24 @@ async fn a_refused_connection_names_the_host_and_no_secret() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_tls_is_told_from_one_that_answers() {
+    let server = Server::start([Reply::new(200, "text/plain", "in the clear")]);
+    let url = server.url("/x").replacen("http:", "https:", 1);
+    // Without certificates on this machine it ends before a connection is made.
+    let kind = client().send(Request::get(&url)).await.unwrap_err().kind();
+    assert!(matches!(kind, ErrorKind::Tls | ErrorKind::Connect), "{kind:?}");
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_and_the_version_are_told() {
+    let server = Server::start([Reply::new(200, "text/plain", "whole")]);
+    let mut sent = client().send(Request::get(&server.url("/x")).header("x-one", "1")).await.unwrap();
+    assert_eq!((sent.version(), sent.header("content-type")), ("HTTP/1.1", Some("text/plain")));
+    assert_eq!(sent.chunk().await.unwrap().as_deref(), Some(b"whole".as_slice()));
+    assert_eq!(sent.chunk().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn redirects_are_not_followed() {
     let server = Server::start([Reply::with_headers(302, "location: /elsewhere\r\n", "")]);
     let sent = client().send(Request::get(&server.url("/x"))).await.unwrap();

@@ -7,6 +7,7 @@
 
 mod laws;
 mod merge;
+mod printed;
 mod queue;
 mod timed;
 
