@@ -150,7 +150,7 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
     let send = |found: &mut dyn Iterator<Item = Result<Entry, Error>>| {
         let size = options.batch.max(1);
         let mut batch = Vec::with_capacity(size);
-        while let Some(found) = found.next().filter(|_| !cancel.is_cancelled()) {
+        for found in found {
             batch.push(found);
             if batch.len() >= size && sender.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return;

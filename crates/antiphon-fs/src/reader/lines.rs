@@ -82,8 +82,16 @@ impl Lines {
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
     }
 
+    /// The line at hand is longer than is allowed, which is the end.
+    fn too_long(&mut self) -> Error {
+        self.blocks.stop();
+        self.block = Block::TooLong;
+        let kind = ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line };
+        Error::new(kind, "read", self.blocks.path())
+    }
+
     /// The next line of the block at hand; `None` when there is none.
-    fn next_line(&mut self) -> Option<Result<String, ErrorKind>> {
+    fn next_line(&mut self) -> Option<Result<String, Error>> {
         let bytes = match &self.block {
             Block::Text(text) => text.as_bytes(),
             Block::Bytes(bytes) => bytes,
@@ -108,13 +116,16 @@ impl Lines {
         let mark = if self.number == 1 && line.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
         let (from, line) = (from + mark, &line[mark..]);
         if line.len() > self.cutter.max_line {
-            return Some(Err(ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line }));
+            return Some(Err(self.too_long()));
         }
         let text = match &self.block {
             Block::Text(text) => text.get(from..from + line.len()),
             Block::Bytes(_) | Block::TooLong => std::str::from_utf8(line).ok(),
         };
-        let Some(text) = text else { return Some(Err(ErrorKind::NotText { line: Some(self.number) })) };
+        let Some(text) = text else {
+            let kind = ErrorKind::NotText { line: Some(self.number) };
+            return Some(Err(Error::new(kind, "read", self.blocks.path())));
+        };
         Some(Ok(text.to_owned()))
     }
 }
@@ -126,12 +137,7 @@ impl Stream for Lines {
         let this = &mut *self;
         loop {
             if let Some(line) = this.next_line() {
-                if let Err(ErrorKind::LineTooLong { .. }) = line {
-                    this.blocks.stop();
-                    this.block = Block::TooLong;
-                }
-                let failed = |kind| Error::new(kind, "read", this.blocks.path());
-                return Poll::Ready(Some(line.map_err(failed)));
+                return Poll::Ready(Some(line));
             }
             let cutter = &this.cutter;
             let read = || {
@@ -140,10 +146,8 @@ impl Stream for Lines {
             };
             match ready!(this.blocks.poll_next(cx, read)) {
                 Some(Ok(Block::TooLong)) => {
-                    this.blocks.stop();
-                    (this.block, this.at) = (Block::TooLong, 0);
-                    let kind = ErrorKind::LineTooLong { line: this.number + 1, limit: this.cutter.max_line };
-                    return Poll::Ready(Some(Err(Error::new(kind, "read", this.blocks.path()))));
+                    this.number += 1;
+                    return Poll::Ready(Some(Err(this.too_long())));
                 }
                 Some(Ok(block)) => {
                     let mut spare = match std::mem::replace(&mut this.block, block) {

@@ -12,6 +12,8 @@ pub(super) struct Folders<'a> {
     options: &'a WalkOptions,
     globs: Override,
     stop: &'a dyn Fn() -> bool,
+    /// Entries looked at.
+    turns: u32,
     /// Where it begins, until it has.
     root: Option<PathBuf>,
     /// From the root down to the folder at hand.
@@ -30,7 +32,7 @@ impl<'a> Folders<'a> {
         globs: Override,
         stop: &'a dyn Fn() -> bool,
     ) -> Self {
-        Self { options, globs, stop, root: Some(root.to_owned()), open: Vec::new() }
+        Self { options, globs, stop, turns: 0, root: Some(root.to_owned()), open: Vec::new() }
     }
 
     /// What a path leads to: itself if it is a file, and for a folder what is in it.
@@ -78,7 +80,12 @@ impl Iterator for Folders<'_> {
         {
             return Some(only);
         }
-        while !(self.stop)() {
+        loop {
+            // Now and then, and for the first: whether to stop takes a lock to know.
+            if self.turns.is_multiple_of(64) && (self.stop)() {
+                return None;
+            }
+            self.turns = self.turns.wrapping_add(1);
             let folder = self.open.last_mut()?;
             let Some((name, kind)) = folder.entries.next() else {
                 self.open.pop();
@@ -90,7 +97,6 @@ impl Iterator for Folders<'_> {
                 return found;
             }
         }
-        None
     }
 }
 
