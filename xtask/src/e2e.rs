@@ -18,7 +18,10 @@ pub(crate) use install::install;
 /// What a check gives.
 pub(crate) enum Outcome {
     Passed(String),
+    /// What it needs is not installed.
     Skipped(String),
+    /// This machine does not allow what it needs, and no installing helps.
+    Forbidden(String),
 }
 
 type Check = fn() -> Done<Outcome>;
@@ -50,6 +53,7 @@ pub(crate) fn run() -> Done {
                 skipped += 1;
                 println!("e2e: {name}: skipped: {why}");
             }
+            Ok(Outcome::Forbidden(why)) => println!("e2e: {name}: skipped: {why}"),
             Err(why) => {
                 failed += 1;
                 println!("e2e: {name}: FAILED after {seconds:.1} s: {why}");

@@ -18,7 +18,7 @@ echo "code $code, out $(head -c 9 "$disk/out"), files $(ls -A "$disk" | wc -l)"
 /// A full disk: told once, the older file whole, nothing left behind.
 pub(super) fn check_full() -> Done<Outcome> {
     let Some(apart) = namespace() else {
-        return Ok(Outcome::Skipped("nobody may mount a small disk on this machine".to_owned()));
+        return Ok(Outcome::Forbidden("nobody may mount a small disk on this machine".to_owned()));
     };
     let (disk, from) = (out("disk/full")?, out("disk/from")?.join("from"));
     std::fs::write(&from, vec![b'x'; 1 << 20]).map_err(|err| err.to_string())?;
@@ -48,7 +48,7 @@ pub(super) fn check_broken() -> Done<Outcome> {
         return Ok(Outcome::Skipped("strace is not installed: cargo xtask e2e --install".to_owned()));
     }
     if !is_there("strace", &["-qq", "-o", "/dev/null", "true"]) {
-        return Ok(Outcome::Skipped("strace may not trace on this machine".to_owned()));
+        return Ok(Outcome::Forbidden("strace may not trace on this machine".to_owned()));
     }
     let folder = out("disk/broken")?;
     let (from, to) = (folder.join("from"), folder.join("out"));
