@@ -229,7 +229,12 @@ fn told_changes(events: &[DebouncedEvent], watched: &Watched, recursive: bool) -
         let change = change(event);
         let change =
             if watched.is_folder { change } else { change.and_then(|change| of_file(change, watched)) };
-        let Some(change) = change else { continue };
+        let change = match change {
+            // One that was replaced is told as removed, though another stands there.
+            Some(Change::Removed(path)) if crate::metadata::stat(&path).is_ok() => Change::Changed(path),
+            Some(change) => change,
+            None => continue,
+        };
         // What came with a new folder was there before the system watched it.
         let within = match &change {
             Change::Created(path) if watched.is_folder && recursive => below(path),
