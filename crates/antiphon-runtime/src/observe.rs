@@ -17,7 +17,8 @@ mod recorded {
         counter!("antiphon.task.submitted").increment(1);
     }
 
-    pub(crate) fn ended(ending: Ending, ran: Duration) {
+    /// A task has ended after it `ran` so long; `None` if it never began.
+    pub(crate) fn ended(ending: Ending, ran: Option<Duration>) {
         let name = match ending {
             Ending::Completed => "antiphon.task.completed",
             Ending::Panicked => "antiphon.task.failed",
@@ -25,7 +26,9 @@ mod recorded {
             Ending::Cancelled => "antiphon.task.cancelled",
         };
         counter!(name).increment(1);
-        histogram!("antiphon.task.duration").record(ran.as_secs_f64());
+        if let Some(ran) = ran {
+            histogram!("antiphon.task.duration").record(ran.as_secs_f64());
+        }
     }
 
     /// A resource was handed out: `how` is `created` or `reused`.
@@ -41,6 +44,6 @@ mod silent {
     use crate::task::Ending;
 
     pub(crate) fn submitted() {}
-    pub(crate) fn ended(_: Ending, _: Duration) {}
+    pub(crate) fn ended(_: Ending, _: Option<Duration>) {}
     pub(crate) fn acquired(_: &'static str) {}
 }

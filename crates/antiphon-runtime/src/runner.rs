@@ -38,6 +38,7 @@ use crate::waiters::Ticket;
 /// ```
 pub struct Runner {
     shared: Arc<Shared>,
+    task_timeout: Option<Duration>,
 }
 
 /// How a [`Runner`] stops.
@@ -81,7 +82,8 @@ impl Runner {
         let max_workers = max_concurrency.max(1);
         let max_queued = max_workers.saturating_mul(16);
         let lanes = Lanes::new(max_workers, max_queued);
-        Self { shared: Arc::new(Shared { lanes: Mutex::new(lanes), workers: Mutex::default(), limit: None }) }
+        let shared = Arc::new(Shared { lanes: Mutex::new(lanes), workers: Mutex::default() });
+        Self { shared, task_timeout: None }
     }
 
     /// Sets how many tasks may wait in the queue; 0 counts as 1. A full queue makes [`submit`](Runner::submit) wait.
@@ -92,12 +94,10 @@ impl Runner {
     }
 
     /// Sets how long a task may run from its beginning; a longer one is dropped and ends as
-    /// [`TaskError::TimedOut`]. Default: for ever. A runner that has tasks already keeps its limit.
+    /// [`TaskError::TimedOut`]. Default: for ever. Tasks that were submitted before keep theirs.
     #[must_use]
     pub fn task_timeout(mut self, limit: Duration) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.limit = Some(limit);
-        }
+        self.task_timeout = Some(limit);
         self
     }
 
@@ -181,7 +181,7 @@ impl Runner {
         I: IntoIterator<Item: Future>,
     {
         let max_concurrency = self.max_concurrency();
-        match self.shared.limit {
+        match self.task_timeout {
             None => gather(max_concurrency, futures).await,
             Some(limit) => {
                 let timed = futures.into_iter().map(|future| tokio::time::timeout(limit, future));
@@ -249,7 +249,7 @@ impl Runner {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        job(future, self.shared.limit, tracing::debug_span!("task", ?priority))
+        job(future, self.task_timeout, tracing::debug_span!("task", ?priority))
     }
 }
 
@@ -274,7 +274,6 @@ impl fmt::Debug for Runner {
 struct Shared {
     lanes: Mutex<Lanes>,
     workers: Mutex<JoinSet<()>>,
-    limit: Option<Duration>,
 }
 
 impl Shared {
@@ -286,23 +285,25 @@ impl Shared {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Queues a job on the place that was taken for it; a closed runner drops it, and its task is cancelled by that.
     fn push(self: &Arc<Self>, priority: Priority, job: Job) -> Option<Place> {
         let now = now();
+        // Not in one expression: a job that is given back is dropped outside the lock.
         let pushed = self.lanes().push(priority, job, now);
-        // A job that was given back is dropped here, outside the lock, and its task is cancelled by that.
-        let (seq, summon) = pushed.ok()?;
-        observe::submitted();
-        self.summon(summon);
-        Some(Place { shared: self.clone(), priority, seq })
+        Some(self.pushed(priority, pushed.ok()?))
     }
 
+    /// Queues a job if there is a place for it, else gives it back.
     fn try_push(self: &Arc<Self>, priority: Priority, job: Job) -> Result<Place, Job> {
         let now = now();
         let pushed = self.lanes().try_push(priority, job, now);
-        let (seq, summon) = pushed?;
+        Ok(self.pushed(priority, pushed?))
+    }
+
+    fn pushed(self: &Arc<Self>, priority: Priority, (seq, summon): (u64, Summon)) -> Place {
         observe::submitted();
         self.summon(summon);
-        Ok(Place { shared: self.clone(), priority, seq })
+        Place { shared: self.clone(), priority, seq }
     }
 
     fn summon(self: &Arc<Self>, summon: Summon) {
@@ -325,7 +326,7 @@ impl Shared {
     fn drop_queue(&self) {
         let jobs = self.lanes().drain();
         for job in jobs {
-            observe::ended(Ending::Cancelled, Duration::ZERO);
+            observe::ended(Ending::Cancelled, None);
             drop(job);
         }
     }
@@ -344,10 +345,8 @@ impl Place {
         let withdrawn = self.shared.lanes().withdraw(self.priority, self.seq);
         let Some((job, waker)) = withdrawn else { return false };
         drop(job);
-        observe::ended(Ending::Cancelled, Duration::ZERO);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        observe::ended(Ending::Cancelled, None);
+        waker.into_iter().for_each(Waker::wake);
         true
     }
 }
@@ -368,9 +367,7 @@ impl Drop for Line<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let waker = self.shared.lanes().forgo_room(ticket);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            waker.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -398,7 +395,7 @@ impl Future for Worker {
                 let Poll::Ready(ending) = Pin::new(job).poll(cx) else { return Poll::Pending };
                 let over = now();
                 let ran = over.saturating_duration_since(*began);
-                observe::ended(ending, ran);
+                observe::ended(ending, Some(ran));
                 (ended, time) = (Some((ending, ran)), Some(over));
             }
             let time = time.unwrap_or_else(now);
@@ -409,9 +406,7 @@ impl Future for Worker {
                 }
                 lanes.next(worker.id, worker.was, time, cx)
             };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            waker.into_iter().for_each(Waker::wake);
             let has_summoned = !matches!(summon, Summon::Nobody);
             worker.shared.summon(summon);
             // Only now, with its slot given back and counted, does the job report to its task.
@@ -444,7 +439,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         if let Some((job, began)) = self.running.take() {
             let ran = now().saturating_duration_since(began);
-            observe::ended(Ending::Cancelled, ran);
+            observe::ended(Ending::Cancelled, Some(ran));
             self.shared.lanes().ended(Ending::Cancelled, ran);
             drop(job);
         }

@@ -60,9 +60,7 @@ impl<T> Task<T> {
             state.is_cancelled = true;
             state.job.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -81,10 +79,7 @@ impl<T> Future for Task<T> {
             let Some(outcome) = outcome else { panic!("a task gives its result once") };
             return Poll::Ready(outcome);
         }
-        match &mut state.task {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+        keep(&mut state.task, cx);
         Poll::Pending
     }
 }
@@ -140,6 +135,24 @@ struct State<T> {
     is_cancelled: bool,
     task: Option<Waker>,
     job: Option<Waker>,
+}
+
+impl<T> State<T> {
+    /// Whether the job goes on; if so, a request to cancel it wakes the task that polls now.
+    fn goes_on(&mut self, cx: &Context<'_>) -> bool {
+        if !self.is_cancelled {
+            keep(&mut self.job, cx);
+        }
+        !self.is_cancelled
+    }
+}
+
+/// Keeps the waker of the task that polls now.
+fn keep(kept: &mut Option<Waker>, cx: &Context<'_>) {
+    match kept {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
 }
 
 /// How a job ended, for those who count.
@@ -216,27 +229,11 @@ impl<F: Future> Cell<F> {
     fn work(&self) -> MutexGuard<'_, Work<F>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn lock(&self) -> MutexGuard<'_, State<F::Output>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the job goes on; if so, a request to cancel it wakes the task that polls now.
-    fn goes_on(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.lock();
-        if !state.is_cancelled {
-            match &mut state.job {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-        }
-        !state.is_cancelled
-    }
 }
 
 impl<F: Future<Output: Send> + Send> Slot<F::Output> for Cell<F> {
     fn state(&self) -> MutexGuard<'_, State<F::Output>> {
-        self.lock()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -247,7 +244,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
         let mut guard = self.work();
         let work = &mut *guard;
         let Some(future) = work.future.as_mut().as_pin_mut() else { return Poll::Ready(Ending::Cancelled) };
-        let outcome = if self.lock().is_cancelled {
+        let outcome = if self.state().is_cancelled {
             Err(TaskError::Cancelled)
         } else {
             // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
@@ -256,23 +253,23 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
                 Err(panic) => Err(TaskError::panicked(&*panic)),
                 Ok(Poll::Pending) => match limit {
                     Some(limit) if timed_out(&mut work.deadline, limit, cx) => Err(TaskError::TimedOut),
-                    _ if self.goes_on(cx) => return Poll::Pending,
+                    _ if self.state().goes_on(cx) => return Poll::Pending,
                     _ => Err(TaskError::Cancelled),
                 },
             }
         };
         let outcome = drop_future(work.future.as_mut()).and(outcome);
         let ending = Ending::of(&outcome);
-        self.lock().outcome = Some(outcome);
+        self.state().outcome = Some(outcome);
         Poll::Ready(ending)
     }
 
     fn report(&self) {
-        let mut state = self.lock();
+        let mut state = self.state();
         if state.outcome.is_none() {
             drop(state);
             let outcome = drop_future(self.work().future.as_mut()).and(Err(TaskError::Cancelled));
-            state = self.lock();
+            state = self.state();
             state.outcome = Some(outcome);
         }
         state.is_over = true;

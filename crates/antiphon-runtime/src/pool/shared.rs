@@ -141,7 +141,7 @@ impl<M: Manage> Shared<M> {
             if !is_expired {
                 return Some(lease);
             }
-            lease.dispose();
+            drop(lease.dispose());
         }
     }
 
@@ -162,25 +162,22 @@ impl<M: Manage> Shared<M> {
         };
         waker.into_iter().for_each(Waker::wake);
         if let Some(entry) = too_old {
-            Lease::new(this.clone(), Some(entry)).dispose();
+            drop(Lease::new(this.clone(), Some(entry)).dispose());
         }
     }
 
     pub(super) fn close(this: &Arc<Self>) {
-        let (entries, slots, wakers) = {
+        let (entries, wakers) = {
             let mut state = this.state();
             state.is_closed = true;
-            let (entries, slots): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut state.granted).into_iter().partition(Option::is_some);
-            let idle = std::mem::take(&mut state.idle);
-            let wakers: Vec<_> = state.waiters.dissolve().collect();
-            state.size -= slots.len();
-            (entries.into_iter().flatten().chain(idle).collect::<Vec<_>>(), slots, wakers)
+            let granted = std::mem::take(&mut state.granted);
+            state.size -= granted.iter().filter(|granted| granted.is_none()).count();
+            let entries = granted.into_iter().flatten().chain(std::mem::take(&mut state.idle));
+            (entries, state.waiters.dissolve())
         };
-        drop(slots);
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.for_each(Waker::wake);
         for entry in entries {
-            Lease::new(this.clone(), Some(entry)).dispose();
+            drop(Lease::new(this.clone(), Some(entry)).dispose());
         }
     }
 
