@@ -117,8 +117,7 @@ impl Steps {
         }
         let block = self.block.get_or_insert_with(|| Vec::with_capacity(1 << 20));
         block.clear();
-        let mut from = from;
-        (&mut from).take(1 << 20).read_to_end(block).map_err(StepError::Read)?;
+        from.take(1 << 20).read_to_end(block).map_err(StepError::Read)?;
         to.write_all(block).map_err(StepError::Write)?;
         Ok(block.len() as u64)
     }

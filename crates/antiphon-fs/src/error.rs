@@ -66,13 +66,15 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 ErrorKind::PermissionDenied
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                ErrorKind::StorageFull
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
             io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
             _ => ErrorKind::Io,
         };
         Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source) }))
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.0.source.as_ref().is_some_and(|source| source.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
 
     pub(crate) fn caused_by(mut self, source: io::Error) -> Self {
@@ -99,6 +101,9 @@ impl fmt::Display for Error {
         let path = path.display();
         match kind {
             ErrorKind::NotFound => write!(f, "{operation} {path}: no such file or folder"),
+            ErrorKind::PermissionDenied if self.is_read_only() => {
+                write!(f, "{operation} {path}: the disk is read-only")
+            }
             ErrorKind::PermissionDenied => write!(f, "{operation} {path}: permission denied"),
             ErrorKind::NotAFile => write!(f, "{operation} {path}: not a regular file"),
             ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
@@ -137,5 +142,27 @@ impl std::error::Error for Error {
         // The other kinds say already what the system said.
         let tells_more = matches!(self.0.kind, ErrorKind::Io | ErrorKind::InvalidGlob);
         self.0.source.as_ref().filter(|_| tells_more).map(|err| err as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::{Error, ErrorKind};
+
+    #[test]
+    fn what_the_system_said_is_told_once_and_not_lost() {
+        let told = |kind: io::ErrorKind| Error::from_io(kind.into(), "write", "out");
+        let read_only = told(io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!(
+            (read_only.kind(), read_only.to_string().as_str()),
+            (ErrorKind::PermissionDenied, "write out: the disk is read-only")
+        );
+        let too_large = told(io::ErrorKind::FileTooLarge);
+        assert_eq!((too_large.kind(), too_large.to_string().as_str()), (ErrorKind::Io, "write out failed"));
+        assert_eq!(too_large.source().map(ToString::to_string).as_deref(), Some("file too large"));
+        assert!(told(io::ErrorKind::StorageFull).source().is_none());
     }
 }

@@ -145,7 +145,7 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
             return;
         }
     };
-    // Looked at for every entry, as a glob may let none of them through.
+    // Looked at between entries, as a glob may let none of them through.
     let stop = || cancel.is_cancelled() || sender.is_closed();
     let send = |found: &mut dyn Iterator<Item = Result<Entry, Error>>| {
         let size = options.batch.max(1);

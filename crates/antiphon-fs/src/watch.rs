@@ -2,6 +2,7 @@
 
 mod poll;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -23,7 +24,7 @@ use crate::temp::folder_of;
 use poll::Poller;
 
 /// What happened to a file or folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {
     /// It is new, or took the place of another.
@@ -220,7 +221,7 @@ fn handler(
 }
 
 fn told_changes(events: &[DebouncedEvent], watched: &Watched, recursive: bool) -> Vec<Result<Change, Error>> {
-    let mut changes = Vec::new();
+    let (mut changes, mut told) = (Vec::new(), HashSet::new());
     for event in events {
         if event.need_rescan() {
             changes.push(Err(Error::new(ErrorKind::Missed, "watch", &watched.path)));
@@ -241,7 +242,7 @@ fn told_changes(events: &[DebouncedEvent], watched: &Watched, recursive: bool) -
             _ => Vec::new(),
         };
         for change in std::iter::once(change).chain(within.into_iter().map(Change::Created)) {
-            if !changes.iter().any(|told| matches!(told, Ok(told) if *told == change)) {
+            if told.insert(change.clone()) {
                 changes.push(Ok(change));
             }
         }

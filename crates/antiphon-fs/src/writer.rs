@@ -131,15 +131,7 @@ impl Writer {
     /// # Cancel safety
     /// A dropped call has added nothing.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
-        if self.buffer.len() >= BLOCK {
-            self.settle().await?;
-        }
-        self.check()?;
-        self.buffer.extend_from_slice(bytes.as_ref());
-        if self.buffer.len() >= BLOCK {
-            self.write_behind();
-        }
-        Ok(())
+        self.add([bytes.as_ref(), b""]).await
     }
 
     /// Adds `line` and a line end.
@@ -150,12 +142,18 @@ impl Writer {
     /// # Cancel safety
     /// A dropped call has added nothing.
     pub async fn write_line(&mut self, line: &str) -> Result<(), Error> {
+        self.add([line.as_bytes(), b"\n"]).await
+    }
+
+    /// Adds both or neither.
+    async fn add(&mut self, pieces: [&[u8]; 2]) -> Result<(), Error> {
         if self.buffer.len() >= BLOCK {
+            // Another block is still being written.
             self.settle().await?;
+            self.write_behind();
         }
         self.check()?;
-        self.buffer.extend_from_slice(line.as_bytes());
-        self.buffer.push(b'\n');
+        pieces.iter().for_each(|piece| self.buffer.extend_from_slice(piece));
         if self.buffer.len() >= BLOCK {
             self.write_behind();
         }
@@ -193,27 +191,24 @@ impl Writer {
             .await
     }
 
-    /// Begins to write what is gathered, if nothing else is being written.
+    /// Begins to write what is gathered, unless something is being written.
     fn write_behind(&mut self) {
-        let State::Idle(_) = self.state else { return };
-        if self.buffer.is_empty() {
-            return;
+        match std::mem::replace(&mut self.state, State::Broken) {
+            State::Idle(mut sink) if !self.buffer.is_empty() => {
+                let mut block = std::mem::take(&mut self.buffer);
+                self.state = State::Writing(tokio::task::spawn_blocking(move || {
+                    let done = sink.write_all(&block);
+                    block.clear();
+                    (sink, block, done)
+                }));
+            }
+            other => self.state = other,
         }
-        let State::Idle(mut sink) = std::mem::replace(&mut self.state, State::Broken) else { return };
-        let mut block = std::mem::take(&mut self.buffer);
-        self.state = State::Writing(tokio::task::spawn_blocking(move || {
-            let done = sink.write_all(&block);
-            block.clear();
-            (sink, block, done)
-        }));
     }
 
     /// Waits for the block that is being written.
     async fn settle(&mut self) -> Result<(), Error> {
-        let State::Writing(hop) = &mut self.state else {
-            self.write_full();
-            return self.check();
-        };
+        let State::Writing(hop) = &mut self.state else { return self.check() };
         let joined = hop.await;
         self.state = State::Broken;
         match joined {
@@ -222,18 +217,11 @@ impl Writer {
                 if self.buffer.capacity() == 0 {
                     self.buffer = block;
                 }
-                self.write_full();
                 Ok(())
             }
             Ok((_, _, Err(err))) => Err(Error::from_io(err, "write", &self.path)),
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
             Err(_) => Err(Error::new(ErrorKind::Cancelled, "write", &self.path)),
-        }
-    }
-
-    fn write_full(&mut self) {
-        if self.buffer.len() >= BLOCK {
-            self.write_behind();
         }
     }
 

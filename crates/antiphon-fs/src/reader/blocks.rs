@@ -90,9 +90,10 @@ impl<T: Send + 'static> Blocks<T> {
 }
 
 /// Fills `block` up to `size` bytes, fewer only at the end of the file; whether that was reached.
-pub(super) fn fill(mut file: &File, block: &mut Vec<u8>, size: usize) -> io::Result<bool> {
+pub(super) fn fill(file: &File, block: &mut Vec<u8>, size: usize) -> io::Result<bool> {
     let missing = size.saturating_sub(block.len());
-    block.reserve_exact(missing);
-    (&mut file).take(missing as u64).read_to_end(block)?;
+    // A size beyond all measure costs nothing before it is read.
+    block.reserve_exact(missing.min(1 << 20));
+    file.take(missing as u64).read_to_end(block)?;
     Ok(block.len() < size)
 }

@@ -69,6 +69,24 @@ async fn a_line_without_end_is_an_error_and_not_all_of_the_memory() {
 }
 
 #[tokio::test]
+async fn a_chunk_beyond_all_measure_is_the_whole_file() {
+    let (_folder, path) = file("a.bin", &vec![7; 3 << 20]);
+    let chunks = Reader::open(&path).await.unwrap().chunks(usize::MAX).try_collect::<Vec<_>>().await.unwrap();
+    assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [3 << 20]);
+}
+
+#[tokio::test]
+async fn what_is_appended_after_the_end_was_seen_is_not_read() {
+    let (_folder, path) = file("a.log", b"whole\nto");
+    let mut lines = Reader::open(&path).await.unwrap().lines();
+    assert_eq!(lines.next().await.unwrap().unwrap(), "whole");
+    std::io::Write::write_all(&mut std::fs::OpenOptions::new().append(true).open(&path).unwrap(), b"rn\n")
+        .unwrap();
+    assert_eq!(lines.next().await.unwrap().unwrap(), "to");
+    assert!(lines.next().await.is_none(), "no second half of a line passes for a line");
+}
+
+#[tokio::test]
 async fn a_whole_file_as_bytes_has_a_limit() {
     let (_folder, path) = file("a.bin", b"12345");
     assert_eq!(Reader::open(&path).await.unwrap().max_bytes(5).bytes().await.unwrap(), b"12345");
