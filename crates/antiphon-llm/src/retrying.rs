@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use antiphon_resilience::{RetryPolicy, Verdict};
+use antiphon_resilience::{Attempt, RetryPolicy, Verdict};
 use async_trait::async_trait;
 use tracing::warn;
 
@@ -45,10 +45,11 @@ impl<P: Provider> Provider for Retrying<P> {
             }
             verdict
         };
-        let calls = self.policy.run(context.deadline, classify, |attempt| {
+        let op = |attempt: Attempt| {
             attempts.store(attempt.number, Ordering::Relaxed);
             self.inner.stream(prompt, context)
-        });
+        };
+        let calls = self.policy.run(classify, op).deadline(context.deadline);
         // The pauses between calls end with the caller's patience, too.
         let result = context.guard(calls).await;
         let attempts = attempts.load(Ordering::Relaxed);

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 /// The pauses between attempts: exponential growth to a cap, with full jitter.
 ///
 /// Pause *n* is drawn evenly from zero to `min(cap, base × factor^n)`: of the ways to spread callers that failed
-/// together, this one needs the fewest calls in all (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015).
+/// together, this one needs the fewest calls in all (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015). It never ends:
+/// [`RetryPolicy`](crate::RetryPolicy) counts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,20 +19,20 @@ pub struct Backoff {
     ceiling: Duration,
     cap: Duration,
     factor: f64,
-    jitter: StdRng,
+    jitter: SmallRng,
 }
 
 impl Backoff {
     /// Pauses that double from `base` up to `cap`.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Self {
-        Self { ceiling: base.min(cap), cap, factor: 2.0, jitter: StdRng::seed_from_u64(rand::random()) }
+        Self { ceiling: base.min(cap), cap, factor: 2.0, jitter: SmallRng::seed_from_u64(rand::random()) }
     }
 
     /// Makes the pauses repeatable.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.jitter = StdRng::seed_from_u64(seed);
+        self.jitter = SmallRng::seed_from_u64(seed);
         self
     }
 
@@ -47,9 +48,17 @@ impl Backoff {
         wish + wish.mul_f64(self.jitter.random_range(0.0..=0.1))
     }
 
-    /// Raises the ceiling of the next pause to at least `base`.
-    pub(crate) fn raise(&mut self, base: Duration) {
+    /// The next pause, its ceiling raised to at least `base`.
+    pub(crate) fn raised(&mut self, base: Duration) -> Duration {
         self.ceiling = self.ceiling.max(base).min(self.cap);
+        self.pause()
+    }
+
+    fn pause(&mut self) -> Duration {
+        let pause = self.ceiling.mul_f64(self.jitter.random_range(0.0..=1.0));
+        let grown = self.ceiling.as_secs_f64() * self.factor;
+        self.ceiling = Duration::try_from_secs_f64(grown).map_or(self.cap, |grown| grown.min(self.cap));
+        pause
     }
 }
 
@@ -57,9 +66,6 @@ impl Iterator for Backoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = self.ceiling.mul_f64(self.jitter.random_range(0.0..=1.0));
-        let grown = self.ceiling.as_secs_f64() * self.factor;
-        self.ceiling = Duration::try_from_secs_f64(grown).map_or(self.cap, |grown| grown.min(self.cap));
-        Some(pause)
+        Some(self.pause())
     }
 }

@@ -1,13 +1,23 @@
-//! When to call again, when to wait and when to stop.
+//! When to call, when to wait and when to stop: for calls of any kind that fail now and then, cost something, or have a
+//! limit. It knows no HTTP.
+//!
+//! | to | use |
+//! |---|---|
+//! | call again after a failure | [`RetryPolicy`], its [`Backoff`], a [`RetryBudget`] shared by many calls, [`Attempts`] |
+//! | be done by a certain time, whatever happens | [`Deadline`] |
+//! | leave a service alone that does not work | [`CircuitBreaker`], [`Breakers`] |
+//! | keep to a limit that is known | [`RateLimiter`] |
+//! | find a limit that is not known, and stay just under it | [`Gates`], [`Gate`] |
+//! | read what a server says about its limits | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
-//! use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
+//! use antiphon_resilience::{RetryPolicy, Verdict};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
 //! let policy = RetryPolicy::default().max_retries(2);
 //! let answer = policy
-//!     .run(Deadline::none(), |_err: &&str| Verdict::Retry, |attempt| async move {
+//!     .run(|_err: &&str| Verdict::Retry, |attempt| async move {
 //!         if attempt.number < 3 { Err("not yet") } else { Ok(attempt.number) }
 //!     })
 //!     .await;
@@ -15,12 +25,28 @@
 //! # }
 //! ```
 
+mod admission;
+mod attempts;
 mod backoff;
+mod breaker;
+mod budget;
+mod cost;
 mod deadline;
+mod hints;
+mod limiter;
 mod retry;
-mod retry_after;
+mod turns;
 
+pub use admission::{Gate, GateError, GatePolicy, GateView, Gates, Permit, Reply, Saturated};
+pub use attempts::{Attempts, FailedAttempt};
 pub use backoff::Backoff;
+pub use breaker::{
+    BreakerError, BreakerEvent, BreakerEvents, BreakerMachine, BreakerPermit, BreakerPolicy, BreakerState,
+    BreakerStatus, BreakerTicket, Breakers, CallResult, CircuitBreaker, Rejected, SlowCalls, TripsOn, Window,
+};
+pub use budget::RetryBudget;
+pub use cost::Cost;
 pub use deadline::Deadline;
-pub use retry::{Attempt, RetryPolicy, Verdict};
-pub use retry_after::parse_retry_after;
+pub use hints::{Allowance, LimitHints, parse_reset, parse_retry_after, parse_retry_info};
+pub use limiter::{Rate, RateLimiter, RateLimits, RatePermit, TokenBuckets};
+pub use retry::{Attempt, Retry, RetryPolicy, Verdict};

@@ -1,8 +1,14 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use pin_project::pin_project;
+use tokio::time::{Sleep, sleep};
 
+use crate::attempts::{Attempts, FailedAttempt};
 use crate::backoff::Backoff;
+use crate::budget::RetryBudget;
 use crate::deadline::{Deadline, now};
 
 /// How often, and after what pause, a failed call is made again.
@@ -98,67 +104,181 @@ impl RetryPolicy {
         self
     }
 
-    /// Calls `op` until it succeeds, `classify` says stop, the retries are used up, or the next pause would pass
-    /// `deadline`.
+    /// Calls `op` until it succeeds, `classify` says stop, or the retries are used up.
     ///
-    /// # Errors
-    /// The last attempt's own error.
-    ///
-    /// # Cancel safety
-    /// Dropping it drops the attempt under way or ends the pause; nothing else is held.
-    pub async fn run<T, E, C, Op, Fut>(&self, deadline: Deadline, mut classify: C, mut op: Op) -> Result<T, E>
+    /// The future takes further limits before it is awaited: [`deadline`](Retry::deadline), [`budget`](Retry::budget)
+    /// and [`log`](Retry::log). A first call that succeeds allocates nothing and reads no clock.
+    pub fn run<T, E, C, Op, Fut>(&self, classify: C, op: Op) -> Retry<'_, C, Op, Fut, E>
     where
         C: FnMut(&E) -> Verdict,
         Op: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut pauses: Option<Pauses> = None;
-        let mut attempt = Attempt { number: 1 };
-        loop {
-            let err = match op(attempt).await {
-                Ok(value) => return Ok(value),
-                Err(err) => err,
-            };
-            let pauses = pauses.get_or_insert_with(|| Pauses::new(self));
-            let Some(pause) = pauses.after(classify(&err), deadline, now()) else { return Err(err) };
-            sleep(pause).await;
-            attempt.number += 1;
+        Retry {
+            classify,
+            op,
+            limits: Limits { policy: self, deadline: Deadline::none(), budget: None },
+            log: None,
+            number: 0,
+            backoff: None,
+            state: State::Idle,
+        }
+    }
+
+    /// The pauses under this policy, one after the other, as if no wish were ever heard.
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        let backoff = Backoff::new(self.base, self.cap).factor(self.factor);
+        match self.seed {
+            Some(seed) => backoff.seed(seed),
+            None => backoff,
         }
     }
 }
 
-/// The pauses of one call under a policy, without a clock of its own.
-struct Pauses<'a> {
-    policy: &'a RetryPolicy,
-    backoff: Backoff,
-    left: u32,
+/// A call with its retries; see [`RetryPolicy::run`].
+///
+/// Resolves to the first success, or to the last attempt's own error.
+///
+/// # Cancel safety
+/// Dropping it drops the attempt under way or ends the pause; nothing else is held.
+#[pin_project]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Retry<'a, C, Op, Fut, E> {
+    classify: C,
+    op: Op,
+    limits: Limits<'a>,
+    log: Option<Log<'a, E>>,
+    number: u32,
+    // In a box, since most calls never need it.
+    backoff: Option<Box<Backoff>>,
+    #[pin]
+    state: State<Fut>,
 }
 
-impl<'a> Pauses<'a> {
-    fn new(policy: &'a RetryPolicy) -> Self {
-        let backoff = Backoff::new(policy.base, policy.cap).factor(policy.factor);
-        let backoff = match policy.seed {
-            Some(seed) => backoff.seed(seed),
-            None => backoff,
-        };
-        Self { policy, backoff, left: policy.max_retries }
+#[pin_project(project = StateProjection)]
+enum State<Fut> {
+    Idle,
+    Calling(#[pin] Fut),
+    Pausing(#[pin] Sleep),
+    Ended,
+}
+
+struct Limits<'a> {
+    policy: &'a RetryPolicy,
+    deadline: Deadline,
+    budget: Option<&'a RetryBudget>,
+}
+
+struct Log<'a, E> {
+    attempts: &'a mut Attempts,
+    may_be_billed: fn(&E) -> bool,
+}
+
+impl<'a, C, Op, Fut, E> Retry<'a, C, Op, Fut, E> {
+    /// Begins no pause that would end after `deadline`. The attempt under way is not cut off by it: `op` knows best what
+    /// to do with what it has by then.
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.limits.deadline = deadline;
+        self
     }
 
-    fn after(&mut self, verdict: Verdict, deadline: Deadline, now: Instant) -> Option<Duration> {
-        self.left = match verdict {
-            Verdict::Stop => return None,
-            _ => self.left.checked_sub(1)?,
-        };
-        let pause = match verdict {
-            Verdict::Throttled { retry_after: Some(wish) } if wish > self.policy.max_wish => return None,
-            Verdict::Throttled { retry_after: Some(wish) } => self.backoff.at_least(wish),
-            Verdict::Throttled { retry_after: None } => {
-                self.backoff.raise(self.policy.throttled_base);
-                self.backoff.next()?
+    /// Pays for each retry out of `budget`, and pays in for a success; an empty budget ends the retries.
+    pub fn budget(mut self, budget: &'a RetryBudget) -> Self {
+        self.limits.budget = Some(budget);
+        self
+    }
+
+    /// Writes down every attempt that fails; `may_be_billed` says whether the error leaves that open.
+    pub fn log(mut self, attempts: &'a mut Attempts, may_be_billed: fn(&E) -> bool) -> Self {
+        self.log = Some(Log { attempts, may_be_billed });
+        self
+    }
+}
+
+impl<T, E, C, Op, Fut> Future for Retry<'_, C, Op, Fut, E>
+where
+    C: FnMut(&E) -> Verdict,
+    Op: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProjection::Idle => {
+                    *this.number += 1;
+                    let call = (this.op)(Attempt { number: *this.number });
+                    this.state.set(State::Calling(call));
+                }
+                StateProjection::Calling(call) => {
+                    let err = match ready!(call.poll(cx)) {
+                        Ok(value) => {
+                            this.limits.budget.inspect(|budget| budget.deposit());
+                            this.state.set(State::Ended);
+                            return Poll::Ready(Ok(value));
+                        }
+                        Err(err) => err,
+                    };
+                    let (verdict, now) = ((this.classify)(&err), now());
+                    let pause = this.limits.pause(this.backoff, *this.number, verdict, now);
+                    if let Some(log) = this.log {
+                        let (number, may_be_billed) = (*this.number, (log.may_be_billed)(&err));
+                        log.attempts.push(FailedAttempt { number, at: now, verdict, pause, may_be_billed });
+                    }
+                    let Some(pause) = pause else {
+                        this.state.set(State::Ended);
+                        return Poll::Ready(Err(err));
+                    };
+                    this.state.set(State::Pausing(sleep(pause)));
+                }
+                StateProjection::Pausing(pause) => {
+                    ready!(pause.poll(cx));
+                    this.state.set(State::Idle);
+                }
+                // Nobody may poll a future that has resolved; if somebody does, no call is made again.
+                StateProjection::Ended => return Poll::Pending,
             }
-            _ => self.backoff.next()?,
+        }
+    }
+}
+
+impl<C, Op, Fut, E> fmt::Debug for Retry<'_, C, Op, Fut, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Limits<'_> {
+    /// The pause after attempt `number` failed, or `None` if it was the last one.
+    fn pause(
+        &self,
+        backoff: &mut Option<Box<Backoff>>,
+        number: u32,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Option<Duration> {
+        if number > self.policy.max_retries {
+            return None;
+        }
+        let wish = match verdict {
+            Verdict::Throttled { retry_after } => retry_after,
+            Verdict::Stop => return None,
+            Verdict::Retry => None,
         };
-        deadline.allows(pause, now).then_some(pause)
+        if wish.is_some_and(|wish| wish > self.policy.max_wish) {
+            return None;
+        }
+        let backoff = backoff.get_or_insert_with(|| Box::new(self.policy.backoff()));
+        let pause = match (wish, verdict) {
+            (Some(wish), _) => backoff.at_least(wish),
+            (None, Verdict::Throttled { .. }) => backoff.raised(self.policy.throttled_base),
+            (None, _) => backoff.next()?,
+        };
+        let in_time = self.deadline.allows(pause, now);
+        (in_time && self.budget.is_none_or(|budget| budget.withdraw(verdict))).then_some(pause)
     }
 }
 
@@ -166,24 +286,21 @@ impl<'a> Pauses<'a> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use futures_util::FutureExt;
     use proptest::prelude::*;
     use tokio::time::Instant;
 
-    use super::{Deadline, Duration, Pauses, RetryPolicy, Verdict, now};
+    use super::{Attempt, Deadline, Duration, RetryPolicy, Verdict};
+    use crate::{Attempts, RetryBudget};
 
     /// Runs an operation that always fails; gives the number of calls and the time they took.
     async fn failing(policy: RetryPolicy, deadline: Deadline, verdict: Verdict) -> (u32, Duration) {
         let (calls, start) = (AtomicU32::new(0), Instant::now());
-        let result: Result<(), u32> = policy
-            .run(
-                deadline,
-                |_| verdict,
-                |attempt| {
-                    calls.fetch_add(1, Ordering::Relaxed);
-                    async move { Err(attempt.number) }
-                },
-            )
-            .await;
+        let op = |attempt: Attempt| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            async move { Err(attempt.number) }
+        };
+        let result: Result<(), u32> = policy.run(|_| verdict, op).deadline(deadline).await;
         let calls = calls.into_inner();
         assert_eq!(result, Err(calls), "the last attempt's error comes back");
         (calls, start.elapsed())
@@ -226,13 +343,67 @@ mod tests {
         assert!(took < Duration::from_secs(10), "{took:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_budget_ends_the_retries_and_successes_fill_it() {
+        let budget = RetryBudget::new(30);
+        let policy = RetryPolicy::default().max_retries(9);
+        let calls = AtomicU32::new(0);
+        let op = |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            async { Err::<(), _>(()) }
+        };
+        policy.run(|()| Verdict::Retry, op).budget(&budget).await.unwrap_err();
+        assert_eq!((calls.into_inner(), budget.available()), (3, 2), "two retries at 14 each");
+        policy.run(|()| Verdict::Retry, |_| async { Ok(()) }).budget(&budget).await.unwrap();
+        assert_eq!(budget.available(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_tells_when_each_attempt_failed_and_what_it_may_have_cost() {
+        let (start, mut attempts) = (Instant::now(), Attempts::default());
+        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(2)) };
+        let classify = |err: &&str| if *err == "busy" { wish } else { Verdict::Retry };
+        let op = |attempt: Attempt| async move {
+            match attempt.number {
+                1 => Err("cut"),
+                2 => Err("busy"),
+                number => Ok(number),
+            }
+        };
+        let run = RetryPolicy::default().run(classify, op).log(&mut attempts, |err| *err == "cut").await;
+        assert_eq!((run, attempts.len(), attempts.may_be_billed()), (Ok(3), 2, 1));
+        let [cut, busy] = [0, 1].map(|at| attempts.iter().nth(at).unwrap().clone());
+        assert_eq!((cut.number, cut.at, cut.verdict), (1, start.into_std(), Verdict::Retry));
+        assert_eq!((busy.number, busy.verdict, busy.may_be_billed), (2, wish, false));
+        assert!(busy.at >= cut.at + cut.pause.unwrap() && busy.pause.unwrap() >= Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_in_a_pause_or_in_a_call_it_makes_no_other_call() {
+        for polls in 1..4 {
+            let calls = AtomicU32::new(0);
+            let op = |_| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                async {
+                    tokio::task::yield_now().await;
+                    Err::<(), _>(())
+                }
+            };
+            let policy = RetryPolicy::default();
+            let mut run = Box::pin(policy.run(|()| Verdict::Retry, op));
+            for _ in 0..polls {
+                assert!((&mut run).now_or_never().is_none());
+            }
+            drop(run);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(calls.into_inner(), 1, "after {polls} polls");
+        }
+    }
+
     #[test]
     fn one_seed_gives_one_row_of_pauses() {
         let policy = RetryPolicy::default().seed(3);
-        let row = |policy| {
-            let mut pauses = Pauses::new(policy);
-            std::array::from_fn::<_, 3, _>(|_| pauses.after(Verdict::Retry, Deadline::none(), now()))
-        };
+        let row = |policy: &RetryPolicy| policy.backoff().take(3).collect::<Vec<_>>();
         assert_eq!(row(&policy), row(&policy));
         assert_ne!(row(&policy), row(&policy.clone().seed(4)));
     }
@@ -240,16 +411,15 @@ mod tests {
     proptest! {
         #[test]
         fn pauses_stay_under_their_ceilings(seed: u64, throttled in proptest::collection::vec(any::<bool>(), 1..12)) {
-            let policy = RetryPolicy::default().max_retries(32).seed(seed);
-            let mut pauses = Pauses::new(&policy);
+            let policy = RetryPolicy::default().seed(seed);
+            let mut backoff = policy.backoff();
             let mut ceiling = policy.base;
             for throttled in throttled {
-                let verdict = match throttled {
-                    true => Verdict::Throttled { retry_after: None },
-                    false => Verdict::Retry,
+                let pause = match throttled {
+                    true => backoff.raised(policy.throttled_base),
+                    false => backoff.next().unwrap(),
                 };
                 if throttled { ceiling = ceiling.max(policy.throttled_base); }
-                let pause = pauses.after(verdict, Deadline::none(), now()).unwrap();
                 prop_assert!(pause <= ceiling, "{:?} over {:?}", pause, ceiling);
                 ceiling = (ceiling * 2).min(policy.cap);
             }

@@ -25,7 +25,8 @@ async fn counted(file: FileRead, progress: Progress) -> Result<(String, usize), 
     let policy = RetryPolicy::default().base(Duration::from_millis(1), Duration::from_millis(1));
     let deadline = Deadline::after(Duration::from_secs(10));
     let words = policy
-        .run(deadline, |_| Verdict::Retry, |attempt| count_words(&text, attempt.number))
+        .run(|_| Verdict::Retry, |attempt| count_words(&text, attempt.number))
+        .deadline(deadline)
         .await
         .map_err(str::to_owned)?;
     progress.advance(1);

@@ -1,0 +1,249 @@
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::concurrency::Concurrency;
+use super::delivered::Delivered;
+use super::dimension::{Dimension, Sent};
+use super::gates::GatePolicy;
+use crate::cost::Cost;
+use crate::hints::LimitHints;
+
+/// A server that takes no more calls for longer than anybody here waits: put the job back for later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Saturated {
+    /// When it is worth asking again.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for Saturated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server takes no more calls for {} s", self.retry_after.as_secs_f64().ceil())
+    }
+}
+
+impl std::error::Error for Saturated {}
+
+/// What a [`Gate`](crate::Gate) believes about its server, and what it has seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct GateView {
+    /// Requests that come back each second, as the headers or the refusals showed; `None` while no limit was met.
+    pub requests_per_second: Option<f64>,
+    /// Tokens that come back each second, as the headers showed.
+    pub tokens_per_second: Option<f64>,
+    /// The most calls at once.
+    pub concurrency: usize,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Callers that wait for their turn.
+    pub waiting: usize,
+    /// How long no call goes, because the server asked for that.
+    pub paused_for: Option<Duration>,
+    /// Calls that were answered.
+    pub answered: u64,
+    /// Calls that were refused because of a limit.
+    pub throttled: u64,
+    /// Calls that failed otherwise.
+    pub failed: u64,
+}
+
+/// The gate without lock, clock or I/O.
+#[derive(Debug)]
+pub(super) struct Belief {
+    policy: GatePolicy,
+    /// Requests, tokens, input tokens, output tokens.
+    dimensions: [Dimension; 4],
+    delivered: Delivered,
+    concurrency: Concurrency,
+    pub(super) waiting: usize,
+    in_flight: usize,
+    begun: Option<Instant>,
+    sent: u64,
+    answered: u64,
+    throttled: u64,
+    failed: u64,
+    paused_until: Option<Instant>,
+    bout: Bout,
+}
+
+/// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
+#[derive(Debug, Default)]
+struct Bout {
+    since: Option<Instant>,
+    refusals: u32,
+    /// Calls up to this one were sent before the last refusal was known.
+    up_to: u64,
+}
+
+/// What is remembered of a call until its answer comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    cost: Cost,
+    number: u64,
+    at: Instant,
+    totals: [f64; 4],
+}
+
+/// Why a call may not go yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotYet {
+    /// Not before then, or before something changes.
+    Wait(Option<Instant>),
+    Saturated(Saturated),
+}
+
+impl Belief {
+    pub(super) fn new(policy: GatePolicy) -> Self {
+        Self {
+            policy,
+            dimensions: Default::default(),
+            delivered: Delivered::default(),
+            concurrency: Concurrency::new(&policy),
+            waiting: 0,
+            in_flight: 0,
+            begun: None,
+            sent: 0,
+            answered: 0,
+            throttled: 0,
+            failed: 0,
+            paused_until: None,
+            bout: Bout::default(),
+        }
+    }
+
+    pub(super) fn admit(&mut self, cost: Cost, now: Instant) -> Result<Ticket, NotYet> {
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        if let Some(until) = self.paused_until {
+            return Err(self.not_before(until, now));
+        }
+        let (limit, changes_at) = self.concurrency(now);
+        if self.in_flight >= limit {
+            return Err(NotYet::Wait(changes_at));
+        }
+        let mut ready = if self.dimensions[0].is_told() { now } else { self.delivered.ready_at(now) };
+        for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
+            ready = ready.max(dimension.ready_at(amount, now));
+        }
+        if ready > now {
+            return Err(self.not_before(ready, now));
+        }
+        Ok(self.send(cost, now))
+    }
+
+    /// The most calls at once, and when that changes by itself. Where a rate is known, how many are under way is only a
+    /// matter of how long the answers take.
+    fn concurrency(&self, now: Instant) -> (usize, Option<Instant>) {
+        if self.dimensions[0].is_told() || self.delivered.rate().is_some() {
+            (self.policy.max_concurrency.max(1), None)
+        } else if self.answered + self.throttled + self.failed == 0 {
+            self.concurrency.scouts(self.begun, now)
+        } else {
+            (self.concurrency.limit(), None)
+        }
+    }
+
+    fn not_before(&self, at: Instant, now: Instant) -> NotYet {
+        let wait = at.saturating_duration_since(now);
+        match wait > self.policy.max_wait {
+            true => NotYet::Saturated(Saturated { retry_after: wait }),
+            false => NotYet::Wait(Some(at)),
+        }
+    }
+
+    fn send(&mut self, cost: Cost, now: Instant) -> Ticket {
+        self.begun.get_or_insert(now);
+        self.sent += 1;
+        self.in_flight += 1;
+        self.concurrency.sent(self.in_flight);
+        self.delivered.send(now);
+        for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
+            dimension.send(amount, now);
+        }
+        let totals = self.dimensions.each_ref().map(Dimension::total);
+        Ticket { cost, number: self.sent, at: now, totals }
+    }
+
+    pub(super) fn answered(&mut self, ticket: Ticket, usage: Option<Cost>, hints: &LimitHints, now: Instant) {
+        self.answered += 1;
+        if ticket.number > self.bout.up_to {
+            self.bout = Bout { up_to: self.bout.up_to, ..Bout::default() };
+        }
+        let took = now.saturating_duration_since(ticket.at);
+        self.concurrency.answered(self.in_flight, took, now);
+        self.in_flight -= 1;
+        if let Some(usage) = usage {
+            let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
+            for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
+                dimension.correct(estimated, actual);
+            }
+        }
+        self.hear(ticket, hints, false, now);
+    }
+
+    pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
+        self.in_flight -= 1;
+        #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
+        let through = (ticket.number - 1).saturating_sub(self.throttled) as f64;
+        self.throttled += 1;
+        for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
+            dimension.refuse(amount);
+        }
+        self.hear(ticket, hints, true, now);
+        let wish = hints.retry_after;
+        if ticket.number <= self.bout.up_to {
+            return self.pause(wish.unwrap_or_default(), now);
+        }
+        self.bout.up_to = self.sent;
+        let pause = self.delivered.refused(ticket.at, through, wish, self.bout.refusals);
+        self.bout.refusals += 1;
+        let since = *self.bout.since.get_or_insert(now);
+        self.concurrency.cut();
+        self.pause(pause, now);
+        if self.bout.refusals >= 3 && now.saturating_duration_since(since) >= self.policy.patience {
+            self.pause(self.policy.max_wait + self.policy.patience, now);
+        }
+    }
+
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.failed += 1;
+        self.in_flight -= 1;
+        self.concurrency.freeze(now);
+    }
+
+    /// Nobody will tell how the call ended; its cost stays spent.
+    pub(super) fn given_up(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    pub(super) fn view(&self, now: Instant) -> GateView {
+        let [requests, tokens, input, _] = &self.dimensions;
+        GateView {
+            requests_per_second: requests.rate().or(self.delivered.rate()),
+            tokens_per_second: tokens.rate().or(input.rate()),
+            concurrency: self.concurrency(now).0,
+            in_flight: self.in_flight,
+            waiting: self.waiting,
+            paused_for: self
+                .paused_until
+                .map(|until| until.saturating_duration_since(now))
+                .filter(|left| !left.is_zero()),
+            answered: self.answered,
+            throttled: self.throttled,
+            failed: self.failed,
+        }
+    }
+
+    fn hear(&mut self, ticket: Ticket, hints: &LimitHints, refused: bool, now: Instant) {
+        let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+        for ((dimension, allowance), total) in self.dimensions.iter_mut().zip(told).zip(ticket.totals) {
+            dimension.hear(allowance, Sent { number: ticket.number, at: ticket.at, total, refused }, now);
+        }
+    }
+
+    fn pause(&mut self, pause: Duration, now: Instant) {
+        if !pause.is_zero() {
+            self.paused_until = self.paused_until.max(now.checked_add(pause));
+        }
+    }
+}

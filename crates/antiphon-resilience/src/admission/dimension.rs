@@ -1,0 +1,180 @@
+use std::time::{Duration, Instant};
+
+use crate::hints::Allowance;
+
+/// One limit as a server's headers tell it: how much is left, and how fast it comes back.
+///
+/// What is left is only told with each answer, as of the time when the server counted that answer's request. In between,
+/// it is reckoned on: plus what has come back since, minus what was sent since.
+#[derive(Debug, Default)]
+pub(super) struct Dimension {
+    told: Option<Told>,
+    /// What has been sent in all, and what of it the server refused.
+    sent: f64,
+    refused: f64,
+}
+
+#[derive(Debug)]
+struct Told {
+    /// The most that was ever left: the limit itself may be that of a minute, of which far less can be had at once.
+    most: f64,
+    /// What is left, as of `at`.
+    level: f64,
+    at: Instant,
+    /// What comes back each second.
+    rate: f64,
+    /// Whether what the headers say of it was never found wrong.
+    trusts_headers: bool,
+    /// What was missing when it was told, less what has come back; all of it has by `full_at`.
+    owed: f64,
+    full_at: Instant,
+    /// When last something was heard, or sent to hear something.
+    looked_at: Instant,
+    /// The request whose answer told last, and the point from which the rate is measured.
+    number: u64,
+    anchor: Mark,
+}
+
+/// A point from which to measure: what was left, and had been let through by then.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: Instant,
+    remaining: f64,
+    through: f64,
+}
+
+/// Which request an answer belongs to: its number, when it was sent, what had been sent by then, itself included, and
+/// whether it was refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) number: u64,
+    pub(super) at: Instant,
+    pub(super) total: f64,
+    pub(super) refused: bool,
+}
+
+/// A rate is measured over at least so much that came back, or so long: what is left is told in whole numbers.
+const ENOUGH: f64 = 20.0;
+const LONG_ENOUGH: Duration = Duration::from_secs(2);
+
+/// While it is not known when something comes back, it is looked at so often.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+impl Dimension {
+    pub(super) fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.told.as_ref().map(|told| told.rate)
+    }
+
+    pub(super) fn total(&self) -> f64 {
+        self.sent
+    }
+
+    /// When `cost` may be sent: at once if that is not after `now`.
+    pub(super) fn ready_at(&mut self, cost: f64, now: Instant) -> Instant {
+        let Some(told) = &mut self.told else { return now };
+        told.advance(now);
+        // A little is left over, since the server's clock and ours do not tick together.
+        let spare = (told.most * 0.1).min(1.0);
+        let missing = (cost + spare).min(told.most) - told.level;
+        if cost <= 0.0 || missing <= 0.0 {
+            return now;
+        }
+        let by_rate =
+            Duration::try_from_secs_f64(missing / told.rate).ok().and_then(|wait| now.checked_add(wait));
+        // A server that gives all back at once, at the end of a minute, has no rate; the end of the minute it has.
+        let by_reset = (told.owed > 0.0).then_some(told.full_at);
+        by_rate.into_iter().chain(by_reset).min().unwrap_or(told.looked_at + UNKNOWN)
+    }
+
+    pub(super) fn send(&mut self, cost: f64, now: Instant) {
+        self.sent += cost;
+        if let Some(told) = &mut self.told {
+            told.advance(now);
+            (told.level, told.looked_at) = (told.level - cost, now);
+        }
+    }
+
+    /// What was sent for `estimated` was `actual` in truth.
+    pub(super) fn correct(&mut self, estimated: f64, actual: f64) {
+        if let Some(told) = &mut self.told {
+            told.level = (told.level + estimated - actual).min(told.most);
+        }
+    }
+
+    /// The server did not take what was sent.
+    pub(super) fn refuse(&mut self, cost: f64) {
+        self.refused += cost;
+        self.correct(cost, 0.0);
+    }
+
+    /// An answer to `request` came, and told `allowance`.
+    pub(super) fn hear(&mut self, allowance: Allowance, request: Sent, now: Instant) {
+        let Some(remaining) = allowance.remaining else { return };
+        if self.told.as_ref().is_some_and(|told| request.number < told.number) {
+            return;
+        }
+        let missing = allowance.limit.unwrap_or(remaining).saturating_sub(remaining);
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+        let (remaining, missing) = (remaining as f64, missing as f64);
+        let mark = Mark { at: request.at, remaining, through: request.total - self.refused };
+        let told = self.told.get_or_insert(Told {
+            most: 1.0,
+            level: 0.0,
+            at: now,
+            rate: allowance.rate().unwrap_or(0.0),
+            trusts_headers: true,
+            owed: 0.0,
+            full_at: now,
+            looked_at: now,
+            number: request.number,
+            anchor: mark,
+        });
+        (told.number, told.most, told.looked_at) = (request.number, told.most.max(remaining), now);
+        told.learn(mark, missing, allowance.rate(), request.refused && remaining < 1.0);
+        let back = told.rate * now.saturating_duration_since(request.at).as_secs_f64();
+        let sent_since = self.sent - request.total;
+        (told.level, told.at) = ((remaining + back - sent_since).min(told.most), now);
+        (told.owed, told.full_at) = (missing, now + allowance.resets_in.unwrap_or(Duration::ZERO));
+    }
+}
+
+impl Told {
+    /// Adds what has come back by `now`.
+    fn advance(&mut self, now: Instant) {
+        let mut back = self.rate * now.saturating_duration_since(self.at).as_secs_f64();
+        if now >= self.full_at {
+            back = back.max(self.owed);
+        }
+        self.owed = (self.owed - back).max(0.0);
+        (self.level, self.at) = ((self.level + back).min(self.most), now);
+    }
+
+    /// Learns the rate: from what the headers tell, from what came back between two answers, which is the least that the
+    /// rate can be (what came back while the bucket was full is not seen), and from finding nothing where there should be
+    /// something, which shows that the headers tell something else.
+    fn learn(&mut self, mark: Mark, missing: f64, told: Option<f64>, contradicted: bool) {
+        let elapsed = mark.at.saturating_duration_since(self.anchor.at);
+        let back = (mark.remaining - self.anchor.remaining + mark.through - self.anchor.through).max(0.0);
+        let seen = back / elapsed.as_secs_f64().max(1e-6);
+        if contradicted && !elapsed.is_zero() {
+            (self.trusts_headers, self.rate) = (false, self.rate.min(seen));
+        }
+        if let Some(told) = told.filter(|_| self.trusts_headers) {
+            // What is left is told in whole numbers, rounded down: half of one is missing less, and the more is missing in
+            // all, the less that matters.
+            let told = told * (1.0 - 0.5 / missing.max(1.0));
+            let weight = if self.rate > 0.0 { missing / (missing + 20.0) } else { 1.0 };
+            self.rate += weight * (told - self.rate);
+        }
+        if back >= ENOUGH || elapsed >= LONG_ENOUGH || mark.remaining >= self.most {
+            if !elapsed.is_zero() {
+                self.rate = self.rate.max(seen);
+            }
+            self.anchor = mark;
+        }
+    }
+}

@@ -1,0 +1,244 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::belief::{Belief, GateView, NotYet, Saturated, Ticket};
+use super::gates::GatePolicy;
+use crate::cost::Cost;
+use crate::deadline::{Deadline, now};
+use crate::hints::LimitHints;
+use crate::turns::{Look, Turns};
+
+/// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
+/// where it has none, and otherwise by trying how many at once do good.
+///
+/// A refusal pauses the gate and not one call. Whoever asks first goes first. Get one from [`Gates`](crate::Gates), so
+/// that all calls to one place go through one gate; clones are handles to the same gate.
+///
+/// ```
+/// use antiphon_resilience::{Cost, Deadline, Gates, LimitHints, Reply};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let gate = Gates::default().gate("https://api.example.org", "small-model");
+/// let answer = gate
+///     .call(Cost::request(), Deadline::none(), || async {
+///         Reply::<_, &str>::Answered { value: "hello", usage: None, hints: LimitHints::default() }
+///     })
+///     .await;
+/// assert_eq!(answer, Ok("hello"));
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    belief: Mutex<Belief>,
+    turns: Turns,
+}
+
+/// Leave to make one call, to be told how it ended. A plain drop gives the place back and keeps the estimated cost.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped at once lets no call wait for its turn"]
+pub struct Permit {
+    shared: Arc<Shared>,
+    ticket: Option<Ticket>,
+}
+
+/// How a call made by [`Gate::call`] ended.
+#[derive(Debug)]
+pub enum Reply<T, E> {
+    /// It was answered; what it took in truth, if that is known, and what the answer tells about limits.
+    Answered {
+        /// The result.
+        value: T,
+        /// What the call took, where the answer tells.
+        usage: Option<Cost>,
+        /// What the answer's headers say.
+        hints: LimitHints,
+    },
+    /// The server refused it because of a limit, and surely did nothing: it is made again when the gate lets it.
+    Throttled {
+        /// The refusal.
+        error: E,
+        /// What its headers say.
+        hints: LimitHints,
+    },
+    /// It failed otherwise, which ends it.
+    Failed(E),
+}
+
+/// Why [`Gate::call`] has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateError<E> {
+    /// The server takes no calls for too long, or until the deadline, and how it said so, if it was asked.
+    Saturated(Saturated, Option<E>),
+    /// The call failed.
+    Failed(E),
+}
+
+impl Gate {
+    pub(super) fn new(policy: GatePolicy) -> Self {
+        Self { shared: Arc::new(Shared { belief: Mutex::new(Belief::new(policy)), turns: Turns::new() }) }
+    }
+
+    /// Waits until a call of about `cost` may go.
+    ///
+    /// # Errors
+    /// [`Saturated`] when that is longer than the policy's `max_wait`, or than `deadline` leaves.
+    ///
+    /// # Cancel safety
+    /// A dropped call takes nothing and leaves its place to the next.
+    pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
+        let look = || self.look(cost, deadline);
+        if let Some(result) = self.shared.turns.try_go(look) {
+            return result;
+        }
+        let _waiting = Waiting::new(&self.shared);
+        tokio::select! {
+            biased;
+            result = self.shared.turns.wait(look) => result,
+            () = deadline.passed() => {
+                let paused = self.view().paused_for;
+                Err(Saturated { retry_after: paused.unwrap_or_default() })
+            }
+        }
+    }
+
+    /// Makes a call when it may go, and makes it again when the server refused it for a limit, until `deadline`. Such a
+    /// refusal cost nothing and uses up no retry; every other end is one.
+    ///
+    /// # Errors
+    /// [`GateError::Saturated`], or the call's own error as [`GateError::Failed`].
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the call under way; its cost stays counted.
+    pub async fn call<T, E, Op, Fut>(
+        &self,
+        cost: Cost,
+        deadline: Deadline,
+        mut op: Op,
+    ) -> Result<T, GateError<E>>
+    where
+        Op: FnMut() -> Fut,
+        Fut: Future<Output = Reply<T, E>>,
+    {
+        let mut refusal = None;
+        loop {
+            let permit = match self.acquire(cost, deadline).await {
+                Ok(permit) => permit,
+                Err(saturated) => return Err(GateError::Saturated(saturated, refusal)),
+            };
+            match op().await {
+                Reply::Answered { value, usage, hints } => {
+                    permit.settle(usage, &hints);
+                    return Ok(value);
+                }
+                Reply::Throttled { error, hints } => {
+                    permit.throttled(&hints);
+                    refusal = Some(error);
+                }
+                Reply::Failed(error) => {
+                    permit.failed();
+                    return Err(GateError::Failed(error));
+                }
+            }
+        }
+    }
+
+    /// What it believes and has seen.
+    #[must_use]
+    pub fn view(&self) -> GateView {
+        self.shared.lock().view(now())
+    }
+
+    fn look(&self, cost: Cost, deadline: Deadline) -> Look<Result<Permit, Saturated>> {
+        let now = now();
+        match self.shared.lock().admit(cost, now) {
+            Ok(ticket) => Look::Go(Ok(Permit { shared: self.shared.clone(), ticket: Some(ticket) })),
+            Err(NotYet::Saturated(saturated)) => Look::Go(Err(saturated)),
+            Err(NotYet::Wait(Some(at))) if !deadline.allows(at.saturating_duration_since(now), now) => {
+                Look::Go(Err(Saturated { retry_after: at.saturating_duration_since(now) }))
+            }
+            Err(NotYet::Wait(at)) => Look::Wait(at),
+        }
+    }
+}
+
+impl Permit {
+    /// The call was answered; what it took in truth, if that is known, and what the answer tells about limits.
+    pub fn settle(self, usage: Option<Cost>, hints: &LimitHints) {
+        self.end(|belief, ticket| belief.answered(ticket, usage, hints, now()));
+    }
+
+    /// The server refused the call because of a limit, and did nothing.
+    pub fn throttled(self, hints: &LimitHints) {
+        self.end(|belief, ticket| belief.throttled(ticket, hints, now()));
+    }
+
+    /// The call failed otherwise, such as by a fault of the server.
+    pub fn failed(self) {
+        self.end(|belief, _| belief.failed(now()));
+    }
+
+    fn end(mut self, tell: impl FnOnce(&mut Belief, Ticket)) {
+        if let Some(ticket) = self.ticket.take() {
+            tell(&mut self.shared.lock(), ticket);
+            self.shared.turns.changed();
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.ticket.take().is_some() {
+            self.shared.lock().given_up();
+            self.shared.turns.changed();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Belief> {
+        self.belief.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller that waits, for the view.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.lock().waiting += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Saturated(saturated, _) => saturated.fmt(f),
+            Self::Failed(err) => err.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for GateError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Saturated(_, refusal) => refusal.as_ref().map(|err| err as _),
+            Self::Failed(err) => err.source(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use super::{Cost, Deadline, Gate, GateError, GatePolicy, LimitHints, Reply, Saturated};
+use crate::Allowance;
+
+/// How a server refuses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Tells {
+    /// Limit, what is left, and when all is back; with a limit header that may be larger than what it holds at once.
+    Headers { limit: u64 },
+    /// The same, and it gives 60 back at the end of each second instead of evenly.
+    Window,
+    /// When the next request will be let through, to the millisecond, or in whole seconds.
+    RetryAfter { whole_seconds: bool },
+    /// Nothing.
+    Bare,
+}
+
+/// A server with a limit, on the paused clock: 100 each second, 10 at once.
+struct Server {
+    tells: Tells,
+    latency: Duration,
+    level: f64,
+    at: Instant,
+    refused: u32,
+}
+
+const RATE: f64 = 100.0;
+const BURST: f64 = 10.0;
+
+impl Server {
+    fn new(tells: Tells, latency: u64) -> Mutex<Self> {
+        let latency = Duration::from_millis(latency);
+        Mutex::new(Self { tells, latency, level: BURST, at: Instant::now(), refused: 0 })
+    }
+
+    fn request(&mut self) -> (bool, LimitHints) {
+        let elapsed = self.at.elapsed().as_secs_f64();
+        if self.tells != Tells::Window {
+            (self.level, self.at) = ((self.level + elapsed * RATE).min(BURST), Instant::now());
+        } else if elapsed >= 1.0 {
+            (self.level, self.at) = (60.0, self.at + Duration::from_secs(self.at.elapsed().as_secs()));
+        }
+        let passes = self.level >= 1.0;
+        if passes {
+            self.level -= 1.0;
+        }
+        self.refused += u32::from(!passes);
+        let mut hints = LimitHints::default();
+        match self.tells {
+            Tells::Headers { limit } => {
+                let full = Duration::from_secs_f64((BURST - self.level) / RATE);
+                let left = (0..=10_u32).rev().find(|left| f64::from(*left) <= self.level).unwrap_or(0);
+                hints.requests = Allowance::new(limit, u64::from(left), full);
+            }
+            Tells::Window => {
+                let left = (0..=60_u32).rev().find(|left| f64::from(*left) <= self.level).unwrap_or(0);
+                let full = Duration::from_secs(1).saturating_sub(self.at.elapsed());
+                hints.requests = Allowance::new(60, u64::from(left), full);
+            }
+            Tells::RetryAfter { whole_seconds } if !passes => {
+                let wait = (1.0 - self.level) / RATE;
+                hints.retry_after =
+                    Some(Duration::from_secs_f64(if whole_seconds { wait.ceil() } else { wait }));
+            }
+            _ => {}
+        }
+        (passes, hints)
+    }
+}
+
+/// Makes 500 calls at once; gives which part of the limit was reached, and which part of the calls refused.
+async fn reach(tells: Tells, latency: u64) -> (f64, f64) {
+    let (server, gate) = (Server::new(tells, latency), Gate::new(GatePolicy::default()));
+    let start = Instant::now();
+    let call = || async {
+        let (passes, hints) = server.lock().unwrap().request();
+        let latency = server.lock().unwrap().latency;
+        // A refusal takes no time to work out.
+        sleep(if passes { latency } else { Duration::from_millis(1) }).await;
+        match passes {
+            true => Reply::Answered { value: (), usage: None, hints },
+            false => Reply::Throttled { error: (), hints },
+        }
+    };
+    let calls = join_all((0..500).map(|_| gate.call(Cost::request(), Deadline::none(), call))).await;
+    assert!(calls.iter().all(Result::is_ok), "every request is answered");
+    let wall = start.elapsed().as_secs_f64() - server.lock().unwrap().latency.as_secs_f64();
+    let refused = f64::from(server.lock().unwrap().refused);
+    ((500.0 - BURST) / (RATE * wall), refused / (500.0 + refused))
+}
+
+#[track_caller]
+fn check(latency: u64, (reached, refused): (f64, f64), least: f64, most_refused: f64) {
+    let good = reached >= least && refused <= most_refused;
+    assert!(good, "{latency} ms: {reached:.3} of the limit, {refused:.3} refused");
+}
+
+/// A server that takes long to answer: what it tells is old, and the first of it comes late.
+const SLOW: u64 = 2_000;
+
+#[tokio::test(start_paused = true)]
+async fn with_headers_it_stays_just_under_the_limit() {
+    for latency in [1, 20, 300] {
+        check(latency, reach(Tells::Headers { limit: 10 }, latency).await, 0.95, 0.01);
+        // The headers' limit is that of a minute, so that what they say of the rate is wrong.
+        check(latency, reach(Tells::Headers { limit: 6_000 }, latency).await, 0.85, 0.05);
+    }
+    check(SLOW, reach(Tells::Headers { limit: 10 }, SLOW).await, 0.85, 0.02);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_gives_all_back_at_once_is_waited_for() {
+    let (reached, refused) = reach(Tells::Window, 1).await;
+    // 10 at first and 60 in each second after that are at most 0.6 of what the formula takes for the limit.
+    check(1, (reached / 0.6, refused), 0.85, 0.05);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_waits_alone_it_finds_the_limit() {
+    for latency in [1, 20, 300] {
+        check(latency, reach(Tells::RetryAfter { whole_seconds: false }, latency).await, 0.9, 0.1);
+        // Each refusal stops everything for a second, in which a hundred requests could have been answered.
+        check(latency, reach(Tells::RetryAfter { whole_seconds: true }, latency).await, 0.35, 0.05);
+    }
+    check(SLOW, reach(Tells::RetryAfter { whole_seconds: false }, SLOW).await, 0.7, 0.02);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_nothing_but_refusals_it_finds_the_limit() {
+    for latency in [1, 20, 300] {
+        check(latency, reach(Tells::Bare, latency).await, 0.85, 0.05);
+    }
+    check(SLOW, reach(Tells::Bare, SLOW).await, 0.7, 0.02);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_pauses_all_calls_and_not_one() {
+    let gate = Gate::new(GatePolicy::default());
+    let (one, other) = (acquire(&gate).await, acquire(&gate).await);
+    one.throttled(&wish(7));
+    let start = Instant::now();
+    acquire(&gate).await.failed();
+    assert_eq!(start.elapsed().as_secs(), 7);
+    drop(other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wish_and_a_deadline_end_in_a_named_outcome() {
+    let gate = Gate::new(GatePolicy::default());
+    acquire(&gate).await.throttled(&wish(121));
+    let saturated = gate.acquire(Cost::request(), Deadline::none()).await.unwrap_err();
+    assert_eq!(saturated, Saturated { retry_after: Duration::from_secs(121) });
+    sleep(Duration::from_secs(2)).await;
+    let start = Instant::now();
+    let soon = Deadline::after(Duration::from_secs(5));
+    assert!(gate.acquire(Cost::request(), soon).await.is_err());
+    assert_eq!(start.elapsed(), Duration::ZERO, "what cannot come in time is not waited for");
+    assert!(gate.acquire(Cost::request(), Deadline::none()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_only_refuses_is_saturated_in_the_end() {
+    let gate = Gate::new(GatePolicy::default());
+    let mut calls = 0;
+    let start = Instant::now();
+    let refused = gate.call(Cost::request(), Deadline::none(), || {
+        calls += 1;
+        async { Reply::<(), _>::Throttled { error: "429", hints: LimitHints::default() } }
+    });
+    let Err(GateError::Saturated(_, Some("429"))) = refused.await else { panic!("it is no other outcome") };
+    assert!(
+        calls < 40 && start.elapsed() < Duration::from_secs(90),
+        "{calls} calls in {:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_concurrency_grows_while_it_does_good() {
+    let gate = Gate::new(GatePolicy::default());
+    let most = Mutex::new((0_i32, 0_i32));
+    let count = |more| {
+        let mut most = most.lock().unwrap();
+        most.0 += more;
+        most.1 = most.1.max(most.0);
+    };
+    let call = || async {
+        count(1);
+        sleep(Duration::from_millis(100)).await;
+        count(-1);
+        Reply::<(), ()>::Answered { value: (), usage: None, hints: LimitHints::default() }
+    };
+    join_all((0..2_000).map(|_| gate.call(Cost::request(), Deadline::none(), call))).await;
+    assert!(most.lock().unwrap().1 > 300, "{most:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_with_four_slots_is_not_flooded() {
+    let (gate, slots) = (Gate::new(GatePolicy::default()), tokio::sync::Semaphore::new(4));
+    let call = || async {
+        let _slot = slots.acquire().await;
+        sleep(Duration::from_millis(100)).await;
+        Reply::<(), ()>::Answered { value: (), usage: None, hints: LimitHints::default() }
+    };
+    join_all((0..1_000).map(|_| gate.call(Cost::request(), Deadline::none(), call))).await;
+    assert!(gate.view().concurrency <= 60, "{:?}", gate.view());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_anywhere_holds_no_place() {
+    let gate = Gate::new(GatePolicy::default().max_concurrency(1).start_concurrency(1));
+    let held = acquire(&gate).await;
+    let mut waiting = Box::pin(gate.acquire(Cost::request(), Deadline::none()));
+    assert!((&mut waiting).now_or_never().is_none());
+    assert_eq!((gate.view().waiting, gate.view().in_flight), (1, 1));
+    drop(waiting);
+    drop(held);
+    assert_eq!((gate.view().waiting, gate.view().in_flight), (0, 0));
+    assert!(gate.acquire(Cost::request(), Deadline::none()).now_or_never().is_some());
+}
+
+async fn acquire(gate: &Gate) -> super::Permit {
+    gate.acquire(Cost::request(), Deadline::none()).await.unwrap()
+}
+
+fn wish(seconds: u64) -> LimitHints {
+    LimitHints { retry_after: Some(Duration::from_secs(seconds)), ..LimitHints::default() }
+}

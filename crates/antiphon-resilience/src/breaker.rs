@@ -1,0 +1,16 @@
+//! When to stop calling a service that does not work.
+
+mod call;
+mod circuit;
+mod events;
+mod machine;
+mod policy;
+mod registry;
+mod window;
+
+pub use call::{BreakerError, TripsOn};
+pub use circuit::{BreakerPermit, CircuitBreaker, Rejected};
+pub use events::{BreakerEvent, BreakerEvents};
+pub use machine::{BreakerMachine, BreakerState, BreakerStatus, BreakerTicket, CallResult};
+pub use policy::{BreakerPolicy, SlowCalls, Window};
+pub use registry::Breakers;

@@ -1,0 +1,75 @@
+use std::error::Error;
+use std::fmt;
+
+use super::circuit::{CircuitBreaker, Rejected};
+
+/// Calls through a breaker that takes only some errors for failures; see [`CircuitBreaker::trips_on`].
+#[derive(Clone)]
+pub struct TripsOn<'a, F> {
+    pub(super) breaker: &'a CircuitBreaker,
+    pub(super) is_failure: F,
+}
+
+/// Why a call through a [`CircuitBreaker`] has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BreakerError<E> {
+    /// It was not made.
+    Rejected(Rejected),
+    /// It was made, and failed.
+    Failed(E),
+}
+
+impl<F> TripsOn<'_, F> {
+    /// Makes a call if the breaker lets it through.
+    ///
+    /// # Errors
+    /// [`BreakerError::Rejected`], or the call's own error as [`BreakerError::Failed`].
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the call, which then counts for nothing; a trial may be made anew.
+    #[expect(clippy::future_not_send, reason = "it is Send whenever the call and the predicate are")]
+    pub async fn call<T, E, Fut>(&self, call: Fut) -> Result<T, BreakerError<E>>
+    where
+        F: Fn(&E) -> bool,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let permit = self.breaker.permit().map_err(BreakerError::Rejected)?;
+        match call.await {
+            Ok(value) => {
+                permit.success();
+                Ok(value)
+            }
+            Err(err) => {
+                if (self.is_failure)(&err) {
+                    permit.failure();
+                }
+                Err(BreakerError::Failed(err))
+            }
+        }
+    }
+}
+
+impl<F> fmt::Debug for TripsOn<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TripsOn").field("breaker", self.breaker).finish_non_exhaustive()
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for BreakerError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Failed(err) => err.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for BreakerError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(_) => None,
+            // Its text is this error's text, so only what is behind it is the cause.
+            Self::Failed(err) => err.source(),
+        }
+    }
+}

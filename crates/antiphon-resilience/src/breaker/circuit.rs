@@ -1,0 +1,344 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::call::{BreakerError, TripsOn};
+use super::events::{BreakerEvents, Observers};
+use super::machine::{BreakerMachine, BreakerStatus, BreakerTicket, CallResult};
+use super::policy::{BreakerPolicy, Window};
+use crate::deadline::now;
+
+/// Rejects calls to a service that fails, and lets a few through now and then to see whether it works again.
+///
+/// Closed, it counts results; when too many of them are failures it opens and rejects every call for a while; then it is
+/// half-open and lets a few trials through, whose results close or open it. Clones are handles to the same breaker.
+///
+/// Which errors are failures is the caller's to say: a rejected argument, a throttled call or one that was cancelled
+/// tells nothing about the service's health. See [`trips_on`](CircuitBreaker::trips_on).
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_resilience::{BreakerState, CircuitBreaker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let breaker = CircuitBreaker::simple(2, Duration::from_secs(60)).named("search");
+/// for _ in 0..2 {
+///     breaker.call(async { Err::<(), _>("down") }).await.unwrap_err();
+/// }
+/// assert_eq!(breaker.status().state, BreakerState::Open);
+/// let err = breaker.call(async { Ok::<_, &str>("not even tried") }).await.unwrap_err();
+/// assert_eq!(err.to_string(), "search is not called for another 60 s: too many calls failed");
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: Option<Arc<str>>,
+    times_calls: bool,
+    core: Mutex<Core>,
+}
+
+struct Core {
+    machine: BreakerMachine,
+    observers: Observers,
+}
+
+/// The breaker let no call through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// The breaker's [name](CircuitBreaker::named).
+    pub name: Option<Arc<str>>,
+    /// The time until the next trial, as far as it is known; `None` while the breaker waits for
+    /// [`reset`](CircuitBreaker::reset).
+    pub retry_after: Option<Duration>,
+}
+
+impl CircuitBreaker {
+    /// A closed breaker.
+    #[must_use]
+    pub fn new(policy: BreakerPolicy) -> Self {
+        let shared = Shared {
+            name: None,
+            times_calls: policy.slow_calls.is_some(),
+            core: Mutex::new(Core { machine: BreakerMachine::new(policy), observers: Observers::default() }),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A breaker that opens after `failure_threshold` failures in a row, for `recovery_timeout`, and closes when the one
+    /// call that is let through then succeeds.
+    #[must_use]
+    pub fn simple(failure_threshold: u32, recovery_timeout: Duration) -> Self {
+        let policy = BreakerPolicy::default()
+            .window(Window::Count(failure_threshold))
+            .min_calls(failure_threshold)
+            .failure_rate(1.0)
+            .open_for(recovery_timeout, recovery_timeout)
+            .trials(1);
+        Self::new(policy)
+    }
+
+    /// Gives it a name, for errors and events. A handle with a new name is a breaker of its own: name it before it is
+    /// shared.
+    #[must_use]
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        let policy = self.lock().machine.policy();
+        let mut named = Self::new(policy);
+        if let Some(shared) = Arc::get_mut(&mut named.shared) {
+            shared.name = Some(name.into());
+        }
+        named
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.shared.name.as_deref()
+    }
+
+    /// Leave to make one call, whose result is told to the permit.
+    ///
+    /// # Errors
+    /// [`Rejected`] while it is open, or half-open with all trials out.
+    pub fn permit(&self) -> Result<BreakerPermit, Rejected> {
+        let ticket = self.change(|machine| machine.admit(now));
+        let ticket =
+            ticket.map_err(|retry_after| Rejected { name: self.shared.name.clone(), retry_after })?;
+        let begun = self.shared.times_calls.then(now);
+        Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), begun, took: None })
+    }
+
+    /// Makes a call if the breaker lets it through. Every error counts as a failure; see
+    /// [`trips_on`](CircuitBreaker::trips_on).
+    ///
+    /// # Errors
+    /// [`BreakerError::Rejected`], or the call's own error as [`BreakerError::Failed`].
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the call, which then counts for nothing; a trial may be made anew.
+    pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, BreakerError<E>> {
+        self.trips_on(|_: &E| true).call(call).await
+    }
+
+    /// Calls of which only those errors are failures that `is_failure` names. The others release the permit and count
+    /// for nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use antiphon_resilience::{BreakerState, CircuitBreaker};
+    /// let breaker = CircuitBreaker::simple(1, std::time::Duration::from_secs(60));
+    /// let guarded = breaker.trips_on(|status: &u16| *status >= 500);
+    /// guarded.call(async { Err::<(), u16>(404) }).await.unwrap_err();
+    /// assert_eq!(breaker.status().state, BreakerState::Closed);
+    /// # }
+    /// ```
+    pub fn trips_on<F>(&self, is_failure: F) -> TripsOn<'_, F> {
+        TripsOn { breaker: self, is_failure }
+    }
+
+    /// What it has seen and what it does about it.
+    #[must_use]
+    pub fn status(&self) -> BreakerStatus {
+        self.lock().machine.status(now())
+    }
+
+    /// Closes it and forgets what it has seen; calls under way count for nothing.
+    pub fn reset(&self) {
+        self.change(BreakerMachine::reset);
+    }
+
+    /// Opens it until it is [reset](CircuitBreaker::reset).
+    pub fn force_open(&self) {
+        self.change(BreakerMachine::force_open);
+    }
+
+    /// Tells of every change of state from now on.
+    #[must_use]
+    pub fn events(&self) -> BreakerEvents {
+        self.lock().observers.subscribe()
+    }
+
+    /// Lets the machine do something, and tells of a change of state while nobody can make the next one.
+    fn change<R>(&self, act: impl FnOnce(&mut BreakerMachine) -> R) -> R {
+        let mut core = self.lock();
+        let before = core.machine.state();
+        let result = act(&mut core.machine);
+        let after = core.machine.state();
+        if before != after {
+            core.observers.tell(self.shared.name.as_ref(), before, after);
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.shared.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// Leave to make one call. Dropped without a result, it counts for nothing.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped at once guards nothing"]
+pub struct BreakerPermit {
+    breaker: CircuitBreaker,
+    ticket: Option<BreakerTicket>,
+    begun: Option<Instant>,
+    took: Option<Duration>,
+}
+
+impl BreakerPermit {
+    /// The first of the answer is there: whether the call was slow is decided by the time until now.
+    pub fn answered(&mut self) {
+        self.took = self.took.or_else(|| self.begun.map(|begun| now().saturating_duration_since(begun)));
+    }
+
+    /// The call succeeded.
+    pub fn success(self) {
+        self.end(CallResult::Success);
+    }
+
+    /// The call failed in a way that the service is to blame for.
+    pub fn failure(self) {
+        self.end(CallResult::Failure);
+    }
+
+    fn end(mut self, result: CallResult) {
+        self.answered();
+        let Some(ticket) = self.ticket.take() else { return };
+        let took = self.took;
+        self.breaker.change(|machine| machine.report(ticket, result, took, now));
+    }
+}
+
+impl Drop for BreakerPermit {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.breaker.lock().machine.release(ticket);
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("the service");
+        match self.retry_after {
+            Some(wait) => {
+                write!(
+                    f,
+                    "{name} is not called for another {:.0} s: too many calls failed",
+                    wait.as_secs_f64().ceil()
+                )
+            }
+            None => write!(f, "{name} is not called until its breaker is reset"),
+        }
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use tokio::time::sleep;
+
+    use super::CircuitBreaker;
+    use crate::{BreakerError, BreakerPolicy, BreakerState, Breakers};
+
+    const RECOVERY: Duration = Duration::from_secs(60);
+
+    /// A breaker that has opened and waited until its trial is due.
+    async fn due() -> CircuitBreaker {
+        let breaker = CircuitBreaker::simple(2, RECOVERY).named("db");
+        for _ in 0..2 {
+            breaker.call(async { Err::<(), _>("down") }).await.unwrap_err();
+        }
+        assert_eq!(breaker.status().next_trial_in, Some(RECOVERY));
+        sleep(RECOVERY).await;
+        breaker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_dropped_at_any_point_or_failed_in_another_way_is_made_anew() {
+        let breaker = due().await;
+        let mut dropped = Box::pin(breaker.call(std::future::pending::<Result<(), &str>>()));
+        assert!((&mut dropped).now_or_never().is_none());
+        assert!(breaker.permit().is_err(), "one trial and no more");
+        drop(dropped);
+        drop(breaker.permit().unwrap());
+        let other =
+            breaker.trips_on(|err: &&str| *err == "down").call(async { Err::<(), _>("bad argument") }).await;
+        assert_eq!(other, Err(BreakerError::Failed("bad argument")));
+        breaker.call(async { Ok::<_, &str>(()) }).await.unwrap();
+        assert_eq!(breaker.status().state, BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fifty_at_once_at_half_open_are_one_call() {
+        let breaker = due().await;
+        let permits: Vec<_> = (0..50).filter_map(|_| breaker.permit().ok()).collect();
+        assert_eq!(permits.len(), 1);
+        assert_eq!(breaker.status().rejected, 49);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_are_told_in_order() {
+        let breaker = CircuitBreaker::new(BreakerPolicy::default().min_calls(1)).named("db");
+        let mut events = breaker.events();
+        breaker.permit().unwrap().failure();
+        sleep(Duration::from_secs(30)).await;
+        let trial = breaker.permit().unwrap();
+        breaker.reset();
+        trial.failure();
+        drop(breaker);
+        let mut told = Vec::new();
+        while let Some(event) = events.next().await {
+            assert_eq!(event.name, Some(Arc::from("db")));
+            told.push((event.from, event.to));
+        }
+        let [closed, open, half_open] = [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen];
+        assert_eq!(told, [(closed, open), (open, half_open), (half_open, closed)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_key_has_a_breaker_of_its_own() {
+        let breakers = Breakers::new(BreakerPolicy::default());
+        breakers.register(CircuitBreaker::simple(1, RECOVERY).named("b"));
+        breakers.get("b").permit().unwrap().failure();
+        breakers.get("a").permit().unwrap().failure();
+        let states: Vec<_> =
+            breakers.statuses().into_iter().map(|(key, status)| (key, status.state)).collect();
+        assert_eq!(states, [("a".to_owned(), BreakerState::Closed), ("b".to_owned(), BreakerState::Open)]);
+        breakers.reset_all();
+        assert!(breakers.get("b").permit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_slow_by_the_time_to_its_first_word() {
+        let slow = crate::SlowCalls::new(Duration::from_secs(5), 1.0);
+        let breaker = CircuitBreaker::new(BreakerPolicy::default().min_calls(1).slow_calls(slow));
+        let mut permit = breaker.permit().unwrap();
+        sleep(Duration::from_secs(4)).await;
+        permit.answered();
+        sleep(Duration::from_secs(60)).await;
+        permit.success();
+        assert_eq!(breaker.status().slow, 0);
+        let permit = breaker.permit().unwrap();
+        sleep(Duration::from_secs(5)).await;
+        permit.success();
+        assert_eq!(breaker.status().slow, 1);
+    }
+}

@@ -1,0 +1,309 @@
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{BreakerMachine, BreakerPolicy, BreakerState, BreakerTicket, CallResult, Window};
+use crate::SlowCalls;
+use crate::deadline::now;
+
+/// How a call ends, and after how many seconds.
+type End = (CallResult, u64);
+
+const OK: End = (CallResult::Success, 0);
+const FAILED: End = (CallResult::Failure, 0);
+const SLOW: End = (CallResult::Success, 5);
+
+/// A machine on a timeline of whole seconds.
+struct Timeline {
+    machine: BreakerMachine,
+    start: Instant,
+    seconds: u64,
+}
+
+impl Timeline {
+    fn new(policy: BreakerPolicy) -> Self {
+        Self { machine: BreakerMachine::new(policy), start: now(), seconds: 0 }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_secs(self.seconds)
+    }
+
+    fn admit(&mut self) -> Result<BreakerTicket, Option<u64>> {
+        let now = self.now();
+        self.machine.admit(|| now).map_err(|wait| wait.map(|wait| wait.as_secs()))
+    }
+
+    fn report(&mut self, ticket: BreakerTicket, (result, took): End) {
+        let now = self.now();
+        self.machine.report(ticket, result, Some(Duration::from_secs(took)), || now);
+    }
+
+    fn calls(&mut self, count: usize, end: End) {
+        for _ in 0..count {
+            let ticket = self.admit().unwrap();
+            self.report(ticket, end);
+        }
+    }
+
+    fn is(&self, state: BreakerState) -> bool {
+        self.machine.state() == state
+    }
+}
+
+#[test]
+fn five_failures_spread_over_505_calls_do_not_open_it() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    for _ in 0..5 {
+        breaker.calls(100, OK);
+        breaker.calls(1, FAILED);
+    }
+    assert!(breaker.is(BreakerState::Closed));
+}
+
+#[test]
+fn half_of_ten_calls_open_it_and_nine_failures_do_not() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    breaker.calls(9, FAILED);
+    assert!(breaker.is(BreakerState::Closed));
+    breaker.calls(1, OK);
+    assert!(breaker.is(BreakerState::Open));
+    assert_eq!(breaker.admit(), Err(Some(30)));
+}
+
+#[test]
+fn half_open_lets_the_trials_through_and_no_more() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    breaker.calls(10, FAILED);
+    breaker.seconds = 30;
+    let tickets: Vec<BreakerTicket> = (0..50).filter_map(|_| breaker.admit().ok()).collect();
+    assert_eq!(tickets.len(), 3);
+    tickets.into_iter().for_each(|ticket| breaker.report(ticket, OK));
+    assert!(breaker.is(BreakerState::Closed));
+}
+
+#[test]
+fn a_trial_that_was_given_up_is_made_anew() {
+    let mut breaker = Timeline::new(BreakerPolicy::default().trials(1));
+    breaker.calls(10, FAILED);
+    breaker.seconds = 30;
+    for _ in 0..5 {
+        let ticket = breaker.admit().unwrap();
+        assert!(breaker.admit().is_err());
+        breaker.machine.release(ticket);
+    }
+    let ticket = breaker.admit().unwrap();
+    breaker.report(ticket, OK);
+    assert!(breaker.is(BreakerState::Closed));
+}
+
+#[test]
+fn each_failed_trial_doubles_the_time_up_to_five_minutes() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    breaker.calls(10, FAILED);
+    for wait in [30, 60, 120, 240, 300, 300] {
+        assert_eq!(breaker.admit(), Err(Some(wait)));
+        breaker.seconds += wait;
+        let ticket = breaker.admit().unwrap();
+        breaker.report(ticket, FAILED);
+    }
+    breaker.seconds += 300;
+    breaker.calls(3, OK);
+    breaker.calls(10, FAILED);
+    assert_eq!(breaker.admit(), Err(Some(30)), "once closed, it begins anew");
+}
+
+#[test]
+fn late_results_of_an_earlier_state_count_for_nothing() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    let [slow_success, slow_failure] = [(); 2].map(|()| breaker.admit().unwrap());
+    breaker.calls(10, FAILED);
+    breaker.report(slow_success, OK);
+    assert!(breaker.is(BreakerState::Open));
+    breaker.seconds = 30;
+    let trial = breaker.admit().unwrap();
+    breaker.report(slow_failure, FAILED);
+    breaker.machine.release(slow_failure);
+    assert!(breaker.is(BreakerState::HalfOpen));
+    breaker.report(trial, OK);
+    breaker.calls(2, OK);
+    assert!(breaker.is(BreakerState::Closed));
+    breaker.machine.force_open();
+    assert_eq!(breaker.admit(), Err(None));
+}
+
+#[test]
+fn trials_that_never_end_open_it_again() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    breaker.calls(10, FAILED);
+    breaker.seconds = 30;
+    let hung: Vec<BreakerTicket> = (0..3).map(|_| breaker.admit().unwrap()).collect();
+    breaker.seconds = 89;
+    assert_eq!(breaker.admit(), Err(Some(1)));
+    breaker.seconds = 90;
+    assert_eq!(breaker.admit(), Err(Some(30)));
+    breaker.seconds = 120;
+    assert!(breaker.admit().is_ok(), "and the ones that hang take no place");
+    hung.into_iter().for_each(|ticket| breaker.report(ticket, FAILED));
+    assert!(breaker.is(BreakerState::HalfOpen));
+}
+
+#[test]
+fn slow_calls_open_it_when_asked_for() {
+    let policy = BreakerPolicy::default().slow_calls(SlowCalls::new(Duration::from_secs(5), 0.8));
+    let mut breaker = Timeline::new(policy);
+    breaker.calls(2, OK);
+    breaker.calls(7, SLOW);
+    assert!(breaker.is(BreakerState::Closed));
+    breaker.calls(1, SLOW);
+    assert!(breaker.is(BreakerState::Open), "8 of 10");
+}
+
+#[test]
+fn a_time_window_forgets() {
+    let policy = BreakerPolicy::default().window(Window::Time(Duration::from_secs(10)));
+    let mut breaker = Timeline::new(policy);
+    breaker.calls(9, FAILED);
+    breaker.seconds = 10;
+    breaker.calls(1, FAILED);
+    assert!(breaker.is(BreakerState::Closed), "the first nine are gone");
+    breaker.seconds = 19;
+    breaker.calls(9, FAILED);
+    assert!(breaker.is(BreakerState::Open));
+}
+
+/// The same rules, as plainly as they can be written: a list of all results, and a search through it each time.
+struct Naive {
+    policy: BreakerPolicy,
+    results: Vec<(u64, bool)>,
+    period: u64,
+    open_until: Option<u64>,
+    trials: Option<(u64, u32, u32)>,
+    reopened: u32,
+}
+
+impl Naive {
+    fn open(&mut self, now: u64) {
+        let doubled = (self.policy.open_for.as_secs() << self.reopened).min(self.policy.max_open.as_secs());
+        self.open_until = Some(now + doubled);
+        self.trials = None;
+        self.period += 1;
+    }
+
+    fn admit(&mut self, now: u64) -> Option<u64> {
+        if self.open_until.is_some_and(|until| until <= now) {
+            self.open_until = None;
+            self.trials = Some((now + self.policy.max_half_open.as_secs(), 0, 0));
+            self.period += 1;
+        } else if self.trials.is_some_and(|(until, ..)| until <= now) {
+            self.open(now);
+        }
+        match &mut self.trials {
+            _ if self.open_until.is_some() => None,
+            Some((_, out, good)) if *out + *good >= self.policy.trials => None,
+            Some((_, out, _)) => {
+                *out += 1;
+                Some(self.period)
+            }
+            None => Some(self.period),
+        }
+    }
+
+    fn report(&mut self, period: u64, failed: Option<bool>, now: u64) {
+        if period != self.period || self.open_until.is_some() {
+            return;
+        }
+        match (&mut self.trials, failed) {
+            (Some((_, out, _)), None) => *out -= 1,
+            (None, None) => {}
+            (Some(_), Some(true)) => {
+                self.reopened += 1;
+                self.open(now);
+            }
+            (Some((_, out, good)), Some(false)) => {
+                *out -= 1;
+                *good += 1;
+                if *good == self.policy.trials {
+                    (self.trials, self.reopened) = (None, 0);
+                    self.results.clear();
+                    self.period += 1;
+                }
+            }
+            (None, Some(failed)) => {
+                self.results.push((now, failed));
+                let Window::Count(size) = self.policy.window else { unreachable!() };
+                let last: Vec<bool> =
+                    self.results.iter().rev().take(size as usize).map(|(_, failed)| *failed).collect();
+                let failures = last.iter().filter(|failed| **failed).count();
+                let enough = last.len() >= self.policy.min_calls.min(size) as usize;
+                if enough && failures > 0 && failures as f64 >= self.policy.failure_rate * last.len() as f64 {
+                    self.open(now);
+                    self.results.clear();
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> BreakerState {
+        match (self.open_until, self.trials) {
+            (Some(_), _) => BreakerState::Open,
+            (_, Some(_)) => BreakerState::HalfOpen,
+            _ => BreakerState::Closed,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Admit,
+    /// The end of one of the calls under way: `None` gives it up.
+    End(proptest::sample::Index, Option<bool>),
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let end =
+        (any::<proptest::sample::Index>(), prop_oneof![Just(None), Just(Some(true)), Just(Some(false))]);
+    let step = prop_oneof![
+        4 => Just(Step::Admit),
+        4 => end.prop_map(|(which, how)| Step::End(which, how)),
+        1 => (0_u64..40).prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 0..200)
+}
+
+proptest! {
+    #[test]
+    fn it_does_what_the_plain_model_does(steps in steps(), size in 1_u32..8, min in 1_u32..8, trials in 1_u32..4) {
+        let policy = BreakerPolicy::default()
+            .window(Window::Count(size))
+            .min_calls(min)
+            .trials(trials)
+            .open_for(Duration::from_secs(10), Duration::from_secs(40))
+            .max_half_open(Duration::from_secs(15));
+        let mut real = Timeline::new(policy);
+        let mut naive =
+            Naive { policy, results: vec![], period: 0, open_until: None, trials: None, reopened: 0 };
+        let mut under_way: Vec<(BreakerTicket, u64)> = vec![];
+        for step in steps {
+            match step {
+                Step::Admit => match (real.admit(), naive.admit(real.seconds)) {
+                    (Ok(ticket), Some(period)) => under_way.push((ticket, period)),
+                    (Err(_), None) => {}
+                    other => prop_assert!(false, "one of them rejects: {other:?}"),
+                },
+                Step::End(which, how) if !under_way.is_empty() => {
+                    let (ticket, period) = under_way.swap_remove(which.index(under_way.len()));
+                    match how {
+                        Some(failed) => real.report(ticket, if failed { FAILED } else { OK }),
+                        None => real.machine.release(ticket),
+                    }
+                    naive.report(period, how, real.seconds);
+                }
+                Step::End(..) => {}
+                Step::Wait(seconds) => real.seconds += seconds,
+            }
+            prop_assert_eq!(real.machine.state(), naive.state());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+/// When a [`CircuitBreaker`](crate::CircuitBreaker) opens, and how it closes again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct BreakerPolicy {
+    /// Which results count. Default: the last 20.
+    pub window: Window,
+    /// With fewer results than this in the window it does not open. Default 10; more than a count window holds counts
+    /// as all it holds.
+    pub min_calls: u32,
+    /// It opens when at least this part of them failed, from 0 to 1. Default 0.5.
+    pub failure_rate: f64,
+    /// Which calls are slow, and how many of them open it. Default `None`: no call is slow, and no clock is read for it.
+    pub slow_calls: Option<SlowCalls>,
+    /// How long it stays open at first. Default 30 s.
+    pub open_for: Duration,
+    /// The longest that it stays open: each trial that fails doubles the time. Default 5 min.
+    pub max_open: Duration,
+    /// Calls let through after that; it closes when all of them succeed and opens when one fails. Default 3.
+    pub trials: u32,
+    /// How long the trials may take; then it is open again. Default 60 s.
+    pub max_half_open: Duration,
+}
+
+/// The results that a [`BreakerPolicy`] looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Window {
+    /// The last so many.
+    Count(u32),
+    /// Those of the last so long, to a tenth of it.
+    Time(Duration),
+}
+
+/// Calls that take too long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct SlowCalls {
+    /// A call that takes this long, to its first token if it [says so](crate::BreakerPermit::answered), is slow.
+    pub after: Duration,
+    /// It opens when at least this part of the calls was slow, from 0 to 1.
+    pub rate: f64,
+}
+
+impl SlowCalls {
+    /// Opens when at least `rate` of the calls take `after` or longer.
+    #[must_use]
+    pub fn new(after: Duration, rate: f64) -> Self {
+        Self { after, rate }
+    }
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self {
+            window: Window::Count(20),
+            min_calls: 10,
+            failure_rate: 0.5,
+            slow_calls: None,
+            open_for: Duration::from_secs(30),
+            max_open: Duration::from_secs(300),
+            trials: 3,
+            max_half_open: Duration::from_secs(60),
+        }
+    }
+}
+
+impl BreakerPolicy {
+    /// Sets which results count.
+    #[must_use]
+    pub fn window(mut self, window: Window) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Sets the fewest results that can open it.
+    #[must_use]
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
+    }
+
+    /// Sets the part of failures that opens it.
+    #[must_use]
+    pub fn failure_rate(mut self, rate: f64) -> Self {
+        self.failure_rate = rate;
+        self
+    }
+
+    /// Sets which calls are slow, and how many of them open it.
+    #[must_use]
+    pub fn slow_calls(mut self, slow: SlowCalls) -> Self {
+        self.slow_calls = Some(slow);
+        self
+    }
+
+    /// Sets how long it stays open: at first, and at most.
+    #[must_use]
+    pub fn open_for(mut self, first: Duration, max: Duration) -> Self {
+        (self.open_for, self.max_open) = (first, max);
+        self
+    }
+
+    /// Sets the calls let through while it is half-open; 0 counts as 1.
+    #[must_use]
+    pub fn trials(mut self, trials: u32) -> Self {
+        self.trials = trials;
+        self
+    }
+
+    /// Sets how long the trials may take.
+    #[must_use]
+    pub fn max_half_open(mut self, duration: Duration) -> Self {
+        self.max_half_open = duration;
+        self
+    }
+}

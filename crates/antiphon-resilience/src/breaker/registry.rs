@@ -1,0 +1,65 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::circuit::CircuitBreaker;
+use super::machine::BreakerStatus;
+use super::policy::BreakerPolicy;
+
+/// A breaker for each key, such as a host, made under one policy when it is first asked for.
+///
+/// A breaker stays for as long as the registry does: take keys from a set that is bounded. Clones are handles to the
+/// same registry.
+///
+/// ```
+/// use antiphon_resilience::{BreakerPolicy, Breakers};
+/// let breakers = Breakers::new(BreakerPolicy::default());
+/// breakers.get("api.example.org").force_open();
+/// assert!(breakers.get("api.example.org").permit().is_err());
+/// assert!(breakers.get("www.example.org").permit().is_ok());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Breakers {
+    policy: BreakerPolicy,
+    breakers: Arc<Mutex<BTreeMap<String, CircuitBreaker>>>,
+}
+
+impl Breakers {
+    /// No breakers yet.
+    #[must_use]
+    pub fn new(policy: BreakerPolicy) -> Self {
+        Self { policy, breakers: Arc::default() }
+    }
+
+    /// The breaker of `key`, which is also its name.
+    #[must_use]
+    pub fn get(&self, key: &str) -> CircuitBreaker {
+        let mut breakers = self.lock();
+        if let Some(breaker) = breakers.get(key) {
+            return breaker.clone();
+        }
+        let breaker = CircuitBreaker::new(self.policy).named(key);
+        breakers.insert(key.to_owned(), breaker.clone());
+        breaker
+    }
+
+    /// Puts a breaker with a policy of its own under its name, in place of the one that was there; one without a name
+    /// goes under the empty key.
+    pub fn register(&self, breaker: CircuitBreaker) {
+        self.lock().insert(breaker.name().unwrap_or_default().to_owned(), breaker);
+    }
+
+    /// Every key with its breaker's status, by key.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(String, BreakerStatus)> {
+        self.lock().iter().map(|(key, breaker)| (key.clone(), breaker.status())).collect()
+    }
+
+    /// [Resets](CircuitBreaker::reset) every breaker.
+    pub fn reset_all(&self) {
+        self.lock().values().for_each(CircuitBreaker::reset);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CircuitBreaker>> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,50 @@
+/// What a call takes from limits: one request, and tokens if it has any.
+///
+/// ```
+/// use antiphon_resilience::Cost;
+/// assert_eq!(Cost::request().input_tokens(900).output_tokens(100).tokens(), 1_000);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Requests.
+    pub requests: u64,
+    /// Tokens of the prompt.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+}
+
+impl Cost {
+    /// One request without tokens.
+    #[must_use]
+    pub fn request() -> Self {
+        Self { requests: 1, ..Self::default() }
+    }
+
+    /// Sets the tokens of the prompt.
+    #[must_use]
+    pub fn input_tokens(mut self, tokens: u64) -> Self {
+        self.input_tokens = tokens;
+        self
+    }
+
+    /// Sets the tokens of the answer.
+    #[must_use]
+    pub fn output_tokens(mut self, tokens: u64) -> Self {
+        self.output_tokens = tokens;
+        self
+    }
+
+    /// Tokens in both directions.
+    #[must_use]
+    pub fn tokens(self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// Requests, tokens, input tokens, output tokens: what is taken from each limit.
+    #[expect(clippy::cast_precision_loss, reason = "costs are far below 2^52")]
+    pub(crate) fn amounts(self) -> [f64; 4] {
+        [self.requests as f64, self.tokens() as f64, self.input_tokens as f64, self.output_tokens as f64]
+    }
+}

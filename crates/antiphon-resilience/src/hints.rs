@@ -1,0 +1,7 @@
+//! What a server says about its limits.
+
+mod headers;
+mod wait;
+
+pub use headers::{Allowance, LimitHints};
+pub use wait::{parse_reset, parse_retry_after, parse_retry_info};

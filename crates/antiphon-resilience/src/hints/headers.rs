@@ -1,0 +1,175 @@
+use std::time::{Duration, SystemTime};
+
+use super::wait::{parse_millis, parse_reset, parse_retry_after};
+
+/// What an answer's headers say about the server's limits; `None` is what they do not say.
+///
+/// [`LimitHints::read`] knows these families: `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`;
+/// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Groq, Azure), with `-day` and `-minute` behind
+/// (Cerebras); `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; and
+/// `x-ratelimit-*` and `ratelimit-*` without a unit (GitHub, OpenRouter, Hugging Face, the IETF's draft up to version 6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitHints {
+    /// How long the server asks not to be called.
+    pub retry_after: Option<Duration>,
+    /// Requests.
+    pub requests: Allowance,
+    /// Tokens, whatever their direction.
+    pub tokens: Allowance,
+    /// Tokens in prompts, where they have a limit of their own.
+    pub input_tokens: Allowance,
+    /// Tokens in answers, where they have a limit of their own.
+    pub output_tokens: Allowance,
+}
+
+/// One limit, as it stood when the answer was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Allowance {
+    /// The most at once, or in a window.
+    pub limit: Option<u64>,
+    /// What is left of it.
+    pub remaining: Option<u64>,
+    /// The time until all of it is there again.
+    pub resets_in: Option<Duration>,
+}
+
+impl Allowance {
+    /// The limit, what is left of it, and when all of it is there again.
+    #[must_use]
+    pub fn new(limit: u64, remaining: u64, resets_in: Duration) -> Self {
+        Self { limit: Some(limit), remaining: Some(remaining), resets_in: Some(resets_in) }
+    }
+
+    /// How much of it comes back each second, if the server fills it evenly: what is missing over the time it takes.
+    #[must_use]
+    pub fn rate(self) -> Option<f64> {
+        let missing = self.limit?.checked_sub(self.remaining?)?;
+        let seconds = self.resets_in?.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+        (missing > 0 && seconds > 0.0).then(|| missing as f64 / seconds)
+    }
+
+    fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self == Self::default() { other() } else { self }
+    }
+}
+
+impl LimitHints {
+    /// Reads the headers of an answer, whatever HTTP library has them: `header` looks one up by its name in lower case.
+    ///
+    /// `now` is when the answer came; where it has a `Date`, dates are taken against that.
+    ///
+    /// ```
+    /// use std::{collections::HashMap, time::{Duration, SystemTime}};
+    /// let answer = HashMap::from([("x-ratelimit-remaining-requests", "59"), ("x-ratelimit-reset-requests", "1s")]);
+    /// let hints = antiphon_resilience::LimitHints::read(|name| answer.get(name).copied(), SystemTime::now());
+    /// assert_eq!((hints.requests.remaining, hints.requests.resets_in), (Some(59), Some(Duration::from_secs(1))));
+    /// ```
+    #[must_use]
+    pub fn read<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Self {
+        let now = header("date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        let allowance = |limit: &str, remaining: &str, reset: &str| Allowance {
+            limit: header(limit).and_then(count),
+            remaining: header(remaining).and_then(count),
+            resets_in: header(reset).and_then(|value| parse_reset(value, now)),
+        };
+        macro_rules! unit {
+            ($unit:literal) => {
+                allowance(
+                    concat!("x-ratelimit-limit-", $unit),
+                    concat!("x-ratelimit-remaining-", $unit),
+                    concat!("x-ratelimit-reset-", $unit),
+                )
+            };
+        }
+        macro_rules! family {
+            ($family:literal) => {
+                allowance(concat!($family, "limit"), concat!($family, "remaining"), concat!($family, "reset"))
+            };
+        }
+        let retry_after = header("retry-after-ms")
+            .or_else(|| header("x-ms-retry-after-ms"))
+            .and_then(parse_millis)
+            .or_else(|| parse_retry_after(header("retry-after")?, now));
+        Self {
+            retry_after,
+            requests: unit!("requests")
+                .or_else(|| family!("anthropic-ratelimit-requests-"))
+                .or_else(|| unit!("requests-minute"))
+                .or_else(|| unit!("requests-day"))
+                .or_else(|| family!("x-ratelimit-"))
+                .or_else(|| family!("ratelimit-")),
+            tokens: unit!("tokens")
+                .or_else(|| family!("anthropic-ratelimit-tokens-"))
+                .or_else(|| unit!("tokens-minute")),
+            input_tokens: family!("anthropic-ratelimit-input-tokens-"),
+            output_tokens: family!("anthropic-ratelimit-output-tokens-"),
+        }
+    }
+}
+
+/// A count; the IETF's drafts put more behind a comma or semicolon.
+fn count(value: &str) -> Option<u64> {
+    value.split([',', ';']).next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Allowance, Duration, LimitHints, SystemTime};
+
+    #[track_caller]
+    fn check(headers: &[(&str, &str)], expected: LimitHints) {
+        let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        assert_eq!(LimitHints::read(header, SystemTime::UNIX_EPOCH), expected, "{headers:?}");
+    }
+
+    fn requests(limit: u64, remaining: u64, millis: u64) -> LimitHints {
+        let requests = Allowance::new(limit, remaining, Duration::from_millis(millis));
+        LimitHints { requests, ..LimitHints::default() }
+    }
+
+    #[test]
+    fn every_family_is_read() {
+        let openai = [
+            ("x-ratelimit-limit-requests", "60"),
+            ("x-ratelimit-remaining-requests", "59"),
+            ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-limit-tokens", "150000"),
+            ("x-ratelimit-remaining-tokens", "149984"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+        ];
+        let tokens = Allowance::new(150_000, 149_984, Duration::from_secs(360));
+        check(&openai, LimitHints { tokens, ..requests(60, 59, 1_000) });
+        let anthropic = [
+            ("date", "Sun, 06 Nov 1994 08:49:30 GMT"),
+            ("anthropic-ratelimit-requests-limit", "50"),
+            ("anthropic-ratelimit-requests-remaining", "49"),
+            ("anthropic-ratelimit-requests-reset", "1994-11-06T08:49:31Z"),
+        ];
+        check(&anthropic, requests(50, 49, 1_000));
+        let plain =
+            [("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "7"), ("ratelimit-reset", "30")];
+        check(&plain, requests(100, 7, 30_000));
+        check(&[], LimitHints::default());
+    }
+
+    #[test]
+    fn milliseconds_go_before_seconds_and_dates_are_taken_against_the_answers_own() {
+        let wait =
+            |millis| LimitHints { retry_after: Some(Duration::from_millis(millis)), ..LimitHints::default() };
+        check(&[("retry-after", "1"), ("retry-after-ms", "137")], wait(137));
+        check(&[("retry-after", "2"), ("retry-after-ms", "soon")], wait(2_000));
+        let dates =
+            [("date", "Sun, 06 Nov 1994 08:49:30 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
+        check(&dates, wait(7_000));
+    }
+
+    #[test]
+    fn a_rate_is_what_is_missing_over_the_time_it_takes() {
+        assert_eq!(Allowance::new(60, 59, Duration::from_secs(1)).rate(), Some(1.0));
+        assert_eq!(Allowance::new(60, 60, Duration::ZERO).rate(), None);
+        assert_eq!(Allowance::new(10, 60, Duration::from_secs(1)).rate(), None);
+    }
+}

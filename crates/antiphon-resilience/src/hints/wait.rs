@@ -1,0 +1,196 @@
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+/// A longer wait than a day counts as a day: it is a mistake or an attack, but no leave to call at once.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Numbers from here on are seconds since 1970, and from there on milliseconds: as a wait they would be decades.
+const EPOCH_SECONDS: f64 = 1e9;
+const EPOCH_MILLIS: f64 = 1e12;
+
+/// The wait that a `Retry-After` header asks for: seconds, also fractional as some vendors send them, or an HTTP date in
+/// any of its three forms (RFC 9110, sections 10.2.3 and 5.6.7), which is taken against `now`. Give the answer's own
+/// `Date` as `now` where there is one, since the clocks of two machines differ.
+///
+/// A date in the past is no wait, and a wait of more than a day is a day; what cannot be read or is negative is `None`.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// let wait = antiphon_resilience::parse_retry_after("1.5", SystemTime::now());
+/// assert_eq!(wait, Some(Duration::from_millis(1500)));
+/// ```
+#[must_use]
+pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    match value.parse::<f64>() {
+        Ok(seconds) => of_seconds(seconds),
+        Err(_) => Some(until(httpdate::parse_http_date(value).ok()?, now)),
+    }
+}
+
+/// The wait that a rate limit's reset header tells, in all the forms that are about: spans such as `6m0s`, `1.5s` or
+/// `20ms`; seconds; seconds or milliseconds since 1970; RFC 3339 and HTTP dates. Bounded as [`parse_retry_after`] is.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// assert_eq!(antiphon_resilience::parse_reset("6m0s", SystemTime::now()), Some(Duration::from_secs(360)));
+/// ```
+#[must_use]
+pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    match value.parse::<f64>() {
+        Ok(millis) if millis >= EPOCH_MILLIS => Some(until(since_epoch(millis / 1000.0), now)),
+        Ok(seconds) if seconds >= EPOCH_SECONDS => Some(until(since_epoch(seconds), now)),
+        Ok(seconds) => of_seconds(seconds),
+        Err(_) => parse_span(value)
+            .or_else(|| Some(until(value.parse::<Timestamp>().ok()?.into(), now)))
+            .or_else(|| parse_retry_after(value, now)),
+    }
+}
+
+/// The wait in the body of a Google API's error: the `retryDelay` of its `google.rpc.RetryInfo`, such as `"34.07s"`
+/// (google/rpc/error_details.proto).
+///
+/// ```
+/// let body = r#"{"error": {"details": [{"retryDelay": "1.5s"}]}}"#;
+/// let wait = antiphon_resilience::parse_retry_info(body);
+/// assert_eq!(wait, Some(std::time::Duration::from_millis(1500)));
+/// ```
+#[must_use]
+pub fn parse_retry_info(body: &str) -> Option<Duration> {
+    let (_, after) = body.split_once("\"retryDelay\"")?;
+    let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    parse_span(value.split_once('"')?.0)
+}
+
+/// Milliseconds, as in `retry-after-ms`.
+pub(super) fn parse_millis(value: &str) -> Option<Duration> {
+    of_seconds(value.trim().parse::<f64>().ok()? / 1000.0)
+}
+
+/// A row of numbers with units, largest first or not: `1h2m3.5s`.
+fn parse_span(text: &str) -> Option<Duration> {
+    let (mut rest, mut seconds) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        seconds += number
+            * match &rest[..letters] {
+                "d" => 86_400.0,
+                "h" => 3_600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 1e-3,
+                "us" | "µs" | "μs" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = &rest[letters..];
+    }
+    if text.is_empty() { None } else { of_seconds(seconds) }
+}
+
+fn of_seconds(seconds: f64) -> Option<Duration> {
+    match seconds > LONGEST.as_secs_f64() {
+        true => Some(LONGEST),
+        false => Duration::try_from_secs_f64(seconds).ok(),
+    }
+}
+
+fn since_epoch(seconds: f64) -> SystemTime {
+    let at = Duration::try_from_secs_f64(seconds).ok().and_then(|at| SystemTime::UNIX_EPOCH.checked_add(at));
+    // Beyond what a clock can show; the wait is cut to a day in any case.
+    at.unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 2))
+}
+
+fn until(at: SystemTime, now: SystemTime) -> Duration {
+    at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        Duration, LONGEST, SystemTime, parse_millis, parse_reset, parse_retry_after, parse_retry_info,
+    };
+
+    /// Sun, 06 Nov 1994 08:49:30 GMT
+    fn then() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770)
+    }
+
+    #[track_caller]
+    fn check(parse: impl Fn(&str, SystemTime) -> Option<Duration>, value: &str, expected: Option<u64>) {
+        assert_eq!(parse(value, then()), expected.map(Duration::from_millis), "{value}");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        check(parse_retry_after, "7", Some(7_000));
+        check(parse_retry_after, " 0.25 ", Some(250));
+        check(parse_retry_after, "Sun, 06 Nov 1994 08:49:37 GMT", Some(7_000));
+        check(parse_retry_after, "Sunday, 06-Nov-94 08:49:37 GMT", Some(7_000));
+        check(parse_retry_after, "Sun Nov  6 08:49:37 1994", Some(7_000));
+        check(parse_retry_after, "Sun, 06 Nov 1994 08:49:29 GMT", Some(0));
+        check(parse_retry_after, "1e300", Some(86_400_000));
+        check(parse_retry_after, "Sat, 06 Nov 2094 08:49:37 GMT", Some(86_400_000));
+        for nonsense in ["", "-1", "soon", "NaN", "7s"] {
+            check(parse_retry_after, nonsense, None);
+        }
+    }
+
+    #[test]
+    fn a_reset_is_a_span_a_number_or_a_date() {
+        check(parse_reset, "6m0s", Some(360_000));
+        check(parse_reset, "1h2m3.5s", Some(3_723_500));
+        check(parse_reset, "20ms", Some(20));
+        check(parse_reset, "2m59.56s", Some(179_560));
+        assert_eq!(parse_reset("500µs", then()), Some(Duration::from_micros(500)));
+    }
+
+    #[test]
+    fn a_reset_in_numbers_and_dates() {
+        check(parse_reset, "12", Some(12_000));
+        check(parse_reset, "0.5", Some(500));
+        // The epoch forms need a now of this century.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        assert_eq!(parse_reset("1800000005", now), Some(Duration::from_secs(5)));
+        assert_eq!(parse_reset("1800000000250", now), Some(Duration::from_millis(250)));
+        assert_eq!(parse_reset("1799999999", now), Some(Duration::ZERO));
+        assert_eq!(parse_reset("1e300", now), Some(LONGEST));
+        check(parse_reset, "1994-11-06T08:49:31.5Z", Some(1_500));
+        check(parse_reset, "1994-11-06T09:49:31+01:00", Some(1_000));
+        check(parse_reset, "Sun, 06 Nov 1994 08:49:37 GMT", Some(7_000));
+        for nonsense in ["", "-3s", "5 apples", "1x", "s", "..s", "NaN"] {
+            check(parse_reset, nonsense, None);
+        }
+    }
+
+    #[test]
+    fn milliseconds_and_retry_info() {
+        check(|value, _| parse_millis(value), "137", Some(137));
+        check(|value, _| parse_millis(value), "-1", None);
+        check(|body, _| parse_retry_info(body), r#"{"retryDelay" : "34.07s"}"#, Some(34_070));
+        for nonsense in
+            ["", r#""retryDelay""#, r#""retryDelay":""#, r#""retryDelay":"soon""#, r#""retryDelay":3"#]
+        {
+            check(|body, _| parse_retry_info(body), nonsense, None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_wait_is_longer_than_a_day(text in "\\PC{0,24}", number: f64, seconds in 0_u64..1 << 40) {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            for value in [text.clone(), number.to_string(), format!("{number}s"), format!("{seconds}")] {
+                for parse in [parse_retry_after, parse_reset] {
+                    prop_assert!(parse(&value, now).is_none_or(|wait| wait <= LONGEST), "{value}");
+                }
+            }
+        }
+    }
+}
