@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-stream", &[]),
     ("antiphon-resilience", &[]),
     ("antiphon-fs", &[]),
+    ("antiphon-sim", &[]),
     ("antiphon-http", &["antiphon-resilience", "antiphon-fs"]),
     ("antiphon-llm", &["antiphon-resilience", "antiphon-fs"]),
     ("antiphon-data", &["antiphon-fs"]),

@@ -1,0 +1,77 @@
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::stats::Stats;
+
+/// What a [`Server`](crate::Server) thinks of its clients.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// Whether nothing below is to be complained of.
+    pub clean: bool,
+    /// Requests that were sent again before the wait was over that the refusal had told.
+    pub too_early: u64,
+    /// Requests that were sent again though they can never succeed.
+    pub hopeless: u64,
+    /// Requests that were sent again though they had been answered whole: what is asked twice is paid twice.
+    pub paid_twice: u64,
+    /// The part of requests that were refused because of a limit.
+    pub throttled: f64,
+}
+
+/// Requests that are the same in every byte are taken for one that is sent again.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    seen: HashMap<u64, End>,
+    too_early: u64,
+    hopeless: u64,
+    paid_twice: u64,
+}
+
+/// How a request ended the last time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    Answered,
+    Refused(Option<Instant>),
+    Hopeless,
+    Failed,
+}
+
+/// So many requests are remembered; more are not judged, so that a long run needs no endless memory.
+const REMEMBERED: usize = 1_000_000;
+
+/// A server's clock and a client's do not agree to the last bit.
+const LENIENCY: std::time::Duration = std::time::Duration::from_millis(2);
+
+impl Judge {
+    pub(crate) fn fingerprint(body: &[u8]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    pub(crate) fn came(&mut self, request: u64, now: Instant) {
+        match self.seen.get(&request) {
+            Some(End::Answered) => self.paid_twice += 1,
+            Some(End::Hopeless) => self.hopeless += 1,
+            Some(End::Refused(Some(until))) if now + LENIENCY < *until => self.too_early += 1,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn ended(&mut self, request: u64, end: End) {
+        if self.seen.len() < REMEMBERED || self.seen.contains_key(&request) {
+            self.seen.insert(request, end);
+        }
+    }
+
+    pub(crate) fn verdict(&self, stats: &Stats) -> Verdict {
+        #[expect(clippy::cast_precision_loss, reason = "nobody sends 2^52 requests")]
+        let throttled = stats.throttled as f64 / stats.requests.max(1) as f64;
+        let Self { too_early, hopeless, paid_twice, .. } = *self;
+        Verdict { clean: too_early + hopeless + paid_twice == 0, too_early, hopeless, paid_twice, throttled }
+    }
+}

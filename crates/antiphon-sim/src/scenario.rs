@@ -1,0 +1,257 @@
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+/// How a [`Server`](crate::Server) behaves.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Scenario {
+    /// The time to the first byte of an answer. Default none.
+    pub latency: Latency,
+    /// How fast the words of a streamed answer come; `None` is all at once. Default `None`.
+    pub tokens_per_second: Option<f64>,
+    /// The words of an answer, if the request allows so many. Default 16.
+    pub answer_tokens: u32,
+    /// A limit of requests. Default none.
+    pub requests: Option<Limit>,
+    /// A limit of tokens: a quarter of the request's bytes, and the most that it lets the answer have. Default none.
+    pub tokens: Option<Limit>,
+    /// What it tells of its limits. Default [`Tells::Headers`].
+    pub tells: Tells,
+    /// What goes wrong, and how often. Default nothing.
+    pub faults: Faults,
+    /// Requests at once on one HTTP/2 connection. Default 100, as hosted front ends have it.
+    pub max_streams: u32,
+    /// The seed of everything that is left to chance. Default 0.
+    pub seed: u64,
+}
+
+/// A time that is always the same, or not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Latency {
+    /// Always the same.
+    Fixed(Duration),
+    /// Evenly spread from one to the other.
+    Uniform(Duration, Duration),
+    /// Log-normal, as the answers of real models are: half of them faster than `median`, and a long tail.
+    LogNormal {
+        /// Half of the answers take less.
+        median: Duration,
+        /// The spread: 0.5 makes one answer in 40 take 2.7 times the median.
+        sigma: f64,
+    },
+}
+
+/// A token bucket.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Limit {
+    /// What comes back each second.
+    pub per_second: f64,
+    /// The most at once.
+    pub burst: u32,
+}
+
+/// What a server tells of its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tells {
+    /// `x-ratelimit-*` with each answer, and the wait with a refusal.
+    Headers,
+    /// `Retry-After` with a refusal, to the millisecond.
+    RetryAfter,
+    /// `Retry-After` with a refusal, in whole seconds.
+    RetryAfterSeconds,
+    /// Nothing but the status.
+    Nothing,
+}
+
+/// The part of requests, from 0 to 1, that something happens to; one thing at most to each.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Faults {
+    /// 500 instead of an answer.
+    pub error: f64,
+    /// The connection, or the HTTP/2 stream, is broken off before an answer.
+    pub reset: f64,
+    /// The answer stops in the middle and never goes on.
+    pub stall: f64,
+    /// The answer ends in the middle as if it were whole.
+    pub half: f64,
+    /// The answer is no JSON.
+    pub garbage: f64,
+}
+
+/// What happens to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Answer,
+    Error,
+    Reset,
+    Stall,
+    Half,
+    Garbage,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            latency: Latency::Fixed(Duration::ZERO),
+            tokens_per_second: None,
+            answer_tokens: 16,
+            requests: None,
+            tokens: None,
+            tells: Tells::Headers,
+            faults: Faults::default(),
+            max_streams: 100,
+            seed: 0,
+        }
+    }
+}
+
+impl Scenario {
+    /// Sets the time to the first byte of an answer.
+    #[must_use]
+    pub fn latency(mut self, latency: Latency) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Sets how fast the words of a streamed answer come.
+    #[must_use]
+    pub fn tokens_per_second(mut self, rate: f64) -> Self {
+        self.tokens_per_second = Some(rate);
+        self
+    }
+
+    /// Sets the words of an answer.
+    #[must_use]
+    pub fn answer_tokens(mut self, tokens: u32) -> Self {
+        self.answer_tokens = tokens;
+        self
+    }
+
+    /// Sets a limit of requests.
+    #[must_use]
+    pub fn requests(mut self, limit: Limit) -> Self {
+        self.requests = Some(limit);
+        self
+    }
+
+    /// Sets a limit of tokens.
+    #[must_use]
+    pub fn tokens(mut self, limit: Limit) -> Self {
+        self.tokens = Some(limit);
+        self
+    }
+
+    /// Sets what it tells of its limits.
+    #[must_use]
+    pub fn tells(mut self, tells: Tells) -> Self {
+        self.tells = tells;
+        self
+    }
+
+    /// Sets what goes wrong.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Sets the requests at once on one HTTP/2 connection.
+    #[must_use]
+    pub fn max_streams(mut self, streams: u32) -> Self {
+        self.max_streams = streams;
+        self
+    }
+
+    /// Sets the seed of everything that is left to chance.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+}
+
+impl Latency {
+    pub(crate) fn draw(self, rng: &mut impl Rng) -> Duration {
+        match self {
+            Self::Fixed(latency) => latency,
+            Self::Uniform(least, most) => {
+                least + most.saturating_sub(least).mul_f64(rng.random_range(0.0..=1.0))
+            }
+            Self::LogNormal { median, sigma } => {
+                // Box and Muller's way to a normal number.
+                let (u, v): (f64, f64) =
+                    (rng.random_range(f64::MIN_POSITIVE..1.0), rng.random_range(0.0..1.0));
+                let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+                Duration::try_from_secs_f64(median.as_secs_f64() * (sigma * normal).exp()).unwrap_or(median)
+            }
+        }
+    }
+}
+
+impl Limit {
+    /// So many each second, and so many at once.
+    #[must_use]
+    pub fn per_second(rate: f64, burst: u32) -> Self {
+        Self { per_second: rate, burst }
+    }
+}
+
+impl Faults {
+    /// Sets the part of answers that are 500s.
+    #[must_use]
+    pub fn error(mut self, part: f64) -> Self {
+        self.error = part;
+        self
+    }
+
+    /// Sets the part of requests that are broken off before an answer.
+    #[must_use]
+    pub fn reset(mut self, part: f64) -> Self {
+        self.reset = part;
+        self
+    }
+
+    /// Sets the part of answers that stop in the middle and never go on.
+    #[must_use]
+    pub fn stall(mut self, part: f64) -> Self {
+        self.stall = part;
+        self
+    }
+
+    /// Sets the part of answers that end in the middle.
+    #[must_use]
+    pub fn half(mut self, part: f64) -> Self {
+        self.half = part;
+        self
+    }
+
+    /// Sets the part of answers that are no JSON.
+    #[must_use]
+    pub fn garbage(mut self, part: f64) -> Self {
+        self.garbage = part;
+        self
+    }
+
+    pub(crate) fn draw(&self, rng: &mut impl Rng) -> Fate {
+        let mut left: f64 = rng.random_range(0.0..1.0);
+        let fates = [
+            (self.error, Fate::Error),
+            (self.reset, Fate::Reset),
+            (self.stall, Fate::Stall),
+            (self.half, Fate::Half),
+            (self.garbage, Fate::Garbage),
+        ];
+        for (part, fate) in fates {
+            if left < part {
+                return fate;
+            }
+            left -= part;
+        }
+        Fate::Answer
+    }
+}

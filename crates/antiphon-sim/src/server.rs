@@ -1,0 +1,197 @@
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::judge::Verdict;
+use crate::scenario::Scenario;
+use crate::service::{Shared, serve};
+use crate::stats::Stats;
+
+/// A server on `127.0.0.1`. Dropping it ends it and every connection.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    // Ends with the server.
+    tasks: JoinSet<()>,
+}
+
+/// With all handles taken, connections are taken up again when some are free.
+const OUT_OF_HANDLES: Duration = Duration::from_millis(10);
+
+impl Server {
+    /// Starts on `port`, or on one that is free if it is 0.
+    ///
+    /// # Errors
+    /// If the port cannot be had.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves nothing behind.
+    pub async fn start(scenario: Scenario, port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let max_streams = scenario.max_streams;
+        let shared = Arc::new(Shared::new(scenario));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, shared.clone(), max_streams));
+        Ok(Self { address, shared, tasks })
+    }
+
+    /// Its address, such as `http://127.0.0.1:4010`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it has seen.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// What it thinks of its clients.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.shared.verdict()
+    }
+
+    /// Forgets what it has seen, and fills its limits.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
+    /// Serves until the call is dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the server.
+    pub async fn run(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, max_streams: u32) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    shared.connected();
+                    connections.spawn(connection(stream, shared.clone(), max_streams));
+                }
+                Err(_) => sleep(OUT_OF_HANDLES).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>, max_streams: u32) {
+    // Small answers are not held back to be sent with later ones.
+    let _ = stream.set_nodelay(true);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(max_streams);
+    let service = service_fn(move |request| serve(shared.clone(), request));
+    // How a connection ended its requests have told.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::Server;
+    use crate::{Faults, Limit, Scenario, Tells};
+
+    /// Sends a chat request over a connection of its own; gives what came before the end, or half a second.
+    async fn ask(server: &Server, body: &str) -> String {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read: io::Result<usize> =
+            timeout(Duration::from_millis(500), stream.read_to_end(&mut answer)).await.unwrap_or(Ok(0));
+        // What came before a reset is still to be looked at.
+        drop(read);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn server(scenario: Scenario) -> Server {
+        Server::start(scenario, 0).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_answers_whole_and_in_pieces() {
+        let server = server(Scenario::default().answer_tokens(4)).await;
+        let whole = ask(&server, r#"{"model":"a\"b"}"#).await;
+        assert!(
+            whole.contains(r#""content":"The quick brown fox ""#) && whole.contains(r#""model":"a\"b""#),
+            "{whole}"
+        );
+        let pieces =
+            ask(&server, r#"{"stream":true,"stream_options":{"include_usage":true},"max_tokens":2}"#).await;
+        assert_eq!(pieces.matches("\"content\":").count(), 2, "{pieces}");
+        assert!(
+            pieces.contains(r#""finish_reason":"length""#) && pieces.contains(r#""completion_tokens":2"#),
+            "{pieces}"
+        );
+        assert!(pieces.contains("data: [DONE]"), "{pieces}");
+        let stats = server.stats();
+        assert_eq!((stats.requests, stats.answered, stats.in_flight, stats.hung_up), (2, 2, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn each_fault_is_what_it_says() {
+        let faulty = async |faults: Faults, body: &str| {
+            let server = server(Scenario::default().faults(faults)).await;
+            (ask(&server, body).await, server.stats())
+        };
+        let stream = r#"{"stream":true}"#;
+        let (answer, stats) = faulty(Faults::default().error(1.0), "{}").await;
+        assert!(answer.starts_with("HTTP/1.1 500") && stats.errors == 1 && stats.hung_up == 0, "{answer}");
+        let (answer, stats) = faulty(Faults::default().reset(1.0), "{}").await;
+        assert_eq!((answer.as_str(), stats.resets), ("", 1));
+        let (answer, stats) = faulty(Faults::default().half(1.0), stream).await;
+        assert!(answer.ends_with("0\r\n\r\n") && !answer.contains("[DONE]") && stats.halves == 1, "{answer}");
+        let (answer, stats) = faulty(Faults::default().stall(1.0), stream).await;
+        assert!(answer.contains("quick") && !answer.contains("[DONE]") && stats.stalls == 1, "{answer}");
+        let (answer, stats) = faulty(Faults::default().garbage(1.0), stream).await;
+        assert!(answer.contains("[{\"del\n") && stats.garbage == 1, "{answer}");
+    }
+
+    #[tokio::test]
+    async fn limits_are_kept_told_and_judged() {
+        let scenario = Scenario::default().requests(Limit::per_second(0.5, 1));
+        let server = server(scenario.clone()).await;
+        let answer = ask(&server, "{}").await;
+        assert!(
+            answer.contains("x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 2s"),
+            "{answer}"
+        );
+        let refusal = ask(&server, r#"{"model":"x"}"#).await;
+        assert!(refusal.starts_with("HTTP/1.1 429") && refusal.contains("retry-after: "), "{refusal}");
+        assert!(server.verdict().clean);
+        ask(&server, r#"{"model":"x"}"#).await;
+        ask(&server, "{}").await;
+        let verdict = server.verdict();
+        assert_eq!((verdict.clean, verdict.too_early, verdict.paid_twice), (false, 1, 1));
+        let silent = Server::start(scenario.tells(Tells::Nothing), 0).await.unwrap();
+        ask(&silent, "{}").await;
+        assert!(!ask(&silent, "{}").await.contains("retry-after"));
+    }
+}

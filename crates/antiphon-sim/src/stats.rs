@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a [`Server`](crate::Server) has seen since it began, or was reset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests for an answer.
+    pub requests: u64,
+    /// Answers that went out whole.
+    pub answered: u64,
+    /// Requests refused because of a limit.
+    pub throttled: u64,
+    /// 500s, and requests that were no chat requests.
+    pub errors: u64,
+    /// Requests broken off.
+    pub resets: u64,
+    /// Answers that stopped in the middle.
+    pub stalls: u64,
+    /// Answers that ended in the middle.
+    pub halves: u64,
+    /// Answers that were no JSON.
+    pub garbage: u64,
+    /// Answers whose client went away before their end.
+    pub hung_up: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// The most requests under way at once.
+    pub most_in_flight: u64,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Requests that came by HTTP/2.
+    pub http2: u64,
+    /// Tokens of prompts, a quarter of their bytes.
+    pub input_tokens: u64,
+    /// Tokens of answers.
+    pub output_tokens: u64,
+    /// From the first request to the end of the last answer.
+    #[serde(rename = "wall_ms", serialize_with = "millis")]
+    pub wall: Duration,
+    /// The part of the request limit that was reached: answers beyond the first burst over what could have been in that
+    /// time. `None` without a limit.
+    pub limit_reached: Option<f64>,
+}
+
+fn millis<S: serde::Serializer>(wall: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(wall.as_secs_f64() * 1_000.0)
+}
