@@ -59,12 +59,16 @@ impl Replacement {
 
     /// Takes the file's name, and flushes that to the disk, too, where the system can.
     pub(crate) fn rename(self) -> io::Result<()> {
-        let folder = open_folder(folder_of(&self.target));
         self.temp.persist(&self.target).map_err(|err| err.error)?;
-        match folder.and_then(|folder| folder.sync_all()) {
-            Err(err) if !cannot_sync(&err) => Err(err),
-            _ => Ok(()),
-        }
+        sync_folder(folder_of(&self.target))
+    }
+}
+
+/// Flushes the names in a folder to the disk, where the system can.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match open_folder(folder).and_then(|folder| folder.sync_all()) {
+        Err(err) if !cannot_sync(&err) => Err(err),
+        _ => Ok(()),
     }
 }
 

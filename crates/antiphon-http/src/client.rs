@@ -1,195 +1,219 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::ClientConfig;
-use tokio::sync::OnceCell;
-use tokio::time::timeout;
-use url::{Host, Url};
+use antiphon_resilience::Deadline;
+use serde::Serialize;
+use tracing::{Instrument, Span, field, info_span};
+use url::Url;
 
+use crate::attempt::{self, Failure};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::hosts::{Host, HostLimits, Hosts};
+use crate::options::ClientBuilder;
+use crate::place::Place;
 use crate::request::Request;
-use crate::response::{Limits, Response};
-use crate::shards::{Place, Shards};
-use crate::tls;
+use crate::response::Response;
+use crate::transport::Transport;
 
 /// An HTTP client; cloning gives another handle to the same connections.
 ///
-/// It sends each request once. Whoever owns the call decides whether it is made again.
+/// It sends each request once, unless it was told to [retry](ClientBuilder::retry).
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    options: ClientBuilder,
-    secure: Shards,
-    plain: Shards,
-    loopback: Shards,
-    tls: OnceCell<ClientConfig>,
+pub(crate) struct Inner {
+    pub(crate) options: ClientBuilder,
+    pub(crate) hosts: Hosts,
+    pub(crate) transport: Transport,
 }
 
-/// How a [`Client`] waits and what it accepts.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ClientBuilder {
-    /// The time to a connection. Default 5 s.
-    pub connect_timeout: Duration,
-    /// The time from sending to the answer's head. Default 30 s.
-    pub first_byte_timeout: Duration,
-    /// The time between two pieces of a body. Default 30 s.
-    pub idle_timeout: Duration,
-    /// The size of a body that is read whole, and of one event of a stream, unpacked, in bytes. Default 16 MiB.
-    pub max_body: usize,
-    /// Requests under way on one HTTP/2 connection before another is opened. Default 100, as hosted front ends allow.
-    pub max_streams_per_connection: usize,
-    /// Connections in use at once, to `https`, to `http` and to loopback addresses each; a further request waits until
-    /// one is free. They stay open for the next request. It does not bind HTTP/2, where requests share connections.
-    /// Default 100; 0 counts as 1.
-    pub max_connections: usize,
-    /// What the client calls itself. Default `antiphon/` and the version.
-    pub user_agent: String,
-}
-
-impl Default for ClientBuilder {
+impl Default for Client {
     fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            first_byte_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(30),
-            max_body: 16 << 20,
-            max_streams_per_connection: 100,
-            max_connections: 100,
-            user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_owned(),
-        }
-    }
-}
-
-impl ClientBuilder {
-    /// Sets the time to a connection.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Sets the time from sending to the answer's head.
-    #[must_use]
-    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.first_byte_timeout = timeout;
-        self
-    }
-
-    /// Sets the time between two pieces of a body.
-    #[must_use]
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
-        self
-    }
-
-    /// Sets the largest body, unpacked, in bytes.
-    #[must_use]
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
-        self
-    }
-
-    /// Sets how many connections may be in use at once.
-    #[must_use]
-    pub fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections;
-        self
-    }
-
-    /// The client. Nothing is opened and no certificate is read before the first request.
-    #[must_use]
-    pub fn build(self) -> Client {
-        let shards = || Shards::new(self.max_streams_per_connection, self.max_connections);
-        let (secure, plain, loopback) = (shards(), shards(), shards());
-        Client { inner: Arc::new(Inner { options: self, secure, plain, loopback, tls: OnceCell::new() }) }
+        Self::builder().build()
     }
 }
 
 impl Client {
-    /// How the client is to wait and what it accepts.
+    /// How the client is to wait, what it accepts, and what it does on bad days.
     #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// Sends a request once and waits for the answer's head, whatever its status.
+    /// A client over a reqwest client of the caller's own, with its connections, TLS, proxies and redirects; the other
+    /// limits are the usual ones. Requests are not spread over several HTTP/2 connections.
+    #[must_use]
+    pub fn from_reqwest(client: reqwest::Client) -> Self {
+        Self::over(Transport::Given(client), ClientBuilder::default())
+    }
+
+    pub(crate) fn new(options: ClientBuilder) -> Self {
+        Self::over(Transport::Own(Box::default()), options)
+    }
+
+    fn over(transport: Transport, options: ClientBuilder) -> Self {
+        let limits = HostLimits {
+            max_streams: options.max_streams_per_connection,
+            max_connections: options.max_connections,
+            speaks_http2: options.http2_prior_knowledge,
+            retry_budget: options.retry_budget,
+        };
+        Self { inner: Arc::new(Inner { options, hosts: Hosts::new(limits), transport }) }
+    }
+
+    /// Gets what stands under `url`.
     ///
     /// # Errors
-    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted` or `InvalidResponse`.
+    /// As [`send`](Client::send), and `Status` when the answer's status is no success.
+    ///
+    /// # Cancel safety
+    /// Hangs up.
+    pub async fn get(&self, url: &str) -> Result<Response, Error> {
+        self.send(Request::get(url)).await?.error_for_status().await
+    }
+
+    /// Posts a value as JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Client::get).
     ///
     /// # Cancel safety
     /// Hangs up; the server may have acted on the request.
-    pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        let place = request.place();
-        let url = request.checked_url()?;
-        let connection = self.connection(&url, &place).await?;
-        let options = &self.inner.options;
-        let mut sending = connection.client().request(request.method, url).headers(request.headers);
-        if let Some(body) = request.body {
-            sending = sending.body(body);
-        }
-        let patience = request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
-        let answer = match timeout(patience, sending.send()).await {
-            Ok(answer) => answer.map_err(|err| Error::of_reqwest(err, &place, false))?,
-            Err(_) => return Err(Error::new(ErrorKind::Timeout { phase: Phase::FirstByte }, place, "")),
-        };
-        connection.saw(answer.version());
-        let limits = Limits { idle: options.idle_timeout, max_body: options.max_body };
-        Ok(Response::new(answer, connection, place, limits))
+    pub async fn post(&self, url: &str, value: &(impl Serialize + Sync + ?Sized)) -> Result<Response, Error> {
+        self.send(Request::post(url).json(value)).await?.error_for_status().await
     }
 
-    async fn connection(&self, url: &Url, place: &str) -> Result<Place, Error> {
-        let no_client = |err| Error::of_reqwest(err, place, false);
-        let no_tls = |err: rustls::Error| Error::new(ErrorKind::Tls, place, err.to_string());
-        let Inner { options, secure, plain, loopback, .. } = &*self.inner;
-        if url.scheme() == "https" {
-            let tls = self.tls(place).await?;
-            return secure.place(|| options.client(tls.clone()).build()).await.map_err(no_client);
+    /// Puts a value as JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Client::get).
+    ///
+    /// # Cancel safety
+    /// Hangs up; the server may have acted on the request.
+    pub async fn put(&self, url: &str, value: &(impl Serialize + Sync + ?Sized)) -> Result<Response, Error> {
+        self.send(Request::put(url).json(value)).await?.error_for_status().await
+    }
+
+    /// Removes what stands under `url`.
+    ///
+    /// # Errors
+    /// As [`get`](Client::get).
+    ///
+    /// # Cancel safety
+    /// Hangs up; the server may have acted on the request.
+    pub async fn delete(&self, url: &str) -> Result<Response, Error> {
+        self.send(Request::delete(url)).await?.error_for_status().await
+    }
+
+    /// Sends a request and waits for the answer's head, whatever its status. With a retry policy it is the last attempt's
+    /// answer.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `Rejected` by the breaker.
+    ///
+    /// # Cancel safety
+    /// Hangs up; the server may have acted on the request.
+    pub async fn send(&self, mut request: Request) -> Result<Response, Error> {
+        if let (None, Some(timeout)) = (request.deadline.instant(), self.inner.options.timeout) {
+            request.deadline = Deadline::after(timeout);
         }
-        let client = || Ok(options.client(tls::trusting_nobody().map_err(no_tls)?));
-        match is_loopback(url) {
-            true => loopback.place(|| client()?.no_proxy().build().map_err(no_client)).await,
-            false => plain.place(|| client()?.build().map_err(no_client)).await,
+        let mut left = self.inner.options.max_redirects;
+        loop {
+            let url = request.checked_url()?;
+            let repeat = (left > 0 && request.method.is_safe()).then(|| (request.clone(), url.clone()));
+            let response = self.send_to(url, request).await?;
+            let to = repeat.and_then(|(request, url)| Some((request, redirect(&response, &url)?)));
+            let Some((next, to)) = to else { return Ok(response) };
+            left -= 1;
+            request = next.redirected(to);
         }
     }
 
-    async fn tls(&self, place: &str) -> Result<&ClientConfig, Error> {
-        let read = || async {
-            let read = tokio::task::spawn_blocking(tls::trusting_platform).await;
-            let reason = match read {
-                Ok(Ok(config)) => return Ok(config),
-                Ok(Err(err)) => {
-                    format!("the system's certificates cannot be read ({err}); install ca-certificates")
-                }
-                Err(_) => "reading the system's certificates was given up".to_owned(),
-            };
-            Err(Error::new(ErrorKind::Tls, place, reason))
+    async fn send_to(&self, url: Url, request: Request) -> Result<Response, Error> {
+        let host = self.inner.hosts.of(&url);
+        let span = info_span!(
+            "http.client.request",
+            otel.kind = "client",
+            http.request.method = request.method.as_str(),
+            server.address = url.host_str(),
+            server.port = url.port_or_known_default(),
+            url.scheme = url.scheme(),
+            http.response.status_code = field::Empty,
+            error.r#type = field::Empty,
+        );
+        let result = self.with_retries(url, request, host).instrument(span.clone()).await;
+        record(&span, result.as_ref().map(Response::status));
+        result
+    }
+
+    async fn with_retries(&self, url: Url, request: Request, host: Arc<Host>) -> Result<Response, Error> {
+        let deadline = request.deadline;
+        let place = Place::new(request.method.clone(), host.name.clone());
+        let Some(policy) = self.inner.options.retry.as_ref().filter(|_| request.can_be_repeated()) else {
+            return attempt::make(&self.inner, url, request, (host, place), 1)
+                .await
+                .or_else(Failure::into_result);
         };
-        self.inner.tls.get_or_try_init(read).await
+        let may_be_repeated = request.may_be_repeated();
+        let mut attempts = 0;
+        let op = |attempt: antiphon_resilience::Attempt| {
+            attempts = attempt.number;
+            let at = (host.clone(), place.clone());
+            attempt::make(&self.inner, url.clone(), request.clone(), at, attempt.number)
+        };
+        let mut run = policy.run(|failure: &Failure| failure.verdict(may_be_repeated), op).deadline(deadline);
+        if let Some(budget) = &host.retry_budget {
+            run = run.budget(budget);
+        }
+        let result = run.await.or_else(Failure::into_result);
+        match result {
+            Ok(response) => Ok(response.with_attempts(attempts)),
+            Err(err) => Err(err.with_attempts(attempts)),
+        }
     }
 }
 
-impl ClientBuilder {
-    fn client(&self, tls: ClientConfig) -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.connect_timeout)
-            .pool_max_idle_per_host(self.max_connections.max(1))
-            .user_agent(&self.user_agent)
+/// Where an answer sends on, if it may be followed there.
+fn redirect(response: &Response, from: &Url) -> Option<Url> {
+    if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let to = from.join(response.header("location")?).ok()?;
+    let is_secret_no_more = from.scheme() == "https" && to.scheme() != "https";
+    (matches!(to.scheme(), "http" | "https") && !is_secret_no_more).then_some(to)
+}
+
+/// Writes down how it ended: the status, and what kind of failure it was.
+pub(crate) fn record(span: &Span, result: Result<u16, &Error>) {
+    if span.is_disabled() {
+        return;
+    }
+    match result {
+        Ok(status) => {
+            span.record("http.response.status_code", status);
+            if status >= 400 {
+                span.record("error.type", field::display(status));
+            }
+        }
+        Err(err) => {
+            span.record("error.type", kind_name(err.kind()));
+        }
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+fn kind_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest => "invalid_request",
+        ErrorKind::Connect => "connect",
+        ErrorKind::Tls => "tls",
+        ErrorKind::Timeout { phase: Phase::Queue } => "queue_timeout",
+        ErrorKind::Timeout { phase: Phase::Connect } => "connect_timeout",
+        ErrorKind::Timeout { .. } => "timeout",
+        ErrorKind::Interrupted => "interrupted",
+        ErrorKind::InvalidResponse => "invalid_response",
+        ErrorKind::Rejected { .. } => "rejected",
+        _ => "_OTHER",
     }
 }

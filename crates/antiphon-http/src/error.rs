@@ -1,5 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
+
+use crate::place::Place;
 
 /// Why there is no answer, or only a part of one.
 ///
@@ -10,7 +13,10 @@ pub struct Error(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
-    place: String,
+    phase: Phase,
+    place: Place,
+    attempts: u32,
+    request_id: Option<String>,
     reason: String,
 }
 
@@ -31,6 +37,8 @@ pub enum ErrorKind {
     },
     /// The connection broke before the answer was whole.
     Interrupted,
+    /// The answer ended as if it were whole, in the middle of something.
+    Truncated,
     /// The body, unpacked, is larger than allowed.
     TooLarge {
         /// The limit in bytes.
@@ -38,12 +46,32 @@ pub enum ErrorKind {
     },
     /// What came back is no HTTP, or not what its headers say.
     InvalidResponse,
+    /// The body is not the JSON that was asked for.
+    InvalidJson,
+    /// The server answered, with a status that is no success.
+    Status {
+        /// Such as 404.
+        status: u16,
+    },
+    /// The circuit breaker let no request through.
+    Rejected {
+        /// The time until it lets one through, as far as it is known.
+        retry_after: Option<Duration>,
+    },
+    /// The bytes that came are not those that were to come.
+    ChecksumMismatch,
+    /// A file could not be read or written.
+    File,
+    /// The caller cancelled it.
+    Cancelled,
 }
 
-/// What was waited for in vain.
+/// How far a request had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Nothing was sent yet: it was looked at, or waited for its turn.
+    Queue,
     /// The connection.
     Connect,
     /// The answer's head.
@@ -53,24 +81,41 @@ pub enum Phase {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, place: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, place: place.into(), reason: reason.into() }))
+    pub(crate) fn new(kind: ErrorKind, phase: Phase, place: Place, reason: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, phase, place, attempts: 1, request_id: None, reason: reason.into() }))
+    }
+
+    /// Nothing came in time.
+    pub(crate) fn timeout(phase: Phase, place: Place) -> Self {
+        Self::new(ErrorKind::Timeout { phase }, phase, place, "")
     }
 
     /// An error of reqwest's, which would print the whole address.
-    pub(crate) fn of_reqwest(err: reqwest::Error, place: &str, had_head: bool) -> Self {
+    pub(crate) fn of_reqwest(err: reqwest::Error, place: Place, phase: Phase) -> Self {
         let err = err.without_url();
         let reason = root_cause(&err);
-        let kind = match () {
-            () if err.is_builder() => ErrorKind::InvalidRequest,
-            () if err.is_timeout() && err.is_connect() => ErrorKind::Timeout { phase: Phase::Connect },
-            () if err.is_connect() && is_tls(&err) => ErrorKind::Tls,
-            () if err.is_connect() => ErrorKind::Connect,
-            () if err.is_decode() && !is_io(&err) => ErrorKind::InvalidResponse,
-            () if is_parse(&err) && !had_head => ErrorKind::InvalidResponse,
-            () => ErrorKind::Interrupted,
+        let (kind, phase) = match () {
+            () if err.is_builder() => (ErrorKind::InvalidRequest, Phase::Queue),
+            () if err.is_timeout() && err.is_connect() => {
+                (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
+            }
+            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, Phase::Connect),
+            () if err.is_connect() => (ErrorKind::Connect, Phase::Connect),
+            () if err.is_decode() && !is_io(&err) => (ErrorKind::InvalidResponse, phase),
+            () if is_parse(&err) && phase == Phase::FirstByte => (ErrorKind::InvalidResponse, phase),
+            () => (ErrorKind::Interrupted, phase),
         };
-        Self::new(kind, place, reason)
+        Self::new(kind, phase, place, reason)
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn with_request_id(mut self, id: Option<String>) -> Self {
+        self.0.request_id = id;
+        self
     }
 
     /// What the caller can do.
@@ -78,21 +123,76 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
+
+    /// How far the request had come.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// The request's method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.0.place.method()
+    }
+
+    /// The host, and its port if it is not the usual one; empty if the address has none.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.place.host()
+    }
+
+    /// The status, if the server answered with one that is no success.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.0.kind {
+            ErrorKind::Status { status } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// How often the request was sent, or was to be sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The server's name for the request, if it gave one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, place, reason } = &*self.0;
+        let Inner { kind, place, reason, attempts, request_id, .. } = &*self.0;
+        write!(f, "{place}: ")?;
         match kind {
-            ErrorKind::InvalidRequest => write!(f, "{place}: {reason}"),
-            ErrorKind::Connect => write!(f, "{place}: no connection: {reason}"),
-            ErrorKind::Tls => write!(f, "{place}: no secure connection: {reason}"),
-            ErrorKind::Timeout { phase: Phase::Connect } => write!(f, "{place}: no connection in time"),
-            ErrorKind::Timeout { phase: Phase::FirstByte } => write!(f, "{place}: no answer in time"),
-            ErrorKind::Timeout { phase: Phase::NextByte } => write!(f, "{place}: the answer came to a halt"),
-            ErrorKind::Interrupted => write!(f, "{place}: the connection broke: {reason}"),
-            ErrorKind::TooLarge { limit } => write!(f, "{place}: the answer is larger than {limit} bytes"),
-            ErrorKind::InvalidResponse => write!(f, "{place}: the answer is not valid HTTP: {reason}"),
+            ErrorKind::InvalidRequest | ErrorKind::Rejected { .. } => write!(f, "{reason}"),
+            ErrorKind::Connect => write!(f, "no connection: {reason}"),
+            ErrorKind::Tls => write!(f, "no secure connection: {reason}"),
+            ErrorKind::Timeout { phase: Phase::Queue } => write!(f, "its turn did not come in time"),
+            ErrorKind::Timeout { phase: Phase::Connect } => write!(f, "no connection in time"),
+            ErrorKind::Timeout { phase: Phase::FirstByte } => write!(f, "no answer in time"),
+            ErrorKind::Timeout { phase: Phase::NextByte } => write!(f, "the answer came to a halt"),
+            ErrorKind::Interrupted => write!(f, "the connection broke: {reason}"),
+            ErrorKind::Truncated => write!(f, "the answer ended in the middle"),
+            ErrorKind::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            ErrorKind::InvalidResponse => write!(f, "the answer is not valid HTTP: {reason}"),
+            ErrorKind::InvalidJson => write!(f, "the answer is not the JSON that was asked for: {reason}"),
+            ErrorKind::Status { status } if reason.is_empty() => write!(f, "status {status}"),
+            ErrorKind::Status { status } => write!(f, "status {status}: {reason}"),
+            ErrorKind::ChecksumMismatch => write!(f, "what came is not what was to come: {reason}"),
+            ErrorKind::File => write!(f, "{reason}"),
+            ErrorKind::Cancelled => write!(f, "it was cancelled"),
+        }?;
+        if let Some(id) = request_id {
+            write!(f, " (request {id})")?;
+        }
+        match attempts {
+            0 | 1 => Ok(()),
+            attempts => write!(f, " ({attempts} attempts)"),
         }
     }
 }
@@ -123,7 +223,41 @@ fn is_io(err: &reqwest::Error) -> bool {
     causes(err).any(|cause| cause.is::<std::io::Error>())
 }
 
-/// Whether bytes came that are no HTTP; hyper does not let its error be named, but its text is fixed.
+/// Whether bytes came that are no HTTP; hyper does not let its error be named, but its texts are fixed.
 fn is_parse(err: &reqwest::Error) -> bool {
-    causes(err).any(|cause| cause.to_string().starts_with("invalid HTTP"))
+    causes(err).any(|cause| {
+        let text = cause.to_string();
+        text.starts_with("invalid HTTP") || text == "message head is too large"
+    })
+}
+
+/// The beginning of a body that explains an error, on one line and without what a terminal would obey.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    const MOST: usize = 200;
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * MOST)]);
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if line.len() > MOST {
+        line.truncate(line.floor_char_boundary(MOST));
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excerpt;
+
+    #[test]
+    fn an_excerpt_is_one_short_clean_line() {
+        assert_eq!(excerpt(b"{\n  \"error\":\t\"no\x1b[31m\"\r\n}"), "{ \"error\": \"no [31m\" }");
+        let long = excerpt("é".repeat(500).as_bytes());
+        assert_eq!((long.len(), long.ends_with('…')), (203, true));
+        assert_eq!(excerpt(&[0xff, b'a']), "\u{fffd}a");
+    }
 }

@@ -1,30 +1,50 @@
-//! HTTP for calls that may go wrong: time-outs by phase, bodies of bounded size, server-sent events, and errors that say
-//! what happened without a word of what was secret.
+//! HTTP for calls that may go wrong: time-outs by phase, bodies of bounded size, retries, circuit breaker and rate limits
+//! when asked for, server-sent events and newline-delimited JSON, and errors that say what happened without a word of what
+//! was secret.
 //!
 //! Connections are encrypted by rustls with ring and checked by the platform's verifier, which is built when the first
 //! `https` address is asked for. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, never
-//! for loopback addresses. Redirects are not followed: a key must not travel to another host.
+//! for loopback addresses. Redirects are not followed unless that is asked for, and then without what was meant for
+//! another host: a key must not travel.
 //!
 //! ```
-//! use antiphon_http::{Client, ErrorKind, Request};
+//! use antiphon_http::{Client, ErrorKind, RetryPolicy};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let client = Client::builder().build();
-//! let err = client.send(Request::get("ftp://example.org/")).await.unwrap_err();
+//! let client = Client::builder().retry(RetryPolicy::default().max_retries(2)).build();
+//! let err = client.get("ftp://example.org/").await.unwrap_err();
 //! assert_eq!(err.kind(), ErrorKind::InvalidRequest);
 //! # }
 //! ```
 
+mod attempt;
+mod body;
 mod client;
+mod decoded;
 mod error;
+mod hosts;
+pub mod ndjson;
+mod options;
+mod place;
 mod request;
 mod response;
-mod shards;
 pub mod sse;
 mod tls;
+#[cfg(feature = "transfer")]
+mod transfer;
+mod transport;
 
-pub use client::{Client, ClientBuilder};
+pub use antiphon_resilience::{
+    BreakerPolicy, BreakerState, CircuitBreaker, Deadline, LimitHints, Rate, RateLimiter, RateLimits,
+    RetryBudget, RetryPolicy,
+};
+pub use body::{Chunks, StreamEnd};
+pub use client::Client;
+pub use decoded::{Events, Lines};
 pub use error::{Error, ErrorKind, Phase};
+pub use options::ClientBuilder;
 pub use request::Request;
-pub use response::{Events, Response};
+pub use response::Response;
 pub use secrecy::SecretString;
+#[cfg(feature = "transfer")]
+pub use transfer::{Answer, Download, Downloaded, Upload};

@@ -1,40 +1,104 @@
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use antiphon_resilience::Deadline;
+use bytes::Bytes;
+use futures_core::Stream;
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use url::Url;
+use url::{Position, Url};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Phase};
+use crate::place::Place;
 
 /// A request to be sent. What is wrong with it is told when it is sent.
+#[derive(Clone)]
 pub struct Request {
     pub(crate) method: Method,
     url: Result<Url, String>,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body: Payload,
     pub(crate) first_byte_timeout: Option<Duration>,
+    pub(crate) deadline: Deadline,
     problem: Option<String>,
+}
+
+/// What is sent along.
+#[derive(Clone)]
+pub(crate) enum Payload {
+    Nothing,
+    Bytes(Bytes),
+    /// It can be sent once.
+    Stream(Arc<Mutex<Option<reqwest::Body>>>),
+    /// It is made anew for each attempt.
+    #[cfg(feature = "transfer")]
+    Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>),
+}
+
+impl Payload {
+    /// Adds it to what is sent now.
+    pub(crate) fn add_to(self, sending: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self {
+            Self::Nothing => sending,
+            Self::Bytes(bytes) => sending.body(bytes),
+            Self::Stream(body) => match body.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                Some(body) => sending.body(body),
+                None => sending,
+            },
+            #[cfg(feature = "transfer")]
+            Self::Form(make) => sending.multipart(make()),
+        }
+    }
 }
 
 impl Request {
     /// Asks for what stands under `url`.
     #[must_use]
     pub fn get(url: &str) -> Self {
-        Self::new(Method::GET, url)
+        Self::of(Method::GET, url)
     }
 
     /// Hands something over to `url`.
     #[must_use]
     pub fn post(url: &str) -> Self {
-        Self::new(Method::POST, url)
+        Self::of(Method::POST, url)
     }
 
-    fn new(method: Method, url: &str) -> Self {
-        let url = Url::parse(url).map_err(|err| err.to_string());
-        Self { method, url, headers: HeaderMap::new(), body: None, first_byte_timeout: None, problem: None }
+    /// Puts something under `url`.
+    #[must_use]
+    pub fn put(url: &str) -> Self {
+        Self::of(Method::PUT, url)
+    }
+
+    /// Removes what stands under `url`.
+    #[must_use]
+    pub fn delete(url: &str) -> Self {
+        Self::of(Method::DELETE, url)
+    }
+
+    /// A request of any method, such as `PATCH` or `HEAD`.
+    #[must_use]
+    pub fn new(method: &str, url: &str) -> Self {
+        let (method, problem) = match Method::from_bytes(method.as_bytes()) {
+            Ok(method) => (method, None),
+            Err(_) => (Method::GET, Some(format!("{} is no method", method.escape_debug()))),
+        };
+        Self { problem, ..Self::of(method, url) }
+    }
+
+    fn of(method: Method, url: &str) -> Self {
+        Self {
+            method,
+            url: Url::parse(url).map_err(|err| err.to_string()),
+            headers: HeaderMap::new(),
+            body: Payload::Nothing,
+            first_byte_timeout: None,
+            deadline: Deadline::none(),
+            problem: None,
+        }
     }
 
     /// Sets a header.
@@ -46,7 +110,12 @@ impl Request {
                 value.set_sensitive(true);
                 self.headers.insert(name, value);
             }
-            _ => self.problem = Some(format!("the header {name} has characters that a header cannot have")),
+            _ => {
+                self.problem = Some(format!(
+                    "the header {} has characters that a header cannot have",
+                    name.escape_debug()
+                ));
+            }
         }
         self
     }
@@ -64,16 +133,57 @@ impl Request {
         self
     }
 
+    /// Names the request, so that a server that knows `Idempotency-Key` does it once however often it comes. Such a
+    /// request is sent again also when it may have been done; a `POST` or `PATCH` without one is not.
+    #[must_use]
+    pub fn idempotency_key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    /// Names the request as `X-Request-Id`, for the server's log.
+    #[must_use]
+    pub fn request_id(self, id: &str) -> Self {
+        self.header("x-request-id", id)
+    }
+
     /// Sets the body to a value as JSON.
     #[must_use]
-    pub fn json(mut self, value: &impl Serialize) -> Self {
+    pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => {
-                self.body = Some(body);
                 self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                self.body = Payload::Bytes(body.into());
             }
             Err(err) => self.problem = Some(format!("the body cannot be written as JSON: {err}")),
         }
+        self
+    }
+
+    /// Sets the body to bytes.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Payload::Bytes(body.into());
+        self
+    }
+
+    /// Sets the body to what a stream gives while it is being sent. It can be sent once: the request is not retried.
+    #[must_use]
+    pub fn stream<S, E>(mut self, body: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        self.body = Payload::Stream(Arc::new(Mutex::new(Some(reqwest::Body::wrap_stream(body)))));
+        self
+    }
+
+    /// Sets the body to a form that is made anew for each attempt.
+    #[cfg(feature = "transfer")]
+    pub(crate) fn form(
+        mut self,
+        make: impl Fn() -> reqwest::multipart::Form + Send + Sync + 'static,
+    ) -> Self {
+        self.body = Payload::Form(Arc::new(make));
         self
     }
 
@@ -84,20 +194,35 @@ impl Request {
         self
     }
 
-    /// Method and host, for errors; nothing that could be a secret.
-    pub(crate) fn place(&self) -> String {
-        let host = self.url.as_ref().ok().and_then(Url::host_str);
-        let port = self.url.as_ref().ok().and_then(Url::port);
-        match (host, port) {
-            (Some(host), Some(port)) => format!("{} {host}:{port}", self.method),
-            (Some(host), None) => format!("{} {host}", self.method),
-            (None, _) => self.method.to_string(),
+    /// Sets by when everything must be over: waiting for its turn, attempts, pauses, and the body.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Whether it does no harm to send it twice.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.method.is_idempotent() || self.headers.contains_key("idempotency-key")
+    }
+
+    pub(crate) fn can_be_repeated(&self) -> bool {
+        !matches!(self.body, Payload::Stream(_))
+    }
+
+    /// The same request to where it was sent on. To another host no header goes along: any of them may be a secret.
+    pub(crate) fn redirected(mut self, url: Url) -> Self {
+        if self.url.as_ref().is_ok_and(|from| from.origin() != url.origin()) {
+            self.headers.clear();
         }
+        self.url = Ok(url);
+        self
     }
 
     /// The address, if the request can be sent at all.
     pub(crate) fn checked_url(&self) -> Result<Url, Error> {
-        let invalid = |reason: String| Error::new(ErrorKind::InvalidRequest, self.place(), reason);
+        let invalid =
+            |reason: String| Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason);
         if let Some(problem) = &self.problem {
             return Err(invalid(problem.clone()));
         }
@@ -107,10 +232,20 @@ impl Request {
             scheme => Err(invalid(format!("addresses begin with http or https, not {scheme}"))),
         }
     }
+
+    /// Method and host, for errors.
+    pub(crate) fn origin(&self) -> Place {
+        Place::new(self.method.clone(), self.host().into())
+    }
+
+    /// Host and port, as far as there are any; nothing that could be a secret.
+    fn host(&self) -> &str {
+        self.url.as_ref().map_or("", |url| &url[Position::BeforeHost..Position::AfterPort])
+    }
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Request").field(&self.place()).finish()
+        f.debug_tuple("Request").field(&format_args!("{} {}", self.method, self.host())).finish()
     }
 }

@@ -1,66 +1,138 @@
-use std::collections::VecDeque;
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_core::Stream;
-use futures_core::future::BoxFuture;
+use antiphon_resilience::LimitHints;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::error::{Error, ErrorKind, Phase};
-use crate::shards::Place;
-use crate::sse::{Decoder, Event};
+use crate::body::{Body, BodyLimits, Chunks, Held};
+use crate::decoded::{Events, Lines};
+use crate::error::{Error, ErrorKind, Phase, excerpt};
+use crate::place::Place;
 
 /// The head of an answer, and its body on the way. Dropping it hangs up.
 #[derive(Debug)]
 pub struct Response {
-    inner: reqwest::Response,
-    // The place on the connection is taken until the body has been read.
-    _connection: Place,
-    place: String,
-    limits: Limits,
+    status: u16,
+    version: http::Version,
+    headers: HeaderMap,
+    body: Body,
+    attempts: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) idle: Duration,
-    pub(crate) max_body: usize,
-}
+/// The names under which servers tell their name for a request.
+const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id"];
 
 impl Response {
-    pub(crate) fn new(inner: reqwest::Response, connection: Place, place: String, limits: Limits) -> Self {
-        Self { inner, _connection: connection, place, limits }
+    pub(crate) fn new(inner: reqwest::Response, held: Held, place: Place, limits: BodyLimits) -> Self {
+        let (head, body) = http::Response::<reqwest::Body>::from(inner).into_parts();
+        let body = Body::new(body, held, place, limits);
+        Self { status: head.status.as_u16(), version: head.version, headers: head.headers, body, attempts: 1 }
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// The same answer, its body read and its connection free, if that is short and does not take long.
+    pub(crate) async fn drained(mut self, most: u64, patience: Duration) -> Self {
+        if self.body.size_hint().is_none_or(|size| size > most) {
+            return self;
+        }
+        let mut read = BytesMut::new();
+        let reading = async {
+            while let Ok(Some(chunk)) = self.body.chunk().await {
+                read.extend_from_slice(&chunk);
+            }
+        };
+        // What did not come in time is no loss: the body of an error is for people to read.
+        let _ = timeout(patience, reading).await;
+        self.body.replace(read.freeze());
+        self
     }
 
     /// The status code.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.inner.status().as_u16()
+        self.status
     }
 
     /// A header's value, if it is there and plain text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.inner.headers().get(name)?.to_str().ok()
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The HTTP version spoken, such as `HTTP/2.0`.
     #[must_use]
     pub fn version(&self) -> &'static str {
-        match self.inner.version() {
-            reqwest::Version::HTTP_10 => "HTTP/1.0",
-            reqwest::Version::HTTP_11 => "HTTP/1.1",
-            reqwest::Version::HTTP_2 => "HTTP/2.0",
+        match self.version {
+            http::Version::HTTP_10 => "HTTP/1.0",
+            http::Version::HTTP_11 => "HTTP/1.1",
+            http::Version::HTTP_2 => "HTTP/2.0",
             _ => "HTTP",
         }
     }
 
     /// Method and host of the request, for messages.
     #[must_use]
-    pub fn place(&self) -> &str {
-        &self.place
+    pub fn place(&self) -> String {
+        self.body.place.to_string()
+    }
+
+    #[cfg(feature = "transfer")]
+    pub(crate) fn origin(&self) -> &Place {
+        &self.body.place
+    }
+
+    /// How often the request was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The server's name for the request, if it gave one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        REQUEST_IDS.iter().find_map(|name| self.header(name))
+    }
+
+    /// What the headers say about the server's limits.
+    #[must_use]
+    pub fn limits(&self) -> LimitHints {
+        LimitHints::read(|name| self.header(name), std::time::SystemTime::now())
+    }
+
+    /// The length of the body in bytes, if the server tells.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.body.size_hint()
+    }
+
+    /// The same answer, if its status is a success.
+    ///
+    /// # Errors
+    /// `Status`, with the beginning of the body: at most 200 bytes, on one line.
+    ///
+    /// # Cancel safety
+    /// Hangs up.
+    pub async fn error_for_status(mut self) -> Result<Self, Error> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
+        }
+        let mut read = Vec::new();
+        let reading = async {
+            while read.len() < 1_000
+                && let Ok(Some(chunk)) = self.body.chunk().await
+            {
+                read.extend_from_slice(&chunk[..chunk.len().min(1_000)]);
+            }
+        };
+        let _ = timeout(Duration::from_secs(1), reading).await;
+        let kind = ErrorKind::Status { status: self.status };
+        Err(self.error(kind, excerpt(&read)))
     }
 
     /// The next piece of the body, unpacked; `None` at its end.
@@ -71,94 +143,68 @@ impl Response {
     /// # Cancel safety
     /// A dropped call loses nothing: the piece is there for the next call.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match timeout(self.limits.idle, self.inner.chunk()).await {
-            Ok(chunk) => chunk.map_err(|err| Error::of_reqwest(err, &self.place, true)),
-            Err(_) => Err(Error::new(ErrorKind::Timeout { phase: Phase::NextByte }, &self.place, "")),
-        }
+        let attempts = self.attempts;
+        self.body.chunk().await.map_err(|err| err.with_attempts(attempts))
     }
 
-    /// The whole body as text, invalid UTF-8 replaced by U+FFFD.
+    /// The whole body.
     ///
     /// # Errors
     /// As [`Response::chunk`], and `TooLarge`.
     ///
     /// # Cancel safety
     /// Hangs up; what was read is lost.
-    pub async fn text(mut self) -> Result<String, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            if body.len() + chunk.len() > self.limits.max_body {
-                let kind = ErrorKind::TooLarge { limit: self.limits.max_body };
-                return Err(Error::new(kind, self.place, ""));
-            }
-            body.extend_from_slice(&chunk);
-        }
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        let (attempts, id) = (self.attempts, self.request_id().map(str::to_owned));
+        self.body.whole().await.map_err(|err| err.with_attempts(attempts).with_request_id(id))
+    }
+
+    /// The whole body as text, invalid UTF-8 replaced by U+FFFD.
+    ///
+    /// # Errors
+    /// As [`Response::bytes`].
+    ///
+    /// # Cancel safety
+    /// Hangs up; what was read is lost.
+    pub async fn text(self) -> Result<String, Error> {
+        let body = Vec::from(self.bytes().await?);
         Ok(String::from_utf8(body).unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()))
+    }
+
+    /// The whole body as a value.
+    ///
+    /// # Errors
+    /// As [`Response::bytes`], and `InvalidJson`.
+    ///
+    /// # Cancel safety
+    /// Hangs up; what was read is lost.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let (attempts, place) = (self.attempts, self.body.place.clone());
+        let body = self.bytes().await?;
+        serde_json::from_slice(&body).map_err(|err| {
+            Error::new(ErrorKind::InvalidJson, Phase::NextByte, place, err.to_string())
+                .with_attempts(attempts)
+        })
+    }
+
+    /// The body piece by piece.
+    pub fn chunks(self) -> Chunks {
+        Chunks::new(self.body)
     }
 
     /// The body as server-sent events.
     pub fn events(self) -> Events {
-        let decoder = Decoder::new(self.limits.max_body);
-        Events { state: State::Ready(self), decoder, decoded: VecDeque::new() }
+        Events::new(self.body)
     }
-}
 
-/// The stream of [`Response::events`]. It ends where the body ends: only the protocol above can tell whether it was whole.
-#[must_use = "streams do nothing unless polled"]
-pub struct Events {
-    state: State,
-    decoder: Decoder,
-    decoded: VecDeque<Event>,
-}
-
-enum State {
-    Ready(Response),
-    Reading(BoxFuture<'static, (Response, Result<Option<Bytes>, Error>)>),
-    Ended,
-}
-
-impl Stream for Events {
-    type Item = Result<Event, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            if let Some(event) = this.decoded.pop_front() {
-                return Poll::Ready(Some(Ok(event)));
-            }
-            match std::mem::replace(&mut this.state, State::Ended) {
-                State::Ended => return Poll::Ready(None),
-                State::Ready(mut response) => {
-                    let read = async move {
-                        let chunk = response.chunk().await;
-                        (response, chunk)
-                    };
-                    this.state = State::Reading(Box::pin(read));
-                }
-                State::Reading(mut reading) => {
-                    let Poll::Ready((response, chunk)) = reading.as_mut().poll(cx) else {
-                        this.state = State::Reading(reading);
-                        return Poll::Pending;
-                    };
-                    match chunk {
-                        Ok(None) => {}
-                        Err(err) => return Poll::Ready(Some(Err(err))),
-                        Ok(Some(chunk)) => match this.decoder.push(&chunk, &mut this.decoded) {
-                            Ok(()) => this.state = State::Ready(response),
-                            Err(_) => {
-                                let kind = ErrorKind::TooLarge { limit: response.limits.max_body };
-                                return Poll::Ready(Some(Err(Error::new(kind, response.place, ""))));
-                            }
-                        },
-                    }
-                }
-            }
-        }
+    /// The body line by line, as newline-delimited JSON has it.
+    pub fn lines(self) -> Lines {
+        Lines::new(self.body)
     }
-}
 
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("decoded", &self.decoded.len()).finish_non_exhaustive()
+    fn error(&self, kind: ErrorKind, reason: String) -> Error {
+        let id = self.request_id().map(str::to_owned);
+        let error = Error::new(kind, Phase::NextByte, self.body.place.clone(), reason);
+        error.with_attempts(self.attempts).with_request_id(id)
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use memchr::memchr2;
 
@@ -23,6 +24,8 @@ pub struct Event {
     pub data: String,
     /// The last id that the stream had sent by then.
     pub id: String,
+    /// How long to wait before a new connection, if the stream had said so by then.
+    pub retry: Option<Duration>,
 }
 
 /// An event grew larger than allowed.
@@ -52,7 +55,20 @@ pub struct Decoder {
     data: String,
     has_data: bool,
     id: String,
+    retry: Option<Duration>,
 }
+
+/// The bytes ended within an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incomplete;
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stream ended within an event")
+    }
+}
+
+impl std::error::Error for Incomplete {}
 
 impl Decoder {
     /// A decoder of events of up to `limit` bytes each.
@@ -67,6 +83,7 @@ impl Decoder {
             data: String::new(),
             has_data: false,
             id: String::new(),
+            retry: None,
         }
     }
 
@@ -103,6 +120,17 @@ impl Decoder {
         self.check(0)
     }
 
+    /// No more bytes come. What was incomplete is no event, as the standard has it; here it is told.
+    ///
+    /// # Errors
+    /// [`Incomplete`] if there were data without the empty line that ends an event, or half a line.
+    pub fn finish(&mut self) -> Result<(), Incomplete> {
+        let partial = std::mem::take(&mut self.partial);
+        let in_data = self.has_data || partial.first().is_some_and(|first| *first != b':');
+        *self = Self::new(self.limit);
+        if in_data { Err(Incomplete) } else { Ok(()) }
+    }
+
     fn line(&mut self, line: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
         let line = match std::mem::take(&mut self.at_start) {
             true => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
@@ -128,7 +156,10 @@ impl Decoder {
             }
             b"event" => self.event = value.into_owned(),
             b"id" if !value.contains('\0') => self.id = value.into_owned(),
-            // Comments, the wait before a new connection, and fields of later versions.
+            b"retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.retry = value.parse().ok().map(Duration::from_millis).or(self.retry);
+            }
+            // Comments, and fields of later versions.
             _ => {}
         }
         Ok(())
@@ -138,7 +169,7 @@ impl Decoder {
         let event = std::mem::take(&mut self.event);
         let data = std::mem::take(&mut self.data);
         if std::mem::take(&mut self.has_data) {
-            events.extend([Event { event, data, id: self.id.clone() }]);
+            events.extend([Event { event, data, id: self.id.clone(), retry: self.retry }]);
         }
     }
 
@@ -171,6 +202,7 @@ mod tests {
                 event: (*event).to_owned(),
                 data: (*data).to_owned(),
                 id: (*id).to_owned(),
+                retry: None,
             })
             .collect();
         for cut in 0..=text.len() {
@@ -188,10 +220,34 @@ mod tests {
         check(": ping\n\nevent: x\ndata: 1\n\n", &[("x", "1", "")]);
         check("event: lost\n\ndata\n\n", &[("", "", "")]);
         check("id: 7\ndata: a\n\nid: b\0\ndata: b\n\n", &[("", "a", "7"), ("", "b", "7")]);
-        check("data: a\nother: x\nDATA: y\nretry: 10\n\n", &[("", "a", "")]);
+        check("data: a\nother: x\nDATA: y\nretry: soon\n\n", &[("", "a", "")]);
         check("data: cut", &[]);
         check("data: cut\n", &[]);
         check("data: é😀\n\n", &[("", "é😀", "")]);
+    }
+
+    #[test]
+    fn a_wait_is_told_with_what_comes_after_it() {
+        let events = decode([&b"retry: 250\ndata: a\n\nretry: x1\ndata: b\n\nretry: 9\n\ndata: c\n\n"[..]]);
+        let waits = events.iter().map(|event| event.retry.unwrap().as_millis());
+        assert_eq!(waits.collect::<Vec<_>>(), [250, 250, 9]);
+    }
+
+    #[test]
+    fn an_end_within_an_event_is_told() {
+        for (text, complete) in [
+            ("data: a\n\n", true),
+            ("data: a\n\n: ping", true),
+            ("data: a\n\nid: 1\n", true),
+            ("", true),
+            ("data: a\n", false),
+            ("data: a", false),
+            ("data: a\n\nda", false),
+        ] {
+            let mut decoder = Decoder::new(100);
+            decoder.push(text.as_bytes(), &mut Vec::new()).unwrap();
+            assert_eq!(decoder.finish().is_ok(), complete, "{text:?}");
+        }
     }
 
     #[test]

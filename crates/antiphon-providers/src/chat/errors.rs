@@ -1,7 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, Phase as HttpPhase, Response, SecretString};
-use antiphon_llm::{Billed, Error, ErrorKind, Phase, parse_retry_after};
+use antiphon_llm::{Billed, Error, ErrorKind, Phase};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -91,9 +91,9 @@ impl Said {
 
 /// The error of an answer that is no success.
 pub(super) async fn of_response(response: Response, key: Option<&SecretString>) -> Error {
-    let (status, place) = (response.status(), response.place().to_owned());
+    let (status, place) = (response.status(), response.place());
     let request_id = response.header("x-request-id").map(str::to_owned);
-    let retry_after = retry_after(&response);
+    let retry_after = response.limits().retry_after;
     let moved_to = response.header("location").is_some() && (300..400).contains(&status);
     let body = response.text().await.unwrap_or_default();
     let said = serde_json::from_str(&body).ok().and_then(|body| Said::read(&body));
@@ -140,13 +140,6 @@ pub(super) fn of_http(err: &antiphon_http::Error) -> Error {
         _ => (ErrorKind::Unavailable, Billed::Maybe),
     };
     Error::new(kind, err.to_string()).with_billed(billed)
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let millis = response.header("retry-after-ms").and_then(|value| value.trim().parse().ok());
-    let seconds = || parse_retry_after(response.header("retry-after")?, SystemTime::now());
-    // A day at most, as for seconds.
-    millis.map(|wait: u64| Duration::from_millis(wait.min(86_400_000))).or_else(seconds)
 }
 
 /// A server's words on one line, shortened, and without keys: some servers repeat what they were sent.

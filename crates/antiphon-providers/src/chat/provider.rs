@@ -86,7 +86,7 @@ impl Chat {
         if sent.status() != 200 {
             return Err(errors::of_response(sent, self.config.key.as_ref()).await);
         }
-        let place = sent.place().to_owned();
+        let place = sent.place();
         let body = sent.text().await.map_err(|err| errors::of_http(&err))?;
         let listed = serde_json::from_str::<Value>(&body).ok().and_then(|body| models(&body));
         listed.ok_or_else(|| {
@@ -98,8 +98,7 @@ impl Chat {
     /// An answer of a server that does not stream, or an error under status 200, as some servers send.
     async fn whole(&self, response: Response, prompt: &Prompt, began: Instant) -> Result<Streaming, Error> {
         let key = self.config.key.clone();
-        let (place, kind) =
-            (response.place().to_owned(), response.header("content-type").unwrap_or("").to_owned());
+        let (place, kind) = (response.place(), response.header("content-type").unwrap_or("").to_owned());
         let version = response.version();
         let body = response.text().await.map_err(|err| errors::of_http(&err))?;
         let strange = |what: &str| {

@@ -32,7 +32,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(response: Response, output: Output, key: Option<SecretString>, began: Instant) -> Self {
         let request_id = response.header("x-request-id").map(str::to_owned);
-        let (place, version) = (response.place().to_owned(), response.version());
+        let (place, version) = (response.place(), response.version());
         let reader = Self::whole(place, version, output, began);
         Self { events: Some(response.events()), key, head: Head::new(request_id, None), ..reader }
     }
@@ -91,6 +91,8 @@ impl Reader {
                 Err(_) | Ok(Some(Err(_))) if self.finish.is_some() => break,
                 Err(_) => return Err(self.too_slow()),
                 Ok(None) => break,
+                // Whether the answer is whole, its finish reason tells.
+                Ok(Some(Err(err))) if err.kind() == antiphon_http::ErrorKind::Truncated => break,
                 Ok(Some(event)) => event.map_err(|err| errors::of_http(&err))?,
             };
             if event.data.starts_with("[DONE]") {

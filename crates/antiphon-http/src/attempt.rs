@@ -1,0 +1,161 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use antiphon_resilience::{BreakerPermit, Cost, Deadline, LimitHints, RateLimiter, RatePermit, Verdict};
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, field, info_span};
+use url::Url;
+
+use crate::body::{BodyLimits, Held};
+use crate::client::{Inner, record};
+use crate::error::{Error, ErrorKind, Phase};
+use crate::hosts::Host;
+use crate::place::Place;
+use crate::request::Request;
+use crate::response::Response;
+
+/// Why an attempt is no success.
+pub(crate) enum Failure {
+    Error(Error),
+    /// An answer that says to come again.
+    Status(Box<Response>),
+}
+
+/// After these a request may succeed when it is sent again.
+const RETRYABLE: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
+
+/// Error bodies of up to this length are read, so that their connection can be used again.
+const DRAINED: u64 = 64 << 10;
+const DRAINING: Duration = Duration::from_secs(1);
+
+impl Failure {
+    pub(crate) fn into_result(self) -> Result<Response, Error> {
+        match self {
+            Self::Error(err) => Err(err),
+            Self::Status(response) => Ok(*response),
+        }
+    }
+
+    /// What it means for the next attempt. Where nobody knows whether the server has acted, a request is only sent again
+    /// if that does no harm.
+    pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
+        match self {
+            Self::Status(response) => {
+                let retry_after =
+                    LimitHints::read(|name| response.header(name), SystemTime::now()).retry_after;
+                match response.status() {
+                    429 | 503 | 529 => Verdict::Throttled { retry_after },
+                    _ if retry_after.is_some() => Verdict::Throttled { retry_after },
+                    _ => Verdict::Retry,
+                }
+            }
+            Self::Error(err) => match err.kind() {
+                ErrorKind::Connect | ErrorKind::Timeout { phase: Phase::Connect } => Verdict::Retry,
+                ErrorKind::Timeout { phase: Phase::FirstByte }
+                | ErrorKind::Interrupted
+                | ErrorKind::InvalidResponse
+                    if may_be_repeated =>
+                {
+                    Verdict::Retry
+                }
+                _ => Verdict::Stop,
+            },
+        }
+    }
+}
+
+/// Sends a request once, when its turn has come.
+pub(crate) async fn make(
+    inner: &Arc<Inner>,
+    url: Url,
+    request: Request,
+    (host, place): (Arc<Host>, Place),
+    number: u32,
+) -> Result<Response, Failure> {
+    let span = info_span!(
+        "http.client.attempt",
+        otel.kind = "client",
+        http.request.method = place.method(),
+        http.request.resend_count = number - 1,
+        server.address = url.host_str(),
+        server.port = url.port_or_known_default(),
+        http.response.status_code = field::Empty,
+        network.protocol.version = field::Empty,
+        error.r#type = field::Empty,
+    );
+    let result = once(inner, url, request, host, place).instrument(span.clone()).await;
+    record(&span, result.as_ref().map(Response::status));
+    let response = result.map_err(Failure::Error)?;
+    if !span.is_disabled() {
+        span.record("network.protocol.version", response.version().trim_start_matches("HTTP/"));
+    }
+    match inner.options.retry.is_some() && RETRYABLE.contains(&response.status()) {
+        true => Err(Failure::Status(Box::new(response.drained(DRAINED, DRAINING).await))),
+        false => Ok(response),
+    }
+}
+
+async fn once(
+    inner: &Inner,
+    url: Url,
+    request: Request,
+    host: Arc<Host>,
+    place: Place,
+) -> Result<Response, Error> {
+    let (options, deadline) = (&inner.options, request.deadline);
+    let turn = async {
+        let rate = turn(options.rate_limiter.as_ref()).await;
+        (rate, host.seat().await)
+    };
+    let (rate, seat) =
+        in_time(deadline, turn).await.ok_or_else(|| Error::timeout(Phase::Queue, place.clone()))?;
+    let client = inner.transport.client(options, &seat, &place).await?;
+    let guard = match &options.breaker {
+        Some(breaker) => Some(breaker.permit().map_err(|rejected| {
+            let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
+            Error::new(kind, Phase::Queue, place.clone(), rejected.to_string())
+        })?),
+        None => None,
+    };
+    let patience = request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
+    let left = deadline.remaining(Instant::now().into_std()).unwrap_or(Duration::MAX);
+    let sending = client.request(request.method, url).headers(request.headers);
+    let sending = request.body.add_to(sending);
+    let answer = match timeout(patience.min(left), sending.send()).await {
+        Ok(answer) => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
+        Err(_) => Err(Error::timeout(Phase::FirstByte, place.clone())),
+    };
+    tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), left < patience);
+    let answer = answer?;
+    seat.saw(answer.version());
+    let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
+    Ok(Response::new(answer, Held::new(seat, rate), place, limits))
+}
+
+async fn turn(limiter: Option<&RateLimiter>) -> Option<RatePermit> {
+    match limiter {
+        Some(limiter) => Some(limiter.acquire(Cost::request()).await),
+        None => None,
+    }
+}
+
+async fn in_time<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = deadline.passed() => None,
+    }
+}
+
+/// Tells the breaker how it went. That the caller had no more time is not the server's fault.
+fn tell(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_hurried: bool) {
+    let Some(guard) = guard else { return };
+    match answer {
+        Ok(500 | 502 | 503 | 504) => guard.failure(),
+        Ok(408 | 429 | 529) => {}
+        Ok(_) => guard.success(),
+        Err(err) if err.kind() == ErrorKind::InvalidRequest => {}
+        Err(err) if was_hurried && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}
+        Err(_) => guard.failure(),
+    }
+}

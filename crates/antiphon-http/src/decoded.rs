@@ -1,0 +1,146 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use crate::body::{Body, StreamEnd, ended};
+use crate::error::{Error, ErrorKind, Phase};
+use crate::{ndjson, sse};
+
+/// The server-sent events of a body; the stream of [`Response::events`](crate::Response::events). Dropping it hangs up.
+///
+/// It ends where the body ends. Whether the server had said all that it wanted to, only the protocol above can tell.
+#[must_use = "streams do nothing unless polled"]
+pub struct Events(Decoded<sse::Decoder>);
+
+/// The lines of a body; the stream of [`Response::lines`](crate::Response::lines). Dropping it hangs up.
+#[must_use = "streams do nothing unless polled"]
+pub struct Lines(Decoded<ndjson::Decoder>);
+
+/// Pieces of a body in, whole items out.
+struct Decoded<D: Decode> {
+    body: Body,
+    decoder: D,
+    items: VecDeque<D::Item>,
+    end: Option<StreamEnd>,
+}
+
+trait Decode {
+    type Item;
+
+    /// Takes the next bytes; the error is the limit in bytes.
+    fn push(&mut self, bytes: &[u8], items: &mut VecDeque<Self::Item>) -> Result<(), usize>;
+
+    /// No more bytes come; whether they ended between two items.
+    fn finish(&mut self, items: &mut VecDeque<Self::Item>) -> bool;
+}
+
+impl Decode for sse::Decoder {
+    type Item = sse::Event;
+
+    fn push(&mut self, bytes: &[u8], items: &mut VecDeque<sse::Event>) -> Result<(), usize> {
+        self.push(bytes, items).map_err(|err| err.limit)
+    }
+
+    fn finish(&mut self, _: &mut VecDeque<sse::Event>) -> bool {
+        self.finish().is_ok()
+    }
+}
+
+impl Decode for ndjson::Decoder {
+    type Item = String;
+
+    fn push(&mut self, bytes: &[u8], items: &mut VecDeque<String>) -> Result<(), usize> {
+        self.push(bytes, items).map_err(|err| err.limit)
+    }
+
+    fn finish(&mut self, items: &mut VecDeque<String>) -> bool {
+        items.extend(self.finish());
+        true
+    }
+}
+
+impl<D: Decode> Decoded<D> {
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<D::Item, Error>>> {
+        loop {
+            if let Some(item) = self.items.pop_front() {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            if self.end.is_some() {
+                return Poll::Ready(None);
+            }
+            let chunk = ready!(self.body.poll_chunk(cx));
+            self.end = ended(&chunk);
+            match chunk? {
+                Some(chunk) => {
+                    if let Err(limit) = self.decoder.push(&chunk, &mut self.items) {
+                        return self.fail(ErrorKind::TooLarge { limit }, StreamEnd::Failed);
+                    }
+                }
+                None if self.decoder.finish(&mut self.items) => {}
+                None => return self.fail(ErrorKind::Truncated, StreamEnd::Truncated),
+            }
+        }
+    }
+
+    fn fail(&mut self, kind: ErrorKind, end: StreamEnd) -> Poll<Option<Result<D::Item, Error>>> {
+        self.end = Some(end);
+        Poll::Ready(Some(Err(Error::new(kind, Phase::NextByte, self.body.place.clone(), ""))))
+    }
+}
+
+impl Events {
+    pub(crate) fn new(body: Body) -> Self {
+        let decoder = sse::Decoder::new(body.limits.max_body);
+        Self(Decoded { body, decoder, items: VecDeque::new(), end: None })
+    }
+
+    /// How it ended; `None` while it has not.
+    #[must_use]
+    pub fn end(&self) -> Option<StreamEnd> {
+        self.0.end.filter(|_| self.0.items.is_empty())
+    }
+}
+
+impl Lines {
+    pub(crate) fn new(body: Body) -> Self {
+        let decoder = ndjson::Decoder::new(body.limits.max_body);
+        Self(Decoded { body, decoder, items: VecDeque::new(), end: None })
+    }
+
+    /// How it ended; `None` while it has not.
+    #[must_use]
+    pub fn end(&self) -> Option<StreamEnd> {
+        self.0.end.filter(|_| self.0.items.is_empty())
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<sse::Event, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_item(cx)
+    }
+}
+
+impl Stream for Lines {
+    type Item = Result<String, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_item(cx)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("body", &self.0.body).field("end", &self.end()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("body", &self.0.body).field("end", &self.end()).finish_non_exhaustive()
+    }
+}

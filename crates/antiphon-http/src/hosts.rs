@@ -1,0 +1,240 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_resilience::RetryBudget;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::{Host as Name, Position, Url};
+
+/// More connections than this help nobody: a server that takes 3,200 requests at once is not waiting for connections.
+const MAX_SHARDS: usize = 32;
+
+/// Of more hosts than this, those that nobody uses are forgotten.
+const MAX_HOSTS: usize = 4_096;
+
+/// The hosts that were asked, each with its own count of what is under way.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    limits: HostLimits,
+    hosts: Mutex<HashMap<Box<str>, Arc<Host>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostLimits {
+    pub(crate) max_streams: usize,
+    pub(crate) max_connections: usize,
+    /// Whether HTTP/2 is spoken without being asked for.
+    pub(crate) speaks_http2: bool,
+    /// The points that retries to one host may cost.
+    pub(crate) retry_budget: Option<u32>,
+}
+
+/// One host, and how many requests are under way on each of its connections.
+///
+/// One HTTP/2 connection takes only so many requests at once (100 on most hosted front ends) and queues the others, while
+/// a second one would be free. So a host's requests go over several clients with a connection each, to the one with the
+/// fewest under way, and another is taken once all are full.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) name: Arc<str>,
+    pub(crate) route: Route,
+    pub(crate) retry_budget: Option<RetryBudget>,
+    max_streams: usize,
+    shards: Mutex<Shards>,
+    /// A permit for each connection that may be in use; closed once HTTP/2 was seen, which shares connections.
+    connections: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Shards {
+    in_flight: Vec<usize>,
+    speaks_http2: bool,
+}
+
+/// Which kind of client a host is asked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Secure,
+    Plain,
+    /// This machine: never over a proxy.
+    Loopback,
+}
+
+/// A place on one of a host's connections, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    host: Arc<Host>,
+    shard: usize,
+    _connection: Option<OwnedSemaphorePermit>,
+}
+
+impl Hosts {
+    pub(crate) fn new(limits: HostLimits) -> Self {
+        Self { limits, hosts: Mutex::default() }
+    }
+
+    /// The host that `url` names.
+    pub(crate) fn of(&self, url: &Url) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Scheme, host and port; what stands before an @ is no part of them, and may be secret.
+        let key = match url.username().is_empty() && url.password().is_none() {
+            true => &url[..Position::AfterPort],
+            false => &format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort]),
+        };
+        if let Some(host) = hosts.get(key) {
+            return host.clone();
+        }
+        if hosts.len() >= MAX_HOSTS {
+            hosts.retain(|_, host| Arc::strong_count(host) > 1);
+        }
+        let host = Arc::new(Host::new(url, self.limits));
+        hosts.insert(key.into(), host.clone());
+        host
+    }
+}
+
+impl Host {
+    fn new(url: &Url, limits: HostLimits) -> Self {
+        let route = match () {
+            () if url.scheme() == "https" => Route::Secure,
+            () if is_loopback(url) => Route::Loopback,
+            () => Route::Plain,
+        };
+        let connections = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+        if limits.speaks_http2 {
+            connections.close();
+        }
+        Self {
+            name: url[Position::BeforeHost..Position::AfterPort].into(),
+            route,
+            retry_budget: limits.retry_budget.map(RetryBudget::new),
+            max_streams: limits.max_streams.max(1),
+            shards: Mutex::new(Shards { in_flight: Vec::new(), speaks_http2: limits.speaks_http2 }),
+            connections,
+        }
+    }
+
+    /// Waits while all connections are in use, and gives a place where fewest requests are under way.
+    pub(crate) async fn seat(self: Arc<Self>) -> Seat {
+        let connection = self.connections.clone().acquire_owned().await.ok();
+        let shard = self.lock().take(self.max_streams);
+        Seat { host: self, shard, _connection: connection }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shards> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shards {
+    fn take(&mut self, max_streams: usize) -> usize {
+        let least = self.in_flight.iter().enumerate().min_by_key(|(_, in_flight)| **in_flight);
+        // HTTP/1.1 opens a connection for each request at once, so only HTTP/2 can be full.
+        let shard = match least {
+            Some((shard, in_flight))
+                if !self.speaks_http2 || *in_flight < max_streams || self.in_flight.len() >= MAX_SHARDS =>
+            {
+                shard
+            }
+            _ => {
+                self.in_flight.push(0);
+                self.in_flight.len() - 1
+            }
+        };
+        self.in_flight[shard] += 1;
+        shard
+    }
+}
+
+impl Seat {
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    pub(crate) fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// An answer came by this version of HTTP.
+    pub(crate) fn saw(&self, version: http::Version) {
+        if version == http::Version::HTTP_2 && !self.host.connections.is_closed() {
+            self.host.lock().speaks_http2 = true;
+            self.host.connections.close();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.host.lock().in_flight[self.shard] -= 1;
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Name::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Name::Ipv4(address)) => address.is_loopback(),
+        Some(Name::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+    use url::Url;
+
+    use super::{Host, HostLimits, Hosts, Route, Seat};
+
+    fn hosts(max_streams: usize, max_connections: usize) -> Hosts {
+        Hosts::new(HostLimits { max_streams, max_connections, speaks_http2: false, retry_budget: None })
+    }
+
+    fn host(max_streams: usize, max_connections: usize) -> Arc<Host> {
+        hosts(max_streams, max_connections).of(&Url::parse("http://h/").unwrap())
+    }
+
+    fn seats(host: &Arc<Host>, count: usize) -> Vec<Seat> {
+        (0..count).map(|_| host.clone().seat().now_or_never().unwrap()).collect()
+    }
+
+    #[test]
+    fn each_scheme_host_and_port_is_one_host_whatever_comes_with_it() {
+        let hosts = hosts(1, 1);
+        let of = |url: &str| hosts.of(&Url::parse(url).unwrap());
+        assert!(Arc::ptr_eq(&of("http://h/a?b#c"), &of("http://user:secret@h:80/d")));
+        assert!(!Arc::ptr_eq(&of("http://h/"), &of("https://h/")));
+        assert!(!format!("{hosts:?}").contains("secret"));
+        assert_eq!((of("http://h/").route, of("http://[::1]:9/").route), (Route::Plain, Route::Loopback));
+        assert_eq!((&*of("http://h/").name, &*of("http://h:8080/").name), ("h", "h:8080"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_until_one_is_free_or_http2_was_seen() {
+        let host = host(2, 2);
+        let mut both = seats(&host, 2);
+        let mut third = Box::pin(host.clone().seat());
+        assert!((&mut third).now_or_never().is_none());
+        both.pop();
+        let third = third.now_or_never().unwrap();
+        let mut fourth = Box::pin(host.clone().seat());
+        assert!((&mut fourth).now_or_never().is_none());
+        third.saw(http::Version::HTTP_2);
+        assert!(fourth.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn only_full_http2_connections_get_company() {
+        let host = host(2, 100);
+        let http1 = seats(&host, 9);
+        assert_eq!(host.lock().in_flight, [9]);
+        http1[0].saw(http::Version::HTTP_2);
+        drop(http1);
+        let places = seats(&host, 5);
+        assert_eq!(host.lock().in_flight, [2, 2, 1]);
+        drop(places);
+        drop(seats(&host, 1));
+        assert_eq!(host.lock().in_flight, [0, 0, 0]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Newline-delimited JSON: a value a line, as Ollama and many logs have it.
+//!
+//! ```
+//! let mut decoder = antiphon_http::ndjson::Decoder::new(1024);
+//! let mut lines = Vec::new();
+//! decoder.push(b"{\"done\": false}\n{\"do", &mut lines)?;
+//! decoder.push(b"ne\": true}", &mut lines)?;
+//! lines.extend(decoder.finish());
+//! assert_eq!(lines, ["{\"done\": false}", "{\"done\": true}"]);
+//! # Ok::<(), antiphon_http::ndjson::LineTooLong>(())
+//! ```
+
+use std::fmt;
+
+use memchr::memchr;
+
+/// A line grew longer than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineTooLong {
+    /// The limit in bytes.
+    pub limit: usize,
+}
+
+impl fmt::Display for LineTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a line is longer than {} bytes", self.limit)
+    }
+}
+
+impl std::error::Error for LineTooLong {}
+
+/// Bytes in pieces of any size to lines. Empty lines are left out, a carriage return before a line's end is cut off, and
+/// invalid UTF-8 becomes U+FFFD. Each byte is looked at once.
+#[derive(Debug)]
+pub struct Decoder {
+    limit: usize,
+    partial: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder of lines of up to `limit` bytes each.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, partial: Vec::new() }
+    }
+
+    /// Takes the next bytes and gives the lines that they complete.
+    ///
+    /// # Errors
+    /// [`LineTooLong`]; the decoder is of no use afterwards.
+    pub fn push(&mut self, bytes: &[u8], lines: &mut impl Extend<String>) -> Result<(), LineTooLong> {
+        let mut rest = bytes;
+        while let Some(end) = memchr(b'\n', rest) {
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            self.check(line.len())?;
+            if self.partial.is_empty() {
+                lines.extend(text(line));
+            } else {
+                self.partial.extend_from_slice(line);
+                lines.extend(text(&self.partial));
+                self.partial.clear();
+            }
+        }
+        self.check(rest.len())?;
+        self.partial.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The last line, if no line feed came after it: whether it is whole, its JSON tells.
+    pub fn finish(&mut self) -> Option<String> {
+        text(&std::mem::take(&mut self.partial))
+    }
+
+    fn check(&self, more: usize) -> Result<(), LineTooLong> {
+        match self.partial.len() + more > self.limit {
+            true => Err(LineTooLong { limit: self.limit }),
+            false => Ok(()),
+        }
+    }
+}
+
+fn text(line: &[u8]) -> Option<String> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    (!line.is_empty()).then(|| String::from_utf8_lossy(line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Decoder, LineTooLong};
+
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let (mut decoder, mut lines) = (Decoder::new(1 << 20), Vec::new());
+        pieces.into_iter().for_each(|piece| decoder.push(piece, &mut lines).unwrap());
+        lines.extend(decoder.finish());
+        lines
+    }
+
+    #[test]
+    fn empty_lines_and_carriage_returns_go_and_broken_utf8_is_replaced() {
+        assert_eq!(decode([&b"{}\r\n\n\r\n[1]\nx\xff"[..]]), ["{}", "[1]", "x\u{fffd}"]);
+        assert_eq!(decode([&b""[..]]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_endless_line_is_refused() {
+        let mut decoder = Decoder::new(4);
+        assert_eq!(decoder.push(b"1234\n123", &mut Vec::new()), Ok(()));
+        assert_eq!(decoder.push(b"45", &mut Vec::new()), Err(LineTooLong { limit: 4 }));
+        assert!(Decoder::new(4).push(b"12345\n", &mut Vec::new()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_split_gives_the_same_lines(text in "[a\r\n\u{e9}]{0,40}") {
+            let whole = decode([text.as_bytes()]);
+            let expected: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).filter(|line| !line.is_empty()).collect();
+            prop_assert_eq!(&whole, &expected);
+            for cut in 0..=text.len() {
+                let (one, two) = text.as_bytes().split_at(cut);
+                prop_assert_eq!(&decode([one, two]), &whole);
+            }
+        }
+    }
+}

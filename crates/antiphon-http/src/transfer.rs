@@ -1,0 +1,39 @@
+//! Whole files and many requests.
+
+mod batch;
+mod download;
+mod part;
+mod upload;
+
+pub use batch::Answer;
+pub use download::{Download, Downloaded};
+pub use upload::Upload;
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Is told how many bytes have gone over, and how many there are in all if that is known.
+#[derive(Clone)]
+pub(crate) struct OnProgress(Arc<dyn Fn(u64, Option<u64>) + Send + Sync>);
+
+impl OnProgress {
+    fn new(tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    fn tell(&self, done: u64, total: Option<u64>) {
+        (self.0)(done, total);
+    }
+}
+
+impl Default for OnProgress {
+    fn default() -> Self {
+        Self::new(|_, _| {})
+    }
+}
+
+impl fmt::Debug for OnProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnProgress")
+    }
+}

@@ -1,0 +1,255 @@
+use std::path::{Path, PathBuf};
+
+use antiphon_fs::Writer;
+use sha2::{Digest, Sha256};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::OnProgress;
+use super::part::{Notes, Part};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::place::Place;
+use crate::request::Request;
+use crate::response::Response;
+
+/// A file to be fetched; see [`Client::download`].
+#[derive(Debug)]
+#[must_use = "nothing is fetched before `run`"]
+pub struct Download {
+    client: Client,
+    request: Request,
+    source: String,
+    path: PathBuf,
+    sha256: Option<String>,
+    on_progress: OnProgress,
+    cancel: CancellationToken,
+}
+
+/// A file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Downloaded {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// How many of them were there already, from an earlier try.
+    pub resumed_from: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// What has been fetched so far.
+#[derive(Default)]
+struct Progress {
+    done: u64,
+    digest: Sha256,
+    validator: Option<String>,
+}
+
+impl Client {
+    /// Fetches what stands under `url` into the file `path`, which appears when it is whole; an older file stays until
+    /// then.
+    ///
+    /// What has come is kept in `path` with `.part` behind it, with a note of what it is a part of. If the connection
+    /// breaks, a client that [retries](crate::ClientBuilder::retry) goes on from there at once, and any other when it is
+    /// asked again, if the server supports ranges and still has the same content; else it begins anew. Do not fetch two
+    /// things to one path at the same time.
+    pub fn download(&self, url: &str, path: impl AsRef<Path>) -> Download {
+        Download {
+            client: self.clone(),
+            request: Request::get(url),
+            source: hex(Sha256::digest(url)),
+            path: path.as_ref().to_owned(),
+            sha256: None,
+            on_progress: OnProgress::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+impl Download {
+    /// Sets a header of the request.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Refuses a file that has another SHA-256, in hexadecimal.
+    pub fn sha256(mut self, digest: impl Into<String>) -> Self {
+        self.sha256 = Some(digest.into());
+        self
+    }
+
+    /// Tells how many bytes have come, and how many there are if that is known. It is called often: be quick.
+    pub fn on_progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        self.on_progress = OnProgress::new(tell);
+        self
+    }
+
+    /// Stops when `token` is cancelled; what has come is kept for the next time.
+    pub fn cancelled_by(mut self, token: CancellationToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Fetches the file.
+    ///
+    /// # Errors
+    /// As [`Client::get`], and `ChecksumMismatch`, `File` or `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// Hangs up; what has come is kept for the next time, but for the last 256 KiB.
+    pub async fn run(self) -> Result<Downloaded, Error> {
+        let part = Part::of(&self.path);
+        let place = self.request.origin();
+        let mut progress = self.found(&part, &place).await?;
+        let resumed_from = progress.done;
+        let policy = self.client.inner.options.retry.as_ref().filter(|policy| policy.max_retries > 0);
+        let mut left = policy.map_or(0, |policy| policy.max_retries);
+        let mut backoff = policy.map(|policy| policy.backoff());
+        loop {
+            let before = progress.done;
+            let err = match self.fetch(&part, &mut progress, &place).await {
+                Ok(()) => break,
+                Err(err) => err,
+            };
+            let broke =
+                matches!(err.kind(), ErrorKind::Interrupted | ErrorKind::Timeout { phase: Phase::NextByte });
+            let advanced = progress.done > before;
+            let pause = backoff.as_mut().filter(|_| broke && (advanced || left > 0)).and_then(Iterator::next);
+            let Some(pause) = pause else { return Err(err) };
+            // Only tries that bring nothing count: the others come to an end by themselves.
+            left -= u32::from(!advanced);
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.cancel.cancelled() => return Err(cancelled(place)),
+            }
+        }
+        let sha256 = hex(progress.digest.finalize());
+        if let Some(expected) =
+            self.sha256.as_deref().filter(|expected| !expected.eq_ignore_ascii_case(&sha256))
+        {
+            part.discard().await.map_err(|err| of_file(err, &place))?;
+            let reason = format!("its SHA-256 is {sha256} and not {expected}");
+            return Err(Error::new(ErrorKind::ChecksumMismatch, Phase::NextByte, place, reason));
+        }
+        part.publish().await.map_err(|err| of_file(err, &place))?;
+        let resumed_from = resumed_from.min(progress.done);
+        Ok(Downloaded { path: self.path, bytes: progress.done, resumed_from, sha256 })
+    }
+
+    async fn found(&self, part: &Part, place: &Place) -> Result<Progress, Error> {
+        let found = part.found(&self.source).await.map_err(|err| of_file(err, place))?;
+        Ok(match found {
+            Some((done, digest, validator)) => Progress { done, digest, validator: Some(validator) },
+            None => Progress::default(),
+        })
+    }
+
+    /// Fetches what is missing, or as much of it as comes.
+    async fn fetch(&self, part: &Part, progress: &mut Progress, place: &Place) -> Result<(), Error> {
+        let failed = |err| of_file(err, place);
+        let mut response = self.ask(progress, place).await?;
+        match (response.status(), range(&response)) {
+            (206, Some((from, _))) if from == progress.done => {
+                let writer = part.append().await.map_err(failed)?;
+                return self.receive(response, writer, progress).await;
+            }
+            (416, Some((_, total))) if total == progress.done => return Ok(()),
+            (206 | 416, _) => {
+                // What is there is no part of what the server has now.
+                part.discard().await.map_err(failed)?;
+                *progress = Progress::default();
+                response = self.ask(progress, place).await?;
+            }
+            _ => {}
+        }
+        if response.status() == 206 {
+            let reason = "it sends a part where all was asked for";
+            return Err(Error::new(ErrorKind::InvalidResponse, Phase::FirstByte, place.clone(), reason));
+        }
+        *progress = Progress { validator: validator(&response), ..Progress::default() };
+        let notes = progress.validator.clone();
+        let notes = notes.map(|validator| Notes { source: self.source.clone(), validator });
+        let writer = part.begin(notes).await.map_err(failed)?;
+        self.receive(response, writer, progress).await
+    }
+
+    /// Asks for what is missing.
+    async fn ask(&self, progress: &Progress, place: &Place) -> Result<Response, Error> {
+        // Parts of something packed could not be put together again.
+        let mut request = self.request.clone().header("accept-encoding", "identity");
+        if let Some(validator) = progress.validator.as_ref().filter(|_| progress.done > 0) {
+            request =
+                request.header("range", &format!("bytes={}-", progress.done)).header("if-range", validator);
+        }
+        let sending = async {
+            let response = self.client.send(request).await?;
+            match response.status() {
+                // There is nothing after what has come: it is whole, or it is no part of this any more.
+                416 if progress.done > 0 => Ok(response),
+                _ => response.error_for_status().await,
+            }
+        };
+        tokio::select! {
+            response = sending => response,
+            () = self.cancel.cancelled() => Err(cancelled(place.clone())),
+        }
+    }
+
+    /// Takes what comes; it is kept, however it ends.
+    async fn receive(
+        &self,
+        mut response: Response,
+        mut writer: Writer,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let place = response.origin().clone();
+        let total = response.content_length().map(|left| progress.done + left);
+        self.on_progress.tell(progress.done, total);
+        let received = loop {
+            let chunk = tokio::select! {
+                chunk = response.chunk() => chunk,
+                () = self.cancel.cancelled() => Err(cancelled(place.clone())),
+            };
+            let chunk = match chunk {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break Ok(()),
+                Err(err) => break Err(err),
+            };
+            writer.write(&chunk).await.map_err(|err| of_file(err, &place))?;
+            progress.digest.update(&chunk);
+            progress.done += chunk.len() as u64;
+            self.on_progress.tell(progress.done, total);
+        };
+        writer.finish().await.map_err(|err| of_file(err, &place))?;
+        received
+    }
+}
+
+/// From where a part goes, and how long the whole is: `bytes 5-9/10`, or `bytes */10`.
+fn range(response: &Response) -> Option<(u64, u64)> {
+    let (range, total) = response.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+    let from = range.split_once('-').map_or(Some(0), |(from, _)| from.parse().ok())?;
+    Some((from, total.parse().unwrap_or(u64::MAX)))
+}
+
+/// What a part can be told by later (RFC 9110, section 13.1.5): weak tags do not promise the same bytes.
+fn validator(response: &Response) -> Option<String> {
+    let tag = response.header("etag").filter(|tag| !tag.starts_with("W/"));
+    tag.or_else(|| response.header("last-modified")).map(str::to_owned)
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cancelled(place: Place) -> Error {
+    Error::new(ErrorKind::Cancelled, Phase::NextByte, place, "")
+}
+
+pub(super) fn of_file(err: antiphon_fs::Error, place: &Place) -> Error {
+    Error::new(ErrorKind::File, Phase::NextByte, place.clone(), err.to_string())
+}

@@ -1,0 +1,123 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon_fs::Reader;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::multipart::{Form, Part};
+use tokio_util::sync::CancellationToken;
+
+use super::OnProgress;
+use super::download::of_file;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::request::Request;
+use crate::response::Response;
+
+/// A file to be handed over; see [`Client::upload`].
+#[derive(Debug)]
+#[must_use = "nothing is sent before `run`"]
+pub struct Upload {
+    client: Client,
+    request: Request,
+    path: PathBuf,
+    field: String,
+    fields: Vec<(String, String)>,
+    on_progress: OnProgress,
+    cancel: CancellationToken,
+}
+
+/// The size of the pieces that a file is read in.
+const PIECE: usize = 64 << 10;
+
+impl Client {
+    /// Posts the file `path` to `url` as `multipart/form-data`, under the field `file`, as it is read: it is never in
+    /// memory as a whole.
+    pub fn upload(&self, url: &str, path: impl AsRef<Path>) -> Upload {
+        Upload {
+            client: self.clone(),
+            request: Request::post(url),
+            path: path.as_ref().to_owned(),
+            field: "file".to_owned(),
+            fields: Vec::new(),
+            on_progress: OnProgress::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+impl Upload {
+    /// Sets a header of the request.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Sets the field that the file goes under.
+    pub fn field(mut self, name: impl Into<String>) -> Self {
+        self.field = name.into();
+        self
+    }
+
+    /// Adds a field of text.
+    pub fn text(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
+    /// Tells how many bytes of the file have been handed to the connection, and how many there are. It is called often:
+    /// be quick.
+    pub fn on_progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        self.on_progress = OnProgress::new(tell);
+        self
+    }
+
+    /// Hangs up when `token` is cancelled.
+    pub fn cancelled_by(mut self, token: CancellationToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Sends the file; a client that retries reads it anew each time.
+    ///
+    /// # Errors
+    /// As [`Client::get`], and `File` or `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// Hangs up; the server may have acted on the request.
+    pub async fn run(self) -> Result<Response, Error> {
+        let Self { client, request, path, field, fields, on_progress, cancel } = self;
+        let place = request.origin();
+        let found = antiphon_fs::metadata(&path).await.map_err(|err| of_file(err, &place))?;
+        if !found.is_file {
+            let reason = format!("{} is no file", path.display());
+            return Err(Error::new(ErrorKind::File, Phase::Queue, place, reason));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let request = request.form(move || {
+            let file = Part::stream_with_length(body(&path, found.len, on_progress.clone()), found.len);
+            let form =
+                fields.iter().fold(Form::new(), |form, (name, value)| form.text(name.clone(), value.clone()));
+            form.part(field.clone(), file.file_name(name.clone()))
+        });
+        let sending = async { client.send(request).await?.error_for_status().await };
+        tokio::select! {
+            response = sending => response,
+            () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, Phase::FirstByte, place, "")),
+        }
+    }
+}
+
+fn body(path: &Path, total: u64, on_progress: OnProgress) -> reqwest::Body {
+    let path = path.to_owned();
+    let opened =
+        async move { Reader::open(path).await.map(|reader| reader.max_bytes(u64::MAX).chunks(PIECE)) };
+    let sent = Arc::new(AtomicU64::new(0));
+    let pieces = stream::once(opened).try_flatten().inspect(move |piece| {
+        if let Ok(piece) = piece {
+            let done = sent.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
+            on_progress.tell(done, Some(total));
+        }
+    });
+    reqwest::Body::wrap_stream(pieces)
+}
