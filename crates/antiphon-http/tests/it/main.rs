@@ -1,0 +1,14 @@
+//! What the crate promises, from outside: against wiremock for the usual, a server of raw bytes for the unusual, and the
+//! simulator for limits and HTTP/2.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test crate: panics and std are free")]
+
+mod guards;
+mod http2;
+mod raw;
+mod retries;
+mod spans;
+mod streams;
+#[cfg(feature = "transfer")]
+mod transfer;
+mod unusual;
+mod usual;

@@ -1,0 +1,82 @@
+//! A server of raw bytes: whatever a test wants to do to a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Ends with the test.
+pub(crate) struct Raw {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Raw {
+    /// Gives each connection to `handle`.
+    pub(crate) async fn start<F, Fut>(handle: F) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (mut tasks, count) = (JoinSet::new(), connections.clone());
+        tasks.spawn(async move {
+            let mut handlers = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                handlers.spawn(handle(stream));
+            }
+        });
+        Self { port, connections, _tasks: tasks }
+    }
+
+    /// Answers each connection's request with the same bytes and closes it.
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::start(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(&answer).await;
+                let _ = stream.shutdown().await;
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/path?key=topsecret", self.port)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// Reads up to the empty line, and gives what came.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// Breaks the connection off, so that the peer's next read or write fails.
+pub(crate) fn reset(stream: &TcpStream) {
+    stream.set_zero_linger().unwrap();
+}
+
+/// For ever, as far as a test is concerned.
+pub(crate) async fn stall() {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}

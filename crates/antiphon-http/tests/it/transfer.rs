@@ -1,0 +1,265 @@
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use antiphon_fs::{read, temp_dir, write};
+use antiphon_http::{Client, ErrorKind, Request, RetryPolicy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::raw::{Raw, read_head};
+
+/// 300 kB that are different everywhere.
+fn content() -> Vec<u8> {
+    (0..300_000_u32).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).take(300_000).collect()
+}
+
+/// Serves the content under a tag, and hangs up after `most` bytes of body each time; remembers the ranges.
+struct Files {
+    server: Raw,
+    ranges: Arc<Mutex<Vec<String>>>,
+}
+
+impl Files {
+    async fn start(tag: &'static str, most: usize) -> Self {
+        let ranges = Arc::new(Mutex::new(Vec::new()));
+        let asked = ranges.clone();
+        let server = Raw::start(move |mut stream| {
+            let asked = asked.clone();
+            async move {
+                let head = read_head(&mut stream).await;
+                let value = |name: &str| {
+                    head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim().to_owned()
+                };
+                let (range, if_range) = (value("range:"), value("if-range:"));
+                asked.lock().unwrap().push(range.clone());
+                let content = content();
+                let from = range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-'));
+                let from: usize = from.filter(|_| if_range == tag).map_or(0, |from| from.parse().unwrap());
+                let total = content.len();
+                let (status, extra) = match from {
+                    0 => ("200 OK", String::new()),
+                    from if from >= total => ("416 No", format!("content-range: bytes */{total}\r\n")),
+                    from => ("206 Part", format!("content-range: bytes {from}-{}/{total}\r\n", total - 1)),
+                };
+                let body = &content[from.min(total)..];
+                let head = format!(
+                    "HTTP/1.1 {status}\r\netag: {tag}\r\n{extra}content-length: {}\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all(head.as_bytes()).await;
+                let _ = stream.write_all(&body[..body.len().min(most)]).await;
+                let _ = stream.shutdown().await;
+            }
+        })
+        .await;
+        Self { server, ranges }
+    }
+
+    fn ranges(&self) -> Vec<String> {
+        self.ranges.lock().unwrap().clone()
+    }
+}
+
+fn quick() -> Client {
+    Client::builder().retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO)).build()
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+const SHA256: &str = "5b8f1d5eb1be0bc2c5b5a3c2a0e9a7b0";
+
+#[tokio::test]
+async fn a_broken_download_goes_on_where_it_was() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file.bin");
+    let files = Files::start("\"v1\"", 120_000).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = told.clone();
+    let download = quick()
+        .download(&files.server.url(), &target)
+        .on_progress(move |done, total| tell.lock().unwrap().push((done, total)));
+    let done = download.run().await.unwrap();
+    assert_eq!((done.bytes, done.resumed_from), (300_000, 0));
+    assert_eq!(files.ranges(), ["", "bytes=120000-", "bytes=240000-"]);
+    assert_eq!(read(&target).await.unwrap(), content());
+    assert_eq!(names(folder.path()), ["file.bin"]);
+    assert_eq!(told.lock().unwrap().last(), Some(&(300_000, Some(300_000))));
+}
+
+#[tokio::test]
+async fn a_later_program_goes_on_too_if_the_file_is_still_the_same() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file.bin");
+    write(&target, "older").await.unwrap();
+    let files = Files::start("\"v1\"", 120_000).await;
+    let once = || Client::default().download(&files.server.url(), &target);
+    assert_eq!(once().run().await.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert_eq!(read(&target).await.unwrap(), b"older", "it stays until the new one is whole");
+    assert_eq!(names(folder.path()), ["file.bin", "file.bin.part", "file.bin.part.json"]);
+    once().run().await.unwrap_err();
+    let done = once().run().await.unwrap();
+    assert_eq!((done.resumed_from, files.ranges().last().unwrap().as_str()), (240_000, "bytes=240000-"));
+    assert_eq!(read(&target).await.unwrap(), content());
+
+    // A part of another version, and a part whose notes were lost, are begun anew.
+    for (part, notes) in [("part", Some("\"v0\"")), ("part", None)] {
+        write(PathBuf::from(format!("{}.part", target.display())), part).await.unwrap();
+        if let Some(tag) = notes {
+            let source = done_source(&files);
+            let notes = serde_json::json!({"source": source, "validator": tag}).to_string();
+            write(PathBuf::from(format!("{}.part.json", target.display())), notes).await.unwrap();
+        }
+        assert_eq!(quick().download(&files.server.url(), &target).run().await.unwrap().bytes, 300_000);
+        assert_eq!(read(&target).await.unwrap(), content());
+    }
+}
+
+/// The digest of the address, as the notes have it.
+fn done_source(files: &Files) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(files.server.url()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_part_that_is_whole_needs_nothing_more() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file.bin");
+    let files = Files::start("\"v1\"", 0).await;
+    write(folder.path().join("file.bin.part"), content()).await.unwrap();
+    let notes = serde_json::json!({"source": done_source(&files), "validator": "\"v1\""}).to_string();
+    write(folder.path().join("file.bin.part.json"), notes).await.unwrap();
+    let done = Client::default().download(&files.server.url(), &target).run().await.unwrap();
+    assert_eq!((done.bytes, done.resumed_from), (300_000, 300_000));
+    assert_eq!(read(&target).await.unwrap(), content());
+}
+
+#[tokio::test]
+async fn a_wrong_checksum_leaves_nothing_and_a_right_one_passes() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file.bin");
+    let files = Files::start("\"v1\"", usize::MAX).await;
+    let download = || Client::default().download(&files.server.url(), &target);
+    let err = download().sha256(SHA256).run().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::ChecksumMismatch);
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    let digest = download().run().await.unwrap().sha256;
+    download().sha256(digest.to_uppercase()).run().await.unwrap();
+}
+
+#[tokio::test]
+async fn cancelling_keeps_what_has_come() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file.bin");
+    let stalls = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        let head = "HTTP/1.1 200 OK\r\netag: \"v1\"\r\ncontent-length: 300000\r\n\r\n";
+        stream.write_all(&[head.as_bytes(), &content()[..1_000]].concat()).await.unwrap();
+        crate::raw::stall().await;
+    });
+    let (stalls, token) = (stalls.await, CancellationToken::new());
+    let cancel = token.clone();
+    let download =
+        quick().download(&stalls.url(), &target).cancelled_by(token).on_progress(move |done, _| {
+            if done == 1_000 {
+                cancel.cancel();
+            }
+        });
+    assert_eq!(download.run().await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(read(folder.path().join("file.bin.part")).await.unwrap(), &content()[..1_000]);
+}
+
+#[tokio::test]
+async fn errors_leave_no_file_and_name_what_could_not_be_written() {
+    let folder = temp_dir().unwrap();
+    let missing = antiphon_tests::Server::start([antiphon_tests::Reply::new(404, "text/plain", "gone")]);
+    let err = quick().download(&missing.url("/x"), folder.path().join("x")).run().await.unwrap_err();
+    assert_eq!((err.status(), names(folder.path()).len()), (Some(404), 0));
+    let files = Files::start("\"v1\"", usize::MAX).await;
+    let err = quick().download(&files.server.url(), folder.path().join("no/x")).run().await.unwrap_err();
+    assert!(err.kind() == ErrorKind::File && err.to_string().contains("no/x.part"), "{err}");
+}
+
+#[tokio::test]
+async fn an_upload_is_a_form_with_the_file_in_it_and_is_read_anew_for_each_attempt() {
+    let folder = temp_dir().unwrap();
+    let file = folder.path().join("notes.txt");
+    write(&file, content()).await.unwrap();
+    let (seen, asked) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let server = Raw::start({
+        let seen = seen.clone();
+        move |mut stream| {
+            let (seen, asked) = (seen.clone(), asked.clone());
+            async move {
+                let head = read_head(&mut stream).await;
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                let mut body = vec![0; length.parse().unwrap()];
+                stream.read_exact(&mut body).await.unwrap();
+                seen.lock().unwrap().push((head, body));
+                let first = {
+                    let mut asked = asked.lock().unwrap();
+                    *asked += 1;
+                    *asked == 1
+                };
+                let status = if first { "503 Busy" } else { "200 OK" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    })
+    .await;
+    let told = Arc::new(Mutex::new((0, None)));
+    let tell = told.clone();
+    let upload = quick()
+        .upload(&server.url(), &file)
+        .field("document")
+        .text("kind", "notes")
+        .on_progress(move |done, total| *tell.lock().unwrap() = (done, total));
+    assert_eq!(upload.run().await.unwrap().attempts(), 2);
+    let seen = seen.lock().unwrap().clone();
+    for (head, body) in &seen {
+        assert!(head.contains("multipart/form-data; boundary="), "{head}");
+        let text = String::from_utf8_lossy(body);
+        assert!(text.contains("name=\"document\"; filename=\"notes.txt\"") && text.contains("name=\"kind\""));
+        assert!(body.windows(300_000).any(|window| window == content()));
+    }
+    assert_eq!((seen.len(), *told.lock().unwrap()), (2, (300_000, Some(300_000))));
+    let err = quick().upload(&server.url(), folder.path()).run().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::File);
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_ordered_and_loses_nothing_to_one_failure() {
+    let server = MockServer::start().await;
+    for number in 0..20_u64 {
+        let answer = match number {
+            7 => ResponseTemplate::new(500),
+            // The later ones are done first.
+            _ => ResponseTemplate::new(200)
+                .set_body_json(number)
+                .set_delay(Duration::from_millis(60 - 3 * number)),
+        };
+        Mock::given(method("GET")).and(path(format!("/{number}"))).respond_with(answer).mount(&server).await;
+    }
+    let requests = (0..20).map(|number| Request::get(&format!("{}/{number}", server.uri())));
+    let outcomes = Client::default().batch(requests, 5).await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match outcome {
+            Ok(answer) => assert_eq!(answer.json::<usize>().unwrap(), number),
+            Err(err) => assert_eq!((number, err.status()), (7, Some(500))),
+        }
+    }
+    let bounded = antiphon_tests::Server::start([antiphon_tests::Reply::new(200, "text/plain", "x")]);
+    let requests = (0..30).map(|_| Request::get(&bounded.url("/")));
+    assert_eq!(Client::default().batch(requests, 3).await.len(), 30);
+    assert!(bounded.most_under_way() <= 3);
+}

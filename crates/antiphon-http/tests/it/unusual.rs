@@ -1,0 +1,152 @@
+use std::io::Write;
+use std::time::Duration;
+
+use antiphon_http::{Client, ErrorKind, Phase, Request};
+use tokio::io::AsyncWriteExt;
+
+use crate::raw::{Raw, read_head, reset, stall};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+fn client() -> Client {
+    Client::builder()
+        .connect_timeout(SHORT)
+        .first_byte_timeout(SHORT)
+        .idle_timeout(SHORT)
+        .max_body(100_000)
+        .build()
+}
+
+/// What becomes of one request whose answer is read whole.
+async fn outcome(server: &Raw) -> Result<usize, ErrorKind> {
+    let answer = client().send(Request::get(&server.url())).await;
+    let whole = match answer {
+        Ok(answer) => answer.bytes().await,
+        Err(err) => Err(err),
+    };
+    whole.map(|body| body.len()).map_err(|err| {
+        assert!(!format!("{err} {err:?}").contains("topsecret"));
+        err.kind()
+    })
+}
+
+#[tokio::test]
+async fn resets_before_in_and_after_the_answer() {
+    let before = Raw::start(async |stream| reset(&stream)).await;
+    assert_eq!(outcome(&before).await, Err(ErrorKind::Interrupted));
+    let at_once = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        reset(&stream);
+    });
+    assert_eq!(outcome(&at_once.await).await, Err(ErrorKind::Interrupted));
+    let within = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        reset(&stream);
+    });
+    assert_eq!(outcome(&within.await).await, Err(ErrorKind::Interrupted));
+    let after = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        reset(&stream);
+    });
+    assert_eq!(outcome(&after.await).await, Ok(5));
+}
+
+#[tokio::test]
+async fn silence_has_a_name_for_each_phase() {
+    let black_hole = Raw::start(async |_stream| stall().await).await;
+    assert_eq!(outcome(&black_hole).await, Err(ErrorKind::Timeout { phase: Phase::FirstByte }));
+    let half_open = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+        stall().await;
+    });
+    assert_eq!(outcome(&half_open.await).await, Err(ErrorKind::Timeout { phase: Phase::NextByte }));
+    // Nobody answers at an address of the documentation's (RFC 5737); a machine without a network says so at once.
+    let err = client().send(Request::get("http://192.0.2.1/")).await.unwrap_err();
+    assert!(
+        matches!(err.kind(), ErrorKind::Timeout { .. } | ErrorKind::Connect | ErrorKind::Interrupted),
+        "{err}"
+    );
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_given_up() {
+    let slow = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        for byte in b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n".iter().cycle() {
+            if stream.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert_eq!(outcome(&slow.await).await, Err(ErrorKind::Timeout { phase: Phase::FirstByte }));
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_alive_until_the_deadline() {
+    let slow = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        while stream.write_all(b"1\r\nx\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let deadline = antiphon_http::Deadline::after(SHORT * 3);
+    let answer = client().send(Request::get(&slow.url()).deadline(deadline)).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let err = answer.bytes().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::NextByte });
+    assert!(begun.elapsed() > SHORT, "it did not take the pauses for a halt");
+}
+
+#[tokio::test]
+async fn lengths_and_chunks_that_lie_are_no_answers() {
+    let long = Raw::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort").await;
+    assert_eq!(outcome(&long).await, Err(ErrorKind::Interrupted));
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let bad_chunk = Raw::answering(format!("{head}zz\r\nwhat\r\n")).await;
+    assert!(outcome(&bad_chunk).await.is_err());
+    let no_end = Raw::answering(format!("{head}4\r\nhalf\r\n")).await;
+    assert_eq!(outcome(&no_end).await, Err(ErrorKind::Interrupted));
+    let nonsense = Raw::answering("SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
+    assert_eq!(outcome(&nonsense).await, Err(ErrorKind::InvalidResponse));
+    // Without any length the end of the connection is the end of the body.
+    let early_close = Raw::answering("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it").await;
+    assert_eq!(outcome(&early_close).await, Ok(9));
+}
+
+#[tokio::test]
+async fn endless_headers_end() {
+    let endless = Raw::start(async |mut stream| {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+        let line = format!("x-filler: {}\r\n", "y".repeat(1_000));
+        while stream.write_all(line.as_bytes()).await.is_ok() {}
+    });
+    assert_eq!(outcome(&endless.await).await, Err(ErrorKind::InvalidResponse));
+}
+
+#[tokio::test]
+async fn a_bomb_is_measured_unpacked() {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![0; 50_000_000]).unwrap();
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 100_000, "so small that its packed length is allowed");
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+    let bomb = Raw::answering([head.as_bytes(), &packed].concat()).await;
+    assert_eq!(outcome(&bomb).await, Err(ErrorKind::TooLarge { limit: 100_000 }));
+}
+
+#[tokio::test]
+async fn an_answer_before_the_whole_request_was_read_is_an_answer() {
+    let refusing = Raw::answering("HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge").await;
+    let request = Request::post(&refusing.url()).body(vec![b'x'; 200]);
+    assert_eq!(client().send(request).await.unwrap().status(), 413);
+}

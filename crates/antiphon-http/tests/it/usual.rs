@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use antiphon_http::{Client, Deadline, ErrorKind, Phase, Request};
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::{Value, json};
+use wiremock::matchers::{body_json, body_string, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+#[tokio::test]
+async fn each_method_has_a_short_way() {
+    let server = MockServer::start().await;
+    for (name, status) in [("GET", 200), ("POST", 201), ("PUT", 202), ("DELETE", 203)] {
+        let answer = ResponseTemplate::new(status).set_body_json(json!({"method": name}));
+        Mock::given(method(name)).and(path("/it")).respond_with(answer).mount(&server).await;
+    }
+    let (client, url) = (Client::default(), format!("{}/it", server.uri()));
+    let sent = json!({"a": 1});
+    let answers = [
+        client.get(&url).await,
+        client.post(&url, &sent).await,
+        client.put(&url, &sent).await,
+        client.delete(&url).await,
+    ];
+    for (answer, expected) in answers.into_iter().zip(["GET", "POST", "PUT", "DELETE"]) {
+        let answer = answer.unwrap();
+        assert_eq!(answer.attempts(), 1);
+        assert_eq!(answer.json::<Value>().await.unwrap(), json!({"method": expected}));
+    }
+}
+
+#[tokio::test]
+async fn what_is_set_is_sent() {
+    let server = MockServer::start().await;
+    Mock::given(method("PATCH"))
+        .and(header("idempotency-key", "job-7"))
+        .and(header("x-request-id", "mine"))
+        .and(header("user-agent", "test/1"))
+        .and(body_json(json!([1, 2])))
+        .respond_with(ResponseTemplate::new(204).insert_header("x-request-id", "theirs"))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let client = Client::builder().user_agent("test/1").build();
+    let request =
+        Request::new("PATCH", &server.uri()).idempotency_key("job-7").request_id("mine").json(&[1, 2]);
+    let answer = client.send(request).await.unwrap();
+    assert_eq!((answer.status(), answer.request_id()), (204, Some("theirs")));
+    assert_eq!(answer.bytes().await.unwrap(), Bytes::new());
+}
+
+#[tokio::test]
+async fn a_body_can_be_sent_as_it_comes() {
+    let server = MockServer::start().await;
+    Mock::given(body_string("one two"))
+        .respond_with(ResponseTemplate::new(200))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let pieces = ["one ", "two"].map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
+    let request = Request::post(&server.uri()).stream(stream::iter(pieces));
+    assert_eq!(Client::default().send(request).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_status_that_is_no_success_is_an_error_with_what_the_server_said() {
+    let server = MockServer::start().await;
+    let body = format!("no\n\tsuch \u{1b}[31mthing {}", "x".repeat(300));
+    let answer = ResponseTemplate::new(404).insert_header("request-id", "r-9").set_body_string(body);
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    let url = format!("{}/secret/path?key=topsecret", server.uri());
+    let err = Client::default().get(&url).await.unwrap_err();
+    assert_eq!((err.kind(), err.status()), (ErrorKind::Status { status: 404 }, Some(404)));
+    assert_eq!((err.method(), err.attempts(), err.request_id()), ("GET", 1, Some("r-9")));
+    assert!(err.host().starts_with("127.0.0.1:"));
+    let text = err.to_string();
+    assert!(text.contains("status 404: no such [31mthing xxx") && text.contains("(request r-9)"), "{text}");
+    assert!(text.len() < 320 && !format!("{err:?}{text}").contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_only_when_asked_for_and_without_keys() {
+    let (from, to) = (MockServer::start().await, MockServer::start().await);
+    let moved = |to: &str| ResponseTemplate::new(302).insert_header("location", to);
+    Mock::given(path("/near")).respond_with(moved("/far")).mount(&from).await;
+    Mock::given(path("/far")).respond_with(moved(&to.uri())).mount(&from).await;
+    Mock::given(path("/round")).respond_with(moved("/round")).mount(&from).await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(200)).mount(&to).await;
+    let client = Client::builder().max_redirects(5).build();
+    let get = |path: &str| Request::get(&format!("{}{path}", from.uri())).header("x-api-key", "k");
+    assert_eq!(client.send(get("/near")).await.unwrap().status(), 200);
+    let [far, there] = [from.received_requests().await.unwrap(), to.received_requests().await.unwrap()];
+    assert!(far[1].headers.contains_key("x-api-key"), "the same host may know it");
+    assert!(!there[0].headers.contains_key("x-api-key"));
+    assert_eq!(client.send(get("/round")).await.unwrap().status(), 302, "after five it is the answer");
+    let post = client.send(Request::post(&format!("{}/near", from.uri()))).await.unwrap();
+    assert_eq!((post.status(), Client::default().send(get("/near")).await.unwrap().status()), (302, 302));
+}
+
+#[tokio::test]
+async fn json_that_is_none_and_bodies_that_are_too_large_are_told() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_string("<html>"))
+        .mount(&server)
+        .await;
+    let err = Client::default().get(&server.uri()).await.unwrap().json::<Value>().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::InvalidJson);
+    let small = Client::builder().max_body(5).build();
+    let err = small.get(&server.uri()).await.unwrap().bytes().await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::TooLarge { limit: 5 });
+}
+
+#[tokio::test]
+async fn a_deadline_covers_everything() {
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(30));
+    Mock::given(method("GET")).respond_with(slow).mount(&server).await;
+    let soon = || Request::get(&server.uri()).deadline(Deadline::after(Duration::from_millis(50)));
+    let err = Client::default().send(soon()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::FirstByte });
+    let one = Client::builder().max_connections(1).build();
+    let (_, second) = tokio::join!(one.send(soon()), one.send(soon()));
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::Timeout { phase: Phase::Queue });
+    let client = Client::builder().timeout(Duration::from_millis(50)).build();
+    assert!(matches!(client.get(&server.uri()).await.unwrap_err().kind(), ErrorKind::Timeout { .. }));
+}
+
+#[tokio::test]
+async fn a_client_of_the_callers_own_is_used() {
+    let server = MockServer::start().await;
+    Mock::given(header("user-agent", "theirs"))
+        .respond_with(ResponseTemplate::new(200))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let theirs =
+        reqwest::Client::builder().tls_backend_preconfigured(tls).user_agent("theirs").build().unwrap();
+    assert_eq!(Client::from_reqwest(theirs).get(&server.uri()).await.unwrap().status(), 200);
+}
