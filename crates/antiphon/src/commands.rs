@@ -3,10 +3,12 @@
 mod cli;
 mod config;
 mod error;
+mod fetch;
 mod generate;
 mod interrupt;
 mod output;
 mod progress;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,8 @@ pub fn main() -> ExitCode {
     output::log_to_stderr(cli.verbose, cli.quiet);
     let done = match &cli.command {
         Command::Generate(args) => in_runtime(generate::run(args, &talk)),
+        Command::Fetch(args) => in_runtime(fetch::run(args, &talk)),
+        Command::Simulate(args) => in_runtime(simulate::run(args, &talk)),
         Command::Config(args) => in_runtime(config::run(args)),
     };
     ExitCode::from(match done {

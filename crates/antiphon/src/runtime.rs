@@ -11,7 +11,7 @@ pub use antiphon_runtime::{
     Subscription, Task, TaskError, TimedOut, background, block_on, gather, timeout,
 };
 pub use config_file::ConfigFile;
-pub use connect::{ConnectError, Session, connect};
+pub use connect::{ConnectError, Session, connect, http_client};
 pub use environment::Environment;
 pub use settings::{
     ConfigError, Flags, KINDS, Kind, Origin, ProviderSettings, Settings, Sourced, near_name, resolve,

@@ -33,11 +33,125 @@ pub(super) enum Command {
     /// Without --provider a local engine is used if one answers on its default port (llama.cpp, LM Studio, Ollama), else
     /// no model at all. Data goes to a cloud only when you name it.
     Generate(Box<GenerateArgs>),
+    /// Fetch files, many at once, and go on with what broke off.
+    ///
+    /// With --out each goes into a file named after its address, beside NAME.part while it is not whole; the same command
+    /// goes on with that. Without it what comes is printed. Redirects are followed, and failures are tried again.
+    Fetch(FetchArgs),
+    /// Run a server that answers as a model's vendor does, with limits and faults, for tests without a bill.
+    ///
+    /// It listens on this machine alone and speaks OpenAI's chat format, in HTTP/1.1 and HTTP/2. Give its address to any
+    /// client: antiphon generate … --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1
+    Simulate(SimulateArgs),
     /// Show what the configuration amounts to
     Config(ConfigArgs),
 }
 
+/// What the environment says where no flag does.
+const ENVIRONMENT: &str = "\
+Environment:
+  ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
+  ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 3]
+  ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = ENVIRONMENT)]
+pub(super) struct FetchArgs {
+    /// Addresses that begin with http or https
+    #[arg(required = true, value_name = "URL")]
+    pub(super) urls: Vec<String>,
+
+    /// The folder for the files, made if it is not there [default: print what comes]
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Files under way at once [default: 10] [env: ANTIPHON_WORKERS]
+    #[arg(long, value_name = "N", value_parser = concurrency)]
+    pub(super) concurrency: Option<usize>,
+
+    /// Print one JSON document about the files on stdout instead of their paths
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 4010)]
+    pub(super) port: u16,
+
+    /// The time to the first byte of an answer, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = millis)]
+    pub(super) latency: Duration,
+
+    /// Spread the latency as real models do: log-normal around --latency, such as 0.5
+    #[arg(long, value_name = "SIGMA", value_parser = positive)]
+    pub(super) spread: Option<f64>,
+
+    /// How fast the words of a streamed answer come [default: all at once]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(super) tokens_per_second: Option<f64>,
+
+    /// The words of an answer
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(super) answer_tokens: u32,
+
+    /// Refuse more requests than this each second
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Limits")]
+    pub(super) requests_per_second: Option<f64>,
+
+    /// The most requests at once that --requests-per-second allows
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Limits")]
+    pub(super) burst: u32,
+
+    /// Refuse more tokens than this each minute
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(super) tokens_per_minute: Option<u32>,
+
+    /// What is told of the limits
+    #[arg(long, value_enum, default_value_t = TellsArg::Headers, value_name = "WHAT", help_heading = "Limits")]
+    pub(super) tells: TellsArg,
+
+    /// The part of requests that get a 500, from 0 to 1
+    #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
+    pub(super) errors: f64,
+
+    /// The part of requests that are broken off
+    #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
+    pub(super) resets: f64,
+
+    /// The part of answers that stop in the middle and never go on
+    #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
+    pub(super) stalls: f64,
+
+    /// The part of answers that end in the middle
+    #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
+    pub(super) halves: f64,
+
+    /// The part of answers that are no JSON
+    #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
+    pub(super) garbage: f64,
+
+    /// The seed of everything that is left to chance
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TellsArg {
+    /// x-ratelimit headers with each answer, and the wait with a refusal
+    Headers,
+    /// The wait with a refusal, to the millisecond
+    RetryAfter,
+    /// The wait with a refusal, in whole seconds
+    RetryAfterSeconds,
+    /// Nothing but the status
+    Nothing,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = ENVIRONMENT)]
 pub(super) struct GenerateArgs {
     /// Interviews: files or folders
     #[arg(required = true, value_name = "PATH")]
@@ -175,4 +289,19 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|seconds| !seconds.is_zero())
         .ok_or_else(|| "a positive number of seconds is needed".to_owned())
+}
+
+fn millis(text: &str) -> Result<Duration, String> {
+    let millis = text.parse().map_err(|_| "a whole number of milliseconds is needed".to_owned())?;
+    Ok(Duration::from_millis(millis))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "a number above 0 is needed".to_owned())
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "a number from 0 to 1 is needed".to_owned())
 }

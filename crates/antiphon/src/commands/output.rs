@@ -46,8 +46,16 @@ impl Talk {
 
 /// A result on stdout. Whoever closes the pipe early has had enough, and that is fine.
 pub(super) fn result(text: &str) -> Result<(), CommandError> {
-    let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    written(&mut anstream::stdout().lock(), text.as_bytes())
+}
+
+/// A result on stdout as it is, whatever it is.
+pub(super) fn result_bytes(bytes: &[u8]) -> Result<(), CommandError> {
+    written(&mut io::stdout().lock(), bytes)
+}
+
+fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(err) if err.kind() != ErrorKind::BrokenPipe => {
             Err(CommandError::internal(format!("the result cannot be printed: {err}")))
         }

@@ -1,15 +1,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon_llm::{Error as LlmError, Price, Provider};
 #[cfg(any(feature = "openai", feature = "compatible"))]
-use antiphon_llm::{RetryPolicy, Retrying};
+use antiphon_llm::Retrying;
+use antiphon_llm::{Error as LlmError, Price, Provider};
 #[cfg(feature = "offline")]
 use antiphon_providers::Offline;
 #[cfg(feature = "openai")]
 use antiphon_providers::OpenAi;
 #[cfg(feature = "compatible")]
 use antiphon_providers::{Compatible, local};
+use antiphon_resilience::RetryPolicy;
 
 use super::settings::{Kind, ProviderSettings, Settings};
 
@@ -87,6 +88,19 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
             }
         }
         None => by_default(settings).await,
+    }
+}
+
+/// A client for plain HTTP under the settings: it retries, follows redirects, and keeps to the time-out for the first byte
+/// and between two pieces, so that a large file may take as long as it comes.
+#[must_use]
+pub fn http_client(settings: &Settings) -> antiphon_http::Client {
+    let policy = RetryPolicy::default().max_retries(settings.max_retries.value);
+    let client = antiphon_http::Client::builder().retry(policy).max_redirects(10);
+    let client = client.max_connections(settings.pool_size.value);
+    match &settings.token_timeout {
+        Some(timeout) => client.first_byte_timeout(timeout.value).idle_timeout(timeout.value).build(),
+        None => client.build(),
     }
 }
 

@@ -177,6 +177,17 @@ impl Flags {
     }
 }
 
+impl Settings {
+    /// How many pieces of plain work may be under way at once: 10 unless somebody said something else.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        match self.concurrency.origin {
+            Origin::Default => 10,
+            _ => self.concurrency.value,
+        }
+    }
+}
+
 impl<T> Sourced<T> {
     fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }

@@ -1,0 +1,66 @@
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Server};
+use tokio_util::sync::CancellationToken;
+
+use super::cli::{SimulateArgs, TellsArg};
+use super::error::{ALL_FAILED, CommandError, OK};
+use super::interrupt::Interrupts;
+use super::output::{self, Talk};
+
+pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandError> {
+    let server = Server::start(scenario(args), args.port).await.map_err(|err| {
+        let message = format!("port {} of this machine cannot be had: {err}", args.port);
+        CommandError::new(ALL_FAILED, message)
+            .hint("name another one with --port, or any free one with --port 0")
+    })?;
+    output::result(&format!("{}/v1\n", server.url()))?;
+    talk.line(&format!("what it saw: {}/_sim/stats, and what it thinks of it: /_sim/verdict", server.url()));
+    talk.line("Ctrl-C ends it");
+    let stop = CancellationToken::new();
+    let interrupts = Interrupts::listen(stop.clone(), stop.clone(), Talk::new(true));
+    stop.cancelled().await;
+    let (stats, verdict) = (server.stats(), server.verdict());
+    talk.line(&format!(
+        "{} requests, {} answered, {} refused; the client's manners were {}",
+        stats.requests,
+        stats.answered,
+        stats.throttled,
+        if verdict.clean { "good" } else { "not good: see the verdict before ending it" }
+    ));
+    drop(interrupts);
+    // To be ended is what it waits for.
+    Ok(OK)
+}
+
+fn scenario(args: &SimulateArgs) -> Scenario {
+    let latency = match args.spread {
+        Some(sigma) => Latency::LogNormal { median: args.latency, sigma },
+        None => Latency::Fixed(args.latency),
+    };
+    let faults = Faults::default()
+        .error(args.errors)
+        .reset(args.resets)
+        .stall(args.stalls)
+        .half(args.halves)
+        .garbage(args.garbage);
+    let mut scenario = Scenario::default()
+        .latency(latency)
+        .answer_tokens(args.answer_tokens)
+        .tells(match args.tells {
+            TellsArg::Headers => antiphon_sim::Tells::Headers,
+            TellsArg::RetryAfter => antiphon_sim::Tells::RetryAfter,
+            TellsArg::RetryAfterSeconds => antiphon_sim::Tells::RetryAfterSeconds,
+            TellsArg::Nothing => antiphon_sim::Tells::Nothing,
+        })
+        .faults(faults)
+        .seed(args.seed);
+    if let Some(rate) = args.tokens_per_second {
+        scenario = scenario.tokens_per_second(rate);
+    }
+    if let Some(rate) = args.requests_per_second {
+        scenario = scenario.requests(Limit::per_second(rate, args.burst));
+    }
+    if let Some(tokens) = args.tokens_per_minute {
+        scenario = scenario.tokens(Limit::per_second(f64::from(tokens) / 60.0, tokens));
+    }
+    scenario
+}
