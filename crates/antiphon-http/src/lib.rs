@@ -48,3 +48,8 @@ pub use response::Response;
 pub use secrecy::SecretString;
 #[cfg(feature = "transfer")]
 pub use transfer::{Answer, Download, Downloaded, Upload};
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -50,3 +50,8 @@ pub use deadline::Deadline;
 pub use hints::{Allowance, LimitHints, parse_reset, parse_retry_after, parse_retry_info};
 pub use limiter::{Rate, RateLimiter, RateLimits, RatePermit, TokenBuckets};
 pub use retry::{Attempt, Retry, RetryPolicy, Verdict};
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

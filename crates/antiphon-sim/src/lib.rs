@@ -33,3 +33,8 @@ pub use judge::Verdict;
 pub use scenario::{Faults, Latency, Limit, Scenario, Tells};
 pub use server::Server;
 pub use stats::Stats;
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
