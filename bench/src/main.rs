@@ -7,6 +7,8 @@
 mod chart;
 mod compare;
 mod harness;
+mod held;
+mod server;
 mod suites;
 
 use std::path::PathBuf;
@@ -14,7 +16,9 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 antiphon-bench compare OUT-FOLDER
-antiphon-bench suite runtime|stream|fs|all [--json FILE]";
+antiphon-bench suite runtime|stream|fs|http|resilience|all [--json FILE]
+antiphon-bench serve LATENCY-MS WORDS STREAMS      (the server of the http rows, until stdin ends)
+antiphon-bench hold ours|reqwest http1|http2 URL N (N requests in flight; prints the peak of its memory in KiB)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +27,8 @@ fn main() -> ExitCode {
         ["compare", out] => compare::run(&PathBuf::from(out)),
         ["suite", name] => suites::run(name, None),
         ["suite", name, "--json", file] => suites::run(name, Some(&PathBuf::from(file))),
+        ["serve", latency, words, streams] => server::serve([latency, words, streams]),
+        ["hold", who, version, url, count] => held::run(who, version, url, count),
         _ => {
             eprintln!("{HELP}");
             return ExitCode::from(2);

@@ -1,6 +1,8 @@
 //! The rows against peers.
 
 mod fs;
+mod http;
+mod resilience;
 mod runtime;
 mod stream;
 
@@ -11,9 +13,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::harness::Measured;
 
+pub(crate) use http::{body, post, reqwest_client};
+
 pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     let mut rows = Vec::new();
-    let known = ["runtime", "stream", "fs"];
+    let known = ["runtime", "stream", "fs", "http", "resilience"];
     if name != "all" && !known.contains(&name) {
         return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
     }
@@ -24,6 +28,8 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
         rows.extend(match suite {
             "runtime" => runtime::rows(),
             "stream" => stream::rows(),
+            "http" => http::rows()?,
+            "resilience" => resilience::rows(),
             _ => fs::rows()?,
         });
     }

@@ -2,6 +2,7 @@
 
 mod browser;
 mod disk;
+mod fuzz;
 mod install;
 mod llama;
 mod llmock;
@@ -26,7 +27,7 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 9] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
@@ -34,6 +35,8 @@ const CHECKS: [(&str, Check); 7] = [
     ("personas from a real model", llama::check),
     ("Ctrl-C while a real model answers", llama::check_interrupt),
     ("a server with faults on cue", llmock::check),
+    ("the client's manners, by that server's verdict", llmock::check_manners),
+    ("fuzzers, a minute each", fuzz::check),
 ];
 
 /// Runs every check; what is not installed is skipped, and said so.

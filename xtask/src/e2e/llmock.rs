@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::net::{Server, free_port, get, post};
 use super::program::{Ran, generate, out, samples};
 use super::{Outcome, install};
-use crate::shell::Done;
+use crate::shell::{Done, root, run, words};
 
 /// Words of a sample that a persona can quote.
 const SAID: &str =
@@ -13,13 +13,7 @@ const SAID: &str =
 
 /// A third-party server answers with faults on cue, and judges its client.
 pub(super) fn check() -> Done<Outcome> {
-    let Some(venv) = install::venv("llmock") else {
-        return Ok(Outcome::Skipped("llmock is not installed: cargo xtask e2e --install".to_owned()));
-    };
-    let port = free_port()?;
-    let mut command = Command::new(venv.join("bin/llmock"));
-    command.args(["serve", "--host", "127.0.0.1", "--log-level", "warning", "--port", &port.to_string()]);
-    let server = Server::start(&mut command, port, "/health")?;
+    let Some(server) = start()? else { return Ok(skipped()) };
     let reply = json!({ "type": "reply", "text": answer().to_string(), "times": null });
     let cases: [(&str, Value, i32, &str); 6] = [
         ("all is well", json!([]), 0, ""),
@@ -54,6 +48,52 @@ pub(super) fn check() -> Done<Outcome> {
         }
     }
     Ok(Outcome::Passed(format!("{} cases, and no complaint about our manners", cases.len())))
+}
+
+/// The HTTP client alone against the same server, by an example that asks again for what was cut: its verdict has to be
+/// clean whatever it does to us.
+pub(super) fn check_manners() -> Done<Outcome> {
+    let Some(server) = start()? else { return Ok(skipped()) };
+    run(&mut words("cargo build --quiet -p antiphon-http --example chat"))?;
+    let fail = |status: u16, times: u32| json!({ "type": "fail", "status": status, "retry_after": 1.5, "times": times });
+    let fault = |kind: &str| json!({ "type": "stream_fault", "kind": kind, "after_chunks": 3, "times": 1 });
+    let cases = [
+        ("429 with Retry-After", fail(429, 2)),
+        ("503 with Retry-After", fail(503, 1)),
+        ("500", json!({ "type": "fail", "status": 500, "times": 1 })),
+        ("a disconnect in the stream", fault("disconnect")),
+        ("a stream that just ends", fault("truncate")),
+        ("a stall in the stream", fault("stall")),
+        ("malformed chunks", fault("malformed")),
+    ];
+    for (name, behavior) in &cases {
+        post(server.port, "/_llmock/reset", "{}")?;
+        post(server.port, "/_llmock/scenario", &json!({ "behaviors": [behavior] }).to_string())?;
+        let mut command = Command::new(root().join("target/debug/examples/chat"));
+        let output = command.arg(format!("http://127.0.0.1:{}/v1", server.port)).arg("gpt-4o").output();
+        let output = output.map_err(|err| format!("{name}: {err}"))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() || output.stdout.is_empty() {
+            return Err(format!("{name}: no answer: {said}"));
+        }
+        let verdict = get(server.port, "/_llmock/verdict?format=text")?;
+        if verdict.contains("FAIL") || !verdict.contains("PASS") {
+            return Err(format!("{name}: its verdict: {verdict}"));
+        }
+    }
+    Ok(Outcome::Passed(format!("clean in {} cases", cases.len())))
+}
+
+fn start() -> Done<Option<Server>> {
+    let Some(venv) = install::venv("llmock") else { return Ok(None) };
+    let port = free_port()?;
+    let mut command = Command::new(venv.join("bin/llmock"));
+    command.args(["serve", "--host", "127.0.0.1", "--log-level", "warning", "--port", &port.to_string()]);
+    Server::start(&mut command, port, "/health").map(Some)
+}
+
+fn skipped() -> Outcome {
+    Outcome::Skipped("llmock is not installed: cargo xtask e2e --install".to_owned())
 }
 
 fn case(server: &Server, name: &str) -> Done<Ran> {

@@ -1,0 +1,50 @@
+//! Asks a server that speaks OpenAI's chat format, and asks again when the answer was cut.
+//!
+//! `cargo run -p antiphon-http --example chat http://localhost:8080/v1 MODEL`
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+use std::time::Duration;
+
+use antiphon_http::{Client, Error, Request, RetryPolicy};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(base), Some(model)) = (args.next(), args.next()) else {
+        return Err("give an address, such as http://localhost:8080/v1, and a model".into());
+    };
+    // Busy and broken servers are the client's to deal with.
+    let patience = Duration::from_secs(5);
+    let client = Client::builder().retry(RetryPolicy::default()).idle_timeout(patience).build();
+    let url = format!("{base}/chat/completions");
+    let body =
+        json!({ "model": model, "stream": true, "messages": [{ "role": "user", "content": "Say hello." }] });
+    for _ in 0..3 {
+        match answer(&client, Request::post(&url).json(&body)).await {
+            Ok(Some(text)) => {
+                println!("{text}");
+                return Ok(());
+            }
+            Ok(None) => eprintln!("the answer was cut"),
+            Err(err) => eprintln!("{err}"),
+        }
+    }
+    Err("no whole answer in three tries".into())
+}
+
+/// The answer's text, if it is whole: only then it ends with `[DONE]`.
+async fn answer(client: &Client, request: Request) -> Result<Option<String>, Error> {
+    let mut events = client.send(request).await?.error_for_status().await?.events();
+    let mut text = String::new();
+    while let Some(event) = events.next().await {
+        let data = event?.data;
+        if data == "[DONE]" {
+            return Ok(Some(text));
+        }
+        let Ok(chunk) = serde_json::from_str::<Value>(&data) else { return Ok(None) };
+        text.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+    }
+    Ok(None)
+}

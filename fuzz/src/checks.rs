@@ -1,0 +1,118 @@
+//! What must hold for any input of a decoder or a parser. The cross-crate tests replay the corpus with the same checks.
+
+use std::time::{Duration, SystemTime};
+
+use antiphon_http::{ndjson as lines, sse as events};
+use antiphon_resilience::{LimitHints, parse_reset, parse_retry_after, parse_retry_info};
+
+const LIMIT: usize = 1 << 16;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Server-sent events: every split gives what a plain reading of the standard gives.
+pub fn sse(input: &[u8]) {
+    let (sizes, text) = split(input);
+    let (mut decoder, mut decoded) = (events::Decoder::new(LIMIT), Vec::new());
+    for piece in pieces(text, sizes) {
+        if decoder.push(piece, &mut decoded).is_err() {
+            assert!(text.len() > LIMIT, "only what is too large is refused");
+            return;
+        }
+    }
+    let decoded: Vec<_> = decoded.into_iter().map(|event| (event.event, event.data, event.id)).collect();
+    assert_eq!(decoded, plain_sse(text));
+}
+
+/// The standard's text, put into code as it stands (WHATWG HTML, section 9.2.6).
+fn plain_sse(bytes: &[u8]) -> Vec<(String, String, String)> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let (mut event, mut data, mut id) = (String::new(), String::new(), String::new());
+    let mut events = Vec::new();
+    let Some((whole_lines, _)) = text.rsplit_once('\n') else { return events };
+    for line in whole_lines.split('\n') {
+        if line.is_empty() {
+            if !data.is_empty() {
+                data.truncate(data.len() - 1);
+                events.push((event.clone(), data.clone(), id.clone()));
+            }
+            event.clear();
+            data.clear();
+            continue;
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "event" => event = value.to_owned(),
+            "data" => {
+                data.push_str(value);
+                data.push('\n');
+            }
+            "id" if !value.contains('\0') => id = value.to_owned(),
+            _ => {}
+        }
+    }
+    events
+}
+
+/// Newline-delimited JSON: every split gives the same lines, and they are those of the text.
+pub fn ndjson(input: &[u8]) {
+    let (sizes, text) = split(input);
+    let (mut decoder, mut decoded) = (lines::Decoder::new(LIMIT), Vec::new());
+    for piece in pieces(text, sizes) {
+        if decoder.push(piece, &mut decoded).is_err() {
+            assert!(text.len() > LIMIT, "only what is too large is refused");
+            return;
+        }
+    }
+    decoded.extend(decoder.finish());
+    let lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let expected: Vec<_> = lines.filter(|line| !line.is_empty()).map(String::from_utf8_lossy).collect();
+    assert_eq!(decoded, expected);
+}
+
+/// Waits: whatever a server writes, nobody waits for more than a day, and a date is taken against the time given.
+pub fn waits(input: &[u8]) {
+    let (seconds, text) = input.split_at(input.len().min(4));
+    let seconds = seconds.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let text = String::from_utf8_lossy(text);
+    for wait in [parse_retry_after(&text, now), parse_reset(&text, now), parse_retry_info(&text)] {
+        assert!(wait.is_none_or(|wait| wait <= DAY), "{wait:?}");
+    }
+    if let Ok(whole) = text.trim().parse::<u32>() {
+        let expected = Duration::from_secs(whole.into()).min(DAY);
+        assert_eq!(parse_retry_after(&text, now), Some(expected));
+    }
+}
+
+/// Limits: headers of any names and values are read without a wait beyond a day, and a rate is a number.
+pub fn limits(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let headers: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once(": ")).collect();
+    let header = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let hints = LimitHints::read(header, SystemTime::UNIX_EPOCH);
+    assert!(hints.retry_after.is_none_or(|wait| wait <= DAY));
+    for allowance in [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens] {
+        assert!(allowance.resets_in.is_none_or(|wait| wait <= DAY));
+        assert!(allowance.rate().is_none_or(|rate| rate.is_finite() && rate > 0.0));
+    }
+}
+
+/// The first bytes are the sizes of the pieces that the rest comes in.
+fn split(input: &[u8]) -> (&[u8], &[u8]) {
+    input.split_at(input.len().min(4))
+}
+
+fn pieces<'a>(mut text: &'a [u8], sizes: &[u8]) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    for size in sizes.iter().cycle() {
+        if text.is_empty() {
+            break;
+        }
+        let (piece, rest) = text.split_at(usize::from(*size).clamp(1, text.len()));
+        pieces.push(piece);
+        text = rest;
+    }
+    pieces
+}

@@ -1,0 +1,5 @@
+//! What must hold for any input.
+
+mod checks;
+
+pub use checks::{limits, ndjson, sse, waits};

@@ -1,0 +1,27 @@
+//! The inputs that the fuzzers have kept, with the checks that they make.
+
+#[path = "../../fuzz/src/checks.rs"]
+#[expect(unreachable_pub, reason = "the fuzzers use them from outside")]
+mod checks;
+
+use std::path::Path;
+
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "tests look at their files with std")]
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        check(&std::fs::read(entry.unwrap().path()).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 0, "there is a corpus for {target}");
+}
+
+#[test]
+fn every_kept_input_passes() {
+    replay("sse", checks::sse);
+    replay("ndjson", checks::ndjson);
+    replay("waits", checks::waits);
+    replay("limits", checks::limits);
+}

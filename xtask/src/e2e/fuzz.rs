@@ -1,0 +1,42 @@
+use std::process::{Child, Command, Stdio};
+
+use super::Outcome;
+use crate::shell::{Done, is_there, root, run, words};
+
+const TARGETS: [&str; 4] = ["sse", "ndjson", "waits", "limits"];
+const SECONDS: u32 = 60;
+
+/// Looks for inputs on which a decoder or a parser does what it must not. The corpus in the checkout is only read.
+pub(super) fn check() -> Done<Outcome> {
+    if !is_there("cargo", &["fuzz", "--version"]) {
+        return Ok(Outcome::Skipped("cargo-fuzz is not installed: cargo xtask e2e --install".to_owned()));
+    }
+    if !is_there("cargo", &["+nightly", "--version"]) {
+        return Ok(Outcome::Forbidden(
+            "libFuzzer needs a nightly toolchain: rustup toolchain install nightly".to_owned(),
+        ));
+    }
+    run(&mut words("cargo +nightly fuzz build"))?;
+    for pair in TARGETS.chunks(2) {
+        let running = pair.iter().map(|target| Ok((*target, start(target)?))).collect::<Done<Vec<_>>>()?;
+        for (target, child) in running {
+            let output = child.wait_with_output().map_err(|err| format!("{target}: {err}"))?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let from = said.find("panicked").unwrap_or(said.len().saturating_sub(2_000));
+                return Err(format!("{target}: {}", said.get(from..).unwrap_or(&said)));
+            }
+        }
+    }
+    Ok(Outcome::Passed(format!("{} for {SECONDS} s each", TARGETS.join(", "))))
+}
+
+fn start(target: &str) -> Done<Child> {
+    let found = root().join("target/e2e/fuzz").join(target);
+    std::fs::create_dir_all(&found).map_err(|err| format!("{}: {err}", found.display()))?;
+    let mut command = words("cargo +nightly fuzz run");
+    command.arg(target).arg(&found).arg(root().join("fuzz/corpus").join(target));
+    command.args(["--", &format!("-max_total_time={SECONDS}"), "-max_len=512", "-rss_limit_mb=2048"]);
+    let command: &mut Command = command.current_dir(root()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().map_err(|err| format!("cargo fuzz run {target}: {err}"))
+}
