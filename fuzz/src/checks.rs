@@ -18,7 +18,8 @@ pub fn sse(input: &[u8]) {
             return;
         }
     }
-    let decoded: Vec<_> = decoded.into_iter().map(|event| (event.event, event.data, event.id)).collect();
+    let decoded: Vec<_> =
+        decoded.into_iter().map(|event| (event.event, event.data, event.id.to_string())).collect();
     assert_eq!(decoded, plain_sse(text));
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use antiphon_resilience::{BreakerPermit, Cost, Deadline, LimitHints, RateLimiter, RatePermit, Verdict};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, field, info_span};
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::client::{Inner, record};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::hosts::Host;
 use crate::place::Place;
-use crate::request::Request;
+use crate::request::{Activity, Request};
 use crate::response::Response;
 
 /// Why an attempt is no success.
@@ -120,10 +120,16 @@ async fn once(
     let patience = request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
     let left = deadline.remaining(Instant::now().into_std()).unwrap_or(Duration::MAX);
     let sending = client.request(request.method, url).headers(request.headers);
-    let sending = request.body.add_to(sending);
-    let answer = match timeout(patience.min(left), sending.send()).await {
-        Ok(answer) => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
-        Err(_) => Err(Error::timeout(Phase::FirstByte, place.clone())),
+    let activity = request.body.activity();
+    let sending = request.body.add_to(sending).ok_or_else(|| {
+        let reason = "its body is a stream, and was sent already";
+        Error::new(ErrorKind::InvalidRequest, Phase::Queue, place.clone(), reason)
+    })?;
+    let answer = tokio::select! {
+        biased;
+        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
+        () = silence(patience, activity) => Err(Error::timeout(Phase::FirstByte, place.clone())),
+        () = deadline.passed() => Err(Error::timeout(Phase::FirstByte, place.clone())),
     };
     tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), left < patience);
     let answer = answer?;
@@ -147,6 +153,19 @@ async fn in_time<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option
     }
 }
 
+/// Waits until nothing has happened for so long. While a body is still being sent, the answer cannot be there.
+async fn silence(patience: Duration, activity: Option<Activity>) {
+    let begun = Instant::now();
+    loop {
+        let last = activity.as_ref().map_or(begun, |activity| activity.last().max(begun));
+        match last.checked_add(patience) {
+            Some(at) if at <= Instant::now() => return,
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Tells the breaker how it went. That the caller had no more time is not the server's fault.
 fn tell(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_hurried: bool) {
     let Some(guard) = guard else { return };
@@ -154,7 +173,8 @@ fn tell(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_hurried: 
         Ok(500 | 502 | 503 | 504) => guard.failure(),
         Ok(408 | 429 | 529) => {}
         Ok(_) => guard.success(),
-        Err(err) if err.kind() == ErrorKind::InvalidRequest => {}
+        // The request itself was not in order.
+        Err(err) if matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::File) => {}
         Err(err) if was_hurried && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}
         Err(_) => guard.failure(),
     }

@@ -49,6 +49,8 @@ pub enum StreamEnd {
 pub(crate) struct Body {
     inner: reqwest::Body,
     held: Option<Held>,
+    /// What comes after all that is left of `inner`.
+    failure: Option<Error>,
     pub(crate) place: Place,
     pub(crate) limits: BodyLimits,
     /// When something came last, and a clock that is only set again when it rings: setting it for each piece would cost
@@ -59,20 +61,32 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn new(inner: reqwest::Body, held: Held, place: Place, limits: BodyLimits) -> Self {
-        Self { inner, held: Some(held), place, limits, alive_at: None, clock: None }
+        Self { inner, held: Some(held), failure: None, place, limits, alive_at: None, clock: None }
     }
 
     pub(crate) fn size_hint(&self) -> Option<u64> {
         self.inner.size_hint().exact()
     }
 
-    /// What was read of it stands for all of it from now on.
-    pub(crate) fn replace(&mut self, read: Bytes) {
-        self.inner = read.into();
+    /// What was read of it, and how it ended, stands for all of it from now on; the connection is free.
+    pub(crate) fn replace(&mut self, read: Bytes, failure: Option<Error>) {
+        (self.inner, self.failure) = (read.into(), failure);
         self.held = None;
     }
 
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let chunk = ready!(self.poll_inner(cx));
+        if !matches!(chunk, Ok(Some(_))) {
+            self.held = None;
+        }
+        Poll::Ready(chunk)
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        // A reader that is slower than the network always finds something, and its time runs out all the same.
+        if self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at) {
+            return Poll::Ready(Err(Error::timeout(Phase::NextByte, self.place.clone())));
+        }
         loop {
             match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -83,16 +97,11 @@ impl Body {
                     }
                 }
                 Poll::Ready(Some(Err(err))) => {
-                    self.held = None;
                     return Poll::Ready(Err(Error::of_reqwest(err, self.place.clone(), Phase::NextByte)));
                 }
-                Poll::Ready(None) => {
-                    self.held = None;
-                    return Poll::Ready(Ok(None));
-                }
+                Poll::Ready(None) => return Poll::Ready(self.failure.take().map_or(Ok(None), Err)),
                 Poll::Pending => {
                     ready!(self.poll_clock(cx));
-                    self.held = None;
                     return Poll::Ready(Err(Error::timeout(Phase::NextByte, self.place.clone())));
                 }
             }

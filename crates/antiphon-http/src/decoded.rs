@@ -3,6 +3,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::{Body, StreamEnd, ended};
@@ -24,6 +25,8 @@ struct Decoded<D: Decode> {
     body: Body,
     decoder: D,
     items: VecDeque<D::Item>,
+    /// What comes after the items.
+    failure: Option<Error>,
     end: Option<StreamEnd>,
 }
 
@@ -69,51 +72,59 @@ impl<D: Decode> Decoded<D> {
                 return Poll::Ready(Some(Ok(item)));
             }
             if self.end.is_some() {
-                return Poll::Ready(None);
+                return Poll::Ready(self.failure.take().map(Err));
             }
             let chunk = ready!(self.body.poll_chunk(cx));
             self.end = ended(&chunk);
-            match chunk? {
-                Some(chunk) => {
+            match chunk {
+                Ok(Some(chunk)) => {
                     if let Err(limit) = self.decoder.push(&chunk, &mut self.items) {
-                        return self.fail(ErrorKind::TooLarge { limit }, StreamEnd::Failed);
+                        self.fail(ErrorKind::TooLarge { limit }, StreamEnd::Failed);
                     }
                 }
-                None if self.decoder.finish(&mut self.items) => {}
-                None => return self.fail(ErrorKind::Truncated, StreamEnd::Truncated),
+                Ok(None) if self.decoder.finish(&mut self.items) => {}
+                Ok(None) => self.fail(ErrorKind::Truncated, StreamEnd::Truncated),
+                Err(err) => self.failure = Some(err),
             }
         }
     }
 
-    fn fail(&mut self, kind: ErrorKind, end: StreamEnd) -> Poll<Option<Result<D::Item, Error>>> {
+    /// Ends after the items that are whole, and hangs up.
+    fn fail(&mut self, kind: ErrorKind, end: StreamEnd) {
+        self.body.replace(Bytes::new(), None);
         self.end = Some(end);
-        Poll::Ready(Some(Err(Error::new(kind, Phase::NextByte, self.body.place.clone(), ""))))
+        self.failure = Some(Error::new(kind, Phase::NextByte, self.body.place.clone(), ""));
+    }
+
+    /// How it ended, once everything has been given.
+    fn end(&self) -> Option<StreamEnd> {
+        self.end.filter(|_| self.items.is_empty() && self.failure.is_none())
     }
 }
 
 impl Events {
     pub(crate) fn new(body: Body) -> Self {
         let decoder = sse::Decoder::new(body.limits.max_body);
-        Self(Decoded { body, decoder, items: VecDeque::new(), end: None })
+        Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
     }
 
     /// How it ended; `None` while it has not.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
-        self.0.end.filter(|_| self.0.items.is_empty())
+        self.0.end()
     }
 }
 
 impl Lines {
     pub(crate) fn new(body: Body) -> Self {
         let decoder = ndjson::Decoder::new(body.limits.max_body);
-        Self(Decoded { body, decoder, items: VecDeque::new(), end: None })
+        Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
     }
 
     /// How it ended; `None` while it has not.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
-        self.0.end.filter(|_| self.0.items.is_empty())
+        self.0.end()
     }
 }
 

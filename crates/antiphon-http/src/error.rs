@@ -17,6 +17,7 @@ struct Inner {
     place: Place,
     attempts: u32,
     request_id: Option<String>,
+    retry_after: Option<Duration>,
     reason: String,
 }
 
@@ -82,7 +83,15 @@ pub enum Phase {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, phase: Phase, place: Place, reason: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, phase, place, attempts: 1, request_id: None, reason: reason.into() }))
+        Self(Box::new(Inner {
+            kind,
+            phase,
+            place,
+            attempts: 1,
+            request_id: None,
+            retry_after: None,
+            reason: reason.into(),
+        }))
     }
 
     /// Nothing came in time.
@@ -93,15 +102,19 @@ impl Error {
     /// An error of reqwest's, which would print the whole address.
     pub(crate) fn of_reqwest(err: reqwest::Error, place: Place, phase: Phase) -> Self {
         let err = err.without_url();
+        if let Some(failed) = causes(&err).find_map(|cause| cause.downcast_ref::<BodyFailed>()) {
+            return Self::new(failed.kind, Phase::FirstByte, place, &failed.reason);
+        }
         let reason = root_cause(&err);
         let (kind, phase) = match () {
             () if err.is_builder() => (ErrorKind::InvalidRequest, Phase::Queue),
             () if err.is_timeout() && err.is_connect() => {
                 (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
             }
+            () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
             () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, Phase::Connect),
             () if err.is_connect() => (ErrorKind::Connect, Phase::Connect),
-            () if err.is_decode() && !is_io(&err) => (ErrorKind::InvalidResponse, phase),
+            () if is_corrupt(&err) => (ErrorKind::InvalidResponse, phase),
             () if is_parse(&err) && phase == Phase::FirstByte => (ErrorKind::InvalidResponse, phase),
             () => (ErrorKind::Interrupted, phase),
         };
@@ -110,6 +123,11 @@ impl Error {
 
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
         self
     }
 
@@ -155,6 +173,15 @@ impl Error {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
+    }
+
+    /// How long the server, or the breaker, asks not to be called.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0.kind {
+            ErrorKind::Rejected { retry_after } => retry_after,
+            _ => self.0.retry_after,
+        }
     }
 
     /// The server's name for the request, if it gave one.
@@ -219,9 +246,27 @@ fn is_tls(err: &reqwest::Error) -> bool {
     })
 }
 
-fn is_io(err: &reqwest::Error) -> bool {
-    causes(err).any(|cause| cause.is::<std::io::Error>())
+/// Whether a body is not what its headers say, such as gzip or chunks.
+fn is_corrupt(err: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let mut io = causes(err).filter_map(|cause| cause.downcast_ref::<std::io::Error>()).peekable();
+    (err.is_decode() && io.peek().is_none()) || io.any(|io| matches!(io.kind(), InvalidData | InvalidInput))
 }
+
+/// The body of a request could not be had.
+#[derive(Debug)]
+pub(crate) struct BodyFailed {
+    pub(crate) kind: ErrorKind,
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for BodyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl StdError for BodyFailed {}
 
 /// Whether bytes came that are no HTTP; hyper does not let its error be named, but its texts are fixed.
 fn is_parse(err: &reqwest::Error) -> bool {

@@ -22,7 +22,7 @@ pub(crate) struct Hosts {
 pub(crate) struct HostLimits {
     pub(crate) max_streams: usize,
     pub(crate) max_connections: usize,
-    /// Whether HTTP/2 is spoken without being asked for.
+    /// Whether HTTP/2 is spoken to unencrypted servers without being asked for.
     pub(crate) speaks_http2: bool,
     /// The points that retries to one host may cost.
     pub(crate) retry_budget: Option<u32>,
@@ -50,13 +50,32 @@ struct Shards {
     speaks_http2: bool,
 }
 
-/// Which kind of client a host is asked with.
+/// Which kind of client a host is asked with; what is on this machine is never asked over a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Secure,
+    SecureLoopback,
     Plain,
-    /// This machine: never over a proxy.
     Loopback,
+}
+
+impl Route {
+    fn of(url: &Url) -> Self {
+        match (url.scheme() == "https", is_loopback(url)) {
+            (true, false) => Self::Secure,
+            (true, true) => Self::SecureLoopback,
+            (false, false) => Self::Plain,
+            (false, true) => Self::Loopback,
+        }
+    }
+
+    pub(crate) fn is_secure(self) -> bool {
+        matches!(self, Self::Secure | Self::SecureLoopback)
+    }
+
+    pub(crate) fn is_loopback(self) -> bool {
+        matches!(self, Self::SecureLoopback | Self::Loopback)
+    }
 }
 
 /// A place on one of a host's connections, given back on drop.
@@ -94,13 +113,11 @@ impl Hosts {
 
 impl Host {
     fn new(url: &Url, limits: HostLimits) -> Self {
-        let route = match () {
-            () if url.scheme() == "https" => Route::Secure,
-            () if is_loopback(url) => Route::Loopback,
-            () => Route::Plain,
-        };
+        let route = Route::of(url);
+        // Encrypted servers choose for themselves.
+        let speaks_http2 = limits.speaks_http2 && !route.is_secure();
         let connections = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-        if limits.speaks_http2 {
+        if speaks_http2 {
             connections.close();
         }
         Self {
@@ -108,7 +125,7 @@ impl Host {
             route,
             retry_budget: limits.retry_budget.map(RetryBudget::new),
             max_streams: limits.max_streams.max(1),
-            shards: Mutex::new(Shards { in_flight: Vec::new(), speaks_http2: limits.speaks_http2 }),
+            shards: Mutex::new(Shards { in_flight: Vec::new(), speaks_http2 }),
             connections,
         }
     }

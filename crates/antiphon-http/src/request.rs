@@ -5,13 +5,18 @@ use std::time::Duration;
 use antiphon_resilience::Deadline;
 use bytes::Bytes;
 use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, IF_RANGE, RANGE,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::time::Instant;
 use url::{Position, Url};
 
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{BodyFailed, Error, ErrorKind, Phase};
 use crate::place::Place;
 
 /// A request to be sent. What is wrong with it is told when it is sent.
@@ -32,24 +37,52 @@ pub(crate) enum Payload {
     Nothing,
     Bytes(Bytes),
     /// It can be sent once.
-    Stream(Arc<Mutex<Option<reqwest::Body>>>),
+    Stream(Arc<Mutex<Option<reqwest::Body>>>, Activity),
     /// It is made anew for each attempt.
     #[cfg(feature = "transfer")]
-    Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>),
+    Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>, Activity),
+}
+
+/// When a piece of a body was last taken to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity(Arc<Mutex<Instant>>);
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(crate) fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
 }
 
 impl Payload {
-    /// Adds it to what is sent now.
-    pub(crate) fn add_to(self, sending: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match self {
+    /// Adds it to what is sent now; `None` if it can be sent only once, and was.
+    pub(crate) fn add_to(self, sending: reqwest::RequestBuilder) -> Option<reqwest::RequestBuilder> {
+        Some(match self {
             Self::Nothing => sending,
             Self::Bytes(bytes) => sending.body(bytes),
-            Self::Stream(body) => match body.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                Some(body) => sending.body(body),
-                None => sending,
-            },
+            Self::Stream(body, _) => {
+                let body = body.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+                sending.body(body)
+            }
             #[cfg(feature = "transfer")]
-            Self::Form(make) => sending.multipart(make()),
+            Self::Form(make, _) => sending.multipart(make()),
+        })
+    }
+
+    /// When pieces of it are taken, if it comes in pieces.
+    pub(crate) fn activity(&self) -> Option<Activity> {
+        match self {
+            Self::Nothing | Self::Bytes(_) => None,
+            Self::Stream(_, activity) => Some(activity.clone()),
+            #[cfg(feature = "transfer")]
+            Self::Form(_, activity) => Some(activity.clone()),
         }
     }
 }
@@ -173,7 +206,13 @@ impl Request {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        self.body = Payload::Stream(Arc::new(Mutex::new(Some(reqwest::Body::wrap_stream(body)))));
+        let activity = Activity::new();
+        let taken = activity.clone();
+        let pieces = body.inspect(move |_| taken.note()).map_err(|err| BodyFailed {
+            kind: ErrorKind::InvalidRequest,
+            reason: format!("its body could not be had: {}", err.into()),
+        });
+        self.body = Payload::Stream(Arc::new(Mutex::new(Some(reqwest::Body::wrap_stream(pieces)))), activity);
         self
     }
 
@@ -182,8 +221,9 @@ impl Request {
     pub(crate) fn form(
         mut self,
         make: impl Fn() -> reqwest::multipart::Form + Send + Sync + 'static,
+        activity: Activity,
     ) -> Self {
-        self.body = Payload::Form(Arc::new(make));
+        self.body = Payload::Form(Arc::new(make), activity);
         self
     }
 
@@ -207,13 +247,16 @@ impl Request {
     }
 
     pub(crate) fn can_be_repeated(&self) -> bool {
-        !matches!(self.body, Payload::Stream(_))
+        !matches!(self.body, Payload::Stream(..))
     }
 
-    /// The same request to where it was sent on. To another host no header goes along: any of them may be a secret.
+    /// The same request to where it was sent on. To another host go only headers that hold no secret, and no body.
     pub(crate) fn redirected(mut self, url: Url) -> Self {
         if self.url.as_ref().is_ok_and(|from| from.origin() != url.origin()) {
-            self.headers.clear();
+            let harmless = [RANGE, IF_RANGE, ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+            let kept = harmless.map(|name| self.headers.remove(&name).map(|value| (name, value)));
+            self.headers = kept.into_iter().flatten().collect();
+            self.body = Payload::Nothing;
         }
         self.url = Ok(url);
         self

@@ -43,13 +43,19 @@ impl Response {
         }
         let mut read = BytesMut::new();
         let reading = async {
-            while let Ok(Some(chunk)) = self.body.chunk().await {
+            while let Some(chunk) = self.body.chunk().await? {
                 read.extend_from_slice(&chunk);
             }
+            Ok(())
         };
-        // What did not come in time is no loss: the body of an error is for people to read.
-        let _ = timeout(patience, reading).await;
-        self.body.replace(read.freeze());
+        let ended = timeout(patience, reading).await;
+        let failure = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(err)) => Some(err),
+            // What came is told to be a part: the connection is worth more than the rest of an error.
+            Err(_) => Some(Error::new(ErrorKind::Truncated, Phase::NextByte, self.body.place.clone(), "")),
+        };
+        self.body.replace(read.freeze(), failure);
         self
     }
 
@@ -205,6 +211,6 @@ impl Response {
     fn error(&self, kind: ErrorKind, reason: String) -> Error {
         let id = self.request_id().map(str::to_owned);
         let error = Error::new(kind, Phase::NextByte, self.body.place.clone(), reason);
-        error.with_attempts(self.attempts).with_request_id(id)
+        error.with_attempts(self.attempts).with_request_id(id).with_retry_after(self.limits().retry_after)
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memchr2;
@@ -22,8 +23,8 @@ pub struct Event {
     pub event: String,
     /// Its data: the lines that were sent, joined by line feeds.
     pub data: String,
-    /// The last id that the stream had sent by then.
-    pub id: String,
+    /// The last id that the stream had sent by then; shared, since it may be long and belongs to every event after it.
+    pub id: Arc<str>,
     /// How long to wait before a new connection, if the stream had said so by then.
     pub retry: Option<Duration>,
 }
@@ -54,7 +55,7 @@ pub struct Decoder {
     event: String,
     data: String,
     has_data: bool,
-    id: String,
+    id: Arc<str>,
     retry: Option<Duration>,
 }
 
@@ -82,7 +83,7 @@ impl Decoder {
             event: String::new(),
             data: String::new(),
             has_data: false,
-            id: String::new(),
+            id: Arc::default(),
             retry: None,
         }
     }
@@ -155,7 +156,7 @@ impl Decoder {
                 self.data.push_str(&value);
             }
             b"event" => self.event = value.into_owned(),
-            b"id" if !value.contains('\0') => self.id = value.into_owned(),
+            b"id" if !value.contains('\0') => self.id = value.into(),
             b"retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry = value.parse().ok().map(Duration::from_millis).or(self.retry);
             }
@@ -174,7 +175,7 @@ impl Decoder {
     }
 
     fn check(&self, more: usize) -> Result<(), EventTooLarge> {
-        match self.data.len() + self.partial.len() + more > self.limit {
+        match self.data.len() + self.event.len() + self.id.len() + self.partial.len() + more > self.limit {
             true => Err(EventTooLarge { limit: self.limit }),
             false => Ok(()),
         }
@@ -201,7 +202,7 @@ mod tests {
             .map(|(event, data, id)| Event {
                 event: (*event).to_owned(),
                 data: (*data).to_owned(),
-                id: (*id).to_owned(),
+                id: (*id).into(),
                 retry: None,
             })
             .collect();

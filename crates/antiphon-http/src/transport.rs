@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use rustls::ClientConfig;
@@ -10,19 +11,27 @@ use crate::place::Place;
 use crate::tls;
 
 /// The clients that connections belong to, made when they are first needed.
-#[derive(Debug)]
 pub(crate) enum Transport {
     /// The caller's own.
     Given(reqwest::Client),
     Own(Box<Own>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Own {
     tls: OnceCell<ClientConfig>,
-    secure: Mutex<Vec<reqwest::Client>>,
-    plain: Mutex<Vec<reqwest::Client>>,
-    loopback: Mutex<Vec<reqwest::Client>>,
+    /// By [`Route`].
+    clients: [Mutex<Vec<reqwest::Client>>; 4],
+}
+
+impl fmt::Debug for Transport {
+    // A client prints its default headers, and a key may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Given(_) => "Given",
+            Self::Own(_) => "Own",
+        })
+    }
 }
 
 impl Transport {
@@ -37,24 +46,21 @@ impl Transport {
             Self::Given(client) => return Ok(client.clone()),
             Self::Own(own) => own,
         };
-        let clients = match seat.host().route {
-            Route::Secure => &own.secure,
-            Route::Plain => &own.plain,
-            Route::Loopback => &own.loopback,
-        };
+        let route = seat.host().route;
+        let clients = &own.clients[route as usize];
         // The lock is not held while TLS is set up.
         let there = clients.lock().unwrap_or_else(PoisonError::into_inner).get(seat.shard()).cloned();
         if let Some(client) = there {
             return Ok(client);
         }
-        let tls = match seat.host().route {
-            Route::Secure => own.tls(options, place).await?.clone(),
-            _ => tls::trusting_nobody()
+        let tls = match route.is_secure() {
+            true => own.tls(options, place).await?.clone(),
+            false => tls::trusting_nobody()
                 .map_err(|err| Error::new(ErrorKind::Tls, Phase::Queue, place.clone(), err.to_string()))?,
         };
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
         while clients.len() <= seat.shard() {
-            let client = make(options, tls.clone(), seat.host().route);
+            let client = make(options, tls.clone(), route);
             clients.push(client.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::Queue))?);
         }
         Ok(clients[seat.shard()].clone())
@@ -78,16 +84,15 @@ fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Re
     let mut client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
-        // Retries have one owner, and reqwest is not it.
-        .retry(reqwest::retry::never())
+        // reqwest's own retries stay on: only of what an HTTP/2 server says it has not touched, when it closes a connection.
         .connect_timeout(options.connect_timeout)
         .pool_max_idle_per_host(options.max_connections.max(1))
         .tcp_nodelay(true)
         .user_agent(&options.user_agent);
-    if route == Route::Loopback {
+    if route.is_loopback() {
         client = client.no_proxy();
     }
-    if options.http2_prior_knowledge && route != Route::Secure {
+    if options.http2_prior_knowledge && !route.is_secure() {
         client = client.http2_prior_knowledge();
     }
     client.build()

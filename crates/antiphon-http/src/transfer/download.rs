@@ -1,8 +1,10 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use antiphon_fs::Writer;
+use antiphon_resilience::{Deadline, RetryPolicy};
 use sha2::{Digest, Sha256};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::OnProgress;
@@ -46,6 +48,8 @@ struct Progress {
     done: u64,
     digest: Sha256,
     validator: Option<String>,
+    /// How much there is in all, if the server tells.
+    total: Option<u64>,
 }
 
 impl Client {
@@ -101,49 +105,89 @@ impl Download {
     ///
     /// # Cancel safety
     /// Hangs up; what has come is kept for the next time, but for the last 256 KiB.
-    pub async fn run(self) -> Result<Downloaded, Error> {
-        let part = Part::of(&self.path);
-        let place = self.request.origin();
+    pub async fn run(mut self) -> Result<Downloaded, Error> {
+        let (part, place) = (Part::of(&self.path), self.request.origin());
+        self.check_target(&place).await?;
+        let options = &self.client.inner.options;
+        if let (None, Some(timeout)) = (self.request.deadline.instant(), options.timeout) {
+            // One for all tries.
+            self.request.deadline = Deadline::after(timeout);
+        }
         let mut progress = self.found(&part, &place).await?;
         let resumed_from = progress.done;
-        let policy = self.client.inner.options.retry.as_ref().filter(|policy| policy.max_retries > 0);
-        let mut left = policy.map_or(0, |policy| policy.max_retries);
-        let mut backoff = policy.map(|policy| policy.backoff());
-        loop {
-            let before = progress.done;
-            let err = match self.fetch(&part, &mut progress, &place).await {
-                Ok(()) => break,
-                Err(err) => err,
-            };
-            let broke =
-                matches!(err.kind(), ErrorKind::Interrupted | ErrorKind::Timeout { phase: Phase::NextByte });
-            let advanced = progress.done > before;
-            let pause = backoff.as_mut().filter(|_| broke && (advanced || left > 0)).and_then(Iterator::next);
-            let Some(pause) = pause else { return Err(err) };
-            // Only tries that bring nothing count: the others come to an end by themselves.
-            left -= u32::from(!advanced);
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = self.cancel.cancelled() => return Err(cancelled(place)),
-            }
-        }
+        self.fetch_all(&part, &mut progress, &place).await?;
         let sha256 = hex(progress.digest.finalize());
+        let failed = |err| of_file(err, &place);
         if let Some(expected) =
             self.sha256.as_deref().filter(|expected| !expected.eq_ignore_ascii_case(&sha256))
         {
-            part.discard().await.map_err(|err| of_file(err, &place))?;
+            part.discard().await.map_err(failed)?;
             let reason = format!("its SHA-256 is {sha256} and not {expected}");
             return Err(Error::new(ErrorKind::ChecksumMismatch, Phase::NextByte, place, reason));
         }
-        part.publish().await.map_err(|err| of_file(err, &place))?;
+        if !part.holds(progress.done).await.map_err(failed)? {
+            part.discard().await.map_err(failed)?;
+            let reason = format!("somebody else has written to {}.part", self.path.display());
+            return Err(Error::new(ErrorKind::File, Phase::NextByte, place, reason));
+        }
+        part.publish().await.map_err(failed)?;
         let resumed_from = resumed_from.min(progress.done);
         Ok(Downloaded { path: self.path, bytes: progress.done, resumed_from, sha256 })
+    }
+
+    /// Only a file may be put in the place of something: no folder, and no device.
+    async fn check_target(&self, place: &Place) -> Result<(), Error> {
+        match antiphon_fs::metadata(&self.path).await {
+            Ok(found) if !found.is_file => {
+                let reason = format!("{} is there, and is no file", self.path.display());
+                Err(Error::new(ErrorKind::File, Phase::Queue, place.clone(), reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fetches until everything is there, going on where it broke off if the client retries.
+    async fn fetch_all(&self, part: &Part, progress: &mut Progress, place: &Place) -> Result<(), Error> {
+        let policy = self.client.inner.options.retry.as_ref().filter(|policy| policy.max_retries > 0);
+        let mut left = policy.map_or(0, |policy| policy.max_retries);
+        let mut backoff = policy.map(RetryPolicy::backoff);
+        loop {
+            let before = progress.done;
+            let err = match self.fetch(part, progress, place).await {
+                Ok(()) if progress.total.is_none_or(|total| total == progress.done) => return Ok(()),
+                // The server gives less at a time than it was asked for.
+                Ok(()) if progress.done > before => continue,
+                Ok(()) => {
+                    Error::new(ErrorKind::Interrupted, Phase::NextByte, place.clone(), "nothing more came")
+                }
+                Err(err) => err,
+            };
+            // What went wrong before the body, the client has tried again itself.
+            let broke = err.phase() == Phase::NextByte
+                && matches!(err.kind(), ErrorKind::Interrupted | ErrorKind::Timeout { .. });
+            if progress.done > before {
+                // Only tries that bring nothing count: the others come to an end by themselves.
+                (left, backoff) =
+                    (policy.map_or(0, |policy| policy.max_retries), policy.map(RetryPolicy::backoff));
+            } else {
+                left = left.saturating_sub(1);
+            }
+            let pause = backoff.as_mut().filter(|_| broke && left > 0).and_then(Iterator::next);
+            let in_time = |pause: &Duration| self.request.deadline.allows(*pause, Instant::now().into_std());
+            let Some(pause) = pause.filter(in_time) else { return Err(err) };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.cancel.cancelled() => return Err(cancelled(place.clone())),
+            }
+        }
     }
 
     async fn found(&self, part: &Part, place: &Place) -> Result<Progress, Error> {
         let found = part.found(&self.source).await.map_err(|err| of_file(err, place))?;
         Ok(match found {
-            Some((done, digest, validator)) => Progress { done, digest, validator: Some(validator) },
+            Some((done, digest, validator)) => {
+                Progress { done, digest, validator: Some(validator), total: None }
+            }
             None => Progress::default(),
         })
     }
@@ -153,13 +197,21 @@ impl Download {
         let failed = |err| of_file(err, place);
         let mut response = self.ask(progress, place).await?;
         match (response.status(), range(&response)) {
-            (206, Some((from, _))) if from == progress.done => {
+            (206, Some((from, total)))
+                if from == progress.done
+                    && self.goes_on(part, progress, &response).await.map_err(failed)? =>
+            {
+                progress.total = total;
                 let writer = part.append().await.map_err(failed)?;
                 return self.receive(response, writer, progress).await;
             }
-            (416, Some((_, total))) if total == progress.done => return Ok(()),
+            (416, Some((_, total))) if total == Some(progress.done) => {
+                progress.total = total;
+                return Ok(());
+            }
             (206 | 416, _) => {
-                // What is there is no part of what the server has now.
+                // What is there is no part of what the server has now. The connection is given back before it is asked again.
+                drop(response);
                 part.discard().await.map_err(failed)?;
                 *progress = Progress::default();
                 response = self.ask(progress, place).await?;
@@ -170,11 +222,25 @@ impl Download {
             let reason = "it sends a part where all was asked for";
             return Err(Error::new(ErrorKind::InvalidResponse, Phase::FirstByte, place.clone(), reason));
         }
-        *progress = Progress { validator: validator(&response), ..Progress::default() };
+        // Without a length the body may have been unpacked on the way, and no part of that can be asked for.
+        let validator = response.content_length().and_then(|_| validator(&response));
+        *progress = Progress { total: response.content_length(), validator, ..Progress::default() };
         let notes = progress.validator.clone();
         let notes = notes.map(|validator| Notes { source: self.source.clone(), validator });
         let writer = part.begin(notes).await.map_err(failed)?;
         self.receive(response, writer, progress).await
+    }
+
+    /// Whether a part that came goes on with what is there: some servers do not look at `If-Range`.
+    async fn goes_on(
+        &self,
+        part: &Part,
+        progress: &Progress,
+        response: &Response,
+    ) -> Result<bool, antiphon_fs::Error> {
+        let same =
+            validator(response).is_none_or(|validator| progress.validator.as_ref() == Some(&validator));
+        Ok(progress.done > 0 && same && part.holds(progress.done).await?)
     }
 
     /// Asks for what is missing.
@@ -207,7 +273,7 @@ impl Download {
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let place = response.origin().clone();
-        let total = response.content_length().map(|left| progress.done + left);
+        let total = progress.total;
         self.on_progress.tell(progress.done, total);
         let received = loop {
             let chunk = tokio::select! {
@@ -229,17 +295,23 @@ impl Download {
     }
 }
 
-/// From where a part goes, and how long the whole is: `bytes 5-9/10`, or `bytes */10`.
-fn range(response: &Response) -> Option<(u64, u64)> {
+/// From where a part goes, and how long the whole is if that is told: `bytes 5-9/10`, or `bytes */10`.
+fn range(response: &Response) -> Option<(u64, Option<u64>)> {
     let (range, total) = response.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
     let from = range.split_once('-').map_or(Some(0), |(from, _)| from.parse().ok())?;
-    Some((from, total.parse().unwrap_or(u64::MAX)))
+    Some((from, total.parse().ok()))
 }
 
-/// What a part can be told by later (RFC 9110, section 13.1.5): weak tags do not promise the same bytes.
+/// What a part can be told by later (RFC 9110, section 13.1.5): weak tags do not promise the same bytes, nor does a date
+/// of the same second.
 fn validator(response: &Response) -> Option<String> {
-    let tag = response.header("etag").filter(|tag| !tag.starts_with("W/"));
-    tag.or_else(|| response.header("last-modified")).map(str::to_owned)
+    if let Some(tag) = response.header("etag") {
+        return Some(tag.to_owned()).filter(|tag| !tag.starts_with("W/"));
+    }
+    let [changed, sent] =
+        ["last-modified", "date"].map(|name| httpdate::parse_http_date(response.header(name)?).ok());
+    let age = sent?.duration_since(changed?).ok()?;
+    response.header("last-modified").filter(|_| age >= Duration::from_secs(1)).map(str::to_owned)
 }
 
 fn hex(digest: impl AsRef<[u8]>) -> String {

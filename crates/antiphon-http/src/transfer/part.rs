@@ -52,6 +52,11 @@ impl Part {
         Ok((length > 0).then_some((length, digest, notes.validator)))
     }
 
+    /// Whether so many bytes are there: somebody else may have written to it.
+    pub(super) async fn holds(&self, bytes: u64) -> Result<bool, antiphon_fs::Error> {
+        Ok(antiphon_fs::metadata(&self.path).await?.len == bytes)
+    }
+
     /// Goes on at the end of what is there.
     pub(super) async fn append(&self) -> Result<Writer, antiphon_fs::Error> {
         Writer::append(&self.path).await

@@ -1,17 +1,17 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use antiphon_fs::Reader;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_core::Stream;
+use futures_util::{TryStreamExt, stream};
 use reqwest::multipart::{Form, Part};
 use tokio_util::sync::CancellationToken;
 
 use super::OnProgress;
 use super::download::of_file;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Phase};
-use crate::request::Request;
+use crate::error::{BodyFailed, Error, ErrorKind, Phase};
+use crate::request::{Activity, Request};
 use crate::response::Response;
 
 /// A file to be handed over; see [`Client::upload`].
@@ -94,12 +94,18 @@ impl Upload {
             return Err(Error::new(ErrorKind::File, Phase::Queue, place, reason));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let request = request.form(move || {
-            let file = Part::stream_with_length(body(&path, found.len, on_progress.clone()), found.len);
-            let form =
+        let activity = Activity::new();
+        let taken = activity.clone();
+        let form = move || {
+            let file = Part::stream_with_length(
+                body(&path, found.len, on_progress.clone(), taken.clone()),
+                found.len,
+            );
+            let texts =
                 fields.iter().fold(Form::new(), |form, (name, value)| form.text(name.clone(), value.clone()));
-            form.part(field.clone(), file.file_name(name.clone()))
-        });
+            texts.part(field.clone(), file.file_name(name.clone()))
+        };
+        let request = request.form(form, activity);
         let sending = async { client.send(request).await?.error_for_status().await };
         tokio::select! {
             response = sending => response,
@@ -108,16 +114,31 @@ impl Upload {
     }
 }
 
-fn body(path: &Path, total: u64, on_progress: OnProgress) -> reqwest::Body {
+/// The file as it is read, as much of it as there was at first: the form's length has been told already.
+fn body(path: &Path, total: u64, on_progress: OnProgress, activity: Activity) -> reqwest::Body {
+    let name = path.display().to_string();
     let path = path.to_owned();
     let opened =
         async move { Reader::open(path).await.map(|reader| reader.max_bytes(u64::MAX).chunks(PIECE)) };
-    let sent = Arc::new(AtomicU64::new(0));
-    let pieces = stream::once(opened).try_flatten().inspect(move |piece| {
-        if let Ok(piece) = piece {
-            let done = sent.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
-            on_progress.tell(done, Some(total));
+    let failed = |reason: String| BodyFailed { kind: ErrorKind::File, reason };
+    let mut pieces = Box::pin(stream::once(opened).try_flatten());
+    let mut done = 0;
+    let pieces = stream::poll_fn(move |cx| {
+        if done == total {
+            return Poll::Ready(None);
         }
+        Poll::Ready(match ready!(pieces.as_mut().poll_next(cx)) {
+            Some(Ok(mut piece)) => {
+                let left = usize::try_from(total - done).unwrap_or(usize::MAX);
+                piece.truncate(left);
+                done += piece.len() as u64;
+                activity.note();
+                on_progress.tell(done, Some(total));
+                Some(Ok(piece))
+            }
+            Some(Err(err)) => Some(Err(failed(err.to_string()))),
+            None => Some(Err(failed(format!("{name} has become shorter while it was read")))),
+        })
     });
     reqwest::Body::wrap_stream(pieces)
 }

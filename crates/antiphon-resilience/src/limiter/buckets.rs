@@ -152,23 +152,28 @@ impl TokenBuckets {
     /// The time until it can be taken, if nobody takes anything before.
     pub fn take(&mut self, cost: Cost, now: Instant) -> Result<(), Duration> {
         self.fill(now);
-        let mut wait = match self.last {
-            Some(last) => self.min_spacing.saturating_sub(now.saturating_duration_since(last)),
-            None => Duration::ZERO,
-        };
-        for (bucket, amount) in self.buckets.iter().zip(cost.amounts()) {
-            let Some(Bucket { rate, level }) = bucket else { continue };
-            let missing = amount.min(rate.burst) - level;
-            if missing > 0.0 {
-                wait = wait.max(seconds(missing / rate.per_second));
+        let amounts = cost.amounts();
+        let mut wait = Duration::ZERO;
+        if let Some(last) = self.last {
+            wait = self.min_spacing.saturating_sub(now.saturating_duration_since(last));
+        }
+        for (bucket, amount) in self.buckets.iter().zip(amounts) {
+            if let Some(Bucket { rate, level }) = bucket
+                && *level < amount.min(rate.burst)
+            {
+                wait = wait.max(seconds((amount.min(rate.burst) - level) / rate.per_second));
             }
         }
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.last = Some(now);
-        for (bucket, amount) in self.buckets.iter_mut().zip(cost.amounts()) {
-            bucket.iter_mut().for_each(|bucket| bucket.level -= amount);
+        if !self.min_spacing.is_zero() {
+            self.last = Some(now);
+        }
+        for (bucket, amount) in self.buckets.iter_mut().zip(amounts) {
+            if let Some(bucket) = bucket {
+                bucket.level -= amount;
+            }
         }
         Ok(())
     }
@@ -184,12 +189,14 @@ impl TokenBuckets {
     }
 
     fn fill(&mut self, now: Instant) {
-        let seconds = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        if seconds > 0.0 {
-            self.filled_at = now;
-            for bucket in self.buckets.iter_mut().flatten() {
-                bucket.level = (bucket.level + bucket.rate.per_second * seconds).min(bucket.rate.burst);
-            }
+        let elapsed = now.saturating_duration_since(self.filled_at);
+        if elapsed.is_zero() {
+            return;
+        }
+        self.filled_at = now;
+        let seconds = elapsed.as_secs_f64();
+        for bucket in self.buckets.iter_mut().flatten() {
+            bucket.level = (bucket.level + bucket.rate.per_second * seconds).min(bucket.rate.burst);
         }
     }
 }
