@@ -41,6 +41,7 @@ struct Pace {
 pub(crate) struct Report {
     shared: Arc<Shared>,
     request: u64,
+    epoch: u64,
     tokens: u64,
     ended: bool,
 }
@@ -58,20 +59,26 @@ impl std::fmt::Display for BrokenOff {
 impl std::error::Error for BrokenOff {}
 
 impl Report {
-    pub(crate) fn new(shared: Arc<Shared>, request: u64, tokens: u64) -> Self {
-        Self { shared, request, tokens, ended: false }
+    /// Of a request that was counted in this epoch.
+    pub(crate) fn new(shared: Arc<Shared>, request: u64, epoch: u64, tokens: u64) -> Self {
+        Self { shared, request, epoch, tokens, ended: false }
+    }
+
+    /// Of nothing that anybody counts.
+    pub(crate) fn none(shared: Arc<Shared>) -> Self {
+        Self { shared, request: 0, epoch: 0, tokens: 0, ended: true }
     }
 
     fn whole(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.shared.answered(self.request, self.tokens);
+            self.shared.answered(self.request, self.epoch, self.tokens);
         }
     }
 
     /// It ended, and not as it should have.
     pub(crate) fn cut(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.shared.cut(self.request);
+            self.shared.cut(self.request, self.epoch);
         }
     }
 }
@@ -79,15 +86,14 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.hung_up(self.request);
+            self.shared.hung_up(self.request, self.epoch);
         }
     }
 }
 
 impl AnswerBody {
     /// A body that is nobody's answer.
-    pub(crate) fn plain(body: impl Into<Bytes>, mut report: Report) -> Self {
-        report.ended = true;
+    pub(crate) fn plain(body: impl Into<Bytes>, report: Report) -> Self {
         Self { pieces: Pieces::Whole(Some(body.into())), fate: Fate::Answer, report }
     }
 
@@ -115,6 +121,8 @@ impl AnswerBody {
         match self.fate {
             Fate::Garbage => {
                 self.fate = Fate::Answer;
+                // The rest still comes, but it is no answer any more.
+                self.report.cut();
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"data: {\"choices\": [{\"del\n\n")))))
             }
             Fate::Stall => {

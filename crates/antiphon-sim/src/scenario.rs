@@ -194,10 +194,10 @@ impl Latency {
 }
 
 impl Limit {
-    /// So many each second, and so many at once.
+    /// So many each second, and so many at once; 0 counts as 1.
     #[must_use]
     pub const fn per_second(rate: f64, burst: u32) -> Self {
-        Self { per_second: rate, burst }
+        Self { per_second: rate, burst: if burst == 0 { 1 } else { burst } }
     }
 }
 

@@ -33,11 +33,13 @@ struct State {
     tokens: Option<Bucket>,
     rng: SmallRng,
     begun: Option<Instant>,
+    /// Grows with each reset: what began before one is counted no more.
+    epoch: u64,
 }
 
 /// What becomes of a request.
 enum Admitted {
-    Yes { id: u64, fate: Fate, latency: Duration, levels: Levels },
+    Yes { id: u64, epoch: u64, fate: Fate, latency: Duration, levels: Levels },
     No { levels: Levels, wait: Duration },
 }
 
@@ -57,6 +59,7 @@ impl State {
             tokens: scenario.tokens.map(|limit| Bucket::new(limit, now)),
             rng: SmallRng::seed_from_u64(scenario.seed),
             begun: None,
+            epoch: 0,
         }
     }
 }
@@ -87,39 +90,51 @@ impl Shared {
     }
 
     pub(crate) fn reset(&self) {
-        *self.lock() = State::new(&self.scenario);
+        let mut state = self.lock();
+        *state = State { epoch: state.epoch + 1, ..State::new(&self.scenario) };
     }
 
-    pub(crate) fn answered(&self, request: u64, tokens: u64) {
-        self.end(request, End::Answered, |stats| {
+    pub(crate) fn answered(&self, request: u64, epoch: u64, tokens: u64) {
+        self.end(request, epoch, End::Answered, |stats| {
             stats.answered += 1;
             stats.output_tokens += tokens;
         });
     }
 
-    pub(crate) fn cut(&self, request: u64) {
-        self.end(request, End::Failed, |_| {});
+    pub(crate) fn cut(&self, request: u64, epoch: u64) {
+        self.end(request, epoch, End::Failed, |_| {});
     }
 
-    pub(crate) fn hung_up(&self, request: u64) {
-        self.end(request, End::Failed, |stats| stats.hung_up += 1);
+    pub(crate) fn hung_up(&self, request: u64, epoch: u64) {
+        self.end(request, epoch, End::Failed, |stats| stats.hung_up += 1);
     }
 
-    fn end(&self, request: u64, end: End, count: impl FnOnce(&mut Stats)) {
+    fn end(&self, request: u64, epoch: u64, end: End, count: impl FnOnce(&mut Stats)) {
         let mut state = self.lock();
+        if state.epoch != epoch {
+            return;
+        }
         count(&mut state.stats);
-        // A reset in between has begun to count anew.
-        state.stats.in_flight = state.stats.in_flight.saturating_sub(1);
+        state.stats.in_flight -= 1;
         if let Some(begun) = state.begun {
             state.stats.wall = begun.elapsed();
         }
         state.judge.ended(request, end);
     }
 
+    /// A request that can never succeed.
+    fn hopeless(&self, request: u64) {
+        let mut state = self.lock();
+        state.stats.requests += 1;
+        state.stats.errors += 1;
+        state.judge.came(request, Instant::now().into_std());
+        state.judge.ended(request, End::Hopeless);
+    }
+
     fn admit(&self, request: u64, version: Version, body: usize, cost: f64) -> Admitted {
         let now = Instant::now();
         let mut state = self.lock();
-        let State { stats, judge, requests, tokens, rng, begun } = &mut *state;
+        let State { stats, judge, requests, tokens, rng, begun, epoch } = &mut *state;
         begun.get_or_insert(now);
         let now = now.into_std();
         judge.came(request, now);
@@ -155,7 +170,13 @@ impl Shared {
         stats.in_flight += 1;
         stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);
         stats.input_tokens += body as u64 / 4;
-        Admitted::Yes { id: stats.requests, fate, latency: self.scenario.latency.draw(rng), levels }
+        Admitted::Yes {
+            id: stats.requests,
+            epoch: *epoch,
+            fate,
+            latency: self.scenario.latency.draw(rng),
+            levels,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -183,7 +204,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     let path = request.uri().path();
     let json = |status, body: Bytes| {
-        let report = Report::new(shared.clone(), 0, 0);
+        let report = Report::none(shared.clone());
         let mut response = Response::new(AnswerBody::plain(body, report));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -211,12 +232,7 @@ pub(crate) async fn serve(
 async fn chat(shared: Arc<Shared>, version: Version, body: Bytes) -> Result<Response<AnswerBody>, BrokenOff> {
     let fingerprint = Judge::fingerprint(&body);
     let Some(request) = chat::Request::parse(&body) else {
-        let mut state = shared.lock();
-        state.stats.requests += 1;
-        state.stats.errors += 1;
-        state.judge.came(fingerprint, Instant::now().into_std());
-        state.judge.ended(fingerprint, End::Hopeless);
-        drop(state);
+        shared.hopeless(fingerprint);
         return Ok(plain(
             &shared,
             StatusCode::BAD_REQUEST,
@@ -229,8 +245,13 @@ async fn chat(shared: Arc<Shared>, version: Version, body: Bytes) -> Result<Resp
     let most = request.max_tokens().unwrap_or(scenario.answer_tokens);
     #[expect(clippy::cast_precision_loss, reason = "no request has 2^52 tokens")]
     let cost = prompt_tokens as f64 + f64::from(most);
-    let (id, fate, latency, levels) = match shared.admit(fingerprint, version, body.len(), cost) {
-        Admitted::Yes { id, fate, latency, levels } => (id, fate, latency, levels),
+    if scenario.tokens.is_some_and(|limit| cost > f64::from(limit.burst)) {
+        shared.hopeless(fingerprint);
+        let why = "it has more tokens than are allowed at once";
+        return Ok(plain(&shared, StatusCode::BAD_REQUEST, why, "context_length_exceeded"));
+    }
+    let (id, epoch, fate, latency, levels) = match shared.admit(fingerprint, version, body.len(), cost) {
+        Admitted::Yes { id, epoch, fate, latency, levels } => (id, epoch, fate, latency, levels),
         Admitted::No { levels, wait } => {
             let mut refusal =
                 plain(&shared, StatusCode::TOO_MANY_REQUESTS, "too many", "rate_limit_exceeded");
@@ -240,7 +261,7 @@ async fn chat(shared: Arc<Shared>, version: Version, body: Bytes) -> Result<Resp
     };
     let stream = request.stream;
     let answer = request.answer(id, prompt_tokens, scenario.answer_tokens);
-    let mut report = Report::new(shared.clone(), fingerprint, u64::from(answer.tokens));
+    let mut report = Report::new(shared.clone(), fingerprint, epoch, u64::from(answer.tokens));
     if !latency.is_zero() {
         sleep(latency).await;
     }
@@ -263,7 +284,7 @@ async fn chat(shared: Arc<Shared>, version: Version, body: Bytes) -> Result<Resp
 }
 
 fn plain(shared: &Arc<Shared>, status: StatusCode, message: &str, kind: &str) -> Response<AnswerBody> {
-    let body = AnswerBody::plain(chat::error(message, kind), Report::new(shared.clone(), 0, 0));
+    let body = AnswerBody::plain(chat::error(message, kind), Report::none(shared.clone()));
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

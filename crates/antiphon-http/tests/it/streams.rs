@@ -88,3 +88,26 @@ async fn dropping_a_stream_hangs_up() {
     }
     assert_eq!(server.stats().in_flight, 0);
 }
+
+#[tokio::test]
+async fn what_is_whole_comes_before_the_error() {
+    let body = "data: a\n\ndata: b\n\ndata: too large for the limit\n\n";
+    let server =
+        Raw::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    let client = Client::builder().max_body(12).build();
+    let mut events = client.get(&server.url()).await.unwrap().events();
+    let all: Vec<_> =
+        events.by_ref().map(|event| event.map(|event| event.data).map_err(|err| err.kind())).collect().await;
+    assert_eq!(all, [Ok("a".to_owned()), Ok("b".to_owned()), Err(ErrorKind::TooLarge { limit: 12 })]);
+    assert_eq!(events.end(), Some(StreamEnd::Failed));
+}
+
+#[tokio::test]
+async fn half_an_error_is_no_whole_one_after_the_last_retry() {
+    let server = Raw::answering("HTTP/1.1 500 Broken\r\ncontent-length: 100\r\n\r\nhalf").await;
+    let policy = antiphon_http::RetryPolicy::never();
+    let client = Client::builder().retry(policy).build();
+    let answer = client.send(antiphon_http::Request::get(&server.url())).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(answer.bytes().await.unwrap_err().kind(), ErrorKind::Interrupted);
+}

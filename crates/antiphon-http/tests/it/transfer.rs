@@ -263,3 +263,106 @@ async fn a_batch_is_bounded_ordered_and_loses_nothing_to_one_failure() {
     assert_eq!(Client::default().batch(requests, 3).await.len(), 30);
     assert!(bounded.most_under_way() <= 3);
 }
+
+/// A server that answers each request with the next of these, and the last one for ever.
+async fn scripted(answers: &'static [&'static str]) -> (Raw, Arc<Mutex<Vec<String>>>) {
+    let (heads, at) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let seen = heads.clone();
+    let server = Raw::start(move |mut stream| {
+        let (seen, at) = (seen.clone(), at.clone());
+        async move {
+            loop {
+                let head = read_head(&mut stream).await;
+                if head.is_empty() {
+                    return;
+                }
+                seen.lock().unwrap().push(head);
+                let answer = {
+                    let mut at = at.lock().unwrap();
+                    *at += 1;
+                    answers[(*at - 1).min(answers.len() - 1)]
+                };
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (server, heads)
+}
+
+#[tokio::test]
+async fn a_server_that_gives_less_at_a_time_is_asked_until_all_is_there() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file");
+    let (server, heads) = scripted(&[
+        "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 10\r\nconnection: close\r\n\r\n0123",
+        "HTTP/1.1 206 Part\r\netag: \"1\"\r\ncontent-range: bytes 4-6/10\r\ncontent-length: 3\r\n\r\n456",
+        "HTTP/1.1 206 Part\r\netag: \"1\"\r\ncontent-range: bytes 7-9/10\r\ncontent-length: 3\r\n\r\n789",
+    ])
+    .await;
+    // The first answer never comes to its end.
+    let client = Client::builder()
+        .retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO))
+        .idle_timeout(Duration::from_millis(100))
+        .build();
+    let done = client.download(&server.url(), &target).run().await.unwrap();
+    assert_eq!((done.bytes, read(&target).await.unwrap().as_slice()), (10, &b"0123456789"[..]));
+    assert!(heads.lock().unwrap()[2].contains("range: bytes=7-"));
+}
+
+#[tokio::test]
+async fn a_part_of_another_content_is_not_joined_to_ours_even_on_one_connection() {
+    let folder = temp_dir().unwrap();
+    let target = folder.path().join("file");
+    let (server, _) = scripted(&[
+        "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 10\r\n\r\n0123",
+        "HTTP/1.1 206 Part\r\netag: \"2\"\r\ncontent-range: bytes 4-9/10\r\ncontent-length: 6\r\n\r\nEFGHIJ",
+        "HTTP/1.1 200 OK\r\netag: \"2\"\r\ncontent-length: 10\r\n\r\nABCDEFGHIJ",
+    ])
+    .await;
+    let client = Client::builder()
+        .retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO))
+        .idle_timeout(Duration::from_millis(100))
+        .max_connections(1)
+        .build();
+    client.download(&server.url(), &target).run().await.unwrap();
+    assert_eq!(read(&target).await.unwrap(), b"ABCDEFGHIJ");
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_not_replaced_and_a_dead_server_is_asked_no_more_than_otherwise() {
+    let folder = temp_dir().unwrap();
+    let files = Files::start("\"v1\"", usize::MAX).await;
+    let err = quick().download(&files.server.url(), folder.path()).run().await.unwrap_err();
+    assert!(err.kind() == ErrorKind::File && files.ranges().is_empty(), "{err}");
+    let (server, heads) = scripted(&["HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n"]).await;
+    quick().download(&server.url(), folder.path().join("x")).run().await.unwrap_err();
+    assert_eq!(heads.lock().unwrap().len(), 4);
+    let dead = Raw::start(async |stream| crate::raw::reset(&stream)).await;
+    quick().download(&dead.url(), folder.path().join("x")).run().await.unwrap_err();
+    assert_eq!(dead.connections(), 4);
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_the_answer_to_it() {
+    let folder = temp_dir().unwrap();
+    let file = folder.path().join("large");
+    write(&file, vec![7_u8; 16 << 20]).await.unwrap();
+    let server = Raw::start(async |mut stream| {
+        let mut buffer = vec![0; 64 << 10];
+        let mut left = 16 << 20;
+        while left > 0 {
+            let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
+            left -= left.min(read);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    })
+    .await;
+    let hasty = Client::builder().first_byte_timeout(Duration::from_millis(800)).build();
+    let begun = std::time::Instant::now();
+    assert_eq!(hasty.upload(&server.url(), &file).run().await.unwrap().status(), 200);
+    assert!(begun.elapsed() > Duration::from_millis(800), "it took longer than the limit for the head");
+}

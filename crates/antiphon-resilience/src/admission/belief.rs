@@ -65,16 +65,22 @@ pub(super) struct Belief {
     failed: u64,
     paused_until: Option<Instant>,
     bout: Bout,
+    /// Whether something was refused though requests were left: then there is another limit than the one that is told.
+    has_other_limit: bool,
 }
 
 /// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
 #[derive(Debug, Default)]
 struct Bout {
-    since: Option<Instant>,
     refusals: u32,
     /// Calls up to this one were sent before the last refusal was known.
     up_to: u64,
+    /// When the server began to refuse everything that it was sent.
+    only_since: Option<Instant>,
 }
+
+/// Nobody is told to come again at once.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What is remembered of a call until its answer comes.
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +94,10 @@ pub(super) struct Ticket {
 /// Why a call may not go yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotYet {
-    /// Not before then, or before something changes.
-    Wait(Option<Instant>),
+    /// Not before then.
+    Until(Instant),
+    /// Not before something changes, or then.
+    Change(Option<Instant>),
     Saturated(Saturated),
 }
 
@@ -109,6 +117,7 @@ impl Belief {
             failed: 0,
             paused_until: None,
             bout: Bout::default(),
+            has_other_limit: false,
         }
     }
 
@@ -119,9 +128,9 @@ impl Belief {
         }
         let (limit, changes_at) = self.concurrency(now);
         if self.in_flight >= limit {
-            return Err(NotYet::Wait(changes_at));
+            return Err(NotYet::Change(changes_at));
         }
-        let mut ready = if self.dimensions[0].is_told() { now } else { self.delivered.ready_at(now) };
+        let mut ready = if self.headers_suffice() { now } else { self.delivered.ready_at(now) };
         for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
             ready = ready.max(dimension.ready_at(amount, now));
         }
@@ -134,7 +143,7 @@ impl Belief {
     /// The most calls at once, and when that changes by itself. Where a rate is known, how many are under way is only a
     /// matter of how long the answers take.
     fn concurrency(&self, now: Instant) -> (usize, Option<Instant>) {
-        if self.dimensions[0].is_told() || self.delivered.rate().is_some() {
+        if self.headers_suffice() || self.delivered.rate().is_some() {
             (self.policy.max_concurrency.max(1), None)
         } else if self.answered + self.throttled + self.failed == 0 {
             self.concurrency.scouts(self.begun, now)
@@ -143,11 +152,16 @@ impl Belief {
         }
     }
 
+    /// Whether what the headers tell of requests is all that there is to know.
+    fn headers_suffice(&self) -> bool {
+        self.dimensions[0].is_told() && !self.has_other_limit
+    }
+
     fn not_before(&self, at: Instant, now: Instant) -> NotYet {
         let wait = at.saturating_duration_since(now);
         match wait > self.policy.max_wait {
             true => NotYet::Saturated(Saturated { retry_after: wait }),
-            false => NotYet::Wait(Some(at)),
+            false => NotYet::Until(at),
         }
     }
 
@@ -167,7 +181,10 @@ impl Belief {
     pub(super) fn answered(&mut self, ticket: Ticket, usage: Option<Cost>, hints: &LimitHints, now: Instant) {
         self.answered += 1;
         if ticket.number > self.bout.up_to {
-            self.bout = Bout { up_to: self.bout.up_to, ..Bout::default() };
+            self.bout.refusals = 0;
+        }
+        if self.bout.only_since.is_some_and(|since| ticket.at >= since) {
+            self.bout.only_since = None;
         }
         let took = now.saturating_duration_since(ticket.at);
         self.concurrency.answered(self.in_flight, took, now);
@@ -175,7 +192,7 @@ impl Belief {
         if let Some(usage) = usage {
             let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
             for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
-                dimension.correct(estimated, actual);
+                dimension.correct(ticket.number, estimated, actual);
             }
         }
         self.hear(ticket, hints, false, now);
@@ -187,28 +204,45 @@ impl Belief {
         let through = (ticket.number - 1).saturating_sub(self.throttled) as f64;
         self.throttled += 1;
         for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
-            dimension.refuse(amount);
+            dimension.refuse(ticket.number, amount);
         }
         self.hear(ticket, hints, true, now);
+        self.has_other_limit |= hints.requests.remaining.is_some_and(|remaining| remaining > 0);
         let wish = hints.retry_after;
         if ticket.number <= self.bout.up_to {
             return self.pause(wish.unwrap_or_default(), now);
         }
         self.bout.up_to = self.sent;
         let pause = self.delivered.refused(ticket.at, through, wish, self.bout.refusals);
-        self.bout.refusals += 1;
-        let since = *self.bout.since.get_or_insert(now);
+        self.bout.refusals = self.bout.refusals.saturating_add(1);
         self.concurrency.cut();
         self.pause(pause, now);
+        let since = *self.bout.only_since.get_or_insert(now);
         if self.bout.refusals >= 3 && now.saturating_duration_since(since) >= self.policy.patience {
-            self.pause(self.policy.max_wait + self.policy.patience, now);
+            self.pause(self.policy.max_wait.saturating_add(self.policy.patience), now);
         }
     }
 
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub(super) fn failed(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.failed += 1;
         self.in_flight -= 1;
         self.concurrency.freeze(now);
+        self.hear(ticket, hints, false, now);
+        self.pause(hints.retry_after.unwrap_or_default(), now);
+    }
+
+    /// What an answer tells before it is over.
+    pub(super) fn overheard(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
+        self.hear(ticket, hints, false, now);
+    }
+
+    /// About how long a caller waits who comes now.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let rate = self.dimensions[0].rate().or(self.delivered.rate()).filter(|rate| *rate > 0.0);
+        let line = u32::try_from(self.waiting).unwrap_or(u32::MAX);
+        let turn = rate.and_then(|rate| Duration::try_from_secs_f64(f64::from(line) / rate).ok());
+        paused.max(turn.unwrap_or_default()).max(LEAST_WAIT)
     }
 
     /// Nobody will tell how the call ended; its cost stays spent.
@@ -243,7 +277,9 @@ impl Belief {
 
     fn pause(&mut self, pause: Duration, now: Instant) {
         if !pause.is_zero() {
-            self.paused_until = self.paused_until.max(now.checked_add(pause));
+            // A pause beyond what a clock can show is a day, and then looked at again.
+            let until = now.checked_add(pause).unwrap_or(now + Duration::from_secs(24 * 60 * 60));
+            self.paused_until = self.paused_until.max(Some(until));
         }
     }
 }

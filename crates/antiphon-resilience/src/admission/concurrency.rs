@@ -86,10 +86,10 @@ impl Concurrency {
         let used = peak >= 0.8 * round.limit.floor();
         if round.answers >= round.limit {
             let done = Best { limit: round.limit, per_second: peak * round.answers / round.seconds };
-            self.round = Some(Round { limit: self.limit, answers: 0.0, seconds: 0.0, peak: under_way });
             if used && done.per_second.is_finite() {
                 self.weigh(done, now);
             }
+            self.round = Some(Round { limit: self.limit, answers: 0.0, seconds: 0.0, peak: under_way });
         }
         if used && self.still_until.is_none_or(|until| until <= now) {
             let step = if self.was_cut { 1.0 / self.limit } else { 1.0 };
@@ -116,7 +116,6 @@ impl Concurrency {
             Some(best) if round.per_second < 1.1 * best.per_second => {
                 self.limit = best.limit;
                 self.still_until = self.still_until.max(Some(now + HOLD));
-                self.best = None;
             }
             _ => self.best = Some(round),
         }

@@ -33,6 +33,7 @@ struct Empty {
 
 /// The first pause after a refusal that names none, while it is not the first in a row, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What is counted between two refusals before it is called a rate.
@@ -40,6 +41,9 @@ const ENOUGH: f64 = 4.0;
 
 /// A rate since the start is taken over at least so long.
 const START: Duration = Duration::from_millis(100);
+
+/// Where so many times of what was once too much goes through, the limit is gone.
+const GONE: f64 = 8.0;
 
 /// Slots that were not used are caught up with if they are not older than this.
 const SLACK: Duration = Duration::from_millis(20);
@@ -57,8 +61,16 @@ impl Delivered {
     pub(super) fn send(&mut self, now: Instant) {
         self.begun.get_or_insert(now);
         let Some(pace) = &mut self.pace else { return };
-        pace.grow(now);
-        let slot = self.next_at.map_or(now, |slot| slot.max(now.checked_sub(SLACK).unwrap_or(now)));
+        let earliest = now.checked_sub(SLACK).unwrap_or(now);
+        // A pace that nobody keeps proves nothing.
+        if self.next_at.is_some_and(|slot| slot >= earliest) {
+            pace.grow(now);
+        }
+        if pace.rate > pace.ceiling * GONE {
+            self.pace = None;
+            return;
+        }
+        let slot = self.next_at.map_or(now, |slot| slot.max(earliest));
         self.next_at =
             Duration::try_from_secs_f64(1.0 / pace.rate).ok().and_then(|gap| slot.checked_add(gap));
     }
@@ -79,10 +91,11 @@ impl Delivered {
             0 => Duration::try_from_secs_f64(2.0 / pace.rate).map_or(doubling, |pause| pause.min(doubling)),
             _ => doubling,
         });
+        let pause = pause.max(SHORTEST_PAUSE);
         self.pace = Some(pace);
         self.next_at = None;
         if let Some(empty) = &mut self.empty {
-            empty.paused += pause;
+            empty.paused = empty.paused.saturating_add(pause);
         }
         pause
     }
@@ -99,7 +112,9 @@ impl Delivered {
         let before = self.rate().unwrap_or(1.0);
         let (passed, elapsed) = (through - empty.through, at.saturating_duration_since(empty.at));
         if passed < ENOUGH || elapsed.is_zero() {
-            return Pace { rate: before * 0.7, ceiling: before, counted: 1.0, grown_at: None };
+            // However long a server refuses everything, it is tried again before long.
+            let rate = (before * 0.7).max(1.0 / LONGEST_PAUSE.as_secs_f64());
+            return Pace { rate, ceiling: before.max(rate), counted: 1.0, grown_at: None };
         }
         // A bucket that was full before a pause ended took in less than the rate in all that time.
         let least = passed / elapsed.as_secs_f64();

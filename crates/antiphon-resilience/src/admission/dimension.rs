@@ -16,20 +16,24 @@ pub(super) struct Dimension {
 
 #[derive(Debug)]
 struct Told {
-    /// The most that was ever left: the limit itself may be that of a minute, of which far less can be had at once.
+    /// The limit as it is told, and the most that was ever left: the limit may be that of a minute, of which far less can
+    /// be had at once.
+    limit: f64,
     most: f64,
     /// What is left, as of `at`.
     level: f64,
     at: Instant,
     /// What comes back each second.
     rate: f64,
-    /// Whether what the headers say of it was never found wrong.
-    trusts_headers: bool,
-    /// What was missing when it was told, less what has come back; all of it has by `full_at`.
+    /// How often in a row the headers were found wrong about that; none of it is believed from three on.
+    contradictions: u32,
+    /// What was missing when it was told, less what has come back; all of it has by `full_at`, if that was told.
     owed: f64,
-    full_at: Instant,
+    full_at: Option<Instant>,
     /// When last something was heard, or sent to hear something.
     looked_at: Instant,
+    /// Answers in a row that told nothing.
+    silent: u32,
     /// The request whose answer told last, and the point from which the rate is measured.
     number: u64,
     anchor: Mark,
@@ -57,6 +61,12 @@ pub(super) struct Sent {
 const ENOUGH: f64 = 20.0;
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
+/// So many contradictions in a row are no accident of timing.
+const WRONG: u32 = 3;
+
+/// After so many answers that tell nothing, what was told no longer holds: another server answers, or the limit is gone.
+const FORGOTTEN: u32 = 20;
+
 /// While it is not known when something comes back, it is looked at so often.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
@@ -76,17 +86,22 @@ impl Dimension {
     /// When `cost` may be sent: at once if that is not after `now`.
     pub(super) fn ready_at(&mut self, cost: f64, now: Instant) -> Instant {
         let Some(told) = &mut self.told else { return now };
+        if cost <= 0.0 {
+            return now;
+        }
+        // What is larger than anything that was ever left has to be waited for all the same.
+        told.most = told.most.max(cost.min(told.limit));
         told.advance(now);
         // A little is left over, since the server's clock and ours do not tick together.
         let spare = (told.most * 0.1).min(1.0);
         let missing = (cost + spare).min(told.most) - told.level;
-        if cost <= 0.0 || missing <= 0.0 {
+        if missing <= 0.0 {
             return now;
         }
         let by_rate =
             Duration::try_from_secs_f64(missing / told.rate).ok().and_then(|wait| now.checked_add(wait));
         // A server that gives all back at once, at the end of a minute, has no rate; the end of the minute it has.
-        let by_reset = (told.owed > 0.0).then_some(told.full_at);
+        let by_reset = told.full_at.filter(|_| told.owed > 0.0);
         by_rate.into_iter().chain(by_reset).min().unwrap_or(told.looked_at + UNKNOWN)
     }
 
@@ -98,22 +113,26 @@ impl Dimension {
         }
     }
 
-    /// What was sent for `estimated` was `actual` in truth.
-    pub(super) fn correct(&mut self, estimated: f64, actual: f64) {
-        if let Some(told) = &mut self.told {
+    /// What was sent as `request` for `estimated` was `actual` in truth.
+    pub(super) fn correct(&mut self, request: u64, estimated: f64, actual: f64) {
+        // What is told since then counts that request already.
+        if let Some(told) = self.told.as_mut().filter(|told| request >= told.number) {
             told.level = (told.level + estimated - actual).min(told.most);
         }
     }
 
     /// The server did not take what was sent.
-    pub(super) fn refuse(&mut self, cost: f64) {
+    pub(super) fn refuse(&mut self, request: u64, cost: f64) {
         self.refused += cost;
-        self.correct(cost, 0.0);
+        self.correct(request, cost, 0.0);
     }
 
     /// An answer to `request` came, and told `allowance`.
     pub(super) fn hear(&mut self, allowance: Allowance, request: Sent, now: Instant) {
-        let Some(remaining) = allowance.remaining else { return };
+        let Some(remaining) = allowance.remaining else {
+            self.forget();
+            return;
+        };
         if self.told.as_ref().is_some_and(|told| request.number < told.number) {
             return;
         }
@@ -122,23 +141,36 @@ impl Dimension {
         let (remaining, missing) = (remaining as f64, missing as f64);
         let mark = Mark { at: request.at, remaining, through: request.total - self.refused };
         let told = self.told.get_or_insert(Told {
+            limit: 1.0,
             most: 1.0,
             level: 0.0,
             at: now,
             rate: allowance.rate().unwrap_or(0.0),
-            trusts_headers: true,
+            contradictions: 0,
             owed: 0.0,
-            full_at: now,
+            full_at: None,
             looked_at: now,
+            silent: 0,
             number: request.number,
             anchor: mark,
         });
-        (told.number, told.most, told.looked_at) = (request.number, told.most.max(remaining), now);
+        (told.number, told.looked_at, told.silent) = (request.number, now, 0);
+        (told.limit, told.most) = (remaining + missing, told.most.max(remaining));
         told.learn(mark, missing, allowance.rate(), request.refused && remaining < 1.0);
         let back = told.rate * now.saturating_duration_since(request.at).as_secs_f64();
         let sent_since = self.sent - request.total;
         (told.level, told.at) = ((remaining + back - sent_since).min(told.most), now);
-        (told.owed, told.full_at) = (missing, now + allowance.resets_in.unwrap_or(Duration::ZERO));
+        (told.owed, told.full_at) = (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
+    }
+
+    /// An answer told nothing.
+    fn forget(&mut self) {
+        if let Some(told) = &mut self.told {
+            told.silent += 1;
+            if told.silent >= FORGOTTEN {
+                self.told = None;
+            }
+        }
     }
 }
 
@@ -146,24 +178,26 @@ impl Told {
     /// Adds what has come back by `now`.
     fn advance(&mut self, now: Instant) {
         let mut back = self.rate * now.saturating_duration_since(self.at).as_secs_f64();
-        if now >= self.full_at {
+        if self.full_at.is_some_and(|at| now >= at) {
             back = back.max(self.owed);
         }
         self.owed = (self.owed - back).max(0.0);
         (self.level, self.at) = ((self.level + back).min(self.most), now);
     }
 
-    /// Learns the rate: from what the headers tell, from what came back between two answers, which is the least that the
-    /// rate can be (what came back while the bucket was full is not seen), and from finding nothing where there should be
-    /// something, which shows that the headers tell something else.
+    /// Learns the rate: from what the headers tell; from what came back between two answers, which is the least that the
+    /// rate can be (what came back while the bucket was full is not seen); and from finding nothing where there should be
+    /// something, again and again, which shows that the headers tell something else.
     fn learn(&mut self, mark: Mark, missing: f64, told: Option<f64>, contradicted: bool) {
         let elapsed = mark.at.saturating_duration_since(self.anchor.at);
         let back = (mark.remaining - self.anchor.remaining + mark.through - self.anchor.through).max(0.0);
         let seen = back / elapsed.as_secs_f64().max(1e-6);
         if contradicted && !elapsed.is_zero() {
-            (self.trusts_headers, self.rate) = (false, self.rate.min(seen));
+            self.contradictions = self.contradictions.saturating_add(1);
+            self.rate = if self.contradictions >= WRONG { self.rate.min(seen) } else { self.rate * 0.95 };
         }
-        if let Some(told) = told.filter(|_| self.trusts_headers) {
+        let trusted = told.filter(|_| self.contradictions < WRONG);
+        if let Some(told) = trusted {
             // What is left is told in whole numbers, rounded down: half of one is missing less, and the more is missing in
             // all, the less that matters.
             let told = told * (1.0 - 0.5 / missing.max(1.0));
@@ -171,8 +205,12 @@ impl Told {
             self.rate += weight * (told - self.rate);
         }
         if back >= ENOUGH || elapsed >= LONG_ENOUGH || mark.remaining >= self.most {
-            if !elapsed.is_zero() {
+            // Costs are estimates, so that what is seen is only a help where nothing is told.
+            if trusted.is_none() && !elapsed.is_zero() {
                 self.rate = self.rate.max(seen);
+            }
+            if !contradicted && told.is_some_and(|told| (0.7..1.4).contains(&(told / seen))) {
+                self.contradictions = 0;
             }
             self.anchor = mark;
         }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::belief::{Belief, GateView, NotYet, Saturated, Ticket};
 use super::gates::GatePolicy;
@@ -11,7 +12,7 @@ use crate::turns::{Look, Turns};
 /// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
 /// where it has none, and otherwise by trying how many at once do good.
 ///
-/// A refusal pauses the gate and not one call. Whoever asks first goes first. Get one from [`Gates`](crate::Gates), so
+/// A refusal pauses the gate and not one call. Whoever asks first goes first, and a call that was refused asks anew. Get one from [`Gates`](crate::Gates), so
 /// that all calls to one place go through one gate; clones are handles to the same gate.
 ///
 /// ```
@@ -67,7 +68,12 @@ pub enum Reply<T, E> {
         hints: LimitHints,
     },
     /// It failed otherwise, which ends it.
-    Failed(E),
+    Failed {
+        /// The failure.
+        error: E,
+        /// What its headers say, if it has any.
+        hints: LimitHints,
+    },
 }
 
 /// Why [`Gate::call`] has no result.
@@ -90,7 +96,8 @@ impl Gate {
     /// [`Saturated`] when that is longer than the policy's `max_wait`, or than `deadline` leaves.
     ///
     /// # Cancel safety
-    /// A dropped call takes nothing and leaves its place to the next.
+    /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
+    /// behind it, as in any fair line: do not wait for the gate inside a stream of calls that wait for it.
     pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
         let look = || self.look(cost, deadline);
         if let Some(result) = self.shared.turns.try_go(look) {
@@ -100,10 +107,7 @@ impl Gate {
         tokio::select! {
             biased;
             result = self.shared.turns.wait(look) => result,
-            () = deadline.passed() => {
-                let paused = self.view().paused_for;
-                Err(Saturated { retry_after: paused.unwrap_or_default() })
-            }
+            () = deadline.passed() => Err(Saturated { retry_after: self.shared.lock().wait(now()) }),
         }
     }
 
@@ -140,8 +144,8 @@ impl Gate {
                     permit.throttled(&hints);
                     refusal = Some(error);
                 }
-                Reply::Failed(error) => {
-                    permit.failed();
+                Reply::Failed { error, hints } => {
+                    permit.failed(&hints);
                     return Err(GateError::Failed(error));
                 }
             }
@@ -156,13 +160,19 @@ impl Gate {
 
     fn look(&self, cost: Cost, deadline: Deadline) -> Look<Result<Permit, Saturated>> {
         let now = now();
-        match self.shared.lock().admit(cost, now) {
+        let mut belief = self.shared.lock();
+        let too_late = |wait: Duration| !deadline.allows(wait, now);
+        if too_late(Duration::ZERO) {
+            return Look::Go(Err(Saturated { retry_after: belief.wait(now) }));
+        }
+        match belief.admit(cost, now) {
             Ok(ticket) => Look::Go(Ok(Permit { shared: self.shared.clone(), ticket: Some(ticket) })),
             Err(NotYet::Saturated(saturated)) => Look::Go(Err(saturated)),
-            Err(NotYet::Wait(Some(at))) if !deadline.allows(at.saturating_duration_since(now), now) => {
+            Err(NotYet::Until(at)) if too_late(at.saturating_duration_since(now)) => {
                 Look::Go(Err(Saturated { retry_after: at.saturating_duration_since(now) }))
             }
-            Err(NotYet::Wait(at)) => Look::Wait(at),
+            Err(NotYet::Until(at)) => Look::Wait(Some(at)),
+            Err(NotYet::Change(at)) => Look::Wait(at),
         }
     }
 }
@@ -178,9 +188,17 @@ impl Permit {
         self.end(|belief, ticket| belief.throttled(ticket, hints, now()));
     }
 
-    /// The call failed otherwise, such as by a fault of the server.
-    pub fn failed(self) {
-        self.end(|belief, _| belief.failed(now()));
+    /// The call failed otherwise, such as by a fault of the server, which may still have told how long to wait.
+    pub fn failed(self, hints: &LimitHints) {
+        self.end(|belief, ticket| belief.failed(ticket, hints, now()));
+    }
+
+    /// What the answer's head tells about limits, while the answer itself is still on its way.
+    pub fn hear(&self, hints: &LimitHints) {
+        if let Some(ticket) = self.ticket {
+            self.shared.lock().overheard(ticket, hints, now());
+            self.shared.turns.changed();
+        }
     }
 
     fn end(mut self, tell: impl FnOnce(&mut Belief, Ticket)) {

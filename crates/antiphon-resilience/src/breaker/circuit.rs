@@ -53,7 +53,7 @@ struct Core {
 pub struct Rejected {
     /// The breaker's [name](CircuitBreaker::named).
     pub name: Option<Arc<str>>,
-    /// The time until the next trial, as far as it is known; `None` while the breaker waits for
+    /// The time until the next trial; `None` while the breaker waits for a trial's end, or for
     /// [`reset`](CircuitBreaker::reset).
     pub retry_after: Option<Duration>,
 }
@@ -240,7 +240,7 @@ impl fmt::Display for Rejected {
                     wait.as_secs_f64().ceil()
                 )
             }
-            None => write!(f, "{name} is not called until its breaker is reset"),
+            None => write!(f, "{name} is not called before a trial of its breaker has ended, or it is reset"),
         }
     }
 }

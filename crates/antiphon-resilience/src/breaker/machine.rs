@@ -118,8 +118,12 @@ impl BreakerMachine {
                 let until = later(now, self.policy.max_half_open);
                 self.enter(State::HalfOpen { until, out: 0, succeeded: 0 });
             }
-            // Trials that neither end nor give up prove nothing good.
-            State::HalfOpen { until, .. } if until <= now => self.open(now),
+            // Trials that neither end nor are given up prove nothing good; that nobody called proves nothing bad.
+            State::HalfOpen { until, out: 1.., .. } if until <= now => self.open(now),
+            State::HalfOpen { until, out: 0, succeeded } if until <= now => {
+                let until = later(now, self.policy.max_half_open);
+                self.state = State::HalfOpen { until, out: 0, succeeded };
+            }
             _ => {}
         }
         let trials = self.policy.trials.max(1);
@@ -128,9 +132,9 @@ impl BreakerMachine {
                 *out += 1;
                 return Ok(BreakerTicket(self.generation));
             }
-            State::HalfOpen { until, .. } => Some(*until),
             State::Open(until) => *until,
-            State::Closed(_) => None,
+            // When a trial ends nobody knows.
+            State::HalfOpen { .. } | State::Closed(_) => None,
         };
         self.rejected += 1;
         Err(until.map(|until| until.saturating_duration_since(now)))

@@ -5,8 +5,7 @@ use super::wait::{parse_millis, parse_reset, parse_retry_after};
 /// What an answer's headers say about the server's limits; `None` is what they do not say.
 ///
 /// [`LimitHints::read`] knows these families: `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`;
-/// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Groq, Azure), with `-day` and `-minute` behind
-/// (Cerebras); `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; and
+/// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Groq, Azure), with `-minute` behind (Cerebras); `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; and
 /// `x-ratelimit-*` and `ratelimit-*` without a unit (GitHub, OpenRouter, Hugging Face, the IETF's draft up to version 6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,7 +97,6 @@ impl LimitHints {
             requests: unit!("requests")
                 .or_else(|| family!("anthropic-ratelimit-requests-"))
                 .or_else(|| unit!("requests-minute"))
-                .or_else(|| unit!("requests-day"))
                 .or_else(|| family!("x-ratelimit-"))
                 .or_else(|| family!("ratelimit-")),
             tokens: unit!("tokens")

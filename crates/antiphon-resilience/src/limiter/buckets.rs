@@ -178,8 +178,9 @@ impl TokenBuckets {
         Ok(())
     }
 
-    /// Puts right what was taken for `estimated`, now that the true cost is known.
+    /// Puts right what was taken for `estimated`, now that the true cost is known. Requests that were made stay made.
     pub fn settle(&mut self, estimated: Cost, actual: Cost) {
+        let actual = Cost { requests: estimated.requests, ..actual };
         let differences = estimated.amounts().into_iter().zip(actual.amounts());
         for (bucket, (estimated, actual)) in self.buckets.iter_mut().zip(differences) {
             if let Some(bucket) = bucket {

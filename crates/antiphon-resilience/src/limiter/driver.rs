@@ -66,7 +66,8 @@ impl RateLimiter {
     /// Waits until a call of `cost` may go.
     ///
     /// # Cancel safety
-    /// A dropped call takes nothing and leaves its place to the next.
+    /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
+    /// behind it, as in any fair line.
     pub async fn acquire(&self, cost: Cost) -> RatePermit {
         if let Some(permit) = self.try_acquire(cost) {
             return permit;
@@ -91,7 +92,8 @@ impl RateLimiter {
                 state.under_way += 1;
                 Look::Go(RatePermit { shared: self.shared.clone(), cost })
             }
-            Err(wait) => Look::Wait(Some(now + wait)),
+            // A time that no clock can show never comes.
+            Err(wait) => Look::Wait(now.checked_add(wait)),
         }
     }
 }
@@ -176,6 +178,14 @@ mod tests {
             sleep(Duration::from_secs(1)).await;
             assert!(limiter.try_acquire(Cost::request()).is_some());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settling_tokens_gives_no_request_back() {
+        let limits = RateLimits::default().requests(Rate::per_second(1).burst(1));
+        let limiter = RateLimiter::new(limits);
+        limiter.acquire(Cost::request()).await.settle(Cost::default().output_tokens(9));
+        assert!(limiter.try_acquire(Cost::request()).is_none());
     }
 
     #[tokio::test(start_paused = true)]

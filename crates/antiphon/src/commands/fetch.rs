@@ -1,6 +1,6 @@
-use std::time::Duration;
-
-use antiphon_http::{Downloaded, ErrorKind, Request};
+use antiphon_http::{Downloaded, ErrorKind};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,7 @@ async fn to_files(
     output::result(&if args.json { as_json(&fetched)? } else { as_list(&fetched) })?;
     let failed = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
     if let Some(code) = interrupts.code() {
-        talk.line("the same command goes on with what is missing");
+        talk.line("the same command goes on with what broke off");
         return Ok(code);
     }
     if failed > 0 {
@@ -67,12 +67,12 @@ async fn to_stdout(
     if args.json {
         return Err(CommandError::new(super::error::USAGE, "--json tells of files: add --out DIR"));
     }
-    let requests = args.urls.iter().map(|url| Request::get(url));
-    let answers = client.batch(requests.collect::<Vec<_>>(), concurrency).await;
+    let bodies = futures_util::stream::iter(&args.urls).map(async |url| (url, body(client, url).await));
+    let mut bodies = std::pin::pin!(bodies.buffered(concurrency.max(1)));
     let mut failed = 0;
-    for (answer, url) in answers.iter().zip(&args.urls) {
-        match answer {
-            Ok(answer) => output::result_bytes(&answer.body)?,
+    while let Some((url, body)) = bodies.next().await {
+        match body {
+            Ok(body) => output::result_bytes(&body)?,
             Err(err) => {
                 failed += 1;
                 let error = CommandError::new(SOME_FAILED, format!("{}: {err}", without_secrets(url)));
@@ -85,7 +85,11 @@ async fn to_stdout(
             }
         }
     }
-    Ok(code(failed, answers.len()))
+    Ok(code(failed, args.urls.len()))
+}
+
+async fn body(client: &antiphon_http::Client, url: &str) -> Result<Bytes, antiphon_http::Error> {
+    client.get(url).await?.bytes().await
 }
 
 fn code(failed: usize, all: usize) -> u8 {
@@ -130,10 +134,7 @@ struct File {
 fn as_json(fetched: &[Fetched]) -> Result<String, CommandError> {
     let files = fetched.iter().map(|Fetched { source, result }| {
         let (done, err) = (result.as_ref().ok(), result.as_ref().err());
-        let rejected = err.and_then(|err| match err.kind() {
-            ErrorKind::Rejected { retry_after } => retry_after.as_ref().map(Duration::as_secs_f64),
-            _ => None,
-        });
+        let wait = err.and_then(antiphon_http::Error::retry_after);
         File {
             source: source.clone(),
             path: done.map(|done| done.path.display().to_string()),
@@ -141,7 +142,7 @@ fn as_json(fetched: &[Fetched]) -> Result<String, CommandError> {
             resumed_from: done.map(|done| done.resumed_from),
             sha256: done.map(|done| done.sha256.clone()),
             status: err.and_then(antiphon_http::Error::status),
-            retry_after_seconds: rejected,
+            retry_after_seconds: wait.map(|wait| wait.as_secs_f64()),
             error: err.map(ToString::to_string),
         }
     });

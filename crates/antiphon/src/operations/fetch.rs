@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use antiphon_http::{Client, Downloaded, Error};
@@ -8,7 +9,7 @@ use futures_util::StreamExt as _;
 use url::Url;
 
 /// Files to be fetched.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct FetchRequest {
     /// Their addresses.
@@ -23,10 +24,18 @@ pub struct FetchRequest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// The address without what may be secret: user, password and query.
+    /// The address without what may be secret: its host, and the last part of its path.
     pub source: String,
     /// The file, or why there is none.
     pub result: Result<Downloaded, Error>,
+}
+
+impl fmt::Debug for FetchRequest {
+    // Addresses may hold keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources: Vec<_> = self.urls.iter().map(|url| without_secrets(url)).collect();
+        f.debug_struct("FetchRequest").field("urls", &sources).field("out", &self.out).finish_non_exhaustive()
+    }
 }
 
 impl FetchRequest {
@@ -75,20 +84,23 @@ pub async fn fetch(
     Ok(futures_util::stream::iter(files).map_async(request.concurrency.max(1), fetch).collect().await)
 }
 
-/// An address without user, password, query and fragment.
+/// An address as it may be shown: its host, and the last part of its path.
 #[must_use]
 pub fn without_secrets(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return "an address that is not valid".to_owned() };
-    match url.host_str() {
-        Some(_) => {
-            let host = &url[url::Position::BeforeHost..url::Position::AfterPath];
-            format!("{}://{host}", url.scheme())
-        }
-        None => format!("{}:…", url.scheme()),
+    if url.host_str().is_none() {
+        return format!("{}:…", url.scheme());
+    }
+    let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    match segments[..] {
+        [] | [""] => format!("{}://{host}/", url.scheme()),
+        [only] => format!("{}://{host}/{only}", url.scheme()),
+        [.., last] => format!("{}://{host}/…/{last}", url.scheme()),
     }
 }
 
-/// The addresses, each with a file name that no other one has.
+/// The addresses, each with a file name that no other one has, nor its part while it is not whole.
 fn named(urls: &[String]) -> Vec<(String, String)> {
     let mut taken = HashSet::new();
     let free = |wanted: String, taken: &mut HashSet<String>| {
@@ -96,24 +108,44 @@ fn named(urls: &[String]) -> Vec<(String, String)> {
             Some((stem, ending)) if !stem.is_empty() => format!("{stem}-{number}.{ending}"),
             _ => format!("{wanted}-{number}"),
         };
-        let names = std::iter::once(wanted.clone()).chain((2..).map(numbered));
-        // Some file systems do not tell large letters from small ones.
-        names.into_iter().find(|name| taken.insert(name.to_lowercase())).unwrap_or_default()
+        let mut names = std::iter::once(wanted.clone()).chain((2..).map(numbered));
+        let name = names.find(|name| {
+            // Some file systems do not tell large letters from small ones.
+            let own = ["", ".part", ".part.json"].map(|ending| format!("{name}{ending}").to_lowercase());
+            let is_free = own.iter().all(|name| !taken.contains(name));
+            if is_free {
+                taken.extend(own);
+            }
+            is_free
+        });
+        name.unwrap_or_default()
     };
     urls.iter().map(|url| (url.clone(), free(name_of(url), &mut taken))).collect()
 }
 
 /// The last part of an address's path, or its host, as a name that every file system takes and that leads nowhere else.
 fn name_of(url: &str) -> String {
-    const MOST: usize = 100;
+    /// Bytes, of the 255 that a name may have, so that endings and numbers fit behind.
+    const MOST: usize = 200;
+    const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
     let Ok(url) = Url::parse(url) else { return "file".to_owned() };
     let last = url.path_segments().and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()));
     let name =
         percent_encoding::percent_decode_str(last.or(url.host_str()).unwrap_or("file")).decode_utf8_lossy();
     let safe = |c: char| if c.is_alphanumeric() || "._- ()+,@".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(safe).take(MOST).collect();
-    match name.trim_matches(['.', ' ']) {
+    let mut name: String = name.chars().map(safe).collect();
+    name.truncate(name.floor_char_boundary(MOST));
+    let name = name.trim_matches(['.', ' ']);
+    // Devices, on Windows: with and without a number, whatever comes after a dot.
+    let stem = name
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .to_lowercase();
+    match name {
         "" => "file".to_owned(),
+        name if RESERVED.contains(&stem.as_str()) => format!("_{name}"),
         name => name.to_owned(),
     }
 }
@@ -133,15 +165,31 @@ mod tests {
             "https://h/..%2f..%2fetc%2fpasswd",
             "https://h/a%20b%00c",
             "nonsense",
+            "https://h/nul.txt",
+            "https://h/x",
+            "https://h/x.part",
         ];
         let names = named(&urls.map(str::to_owned)).into_iter().map(|(_, name)| name);
-        let expected = ["report.pdf", "Report-2.pdf", "c", "h", "h-2", "_.._etc_passwd", "a b_c", "file"];
+        let expected = [
+            "report.pdf",
+            "Report-2.pdf",
+            "c",
+            "h",
+            "h-2",
+            "_.._etc_passwd",
+            "a b_c",
+            "file",
+            "_nul.txt",
+            "x",
+            "x-2.part",
+        ];
         assert_eq!(names.collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn an_address_is_shown_without_its_secrets() {
         assert_eq!(without_secrets("https://me:topsecret@h:8443/a?key=topsecret#b"), "https://h:8443/a");
+        assert_eq!(without_secrets("https://h/bot-topsecret/file.txt"), "https://h/…/file.txt");
         assert_eq!(without_secrets("data:topsecret"), "data:…");
         assert_eq!(without_secrets("top secret"), "an address that is not valid");
     }

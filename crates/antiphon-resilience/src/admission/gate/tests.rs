@@ -145,7 +145,7 @@ async fn a_wish_pauses_all_calls_and_not_one() {
     let (one, other) = (acquire(&gate).await, acquire(&gate).await);
     one.throttled(&wish(7));
     let start = Instant::now();
-    acquire(&gate).await.failed();
+    acquire(&gate).await.failed(&LimitHints::default());
     assert_eq!(start.elapsed().as_secs(), 7);
     drop(other);
 }
@@ -208,8 +208,191 @@ async fn an_engine_with_four_slots_is_not_flooded() {
         sleep(Duration::from_millis(100)).await;
         Reply::<(), ()>::Answered { value: (), usage: None, hints: LimitHints::default() }
     };
-    join_all((0..1_000).map(|_| gate.call(Cost::request(), Deadline::none(), call))).await;
-    assert!(gate.view().concurrency <= 60, "{:?}", gate.view());
+    // For more than three minutes: it tries more again and again.
+    join_all((0..8_000).map(|_| gate.call(Cost::request(), Deadline::none(), call))).await;
+    assert!(gate.view().concurrency <= 120, "{:?}", gate.view());
+}
+
+/// A token bucket on the paused clock.
+struct Bucket {
+    rate: f64,
+    burst: f64,
+    level: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn new(rate: f64, burst: f64) -> Self {
+        Self { rate, burst, level: burst, at: Instant::now() }
+    }
+
+    fn takes(&mut self, cost: f64) -> bool {
+        let elapsed = self.at.elapsed().as_secs_f64();
+        (self.level, self.at) = ((self.level + elapsed * self.rate).min(self.burst), Instant::now());
+        let passes = self.level >= cost;
+        if passes {
+            self.level -= cost;
+        }
+        passes
+    }
+
+    fn told(&self) -> Allowance {
+        let [limit, left] = [self.burst, self.level].map(|value| format!("{value:.0}").parse().unwrap());
+        Allowance::new(limit, left, Duration::from_secs_f64((self.burst - self.level) / self.rate))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_tokens_is_kept_whatever_was_estimated() {
+    for (estimate, actual) in [(2_000, 1_999_u32), (2_000, 1_900), (4_000, 500), (60_000, 60_000)] {
+        let gate = Gate::new(GatePolicy::default());
+        let bucket = Mutex::new((Bucket::new(2_500.0, 150_000.0), 0_u32, 0_u32));
+        let call = || async {
+            let (passes, hints) = {
+                let mut server = bucket.lock().unwrap();
+                let passes = server.0.takes(f64::from(actual));
+                server.1 += u32::from(!passes);
+                server.2 += 1;
+                (passes, LimitHints { tokens: server.0.told(), ..LimitHints::default() })
+            };
+            sleep(Duration::from_millis(200)).await;
+            let usage = Some(Cost::request().input_tokens(u64::from(actual)));
+            match passes {
+                true => Reply::Answered { value: (), usage, hints },
+                false => Reply::Throttled { error: (), hints },
+            }
+        };
+        let start = Instant::now();
+        let cost = Cost::request().input_tokens(estimate);
+        let calls = 600_000 / u64::from(actual);
+        join_all((0..calls).map(|_| gate.call(cost, Deadline::none(), call))).await;
+        let reached = (600_000.0 - 150_000.0) / (2_500.0 * start.elapsed().as_secs_f64());
+        let (_, refused, asked) = *bucket.lock().unwrap();
+        // Eight scouts go before anything is known.
+        let few = refused <= 8 + asked / 20;
+        assert!(reached > 0.8 && few, "{estimate} for {actual}: {reached:.3}, {refused} of {asked} refused");
+    }
+}
+
+/// Calls `server` 200 times through a gate; gives the part that was refused and the seconds that it took.
+async fn against(server: impl FnMut() -> (bool, LimitHints)) -> (f64, f64) {
+    let (gate, server) = (Gate::new(GatePolicy::default()), Mutex::new((server, 0_u32)));
+    let start = Instant::now();
+    let call = || async {
+        let (passes, hints) = {
+            let mut server = server.lock().unwrap();
+            server.1 += 1;
+            (server.0)()
+        };
+        sleep(Duration::from_millis(if passes { 300 } else { 1 })).await;
+        match passes {
+            true => Reply::Answered { value: (), usage: None, hints },
+            false => Reply::Throttled { error: (), hints },
+        }
+    };
+    let calls = join_all((0..200).map(|_| async {
+        loop {
+            match gate.call(Cost::request(), Deadline::none(), call).await {
+                Err(GateError::Saturated(saturated, _)) => sleep(saturated.retry_after).await,
+                done => return done,
+            }
+        }
+    }));
+    assert!(calls.await.iter().all(Result::is_ok));
+    let asked = f64::from(server.lock().unwrap().1);
+    ((asked - 200.0) / asked, start.elapsed().as_secs_f64())
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_about_another_limit_do_not_hide_the_one_that_counts() {
+    // A day's allowance is told, of which plenty is left, and half a request a second is what there is.
+    let day = Allowance::new(14_400, 14_000, Duration::from_secs(80_000));
+    let hints = LimitHints { requests: day, ..LimitHints::default() };
+    let mut bucket = Bucket::new(0.5, 30.0);
+    let (refused, seconds) = against(move || (bucket.takes(1.0), hints)).await;
+    assert!(refused < 0.75 && seconds < 800.0, "{refused:.3} refused in {seconds:.0} s instead of 340 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_without_a_reset_and_headers_that_vanish() {
+    let mut bucket = Bucket::new(100.0, 10.0);
+    let (refused, seconds) = against(move || {
+        let passes = bucket.takes(1.0);
+        let requests = Allowance { resets_in: None, ..bucket.told() };
+        (passes, LimitHints { requests, ..LimitHints::default() })
+    })
+    .await;
+    assert!(refused < 0.3 && seconds < 6.0, "{refused:.3} refused in {seconds:.1} s");
+    let mut told = 0;
+    let (_, seconds) = against(move || {
+        told += 1;
+        let slow = Allowance::new(10, 1, Duration::from_secs(9));
+        (
+            true,
+            if told < 10 {
+                LimitHints { requests: slow, ..LimitHints::default() }
+            } else {
+                LimitHints::default()
+            },
+        )
+    })
+    .await;
+    assert!(seconds < 60.0, "a limit that nobody tells any more is forgotten: {seconds:.0} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_hours_it_goes_on_within_minutes() {
+    let start = Instant::now();
+    let (_, seconds) =
+        against(move || (start.elapsed() > Duration::from_secs(4 * 3_600), LimitHints::default())).await;
+    assert!(seconds < 4.0 * 3_600.0 + 900.0, "{:.0} s after it was over", seconds - 4.0 * 3_600.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_answers_that_come_while_others_are_refused_are_no_saturation() {
+    let (gate, slots) = (Gate::new(GatePolicy::default()), tokio::sync::Semaphore::new(50));
+    let call = || async {
+        match slots.try_acquire() {
+            Ok(_slot) => {
+                sleep(Duration::from_secs(30)).await;
+                Reply::Answered { value: (), usage: None, hints: LimitHints::default() }
+            }
+            Err(_) => Reply::Throttled { error: (), hints: LimitHints::default() },
+        }
+    };
+    let start = Instant::now();
+    let calls = join_all((0..500).map(|_| gate.call(Cost::request(), Deadline::none(), call))).await;
+    let done = calls.iter().filter(|call| call.is_ok()).count();
+    assert_eq!(done, 500);
+    assert!(start.elapsed().as_secs() < 900, "{:?} instead of 300 s", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_has_passed_lets_nothing_through_and_nobody_is_told_to_come_at_once() {
+    let gate = Gate::new(GatePolicy::default().max_concurrency(1).start_concurrency(1));
+    let past = Deadline::after(Duration::ZERO);
+    assert!(gate.acquire(Cost::request(), past).await.is_err());
+    let held = acquire(&gate).await;
+    let soon = || Deadline::after(Duration::from_millis(300));
+    let (one, other) =
+        tokio::join!(gate.acquire(Cost::request(), soon()), gate.acquire(Cost::request(), soon()));
+    for late in [one, other] {
+        assert!(late.unwrap_err().retry_after >= Duration::from_secs(1));
+    }
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overload_with_a_wait_pauses_too_and_no_wait_is_beyond_the_clock() {
+    let gate = Gate::new(GatePolicy::default().max_wait(Duration::MAX).patience(Duration::ZERO));
+    acquire(&gate).await.failed(&wish(7));
+    let start = Instant::now();
+    acquire(&gate).await.hear(&LimitHints::default());
+    assert_eq!(start.elapsed().as_secs(), 7);
+    for _ in 0..3 {
+        acquire(&gate).await.throttled(&LimitHints::default());
+    }
+    assert!(gate.view().paused_for.is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -139,13 +139,24 @@ fn trials_that_never_end_open_it_again() {
     breaker.seconds = 30;
     let hung: Vec<BreakerTicket> = (0..3).map(|_| breaker.admit().unwrap()).collect();
     breaker.seconds = 89;
-    assert_eq!(breaker.admit(), Err(Some(1)));
+    assert_eq!(breaker.admit(), Err(None));
     breaker.seconds = 90;
     assert_eq!(breaker.admit(), Err(Some(30)));
     breaker.seconds = 120;
     assert!(breaker.admit().is_ok(), "and the ones that hang take no place");
     hung.into_iter().for_each(|ticket| breaker.report(ticket, FAILED));
     assert!(breaker.is(BreakerState::HalfOpen));
+}
+
+#[test]
+fn a_service_that_is_seldom_called_is_closed_by_its_trials_all_the_same() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    breaker.calls(10, FAILED);
+    for _ in 0..3 {
+        breaker.seconds += 100;
+        breaker.calls(1, OK);
+    }
+    assert!(breaker.is(BreakerState::Closed));
 }
 
 #[test]
@@ -195,8 +206,13 @@ impl Naive {
             self.open_until = None;
             self.trials = Some((now + self.policy.max_half_open.as_secs(), 0, 0));
             self.period += 1;
-        } else if self.trials.is_some_and(|(until, ..)| until <= now) {
-            self.open(now);
+        } else if let Some((until, out, _)) = &mut self.trials
+            && *until <= now
+        {
+            match *out {
+                0 => *until = now + self.policy.max_half_open.as_secs(),
+                _ => self.open(now),
+            }
         }
         match &mut self.trials {
             _ if self.open_until.is_some() => None,
