@@ -13,7 +13,8 @@ pub(crate) fn run(who: &str, version: &str, url: &str, count: &str) -> Result<()
     let runtime = runtime.map_err(|err| err.to_string())?;
     runtime.block_on(async {
         if who == "ours" {
-            let mut client = antiphon_http::Client::builder().max_connections(count).max_streams_per_connection(10_000);
+            let mut client =
+                antiphon_http::Client::builder().max_connections(count).max_streams_per_connection(10_000);
             if http2 {
                 client = client.http2_prior_knowledge();
             }

@@ -16,7 +16,12 @@ impl Process {
     pub(crate) fn start(latency_ms: u64, words: u32, max_streams: u32) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|err| format!("this program: {err}"))?;
         let args = [latency_ms.to_string(), words.to_string(), max_streams.to_string()];
-        let child = Command::new(program).arg("serve").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = Command::new(program)
+            .arg("serve")
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
         let mut child = child.map_err(|err| format!("the server: {err}"))?;
         let mut url = String::new();
         let stdout = child.stdout.take().ok_or("the server says nothing")?;

@@ -7,7 +7,9 @@ use crate::{e2e, tidy};
 pub(crate) fn run() -> Done {
     let began = Instant::now();
     shell::run(&mut words("cargo fmt --all --check"))?;
-    shell::run(&mut words("cargo fmt --manifest-path bench/Cargo.toml --check"))?;
+    for workspace in ["bench", "fuzz"] {
+        shell::run(&mut words(&format!("cargo fmt --manifest-path {workspace}/Cargo.toml --check")))?;
+    }
     tidy::run()?;
     shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
     for feature in ["offline", "openai", "compatible"] {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_http::{Client, Request};
 use antiphon_resilience::{
-    BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, Gates, LimitHints, Rate, RateLimits,
-    Reply, RetryPolicy, TokenBuckets, Verdict,
+    BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, Gates, LimitHints, Rate,
+    RateLimits, Reply, RetryPolicy, TokenBuckets, Verdict,
 };
 use antiphon_sim::{Limit, Scenario, Server, Tells};
 use backon::{ExponentialBuilder, Retryable};
@@ -24,12 +24,14 @@ const LIMIT: Limit = Limit::per_second(100.0, 10);
 
 pub(super) fn rows() -> Vec<Measured> {
     let row = |row, baseline, target| Row { suite: "resilience", row, baseline, ops: CALLS, target };
-    let told = |name, target| Row { suite: "resilience", row: name, baseline: "the limit itself", ops: 1, target };
+    let told =
+        |name, target| Row { suite: "resilience", row: name, baseline: "the limit itself", ops: 1, target };
     vec![
         row("breaker: a call", "failsafe", 1.0).measure(our_breaker, their_breaker),
         row("breaker: its machine, given now", "failsafe", 0.3).measure(our_machine, their_breaker),
         row("retry: a call that succeeds", "backon", 1.5).measure(our_retry, their_retry),
-        row("limiter: three dimensions, given now", "governor in one", 3.0).measure(our_buckets, their_limiter),
+        row("limiter: three dimensions, given now", "governor in one", 3.0)
+            .measure(our_buckets, their_limiter),
         told("500 at 100/s, x-ratelimit headers", 0.95).reach(5, || reached(Tells::Headers, 0.01)),
         told("500 at 100/s, Retry-After alone", 0.9).reach(5, || reached(Tells::RetryAfter, 1.0)),
         told("500 at 100/s, bare 429s", 0.85).reach(5, || reached(Tells::Nothing, 1.0)),
@@ -83,7 +85,8 @@ fn their_retry() -> Duration {
     runtime.block_on(async {
         let start = Instant::now();
         for _ in 0..CALLS {
-            let call = (|| async { Ok::<u64, Infallible>(black_box(7)) }).retry(ExponentialBuilder::default());
+            let call =
+                (|| async { Ok::<u64, Infallible>(black_box(7)) }).retry(ExponentialBuilder::default());
             black_box(call.await.expect("it succeeds"));
         }
         start.elapsed()
@@ -93,7 +96,8 @@ fn their_retry() -> Duration {
 fn our_buckets() -> Duration {
     let (many, now) = (Rate::per_second(1 << 40), Instant::now());
     let limits = RateLimits::default().requests(many).input_tokens(many).output_tokens(many);
-    let (mut buckets, cost) = (TokenBuckets::new(limits, now), Cost::request().input_tokens(9).output_tokens(9));
+    let (mut buckets, cost) =
+        (TokenBuckets::new(limits, now), Cost::request().input_tokens(9).output_tokens(9));
     wall(|| {
         for number in 0..CALLS {
             let now = black_box(now + Duration::from_nanos(number));

@@ -4,14 +4,13 @@ use std::time::{Duration, SystemTime};
 use antiphon_resilience::{BreakerPermit, Cost, Deadline, LimitHints, RateLimiter, RatePermit, Verdict};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, field, info_span};
-use url::Url;
 
 use crate::body::{BodyLimits, Held};
 use crate::client::{Inner, record};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::hosts::Host;
+use crate::hosts::{Host, Seat};
 use crate::place::Place;
-use crate::request::{Activity, Request};
+use crate::request::{Activity, Prepared};
 use crate::response::Response;
 
 /// Why an attempt is no success.
@@ -66,16 +65,16 @@ impl Failure {
 
 /// Sends a request once, when its turn has come.
 pub(crate) async fn make(
-    inner: &Arc<Inner>,
-    url: Url,
-    request: Request,
-    (host, place): (Arc<Host>, Place),
+    inner: &Inner,
+    prepared: Box<Prepared>,
+    host: Arc<Host>,
     number: u32,
 ) -> Result<Response, Failure> {
+    let Prepared { request, url } = &*prepared;
     let span = info_span!(
         "http.client.attempt",
         otel.kind = "client",
-        http.request.method = place.method(),
+        http.request.method = request.method.as_str(),
         http.request.resend_count = number - 1,
         server.address = url.host_str(),
         server.port = url.port_or_known_default(),
@@ -83,7 +82,7 @@ pub(crate) async fn make(
         network.protocol.version = field::Empty,
         error.r#type = field::Empty,
     );
-    let result = once(inner, url, request, host, place).instrument(span.clone()).await;
+    let result = once(inner, prepared, host).instrument(span.clone()).await;
     record(&span, result.as_ref().map(Response::status));
     let response = result.map_err(Failure::Error)?;
     if !span.is_disabled() {
@@ -95,57 +94,61 @@ pub(crate) async fn make(
     }
 }
 
-async fn once(
-    inner: &Inner,
-    url: Url,
-    request: Request,
-    host: Arc<Host>,
-    place: Place,
-) -> Result<Response, Error> {
-    let (options, deadline) = (&inner.options, request.deadline);
-    let turn = async {
-        let rate = turn(options.rate_limiter.as_ref()).await;
-        (rate, host.seat().await)
+async fn once(inner: &Inner, prepared: Box<Prepared>, host: Arc<Host>) -> Result<Response, Error> {
+    let (options, deadline) = (&inner.options, prepared.request.deadline);
+    let place = Place::new(prepared.request.method.clone(), host.name.clone());
+    let Some((rate, seat)) = in_time(deadline, turn(options.rate_limiter.as_ref(), host)).await else {
+        return Err(Error::timeout(Phase::Queue, place));
     };
-    let (rate, seat) =
-        in_time(deadline, turn).await.ok_or_else(|| Error::timeout(Phase::Queue, place.clone()))?;
     let client = inner.transport.client(options, &seat, &place).await?;
-    let guard = match &options.breaker {
-        Some(breaker) => Some(breaker.permit().map_err(|rejected| {
-            let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
-            Error::new(kind, Phase::Queue, place.clone(), rejected.to_string())
-        })?),
-        None => None,
-    };
-    let patience = request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
-    let left = deadline.remaining(Instant::now().into_std()).unwrap_or(Duration::MAX);
-    let sending = client.request(request.method, url).headers(request.headers);
-    let activity = request.body.activity();
-    let sending = request.body.add_to(sending).ok_or_else(|| {
-        let reason = "its body is a stream, and was sent already";
-        Error::new(ErrorKind::InvalidRequest, Phase::Queue, place.clone(), reason)
+    let guard = options.breaker.as_ref().map(|breaker| breaker.permit()).transpose().map_err(|rejected| {
+        let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
+        Error::new(kind, Phase::Queue, place.clone(), rejected.to_string())
     })?;
-    let answer = tokio::select! {
-        biased;
-        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
-        () = silence(patience, activity) => Err(Error::timeout(Phase::FirstByte, place.clone())),
-        () = deadline.passed() => Err(Error::timeout(Phase::FirstByte, place.clone())),
-    };
-    tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), left < patience);
+    let patience = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
+    let is_hurried = !deadline.allows(patience, Instant::now().into_std());
+    let answer = answer(&client, prepared, patience, &place).await;
+    tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), is_hurried);
     let answer = answer?;
     seat.saw(answer.version());
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
     Ok(Response::new(answer, Held::new(seat, rate), place, limits))
 }
 
-async fn turn(limiter: Option<&RateLimiter>) -> Option<RatePermit> {
-    match limiter {
-        Some(limiter) => Some(limiter.acquire(Cost::request()).await),
-        None => None,
+/// The answer's head.
+async fn answer(
+    client: &reqwest::Client,
+    prepared: Box<Prepared>,
+    patience: Duration,
+    place: &Place,
+) -> Result<reqwest::Response, Error> {
+    let Prepared { request, url } = *prepared;
+    let (deadline, activity) = (request.deadline, request.body.activity());
+    let sending = client.request(request.method, url).headers(request.headers);
+    let Some(sending) = request.body.add_to(sending) else {
+        let reason = "its body is a stream, and was sent already";
+        return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, place.clone(), reason));
+    };
+    tokio::select! {
+        biased;
+        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
+        () = silence(patience, activity, deadline) => Err(Error::timeout(Phase::FirstByte, place.clone())),
     }
 }
 
+/// Waits for a turn, and for a connection.
+async fn turn(limiter: Option<&RateLimiter>, host: Arc<Host>) -> (Option<RatePermit>, Seat) {
+    let rate = match limiter {
+        Some(limiter) => Some(limiter.acquire(Cost::request()).await),
+        None => None,
+    };
+    (rate, host.seat().await)
+}
+
 async fn in_time<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
+    if deadline.instant().is_none() {
+        return Some(work.await);
+    }
     tokio::select! {
         biased;
         done = work => Some(done),
@@ -153,12 +156,14 @@ async fn in_time<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option
     }
 }
 
-/// Waits until nothing has happened for so long. While a body is still being sent, the answer cannot be there.
-async fn silence(patience: Duration, activity: Option<Activity>) {
+/// Waits until nothing has happened for so long, or until the deadline. While a body is still being sent, the answer
+/// cannot be there.
+async fn silence(patience: Duration, activity: Option<Activity>, deadline: Deadline) {
     let begun = Instant::now();
+    let deadline = deadline.instant().map(Instant::from_std);
     loop {
         let last = activity.as_ref().map_or(begun, |activity| activity.last().max(begun));
-        match last.checked_add(patience) {
+        match last.checked_add(patience).into_iter().chain(deadline).min() {
             Some(at) if at <= Instant::now() => return,
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,

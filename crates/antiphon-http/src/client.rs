@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use antiphon_resilience::Deadline;
+use antiphon_resilience::{Attempt, Deadline};
 use serde::Serialize;
 use tracing::{Instrument, Span, field, info_span};
 use url::Url;
@@ -9,8 +9,7 @@ use crate::attempt::{self, Failure};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::hosts::{Host, HostLimits, Hosts};
 use crate::options::ClientBuilder;
-use crate::place::Place;
-use crate::request::Request;
+use crate::request::{Prepared, Request};
 use crate::response::Response;
 use crate::transport::Transport;
 
@@ -119,20 +118,22 @@ impl Client {
         if let (None, Some(timeout)) = (request.deadline.instant(), self.inner.options.timeout) {
             request.deadline = Deadline::after(timeout);
         }
+        let mut prepared = request.prepared()?;
         let mut left = self.inner.options.max_redirects;
         loop {
-            let url = request.checked_url()?;
-            let repeat = (left > 0 && request.method.is_safe()).then(|| (request.clone(), url.clone()));
-            let response = self.send_to(url, request).await?;
-            let to = repeat.and_then(|(request, url)| Some((request, redirect(&response, &url)?)));
-            let Some((next, to)) = to else { return Ok(response) };
+            let repeat = (left > 0 && prepared.request.method.is_safe()).then(|| prepared.clone());
+            let response = self.send_once(prepared).await?;
+            let to = repeat.and_then(|repeat| Some((redirect(&response, &repeat.url)?, repeat)));
+            let Some((to, repeat)) = to else { return Ok(response) };
             left -= 1;
-            request = next.redirected(to);
+            prepared = repeat.redirected(to);
         }
     }
 
-    async fn send_to(&self, url: Url, request: Request) -> Result<Response, Error> {
-        let host = self.inner.hosts.of(&url);
+    /// Sends a request, with its retries and without redirects.
+    async fn send_once(&self, prepared: Box<Prepared>) -> Result<Response, Error> {
+        let Prepared { request, url } = &*prepared;
+        let host = self.inner.hosts.of(url);
         let span = info_span!(
             "http.client.request",
             otel.kind = "client",
@@ -143,32 +144,27 @@ impl Client {
             http.response.status_code = field::Empty,
             error.r#type = field::Empty,
         );
-        let result = self.with_retries(url, request, host).instrument(span.clone()).await;
+        let result = self.with_retries(prepared, host).instrument(span.clone()).await;
         record(&span, result.as_ref().map(Response::status));
         result
     }
 
-    async fn with_retries(&self, url: Url, request: Request, host: Arc<Host>) -> Result<Response, Error> {
-        let deadline = request.deadline;
-        let place = Place::new(request.method.clone(), host.name.clone());
-        let Some(policy) = self.inner.options.retry.as_ref().filter(|_| request.can_be_repeated()) else {
-            return attempt::make(&self.inner, url, request, (host, place), 1)
-                .await
-                .or_else(Failure::into_result);
+    async fn with_retries(&self, prepared: Box<Prepared>, host: Arc<Host>) -> Result<Response, Error> {
+        let policy = self.inner.options.retry.as_ref().filter(|_| prepared.request.can_be_repeated());
+        let Some(policy) = policy else {
+            return attempt::make(&self.inner, prepared, host, 1).await.or_else(Failure::into_result);
         };
-        let may_be_repeated = request.may_be_repeated();
+        let (deadline, may_be_repeated) = (prepared.request.deadline, prepared.request.may_be_repeated());
         let mut attempts = 0;
-        let op = |attempt: antiphon_resilience::Attempt| {
+        let op = |attempt: Attempt| {
             attempts = attempt.number;
-            let at = (host.clone(), place.clone());
-            attempt::make(&self.inner, url.clone(), request.clone(), at, attempt.number)
+            attempt::make(&self.inner, prepared.clone(), host.clone(), attempt.number)
         };
         let mut run = policy.run(|failure: &Failure| failure.verdict(may_be_repeated), op).deadline(deadline);
         if let Some(budget) = &host.retry_budget {
             run = run.budget(budget);
         }
-        let result = run.await.or_else(Failure::into_result);
-        match result {
+        match run.await.or_else(Failure::into_result) {
             Ok(response) => Ok(response.with_attempts(attempts)),
             Err(err) => Err(err.with_attempts(attempts)),
         }

@@ -82,7 +82,11 @@ impl Decoder {
 
 fn text(line: &[u8]) -> Option<String> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    (!line.is_empty()).then(|| String::from_utf8_lossy(line).into_owned())
+    let owned = || match std::str::from_utf8(line) {
+        Ok(line) => line.to_owned(),
+        Err(_) => String::from_utf8_lossy(line).into_owned(),
+    };
+    (!line.is_empty()).then(owned)
 }
 
 #[cfg(test)]

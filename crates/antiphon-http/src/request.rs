@@ -31,6 +31,28 @@ pub struct Request {
     problem: Option<String>,
 }
 
+/// A request and where it goes, in a box of its own: it is handed on often, and is large.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(crate) request: Request,
+    pub(crate) url: Url,
+}
+
+impl Prepared {
+    /// The same request to where it was sent on. To another host go only headers that hold no secret, and no body.
+    pub(crate) fn redirected(mut self: Box<Self>, url: Url) -> Box<Self> {
+        if self.url.origin() != url.origin() {
+            let headers = &mut self.request.headers;
+            let harmless = [RANGE, IF_RANGE, ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+            let kept = harmless.map(|name| headers.remove(&name).map(|value| (name, value)));
+            *headers = kept.into_iter().flatten().collect();
+            self.request.body = Payload::Nothing;
+        }
+        self.url = url;
+        self
+    }
+}
+
 /// What is sent along.
 #[derive(Clone)]
 pub(crate) enum Payload {
@@ -250,20 +272,13 @@ impl Request {
         !matches!(self.body, Payload::Stream(..))
     }
 
-    /// The same request to where it was sent on. To another host go only headers that hold no secret, and no body.
-    pub(crate) fn redirected(mut self, url: Url) -> Self {
-        if self.url.as_ref().is_ok_and(|from| from.origin() != url.origin()) {
-            let harmless = [RANGE, IF_RANGE, ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
-            let kept = harmless.map(|name| self.headers.remove(&name).map(|value| (name, value)));
-            self.headers = kept.into_iter().flatten().collect();
-            self.body = Payload::Nothing;
-        }
-        self.url = Ok(url);
-        self
+    /// The request with its address, if it can be sent at all.
+    pub(crate) fn prepared(self) -> Result<Box<Prepared>, Error> {
+        let url = self.checked_url()?;
+        Ok(Box::new(Prepared { request: self, url }))
     }
 
-    /// The address, if the request can be sent at all.
-    pub(crate) fn checked_url(&self) -> Result<Url, Error> {
+    fn checked_url(&self) -> Result<Url, Error> {
         let invalid =
             |reason: String| Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason);
         if let Some(problem) = &self.problem {

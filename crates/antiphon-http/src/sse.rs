@@ -9,6 +9,7 @@
 //! # Ok::<(), antiphon_http::sse::EventTooLarge>(())
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,14 +147,17 @@ impl Decoder {
             Some(colon) => (&line[..colon], &line[colon + 1..]),
             None => (line, &[][..]),
         };
-        let value = String::from_utf8_lossy(value.strip_prefix(b" ").unwrap_or(value));
+        let value = text(value.strip_prefix(b" ").unwrap_or(value));
         match name {
             b"data" => {
                 if self.has_data {
                     self.data.push('\n');
+                    self.data.push_str(&value);
+                } else {
+                    // Most events have one line of data, and that is all of it.
+                    self.data = value.into_owned();
                 }
                 self.has_data = true;
-                self.data.push_str(&value);
             }
             b"event" => self.event = value.into_owned(),
             b"id" if !value.contains('\0') => self.id = value.into(),
@@ -180,6 +184,11 @@ impl Decoder {
             false => Ok(()),
         }
     }
+}
+
+/// Invalid UTF-8 becomes U+FFFD; what is valid, as nearly everything is, is only looked over.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! OpenAI's chat format, as far as a client can see it.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -62,25 +64,35 @@ impl Answer {
         WORDS[at as usize % WORDS.len()]
     }
 
-    fn usage(&self) -> String {
+    /// Writes the count of tokens behind `text`.
+    fn usage(&self, text: &mut String) {
         let (prompt, tokens) = (self.prompt_tokens, self.tokens);
         let total = prompt + u64::from(tokens);
-        format!(r#"{{"prompt_tokens":{prompt},"completion_tokens":{tokens},"total_tokens":{total}}}"#)
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{tokens},"total_tokens":{total}}}"#
+        );
     }
 
-    /// The model's name as JSON; it came from the client and may hold anything.
-    fn model(&self) -> String {
-        serde_json::Value::from(self.model.as_str()).to_string()
+    /// What every object begins with; the model's name came from the client and may hold anything.
+    fn begin(&self, object: &str) -> String {
+        let mut text = String::with_capacity(512);
+        let model = serde_json::to_string(&self.model).unwrap_or_default();
+        let id = self.id;
+        let _ =
+            write!(text, r#"{{"id":"sim-{id}","object":"{object}","created":0,"model":{model},"choices":"#);
+        text
     }
 
     pub(crate) fn whole(&self) -> Bytes {
-        let text: String = (0..self.tokens).map(Self::word).collect();
-        let (id, model, finish, usage) = (self.id, self.model(), self.finish, self.usage());
-        let message = format!(r#"{{"role":"assistant","content":"{text}"}}"#);
-        let choice = format!(r#"{{"index":0,"message":{message},"finish_reason":"{finish}"}}"#);
-        Bytes::from(format!(
-            r#"{{"id":"sim-{id}","object":"chat.completion","created":0,"model":{model},"choices":[{choice}],"usage":{usage}}}"#
-        ))
+        let mut text = self.begin("chat.completion");
+        text.push_str(r#"[{"index":0,"message":{"role":"assistant","content":""#);
+        (0..self.tokens).for_each(|at| text.push_str(Self::word(at)));
+        let _ = write!(text, r#""}},"finish_reason":"{}"}}]"#, self.finish);
+        self.usage(&mut text);
+        text.push('}');
+        Bytes::from(text)
     }
 
     /// The event for one word; the first names the role, too.
@@ -90,27 +102,28 @@ impl Answer {
             0 => format!(r#"{{"role":"assistant","content":"{word}"}}"#),
             _ => format!(r#"{{"content":"{word}"}}"#),
         };
-        self.event(&format!(r#"[{{"index":0,"delta":{delta},"finish_reason":null}}]"#), None)
+        self.event(&format!(r#"[{{"index":0,"delta":{delta},"finish_reason":null}}]"#), false)
     }
 
     /// The events after the last word.
     pub(crate) fn end(&self) -> Bytes {
         let finish = self.finish;
         let last = format!(r#"[{{"index":0,"delta":{{}},"finish_reason":"{finish}"}}]"#);
-        let mut end = self.event(&last, None).to_vec();
+        let mut end = self.event(&last, false).to_vec();
         if self.include_usage {
-            end.extend_from_slice(&self.event("[]", Some(&self.usage())));
+            end.extend_from_slice(&self.event("[]", true));
         }
         end.extend_from_slice(b"data: [DONE]\n\n");
         Bytes::from(end)
     }
 
-    fn event(&self, choices: &str, usage: Option<&str>) -> Bytes {
-        let (id, model) = (self.id, self.model());
-        let usage = usage.map(|usage| format!(r#","usage":{usage}"#)).unwrap_or_default();
-        Bytes::from(format!(
-            "data: {{\"id\":\"sim-{id}\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":{model},\"choices\":{choices}{usage}}}\n\n"
-        ))
+    fn event(&self, choices: &str, has_usage: bool) -> Bytes {
+        let mut text = format!("data: {}{choices}", self.begin("chat.completion.chunk"));
+        if has_usage {
+            self.usage(&mut text);
+        }
+        text.push_str("}\n\n");
+        Bytes::from(text)
     }
 }
 
