@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,7 @@ use tracing::{Instrument, field, info_span};
 
 use crate::body::{BodyLimits, Held};
 use crate::client::{Inner, record};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, Phase, Unspoken};
 use crate::hosts::{Host, Seat};
 use crate::place::Place;
 use crate::request::{Activity, Prepared};
@@ -63,6 +64,15 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(err) => err.fmt(f),
+            Self::Status(response) => write!(f, "{}: status {}", response.place(), response.status()),
+        }
+    }
+}
+
 /// Sends a request once, when its turn has come.
 pub(crate) async fn make(
     inner: &Inner,
@@ -107,12 +117,13 @@ async fn once(inner: &Inner, prepared: Box<Prepared>, host: Arc<Host>) -> Result
     })?;
     let patience = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
     let is_hurried = !deadline.allows(patience, Instant::now().into_std());
+    let unspoken = Unspoken::of(&prepared.request.headers);
     let answer = answer(&client, prepared, patience, &place).await;
     tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), is_hurried);
     let answer = answer?;
     seat.saw(answer.version());
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
-    Ok(Response::new(answer, Held::new(seat, rate), place, limits))
+    Ok(Response::new(answer, (Held::new(seat, rate), unspoken), place, limits))
 }
 
 /// The answer's head.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use antiphon_resilience::{Attempt, Deadline};
 use serde::Serialize;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, Span, field, info, info_span};
 use url::Url;
 
 use crate::attempt::{self, Failure};
@@ -160,7 +160,12 @@ impl Client {
             attempts = attempt.number;
             attempt::make(&self.inner, prepared.clone(), host.clone(), attempt.number)
         };
-        let mut run = policy.run(|failure: &Failure| failure.verdict(may_be_repeated), op).deadline(deadline);
+        let classify = |failure: &Failure| {
+            let verdict = failure.verdict(may_be_repeated);
+            info!("{failure}: {verdict:?}");
+            verdict
+        };
+        let mut run = policy.run(classify, op).deadline(deadline);
         if let Some(budget) = &host.retry_budget {
             run = run.budget(budget);
         }

@@ -2,6 +2,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
+use url::Url;
+
 use crate::place::Place;
 
 /// Why there is no answer, or only a part of one.
@@ -112,7 +115,9 @@ impl Error {
                 (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
             }
             () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
-            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, Phase::Connect),
+            () if err.is_connect() && (is_tls(&err) || reason.starts_with("received corrupt message")) => {
+                (ErrorKind::Tls, Phase::Connect)
+            }
             () if err.is_connect() => (ErrorKind::Connect, Phase::Connect),
             () if is_corrupt(&err) => (ErrorKind::InvalidResponse, phase),
             () if is_parse(&err) && phase == Phase::FirstByte => (ErrorKind::InvalidResponse, phase),
@@ -276,10 +281,46 @@ fn is_parse(err: &reqwest::Error) -> bool {
     })
 }
 
-/// The beginning of a body that explains an error, on one line and without what a terminal would obey.
-pub(crate) fn excerpt(body: &[u8]) -> String {
+/// What a server must not be quoted with: it may repeat what it was sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unspoken(Vec<HeaderValue>);
+
+/// Shorter words than this are no secrets, and would be found everywhere.
+const SECRET: usize = 4;
+
+impl Unspoken {
+    /// The values of headers that were set by the caller.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self(headers.values().filter(|value| value.is_sensitive()).cloned().collect())
+    }
+
+    /// Cuts them out of `text`, and what the address says beside its host.
+    fn cut(&self, text: &mut String, url: Option<&Url>) {
+        let headers = self.0.iter().filter_map(|value| value.to_str().ok());
+        let words =
+            headers.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, key)| key)]).flatten();
+        let mut secrets: Vec<String> = words.map(str::to_owned).collect();
+        if let Some(url) = url {
+            secrets.extend([url.path(), url.query().unwrap_or_default(), url.username()].map(str::to_owned));
+            secrets.extend(url.password().map(str::to_owned));
+            secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        }
+        // The longest first: a query holds its values.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets.iter().filter(|secret| secret.len() >= SECRET) {
+            if text.contains(secret.as_str()) {
+                *text = text.replace(secret.as_str(), "[…]");
+            }
+        }
+    }
+}
+
+/// The beginning of a body that explains an error, on one line, without what a terminal would obey, and without what the
+/// request said in confidence.
+pub(crate) fn excerpt(body: &[u8], unspoken: &Unspoken, url: Option<&Url>) -> String {
     const MOST: usize = 200;
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * MOST)]);
+    let mut text = String::from_utf8_lossy(&body[..body.len().min(4 * MOST)]).into_owned();
+    unspoken.cut(&mut text, url);
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -296,13 +337,31 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::excerpt;
+    use http::{HeaderMap, HeaderValue};
+    use url::Url;
+
+    use super::Unspoken;
+
+    #[track_caller]
+    fn check(body: &[u8], expected: &str) {
+        assert_eq!(super::excerpt(body, &Unspoken::default(), None), expected);
+    }
 
     #[test]
     fn an_excerpt_is_one_short_clean_line() {
-        assert_eq!(excerpt(b"{\n  \"error\":\t\"no\x1b[31m\"\r\n}"), "{ \"error\": \"no [31m\" }");
-        let long = excerpt("é".repeat(500).as_bytes());
-        assert_eq!((long.len(), long.ends_with('…')), (203, true));
-        assert_eq!(excerpt(&[0xff, b'a']), "\u{fffd}a");
+        check(b"{\n  \"error\":\t\"no\x1b[31m\"\r\n}", "{ \"error\": \"no [31m\" }");
+        check("é".repeat(500).as_bytes(), &format!("{}…", "é".repeat(100)));
+        check(&[0xff, b'a'], "\u{fffd}a");
+    }
+
+    #[test]
+    fn a_server_that_repeats_what_it_was_sent_is_not_quoted_with_it() {
+        let mut key = HeaderValue::from_static("Bearer sk-topsecret");
+        key.set_sensitive(true);
+        let unspoken = Unspoken::of(&HeaderMap::from_iter([(http::header::AUTHORIZATION, key)]));
+        let url = Url::parse("https://me:topsecret@h/bot/topsecret?token=topsecret%21&a=1").unwrap();
+        let body = "no /bot/topsecret?token=topsecret%21&a=1 for me:topsecret with Bearer sk-topsecret, sk-topsecret, topsecret!";
+        let said = super::excerpt(body.as_bytes(), &unspoken, Some(&url));
+        assert!(!said.contains("topsecret") && said.starts_with("no […]"), "{said}");
     }
 }

@@ -14,7 +14,7 @@ use http::header::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::Instant;
-use url::{Position, Url};
+use url::{ParseError, Position, Url};
 
 use crate::error::{BodyFailed, Error, ErrorKind, Phase};
 use crate::place::Place;
@@ -147,7 +147,10 @@ impl Request {
     fn of(method: Method, url: &str) -> Self {
         Self {
             method,
-            url: Url::parse(url).map_err(|err| err.to_string()),
+            url: Url::parse(url).map_err(|err| match err {
+                ParseError::RelativeUrlWithoutBase => "it does not begin with http:// or https://".to_owned(),
+                err => err.to_string(),
+            }),
             headers: HeaderMap::new(),
             body: Payload::Nothing,
             first_byte_timeout: None,

@@ -5,10 +5,11 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::body::{Body, BodyLimits, Chunks, Held};
 use crate::decoded::{Events, Lines};
-use crate::error::{Error, ErrorKind, Phase, excerpt};
+use crate::error::{Error, ErrorKind, Phase, Unspoken, excerpt};
 use crate::place::Place;
 
 /// The head of an answer, and its body on the way. Dropping it hangs up.
@@ -19,16 +20,26 @@ pub struct Response {
     headers: HeaderMap,
     body: Body,
     attempts: u32,
+    /// For what is quoted of an error's body.
+    unspoken: Unspoken,
+    url: Option<Box<Url>>,
 }
 
 /// The names under which servers tell their name for a request.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id"];
 
 impl Response {
-    pub(crate) fn new(inner: reqwest::Response, held: Held, place: Place, limits: BodyLimits) -> Self {
+    pub(crate) fn new(
+        inner: reqwest::Response,
+        (held, unspoken): (Held, Unspoken),
+        place: Place,
+        limits: BodyLimits,
+    ) -> Self {
+        let url = (!inner.status().is_success()).then(|| Box::new(inner.url().clone()));
         let (head, body) = http::Response::<reqwest::Body>::from(inner).into_parts();
         let body = Body::new(body, held, place, limits);
-        Self { status: head.status.as_u16(), version: head.version, headers: head.headers, body, attempts: 1 }
+        let (status, version, headers) = (head.status.as_u16(), head.version, head.headers);
+        Self { status, version, headers, body, attempts: 1, unspoken, url }
     }
 
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
@@ -138,7 +149,11 @@ impl Response {
         };
         let _ = timeout(Duration::from_secs(1), reading).await;
         let kind = ErrorKind::Status { status: self.status };
-        Err(self.error(kind, excerpt(&read)))
+        let reason = match self.status {
+            300..400 => "it sends elsewhere, which is not followed".to_owned(),
+            _ => excerpt(&read, &self.unspoken, self.url.as_deref()),
+        };
+        Err(self.error(kind, reason))
     }
 
     /// The next piece of the body, unpacked; `None` at its end.

@@ -16,8 +16,9 @@ pub struct Verdict {
     pub too_early: u64,
     /// Requests that were sent again though they can never succeed.
     pub hopeless: u64,
-    /// Requests that were sent again though they had been answered whole: what is asked twice is paid twice.
-    pub paid_twice: u64,
+    /// Requests that were the same, byte for byte, as one that had been answered whole: paid twice, unless it was meant.
+    /// That alone is nothing to complain of.
+    pub repeated: u64,
     /// The part of requests that were refused because of a limit.
     pub throttled: f64,
 }
@@ -28,7 +29,7 @@ pub(crate) struct Judge {
     seen: HashMap<u64, End>,
     too_early: u64,
     hopeless: u64,
-    paid_twice: u64,
+    repeated: u64,
 }
 
 /// How a request ended the last time.
@@ -55,7 +56,7 @@ impl Judge {
 
     pub(crate) fn came(&mut self, request: u64, now: Instant) {
         match self.seen.get(&request) {
-            Some(End::Answered) => self.paid_twice += 1,
+            Some(End::Answered) => self.repeated += 1,
             Some(End::Hopeless) => self.hopeless += 1,
             Some(End::Refused(Some(until))) if now + LENIENCY < *until => self.too_early += 1,
             _ => {}
@@ -71,7 +72,7 @@ impl Judge {
     pub(crate) fn verdict(&self, stats: &Stats) -> Verdict {
         #[expect(clippy::cast_precision_loss, reason = "nobody sends 2^52 requests")]
         let throttled = stats.throttled as f64 / stats.requests.max(1) as f64;
-        let Self { too_early, hopeless, paid_twice, .. } = *self;
-        Verdict { clean: too_early + hopeless + paid_twice == 0, too_early, hopeless, paid_twice, throttled }
+        let Self { too_early, hopeless, repeated, .. } = *self;
+        Verdict { clean: too_early + hopeless == 0, too_early, hopeless, repeated, throttled }
     }
 }

@@ -189,7 +189,7 @@ mod tests {
         ask(&server, r#"{"model":"x"}"#).await;
         ask(&server, "{}").await;
         let verdict = server.verdict();
-        assert_eq!((verdict.clean, verdict.too_early, verdict.paid_twice), (false, 1, 1));
+        assert_eq!((verdict.clean, verdict.too_early, verdict.repeated), (false, 1, 1));
         let silent = Server::start(scenario.tells(Tells::Nothing), 0).await.unwrap();
         ask(&silent, "{}").await;
         assert!(!ask(&silent, "{}").await.contains("retry-after"));

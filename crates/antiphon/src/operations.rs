@@ -3,5 +3,5 @@
 mod fetch;
 mod generate;
 
-pub use fetch::{FetchRequest, Fetched, fetch, without_secrets};
+pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, generate};

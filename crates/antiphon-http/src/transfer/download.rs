@@ -323,5 +323,9 @@ fn cancelled(place: Place) -> Error {
 }
 
 pub(super) fn of_file(err: antiphon_fs::Error, place: &Place) -> Error {
-    Error::new(ErrorKind::File, Phase::NextByte, place.clone(), err.to_string())
+    let mut reason = err.to_string();
+    if let Some(cause) = std::error::Error::source(&err) {
+        reason = format!("{reason}: {cause}");
+    }
+    Error::new(ErrorKind::File, Phase::NextByte, place.clone(), reason)
 }

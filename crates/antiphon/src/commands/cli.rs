@@ -36,12 +36,14 @@ pub(super) enum Command {
     /// Fetch files, many at once, and go on with what broke off.
     ///
     /// With --out each goes into a file named after its address, beside NAME.part while it is not whole; the same command
-    /// goes on with that. Without it what comes is printed. Redirects are followed, and failures are tried again.
+    /// goes on with that, and leaves alone what is there already. Without --out what comes is printed, up to 16 MiB each.
+    /// Redirects are followed, and failures are tried again.
     Fetch(FetchArgs),
     /// Run a server that answers as a model's vendor does, with limits and faults, for tests without a bill.
     ///
-    /// It listens on this machine alone and speaks OpenAI's chat format, in HTTP/1.1 and HTTP/2. Give its address to any
-    /// client: antiphon generate … --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1
+    /// It listens on this machine alone and speaks OpenAI's chat format, in HTTP/1.1 and HTTP/2. It always says the same
+    /// words. What it has seen is under /_sim/stats, what it thinks of its clients under /_sim/verdict; POST /_sim/reset
+    /// begins anew.
     Simulate(SimulateArgs),
     /// Show what the configuration amounts to
     Config(ConfigArgs),
@@ -51,6 +53,7 @@ pub(super) enum Command {
 const ENVIRONMENT: &str = "\
 Environment:
   ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
+                      [default: 30 for files, 120 for OpenAI, 300 for other models]
   ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 3]
   ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
@@ -70,8 +73,12 @@ pub(super) struct FetchArgs {
     #[arg(long, value_name = "N", value_parser = concurrency)]
     pub(super) concurrency: Option<usize>,
 
+    /// Fetch again what is there already, and put it in its place
+    #[arg(long, requires = "out")]
+    pub(super) fresh: bool,
+
     /// Print one JSON document about the files on stdout instead of their paths
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     pub(super) json: bool,
 }
 
@@ -102,7 +109,13 @@ pub(super) struct SimulateArgs {
     pub(super) requests_per_second: Option<f64>,
 
     /// The most requests at once that --requests-per-second allows
-    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        requires = "requests_per_second",
+        help_heading = "Limits"
+    )]
     pub(super) burst: u32,
 
     /// Refuse more tokens than this each minute

@@ -1,4 +1,4 @@
-use antiphon_http::{Downloaded, ErrorKind};
+use antiphon_http::ErrorKind;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -6,11 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::cli::FetchArgs;
 use super::config;
-use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
+use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::counted;
-use crate::operations::{self, FetchRequest, Fetched, without_secrets};
+use crate::operations::{self, FetchError, FetchRequest, Fetched, FetchedFile, without_secrets};
 use crate::runtime::{Environment, Flags, http_client, resolve};
 
 pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -22,7 +22,7 @@ pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandErro
     match &args.out {
         None => to_stdout(&client, args, talk, concurrency).await,
         Some(out) => {
-            let request = FetchRequest::new(&args.urls, out).concurrency(concurrency);
+            let request = FetchRequest::new(&args.urls, out).concurrency(concurrency).fresh(args.fresh);
             to_files(&client, &request, args, *talk).await
         }
     }
@@ -34,27 +34,29 @@ async fn to_files(
     args: &FetchArgs,
     talk: Talk,
 ) -> Result<u8, CommandError> {
-    let (drain, cancel) = (CancellationToken::new(), CancellationToken::new());
-    let interrupts = Interrupts::listen(drain.clone(), cancel.clone(), talk);
-    let on_done = |fetched: &Fetched| match &fetched.result {
-        Ok(done) => talk.line(&told(&fetched.source, done)),
-        Err(err) => talk.error(&CommandError::new(SOME_FAILED, format!("{}: {err}", fetched.source))),
+    let cancel = CancellationToken::new();
+    // What broke off can be gone on with, so that one Ctrl-C is enough.
+    let interrupts = Interrupts::listen_for_one(cancel.clone());
+    let on_done = |fetched: &Fetched| {
+        let Fetched { number, source, result, .. } = fetched;
+        match result {
+            Ok(done) => talk.line(&format!("{number} {source}: {}", told(done))),
+            Err(FetchError::Http(err)) if err.kind() == ErrorKind::Cancelled => {}
+            Err(err) => talk.error(&CommandError::new(SOME_FAILED, format!("{number} {source}: {err}"))),
+        }
     };
-    let fetched = operations::fetch(client, request, on_done, (drain, cancel)).await;
-    let fetched = fetched.map_err(|err| CommandError::new(ALL_FAILED, err.to_string()))?;
+    let fetched = operations::fetch(client, request, on_done, cancel).await;
+    let fetched = fetched.map_err(|err| {
+        let cause = std::error::Error::source(&err).map(|cause| format!(": {cause}")).unwrap_or_default();
+        CommandError::new(USAGE, format!("{err}{cause}"))
+    })?;
     output::result(&if args.json { as_json(&fetched)? } else { as_list(&fetched) })?;
-    let failed = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
-    if let Some(code) = interrupts.code() {
-        talk.line("the same command goes on with what broke off");
-        return Ok(code);
+    let missing = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
+    if missing > 0 {
+        let files = counted(fetched.len(), "file");
+        talk.line(&format!("{missing} of {files} missing: the same command goes on with them"));
     }
-    if failed > 0 {
-        talk.line(&format!(
-            "{failed} of {} failed; the same command tries again",
-            counted(fetched.len(), "file")
-        ));
-    }
-    Ok(code(failed, fetched.len()))
+    Ok(interrupts.code().unwrap_or(code(missing, fetched.len())))
 }
 
 /// The bodies one after the other, in the order of the addresses.
@@ -64,9 +66,6 @@ async fn to_stdout(
     talk: &Talk,
     concurrency: usize,
 ) -> Result<u8, CommandError> {
-    if args.json {
-        return Err(CommandError::new(super::error::USAGE, "--json tells of files: add --out DIR"));
-    }
     let bodies = futures_util::stream::iter(&args.urls).map(async |url| (url, body(client, url).await));
     let mut bodies = std::pin::pin!(bodies.buffered(concurrency.max(1)));
     let mut failed = 0;
@@ -100,17 +99,21 @@ fn code(failed: usize, all: usize) -> u8 {
     }
 }
 
-fn told(source: &str, done: &Downloaded) -> String {
-    let resumed = match done.resumed_from {
-        0 => String::new(),
-        bytes => format!(", {bytes} of them from an earlier try"),
-    };
-    format!("{source}: {} bytes{resumed}", done.bytes)
+fn told(file: &FetchedFile) -> String {
+    match &file.download {
+        None => {
+            format!("{} is there already, and left alone (--fresh fetches it again)", file.path.display())
+        }
+        Some(done) if done.resumed_from > 0 => {
+            format!("{} bytes, {} of them from an earlier try", done.bytes, done.resumed_from)
+        }
+        Some(done) => format!("{} bytes", done.bytes),
+    }
 }
 
 fn as_list(fetched: &[Fetched]) -> String {
-    let paths = fetched.iter().filter_map(|fetched| fetched.result.as_ref().ok());
-    paths.map(|done| format!("{}\n", done.path.display())).collect()
+    let files = fetched.iter().filter_map(|fetched| fetched.result.as_ref().ok());
+    files.map(|file| format!("{}\n", file.path.display())).collect()
 }
 
 #[derive(Serialize)]
@@ -121,7 +124,9 @@ struct Document {
 
 #[derive(Serialize)]
 struct File {
+    number: usize,
     source: String,
+    outcome: &'static str,
     path: Option<String>,
     bytes: Option<u64>,
     resumed_from: Option<u64>,
@@ -132,17 +137,30 @@ struct File {
 }
 
 fn as_json(fetched: &[Fetched]) -> Result<String, CommandError> {
-    let files = fetched.iter().map(|Fetched { source, result }| {
-        let (done, err) = (result.as_ref().ok(), result.as_ref().err());
-        let wait = err.and_then(antiphon_http::Error::retry_after);
+    let files = fetched.iter().map(|Fetched { number, source, result, .. }| {
+        let (file, err) = (result.as_ref().ok(), result.as_ref().err());
+        let done = file.and_then(|file| file.download.as_ref());
+        let http = err.and_then(|err| match err {
+            FetchError::Http(err) => Some(err),
+            _ => None,
+        });
         File {
+            number: *number,
             source: source.clone(),
-            path: done.map(|done| done.path.display().to_string()),
-            bytes: done.map(|done| done.bytes),
+            outcome: match (file, done, http.map(antiphon_http::Error::kind)) {
+                (_, Some(_), _) => "fetched",
+                (Some(_), None, _) => "there_already",
+                (None, _, Some(ErrorKind::Cancelled)) => "cancelled",
+                (None, ..) => "failed",
+            },
+            path: file.map(|file| file.path.display().to_string()),
+            bytes: file.map(|file| file.bytes),
             resumed_from: done.map(|done| done.resumed_from),
             sha256: done.map(|done| done.sha256.clone()),
-            status: err.and_then(antiphon_http::Error::status),
-            retry_after_seconds: wait.map(|wait| wait.as_secs_f64()),
+            status: http.and_then(antiphon_http::Error::status),
+            retry_after_seconds: http
+                .and_then(antiphon_http::Error::retry_after)
+                .map(|wait| wait.as_secs_f64()),
             error: err.map(ToString::to_string),
         }
     });

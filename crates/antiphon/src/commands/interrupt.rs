@@ -42,6 +42,20 @@ impl Interrupts {
         Self { code, _listening: listening }
     }
 
+    /// The first Ctrl-C, or being terminated, cancels `cancel`: for work that can be gone on with later.
+    pub(super) fn listen_for_one(cancel: CancellationToken) -> Self {
+        let code = Arc::new(AtomicU8::new(0));
+        let said = code.clone();
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            let mut signals = Signals::new();
+            said.store(signals.next().await, Ordering::Relaxed);
+            cancel.cancel();
+            std::process::exit(signals.next().await.into());
+        });
+        Self { code, _listening: listening }
+    }
+
     /// The exit code of the interruption, if there was one.
     pub(super) fn code(&self) -> Option<u8> {
         Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)

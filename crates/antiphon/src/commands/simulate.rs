@@ -1,34 +1,54 @@
-use antiphon_sim::{Faults, Latency, Limit, Scenario, Server};
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Stats, Verdict};
 use tokio_util::sync::CancellationToken;
 
 use super::cli::{SimulateArgs, TellsArg};
-use super::error::{ALL_FAILED, CommandError, OK};
+use super::error::{ALL_FAILED, CommandError, OK, USAGE};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 
 pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandError> {
+    if args.errors + args.resets + args.stalls + args.halves + args.garbage > 1.0 {
+        return Err(CommandError::new(
+            USAGE,
+            "the parts of requests that go wrong are more than all of them together",
+        ));
+    }
     let server = Server::start(scenario(args), args.port).await.map_err(|err| {
         let message = format!("port {} of this machine cannot be had: {err}", args.port);
         CommandError::new(ALL_FAILED, message)
             .hint("name another one with --port, or any free one with --port 0")
     })?;
     output::result(&format!("{}/v1\n", server.url()))?;
-    talk.line(&format!("what it saw: {}/_sim/stats, and what it thinks of it: /_sim/verdict", server.url()));
+    talk.line(&format!(
+        "what it sees, and what it thinks of it: {0}/_sim/stats and {0}/_sim/verdict",
+        server.url()
+    ));
     talk.line("Ctrl-C ends it");
     let stop = CancellationToken::new();
-    let interrupts = Interrupts::listen(stop.clone(), stop.clone(), Talk::new(true));
+    let interrupts = Interrupts::listen_for_one(stop.clone());
     stop.cancelled().await;
-    let (stats, verdict) = (server.stats(), server.verdict());
-    talk.line(&format!(
-        "{} requests, {} answered, {} refused; the client's manners were {}",
-        stats.requests,
-        stats.answered,
-        stats.throttled,
-        if verdict.clean { "good" } else { "not good: see the verdict before ending it" }
-    ));
     drop(interrupts);
+    talk.line(&told(&server.stats(), &server.verdict()));
     // To be ended is what it waits for.
     Ok(OK)
+}
+
+fn told(stats: &Stats, verdict: &Verdict) -> String {
+    let faults = [
+        (stats.errors, "errors"),
+        (stats.resets, "broken off"),
+        (stats.stalls, "stalled"),
+        (stats.halves, "cut in half"),
+        (stats.garbage, "garbage"),
+        (stats.hung_up, "given up by the client"),
+        (verdict.repeated, "asked again after an answer"),
+        (verdict.too_early, "sent again TOO EARLY"),
+        (verdict.hopeless, "sent again THOUGH HOPELESS"),
+    ];
+    let faults =
+        faults.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    let faults: String = faults.collect();
+    format!("{} requests, {} answered, {} refused{faults}", stats.requests, stats.answered, stats.throttled)
 }
 
 fn scenario(args: &SimulateArgs) -> Scenario {

@@ -18,17 +18,54 @@ pub struct FetchRequest {
     pub out: PathBuf,
     /// How many are fetched at once. Default 10.
     pub concurrency: usize,
+    /// Whether files that are there are fetched again and replaced. Default: they are left alone.
+    pub fresh: bool,
 }
 
 /// What became of one address.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fetched {
+    /// Which address it is, from 1.
+    pub number: usize,
     /// The address without what may be secret: its host, and the last part of its path.
     pub source: String,
     /// The file, or why there is none.
-    pub result: Result<Downloaded, Error>,
+    pub result: Result<FetchedFile, FetchError>,
 }
+
+/// A file that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FetchedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What was fetched of it, and with which digest; `None` if it was there before and was left alone.
+    pub download: Option<Downloaded>,
+}
+
+/// Why there is no file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// It could not be fetched.
+    Http(Error),
+    /// It could not be looked for.
+    File(antiphon_fs::Error),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(err) => err.fmt(f),
+            Self::File(err) => err.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FetchError {}
 
 impl fmt::Debug for FetchRequest {
     // Addresses may hold keys.
@@ -43,7 +80,7 @@ impl FetchRequest {
     #[must_use]
     pub fn new(urls: impl IntoIterator<Item = impl Into<String>>, out: impl AsRef<Path>) -> Self {
         let urls = urls.into_iter().map(Into::into).collect();
-        Self { urls, out: out.as_ref().to_owned(), concurrency: 10 }
+        Self { urls, out: out.as_ref().to_owned(), concurrency: 10, fresh: false }
     }
 
     /// Sets how many are fetched at once; 0 counts as 1.
@@ -54,34 +91,57 @@ impl FetchRequest {
     }
 }
 
+impl FetchRequest {
+    /// Fetches files that are there again, and replaces them.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
+        self
+    }
+}
+
 /// Fetches files, each under a name of its own that comes from its address, and tells of each as it is done. Gives the
 /// outcomes in the order of the addresses; one failure ends no other.
 ///
-/// A file that broke off is gone on with by the same call later. `drain` begins no further file; `cancel` stops those
-/// under way, too.
+/// A file that broke off is gone on with by the same call later, and one that is there is left alone.
 ///
 /// # Errors
 /// If the folder cannot be made.
 ///
 /// # Cancel safety
-/// Hangs up; what has come is kept for the next time.
+/// Hangs up; what has come is kept for the next time. `cancel` does the same.
 pub async fn fetch(
     client: &Client,
     request: &FetchRequest,
     on_done: impl Fn(&Fetched) + Sync,
-    (drain, cancel): (CancellationToken, CancellationToken),
+    cancel: CancellationToken,
 ) -> Result<Vec<Fetched>, antiphon_fs::Error> {
     antiphon_fs::create_dir(&request.out).await?;
-    let files = named(&request.urls);
-    let fetch = async |(url, name): (String, String)| {
-        // What has not begun when it is stopped ends at once.
-        let token = if drain.is_cancelled() { drain.clone() } else { cancel.clone() };
-        let result = client.download(&url, request.out.join(name)).cancelled_by(token).run().await;
-        let fetched = Fetched { source: without_secrets(&url), result };
+    let fetch = async |(number, (url, name)): (usize, (String, String))| {
+        let result = file(client, request, (&url, &name), cancel.clone()).await;
+        let fetched = Fetched { number, source: without_secrets(&url), result };
         on_done(&fetched);
         fetched
     };
-    Ok(futures_util::stream::iter(files).map_async(request.concurrency.max(1), fetch).collect().await)
+    let files = futures_util::stream::iter((1..).zip(named(&request.urls)));
+    Ok(files.map_async(request.concurrency.max(1), fetch).collect().await)
+}
+
+async fn file(
+    client: &Client,
+    request: &FetchRequest,
+    (url, name): (&str, &str),
+    cancel: CancellationToken,
+) -> Result<FetchedFile, FetchError> {
+    let path = request.out.join(name);
+    if !request.fresh && antiphon_fs::exists(&path).await.map_err(FetchError::File)? {
+        let found = antiphon_fs::metadata(&path).await.map_err(FetchError::File)?;
+        if found.is_file {
+            return Ok(FetchedFile { path, bytes: found.len, download: None });
+        }
+    }
+    let download = client.download(url, path).cancelled_by(cancel).run().await.map_err(FetchError::Http)?;
+    Ok(FetchedFile { path: download.path.clone(), bytes: download.bytes, download: Some(download) })
 }
 
 /// An address as it may be shown: its host, and the last part of its path.

@@ -35,7 +35,7 @@ fn without_a_folder_what_comes_is_printed_in_order() {
     let ran = lab.run(&format!("fetch {} {}", one.url("/"), other.url("/")));
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "one\nother\n"));
     assert_eq!(one.requests().len(), 2, "a busy server is asked again");
-    lab.run(&format!("fetch {} --json", other.url("/"))).ends_with(2, &["add --out DIR"]);
+    lab.run(&format!("fetch {} --json", other.url("/"))).ends_with(2, &["--out <DIR>"]);
 }
 
 #[test]
@@ -50,11 +50,16 @@ fn one_failure_ends_no_other_and_is_told_with_its_host() {
         refusing_url("/z?key=topsecret")
     );
     let ran = lab.run(&format!("fetch {urls} --out got"));
-    ran.ends_with(4, &["status 404: no such thing", "no connection", "2 of 3 files failed"]);
+    ran.ends_with(4, &["status 404: no such thing", "no connection", "2 of 3 files missing"]);
     assert_eq!(ran.stdout, "got/y\n");
     assert!(!ran.stderr.contains("topsecret"), "{}", ran.stderr);
     lab.run(&format!("fetch {}", missing.url("/x"))).ends_with(5, &["status 404"]);
-    lab.run("fetch nonsense").ends_with(5, &["the address is not valid"]);
+    lab.run("fetch example.org/x").ends_with(5, &["it does not begin with http:// or https://"]);
+    lab.file("afile", "");
+    lab.run("fetch http://127.0.0.1:1/x --out afile").ends_with(2, &["afile"]);
+    let lab = Lab::new().with("SSL_CERT_FILE", "/nonexistent").with("SSL_CERT_DIR", "/nonexistent");
+    lab.run("fetch https://127.0.0.1:1/x")
+        .ends_with(5, &["install ca-certificates, or give a root certificate"]);
     lab.run("fetch").ends_with(2, &["<URL>"]);
 }
 
@@ -65,7 +70,7 @@ fn a_file_that_broke_off_is_gone_on_with_by_the_same_command() {
     let rest = Reply::with_headers(206, "etag: \"1\"\r\ncontent-range: bytes 5-9/10\r\n", "whole");
     let server = Server::start([half, rest]);
     let line = format!("fetch {} --out got", server.url("/file"));
-    lab.run(&line).ends_with(5, &["the connection broke", "the same command tries again"]);
+    lab.run(&line).ends_with(5, &["the connection broke", "the same command goes on"]);
     lab.run(&line).ends_with(0, &["10 bytes, 5 of them from an earlier try"]);
     assert_eq!(std::fs::read_to_string(lab.path("got/file")).unwrap(), "half whole");
     assert!(server.requests()[1].headers.iter().any(|line| line.eq_ignore_ascii_case("range: bytes=5-")));
@@ -90,6 +95,7 @@ fn a_simulated_vendor_answers_generate_and_ends_when_told() {
     );
     let ended = simulate.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(ended.status.success() && said.contains("2 requests"), "{said}");
+    assert!(ended.status.success() && said.contains("2 requests, 2 answered, 0 refused"), "{said}");
+    lab.run("simulate --errors 0.6 --resets 0.6").ends_with(2, &["more than all of them"]);
     lab.run("simulate --errors 2").ends_with(2, &["a number from 0 to 1"]);
 }
