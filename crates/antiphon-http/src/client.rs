@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use antiphon_resilience::{Attempt, Deadline};
 use serde::Serialize;
@@ -155,21 +156,22 @@ impl Client {
             return attempt::make(&self.inner, prepared, host, 1).await.or_else(Failure::into_result);
         };
         let (deadline, may_be_repeated) = (prepared.request.deadline, prepared.request.may_be_repeated());
-        let mut attempts = 0;
+        let attempts = AtomicU32::new(0);
         let op = |attempt: Attempt| {
-            attempts = attempt.number;
+            attempts.store(attempt.number, Ordering::Relaxed);
             attempt::make(&self.inner, prepared.clone(), host.clone(), attempt.number)
         };
         let classify = |failure: &Failure| {
-            let verdict = failure.verdict(may_be_repeated);
-            info!("{failure}: {verdict:?}");
-            verdict
+            info!("attempt {}: {failure}", attempts.load(Ordering::Relaxed));
+            failure.verdict(may_be_repeated)
         };
         let mut run = policy.run(classify, op).deadline(deadline);
         if let Some(budget) = &host.retry_budget {
             run = run.budget(budget);
         }
-        match run.await.or_else(Failure::into_result) {
+        let result = run.await.or_else(Failure::into_result);
+        let attempts = attempts.load(Ordering::Relaxed);
+        match result {
             Ok(response) => Ok(response.with_attempts(attempts)),
             Err(err) => Err(err.with_attempts(attempts)),
         }
