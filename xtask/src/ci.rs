@@ -18,6 +18,7 @@ pub(crate) fn run() -> Done {
         );
         shell::run(&mut words(&line))?;
     }
+    shell::run(&mut words("cargo clippy -p antiphon-http --no-default-features -- -D warnings"))?;
     shell::run(&mut words("cargo clippy -p antiphon --no-default-features --all-targets -- -D warnings"))?;
     // A workspace of its own, which would rot unseen.
     shell::run(&mut words(

@@ -115,9 +115,7 @@ impl Error {
                 (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
             }
             () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
-            () if err.is_connect() && (is_tls(&err) || reason.starts_with("received corrupt message")) => {
-                (ErrorKind::Tls, Phase::Connect)
-            }
+            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, Phase::Connect),
             () if err.is_connect() => (ErrorKind::Connect, Phase::Connect),
             () if is_corrupt(&err) => (ErrorKind::InvalidResponse, phase),
             () if is_parse(&err) && phase == Phase::FirstByte => (ErrorKind::InvalidResponse, phase),
@@ -246,8 +244,11 @@ fn root_cause(err: &reqwest::Error) -> String {
 
 fn is_tls(err: &reqwest::Error) -> bool {
     causes(err).any(|cause| {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+        // An error of the system's hides what is in it from its causes, and there may be one in another.
+        let io =
+            std::iter::successors(cause.downcast_ref::<std::io::Error>(), |io| io.get_ref()?.downcast_ref());
+        cause.is::<rustls::Error>()
+            || io.filter_map(std::io::Error::get_ref).any(|inner| inner.is::<rustls::Error>())
     })
 }
 

@@ -6,6 +6,7 @@ mod guards;
 mod http2;
 mod raw;
 mod retries;
+mod secure;
 mod spans;
 mod streams;
 #[cfg(feature = "transfer")]
