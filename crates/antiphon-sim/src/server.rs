@@ -175,6 +175,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_it_saw_can_be_asked_for_and_forgotten() {
+        let server = server(Scenario::default().answer_tokens(400).tokens_per_second(1_000.0)).await;
+        ask(&server, r#"{"stream":true,"max_tokens":3}"#).await;
+        ask(&server, "no JSON").await;
+        let get = async |method: &str, path: &str| {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let request = format!("{method} {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let stats = get("GET", "/_sim/stats").await;
+        assert!(stats.contains(r#""requests":2,"answered":1"#) && stats.contains(r#""errors":1"#), "{stats}");
+        assert!(get("GET", "/_sim/verdict").await.contains(r#""clean":true"#));
+        assert!(get("GET", "/v1/models").await.contains("sim-1"));
+        assert!(get("GET", "/v1/other").await.starts_with("HTTP/1.1 404"));
+        get("POST", "/_sim/reset").await;
+        assert_eq!((server.stats().requests, server.stats().connections), (0, 0));
+        server.reset();
+    }
+
+    #[tokio::test]
+    async fn what_can_never_fit_is_refused_for_good() {
+        let server = server(Scenario::default().tokens(Limit::per_second(1.0, 10))).await;
+        let answer = ask(&server, r#"{"max_tokens":1000}"#).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("context_length_exceeded"), "{answer}");
+        ask(&server, r#"{"max_tokens":1000}"#).await;
+        assert_eq!(server.verdict().hopeless, 1);
+    }
+
+    #[tokio::test]
     async fn limits_are_kept_told_and_judged() {
         let scenario = Scenario::default().requests(Limit::per_second(0.5, 1));
         let server = server(scenario.clone()).await;
