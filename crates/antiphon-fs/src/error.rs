@@ -153,6 +153,30 @@ mod tests {
     use super::{Error, ErrorKind};
 
     #[test]
+    fn every_kind_names_operation_and_path_and_what_is_wrong() {
+        for (kind, expected) in [
+            (ErrorKind::NotFound, "read a/b: no such file or folder"),
+            (ErrorKind::PermissionDenied, "read a/b: permission denied"),
+            (ErrorKind::NotAFile, "read a/b: not a regular file"),
+            (ErrorKind::TooLarge { limit: 9 }, "read a/b: larger than 9 bytes"),
+            (ErrorKind::StorageFull, "read a/b: no space left on the disk"),
+            (
+                ErrorKind::NotText { line: Some(3) },
+                "read a/b: line 3 is no text in an encoding that is known",
+            ),
+            (ErrorKind::NotText { line: None }, "read a/b: this is no text but binary data"),
+            (ErrorKind::LineTooLong { line: 3, limit: 9 }, "read a/b: line 3 is longer than 9 bytes"),
+            (ErrorKind::InvalidGlob, "read: the pattern `a/b` is no valid glob"),
+            (ErrorKind::Broken, "read a/b: writing has failed before"),
+            (ErrorKind::Missed, "read a/b: some changes were missed"),
+            (ErrorKind::Cancelled, "read a/b: cancelled"),
+        ] {
+            let err = Error::new(kind, "read", "a/b");
+            assert_eq!((err.to_string().as_str(), err.path()), (expected, std::path::Path::new("a/b")));
+        }
+    }
+
+    #[test]
     fn what_the_system_said_is_told_once_and_not_lost() {
         let told = |kind: io::ErrorKind| Error::from_io(kind.into(), "write", "out");
         let read_only = told(io::ErrorKind::ReadOnlyFilesystem);

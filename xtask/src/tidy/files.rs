@@ -38,7 +38,8 @@ fn forgotten(name: &str) -> Option<String> {
     let folder = path.parent()?;
     let is_root = ["main", "lib", "build"].contains(&stem)
         || folder.ends_with("examples")
-        || folder.ends_with("benches");
+        || folder.ends_with("benches")
+        || folder.ends_with("fuzz_targets");
     if is_root {
         return None;
     }
