@@ -22,7 +22,7 @@ mod schema;
 mod streaming;
 mod structured;
 
-pub use antiphon_resilience::{Deadline, RetryPolicy, Verdict, parse_retry_after};
+pub use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
 pub use async_trait::async_trait;
 pub use completion::{Completion, FinishReason, Head, Timing, Usage};
 pub use context::CallContext;

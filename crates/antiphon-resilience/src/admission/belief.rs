@@ -190,6 +190,8 @@ impl Belief {
         self.concurrency.answered(self.in_flight, took, now);
         self.in_flight -= 1;
         if let Some(usage) = usage {
+            // A request that was made stays made.
+            let usage = Cost { requests: ticket.cost.requests, ..usage };
             let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
             for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
                 dimension.correct(ticket.number, estimated, actual);
@@ -207,7 +209,7 @@ impl Belief {
             dimension.refuse(ticket.number, amount);
         }
         self.hear(ticket, hints, true, now);
-        self.has_other_limit |= hints.requests.remaining.is_some_and(|remaining| remaining > 0);
+        self.has_other_limit |= hints.requests.remaining.is_some() && !explains(hints, ticket.cost);
         let wish = hints.retry_after;
         if ticket.number <= self.bout.up_to {
             return self.pause(wish.unwrap_or_default(), now);
@@ -282,4 +284,13 @@ impl Belief {
             self.paused_until = self.paused_until.max(Some(until));
         }
     }
+}
+
+/// Whether one of the limits that are told is a reason to refuse `cost`.
+fn explains(hints: &LimitHints, cost: Cost) -> bool {
+    let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+    #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+    let is_short =
+        |remaining: Option<u64>, amount: f64| remaining.is_some_and(|remaining| (remaining as f64) < amount);
+    told.into_iter().zip(cost.amounts()).any(|(allowance, amount)| is_short(allowance.remaining, amount))
 }

@@ -253,7 +253,9 @@ async fn a_limit_of_tokens_is_kept_whatever_was_estimated() {
                 let passes = server.0.takes(f64::from(actual));
                 server.1 += u32::from(!passes);
                 server.2 += 1;
-                (passes, LimitHints { tokens: server.0.told(), ..LimitHints::default() })
+                // Of requests there are always enough.
+                let requests = Allowance::new(10_000, 9_999, Duration::from_millis(6));
+                (passes, LimitHints { requests, tokens: server.0.told(), ..LimitHints::default() })
             };
             sleep(Duration::from_millis(200)).await;
             let usage = Some(Cost::request().input_tokens(u64::from(actual)));
