@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use antiphon_resilience::{BreakerPermit, Cost, Deadline, LimitHints, RateLimiter, RatePermit, Verdict};
+use antiphon_resilience::{BreakerPermit, Cost, Deadline, RateLimiter, RatePermit, Verdict};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, field, info_span};
 
@@ -41,8 +41,7 @@ impl Failure {
     pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
         match self {
             Self::Status(response) => {
-                let retry_after =
-                    LimitHints::read(|name| response.header(name), SystemTime::now()).retry_after;
+                let retry_after = response.limits().retry_after;
                 match response.status() {
                     429 | 503 | 529 => Verdict::Throttled { retry_after },
                     _ if retry_after.is_some() => Verdict::Throttled { retry_after },

@@ -276,21 +276,26 @@ impl Request {
     }
 
     /// The request with its address, if it can be sent at all.
-    pub(crate) fn prepared(self) -> Result<Box<Prepared>, Error> {
-        let url = self.checked_url()?;
-        Ok(Box::new(Prepared { request: self, url }))
+    pub(crate) fn prepared(mut self) -> Result<Box<Prepared>, Error> {
+        if let Some(reason) = self.problem() {
+            return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason));
+        }
+        // It stands beside the request from now on.
+        match std::mem::replace(&mut self.url, Err(String::new())) {
+            Ok(url) => Ok(Box::new(Prepared { request: self, url })),
+            Err(reason) => Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason)),
+        }
     }
 
-    fn checked_url(&self) -> Result<Url, Error> {
-        let invalid =
-            |reason: String| Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason);
+    /// What is wrong with it.
+    fn problem(&self) -> Option<String> {
         if let Some(problem) = &self.problem {
-            return Err(invalid(problem.clone()));
+            return Some(problem.clone());
         }
-        let url = self.url.clone().map_err(|err| invalid(format!("the address is not valid: {err}")))?;
-        match url.scheme() {
-            "http" | "https" if url.has_host() => Ok(url),
-            scheme => Err(invalid(format!("addresses begin with http or https, not {scheme}"))),
+        match &self.url {
+            Err(reason) => Some(format!("the address is not valid: {reason}")),
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => None,
+            Ok(url) => Some(format!("addresses begin with http or https, not {}", url.scheme())),
         }
     }
 

@@ -148,9 +148,9 @@ impl Download {
 
     /// Fetches until everything is there, going on where it broke off if the client retries.
     async fn fetch_all(&self, part: &Part, progress: &mut Progress, place: &Place) -> Result<(), Error> {
-        let policy = self.client.inner.options.retry.as_ref().filter(|policy| policy.max_retries > 0);
-        let mut left = policy.map_or(0, |policy| policy.max_retries);
-        let mut backoff = policy.map(RetryPolicy::backoff);
+        let policy = self.client.inner.options.retry.as_ref();
+        let fresh = || (policy.map_or(0, |policy| policy.max_retries), policy.map(RetryPolicy::backoff));
+        let (mut left, mut backoff) = fresh();
         loop {
             let before = progress.done;
             let err = match self.fetch(part, progress, place).await {
@@ -166,15 +166,13 @@ impl Download {
             let broke = err.phase() == Phase::NextByte
                 && matches!(err.kind(), ErrorKind::Interrupted | ErrorKind::Timeout { .. });
             if progress.done > before {
-                // Only tries that bring nothing count: the others come to an end by themselves.
-                (left, backoff) =
-                    (policy.map_or(0, |policy| policy.max_retries), policy.map(RetryPolicy::backoff));
-            } else {
-                left = left.saturating_sub(1);
+                // Only tries in a row that bring nothing count: the others come to an end by themselves.
+                (left, backoff) = fresh();
             }
             let pause = backoff.as_mut().filter(|_| broke && left > 0).and_then(Iterator::next);
             let in_time = |pause: &Duration| self.request.deadline.allows(*pause, Instant::now().into_std());
             let Some(pause) = pause.filter(in_time) else { return Err(err) };
+            left -= 1;
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.cancel.cancelled() => return Err(cancelled(place.clone())),

@@ -340,6 +340,10 @@ async fn what_is_no_file_is_not_replaced_and_a_dead_server_is_asked_no_more_than
     let (server, heads) = scripted(&["HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n"]).await;
     quick().download(&server.url(), folder.path().join("x")).run().await.unwrap_err();
     assert_eq!(heads.lock().unwrap().len(), 4);
+    // A body that breaks off before its first byte is a failure like any other.
+    let empty = Files::start("\"v1\"", 0).await;
+    quick().download(&empty.server.url(), folder.path().join("x")).run().await.unwrap_err();
+    assert_eq!(empty.ranges().len(), 4);
     let dead = Raw::start(async |stream| crate::raw::reset(&stream)).await;
     quick().download(&dead.url(), folder.path().join("x")).run().await.unwrap_err();
     assert_eq!(dead.connections(), 4);

@@ -229,7 +229,10 @@ impl Belief {
         self.failed += 1;
         self.in_flight -= 1;
         self.concurrency.freeze(now);
-        self.hear(ticket, hints, false, now);
+        // A connection that failed tells nothing, also not that the server has ceased to tell.
+        if *hints != LimitHints::default() {
+            self.hear(ticket, hints, false, now);
+        }
         self.pause(hints.retry_after.unwrap_or_default(), now);
     }
 

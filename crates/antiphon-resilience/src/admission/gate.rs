@@ -12,8 +12,9 @@ use crate::turns::{Look, Turns};
 /// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
 /// where it has none, and otherwise by trying how many at once do good.
 ///
-/// A refusal pauses the gate and not one call. Whoever asks first goes first, and a call that was refused asks anew. Get one from [`Gates`](crate::Gates), so
-/// that all calls to one place go through one gate; clones are handles to the same gate.
+/// A refusal pauses the gate and not one call. Whoever asks first goes first, and a call that was refused asks anew. Get
+/// one from [`Gates`](crate::Gates), so that all calls to one place go through one gate; clones are handles to the same
+/// gate.
 ///
 /// ```
 /// use antiphon_resilience::{Cost, Deadline, Gates, LimitHints, Reply};

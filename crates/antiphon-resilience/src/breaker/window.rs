@@ -81,10 +81,9 @@ impl Results {
                 outcomes.push_back(outcome);
                 tally.add(outcome);
             }
-            Self::Since { .. } => {
+            Self::Since { slice, slices, tally } => {
                 let Some(now) = now else { return };
-                self.forget(now);
-                let Self::Since { slice, slices, tally } = self else { return };
+                expire(*slice, slices, tally, now);
                 match slices.back_mut() {
                     Some((begun, last)) if now.saturating_duration_since(*begun) < *slice => {
                         last.add(outcome)
@@ -102,12 +101,17 @@ impl Results {
 
     /// Drops what has left a time window by `now`.
     pub(super) fn forget(&mut self, now: Instant) {
-        let Self::Since { slice, slices, tally } = self else { return };
-        while let Some((begun, oldest)) = slices.front()
-            && now.saturating_duration_since(*begun) >= *slice * SLICES
-        {
-            tally.remove(*oldest);
-            slices.pop_front();
+        if let Self::Since { slice, slices, tally } = self {
+            expire(*slice, slices, tally, now);
         }
+    }
+}
+
+fn expire(slice: Duration, slices: &mut VecDeque<(Instant, Tally)>, tally: &mut Tally, now: Instant) {
+    while let Some((begun, oldest)) = slices.front()
+        && now.saturating_duration_since(*begun) >= slice * SLICES
+    {
+        tally.remove(*oldest);
+        slices.pop_front();
     }
 }

@@ -89,10 +89,8 @@ impl FetchRequest {
         self.concurrency = concurrency;
         self
     }
-}
 
-impl FetchRequest {
-    /// Fetches files that are there again, and replaces them.
+    /// Sets whether files that are there are fetched again and replaced.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
