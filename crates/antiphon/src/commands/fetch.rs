@@ -1,6 +1,7 @@
 use antiphon_http::ErrorKind;
+use antiphon_stream::StreamExt as _;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -66,8 +67,9 @@ async fn to_stdout(
     talk: &Talk,
     concurrency: usize,
 ) -> Result<u8, CommandError> {
-    let bodies = futures_util::stream::iter(&args.urls).map(async |url| (url, body(client, url).await));
-    let mut bodies = std::pin::pin!(bodies.buffered(concurrency.max(1)));
+    let bodies = futures_util::stream::iter(&args.urls);
+    let mut bodies =
+        std::pin::pin!(bodies.map_async(concurrency, async |url| (url, body(client, url).await)));
     let mut failed = 0;
     while let Some((url, body)) = bodies.next().await {
         match body {
