@@ -84,11 +84,14 @@ pub(super) fn check_manners() -> Done<Outcome> {
     Ok(Outcome::Passed(format!("clean in {} cases", cases.len())))
 }
 
+/// With a pause between its pieces, since a server that has sent all of them before the client saw the broken one
+/// cannot tell a client that stopped reading from one that did not.
 fn start() -> Done<Option<Server>> {
     let Some(venv) = install::venv("llmock") else { return Ok(None) };
     let port = free_port()?;
     let mut command = Command::new(venv.join("bin/llmock"));
     command.args(["serve", "--host", "127.0.0.1", "--log-level", "warning", "--port", &port.to_string()]);
+    command.args(["--stream-chunk-delay-ms", "20"]);
     Server::start(&mut command, port, "/health").map(Some)
 }
 
