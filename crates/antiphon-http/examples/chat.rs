@@ -21,7 +21,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = format!("{base}/chat/completions");
     let body =
         json!({ "model": model, "stream": true, "messages": [{ "role": "user", "content": "Say hello." }] });
-    for _ in 0..3 {
+    for attempt in 0..3 {
+        // The server may still be at work on the answer that was cut.
+        tokio::time::sleep(Duration::from_millis(500) * attempt).await;
         match answer(&client, Request::post(&url).json(&body)).await {
             Ok(Some(text)) => {
                 println!("{text}");
