@@ -1,6 +1,8 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use antiphon_resilience::LimitHints;
+
 use crate::error::{Billed, Cut, Error, ErrorKind};
 use crate::prompt::Output;
 use crate::streaming::Delta;
@@ -19,7 +21,7 @@ pub struct Completion {
     pub head: Head,
     /// Where the time went.
     pub timing: Timing,
-    /// Calls made in all, from 1.
+    /// Calls made in all, from 1; 0 for an answer that was there already.
     pub attempts: u32,
 }
 
@@ -41,13 +43,16 @@ pub enum FinishReason {
 }
 
 /// Tokens, as the provider counted them; `None` where it did not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: Option<u64>,
     /// Those of the prompt that came from the provider's cache.
     pub cached: Option<u64>,
+    /// Those of the prompt that were written into the provider's cache, where that has a price of its own.
+    pub cache_write: Option<u64>,
     /// Tokens of the answer, reasoning included.
     pub output: Option<u64>,
     /// Those of the answer that were hidden reasoning.
@@ -62,15 +67,25 @@ pub struct Head {
     pub request_id: Option<String>,
     /// The model that served it, which may be another name than was asked for.
     pub model: Option<String>,
+    /// Whether that is another model than was asked for, and not only its dated or full name.
+    pub other_model: bool,
+    /// What the provider told of its limits.
+    pub limits: LimitHints,
+    /// The places of the schema that the provider does not hold the answer to, each with why; they are enforced here.
+    pub weakened: Vec<String>,
 }
 
 /// Where a call's time went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Timing {
-    /// From the first attempt until the first words.
+    /// The time that the call waited for its turn before it was made.
+    pub queue: Duration,
+    /// From the last attempt's beginning until its first byte.
+    pub first_byte: Option<Duration>,
+    /// From the last attempt's beginning until the first words.
     pub first_token: Option<Duration>,
-    /// From the first attempt until the end.
+    /// From the last attempt's beginning until the end.
     pub total: Duration,
     /// The HTTP version spoken, if any.
     pub http_version: Option<&'static str>,
@@ -131,6 +146,32 @@ impl Completion {
     }
 }
 
+impl FinishReason {
+    /// Its name, as OpenAI calls it, or as its provider does.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::Filtered => "content_filter",
+            Self::Failed => "error",
+            Self::Unknown(name) => name,
+        }
+    }
+
+    /// The reason of a [`name`](Self::name).
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        match name {
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "content_filter" => Self::Filtered,
+            "error" => Self::Failed,
+            name => Self::Unknown(name.to_owned()),
+        }
+    }
+}
+
 impl Usage {
     /// Tokens of prompt and answer.
     #[must_use]
@@ -142,6 +183,13 @@ impl Usage {
     #[must_use]
     pub fn cached(mut self, cached: Option<u64>) -> Self {
         self.cached = cached;
+        self
+    }
+
+    /// Sets the tokens that were written into the provider's cache.
+    #[must_use]
+    pub fn cache_write(mut self, cache_write: Option<u64>) -> Self {
+        self.cache_write = cache_write;
         self
     }
 
@@ -159,6 +207,7 @@ impl AddAssign for Usage {
         let add = |a: &mut Option<u64>, b: Option<u64>| *a = a.zip(b).map(|(a, b)| a.saturating_add(b));
         add(&mut self.input, other.input);
         add(&mut self.cached, other.cached);
+        add(&mut self.cache_write, other.cache_write);
         add(&mut self.output, other.output);
         add(&mut self.reasoning, other.reasoning);
     }
@@ -168,15 +217,81 @@ impl Head {
     /// The provider's name for the call, and the model that served it.
     #[must_use]
     pub fn new(request_id: Option<String>, model: Option<String>) -> Self {
-        Self { request_id, model }
+        Self { request_id, model, ..Self::default() }
     }
+
+    /// Sets the model that served the call, and whether it is another one than `asked`.
+    ///
+    /// Vendors answer with a longer name than they were asked for, `gpt-4o-2024-08-06` for `gpt-4o`, and routers with one
+    /// that has the maker before it; those are the same model.
+    ///
+    /// ```
+    /// let head = |served| antiphon_llm::Head::default().served(served, "gpt-4o");
+    /// assert!(!head("gpt-4o-2024-08-06").other_model);
+    /// assert!(head("gpt-3.5-turbo").other_model);
+    /// ```
+    #[must_use]
+    pub fn served(mut self, model: impl Into<String>, asked: &str) -> Self {
+        let model = model.into();
+        self.other_model = !is_the_same(&model, asked);
+        self.model = Some(model);
+        self
+    }
+
+    /// Sets what the provider told of its limits.
+    #[must_use]
+    pub fn limits(mut self, limits: LimitHints) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the places of the schema that the provider does not hold the answer to.
+    #[must_use]
+    pub fn weakened(mut self, weakened: Vec<String>) -> Self {
+        self.weakened = weakened;
+        self
+    }
+}
+
+/// Whether two names are of one model: equal but for a maker or folder before it, and a date, version or tag behind it.
+fn is_the_same(served: &str, asked: &str) -> bool {
+    let name = |model: &str| {
+        let name = model.rsplit('/').next().unwrap_or(model).to_lowercase();
+        name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
+    };
+    let (served, asked) = (name(served), name(asked));
+    let tail_of = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|tail| {
+            let digits = tail.trim_start_matches(['-', '@', ':', '_']);
+            tail.is_empty()
+                || tail == "-latest"
+                || tail == ":latest"
+                || (tail.len() > digits.len() && is_version(digits))
+        })
+    };
+    let base = asked.strip_suffix("-latest").unwrap_or(&asked);
+    tail_of(&served, &asked) || tail_of(&served, base) || tail_of(&asked, &served)
+}
+
+/// A date or a revision, such as `2024-08-06`, `20250929`, `001` or `preview-09-2025`.
+fn is_version(tail: &str) -> bool {
+    let tail = tail.strip_prefix("preview-").or_else(|| tail.strip_prefix("exp-")).unwrap_or(tail);
+    let digits = tail.bytes().filter(u8::is_ascii_digit).count();
+    digits >= 3 && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 impl Timing {
     /// Times since the call began.
     #[must_use]
     pub fn new(first_token: Option<Duration>, total: Duration) -> Self {
-        Self { first_token, total, http_version: None }
+        Self { first_token, total, ..Self::default() }
+    }
+
+    /// Sets the time to the first byte.
+    #[must_use]
+    pub fn first_byte(mut self, first_byte: Option<Duration>) -> Self {
+        self.first_byte = first_byte;
+        self
     }
 
     /// Sets the HTTP version spoken.
@@ -184,5 +299,31 @@ impl Timing {
     pub fn http_version(mut self, version: &'static str) -> Self {
         self.http_version = Some(version);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_the_same;
+
+    #[test]
+    fn a_longer_name_is_the_same_model_and_another_name_is_not() {
+        for (served, asked) in [
+            ("gpt-4o-2024-08-06", "gpt-4o"),
+            ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+            ("gemini-2.5-flash-preview-09-2025", "gemini-2.5-flash"),
+            ("models/gemini-2.5-flash", "gemini-2.5-flash"),
+            ("llama3.2:latest", "llama3.2"),
+            ("llama3.2", "llama3.2:latest"),
+            ("/models/small.gguf", "small"),
+            ("claude-3-5-haiku-20241022", "claude-3-5-haiku-latest"),
+        ] {
+            assert!(is_the_same(served, asked), "{served} for {asked}");
+        }
+        for (served, asked) in
+            [("gpt-4o-mini", "gpt-4o"), ("gpt-4o-mini-2024-07-18", "gpt-4o"), ("llama3.2:3b", "llama3.2:1b")]
+        {
+            assert!(!is_the_same(served, asked), "{served} for {asked}");
+        }
     }
 }

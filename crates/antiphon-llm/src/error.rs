@@ -1,20 +1,22 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_resilience::Verdict;
+use antiphon_resilience::{LimitHints, Verdict};
 
 use crate::completion::{Completion, Usage};
 
-/// Why there is no answer, or only a part of one.
-#[derive(Debug)]
+/// Why there is no answer, or only a part of one. A clone tells the same to another caller of the same call.
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    limits: LimitHints,
     partial: Option<Completion>,
     attempts: u32,
     request_id: Option<String>,
@@ -43,6 +45,11 @@ pub enum ErrorKind {
     /// The provider has too much to do.
     Overloaded {
         /// The wait that the provider asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Calls are held back for now because too many of them failed: see [`Guarded`](crate::Guarded).
+    CircuitOpen {
+        /// The time until the next trial.
         retry_after: Option<Duration>,
     },
     /// No connection came about.
@@ -109,6 +116,31 @@ pub enum Billed {
 }
 
 impl ErrorKind {
+    /// A short name for reports and metrics, of which there are few.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Auth => "auth",
+            Self::ModelNotFound => "model_not_found",
+            Self::Unsupported => "unsupported",
+            Self::Quota => "quota",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded { .. } => "overloaded",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::Connect => "connect",
+            Self::Unavailable => "unavailable",
+            Self::Timeout { .. } => "timeout",
+            Self::Truncated { .. } => "truncated",
+            Self::Refused => "refused",
+            Self::Filtered => "filtered",
+            Self::ContextTooLong => "context_too_long",
+            Self::InvalidResponse => "invalid_response",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether the same call may succeed later, and how to wait for it.
     #[must_use]
     pub fn verdict(self) -> Verdict {
@@ -132,6 +164,7 @@ impl Error {
             kind,
             message: message.into(),
             source: None,
+            limits: LimitHints::default(),
             partial: None,
             attempts: 1,
             request_id: None,
@@ -142,7 +175,7 @@ impl Error {
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Box::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
@@ -172,6 +205,19 @@ impl Error {
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
         self
+    }
+
+    /// Sets what the provider told of its limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: LimitHints) -> Self {
+        self.0.limits = limits;
+        self
+    }
+
+    /// What the provider told of its limits.
+    #[must_use]
+    pub fn limits(&self) -> &LimitHints {
+        &self.0.limits
     }
 
     /// What the caller can do.

@@ -10,30 +10,58 @@
 //! # Ok::<(), antiphon_llm::json::JsonError>(())
 //! ```
 
+mod blocking;
+mod cache_key;
+mod cached;
+mod cassette;
 mod completion;
 mod context;
+mod dialect;
 mod error;
+mod fallback;
+mod forward;
+pub mod genai;
+mod guarded;
 pub mod json;
+mod limited;
+mod observed;
 mod price;
 mod prompt;
 mod provider;
+mod redact;
 mod retrying;
 mod schema;
+mod single_flight;
+mod stack;
 mod streaming;
 mod structured;
 
-pub use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
+pub use antiphon_resilience::{
+    Allowance, CircuitBreaker, Deadline, Gates, LimitHints, RetryBudget, RetryPolicy, Verdict,
+};
 pub use async_trait::async_trait;
+pub use blocking::{BlockingProvider, SyncProvider};
+pub use cache_key::CacheKey;
+pub use cached::{AnswerCache, Cached, MemoryCache};
+pub use cassette::{Recorded, Replayed};
 pub use completion::{Completion, FinishReason, Head, Timing, Usage};
 pub use context::CallContext;
+pub use dialect::{Compiled, Dialect};
 pub use error::{Billed, Cut, Error, ErrorKind, Phase};
+pub use fallback::Fallback;
+pub use guarded::Guarded;
+pub use limited::Limited;
+pub use observed::Observed;
 pub use price::Price;
 pub use prompt::{Document, Message, Output, Parameters, Part, Prompt, Role, Side, Turn};
-pub use provider::{Capabilities, Model, Provider, ProviderExt, Scope};
+pub use provider::{Capabilities, Embedder, Embeddings, Health, Model, Provider, ProviderExt, Scope};
+pub use redact::redact;
 pub use retrying::Retrying;
-pub use schema::{Schema, Violation, Weakened};
+pub use schema::{Schema, Violation};
+pub use single_flight::SingleFlight;
+pub use stack::Stack;
 pub use streaming::{Delta, Streaming};
-pub use structured::Structured;
+pub use structured::{Asking, Structured};
 pub use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]

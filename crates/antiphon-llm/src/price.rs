@@ -8,18 +8,54 @@ pub struct Price {
     pub input: u64,
     /// For tokens of the prompt that came from the provider's cache.
     pub cached: u64,
+    /// For tokens of the prompt that were written into the provider's cache.
+    pub cache_write: u64,
     /// For tokens of the answer.
     pub output: u64,
+    /// What calls cost that may take hours, in hundredths of the above; 100 where there is no such offer.
+    pub batch_percent: u64,
 }
 
 impl Price {
     /// Nothing at all, as for what runs on one's own machine.
-    pub const FREE: Self = Self { input: 0, cached: 0, output: 0 };
+    pub const FREE: Self = Self { input: 0, cached: 0, cache_write: 0, output: 0, batch_percent: 100 };
 
     /// A price for prompts, cached prompts and answers.
     #[must_use]
     pub fn new(input: u64, cached: u64, output: u64) -> Self {
-        Self { input, cached, output }
+        Self { input, cached, cache_write: input, output, batch_percent: 100 }
+    }
+
+    /// Sets what tokens cost that are written into the provider's cache; before, they cost what a prompt does.
+    #[must_use]
+    pub fn cache_write(mut self, cache_write: u64) -> Self {
+        self.cache_write = cache_write;
+        self
+    }
+
+    /// Sets what calls cost that may take hours, in hundredths of the price.
+    #[must_use]
+    pub fn batch_percent(mut self, percent: u64) -> Self {
+        self.batch_percent = percent;
+        self
+    }
+
+    /// The price of calls that may take hours.
+    ///
+    /// ```
+    /// let price = antiphon_llm::Price::new(100, 10, 500).batch_percent(50).batch();
+    /// assert_eq!((price.input, price.output), (50, 250));
+    /// ```
+    #[must_use]
+    pub fn batch(self) -> Self {
+        let part = |price: u64| (price * self.batch_percent).div_ceil(100);
+        Self {
+            input: part(self.input),
+            cached: part(self.cached),
+            cache_write: part(self.cache_write),
+            output: part(self.output),
+            batch_percent: 100,
+        }
     }
 
     /// What some tokens cost, in millionths of a US dollar, rounded up; `None` where their number is not known.
@@ -37,7 +73,13 @@ impl Price {
         }
         let (input, output) = usage.input.zip(usage.output)?;
         let cached = usage.cached.unwrap_or(0).min(input);
-        let parts = [(input - cached, self.input), (cached, self.cached), (output, self.output)];
+        let written = usage.cache_write.unwrap_or(0).min(input - cached);
+        let parts = [
+            (input - cached - written, self.input),
+            (cached, self.cached),
+            (written, self.cache_write),
+            (output, self.output),
+        ];
         let sum: u128 = parts.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
         u64::try_from(sum.div_ceil(1_000_000)).ok()
     }

@@ -1,16 +1,19 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::completion::Completion;
+use crate::completion::{Completion, Usage};
 use crate::context::CallContext;
 use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::schema::Schema;
 use crate::streaming::Streaming;
-use crate::structured::{self, Structured};
+use crate::structured::{Asking, Structured};
 
 /// Answers prompts.
 ///
@@ -38,11 +41,43 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Nothing is changed, so nothing is lost.
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error>;
 
+    /// Whether it answers, without a model's work: what that took, and what it told.
+    ///
+    /// # Errors
+    /// Why it does not answer.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    async fn health(&self, context: &CallContext) -> Result<Health, Error>;
+
     /// What is known of a model; unknown is not an error.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities;
+}
+
+/// Turns texts into vectors. What embeds is seldom what answers, so it is a trait of its own.
+#[async_trait]
+pub trait Embedder: fmt::Debug + Send + Sync + 'static {
+    /// One vector for each text, in their order. Vendors allow some hundreds of texts a call; implementations split more.
+    ///
+    /// # Errors
+    /// Why there are none; never some of them.
+    ///
+    /// # Cancel safety
+    /// Hangs up; vectors that have come are lost.
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error>;
+}
+
+/// Vectors of texts.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Embeddings {
+    /// One for each text, in their order; all of one length.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens, as far as the provider told.
+    pub usage: Usage,
 }
 
 /// Whose limits and whose money a call uses.
@@ -53,6 +88,8 @@ pub struct Scope {
     pub vendor: String,
     /// Where it is reached; `None` where nothing leaves the process.
     pub base_url: Option<String>,
+    /// A digest of the key, so that two accounts are told apart and neither key is known.
+    pub key_digest: Option<String>,
 }
 
 /// A model that can be asked.
@@ -63,6 +100,24 @@ pub struct Model {
     pub id: String,
     /// The tokens that prompt and answer may have together.
     pub context_window: Option<u64>,
+    /// Whether it writes text; a model that only embeds, hears or paints does not. Default: it does.
+    pub answers: bool,
+}
+
+/// A provider that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Health {
+    /// The time from the question to the answer.
+    pub latency: Duration,
+    /// The HTTP version spoken, if any.
+    pub http_version: Option<&'static str>,
+    /// The models that it lists, if it was asked for them.
+    pub models: Option<usize>,
+    /// The calls that it works on at once, where it tells: the slots of a local engine.
+    pub parallel: Option<u32>,
+    /// Its version, where it tells.
+    pub version: Option<String>,
 }
 
 /// What is known of a model.
@@ -71,15 +126,52 @@ pub struct Model {
 pub struct Capabilities {
     /// The tokens that prompt and answer may have together.
     pub context_window: Option<u64>,
+    /// The most tokens of one answer.
+    pub max_output: Option<u64>,
+    /// The calls that are worked on at once, where that is known.
+    pub parallel: Option<u32>,
     /// Whether answers come from plain statistics and no language model at all.
     pub without_model: bool,
+}
+
+impl Embeddings {
+    /// Vectors, with nothing known of their tokens.
+    #[must_use]
+    pub fn new(vectors: Vec<Vec<f32>>) -> Self {
+        Self { vectors, usage: Usage::default() }
+    }
+
+    /// Sets the tokens.
+    #[must_use]
+    pub fn usage(mut self, usage: Usage) -> Self {
+        self.usage = usage;
+        self
+    }
 }
 
 impl Scope {
     /// A vendor, and where it is reached.
     #[must_use]
     pub fn new(vendor: impl Into<String>, base_url: Option<String>) -> Self {
-        Self { vendor: vendor.into(), base_url }
+        Self { vendor: vendor.into(), base_url, key_digest: None }
+    }
+
+    /// Sets whose account it is, by a digest of its key.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        let digest = blake3::derive_key("antiphon 2026 scope of a key", key.as_bytes());
+        self.key_digest = Some(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect());
+        self
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.vendor)?;
+        match &self.base_url {
+            Some(url) => write!(f, " at {url}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -87,7 +179,50 @@ impl Model {
     /// A model and, where it is known, the size of its context in tokens.
     #[must_use]
     pub fn new(id: impl Into<String>, context_window: Option<u64>) -> Self {
-        Self { id: id.into(), context_window }
+        Self { id: id.into(), context_window, answers: true }
+    }
+
+    /// Says whether it writes text.
+    #[must_use]
+    pub fn answers(mut self, answers: bool) -> Self {
+        self.answers = answers;
+        self
+    }
+}
+
+impl Health {
+    /// A provider that took so long to answer.
+    #[must_use]
+    pub fn new(latency: Duration) -> Self {
+        Self { latency, ..Self::default() }
+    }
+
+    /// Sets the HTTP version spoken.
+    #[must_use]
+    pub fn http_version(mut self, version: &'static str) -> Self {
+        self.http_version = Some(version);
+        self
+    }
+
+    /// Sets how many models it lists.
+    #[must_use]
+    pub fn models(mut self, models: usize) -> Self {
+        self.models = Some(models);
+        self
+    }
+
+    /// Sets the calls that it works on at once.
+    #[must_use]
+    pub fn parallel(mut self, parallel: Option<u32>) -> Self {
+        self.parallel = parallel;
+        self
+    }
+
+    /// Sets its version.
+    #[must_use]
+    pub fn version(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
     }
 }
 
@@ -96,6 +231,20 @@ impl Capabilities {
     #[must_use]
     pub fn context_window(mut self, tokens: Option<u64>) -> Self {
         self.context_window = tokens;
+        self
+    }
+
+    /// Sets the most tokens of one answer.
+    #[must_use]
+    pub fn max_output(mut self, tokens: Option<u64>) -> Self {
+        self.max_output = tokens;
+        self
+    }
+
+    /// Sets the calls that are worked on at once.
+    #[must_use]
+    pub fn parallel(mut self, calls: Option<u32>) -> Self {
+        self.parallel = calls;
         self
     }
 
@@ -120,6 +269,10 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
         (**self).models(context).await
+    }
+
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        (**self).health(context).await
     }
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
@@ -148,6 +301,7 @@ pub trait ProviderExt: Provider {
     }
 
     /// The answer as JSON that fits `schema`; where it does not, the model is asked once more and told why.
+    /// [`Asking`] has other ways.
     ///
     /// # Errors
     /// `SchemaMismatch` after the second try, `Truncated` for an answer that was cut, or why there is none.
@@ -160,7 +314,38 @@ pub trait ProviderExt: Provider {
         schema: &Schema,
         context: &CallContext,
     ) -> impl Future<Output = Result<Structured<Value>, Error>> + Send {
-        structured::complete_json(self, prompt, schema, context)
+        Asking::default().json(self, prompt, schema, context)
+    }
+
+    /// The answer as a `T`, whose schema the answer has to fit; where it does not, the model is asked once more and told
+    /// why.
+    ///
+    /// ```
+    /// # use antiphon_llm::{CallContext, Error, Prompt, Provider, ProviderExt, Message};
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct City {
+    ///     name: String,
+    ///     inhabitants: u32,
+    /// }
+    ///
+    /// # async fn ask(provider: &impl Provider) -> Result<City, Error> {
+    /// let prompt = Prompt::new("small-model", [Message::user("The capital of France?")]);
+    /// let city = provider.complete_as::<City>(&prompt, &CallContext::default()).await?;
+    /// # Ok(city.value)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`complete_json`](Self::complete_json); and `SchemaMismatch` for an answer that fits the schema and is no `T`.
+    ///
+    /// # Cancel safety
+    /// Hangs up; the words so far are lost.
+    fn complete_as<T: DeserializeOwned + JsonSchema + Send>(
+        &self,
+        prompt: &Prompt,
+        context: &CallContext,
+    ) -> impl Future<Output = Result<Structured<T>, Error>> + Send {
+        Asking::default().typed(self, prompt, context)
     }
 }
 

@@ -1,13 +1,14 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use antiphon_resilience::{Attempt, RetryPolicy, Verdict};
-use async_trait::async_trait;
+use antiphon_resilience::{Attempt, RetryBudget, RetryPolicy, Verdict};
 use tracing::warn;
 
 use crate::context::CallContext;
 use crate::error::{Billed, Error};
+use crate::forward::forward;
 use crate::prompt::Prompt;
-use crate::provider::{Capabilities, Model, Provider, Scope};
+use crate::provider::Provider;
 use crate::streaming::Streaming;
 
 /// Calls the provider within again when that may help, as the policy says.
@@ -18,24 +19,27 @@ use crate::streaming::Streaming;
 pub struct Retrying<P> {
     inner: P,
     policy: RetryPolicy,
+    budget: Option<Arc<RetryBudget>>,
 }
 
 impl<P> Retrying<P> {
     /// Wraps `inner`.
     #[must_use]
     pub fn new(inner: P, policy: RetryPolicy) -> Self {
-        Self { inner, policy }
+        Self { inner, policy, budget: None }
+    }
+
+    /// Sets what all calls may spend on retries together, so that a failing provider is not asked four times as often as a
+    /// working one.
+    #[must_use]
+    pub fn budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = Some(Arc::new(budget));
+        self
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<P: Provider> Provider for Retrying<P> {
-    fn scope(&self) -> Scope {
-        self.inner.scope()
-    }
-
-    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+impl<P: Provider> Retrying<P> {
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let (attempts, mut maybe_billed) = (AtomicU32::new(0), false);
         let classify = |err: &Error| {
             maybe_billed |= err.billed() != Billed::No;
@@ -50,6 +54,10 @@ impl<P: Provider> Provider for Retrying<P> {
             self.inner.stream(prompt, context)
         };
         let calls = self.policy.run(classify, op).deadline(context.deadline);
+        let calls = match &self.budget {
+            Some(budget) => calls.budget(budget),
+            None => calls,
+        };
         // The pauses between calls end with the caller's patience, too.
         let result = context.guard(calls).await;
         let attempts = attempts.load(Ordering::Relaxed);
@@ -62,15 +70,9 @@ impl<P: Provider> Provider for Retrying<P> {
             Err(err) => Err(err.with_attempts(attempts.max(1))),
         }
     }
-
-    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
-        self.inner.models(context).await
-    }
-
-    async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
-        self.inner.capabilities(model, context).await
-    }
 }
+
+forward!(Retrying);
 
 #[cfg(test)]
 mod tests {

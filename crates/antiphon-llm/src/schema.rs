@@ -2,8 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::Validator;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::dialect::{Compiled, Dialect};
 use crate::error::{Error, ErrorKind};
 
 /// A JSON schema with the name that providers ask for; whatever a provider drops of it, it is enforced here.
@@ -31,16 +34,6 @@ pub struct Violation {
     pub message: String,
 }
 
-/// A schema without the keywords that a provider refuses.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Weakened {
-    /// What to send.
-    pub schema: Value,
-    /// The pointers of the keywords that were left out.
-    pub dropped: Vec<String>,
-}
-
 impl Schema {
     /// Compiles a schema. The name may have letters, digits, `_` and `-`, up to 64 of them, as vendors ask.
     ///
@@ -55,6 +48,23 @@ impl Schema {
         }
         let validator = jsonschema::validator_for(&value).map_err(|err| invalid(err.to_string()))?;
         Ok(Self { name: Arc::from(name), value: Arc::new(value), validator: Arc::new(validator) })
+    }
+
+    /// The schema of a type, named after it.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a type whose schema is none that can be checked, which derived ones never have.
+    pub fn of<T: JsonSchema>() -> Result<Self, Error> {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        });
+        let name: String = T::schema_name()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' })
+            .take(64)
+            .collect();
+        Self::new(&name, settings.into_generator().into_root_schema_for::<T>().into())
     }
 
     /// The name.
@@ -79,46 +89,10 @@ impl Schema {
         self.validator.iter_errors(value).map(violation).collect()
     }
 
-    /// The schema without `keywords`, for a provider that refuses them, and the places where they stood.
+    /// The schema as a provider with this dialect takes it, and what had to be left out for that.
     #[must_use]
-    pub fn without(&self, keywords: &[&str]) -> Weakened {
-        let mut weakened = Weakened { schema: Value::clone(&self.value), dropped: Vec::new() };
-        let mut schema = std::mem::take(&mut weakened.schema);
-        weaken(&mut schema, keywords, "", &mut weakened.dropped);
-        weakened.schema = schema;
-        weakened
-    }
-}
-
-/// Drops keywords of a schema and of those below it, and leaves properties that happen to have such a name alone.
-fn weaken(schema: &mut Value, keywords: &[&str], pointer: &str, dropped: &mut Vec<String>) {
-    let Value::Object(object) = schema else { return };
-    object.retain(|key, _| {
-        let keep = !keywords.contains(&key.as_str());
-        if !keep {
-            dropped.push(format!("{pointer}/{key}"));
-        }
-        keep
-    });
-    for (key, value) in object {
-        let pointer = format!("{pointer}/{key}");
-        match (key.as_str(), value) {
-            ("enum" | "const" | "default" | "examples", _) => {}
-            (
-                "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas",
-                Value::Object(named),
-            ) => {
-                for (name, schema) in named {
-                    weaken(schema, keywords, &format!("{pointer}/{name}"), dropped);
-                }
-            }
-            (_, Value::Array(schemas)) => {
-                for (index, schema) in schemas.iter_mut().enumerate() {
-                    weaken(schema, keywords, &format!("{pointer}/{index}"), dropped);
-                }
-            }
-            (_, schema) => weaken(schema, keywords, &pointer, dropped),
-        }
+    pub fn compile(&self, dialect: &Dialect) -> Compiled {
+        dialect.compile(&self.value)
     }
 }
 
@@ -155,11 +129,17 @@ mod tests {
     }
 
     #[test]
-    fn weakening_drops_keywords_and_no_property_of_that_name() {
-        let schema = json!({"properties": {"maxLength": {"type": "string", "maxLength": 3}}, "maxItems": 2});
-        let weakened = Schema::new("s", schema).unwrap().without(&["maxLength"]);
-        assert_eq!(weakened.schema, json!({"properties": {"maxLength": {"type": "string"}}, "maxItems": 2}));
-        assert_eq!(weakened.dropped, ["/properties/maxLength/maxLength"]);
+    fn a_type_has_a_schema() {
+        #[derive(schemars::JsonSchema)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct City<T> {
+            name: String,
+            twin: Option<T>,
+        }
+        let schema = Schema::of::<City<u8>>().unwrap();
+        assert!(schema.name().starts_with("City"), "{}", schema.name());
+        assert!(schema.violations(&json!({ "name": "Ulm" })).is_empty());
+        assert_eq!(schema.violations(&json!({ "name": 1, "twin": -1 })).len(), 2);
     }
 
     #[test]

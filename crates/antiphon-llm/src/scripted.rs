@@ -1,26 +1,42 @@
 //! A provider for tests that answers from a script.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream;
 
-use crate::{CallContext, Capabilities, Completion, Error, Head, Model, Prompt, Provider, Scope, Streaming};
+use crate::{
+    CallContext, Capabilities, Completion, Error, Health, Model, Prompt, Provider, Scope, Streaming,
+};
 
 type Answer = Result<Completion, Error>;
 
-/// Answers calls in the order of its script and remembers the last message of each prompt.
+/// Answers calls in the order of its script and remembers the last message and the model of each prompt.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     answers: Mutex<Vec<Answer>>,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) models: Mutex<Vec<String>>,
+    takes: Duration,
 }
 
 impl Scripted {
     pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut answers: Vec<_> = answers.into_iter().collect();
         answers.reverse();
-        Self { answers: Mutex::new(answers), asked: Mutex::default() }
+        Self {
+            answers: Mutex::new(answers),
+            asked: Mutex::default(),
+            models: Mutex::default(),
+            takes: Duration::ZERO,
+        }
+    }
+
+    /// Takes so long for each answer.
+    pub(crate) fn slow(mut self, takes: Duration) -> Self {
+        self.takes = takes;
+        self
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -37,13 +53,23 @@ impl Provider for Scripted {
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
         let last = prompt.messages.last().map(|message| message.rendered().into_owned());
         self.asked.lock().unwrap().push(last.unwrap_or_default());
+        self.models.lock().unwrap().push(prompt.model.clone());
+        match self.takes {
+            Duration::ZERO => tokio::task::yield_now().await,
+            takes => tokio::time::sleep(takes).await,
+        }
         let answer = self.answers.lock().unwrap().pop().expect("the script has an answer for every call")?;
+        let head = answer.head.clone();
         let end = answer.into_end(&prompt.output);
-        Streaming::begun(Head::default(), stream::iter([end])).await
+        Streaming::begun(head, stream::iter([end])).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
         Ok(Vec::new())
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        Ok(Health::default())
     }
 
     async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {

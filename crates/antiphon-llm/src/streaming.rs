@@ -1,6 +1,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -26,8 +27,13 @@ pub struct Streaming {
     first: Option<Delta>,
     rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>>,
     attempts: u32,
+    queue: Duration,
     ended: bool,
+    at_end: Vec<AtEnd>,
 }
+
+/// Told how an answer ended.
+type AtEnd = Box<dyn FnOnce(Result<&Completion, &Error>) + Send>;
 
 impl Streaming {
     /// An answer whose first delta has arrived; waits for it.
@@ -46,7 +52,19 @@ impl Streaming {
     {
         let mut rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>> = Box::pin(stream);
         let first = rest.next().await.unwrap_or_else(|| Err(cut()))?;
-        Ok(Self { head, first: Some(first), rest, attempts: 1, ended: false })
+        let queue = Duration::ZERO;
+        Ok(Self { head, first: Some(first), rest, attempts: 1, queue, ended: false, at_end: Vec::new() })
+    }
+
+    /// An answer that is there already.
+    pub fn whole(completion: Completion) -> Self {
+        let (head, attempts, queue) = (completion.head.clone(), completion.attempts, completion.timing.queue);
+        let (first, rest) = match completion.text.is_empty() {
+            true => (Delta::End(Box::new(completion)), None),
+            false => (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion))))),
+        };
+        let rest = Box::pin(futures_util::stream::iter(rest));
+        Self { head, first: Some(first), rest, attempts, queue, ended: false, at_end: Vec::new() }
     }
 
     /// What the provider said before the first words.
@@ -65,6 +83,25 @@ impl Streaming {
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
+    }
+
+    /// Says how long the call waited for its turn; it is added to what it waited before.
+    pub fn with_queue(mut self, queue: Duration) -> Self {
+        self.queue += queue;
+        self
+    }
+
+    /// Calls `tell` with the answer's end, whole or not. It is dropped uncalled when the answer is dropped before.
+    ///
+    /// For wrappers that hold something while the answer comes, such as leave to make a call.
+    pub fn at_end(mut self, tell: impl FnOnce(Result<&Completion, &Error>) + Send + 'static) -> Self {
+        self.at_end.push(Box::new(tell));
+        self
+    }
+
+    fn end(&mut self, result: Result<&Completion, &Error>) {
+        self.ended = true;
+        self.at_end.drain(..).for_each(|tell| tell(result));
     }
 
     /// Waits for the whole answer.
@@ -109,14 +146,16 @@ impl Stream for Streaming {
         };
         let next = match next.unwrap_or_else(|| Err(cut())) {
             Ok(Delta::End(mut completion)) => {
-                self.ended = true;
                 completion.attempts = self.attempts;
+                completion.timing.queue = self.queue;
+                self.end(Ok(&completion));
                 Ok(Delta::End(completion))
             }
             Ok(words) => Ok(words),
             Err(err) => {
-                self.ended = true;
-                Err(err.with_attempts(self.attempts))
+                let err = err.with_attempts(self.attempts);
+                self.end(Err(&err));
+                Err(err)
             }
         };
         Poll::Ready(Some(next))

@@ -1,10 +1,12 @@
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::warn;
 
 use crate::completion::{Completion, FinishReason, Usage};
 use crate::context::CallContext;
 use crate::error::{Billed, Cut, Error, ErrorKind};
-use crate::json::{self, JsonErrorKind, Repair};
+use crate::json::{self, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
@@ -25,70 +27,150 @@ pub struct Structured<T> {
     pub repairs: Vec<Repair>,
 }
 
-/// How often an answer that does not fit is asked for again.
-const MAX_REASKS: u32 = 1;
+/// How structured answers are asked for: [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) and
+/// [`ProviderExt::complete_as`](crate::ProviderExt::complete_as) use the default.
+///
+/// ```
+/// let asking = antiphon_llm::Asking::default().max_reasks(3).strict();
+/// assert_eq!(asking.max_reasks, 3);
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Asking {
+    /// How often an answer that does not fit is asked for again, with the reasons; each is a call that costs. Default 1.
+    pub max_reasks: u32,
+    /// What is forgiven in an answer's text. Default [`Strictness::Lenient`].
+    pub strictness: Strictness,
+}
+
 /// How many violations the model is told of; the first few tell the rest.
 const MAX_VIOLATIONS: usize = 10;
 
-pub(crate) async fn complete_json<P: Provider + ?Sized>(
-    provider: &P,
-    prompt: &Prompt,
-    schema: &Schema,
-    context: &CallContext,
-) -> Result<Structured<Value>, Error> {
-    let mut prompt = prompt.clone().output(Output::Json(schema.clone()));
-    let mut usage: Option<Usage> = None;
-    let mut calls = 0;
-    for reask in 0..=MAX_REASKS {
-        let completion =
-            provider.complete(&prompt, context).await.map_err(|err| with_earlier(err, usage, calls))?;
-        let usage = match &mut usage {
-            Some(sum) => {
-                *sum += completion.usage;
-                *sum
-            }
-            None => *usage.insert(completion.usage),
-        };
-        calls += completion.attempts;
-        let complaint = match read(&completion, schema) {
-            Ok((value, repairs)) => return Ok(Structured { value, completion, usage, calls, repairs }),
-            Err(Rejected::Cut) => return Err(cut(completion, usage, calls)),
-            Err(Rejected::Misfit(complaint)) => complaint,
-        };
-        warn!("the answer does not fit: {}", complaint.lines().next().unwrap_or_default());
-        if reask == MAX_REASKS {
-            let message = format!("the answer does not fit the schema {}: {complaint}", schema.name());
-            let err = Error::new(ErrorKind::SchemaMismatch, message);
-            return Err(err.with_billed(Billed::Yes(usage)).with_attempts(calls).with_partial(completion));
-        }
-        let again = format!(
-            "That answer cannot be used:\n{complaint}\nAnswer again with the whole corrected JSON and nothing else."
-        );
-        prompt = prompt.message(Message::assistant(completion.text)).message(Message::user(again));
+impl Default for Asking {
+    fn default() -> Self {
+        Self { max_reasks: 1, strictness: Strictness::Lenient }
     }
-    // The loop's last round returns.
-    Err(Error::new(ErrorKind::SchemaMismatch, "the answer does not fit the schema"))
+}
+
+impl Asking {
+    /// Sets how often an answer that does not fit is asked for again.
+    #[must_use]
+    pub fn max_reasks(mut self, reasks: u32) -> Self {
+        self.max_reasks = reasks;
+        self
+    }
+
+    /// Takes nothing but JSON, as it was asked for.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strictness = Strictness::Strict;
+        self
+    }
+
+    /// The answer as JSON that fits `schema`.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` when none did, `Truncated` for an answer that was cut, or why there is none.
+    ///
+    /// # Cancel safety
+    /// Hangs up; the words so far are lost.
+    pub async fn json<P: Provider + ?Sized>(
+        self,
+        provider: &P,
+        prompt: &Prompt,
+        schema: &Schema,
+        context: &CallContext,
+    ) -> Result<Structured<Value>, Error> {
+        let asked = prompt.clone().output(Output::Json(schema.clone()));
+        self.ask(provider, asked, context, |answer| self.read(answer, schema)).await
+    }
+
+    /// The answer as a `T`, whose schema it has to fit.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json); and `SchemaMismatch` for an answer that fits the schema and is no `T`.
+    ///
+    /// # Cancel safety
+    /// Hangs up; the words so far are lost.
+    pub async fn typed<P: Provider + ?Sized, T: DeserializeOwned + JsonSchema>(
+        self,
+        provider: &P,
+        prompt: &Prompt,
+        context: &CallContext,
+    ) -> Result<Structured<T>, Error> {
+        let schema = Schema::of::<T>()?;
+        let asked = prompt.clone().output(Output::Json(schema.clone()));
+        let read = |answer: &Completion| {
+            let (value, repairs) = self.read(answer, &schema)?;
+            let typed = serde_json::from_value(value);
+            typed.map(|value| (value, repairs)).map_err(|err| Rejected::Misfit(err.to_string()))
+        };
+        self.ask(provider, asked, context, read).await
+    }
+
+    async fn ask<P: Provider + ?Sized, T>(
+        self,
+        provider: &P,
+        mut prompt: Prompt,
+        context: &CallContext,
+        read: impl Fn(&Completion) -> Result<(T, Vec<Repair>), Rejected> + Send,
+    ) -> Result<Structured<T>, Error> {
+        let mut earlier: Option<Usage> = None;
+        let (mut calls, mut reasks) = (0, 0);
+        loop {
+            let answer = provider.complete(&prompt, context).await;
+            let completion = answer.map_err(|err| with_earlier(err, earlier, calls))?;
+            let mut usage = completion.usage;
+            usage = earlier.map_or(usage, |mut sum| {
+                sum += usage;
+                sum
+            });
+            earlier = Some(usage);
+            calls += completion.attempts;
+            let complaint = match read(&completion) {
+                Ok((value, repairs)) => return Ok(Structured { value, completion, usage, calls, repairs }),
+                Err(Rejected::Cut) => return Err(cut(completion, usage, calls)),
+                Err(Rejected::Misfit(complaint)) => complaint,
+            };
+            warn!("the answer does not fit: {}", complaint.lines().next().unwrap_or_default());
+            if reasks == self.max_reasks {
+                let message = format!("the answer does not fit its schema: {complaint}");
+                let err = Error::new(ErrorKind::SchemaMismatch, message);
+                return Err(err
+                    .with_billed(Billed::Yes(usage))
+                    .with_attempts(calls)
+                    .with_partial(completion));
+            }
+            reasks += 1;
+            let again = format!(
+                "That answer cannot be used:\n{complaint}\nAnswer again with the whole corrected JSON and nothing else."
+            );
+            prompt = prompt.message(Message::assistant(completion.text)).message(Message::user(again));
+        }
+    }
+
+    fn read(self, completion: &Completion, schema: &Schema) -> Result<(Value, Vec<Repair>), Rejected> {
+        let found = match json::extract_with(&completion.text, self.strictness) {
+            Ok(found) => found,
+            Err(err)
+                if err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length =>
+            {
+                return Err(Rejected::Cut);
+            }
+            Err(err) => return Err(Rejected::Misfit(err.to_string())),
+        };
+        let violations = schema.violations(&found.value);
+        if violations.is_empty() {
+            return Ok((found.value, found.repairs));
+        }
+        let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
+        Err(Rejected::Misfit(lines.join("\n")))
+    }
 }
 
 enum Rejected {
     Cut,
     Misfit(String),
-}
-
-fn read(completion: &Completion, schema: &Schema) -> Result<(Value, Vec<Repair>), Rejected> {
-    let found = match json::extract(&completion.text) {
-        Ok(found) => found,
-        Err(err) if err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length => {
-            return Err(Rejected::Cut);
-        }
-        Err(err) => return Err(Rejected::Misfit(err.to_string())),
-    };
-    let violations = schema.violations(&found.value);
-    if violations.is_empty() {
-        return Ok((found.value, found.repairs));
-    }
-    let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
-    Err(Rejected::Misfit(lines.join("\n")))
 }
 
 fn cut(completion: Completion, usage: Usage, calls: u32) -> Error {

@@ -1,0 +1,146 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use crate::completion::Completion;
+use crate::context::CallContext;
+use crate::error::{Error, ErrorKind};
+use crate::prompt::Prompt;
+use crate::provider::{Capabilities, Health, Model, Provider, Scope};
+use crate::streaming::{Delta, Streaming};
+
+/// A provider whose code blocks, such as a binding to a C library. [`BlockingProvider`] makes a [`Provider`] of it.
+pub trait SyncProvider: fmt::Debug + Send + Sync + 'static {
+    /// Whose limits and whose money a call uses.
+    fn scope(&self) -> Scope;
+
+    /// The whole answer; may block.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn complete(&self, prompt: &Prompt) -> Result<Completion, Error>;
+}
+
+/// Runs blocking code on threads of its own, so many at once and no more.
+///
+/// ```
+/// use antiphon_llm::{BlockingProvider, CallContext, Completion, Error, Message, Prompt, ProviderExt, Scope, SyncProvider};
+///
+/// #[derive(Debug)]
+/// struct Shouting;
+///
+/// impl SyncProvider for Shouting {
+///     fn scope(&self) -> Scope {
+///         Scope::new("shouting", None)
+///     }
+///
+///     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> {
+///         Ok(Completion::new(prompt.messages[0].rendered().to_uppercase()))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let provider = BlockingProvider::new(Shouting, 4);
+/// let answer = provider.complete(&Prompt::new("m", [Message::user("hello")]), &CallContext::default()).await?;
+/// assert_eq!(answer.text, "HELLO");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BlockingProvider<S> {
+    inner: Arc<S>,
+    threads: Arc<Semaphore>,
+}
+
+impl<S> BlockingProvider<S> {
+    /// Wraps `inner`, of which at most so many calls run at once; 0 counts as 1.
+    #[must_use]
+    pub fn new(inner: S, max_threads: usize) -> Self {
+        Self { inner: Arc::new(inner), threads: Arc::new(Semaphore::new(max_threads.max(1))) }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SyncProvider> Provider for BlockingProvider<S> {
+    fn scope(&self) -> Scope {
+        self.inner.scope()
+    }
+
+    /// Dropping the call while its thread runs does not end the thread, which keeps its place until it is done.
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let shut = |_| Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
+        let permit = self.threads.clone().acquire_owned().await.map_err(shut)?;
+        let (inner, prompt) = (self.inner.clone(), prompt.clone());
+        let output = prompt.output.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            inner.complete(&prompt)
+        });
+        let answer = match work.await {
+            Ok(answer) => answer?,
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
+        };
+        match answer.into_end(&output)? {
+            Delta::End(answer) => Ok(Streaming::whole(*answer)),
+            Delta::Text(text) => Ok(Streaming::whole(Completion::new(text))),
+        }
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        Ok(Health::default())
+    }
+
+    async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
+        Capabilities::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::{BlockingProvider, CallContext, Completion, Error, Prompt, Scope, SyncProvider};
+    use crate::{Message, ProviderExt};
+
+    #[derive(Debug, Default)]
+    struct Counting {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl SyncProvider for Counting {
+        fn scope(&self) -> Scope {
+            Scope::new("counting", None)
+        }
+
+        #[expect(clippy::disallowed_methods, reason = "blocking is what this one is for")]
+        fn complete(&self, _: &Prompt) -> Result<Completion, Error> {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(5));
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(Completion::new("ok"))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_threads_than_allowed_run_at_once() {
+        let provider = BlockingProvider::new(Counting::default(), 3);
+        let prompt = Prompt::new("m", [Message::user("?")]);
+        let context = CallContext::default();
+        let calls = (0..12).map(|_| provider.complete(&prompt, &context));
+        let answers = futures_util::future::join_all(calls).await;
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+        assert_eq!(provider.inner.most.load(Ordering::SeqCst), 3);
+    }
+}

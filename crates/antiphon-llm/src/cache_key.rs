@@ -1,0 +1,114 @@
+use std::fmt;
+
+use crate::prompt::{Output, Part, Prompt, Role};
+use crate::provider::Scope;
+
+/// What tells one question from another: the provider, its address, and everything of the prompt that changes the answer.
+///
+/// Two accounts with one provider share answers: a key changes who pays and not what is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CacheKey([u8; 32]);
+
+impl CacheKey {
+    /// The key of a prompt at a provider.
+    ///
+    /// ```
+    /// use antiphon_llm::{CacheKey, Message, Parameters, Prompt, Scope};
+    /// let scope = Scope::new("openai", None);
+    /// let prompt = Prompt::new("m", [Message::user("Hello")]);
+    /// let warmer = prompt.clone().parameters(Parameters::default().temperature(0.5));
+    /// assert_ne!(CacheKey::of(&scope, &prompt), CacheKey::of(&scope, &warmer));
+    /// ```
+    #[must_use]
+    pub fn of(scope: &Scope, prompt: &Prompt) -> Self {
+        let mut hasher = Fields(blake3::Hasher::new_derive_key("antiphon 2026-11-21 prompt"));
+        hasher.text(&scope.vendor).optional(scope.base_url.as_deref());
+        hasher.text(&prompt.model).optional(prompt.system.as_deref());
+        hasher.number(prompt.messages.len() as u64);
+        for message in &prompt.messages {
+            hasher.number(u64::from(message.role == Role::Assistant)).number(message.parts.len() as u64);
+            for part in &message.parts {
+                match part {
+                    Part::Text(text) => hasher.number(0).text(text),
+                    Part::Document(document) => {
+                        hasher.number(1).text(&document.id).text(&document.name).text(&document.text)
+                    }
+                };
+            }
+        }
+        let parameters = &prompt.parameters;
+        let optional = [parameters.temperature.map(f64::to_bits), parameters.max_tokens, parameters.seed];
+        for value in optional {
+            hasher.number(u64::from(value.is_some())).number(value.unwrap_or(0));
+        }
+        match &prompt.output {
+            Output::Text => hasher.number(0),
+            Output::Json(schema) => hasher.number(1).text(schema.name()).text(&schema.value().to_string()),
+        };
+        Self(*hasher.0.finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Fields one after another, each with its length, so that no two rows of fields are the same bytes.
+struct Fields(blake3::Hasher);
+
+impl Fields {
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.number(text.len() as u64).0.update(text.as_bytes());
+        self
+    }
+
+    fn optional(&mut self, text: Option<&str>) -> &mut Self {
+        self.number(u64::from(text.is_some())).text(text.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::json;
+
+    use super::{CacheKey, Prompt, Scope};
+    use crate::{Document, Message, Output, Parameters, Part, Role, Schema};
+
+    #[test]
+    fn everything_that_changes_an_answer_changes_the_key_and_an_account_does_not() {
+        let scope = Scope::new("v", Some("http://h/v1".to_owned()));
+        let prompt = || Prompt::new("m", [Message::user("ab")]);
+        let schema = |name, value| Output::Json(Schema::new(name, value).unwrap());
+        let document = |name: &str| Part::Document(Document::new("d1", name, "text"));
+        let different = [
+            CacheKey::of(&scope, &prompt()),
+            CacheKey::of(&Scope::new("v", None), &prompt()),
+            CacheKey::of(&Scope::new("w", Some("http://h/v1".to_owned())), &prompt()),
+            CacheKey::of(&scope, &Prompt::new("n", [Message::user("ab")])),
+            CacheKey::of(&scope, &prompt().system("")),
+            CacheKey::of(&scope, &prompt().system("s")),
+            CacheKey::of(&scope, &Prompt::new("m", [Message::user("a"), Message::user("b")])),
+            CacheKey::of(&scope, &Prompt::new("m", [Message::assistant("ab")])),
+            CacheKey::of(&scope, &Prompt::new("m", [Message::of(Role::User, [document("a")])])),
+            CacheKey::of(&scope, &Prompt::new("m", [Message::of(Role::User, [document("b")])])),
+            CacheKey::of(&scope, &prompt().parameters(Parameters::default().temperature(0.0))),
+            CacheKey::of(&scope, &prompt().parameters(Parameters::default().max_tokens(0))),
+            CacheKey::of(&scope, &prompt().parameters(Parameters::default().seed(0))),
+            CacheKey::of(&scope, &prompt().output(schema("s", json!({})))),
+            CacheKey::of(&scope, &prompt().output(schema("t", json!({})))),
+            CacheKey::of(&scope, &prompt().output(schema("s", json!({"type": "object"})))),
+        ];
+        assert_eq!(different.iter().collect::<HashSet<_>>().len(), different.len());
+        assert_eq!(CacheKey::of(&scope.key("sk-a"), &prompt()), different[0]);
+        assert_eq!(different[0].to_string().len(), 64);
+    }
+}

@@ -1,0 +1,156 @@
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use tracing::warn;
+
+use crate::cache_key::CacheKey;
+use crate::completion::{Completion, FinishReason, Timing};
+use crate::context::CallContext;
+use crate::error::Error;
+use crate::forward::forward;
+use crate::prompt::Prompt;
+use crate::provider::Provider;
+use crate::streaming::{Delta, Streaming};
+
+/// Where answers are kept. [`MemoryCache`] keeps them in this process; implement it for a store that stays.
+#[async_trait]
+pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
+    /// The answer that was kept, if there is one.
+    ///
+    /// # Errors
+    /// Why the cache cannot be read; the provider is asked then.
+    async fn get(&self, key: CacheKey) -> Result<Option<Completion>, Error>;
+
+    /// Keeps a whole answer.
+    ///
+    /// # Errors
+    /// Why it cannot be kept; the caller gets the answer all the same.
+    async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error>;
+}
+
+/// Gives an answer again that was given before to the same prompt, for the same model, with the same parameters.
+///
+/// Only whole answers are kept: none that was cut, refused or filtered. An answer from the cache has no attempts and cost
+/// nothing; its usage is what it cost the first time.
+#[derive(Debug, Clone)]
+pub struct Cached<P> {
+    inner: P,
+    cache: Arc<dyn AnswerCache>,
+}
+
+impl<P> Cached<P> {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: P, cache: Arc<dyn AnswerCache>) -> Self {
+        Self { inner, cache }
+    }
+}
+
+impl<P: Provider> Cached<P> {
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let key = CacheKey::of(&self.inner.scope(), prompt);
+        let kept = self.cache.get(key).await.unwrap_or_else(|err| {
+            warn!("the cache cannot be read: {err}");
+            None
+        });
+        if let Some(mut answer) = kept {
+            answer.attempts = 0;
+            answer.timing = Timing::new(None, Duration::ZERO);
+            return Ok(Streaming::whole(answer));
+        }
+        let answer = self.inner.stream(prompt, context).await?;
+        let (head, attempts) = (answer.head().clone(), answer.attempts());
+        let cache = self.cache.clone();
+        // It is kept before anybody is told that it is whole.
+        let kept = answer.then(move |item| {
+            let cache = cache.clone();
+            async move {
+                if let Ok(Delta::End(answer)) = &item
+                    && answer.finish == FinishReason::Stop
+                    && let Err(err) = cache.put(key, answer).await
+                {
+                    warn!("an answer cannot be kept in the cache: {err}");
+                }
+                item
+            }
+        });
+        Ok(Streaming::begun(head, kept).await?.with_attempts(attempts))
+    }
+}
+
+forward!(Cached);
+
+/// Answers in this process's memory, the newest of them. Clones are handles to the same answers.
+#[derive(Debug, Clone)]
+pub struct MemoryCache {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    answers: HashMap<CacheKey, Completion>,
+    oldest_first: VecDeque<CacheKey>,
+    max: usize,
+}
+
+impl MemoryCache {
+    /// Keeps at most so many answers; the oldest goes first.
+    #[must_use]
+    pub fn new(max_answers: usize) -> Self {
+        let kept = Kept { answers: HashMap::new(), oldest_first: VecDeque::new(), max: max_answers };
+        Self { kept: Arc::new(Mutex::new(kept)) }
+    }
+}
+
+#[async_trait]
+impl AnswerCache for MemoryCache {
+    async fn get(&self, key: CacheKey) -> Result<Option<Completion>, Error> {
+        Ok(self.kept.lock().unwrap_or_else(PoisonError::into_inner).answers.get(&key).cloned())
+    }
+
+    async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.answers.insert(key, answer.clone()).is_none() {
+            kept.oldest_first.push_back(key);
+        }
+        while kept.answers.len() > kept.max {
+            let Some(oldest) = kept.oldest_first.pop_front() else { break };
+            kept.answers.remove(&oldest);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Cached, CallContext, Completion, FinishReason, MemoryCache, Prompt};
+    use crate::scripted::Scripted;
+    use crate::{Message, Parameters, ProviderExt, Usage};
+
+    #[tokio::test]
+    async fn a_whole_answer_is_given_again_and_a_cut_one_is_not() {
+        let script = ["one", "two", "three"].map(|text| {
+            let finish = if text == "two" { FinishReason::Length } else { FinishReason::Stop };
+            Ok(Completion::new(text).finish(finish).usage(Usage::new(Some(9), Some(1))))
+        });
+        let provider = Cached::new(Scripted::new(script), Arc::new(MemoryCache::new(1)));
+        let prompt = Prompt::new("m", [Message::user("?")]);
+        let hotter = prompt.clone().parameters(Parameters::default().temperature(1.0));
+        let ask = async |prompt: &Prompt| {
+            let done = provider.complete(prompt, &CallContext::default()).await.unwrap();
+            (done.text, done.attempts, done.usage.input)
+        };
+        assert_eq!(ask(&prompt).await, ("one".to_owned(), 1, Some(9)));
+        assert_eq!(ask(&prompt).await, ("one".to_owned(), 0, Some(9)));
+        assert_eq!(ask(&hotter).await, ("two".to_owned(), 1, Some(9)));
+        assert_eq!(ask(&hotter).await, ("three".to_owned(), 1, Some(9)), "what was cut is asked for again");
+        assert_eq!(ask(&hotter).await.1, 0);
+        assert_eq!(provider.inner.calls(), 3);
+    }
+}

@@ -1,0 +1,236 @@
+use serde_json::{Map, Value};
+
+/// What a provider takes of JSON schema, for [`Schema::compile`](crate::Schema::compile).
+///
+/// ```
+/// use antiphon_llm::{Dialect, Schema};
+/// use serde_json::json;
+///
+/// let dialect = Dialect::default().refuses(&["maxLength"]).closed();
+/// let schema = json!({"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}});
+/// let compiled = Schema::new("s", schema)?.compile(&dialect);
+/// assert_eq!(compiled.weakened, ["/properties/a/maxLength"]);
+/// assert_eq!(compiled.schema["additionalProperties"], false);
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Dialect {
+    /// Keywords that are left out.
+    pub refused: &'static [&'static str],
+    /// The values of `format` that are taken; the others are left out. Default: all.
+    pub formats: Option<&'static [&'static str]>,
+    /// The greatest `minItems` that is taken; a greater one is left out. Default: any.
+    pub max_min_items: Option<u64>,
+    /// Whether every object must say `additionalProperties: false`; one that says nothing gets it. Default: no.
+    pub closed: bool,
+    /// Whether every property must be required. Default: no.
+    pub all_required: bool,
+    /// Whether nothing may stand beside a `$ref`. Default: it may.
+    pub bare_refs: bool,
+    /// Whether `oneOf` is written as `anyOf`. Default: no.
+    pub any_of: bool,
+}
+
+/// A schema in a provider's dialect.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Compiled {
+    /// What to send.
+    pub schema: Value,
+    /// Pointers (RFC 6901) to the keywords that the provider will not hold the answer to.
+    pub weakened: Vec<String>,
+    /// Pointers to what the dialect cannot say at all: objects with any keys, properties that may be missing. With one of
+    /// these the provider cannot be asked to hold to the schema strictly.
+    pub inexpressible: Vec<String>,
+}
+
+impl Dialect {
+    /// Sets the keywords that are left out.
+    #[must_use]
+    pub fn refuses(mut self, keywords: &'static [&'static str]) -> Self {
+        self.refused = keywords;
+        self
+    }
+
+    /// Sets the values of `format` that are taken.
+    #[must_use]
+    pub fn formats(mut self, formats: &'static [&'static str]) -> Self {
+        self.formats = Some(formats);
+        self
+    }
+
+    /// Sets the greatest `minItems` that is taken.
+    #[must_use]
+    pub fn max_min_items(mut self, most: u64) -> Self {
+        self.max_min_items = Some(most);
+        self
+    }
+
+    /// Every object must say `additionalProperties: false`.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        self.closed = true;
+        self
+    }
+
+    /// Every property must be required.
+    #[must_use]
+    pub fn all_required(mut self) -> Self {
+        self.all_required = true;
+        self
+    }
+
+    /// Nothing may stand beside a `$ref`.
+    #[must_use]
+    pub fn bare_refs(mut self) -> Self {
+        self.bare_refs = true;
+        self
+    }
+
+    /// `oneOf` is written as `anyOf`.
+    #[must_use]
+    pub fn any_of(mut self) -> Self {
+        self.any_of = true;
+        self
+    }
+
+    pub(crate) fn compile(&self, schema: &Value) -> Compiled {
+        let mut compiled =
+            Compiled { schema: schema.clone(), weakened: Vec::new(), inexpressible: Vec::new() };
+        let mut schema = std::mem::take(&mut compiled.schema);
+        self.visit(&mut schema, "", &mut compiled);
+        compiled.schema = schema;
+        compiled
+    }
+
+    fn visit(&self, schema: &mut Value, pointer: &str, compiled: &mut Compiled) {
+        let Value::Object(object) = schema else { return };
+        self.leave_out(object, pointer, compiled);
+        self.close(object, pointer, compiled);
+        if self.any_of
+            && let Some(branches) = object.remove("oneOf")
+        {
+            compiled.weakened.push(format!("{pointer}/oneOf"));
+            object.insert("anyOf".to_owned(), branches);
+        }
+        for (key, value) in object {
+            let pointer = format!("{pointer}/{key}");
+            match (key.as_str(), value) {
+                ("enum" | "const" | "default" | "examples" | "required", _) => {}
+                (
+                    "properties" | "$defs" | "definitions" | "patternProperties" | "dependentSchemas",
+                    Value::Object(named),
+                ) => {
+                    for (name, schema) in named {
+                        let name = name.replace('~', "~0").replace('/', "~1");
+                        self.visit(schema, &format!("{pointer}/{name}"), compiled);
+                    }
+                }
+                (_, Value::Array(schemas)) => {
+                    for (index, schema) in schemas.iter_mut().enumerate() {
+                        self.visit(schema, &format!("{pointer}/{index}"), compiled);
+                    }
+                }
+                (_, schema) => self.visit(schema, &pointer, compiled),
+            }
+        }
+    }
+
+    fn leave_out(&self, object: &mut Map<String, Value>, pointer: &str, compiled: &mut Compiled) {
+        let is_ref = self.bare_refs && object.contains_key("$ref");
+        object.retain(|key, value| {
+            let keep = match key.as_str() {
+                key if is_ref => key.starts_with('$'),
+                "format" => {
+                    self.formats.is_none_or(|formats| value.as_str().is_some_and(|it| formats.contains(&it)))
+                }
+                "minItems" => {
+                    self.max_min_items.is_none_or(|most| value.as_u64().is_some_and(|it| it <= most))
+                }
+                key => !self.refused.contains(&key),
+            };
+            // Words about a value hold nobody to anything.
+            if !keep && !matches!(key.as_str(), "description" | "title" | "default" | "examples" | "$schema")
+            {
+                compiled.weakened.push(format!("{pointer}/{key}"));
+            }
+            keep
+        });
+    }
+
+    fn close(&self, object: &mut Map<String, Value>, pointer: &str, compiled: &mut Compiled) {
+        let is_object = object.get("type").is_some_and(|kind| {
+            kind == "object" || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "object"))
+        });
+        if !is_object && !object.contains_key("properties") {
+            return;
+        }
+        if self.closed {
+            match object.get("additionalProperties") {
+                Some(Value::Bool(false)) => {}
+                None if object.contains_key("properties") => {
+                    object.insert("additionalProperties".to_owned(), Value::Bool(false));
+                }
+                _ => compiled.inexpressible.push(format!("{pointer}/additionalProperties")),
+            }
+        }
+        if self.all_required {
+            let required = object.get("required").and_then(Value::as_array).map_or(&[][..], |names| names);
+            let properties = object.get("properties").and_then(Value::as_object);
+            let optional = properties
+                .into_iter()
+                .flat_map(Map::keys)
+                .filter(|name| !required.iter().any(|required| required == name.as_str()));
+            compiled.inexpressible.extend(optional.map(|name| format!("{pointer}/properties/{name}")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Compiled, Dialect};
+
+    fn compiled(dialect: Dialect, schema: &Value) -> Compiled {
+        dialect.compile(schema)
+    }
+
+    #[test]
+    fn keywords_are_left_out_and_no_property_of_that_name() {
+        let schema = json!({"properties": {"maxLength": {"type": "string", "maxLength": 3, "format": "uri"}}, "minItems": 2});
+        let dialect = Dialect::default().refuses(&["maxLength"]).formats(&["date"]).max_min_items(1);
+        let compiled = compiled(dialect, &schema);
+        assert_eq!(compiled.schema, json!({"properties": {"maxLength": {"type": "string"}}}));
+        assert_eq!(
+            compiled.weakened,
+            ["/minItems", "/properties/maxLength/maxLength", "/properties/maxLength/format"]
+        );
+    }
+
+    #[test]
+    fn objects_are_closed_and_open_ones_are_named() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "a": {"type": ["object", "null"], "properties": {}},
+                "b/c": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+            "required": ["a"],
+        });
+        let compiled = compiled(Dialect::default().closed().all_required(), &schema);
+        assert_eq!(compiled.schema["additionalProperties"], json!(false));
+        assert_eq!(compiled.schema["properties"]["a"]["additionalProperties"], json!(false));
+        assert_eq!(compiled.inexpressible, ["/properties/b/c", "/properties/b~1c/additionalProperties"]);
+        assert!(compiled.weakened.is_empty());
+    }
+
+    #[test]
+    fn refs_stand_alone_and_alternatives_are_written_in_one_way() {
+        let schema = json!({"oneOf": [{"$ref": "#/$defs/x", "description": "d", "minimum": 1}]});
+        let compiled = compiled(Dialect::default().bare_refs().any_of(), &schema);
+        assert_eq!(compiled.schema, json!({"anyOf": [{"$ref": "#/$defs/x"}]}));
+        assert_eq!(compiled.weakened, ["/oneOf", "/anyOf/0/minimum"]);
+    }
+}

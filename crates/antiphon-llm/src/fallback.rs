@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::context::CallContext;
+use crate::error::{Billed, Error, ErrorKind, Phase};
+use crate::forward::forward;
+use crate::prompt::Prompt;
+use crate::provider::Provider;
+use crate::streaming::Streaming;
+
+/// Asks others, in their order, where the first provider cannot answer.
+///
+/// Only before a first word: what a caller has seen is never begun again elsewhere. Whether another provider may help is
+/// decided by the kind of the error; a prompt that is wrong is wrong everywhere, and what a model declined to say is not
+/// asked of the next.
+#[derive(Debug, Clone)]
+pub struct Fallback<P> {
+    inner: P,
+    others: Vec<(Arc<dyn Provider>, String)>,
+    may_help: fn(ErrorKind) -> bool,
+}
+
+impl<P> Fallback<P> {
+    /// Wraps `inner`, which is asked first, for the prompt's own model.
+    #[must_use]
+    pub fn new(inner: P) -> Self {
+        Self { inner, others: Vec::new(), may_help: another_may_help }
+    }
+
+    /// Adds who is asked next, and for which model.
+    #[must_use]
+    pub fn or(mut self, provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
+        self.others.push((provider, model.into()));
+        self
+    }
+
+    /// Sets after which errors the next one is asked.
+    #[must_use]
+    pub fn when(mut self, may_help: fn(ErrorKind) -> bool) -> Self {
+        self.may_help = may_help;
+        self
+    }
+}
+
+fn another_may_help(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::InvalidRequest
+            | ErrorKind::Refused
+            | ErrorKind::Filtered
+            | ErrorKind::SchemaMismatch
+            | ErrorKind::Cancelled
+            | ErrorKind::Timeout { phase: Phase::Total }
+    )
+}
+
+impl<P: Provider> Fallback<P> {
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let (mut attempts, mut maybe_billed) = (0, false);
+        let mut answer = self.inner.stream(prompt, context).await;
+        for (provider, model) in &self.others {
+            let err = match answer {
+                Err(err) if (self.may_help)(err.kind()) => err,
+                answer => return told(answer, attempts, maybe_billed),
+            };
+            warn!("{err}; asking {} for {model}", provider.scope());
+            attempts += err.attempts();
+            maybe_billed |= err.billed() != Billed::No;
+            let mut prompt = prompt.clone();
+            prompt.model.clone_from(model);
+            answer = provider.stream(&prompt, context).await;
+        }
+        told(answer, attempts, maybe_billed)
+    }
+}
+
+/// An answer that tells of the calls before it, too.
+fn told(answer: Result<Streaming, Error>, attempts: u32, maybe_billed: bool) -> Result<Streaming, Error> {
+    match answer {
+        Ok(streaming) => {
+            let attempts = attempts + streaming.attempts();
+            Ok(streaming.with_attempts(attempts))
+        }
+        Err(err) => {
+            let attempts = attempts + err.attempts();
+            let billed =
+                if maybe_billed && err.billed() == Billed::No { Billed::Maybe } else { err.billed() };
+            Err(err.with_attempts(attempts).with_billed(billed))
+        }
+    }
+}
+
+forward!(Fallback);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Billed, CallContext, Error, ErrorKind, Fallback, Prompt};
+    use crate::scripted::Scripted;
+    use crate::{Completion, Message, ProviderExt};
+
+    async fn ask(first: ErrorKind, second: ErrorKind) -> (usize, usize, Result<Completion, Error>) {
+        let err = |kind| Err(Error::new(kind, "no").with_billed(Billed::Maybe));
+        let next = Arc::new(Scripted::new([err(second)]));
+        let last = Arc::new(Scripted::new([Ok(Completion::new("at last"))]));
+        let provider = Fallback::new(Scripted::new([err(first)])).or(next.clone(), "n").or(last.clone(), "l");
+        let answer =
+            provider.complete(&Prompt::new("m", [Message::user("?")]), &CallContext::default()).await;
+        assert!(next.models.lock().unwrap().iter().all(|model| model == "n"));
+        (next.calls(), last.calls(), answer)
+    }
+
+    #[tokio::test]
+    async fn the_next_is_asked_where_that_may_help() {
+        let (next, last, answer) = ask(ErrorKind::Quota, ErrorKind::Connect).await;
+        let answer = answer.unwrap();
+        assert_eq!((next, last, answer.text.as_str(), answer.attempts), (1, 1, "at last", 3));
+        let (next, last, answer) = ask(ErrorKind::Auth, ErrorKind::Refused).await;
+        let err = answer.unwrap_err();
+        assert_eq!((next, last, err.kind(), err.attempts()), (1, 0, ErrorKind::Refused, 2));
+        let (next, _, answer) = ask(ErrorKind::InvalidRequest, ErrorKind::Connect).await;
+        assert_eq!((next, answer.unwrap_err().billed()), (0, Billed::Maybe));
+    }
+}

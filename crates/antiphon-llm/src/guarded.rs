@@ -1,0 +1,122 @@
+use antiphon_resilience::{CircuitBreaker, Rejected};
+
+use crate::completion::Completion;
+use crate::context::CallContext;
+use crate::error::{Cut, Error, ErrorKind, Phase};
+use crate::forward::forward;
+use crate::prompt::Prompt;
+use crate::provider::Provider;
+use crate::streaming::Streaming;
+
+/// Makes no calls while too many of them fail, but for a trial now and then.
+///
+/// A failure is one that the provider is to blame for: it cannot be reached, breaks down, is overloaded or answers
+/// nonsense. A refusal for a limit, a wrong key or a prompt that it does not take says nothing about its health; nor does a
+/// caller who gives up.
+#[derive(Debug, Clone)]
+pub struct Guarded<P> {
+    inner: P,
+    breaker: CircuitBreaker,
+}
+
+impl<P> Guarded<P> {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: P, breaker: CircuitBreaker) -> Self {
+        Self { inner, breaker }
+    }
+}
+
+/// What a call's end says about the provider.
+enum Says {
+    Well,
+    Ill,
+    Nothing,
+}
+
+impl<P: Provider> Guarded<P> {
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let mut permit = self.breaker.permit().map_err(|rejected| self.rejected(&rejected))?;
+        let answer = self.inner.stream(prompt, context).await;
+        permit.answered();
+        let end = move |result: Result<&Completion, &Error>| match says(result.err()) {
+            Says::Well => permit.success(),
+            Says::Ill => permit.failure(),
+            Says::Nothing => drop(permit),
+        };
+        match answer {
+            Ok(streaming) => Ok(streaming.at_end(end)),
+            Err(err) => {
+                end(Err(&err));
+                Err(err)
+            }
+        }
+    }
+
+    fn rejected(&self, rejected: &Rejected) -> Error {
+        let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
+        match rejected.name {
+            Some(_) => Error::new(kind, rejected.to_string()),
+            None => {
+                let wait = rejected
+                    .retry_after
+                    .map_or("now".to_owned(), |wait| format!("another {:.0} s", wait.as_secs_f64().ceil()));
+                let message =
+                    format!("{} is not called for {wait}: too many calls failed", self.inner.scope());
+                Error::new(kind, message)
+            }
+        }
+    }
+}
+
+fn says(err: Option<&Error>) -> Says {
+    match err.map(Error::kind) {
+        None
+        | Some(ErrorKind::Refused | ErrorKind::Filtered | ErrorKind::Truncated { cause: Cut::MaxTokens }) => {
+            Says::Well
+        }
+        Some(
+            ErrorKind::Connect
+            | ErrorKind::Unavailable
+            | ErrorKind::Overloaded { .. }
+            | ErrorKind::InvalidResponse
+            | ErrorKind::Truncated { cause: Cut::Disconnected }
+            | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken },
+        ) => Says::Ill,
+        Some(_) => Says::Nothing,
+    }
+}
+
+forward!(Guarded);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_resilience::{BreakerState, CircuitBreaker};
+
+    use super::{CallContext, Error, ErrorKind, Guarded, Prompt};
+    use crate::scripted::Scripted;
+    use crate::{Completion, Message, ProviderExt};
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_open_it_and_a_good_trial_closes_it() {
+        let down = || Err(Error::new(ErrorKind::Unavailable, "down"));
+        let limit = Err(Error::new(ErrorKind::RateLimited { retry_after: None }, "slow down"));
+        let script = [limit, down(), down(), Ok(Completion::new("ok"))];
+        let breaker = CircuitBreaker::simple(2, Duration::from_secs(30));
+        let provider = Guarded::new(Scripted::new(script), breaker.clone());
+        let prompt = Prompt::new("m", [Message::user("?")]);
+        let ask = || async { provider.complete(&prompt, &CallContext::default()).await };
+        for _ in 0..3 {
+            ask().await.unwrap_err();
+        }
+        let err = ask().await.unwrap_err();
+        let wait = Some(Duration::from_secs(30));
+        assert_eq!((err.kind(), provider.inner.calls()), (ErrorKind::CircuitOpen { retry_after: wait }, 3));
+        assert_eq!(err.to_string(), "scripted is not called for another 30 s: too many calls failed");
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        ask().await.unwrap();
+        assert_eq!(breaker.status().state, BreakerState::Closed);
+    }
+}

@@ -1,0 +1,320 @@
+use std::fmt;
+
+use serde_json::Value;
+
+use super::repair;
+
+/// A JSON value found in an answer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Extracted {
+    /// The value.
+    pub value: Value,
+    /// What stood around it or in it and was taken away.
+    pub repairs: Vec<Repair>,
+}
+
+/// Something done to an answer to read its JSON; none of them changes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Repair {
+    /// The model's thoughts, between `<think>` and `</think>`, were taken away.
+    Thoughts,
+    /// A code fence or words around the JSON were taken away.
+    Surroundings,
+    /// Commas before a closing bracket were taken away.
+    TrailingCommas,
+    /// Comments were taken away.
+    Comments,
+    /// Line breaks, tabs and other control characters inside a text were escaped.
+    ControlCharacters,
+    /// `True`, `False` and `None`, as Python has them, were written as JSON has them.
+    PythonLiterals,
+}
+
+/// What is forgiven in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strictness {
+    /// Nothing but white space around the JSON, and no repair.
+    Strict,
+    /// Whatever stands around the JSON, and every [`Repair`].
+    #[default]
+    Lenient,
+}
+
+/// Why an answer has no JSON that can be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonError {
+    kind: JsonErrorKind,
+    message: String,
+}
+
+/// The ways to have no JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JsonErrorKind {
+    /// There is none.
+    Missing,
+    /// It ends in the middle.
+    Truncated,
+    /// There are several different ones.
+    Ambiguous,
+    /// It is broken.
+    Malformed,
+}
+
+impl JsonError {
+    fn new(kind: JsonErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// What the trouble is.
+    #[must_use]
+    pub fn kind(&self) -> JsonErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// An answer of more bytes is not looked at.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Finds the one JSON object or array in an answer.
+///
+/// Equal copies count as one. An array of plain values, such as a footnote's `[1]`, counts only when there is nothing
+/// else. Values may be nested 127 deep.
+///
+/// # Errors
+/// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.
+pub fn extract(answer: &str) -> Result<Extracted, JsonError> {
+    extract_with(answer, Strictness::Lenient)
+}
+
+/// As [`extract`], forgiving as much as `strictness` says.
+///
+/// # Errors
+/// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.
+pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, JsonError> {
+    if answer.len() > MAX_ANSWER {
+        let message = format!("the answer has more than {MAX_ANSWER} bytes");
+        return Err(JsonError::new(JsonErrorKind::Malformed, message));
+    }
+    if strictness == Strictness::Strict {
+        return strictly(answer);
+    }
+    let mut repairs = Vec::new();
+    let spoken = without_thoughts(answer)?;
+    if spoken.len() < answer.len() {
+        repairs.push(Repair::Thoughts);
+    }
+    let text = spoken.trim();
+    let mut found = match values(text) {
+        Err(err) if err.kind == JsonErrorKind::Malformed => repaired(text, &mut repairs).ok_or(err)?,
+        found => found?,
+    };
+    if found.iter().any(|found| is_data(&found.value)) {
+        found.retain(|found| is_data(&found.value));
+    }
+    let Some(first) = found.first() else {
+        return Err(JsonError::new(JsonErrorKind::Missing, "there is no JSON in the answer"));
+    };
+    if found.iter().any(|other| other.value != first.value) {
+        let message = format!("the answer has {} different JSON values", found.len());
+        return Err(JsonError::new(JsonErrorKind::Ambiguous, message));
+    }
+    let first = found.swap_remove(0);
+    if !first.is_all {
+        repairs.push(Repair::Surroundings);
+    }
+    Ok(Extracted { value: first.value, repairs })
+}
+
+fn strictly(answer: &str) -> Result<Extracted, JsonError> {
+    let value = serde_json::from_str(answer).map_err(|err| {
+        let kind = match answer.trim_start().starts_with(['{', '[']) {
+            false => JsonErrorKind::Missing,
+            true if err.is_eof() => JsonErrorKind::Truncated,
+            true => JsonErrorKind::Malformed,
+        };
+        JsonError::new(kind, format!("the answer is no JSON: {err}"))
+    })?;
+    Ok(Extracted { value, repairs: Vec::new() })
+}
+
+/// The values of a text that is no JSON before it is mended.
+fn repaired(text: &str, repairs: &mut Vec<Repair>) -> Option<Vec<Found>> {
+    let start = next_start(text)?;
+    let mended = repair::mend(&text[start..])?;
+    let mut found = values(&mended.text).ok()?;
+    if start > 0 {
+        found.iter_mut().for_each(|found| found.is_all = false);
+    }
+    repairs.extend(mended.repairs);
+    Some(found)
+}
+
+struct Found {
+    value: Value,
+    /// Whether nothing else is in the text.
+    is_all: bool,
+}
+
+/// Every value in the text, in its order.
+fn values(text: &str) -> Result<Vec<Found>, JsonError> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = next_start(rest) {
+        let candidate = &rest[start..];
+        match parse_prefix(candidate) {
+            Ok((value, len)) => {
+                rest = &candidate[len..];
+                found.push(Found { value, is_all: len == text.len() });
+            }
+            Err(err) if err.is_eof() => {
+                return Err(JsonError::new(
+                    JsonErrorKind::Truncated,
+                    "the JSON of the answer ends in the middle",
+                ));
+            }
+            // "See [1-3]" is no list.
+            Err(_) if is_reference(candidate) => rest = &candidate[1..],
+            Err(err) => {
+                let message = format!("the JSON of the answer is broken: {err}");
+                return Err(JsonError::new(JsonErrorKind::Malformed, message));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A bracket with nothing but a few figures and signs in it, as prose has them.
+fn is_reference(text: &str) -> bool {
+    let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    inside.is_some_and(|(inside, _)| {
+        inside.len() < 24 && inside.chars().all(|c| c.is_ascii_digit() || " ,;-–.".contains(c))
+    })
+}
+
+/// The value at the beginning of a text, and how many bytes it has.
+pub(super) fn parse_prefix(text: &str) -> Result<(Value, usize), serde_json::Error> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(value)) => Ok((value, values.byte_offset())),
+        Some(Err(err)) => Err(err),
+        None => Ok((Value::Null, text.len())),
+    }
+}
+
+/// Where something that looks like JSON begins: prose has brackets, too, but seldom `{"` or `[{`.
+pub(super) fn next_start(text: &str) -> Option<usize> {
+    let looks_like = |(at, open): &(usize, &str)| {
+        let inside = text[at + 1..].trim_start();
+        match (*open, inside.bytes().next()) {
+            (_, None) => true,
+            ("{", Some(first)) => {
+                matches!(first, b'"' | b'}') || inside.starts_with("//") || inside.starts_with("/*")
+            }
+            (_, Some(first)) => matches!(first, b'{' | b'[' | b'"' | b']' | b'-' | b'0'..=b'9'),
+        }
+    };
+    text.match_indices(['{', '[']).find(looks_like).map(|(at, _)| at)
+}
+
+/// An object, or an array that is empty or holds more than plain values.
+fn is_data(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => {
+            items.is_empty() || items.iter().any(|item| item.is_object() || item.is_array())
+        }
+        value => value.is_object(),
+    }
+}
+
+pub(super) fn without_thoughts(answer: &str) -> Result<&str, JsonError> {
+    const OPEN: &str = "<think>";
+    const CLOSE: &str = "</think>";
+    // Some templates open the thoughts in the prompt, so that the answer has the closing tag alone.
+    let begins = answer.trim_start().starts_with(OPEN);
+    match answer.rfind(CLOSE) {
+        Some(end) if begins || !answer[..end].contains(OPEN) => Ok(&answer[end + CLOSE.len()..]),
+        None if begins => Err(JsonError::new(
+            JsonErrorKind::Truncated,
+            "the answer ends in the middle of the model's thoughts",
+        )),
+        _ => Ok(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{JsonErrorKind, Repair, Strictness, Value, extract, extract_with};
+
+    #[track_caller]
+    fn check(answer: &str, expected: Value, repairs: &[Repair]) {
+        let found = extract(answer).unwrap();
+        assert_eq!((found.value, &found.repairs[..]), (expected, repairs), "{answer}");
+    }
+
+    #[track_caller]
+    fn check_error(answer: &str, expected: JsonErrorKind) {
+        assert_eq!(extract(answer).unwrap_err().kind(), expected, "{answer}");
+    }
+
+    #[test]
+    fn json_is_found_in_what_models_wrap_around_it() {
+        check(" {\"a\": 1}\n", json!({"a": 1}), &[]);
+        check("```json\n{\"a\": 1}\n```", json!({"a": 1}), &[Repair::Surroundings]);
+        check("Sure: [{\"name\":\"A\"}] ok", json!([{"name": "A"}]), &[Repair::Surroundings]);
+        check("As [1] and [2-4] say, {name}: {\"a\": [1]}", json!({"a": [1]}), &[Repair::Surroundings]);
+        check("<think>{\"no\": 1}</think>{\"a\": 1}", json!({"a": 1}), &[Repair::Thoughts]);
+        check("so it is</think> {\"a\": 1}", json!({"a": 1}), &[Repair::Thoughts]);
+        check("{\"a\": [1, 2,],\n}", json!({"a": [1, 2]}), &[Repair::TrailingCommas]);
+        check("{\"a\": \"b\nc\td\"}", json!({"a": "b\nc\td"}), &[Repair::ControlCharacters]);
+        check("x {\"a\": True, \"b\": [None,]}", json!({"a": true, "b": [null]}), {
+            &[Repair::PythonLiterals, Repair::TrailingCommas, Repair::Surroundings]
+        });
+        check("{// why\n\"a\": \"// no\" /* b */}", json!({"a": "// no"}), &[Repair::Comments]);
+        check("{\"a\": \"x,}\\\",]\"}", json!({"a": "x,}\",]"}), &[]);
+        check("{\"a\":1} or again {\"a\":1}", json!({"a": 1}), &[Repair::Surroundings]);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_named() {
+        check_error("I cannot do that.", JsonErrorKind::Missing);
+        check_error("", JsonErrorKind::Missing);
+        check_error("{\"personas\": [{\"name\": \"A\"}, {\"na", JsonErrorKind::Truncated);
+        check_error("Here: {", JsonErrorKind::Truncated);
+        check_error("<think>let me see", JsonErrorKind::Truncated);
+        check_error("{\"a\": 1} {\"a\": 2}", JsonErrorKind::Ambiguous);
+        check_error("{\"a\": {\"b\": 1}, c: 2}", JsonErrorKind::Malformed);
+        check_error(&"[".repeat(100_000), JsonErrorKind::Malformed);
+    }
+
+    #[test]
+    fn strictly_nothing_is_forgiven() {
+        let kind = |answer| extract_with(answer, Strictness::Strict).map_err(|err| err.kind());
+        assert_eq!(kind(" {\"a\": 1} ").unwrap().value, json!({"a": 1}));
+        assert_eq!(kind("Sure: {}").unwrap_err(), JsonErrorKind::Missing);
+        assert_eq!(kind("{\"a\": 1,}").unwrap_err(), JsonErrorKind::Malformed);
+        assert_eq!(kind("{\"a\": ").unwrap_err(), JsonErrorKind::Truncated);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_of_an_answer_is_an_error(cut in 1_usize..58) {
+            let whole = "{\"personas\":[{\"name\":\"Ada, [x]\",\"goals\":[\"a\",\"}\"]}],\"n\":1}";
+            prop_assert!(extract(whole).is_ok());
+            prop_assert!(extract(&whole[..cut]).is_err());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use super::extract::Repair;
+
+/// A text after its repairs.
+pub(super) struct Mended {
+    pub(super) text: String,
+    pub(super) repairs: Vec<Repair>,
+}
+
+/// What Python writes, and what JSON does.
+const LITERALS: [(&str, &str); 3] = [("True", "true"), ("False", "false"), ("None", "null")];
+
+/// Mends what can be mended without a guess in a text that begins with JSON; `None` if there is nothing.
+pub(super) fn mend(text: &str) -> Option<Mended> {
+    let mut mended = Mended { text: String::with_capacity(text.len()), repairs: Vec::new() };
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let taken = match first {
+            '"' => mended.string(rest),
+            ',' => mended.comma(rest),
+            '/' => mended.comment(rest),
+            'T' | 'F' | 'N' => mended.literal(rest),
+            _ => 0,
+        };
+        let taken = match taken {
+            0 => {
+                mended.text.push(first);
+                first.len_utf8()
+            }
+            taken => taken,
+        };
+        rest = &rest[taken..];
+    }
+    (!mended.repairs.is_empty()).then_some(mended)
+}
+
+/// Each takes what it knows from the beginning of `rest`, and says how many bytes that were.
+impl Mended {
+    fn note(&mut self, repair: Repair) {
+        if !self.repairs.contains(&repair) {
+            self.repairs.push(repair);
+        }
+    }
+
+    fn string(&mut self, rest: &str) -> usize {
+        let mut escaped = false;
+        for (at, c) in rest.char_indices() {
+            match c {
+                '"' if at > 0 && !escaped => {
+                    self.text.push('"');
+                    return at + 1;
+                }
+                c if c < ' ' => {
+                    self.note(Repair::ControlCharacters);
+                    self.text.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
+                c => self.text.push(c),
+            }
+            escaped = c == '\\' && !escaped;
+        }
+        rest.len()
+    }
+
+    fn comma(&mut self, rest: &str) -> usize {
+        if !rest[1..].trim_start().starts_with(['}', ']']) {
+            return 0;
+        }
+        self.note(Repair::TrailingCommas);
+        1
+    }
+
+    fn comment(&mut self, rest: &str) -> usize {
+        let len = match rest.get(..2) {
+            Some("//") => rest.find('\n'),
+            Some("/*") => rest.find("*/").map(|at| at + 2),
+            _ => return 0,
+        };
+        self.note(Repair::Comments);
+        len.unwrap_or(rest.len())
+    }
+
+    fn literal(&mut self, rest: &str) -> usize {
+        let Some((python, json)) = LITERALS.iter().find(|(python, _)| rest.starts_with(python)) else {
+            return 0;
+        };
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        if rest[python.len()..].starts_with(is_word) || self.text.ends_with(is_word) {
+            return 0;
+        }
+        self.note(Repair::PythonLiterals);
+        self.text.push_str(json);
+        python.len()
+    }
+}

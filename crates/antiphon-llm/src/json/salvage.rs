@@ -1,0 +1,107 @@
+use serde_json::Value;
+
+use super::extract::{next_start, parse_prefix, without_thoughts};
+
+/// What is whole in a list of an answer that was cut.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// The elements that are whole, in their order.
+    pub elements: Vec<Value>,
+    /// Whether the list ended, so that these are all.
+    pub is_whole: bool,
+}
+
+/// The whole elements of the list at `pointer` (RFC 6901, object keys alone; empty for an answer that is a list) in an
+/// answer that was cut; `None` if the list never began.
+///
+/// An element counts only when something follows it: a number at the very end may have had more digits. What was cut is
+/// left out and never closed.
+///
+/// ```
+/// let answer = r#"{"personas": [{"name": "Ada"}, {"name": "Bob"}, {"na"#;
+/// let salvaged = antiphon_llm::json::salvage(answer, "/personas").ok_or("there is no list")?;
+/// assert_eq!((salvaged.elements.len(), salvaged.is_whole), (2, false));
+/// # Ok::<(), &str>(())
+/// ```
+#[must_use]
+pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
+    let text = without_thoughts(answer).ok()?;
+    let mut rest = &text[next_start(text)?..];
+    for key in pointer.split('/').skip(1) {
+        rest = value_of(rest, &key.replace("~1", "/").replace("~0", "~"))?;
+    }
+    let mut rest = rest.strip_prefix('[')?;
+    let mut salvaged = Salvaged::default();
+    loop {
+        rest = rest.trim_start();
+        if rest.starts_with(']') {
+            return Some(Salvaged { is_whole: true, ..salvaged });
+        }
+        let Ok((value, len)) = parse_prefix(rest) else { return Some(salvaged) };
+        rest = rest[len..].trim_start();
+        if !rest.starts_with([',', ']']) {
+            return Some(salvaged);
+        }
+        salvaged.elements.push(value);
+        rest = rest.strip_prefix(',').unwrap_or(rest);
+    }
+}
+
+/// What stands behind a key of the object that `text` begins with.
+fn value_of<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
+    let mut rest = text.strip_prefix('{')?;
+    loop {
+        let (key, len) = parse_prefix(rest.trim_start()).ok()?;
+        rest = rest.trim_start()[len..].trim_start().strip_prefix(':')?.trim_start();
+        if key.as_str()? == wanted {
+            return Some(rest);
+        }
+        let (_, len) = parse_prefix(rest).ok()?;
+        rest = rest[len..].trim_start().strip_prefix(',')?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::salvage;
+
+    #[track_caller]
+    fn check(answer: &str, pointer: &str, expected: Option<(Value, bool)>) {
+        let found = salvage(answer, pointer).map(|found| (Value::Array(found.elements), found.is_whole));
+        assert_eq!(found, expected, "{answer}");
+    }
+
+    #[test]
+    fn what_is_whole_is_kept_and_what_is_cut_is_not() {
+        check("[1, 2, 3", "", Some((json!([1, 2]), false)));
+        check("[1, 2, 3]", "", Some((json!([1, 2, 3]), true)));
+        check("[\"a\", \"b", "", Some((json!(["a"]), false)));
+        check("```json\n{\"n\": {\"x\": [2]}, \"list\": [[1], [2", "/list", Some((json!([[1]]), false)));
+        check("{\"a\": {\"b/c\": [1,", "/a/b~1c", Some((json!([1]), false)));
+        check("{\"a\": [", "/a", Some((json!([]), false)));
+        check("{\"a\": 1, \"lis", "/list", None);
+        check("{\"list\": {}}", "/list", None);
+        check("nothing", "", None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_keeps_a_beginning_of_the_list(names in prop::collection::vec("[a-z\",\\]}é]{0,6}", 0..6), part in 0.0..1.0_f64) {
+            let list: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
+            let whole = json!({ "n": 1, "list": list }).to_string();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a short text")]
+            let mut cut = (whole.len() as f64 * part) as usize;
+            while !whole.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            if let Some(found) = salvage(&whole[..cut], "/list") {
+                prop_assert!(list.starts_with(&found.elements));
+            }
+            prop_assert_eq!(salvage(&whole, "/list").unwrap().elements, list);
+        }
+    }
+}

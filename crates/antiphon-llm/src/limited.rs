@@ -1,0 +1,158 @@
+use antiphon_resilience::{Cost, Gates, LimitHints, Saturated};
+use tokio::time::Instant;
+
+use crate::completion::{Completion, Usage};
+use crate::context::CallContext;
+use crate::error::{Billed, Error, ErrorKind};
+use crate::forward::forward;
+use crate::prompt::Prompt;
+use crate::provider::Provider;
+use crate::streaming::Streaming;
+
+/// Keeps calls just under the provider's limits, which it learns from what the provider says, and waits its turn where
+/// they are reached.
+///
+/// A refusal for a limit that cost nothing is no failure: the call goes back into the line until its deadline. All calls
+/// with one [`Gates`] share what is learnt, for each account and model.
+#[derive(Debug, Clone)]
+pub struct Limited<P> {
+    inner: P,
+    gates: Gates,
+    /// The provider, its address and its account.
+    scope: String,
+}
+
+impl<P: Provider> Limited<P> {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: P, gates: Gates) -> Self {
+        let scope = inner.scope();
+        let scope = match &scope.key_digest {
+            Some(digest) => format!("{scope}, account {digest}"),
+            None => scope.to_string(),
+        };
+        Self { inner, gates, scope }
+    }
+
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let gate = self.gates.gate(&self.scope, &prompt.model);
+        let cost = Cost::request()
+            .input_tokens(prompt.estimated_tokens())
+            .output_tokens(prompt.parameters.max_tokens.unwrap_or(0));
+        let came = Instant::now();
+        let mut refusal: Option<Error> = None;
+        let mut calls = 0;
+        loop {
+            let permit = match gate.acquire(cost, context.deadline).await {
+                Ok(permit) => permit,
+                Err(saturated) => return Err(self.saturated(&saturated, refusal, calls)),
+            };
+            let queue = came.elapsed();
+            calls += 1;
+            match self.inner.stream(prompt, context).await {
+                Ok(streaming) => {
+                    permit.hear(&streaming.head().limits);
+                    let end = move |result: Result<&Completion, &Error>| match result {
+                        // Its head was heard when it came, and tells of that moment.
+                        Ok(completion) => permit.settle(taken(completion.usage), &LimitHints::default()),
+                        Err(err) => permit.failed(err.limits()),
+                    };
+                    return Ok(streaming.with_queue(queue).at_end(end));
+                }
+                Err(err) if is_refusal(&err) => {
+                    permit.throttled(err.limits());
+                    refusal = Some(err);
+                }
+                Err(err) => {
+                    permit.failed(err.limits());
+                    return Err(err);
+                }
+            }
+        }
+    }
+
+    fn saturated(&self, saturated: &Saturated, refusal: Option<Error>, calls: u32) -> Error {
+        let kind = ErrorKind::RateLimited { retry_after: Some(saturated.retry_after) };
+        let why = refusal.as_ref().map_or(String::new(), |refusal| format!(", which said: {refusal}"));
+        let message = format!(
+            "{} takes no further calls for {:.0} s{why}",
+            self.inner.scope(),
+            saturated.retry_after.as_secs_f64().ceil()
+        );
+        Error::new(kind, message).with_attempts(calls.max(1))
+    }
+}
+
+/// Whether the provider did nothing but to say that it was too much.
+fn is_refusal(err: &Error) -> bool {
+    matches!(err.kind(), ErrorKind::RateLimited { .. }) && err.billed() == Billed::No
+}
+
+/// What a call took in truth; nothing where the provider did not tell.
+fn taken(usage: Usage) -> Option<Cost> {
+    let (input, output) = usage.input.zip(usage.output)?;
+    Some(Cost::request().input_tokens(input).output_tokens(output))
+}
+
+forward!(Limited);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_resilience::{Allowance, Deadline, Gates, LimitHints};
+    use tokio::time::Instant;
+
+    use super::{CallContext, Error, ErrorKind, Limited, Prompt};
+    use crate::scripted::Scripted;
+    use crate::{Completion, Message, ProviderExt, Usage};
+
+    fn refused(seconds: u64) -> Error {
+        let wait = Some(Duration::from_secs(seconds));
+        let mut hints = LimitHints::default();
+        hints.retry_after = wait;
+        Error::new(ErrorKind::RateLimited { retry_after: wait }, "slow down").with_limits(hints)
+    }
+
+    fn prompt() -> Prompt {
+        Prompt::new("m", [Message::user("?")])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_goes_back_into_the_line_and_is_no_failure() {
+        let script = [Err(refused(7)), Err(refused(7)), Ok(Completion::new("ok"))];
+        let provider = Limited::new(Scripted::new(script), Gates::default());
+        let start = Instant::now();
+        let done = provider.complete(&prompt(), &CallContext::default()).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(14), "{:?}", start.elapsed());
+        assert_eq!((done.text.as_str(), provider.inner.calls(), done.attempts), ("ok", 3, 1));
+        assert!(done.timing.queue >= Duration::from_secs(14), "{:?}", done.timing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_beyond_the_deadline_is_told_with_the_refusal() {
+        let provider = Limited::new(Scripted::new([Err(refused(60))]), Gates::default());
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+        let err = provider.complete(&prompt(), &context).await.unwrap_err();
+        assert!(
+            matches!(err.kind(), ErrorKind::RateLimited { retry_after: Some(wait) } if wait.as_secs() >= 60)
+        );
+        assert!(err.to_string().contains("slow down"), "{err}");
+    }
+
+    #[tokio::test]
+    async fn what_answers_tell_of_limits_and_take_is_learnt() {
+        let mut hints = LimitHints::default();
+        hints.requests = Allowance::new(60, 59, Duration::from_secs(1));
+        let answer = Completion::new("ok").usage(Usage::new(Some(10), Some(5)));
+        let mut answer = answer;
+        answer.head.limits = hints;
+        let gates = Gates::default();
+        let provider = Limited::new(Scripted::new([Ok(answer)]), gates.clone());
+        provider.complete(&prompt(), &CallContext::default()).await.unwrap();
+        let (scope, model, view) = gates.views().remove(0);
+        assert_eq!((scope.as_str(), model.as_str()), ("scripted", "m"));
+        assert!(view.requests_per_second.is_some_and(|rate| (0.9..=1.0).contains(&rate)), "{view:?}");
+        assert_eq!((view.answered, view.in_flight), (1, 0));
+    }
+}

@@ -1,0 +1,252 @@
+use std::time::Duration;
+
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
+
+use crate::completion::Completion;
+use crate::context::CallContext;
+use crate::error::{Error, ErrorKind};
+use crate::forward::forward;
+use crate::genai;
+use crate::prompt::{Output, Prompt, Role};
+use crate::provider::Provider;
+use crate::streaming::Streaming;
+
+/// Opens one span for each call, over all its attempts and until its answer's end, and counts tokens and time.
+///
+/// The span and its fields have the names of OpenTelemetry's conventions for generative AI, which [`genai`] lists. Prompts
+/// and answers are in it only [when asked for](Self::with_content).
+///
+/// With the feature `metrics`, durations and tokens go to the `metrics` facade.
+#[derive(Debug, Clone)]
+pub struct Observed<P> {
+    inner: P,
+    content: bool,
+}
+
+impl<P> Observed<P> {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: P) -> Self {
+        Self { inner, content: false }
+    }
+
+    /// Puts prompts and answers into spans, too. They go wherever the spans go.
+    #[must_use]
+    pub fn with_content(mut self) -> Self {
+        self.content = true;
+        self
+    }
+}
+
+impl<P: Provider> Observed<P> {
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let call = Call::begin(prompt, &self.inner.scope(), self.content);
+        let answer = self.inner.stream(prompt, context).instrument(call.span.clone()).await;
+        match answer {
+            Ok(streaming) => Ok(streaming.at_end(move |result| call.end(result))),
+            Err(err) => {
+                call.end(Err(&err));
+                Err(err)
+            }
+        }
+    }
+}
+
+forward!(Observed);
+
+/// A call under way. Dropped without an end, it was given up.
+struct Call {
+    span: Span,
+    begun: tokio::time::Instant,
+    provider: &'static str,
+    vendor: String,
+    model: String,
+    content: bool,
+    ended: bool,
+}
+
+impl Call {
+    fn begin(prompt: &Prompt, scope: &crate::Scope, content: bool) -> Self {
+        let provider = genai::provider_name(&scope.vendor);
+        let name = provider.unwrap_or(&scope.vendor);
+        let (address, port) = genai::server(scope.base_url.as_deref().unwrap_or_default());
+        let span = info_span!(
+            "chat",
+            otel.name = format!("chat {}", prompt.model),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            gen_ai.operation.name = "chat",
+            gen_ai.provider.name = name,
+            gen_ai.request.model = prompt.model,
+            gen_ai.request.max_tokens = Empty,
+            gen_ai.request.temperature = Empty,
+            gen_ai.request.seed = Empty,
+            gen_ai.request.stream = true,
+            gen_ai.output.type = match prompt.output {
+                Output::Text => "text",
+                Output::Json(_) => "json",
+            },
+            server.address = Empty,
+            server.port = Empty,
+            error.type = Empty,
+            gen_ai.response.id = Empty,
+            gen_ai.response.model = Empty,
+            gen_ai.response.finish_reasons = Empty,
+            gen_ai.response.time_to_first_chunk = Empty,
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.cache_read.input_tokens = Empty,
+            gen_ai.usage.cache_write.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            gen_ai.usage.reasoning.output_tokens = Empty,
+            gen_ai.system_instructions = Empty,
+            gen_ai.input.messages = Empty,
+            gen_ai.output.messages = Empty,
+            antiphon.attempts = Empty,
+        );
+        if !span.is_disabled() {
+            let parameters = &prompt.parameters;
+            number(&span, genai::REQUEST_MAX_TOKENS, parameters.max_tokens);
+            number(&span, genai::REQUEST_SEED, parameters.seed);
+            if let Some(temperature) = parameters.temperature {
+                span.record(genai::REQUEST_TEMPERATURE, temperature);
+            }
+            if !address.is_empty() {
+                span.record(genai::SERVER_ADDRESS, address);
+                number(&span, genai::SERVER_PORT, port.map(u64::from));
+            }
+            if content {
+                asked(&span, prompt);
+            }
+        }
+        Self {
+            span,
+            begun: tokio::time::Instant::now(),
+            provider: provider.unwrap_or_default(),
+            vendor: scope.vendor.clone(),
+            model: prompt.model.clone(),
+            content,
+            ended: false,
+        }
+    }
+
+    fn end(mut self, result: Result<&Completion, &Error>) {
+        self.ended = true;
+        let whole = result.ok().or_else(|| result.err().and_then(Error::partial));
+        if !self.span.is_disabled() {
+            if let Some(completion) = whole {
+                self.answered(completion);
+            }
+            match result {
+                Ok(completion) => {
+                    let reasons = genai::list(completion.finish.name());
+                    self.span.record(genai::RESPONSE_FINISH_REASONS, reasons);
+                    number(&self.span, genai::ATTEMPTS, Some(completion.attempts.into()));
+                }
+                Err(err) => {
+                    self.span.record(genai::RESPONSE_FINISH_REASONS, genai::list("error"));
+                    number(&self.span, genai::ATTEMPTS, Some(err.attempts().into()));
+                    self.failed(err.kind());
+                }
+            }
+        }
+        self.measured(whole, result.err().map(Error::kind));
+    }
+
+    fn failed(&self, kind: ErrorKind) {
+        self.span.record("otel.status_code", "error");
+        self.span.record(genai::ERROR_TYPE, kind.name());
+    }
+
+    fn answered(&self, completion: &Completion) {
+        let (span, usage) = (&self.span, completion.usage);
+        if let Some(id) = &completion.head.request_id {
+            span.record(genai::RESPONSE_ID, id.as_str());
+        }
+        if let Some(model) = &completion.head.model {
+            span.record(genai::RESPONSE_MODEL, model.as_str());
+        }
+        if let Some(first) = completion.timing.first_token {
+            span.record(genai::RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64());
+        }
+        number(span, genai::USAGE_INPUT, usage.input);
+        number(span, genai::USAGE_CACHE_READ, usage.cached);
+        number(span, genai::USAGE_CACHE_WRITE, usage.cache_write);
+        number(span, genai::USAGE_OUTPUT, usage.output);
+        number(span, genai::USAGE_REASONING, usage.reasoning);
+        if self.content {
+            span.record(
+                genai::OUTPUT_MESSAGES,
+                genai::output_message(&completion.text, completion.finish.name()),
+            );
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    fn measured(&self, whole: Option<&Completion>, error: Option<ErrorKind>) {
+        let name = if self.provider.is_empty() { self.vendor.clone() } else { self.provider.to_owned() };
+        let mut labels = vec![
+            metrics::Label::new(genai::OPERATION_NAME, "chat"),
+            metrics::Label::new(genai::PROVIDER_NAME, name),
+            metrics::Label::new(genai::REQUEST_MODEL, self.model.clone()),
+        ];
+        if let Some(model) = whole.and_then(|completion| completion.head.model.clone()) {
+            labels.push(metrics::Label::new(genai::RESPONSE_MODEL, model));
+        }
+        if let Some(completion) = whole {
+            let usage = completion.usage;
+            for (kind, tokens) in [("input", usage.input), ("output", usage.output)] {
+                let Some(tokens) = tokens else { continue };
+                let mut labels = labels.clone();
+                labels.push(metrics::Label::new(genai::TOKEN_TYPE, kind));
+                #[expect(clippy::cast_precision_loss, reason = "no call has 2^52 tokens")]
+                metrics::histogram!(genai::METRIC_TOKENS, labels).record(tokens as f64);
+            }
+            if let Some(first) = completion.timing.first_token {
+                metrics::histogram!(genai::METRIC_FIRST_CHUNK, labels.clone()).record(first);
+            }
+        }
+        if let Some(error) = error {
+            labels.push(metrics::Label::new(genai::ERROR_TYPE, error.name()));
+        }
+        metrics::histogram!(genai::METRIC_DURATION, labels).record(self.took());
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    fn measured(&self, _: Option<&Completion>, error: Option<ErrorKind>) {
+        let (provider, vendor, model) = (self.provider, &self.vendor, &self.model);
+        tracing::trace!(provider, vendor, model, took = ?self.took(), ?error, "the call ended");
+    }
+
+    fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.failed(ErrorKind::Cancelled);
+            self.measured(None, Some(ErrorKind::Cancelled));
+        }
+    }
+}
+
+/// OpenTelemetry's whole numbers are signed; its bridge for `tracing` writes others as text.
+fn number(span: &Span, field: &'static str, value: Option<u64>) {
+    if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
+        span.record(field, value);
+    }
+}
+
+/// Puts what is asked into the span.
+fn asked(span: &Span, prompt: &Prompt) {
+    if let Some(system) = &prompt.system {
+        span.record(genai::SYSTEM_INSTRUCTIONS, genai::parts(system).to_string());
+    }
+    let messages = prompt.messages.iter().map(|message| {
+        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+        serde_json::json!({ "role": role, "parts": genai::parts(&message.rendered()) })
+    });
+    span.record(genai::INPUT_MESSAGES, messages.collect::<serde_json::Value>().to_string());
+}

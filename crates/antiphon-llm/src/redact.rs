@@ -1,0 +1,66 @@
+/// How keys of the usual vendors begin, and how long they are at least.
+const KEYS: [(&str, usize); 8] = [
+    ("sk-", 8),
+    ("AIza", 30),
+    ("AQ.", 30),
+    ("hf_", 12),
+    ("gsk_", 12),
+    ("xai-", 12),
+    ("ghp_", 20),
+    ("Bearer ", 12),
+];
+
+/// A text without what looks like a vendor's key, and without `secrets`; each is replaced by `[key]`.
+///
+/// ```
+/// let text = antiphon_llm::redact("no: sk-abcdef123 and hunter22", &["hunter22"]);
+/// assert_eq!(text, "no: [key] and [key]");
+/// ```
+#[must_use]
+pub fn redact(text: &str, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        if text.contains(secret) {
+            text = text.replace(secret, "[key]");
+        }
+    }
+    let mut redacted = String::with_capacity(text.len());
+    let mut rest = &text[..];
+    while let Some((at, len)) = next_key(rest) {
+        redacted.push_str(&rest[..at]);
+        redacted.push_str("[key]");
+        rest = &rest[at + len..];
+    }
+    redacted.push_str(rest);
+    redacted
+}
+
+/// Where the next key begins, and how long it is.
+fn next_key(text: &str) -> Option<(usize, usize)> {
+    let found = KEYS.iter().filter_map(|(begins, least)| {
+        text.match_indices(begins).find_map(|(at, _)| {
+            let is_inside_a_word = text[..at].ends_with(|c: char| c.is_alphanumeric());
+            let body = &text[at + begins.len()..];
+            let len = body.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+            let len = begins.len() + len.unwrap_or(body.len());
+            (!is_inside_a_word && len >= *least).then_some((at, len))
+        })
+    });
+    found.min_by_key(|(at, _)| *at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redact;
+
+    #[test]
+    fn keys_are_taken_out_and_words_stay() {
+        let check = |text: &str, expected: &str| assert_eq!(redact(text, &[]), expected);
+        check("disk-quota-exceeded", "disk-quota-exceeded");
+        check("key=sk-ant-api03-abc_DEF, next", "key=[key], next");
+        check("{\"k\":\"AIzaSyA1234567890123456789012345678901\"}", "{\"k\":\"[key]\"}");
+        check("Authorization: Bearer abcdefgh1234", "Authorization: [key]");
+        check("Bearer of news, sk-, AQ. and hf_", "Bearer of news, sk-, AQ. and hf_");
+        check("sk-aaaaaaaa sk-bbbbbbbb", "[key] [key]");
+    }
+}

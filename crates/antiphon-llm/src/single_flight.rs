@@ -1,0 +1,170 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+
+use crate::cache_key::CacheKey;
+use crate::completion::Completion;
+use crate::context::CallContext;
+use crate::error::Error;
+use crate::forward::forward;
+use crate::prompt::Prompt;
+use crate::provider::{Provider, ProviderExt};
+use crate::streaming::Streaming;
+
+/// Makes one call for equal prompts that are asked at the same time, and gives all of them its answer.
+///
+/// The call goes on as long as anybody waits for it. Whoever shares an answer gets it whole, at its end. An answer that
+/// was joined has no attempts of its own: nothing more was paid.
+pub struct SingleFlight<P> {
+    inner: Arc<P>,
+    flights: Flights,
+}
+
+type Answer = Result<Completion, Error>;
+type Call = BoxFuture<'static, Answer>;
+type Flights = Arc<Mutex<HashMap<CacheKey, Flight>>>;
+
+struct Flight {
+    number: u64,
+    call: WeakShared<Call>,
+}
+
+impl<P> SingleFlight<P> {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: P) -> Self {
+        Self { inner: Arc::new(inner), flights: Flights::default() }
+    }
+}
+
+impl<P: Provider> SingleFlight<P> {
+    /// The call for a prompt, and whether it was under way already.
+    fn board(&self, prompt: &Prompt) -> (Shared<Call>, bool) {
+        let key = CacheKey::of(&self.inner.scope(), prompt);
+        let mut flights = lock(&self.flights);
+        let number = match flights.get(&key).map(|flight| (flight.call.upgrade(), flight.number)) {
+            // One that has landed has given its answer to those who asked before.
+            Some((Some(call), _)) if call.peek().is_none() => return (call, true),
+            Some((_, number)) => number + 1,
+            None => 0,
+        };
+        let landing = Landing { flights: self.flights.clone(), key, number };
+        let (inner, prompt) = (self.inner.clone(), prompt.clone());
+        let call = async move {
+            let _landing = landing;
+            // One caller's deadline is not the others': each looks after its own.
+            inner.complete(&prompt, &CallContext::default()).await
+        };
+        let call = call.boxed().shared();
+        if let Some(weak) = call.downgrade() {
+            flights.insert(key, Flight { number, call: weak });
+        }
+        (call, false)
+    }
+
+    async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        let (call, joined) = self.board(prompt);
+        let mut answer = context.guard(call).await??;
+        if joined {
+            answer.attempts = 0;
+        }
+        Ok(Streaming::whole(answer))
+    }
+}
+
+forward!(SingleFlight);
+
+impl<P: fmt::Debug> fmt::Debug for SingleFlight<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SingleFlight").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Takes a flight from the list when it has ended or nobody waits for it any more.
+struct Landing {
+    flights: Flights,
+    key: CacheKey,
+    number: u64,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut flights = lock(&self.flights);
+        if flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
+            flights.remove(&self.key);
+        }
+    }
+}
+
+fn lock(flights: &Mutex<HashMap<CacheKey, Flight>>) -> MutexGuard<'_, HashMap<CacheKey, Flight>> {
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_resilience::Deadline;
+
+    use super::{CallContext, Completion, Error, Prompt, SingleFlight};
+    use crate::scripted::Scripted;
+    use crate::{ErrorKind, Message, ProviderExt};
+
+    fn flight<const N: usize>(script: [Result<Completion, Error>; N]) -> SingleFlight<Scripted> {
+        SingleFlight::new(Scripted::new(script))
+    }
+
+    fn prompt(text: &str) -> Prompt {
+        Prompt::new("m", [Message::user(text)])
+    }
+
+    #[tokio::test]
+    async fn equal_prompts_at_once_are_one_call_and_later_ones_another() {
+        let provider = flight([Ok(Completion::new("a")), Ok(Completion::new("b")), Ok(Completion::new("c"))]);
+        let context = CallContext::default();
+        let same = prompt("?");
+        let (one, two) = tokio::join!(provider.complete(&same, &context), provider.complete(&same, &context));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!((one.text.as_str(), one.attempts, two.text.as_str(), two.attempts), ("a", 1, "a", 0));
+        let other = prompt("!");
+        let (three, four) =
+            tokio::join!(provider.complete(&same, &context), provider.complete(&other, &context));
+        assert_ne!(three.unwrap().text, four.unwrap().text);
+        assert_eq!(provider.inner.calls(), 3);
+        assert!(provider.flights.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gives_up_takes_the_answer_from_nobody() {
+        let slow = Scripted::new([Ok(Completion::new("a"))]).slow(Duration::from_secs(10));
+        let provider = SingleFlight::new(slow);
+        let hasty = CallContext::default().deadline(Deadline::after(Duration::from_secs(1)));
+        let (same, context) = (prompt("?"), CallContext::default());
+        let (gone, stayed) =
+            tokio::join!(provider.complete(&same, &hasty), provider.complete(&same, &context));
+        assert!(matches!(gone.unwrap_err().kind(), ErrorKind::Timeout { .. }));
+        assert_eq!((stayed.unwrap().text.as_str(), provider.inner.calls()), ("a", 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_nobody_waits_for_any_more_is_hung_up() {
+        let slow = Scripted::new([Ok(Completion::new("a")), Ok(Completion::new("b"))]);
+        let provider = SingleFlight::new(slow.slow(Duration::from_secs(10)));
+        let hasty = CallContext::default().deadline(Deadline::after(Duration::from_secs(1)));
+        provider.complete(&prompt("?"), &hasty).await.unwrap_err();
+        assert!(provider.flights.lock().unwrap().is_empty());
+        assert_eq!(provider.complete(&prompt("?"), &CallContext::default()).await.unwrap().text, "a");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_all_and_kept_for_nobody() {
+        let provider = flight([Err(Error::new(ErrorKind::Auth, "no")), Ok(Completion::new("a"))]);
+        let (same, context) = (prompt("?"), CallContext::default());
+        let (one, two) = tokio::join!(provider.complete(&same, &context), provider.complete(&same, &context));
+        assert_eq!((one.unwrap_err().kind(), two.unwrap_err().kind()), (ErrorKind::Auth, ErrorKind::Auth));
+        assert_eq!(provider.complete(&same, &context).await.unwrap().text, "a");
+    }
+}
