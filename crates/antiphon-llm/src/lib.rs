@@ -38,6 +38,7 @@ mod structured;
 
 pub use antiphon_resilience::{
     Allowance, CircuitBreaker, Deadline, Gates, LimitHints, RetryBudget, RetryPolicy, Verdict,
+    parse_retry_info,
 };
 pub use async_trait::async_trait;
 pub use blocking::{BlockingProvider, SyncProvider};

@@ -58,7 +58,7 @@ impl Streaming {
 
     /// An answer that is there already.
     pub fn whole(completion: Completion) -> Self {
-        let (head, attempts, queue) = (completion.head.clone(), completion.attempts, completion.timing.queue);
+        let (head, attempts, queue) = (completion.head.clone(), completion.attempts, Duration::ZERO);
         let (first, rest) = match completion.text.is_empty() {
             true => (Delta::End(Box::new(completion)), None),
             false => (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion))))),
@@ -147,7 +147,7 @@ impl Stream for Streaming {
         let next = match next.unwrap_or_else(|| Err(cut())) {
             Ok(Delta::End(mut completion)) => {
                 completion.attempts = self.attempts;
-                completion.timing.queue = self.queue;
+                completion.timing.queue += self.queue;
                 self.end(Ok(&completion));
                 Ok(Delta::End(completion))
             }

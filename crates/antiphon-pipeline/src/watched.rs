@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use antiphon_llm::{
-    CallContext, Capabilities, Delta, Error, Model, Prompt, Provider, Scope, Streaming, async_trait,
+    CallContext, Capabilities, Delta, Error, Health, Model, Prompt, Provider, Scope, Streaming, async_trait,
 };
 use futures_util::StreamExt;
 
@@ -43,6 +43,10 @@ impl Provider for Watched {
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
         self.inner.models(context).await
+    }
+
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        self.inner.health(context).await
     }
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {

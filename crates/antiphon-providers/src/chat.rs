@@ -1,13 +1,20 @@
 //! OpenAI's chat completions format, as OpenAI and those compatible with it speak it.
 //!
-//! Facts from <https://platform.openai.com/docs/api-reference/chat> and the OpenAPI description it is made of; what
-//! other servers do differently stands where it is dealt with.
+//! Facts from <https://developers.openai.com/api/reference/resources/chat> and the OpenAPI description it is made of
+//! (<https://github.com/openai/openai-openapi>); what other servers do differently stands where it is dealt with.
+
+#![cfg_attr(
+    not(all(feature = "compatible", feature = "openai")),
+    allow(dead_code, reason = "which of its parts are needed depends on the vendors that are built")
+)]
 
 mod config;
 mod errors;
-mod provider;
 mod stream;
 mod wire;
 
-pub(crate) use config::{Config, checked_base_url};
-pub(crate) use provider::Chat;
+pub(crate) use config::{Chat, Quirks};
+pub(crate) use errors::fault;
+
+#[cfg(feature = "_fuzz")]
+pub(crate) use stream::ChatDecoder;

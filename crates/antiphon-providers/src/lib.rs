@@ -1,4 +1,5 @@
-//! Language models behind one contract: OpenAI, any server that speaks its format, and drafts without a model.
+//! Language models behind one contract: OpenAI, Anthropic, Gemini, Ollama, llama.cpp, any server that speaks OpenAI's
+//! format, and drafts without a model.
 //!
 //! ```
 //! use antiphon_llm::Provider;
@@ -9,23 +10,43 @@
 //! # Ok::<(), antiphon_llm::Error>(())
 //! ```
 
+#[cfg(feature = "anthropic")]
+mod anthropic;
 #[cfg(feature = "_chat")]
 mod chat;
 #[cfg(feature = "compatible")]
 mod compatible;
-#[cfg(feature = "compatible")]
+#[cfg(feature = "_http")]
+mod exchange;
+#[cfg(feature = "_fuzz")]
+pub mod fuzzing;
+#[cfg(feature = "gemini")]
+mod gemini;
+#[cfg(feature = "llamacpp")]
+mod llamacpp;
+#[cfg(feature = "_http")]
 pub mod local;
 #[cfg(feature = "offline")]
 mod offline;
+#[cfg(feature = "ollama")]
+mod ollama;
 #[cfg(feature = "openai")]
 mod openai;
 pub mod prices;
 
-#[cfg(feature = "_chat")]
+#[cfg(feature = "anthropic")]
+pub use anthropic::Anthropic;
+#[cfg(feature = "_http")]
 pub use antiphon_http::SecretString;
 #[cfg(feature = "compatible")]
-pub use compatible::Compatible;
+pub use compatible::{Compatible, Vendor};
+#[cfg(feature = "gemini")]
+pub use gemini::Gemini;
+#[cfg(feature = "llamacpp")]
+pub use llamacpp::{LlamaCpp, Props, Slot};
 #[cfg(feature = "offline")]
 pub use offline::Offline;
+#[cfg(feature = "ollama")]
+pub use ollama::{Loaded, Ollama, PullProgress};
 #[cfg(feature = "openai")]
 pub use openai::OpenAi;

@@ -16,12 +16,15 @@ pub struct Engine {
     pub root: String,
 }
 
-/// The engines that are looked for, on their default ports.
+/// The engines that are looked for, on their default ports, and Ollama where `ollama_host` says, in the form of the variable
+/// `OLLAMA_HOST`. llama.cpp's server listened on 8080 until the summer of 2026, and on 9931 since.
 #[must_use]
-pub fn engines() -> Vec<Engine> {
-    [("llamacpp", 8080), ("lmstudio", 1234), ("ollama", 11434)]
-        .map(|(name, port)| Engine { name, root: format!("http://127.0.0.1:{port}") })
-        .into()
+pub fn engines(ollama_host: Option<&str>) -> Vec<Engine> {
+    let mut engines = [("llamacpp", 8080), ("llamacpp", 9931), ("lmstudio", 1234)]
+        .map(|(name, port)| Engine::new(name, format!("http://127.0.0.1:{port}")))
+        .to_vec();
+    engines.push(Engine::new("ollama", crate::exchange::url_of_ollama_host(ollama_host.unwrap_or_default())));
+    engines
 }
 
 /// Those of `engines` that answer and identify themselves, in their order. All are asked at once, for half a second.

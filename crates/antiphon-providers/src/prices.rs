@@ -1,34 +1,168 @@
-//! What models cost and how much they take, from a table that is shipped with this crate.
+//! What models cost and how much they take, from a table that is shipped with this crate, and from tables of one's own.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use antiphon_llm::Price;
+use antiphon_llm::{Capabilities, Error, ErrorKind, Price, redact};
 use serde::Deserialize;
 
 const TABLE: &str = include_str!("prices.toml");
 
-static PRICES: LazyLock<Prices> = LazyLock::new(|| toml::from_str(TABLE).unwrap_or_default());
+static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::parse("prices.toml", TABLE).unwrap_or_default());
 
-#[derive(Default, Deserialize)]
-struct Prices {
-    as_of: String,
+/// A table of models, for each vendor.
+///
+/// ```
+/// use antiphon_providers::prices::Prices;
+/// let mine = Prices::parse("mine.toml", r#"
+///     as_of = "2026-11-21"
+///     [openai."gpt-4o-mini"]
+///     input = 0.10
+///     output = 0.40
+/// "#)?;
+/// let prices = Prices::shipped().with(mine);
+/// assert_eq!(prices.price("openai", "gpt-4o-mini", 1_000).map(|price| price.input), Some(100_000));
+/// assert_eq!(prices.capabilities("openai", "gpt-4o-mini").context_window, Some(128_000));
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct Prices {
+    /// The day on which it was true.
+    #[serde(default)]
+    pub as_of: String,
     #[serde(flatten)]
     vendors: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Entry {
-    input: f64,
-    cached: f64,
-    output: f64,
-    context: u64,
+    input: Option<f64>,
+    cached: Option<f64>,
+    cache_write: Option<f64>,
+    output: Option<f64>,
+    batch: Option<u64>,
+    context: Option<u64>,
+    max_output: Option<u64>,
     long_from: Option<u64>,
+    long_input: Option<f64>,
+    long_output: Option<f64>,
 }
 
-/// The price of a vendor's model for a prompt of about so many tokens; `None` if it is not in the table.
-///
-/// A dated name such as `gpt-4o-2024-08-06` has the price of the name before the date.
+impl Prices {
+    /// The table that comes with this crate.
+    #[must_use]
+    pub fn shipped() -> Self {
+        SHIPPED.clone()
+    }
+
+    /// Reads a table in the form of the shipped one; what it does not say of a model stays as it is when it is put
+    /// [over](Self::with) another. `path` is only for errors.
+    ///
+    /// # Errors
+    /// `InvalidRequest` with the place of what cannot be read, or of a price that is none.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
+        let prices: Self = toml::from_str(text).map_err(|err| {
+            let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
+            invalid(format!("{path}:{line}: {}", redact(err.message(), &[])))
+        })?;
+        for (vendor, models) in &prices.vendors {
+            for (model, entry) in models {
+                let numbers = [
+                    entry.input,
+                    entry.cached,
+                    entry.cache_write,
+                    entry.output,
+                    entry.long_input,
+                    entry.long_output,
+                ];
+                if numbers.into_iter().flatten().any(|price| !(0.0..1e6).contains(&price)) {
+                    return Err(invalid(format!(
+                        "{path}: {vendor}.{model}: a price must be a number from 0"
+                    )));
+                }
+            }
+        }
+        Ok(prices)
+    }
+
+    /// This table with another one over it.
+    #[must_use]
+    pub fn with(mut self, over: Self) -> Self {
+        for (vendor, models) in over.vendors {
+            let known = self.vendors.entry(vendor).or_default();
+            for (model, entry) in models {
+                let below = known.get(&model).copied().unwrap_or_default();
+                known.insert(model, entry.over(below));
+            }
+        }
+        self
+    }
+
+    /// The price of a vendor's model for a prompt of about so many tokens; `None` if it is not in the table.
+    ///
+    /// A dated name such as `gpt-4o-2024-08-06` has the price of the name before the date.
+    #[must_use]
+    pub fn price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
+        let entry = self.entry(vendor, model)?;
+        let is_long = entry.long_from.is_some_and(|from| prompt_tokens > from);
+        let (by_input, by_output) = match is_long {
+            true => (entry.long_input.unwrap_or(1.0), entry.long_output.unwrap_or(1.0)),
+            false => (1.0, 1.0),
+        };
+        let input = entry.input?;
+        let price = Price::new(
+            micros(input * by_input),
+            micros(entry.cached.unwrap_or(input) * by_input),
+            micros(entry.output? * by_output),
+        );
+        Some(
+            price
+                .cache_write(micros(entry.cache_write.unwrap_or(input) * by_input))
+                .batch_percent(entry.batch.unwrap_or(100)),
+        )
+    }
+
+    /// What the table says of a vendor's model.
+    #[must_use]
+    pub fn capabilities(&self, vendor: &str, model: &str) -> Capabilities {
+        let entry = self.entry(vendor, model).unwrap_or_default();
+        Capabilities::default().context_window(entry.context).max_output(entry.max_output)
+    }
+
+    /// The models of a vendor.
+    pub fn models(&self, vendor: &str) -> impl Iterator<Item = &str> {
+        self.vendors.get(vendor).into_iter().flat_map(|models| models.keys().map(String::as_str))
+    }
+
+    fn entry(&self, vendor: &str, model: &str) -> Option<Entry> {
+        let models = self.vendors.get(vendor)?;
+        models.get(model).or_else(|| models.get(undated(model)?)).copied()
+    }
+}
+
+impl Entry {
+    fn over(self, below: Self) -> Self {
+        // A price that is named anew is the price, whatever the length of the prompt.
+        let long = if self.input.is_some() || self.output.is_some() { self } else { below };
+        Self {
+            input: self.input.or(below.input),
+            cached: self.cached.or(if self.input.is_some() { None } else { below.cached }),
+            cache_write: self.cache_write.or(if self.input.is_some() { None } else { below.cache_write }),
+            output: self.output.or(below.output),
+            batch: self.batch.or(below.batch),
+            context: self.context.or(below.context),
+            max_output: self.max_output.or(below.max_output),
+            long_from: self.long_from.or(long.long_from),
+            long_input: self.long_input.or(long.long_input),
+            long_output: self.long_output.or(long.long_output),
+        }
+    }
+}
+
+/// The price of a vendor's model in the shipped table: [`Prices::price`].
 ///
 /// ```
 /// let price = antiphon_providers::prices::price("openai", "gpt-4o-mini", 1_000).ok_or("no price")?;
@@ -38,37 +172,27 @@ struct Entry {
 /// ```
 #[must_use]
 pub fn price(vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
-    let entry = entry(vendor, model)?;
-    let is_long = entry.long_from.is_some_and(|from| prompt_tokens > from);
-    let (input, output) = if is_long { (2.0, 1.5) } else { (1.0, 1.0) };
-    Some(Price::new(micros(entry.input * input), micros(entry.cached * input), micros(entry.output * output)))
+    SHIPPED.price(vendor, model, prompt_tokens)
 }
 
-/// The tokens that prompt and answer of a vendor's model may have together; `None` if it is not in the table.
+/// What the shipped table says of a vendor's model: [`Prices::capabilities`].
 #[must_use]
-pub fn context_window(vendor: &str, model: &str) -> Option<u64> {
-    entry(vendor, model).map(|entry| entry.context)
+pub fn capabilities(vendor: &str, model: &str) -> Capabilities {
+    SHIPPED.capabilities(vendor, model)
 }
 
-/// The day on which the table was true.
-#[must_use]
-pub fn as_of() -> &'static str {
-    &PRICES.as_of
-}
-
-fn entry(vendor: &str, model: &str) -> Option<Entry> {
-    let models = PRICES.vendors.get(vendor)?;
-    models.get(model).or_else(|| models.get(undated(model)?)).copied()
-}
-
-/// `gpt-4o-2024-08-06` without its date.
+/// A name without its date: `gpt-4o-2024-08-06`, `claude-haiku-4-5-20251001`.
 fn undated(model: &str) -> Option<&str> {
-    let (name, date) = model.split_at_checked(model.len().checked_sub("-2024-08-06".len())?)?;
-    let is_date = date.bytes().zip(*b"-0000-00-00").all(|(byte, shape)| match shape {
-        b'-' => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
-    is_date.then_some(name)
+    let has_shape = |tail: &str, shape: &str| {
+        tail.bytes().zip(shape.bytes()).all(|(byte, shape)| match shape {
+            b'-' => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+    };
+    ["-0000-00-00", "-00000000"].iter().find_map(|shape| {
+        let (name, date) = model.split_at_checked(model.len().checked_sub(shape.len())?)?;
+        has_shape(date, shape).then_some(name)
+    })
 }
 
 /// Dollars in the table have few digits, so rounding gives back what was written.
@@ -83,17 +207,37 @@ fn micros(dollars: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{as_of, context_window, price};
+    use super::{Prices, capabilities, price};
 
     #[test]
     fn the_table_is_whole_and_dated_names_are_known() {
-        assert_eq!(as_of().len(), "2026-11-21".len());
+        assert_eq!(Prices::shipped().as_of.len(), "2026-11-21".len());
         let price_of =
-            |model, tokens| price("openai", model, tokens).map(|price| (price.input, price.output));
-        assert_eq!(price_of("gpt-6-luna", 272_000), Some((100_000, 500_000)));
-        assert_eq!(price_of("gpt-6-luna", 272_001), Some((200_000, 750_000)));
-        assert_eq!(price_of("gpt-4o-2024-08-06", 0), Some((2_500_000, 10_000_000)));
-        assert_eq!(price_of("gpt-4o-audio-preview", 0), None);
-        assert_eq!(context_window("openai", "gpt-4o"), Some(128_000));
+            |vendor, model, tokens| price(vendor, model, tokens).map(|price| (price.input, price.output));
+        assert_eq!(price_of("openai", "gpt-6-luna", 272_000), Some((100_000, 500_000)));
+        assert_eq!(price_of("openai", "gpt-6-luna", 272_001), Some((200_000, 750_000)));
+        assert_eq!(price_of("openai", "gpt-4o-2024-08-06", 0), Some((2_500_000, 10_000_000)));
+        assert_eq!(price_of("openai", "gpt-4o-audio-preview", 0), None);
+        assert_eq!(price_of("anthropic", "claude-haiku-4-5-20251001", 0), Some((1_000_000, 5_000_000)));
+        assert_eq!(price("openai", "gpt-6-luna", 0).unwrap().batch().cache_write, 62_500);
+        assert_eq!(capabilities("openai", "gpt-4o").context_window, Some(128_000));
+        for vendor in ["openai", "anthropic", "gemini"] {
+            let shipped = Prices::shipped();
+            assert!(shipped.models(vendor).count() > 5);
+            assert!(shipped.models(vendor).all(|model| price(vendor, model, 0).is_some()), "{vendor}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_ones_own_goes_over_it() {
+        let mine =
+            Prices::parse("m.toml", "[lab.big]\ninput = 1.0\noutput = 2.0\n[openai.gpt-4o]\ninput = 2.0\n");
+        let prices = Prices::shipped().with(mine.unwrap());
+        let gpt = prices.price("openai", "gpt-4o", 0).unwrap();
+        assert_eq!((gpt.input, gpt.cached, gpt.output), (2_000_000, 2_000_000, 10_000_000));
+        assert_eq!(prices.price("lab", "big", 0).unwrap().cached, 1_000_000);
+        for bad in ["[a.b]\ninput = -1.0\n", "[a.b]\nprice = 1.0\n", "[a.b]\ninput = inf\n"] {
+            assert!(Prices::parse("m.toml", bad).unwrap_err().to_string().starts_with("m.toml"), "{bad}");
+        }
     }
 }

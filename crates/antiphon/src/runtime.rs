@@ -1,8 +1,10 @@
 //! The wiring of the crates to configuration and environment, and what [`antiphon_runtime`] offers.
 
+mod build;
 mod config_file;
 mod connect;
 mod environment;
+mod provider;
 mod settings;
 
 pub use antiphon_runtime::{
@@ -11,8 +13,9 @@ pub use antiphon_runtime::{
     Subscription, Task, TaskError, TimedOut, background, block_on, gather, timeout,
 };
 pub use config_file::ConfigFile;
-pub use connect::{ConnectError, Session, connect, http_client};
+pub use connect::{ConnectError, Session, connect, http_client, known_providers};
 pub use environment::Environment;
-pub use settings::{
-    ConfigError, Flags, KINDS, Kind, Origin, ProviderSettings, Settings, Sourced, near_name, resolve,
-};
+pub use provider::{KINDS, Kind, ProviderSettings};
+pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, near_name, resolve};
+
+pub(crate) use build::{Built, build, local};

@@ -1,75 +1,120 @@
-use std::time::Duration;
+use std::sync::Arc;
 
-use antiphon_http::SecretString;
-use antiphon_llm::{Error, ErrorKind};
-use url::Url;
+use antiphon_llm::{
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
+    Streaming, async_trait,
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tracing::info;
 
-/// What makes one server differ from another.
+use super::stream::ChatDecoder;
+use super::wire;
+use crate::exchange::{Asked, Endpoint, Form, Forms, Link, weakened};
+
+/// What makes one server of this format differ from another.
 #[derive(Debug, Clone)]
-pub(crate) struct Config {
-    pub(crate) vendor: String,
-    pub(crate) base_url: String,
-    pub(crate) key: Option<SecretString>,
+pub(crate) struct Quirks {
     /// The name under which the server takes the limit of the answer's tokens.
-    pub(crate) token_limit: &'static str,
-    /// JSON schema keywords that the server refuses.
-    pub(crate) refused_keywords: &'static [&'static str],
-    /// The time to the first token and between two of them.
-    pub(crate) token_timeout: Duration,
-    /// Connections in use at once.
-    pub(crate) max_connections: usize,
+    pub(crate) token_limit: String,
+    /// What the server takes of JSON schema.
+    pub(crate) dialect: Dialect,
+    /// The forms in which it may be asked for JSON, surest first.
+    pub(crate) forms: &'static [Form],
+    /// More fields of each request.
+    pub(crate) extra: Map<String, Value>,
 }
 
-/// An address to which paths can be added: without a slash at its end, and with `/v1` if it has no path at all.
-pub(crate) fn checked_base_url(text: &str) -> Result<String, Error> {
-    let invalid = |why: &str| {
-        Error::new(ErrorKind::InvalidRequest, format!("the base URL {why}, as in http://localhost:8080/v1"))
-    };
-    let url = Url::parse(text).map_err(|err| invalid(&format!("cannot be read ({err})")))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(invalid("must begin with http:// or https:// and a host"));
-    }
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err(invalid(
-            "must have no user, password, query or fragment: a key belongs into the environment",
-        ));
-    }
-    let base = url.as_str().trim_end_matches('/');
-    let base = base.strip_suffix("/chat/completions").unwrap_or(base);
-    Ok(match url.path() {
-        "/" => format!("{base}/v1"),
-        _ => base.to_owned(),
-    })
+/// A server that speaks chat completions.
+#[derive(Debug, Clone)]
+pub(crate) struct Chat {
+    pub(crate) link: Link,
+    pub(crate) quirks: Quirks,
+    forms: Forms,
+    /// Asked for once; kept when it was answered.
+    models: Arc<OnceCell<Vec<Model>>>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::checked_base_url;
-
-    #[track_caller]
-    fn check(text: &str, expected: Option<&str>) {
-        assert_eq!(checked_base_url(text).ok().as_deref(), expected, "{text}");
+impl Chat {
+    pub(crate) fn new(endpoint: Endpoint, quirks: Quirks) -> Self {
+        let forms = Forms::new(quirks.forms);
+        Self { link: Link::new(endpoint), quirks, forms, models: Arc::default() }
     }
 
-    #[test]
-    fn addresses_are_put_into_one_form() {
-        check("http://localhost:8080", Some("http://localhost:8080/v1"));
-        check("http://localhost:8080/v1/", Some("http://localhost:8080/v1"));
-        check("https://h.example/api/v3/chat/completions", Some("https://h.example/api/v3"));
-        for bad in [
-            "",
-            "localhost:8080",
-            "ftp://h/",
-            "http://",
-            "http://u:p@h/v1",
-            "http://h/v1?key=1",
-            "http://h/#x",
-        ] {
-            check(bad, None);
+    /// The same server, with something about it changed.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        let mut endpoint = self.link.endpoint.clone();
+        change(&mut endpoint);
+        Self::new(endpoint, self.quirks.clone())
+    }
+
+    pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+        let (listed, version) = self.link.get("/models").await?;
+        let listed = wire::models(&listed).ok_or_else(|| {
+            let kind = antiphon_llm::ErrorKind::InvalidResponse;
+            let base_url = &self.link.endpoint.base_url;
+            Error::new(
+                kind,
+                format!("what {base_url}/models answers is no list of models; is the base URL right?"),
+            )
+        })?;
+        Ok((listed, version))
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Chat {
+    fn scope(&self) -> Scope {
+        self.link.endpoint.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let began = Instant::now();
+        info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
+        let ask = |form| {
+            let body = wire::request(prompt, &self.quirks, form);
+            async move { self.link.post("/chat/completions", &body).await }
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, form, &self.quirks.dialect);
+        self.link.streaming(response, ChatDecoder, Asked { prompt, weakened, began }).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        let list = || async { Ok(self.list().await?.0) };
+        self.models.get_or_try_init(list).await.cloned()
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        let began = Instant::now();
+        let (models, version) = self.list().await?;
+        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
+    }
+
+    async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
+        // One that cannot list its models may still answer.
+        let models = self.models(context).await.unwrap_or_default();
+        let known = models.iter().find(|known| known.id == model);
+        Capabilities::default().context_window(known.and_then(|known| known.context_window))
+    }
+}
+
+/// The most texts of one call, as OpenAI allows them
+/// (<https://developers.openai.com/api/reference/resources/embeddings>).
+const MAX_TEXTS: usize = 2_048;
+
+#[async_trait]
+impl Embedder for Chat {
+    async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+        let mut all = Embeddings::default();
+        for texts in texts.chunks(MAX_TEXTS) {
+            let body = json!({ "model": model, "input": texts, "encoding_format": "float" });
+            let response = self.link.post("/embeddings", &body).await?;
+            let answer = self.link.json(response).await?;
+            all = wire::embeddings(&answer, texts.len(), all)?;
         }
+        Ok(all)
     }
 }

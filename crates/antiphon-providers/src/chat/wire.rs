@@ -1,65 +1,33 @@
-use antiphon_llm::{FinishReason, Output, Prompt, Role, Schema, Usage};
+use antiphon_llm::{Embeddings, Error, ErrorKind, FinishReason, Model, Output, Prompt, Role, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::config::Config;
-
-/// How an answer's form is asked for, from the surest way to the one that every server understands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Format {
-    /// The server binds the answer to the schema.
-    JsonSchema = 0,
-    /// The server binds the answer to JSON; the schema is told in words.
-    JsonObject = 1,
-    /// Only words.
-    Words = 2,
-}
-
-impl Format {
-    pub(super) fn from_u8(number: u8) -> Self {
-        match number {
-            0 => Self::JsonSchema,
-            1 => Self::JsonObject,
-            _ => Self::Words,
-        }
-    }
-
-    pub(super) fn weaker(self) -> Option<Self> {
-        match self {
-            Self::JsonSchema => Some(Self::JsonObject),
-            Self::JsonObject => Some(Self::Words),
-            Self::Words => None,
-        }
-    }
-}
+use super::config::Quirks;
+use crate::exchange::{Form, Text, system_of};
 
 /// The request's body. A stream is asked for even where the caller wants the whole answer: a dropped stream frees a
 /// local server at once, while a dropped whole answer is computed to its end.
-pub(super) fn request(prompt: &Prompt, config: &Config, format: Format) -> Value {
+pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("messages".to_owned(), messages(prompt, format));
+    body.insert("messages".to_owned(), messages(prompt, form));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     let parameters = prompt.parameters;
     let optional = [
         ("temperature", parameters.temperature.map(Value::from)),
-        (config.token_limit, parameters.max_tokens.map(Value::from)),
+        (&quirks.token_limit, parameters.max_tokens.map(Value::from)),
         ("seed", parameters.seed.map(Value::from)),
-        ("response_format", response_format(&prompt.output, config, format)),
+        ("response_format", response_format(&prompt.output, quirks, form)),
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    body.extend(quirks.extra.clone());
     Value::Object(body)
 }
 
-fn messages(prompt: &Prompt, format: Format) -> Value {
-    let told = match (&prompt.output, format) {
-        (Output::Json(schema), Format::JsonObject | Format::Words) => Some(in_words(schema)),
-        _ => None,
-    };
-    let system: Vec<&str> = prompt.system.as_deref().into_iter().chain(told.as_deref()).collect();
-    let system = (!system.is_empty()).then(|| json!({ "role": "system", "content": system.join("\n\n") }));
+fn messages(prompt: &Prompt, form: Form) -> Value {
+    let system = system_of(prompt, form).map(|system| json!({ "role": "system", "content": system }));
     let others = prompt.messages.iter().map(|message| {
         let role = match message.role {
             Role::Assistant => "assistant",
@@ -70,58 +38,71 @@ fn messages(prompt: &Prompt, format: Format) -> Value {
     system.into_iter().chain(others).collect()
 }
 
-fn in_words(schema: &Schema) -> String {
-    format!("Answer with one JSON value and nothing else. It must fit this JSON schema:\n{}", schema.value())
-}
-
-fn response_format(output: &Output, config: &Config, format: Format) -> Option<Value> {
+fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value> {
     let Output::Json(schema) = output else { return None };
-    match format {
-        Format::JsonSchema => {
-            let sent = schema.without(config.refused_keywords).schema;
+    match form {
+        Form::Schema => {
+            let compiled = schema.compile(&quirks.dialect);
+            // A schema that the dialect cannot say whole is still a strong hint.
+            let strict = compiled.inexpressible.is_empty();
+            let sent = if strict { compiled.schema } else { schema.value().clone() };
             Some(json!({
                 "type": "json_schema",
-                "json_schema": { "name": schema.name(), "strict": true, "schema": sent },
+                "json_schema": { "name": schema.name(), "strict": strict, "schema": sent },
             }))
         }
-        Format::JsonObject => Some(json!({ "type": "json_object" })),
-        Format::Words => None,
+        Form::Json => Some(json!({ "type": "json_object" })),
+        Form::Words => None,
     }
 }
 
 /// A piece of a stream, or the whole of an answer from a server that does not stream.
 #[derive(Deserialize)]
-pub(super) struct Chunk {
-    pub(super) model: Option<String>,
+pub(super) struct Chunk<'a> {
+    #[serde(borrow, default)]
+    pub(super) model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
-    pub(super) choices: Vec<Choice>,
     pub(super) usage: Option<WireUsage>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) object: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) detail: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Choice {
-    #[serde(alias = "message", default)]
-    pub(super) delta: Words,
-    pub(super) finish_reason: Option<String>,
+pub(super) struct Choice<'a> {
+    #[serde(borrow, alias = "message", default)]
+    pub(super) delta: Option<Words<'a>>,
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Option<Text<'a>>,
 }
 
-#[derive(Deserialize, Default)]
-pub(super) struct Words {
-    pub(super) content: Option<String>,
-    pub(super) refusal: Option<String>,
+#[derive(Deserialize)]
+pub(super) struct Words<'a> {
+    #[serde(borrow, default)]
+    pub(super) content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) refusal: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct WireUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
+    #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
 }
 
 #[derive(Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -131,8 +112,10 @@ struct CompletionDetails {
 
 impl From<WireUsage> for Usage {
     fn from(usage: WireUsage) -> Self {
+        let prompt = usage.prompt_tokens_details.as_ref();
         Self::new(usage.prompt_tokens, usage.completion_tokens)
-            .cached(usage.prompt_tokens_details.and_then(|details| details.cached_tokens))
+            .cached(prompt.and_then(|details| details.cached_tokens))
+            .cache_write(prompt.and_then(|details| details.cache_write_tokens))
             .reasoning(usage.completion_tokens_details.and_then(|details| details.reasoning_tokens))
     }
 }
@@ -147,50 +130,61 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+/// The models of a list, with the size of their context where the server tells: vLLM in `max_model_len`, llama.cpp in
+/// `meta.n_ctx`, OpenRouter in `context_length`, LM Studio in `loaded_context_length`.
+pub(crate) fn models(body: &Value) -> Option<Vec<Model>> {
+    let model = |entry: &Value| {
+        let window = ["/max_model_len", "/meta/n_ctx", "/context_length", "/loaded_context_length"].iter();
+        let window = window.filter_map(|place| entry.pointer(place)?.as_u64()).next();
+        let id = entry["id"].as_str()?;
+        Some(Model::new(id, window).answers(writes_text(id)))
+    };
+    Some(body["data"].as_array()?.iter().filter_map(model).collect())
+}
 
-    use antiphon_llm::{Message, Output, Parameters, Prompt, Schema};
-    use serde_json::json;
+/// Lists do not say what a model is for, but names do.
+fn writes_text(id: &str) -> bool {
+    const OTHERS: [&str; 12] = [
+        "embed",
+        "whisper",
+        "tts",
+        "dall-e",
+        "gpt-image",
+        "moderation",
+        "realtime",
+        "transcribe",
+        "-audio",
+        "sora",
+        "rerank",
+        "babbage",
+    ];
+    let id = id.to_lowercase();
+    !OTHERS.iter().any(|other| id.contains(other))
+}
 
-    use super::{Config, Format, request};
-
-    fn body(format: Format) -> serde_json::Value {
-        let schema = json!({ "type": "object", "properties": { "a": { "type": "string", "maxLength": 3 } } });
-        let prompt = Prompt::new("m", [Message::user("Hi"), Message::assistant("Ho")])
-            .system("Be brief.")
-            .parameters(Parameters::default().max_tokens(9))
-            .output(Output::Json(Schema::new("s", schema).unwrap()));
-        let config = Config {
-            vendor: "v".to_owned(),
-            base_url: "http://h/v1".to_owned(),
-            key: None,
-            token_limit: "max_tokens",
-            refused_keywords: &["maxLength"],
-            token_timeout: Duration::ZERO,
-            max_connections: 1,
-        };
-        request(&prompt, &config, format)
+/// Adds the vectors of an answer to those before, in the order of their texts.
+pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Result<Embeddings, Error> {
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        index: usize,
+        embedding: Vec<f32>,
     }
-
-    #[test]
-    fn a_schema_is_sent_without_what_the_server_refuses() {
-        let body = body(Format::JsonSchema);
-        assert_eq!(
-            body["response_format"]["json_schema"]["schema"]["properties"]["a"],
-            json!({ "type": "string" })
-        );
-        assert_eq!(body["messages"][0], json!({ "role": "system", "content": "Be brief." }));
-        assert_eq!(body["messages"][2], json!({ "role": "assistant", "content": "Ho" }));
-        assert_eq!((&body["max_tokens"], body.get("temperature")), (&json!(9), None));
+    let strange =
+        |why: &str| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
+    let entries = Vec::<Entry>::deserialize(&answer["data"]).map_err(|err| strange(&err.to_string()))?;
+    if entries.len() != texts {
+        return Err(strange(&format!("{} vectors for {texts} texts", entries.len())));
     }
-
-    #[test]
-    fn where_the_server_binds_less_words_say_more() {
-        let object = body(Format::JsonObject);
-        assert_eq!(object["response_format"], json!({ "type": "json_object" }));
-        assert!(object["messages"][0]["content"].as_str().unwrap().contains("\"maxLength\":3"));
-        assert_eq!(body(Format::Words).get("response_format"), None);
-    }
+    let mut sorted = entries;
+    sorted.sort_by_key(|entry| entry.index);
+    let mut vectors = before.vectors;
+    vectors.extend(sorted.into_iter().map(|entry| entry.embedding));
+    let told = answer["usage"]["prompt_tokens"].as_u64();
+    let input = match (before.usage.input, told) {
+        (Some(before), Some(told)) => Some(before + told),
+        (None, told) => told,
+        (before, None) => before,
+    };
+    Ok(Embeddings::new(vectors).usage(Usage::new(input, Some(0))))
 }

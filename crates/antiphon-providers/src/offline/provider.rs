@@ -1,6 +1,6 @@
 use antiphon_llm::{
-    CallContext, Capabilities, Completion, Error, ErrorKind, Head, Model, Output, Prompt, Provider, Scope,
-    Streaming, async_trait,
+    CallContext, Capabilities, Completion, Error, ErrorKind, Head, Health, Model, Output, Prompt, Provider,
+    Scope, Streaming, async_trait,
 };
 use futures_util::stream;
 
@@ -55,6 +55,10 @@ impl Provider for Offline {
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
         Ok(vec![Model::new(MODEL, None)])
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        Ok(Health::default().models(1))
     }
 
     async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {

@@ -111,8 +111,8 @@ impl From<ConnectError> for CommandError {
     fn from(err: ConnectError) -> Self {
         let message = err.to_string();
         match &err {
-            ConnectError::MissingKey(variable) => Self::new(CONFIG, message)
-                .hint(format!("set it: export {variable}=…"))
+            ConnectError::MissingKey(variables) => Self::new(CONFIG, message)
+                .hint(format!("set it: export {}=…", variables.first().map_or("", String::as_str)))
                 .hint("without a key and without a network: add --offline instead of --provider"),
             ConnectError::Provider(err) => {
                 let code = if err.kind() == LlmKind::Auth { CONFIG } else { ALL_FAILED };

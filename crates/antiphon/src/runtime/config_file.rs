@@ -1,21 +1,25 @@
 use std::collections::BTreeMap;
 
+use antiphon_providers::prices::Prices;
 use serde::Deserialize;
 
-use super::settings::{ConfigError, Kind, near_name};
+use super::provider::ProviderEntry;
+use super::settings::{ConfigError, near_name};
 
 /// A parsed `antiphon.toml`.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     pub(super) path: String,
     pub(super) content: Content,
+    pub(super) prices: Prices,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Content {
     pub(super) defaults: Defaults,
-    pub(super) providers: BTreeMap<String, Provider>,
+    pub(super) providers: BTreeMap<String, ProviderEntry>,
+    prices: Option<toml::Table>,
     pub(super) retry: Retry,
     pub(super) output: Output,
 }
@@ -26,16 +30,6 @@ pub(super) struct Defaults {
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
     pub(super) concurrency: Option<usize>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Provider {
-    pub(super) kind: Kind,
-    pub(super) base_url: Option<String>,
-    pub(super) key_env: Option<String>,
-    /// Seconds.
-    pub(super) timeout: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -57,12 +51,15 @@ impl ConfigFile {
     /// Names file and line, and for an unknown key one that is near. It never repeats a value: somebody may have put a
     /// key into the file.
     pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
-        let content = toml::from_str(text).map_err(|err| {
+        let mut content: Content = toml::from_str(text).map_err(|err| {
             let line =
                 err.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             ConfigError::new(format!("{path}:{line}: {}", explained(err.message())))
         })?;
-        Ok(Self { path: path.to_owned(), content })
+        let prices = content.prices.take().map(|table| table.to_string()).unwrap_or_default();
+        let prices = Prices::parse(&format!("{path}: [prices]"), &prices)
+            .map_err(|err| ConfigError::new(err.to_string()))?;
+        Ok(Self { path: path.to_owned(), content, prices })
     }
 }
 
@@ -101,12 +98,12 @@ mod tests {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
-            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, timeout",
+            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, timeout, route, context, auth, headers, schema, token_limit, extra",
         );
         check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected a whole number");
         check(
             "[providers.x]\nkind = \"opnai\"\n",
-            "a.toml:2: wrong value: expected one of `openai`, `compatible`, `offline`",
+            "a.toml:2: wrong value: expected one of `openai`, `anthropic`, `gemini`, `ollama`, `llamacpp`, `compatible`, `offline`",
         );
         assert!(!ConfigFile::parse("a.toml", "x = \"sk-secret").unwrap_err().to_string().contains("secret"));
     }

@@ -1,24 +1,21 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-#[cfg(any(feature = "openai", feature = "compatible"))]
-use antiphon_llm::Retrying;
-use antiphon_llm::{Error as LlmError, Price, Provider};
-#[cfg(feature = "offline")]
-use antiphon_providers::Offline;
-#[cfg(feature = "openai")]
-use antiphon_providers::OpenAi;
-#[cfg(feature = "compatible")]
-use antiphon_providers::{Compatible, local};
-use antiphon_resilience::RetryPolicy;
+use antiphon_llm::{CallContext, Error as LlmError, Gates, Price, Provider, RetryBudget, Stack};
+use antiphon_providers::prices::Prices;
+use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy};
 
-use super::settings::{Kind, ProviderSettings, Settings};
+use super::build::{Built, build};
+use super::config_file::ConfigFile;
+use super::environment::Environment;
+use super::provider::{ProviderSettings, known_names, named_provider};
+use super::settings::Settings;
 
-/// A provider that is ready to be asked, with its retries, and a model.
+/// A provider that is ready to be asked, with everything around it, and a model.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Session {
-    /// The provider.
+    /// The provider, with its retries, limits and spans.
     pub provider: Arc<dyn Provider>,
     /// The model to ask.
     pub model: String,
@@ -29,15 +26,23 @@ pub struct Session {
     price: PriceOf,
 }
 
-/// What a model costs for a prompt of so many tokens.
-type PriceOf = fn(model: &str, prompt_tokens: u64) -> Option<Price>;
+/// What a provider's models cost.
+#[derive(Debug, Clone)]
+enum PriceOf {
+    /// It runs on one's own machine.
+    Nothing,
+    /// What the table says of a vendor.
+    Table(Arc<Prices>, String),
+    /// Nobody knows.
+    Unknown,
+}
 
 /// Why no provider is ready.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// A key is missing: the variable it is looked for in.
-    MissingKey(String),
+    /// A key is missing: the variables it is looked for in.
+    MissingKey(Vec<String>),
     /// A setting is missing or wrong.
     Setting(String),
     /// This build has no such provider: its feature.
@@ -49,7 +54,9 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MissingKey(variable) => write!(f, "the environment variable {variable} is not set"),
+            Self::MissingKey(variables) => {
+                write!(f, "the environment variable {} is not set", variables.join(" or "))
+            }
             Self::Setting(message) => f.write_str(message),
             Self::NotBuilt(feature) => write!(f, "this build has no provider {feature}: its feature is off"),
             Self::Provider(err) => {
@@ -65,9 +72,18 @@ impl Session {
     /// What the model costs for a prompt of so many tokens; `None` if that is not known.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
-        (self.price)(&self.model, prompt_tokens)
+        match &self.price {
+            PriceOf::Nothing => Some(Price::FREE),
+            PriceOf::Table(prices, vendor) => prices.price(vendor, &self.model, prompt_tokens),
+            PriceOf::Unknown => None,
+        }
     }
 }
+
+/// The limits of all providers of this process: what one run learns, the others need not learn again.
+static GATES: LazyLock<Gates> = LazyLock::new(Gates::default);
+/// Whether providers are well, by their address and account.
+static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| Breakers::new(BreakerPolicy::default()));
 
 /// Makes the provider that the settings name; without one a local engine that answers, else offline. Never a cloud
 /// that nobody named.
@@ -80,15 +96,22 @@ impl Session {
 pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     match &settings.provider {
         Some(named) => {
-            let provider = &named.value;
-            match provider.kind {
-                Kind::OpenAi => openai(settings, provider),
-                Kind::Compatible => compatible(settings, provider).await,
-                Kind::Offline => offline(format!("chosen by {}", named.origin)),
-            }
+            let built = build(settings, &named.value)?;
+            let session = session(settings, built).await?;
+            let why = match session.provider.scope().base_url {
+                Some(_) => session.why,
+                None => format!("{} (chosen by {})", session.why, named.origin),
+            };
+            Ok(Session { why, ..session })
         }
         None => by_default(settings).await,
     }
+}
+
+/// All providers that have a name here and could be asked: the built-in ones, and those of the files.
+#[must_use]
+pub fn known_providers(env: &Environment, files: &[ConfigFile]) -> Vec<ProviderSettings> {
+    known_names(files).iter().filter_map(|name| named_provider(name, env, files).ok()).collect()
 }
 
 /// A client for plain HTTP under the settings: it retries, follows redirects, and keeps to the time-out for the first byte
@@ -104,143 +127,70 @@ pub fn http_client(settings: &Settings) -> antiphon_http::Client {
     }
 }
 
-#[cfg(feature = "openai")]
-const OPENAI: &str = "https://api.openai.com/v1";
-
-#[cfg(any(feature = "openai", feature = "compatible"))]
-fn retrying<P: Provider>(settings: &Settings, provider: P) -> Arc<dyn Provider> {
-    Arc::new(Retrying::new(provider, RetryPolicy::default().max_retries(settings.max_retries.value)))
-}
-
-#[cfg(feature = "openai")]
-fn openai(settings: &Settings, named: &ProviderSettings) -> Result<Session, ConnectError> {
-    let variable = named.key_env.clone().unwrap_or_default();
-    let key = named.key.clone().ok_or(ConnectError::MissingKey(variable))?;
-    let mut provider = OpenAi::new(key).max_connections(settings.pool_size.value);
-    if let Some(url) = &named.base_url {
-        provider = provider.base_url(url).map_err(setting)?;
-    }
-    if let Some(timeout) = &settings.token_timeout {
-        provider = provider.token_timeout(timeout.value);
-    }
-    let model = settings.model.as_ref().map_or(OpenAi::DEFAULT_MODEL.to_owned(), |model| model.value.clone());
-    let place = provider.scope().base_url.unwrap_or_default();
-    Ok(Session {
-        why: format!("{} at {place}, model {model}", named.name),
-        provider: retrying(settings, provider),
-        model,
-        chosen_by_default: false,
-        // Another address may be another service with prices of its own.
-        price: match place.as_str() {
-            OPENAI => |model, tokens| antiphon_providers::prices::price("openai", model, tokens),
-            _ => |_, _| None,
-        },
-    })
-}
-
-#[cfg(not(feature = "openai"))]
-fn openai(_: &Settings, _: &ProviderSettings) -> Result<Session, ConnectError> {
-    Err(ConnectError::NotBuilt("openai"))
-}
-
-#[cfg(feature = "compatible")]
-async fn compatible(settings: &Settings, named: &ProviderSettings) -> Result<Session, ConnectError> {
-    let Some(url) = &named.base_url else {
-        let message =
-            format!("the provider {} needs an address: add --base-url http://localhost:8080/v1", named.name);
-        return Err(ConnectError::Setting(message));
-    };
-    let mut provider = Compatible::new(url).map_err(setting)?.named(&named.name);
-    match (&named.key, &named.key_env) {
-        (Some(key), _) => provider = provider.key(key.clone()),
-        (None, Some(variable)) => return Err(ConnectError::MissingKey(variable.clone())),
-        (None, None) => {}
-    }
-    reached(settings, provider, |_, _| None).await
-}
-
-/// A server, with the first model it lists if nobody named one.
-#[cfg(feature = "compatible")]
-async fn reached(settings: &Settings, provider: Compatible, price: PriceOf) -> Result<Session, ConnectError> {
-    let provider = provider.max_connections(settings.pool_size.value);
-    let provider = match &settings.token_timeout {
-        Some(timeout) => provider.token_timeout(timeout.value),
-        None => provider,
-    };
+async fn session(settings: &Settings, built: Built) -> Result<Session, ConnectError> {
     let model = match &settings.model {
         Some(model) => model.value.clone(),
-        None => {
-            let models = provider
-                .models(&antiphon_llm::CallContext::default())
-                .await
-                .map_err(ConnectError::Provider)?;
-            models.into_iter().map(|model| model.id).find(|id| answers_here(id)).ok_or_else(|| {
-                ConnectError::Setting(
-                    "the server lists no model: load one, or name one with --model".to_owned(),
-                )
-            })?
-        }
+        None => default_model(&built).await?,
     };
-    let scope = provider.scope();
-    let place = scope.base_url.unwrap_or_default();
-    Ok(Session {
-        why: format!("{} at {place}, model {model}", scope.vendor),
-        provider: retrying(settings, provider),
-        model,
-        chosen_by_default: false,
-        price,
+    let scope = built.provider.scope();
+    let why = match &scope.base_url {
+        Some(place) => format!("{} at {place}, model {model}", scope.vendor),
+        None => "offline: drafts by text statistics, no language model".to_owned(),
+    };
+    // A local engine tells how many calls it works on at once; more would only wait there, with their clocks running.
+    let parallel = match built.tells_slots {
+        true => built.provider.capabilities(&model, &CallContext::default()).await.parallel,
+        false => None,
+    };
+    let gates = match parallel {
+        Some(slots) => Gates::new(GatePolicy::default().max_concurrency(slots as usize)),
+        None => GATES.clone(),
+    };
+    let price = match (&built.price_vendor, built.is_local) {
+        (_, true) => PriceOf::Nothing,
+        (Some(vendor), _) => PriceOf::Table(Arc::new(settings.prices.clone()), vendor.clone()),
+        (None, _) => PriceOf::Unknown,
+    };
+    let breaker = BREAKERS.get(&format!("{scope} {}", scope.key_digest.as_deref().unwrap_or_default()));
+    let provider = match scope.base_url {
+        Some(_) => Stack::new(built.provider)
+            .retry(RetryPolicy::default().max_retries(settings.max_retries.value))
+            .retry_budget(RetryBudget::default())
+            .gates(gates)
+            .breaker(breaker)
+            .build(),
+        None => built.provider,
+    };
+    Ok(Session { provider, model, why, chosen_by_default: false, price })
+}
+
+/// The provider's own choice, or the first model that it lists and that answers here: not one that a local engine hands on
+/// to a cloud, which nobody named.
+async fn default_model(built: &Built) -> Result<String, ConnectError> {
+    if let Some(model) = &built.default_model {
+        return Ok(model.clone());
+    }
+    if !built.lists_what_it_has {
+        let message = "this provider has many models and no usual one: name one with --model";
+        return Err(ConnectError::Setting(message.to_owned()));
+    }
+    let models = built.provider.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
+    let is_here = |id: &str| !id.ends_with("-cloud") && !id.ends_with(":cloud");
+    let first = models.into_iter().find(|model| model.answers && is_here(&model.id.to_lowercase()));
+    first.map(|model| model.id).ok_or_else(|| {
+        ConnectError::Setting("the server lists no model: load one, or name one with --model".to_owned())
     })
 }
 
-/// Not a model that only embeds, and not one that a local engine hands on to a cloud: nobody named that one.
-#[cfg(feature = "compatible")]
-fn answers_here(id: &str) -> bool {
-    let id = id.to_lowercase();
-    !id.contains("embed") && !id.ends_with("-cloud") && !id.ends_with(":cloud")
-}
-
-#[cfg(not(feature = "compatible"))]
-async fn compatible(_: &Settings, _: &ProviderSettings) -> Result<Session, ConnectError> {
-    std::future::ready(Err(ConnectError::NotBuilt("compatible"))).await
-}
-
-#[cfg(feature = "compatible")]
 async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
-    for engine in local::discover(local::engines()).await {
-        let provider = Compatible::new(&engine.base_url()).map_err(setting)?.named(engine.name);
+    for built in super::build::local(settings).await {
         // An engine without a model cannot serve; the next one may.
-        if let Ok(session) = reached(settings, provider, |_, _| Some(Price::FREE)).await {
+        if let Ok(session) = session(settings, built).await {
             let why = format!("{} (it answers on its default port)", session.why);
             return Ok(Session { why, chosen_by_default: true, ..session });
         }
     }
-    let session = offline("no provider named and no local engine answers on its default port".to_owned())?;
-    Ok(Session { chosen_by_default: true, ..session })
-}
-
-#[cfg(not(feature = "compatible"))]
-async fn by_default(_: &Settings) -> Result<Session, ConnectError> {
-    let session = offline("no provider named".to_owned())?;
-    std::future::ready(Ok(Session { chosen_by_default: true, ..session })).await
-}
-
-#[cfg(feature = "offline")]
-fn offline(why: String) -> Result<Session, ConnectError> {
-    Ok(Session {
-        provider: Arc::new(Offline::new()),
-        model: Offline::MODEL.to_owned(),
-        why: format!("offline: drafts by text statistics, no language model ({why})"),
-        chosen_by_default: false,
-        price: |_, _| Some(Price::FREE),
-    })
-}
-
-#[cfg(not(feature = "offline"))]
-fn offline(_: String) -> Result<Session, ConnectError> {
-    Err(ConnectError::NotBuilt("offline"))
-}
-
-#[cfg(any(feature = "openai", feature = "compatible"))]
-fn setting(err: LlmError) -> ConnectError {
-    ConnectError::Setting(err.to_string())
+    let session = session(settings, super::build::offline()?).await?;
+    let why = format!("{} (no provider named and no local engine answers on its default port)", session.why);
+    Ok(Session { why, chosen_by_default: true, ..session })
 }

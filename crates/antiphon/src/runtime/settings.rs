@@ -2,11 +2,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serde::Deserialize;
+use antiphon_providers::prices::Prices;
 
-use super::config_file::{ConfigFile, Provider};
+use super::config_file::ConfigFile;
 use super::environment::Environment;
+use super::provider::{ProviderSettings, provider};
 
 /// What was said on the command line, or by a caller in its place.
 #[derive(Debug, Clone, Default)]
@@ -44,42 +44,13 @@ pub struct Settings {
     pub out: Sourced<PathBuf>,
     /// The time to the first token and between two of them; `None`: the provider's default.
     pub token_timeout: Option<Sourced<Duration>>,
+    /// What models cost: the shipped table, with those of the files over it.
+    pub prices: Prices,
+    /// Where Ollama is, as `OLLAMA_HOST` says.
+    pub ollama_host: Option<String>,
     /// Whether a key for OpenAI is at hand, for a hint.
     pub has_openai_key: bool,
 }
-
-/// A provider, and what is needed to reach it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ProviderSettings {
-    /// The name it goes by.
-    pub name: String,
-    /// What it speaks.
-    pub kind: Kind,
-    /// Where it is.
-    pub base_url: Option<String>,
-    /// The variable that its key is looked for in.
-    pub key_env: Option<String>,
-    /// Its key.
-    pub key: Option<SecretString>,
-}
-
-/// The kinds of providers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Kind {
-    /// OpenAI.
-    OpenAi,
-    /// Any server that speaks OpenAI's chat completions.
-    Compatible,
-    /// No model and no network.
-    Offline,
-}
-
-/// The names of the built-in providers.
-pub const KINDS: [(&str, Kind); 3] =
-    [("openai", Kind::OpenAi), ("compatible", Kind::Compatible), ("offline", Kind::Offline)];
 
 /// A value and where it is from.
 #[derive(Debug, Clone)]
@@ -128,7 +99,7 @@ impl ConfigError {
         Self { message: message.into(), is_of_flags: false }
     }
 
-    fn of_flags(self) -> Self {
+    pub(super) fn of_flags(self) -> Self {
         Self { is_of_flags: true, ..self }
     }
 
@@ -189,7 +160,7 @@ impl Settings {
 }
 
 impl<T> Sourced<T> {
-    fn new(value: T, origin: Origin) -> Self {
+    pub(super) fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }
     }
 }
@@ -218,9 +189,16 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         return Err(ConfigError::new("ANTIPHON_POOL_SIZE is 0, and must be a whole number from 1"));
     }
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
+    let provider = provider(flags, env, files)?;
+    let named_model = provider.as_ref().and_then(|provider| {
+        let model =
+            files.iter().find_map(|file| Some((file, file.content.providers.get(&provider.value.name)?)));
+        model.and_then(|(file, entry)| {
+            Some(Sourced::new(entry.model.clone()?, Origin::File(file.path.clone())))
+        })
+    });
     let model = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
     let out = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
-    let provider = provider(flags, env, files)?;
     let named = provider.as_ref().and_then(|provider| {
         let entry =
             files.iter().find_map(|file| Some((file, file.content.providers.get(&provider.value.name)?)));
@@ -228,7 +206,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     });
     let token_timeout = seconds.or(named).map(duration).transpose()?;
     Ok(Settings {
-        model: model.or_else(|| in_files(files, |file| file.content.defaults.model.clone())),
+        model: model.or(named_model).or_else(|| in_files(files, |file| file.content.defaults.model.clone())),
         concurrency,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
@@ -238,63 +216,17 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
             .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
         token_timeout,
+        ollama_host: env.get("OLLAMA_HOST").map(str::to_owned),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
+        prices: files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone())),
         provider,
     })
 }
 
-fn provider(
-    flags: &Flags,
-    env: &Environment,
+pub(super) fn in_files<T>(
     files: &[ConfigFile],
-) -> Result<Option<Sourced<ProviderSettings>>, ConfigError> {
-    let named = match (&flags.provider, flags.offline) {
-        (_, true) => Some(Sourced::new("offline".to_owned(), Origin::Flag("--offline"))),
-        (Some(name), _) => Some(Sourced::new(name.clone(), Origin::Flag("--provider"))),
-        (None, _) => in_files(files, |file| file.content.defaults.provider.clone()),
-    };
-    let Some(Sourced { value: name, origin }) = named else {
-        return match &flags.base_url {
-            Some(_) => {
-                Err(ConfigError::new("--base-url needs a provider: add --provider compatible").of_flags())
-            }
-            None => Ok(None),
-        };
-    };
-    let entry = files.iter().find_map(|file| file.content.providers.get(&name));
-    let built_in = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
-    let Some(kind) = entry.map(|entry| entry.kind).or(built_in) else {
-        let of_files = files.iter().flat_map(|file| file.content.providers.keys().map(String::as_str));
-        let known: Vec<&str> = KINDS.iter().map(|(name, _)| *name).chain(of_files).collect();
-        let near = near_name(&name, known.iter().copied());
-        let advice =
-            near.map_or(format!("known are {}", known.join(", ")), |near| format!("did you mean {near}?"));
-        let err = ConfigError::new(format!("unknown provider {name}; {advice}"));
-        return Err(if origin == Origin::Flag("--provider") { err.of_flags() } else { err });
-    };
-    if let (Some(entry), Some(built_in)) = (entry, built_in)
-        && entry.kind != built_in
-    {
-        let message = format!(
-            "the name {name} is taken: a provider of another kind needs another name in antiphon.toml"
-        );
-        return Err(ConfigError::new(message));
-    }
-    let key_env = entry.and_then(|entry: &Provider| entry.key_env.clone()).or(match kind {
-        Kind::OpenAi => Some("OPENAI_API_KEY".to_owned()),
-        _ => None,
-    });
-    let base_url_of_env = || match (kind, &name[..]) {
-        (Kind::OpenAi, "openai") => env.get("OPENAI_BASE_URL").map(str::to_owned),
-        _ => None,
-    };
-    let base_url = flags.base_url.clone().or_else(base_url_of_env);
-    let key = key_env.as_deref().and_then(|variable| env.secret(variable));
-    let base_url = base_url.or_else(|| entry.and_then(|entry| entry.base_url.clone()));
-    Ok(Some(Sourced::new(ProviderSettings { name, kind, base_url, key_env, key }, origin)))
-}
-
-fn in_files<T>(files: &[ConfigFile], value: impl Fn(&ConfigFile) -> Option<T>) -> Option<Sourced<T>> {
+    value: impl Fn(&ConfigFile) -> Option<T>,
+) -> Option<Sourced<T>> {
     files.iter().find_map(|file| Some(Sourced::new(value(file)?, Origin::File(file.path.clone()))))
 }
 
@@ -333,7 +265,8 @@ pub fn near_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigFile, Environment, Flags, Kind, Origin, resolve};
+    use super::{ConfigFile, Environment, Flags, Origin, resolve};
+    use crate::runtime::Kind;
 
     fn file(path: &str, text: &str) -> ConfigFile {
         ConfigFile::parse(path, text).unwrap()

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use antiphon_http::SecretString;
+use antiphon_llm::{
+    CallContext, Capabilities, Dialect, Error, ErrorKind, Health, Model, Prompt, Provider, Scope, Streaming,
+    async_trait,
+};
+use tokio::time::Instant;
+use tracing::info;
+
+use super::stream::MessagesDecoder;
+use super::{errors, wire};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+use crate::prices;
+
+/// Anthropic's models.
+///
+/// The key goes into the `x-api-key` header and nowhere else. Its models of 2026 refuse any temperature; it has no seed: one
+/// is not sent. It wants to be told the most tokens of an answer: where the prompt does not say, the model's own most is
+/// taken, or 8,192 where that is not known.
+///
+/// Schemas go without the keywords that its structured outputs do not take; they are enforced here. One that they cannot
+/// say at all, with free keys, is told in words.
+#[derive(Debug, Clone)]
+pub struct Anthropic {
+    link: Link,
+    forms: Forms,
+}
+
+/// What structured outputs take, without asking for a beta:
+/// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
+pub(super) fn dialect() -> Dialect {
+    Dialect::default()
+        .refuses(&[
+            "$schema",
+            "contains",
+            "dependentRequired",
+            "dependentSchemas",
+            "else",
+            "examples",
+            "exclusiveMaximum",
+            "exclusiveMinimum",
+            "if",
+            "maxContains",
+            "maxItems",
+            "maxLength",
+            "maxProperties",
+            "maximum",
+            "minContains",
+            "minLength",
+            "minProperties",
+            "minimum",
+            "multipleOf",
+            "not",
+            "patternProperties",
+            "prefixItems",
+            "propertyNames",
+            "then",
+            "unevaluatedItems",
+            "unevaluatedProperties",
+            "uniqueItems",
+        ])
+        .formats(&[
+            "date-time",
+            "time",
+            "date",
+            "duration",
+            "email",
+            "hostname",
+            "uri",
+            "ipv4",
+            "ipv6",
+            "uuid",
+        ])
+        .max_min_items(1)
+        .closed()
+        .any_of()
+}
+
+impl Anthropic {
+    /// The model to ask when nobody names one: the cheapest current one that takes a million tokens.
+    pub const DEFAULT_MODEL: &'static str = "claude-haiku-5-5";
+
+    /// Anthropic with a key.
+    #[must_use]
+    pub fn new(key: SecretString) -> Self {
+        let endpoint = Endpoint {
+            vendor: "anthropic".to_owned(),
+            base_url: "https://api.anthropic.com/v1".to_owned(),
+            auth: Auth::Header("x-api-key".to_owned(), key),
+            // The later version of 2026-10-21 refuses a temperature of any model; this one leaves that to the model.
+            headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
+            token_timeout: Duration::from_secs(120),
+            max_connections: 100,
+            faults: errors::fault,
+        };
+        Self { link: Link::new(endpoint), forms: Forms::new(&[Form::Schema, Form::Words]) }
+    }
+
+    fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        let mut endpoint = self.link.endpoint;
+        change(&mut endpoint);
+        Self { link: Link::new(endpoint), ..self }
+    }
+
+    /// All models, page by page.
+    async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+        let (mut models, mut after) = (Vec::new(), String::new());
+        loop {
+            let (page, version) = self.link.get(&format!("/models?limit=1000{after}")).await?;
+            let listed = wire::models(&page).ok_or_else(|| {
+                let base_url = &self.link.endpoint.base_url;
+                let message =
+                    format!("what {base_url}/models answers is no list of models; is the base URL right?");
+                Error::new(ErrorKind::InvalidResponse, message)
+            })?;
+            let last = listed.last().map(|model| model.id.clone());
+            models.extend(listed);
+            match last.filter(|_| page["has_more"] == true) {
+                Some(id) => after = format!("&after_id={id}"),
+                None => return Ok((models, version)),
+            }
+        }
+    }
+}
+
+connection_settings!(Anthropic, "/v1", 120);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Anthropic {
+    fn scope(&self) -> Scope {
+        self.link.endpoint.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let began = Instant::now();
+        info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
+        let ask = |form| {
+            let body = wire::request(prompt, wire::expressible(prompt, form));
+            async move { self.link.post("/messages", &body).await }
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, wire::expressible(prompt, form), &dialect());
+        self.link.streaming(response, MessagesDecoder::default(), Asked { prompt, weakened, began }).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(self.list().await?.0)
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        let began = Instant::now();
+        let (models, version) = self.list().await?;
+        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
+    }
+
+    /// From this crate's table.
+    async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
+        prices::capabilities("anthropic", model)
+    }
+}

@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+use antiphon_llm::ErrorKind;
+use serde_json::Value;
+
+use crate::exchange::{Fault, is_about, kind_of_status};
+
+/// What it says when money is used up, or may not be spent: under 400, 402 and 429 alike
+/// (<https://platform.claude.com/docs/en/api/rate-limits#reaching-your-spend-cap>).
+const MONEY: [&str; 5] = [
+    "credit balance is too low",
+    "reached your specified api usage limits",
+    "reached your specified workspace api usage limits",
+    "reached your api usage limits",
+    "monthly api usage threshold",
+];
+
+/// Reads `{"type": "error", "error": {"type", "message"}}`, in a refusal or in a stream
+/// (<https://platform.claude.com/docs/en/api/errors>); `None` for what is no error.
+pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
+    let error = body.get("error").filter(|error| !error.is_null())?;
+    let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further word");
+    let is_money =
+        is_about(message, &MONEY) || error["details"]["error_code"] == "enforced_spend_limit_reached";
+    let kind = match error["type"].as_str().unwrap_or_default() {
+        _ if is_money => ErrorKind::Quota,
+        "billing_error" => ErrorKind::Quota,
+        "invalid_request_error" if is_about(message, &["prompt is too long", "input is too long"]) => {
+            ErrorKind::ContextTooLong
+        }
+        "invalid_request_error" => ErrorKind::InvalidRequest,
+        "authentication_error" | "permission_error" => ErrorKind::Auth,
+        "not_found_error" if is_about(message, &["model"]) => ErrorKind::ModelNotFound,
+        "not_found_error" => ErrorKind::Unsupported,
+        "request_too_large" => ErrorKind::ContextTooLong,
+        "rate_limit_error" => ErrorKind::RateLimited { retry_after },
+        "overloaded_error" => ErrorKind::Overloaded { retry_after },
+        "api_error" | "timeout_error" => ErrorKind::Unavailable,
+        _ => kind_of_status(status, retry_after),
+    };
+    Some(Fault::new(kind, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_llm::ErrorKind;
+    use serde_json::json;
+
+    use super::fault;
+
+    #[track_caller]
+    fn check(status: u16, label: &str, message: &str, expected: ErrorKind) {
+        let body =
+            json!({ "type": "error", "error": { "type": label, "message": message }, "request_id": "req_1" });
+        let wait = Some(Duration::from_secs(3));
+        assert_eq!(fault(status, &body, wait).unwrap().kind, expected, "{label}: {message}");
+    }
+
+    #[test]
+    fn each_error_has_its_kind() {
+        let retry_after = Some(Duration::from_secs(3));
+        let invalid = "invalid_request_error";
+        let low = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.";
+        check(400, invalid, low, ErrorKind::Quota);
+        let spent = "You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC.";
+        check(400, invalid, spent, ErrorKind::Quota);
+        let cap = "You have reached your API usage limits: your organization has crossed its monthly API usage threshold";
+        check(429, "rate_limit_error", cap, ErrorKind::Quota);
+        check(402, "billing_error", "Billing error", ErrorKind::Quota);
+        let long = "prompt is too long: 211180 tokens > 200000 maximum";
+        check(400, invalid, long, ErrorKind::ContextTooLong);
+        check(400, invalid, "max_tokens: Field required", ErrorKind::InvalidRequest);
+        check(401, "authentication_error", "invalid x-api-key", ErrorKind::Auth);
+        check(403, "permission_error", "no", ErrorKind::Auth);
+        check(404, "not_found_error", "model: claude-0", ErrorKind::ModelNotFound);
+        check(413, "request_too_large", "Request exceeds the maximum size", ErrorKind::ContextTooLong);
+        check(429, "rate_limit_error", "slow down", ErrorKind::RateLimited { retry_after });
+        check(500, "api_error", "Internal server error", ErrorKind::Unavailable);
+        check(529, "overloaded_error", "Overloaded", ErrorKind::Overloaded { retry_after });
+        check(200, "overloaded_error", "Overloaded", ErrorKind::Overloaded { retry_after });
+        check(418, "teapot_error", "short and stout", ErrorKind::InvalidRequest);
+        assert_eq!(fault(200, &json!({ "type": "message" }), None), None);
+    }
+}

@@ -1,0 +1,96 @@
+use antiphon_llm::FinishReason;
+use serde_json::Value;
+
+use super::errors::fault;
+use super::wire::{Begun, Event, Message, StopDetails, WireUsage, finish_reason};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+
+/// Reads the events of a message, or one whole message.
+///
+/// The order is `message_start`, blocks of content, `message_delta` with the reason and the count of tokens, `message_stop`;
+/// `ping` may come anywhere, and so may events of a later day
+/// (<https://platform.claude.com/docs/en/build-with-claude/streaming>). Thoughts are blocks of their own.
+#[derive(Debug, Default)]
+pub(crate) struct MessagesDecoder {
+    usage: WireUsage,
+}
+
+impl Decode for MessagesDecoder {
+    const FRAMING: Framing = Framing::Events;
+
+    fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
+        let strange = |err| Fault::strange(&err);
+        let event: Event<'_> = serde_json::from_str(data).map_err(strange)?;
+        match Text::of(event.kind.as_ref()) {
+            "content_block_delta" => {
+                if let Some(delta) = &event.delta
+                    && Text::of(delta.kind.as_ref()) == "text_delta"
+                {
+                    answer.text.push_str(Text::of(delta.text.as_ref()));
+                }
+            }
+            "message_start" => {
+                let begun: Begun = serde_json::from_str(data).map_err(strange)?;
+                self.message(begun.message, answer);
+            }
+            "message_delta" => {
+                if let Some(usage) = event.usage {
+                    self.count(usage, answer);
+                }
+                if let Some(delta) = event.delta
+                    && let Some(reason) = delta.stop_reason
+                {
+                    stopped(&reason.0, delta.stop_details, answer);
+                }
+            }
+            "message_stop" => answer.is_over = true,
+            "message" => {
+                let message: Message = serde_json::from_str(data).map_err(strange)?;
+                self.message(message, answer);
+                answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
+            }
+            "error" => {
+                let value: Value = serde_json::from_str(data).map_err(strange)?;
+                if let Some(fault) = fault(200, &value, None) {
+                    return Err(fault);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl MessagesDecoder {
+    fn count(&mut self, usage: WireUsage, answer: &mut Answer) {
+        self.usage = self.usage.updated(usage);
+        answer.usage = self.usage.into();
+    }
+
+    fn message(&mut self, message: Message, answer: &mut Answer) {
+        answer.served_by(message.model.as_deref());
+        answer.id = message.id.or(answer.id.take());
+        if let Some(mut usage) = message.usage {
+            // At the beginning it is a placeholder.
+            usage.output_tokens = usage.output_tokens.filter(|_| message.stop_reason.is_some());
+            self.count(usage, answer);
+        }
+        let texts = message.content.into_iter().filter(|block| block.kind.as_deref() == Some("text"));
+        texts.filter_map(|block| block.text).for_each(|text| answer.text.push_str(&text));
+        if let Some(reason) = message.stop_reason {
+            stopped(&reason, message.stop_details, answer);
+        }
+    }
+}
+
+/// A model that declines says so under status 200
+/// (<https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback>).
+fn stopped(reason: &str, details: Option<StopDetails>, answer: &mut Answer) {
+    if reason == "refusal" {
+        let details = details.and_then(|details| details.explanation.or(details.category));
+        answer.refusal = details.unwrap_or_else(|| "it gives no reason".to_owned());
+        answer.finish = Some(FinishReason::Stop);
+    } else {
+        answer.finish = Some(finish_reason(reason));
+    }
+}

@@ -1,0 +1,170 @@
+use antiphon_llm::{FinishReason, Model, Output, Prompt, Role, Usage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::config::dialect;
+use crate::exchange::{Form, Text, system_of};
+use crate::prices;
+
+/// The most tokens of an answer where neither the prompt nor the table of models says.
+const MAX_TOKENS: u64 = 8_192;
+
+/// The form in which an answer can be asked for: a schema that the vendor's dialect cannot say is told in words.
+pub(super) fn expressible(prompt: &Prompt, form: Form) -> Form {
+    match &prompt.output {
+        Output::Json(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => Form::Words,
+        _ => form,
+    }
+}
+
+/// The request's body.
+pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
+    let messages: Value = prompt
+        .messages
+        .iter()
+        .map(|message| {
+            let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+            json!({ "role": role, "content": message.rendered() })
+        })
+        .collect();
+    let parameters = prompt.parameters;
+    let known = || prices::capabilities("anthropic", &prompt.model).max_output;
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(prompt.model));
+    body.insert("max_tokens".to_owned(), json!(parameters.max_tokens.or_else(known).unwrap_or(MAX_TOKENS)));
+    body.insert("messages".to_owned(), messages);
+    body.insert("stream".to_owned(), json!(true));
+    let optional = [
+        ("system", system_of(prompt, form).map(Value::from)),
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("output_config", output_config(&prompt.output, form)),
+    ];
+    body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Value::Object(body)
+}
+
+fn output_config(output: &Output, form: Form) -> Option<Value> {
+    let (Output::Json(schema), Form::Schema) = (output, form) else { return None };
+    Some(json!({ "format": { "type": "json_schema", "schema": schema.compile(&dialect()).schema } }))
+}
+
+/// An event, or a whole message, as far as they are looked at.
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, rename = "type", default)]
+    pub(super) kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) delta: Option<Delta<'a>>,
+    #[serde(default)]
+    pub(super) usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(borrow, rename = "type", default)]
+    pub(super) kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) stop_reason: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) stop_details: Option<StopDetails>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Begun {
+    pub(super) message: Message,
+}
+
+/// A message, at its beginning or whole.
+#[derive(Deserialize)]
+pub(super) struct Message {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) content: Vec<Block>,
+    #[serde(default)]
+    pub(super) stop_reason: Option<String>,
+    #[serde(default)]
+    pub(super) stop_details: Option<StopDetails>,
+    #[serde(default)]
+    pub(super) usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Block {
+    #[serde(rename = "type", default)]
+    pub(super) kind: Option<String>,
+    #[serde(default)]
+    pub(super) text: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct StopDetails {
+    #[serde(default)]
+    pub(super) explanation: Option<String>,
+    #[serde(default)]
+    pub(super) category: Option<String>,
+}
+
+/// Tokens. What is left out by a later event is as the earlier one said.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+pub(super) struct WireUsage {
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    cache_creation_input_tokens: Option<u64>,
+    #[serde(default)]
+    cache_read_input_tokens: Option<u64>,
+    #[serde(default)]
+    pub(super) output_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct OutputDetails {
+    #[serde(default)]
+    thinking_tokens: Option<u64>,
+}
+
+impl WireUsage {
+    /// With what a later event says; each count is of the whole answer so far.
+    pub(super) fn updated(self, later: Self) -> Self {
+        Self {
+            input_tokens: later.input_tokens.or(self.input_tokens),
+            cache_creation_input_tokens: later
+                .cache_creation_input_tokens
+                .or(self.cache_creation_input_tokens),
+            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            output_tokens: later.output_tokens.or(self.output_tokens),
+            output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+        }
+    }
+}
+
+impl From<WireUsage> for Usage {
+    /// `input_tokens` are only those that were neither read from the cache nor written into it
+    /// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
+    fn from(usage: WireUsage) -> Self {
+        let cached = usage.cache_read_input_tokens;
+        let written = usage.cache_creation_input_tokens;
+        let input = usage.input_tokens.map(|input| input + cached.unwrap_or(0) + written.unwrap_or(0));
+        let reasoning = usage.output_tokens_details.and_then(|details| details.thinking_tokens);
+        Self::new(input, usage.output_tokens).cached(cached).cache_write(written).reasoning(reasoning)
+    }
+}
+
+/// <https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>
+pub(super) fn finish_reason(name: &str) -> FinishReason {
+    match name {
+        "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        other => FinishReason::Unknown(other.to_owned()),
+    }
+}
+
+pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
+    let model = |entry: &Value| Some(Model::new(entry["id"].as_str()?, entry["max_input_tokens"].as_u64()));
+    Some(page["data"].as_array()?.iter().filter_map(model).collect())
+}

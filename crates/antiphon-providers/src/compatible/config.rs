@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use antiphon_http::SecretString;
+use antiphon_llm::{
+    CallContext, Capabilities, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
+    Streaming, async_trait,
+};
+
+use super::vendor::Vendor;
+use crate::chat::Chat;
+use crate::exchange::{Endpoint, connection_settings};
+
+/// Any server that speaks OpenAI's chat completions: LM Studio, vLLM, hosted ones. [`Vendor`] describes one.
+///
+/// Where a server refuses JSON schemas it is asked for a JSON object instead, and where it refuses that too, in words;
+/// in any case the schema is enforced here.
+#[derive(Debug, Clone)]
+pub struct Compatible {
+    chat: Chat,
+}
+
+impl Compatible {
+    /// A server by its base URL, without a key. An address without a path gets `/v1`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    pub fn new(base_url: &str) -> Result<Self, Error> {
+        Self::of(&Vendor::new("compatible", base_url)?, None)
+    }
+
+    /// A server as its vendor is described, with its key where it needs one.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a vendor without an address: name one with [`Vendor::base_url`].
+    pub fn of(vendor: &Vendor, key: Option<SecretString>) -> Result<Self, Error> {
+        Ok(Self { chat: Chat::new(vendor.endpoint(key)?, vendor.quirks()) })
+    }
+
+    /// Sets the key, sent as a bearer token in the `Authorization` header unless the vendor has a header of its own.
+    #[must_use]
+    pub fn key(self, key: SecretString) -> Self {
+        self.with(|endpoint| *endpoint = endpoint.with_key(key))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        Self { chat: self.chat.with(change) }
+    }
+}
+
+connection_settings!(Compatible, "/v1", 300);
+
+/// A local model may read a long prompt for minutes before it says its first word.
+pub(super) const TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Compatible {
+    fn scope(&self) -> Scope {
+        self.chat.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        self.chat.stream(prompt, context).await
+    }
+
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        self.chat.models(context).await
+    }
+
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        self.chat.health(context).await
+    }
+
+    async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
+        self.chat.capabilities(model, context).await
+    }
+}
+
+#[async_trait]
+impl Embedder for Compatible {
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
+        self.chat.embed(model, texts, context).await
+    }
+}

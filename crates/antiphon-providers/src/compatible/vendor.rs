@@ -1,0 +1,241 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use antiphon_http::SecretString;
+use antiphon_llm::{Dialect, Error, ErrorKind, redact};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::config::TOKEN_TIMEOUT;
+use crate::chat::{Quirks, fault};
+use crate::exchange::{Auth, Endpoint, Form, checked_base_url};
+
+/// A server that speaks chat completions, as a TOML file describes it.
+///
+/// ```
+/// let vendor = antiphon_providers::Vendor::parse(
+///     "lab.toml",
+///     r#"
+///     name = "lab"
+///     base_url = "https://lab.example.org/v1"
+///     key_env = "LAB_KEY"
+///     auth = "header:x-lab-key"
+///     schema = "json_object"
+///     [headers]
+///     x-team = "research"
+///     "#,
+/// )?;
+/// assert_eq!(vendor.key_env.as_deref(), Some("LAB_KEY"));
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Vendor {
+    /// The short name under which it is reported.
+    pub name: String,
+    /// Where it is; an address without a path gets `/v1`.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// The environment variable for its key; none: it needs no key.
+    #[serde(default)]
+    pub key_env: Option<String>,
+    /// How the key is sent: `bearer` or `header:NAME`. Never in the address. Default `bearer`.
+    #[serde(default)]
+    pub auth: Option<String>,
+    /// More headers of each request; no secret belongs here.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The surest form in which it takes schemas: `json_schema`, `json_object` or `words`. Default `json_schema`; weaker ones
+    /// are tried where it refuses.
+    #[serde(default)]
+    pub schema: Option<String>,
+    /// The field for the most tokens of an answer. Default `max_tokens`, which all but OpenAI itself know.
+    #[serde(default)]
+    pub token_limit: Option<String>,
+    /// Seconds to the first token and between two of them. Default 300.
+    #[serde(default)]
+    pub timeout: Option<f64>,
+    /// The model to ask when nobody names one.
+    #[serde(default)]
+    pub default_model: Option<String>,
+    /// More fields of each request.
+    #[serde(default)]
+    pub extra: Map<String, Value>,
+    /// Whether its answers cost nothing, as on one's own machine. Default no.
+    #[serde(default)]
+    pub free: bool,
+}
+
+/// Those that come with this crate.
+const SHIPPED: [(&str, &str); 4] = [
+    ("lmstudio.toml", include_str!("vendors/lmstudio.toml")),
+    ("vllm.toml", include_str!("vendors/vllm.toml")),
+    ("huggingface.toml", include_str!("vendors/huggingface.toml")),
+    ("openrouter.toml", include_str!("vendors/openrouter.toml")),
+];
+
+impl Vendor {
+    /// A server of which only the address is known.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    pub fn new(name: &str, base_url: &str) -> Result<Self, Error> {
+        let vendor = Self {
+            name: name.to_owned(),
+            base_url: Some(base_url.to_owned()),
+            key_env: None,
+            auth: None,
+            headers: BTreeMap::new(),
+            schema: None,
+            token_limit: None,
+            timeout: None,
+            default_model: None,
+            extra: Map::new(),
+            free: false,
+        };
+        vendor.checked()
+    }
+
+    /// Reads a description; `path` is only for errors.
+    ///
+    /// # Errors
+    /// `InvalidRequest` with the place of what cannot be read.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        let vendor: Self = toml::from_str(text).map_err(|err| {
+            let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
+            Error::new(ErrorKind::InvalidRequest, format!("{path}:{line}: {}", redact(err.message(), &[])))
+        })?;
+        vendor.checked().map_err(|err| Error::new(err.kind(), format!("{path}: {err}")))
+    }
+
+    /// The vendors that come with this crate: `lmstudio`, `vllm`, `huggingface`, `openrouter`.
+    #[must_use]
+    pub fn shipped() -> Vec<Self> {
+        SHIPPED.iter().filter_map(|(path, text)| Self::parse(path, text).ok()).collect()
+    }
+
+    /// A vendor that comes with this crate.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::shipped().into_iter().find(|vendor| vendor.name == name)
+    }
+
+    /// Sets where it is.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    pub fn base_url(mut self, url: &str) -> Result<Self, Error> {
+        self.base_url = Some(checked_base_url(url, "/v1")?);
+        Ok(self)
+    }
+
+    /// Sets the name under which it is reported.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The same, if everything in it can be.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that says what cannot.
+    pub fn checked(mut self) -> Result<Self, Error> {
+        let invalid = |why: String| Error::new(ErrorKind::InvalidRequest, why);
+        if let Some(url) = &self.base_url {
+            self.base_url = Some(checked_base_url(url, "/v1")?);
+        }
+        if let Some(auth) = self.auth.as_deref().filter(|auth| *auth != "bearer" && header_of(auth).is_none())
+        {
+            let why = format!(
+                "auth is {auth:?}, and must be \"bearer\" or \"header:NAME\": a key never goes into an address"
+            );
+            return Err(invalid(why));
+        }
+        if let Some(schema) = self.schema.as_deref().filter(|schema| forms_of(schema).is_none()) {
+            let why =
+                format!("schema is {schema:?}, and must be \"json_schema\", \"json_object\" or \"words\"");
+            return Err(invalid(why));
+        }
+        let is_positive =
+            |seconds: f64| Duration::try_from_secs_f64(seconds).is_ok_and(|time| !time.is_zero());
+        if let Some(seconds) = self.timeout.filter(|seconds| !is_positive(*seconds)) {
+            return Err(invalid(format!("timeout is {seconds}, and must be a positive number of seconds")));
+        }
+        Ok(self)
+    }
+
+    pub(super) fn endpoint(&self, key: Option<SecretString>) -> Result<Endpoint, Error> {
+        let base_url = self.base_url.clone().ok_or_else(|| {
+            let message = format!("{} has no usual address: name its base URL", self.name);
+            Error::new(ErrorKind::InvalidRequest, message)
+        })?;
+        let auth = match (key, self.auth.as_deref().and_then(header_of)) {
+            (None, _) => Auth::None,
+            (Some(key), Some(header)) => Auth::Header(header.to_owned(), key),
+            (Some(key), None) => Auth::Bearer(key),
+        };
+        let timeout = self.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Endpoint {
+            vendor: self.name.clone(),
+            base_url,
+            auth,
+            headers: self.headers.clone().into_iter().collect(),
+            token_timeout: timeout.unwrap_or(TOKEN_TIMEOUT),
+            max_connections: 100,
+            faults: fault,
+        })
+    }
+
+    pub(super) fn quirks(&self) -> Quirks {
+        Quirks {
+            token_limit: self.token_limit.clone().unwrap_or_else(|| "max_tokens".to_owned()),
+            dialect: Dialect::default(),
+            forms: self.schema.as_deref().and_then(forms_of).unwrap_or(&FORMS),
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+const FORMS: [Form; 3] = [Form::Schema, Form::Json, Form::Words];
+
+fn forms_of(schema: &str) -> Option<&'static [Form]> {
+    Some(match schema {
+        "json_schema" => &FORMS,
+        "json_object" => &FORMS[1..],
+        "words" => &FORMS[2..],
+        _ => return None,
+    })
+}
+
+fn header_of(auth: &str) -> Option<&str> {
+    auth.strip_prefix("header:").map(str::trim).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHIPPED, Vendor};
+
+    #[test]
+    fn those_that_are_shipped_can_be_read() {
+        assert_eq!(Vendor::shipped().len(), SHIPPED.len());
+        let names: Vec<_> = Vendor::shipped().into_iter().map(|vendor| vendor.name).collect();
+        assert_eq!(names, ["lmstudio", "vllm", "huggingface", "openrouter"]);
+        assert_eq!(Vendor::find("openrouter").unwrap().key_env.as_deref(), Some("OPENROUTER_API_KEY"));
+        assert_eq!(Vendor::find("nobody"), None);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let check = |text: &str, expected: &str| {
+            let err = Vendor::parse("v.toml", text).unwrap_err().to_string();
+            assert!(err.starts_with("v.toml") && err.contains(expected), "{err}");
+        };
+        check("name = 'x'\n\nurl = 'http://h'", "v.toml:3: unknown field `url`");
+        check("name = 'x'\nbase_url = 'h'", "the base URL");
+        check("name = 'x'\nauth = 'query'", "never goes into an address");
+        check("name = 'x'\nschema = 'xml'", "\"json_object\"");
+        check("name = 'x'\ntimeout = -1.0", "positive");
+    }
+}

@@ -1,0 +1,107 @@
+use std::time::Duration;
+
+use antiphon_http::{ErrorKind as HttpKind, Phase as HttpPhase, SecretString};
+use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, Phase, redact};
+use secrecy::ExposeSecret;
+
+/// What a server says went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    /// What it says of its limits in the error itself, where that is the only place.
+    pub(crate) limits: Option<Box<LimitHints>>,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), limits: None }
+    }
+
+    /// An event that is not of its format.
+    pub(crate) fn strange(err: &serde_json::Error) -> Self {
+        Self::new(ErrorKind::InvalidResponse, format!("an event of the answer is not of its format: {err}"))
+    }
+
+    /// Whether the server surely did nothing: it failed before its first words for a reason that it had beforehand.
+    pub(crate) fn cost_nothing(&self) -> bool {
+        !matches!(
+            self.kind,
+            ErrorKind::Unavailable
+                | ErrorKind::InvalidResponse
+                | ErrorKind::Refused
+                | ErrorKind::Filtered
+                | ErrorKind::Truncated { .. }
+                | ErrorKind::Timeout { .. }
+        )
+    }
+}
+
+/// What a status says by itself (RFC 9110, and 529 as Anthropic and others use it for "overloaded").
+pub(crate) fn kind_of_status(status: u16, retry_after: Option<Duration>) -> ErrorKind {
+    match status {
+        401 | 403 => ErrorKind::Auth,
+        402 => ErrorKind::Quota,
+        404 | 405 | 501 => ErrorKind::Unsupported,
+        413 => ErrorKind::ContextTooLong,
+        429 => ErrorKind::RateLimited { retry_after },
+        503 | 529 => ErrorKind::Overloaded { retry_after },
+        // 200: an error without a status of its own, inside a stream.
+        200 | 408 | 500..=599 => ErrorKind::Unavailable,
+        _ => ErrorKind::InvalidRequest,
+    }
+}
+
+/// Whether a message speaks of one of some things, whatever the case of its letters.
+pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
+    let message = message.to_lowercase();
+    things.iter().any(|thing| message.contains(thing))
+}
+
+/// An error of the connection. Once the request is on its way, nobody knows how far the server got.
+pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
+    let (kind, billed) = match err.kind() {
+        HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
+        HttpKind::Connect | HttpKind::Tls => (ErrorKind::Connect, Billed::No),
+        HttpKind::Timeout { phase: HttpPhase::Connect } => {
+            (ErrorKind::Timeout { phase: Phase::Connect }, Billed::No)
+        }
+        HttpKind::Timeout { phase: HttpPhase::FirstByte } => {
+            (ErrorKind::Timeout { phase: Phase::FirstToken }, Billed::Maybe)
+        }
+        HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: Phase::NextToken }, Billed::Maybe),
+        HttpKind::InvalidResponse | HttpKind::TooLarge { .. } => (ErrorKind::InvalidResponse, Billed::Maybe),
+        _ => (ErrorKind::Unavailable, Billed::Maybe),
+    };
+    Error::new(kind, err.to_string()).with_billed(billed)
+}
+
+/// A server's words on one line, shortened, and without keys: some servers repeat what they were sent.
+pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
+    const MOST: usize = 300;
+    let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
+    let text = redact(text, &secrets);
+    let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
+    let line = visible.collect::<Vec<String>>().join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if line.is_empty() => "no further word".to_owned(),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_http::SecretString;
+
+    use super::cleaned;
+
+    #[test]
+    fn keys_are_cut_out_of_what_servers_say() {
+        let key = SecretString::from("topsecret");
+        let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123", Some(&key));
+        assert_eq!(text, "no: [key] and [key]");
+        assert_eq!(cleaned(" \n", None), "no further word");
+        assert!(cleaned(&"é".repeat(999), None).chars().count() == 301);
+    }
+}

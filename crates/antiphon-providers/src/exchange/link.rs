@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use antiphon_http::{Client, Request, Response};
+use antiphon_llm::{Billed, Error, ErrorKind, Head, Prompt, Streaming};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::answer::Decode;
+use super::endpoint::Endpoint;
+use super::fault::{Fault, cleaned, kind_of_status, of_http};
+use super::framing::{Framing, Pieces};
+use super::reader::{Facts, Reader};
+
+/// A list takes no thinking.
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server, and the connections to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) endpoint: Endpoint,
+    client: Client,
+}
+
+/// What is asked, as far as it bears on the answer.
+pub(crate) struct Asked<'p> {
+    pub(crate) prompt: &'p Prompt,
+    /// The places of the schema that the server was not asked to hold to.
+    pub(crate) weakened: Vec<String>,
+    pub(crate) began: Instant,
+}
+
+impl Link {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        // The reader's own clock, which knows words from comments, is to ring first.
+        let later = endpoint.token_timeout.saturating_add(Duration::from_secs(5));
+        let client = Client::builder().first_byte_timeout(endpoint.token_timeout).idle_timeout(later);
+        let client = client.max_connections(endpoint.max_connections).build();
+        Self { endpoint, client }
+    }
+
+    /// Asks at a path below the base URL; the answer has status 200.
+    pub(crate) async fn post(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<Response, Error> {
+        let url = format!("{}{path}", self.endpoint.base_url);
+        self.send(Request::post(&url).json(body)).await
+    }
+
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
+        let sent = self.client.send(self.endpoint.dressed(request)).await.map_err(|err| of_http(&err))?;
+        match sent.status() {
+            200 => Ok(sent),
+            _ => Err(self.refused(sent).await),
+        }
+    }
+
+    /// The JSON at a path below the base URL, and the HTTP version that brought it.
+    pub(crate) async fn get(&self, path: &str) -> Result<(Value, &'static str), Error> {
+        let url = format!("{}{path}", self.endpoint.base_url);
+        let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT)).await?;
+        let version = response.version();
+        Ok((self.json(response).await?, version))
+    }
+
+    /// The body as JSON that is no error.
+    pub(crate) async fn json(&self, response: Response) -> Result<Value, Error> {
+        let (place, kind) = (response.place(), response.header("content-type").unwrap_or("").to_owned());
+        let body = response.text().await.map_err(|err| of_http(&err))?;
+        let Ok(value) = serde_json::from_str::<Value>(&body) else {
+            return Err(self.strange(&place, &kind, &body));
+        };
+        match (self.endpoint.faults)(200, &value, None) {
+            Some(fault) => {
+                let said = cleaned(&fault.message, self.endpoint.auth.key());
+                Err(Error::new(fault.kind, format!("{place}: {said}")))
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// The answer to a prompt, from its first words on.
+    pub(crate) async fn streaming<D: Decode>(
+        &self,
+        response: Response,
+        decode: D,
+        asked: Asked<'_>,
+    ) -> Result<Streaming, Error> {
+        let first_byte = asked.began.elapsed();
+        let request_id = response.request_id().map(str::to_owned);
+        let head = Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened);
+        let facts = Facts {
+            place: response.place(),
+            key: self.endpoint.auth.key().cloned(),
+            output: asked.prompt.output.clone(),
+            model: asked.prompt.model.clone(),
+            head,
+            token_timeout: self.endpoint.token_timeout,
+            began: asked.began,
+            first_byte,
+            http_version: response.version(),
+        };
+        let kind = response.header("content-type").unwrap_or_default().to_owned();
+        let pieces = match D::FRAMING {
+            Framing::Events if kind.is_empty() || kind.starts_with("text/event-stream") => {
+                Pieces::Events(response.events())
+            }
+            Framing::Lines
+                if kind.is_empty() || kind.starts_with("text/event-stream") || kind.contains("ndjson") =>
+            {
+                Pieces::Lines(response.lines())
+            }
+            _ => return self.whole(response, &kind, Reader::new(Pieces::None, decode, facts)).await,
+        };
+        Reader::new(pieces, decode, facts).begin().await
+    }
+
+    /// An answer of a server that does not stream, or an error under status 200, as some servers send.
+    async fn whole<D: Decode>(
+        &self,
+        response: Response,
+        kind: &str,
+        mut reader: Reader<D>,
+    ) -> Result<Streaming, Error> {
+        let body = response.text().await.map_err(|err| of_http(&err))?;
+        let strange = |kind: &str| Err(self.strange(&reader.facts.place, kind, &body));
+        let Ok(value) = serde_json::from_str::<Value>(&body) else { return strange(kind) };
+        if let Some(fault) = (self.endpoint.faults)(200, &value, None) {
+            return Err(reader.of_fault(&fault));
+        }
+        if !value.is_object() {
+            return strange("other JSON");
+        }
+        if let Err(fault) = reader.take("", &body) {
+            return Err(reader.of_fault(&fault));
+        }
+        if !reader.has_something() {
+            return Err(self.strange(&reader.facts.place, "other JSON", &body));
+        }
+        reader.begin().await
+    }
+
+    fn strange(&self, place: &str, kind: &str, body: &str) -> Error {
+        let kind = if kind.is_empty() { "something unnamed" } else { kind };
+        let said = cleaned(body, self.endpoint.auth.key());
+        let message = format!(
+            "{place}: it answers with {kind} and not with what was asked for; is the base URL right? ({said})"
+        );
+        Error::new(ErrorKind::InvalidResponse, message)
+    }
+
+    /// The error of an answer that is no success.
+    async fn refused(&self, response: Response) -> Error {
+        let (status, place, limits) = (response.status(), response.place(), response.limits());
+        let request_id = response.request_id().map(str::to_owned);
+        let moved_to = response.header("location").is_some() && (300..400).contains(&status);
+        let body = response.text().await.unwrap_or_default();
+        let key = self.endpoint.auth.key();
+        let fault = serde_json::from_str::<Value>(&body)
+            .ok()
+            .and_then(|body| (self.endpoint.faults)(status, &body, limits.retry_after));
+        let fault = match fault {
+            Some(fault) => fault,
+            None if moved_to => Fault::new(
+                ErrorKind::InvalidRequest,
+                "it sends elsewhere, and a key must not follow; correct the base URL",
+            ),
+            None => Fault::new(kind_of_status(status, limits.retry_after), body),
+        };
+        info!("{place}: {status}");
+        // A server that failed may have been at work; one that refused was not.
+        let billed = if fault.kind == ErrorKind::Unavailable { Billed::Maybe } else { Billed::No };
+        Error::new(fault.kind, format!("{place}: {status}: {}", cleaned(&fault.message, key)))
+            .with_billed(billed)
+            .with_request_id(request_id)
+            .with_limits(fault.limits.map_or(limits, |limits| *limits))
+    }
+}

@@ -1,0 +1,35 @@
+/// The settings that every provider with a server has. `$with` gives the provider with its endpoint changed.
+macro_rules! connection_settings {
+    ($provider:ident, $default_path:literal, $seconds:literal) => {
+        impl $provider {
+            /// Sets another address for the same service. An address without a path gets the usual one.
+            ///
+            /// # Errors
+            /// `InvalidRequest` for what is no address, or one with a secret in it.
+            pub fn base_url(self, url: &str) -> Result<Self, antiphon_llm::Error> {
+                let base_url = $crate::exchange::checked_base_url(url, $default_path)?;
+                Ok(self.with(|endpoint| endpoint.base_url = base_url))
+            }
+
+            #[doc = concat!("Sets the time to the first token and between two of them; default ", $seconds, " s.")]
+            #[must_use]
+            pub fn token_timeout(self, token_timeout: std::time::Duration) -> Self {
+                self.with(|endpoint| endpoint.token_timeout = token_timeout)
+            }
+
+            /// Sets how many connections may be in use at once; a further call waits until one is free. Default 100.
+            #[must_use]
+            pub fn max_connections(self, max_connections: usize) -> Self {
+                self.with(|endpoint| endpoint.max_connections = max_connections)
+            }
+
+            /// Sets the name under which it is reported.
+            #[must_use]
+            pub fn named(self, name: &str) -> Self {
+                self.with(|endpoint| name.clone_into(&mut endpoint.vendor))
+            }
+        }
+    };
+}
+
+pub(crate) use connection_settings;

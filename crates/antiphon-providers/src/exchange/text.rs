@@ -1,0 +1,14 @@
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// A text of a format, which borrows from the event where it has no escapes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+impl Text<'_> {
+    /// The words, or none where the field is missing or null.
+    pub(crate) fn of<'t>(text: Option<&'t Text<'_>>) -> &'t str {
+        text.map_or("", |text| &text.0)
+    }
+}

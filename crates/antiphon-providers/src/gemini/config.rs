@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use antiphon_http::SecretString;
+use antiphon_llm::{
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt,
+    Provider, Scope, Streaming, async_trait,
+};
+use serde_json::json;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::stream::GenerateDecoder;
+use super::{errors, wire};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+use crate::prices;
+
+/// Google's Gemini models.
+///
+/// The key goes into the `x-goog-api-key` header and nowhere else. Models from 3.6 on pass over any temperature. What
+/// `maxOutputTokens` allows is for thoughts and answer together.
+///
+/// Schemas go as `responseJsonSchema` without the keywords that it passes over; they are enforced here.
+#[derive(Debug, Clone)]
+pub struct Gemini {
+    link: Link,
+    forms: Forms,
+}
+
+/// What `responseJsonSchema` heeds: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
+pub(super) fn dialect() -> Dialect {
+    Dialect::default()
+        .refuses(&[
+            "$schema",
+            "allOf",
+            "const",
+            "contains",
+            "default",
+            "dependentRequired",
+            "dependentSchemas",
+            "else",
+            "examples",
+            "exclusiveMaximum",
+            "exclusiveMinimum",
+            "if",
+            "maxContains",
+            "maxLength",
+            "maxProperties",
+            "minContains",
+            "minLength",
+            "minProperties",
+            "multipleOf",
+            "not",
+            "pattern",
+            "patternProperties",
+            "propertyNames",
+            "then",
+            "unevaluatedItems",
+            "unevaluatedProperties",
+            "uniqueItems",
+        ])
+        .bare_refs()
+}
+
+impl Gemini {
+    /// The model to ask when nobody names one: the cheapest one that is not about to be shut down.
+    pub const DEFAULT_MODEL: &'static str = "gemini-3.5-flash-lite";
+
+    /// Gemini with a key.
+    #[must_use]
+    pub fn new(key: SecretString) -> Self {
+        let endpoint = Endpoint {
+            vendor: "gemini".to_owned(),
+            base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
+            auth: Auth::Header("x-goog-api-key".to_owned(), key),
+            headers: Vec::new(),
+            token_timeout: Duration::from_secs(120),
+            max_connections: 100,
+            faults: errors::fault,
+        };
+        Self { link: Link::new(endpoint), forms: Forms::new(&[Form::Schema, Form::Json, Form::Words]) }
+    }
+
+    fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        let mut endpoint = self.link.endpoint;
+        change(&mut endpoint);
+        Self { link: Link::new(endpoint), ..self }
+    }
+
+    /// All models, page by page.
+    async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+        let (mut models, mut next) = (Vec::new(), String::new());
+        loop {
+            let (page, version) = self.link.get(&format!("/models?pageSize=1000{next}")).await?;
+            models.extend(wire::models(&page).ok_or_else(|| {
+                let base_url = &self.link.endpoint.base_url;
+                let message =
+                    format!("what {base_url}/models answers is no list of models; is the base URL right?");
+                Error::new(ErrorKind::InvalidResponse, message)
+            })?);
+            match page["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
+                Some(token) => next = format!("&pageToken={token}"),
+                None => return Ok((models, version)),
+            }
+        }
+    }
+}
+
+connection_settings!(Gemini, "/v1beta", 120);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Gemini {
+    fn scope(&self) -> Scope {
+        self.link.endpoint.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let began = Instant::now();
+        info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
+        let path = format!("/{}:streamGenerateContent?alt=sse", wire::model_path(&prompt.model)?);
+        let ask = |form| {
+            let (body, path) = (wire::request(prompt, form), &path);
+            async move { self.link.post(path, &body).await }
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, form, &dialect());
+        self.link.streaming(response, GenerateDecoder::default(), Asked { prompt, weakened, began }).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(self.list().await?.0)
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        let began = Instant::now();
+        let (models, version) = self.list().await?;
+        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
+    }
+
+    /// From this crate's table.
+    async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
+        prices::capabilities("gemini", model)
+    }
+}
+
+/// The most texts of one call: <https://ai.google.dev/gemini-api/docs/embeddings>.
+const MAX_TEXTS: usize = 100;
+
+#[async_trait]
+impl Embedder for Gemini {
+    async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+        let model = wire::model_path(model)?;
+        let mut vectors = Vec::with_capacity(texts.len());
+        for texts in texts.chunks(MAX_TEXTS) {
+            let requests: Vec<_> = texts
+                .iter()
+                .map(|text| json!({ "model": model, "content": { "parts": [{ "text": text }] } }))
+                .collect();
+            let body = json!({ "requests": requests });
+            let response = self.link.post(&format!("/{model}:batchEmbedContents"), &body).await?;
+            let answer = self.link.json(response).await?;
+            vectors.extend(wire::vectors(&answer, texts.len())?);
+        }
+        Ok(Embeddings::new(vectors))
+    }
+}

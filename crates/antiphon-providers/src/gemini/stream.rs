@@ -1,0 +1,93 @@
+use antiphon_llm::{ErrorKind, FinishReason};
+use serde_json::Value;
+
+use super::errors::fault;
+use super::wire::{Chunk, finish_reason};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+
+/// An error that breaks into a stream is not longer than this.
+const MAX_ERROR: usize = 64 << 10;
+
+/// Reads pieces of `GenerateContentResponse`, or one whole.
+///
+/// There is no event for the end: a piece with a finish reason is the last one, and after it the connection ends. An error
+/// in the middle comes as plain JSON without `data:`, over several lines
+/// (<https://github.com/vercel/ai/issues/5217>), which is why lines are read here and not events.
+#[derive(Debug, Default)]
+pub(crate) struct GenerateDecoder {
+    /// Lines that are no event's.
+    plain: String,
+}
+
+impl Decode for GenerateDecoder {
+    const FRAMING: Framing = Framing::Lines;
+
+    fn take(&mut self, _: &str, line: &str, answer: &mut Answer) -> Result<(), Fault> {
+        let line = line.trim_end_matches('\r');
+        match line.strip_prefix("data:") {
+            Some(data) => piece(data.trim_start(), answer),
+            None if line.starts_with(':') || line.starts_with("event:") || line.starts_with("id:") => Ok(()),
+            None => self.plain_line(line, answer),
+        }
+    }
+
+    fn finish(&mut self, answer: &mut Answer) -> Result<(), Fault> {
+        match answer.finish {
+            None if !self.plain.is_empty() => Err(Fault::new(
+                ErrorKind::InvalidResponse,
+                format!("an event of the answer is not of its format: {}", self.plain),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl GenerateDecoder {
+    /// A line that is no event's: of an error over several lines, or a whole answer.
+    fn plain_line(&mut self, line: &str, answer: &mut Answer) -> Result<(), Fault> {
+        if self.plain.len() + line.len() > MAX_ERROR && !self.plain.is_empty() {
+            return Ok(());
+        }
+        self.plain.push_str(line);
+        if self.plain.trim().is_empty() || !line.trim_end().ends_with(['}', ']']) {
+            return Ok(());
+        }
+        let Ok(value) = serde_json::from_str::<Value>(&self.plain) else { return Ok(()) };
+        let plain = std::mem::take(&mut self.plain);
+        match fault(200, &value, None) {
+            Some(fault) => Err(fault),
+            None => piece(&plain, answer),
+        }
+    }
+}
+
+fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
+    let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+    if chunk.error.is_some() {
+        let value: Value = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        if let Some(fault) = fault(200, &value, None) {
+            return Err(fault);
+        }
+    }
+    answer.served_by(chunk.model_version.as_ref().map(|model| &*model.0));
+    if let Some(id) = chunk.response_id.filter(|_| answer.id.is_none()) {
+        answer.id = Some(id.0.into_owned());
+    }
+    if let Some(usage) = chunk.usage_metadata {
+        answer.usage = usage.into();
+    }
+    if let Some(reason) = chunk.prompt_feedback.and_then(|feedback| feedback.block_reason) {
+        return Err(Fault::new(ErrorKind::Filtered, format!("the prompt is blocked: {}", reason.0)));
+    }
+    let Some(candidate) = chunk.candidates.into_iter().flatten().next() else { return Ok(()) };
+    for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+        if !part.thought {
+            answer.text.push_str(Text::of(part.text.as_ref()));
+        }
+    }
+    if let Some(reason) = candidate.finish_reason.filter(|reason| reason.0 != "FINISH_REASON_UNSPECIFIED") {
+        answer.finish = Some(finish_reason(&reason.0));
+        answer.is_over = matches!(answer.finish, Some(FinishReason::Filtered | FinishReason::Failed));
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Output, Prompt, Role, Usage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::config::dialect;
+use crate::exchange::{Form, Text, system_of};
+
+/// `models/NAME`, as its addresses have it; a name is no path.
+pub(super) fn model_path(model: &str) -> Result<String, Error> {
+    let name = model.strip_prefix("models/").unwrap_or(model);
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if !is_name && !name.starts_with("tunedModels/") {
+        return Err(Error::new(ErrorKind::ModelNotFound, format!("{model:?} is no name of a Gemini model")));
+    }
+    Ok(if is_name { format!("models/{name}") } else { name.to_owned() })
+}
+
+/// The request's body.
+pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
+    let contents: Value = prompt
+        .messages
+        .iter()
+        .map(|message| {
+            let role = if message.role == Role::Assistant { "model" } else { "user" };
+            json!({ "role": role, "parts": [{ "text": message.rendered() }] })
+        })
+        .collect();
+    let mut body = Map::new();
+    body.insert("contents".to_owned(), contents);
+    if let Some(system) = system_of(prompt, form) {
+        body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": system }] }));
+    }
+    let parameters = prompt.parameters;
+    let (kind, schema) = match (&prompt.output, form) {
+        (Output::Json(schema), Form::Schema) => {
+            (Some("application/json"), Some(schema.compile(&dialect()).schema))
+        }
+        (Output::Json(_), Form::Json) => (Some("application/json"), None),
+        _ => (None, None),
+    };
+    let optional = [
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("maxOutputTokens", parameters.max_tokens.map(Value::from)),
+        ("seed", parameters.seed.map(Value::from)),
+        ("responseMimeType", kind.map(Value::from)),
+        ("responseJsonSchema", schema),
+    ];
+    let config: Map<_, _> =
+        optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+    if !config.is_empty() {
+        body.insert("generationConfig".to_owned(), Value::Object(config));
+    }
+    Value::Object(body)
+}
+
+/// A piece of an answer, or the whole of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow, default)]
+    pub(super) candidates: Option<Vec<Candidate<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) prompt_feedback: Option<PromptFeedback<'a>>,
+    #[serde(default)]
+    pub(super) usage_metadata: Option<UsageMetadata>,
+    #[serde(borrow, default)]
+    pub(super) model_version: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) response_id: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) error: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Candidate<'a> {
+    #[serde(borrow, default)]
+    pub(super) content: Option<Content<'a>>,
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Content<'a> {
+    #[serde(borrow, default)]
+    pub(super) parts: Option<Vec<Part<'a>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Part<'a> {
+    #[serde(borrow, default)]
+    pub(super) text: Option<Text<'a>>,
+    /// Whether it is a thought and no part of the answer.
+    #[serde(default)]
+    pub(super) thought: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PromptFeedback<'a> {
+    #[serde(borrow, default)]
+    pub(super) block_reason: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageMetadata {
+    #[serde(default)]
+    prompt_token_count: Option<u64>,
+    #[serde(default)]
+    cached_content_token_count: Option<u64>,
+    #[serde(default)]
+    candidates_token_count: Option<u64>,
+    #[serde(default)]
+    thoughts_token_count: Option<u64>,
+    #[serde(default)]
+    tool_use_prompt_token_count: Option<u64>,
+}
+
+impl From<UsageMetadata> for Usage {
+    /// Thoughts are billed as output and not counted among the candidates' tokens; a count of zero is left out
+    /// (<https://ai.google.dev/api/generate-content#UsageMetadata>).
+    fn from(usage: UsageMetadata) -> Self {
+        let thoughts = usage.thoughts_token_count.unwrap_or(0);
+        let input =
+            usage.prompt_token_count.map(|input| input + usage.tool_use_prompt_token_count.unwrap_or(0));
+        Self::new(input, Some(usage.candidates_token_count.unwrap_or(0) + thoughts))
+            .cached(Some(usage.cached_content_token_count.unwrap_or(0)))
+            .reasoning(Some(thoughts))
+    }
+}
+
+/// <https://ai.google.dev/api/generate-content#FinishReason>
+pub(super) fn finish_reason(name: &str) -> FinishReason {
+    match name {
+        "STOP" => FinishReason::Stop,
+        "MAX_TOKENS" => FinishReason::Length,
+        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => FinishReason::Filtered,
+        "MALFORMED_RESPONSE" => FinishReason::Failed,
+        other => FinishReason::Unknown(other.to_owned()),
+    }
+}
+
+pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
+    let model = |entry: &Value| {
+        let name = entry["name"].as_str()?;
+        let methods = entry["supportedGenerationMethods"].as_array();
+        let answers = methods.is_none_or(|methods| methods.iter().any(|method| method == "generateContent"));
+        let id = name.strip_prefix("models/").unwrap_or(name);
+        Some(Model::new(id, entry["inputTokenLimit"].as_u64()).answers(answers))
+    };
+    // An account without models has no list at all.
+    match &page["models"] {
+        Value::Array(models) => Some(models.iter().filter_map(model).collect()),
+        Value::Null if page.as_object().is_some_and(Map::is_empty) => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// The vectors of an answer, in the order of their texts.
+pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Error> {
+    #[derive(Deserialize)]
+    struct Entry {
+        values: Vec<f32>,
+    }
+    let strange =
+        |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
+    let entries = Vec::<Entry>::deserialize(&answer["embeddings"]).map_err(|err| strange(err.to_string()))?;
+    match entries.len() == texts {
+        true => Ok(entries.into_iter().map(|entry| entry.values).collect()),
+        false => Err(strange(format!("{} vectors for {texts} texts", entries.len()))),
+    }
+}

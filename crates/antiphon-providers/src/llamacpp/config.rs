@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use antiphon_http::{Request, SecretString};
+use antiphon_llm::{
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt,
+    Provider, Scope, Streaming, async_trait,
+};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use tracing::info;
+
+use super::stream::NativeDecoder;
+use super::{errors, wire};
+use crate::chat::{Chat, Quirks};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+
+/// llama.cpp's server on one's own machine: by its chat completions, or by its own `/completion`.
+///
+/// It tells how many calls it works on at once, so that nobody has to guess.
+#[derive(Debug, Clone)]
+pub struct LlamaCpp {
+    /// Its routes without `/v1` before them.
+    link: Link,
+    chat: Chat,
+    native: bool,
+    forms: Forms,
+}
+
+/// What the server says of itself (`/props`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Props {
+    /// The calls that it works on at once.
+    pub slots: u32,
+    /// The tokens that prompt and answer of one call may have together.
+    pub context_window: Option<u64>,
+    /// The model's name.
+    pub model: Option<String>,
+    /// Its build.
+    pub build: Option<String>,
+}
+
+/// A place for one call (`/slots`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Slot {
+    /// Its number.
+    pub id: u64,
+    /// Whether a call is worked on in it.
+    pub is_busy: bool,
+}
+
+impl LlamaCpp {
+    /// The server at an address, with or without `/v1` behind it.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let endpoint = Endpoint {
+            vendor: "llamacpp".to_owned(),
+            base_url: crate::exchange::checked_base_url(url, "/v1")?,
+            auth: Auth::None,
+            headers: Vec::new(),
+            // A local model may read a long prompt for minutes before it says its first word.
+            token_timeout: Duration::from_secs(300),
+            max_connections: 100,
+            faults: errors::fault,
+        };
+        Ok(Self::of(endpoint, false))
+    }
+
+    fn of(endpoint: Endpoint, native: bool) -> Self {
+        let quirks = Quirks {
+            token_limit: "max_tokens".to_owned(),
+            dialect: Dialect::default(),
+            forms: &[Form::Schema, Form::Json, Form::Words],
+            extra: Map::new(),
+        };
+        let base_url = endpoint.base_url.strip_suffix("/v1").unwrap_or(&endpoint.base_url).to_owned();
+        let link = Link::new(Endpoint { base_url, ..endpoint.clone() });
+        let forms = Forms::new(&[Form::Schema, Form::Words]);
+        Self { link, chat: Chat::new(endpoint, quirks), native, forms }
+    }
+
+    /// Sets the key, where the server was started with `--api-key`.
+    #[must_use]
+    pub fn key(self, key: SecretString) -> Self {
+        self.with(|endpoint| *endpoint = endpoint.with_key(key))
+    }
+
+    /// Asks by the server's own `/completion` instead. The model's template is applied by the server beforehand, in a call
+    /// of its own.
+    #[must_use]
+    pub fn native(mut self) -> Self {
+        self.native = true;
+        self
+    }
+
+    fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        let mut endpoint = self.chat.link.endpoint;
+        change(&mut endpoint);
+        Self::of(endpoint, self.native)
+    }
+
+    /// What the server says of itself.
+    ///
+    /// # Errors
+    /// Why it does not answer, or that something else does.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn props(&self) -> Result<Props, Error> {
+        let (props, _) = self.link.get("/props").await?;
+        wire::props(&props).ok_or_else(|| {
+            let base_url = &self.link.endpoint.base_url;
+            Error::new(
+                ErrorKind::InvalidResponse,
+                format!("what answers at {base_url} is no llama.cpp server"),
+            )
+        })
+    }
+
+    /// The server's places for calls. A server started with `--no-slots` does not tell.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn slots(&self) -> Result<Vec<Slot>, Error> {
+        let (slots, _) = self.link.get("/slots").await?;
+        let slot = |slot: &Value| {
+            let is_busy = slot["is_processing"].as_bool()?;
+            Some(Slot { id: slot["id"].as_u64()?, is_busy })
+        };
+        Ok(slots.as_array().into_iter().flatten().filter_map(slot).collect())
+    }
+
+    /// The prompt as the model's template has it.
+    async fn templated(&self, prompt: &Prompt, form: Form) -> Result<String, Error> {
+        let response = self.link.post("/apply-template", &wire::messages(prompt, form)).await?;
+        let answer = self.link.json(response).await?;
+        let text = answer["prompt"].as_str().map(str::to_owned);
+        text.ok_or_else(|| {
+            let message = "/apply-template gives no prompt; is the server of before 2025?";
+            Error::new(ErrorKind::InvalidResponse, message)
+        })
+    }
+}
+
+connection_settings!(LlamaCpp, "/v1", 300);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for LlamaCpp {
+    fn scope(&self) -> Scope {
+        self.chat.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        if !self.native {
+            return self.chat.stream(prompt, context).await;
+        }
+        let began = Instant::now();
+        info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
+        let ask = |form| async move {
+            let text = self.templated(prompt, form).await?;
+            self.link.post("/completion", &wire::completion(prompt, &text, form)).await
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, form, &Dialect::default());
+        self.link.streaming(response, NativeDecoder, Asked { prompt, weakened, began }).await
+    }
+
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        self.chat.models(context).await
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        let began = Instant::now();
+        let url = format!("{}/health", self.link.endpoint.base_url);
+        let response = self.link.send(Request::get(&url).first_byte_timeout(Duration::from_secs(5))).await?;
+        let (latency, version) = (began.elapsed(), response.version());
+        let props = self.props().await?;
+        let (models, _) = self.chat.list().await?;
+        Ok(Health::new(latency)
+            .http_version(version)
+            .version(props.build)
+            .models(models.len())
+            .parallel(Some(props.slots)))
+    }
+
+    async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
+        match self.props().await {
+            Ok(props) => {
+                Capabilities::default().context_window(props.context_window).parallel(Some(props.slots))
+            }
+            Err(_) => Capabilities::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Embedder for LlamaCpp {
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
+        self.chat.embed(model, texts, context).await
+    }
+}

@@ -1,0 +1,31 @@
+use serde_json::Value;
+
+use super::errors::fault;
+use super::wire::{Event, finish_reason, usage};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+
+/// Reads the events of `/completion`, or its whole answer. The event with `stop` is the last; no `[DONE]` follows.
+#[derive(Debug)]
+pub(crate) struct NativeDecoder;
+
+impl Decode for NativeDecoder {
+    const FRAMING: Framing = Framing::Events;
+
+    fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
+        let event: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        if event.error.is_some() {
+            let value: Value = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+            if let Some(fault) = fault(200, &value, None) {
+                return Err(fault);
+            }
+        }
+        answer.served_by(event.model.as_ref().map(|model| &*model.0));
+        answer.text.push_str(Text::of(event.content.as_ref()));
+        if event.stop {
+            answer.usage = usage(&event);
+            answer.finish = Some(finish_reason(Text::of(event.stop_type.as_ref())));
+            answer.is_over = true;
+        }
+        Ok(())
+    }
+}

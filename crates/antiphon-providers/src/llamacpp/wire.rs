@@ -1,0 +1,89 @@
+use antiphon_llm::{FinishReason, Output, Prompt, Role, Usage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::config::Props;
+use crate::exchange::{Form, Text, system_of};
+
+/// The conversation, for the server to put it into the model's template.
+pub(super) fn messages(prompt: &Prompt, form: Form) -> Value {
+    let system = system_of(prompt, form).map(|system| json!({ "role": "system", "content": system }));
+    let others = prompt.messages.iter().map(|message| {
+        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+        json!({ "role": role, "content": message.rendered() })
+    });
+    json!({ "messages": system.into_iter().chain(others).collect::<Vec<_>>() })
+}
+
+/// The body of `/completion`.
+pub(super) fn completion(prompt: &Prompt, text: &str, form: Form) -> Value {
+    let parameters = prompt.parameters;
+    let schema = match (&prompt.output, form) {
+        (Output::Json(schema), Form::Schema) => Some(schema.value().clone()),
+        _ => None,
+    };
+    let optional = [
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("n_predict", parameters.max_tokens.map(Value::from)),
+        ("seed", parameters.seed.map(Value::from)),
+        ("json_schema", schema),
+    ];
+    let mut body = Map::new();
+    body.insert("prompt".to_owned(), json!(text));
+    body.insert("stream".to_owned(), json!(true));
+    body.insert("cache_prompt".to_owned(), json!(true));
+    body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Value::Object(body)
+}
+
+/// An event of `/completion`, or the whole of its answer.
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, default)]
+    pub(super) content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) model: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) stop: bool,
+    #[serde(borrow, default)]
+    pub(super) stop_type: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) tokens_evaluated: Option<u64>,
+    #[serde(default)]
+    pub(super) tokens_predicted: Option<u64>,
+    #[serde(default)]
+    pub(super) timings: Option<Timings>,
+    #[serde(default)]
+    pub(super) error: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Timings {
+    #[serde(default)]
+    pub(super) cache_n: Option<u64>,
+}
+
+pub(super) fn usage(event: &Event<'_>) -> Usage {
+    let cached = event.timings.as_ref().and_then(|timings| timings.cache_n);
+    Usage::new(event.tokens_evaluated, event.tokens_predicted).cached(cached)
+}
+
+pub(super) fn finish_reason(name: &str) -> FinishReason {
+    match name {
+        "eos" | "word" => FinishReason::Stop,
+        "limit" => FinishReason::Length,
+        "none" | "" => FinishReason::Failed,
+        other => FinishReason::Unknown(other.to_owned()),
+    }
+}
+
+pub(super) fn props(props: &Value) -> Option<Props> {
+    let slots = props["total_slots"].as_u64().and_then(|slots| u32::try_from(slots).ok())?;
+    let text = |key: &str| props[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    Some(Props {
+        slots,
+        context_window: props.pointer("/default_generation_settings/n_ctx").and_then(Value::as_u64),
+        model: text("model_alias").or_else(|| text("model_path")),
+        build: text("build_info"),
+    })
+}

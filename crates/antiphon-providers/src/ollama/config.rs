@@ -1,0 +1,258 @@
+use std::time::Duration;
+
+use antiphon_http::SecretString;
+use antiphon_llm::{
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt,
+    Provider, Scope, Streaming, Usage, async_trait,
+};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::info;
+
+use super::stream::OllamaDecoder;
+use super::{errors, wire};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+
+/// A model's server on one's own machine, by its own format.
+///
+/// A prompt that does not fit into the context is an error and never cut in silence, as is the server's own habit. The
+/// context is the server's choice, 4,096 tokens on most machines, until [`context`](Self::context) says otherwise.
+///
+/// How many calls it works on at once (`OLLAMA_NUM_PARALLEL`, 1 where nobody sets it) it tells nobody.
+#[derive(Debug, Clone)]
+pub struct Ollama {
+    link: Link,
+    forms: Forms,
+    route: Route,
+    context: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    Chat,
+    Generate,
+}
+
+/// A model that the server holds in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// Its name.
+    pub model: String,
+    /// The tokens that prompt and answer may have together, as it was loaded.
+    pub context_window: Option<u64>,
+    /// The bytes that it takes.
+    pub bytes: u64,
+    /// Those of them on a graphics card.
+    pub bytes_on_gpu: u64,
+}
+
+/// How far the server is with fetching a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PullProgress {
+    /// What it does.
+    pub status: String,
+    /// The bytes that have come of the file that is fetched now.
+    pub completed: Option<u64>,
+    /// The bytes of that file.
+    pub total: Option<u64>,
+}
+
+impl Ollama {
+    /// Where it listens when nobody says otherwise.
+    pub const DEFAULT_URL: &'static str = "http://127.0.0.1:11434";
+
+    /// The server at an address.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let endpoint = Endpoint {
+            vendor: "ollama".to_owned(),
+            base_url: crate::exchange::checked_base_url(url, "")?,
+            auth: Auth::None,
+            headers: Vec::new(),
+            // A local model may read a long prompt for minutes before it says its first word.
+            token_timeout: Duration::from_secs(300),
+            max_connections: 100,
+            faults: errors::fault,
+        };
+        let forms = Forms::new(&[Form::Schema, Form::Json, Form::Words]);
+        Ok(Self { link: Link::new(endpoint), forms, route: Route::Chat, context: None })
+    }
+
+    /// The server at an address as `OLLAMA_HOST` has it: a host, a port, or both, with or without a scheme
+    /// (<https://docs.ollama.com/faq>).
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is no address.
+    pub fn at_host(host: &str) -> Result<Self, Error> {
+        Self::new(&crate::exchange::url_of_ollama_host(host))
+    }
+
+    /// Sets the key, for a server behind one; sent as a bearer token in the `Authorization` header.
+    #[must_use]
+    pub fn key(self, key: SecretString) -> Self {
+        self.with(|endpoint| *endpoint = endpoint.with_key(key))
+    }
+
+    /// Asks by `/api/generate` instead of `/api/chat`: the conversation goes as one text.
+    #[must_use]
+    pub fn generate(mut self) -> Self {
+        self.route = Route::Generate;
+        self
+    }
+
+    /// Sets the tokens that prompt and answer may have together. The server loads the model anew when it changes.
+    #[must_use]
+    pub fn context(mut self, tokens: u64) -> Self {
+        self.context = Some(tokens);
+        self
+    }
+
+    fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        let mut endpoint = self.link.endpoint;
+        change(&mut endpoint);
+        Self { link: Link::new(endpoint), ..self }
+    }
+
+    /// The models that the server holds in memory (`/api/ps`).
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn loaded(&self) -> Result<Vec<Loaded>, Error> {
+        let (answer, _) = self.link.get("/api/ps").await?;
+        let loaded = |entry: &Value| {
+            Some(Loaded {
+                model: entry["model"].as_str().or(entry["name"].as_str())?.to_owned(),
+                context_window: entry["context_length"].as_u64(),
+                bytes: entry["size"].as_u64().unwrap_or(0),
+                bytes_on_gpu: entry["size_vram"].as_u64().unwrap_or(0),
+            })
+        };
+        Ok(answer["models"].as_array().into_iter().flatten().filter_map(loaded).collect())
+    }
+
+    /// Has the server fetch a model (`/api/pull`), and tells how far it is.
+    ///
+    /// # Errors
+    /// Why it cannot be fetched.
+    ///
+    /// # Cancel safety
+    /// The server goes on with what it has when it is asked again.
+    pub async fn pull(&self, model: &str, mut tell: impl FnMut(PullProgress) + Send) -> Result<(), Error> {
+        let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
+        let place = response.place();
+        let mut lines = response.lines();
+        let failed = |kind, why: &str| Error::new(kind, format!("{place}: {model} cannot be fetched: {why}"));
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|err| failed(ErrorKind::Unavailable, &err.to_string()))?;
+            let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
+            if let Some(fault) = errors::fault(200, &line, None) {
+                let is_missing = fault.message.contains("file does not exist");
+                let kind = if is_missing { ErrorKind::ModelNotFound } else { fault.kind };
+                return Err(failed(kind, &fault.message));
+            }
+            let status = line["status"].as_str().unwrap_or_default().to_owned();
+            let is_done = status == "success";
+            tell(PullProgress {
+                status,
+                completed: line["completed"].as_u64(),
+                total: line["total"].as_u64(),
+            });
+            if is_done {
+                return Ok(());
+            }
+        }
+        Err(failed(ErrorKind::Unavailable, "the connection ended before it was whole"))
+    }
+
+    async fn list(&self) -> Result<Vec<Model>, Error> {
+        let (answer, _) = self.link.get("/api/tags").await?;
+        wire::models(&answer).ok_or_else(|| {
+            let base_url = &self.link.endpoint.base_url;
+            let message =
+                format!("what {base_url}/api/tags answers is no list of models; is the address right?");
+            Error::new(ErrorKind::InvalidResponse, message)
+        })
+    }
+}
+
+connection_settings!(Ollama, "", 300);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Ollama {
+    fn scope(&self) -> Scope {
+        self.link.endpoint.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let began = Instant::now();
+        info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
+        let path = match self.route {
+            Route::Chat => "/api/chat",
+            Route::Generate => "/api/generate",
+        };
+        let ask = |form| {
+            let body = wire::request(prompt, self.route, self.context, form);
+            async move { self.link.post(path, &body).await }
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, form, &Dialect::default());
+        self.link.streaming(response, OllamaDecoder, Asked { prompt, weakened, began }).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        self.list().await
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        let began = Instant::now();
+        let (answer, version) = self.link.get("/api/version").await?;
+        let latency = began.elapsed();
+        let number = answer["version"].as_str().map(str::to_owned);
+        let models = self.list().await?;
+        Ok(Health::new(latency).http_version(version).version(number).models(models.len()))
+    }
+
+    /// The context of a model that is loaded; else the one that is set, as far as the model goes.
+    async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
+        let loaded = self.loaded().await.unwrap_or_default();
+        let known = loaded
+            .into_iter()
+            .find(|loaded| loaded.model == model || loaded.model == format!("{model}:latest"));
+        if let Some(window) =
+            known.and_then(|loaded| loaded.context_window).filter(|_| self.context.is_none())
+        {
+            return Capabilities::default().context_window(Some(window));
+        }
+        let shown = match self.link.post("/api/show", &json!({ "model": model })).await {
+            Ok(response) => self.link.json(response).await.ok(),
+            Err(_) => None,
+        };
+        let most = shown.as_ref().and_then(wire::trained_context);
+        let window = match (self.context, most) {
+            (Some(context), Some(most)) => Some(context.min(most)),
+            (context, _) => context,
+        };
+        Capabilities::default().context_window(window)
+    }
+}
+
+#[async_trait]
+impl Embedder for Ollama {
+    async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+        // A text that is too long is refused, and not cut in silence.
+        let body = json!({ "model": model, "input": texts, "truncate": false });
+        let response = self.link.post("/api/embed", &body).await?;
+        let answer = self.link.json(response).await?;
+        let vectors = wire::vectors(&answer, texts.len())?;
+        Ok(Embeddings::new(vectors).usage(Usage::new(answer["prompt_eval_count"].as_u64(), Some(0))))
+    }
+}

@@ -1,0 +1,38 @@
+use serde_json::Value;
+
+use super::errors::fault;
+use super::wire::{Line, finish_reason, usage};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+
+/// Reads the lines of an answer, or a whole answer: of `/api/chat` in `message`, of `/api/generate` in `response`.
+///
+/// The line with `done` is the last, and may have words, too (<https://docs.ollama.com/api/streaming>). Thoughts stand apart
+/// from the words.
+#[derive(Debug)]
+pub(crate) struct OllamaDecoder;
+
+impl Decode for OllamaDecoder {
+    const FRAMING: Framing = Framing::Lines;
+
+    fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
+        if data.trim().is_empty() {
+            return Ok(());
+        }
+        let line: Line<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        if line.error.is_some() {
+            let value: Value = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+            if let Some(fault) = fault(200, &value, None) {
+                return Err(fault);
+            }
+        }
+        answer.served_by(line.model.as_ref().map(|model| &*model.0));
+        answer.text.push_str(Text::of(line.response.as_ref()));
+        answer.text.push_str(Text::of(line.message.as_ref().and_then(|message| message.content.as_ref())));
+        if line.done {
+            answer.usage = usage(&line);
+            answer.finish = Some(finish_reason(Text::of(line.done_reason.as_ref())));
+            answer.is_over = true;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Output, Prompt, Role, Usage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::config::Route;
+use crate::exchange::{Form, Text, system_of};
+
+/// The request's body. `truncate` and `shift` forbid the server to leave out a part of the prompt in silence
+/// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
+pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form: Form) -> Value {
+    let parameters = prompt.parameters;
+    let options = [
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("num_predict", parameters.max_tokens.map(Value::from)),
+        ("seed", parameters.seed.map(Value::from)),
+        ("num_ctx", context.map(Value::from)),
+    ];
+    let options: Map<_, _> =
+        options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+    let format = match (&prompt.output, form) {
+        (Output::Json(schema), Form::Schema) => Some(schema.value().clone()),
+        (Output::Json(_), Form::Json) => Some(json!("json")),
+        _ => None,
+    };
+    let system = system_of(prompt, form);
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(prompt.model));
+    match route {
+        Route::Chat => {
+            let system = system.map(|system| json!({ "role": "system", "content": system }));
+            let messages = prompt.messages.iter().map(|message| {
+                let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+                json!({ "role": role, "content": message.rendered() })
+            });
+            body.insert("messages".to_owned(), system.into_iter().chain(messages).collect());
+        }
+        Route::Generate => {
+            body.insert("prompt".to_owned(), json!(as_one_text(prompt)));
+            body.extend(system.map(|system| ("system".to_owned(), json!(system))));
+        }
+    }
+    body.insert("stream".to_owned(), json!(true));
+    body.insert("truncate".to_owned(), json!(false));
+    body.insert("shift".to_owned(), json!(false));
+    body.extend(format.map(|format| ("format".to_owned(), format)));
+    if !options.is_empty() {
+        body.insert("options".to_owned(), Value::Object(options));
+    }
+    Value::Object(body)
+}
+
+/// A conversation as one text; a single message is only its words.
+fn as_one_text(prompt: &Prompt) -> String {
+    match &prompt.messages[..] {
+        [only] => only.rendered().into_owned(),
+        messages => {
+            let lines = messages.iter().map(|message| {
+                let who = if message.role == Role::Assistant { "Assistant" } else { "User" };
+                format!("{who}: {}\n\n", message.rendered())
+            });
+            lines.collect::<String>() + "Assistant:"
+        }
+    }
+}
+
+/// A line of an answer, or the whole of it.
+#[derive(Deserialize)]
+pub(super) struct Line<'a> {
+    #[serde(borrow, default)]
+    pub(super) model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) message: Option<Message<'a>>,
+    #[serde(borrow, default)]
+    pub(super) response: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) done: bool,
+    #[serde(borrow, default)]
+    pub(super) done_reason: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) prompt_eval_count: Option<u64>,
+    #[serde(default)]
+    pub(super) eval_count: Option<u64>,
+    #[serde(default)]
+    pub(super) error: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow, default)]
+    pub(super) content: Option<Text<'a>>,
+}
+
+/// A line without a reason has none on servers of before 2024; those had no limit to report either.
+pub(super) fn finish_reason(name: &str) -> FinishReason {
+    match name {
+        "stop" | "" => FinishReason::Stop,
+        "length" => FinishReason::Length,
+        other => FinishReason::Unknown(other.to_owned()),
+    }
+}
+
+pub(super) fn usage(line: &Line<'_>) -> Usage {
+    // A count of zero is left out.
+    Usage::new(line.prompt_eval_count, line.eval_count.or(line.done.then_some(0)))
+}
+
+/// What is installed; newer servers tell what each model can do.
+pub(super) fn models(answer: &Value) -> Option<Vec<Model>> {
+    let model = |entry: &Value| {
+        let id = entry["model"].as_str().or(entry["name"].as_str())?;
+        let answers = match entry["capabilities"].as_array() {
+            Some(capabilities) => capabilities.iter().any(|it| it == "completion"),
+            None => !id.to_lowercase().contains("embed"),
+        };
+        Some(Model::new(id, None).answers(answers))
+    };
+    Some(answer["models"].as_array()?.iter().filter_map(model).collect())
+}
+
+/// The context that a model was trained with, of what `/api/show` tells.
+pub(super) fn trained_context(shown: &Value) -> Option<u64> {
+    let info = shown["model_info"].as_object()?;
+    info.iter().find(|(key, _)| key.ends_with(".context_length")).and_then(|(_, value)| value.as_u64())
+}
+
+pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Error> {
+    let strange =
+        |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
+    let vectors =
+        Vec::<Vec<f32>>::deserialize(&answer["embeddings"]).map_err(|err| strange(err.to_string()))?;
+    match vectors.len() == texts {
+        true => Ok(vectors),
+        false => Err(strange(format!("{} vectors for {texts} texts", vectors.len()))),
+    }
+}

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use antiphon_http::SecretString;
+use antiphon_llm::{
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
+    Streaming, async_trait,
+};
+use serde_json::Map;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::stream::ResponsesDecoder;
+use super::{errors, wire};
+use crate::chat::{Chat, Quirks};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, connection_settings, weakened};
+use crate::prices;
+
+/// OpenAI's models.
+///
+/// The key goes into the `Authorization` header and nowhere else. Schemas are sent in strict mode without the keywords that
+/// it does not support (<https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>); they are
+/// enforced here. One that strict mode cannot say at all, with optional properties or free keys, is sent as a hint.
+///
+/// Its reasoning models refuse any temperature but their own.
+#[derive(Debug, Clone)]
+pub struct OpenAi {
+    chat: Chat,
+    api: Api,
+    forms: Forms,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    Chat,
+    Responses,
+}
+
+/// What strict mode takes: <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
+fn dialect() -> Dialect {
+    Dialect::default()
+        .refuses(&[
+            "$schema",
+            "allOf",
+            "contains",
+            "default",
+            "dependentRequired",
+            "dependentSchemas",
+            "else",
+            "examples",
+            "if",
+            "maxContains",
+            "maxLength",
+            "maxProperties",
+            "minContains",
+            "minLength",
+            "minProperties",
+            "not",
+            "patternProperties",
+            "prefixItems",
+            "propertyNames",
+            "then",
+            "unevaluatedItems",
+            "unevaluatedProperties",
+            "uniqueItems",
+        ])
+        .formats(&["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
+        .closed()
+        .all_required()
+        .any_of()
+}
+
+impl OpenAi {
+    /// The model to ask when nobody names one: the cheapest current one that takes a million tokens.
+    pub const DEFAULT_MODEL: &'static str = "gpt-6-luna";
+
+    /// OpenAI with a key, by its chat completions.
+    #[must_use]
+    pub fn new(key: SecretString) -> Self {
+        let endpoint = Endpoint {
+            vendor: "openai".to_owned(),
+            base_url: "https://api.openai.com/v1".to_owned(),
+            auth: Auth::Bearer(key),
+            headers: Vec::new(),
+            // Reasoning models say nothing while they think.
+            token_timeout: Duration::from_secs(120),
+            max_connections: 100,
+            faults: errors::fault,
+        };
+        let quirks = Quirks {
+            // Its reasoning models refuse the older `max_tokens`.
+            token_limit: "max_completion_tokens".to_owned(),
+            dialect: dialect(),
+            forms: &[Form::Schema, Form::Json, Form::Words],
+            extra: Map::new(),
+        };
+        let forms = Forms::new(&[Form::Schema, Form::Words]);
+        Self { chat: Chat::new(endpoint, quirks), api: Api::Chat, forms }
+    }
+
+    /// Asks by the Responses API instead. It has no seed: one is not sent.
+    #[must_use]
+    pub fn responses(mut self) -> Self {
+        self.api = Api::Responses;
+        self
+    }
+
+    fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        Self { chat: self.chat.with(change), ..self }
+    }
+}
+
+connection_settings!(OpenAi, "/v1", 120);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for OpenAi {
+    fn scope(&self) -> Scope {
+        self.chat.scope()
+    }
+
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
+        if self.api == Api::Chat {
+            return self.chat.stream(prompt, context).await;
+        }
+        let began = Instant::now();
+        let link = &self.chat.link;
+        info!("asking {} for {}", link.endpoint.base_url, prompt.model);
+        let ask = |form| {
+            let body = wire::request(prompt, &self.chat.quirks.dialect, form);
+            async move { link.post("/responses", &body).await }
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, form, &self.chat.quirks.dialect);
+        link.streaming(response, ResponsesDecoder::default(), Asked { prompt, weakened, began }).await
+    }
+
+    async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {
+        self.chat.models(context).await
+    }
+
+    async fn health(&self, context: &CallContext) -> Result<Health, Error> {
+        self.chat.health(context).await
+    }
+
+    /// From this crate's table: OpenAI does not tell.
+    async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
+        prices::capabilities("openai", model)
+    }
+}
+
+#[async_trait]
+impl Embedder for OpenAi {
+    async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
+        self.chat.embed(model, texts, context).await
+    }
+}

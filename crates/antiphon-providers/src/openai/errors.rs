@@ -1,0 +1,43 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::exchange::Fault;
+
+/// Reads an error: of a refusal, `{"error": {…}}`; of a stream, the same in an `error` event, where the documentation says
+/// that its fields stand at the top, or in the response that `response.failed` brings. Either way the codes are those of
+/// chat completions (<https://developers.openai.com/api/docs/guides/error-codes>).
+pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
+    let of_response = body.get("response").and_then(|response| response.get("error"));
+    match of_response.filter(|error| error.is_object()) {
+        Some(error) => crate::chat::fault(status, &serde_json::json!({ "error": error }), retry_after),
+        None if body["type"] == "error" && body.get("error").is_none() => {
+            // Without its own `type`, which is only the event's.
+            let error = serde_json::json!({ "code": body["code"], "message": body["message"] });
+            crate::chat::fault(status, &serde_json::json!({ "error": error }), retry_after)
+        }
+        None => crate::chat::fault(status, body, retry_after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::ErrorKind;
+    use serde_json::json;
+
+    use super::fault;
+
+    #[test]
+    fn an_error_is_found_wherever_it_stands() {
+        let kind = |body| fault(200, &body, None).map(|fault| fault.kind);
+        let code = |code: &str| json!({ "code": code, "message": "m" });
+        let nested = json!({ "type": "error", "error": code("insufficient_quota"), "sequence_number": 2 });
+        assert_eq!(kind(nested), Some(ErrorKind::Quota));
+        let flat = json!({ "type": "error", "code": "context_length_exceeded", "message": "m" });
+        assert_eq!(kind(flat), Some(ErrorKind::ContextTooLong));
+        let failed =
+            json!({ "type": "response.failed", "response": { "error": code("rate_limit_exceeded") } });
+        assert_eq!(kind(failed), Some(ErrorKind::RateLimited { retry_after: None }));
+        assert_eq!(kind(json!({ "object": "response", "error": null })), None);
+    }
+}

@@ -1,0 +1,92 @@
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::errors::fault;
+use super::wire::{Event, ItemAdded, OfResponse, Response};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+
+/// Reads the events of a response, or one whole response.
+///
+/// Every event says in its data what it is; the last is `response.completed`, `.incomplete` or `.failed`, and no `[DONE]`
+/// follows (<https://developers.openai.com/api/reference/resources/responses/streaming-events>).
+#[derive(Debug, Default)]
+pub(crate) struct ResponsesDecoder {
+    /// Items that the model says on the way.
+    commentary: Vec<u64>,
+}
+
+impl Decode for ResponsesDecoder {
+    const FRAMING: Framing = Framing::Events;
+
+    fn take(&mut self, event: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
+        if data.starts_with("[DONE]") {
+            return Ok(());
+        }
+        let parsed: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        let kind = match Text::of(parsed.kind.as_ref()) {
+            "" => event,
+            kind => kind,
+        };
+        match kind {
+            "response.output_text.delta" => {
+                let is_answer = parsed.output_index.is_none_or(|index| !self.commentary.contains(&index));
+                answer.text.push_str(Text::of(parsed.delta.as_ref().filter(|_| is_answer)));
+            }
+            "response.refusal.delta" => answer.refusal.push_str(Text::of(parsed.delta.as_ref())),
+            "response.output_item.added" => {
+                let added: ItemAdded = of(data)?;
+                self.commentary.extend(parsed.output_index.filter(|_| added.item.is_commentary()));
+            }
+            "response.created" | "response.in_progress" => {
+                let begun: OfResponse = of(data)?;
+                answer.served_by(begun.response.model.as_deref());
+                answer.id = begun.response.id.or(answer.id.take());
+            }
+            "response.completed" | "response.incomplete" => {
+                let ended: OfResponse = of(data)?;
+                ends(ended.response, answer);
+            }
+            "response.failed" | "error" => return Err(failed(data)),
+            // A whole response of a server that does not stream.
+            "" => {
+                let value: Value = of(data)?;
+                if value["object"] == "response" {
+                    ends(Response::deserialize(&value).map_err(|err| Fault::strange(&err))?, answer);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn of<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {
+    serde_json::from_str(data).map_err(|err| Fault::strange(&err))
+}
+
+fn failed(data: &str) -> Fault {
+    let value: Value = match of(data) {
+        Ok(value) => value,
+        Err(fault) => return fault,
+    };
+    fault(200, &value, None)
+        .unwrap_or_else(|| Fault::new(antiphon_llm::ErrorKind::Unavailable, "the response failed"))
+}
+
+fn ends(response: Response, answer: &mut Answer) {
+    answer.served_by(response.model.as_deref());
+    answer.finish = response.finish();
+    answer.is_over = answer.finish.is_some();
+    let said = response.output.iter().filter(|item| !item.is_commentary());
+    // What came piece by piece is not taken twice.
+    if answer.text.is_empty() && answer.refusal.is_empty() {
+        for item in said {
+            answer.text.push_str(&item.text());
+            answer.refusal.push_str(&item.refusal());
+        }
+    }
+    if let Some(usage) = response.usage {
+        answer.usage = usage.into();
+    }
+    answer.id = response.id.or(answer.id.take());
+}

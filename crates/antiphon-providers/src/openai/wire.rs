@@ -1,0 +1,160 @@
+use antiphon_llm::{Dialect, FinishReason, Output, Prompt, Role, Usage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::exchange::{Form, Text, system_of};
+
+/// The request's body. Nothing is stored at the vendor's: its default is to keep answers for thirty days.
+pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
+    let input: Value = prompt
+        .messages
+        .iter()
+        .map(|message| {
+            let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+            json!({ "role": role, "content": message.rendered() })
+        })
+        .collect();
+    let mut body = Map::new();
+    body.insert("model".to_owned(), json!(prompt.model));
+    body.insert("input".to_owned(), input);
+    body.insert("stream".to_owned(), json!(true));
+    body.insert("store".to_owned(), json!(false));
+    let parameters = prompt.parameters;
+    let optional = [
+        ("instructions", system_of(prompt, form).map(Value::from)),
+        ("temperature", parameters.temperature.map(Value::from)),
+        ("max_output_tokens", parameters.max_tokens.map(Value::from)),
+        ("text", format(&prompt.output, dialect, form)),
+    ];
+    body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Value::Object(body)
+}
+
+fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {
+    let (Output::Json(schema), Form::Schema) = (output, form) else { return None };
+    let compiled = schema.compile(dialect);
+    let strict = compiled.inexpressible.is_empty();
+    let sent = if strict { compiled.schema } else { schema.value().clone() };
+    Some(json!({
+        "format": { "type": "json_schema", "name": schema.name(), "strict": strict, "schema": sent },
+    }))
+}
+
+/// An event, as far as it is looked at.
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow, rename = "type", default)]
+    pub(super) kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) delta: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) output_index: Option<u64>,
+}
+
+/// What `response.output_item.added` brings.
+#[derive(Deserialize)]
+pub(super) struct ItemAdded {
+    pub(super) item: Item,
+}
+
+/// What the events of the whole response bring.
+#[derive(Deserialize)]
+pub(super) struct OfResponse {
+    pub(super) response: Response,
+}
+
+/// The response itself: in events, and as the whole answer of a server that does not stream.
+#[derive(Deserialize)]
+pub(super) struct Response {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) status: Option<String>,
+    #[serde(default)]
+    pub(super) incomplete_details: Option<Incomplete>,
+    #[serde(default)]
+    pub(super) usage: Option<WireUsage>,
+    #[serde(default)]
+    pub(super) output: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Incomplete {
+    reason: Option<String>,
+}
+
+/// A message, or reasoning.
+#[derive(Deserialize)]
+pub(super) struct Item {
+    #[serde(default)]
+    phase: Option<String>,
+    #[serde(default)]
+    content: Option<Vec<Content>>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    #[serde(default)]
+    input_tokens_details: Option<InputDetails>,
+    #[serde(default)]
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Deserialize)]
+struct InputDetails {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct OutputDetails {
+    reasoning_tokens: Option<u64>,
+}
+
+impl Item {
+    /// Whether it is what the model says on the way and no part of its answer.
+    pub(super) fn is_commentary(&self) -> bool {
+        self.phase.as_deref() == Some("commentary")
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.content.iter().flatten().filter_map(|content| content.text.as_deref()).collect()
+    }
+
+    pub(super) fn refusal(&self) -> String {
+        self.content.iter().flatten().filter_map(|content| content.refusal.as_deref()).collect()
+    }
+}
+
+impl Response {
+    pub(super) fn finish(&self) -> Option<FinishReason> {
+        let reason = self.incomplete_details.as_ref().and_then(|details| details.reason.as_deref());
+        Some(match (self.status.as_deref()?, reason) {
+            ("completed", _) => FinishReason::Stop,
+            ("incomplete", Some("max_output_tokens" | "max_tokens")) => FinishReason::Length,
+            ("incomplete", Some("content_filter")) => FinishReason::Filtered,
+            ("incomplete", reason) => FinishReason::Unknown(reason.unwrap_or("incomplete").to_owned()),
+            ("failed" | "cancelled", _) => FinishReason::Failed,
+            _ => return None,
+        })
+    }
+}
+
+impl From<WireUsage> for Usage {
+    fn from(usage: WireUsage) -> Self {
+        let input = usage.input_tokens_details.as_ref();
+        Self::new(usage.input_tokens, usage.output_tokens)
+            .cached(input.and_then(|details| details.cached_tokens))
+            .cache_write(input.and_then(|details| details.cache_write_tokens))
+            .reasoning(usage.output_tokens_details.and_then(|details| details.reasoning_tokens))
+    }
+}
