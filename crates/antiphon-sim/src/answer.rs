@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::chat::Answer;
 use crate::scenario::Fate;
 use crate::service::Shared;
+use crate::wire::Answer;
 
 /// The body of an answer, written whole or word by word, and what goes wrong on the way.
 pub(crate) struct AnswerBody {
@@ -24,6 +24,11 @@ enum Pieces {
         answer: Answer,
         next: u32,
         pace: Option<Pace>,
+    },
+    /// The bytes of an answer a few at a time, wherever they may be cut.
+    Drops {
+        bytes: Bytes,
+        sleep: Pin<Box<Sleep>>,
     },
     /// Nothing comes, and no end either.
     Never,
@@ -42,9 +47,14 @@ pub(crate) struct Report {
     shared: Arc<Shared>,
     request: u64,
     epoch: u64,
+    input: u64,
+    /// Words that have gone out.
     tokens: u64,
     ended: bool,
 }
+
+/// So many bytes at a time are a slow answer's: no character, word or event ends with them but by chance.
+const DROP: usize = 7;
 
 /// The peer sees a connection, or an HTTP/2 stream, that breaks off.
 #[derive(Debug)]
@@ -60,25 +70,30 @@ impl std::error::Error for BrokenOff {}
 
 impl Report {
     /// Of a request that was counted in this epoch.
-    pub(crate) fn new(shared: Arc<Shared>, request: u64, epoch: u64, tokens: u64) -> Self {
-        Self { shared, request, epoch, tokens, ended: false }
+    pub(crate) fn new(shared: Arc<Shared>, request: u64, epoch: u64, input: u64) -> Self {
+        Self { shared, request, epoch, input, tokens: 0, ended: false }
     }
 
     /// Of nothing that anybody counts.
     pub(crate) fn none(shared: Arc<Shared>) -> Self {
-        Self { shared, request: 0, epoch: 0, tokens: 0, ended: true }
+        Self { shared, request: 0, epoch: 0, input: 0, tokens: 0, ended: true }
+    }
+
+    /// What an answer costs that was begun: its prompt, and the words that went out.
+    fn billed(&self) -> Option<(u64, u64)> {
+        (self.tokens > 0).then_some((self.input, self.tokens))
     }
 
     fn whole(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.shared.answered(self.request, self.epoch, self.tokens);
+            self.shared.answered(self.request, self.epoch, self.input, self.tokens);
         }
     }
 
     /// It ended, and not as it should have.
     pub(crate) fn cut(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.shared.cut(self.request, self.epoch);
+            self.shared.cut(self.request, self.epoch, self.billed());
         }
     }
 }
@@ -86,7 +101,7 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.hung_up(self.request, self.epoch);
+            self.shared.hung_up(self.request, self.epoch, self.billed());
         }
     }
 }
@@ -97,10 +112,12 @@ impl AnswerBody {
         Self { pieces: Pieces::Whole(Some(body.into())), fate: Fate::Answer, report }
     }
 
-    pub(crate) fn whole(answer: &Answer, fate: Fate, report: Report) -> Self {
+    pub(crate) fn whole(answer: &Answer, fate: Fate, mut report: Report) -> Self {
         let body = answer.whole();
+        report.tokens = u64::from(answer.tokens);
         let pieces = match fate {
             Fate::Garbage => Bytes::from_static(b"<html>not what was asked for"),
+            Fate::WrongType => Bytes::from_static(b"<html><h1>Welcome to nginx!</h1></html>"),
             Fate::Half | Fate::Stall => body.slice(..body.len() / 2),
             _ => body,
         };
@@ -116,6 +133,21 @@ impl AnswerBody {
         Self { pieces: Pieces::Words { answer, next: 0, pace }, fate, report }
     }
 
+    /// A whole answer that comes a few bytes at a time.
+    pub(crate) fn drops(answer: &Answer, is_stream: bool, mut report: Report) -> Self {
+        report.tokens = u64::from(answer.tokens);
+        let bytes = match is_stream {
+            false => answer.whole(),
+            true => {
+                let mut bytes: Vec<u8> = (0..answer.tokens).flat_map(|at| answer.piece(at)).collect();
+                bytes.extend(answer.end());
+                bytes.into()
+            }
+        };
+        let sleep = Box::pin(sleep_until(Instant::now()));
+        Self { pieces: Pieces::Drops { bytes, sleep }, fate: Fate::Slow, report }
+    }
+
     /// Half of the words are out: what happens now?
     fn middle(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.fate {
@@ -123,7 +155,11 @@ impl AnswerBody {
                 self.fate = Fate::Answer;
                 // The rest still comes, but it is no answer any more.
                 self.report.cut();
-                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"data: {\"choices\": [{\"del\n\n")))))
+                let garbage = match &self.pieces {
+                    Pieces::Words { answer, .. } => answer.wire.garbage(),
+                    _ => "",
+                };
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(garbage.as_bytes())))))
             }
             Fate::Stall => {
                 self.pieces = Pieces::Never;
@@ -157,11 +193,21 @@ impl Body for AnswerBody {
                     return Poll::Pending;
                 }
                 match this.fate {
-                    Fate::Half | Fate::Garbage => this.report.cut(),
+                    Fate::Half | Fate::Garbage | Fate::WrongType => this.report.cut(),
                     Fate::Stall => {}
                     _ => this.report.whole(),
                 }
                 Poll::Ready(body)
+            }
+            Pieces::Drops { bytes, sleep } => {
+                ready!(sleep.as_mut().poll(cx));
+                sleep.as_mut().reset(Instant::now() + Duration::from_millis(1));
+                let drop = bytes.split_to(bytes.len().min(DROP));
+                if drop.is_empty() {
+                    this.report.whole();
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Ok(Frame::data(drop))))
             }
             Pieces::Words { answer, next, pace } => {
                 if let Some(pace) = pace {
@@ -169,17 +215,18 @@ impl Body for AnswerBody {
                     let due = pace.begun + pace.gap.saturating_mul(*next + 1);
                     pace.sleep.as_mut().reset(due);
                 }
-                if this.fate != Fate::Answer && *next >= answer.tokens / 2 {
+                if this.fate.is_of_the_middle() && *next >= answer.tokens / 2 {
                     return this.middle();
                 }
                 if *next < answer.tokens {
                     *next += 1;
+                    this.report.tokens = u64::from(*next);
                     return Poll::Ready(Some(Ok(Frame::data(answer.piece(*next - 1)))));
                 }
                 let end = answer.end();
                 this.pieces = Pieces::Ended;
                 this.report.whole();
-                Poll::Ready(Some(Ok(Frame::data(end))))
+                Poll::Ready((!end.is_empty()).then_some(Ok(Frame::data(end))))
             }
         }
     }

@@ -1,8 +1,10 @@
 //! A server for tests and measurements, on this machine alone: it answers as a vendor of language models does, as slowly,
 //! with limits and faults as the [`Scenario`] says, and judges its clients' manners.
 //!
-//! It speaks HTTP/1.1 and HTTP/2 (by prior knowledge) on one port and OpenAI's chat format, whole and streamed. What it
-//! saw is under `/_sim/stats`, what it thinks of it under `/_sim/verdict`; a `POST` to `/_sim/reset` begins anew.
+//! It speaks HTTP/1.1 and HTTP/2 (by prior knowledge) on one port, and the formats of OpenAI (chat completions and
+//! Responses), Anthropic, Gemini, Ollama and llama.cpp, whole and streamed, each below its usual path: `/v1/…`,
+//! `/v1beta/…`, `/api/…`, `/completion`. Asked for a JSON schema, it answers with a value that fits. What it saw is under
+//! `/_sim/stats`, what it thinks of it under `/_sim/verdict`; a `POST` to `/_sim/reset` begins anew.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,13 +24,17 @@
 
 mod answer;
 mod bucket;
-mod chat;
+mod example;
+mod file;
 mod judge;
 mod scenario;
 mod server;
 mod service;
 mod stats;
+mod tell;
+mod wire;
 
+pub use file::ScenarioError;
 pub use judge::Verdict;
 pub use scenario::{Faults, Latency, Limit, Scenario, Tells};
 pub use server::Server;

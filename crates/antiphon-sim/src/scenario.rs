@@ -20,6 +20,10 @@ pub struct Scenario {
     pub tells: Tells,
     /// What goes wrong, and how often. Default nothing.
     pub faults: Faults,
+    /// The key that requests must bring, in the way of their vendor. Default none is asked for.
+    pub key: Option<String>,
+    /// The models that there are; any other is an error. Default: whatever is asked for.
+    pub models: Vec<String>,
     /// Requests at once on one HTTP/2 connection. Default 100, as hosted front ends have it.
     pub max_streams: u32,
     /// The seed of everything that is left to chance. Default 0.
@@ -81,6 +85,18 @@ pub struct Faults {
     pub half: f64,
     /// The answer is no JSON.
     pub garbage: f64,
+    /// The server has too much to do: 503, or 529 where the vendor has that.
+    pub overloaded: f64,
+    /// The account has no money left.
+    pub money: f64,
+    /// The answer is a web page with status 200.
+    pub wrong_type: f64,
+    /// The answer comes a few bytes at a time.
+    pub slow: f64,
+    /// The model declines to answer.
+    pub refusal: f64,
+    /// A filter stops the answer in the middle.
+    pub filter: f64,
 }
 
 /// What happens to one request.
@@ -92,6 +108,19 @@ pub(crate) enum Fate {
     Stall,
     Half,
     Garbage,
+    Overloaded,
+    Money,
+    WrongType,
+    Slow,
+    Refusal,
+    Filter,
+}
+
+impl Fate {
+    /// Whether it strikes when half of the words are out.
+    pub(crate) fn is_of_the_middle(self) -> bool {
+        matches!(self, Self::Half | Self::Stall | Self::Garbage)
+    }
 }
 
 impl Default for Scenario {
@@ -104,6 +133,8 @@ impl Default for Scenario {
             tokens: None,
             tells: Tells::Headers,
             faults: Faults::default(),
+            key: None,
+            models: Vec::new(),
             max_streams: 100,
             seed: 0,
         }
@@ -157,6 +188,20 @@ impl Scenario {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Sets the key that requests must bring.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the models that there are.
+    #[must_use]
+    pub fn models(mut self, models: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.models = models.into_iter().map(Into::into).collect();
         self
     }
 
@@ -237,16 +282,73 @@ impl Faults {
         self
     }
 
-    pub(crate) fn draw(&self, rng: &mut impl Rng) -> Fate {
-        let mut left: f64 = rng.random_range(0.0..1.0);
-        let fates = [
+    /// Sets the part of requests that the server is too busy for.
+    #[must_use]
+    pub fn overloaded(mut self, part: f64) -> Self {
+        self.overloaded = part;
+        self
+    }
+
+    /// Sets the part of requests that there is no money for.
+    #[must_use]
+    pub fn money(mut self, part: f64) -> Self {
+        self.money = part;
+        self
+    }
+
+    /// Sets the part of answers that are a web page.
+    #[must_use]
+    pub fn wrong_type(mut self, part: f64) -> Self {
+        self.wrong_type = part;
+        self
+    }
+
+    /// Sets the part of answers that come a few bytes at a time.
+    #[must_use]
+    pub fn slow(mut self, part: f64) -> Self {
+        self.slow = part;
+        self
+    }
+
+    /// Sets the part of answers that the model declines to give.
+    #[must_use]
+    pub fn refusal(mut self, part: f64) -> Self {
+        self.refusal = part;
+        self
+    }
+
+    /// Sets the part of answers that a filter stops.
+    #[must_use]
+    pub fn filter(mut self, part: f64) -> Self {
+        self.filter = part;
+        self
+    }
+
+    /// All parts together: more than 1 cannot be.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.all().iter().map(|(part, _)| part).sum()
+    }
+
+    fn all(&self) -> [(f64, Fate); 11] {
+        [
             (self.error, Fate::Error),
             (self.reset, Fate::Reset),
             (self.stall, Fate::Stall),
             (self.half, Fate::Half),
             (self.garbage, Fate::Garbage),
-        ];
-        for (part, fate) in fates {
+            (self.overloaded, Fate::Overloaded),
+            (self.money, Fate::Money),
+            (self.wrong_type, Fate::WrongType),
+            (self.slow, Fate::Slow),
+            (self.refusal, Fate::Refusal),
+            (self.filter, Fate::Filter),
+        ]
+    }
+
+    pub(crate) fn draw(&self, rng: &mut impl Rng) -> Fate {
+        let mut left: f64 = rng.random_range(0.0..1.0);
+        for (part, fate) in self.all() {
             if left < part {
                 return fate;
             }

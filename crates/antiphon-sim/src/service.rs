@@ -1,4 +1,3 @@
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -6,17 +5,19 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::answer::{AnswerBody, BrokenOff, Report};
-use crate::bucket::{Bucket, Level};
-use crate::chat;
+use crate::bucket::Bucket;
 use crate::judge::{End, Judge, Verdict};
 use crate::scenario::{Fate, Scenario, Tells};
 use crate::stats::Stats;
+use crate::tell::{Levels, tell};
+use crate::wire::{Answer, Asked, Finish, Headers, Mishap, Wire, side, wire_of};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -39,14 +40,20 @@ struct State {
 
 /// What becomes of a request.
 enum Admitted {
-    Yes { id: u64, epoch: u64, fate: Fate, latency: Duration, levels: Levels },
+    Yes(Place),
     No { levels: Levels, wait: Duration },
 }
 
-#[derive(Clone, Copy)]
-struct Levels {
-    requests: Option<Level>,
-    tokens: Option<Level>,
+/// A request that is answered, well or badly.
+struct Place {
+    id: u64,
+    epoch: u64,
+    fate: Fate,
+    latency: Duration,
+    levels: Levels,
+    /// The seed of its words.
+    words: u64,
+    prompt_tokens: u64,
 }
 
 impl State {
@@ -94,19 +101,24 @@ impl Shared {
         *state = State { epoch: state.epoch + 1, ..State::new(&self.scenario) };
     }
 
-    pub(crate) fn answered(&self, request: u64, epoch: u64, tokens: u64) {
+    pub(crate) fn answered(&self, request: u64, epoch: u64, input: u64, tokens: u64) {
         self.end(request, epoch, End::Answered, |stats| {
             stats.answered += 1;
             stats.output_tokens += tokens;
+            stats.billed_input_tokens += input;
+            stats.billed_output_tokens += tokens;
         });
     }
 
-    pub(crate) fn cut(&self, request: u64, epoch: u64) {
-        self.end(request, epoch, End::Failed, |_| {});
+    pub(crate) fn cut(&self, request: u64, epoch: u64, billed: Option<(u64, u64)>) {
+        self.end(request, epoch, End::Failed, |stats| bill(stats, billed));
     }
 
-    pub(crate) fn hung_up(&self, request: u64, epoch: u64) {
-        self.end(request, epoch, End::Failed, |stats| stats.hung_up += 1);
+    pub(crate) fn hung_up(&self, request: u64, epoch: u64, billed: Option<(u64, u64)>) {
+        self.end(request, epoch, End::Failed, |stats| {
+            stats.hung_up += 1;
+            bill(stats, billed);
+        });
     }
 
     fn end(&self, request: u64, epoch: u64, end: End, count: impl FnOnce(&mut Stats)) {
@@ -159,24 +171,31 @@ impl Shared {
         }
         let fate = self.scenario.faults.draw(rng);
         let count = match fate {
-            Fate::Answer => None,
+            Fate::Answer | Fate::WrongType | Fate::Slow => None,
             Fate::Error => Some(&mut stats.errors),
+            Fate::Overloaded => Some(&mut stats.overloaded),
+            Fate::Money => Some(&mut stats.out_of_money),
+            Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
             Fate::Reset => Some(&mut stats.resets),
             Fate::Stall => Some(&mut stats.stalls),
             Fate::Half => Some(&mut stats.halves),
             Fate::Garbage => Some(&mut stats.garbage),
         };
+        // The same seed gives the same words.
+        let words = rng.random();
         count.into_iter().for_each(|count| *count += 1);
         stats.in_flight += 1;
         stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);
         stats.input_tokens += body as u64 / 4;
-        Admitted::Yes {
+        Admitted::Yes(Place {
             id: stats.requests,
             epoch: *epoch,
             fate,
             latency: self.scenario.latency.draw(rng),
             levels,
-        }
+            words,
+            prompt_tokens: body as u64 / 4,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -197,168 +216,190 @@ impl Tells {
     }
 }
 
+fn bill(stats: &mut Stats, billed: Option<(u64, u64)>) {
+    if let Some((input, output)) = billed {
+        stats.billed_input_tokens += input;
+        stats.billed_output_tokens += output;
+    }
+}
+
 /// Answers one request.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
-    let path = request.uri().path();
-    let json = |status, body: Bytes| {
-        let report = Report::none(shared.clone());
-        let mut response = Response::new(AnswerBody::plain(body, report));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(response)
-    };
-    match (request.method(), path) {
-        (&Method::POST, path) if path.ends_with("/chat/completions") => {
-            let version = request.version();
-            let Ok(body) = request.into_body().collect().await else { return Err(BrokenOff) };
-            chat(shared, version, body.to_bytes()).await
-        }
-        (&Method::GET, path) if path.ends_with("/models") => {
-            json(StatusCode::OK, Bytes::from_static(chat::MODELS.as_bytes()))
-        }
+    let json = |status, body: Bytes| Ok(plain(&shared, status, body));
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if let Some(wire) = wire_of(&head.method, path) {
+        let Ok(body) = body.collect().await else { return Err(BrokenOff) };
+        return prompted(&shared, wire, &head, body.to_bytes()).await;
+    }
+    match (&head.method, path) {
         (_, "/_sim/stats") => json(StatusCode::OK, to_json(&shared.stats())),
         (_, "/_sim/verdict") => json(StatusCode::OK, to_json(&shared.verdict())),
         (&Method::POST, "/_sim/reset") => {
             shared.reset();
             json(StatusCode::OK, Bytes::from_static(b"{}"))
         }
-        _ => json(StatusCode::NOT_FOUND, chat::error("there is nothing here", "not_found")),
+        (method, path) => {
+            let Ok(body) = body.collect().await else { return Err(BrokenOff) };
+            if !shared.scenario.lets_in(&head.headers) {
+                return json(StatusCode::UNAUTHORIZED, Bytes::from_static(WRONG_KEY.as_bytes()));
+            }
+            match side(method, path, &head.headers, &body.to_bytes()) {
+                Some((kind, body)) => {
+                    let mut response = plain(&shared, StatusCode::OK, body.into());
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+                    Ok(response)
+                }
+                None => json(StatusCode::NOT_FOUND, Bytes::from_static(NOTHING_HERE.as_bytes())),
+            }
+        }
     }
 }
 
-async fn chat(shared: Arc<Shared>, version: Version, body: Bytes) -> Result<Response<AnswerBody>, BrokenOff> {
+const WRONG_KEY: &str = r#"{"error":{"message":"the key is wrong","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#;
+const NOTHING_HERE: &str =
+    r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
+
+impl Scenario {
+    /// Whether a request brings the key, in one of the ways of the vendors.
+    fn lets_in(&self, headers: &hyper::HeaderMap) -> bool {
+        let Some(key) = &self.key else { return true };
+        let bearer =
+            headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let other = ["x-api-key", "x-goog-api-key"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        bearer == Some(key) || other == Some(key)
+    }
+}
+
+/// Answers a request for an answer.
+async fn prompted(
+    shared: &Arc<Shared>,
+    wire: &'static dyn Wire,
+    head: &Parts,
+    body: Bytes,
+) -> Result<Response<AnswerBody>, BrokenOff> {
     let fingerprint = Judge::fingerprint(&body);
-    let Some(request) = chat::Request::parse(&body) else {
-        shared.hopeless(fingerprint);
-        return Ok(plain(
-            &shared,
-            StatusCode::BAD_REQUEST,
-            "this is no chat request",
-            "invalid_request_error",
-        ));
-    };
-    let prompt_tokens = body.len() as u64 / 4;
     let scenario = &shared.scenario;
-    let most = request.max_tokens().unwrap_or(scenario.answer_tokens);
+    let hopeless = |mishap, message| {
+        shared.hopeless(fingerprint);
+        Ok(mishappened(shared, wire, mishap, message))
+    };
+    if !scenario.lets_in(&head.headers) {
+        return hopeless(Mishap::WrongKey, "the key is wrong");
+    }
+    let Some(asked) = wire.asked(head.uri.path(), &body) else {
+        return hopeless(Mishap::Invalid, "this is no request of this format");
+    };
+    let known = asked
+        .model
+        .as_ref()
+        .is_none_or(|model| scenario.models.is_empty() || scenario.models.contains(model));
+    if !known {
+        return hopeless(Mishap::NoSuchModel, "there is no model of that name");
+    }
+    let prompt_tokens = body.len() as u64 / 4;
+    let most = asked.max_tokens.unwrap_or(scenario.answer_tokens);
     #[expect(clippy::cast_precision_loss, reason = "no request has 2^52 tokens")]
     let cost = prompt_tokens as f64 + f64::from(most);
     if scenario.tokens.is_some_and(|limit| cost > f64::from(limit.burst)) {
-        shared.hopeless(fingerprint);
-        let why = "it has more tokens than are allowed at once";
-        return Ok(plain(&shared, StatusCode::BAD_REQUEST, why, "context_length_exceeded"));
+        return hopeless(Mishap::TooLong, "it has more tokens than are allowed at once");
     }
-    let (id, epoch, fate, latency, levels) = match shared.admit(fingerprint, version, body.len(), cost) {
-        Admitted::Yes { id, epoch, fate, latency, levels } => (id, epoch, fate, latency, levels),
-        Admitted::No { levels, wait } => {
-            let mut refusal =
-                plain(&shared, StatusCode::TOO_MANY_REQUESTS, "too many", "rate_limit_exceeded");
-            tell(scenario.tells, levels, Some(wait), &mut refusal);
-            return Ok(refusal);
+    match shared.admit(fingerprint, head.version, body.len(), cost) {
+        Admitted::Yes(place) => {
+            let report = Report::new(shared.clone(), fingerprint, place.epoch, prompt_tokens);
+            answered(shared, wire, asked, place, report).await
         }
-    };
-    let stream = request.stream;
-    let answer = request.answer(id, prompt_tokens, scenario.answer_tokens);
-    let mut report = Report::new(shared.clone(), fingerprint, epoch, u64::from(answer.tokens));
+        Admitted::No { levels, wait } => {
+            let mut refusal = mishappened(shared, wire, Mishap::Limited(wait.as_secs_f64()), "too many");
+            tell(scenario.tells, wire.headers(), levels, Some(wait), &mut refusal);
+            Ok(refusal)
+        }
+    }
+}
+
+async fn answered(
+    shared: &Arc<Shared>,
+    wire: &'static dyn Wire,
+    asked: Asked,
+    place: Place,
+    mut report: Report,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    let scenario = &shared.scenario;
+    let Place { id, fate, latency, levels, .. } = place;
     if !latency.is_zero() {
         sleep(latency).await;
     }
-    if matches!(fate, Fate::Reset | Fate::Error) {
+    let mishap = match fate {
+        Fate::Error => Some(Mishap::Broken),
+        Fate::Overloaded => Some(Mishap::Overloaded),
+        Fate::Money => Some(Mishap::NoMoney),
+        _ => None,
+    };
+    if mishap.is_some() || fate == Fate::Reset {
         report.cut();
     }
-    let mut response = match fate {
-        Fate::Reset => return Err(BrokenOff),
-        Fate::Error => plain(&shared, StatusCode::INTERNAL_SERVER_ERROR, "on purpose", "server_error"),
-        _ if stream => Response::new(AnswerBody::words(answer, scenario.tokens_per_second, fate, report)),
-        _ => Response::new(AnswerBody::whole(&answer, fate, report)),
-    };
-    let kind = if stream && fate != Fate::Error { "text/event-stream" } else { "application/json" };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(id) = HeaderValue::try_from(format!("req-{id}")) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+    if fate == Fate::Reset {
+        return Err(BrokenOff);
     }
-    tell(scenario.tells, levels, None, &mut response);
+    let stream = asked.stream && fate != Fate::WrongType;
+    let mut response = match mishap {
+        Some(mishap) => mishappened(shared, wire, mishap, "on purpose"),
+        None => {
+            let answer = answer(wire, asked, &place, scenario.answer_tokens);
+            Response::new(match fate {
+                Fate::Slow => AnswerBody::drops(&answer, stream, report),
+                _ if stream => AnswerBody::words(answer, scenario.tokens_per_second, fate, report),
+                _ => AnswerBody::whole(&answer, fate, report),
+            })
+        }
+    };
+    let kind = match fate {
+        Fate::WrongType => "text/html",
+        _ if stream && mishap.is_none() => wire.stream_type(),
+        _ => "application/json",
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let name = match wire.headers() {
+        Headers::OpenAi => Some("x-request-id"),
+        Headers::Anthropic => Some("request-id"),
+        Headers::Plain => None,
+    };
+    if let (Some(name), Ok(id)) = (name, HeaderValue::try_from(format!("req-{id}"))) {
+        response.headers_mut().insert(HeaderName::from_static(name), id);
+    }
+    tell(scenario.tells, wire.headers(), levels, None, &mut response);
     Ok(response)
 }
 
-fn plain(shared: &Arc<Shared>, status: StatusCode, message: &str, kind: &str) -> Response<AnswerBody> {
-    let body = AnswerBody::plain(chat::error(message, kind), Report::none(shared.clone()));
-    let mut response = Response::new(body);
+fn answer(wire: &'static dyn Wire, mut asked: Asked, place: &Place, tokens: u32) -> Answer {
+    let schema = asked.schema.take();
+    let answer = Answer::new(wire, asked, place.id, place.prompt_tokens);
+    let answer = match schema {
+        Some(schema) => answer.of_schema(&schema, &mut SmallRng::seed_from_u64(place.words)),
+        None => answer.of_usual_words(tokens),
+    };
+    match place.fate {
+        Fate::Refusal => answer.ending(Finish::Refused),
+        Fate::Filter => answer.ending(Finish::Filtered),
+        _ => answer,
+    }
+}
+
+fn plain(shared: &Arc<Shared>, status: StatusCode, body: Bytes) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::plain(body, Report::none(shared.clone())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// Adds what is told of the limits.
-fn tell(tells: Tells, levels: Levels, wait: Option<Duration>, response: &mut Response<AnswerBody>) {
-    let mut set = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-    };
-    if let (Some(wait), true) = (wait, tells != Tells::Nothing) {
-        set("retry-after", seconds(wait));
-    }
-    if tells != Tells::Headers {
-        return;
-    }
-    if let Some(level) = levels.requests {
-        set("x-ratelimit-limit-requests", level.limit.to_string());
-        set("x-ratelimit-remaining-requests", level.remaining.to_string());
-        set("x-ratelimit-reset-requests", span(level.full_in));
-    }
-    if let Some(level) = levels.tokens {
-        set("x-ratelimit-limit-tokens", level.limit.to_string());
-        set("x-ratelimit-remaining-tokens", level.remaining.to_string());
-        set("x-ratelimit-reset-tokens", span(level.full_in));
-    }
-}
-
-/// `2` or `0.037`.
-fn seconds(wait: Duration) -> String {
-    match wait.subsec_millis() {
-        0 => wait.as_secs().to_string(),
-        millis => format!("{}.{millis:03}", wait.as_secs()),
-    }
-}
-
-/// As OpenAI writes spans: `6m0s`, `1.5s`, `20ms`.
-fn span(span: Duration) -> String {
-    let millis = span.as_micros().div_ceil(1_000);
-    if millis < 1_000 {
-        return format!("{millis}ms");
-    }
-    let mut text = String::new();
-    let (minutes, millis) = (millis / 60_000, millis % 60_000);
-    if minutes > 0 {
-        let _ = write!(text, "{minutes}m");
-    }
-    let _ = match millis % 1_000 {
-        0 => write!(text, "{}s", millis / 1_000),
-        rest => write!(text, "{}.{rest:03}s", millis / 1_000),
-    };
-    text
+fn mishappened(shared: &Arc<Shared>, wire: &dyn Wire, mishap: Mishap, message: &str) -> Response<AnswerBody> {
+    let (status, body) = wire.error(mishap, message);
+    plain(shared, StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body.into())
 }
 
 fn to_json(value: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Duration, seconds, span};
-
-    #[test]
-    fn waits_and_spans_are_written_as_vendors_write_them() {
-        assert_eq!(
-            [0, 37, 2_000, 61_500].map(|millis| seconds(Duration::from_millis(millis))),
-            ["0", "0.037", "2", "61.500"]
-        );
-        assert_eq!(
-            [20, 1_500, 60_000, 361_000].map(|millis| span(Duration::from_millis(millis))),
-            ["20ms", "1.500s", "1m0s", "6m1s"]
-        );
-    }
 }

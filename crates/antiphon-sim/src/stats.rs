@@ -12,8 +12,14 @@ pub struct Stats {
     pub answered: u64,
     /// Requests refused because of a limit.
     pub throttled: u64,
-    /// 500s, and requests that were no chat requests.
+    /// Errors: 500s, requests that were none of their format, wrong keys, unknown models.
     pub errors: u64,
+    /// Requests that the server was too busy for.
+    pub overloaded: u64,
+    /// Requests that there was no money for.
+    pub out_of_money: u64,
+    /// Answers that the model declined to give, or that a filter stopped.
+    pub declined: u64,
     /// Requests broken off.
     pub resets: u64,
     /// Answers that stopped in the middle.
@@ -36,6 +42,10 @@ pub struct Stats {
     pub input_tokens: u64,
     /// Tokens of answers.
     pub output_tokens: u64,
+    /// Tokens of prompts that a vendor would bill: of answers that were begun, whole or not.
+    pub billed_input_tokens: u64,
+    /// Tokens of answers that a vendor would bill: the words that went out, whoever hung up.
+    pub billed_output_tokens: u64,
     /// From the first request to the end of the last answer.
     #[serde(rename = "wall_ms", serialize_with = "millis")]
     pub wall: Duration,

@@ -41,9 +41,10 @@ pub(super) enum Command {
     Fetch(FetchArgs),
     /// Run a server that answers as a model's vendor does, with limits and faults, for tests without a bill.
     ///
-    /// It listens on this machine alone and speaks OpenAI's chat format, in HTTP/1.1 and HTTP/2. It always says the same
-    /// words. What it has seen is under /_sim/stats, what it thinks of its clients under /_sim/verdict; POST /_sim/reset
-    /// begins anew.
+    /// It listens on this machine alone, in HTTP/1.1 and HTTP/2, and speaks the formats of OpenAI (chat completions and
+    /// Responses), Anthropic, Gemini, Ollama and llama.cpp, each below its usual path. It always says the same words; asked
+    /// for a JSON schema, it answers with a value that fits. What it has seen is under /_sim/stats, what it thinks of its
+    /// clients under /_sim/verdict; POST /_sim/reset begins anew.
     Simulate(SimulateArgs),
     /// Show what the configuration amounts to
     Config(ConfigArgs),
@@ -87,6 +88,13 @@ pub(super) struct SimulateArgs {
     /// The port to listen on; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 4010)]
     pub(super) port: u16,
+
+    /// A TOML file that says how it behaves, instead of the options below
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "latency", "spread", "tokens_per_second", "answer_tokens", "requests_per_second", "tokens_per_minute", "tells",
+        "errors", "resets", "stalls", "halves", "garbage", "seed",
+    ])]
+    pub(super) scenario: Option<PathBuf>,
 
     /// The time to the first byte of an answer, in milliseconds
     #[arg(long, value_name = "MS", default_value = "0", value_parser = millis)]

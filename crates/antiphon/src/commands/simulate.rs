@@ -7,18 +7,32 @@ use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 
 pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandError> {
-    if args.errors + args.resets + args.stalls + args.halves + args.garbage > 1.0 {
+    let scenario = match &args.scenario {
+        Some(path) => {
+            let text = antiphon_fs::read_to_string(path)
+                .await
+                .map_err(|err| CommandError::new(USAGE, err.to_string()))?;
+            Scenario::parse(&path.display().to_string(), &text.text)
+                .map_err(|err| CommandError::new(USAGE, err.to_string()))?
+        }
+        None => scenario(args),
+    };
+    if scenario.faults.sum() > 1.0 {
         return Err(CommandError::new(
             USAGE,
             "the parts of requests that go wrong are more than all of them together",
         ));
     }
-    let server = Server::start(scenario(args), args.port).await.map_err(|err| {
+    let server = Server::start(scenario, args.port).await.map_err(|err| {
         let message = format!("port {} of this machine cannot be had: {err}", args.port);
         CommandError::new(ALL_FAILED, message)
             .hint("name another one with --port, or any free one with --port 0")
     })?;
     output::result(&format!("{}/v1\n", server.url()))?;
+    talk.line(&format!(
+        "OpenAI and llama.cpp at {0}/v1, Anthropic at {0}/v1, Gemini at {0}/v1beta, Ollama and llama.cpp's own at {0}",
+        server.url()
+    ));
     talk.line(&format!(
         "what it sees, and what it thinks of it: {0}/_sim/stats and {0}/_sim/verdict",
         server.url()
@@ -36,6 +50,9 @@ pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandE
 fn told(stats: &Stats, verdict: &Verdict) -> String {
     let faults = [
         (stats.errors, "errors"),
+        (stats.overloaded, "too busy for"),
+        (stats.out_of_money, "without money"),
+        (stats.declined, "declined"),
         (stats.resets, "broken off"),
         (stats.stalls, "stalled"),
         (stats.halves, "cut in half"),

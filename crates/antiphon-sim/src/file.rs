@@ -1,0 +1,217 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::scenario::{Faults, Latency, Limit, Scenario, Tells};
+
+/// Why a scenario cannot be read: the file, the line and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScenarioError(String);
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+/// A scenario as people write it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    latency_ms: f64,
+    latency_max_ms: Option<f64>,
+    spread: Option<f64>,
+    tokens_per_second: Option<f64>,
+    answer_tokens: Option<u32>,
+    requests_per_minute: Option<f64>,
+    requests_burst: Option<u32>,
+    tokens_per_minute: Option<u32>,
+    tells: TellsFile,
+    key: Option<String>,
+    models: Vec<String>,
+    max_streams: Option<u32>,
+    seed: u64,
+    faults: FaultsFile,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TellsFile {
+    #[default]
+    Headers,
+    RetryAfter,
+    RetryAfterSeconds,
+    Nothing,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FaultsFile {
+    error: f64,
+    reset: f64,
+    stall: f64,
+    half: f64,
+    garbage: f64,
+    overloaded: f64,
+    money: f64,
+    wrong_type: f64,
+    slow: f64,
+    refusal: f64,
+    filter: f64,
+}
+
+impl Scenario {
+    /// Reads a scenario from TOML; `path` is only for errors.
+    ///
+    /// ```
+    /// let scenario = antiphon_sim::Scenario::parse("busy.toml", r#"
+    ///     latency_ms = 200           # to the first byte; with latency_max_ms evenly up to that, with spread log-normal
+    ///     tokens_per_second = 50.0
+    ///     requests_per_minute = 600.0
+    ///     tokens_per_minute = 90_000
+    ///     tells = "headers"          # or retry-after, retry-after-seconds, nothing
+    ///     seed = 7
+    ///     [faults]                   # parts of all requests
+    ///     error = 0.01
+    ///     half = 0.01
+    /// "#)?;
+    /// assert_eq!(scenario.seed, 7);
+    /// # Ok::<(), antiphon_sim::ScenarioError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Names the line of what cannot be read, or the key of what cannot be.
+    pub fn parse(path: &str, text: &str) -> Result<Self, ScenarioError> {
+        let file: File = toml::from_str(text).map_err(|err| {
+            let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
+            ScenarioError(format!("{path}:{line}: {}", err.message().trim_end()))
+        })?;
+        file.scenario().map_err(|why| ScenarioError(format!("{path}: {why}")))
+    }
+}
+
+impl File {
+    fn scenario(self) -> Result<Scenario, String> {
+        let millis = |name: &str, value: f64| {
+            Duration::try_from_secs_f64(value / 1_000.0)
+                .map_err(|_| format!("{name} is {value}, and must be from 0"))
+        };
+        let positive = |name: &str, value: Option<f64>| match value {
+            Some(value) if !(value.is_finite() && value > 0.0) => {
+                Err(format!("{name} is {value}, and must be above 0"))
+            }
+            value => Ok(value),
+        };
+        let faults = self.faults.faults()?;
+        let latency = millis("latency_ms", self.latency_ms)?;
+        let latency = match (positive("spread", self.spread)?, self.latency_max_ms) {
+            (Some(_), Some(_)) => {
+                return Err("spread and latency_max_ms are two ways to say one thing".to_owned());
+            }
+            (Some(sigma), None) => Latency::LogNormal { median: latency, sigma },
+            (None, Some(most)) => Latency::Uniform(latency, millis("latency_max_ms", most)?.max(latency)),
+            (None, None) => Latency::Fixed(latency),
+        };
+        let mut scenario =
+            Scenario::default().latency(latency).faults(faults).seed(self.seed).models(self.models);
+        scenario.tokens_per_second = positive("tokens_per_second", self.tokens_per_second)?;
+        scenario.answer_tokens = self.answer_tokens.unwrap_or(scenario.answer_tokens);
+        scenario.key = self.key;
+        scenario.max_streams = self.max_streams.unwrap_or(scenario.max_streams).max(1);
+        if let Some(rate) = positive("requests_per_minute", self.requests_per_minute)? {
+            // A minute's worth at once is what vendors allow.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and cut at the most"
+            )]
+            let minute = rate.ceil() as u32;
+            scenario =
+                scenario.requests(Limit::per_second(rate / 60.0, self.requests_burst.unwrap_or(minute)));
+        }
+        if let Some(tokens) = self.tokens_per_minute {
+            scenario = scenario.tokens(Limit::per_second(f64::from(tokens) / 60.0, tokens));
+        }
+        Ok(scenario.tells(match self.tells {
+            TellsFile::Headers => Tells::Headers,
+            TellsFile::RetryAfter => Tells::RetryAfter,
+            TellsFile::RetryAfterSeconds => Tells::RetryAfterSeconds,
+            TellsFile::Nothing => Tells::Nothing,
+        }))
+    }
+}
+
+impl FaultsFile {
+    fn faults(self) -> Result<Faults, String> {
+        let parts = [
+            ("error", self.error),
+            ("reset", self.reset),
+            ("stall", self.stall),
+            ("half", self.half),
+            ("garbage", self.garbage),
+            ("overloaded", self.overloaded),
+            ("money", self.money),
+            ("wrong_type", self.wrong_type),
+            ("slow", self.slow),
+            ("refusal", self.refusal),
+            ("filter", self.filter),
+        ];
+        if let Some((name, part)) = parts.iter().find(|(_, part)| !(0.0..=1.0).contains(part)) {
+            return Err(format!("faults.{name} is {part}, and must be from 0 to 1"));
+        }
+        let faults = Faults::default()
+            .error(self.error)
+            .reset(self.reset)
+            .stall(self.stall)
+            .half(self.half)
+            .garbage(self.garbage)
+            .overloaded(self.overloaded)
+            .money(self.money)
+            .wrong_type(self.wrong_type)
+            .slow(self.slow)
+            .refusal(self.refusal)
+            .filter(self.filter);
+        match faults.sum() > 1.0 {
+            true => Err("the parts of requests that go wrong are more than all of them together".to_owned()),
+            false => Ok(faults),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Latency, Limit, Scenario, Tells};
+
+    #[test]
+    fn a_file_says_all_that_a_scenario_can() {
+        let text = "latency_ms = 10\nlatency_max_ms = 20\nrequests_per_minute = 120\ntokens_per_minute = 600\n\
+                    tells = 'nothing'\nkey = 'k'\nmodels = ['a']\nanswer_tokens = 3\n[faults]\nmoney = 0.5\n";
+        let scenario = Scenario::parse("s.toml", text).unwrap();
+        let millis = Duration::from_millis;
+        assert_eq!(scenario.latency, Latency::Uniform(millis(10), millis(20)));
+        assert_eq!(scenario.requests, Some(Limit::per_second(2.0, 120)));
+        assert_eq!(scenario.tokens, Some(Limit::per_second(10.0, 600)));
+        assert_eq!(
+            (scenario.tells, scenario.key.as_deref(), scenario.faults.money),
+            (Tells::Nothing, Some("k"), 0.5)
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let check = |text: &str, expected: &str| {
+            let err = Scenario::parse("s.toml", text).unwrap_err().to_string();
+            assert!(err.starts_with("s.toml:") && err.contains(expected), "{err}");
+        };
+        check("latency_ms = 1\nlatancy = 2\n", "s.toml:2: unknown field `latancy`");
+        check("[faults]\nerror = 2.0\n", "faults.error is 2, and must be from 0 to 1");
+        check("[faults]\nerror = 0.6\nhalf = 0.6\n", "more than all");
+        check("latency_ms = -1\n", "must be from 0");
+        check("spread = 0.0\n", "must be above 0");
+    }
+}

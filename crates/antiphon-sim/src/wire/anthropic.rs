@@ -1,0 +1,114 @@
+use serde_json::Value;
+
+use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, field, number, quoted, text};
+
+/// Anthropic's Messages.
+pub(super) struct Messages;
+
+impl Wire for Messages {
+    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let format = body.pointer("/output_config/format");
+        let schema =
+            format.filter(|format| format["type"] == "json_schema").map(|format| format["schema"].clone());
+        Some(Asked {
+            model: text(&body, "model"),
+            stream: field(&body, "stream") == Some(&Value::Bool(true)),
+            // The vendor wants to be told.
+            max_tokens: Some(number(&body, "max_tokens")?),
+            schema,
+            include_usage: true,
+        })
+    }
+
+    fn whole(&self, answer: &Answer) -> String {
+        let content = match answer.finish {
+            Finish::Refused => "[]".to_owned(),
+            _ => format!(r#"[{{"type":"text","text":{}}}]"#, answer.text()),
+        };
+        message(answer, &content, &stop(answer), answer.tokens)
+    }
+
+    fn start(&self, answer: &Answer) -> String {
+        let begun = message(answer, "[]", r#""stop_reason":null,"stop_details":null"#, 1);
+        let mut start = event("message_start", &format!(r#""message":{begun}"#));
+        if answer.finish != Finish::Refused {
+            start += &event("content_block_start", r#""index":0,"content_block":{"type":"text","text":""}"#);
+        }
+        start + &event("ping", "")
+    }
+
+    fn piece(&self, answer: &Answer, at: u32) -> String {
+        let word = answer.word(at);
+        event("content_block_delta", &format!(r#""index":0,"delta":{{"type":"text_delta","text":{word}}}"#))
+    }
+
+    fn end(&self, answer: &Answer) -> String {
+        let mut end = String::new();
+        if answer.finish != Finish::Refused {
+            end += &event("content_block_stop", r#""index":0"#);
+        }
+        let (stop, tokens) = (stop(answer), answer.tokens);
+        end +=
+            &event("message_delta", &format!(r#""delta":{{{stop}}},"usage":{{"output_tokens":{tokens}}}"#));
+        end + &event("message_stop", "")
+    }
+
+    fn garbage(&self) -> &'static str {
+        "event: content_block_delta\ndata: {\"type\":\"content_blo\n\n"
+    }
+
+    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+        let (status, kind) = match mishap {
+            Mishap::Invalid => (400, "invalid_request_error"),
+            Mishap::TooLong => (400, "invalid_request_error"),
+            Mishap::NoSuchModel => (404, "not_found_error"),
+            Mishap::WrongKey => (401, "authentication_error"),
+            Mishap::Limited(_) => (429, "rate_limit_error"),
+            Mishap::NoMoney => (400, "invalid_request_error"),
+            Mishap::Overloaded => (529, "overloaded_error"),
+            Mishap::Broken => (500, "api_error"),
+        };
+        let message = match mishap {
+            Mishap::TooLong => "prompt is too long: 11 tokens > 10 maximum",
+            Mishap::NoMoney => {
+                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+            }
+            Mishap::NoSuchModel => "model: there is none of that name",
+            _ => message,
+        };
+        let message = quoted(message);
+        let body = format!(
+            r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":"req_sim"}}"#
+        );
+        (status, body)
+    }
+
+    fn headers(&self) -> Headers {
+        Headers::Anthropic
+    }
+}
+
+fn event(name: &str, fields: &str) -> String {
+    let comma = if fields.is_empty() { "" } else { "," };
+    format!("event: {name}\ndata: {{\"type\":\"{name}\"{comma}{fields}}}\n\n")
+}
+
+fn message(answer: &Answer, content: &str, stop: &str, tokens: u32) -> String {
+    let (id, model, input) = (answer.id, &answer.model, answer.prompt_tokens);
+    format!(
+        r#"{{"id":"msg_{id}","type":"message","role":"assistant","model":{model},"content":{content},{stop},"stop_sequence":null,"usage":{{"input_tokens":{input},"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":{tokens}}}}}"#
+    )
+}
+
+fn stop(answer: &Answer) -> String {
+    let (reason, details) = match answer.finish {
+        Finish::Stop => ("end_turn", "null".to_owned()),
+        Finish::Length => ("max_tokens", "null".to_owned()),
+        // It has no filter of its own that stops an answer.
+        Finish::Refused | Finish::Filtered => {
+            ("refusal", format!(r#"{{"type":"refusal","category":null,"explanation":{}}}"#, quoted(REFUSAL)))
+        }
+    };
+    format!(r#""stop_reason":"{reason}","stop_details":{details}"#)
+}

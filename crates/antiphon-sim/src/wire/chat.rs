@@ -1,0 +1,159 @@
+use std::fmt::Write;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, quoted};
+
+/// OpenAI's chat completions.
+pub(super) struct Chat;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    model: Option<String>,
+    stream: bool,
+    stream_options: Option<StreamOptions>,
+    max_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
+    response_format: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+impl Wire for Chat {
+    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+        let request: Request = serde_json::from_slice(body).ok()?;
+        Some(Asked {
+            model: request.model,
+            stream: request.stream,
+            max_tokens: request.max_completion_tokens.or(request.max_tokens),
+            schema: request.response_format.and_then(schema),
+            include_usage: request.stream_options.is_some_and(|options| options.include_usage),
+        })
+    }
+
+    fn whole(&self, answer: &Answer) -> String {
+        let mut text = begin(answer, "chat.completion");
+        let (content, refusal) = match answer.finish {
+            Finish::Refused => ("null".to_owned(), quoted(REFUSAL)),
+            _ => (answer.text(), "null".to_owned()),
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#"[{{"index":0,"message":{{"role":"assistant","content":{content},"refusal":{refusal}}},"finish_reason":"{}"}}]"#,
+            finish(answer)
+        );
+        usage(answer, &mut text);
+        text.push('}');
+        text
+    }
+
+    fn start(&self, answer: &Answer) -> String {
+        match answer.finish {
+            Finish::Refused => {
+                let delta = format!(r#"{{"role":"assistant","content":null,"refusal":{}}}"#, quoted(REFUSAL));
+                event(answer, &format!(r#"[{{"index":0,"delta":{delta},"finish_reason":null}}]"#), false)
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn piece(&self, answer: &Answer, at: u32) -> String {
+        let role = if at == 0 { r#""role":"assistant","# } else { "" };
+        let word = answer.word(at);
+        event(
+            answer,
+            &format!(r#"[{{"index":0,"delta":{{{role}"content":{word}}},"finish_reason":null}}]"#),
+            false,
+        )
+    }
+
+    fn end(&self, answer: &Answer) -> String {
+        let finish = finish(answer);
+        let mut end =
+            event(answer, &format!(r#"[{{"index":0,"delta":{{}},"finish_reason":"{finish}"}}]"#), false);
+        if answer.include_usage {
+            end.push_str(&event(answer, "[]", true));
+        }
+        end.push_str("data: [DONE]\n\n");
+        end
+    }
+
+    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+        openai_error(mishap, message)
+    }
+
+    fn headers(&self) -> Headers {
+        Headers::OpenAi
+    }
+}
+
+/// The schema of a `response_format`.
+fn schema(format: Value) -> Option<Value> {
+    match format["type"].as_str()? {
+        "json_schema" => format.pointer("/json_schema/schema").or_else(|| format.get("schema")).cloned(),
+        "json_object" => Some(serde_json::json!({ "type": "object" })),
+        _ => None,
+    }
+}
+
+/// An error as OpenAI has it: money is a matter of 429, too.
+pub(super) fn openai_error(mishap: Mishap, message: &str) -> (u16, String) {
+    let (status, kind, code) = match mishap {
+        Mishap::Invalid => (400, "invalid_request_error", "null"),
+        Mishap::TooLong => (400, "invalid_request_error", r#""context_length_exceeded""#),
+        Mishap::NoSuchModel => (404, "invalid_request_error", r#""model_not_found""#),
+        Mishap::WrongKey => (401, "invalid_request_error", r#""invalid_api_key""#),
+        Mishap::Limited(_) => (429, "requests", r#""rate_limit_exceeded""#),
+        Mishap::NoMoney => (429, "insufficient_quota", r#""insufficient_quota""#),
+        Mishap::Overloaded => (503, "service_unavailable_error", r#""server_is_overloaded""#),
+        Mishap::Broken => (500, "server_error", "null"),
+    };
+    let message = quoted(message);
+    (status, format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{code}}}}}"#))
+}
+
+fn finish(answer: &Answer) -> &'static str {
+    match answer.finish {
+        Finish::Stop | Finish::Refused => "stop",
+        Finish::Length => "length",
+        Finish::Filtered => "content_filter",
+    }
+}
+
+fn begin(answer: &Answer, object: &str) -> String {
+    let mut text = String::with_capacity(512);
+    let (id, model) = (answer.id, &answer.model);
+    let _ = write!(text, r#"{{"id":"sim-{id}","object":"{object}","created":0,"model":{model},"choices":"#);
+    text
+}
+
+/// Writes the count of tokens behind `text`.
+fn usage(answer: &Answer, text: &mut String) {
+    let (prompt, tokens) = (answer.prompt_tokens, answer.tokens);
+    let total = prompt + u64::from(tokens);
+    let _ = write!(
+        text,
+        r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{tokens},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0}}}}"#
+    );
+}
+
+fn event(answer: &Answer, choices: &str, has_usage: bool) -> String {
+    let mut text = String::with_capacity(256);
+    let (id, model) = (answer.id, &answer.model);
+    let _ = write!(
+        text,
+        r#"data: {{"id":"sim-{id}","object":"chat.completion.chunk","created":0,"model":{model},"choices":{choices}"#
+    );
+    if has_usage {
+        usage(answer, &mut text);
+    }
+    text.push_str("}\n\n");
+    text
+}

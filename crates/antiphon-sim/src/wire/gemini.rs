@@ -1,0 +1,112 @@
+use serde_json::{Value, json};
+
+use super::{Answer, Asked, Finish, Headers, Mishap, Wire, quoted};
+
+/// Google's `generateContent` and `streamGenerateContent?alt=sse`.
+pub(super) struct Generate;
+
+impl Wire for Generate {
+    fn asked(&self, path: &str, body: &[u8]) -> Option<Asked> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let (name, method) = path.rsplit_once('/')?.1.rsplit_once(':')?;
+        let config = body.get("generationConfig").cloned().unwrap_or_default();
+        let schema = config.get("responseJsonSchema").cloned();
+        let is_json = config["responseMimeType"] == "application/json";
+        Some(Asked {
+            model: Some(name.to_owned()),
+            stream: method == "streamGenerateContent",
+            max_tokens: config["maxOutputTokens"]
+                .as_u64()
+                .map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+            schema: schema.or_else(|| is_json.then(|| json!({ "type": "object" }))),
+            include_usage: true,
+        })
+    }
+
+    fn whole(&self, answer: &Answer) -> String {
+        chunk(answer, &answer.text(), true)
+    }
+
+    fn piece(&self, answer: &Answer, at: u32) -> String {
+        let is_last = at + 1 == answer.tokens;
+        format!("data: {}\r\n\r\n", chunk(answer, &answer.word(at), is_last))
+    }
+
+    fn end(&self, answer: &Answer) -> String {
+        // The last word brings the end with it.
+        match answer.tokens {
+            0 => format!("data: {}\r\n\r\n", chunk(answer, r#""""#, true)),
+            _ => String::new(),
+        }
+    }
+
+    fn garbage(&self) -> &'static str {
+        "data: {\"candidates\": [{\"cont\r\n\r\n"
+    }
+
+    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+        let quota = |id: &str, wait: f64| {
+            json!([
+                {
+                    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                    "violations": [{ "quotaMetric": "generativelanguage.googleapis.com/requests", "quotaId": id }],
+                },
+                { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{wait:.3}s") },
+            ])
+        };
+        let (status, name, message, details) = match mishap {
+            Mishap::Invalid => (400, "INVALID_ARGUMENT", message, json!([])),
+            Mishap::TooLong => (
+                400,
+                "INVALID_ARGUMENT",
+                "The input token count (11) exceeds the maximum number of tokens allowed (10).",
+                json!([]),
+            ),
+            Mishap::NoSuchModel => {
+                (404, "NOT_FOUND", "models/x is not found for API version v1beta", json!([]))
+            }
+            Mishap::WrongKey => (
+                400,
+                "INVALID_ARGUMENT",
+                "API key not valid. Please pass a valid API key.",
+                json!([{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID" }]),
+            ),
+            Mishap::Limited(wait) => {
+                let id = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier";
+                (429, "RESOURCE_EXHAUSTED", message, quota(id, wait))
+            }
+            Mishap::NoMoney => {
+                let id = "GenerateRequestsPerDayPerProjectPerModel-FreeTier";
+                (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota.", quota(id, 30.0))
+            }
+            Mishap::Overloaded => (503, "UNAVAILABLE", "The model is overloaded.", json!([])),
+            Mishap::Broken => (500, "INTERNAL", message, json!([])),
+        };
+        let error = json!({ "code": status, "message": message, "status": name, "details": details });
+        (status, json!({ "error": error }).to_string())
+    }
+
+    fn headers(&self) -> Headers {
+        Headers::Plain
+    }
+}
+
+fn chunk(answer: &Answer, text: &str, is_last: bool) -> String {
+    let (id, model, prompt, tokens) = (answer.id, &answer.model, answer.prompt_tokens, answer.tokens);
+    let finish = match (is_last, answer.finish) {
+        (false, _) => String::new(),
+        (true, finish) => {
+            let reason = match finish {
+                Finish::Stop => "STOP",
+                Finish::Length => "MAX_TOKENS",
+                Finish::Refused => "PROHIBITED_CONTENT",
+                Finish::Filtered => "SAFETY",
+            };
+            format!(r#","finishReason":{}"#, quoted(reason))
+        }
+    };
+    let total = prompt + u64::from(tokens);
+    format!(
+        r#"{{"candidates":[{{"content":{{"parts":[{{"text":{text}}}],"role":"model"}}{finish},"index":0}}],"usageMetadata":{{"promptTokenCount":{prompt},"candidatesTokenCount":{tokens},"totalTokenCount":{total}}},"modelVersion":{model},"responseId":"sim-{id}"}}"#
+    )
+}

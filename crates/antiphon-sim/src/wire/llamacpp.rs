@@ -1,0 +1,67 @@
+use serde_json::Value;
+
+use super::{Answer, Asked, Finish, Headers, Mishap, Wire, field, number, quoted, text};
+
+/// llama.cpp's own `/completion`.
+pub(super) struct Completion;
+
+impl Wire for Completion {
+    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        Some(Asked {
+            model: text(&body, "model"),
+            stream: field(&body, "stream") == Some(&Value::Bool(true)),
+            max_tokens: number(&body, "n_predict").or_else(|| number(&body, "max_tokens")),
+            schema: field(&body, "json_schema").cloned(),
+            include_usage: true,
+        })
+    }
+
+    fn whole(&self, answer: &Answer) -> String {
+        last(answer, &answer.text())
+    }
+
+    fn piece(&self, answer: &Answer, at: u32) -> String {
+        let word = answer.word(at);
+        format!("data: {{\"index\":0,\"content\":{word},\"tokens\":[1],\"stop\":false,\"id_slot\":0}}\n\n")
+    }
+
+    fn end(&self, answer: &Answer) -> String {
+        format!("data: {}\n\n", last(answer, r#""""#))
+    }
+
+    fn garbage(&self) -> &'static str {
+        "data: {\"index\":0,\"cont\n\n"
+    }
+
+    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+        let (status, kind) = match mishap {
+            Mishap::Invalid => (400, "invalid_request_error"),
+            Mishap::TooLong => (400, "exceed_context_size_error"),
+            Mishap::NoSuchModel => (404, "not_found_error"),
+            Mishap::WrongKey => (401, "authentication_error"),
+            Mishap::Limited(_) => (429, "unavailable_error"),
+            Mishap::NoMoney => (402, "permission_error"),
+            Mishap::Overloaded => (503, "unavailable_error"),
+            Mishap::Broken => (500, "server_error"),
+        };
+        let message = if mishap == Mishap::NoSuchModel { "model not found" } else { message };
+        let message = quoted(message);
+        (status, format!(r#"{{"error":{{"code":{status},"message":{message},"type":"{kind}"}}}}"#))
+    }
+
+    fn headers(&self) -> Headers {
+        Headers::Plain
+    }
+}
+
+fn last(answer: &Answer, text: &str) -> String {
+    let (model, prompt, tokens) = (&answer.model, answer.prompt_tokens, answer.tokens);
+    let (stop, truncated) = match answer.finish {
+        Finish::Length => ("limit", true),
+        _ => ("eos", false),
+    };
+    format!(
+        r#"{{"index":0,"content":{text},"tokens":[],"id_slot":0,"stop":true,"model":{model},"tokens_predicted":{tokens},"tokens_evaluated":{prompt},"truncated":{truncated},"stop_type":"{stop}","stopping_word":"","timings":{{"cache_n":0,"prompt_n":{prompt},"predicted_n":{tokens}}}}}"#
+    )
+}

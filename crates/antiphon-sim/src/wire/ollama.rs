@@ -1,0 +1,89 @@
+use serde_json::{Value, json};
+
+use super::{Answer, Asked, Finish, Headers, Mishap, Wire, field, text};
+
+/// Ollama's `/api/chat` and `/api/generate`.
+pub(super) struct Ollama {
+    pub(super) generate: bool,
+}
+
+impl Wire for Ollama {
+    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let schema = match field(&body, "format") {
+            Some(Value::String(_)) => Some(json!({ "type": "object" })),
+            format => format.cloned(),
+        };
+        let most = body.pointer("/options/num_predict").and_then(Value::as_u64);
+        Some(Asked {
+            model: text(&body, "model"),
+            // It streams unless it is told not to.
+            stream: body["stream"] != false,
+            max_tokens: most.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+            schema,
+            include_usage: true,
+        })
+    }
+
+    fn stream_type(&self) -> &'static str {
+        "application/x-ndjson"
+    }
+
+    fn whole(&self, answer: &Answer) -> String {
+        self.line(answer, &answer.text(), true)
+    }
+
+    fn piece(&self, answer: &Answer, at: u32) -> String {
+        self.line(answer, &answer.word(at), false) + "\n"
+    }
+
+    fn end(&self, answer: &Answer) -> String {
+        self.line(answer, r#""""#, true) + "\n"
+    }
+
+    fn garbage(&self) -> &'static str {
+        "{\"model\": \"sim-1\", \"mess\n"
+    }
+
+    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+        let (status, message) = match mishap {
+            Mishap::Invalid => (400, message),
+            Mishap::TooLong => {
+                (400, "the prompt is longer than the context length currently available to the model")
+            }
+            Mishap::NoSuchModel => (404, "model 'x' not found"),
+            Mishap::WrongKey => (401, "unauthorized"),
+            Mishap::Limited(_) => (429, message),
+            Mishap::NoMoney => {
+                (429, "you (user) have reached your weekly usage limit, upgrade for higher limits")
+            }
+            Mishap::Overloaded => (503, "server busy, please try again.  maximum pending requests exceeded"),
+            Mishap::Broken => (500, message),
+        };
+        (status, json!({ "error": message }).to_string())
+    }
+
+    fn headers(&self) -> Headers {
+        Headers::Plain
+    }
+}
+
+impl Ollama {
+    fn line(&self, answer: &Answer, text: &str, is_last: bool) -> String {
+        let (model, prompt, tokens) = (&answer.model, answer.prompt_tokens, answer.tokens);
+        let said = match self.generate {
+            true => format!(r#""response":{text}"#),
+            false => format!(r#""message":{{"role":"assistant","content":{text}}}"#),
+        };
+        let end = match (is_last, answer.finish) {
+            (false, _) => r#""done":false"#.to_owned(),
+            (true, finish) => {
+                let reason = if finish == Finish::Length { "length" } else { "stop" };
+                format!(
+                    r#""done":true,"done_reason":"{reason}","total_duration":1,"prompt_eval_count":{prompt},"eval_count":{tokens}"#
+                )
+            }
+        };
+        format!(r#"{{"model":{model},"created_at":"2026-01-01T00:00:00Z",{said},{end}}}"#)
+    }
+}

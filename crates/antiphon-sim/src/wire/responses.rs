@@ -1,0 +1,140 @@
+use serde_json::Value;
+
+use super::chat::openai_error;
+use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, field, number, quoted, text};
+
+/// OpenAI's Responses.
+pub(super) struct Responses;
+
+impl Wire for Responses {
+    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let format = body.pointer("/text/format");
+        let schema =
+            format.filter(|format| format["type"] == "json_schema").map(|format| format["schema"].clone());
+        Some(Asked {
+            model: text(&body, "model"),
+            stream: field(&body, "stream") == Some(&Value::Bool(true)),
+            max_tokens: number(&body, "max_output_tokens"),
+            schema,
+            include_usage: true,
+        })
+    }
+
+    fn whole(&self, answer: &Answer) -> String {
+        response(answer, true)
+    }
+
+    fn start(&self, answer: &Answer) -> String {
+        let begun = response(answer, false);
+        let item =
+            r#"{"id":"msg_1","type":"message","status":"in_progress","content":[],"role":"assistant"}"#;
+        let mut start = String::new();
+        start += &event("response.created", &format!(r#""response":{begun},"sequence_number":0"#));
+        start += &event("response.in_progress", &format!(r#""response":{begun},"sequence_number":1"#));
+        start += &event(
+            "response.output_item.added",
+            &format!(r#""item":{item},"output_index":0,"sequence_number":2"#),
+        );
+        let part = match answer.finish {
+            Finish::Refused => r#"{"type":"refusal","refusal":""}"#,
+            _ => r#"{"type":"output_text","annotations":[],"logprobs":[],"text":""}"#,
+        };
+        start += &event(
+            "response.content_part.added",
+            &format!(
+                r#""content_index":0,"item_id":"msg_1","output_index":0,"part":{part},"sequence_number":3"#
+            ),
+        );
+        if answer.finish == Finish::Refused {
+            let refusal = quoted(REFUSAL);
+            start += &event(
+                "response.refusal.delta",
+                &format!(
+                    r#""content_index":0,"delta":{refusal},"item_id":"msg_1","output_index":0,"sequence_number":4"#
+                ),
+            );
+        }
+        start
+    }
+
+    fn piece(&self, answer: &Answer, at: u32) -> String {
+        let (word, number) = (answer.word(at), at + 4);
+        event(
+            "response.output_text.delta",
+            &format!(
+                r#""content_index":0,"delta":{word},"item_id":"msg_1","logprobs":[],"output_index":0,"sequence_number":{number}"#
+            ),
+        )
+    }
+
+    fn end(&self, answer: &Answer) -> String {
+        let (text, number) = (answer.text(), answer.tokens + 5);
+        let mut end = String::new();
+        if answer.finish != Finish::Refused {
+            end += &event(
+                "response.output_text.done",
+                &format!(
+                    r#""content_index":0,"item_id":"msg_1","output_index":0,"sequence_number":{number},"text":{text}"#
+                ),
+            );
+        }
+        let name = match answer.finish {
+            Finish::Stop | Finish::Refused => "response.completed",
+            Finish::Length | Finish::Filtered => "response.incomplete",
+        };
+        let response = response(answer, true);
+        end += &event(name, &format!(r#""response":{response},"sequence_number":{}"#, number + 1));
+        end
+    }
+
+    fn garbage(&self) -> &'static str {
+        "event: response.output_text.delta\ndata: {\"type\":\"response.out\n\n"
+    }
+
+    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+        openai_error(mishap, message)
+    }
+
+    fn headers(&self) -> Headers {
+        Headers::OpenAi
+    }
+}
+
+/// Each event says what it is, in its type and in its data.
+fn event(name: &str, fields: &str) -> String {
+    format!("event: {name}\ndata: {{\"type\":\"{name}\",{fields}}}\n\n")
+}
+
+fn response(answer: &Answer, is_over: bool) -> String {
+    let (id, model, input, tokens) = (answer.id, &answer.model, answer.prompt_tokens, answer.tokens);
+    let (status, details) = match (is_over, answer.finish) {
+        (false, _) => ("in_progress", "null"),
+        (true, Finish::Stop | Finish::Refused) => ("completed", "null"),
+        (true, Finish::Length) => ("incomplete", r#"{"reason":"max_output_tokens"}"#),
+        (true, Finish::Filtered) => ("incomplete", r#"{"reason":"content_filter"}"#),
+    };
+    let (output, usage) = match is_over {
+        false => ("[]".to_owned(), "null".to_owned()),
+        true => {
+            let content = match answer.finish {
+                Finish::Refused => format!(r#"{{"type":"refusal","refusal":{}}}"#, quoted(REFUSAL)),
+                _ => format!(
+                    r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":{}}}"#,
+                    answer.text()
+                ),
+            };
+            let message = format!(
+                r#"[{{"id":"msg_1","type":"message","status":"completed","content":[{content}],"role":"assistant"}}]"#
+            );
+            let total = input + u64::from(tokens);
+            let usage = format!(
+                r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
+            );
+            (message, usage)
+        }
+    };
+    format!(
+        r#"{{"id":"resp_{id}","object":"response","created_at":0,"status":"{status}","error":null,"incomplete_details":{details},"model":{model},"output":{output},"usage":{usage}}}"#
+    )
+}
