@@ -1,6 +1,13 @@
 //! The crates together, against a server that answers from a script.
-#![expect(clippy::unwrap_used, reason = "a test crate: a panic is a failed test")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test crate: a panic is a failed test, and its clock is nobody's"
+)]
 
+mod conformance;
 mod corpus;
 mod http;
 mod offline;

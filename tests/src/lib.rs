@@ -5,9 +5,11 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test crate: blocking and panics are free"
 )]
 
+pub mod conformance;
 pub mod guide;
 
 use std::collections::VecDeque;

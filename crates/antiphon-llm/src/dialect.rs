@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// Keywords that are left out.
+    /// Keywords that are left out; the model is told of them in the `description`.
     pub refused: &'static [&'static str],
     /// The values of `format` that are taken; the others are left out. Default: all.
     pub formats: Option<&'static [&'static str]>,
@@ -139,24 +139,36 @@ impl Dialect {
 
     fn leave_out(&self, object: &mut Map<String, Value>, pointer: &str, compiled: &mut Compiled) {
         let is_ref = self.bare_refs && object.contains_key("$ref");
+        let mut told = Vec::new();
         object.retain(|key, value| {
             let keep = match key.as_str() {
                 key if is_ref => key.starts_with('$'),
-                "format" => {
-                    self.formats.is_none_or(|formats| value.as_str().is_some_and(|it| formats.contains(&it)))
-                }
+                "format" => self
+                    .formats
+                    .is_none_or(|formats| value.as_str().is_some_and(|format| formats.contains(&format))),
                 "minItems" => {
-                    self.max_min_items.is_none_or(|most| value.as_u64().is_some_and(|it| it <= most))
+                    self.max_min_items.is_none_or(|most| value.as_u64().is_some_and(|least| least <= most))
                 }
                 key => !self.refused.contains(&key),
             };
             // Words about a value hold nobody to anything.
-            if !keep && !matches!(key.as_str(), "description" | "title" | "default" | "examples" | "$schema")
-            {
+            let is_demand =
+                !matches!(key.as_str(), "description" | "title" | "default" | "examples" | "$schema");
+            if !keep && is_demand {
                 compiled.weakened.push(format!("{pointer}/{key}"));
+                told.push(format!("{key}: {value}"));
             }
             keep
         });
+        // What the provider does not hold the model to, the model can at least be told.
+        if !told.is_empty() && !is_ref {
+            let told = told.join(", ");
+            let description = match object.get("description").and_then(Value::as_str) {
+                Some(description) => format!("{description} ({told})"),
+                None => told,
+            };
+            object.insert("description".to_owned(), Value::String(description));
+        }
     }
 
     fn close(&self, object: &mut Map<String, Value>, pointer: &str, compiled: &mut Compiled) {
@@ -202,7 +214,8 @@ mod tests {
         let schema = json!({"properties": {"maxLength": {"type": "string", "maxLength": 3, "format": "uri"}}, "minItems": 2});
         let dialect = Dialect::default().refuses(&["maxLength"]).formats(&["date"]).max_min_items(1);
         let compiled = compiled(dialect, &schema);
-        assert_eq!(compiled.schema, json!({"properties": {"maxLength": {"type": "string"}}}));
+        let told = json!({"type": "string", "description": "maxLength: 3, format: \"uri\""});
+        assert_eq!(compiled.schema, json!({"properties": {"maxLength": told}, "description": "minItems: 2"}));
         assert_eq!(
             compiled.weakened,
             ["/minItems", "/properties/maxLength/maxLength", "/properties/maxLength/format"]

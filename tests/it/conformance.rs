@@ -1,0 +1,219 @@
+//! Every provider against the simulator, which can be told to misbehave.
+
+use std::time::{Duration, Instant};
+
+use antiphon_llm::{
+    Billed, CallContext, Completion, Cut, Error, ErrorKind, Gates, Phase, Provider, ProviderExt, Stack,
+};
+use antiphon_sim::{Faults, Limit, Scenario, Server};
+use antiphon_tests::conformance::{FORMATS, Target, all, fits, schema};
+use futures_util::StreamExt;
+
+/// Starts a simulator, and aims at it in each format.
+async fn at_each(scenario: Scenario) -> (Server, Vec<Target>) {
+    let server = Server::start(scenario, 0).await.unwrap();
+    let aim = |format: &&str| {
+        let mut target = Target::new(format, &server.url(), "sim-1");
+        target.patience = Duration::from_millis(500);
+        target
+    };
+    let targets = FORMATS.iter().map(aim).collect();
+    (server, targets)
+}
+
+async fn ask(target: &Target) -> Result<Completion, Error> {
+    target.provider().complete(&target.prompt(), &CallContext::default()).await
+}
+
+/// What becomes of a question where something goes wrong with all of them.
+async fn check(faults: Faults, expected: impl Fn(&str) -> Option<ErrorKind>) -> Vec<(String, Error)> {
+    let (_server, targets) = at_each(Scenario::default().faults(faults)).await;
+    let mut errors = Vec::new();
+    for target in targets {
+        let Some(expected) = expected(&target.format) else { continue };
+        let err = ask(&target).await.expect_err(&target.format);
+        assert_eq!(err.kind(), expected, "{}: {err}", target.format);
+        errors.push((target.format, err));
+    }
+    errors
+}
+
+#[tokio::test]
+async fn what_any_server_must_stand() {
+    let (server, targets) = at_each(Scenario::default()).await;
+    for target in &targets {
+        let failed = all(target).await;
+        assert!(failed.is_empty(), "{}: {failed:?}", target.format);
+    }
+    let stats = server.stats();
+    assert_eq!((stats.errors, stats.hung_up, server.verdict().hopeless), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn answers_that_come_a_few_bytes_at_a_time_are_whole() {
+    let (_server, targets) =
+        at_each(Scenario::default().answer_tokens(5).faults(Faults::default().slow(1.0))).await;
+    for target in &targets {
+        let done = ask(target).await.expect(&target.format);
+        assert_eq!(done.text, "The quick brown fox jumps ", "{}", target.format);
+        let prompt = target.prompt();
+        let json = target.provider().complete_json(&prompt, &schema(), &CallContext::default()).await;
+        assert!(fits(&json.expect(&target.format).value));
+    }
+}
+
+#[tokio::test]
+async fn each_error_has_its_kind() {
+    check(Faults::default().error(1.0), |_| Some(ErrorKind::Unavailable)).await;
+    check(Faults::default().reset(1.0), |_| Some(ErrorKind::Unavailable)).await;
+    check(Faults::default().overloaded(1.0), |_| Some(ErrorKind::Overloaded { retry_after: None })).await;
+    check(Faults::default().wrong_type(1.0), |_| Some(ErrorKind::InvalidResponse)).await;
+    let errors = check(Faults::default().money(1.0), |_| Some(ErrorKind::Quota)).await;
+    assert!(errors.iter().all(|(_, err)| err.billed() == Billed::No));
+}
+
+#[tokio::test]
+async fn answers_that_are_not_whole_keep_what_came() {
+    let cut = ErrorKind::Truncated { cause: Cut::Disconnected };
+    let stalled = ErrorKind::Timeout { phase: Phase::NextToken };
+    for (faults, expected) in [
+        (Faults::default().half(1.0), cut),
+        (Faults::default().garbage(1.0), ErrorKind::InvalidResponse),
+        (Faults::default().stall(1.0), stalled),
+    ] {
+        // A line that breaks off is no answer's end for a format of lines alone: what follows is read on.
+        for (format, err) in check(faults, |_| Some(expected)).await {
+            let text = err.partial().map(|partial| partial.text.as_str()).unwrap_or_default();
+            assert!(text.starts_with("The quick brown"), "{format}: {text:?}");
+            assert_ne!(err.billed(), Billed::No, "{format}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_and_filters_are_kinds_of_their_own() {
+    check(Faults::default().refusal(1.0), |format| match format {
+        "chat" | "responses" | "anthropic" => Some(ErrorKind::Refused),
+        "gemini" => Some(ErrorKind::Filtered),
+        // Engines of one's own have no such thing.
+        _ => None,
+    })
+    .await;
+    check(Faults::default().filter(1.0), |format| match format {
+        "chat" | "responses" | "gemini" => Some(ErrorKind::Filtered),
+        "anthropic" => Some(ErrorKind::Refused),
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_an_unknown_model_are_told_apart() {
+    let (server, targets) = at_each(Scenario::default().key("right").models(["sim-1"])).await;
+    for mut target in targets {
+        assert_eq!(ask(&target).await.unwrap_err().kind(), ErrorKind::Auth, "{}", target.format);
+        target.key = "right".to_owned();
+        ask(&target).await.expect(&target.format);
+        target.model = "sim-2".to_owned();
+        let kind = ask(&target).await.map(|done| done.text).map_err(|err| err.kind());
+        // A llama.cpp server has one model, whatever it is asked for.
+        if target.format != "llamacpp-native" {
+            assert_eq!(kind, Err(ErrorKind::ModelNotFound), "{}", target.format);
+        }
+    }
+    assert_eq!(server.stats().answered, 9);
+}
+
+#[tokio::test]
+async fn limits_are_heard_and_kept() {
+    for format in FORMATS {
+        let server =
+            Server::start(Scenario::default().requests(Limit::per_second(20.0, 2)), 0).await.unwrap();
+        let target = Target::new(format, &server.url(), "sim-1");
+        let first = ask(&target).await.unwrap();
+        if matches!(format, "chat" | "responses" | "anthropic") {
+            assert_eq!(first.head.limits.requests.remaining, Some(1), "{format}");
+        }
+        ask(&target).await.unwrap();
+        let err = ask(&target).await.expect_err(format);
+        let ErrorKind::RateLimited { retry_after } = err.kind() else { panic!("{format}: {err}") };
+        assert_eq!(
+            retry_after.is_some(),
+            !format.starts_with("ollama") && !format.ends_with("native"),
+            "{format}"
+        );
+        assert_eq!(err.billed(), Billed::No);
+        // With the gate around it, the same questions are all answered.
+        let provider = Stack::new(target.provider()).gates(Gates::default()).build();
+        for _ in 0..6 {
+            let done = provider.complete(&target.prompt(), &CallContext::default()).await.expect(format);
+            assert_eq!(done.attempts, 1, "{format}: a refusal is no failure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_answer_hangs_up_at_once() {
+    let (server, targets) = at_each(Scenario::default().answer_tokens(400).tokens_per_second(100.0)).await;
+    for (done, target) in targets.iter().enumerate() {
+        let mut answer = target.provider().stream(&target.prompt(), &CallContext::default()).await.unwrap();
+        answer.next().await.unwrap().unwrap();
+        drop(answer);
+        let dropped = Instant::now();
+        while server.stats().hung_up <= done as u64 {
+            assert!(dropped.elapsed() < Duration::from_secs(5), "{}: the server still writes", target.format);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let stats = server.stats();
+    assert!(stats.billed_output_tokens < 400, "what was not written is not billed: {stats:?}");
+}
+
+#[tokio::test]
+async fn vectors_come_in_the_order_of_their_texts() {
+    use antiphon_llm::Embedder;
+    use antiphon_providers::{Compatible, Gemini, LlamaCpp, Ollama, OpenAi, SecretString};
+
+    let server = Server::start(Scenario::default(), 0).await.unwrap();
+    let (v1, key) = (format!("{}/v1", server.url()), || SecretString::from("k"));
+    let embedders: [Box<dyn Embedder>; 5] = [
+        Box::new(OpenAi::new(key()).base_url(&v1).unwrap()),
+        Box::new(Gemini::new(key()).base_url(&format!("{}/v1beta", server.url())).unwrap()),
+        Box::new(Ollama::new(&server.url()).unwrap()),
+        Box::new(LlamaCpp::new(&server.url()).unwrap()),
+        Box::new(Compatible::new(&v1).unwrap()),
+    ];
+    let texts: Vec<String> = (0..250).map(|number| format!("text {number}")).collect();
+    let mut seen = Vec::new();
+    for embedder in &embedders {
+        let all = embedder.embed("e", &texts, &CallContext::default()).await.unwrap();
+        let last = embedder.embed("e", &texts[249..], &CallContext::default()).await.unwrap();
+        assert_eq!((all.vectors.len(), &all.vectors[249]), (250, &last.vectors[0]), "{embedder:?}");
+        seen.push(all.vectors);
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[tokio::test]
+async fn local_engines_tell_of_themselves() {
+    use antiphon_providers::{LlamaCpp, Ollama};
+
+    let server = Server::start(Scenario::default(), 0).await.unwrap();
+    let context = CallContext::default();
+    let llama = LlamaCpp::new(&server.url()).unwrap();
+    let props = llama.props().await.unwrap();
+    assert_eq!((props.slots, props.context_window, props.model.as_deref()), (4, Some(4_096), Some("sim-1")));
+    assert_eq!(llama.slots().await.unwrap().len(), 1);
+    assert_eq!(llama.capabilities("sim-1", &context).await.parallel, Some(4));
+    assert_eq!(llama.health(&context).await.unwrap().parallel, Some(4));
+    let ollama = Ollama::new(&server.url()).unwrap();
+    assert_eq!(ollama.loaded().await.unwrap()[0].context_window, Some(4_096));
+    assert_eq!(ollama.capabilities("sim-1", &context).await.context_window, Some(4_096));
+    let roomy = ollama.clone().context(100_000);
+    assert_eq!(roomy.capabilities("sim-1", &context).await.context_window, Some(8_192));
+    let mut steps = Vec::new();
+    ollama.pull("small", |progress| steps.push(progress.status)).await.unwrap();
+    assert_eq!(steps.last().map(String::as_str), Some("success"));
+    let err = ollama.pull("no-such-model", |_| ()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::ModelNotFound, "{err}");
+}
