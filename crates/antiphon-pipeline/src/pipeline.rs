@@ -348,6 +348,14 @@ fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), 
     let answer = config.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * config.count as u64);
     let needed = prepared.estimated_tokens.saturating_add(answer);
     if needed <= window {
+        // The count is an estimate, and models read the end of a full context badly.
+        if needed > window / 100 * 85 {
+            let part = needed * 100 / window;
+            tracing::warn!(
+                "documents and answer need about {needed} tokens, {part} % of the {window} that {} takes",
+                config.model
+            );
+        }
         return Ok(());
     }
     let message = format!(

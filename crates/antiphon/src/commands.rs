@@ -2,10 +2,13 @@
 
 mod cli;
 mod config;
+mod doctor;
 mod error;
 mod fetch;
 mod generate;
 mod interrupt;
+mod local;
+mod models;
 mod output;
 mod progress;
 mod simulate;
@@ -39,6 +42,9 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => in_runtime(generate::run(args, &talk)),
         Command::Fetch(args) => in_runtime(fetch::run(args, &talk)),
         Command::Simulate(args) => in_runtime(simulate::run(args, &talk)),
+        Command::Models(args) => in_runtime(models::run(args, &talk)),
+        Command::Doctor(args) => in_runtime(doctor::run(args, &talk)),
+        Command::Local(args) => in_runtime(local::run(args, &talk)),
         Command::Config(args) => in_runtime(config::run(args)),
     };
     ExitCode::from(match done {

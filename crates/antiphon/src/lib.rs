@@ -22,6 +22,7 @@
 //! The crates are there one by one, too: [`runtime`], [`stream`], [`fs`], [`resilience`], [`http`], [`llm`], [`data`],
 //! [`providers`], [`pipeline`] and [`render`].
 
+pub mod blocking;
 #[cfg(feature = "cli")]
 pub mod commands;
 pub mod operations;

@@ -1,7 +1,15 @@
 //! What can be done, as plain data in and out: nothing here prints, reads the environment or knows a command line.
 
+mod doctor;
 mod fetch;
 mod generate;
+mod local;
+mod models;
 
+pub use doctor::{Checkup, Finding, doctor};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, generate};
+#[cfg(feature = "ollama")]
+pub use local::pull;
+pub use local::{LocalEngine, local_engines};
+pub use models::{ModelInfo, ProviderModels, models, near_models};

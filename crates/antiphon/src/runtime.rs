@@ -18,4 +18,4 @@ pub use environment::Environment;
 pub use provider::{KINDS, Kind, ProviderSettings};
 pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, near_name, resolve};
 
-pub(crate) use build::{Built, build, local};
+pub(crate) use build::{build, local};

@@ -46,6 +46,16 @@ pub(super) enum Command {
     /// for a JSON schema, it answers with a value that fits. What it has seen is under /_sim/stats, what it thinks of its
     /// clients under /_sim/verdict; POST /_sim/reset begins anew.
     Simulate(SimulateArgs),
+    /// List the models of a provider, with their contexts and prices.
+    ///
+    /// Without --provider, those of the local engines that answer.
+    Models(ModelsArgs),
+    /// Look at every provider: keys, addresses, models, local engines, and what to do about what is missing.
+    ///
+    /// All are asked at once, for five seconds at most. No model works for it, so it costs nothing.
+    Doctor(DoctorArgs),
+    /// Look at the engines on this machine, and fetch models
+    Local(LocalArgs),
     /// Show what the configuration amounts to
     Config(ConfigArgs),
 }
@@ -54,9 +64,11 @@ pub(super) enum Command {
 const ENVIRONMENT: &str = "\
 Environment:
   ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
-                      [default: 30 for files, 120 for OpenAI, 300 for other models]
+                      [default: 30 for files, 120 for clouds, 300 for other models]
   ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 3]
   ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]
+  OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY (or GOOGLE_API_KEY), HF_TOKEN, OPENROUTER_API_KEY
+  OPENAI_BASE_URL, OLLAMA_HOST
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
 
 #[derive(Debug, Args)]
@@ -229,7 +241,8 @@ pub(super) struct GenerateArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ProviderArgs {
-    /// Who answers: openai, compatible, offline, or a name from antiphon.toml
+    /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
+    /// offline, or a name from antiphon.toml
     #[arg(short, long, value_name = "NAME")]
     provider: Option<String>,
 
@@ -244,6 +257,70 @@ pub(super) struct ProviderArgs {
     /// Use no network and no model: drafts by text statistics
     #[arg(long, conflicts_with_all = ["provider", "base_url", "model", "temperature", "max_tokens", "seed"])]
     offline: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = KEYS)]
+pub(super) struct ModelsArgs {
+    /// List those that write no text, too
+    #[arg(short, long)]
+    pub(super) all: bool,
+
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Whose models: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter, or a
+    /// name from antiphon.toml
+    #[arg(short, long, value_name = "NAME")]
+    provider: Option<String>,
+
+    /// The server's address
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+}
+
+/// Where keys and addresses are looked for.
+const KEYS: &str = "\
+Environment:
+  OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY (or GOOGLE_API_KEY), HF_TOKEN, OPENROUTER_API_KEY
+  OPENAI_BASE_URL  Another address for OpenAI's interface
+  OLLAMA_HOST      Where Ollama listens [default: 127.0.0.1:11434]";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = KEYS)]
+pub(super) struct DoctorArgs {
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LocalArgs {
+    #[command(subcommand)]
+    pub(super) command: LocalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LocalCommand {
+    /// Show which engines answer on their usual ports, and how many calls they work on at once
+    Status {
+        /// Print one JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models that they have
+    Models {
+        /// Print one JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have Ollama fetch a model, such as llama3.2
+    Pull {
+        /// The model's name
+        #[arg(value_name = "MODEL")]
+        model: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -280,6 +357,12 @@ pub(super) enum ProgressMode {
     Json,
     /// Nothing
     None,
+}
+
+impl ModelsArgs {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { provider: self.provider.clone(), base_url: self.base_url.clone(), ..Flags::default() }
+    }
 }
 
 impl GenerateArgs {

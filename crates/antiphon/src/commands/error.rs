@@ -77,7 +77,7 @@ fn hint_of(kind: LlmKind) -> Option<&'static str> {
             "check the key in the environment variable of this provider, and what it may be used for"
         }
         LlmKind::Quota => "the account has no money or allowance left: look at its billing page",
-        LlmKind::ModelNotFound => "name a model that the server has with --model",
+        LlmKind::ModelNotFound => "name a model that the server has with --model; antiphon models lists them",
         LlmKind::Connect => "is the server running, and is the address right? (--base-url)",
         LlmKind::InvalidResponse | LlmKind::Unsupported => {
             "does the base URL lead to an OpenAI-compatible interface, as in http://localhost:8080/v1?"
@@ -95,7 +95,12 @@ fn hint_of(kind: LlmKind) -> Option<&'static str> {
             "the same command tries again; wait a little first"
         }
         LlmKind::SchemaMismatch => "a larger model, or fewer personas (--count), may keep to the form",
-        LlmKind::ContextTooLong => "--offline has no such limit",
+        LlmKind::ContextTooLong => {
+            "--offline has no such limit; an engine of one's own can be given more context (context = 32768 in antiphon.toml for Ollama)"
+        }
+        LlmKind::CircuitOpen { .. } => {
+            "the provider fails too often: wait a little, and look at it with antiphon doctor"
+        }
         _ => return None,
     })
 }

@@ -26,9 +26,20 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let request = request(args, &settings);
     let report = live.ticking(Box::pin(operations::generate(&session, &request, watch))).await;
     live.end();
+    if report.runs.iter().any(is_unknown_model) {
+        let near = operations::near_models(&session).await;
+        if !near.is_empty() {
+            talk.hint(&format!("models with such a name: {}", near.join(", ")));
+        }
+    }
     let text = if args.json { as_json(&report)? } else { as_list(&report) };
     output::result(&text)?;
     Ok(end(&report, &interrupts, args, talk))
+}
+
+fn is_unknown_model(run: &RunOutcome) -> bool {
+    let unknown = ErrorKind::Provider(antiphon_llm::ErrorKind::ModelNotFound);
+    run.result.as_ref().is_err_and(|err| err.kind() == unknown)
 }
 
 fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {

@@ -49,6 +49,12 @@ pub(super) fn result(text: &str) -> Result<(), CommandError> {
     written(&mut anstream::stdout().lock(), text.as_bytes())
 }
 
+/// A result as JSON for people and programs.
+pub(super) fn json(document: &impl serde::Serialize) -> Result<String, CommandError> {
+    let text = serde_json::to_string_pretty(document);
+    text.map(|text| text + "\n").map_err(|err| CommandError::internal(err.to_string()))
+}
+
 /// A result on stdout as it is, whatever it is.
 pub(super) fn result_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     written(&mut io::stdout().lock(), bytes)

@@ -86,6 +86,19 @@ pub struct Done {
     pub reused: bool,
 }
 
+impl GenerateReport {
+    /// Of a request that panicked.
+    pub(crate) fn failed(err: &antiphon_runtime::TaskError) -> Self {
+        let run = RunOutcome {
+            input: PathBuf::new(),
+            folder: None,
+            result: Err(Error::from_panic(err)),
+            unwritten: None,
+        };
+        Self { runs: vec![run] }
+    }
+}
+
 impl GenerateRequest {
     /// Three personas from each of `inputs`, into a folder below `out`.
     #[must_use]

@@ -1,0 +1,123 @@
+//! The same operations for callers that are not async: same types, same errors.
+//!
+//! They share one runtime on a thread of its own, so that connections are kept from call to call. Inside an async runtime
+//! they refuse with a clear error: there the operations themselves can be awaited.
+//!
+//! ```
+//! use antiphon::blocking;
+//! use antiphon::llm::{Message, Prompt};
+//! use antiphon::operations::{GenerateRequest, Watch};
+//! use antiphon::runtime::{Environment, Flags, resolve};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = antiphon::fs::temp_dir()?;
+//! # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
+//! # blocking::run(antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n"))??;
+//! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
+//! let session = blocking::connect(&settings)??;
+//! let report = blocking::generate(&session, &GenerateRequest::new([input], out).count(1), Watch::default())?;
+//! assert!(report.runs[0].result.is_ok());
+//! let err = blocking::complete(&session, &Prompt::new("m", [Message::user("Hello?")])).unwrap_err();
+//! assert!(err.to_string().contains("name a provider"), "statistics cannot talk");
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io;
+use std::sync::LazyLock;
+
+use antiphon_http::Client;
+use antiphon_llm::{CallContext, Completion, Error, ErrorKind, Prompt, ProviderExt};
+use antiphon_runtime::{BlockOnError, CancellationToken, Runner};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::operations::{self, FetchRequest, Fetched, GenerateReport, GenerateRequest, Watch};
+use crate::runtime::{self, ConnectError, Session, Settings};
+
+static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+    Builder::new_multi_thread().worker_threads(1).thread_name("antiphon-blocking").enable_all().build()
+});
+
+/// Runs any future of these crates to its end.
+///
+/// # Errors
+/// `InsideRuntime` where a runtime is at work already, `NoRuntime` where the system gives none.
+pub fn run<F: Future>(future: F) -> Result<F::Output, BlockOnError> {
+    if Handle::try_current().is_ok() {
+        return Err(BlockOnError::InsideRuntime);
+    }
+    match &*RUNTIME {
+        Ok(runtime) => Ok(runtime.block_on(future)),
+        Err(err) => Err(BlockOnError::NoRuntime(io::Error::new(err.kind(), err.to_string()))),
+    }
+}
+
+/// [`runtime::connect`].
+///
+/// # Errors
+/// Without, why it cannot be run at all; within, its own.
+pub fn connect(settings: &Settings) -> Result<Result<Session, ConnectError>, BlockOnError> {
+    run(runtime::connect(settings))
+}
+
+/// [`operations::generate`].
+///
+/// # Errors
+/// Why it cannot be run at all; those of the inputs are in the report.
+pub fn generate(
+    session: &Session,
+    request: &GenerateRequest,
+    watch: Watch,
+) -> Result<GenerateReport, BlockOnError> {
+    run(operations::generate(session, request, watch))
+}
+
+/// Several requests, at most so many at once; the reports are in their order.
+///
+/// # Errors
+/// Why it cannot be run at all; those of the inputs are in the reports.
+pub fn generate_batch(
+    session: &Session,
+    requests: &[GenerateRequest],
+    max_concurrent: usize,
+) -> Result<Vec<GenerateReport>, BlockOnError> {
+    let all = requests.iter().map(|request| operations::generate(session, request, Watch::default()));
+    let reports = run(Runner::new(max_concurrent).gather(all))?;
+    Ok(reports.into_iter().map(|report| report.unwrap_or_else(|err| GenerateReport::failed(&err))).collect())
+}
+
+/// The whole answer to a prompt; its model is the session's, whatever the prompt says.
+///
+/// # Errors
+/// Why there is none. Inside an async runtime `InvalidRequest`, whose source says so.
+pub fn complete(session: &Session, prompt: &Prompt) -> Result<Completion, Error> {
+    let mut prompt = prompt.clone();
+    prompt.model.clone_from(&session.model);
+    let context = CallContext::default();
+    run(session.provider.complete(&prompt, &context))
+        .unwrap_or_else(|err| Err(Error::new(ErrorKind::InvalidRequest, err.to_string()).with_source(err)))
+}
+
+/// [`operations::fetch`].
+///
+/// # Errors
+/// Without, why it cannot be run at all; within, that the folder cannot be made.
+pub fn fetch(
+    client: &Client,
+    request: &FetchRequest,
+) -> Result<Result<Vec<Fetched>, antiphon_fs::Error>, BlockOnError> {
+    run(operations::fetch(client, request, |_| (), CancellationToken::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BlockOnError, run};
+
+    #[test]
+    fn one_runtime_serves_all_calls_and_another_one_is_refused() {
+        assert_eq!(run(async { 1 }).unwrap() + run(async { 2 }).unwrap(), 3);
+        let inside = run(async { run(async {}) }).unwrap();
+        assert!(matches!(inside, Err(BlockOnError::InsideRuntime)));
+        assert!(inside.unwrap_err().to_string().contains("await the future there"));
+    }
+}

@@ -1,0 +1,139 @@
+use antiphon_llm::Model;
+use serde::Serialize;
+
+use super::cli::{LocalArgs, LocalCommand};
+use super::config;
+use super::error::{ALL_FAILED, CommandError, OK};
+use super::output::{self, Talk};
+use super::progress::counted;
+use crate::operations::{self, LocalEngine};
+use crate::runtime::{Environment, Flags, Settings, resolve};
+
+pub(super) async fn run(args: &LocalArgs, talk: &Talk) -> Result<u8, CommandError> {
+    let env = Environment::read();
+    let settings = resolve(&Flags::default(), &env, &config::files(&env).await?)?;
+    match &args.command {
+        LocalCommand::Status { json } => {
+            listed(&settings, talk, |engines| match json {
+                true => as_json(engines),
+                false => Ok(engines.iter().map(status).collect()),
+            })
+            .await
+        }
+        LocalCommand::Models { json } => {
+            listed(&settings, talk, |engines| match json {
+                true => as_json(engines),
+                false => Ok(engines.iter().map(models).collect()),
+            })
+            .await
+        }
+        LocalCommand::Pull { model } => pull(&settings, model, *talk).await,
+    }
+}
+
+async fn listed(
+    settings: &Settings,
+    talk: &Talk,
+    text: impl Fn(&[LocalEngine]) -> Result<String, CommandError>,
+) -> Result<u8, CommandError> {
+    let engines = operations::local_engines(settings).await;
+    output::result(&text(&engines)?)?;
+    if engines.is_empty() {
+        talk.line("no local engine answers: looked for llama.cpp (ports 8080 and 9931), LM Studio (1234) and Ollama");
+        talk.hint("install Ollama from https://ollama.com and run: antiphon local pull llama3.2");
+    }
+    Ok(OK)
+}
+
+fn status(engine: &LocalEngine) -> String {
+    let LocalEngine { name, place, health, models, .. } = engine;
+    let mut parts = Vec::new();
+    match health {
+        Ok(health) => {
+            parts.extend(health.version.clone());
+            parts.extend(health.parallel.map(|slots| counted(slots as usize, "slot")));
+            parts.push(format!("{} ms", health.latency.as_millis()));
+        }
+        Err(err) => parts.push(err.to_string()),
+    }
+    parts.extend(models.as_ref().ok().map(|models| counted(models.len(), "model")));
+    format!("{name} at {place}: {}\n", parts.join(", "))
+}
+
+fn models(engine: &LocalEngine) -> String {
+    let line = |model: &Model| {
+        let context = model.context_window.map_or(String::new(), |tokens| format!("  {tokens} tokens"));
+        let other = if model.answers { "" } else { "  (writes no text)" };
+        format!("  {}{context}{other}\n", model.id)
+    };
+    let models = match &engine.models {
+        Ok(models) => models.iter().map(line).collect(),
+        Err(err) => format!("  {err}\n"),
+    };
+    format!("{} at {}\n{models}", engine.name, engine.place)
+}
+
+#[cfg(feature = "ollama")]
+async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, CommandError> {
+    let mut said = String::new();
+    let done = operations::pull(settings, model, |progress| {
+        let now = match (progress.completed, progress.total) {
+            // Every tenth of a file is enough to see that it goes on.
+            (Some(completed), Some(total)) if total > 0 => {
+                format!("{}: {} % of {} MB", progress.status, completed * 10 / total * 10, total / 1_000_000)
+            }
+            _ => progress.status,
+        };
+        if now != said {
+            talk.line(&now);
+            said = now;
+        }
+    });
+    done.await.map_err(|err| {
+        CommandError::new(ALL_FAILED, err.to_string())
+            .hint("Ollama is looked for at OLLAMA_HOST, else on port 11434; antiphon doctor shows whether it answers")
+    })?;
+    output::result(&format!("{model}\n"))?;
+    talk.line(&format!("ask it with: antiphon generate PATH --provider ollama --model {model}"));
+    Ok(OK)
+}
+
+#[cfg(not(feature = "ollama"))]
+async fn pull(_: &Settings, _: &str, _: Talk) -> Result<u8, CommandError> {
+    std::future::ready(Err(CommandError::new(ALL_FAILED, "this build has no Ollama: its feature is off")))
+        .await
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    engines: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    base_url: &'a str,
+    version: Option<&'a str>,
+    parallel: Option<u32>,
+    latency_ms: Option<u64>,
+    models: Vec<&'a str>,
+    error: Option<String>,
+}
+
+fn as_json(engines: &[LocalEngine]) -> Result<String, CommandError> {
+    let entry = |engine| {
+        let LocalEngine { name, place, health, models, .. }: &LocalEngine = engine;
+        let well = health.as_ref().ok();
+        Entry {
+            name,
+            base_url: place,
+            version: well.and_then(|health| health.version.as_deref()),
+            parallel: well.and_then(|health| health.parallel),
+            latency_ms: well.and_then(|health| u64::try_from(health.latency.as_millis()).ok()),
+            models: models.iter().flatten().map(|model| model.id.as_str()).collect(),
+            error: health.as_ref().err().map(ToString::to_string),
+        }
+    };
+    output::json(&Document { schema: "antiphon.local/1", engines: engines.iter().map(entry).collect() })
+}

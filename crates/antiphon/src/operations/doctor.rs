@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use antiphon_llm::{CallContext, Error, ErrorKind, Health, Provider};
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use crate::runtime::{ConnectError, Kind, ProviderSettings, Settings, build};
+
+/// What the doctor found of one provider.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Checkup {
+    /// The provider's name.
+    pub name: String,
+    /// Where it is.
+    pub place: Option<String>,
+    /// What was found.
+    pub finding: Finding,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Finding {
+    /// It answers.
+    Well(Health),
+    /// It is not set up, or does not run, which is nobody's fault.
+    Absent(String),
+    /// It is set up and does not work.
+    Ill(Error),
+}
+
+/// Each provider has so long to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks every provider at once how it is: keys, addresses, models, slots. No model works for it.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn doctor(settings: &Settings, providers: &[ProviderSettings]) -> Vec<Checkup> {
+    join_all(providers.iter().map(|named| examined(settings, named))).await
+}
+
+async fn examined(settings: &Settings, named: &ProviderSettings) -> Checkup {
+    let found =
+        |place, finding, advice: Option<String>| Checkup { name: named.name.clone(), place, finding, advice };
+    let built = match build(settings, named) {
+        Ok(built) => built,
+        Err(ConnectError::MissingKey(variables)) => {
+            let advice = format!("export {}=…", variables.first().map_or("", String::as_str));
+            return found(None, Finding::Absent("no key".to_owned()), Some(advice));
+        }
+        Err(err) => return found(None, Finding::Absent(err.to_string()), None),
+    };
+    let place = built.provider.scope().base_url;
+    let health = timeout(PATIENCE, built.provider.health(&CallContext::default())).await;
+    let health = health.unwrap_or_else(|_| {
+        let kind = ErrorKind::Timeout { phase: antiphon_llm::Phase::Total };
+        Err(Error::new(kind, format!("no answer within {} s", PATIENCE.as_secs())))
+    });
+    match health {
+        Ok(health) => {
+            let advice = advice_for(named.kind, &health);
+            found(place, Finding::Well(health), advice)
+        }
+        // An engine that does not run is not ill.
+        Err(err) if err.kind() == ErrorKind::Connect && named.key.is_none() => {
+            let advice = start_of(named);
+            found(place, Finding::Absent("nobody answers".to_owned()), advice)
+        }
+        Err(err) => {
+            let advice = match err.kind() {
+                ErrorKind::Auth => Some(format!("look at the key in {}", named.key_env.join(" or "))),
+                ErrorKind::Quota => Some("look at the account's billing page".to_owned()),
+                ErrorKind::Connect => {
+                    Some("is there a network, or does it need a proxy (HTTPS_PROXY)?".to_owned())
+                }
+                ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
+                    Some("something else answers there: look at the address".to_owned())
+                }
+                ErrorKind::Overloaded { .. } => {
+                    Some("it is starting, or busy: ask again in a moment".to_owned())
+                }
+                _ => None,
+            };
+            found(place, Finding::Ill(err), advice)
+        }
+    }
+}
+
+fn advice_for(kind: Kind, health: &Health) -> Option<String> {
+    match (kind, health.models, health.parallel) {
+        (Kind::Ollama, Some(0), _) => Some("it has no model: antiphon local pull llama3.2".to_owned()),
+        (_, Some(0), _) => Some("it lists no model: load one".to_owned()),
+        (Kind::LlamaCpp, _, Some(1)) => {
+            Some("it works on one call at a time: start it with -np 4 for more".to_owned())
+        }
+        (Kind::Ollama, _, _) => Some(
+            "how many calls it works on at once is up to OLLAMA_NUM_PARALLEL, 1 where nobody sets it"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// How an engine is started.
+fn start_of(named: &ProviderSettings) -> Option<String> {
+    Some(match (named.kind, named.name.as_str()) {
+        (Kind::Ollama, _) => "start it: ollama serve".to_owned(),
+        (Kind::LlamaCpp, _) => "start it: llama-server -m MODEL.gguf -np 4".to_owned(),
+        (_, "lmstudio") => "start its server: lms server start".to_owned(),
+        (_, "vllm") => "start it: vllm serve MODEL".to_owned(),
+        _ => return None,
+    })
+}
