@@ -51,6 +51,8 @@ pub struct Received {
     pub headers: Vec<String>,
     /// The body as JSON, or null.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Server {
@@ -227,7 +229,7 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Received> 
     reader.read_exact(&mut body)?;
     let headers = lines.split_off(1.min(lines.len()));
     let line = lines.pop().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-    Ok(Received { line, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+    Ok(Received { line, headers, body: serde_json::from_slice(&body).unwrap_or_default(), bytes: body })
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {

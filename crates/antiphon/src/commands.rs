@@ -8,6 +8,7 @@ mod fetch;
 mod generate;
 mod interrupt;
 mod local;
+mod log;
 mod models;
 mod output;
 mod progress;
@@ -20,6 +21,7 @@ use clap::error::ErrorKind as ClapErrorKind;
 
 use crate::commands::cli::{Cli, Command};
 use crate::commands::error::CommandError;
+use crate::commands::log::Log;
 use crate::commands::output::Talk;
 
 /// Runs the program with the process's arguments and environment.
@@ -37,16 +39,18 @@ pub fn main() -> ExitCode {
         }
     };
     let talk = Talk::new(cli.quiet);
-    output::log_to_stderr(cli.verbose, cli.quiet);
-    let done = match &cli.command {
-        Command::Generate(args) => in_runtime(generate::run(args, &talk)),
-        Command::Fetch(args) => in_runtime(fetch::run(args, &talk)),
-        Command::Simulate(args) => in_runtime(simulate::run(args, &talk)),
-        Command::Models(args) => in_runtime(models::run(args, &talk)),
-        Command::Doctor(args) => in_runtime(doctor::run(args, &talk)),
-        Command::Local(args) => in_runtime(local::run(args, &talk)),
-        Command::Config(args) => in_runtime(config::run(args)),
-    };
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| CommandError::internal(format!("no threads to work with: {err}")))
+        .and_then(|runtime| {
+            let log = Log::start(cli.verbose, cli.quiet, runtime.handle(), talk)?;
+            let done = runtime.block_on(run(&cli.command, &talk));
+            log.end(talk);
+            // A read or a write that was given up must not keep the program from ending.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            done
+        });
     ExitCode::from(match done {
         Ok(code) => code,
         Err(err) => {
@@ -56,13 +60,14 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn in_runtime(command: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|err| CommandError::internal(format!("no threads to work with: {err}")))?;
-    let done = runtime.block_on(command);
-    // A read or a write that was given up must not keep the program from ending.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    done
+async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
+    match command {
+        Command::Generate(args) => Box::pin(generate::run(args, talk)).await,
+        Command::Fetch(args) => Box::pin(fetch::run(args, talk)).await,
+        Command::Simulate(args) => simulate::run(args, talk).await,
+        Command::Models(args) => models::run(args, talk).await,
+        Command::Doctor(args) => doctor::run(args, talk).await,
+        Command::Local(args) => local::run(args, talk).await,
+        Command::Config(args) => config::run(args).await,
+    }
 }

@@ -6,6 +6,8 @@ mod connect;
 mod environment;
 mod provider;
 mod settings;
+#[cfg(feature = "otel")]
+mod telemetry;
 
 pub use antiphon_runtime::{
     AcquireError, BatchProcessor, BlockOnError, CancellationToken, FromFns, Manage, Pool, PoolOptions,
@@ -17,5 +19,8 @@ pub use connect::{ConnectError, Session, connect, http_client, known_providers};
 pub use environment::Environment;
 pub use provider::{KINDS, Kind, ProviderSettings};
 pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, near_name, resolve};
+
+#[cfg(feature = "otel")]
+pub use telemetry::{Telemetry, TelemetryError};
 
 pub(crate) use build::{build, local};

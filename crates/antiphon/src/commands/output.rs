@@ -1,7 +1,5 @@
 use std::io::{self, ErrorKind, Write};
 
-use tracing_subscriber::filter::LevelFilter;
-
 use super::error::CommandError;
 
 /// What is said on stderr, beside the results on stdout.
@@ -67,25 +65,6 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Sends what the crates log to stderr: warnings, and with each `-v` more.
-pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
-    let level = match (quiet, verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (_, 0) => LevelFilter::WARN,
-        (_, 1) => LevelFilter::INFO,
-        (_, 2) => LevelFilter::DEBUG,
-        (_, _) => LevelFilter::TRACE,
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(verbose > 1)
-        .without_time();
-    // Another subscriber of this process stays: then somebody embeds the program and listens already.
-    let _ = subscriber.try_init();
 }
 
 /// Colour where stderr takes it: anstream takes it away elsewhere, and where NO_COLOR is set.

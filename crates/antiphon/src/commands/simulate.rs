@@ -5,6 +5,7 @@ use super::cli::{SimulateArgs, TellsArg};
 use super::error::{ALL_FAILED, CommandError, OK, USAGE};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
+use super::progress::counted;
 
 pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let scenario = match &args.scenario {
@@ -65,7 +66,8 @@ fn told(stats: &Stats, verdict: &Verdict) -> String {
     let faults =
         faults.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
     let faults: String = faults.collect();
-    format!("{} requests, {} answered, {} refused{faults}", stats.requests, stats.answered, stats.throttled)
+    let requests = counted(usize::try_from(stats.requests).unwrap_or(usize::MAX), "request");
+    format!("{requests}, {} answered, {} refused{faults}", stats.answered, stats.throttled)
 }
 
 fn scenario(args: &SimulateArgs) -> Scenario {

@@ -153,12 +153,14 @@ async fn session(settings: &Settings, built: Built) -> Result<Session, ConnectEr
     };
     let breaker = BREAKERS.get(&format!("{scope} {}", scope.key_digest.as_deref().unwrap_or_default()));
     let provider = match scope.base_url {
-        Some(_) => Stack::new(built.provider)
-            .retry(RetryPolicy::default().max_retries(settings.max_retries.value))
-            .retry_budget(RetryBudget::default())
-            .gates(gates)
-            .breaker(breaker)
-            .build(),
+        Some(_) => {
+            let stack = Stack::new(built.provider)
+                .retry(RetryPolicy::default().max_retries(settings.max_retries.value))
+                .retry_budget(RetryBudget::default())
+                .gates(gates)
+                .breaker(breaker);
+            if settings.capture_content { stack.observe_content().build() } else { stack.build() }
+        }
         None => built.provider,
     };
     Ok(Session { provider, model, why, chosen_by_default: false, price })

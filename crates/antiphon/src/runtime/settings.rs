@@ -48,6 +48,8 @@ pub struct Settings {
     pub prices: Prices,
     /// Where Ollama is, as `OLLAMA_HOST` says.
     pub ollama_host: Option<String>,
+    /// Whether prompts and answers go into spans: only where `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is true.
+    pub capture_content: bool,
     /// Whether a key for OpenAI is at hand, for a hint.
     pub has_openai_key: bool,
 }
@@ -217,6 +219,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
             .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
         token_timeout,
         ollama_host: env.get("OLLAMA_HOST").map(str::to_owned),
+        capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
         prices: files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone())),
         provider,

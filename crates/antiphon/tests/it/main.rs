@@ -10,5 +10,7 @@ mod fetch;
 mod generate;
 mod interrupt;
 mod mistakes;
+#[cfg(feature = "otel")]
+mod otel;
 mod program;
 mod secrets;

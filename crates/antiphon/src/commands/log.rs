@@ -1,0 +1,72 @@
+use std::io;
+
+use tokio::runtime::Handle;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::error::CommandError;
+use super::output::Talk;
+#[cfg(feature = "otel")]
+use crate::runtime::{Environment, Telemetry};
+
+/// Where what the crates log and measure goes.
+pub(super) struct Log {
+    #[cfg(feature = "otel")]
+    telemetry: Option<Telemetry>,
+}
+
+impl Log {
+    /// Sends what the crates log to stderr, warnings and with each `-v` more; and spans and metrics to a collector, where
+    /// the environment names one.
+    pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle, talk: Talk) -> Result<Self, CommandError> {
+        let level = match (quiet, verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (_, 0) => LevelFilter::WARN,
+            (_, 1) => LevelFilter::INFO,
+            (_, 2) => LevelFilter::DEBUG,
+            (_, _) => LevelFilter::TRACE,
+        };
+        let stderr = tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .with_target(verbose > 1)
+            .without_time()
+            .with_filter(level);
+        let registry = tracing_subscriber::registry().with(stderr);
+        // Another subscriber of this process stays: then somebody embeds the program and listens already.
+        #[cfg(feature = "otel")]
+        {
+            let _ = (handle, talk);
+            let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+            let env = Environment::read();
+            let wanted = endpoints.iter().any(|name| env.get(name).is_some());
+            let telemetry = match wanted && env.get("OTEL_SDK_DISABLED") != Some("true") {
+                true => Some(
+                    Telemetry::start(handle.clone())
+                        .map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))?,
+                ),
+                false => None,
+            };
+            let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(LevelFilter::INFO));
+            let _ = registry.with(spans).try_init();
+            Ok(Self { telemetry })
+        }
+        #[cfg(not(feature = "otel"))]
+        {
+            let _ = (handle, talk, registry.try_init());
+            Ok(Self {})
+        }
+    }
+
+    /// Sends what is left to the collector.
+    pub(super) fn end(self, talk: Talk) {
+        #[cfg(feature = "otel")]
+        if let Some(Err(err)) = self.telemetry.map(Telemetry::shutdown) {
+            talk.warning(&err.to_string());
+        }
+        #[cfg(not(feature = "otel"))]
+        let _ = talk;
+    }
+}

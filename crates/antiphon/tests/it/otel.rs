@@ -1,0 +1,67 @@
+//! Against a small collector, which takes whatever is sent to it.
+
+use antiphon_tests::{Reply, Server};
+
+use crate::program::{Lab, SAID, answer};
+
+const KEY: &str = "sk-planted-for-the-collector";
+
+/// Runs the program against a model and a collector; gives what the collector took of spans and of metrics.
+fn collected(content: bool) -> (String, String) {
+    let model = Server::start([Reply::chat(&answer(), "stop")]);
+    let collector = Server::start([Reply::new(200, "application/x-protobuf", "")]);
+    let mut lab = Lab::new()
+        .with("OPENAI_API_KEY", KEY)
+        .with("OPENAI_BASE_URL", &model.url("/v1"))
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url(""))
+        .with("OTEL_SERVICE_NAME", "the-lab");
+    if content {
+        lab = lab.with("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true");
+    }
+    lab.run("generate in --provider openai --model gpt-6-luna --count 1").ends_with(0, &[]);
+    let taken = |path: &str| -> String {
+        let requests =
+            collector.requests().into_iter().filter(|request| request.line == format!("POST {path}"));
+        requests.map(|request| String::from_utf8_lossy(&request.bytes).into_owned()).collect()
+    };
+    (taken("/v1/traces"), taken("/v1/metrics"))
+}
+
+#[test]
+fn a_call_is_one_span_with_its_tokens_and_two_metrics() {
+    let (spans, metrics) = collected(false);
+    for told in [
+        "chat gpt-6-luna",
+        "gen_ai.provider.name",
+        "openai",
+        "gen_ai.usage.input_tokens",
+        "gen_ai.response.model",
+        "served-1",
+        "server.address",
+        "the-lab",
+    ] {
+        assert!(spans.contains(told), "{told} is missing: {spans}");
+    }
+    for told in
+        ["gen_ai.client.operation.duration", "gen_ai.client.token.usage", "gen_ai.token.type", "{token}"]
+    {
+        assert!(metrics.contains(told), "{told} is missing: {metrics}");
+    }
+    assert!(!spans.contains(SAID) && !metrics.contains(SAID), "nobody asked for the words");
+    assert!(!spans.contains("planted") && !metrics.contains("planted"));
+}
+
+#[test]
+fn words_are_sent_only_when_asked_for() {
+    let (spans, _) = collected(true);
+    assert!(spans.contains("gen_ai.input.messages") && spans.contains(SAID), "{spans}");
+    assert!(!spans.contains("planted"));
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_told_and_ends_nothing() {
+    let model =
+        Server::start([Reply::json(200, &serde_json::json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", &antiphon_tests::refusing_url(""));
+    lab.ask(&model.url("/v1"), "").ends_with(0, &["cannot be sent to a collector"]);
+}
