@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use antiphon_http::{ndjson as lines, sse as events};
+use antiphon_providers::fuzzing::decode;
 use antiphon_resilience::{LimitHints, parse_reset, parse_retry_after, parse_retry_info};
 
 const LIMIT: usize = 1 << 16;
@@ -116,4 +117,49 @@ fn pieces<'a>(mut text: &'a [u8], sizes: &[u8]) -> Vec<&'a [u8]> {
         text = rest;
     }
     pieces
+}
+
+/// The names under which each format tells that an answer is whole.
+fn end_of(format: &str) -> &'static str {
+    match format {
+        "responses" => "status",
+        "anthropic" => "stop_reason",
+        "gemini" => "finishReason",
+        "ollama" => "done",
+        "llamacpp" => "stop",
+        _ => "finish_reason",
+    }
+}
+
+/// The answers of a vendor: what has come of one stays when more comes, and none is whole that did not say so.
+pub fn answer(format: &str, input: &[u8]) {
+    let mut pieces: Vec<(String, String)> = Vec::new();
+    if matches!(format, "gemini" | "ollama") {
+        let mut found = Vec::new();
+        let mut decoder = lines::Decoder::new(LIMIT);
+        if decoder.push(input, &mut found).is_err() {
+            return;
+        }
+        found.extend(decoder.finish());
+        pieces.extend(found.into_iter().map(|line| (String::new(), line)));
+    } else {
+        let mut found = Vec::new();
+        if events::Decoder::new(LIMIT).push(input, &mut found).is_err() {
+            return;
+        }
+        pieces.extend(found.into_iter().map(|event| (event.event, event.data)));
+    }
+    let first = |count: usize| {
+        decode(format, pieces[..count].iter().map(|(event, data)| (event.as_str(), data.as_str())))
+    };
+    let (text, whole) = first(pieces.len());
+    for count in 0..pieces.len().min(64) {
+        let (earlier, _) = first(count);
+        assert!(text.starts_with(&earlier), "{earlier:?} is gone from {text:?}");
+    }
+    // JSON may write any letter as an escape.
+    let said = String::from_utf8_lossy(input);
+    if whole == Ok(true) && !said.contains("\\u") {
+        assert!(said.contains(end_of(format)), "nothing said that it is whole");
+    }
 }

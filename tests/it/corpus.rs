@@ -8,7 +8,7 @@ use std::path::Path;
 
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "tests look at their files with std")]
-fn replay(target: &str, check: fn(&[u8])) {
+fn replay(target: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let mut inputs = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -24,4 +24,7 @@ fn every_kept_input_passes() {
     replay("ndjson", checks::ndjson);
     replay("waits", checks::waits);
     replay("limits", checks::limits);
+    for format in ["chat", "responses", "anthropic", "gemini", "ollama", "llamacpp"] {
+        replay(format, |input| checks::answer(format, input));
+    }
 }

@@ -2,7 +2,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test crate: a panic is a failed test, and its clock is nobody's"
 )]
@@ -15,3 +14,4 @@ mod pipeline;
 mod providers;
 mod sample;
 mod spans;
+mod wire;

@@ -3,7 +3,8 @@ use std::process::{Child, Command, Stdio};
 use super::Outcome;
 use crate::shell::{Done, is_there, root, run, words};
 
-const TARGETS: [&str; 4] = ["sse", "ndjson", "waits", "limits"];
+const TARGETS: [&str; 10] =
+    ["sse", "ndjson", "waits", "limits", "chat", "responses", "anthropic", "gemini", "ollama", "llamacpp"];
 const SECONDS: u32 = 60;
 
 /// Looks for inputs on which a decoder or a parser does what it must not. The corpus in the checkout is only read.
@@ -36,7 +37,7 @@ fn start(target: &str) -> Done<Child> {
     std::fs::create_dir_all(&found).map_err(|err| format!("{}: {err}", found.display()))?;
     let mut command = words("cargo +nightly fuzz run");
     command.arg(target).arg(&found).arg(root().join("fuzz/corpus").join(target));
-    command.args(["--", &format!("-max_total_time={SECONDS}"), "-max_len=512", "-rss_limit_mb=2048"]);
+    command.args(["--", &format!("-max_total_time={SECONDS}"), "-max_len=4096", "-rss_limit_mb=2048"]);
     let command: &mut Command = command.current_dir(root()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().map_err(|err| format!("cargo fuzz run {target}: {err}"))
 }

@@ -1,8 +1,10 @@
 use antiphon_llm::FinishReason;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::errors::fault;
-use super::wire::{Begun, Event, Message, StopDetails, WireUsage, finish_reason};
+use super::wire::{Begun, Delta, Event, Message, StopDetails, WireUsage, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
 /// Reads the events of a message, or one whole message.
@@ -23,21 +25,20 @@ impl Decode for MessagesDecoder {
         let event: Event<'_> = serde_json::from_str(data).map_err(strange)?;
         match Text::of(event.kind.as_ref()) {
             "content_block_delta" => {
-                if let Some(delta) = &event.delta
-                    && Text::of(delta.kind.as_ref()) == "text_delta"
-                {
-                    answer.text.push_str(Text::of(delta.text.as_ref()));
-                }
+                let delta: Option<Delta<'_>> = read(event.delta)?;
+                let words = delta.as_ref().filter(|delta| Text::of(delta.kind.as_ref()) == "text_delta");
+                answer.text.push_str(Text::of(words.and_then(|delta| delta.text.as_ref())));
             }
             "message_start" => {
                 let begun: Begun = serde_json::from_str(data).map_err(strange)?;
                 self.message(begun.message, answer);
             }
             "message_delta" => {
-                if let Some(usage) = event.usage {
+                if let Some(usage) = read(event.usage)? {
                     self.count(usage, answer);
                 }
-                if let Some(delta) = event.delta
+                let delta: Option<Delta<'_>> = read(event.delta)?;
+                if let Some(delta) = delta
                     && let Some(reason) = delta.stop_reason
                 {
                     stopped(&reason.0, delta.stop_details, answer);
@@ -59,6 +60,10 @@ impl Decode for MessagesDecoder {
         }
         Ok(())
     }
+}
+
+fn read<'d, T: Deserialize<'d>>(field: Option<&'d RawValue>) -> Result<Option<T>, Fault> {
+    field.map(|field| serde_json::from_str(field.get())).transpose().map_err(|err| Fault::strange(&err))
 }
 
 impl MessagesDecoder {

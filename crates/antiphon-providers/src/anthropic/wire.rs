@@ -1,5 +1,6 @@
 use antiphon_llm::{FinishReason, Model, Output, Prompt, Role, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
@@ -53,10 +54,11 @@ fn output_config(output: &Output, form: Form) -> Option<Value> {
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Text<'a>>,
+    /// Read only where its shape is known.
     #[serde(borrow, default)]
-    pub(super) delta: Option<Delta<'a>>,
-    #[serde(default)]
-    pub(super) usage: Option<WireUsage>,
+    pub(super) delta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

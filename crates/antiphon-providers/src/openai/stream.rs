@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,11 +30,9 @@ impl Decode for ResponsesDecoder {
             kind => kind,
         };
         match kind {
-            "response.output_text.delta" => {
-                let is_answer = parsed.output_index.is_none_or(|index| !self.commentary.contains(&index));
-                answer.text.push_str(Text::of(parsed.delta.as_ref().filter(|_| is_answer)));
-            }
-            "response.refusal.delta" => answer.refusal.push_str(Text::of(parsed.delta.as_ref())),
+            "response.output_text.delta" if self.is_commentary(&parsed) => {}
+            "response.output_text.delta" => answer.text.push_str(&words(&parsed)?),
+            "response.refusal.delta" => answer.refusal.push_str(&words(&parsed)?),
             "response.output_item.added" => {
                 let added: ItemAdded = of(data)?;
                 self.commentary.extend(parsed.output_index.filter(|_| added.item.is_commentary()));
@@ -58,6 +58,16 @@ impl Decode for ResponsesDecoder {
         }
         Ok(())
     }
+}
+
+impl ResponsesDecoder {
+    fn is_commentary(&self, event: &Event<'_>) -> bool {
+        event.output_index.is_some_and(|index| self.commentary.contains(&index))
+    }
+}
+
+fn words<'d>(event: &Event<'d>) -> Result<Cow<'d, str>, Fault> {
+    event.delta.map_or(Ok(Cow::Borrowed("")), |delta| of::<Text<'_>>(delta.get()).map(|text| text.0))
 }
 
 fn of<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {

@@ -1,5 +1,6 @@
 use antiphon_llm::{Dialect, FinishReason, Output, Prompt, Role, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::exchange::{Form, Text, system_of};
@@ -45,8 +46,9 @@ fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Text<'a>>,
+    /// Read only where it is known to be text.
     #[serde(borrow, default)]
-    pub(super) delta: Option<Text<'a>>,
+    pub(super) delta: Option<&'a RawValue>,
     #[serde(default)]
     pub(super) output_index: Option<u64>,
 }
