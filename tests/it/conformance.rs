@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use antiphon_llm::{
-    Billed, CallContext, Completion, Cut, Error, ErrorKind, Gates, Phase, Provider, ProviderExt, Stack,
+    Billed, CallContext, Completion, Cut, Error, ErrorKind, Gates, Message, Phase, Provider, ProviderExt,
+    Stack,
 };
-use antiphon_sim::{Faults, Limit, Scenario, Server};
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Server};
 use antiphon_tests::conformance::{FORMATS, Target, all, fits, schema};
 use futures_util::StreamExt;
 
@@ -27,7 +28,11 @@ async fn ask(target: &Target) -> Result<Completion, Error> {
 
 /// What becomes of a question where something goes wrong with all of them.
 async fn check(faults: Faults, expected: impl Fn(&str) -> Option<ErrorKind>) -> Vec<(String, Error)> {
-    let (_server, targets) = at_each(Scenario::default().faults(faults)).await;
+    check_in(Scenario::default().faults(faults), expected).await
+}
+
+async fn check_in(scenario: Scenario, expected: impl Fn(&str) -> Option<ErrorKind>) -> Vec<(String, Error)> {
+    let (_server, targets) = at_each(scenario).await;
     let mut errors = Vec::new();
     for target in targets {
         let Some(expected) = expected(&target.format) else { continue };
@@ -40,13 +45,25 @@ async fn check(faults: Faults, expected: impl Fn(&str) -> Option<ErrorKind>) -> 
 
 #[tokio::test]
 async fn what_any_server_must_stand() {
-    let (server, targets) = at_each(Scenario::default()).await;
+    let (server, targets) = at_each(Scenario::default().answer_tokens(64)).await;
     for target in &targets {
         let failed = all(target).await;
         assert!(failed.is_empty(), "{}: {failed:?}", target.format);
     }
     let stats = server.stats();
     assert_eq!((stats.errors, stats.hung_up, server.verdict().hopeless), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn tokens_are_counted_as_the_server_counts_them() {
+    let (server, targets) = at_each(Scenario::default()).await;
+    for target in &targets {
+        server.reset();
+        let usage = ask(target).await.expect(&target.format).usage;
+        let stats = server.stats();
+        let counted = (Some(stats.billed_input_tokens), Some(stats.billed_output_tokens));
+        assert_eq!((usage.input, usage.output), counted, "{}", target.format);
+    }
 }
 
 #[tokio::test]
@@ -66,10 +83,39 @@ async fn answers_that_come_a_few_bytes_at_a_time_are_whole() {
 async fn each_error_has_its_kind() {
     check(Faults::default().error(1.0), |_| Some(ErrorKind::Unavailable)).await;
     check(Faults::default().reset(1.0), |_| Some(ErrorKind::Unavailable)).await;
-    check(Faults::default().overloaded(1.0), |_| Some(ErrorKind::Overloaded { retry_after: None })).await;
+    check(Faults::default().overloaded(1.0), |format| {
+        // Gemini and the engines have no header for it.
+        let tells = matches!(format, "chat" | "responses" | "compatible" | "anthropic" | "llamacpp");
+        Some(ErrorKind::Overloaded { retry_after: tells.then_some(Duration::from_secs(1)) })
+    })
+    .await;
+    // More than is allowed at once.
+    let tiny = Scenario::default().tokens(Limit::per_second(1.0, 10));
+    check_in(tiny, |_| Some(ErrorKind::ContextTooLong)).await;
+    let asleep = Scenario::default().latency(Latency::Fixed(Duration::from_secs(60)));
+    check_in(asleep, |_| Some(ErrorKind::Timeout { phase: Phase::FirstToken })).await;
     check(Faults::default().wrong_type(1.0), |_| Some(ErrorKind::InvalidResponse)).await;
     let errors = check(Faults::default().money(1.0), |_| Some(ErrorKind::Quota)).await;
     assert!(errors.iter().all(|(_, err)| err.billed() == Billed::No));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_and_a_prompt_that_is_none() {
+    let server = Server::start(Scenario::default(), 0).await.unwrap();
+    for format in FORMATS {
+        let target = Target::new(format, &server.url(), "sim-1");
+        let mut prompt = target.prompt();
+        prompt.messages.clear();
+        prompt.system = None;
+        let answer = target.provider().complete(&prompt, &CallContext::default()).await;
+        // A conversation without a word is still one text for these.
+        if !matches!(format, "ollama" | "ollama-generate" | "llamacpp-native") {
+            assert_eq!(answer.unwrap_err().kind(), ErrorKind::InvalidRequest, "{format}");
+        }
+        let nobody = Target::new(format, &antiphon_tests::refusing_url(""), "sim-1");
+        let err = ask(&nobody).await.unwrap_err();
+        assert_eq!((err.kind(), err.billed()), (ErrorKind::Connect, Billed::No), "{format}");
+    }
 }
 
 #[tokio::test]
@@ -80,8 +126,9 @@ async fn answers_that_are_not_whole_keep_what_came() {
         (Faults::default().half(1.0), cut),
         (Faults::default().garbage(1.0), ErrorKind::InvalidResponse),
         (Faults::default().stall(1.0), stalled),
+        // An error inside a stream that has begun: the answer is cut.
+        (Faults::default().breaks(1.0), cut),
     ] {
-        // A line that breaks off is no answer's end for a format of lines alone: what follows is read on.
         for (format, err) in check(faults, |_| Some(expected)).await {
             let text = err.partial().map(|partial| partial.text.as_str()).unwrap_or_default();
             assert!(text.starts_with("The quick brown"), "{format}: {text:?}");
@@ -93,14 +140,14 @@ async fn answers_that_are_not_whole_keep_what_came() {
 #[tokio::test]
 async fn refusals_and_filters_are_kinds_of_their_own() {
     check(Faults::default().refusal(1.0), |format| match format {
-        "chat" | "responses" | "anthropic" => Some(ErrorKind::Refused),
+        "chat" | "responses" | "compatible" | "llamacpp" | "anthropic" => Some(ErrorKind::Refused),
         "gemini" => Some(ErrorKind::Filtered),
         // Engines of one's own have no such thing.
         _ => None,
     })
     .await;
     check(Faults::default().filter(1.0), |format| match format {
-        "chat" | "responses" | "gemini" => Some(ErrorKind::Filtered),
+        "chat" | "responses" | "compatible" | "llamacpp" | "gemini" => Some(ErrorKind::Filtered),
         "anthropic" => Some(ErrorKind::Refused),
         _ => None,
     })
@@ -116,12 +163,9 @@ async fn a_wrong_key_and_an_unknown_model_are_told_apart() {
         ask(&target).await.expect(&target.format);
         target.model = "sim-2".to_owned();
         let kind = ask(&target).await.map(|done| done.text).map_err(|err| err.kind());
-        // A llama.cpp server has one model, whatever it is asked for.
-        if target.format != "llamacpp-native" {
-            assert_eq!(kind, Err(ErrorKind::ModelNotFound), "{}", target.format);
-        }
+        assert_eq!(kind, Err(ErrorKind::ModelNotFound), "{}", target.format);
     }
-    assert_eq!(server.stats().answered, 9);
+    assert_eq!(server.stats().answered, FORMATS.len() as u64);
 }
 
 #[tokio::test]
@@ -131,7 +175,8 @@ async fn limits_are_heard_and_kept() {
             Server::start(Scenario::default().requests(Limit::per_second(20.0, 2)), 0).await.unwrap();
         let target = Target::new(format, &server.url(), "sim-1");
         let first = ask(&target).await.unwrap();
-        if matches!(format, "chat" | "responses" | "anthropic") {
+        let tells = !matches!(format, "gemini" | "ollama" | "ollama-generate" | "llamacpp-native");
+        if tells {
             assert_eq!(first.head.limits.requests.remaining, Some(1), "{format}");
         }
         ask(&target).await.unwrap();
@@ -145,9 +190,17 @@ async fn limits_are_heard_and_kept() {
         assert_eq!(err.billed(), Billed::No);
         // With the gate around it, the same questions are all answered.
         let provider = Stack::new(target.provider()).gates(Gates::default()).build();
-        for _ in 0..6 {
-            let done = provider.complete(&target.prompt(), &CallContext::default()).await.expect(format);
-            assert_eq!(done.attempts, 1, "{format}: a refusal is no failure");
+        server.reset();
+        for number in 0..6 {
+            let prompt = target.prompt().message(Message::user(format!("{number}")));
+            provider.complete(&prompt, &CallContext::default()).await.expect(format);
+        }
+        let (stats, verdict) = (server.stats(), server.verdict());
+        assert_eq!(stats.answered, 6, "{format}");
+        assert!(verdict.clean, "{format}: {verdict:?}, {stats:?}");
+        // Anthropic tells times in whole seconds, which is too coarse for this limit.
+        if tells && format != "anthropic" {
+            assert_eq!(stats.throttled, 0, "{format}: what is told is kept");
         }
     }
 }
@@ -155,6 +208,7 @@ async fn limits_are_heard_and_kept() {
 #[tokio::test]
 async fn a_dropped_answer_hangs_up_at_once() {
     let (server, targets) = at_each(Scenario::default().answer_tokens(400).tokens_per_second(100.0)).await;
+    let mut waits = Vec::new();
     for (done, target) in targets.iter().enumerate() {
         let mut answer = target.provider().stream(&target.prompt(), &CallContext::default()).await.unwrap();
         answer.next().await.unwrap().unwrap();
@@ -162,9 +216,13 @@ async fn a_dropped_answer_hangs_up_at_once() {
         let dropped = Instant::now();
         while server.stats().hung_up <= done as u64 {
             assert!(dropped.elapsed() < Duration::from_secs(5), "{}: the server still writes", target.format);
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        waits.push(dropped.elapsed());
     }
+    // One may be held up by what else this machine does; half of them are not.
+    waits.sort();
+    assert!(waits[waits.len() / 2] < Duration::from_millis(200), "{waits:?}");
     let stats = server.stats();
     assert!(stats.billed_output_tokens < 400, "what was not written is not billed: {stats:?}");
 }

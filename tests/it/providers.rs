@@ -115,7 +115,7 @@ async fn answers_that_are_no_completion_say_what_they_are() {
     assert!(err.to_string().contains("text/html") && err.to_string().contains("base URL"), "{err}");
     let unexpected =
         Reply::json(200, &json!({ "error": "Unexpected endpoint or method. (POST /chat/completions)" }));
-    assert_eq!(complete(unexpected, &prompt()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(complete(unexpected, &prompt()).await.unwrap_err().kind(), ErrorKind::Unsupported);
     let whole = Reply::json(
         200,
         &json!({ "choices": [{ "message": { "content": "all at once" }, "finish_reason": "stop" }] }),

@@ -15,13 +15,22 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 /// The ways of asking that there are.
-pub const FORMATS: [&str; 8] =
-    ["chat", "responses", "anthropic", "gemini", "ollama", "ollama-generate", "llamacpp", "llamacpp-native"];
+pub const FORMATS: [&str; 9] = [
+    "chat",
+    "responses",
+    "compatible",
+    "anthropic",
+    "gemini",
+    "ollama",
+    "ollama-generate",
+    "llamacpp",
+    "llamacpp-native",
+];
 
 /// A server that is to be asked in a format.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// One of [`FORMATS`], or `compatible`.
+    /// One of [`FORMATS`].
     pub format: String,
     /// The server's address without a path.
     pub url: String,
@@ -99,9 +108,10 @@ pub fn schema() -> Schema {
         "properties": {
             "colour": { "enum": ["red", "green", "blue"] },
             "count": { "type": "integer", "enum": [1, 2, 3, 4, 5, 6, 7, 8, 9] },
-            "tags": { "type": "array", "items": { "type": "string", "maxLength": 40 }, "maxItems": 3 },
+            "tags": { "type": "array", "items": { "type": "string", "maxLength": 60 }, "maxItems": 3 },
+            "label": { "enum": ["a pot of paint for walls and ceilings that dries within an hour and smells of nothing at all"] },
         },
-        "required": ["colour", "count", "tags"],
+        "required": ["label", "colour", "count", "tags"],
         "additionalProperties": false,
     });
     Schema::new("paint", schema).expect("a schema")
@@ -164,7 +174,7 @@ pub async fn stream(target: &Target) -> Result<(), String> {
 /// What does not hold.
 pub async fn length(target: &Target) -> Result<(), String> {
     let prompt = Prompt::new(&target.model, [Message::user("Count from one to one hundred in words.")]);
-    let prompt = prompt.parameters(Parameters::default().max_tokens(3));
+    let prompt = prompt.parameters(Parameters::default().max_tokens(16));
     let provider = target.provider();
     let done = provider.complete(&prompt, &CallContext::default()).await.map_err(said)?;
     ensure(done.finish == FinishReason::Length, || format!("the text ended with {:?}", done.finish))?;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::prompt::{Output, Part, Prompt, Role};
+use crate::prompt::{Output, Part, Prompt, Role, Side};
 use crate::provider::Scope;
 
 /// What tells one question from another: the provider, its address, and everything of the prompt that changes the answer.
@@ -22,7 +22,7 @@ impl CacheKey {
     #[must_use]
     pub fn of(scope: &Scope, prompt: &Prompt) -> Self {
         let mut hasher = Fields(blake3::Hasher::new_derive_key("antiphon 2026-11-21 prompt"));
-        hasher.text(&scope.vendor).optional(scope.base_url.as_deref());
+        hasher.text(&scope.vendor).optional(scope.base_url.as_deref()).optional(scope.variant.as_deref());
         hasher.text(&prompt.model).optional(prompt.system.as_deref());
         hasher.number(prompt.messages.len() as u64);
         for message in &prompt.messages {
@@ -31,7 +31,18 @@ impl CacheKey {
                 match part {
                     Part::Text(text) => hasher.number(0).text(text),
                     Part::Document(document) => {
-                        hasher.number(1).text(&document.id).text(&document.name).text(&document.text)
+                        let turns = document.turns.len() as u64;
+                        hasher
+                            .number(1)
+                            .text(&document.id)
+                            .text(&document.name)
+                            .text(&document.text)
+                            .number(turns);
+                        document.turns.iter().fold(&mut hasher, |hasher, turn| {
+                            let side = u64::from(turn.side == Side::Interviewer);
+                            let span = (turn.span.start as u64, turn.span.end as u64);
+                            hasher.text(&turn.speaker).number(side).number(span.0).number(span.1)
+                        })
                     }
                 };
             }

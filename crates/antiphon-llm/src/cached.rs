@@ -12,7 +12,8 @@ use crate::completion::{Completion, FinishReason, Timing};
 use crate::context::CallContext;
 use crate::error::Error;
 use crate::forward::forward;
-use crate::prompt::Prompt;
+use crate::json;
+use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::{Delta, Streaming};
 
@@ -34,7 +35,8 @@ pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
 
 /// Gives an answer again that was given before to the same prompt, for the same model, with the same parameters.
 ///
-/// Only whole answers are kept: none that was cut, refused or filtered. An answer from the cache has no attempts and cost
+/// Only whole answers are kept, of the model that was asked for and in the form that was asked for: none that was cut, refused
+/// or filtered. An answer from the cache has no attempts and cost
 /// nothing; its usage is what it cost the first time.
 #[derive(Debug, Clone)]
 pub struct Cached<P> {
@@ -64,13 +66,13 @@ impl<P: Provider> Cached<P> {
         }
         let answer = self.inner.stream(prompt, context).await?;
         let (head, attempts) = (answer.head().clone(), answer.attempts());
-        let cache = self.cache.clone();
+        let (cache, output) = (self.cache.clone(), prompt.output.clone());
         // It is kept before anybody is told that it is whole.
         let kept = answer.then(move |item| {
-            let cache = cache.clone();
+            let (cache, output) = (cache.clone(), output.clone());
             async move {
                 if let Ok(Delta::End(answer)) = &item
-                    && answer.finish == FinishReason::Stop
+                    && is_worth_keeping(answer, &output)
                     && let Err(err) = cache.put(key, answer).await
                 {
                     warn!("an answer cannot be kept in the cache: {err}");
@@ -83,6 +85,17 @@ impl<P: Provider> Cached<P> {
 }
 
 forward!(Cached);
+
+/// Whole, of the model that was asked for, and what was asked for: a misfit would be given again for ever.
+fn is_worth_keeping(answer: &Completion, output: &Output) -> bool {
+    let fits = match output {
+        Output::Text => !answer.text.trim().is_empty(),
+        Output::Json(schema) => {
+            json::extract(&answer.text).is_ok_and(|found| schema.violations(&found.value).is_empty())
+        }
+    };
+    answer.finish == FinishReason::Stop && !answer.head.other_model && fits
+}
 
 /// Answers in this process's memory, the newest of them. Clones are handles to the same answers.
 #[derive(Debug, Clone)]

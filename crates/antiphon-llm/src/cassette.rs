@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cache_key::CacheKey;
 use crate::completion::{Completion, FinishReason, Usage};
 use crate::context::CallContext;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Billed, Error, ErrorKind};
 use crate::forward::forward;
 use crate::prompt::{Output, Prompt, Role};
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
@@ -67,7 +67,8 @@ impl<P: Provider> Recorded<P> {
                 };
                 match append(&path, &line).await {
                     Ok(()) => answer.into_end(&output),
-                    Err(err) => Err(err.with_partial(*answer)),
+                    // It is paid all the same.
+                    Err(err) => Err(err.with_billed(Billed::Yes(answer.usage)).with_partial(*answer)),
                 }
             }
         });

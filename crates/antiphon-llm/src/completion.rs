@@ -253,31 +253,35 @@ impl Head {
     }
 }
 
-/// Whether two names are of one model: equal but for a maker or folder before it, and a date, version or tag behind it.
+/// Whether two names are of one model: equal but for a maker or folder before it, and a date, a revision or a router's
+/// choice of host behind it.
 fn is_the_same(served: &str, asked: &str) -> bool {
-    let name = |model: &str| {
-        let name = model.rsplit('/').next().unwrap_or(model).to_lowercase();
-        name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
+    // A router's `maker/model:host` names no tag, as `model:tag` of a local engine does.
+    let plain = |model: &str| {
+        let model = model.to_lowercase();
+        let (maker, name) = model.rsplit_once('/').unwrap_or(("", &model));
+        let name = name.strip_suffix(".gguf").unwrap_or(name);
+        match name.split_once(':') {
+            Some((name, _)) if !maker.is_empty() && maker != "models" => name.to_owned(),
+            _ => name.to_owned(),
+        }
     };
-    let (served, asked) = (name(served), name(asked));
-    let tail_of = |long: &str, short: &str| {
-        long.strip_prefix(short).is_some_and(|tail| {
-            let digits = tail.trim_start_matches(['-', '@', ':', '_']);
-            tail.is_empty()
-                || tail == "-latest"
-                || tail == ":latest"
-                || (tail.len() > digits.len() && is_version(digits))
-        })
+    let (served, asked) = (plain(served), plain(asked));
+    let asked = asked.strip_suffix("-latest").or(asked.strip_suffix(":latest")).unwrap_or(&asked);
+    let served = served.strip_suffix(":latest").unwrap_or(&served);
+    let goes_on = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|tail| tail.is_empty() || is_revision(tail))
     };
-    let base = asked.strip_suffix("-latest").unwrap_or(&asked);
-    tail_of(&served, &asked) || tail_of(&served, base) || tail_of(&asked, &served)
+    goes_on(served, asked) || goes_on(asked, served)
 }
 
-/// A date or a revision, such as `2024-08-06`, `20250929`, `001` or `preview-09-2025`.
-fn is_version(tail: &str) -> bool {
+/// One date or revision, such as `-2024-08-06`, `-20250929`, `-001`, `@20250929` or `-preview-09-2025`.
+fn is_revision(tail: &str) -> bool {
+    let Some(tail) = tail.strip_prefix(['-', '@']) else { return false };
     let tail = tail.strip_prefix("preview-").or_else(|| tail.strip_prefix("exp-")).unwrap_or(tail);
-    let digits = tail.bytes().filter(u8::is_ascii_digit).count();
-    digits >= 3 && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+    let lengths: Vec<usize> = tail.split('-').map(str::len).collect();
+    let is_digits = tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    is_digits && matches!(lengths[..], [4, 2, 2] | [2, 4] | [8] | [6] | [3 | 4])
 }
 
 impl Timing {
@@ -316,13 +320,18 @@ mod tests {
             ("llama3.2:latest", "llama3.2"),
             ("llama3.2", "llama3.2:latest"),
             ("/models/small.gguf", "small"),
+            ("meta-llama/Llama-3.3-70B", "meta-llama/Llama-3.3-70B:groq"),
             ("claude-3-5-haiku-20241022", "claude-3-5-haiku-latest"),
         ] {
             assert!(is_the_same(served, asked), "{served} for {asked}");
         }
-        for (served, asked) in
-            [("gpt-4o-mini", "gpt-4o"), ("gpt-4o-mini-2024-07-18", "gpt-4o"), ("llama3.2:3b", "llama3.2:1b")]
-        {
+        for (served, asked) in [
+            ("gpt-4o-mini", "gpt-4o"),
+            ("gpt-4o-mini-2024-07-18", "gpt-4o"),
+            ("llama3.2:3b", "llama3.2:1b"),
+            ("claude-sonnet-4-5-20250929", "claude-sonnet-4"),
+            ("claude-opus-5-5", "claude-opus-5"),
+        ] {
             assert!(!is_the_same(served, asked), "{served} for {asked}");
         }
     }

@@ -30,6 +30,10 @@ pub struct Dialect {
     pub bare_refs: bool,
     /// Whether `oneOf` is written as `anyOf`. Default: no.
     pub any_of: bool,
+    /// Whether `const` is written as an `enum` of one. Default: no.
+    pub enum_of_one: bool,
+    /// Whether the whole must be an object. Default: no.
+    pub object_root: bool,
 }
 
 /// A schema in a provider's dialect.
@@ -95,10 +99,27 @@ impl Dialect {
         self
     }
 
+    /// `const` is written as an `enum` of one.
+    #[must_use]
+    pub fn enum_of_one(mut self) -> Self {
+        self.enum_of_one = true;
+        self
+    }
+
+    /// The whole must be an object.
+    #[must_use]
+    pub fn object_root(mut self) -> Self {
+        self.object_root = true;
+        self
+    }
+
     pub(crate) fn compile(&self, schema: &Value) -> Compiled {
         let mut compiled =
             Compiled { schema: schema.clone(), weakened: Vec::new(), inexpressible: Vec::new() };
         let mut schema = std::mem::take(&mut compiled.schema);
+        if self.object_root && schema.get("type").is_none_or(|kind| kind != "object") {
+            compiled.inexpressible.push(String::new());
+        }
         self.visit(&mut schema, "", &mut compiled);
         compiled.schema = schema;
         compiled
@@ -108,14 +129,24 @@ impl Dialect {
         let Value::Object(object) = schema else { return };
         self.leave_out(object, pointer, compiled);
         self.close(object, pointer, compiled);
-        if self.any_of
-            && let Some(branches) = object.remove("oneOf")
-        {
+        if self.any_of && object.contains_key("oneOf") {
             compiled.weakened.push(format!("{pointer}/oneOf"));
-            object.insert("anyOf".to_owned(), branches);
+            match (object.contains_key("anyOf"), object.remove("oneOf")) {
+                (false, Some(branches)) => drop(object.insert("anyOf".to_owned(), branches)),
+                _ => compiled.inexpressible.push(format!("{pointer}/oneOf")),
+            }
+        }
+        if self.enum_of_one
+            && let Some(only) = object.remove("const")
+        {
+            object.insert("enum".to_owned(), Value::Array(vec![only]));
         }
         for (key, value) in object {
             let pointer = format!("{pointer}/{key}");
+            if self.closed && key == "allOf" {
+                compiled.inexpressible.push(pointer);
+                continue;
+            }
             match (key.as_str(), value) {
                 ("enum" | "const" | "default" | "examples" | "required", _) => {}
                 (
@@ -178,6 +209,12 @@ impl Dialect {
         if !is_object && !object.contains_key("properties") {
             return;
         }
+        // Closed, such parts of one object would each forbid what the others ask for.
+        let combined = ["allOf", "anyOf", "oneOf"].iter().find(|key| object.contains_key(**key));
+        if let Some(key) = combined.filter(|_| self.closed) {
+            compiled.inexpressible.push(format!("{pointer}/{key}"));
+            return;
+        }
         if self.closed {
             match object.get("additionalProperties") {
                 Some(Value::Bool(false)) => {}
@@ -237,6 +274,21 @@ mod tests {
         assert_eq!(compiled.schema["properties"]["a"]["additionalProperties"], json!(false));
         assert_eq!(compiled.inexpressible, ["/properties/b/c", "/properties/b~1c/additionalProperties"]);
         assert!(compiled.weakened.is_empty());
+    }
+
+    #[test]
+    fn parts_of_one_object_are_not_closed_each() {
+        let flat = json!({"type": "object", "properties": {"a": {}}, "oneOf": [{"properties": {"b": {}}}]});
+        let compiled = compiled(Dialect::default().closed().any_of(), &flat);
+        assert_eq!(compiled.inexpressible, ["/oneOf"]);
+        let all = json!({"allOf": [{"properties": {"b": {}}}]});
+        assert_eq!(Dialect::default().closed().compile(&all).inexpressible, ["/allOf"]);
+        let list = json!({"type": "array", "items": {"const": 1}});
+        let compiled = Dialect::default().object_root().enum_of_one().compile(&list);
+        assert_eq!(
+            (compiled.schema["items"].clone(), compiled.inexpressible),
+            (json!({"enum": [1]}), vec![String::new()])
+        );
     }
 
     #[test]

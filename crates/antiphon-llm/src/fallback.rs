@@ -69,7 +69,7 @@ impl<P: Provider> Fallback<P> {
             maybe_billed |= err.billed() != Billed::No;
             let mut prompt = prompt.clone();
             prompt.model.clone_from(model);
-            answer = provider.stream(&prompt, context).await;
+            answer = provider.stream(&prompt, context).await.map(Streaming::of_other_model);
         }
         told(answer, attempts, maybe_billed)
     }

@@ -77,9 +77,14 @@ pub(crate) fn server(url: &str) -> (&str, Option<u16>) {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let usual = if scheme == "https" { 443 } else { 80 };
     match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
-        _ => (authority, Some(usual)),
+        Some((host, port)) if !port.contains(']') => (bare(host), port.parse().ok()),
+        _ => (bare(authority), Some(usual)),
     }
+}
+
+/// An IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
 }
 
 pub(crate) fn list(name: &str) -> String {
@@ -102,7 +107,7 @@ mod tests {
     fn host_and_port_are_read_from_an_address() {
         assert_eq!(server("https://api.example.org/v1"), ("api.example.org", Some(443)));
         assert_eq!(server("http://127.0.0.1:8080/v1"), ("127.0.0.1", Some(8080)));
-        assert_eq!(server("http://[::1]:80"), ("[::1]", Some(80)));
+        assert_eq!(server("http://[::1]:80"), ("::1", Some(80)));
         assert_eq!(server(""), ("", None));
     }
 }

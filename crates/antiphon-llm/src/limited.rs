@@ -1,4 +1,6 @@
-use antiphon_resilience::{Cost, Gates, LimitHints, Saturated};
+use std::time::Duration;
+
+use antiphon_resilience::{Cost, Gates, Saturated};
 use tokio::time::Instant;
 
 use crate::completion::{Completion, Usage};
@@ -39,33 +41,36 @@ impl<P: Provider> Limited<P> {
         let cost = Cost::request()
             .input_tokens(prompt.estimated_tokens())
             .output_tokens(prompt.parameters.max_tokens.unwrap_or(0));
-        let came = Instant::now();
+        let mut queue = Duration::ZERO;
         let mut refusal: Option<Error> = None;
         let mut calls = 0;
         loop {
+            let joined = Instant::now();
             let permit = match gate.acquire(cost, context.deadline).await {
                 Ok(permit) => permit,
                 Err(saturated) => return Err(self.saturated(&saturated, refusal, calls)),
             };
-            let queue = came.elapsed();
-            calls += 1;
+            queue += joined.elapsed();
             match self.inner.stream(prompt, context).await {
                 Ok(streaming) => {
                     permit.hear(&streaming.head().limits);
+                    // What was refused before is a call, too, though it cost nothing.
+                    let attempts = calls + streaming.attempts();
                     let end = move |result: Result<&Completion, &Error>| match result {
-                        // Its head was heard when it came, and tells of that moment.
-                        Ok(completion) => permit.settle(taken(completion.usage), &LimitHints::default()),
+                        Ok(completion) => permit.finish(taken(completion.usage)),
                         Err(err) => permit.failed(err.limits()),
                     };
-                    return Ok(streaming.with_queue(queue).at_end(end));
+                    return Ok(streaming.with_attempts(attempts).with_queue(queue).at_end(end));
                 }
                 Err(err) if is_refusal(&err) => {
                     permit.throttled(err.limits());
+                    calls += err.attempts();
                     refusal = Some(err);
                 }
                 Err(err) => {
                     permit.failed(err.limits());
-                    return Err(err);
+                    let attempts = calls + err.attempts();
+                    return Err(err.with_attempts(attempts));
                 }
             }
         }
@@ -125,7 +130,7 @@ mod tests {
         let start = Instant::now();
         let done = provider.complete(&prompt(), &CallContext::default()).await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(14), "{:?}", start.elapsed());
-        assert_eq!((done.text.as_str(), provider.inner.calls(), done.attempts), ("ok", 3, 1));
+        assert_eq!((done.text.as_str(), provider.inner.calls(), done.attempts), ("ok", 3, 3));
         assert!(done.timing.queue >= Duration::from_secs(14), "{:?}", done.timing);
     }
 

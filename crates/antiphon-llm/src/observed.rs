@@ -5,7 +5,7 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::completion::Completion;
 use crate::context::CallContext;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cut, Error, ErrorKind};
 use crate::forward::forward;
 use crate::genai;
 use crate::prompt::{Output, Prompt, Role};
@@ -87,8 +87,8 @@ impl Call {
                 Output::Text => "text",
                 Output::Json(_) => "json",
             },
-            server.address = Empty,
-            server.port = Empty,
+            server.address = (!address.is_empty()).then_some(address),
+            server.port = port.map(i64::from),
             error.type = Empty,
             gen_ai.response.id = Empty,
             gen_ai.response.model = Empty,
@@ -110,10 +110,6 @@ impl Call {
             number(&span, genai::REQUEST_SEED, parameters.seed);
             if let Some(temperature) = parameters.temperature {
                 span.record(genai::REQUEST_TEMPERATURE, temperature);
-            }
-            if !address.is_empty() {
-                span.record(genai::SERVER_ADDRESS, address);
-                number(&span, genai::SERVER_PORT, port.map(u64::from));
             }
             if content {
                 asked(&span, prompt);
@@ -144,7 +140,13 @@ impl Call {
                     number(&self.span, genai::ATTEMPTS, Some(completion.attempts.into()));
                 }
                 Err(err) => {
-                    self.span.record(genai::RESPONSE_FINISH_REASONS, genai::list("error"));
+                    // `error` stands for a reason that never came.
+                    let reason = match err.kind() {
+                        ErrorKind::Filtered => "content_filter",
+                        ErrorKind::Truncated { cause: Cut::MaxTokens } => "length",
+                        _ => "error",
+                    };
+                    self.span.record(genai::RESPONSE_FINISH_REASONS, genai::list(reason));
                     number(&self.span, genai::ATTEMPTS, Some(err.attempts().into()));
                     self.failed(err.kind());
                 }

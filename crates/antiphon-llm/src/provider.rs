@@ -88,6 +88,8 @@ pub struct Scope {
     pub vendor: String,
     /// Where it is reached; `None` where nothing leaves the process.
     pub base_url: Option<String>,
+    /// What else changes its answers: the interface it is asked by, fields that each request has.
+    pub variant: Option<String>,
     /// A digest of the key, so that two accounts are told apart and neither key is known.
     pub key_digest: Option<String>,
 }
@@ -153,7 +155,14 @@ impl Scope {
     /// A vendor, and where it is reached.
     #[must_use]
     pub fn new(vendor: impl Into<String>, base_url: Option<String>) -> Self {
-        Self { vendor: vendor.into(), base_url, key_digest: None }
+        Self { vendor: vendor.into(), base_url, variant: None, key_digest: None }
+    }
+
+    /// Sets what else changes its answers.
+    #[must_use]
+    pub fn variant(mut self, variant: impl Into<String>) -> Self {
+        self.variant = Some(variant.into());
+        self
     }
 
     /// Sets whose account it is, by a digest of its key.

@@ -1,19 +1,19 @@
 /// How keys of the usual vendors begin, and how long they are at least.
 const KEYS: [(&str, usize); 8] = [
-    ("sk-", 8),
+    ("sk-", 12),
     ("AIza", 30),
     ("AQ.", 30),
     ("hf_", 12),
     ("gsk_", 12),
     ("xai-", 12),
     ("ghp_", 20),
-    ("Bearer ", 12),
+    ("Bearer ", 20),
 ];
 
 /// A text without what looks like a vendor's key, and without `secrets`; each is replaced by `[key]`.
 ///
 /// ```
-/// let text = antiphon_llm::redact("no: sk-abcdef123 and hunter22", &["hunter22"]);
+/// let text = antiphon_llm::redact("no: sk-abcdef123456 and hunter22", &["hunter22"]);
 /// assert_eq!(text, "no: [key] and [key]");
 /// ```
 #[must_use]
@@ -59,8 +59,8 @@ mod tests {
         check("disk-quota-exceeded", "disk-quota-exceeded");
         check("key=sk-ant-api03-abc_DEF, next", "key=[key], next");
         check("{\"k\":\"AIzaSyA1234567890123456789012345678901\"}", "{\"k\":\"[key]\"}");
-        check("Authorization: Bearer abcdefgh1234", "Authorization: [key]");
-        check("Bearer of news, sk-, AQ. and hf_", "Bearer of news, sk-, AQ. and hf_");
-        check("sk-aaaaaaaa sk-bbbbbbbb", "[key] [key]");
+        check("Authorization: Bearer abcdefgh12345678", "Authorization: [key]");
+        check("Bearer of news, sk-learn, AQ. and hf_", "Bearer of news, sk-learn, AQ. and hf_");
+        check("sk-aaaaaaaaaaaa sk-bbbbbbbbbbbb", "[key] [key]");
     }
 }

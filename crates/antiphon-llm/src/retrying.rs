@@ -40,7 +40,8 @@ impl<P> Retrying<P> {
 
 impl<P: Provider> Retrying<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let (attempts, mut maybe_billed) = (AtomicU32::new(0), false);
+        // An attempt may be several calls: of a provider that is asked again for a limit, say.
+        let (attempts, made, mut maybe_billed) = (AtomicU32::new(0), AtomicU32::new(0), false);
         let classify = |err: &Error| {
             maybe_billed |= err.billed() != Billed::No;
             let verdict = err.kind().verdict();
@@ -51,7 +52,12 @@ impl<P: Provider> Retrying<P> {
         };
         let op = |attempt: Attempt| {
             attempts.store(attempt.number, Ordering::Relaxed);
-            self.inner.stream(prompt, context)
+            async {
+                let answer = self.inner.stream(prompt, context).await;
+                let calls = answer.as_ref().map_or_else(Error::attempts, Streaming::attempts);
+                made.fetch_add(calls, Ordering::Relaxed);
+                answer
+            }
         };
         let calls = self.policy.run(classify, op).deadline(context.deadline);
         let calls = match &self.budget {
@@ -60,7 +66,7 @@ impl<P: Provider> Retrying<P> {
         };
         // The pauses between calls end with the caller's patience, too.
         let result = context.guard(calls).await;
-        let attempts = attempts.load(Ordering::Relaxed);
+        let attempts = attempts.load(Ordering::Relaxed).max(made.load(Ordering::Relaxed));
         match result.and_then(std::convert::identity) {
             Ok(streaming) => Ok(streaming.with_attempts(attempts)),
             // A last attempt that cost nothing does not undo an earlier one.

@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use crate::cache_key::CacheKey;
 use crate::completion::Completion;
 use crate::context::CallContext;
-use crate::error::Error;
+use crate::error::{Billed, Error};
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::{Provider, ProviderExt};
@@ -67,11 +67,13 @@ impl<P: Provider> SingleFlight<P> {
 
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let (call, joined) = self.board(prompt);
-        let mut answer = context.guard(call).await??;
-        if joined {
-            answer.attempts = 0;
+        // Whoever joined has paid nothing more, however the call ended.
+        match context.guard(call).await? {
+            Ok(answer) if joined => Ok(Streaming::whole(Completion { attempts: 0, ..answer })),
+            Ok(answer) => Ok(Streaming::whole(answer)),
+            Err(err) if joined => Err(err.with_billed(Billed::No)),
+            Err(err) => Err(err),
         }
-        Ok(Streaming::whole(answer))
     }
 }
 

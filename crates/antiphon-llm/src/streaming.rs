@@ -91,6 +91,12 @@ impl Streaming {
         self
     }
 
+    /// Says that another model answers than was asked for.
+    pub fn of_other_model(mut self) -> Self {
+        self.head.other_model = true;
+        self
+    }
+
     /// Calls `tell` with the answer's end, whole or not. It is dropped uncalled when the answer is dropped before.
     ///
     /// For wrappers that hold something while the answer comes, such as leave to make a call.
@@ -113,23 +119,23 @@ impl Streaming {
     /// Hangs up; the words so far are lost.
     pub async fn complete(mut self, context: &CallContext) -> Result<Completion, Error> {
         let mut text = String::new();
-        loop {
-            let err = match context.guard(self.next()).await {
-                Ok(Some(Ok(Delta::Text(words)))) => {
-                    text.push_str(&words);
-                    continue;
+        let end = context.guard(async {
+            loop {
+                match self.next().await {
+                    Some(Ok(Delta::Text(words))) => text.push_str(&words),
+                    Some(Ok(Delta::End(completion))) => return Ok(*completion),
+                    Some(Err(err)) => return Err(err),
+                    None => return Err(cut()),
                 }
-                Ok(Some(Ok(Delta::End(completion)))) => return Ok(*completion),
-                Ok(Some(Err(err))) => err,
-                Ok(None) => cut(),
-                Err(err) => err,
-            };
+            }
+        });
+        end.await.and_then(std::convert::identity).map_err(|err| {
             let err = err.with_attempts(self.attempts);
-            return Err(match err.partial() {
+            match err.partial() {
                 Some(_) => err,
-                None => err.with_partial(Completion::new(text).head(self.head)),
-            });
-        }
+                None => err.with_partial(Completion::new(text).head(self.head.clone())),
+            }
+        })
     }
 }
 
@@ -148,6 +154,7 @@ impl Stream for Streaming {
             Ok(Delta::End(mut completion)) => {
                 completion.attempts = self.attempts;
                 completion.timing.queue += self.queue;
+                completion.head.other_model |= self.head.other_model;
                 self.end(Ok(&completion));
                 Ok(Delta::End(completion))
             }

@@ -120,7 +120,10 @@ impl Asking {
         loop {
             let answer = provider.complete(&prompt, context).await;
             let completion = answer.map_err(|err| with_earlier(err, earlier, calls))?;
-            let mut usage = completion.usage;
+            // What was there already cost nothing this time.
+            let spent =
+                if completion.attempts == 0 { Usage::new(Some(0), Some(0)) } else { completion.usage };
+            let mut usage = spent;
             usage = earlier.map_or(usage, |mut sum| {
                 sum += usage;
                 sum
@@ -145,7 +148,11 @@ impl Asking {
             let again = format!(
                 "That answer cannot be used:\n{complaint}\nAnswer again with the whole corrected JSON and nothing else."
             );
-            prompt = prompt.message(Message::assistant(completion.text)).message(Message::user(again));
+            // Some vendors refuse an empty turn.
+            if !completion.text.trim().is_empty() {
+                prompt = prompt.message(Message::assistant(completion.text));
+            }
+            prompt = prompt.message(Message::user(again));
         }
     }
 

@@ -24,9 +24,9 @@ mod settings;
 mod text;
 
 pub(crate) use answer::{Answer, Decode};
-pub(crate) use endpoint::{Auth, Endpoint, checked_base_url, url_of_ollama_host};
-pub(crate) use fault::{Fault, is_about, kind_of_status};
-pub(crate) use forms::{Form, Forms, system_of, weakened};
+pub(crate) use endpoint::{Auth, Endpoint, checked_base_url, encoded, url_of_ollama_host};
+pub(crate) use fault::{Fault, cleaned, is_about, kind_of_status};
+pub(crate) use forms::{Form, Forms, grammar_dialect, system_of, turns, weakened};
 pub(crate) use framing::Framing;
 pub(crate) use link::{Asked, Link};
 pub(crate) use settings::connection_settings;

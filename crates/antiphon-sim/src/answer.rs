@@ -27,6 +27,8 @@ enum Pieces {
     },
     /// The bytes of an answer a few at a time, wherever they may be cut.
     Drops {
+        all: usize,
+        tokens: u32,
         bytes: Bytes,
         sleep: Pin<Box<Sleep>>,
     },
@@ -54,7 +56,7 @@ pub(crate) struct Report {
 }
 
 /// So many bytes at a time are a slow answer's: no character, word or event ends with them but by chance.
-const DROP: usize = 7;
+const DROP: usize = 31;
 
 /// The peer sees a connection, or an HTTP/2 stream, that breaks off.
 #[derive(Debug)]
@@ -87,6 +89,13 @@ impl Report {
     fn whole(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             self.shared.answered(self.request, self.epoch, self.input, self.tokens);
+        }
+    }
+
+    /// It was refused, and so will every other one be.
+    pub(crate) fn refused_for_good(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.shared.refused_for_good(self.request, self.epoch);
         }
     }
 
@@ -134,8 +143,7 @@ impl AnswerBody {
     }
 
     /// A whole answer that comes a few bytes at a time.
-    pub(crate) fn drops(answer: &Answer, is_stream: bool, mut report: Report) -> Self {
-        report.tokens = u64::from(answer.tokens);
+    pub(crate) fn drops(answer: &Answer, is_stream: bool, report: Report) -> Self {
         let bytes = match is_stream {
             false => answer.whole(),
             true => {
@@ -145,7 +153,8 @@ impl AnswerBody {
             }
         };
         let sleep = Box::pin(sleep_until(Instant::now()));
-        Self { pieces: Pieces::Drops { bytes, sleep }, fate: Fate::Slow, report }
+        let pieces = Pieces::Drops { all: bytes.len(), tokens: answer.tokens, bytes, sleep };
+        Self { pieces, fate: Fate::Slow, report }
     }
 
     /// Half of the words are out: what happens now?
@@ -164,6 +173,15 @@ impl AnswerBody {
             Fate::Stall => {
                 self.pieces = Pieces::Never;
                 Poll::Pending
+            }
+            Fate::Breaks => {
+                let error = match &self.pieces {
+                    Pieces::Words { answer, .. } => answer.wire.breaks(),
+                    _ => String::new(),
+                };
+                self.pieces = Pieces::Ended;
+                self.report.cut();
+                Poll::Ready(Some(Ok(Frame::data(error.into()))))
             }
             _ => {
                 self.pieces = Pieces::Ended;
@@ -199,15 +217,18 @@ impl Body for AnswerBody {
                 }
                 Poll::Ready(body)
             }
-            Pieces::Drops { bytes, sleep } => {
+            Pieces::Drops { all, tokens, bytes, sleep } => {
                 ready!(sleep.as_mut().poll(cx));
                 sleep.as_mut().reset(Instant::now() + Duration::from_millis(1));
                 let drop = bytes.split_to(bytes.len().min(DROP));
-                if drop.is_empty() {
+                let gone = *all - bytes.len();
+                this.report.tokens = u64::from(*tokens) * gone as u64 / (*all).max(1) as u64;
+                // A client that has read the end hangs up without asking for more.
+                if bytes.is_empty() {
                     this.report.whole();
-                    return Poll::Ready(None);
+                    this.pieces = Pieces::Ended;
                 }
-                Poll::Ready(Some(Ok(Frame::data(drop))))
+                Poll::Ready((!drop.is_empty()).then_some(Ok(Frame::data(drop))))
             }
             Pieces::Words { answer, next, pace } => {
                 if let Some(pace) = pace {
@@ -221,7 +242,13 @@ impl Body for AnswerBody {
                 if *next < answer.tokens {
                     *next += 1;
                     this.report.tokens = u64::from(*next);
-                    return Poll::Ready(Some(Ok(Frame::data(answer.piece(*next - 1)))));
+                    let piece = answer.piece(*next - 1);
+                    // The end comes with the last word, where the format has them together: nobody waits for more.
+                    if *next == answer.tokens && answer.end().is_empty() {
+                        this.report.whole();
+                        this.pieces = Pieces::Ended;
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
                 let end = answer.end();
                 this.pieces = Pieces::Ended;

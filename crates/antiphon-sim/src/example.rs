@@ -11,16 +11,35 @@ const DEPTH: usize = 12;
 /// A value that fits a JSON schema, different from seed to seed. What it does not understand of a schema (`not`,
 /// conditions) it does not look at.
 pub(crate) fn fitting(schema: &Value, rng: &mut SmallRng) -> Value {
-    Maker { root: schema, rng }.value(schema, DEPTH)
+    Maker { root: schema, rng, nested: 0 }.value(schema, DEPTH)
 }
 
 struct Maker<'s, 'r> {
     root: &'s Value,
     rng: &'r mut SmallRng,
+    nested: usize,
 }
+
+/// So deep is looked for the end of a schema.
+const HEIGHT: usize = 8;
+/// A schema that cannot end is given up here, with a null where it goes on.
+const MOST_NESTED: usize = 64;
+/// No text is longer, and no list, whatever the schema asks for.
+const MOST_LETTERS: usize = 100_000;
+const MOST_ITEMS: usize = 10_000;
 
 impl Maker<'_, '_> {
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
+        if self.nested >= MOST_NESTED {
+            return Value::Null;
+        }
+        self.nested += 1;
+        let value = self.made(schema, depth);
+        self.nested -= 1;
+        value
+    }
+
+    fn made(&mut self, schema: &Value, depth: usize) -> Value {
         let Some(object) = schema.as_object() else { return json!("any") };
         if let Some(value) = object.get("const") {
             return value.clone();
@@ -44,9 +63,12 @@ impl Maker<'_, '_> {
             if let Some(branches) =
                 object.get(key).and_then(Value::as_array).filter(|branches| !branches.is_empty())
             {
-                // Deep down the last one: by habit the one that ends, such as null.
-                let at =
-                    if depth == 0 { branches.len() - 1 } else { self.rng.random_range(0..branches.len()) };
+                // Deep down the one that ends soonest.
+                let at = match depth {
+                    0 => (0..branches.len()).min_by_key(|at| self.height(&branches[*at], HEIGHT)),
+                    _ => Some(self.rng.random_range(0..branches.len())),
+                };
+                let at = at.unwrap_or(0);
                 let mut all = object.clone();
                 all.remove(key);
                 let branch = self.resolved(&branches[at]);
@@ -63,6 +85,29 @@ impl Maker<'_, '_> {
             "boolean" => Value::Bool(self.rng.random_range(0..2) == 0),
             _ => Value::Null,
         }
+    }
+
+    /// How many schemas deep the least value is, as far as `most`.
+    fn height(&self, schema: &Value, most: usize) -> usize {
+        let Some(object) = schema.as_object().filter(|_| most > 0) else { return 0 };
+        let below = |schema: &Value| self.height(schema, most - 1);
+        if object.contains_key("$ref") {
+            return 1 + below(&self.resolved(schema));
+        }
+        let required: Vec<&str> = object
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let properties = object.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let must = properties.filter(|(name, _)| required.contains(&name.as_str())).map(|(_, schema)| schema);
+        let items = object.get("items").filter(|_| bound(object, "minItems").is_some_and(|least| least > 0));
+        let own = must.chain(items).map(below).max();
+        let branches = ["anyOf", "oneOf"].iter().filter_map(|key| object.get(*key)?.as_array());
+        let least = branches.filter_map(|branches| branches.iter().map(below).min()).max();
+        1 + own.max(least).unwrap_or(0)
     }
 
     fn resolved(&self, schema: &Value) -> Value {
@@ -114,7 +159,7 @@ impl Maker<'_, '_> {
         let first: &[Value] = object.get("prefixItems").and_then(Value::as_array).map_or(&[], |first| first);
         let mut items: Vec<Value> =
             first.iter().map(|schema| self.value(schema, depth.saturating_sub(1))).collect();
-        let least = bound(object, "minItems").unwrap_or(0).max(items.len());
+        let least = bound(object, "minItems").unwrap_or(0).max(items.len()).min(MOST_ITEMS);
         let most = bound(object, "maxItems").unwrap_or(usize::MAX).max(least);
         let usual = if depth == 0 { least } else { self.rng.random_range(1..4) };
         let any = Value::Bool(true);
@@ -160,7 +205,7 @@ impl Maker<'_, '_> {
         if let Some(known) = known {
             return known;
         }
-        let least = bound(object, "minLength").unwrap_or(0);
+        let least = bound(object, "minLength").unwrap_or(0).min(MOST_LETTERS);
         let most = bound(object, "maxLength").unwrap_or(usize::MAX).max(least);
         let words = ["quick", "brown", "fox", "lazy", "dog", "over", "jumps"];
         let mut text = String::new();
@@ -218,7 +263,8 @@ impl Maker<'_, '_> {
         let least = of("minimum").or_else(|| of("exclusiveMinimum").map(|least| least + 1e-6));
         let most = of("maximum").or_else(|| of("exclusiveMaximum").map(|most| most - 1e-6));
         let least = least.unwrap_or_else(|| most.map_or(0.0, |most| (most - 1.0).min(0.0)));
-        let most = most.unwrap_or(least + 1.0).max(least);
+        // Far apart is far enough.
+        let most = most.unwrap_or(least + 1.0).clamp(least, least + 1e9);
         let drawn = match of("multipleOf") {
             Some(step) => (least / step).ceil() * step,
             None => self.rng.random_range(least..=most),
@@ -295,6 +341,26 @@ mod tests {
         );
         check(json!({ "type": "string", "minLength": 200 }));
         check(json!({}));
+    }
+
+    #[test]
+    fn schemas_that_name_themselves_come_to_an_end() {
+        let expression = json!({ "anyOf": [{ "$ref": "#/$defs/number" }, { "$ref": "#/$defs/sum" }], "$defs": {
+            "number": { "type": "object", "required": ["number"], "properties": { "number": { "type": "integer" } } },
+            "sum": { "type": "object", "required": ["left", "right"], "properties": {
+                "left": { "anyOf": [{ "$ref": "#/$defs/sum" }, { "$ref": "#/$defs/number" }] },
+                "right": { "anyOf": [{ "$ref": "#/$defs/number" }, { "$ref": "#/$defs/sum" }] },
+            } },
+        } });
+        check(expression);
+        for endless in [
+            json!({ "$ref": "#" }),
+            json!({ "type": "object", "required": ["a"], "properties": { "a": { "$ref": "#" } } }),
+        ] {
+            fitting(&endless, &mut SmallRng::seed_from_u64(1));
+        }
+        let huge = json!({ "type": "array", "minItems": u64::MAX, "items": { "type": "number", "minimum": -1.7e308, "maximum": 1.7e308 } });
+        assert_eq!(fitting(&huge, &mut SmallRng::seed_from_u64(1)).as_array().unwrap().len(), 10_000);
     }
 
     #[test]

@@ -55,6 +55,7 @@ struct FaultsFile {
     stall: f64,
     half: f64,
     garbage: f64,
+    breaks: f64,
     overloaded: f64,
     money: f64,
     wrong_type: f64,
@@ -152,6 +153,7 @@ impl FaultsFile {
             ("stall", self.stall),
             ("half", self.half),
             ("garbage", self.garbage),
+            ("breaks", self.breaks),
             ("overloaded", self.overloaded),
             ("money", self.money),
             ("wrong_type", self.wrong_type),
@@ -168,6 +170,7 @@ impl FaultsFile {
             .stall(self.stall)
             .half(self.half)
             .garbage(self.garbage)
+            .breaks(self.breaks)
             .overloaded(self.overloaded)
             .money(self.money)
             .wrong_type(self.wrong_type)

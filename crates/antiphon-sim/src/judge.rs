@@ -23,7 +23,7 @@ pub struct Verdict {
     pub throttled: f64,
 }
 
-/// Requests that are the same in every byte are taken for one that is sent again.
+/// Requests to one path, with one key, that are the same in every byte are taken for one that is sent again.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     seen: HashMap<u64, End>,
@@ -48,9 +48,10 @@ const REMEMBERED: usize = 1_000_000;
 const LENIENCY: std::time::Duration = std::time::Duration::from_millis(2);
 
 impl Judge {
-    pub(crate) fn fingerprint(body: &[u8]) -> u64 {
+    /// Of a request to a path, with a key, if it brings one.
+    pub(crate) fn fingerprint(path: &str, key: Option<&[u8]>, body: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
+        (path, key, body).hash(&mut hasher);
         hasher.finish()
     }
 

@@ -85,6 +85,8 @@ pub struct Faults {
     pub half: f64,
     /// The answer is no JSON.
     pub garbage: f64,
+    /// An error comes in the middle of a streamed answer.
+    pub breaks: f64,
     /// The server has too much to do: 503, or 529 where the vendor has that.
     pub overloaded: f64,
     /// The account has no money left.
@@ -108,6 +110,7 @@ pub(crate) enum Fate {
     Stall,
     Half,
     Garbage,
+    Breaks,
     Overloaded,
     Money,
     WrongType,
@@ -119,7 +122,7 @@ pub(crate) enum Fate {
 impl Fate {
     /// Whether it strikes when half of the words are out.
     pub(crate) fn is_of_the_middle(self) -> bool {
-        matches!(self, Self::Half | Self::Stall | Self::Garbage)
+        matches!(self, Self::Half | Self::Stall | Self::Garbage | Self::Breaks)
     }
 }
 
@@ -282,6 +285,13 @@ impl Faults {
         self
     }
 
+    /// Sets the part of streamed answers that an error breaks into.
+    #[must_use]
+    pub fn breaks(mut self, part: f64) -> Self {
+        self.breaks = part;
+        self
+    }
+
     /// Sets the part of requests that the server is too busy for.
     #[must_use]
     pub fn overloaded(mut self, part: f64) -> Self {
@@ -330,13 +340,14 @@ impl Faults {
         self.all().iter().map(|(part, _)| part).sum()
     }
 
-    fn all(&self) -> [(f64, Fate); 11] {
+    fn all(&self) -> [(f64, Fate); 12] {
         [
             (self.error, Fate::Error),
             (self.reset, Fate::Reset),
             (self.stall, Fate::Stall),
             (self.half, Fate::Half),
             (self.garbage, Fate::Garbage),
+            (self.breaks, Fate::Breaks),
             (self.overloaded, Fate::Overloaded),
             (self.money, Fate::Money),
             (self.wrong_type, Fate::WrongType),

@@ -117,6 +117,12 @@ mod tests {
 
     /// Sends a chat request over a connection of its own; gives what came before the end, or half a second.
     async fn ask(server: &Server, body: &str) -> String {
+        // What every request of the format must have.
+        let body = match body.strip_prefix('{') {
+            Some("}") => r#"{"messages":[{}]}"#.to_owned(),
+            Some(fields) => format!(r#"{{"messages":[{{}}],{fields}"#),
+            None => body.to_owned(),
+        };
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         let length = body.len();
         let request = format!(

@@ -110,6 +110,10 @@ impl Shared {
         });
     }
 
+    pub(crate) fn refused_for_good(&self, request: u64, epoch: u64) {
+        self.end(request, epoch, End::Hopeless, |_| {});
+    }
+
     pub(crate) fn cut(&self, request: u64, epoch: u64, billed: Option<(u64, u64)>) {
         self.end(request, epoch, End::Failed, |stats| bill(stats, billed));
     }
@@ -143,7 +147,7 @@ impl Shared {
         state.judge.ended(request, End::Hopeless);
     }
 
-    fn admit(&self, request: u64, version: Version, body: usize, cost: f64) -> Admitted {
+    fn admit(&self, request: u64, wire: &dyn Wire, (version, body): (Version, usize), cost: f64) -> Admitted {
         let now = Instant::now();
         let mut state = self.lock();
         let State { stats, judge, requests, tokens, rng, begun, epoch } = &mut *state;
@@ -166,16 +170,20 @@ impl Shared {
             stats.throttled += 1;
             let wait = [levels.requests, levels.tokens].into_iter().flatten().map(|level| level.wait).max();
             let wait = self.scenario.tells.rounded(wait.unwrap_or_default());
-            judge.ended(request, End::Refused(wait.map(|wait| now + wait)));
+            // Nobody is held to a wait that was not told.
+            let told = wait.filter(|_| wire.tells_waits());
+            judge.ended(request, End::Refused(told.map(|wait| now + wait)));
             return Admitted::No { levels, wait: wait.unwrap_or_default() };
         }
         let fate = self.scenario.faults.draw(rng);
         let count = match fate {
-            Fate::Answer | Fate::WrongType | Fate::Slow => None,
+            Fate::Answer | Fate::Slow => None,
+            Fate::WrongType => Some(&mut stats.garbage),
             Fate::Error => Some(&mut stats.errors),
             Fate::Overloaded => Some(&mut stats.overloaded),
             Fate::Money => Some(&mut stats.out_of_money),
             Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
+            Fate::Breaks => Some(&mut stats.halves),
             Fate::Reset => Some(&mut stats.resets),
             Fate::Stall => Some(&mut stats.stalls),
             Fate::Half => Some(&mut stats.halves),
@@ -244,10 +252,11 @@ pub(crate) async fn serve(
         }
         (method, path) => {
             let Ok(body) = body.collect().await else { return Err(BrokenOff) };
-            if !shared.scenario.lets_in(&head.headers) {
+            let is_public = matches!(path, "/health" | "/v1/health" | "/api/version");
+            if !is_public && !shared.scenario.lets_in(&head.headers) {
                 return json(StatusCode::UNAUTHORIZED, Bytes::from_static(WRONG_KEY.as_bytes()));
             }
-            match side(method, path, &head.headers, &body.to_bytes()) {
+            match side(method, path, &head.headers, (&body.to_bytes(), shared.scenario.listed())) {
                 Some((kind, body)) => {
                     let mut response = plain(&shared, StatusCode::OK, body.into());
                     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -264,14 +273,26 @@ const NOTHING_HERE: &str =
     r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
 
 impl Scenario {
-    /// Whether a request brings the key, in one of the ways of the vendors.
-    fn lets_in(&self, headers: &hyper::HeaderMap) -> bool {
-        let Some(key) = &self.key else { return true };
-        let bearer =
-            headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let other = ["x-api-key", "x-goog-api-key"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
-        bearer == Some(key) || other == Some(key)
+    /// The models that are listed.
+    fn listed(&self) -> Vec<&str> {
+        match &self.models[..] {
+            [] => vec!["sim-1"],
+            models => models.iter().map(String::as_str).collect(),
+        }
     }
+
+    /// Whether a request brings the key that is asked for.
+    fn lets_in(&self, headers: &hyper::HeaderMap) -> bool {
+        self.key.as_ref().is_none_or(|key| key_of(headers) == Some(key.as_bytes()))
+    }
+}
+
+/// The key that a request brings, in one of the ways of the vendors.
+fn key_of(headers: &hyper::HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get("authorization").and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    bearer.or_else(|| {
+        ["x-api-key", "x-goog-api-key"].iter().find_map(|name| Some(headers.get(*name)?.as_bytes()))
+    })
 }
 
 /// Answers a request for an answer.
@@ -281,7 +302,7 @@ async fn prompted(
     head: &Parts,
     body: Bytes,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
-    let fingerprint = Judge::fingerprint(&body);
+    let fingerprint = Judge::fingerprint(head.uri.path(), key_of(&head.headers), &body);
     let scenario = &shared.scenario;
     let hopeless = |mishap, message| {
         shared.hopeless(fingerprint);
@@ -307,13 +328,14 @@ async fn prompted(
     if scenario.tokens.is_some_and(|limit| cost > f64::from(limit.burst)) {
         return hopeless(Mishap::TooLong, "it has more tokens than are allowed at once");
     }
-    match shared.admit(fingerprint, head.version, body.len(), cost) {
+    match shared.admit(fingerprint, wire, (head.version, body.len()), cost) {
         Admitted::Yes(place) => {
             let report = Report::new(shared.clone(), fingerprint, place.epoch, prompt_tokens);
             answered(shared, wire, asked, place, report).await
         }
         Admitted::No { levels, wait } => {
-            let mut refusal = mishappened(shared, wire, Mishap::Limited(wait.as_secs_f64()), "too many");
+            let told = (scenario.tells != Tells::Nothing).then_some(wait.as_secs_f64());
+            let mut refusal = mishappened(shared, wire, Mishap::Limited(told), "too many");
             tell(scenario.tells, wire.headers(), levels, Some(wait), &mut refusal);
             Ok(refusal)
         }
@@ -338,8 +360,11 @@ async fn answered(
         Fate::Money => Some(Mishap::NoMoney),
         _ => None,
     };
-    if mishap.is_some() || fate == Fate::Reset {
-        report.cut();
+    match fate {
+        // No later request has money either.
+        Fate::Money => report.refused_for_good(),
+        _ if mishap.is_some() || fate == Fate::Reset => report.cut(),
+        _ => {}
     }
     if fate == Fate::Reset {
         return Err(BrokenOff);
@@ -370,9 +395,14 @@ async fn answered(
     if let (Some(name), Ok(id)) = (name, HeaderValue::try_from(format!("req-{id}"))) {
         response.headers_mut().insert(HeaderName::from_static(name), id);
     }
-    tell(scenario.tells, wire.headers(), levels, None, &mut response);
+    // A server that is too busy says when it may be less so.
+    let wait = (fate == Fate::Overloaded).then_some(OVERLOADED_FOR);
+    tell(scenario.tells, wire.headers(), levels, wait, &mut response);
     Ok(response)
 }
+
+/// The wait that a server tells that has too much to do.
+const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 
 fn answer(wire: &'static dyn Wire, mut asked: Asked, place: &Place, tokens: u32) -> Answer {
     let schema = asked.schema.take();

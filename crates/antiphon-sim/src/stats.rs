@@ -24,9 +24,9 @@ pub struct Stats {
     pub resets: u64,
     /// Answers that stopped in the middle.
     pub stalls: u64,
-    /// Answers that ended in the middle.
+    /// Answers that ended in the middle, with an error or without.
     pub halves: u64,
-    /// Answers that were no JSON.
+    /// Answers that were no JSON, or a web page.
     pub garbage: u64,
     /// Answers whose client went away before their end.
     pub hung_up: u64,

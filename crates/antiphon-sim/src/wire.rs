@@ -48,11 +48,21 @@ pub(crate) trait Wire: Send + Sync {
         "data: {\"choices\": [{\"del\n\n"
     }
 
+    /// An error inside a stream that has begun.
+    fn breaks(&self) -> String {
+        format!("data: {}\n\n", self.error(Mishap::Broken, "it broke in the middle").1)
+    }
+
     /// The status and the body of an error.
     fn error(&self, mishap: Mishap, message: &str) -> (u16, String);
 
     /// How it tells of limits and of its name for a request.
     fn headers(&self) -> Headers;
+
+    /// Whether it tells how long to wait after a refusal, in a header or elsewhere.
+    fn tells_waits(&self) -> bool {
+        self.headers() != Headers::Plain
+    }
 }
 
 /// The headers that a vendor sends with answers.
@@ -73,8 +83,8 @@ pub(crate) enum Mishap {
     TooLong,
     NoSuchModel,
     WrongKey,
-    /// A limit, and the seconds until it passes.
-    Limited(f64),
+    /// A limit, and the seconds until it passes, if they are told.
+    Limited(Option<f64>),
     NoMoney,
     Overloaded,
     Broken,

@@ -57,7 +57,8 @@ async fn a_servers_half_answers_are_never_whole_ones() {
         let server = Server::start(Scenario::default().faults(faults), 0).await.unwrap();
         let client = Client::builder().idle_timeout(std::time::Duration::from_millis(100)).build();
         let url = format!("{}/v1/chat/completions", server.url());
-        let mut events = client.post(&url, &serde_json::json!({"stream": true})).await.unwrap().events();
+        let mut events =
+            client.post(&url, &serde_json::json!({"stream": true, "messages": [{}]})).await.unwrap().events();
         let mut last = Ok(String::new());
         while let Some(event) = events.next().await {
             last = event.map(|event| event.data).map_err(|err| err.kind());
@@ -79,8 +80,11 @@ async fn dropping_a_stream_hangs_up() {
     let scenario = Scenario::default().tokens_per_second(20.0).answer_tokens(1_000);
     let server = Server::start(scenario, 0).await.unwrap();
     let url = format!("{}/v1/chat/completions", server.url());
-    let mut events =
-        Client::default().post(&url, &serde_json::json!({"stream": true})).await.unwrap().events();
+    let mut events = Client::default()
+        .post(&url, &serde_json::json!({"stream": true, "messages": [{}]}))
+        .await
+        .unwrap()
+        .events();
     events.next().await.unwrap().unwrap();
     drop(events);
     while server.stats().hung_up == 0 {

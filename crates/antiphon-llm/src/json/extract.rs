@@ -283,6 +283,9 @@ mod tests {
         check("x {\"a\": True, \"b\": [None,]}", json!({"a": true, "b": [null]}), {
             &[Repair::PythonLiterals, Repair::TrailingCommas, Repair::Surroundings]
         });
+        check("{\"a\": 1,} see http://x", json!({"a": 1}), &[Repair::TrailingCommas, Repair::Surroundings]);
+        check_error("{\"a\": 1,} see http://x {\"a\": 2}", JsonErrorKind::Ambiguous);
+        check_error("{\"a\": \"b\\\nc\"}", JsonErrorKind::Malformed);
         check("{// why\n\"a\": \"// no\" /* b */}", json!({"a": "// no"}), &[Repair::Comments]);
         check("{\"a\": \"x,}\\\",]\"}", json!({"a": "x,}\",]"}), &[]);
         check("{\"a\":1} or again {\"a\":1}", json!({"a": 1}), &[Repair::Surroundings]);

@@ -12,10 +12,20 @@ const LITERALS: [(&str, &str); 3] = [("True", "true"), ("False", "false"), ("Non
 /// Mends what can be mended without a guess in a text that begins with JSON; `None` if there is nothing.
 pub(super) fn mend(text: &str) -> Option<Mended> {
     let mut mended = Mended { text: String::with_capacity(text.len()), repairs: Vec::new() };
-    let mut rest = text;
+    let (mut rest, mut open) = (text, 0_usize);
     while let Some(first) = rest.chars().next() {
+        // Behind the value there may be prose, which is nobody's to mend.
+        match first {
+            '{' | '[' => open += 1,
+            '}' | ']' => open = open.saturating_sub(1),
+            _ if open == 0 => {
+                mended.text.push_str(rest);
+                break;
+            }
+            _ => {}
+        }
         let taken = match first {
-            '"' => mended.string(rest),
+            '"' => mended.string(rest)?,
             ',' => mended.comma(rest),
             '/' => mended.comment(rest),
             'T' | 'F' | 'N' => mended.literal(rest),
@@ -41,14 +51,17 @@ impl Mended {
         }
     }
 
-    fn string(&mut self, rest: &str) -> usize {
+    /// `None` where mending would be a guess.
+    fn string(&mut self, rest: &str) -> Option<usize> {
         let mut escaped = false;
         for (at, c) in rest.char_indices() {
             match c {
                 '"' if at > 0 && !escaped => {
                     self.text.push('"');
-                    return at + 1;
+                    return Some(at + 1);
                 }
+                // What a backslash and a line break mean, nobody knows.
+                c if c < ' ' && escaped => return None,
                 c if c < ' ' => {
                     self.note(Repair::ControlCharacters);
                     self.text.push_str(&format!("\\u{:04x}", u32::from(c)));
@@ -57,7 +70,7 @@ impl Mended {
             }
             escaped = c == '\\' && !escaped;
         }
-        rest.len()
+        Some(rest.len())
     }
 
     fn comma(&mut self, rest: &str) -> usize {

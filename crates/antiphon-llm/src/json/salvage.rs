@@ -26,8 +26,29 @@ pub struct Salvaged {
 /// ```
 #[must_use]
 pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
-    let text = without_thoughts(answer).ok()?;
-    let mut rest = &text[next_start(text)?..];
+    let mut rest = without_thoughts(answer).ok()?;
+    loop {
+        rest = &rest[next_start(rest)?..];
+        match list_at(rest, pointer) {
+            // A footnote's `[1]` is no answer.
+            Some(list) if !list.is_whole || list.elements.is_empty() || list.elements.iter().any(is_data) => {
+                return Some(list);
+            }
+            found => match parse_prefix(rest) {
+                Ok((_, len)) if next_start(&rest[len..]).is_some() => rest = &rest[len..],
+                _ => return found,
+            },
+        }
+    }
+}
+
+fn is_data(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
+/// The list at `pointer` of the value that `text` begins with.
+fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
+    let mut rest = text;
     for key in pointer.split('/').skip(1) {
         rest = value_of(rest, &key.replace("~1", "/").replace("~0", "~"))?;
     }
@@ -85,6 +106,8 @@ mod tests {
         check("{\"a\": [", "/a", Some((json!([]), false)));
         check("{\"a\": 1, \"lis", "/list", None);
         check("{\"list\": {}}", "/list", None);
+        check("Based on [1] and [2]: [{\"a\": 1}, {\"b", "", Some((json!([{"a": 1}]), false)));
+        check("As [1] says: {\"list\": [{}, 2", "/list", Some((json!([{}]), false)));
         check("nothing", "", None);
     }
 

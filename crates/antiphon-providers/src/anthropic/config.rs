@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Error, ErrorKind, Health, Model, Prompt, Provider, Scope, Streaming,
-    async_trait,
+    CallContext, Capabilities, Dialect, Error, Health, Model, Prompt, Provider, Scope, Streaming, async_trait,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::MessagesDecoder;
 use super::{errors, wire};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, encoded, weakened};
 use crate::prices;
 
 /// Anthropic's models.
@@ -105,22 +105,13 @@ impl Anthropic {
 
     /// All models, page by page.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
-        let (mut models, mut after) = (Vec::new(), String::new());
-        loop {
-            let (page, version) = self.link.get(&format!("/models?limit=1000{after}")).await?;
-            let listed = wire::models(&page).ok_or_else(|| {
-                let base_url = &self.link.endpoint.base_url;
-                let message =
-                    format!("what {base_url}/models answers is no list of models; is the base URL right?");
-                Error::new(ErrorKind::InvalidResponse, message)
-            })?;
-            let last = listed.last().map(|model| model.id.clone());
-            models.extend(listed);
-            match last.filter(|_| page["has_more"] == true) {
-                Some(id) => after = format!("&after_id={id}"),
-                None => return Ok((models, version)),
-            }
-        }
+        let page = |page: &Value| {
+            let models = wire::models(page)?;
+            let last = models.last().filter(|_| page["has_more"] == true);
+            let next = last.map(|model| format!("&after_id={}", encoded(&model.id)));
+            Some((models, next))
+        };
+        self.link.models("/models?limit=1000", page).await
     }
 }
 
@@ -130,7 +121,7 @@ connection_settings!(Anthropic, "/v1", 120);
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Anthropic {
     fn scope(&self) -> Scope {
-        self.link.endpoint.scope()
+        self.link.scope()
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {

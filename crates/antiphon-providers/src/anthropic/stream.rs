@@ -94,6 +94,8 @@ fn stopped(reason: &str, details: Option<StopDetails>, answer: &mut Answer) {
     if reason == "refusal" {
         let details = details.and_then(|details| details.explanation.or(details.category));
         answer.refusal = details.unwrap_or_else(|| "it gives no reason".to_owned());
+        // Counted, and not billed.
+        answer.is_free = answer.text.is_empty();
         answer.finish = Some(FinishReason::Stop);
     } else {
         answer.finish = Some(finish_reason(reason));

@@ -1,10 +1,10 @@
-use antiphon_llm::{FinishReason, Model, Output, Prompt, Role, Usage};
+use antiphon_llm::{FinishReason, Model, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Form, Text, system_of};
+use crate::exchange::{Form, Text, system_of, turns};
 use crate::prices;
 
 /// The most tokens of an answer where neither the prompt nor the table of models says.
@@ -20,20 +20,12 @@ pub(super) fn expressible(prompt: &Prompt, form: Form) -> Form {
 
 /// The request's body.
 pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
-    let messages: Value = prompt
-        .messages
-        .iter()
-        .map(|message| {
-            let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-            json!({ "role": role, "content": message.rendered() })
-        })
-        .collect();
     let parameters = prompt.parameters;
     let known = || prices::capabilities("anthropic", &prompt.model).max_output;
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
     body.insert("max_tokens".to_owned(), json!(parameters.max_tokens.or_else(known).unwrap_or(MAX_TOKENS)));
-    body.insert("messages".to_owned(), messages);
+    body.insert("messages".to_owned(), Value::Array(turns(prompt, None)));
     body.insert("stream".to_owned(), json!(true));
     let optional = [
         ("system", system_of(prompt, form).map(Value::from)),

@@ -50,16 +50,7 @@ impl Chat {
     }
 
     pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
-        let (listed, version) = self.link.get("/models").await?;
-        let listed = wire::models(&listed).ok_or_else(|| {
-            let kind = antiphon_llm::ErrorKind::InvalidResponse;
-            let base_url = &self.link.endpoint.base_url;
-            Error::new(
-                kind,
-                format!("what {base_url}/models answers is no list of models; is the base URL right?"),
-            )
-        })?;
-        Ok((listed, version))
+        self.link.models("/models", |answer| Some((wire::models(answer)?, None))).await
     }
 }
 
@@ -67,7 +58,10 @@ impl Chat {
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Chat {
     fn scope(&self) -> Scope {
-        self.link.endpoint.scope()
+        match self.quirks.extra.is_empty() {
+            true => self.link.scope(),
+            false => self.link.scope().variant(Value::Object(self.quirks.extra.clone()).to_string()),
+        }
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {

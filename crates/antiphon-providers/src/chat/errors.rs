@@ -36,7 +36,7 @@ const TOO_LONG_WORDS: [&str; 6] = [
 /// what is no error.
 pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let error = match body.get("error").filter(|error| !error.is_null()) {
+    let error = match body.get("error").filter(|error| is_something(error)) {
         Some(Value::String(message)) => {
             return Some(Said { message: message.clone(), ..Said::default() }.fault(status, retry_after));
         }
@@ -52,13 +52,24 @@ pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let labels = ["/code", "/type", "/metadata/error_type", "/metadata/limit_source"];
     let labels = labels.iter().filter_map(|place| error.pointer(place).and_then(text));
     let number = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    let said = Said { message, labels: labels.collect(), status: number };
+    let is_flagged = error.pointer("/metadata/flagged_input").is_some();
+    let said = Said { message, labels: labels.collect(), status: number, is_flagged };
     let mut fault = said.fault(status, retry_after);
     fault.limits = error.get("headers").and_then(limits_of).map(Box::new);
     if let (ErrorKind::RateLimited { retry_after }, Some(limits)) = (&mut fault.kind, &fault.limits) {
         *retry_after = retry_after.or(limits.retry_after);
     }
     Some(fault)
+}
+
+/// Some servers have the field always.
+fn is_something(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    }
 }
 
 /// The limits in an error inside a stream, which has the headers that a refusal would have had.
@@ -77,6 +88,8 @@ struct Said {
     labels: Vec<String>,
     /// llama.cpp, vLLM and OpenRouter repeat the status as a number; inside a stream it is the only one there is.
     status: Option<u16>,
+    /// OpenRouter's moderation tells what it did not like.
+    is_flagged: bool,
 }
 
 impl Said {
@@ -103,6 +116,12 @@ impl Said {
             }
             _ if self.is_one_of(&["content_filter", "content_policy_violation"]) => ErrorKind::Filtered,
             404 if is_about(message, &["model"]) => ErrorKind::ModelNotFound,
+            400 if is_about(message, &["model"]) && is_about(message, &["not found", "not supported by"]) => {
+                ErrorKind::ModelNotFound
+            }
+            // LM Studio's answer to what it does not know, with status 200.
+            _ if is_about(message, &["unexpected endpoint or method"]) => ErrorKind::Unsupported,
+            403 if self.is_flagged => ErrorKind::Filtered,
             // Its traffic grew too fast, or it is full; both pass.
             _ if self.is_one_of(&["server_is_overloaded", "provider_overloaded"]) => {
                 ErrorKind::Overloaded { retry_after }

@@ -23,10 +23,11 @@ impl Decode for ChatDecoder {
             Ok(chunk) => chunk,
             Err(err) => return Err(said(event, data).unwrap_or_else(|| Fault::strange(&err))),
         };
-        let is_error = chunk.error.is_some_and(|error| error.get() != "null")
-            || event == "error"
-            || chunk.object.is_some_and(|object| object.0 == "error")
-            || (chunk.detail.is_some() && chunk.choices.is_none());
+        let is_error =
+            chunk.error.is_some_and(|error| !matches!(error.get(), "null" | "false" | "{}" | "\"\""))
+                || event == "error"
+                || chunk.object.is_some_and(|object| object.0 == "error")
+                || (chunk.detail.is_some() && chunk.choices.is_none());
         if is_error && let Some(fault) = said(event, data) {
             return Err(fault);
         }

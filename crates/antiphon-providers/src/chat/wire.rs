@@ -1,17 +1,17 @@
-use antiphon_llm::{Embeddings, Error, ErrorKind, FinishReason, Model, Output, Prompt, Role, Usage};
+use antiphon_llm::{Embeddings, Error, ErrorKind, FinishReason, Model, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
-use crate::exchange::{Form, Text, system_of};
+use crate::exchange::{Form, Text, system_of, turns};
 
 /// The request's body. A stream is asked for even where the caller wants the whole answer: a dropped stream frees a
 /// local server at once, while a dropped whole answer is computed to its end.
 pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("messages".to_owned(), messages(prompt, form));
+    body.insert("messages".to_owned(), Value::Array(turns(prompt, system_of(prompt, form).as_deref())));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     let parameters = prompt.parameters;
@@ -24,18 +24,6 @@ pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     body.extend(quirks.extra.clone());
     Value::Object(body)
-}
-
-fn messages(prompt: &Prompt, form: Form) -> Value {
-    let system = system_of(prompt, form).map(|system| json!({ "role": "system", "content": system }));
-    let others = prompt.messages.iter().map(|message| {
-        let role = match message.role {
-            Role::Assistant => "assistant",
-            _ => "user",
-        };
-        json!({ "role": role, "content": message.rendered() })
-    });
-    system.into_iter().chain(others).collect()
 }
 
 fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value> {

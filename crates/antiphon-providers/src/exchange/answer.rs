@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     /// The model that serves it, and the vendor's name for it, where the answer itself tells.
     pub(crate) model: Option<String>,
     pub(crate) id: Option<String>,
+    /// It costs nothing, whatever was counted.
+    pub(crate) is_free: bool,
     /// Nothing more is to come.
     pub(crate) is_over: bool,
 }

@@ -71,6 +71,11 @@ impl Auth {
     }
 }
 
+/// A value as it may stand in an address.
+pub(crate) fn encoded(value: &str) -> String {
+    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
 /// An address to which paths can be added: without a slash at its end, and with `default_path` if it has no path at all.
 pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String, Error> {
     let invalid = |why: &str| {
@@ -104,6 +109,7 @@ pub(crate) fn url_of_ollama_host(host: &str) -> String {
     let (scheme, rest, port) = match host.split_once("://") {
         Some(("https", rest)) => ("https", rest, 443),
         Some((_, rest)) => ("http", rest, 80),
+        None if host == "ollama.com" => ("https", host, 443),
         None => ("http", host, 11_434),
     };
     let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
@@ -156,6 +162,7 @@ mod tests {
             ("0.0.0.0", "http://127.0.0.1:11434"),
             (":8000", "http://127.0.0.1:8000"),
             ("box", "http://box:11434"),
+            ("ollama.com", "https://ollama.com:443"),
             ("box:99", "http://box:99"),
             ("http://box", "http://box:80"),
             ("https://box/prefix/", "https://box:443/prefix"),

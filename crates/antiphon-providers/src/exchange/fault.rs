@@ -63,7 +63,7 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     let (kind, billed) = match err.kind() {
         HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
         HttpKind::Connect | HttpKind::Tls => (ErrorKind::Connect, Billed::No),
-        HttpKind::Timeout { phase: HttpPhase::Connect } => {
+        HttpKind::Timeout { phase: HttpPhase::Connect | HttpPhase::Queue } => {
             (ErrorKind::Timeout { phase: Phase::Connect }, Billed::No)
         }
         HttpKind::Timeout { phase: HttpPhase::FirstByte } => {
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn keys_are_cut_out_of_what_servers_say() {
         let key = SecretString::from("topsecret");
-        let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123", Some(&key));
+        let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123456", Some(&key));
         assert_eq!(text, "no: [key] and [key]");
         assert_eq!(cleaned(" \n", None), "no further word");
         assert!(cleaned(&"é".repeat(999), None).chars().count() == 301);

@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_http::Response;
-use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Schema};
+use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Role, Schema};
+use serde_json::{Value, json};
 use tracing::info;
 
 /// How an answer's form is asked for, from the surest way to the one that every server understands.
@@ -21,7 +23,7 @@ pub(crate) enum Form {
 #[derive(Debug, Clone)]
 pub(crate) struct Forms {
     ladder: &'static [Form],
-    learnt: Arc<Mutex<HashMap<(String, String), Form>>>,
+    learnt: Arc<Mutex<HashMap<(String, u64), Form>>>,
 }
 
 impl Forms {
@@ -40,21 +42,34 @@ impl Forms {
         Fut: Future<Output = Result<Response, Error>> + Send,
     {
         let Output::Json(schema) = &prompt.output else { return Ok((ask(Form::Words).await?, Form::Words)) };
-        let key = (prompt.model.clone(), schema.name().to_owned());
+        // A server that binds answers to JSON may mean objects alone.
+        let is_object = schema.value()["type"] == "object";
+        let usable = |form: &Form| *form != Form::Json || is_object;
+        let key = (prompt.model.clone(), digest(schema));
         let known = self.learnt.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         let mut form = known.unwrap_or(self.ladder[0]);
         loop {
             let err = match ask(form).await {
-                Ok(response) => return Ok((response, form)),
+                Ok(response) => {
+                    if known != Some(form) && form != self.ladder[0] {
+                        self.learnt.lock().unwrap_or_else(PoisonError::into_inner).insert(key, form);
+                    }
+                    return Ok((response, form));
+                }
                 Err(err) => err,
             };
-            let weaker = self.ladder.iter().copied().find(|weaker| *weaker > form);
+            let weaker = self.ladder.iter().copied().find(|weaker| *weaker > form && usable(weaker));
             let Some(weaker) = weaker.filter(|_| is_about_the_form(&err)) else { return Err(err) };
             info!("{err}; asking for {weaker:?} instead");
-            self.learnt.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), weaker);
             form = weaker;
         }
     }
+}
+
+fn digest(schema: &Schema) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (schema.name(), schema.value().to_string()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether an error is about the form asked for: servers name the field, the form, or the grammar they make of it.
@@ -79,7 +94,8 @@ pub(crate) fn weakened(output: &Output, form: Form, dialect: &Dialect) -> Vec<St
     match output {
         Output::Json(schema) if form == Form::Schema => {
             let compiled = schema.compile(dialect);
-            [compiled.weakened, compiled.inexpressible].concat()
+            // What cannot be said is only a hint, all of it.
+            if compiled.inexpressible.is_empty() { compiled.weakened } else { vec![String::new()] }
         }
         Output::Json(_) => vec![String::new()],
         _ => Vec::new(),
@@ -96,6 +112,40 @@ pub(crate) fn system_of(prompt: &Prompt, form: Form) -> Option<String> {
         (Some(system), Some(told)) => Some(format!("{system}\n\n{told}")),
         (system, told) => system.clone().or(told),
     }
+}
+
+/// The conversation as most vendors take it.
+pub(crate) fn turns(prompt: &Prompt, system: Option<&str>) -> Vec<Value> {
+    let system = system.map(|system| json!({ "role": "system", "content": system }));
+    let others = prompt.messages.iter().map(|message| {
+        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
+        json!({ "role": role, "content": message.rendered() })
+    });
+    system.into_iter().chain(others).collect()
+}
+
+/// What engines that make a grammar of a schema put into it
+/// (<https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md>); they say nothing of the rest.
+pub(crate) fn grammar_dialect() -> Dialect {
+    Dialect::default().refuses(&[
+        "contains",
+        "dependentRequired",
+        "dependentSchemas",
+        "else",
+        "if",
+        "maxContains",
+        "maxProperties",
+        "minContains",
+        "minProperties",
+        "multipleOf",
+        "not",
+        "patternProperties",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "uniqueItems",
+    ])
 }
 
 fn in_words(schema: &Schema) -> String {

@@ -1,7 +1,8 @@
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use antiphon_http::{Error, Events, Lines};
+use antiphon_http::{Error, Events, Lines, sse};
 use futures_util::Stream;
 
 /// How the pieces of an answer are told apart.
@@ -17,8 +18,8 @@ pub(crate) enum Framing {
 pub(super) enum Pieces {
     Events(Events),
     Lines(Lines),
-    /// An answer that came all at once and has been taken.
-    None,
+    /// Those of a body that came all at once.
+    Ready(VecDeque<Piece>),
 }
 
 /// One piece: an event's type, if it has one, and its data.
@@ -28,6 +29,20 @@ pub(super) struct Piece {
 }
 
 impl Pieces {
+    /// The pieces of a whole body; none where it has no framing.
+    pub(super) fn of_body(framing: Framing, body: &str) -> Self {
+        Self::Ready(match framing {
+            Framing::Events => {
+                let mut events = Vec::new();
+                let _ = sse::Decoder::new(body.len().max(1)).push(body.as_bytes(), &mut events);
+                events.into_iter().map(|event| Piece { event: event.event, data: event.data }).collect()
+            }
+            Framing::Lines => {
+                body.lines().map(|line| Piece { event: String::new(), data: line.to_owned() }).collect()
+            }
+        })
+    }
+
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, Error>>> {
         match self {
             Self::Events(events) => Pin::new(events).poll_next(cx).map(|next| {
@@ -36,7 +51,7 @@ impl Pieces {
             Self::Lines(lines) => Pin::new(lines)
                 .poll_next(cx)
                 .map(|next| next.map(|line| line.map(|data| Piece { event: String::new(), data }))),
-            Self::None => Poll::Ready(None),
+            Self::Ready(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
         }
     }
 }

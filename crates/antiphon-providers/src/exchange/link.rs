@@ -1,7 +1,8 @@
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
-use antiphon_llm::{Billed, Error, ErrorKind, Head, Prompt, Streaming};
+use antiphon_llm::{Billed, Error, ErrorKind, Head, Model, Prompt, Scope, Streaming};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Link {
     pub(crate) endpoint: Endpoint,
     client: Client,
+    /// Made once: it is asked for with every call.
+    scope: Scope,
 }
 
 /// What is asked, as far as it bears on the answer.
@@ -37,7 +40,12 @@ impl Link {
         let later = endpoint.token_timeout.saturating_add(Duration::from_secs(5));
         let client = Client::builder().first_byte_timeout(endpoint.token_timeout).idle_timeout(later);
         let client = client.max_connections(endpoint.max_connections).build();
-        Self { endpoint, client }
+        let scope = endpoint.scope();
+        Self { endpoint, client, scope }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope.clone()
     }
 
     /// Asks at a path below the base URL; the answer has status 200.
@@ -60,6 +68,29 @@ impl Link {
         let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT)).await?;
         let version = response.version();
         Ok((self.json(response).await?, version))
+    }
+
+    /// A list of models that may come in pages: `page` reads one, and gives what is behind the path of the next.
+    pub(crate) async fn models(
+        &self,
+        path: &str,
+        page: impl Fn(&Value) -> Option<(Vec<Model>, Option<String>)>,
+    ) -> Result<(Vec<Model>, &'static str), Error> {
+        let (mut models, mut next) = (Vec::new(), String::new());
+        loop {
+            let (answer, version) = self.get(&format!("{path}{next}")).await?;
+            let Some((listed, following)) = page(&answer) else {
+                let base_url = &self.endpoint.base_url;
+                let message =
+                    format!("what {base_url}{path} answers is no list of models; is the base URL right?");
+                return Err(Error::new(ErrorKind::InvalidResponse, message));
+            };
+            models.extend(listed);
+            match following.filter(|following| *following != next) {
+                Some(following) => next = following,
+                None => return Ok((models, version)),
+            }
+        }
     }
 
     /// The body as JSON that is no error.
@@ -109,32 +140,44 @@ impl Link {
             {
                 Pieces::Lines(response.lines())
             }
-            _ => return self.whole(response, &kind, Reader::new(Pieces::None, decode, facts)).await,
+            _ => return self.whole(response, &kind, decode, facts).await,
         };
         Reader::new(pieces, decode, facts).begin().await
     }
 
-    /// An answer of a server that does not stream, or an error under status 200, as some servers send.
+    /// An answer of a server that does not stream or does not call it so, or an error under status 200, as some send.
     async fn whole<D: Decode>(
         &self,
         response: Response,
         kind: &str,
-        mut reader: Reader<D>,
+        decode: D,
+        facts: Facts,
     ) -> Result<Streaming, Error> {
         let body = response.text().await.map_err(|err| of_http(&err))?;
-        let strange = |kind: &str| Err(self.strange(&reader.facts.place, kind, &body));
-        let Ok(value) = serde_json::from_str::<Value>(&body) else { return strange(kind) };
+        let strange = |facts: &Facts, kind: &str| Err(self.strange(&facts.place, kind, &body));
+        let Ok(value) = serde_json::from_str::<Value>(&body) else {
+            let begins = body.trim_start();
+            let is_framed = match D::FRAMING {
+                Framing::Events => begins.starts_with("data:") || begins.starts_with("event:"),
+                Framing::Lines => begins.starts_with("data:") || begins.starts_with('{'),
+            };
+            return match is_framed {
+                true => Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await,
+                false => strange(&facts, kind),
+            };
+        };
+        let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
         if let Some(fault) = (self.endpoint.faults)(200, &value, None) {
             return Err(reader.of_fault(&fault));
         }
         if !value.is_object() {
-            return strange("other JSON");
+            return strange(&reader.facts, "other JSON");
         }
         if let Err(fault) = reader.take("", &body) {
             return Err(reader.of_fault(&fault));
         }
         if !reader.has_something() {
-            return Err(self.strange(&reader.facts.place, "other JSON", &body));
+            return strange(&reader.facts, "other JSON");
         }
         reader.begin().await
     }
@@ -145,7 +188,8 @@ impl Link {
         let message = format!(
             "{place}: it answers with {kind} and not with what was asked for; is the base URL right? ({said})"
         );
-        Error::new(ErrorKind::InvalidResponse, message)
+        // With status 200, whatever it is, something may have been at work.
+        Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
     }
 
     /// The error of an answer that is no success.

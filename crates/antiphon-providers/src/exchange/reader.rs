@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer::{Answer, Decode};
 use super::fault::{Fault, cleaned, of_http};
-use super::framing::Pieces;
+use super::framing::{Framing, Pieces};
 
 /// After an answer's end, so long is waited for what should follow: its count of tokens, a polite goodbye.
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,6 +30,8 @@ pub(super) struct Reader<D> {
     heard: bool,
     /// What came before the stream was given to its caller.
     first: Option<Result<Delta, Error>>,
+    /// A line that could not be read: the last one of a body that was cut, or nonsense, as the next shows.
+    unread: Option<Fault>,
     ended: bool,
 }
 
@@ -59,6 +61,7 @@ impl<D: Decode> Reader<D> {
             alarm,
             heard: false,
             first: None,
+            unread: None,
             ended: false,
         }
     }
@@ -111,9 +114,21 @@ impl<D: Decode> Reader<D> {
                 },
                 Poll::Ready(Some(Ok(piece))) => {
                     self.heard = true;
-                    if let Err(fault) = self.decode.take(&piece.event, &piece.data, &mut self.answer) {
+                    if let Some(fault) = self.unread.take() {
                         let err = self.of_fault(&fault);
                         return self.fail(err);
+                    }
+                    match self.decode.take(&piece.event, &piece.data, &mut self.answer) {
+                        Ok(()) => {}
+                        Err(fault)
+                            if D::FRAMING == Framing::Lines && fault.kind == ErrorKind::InvalidResponse =>
+                        {
+                            self.unread = Some(fault);
+                        }
+                        Err(fault) => {
+                            let err = self.of_fault(&fault);
+                            return self.fail(err);
+                        }
                     }
                 }
                 Poll::Ready(None) => return self.finish(),
@@ -161,7 +176,8 @@ impl<D: Decode> Reader<D> {
         if !self.answer.refusal.is_empty() {
             let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
             let err = Error::new(ErrorKind::Refused, format!("the model declined to answer: {said}"));
-            return self.fail(err.with_billed(Billed::Maybe));
+            let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
+            return self.fail(err.with_billed(billed));
         }
         let Some(finish) = self.answer.finish.take() else {
             let err = self.cut();
@@ -205,7 +221,8 @@ impl<D: Decode> Reader<D> {
         let err = match err.kind() {
             ErrorKind::Unavailable if self.given > 0 => {
                 let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
-                Error::new(kind, format!("{err}, in the middle of the answer")).with_billed(Billed::Maybe)
+                let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
+                cut.with_billed(Billed::Maybe).with_limits(*err.limits())
             }
             _ => err,
         };

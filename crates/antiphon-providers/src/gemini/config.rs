@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt,
-    Provider, Scope, Streaming, async_trait,
+    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
+    Streaming, async_trait,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::GenerateDecoder;
 use super::{errors, wire};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, encoded, weakened};
 use crate::prices;
 
 /// Google's Gemini models.
@@ -32,7 +32,6 @@ pub(super) fn dialect() -> Dialect {
         .refuses(&[
             "$schema",
             "allOf",
-            "const",
             "contains",
             "default",
             "dependentRequired",
@@ -59,6 +58,7 @@ pub(super) fn dialect() -> Dialect {
             "uniqueItems",
         ])
         .bare_refs()
+        .enum_of_one()
 }
 
 impl Gemini {
@@ -88,20 +88,11 @@ impl Gemini {
 
     /// All models, page by page.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
-        let (mut models, mut next) = (Vec::new(), String::new());
-        loop {
-            let (page, version) = self.link.get(&format!("/models?pageSize=1000{next}")).await?;
-            models.extend(wire::models(&page).ok_or_else(|| {
-                let base_url = &self.link.endpoint.base_url;
-                let message =
-                    format!("what {base_url}/models answers is no list of models; is the base URL right?");
-                Error::new(ErrorKind::InvalidResponse, message)
-            })?);
-            match page["nextPageToken"].as_str().filter(|token| !token.is_empty()) {
-                Some(token) => next = format!("&pageToken={token}"),
-                None => return Ok((models, version)),
-            }
-        }
+        let page = |page: &Value| {
+            let token = page["nextPageToken"].as_str().filter(|token| !token.is_empty());
+            Some((wire::models(page)?, token.map(|token| format!("&pageToken={}", encoded(token)))))
+        };
+        self.link.models("/models?pageSize=1000", page).await
     }
 }
 
@@ -111,7 +102,7 @@ connection_settings!(Gemini, "/v1beta", 120);
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Gemini {
     fn scope(&self) -> Scope {
-        self.link.endpoint.scope()
+        self.link.scope()
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {

@@ -30,16 +30,6 @@ impl Decode for GenerateDecoder {
             None => self.plain_line(line, answer),
         }
     }
-
-    fn finish(&mut self, answer: &mut Answer) -> Result<(), Fault> {
-        match answer.finish {
-            None if !self.plain.is_empty() => Err(Fault::new(
-                ErrorKind::InvalidResponse,
-                format!("an event of the answer is not of its format: {}", self.plain),
-            )),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl GenerateDecoder {

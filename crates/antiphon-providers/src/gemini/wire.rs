@@ -136,7 +136,15 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
         "STOP" => FinishReason::Stop,
         "MAX_TOKENS" => FinishReason::Length,
         "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => FinishReason::Filtered,
-        "MALFORMED_RESPONSE" => FinishReason::Failed,
+        // Ways to stop in the middle.
+        "LANGUAGE"
+        | "OTHER"
+        | "MALFORMED_RESPONSE"
+        | "MISSING_THOUGHT_SIGNATURE"
+        | "ESCALATION"
+        | "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS" => FinishReason::Failed,
         other => FinishReason::Unknown(other.to_owned()),
     }
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use antiphon_http::{Request, SecretString};
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt,
-    Provider, Scope, Streaming, async_trait,
+    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
+    Scope, Streaming, async_trait,
 };
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -12,7 +12,9 @@ use tracing::info;
 use super::stream::NativeDecoder;
 use super::{errors, wire};
 use crate::chat::{Chat, Quirks};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+use crate::exchange::{
+    Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, grammar_dialect, weakened,
+};
 
 /// llama.cpp's server on one's own machine: by its chat completions, or by its own `/completion`.
 ///
@@ -72,7 +74,7 @@ impl LlamaCpp {
     fn of(endpoint: Endpoint, native: bool) -> Self {
         let quirks = Quirks {
             token_limit: "max_tokens".to_owned(),
-            dialect: Dialect::default(),
+            dialect: grammar_dialect(),
             forms: &[Form::Schema, Form::Json, Form::Words],
             extra: Map::new(),
         };
@@ -154,7 +156,7 @@ connection_settings!(LlamaCpp, "/v1", 300);
 #[deny(clippy::missing_trait_methods)]
 impl Provider for LlamaCpp {
     fn scope(&self) -> Scope {
-        self.chat.scope()
+        if self.native { self.chat.scope().variant("native") } else { self.chat.scope() }
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
@@ -168,7 +170,7 @@ impl Provider for LlamaCpp {
             self.link.post("/completion", &wire::completion(prompt, &text, form)).await
         };
         let (response, form) = self.forms.ask(prompt, ask).await?;
-        let weakened = weakened(&prompt.output, form, &Dialect::default());
+        let weakened = weakened(&prompt.output, form, &grammar_dialect());
         self.link.streaming(response, NativeDecoder, Asked { prompt, weakened, began }).await
     }
 

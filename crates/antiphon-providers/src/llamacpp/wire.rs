@@ -1,25 +1,20 @@
-use antiphon_llm::{FinishReason, Output, Prompt, Role, Usage};
+use antiphon_llm::{FinishReason, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::config::Props;
-use crate::exchange::{Form, Text, system_of};
+use crate::exchange::{Form, Text, grammar_dialect, system_of, turns};
 
-/// The conversation, for the server to put it into the model's template.
+/// The conversation, for the server to put it into the model's template. A server with several models wants to know which.
 pub(super) fn messages(prompt: &Prompt, form: Form) -> Value {
-    let system = system_of(prompt, form).map(|system| json!({ "role": "system", "content": system }));
-    let others = prompt.messages.iter().map(|message| {
-        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-        json!({ "role": role, "content": message.rendered() })
-    });
-    json!({ "messages": system.into_iter().chain(others).collect::<Vec<_>>() })
+    json!({ "model": prompt.model, "messages": turns(prompt, system_of(prompt, form).as_deref()) })
 }
 
 /// The body of `/completion`.
 pub(super) fn completion(prompt: &Prompt, text: &str, form: Form) -> Value {
     let parameters = prompt.parameters;
     let schema = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => Some(schema.value().clone()),
+        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema),
         _ => None,
     };
     let optional = [
@@ -29,6 +24,7 @@ pub(super) fn completion(prompt: &Prompt, text: &str, form: Form) -> Value {
         ("json_schema", schema),
     ];
     let mut body = Map::new();
+    body.insert("model".to_owned(), json!(prompt.model));
     body.insert("prompt".to_owned(), json!(text));
     body.insert("stream".to_owned(), json!(true));
     body.insert("cache_prompt".to_owned(), json!(true));

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Dialect, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt,
-    Provider, Scope, Streaming, Usage, async_trait,
+    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
+    Scope, Streaming, Usage, async_trait,
 };
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -12,7 +12,9 @@ use tracing::info;
 
 use super::stream::OllamaDecoder;
 use super::{errors, wire};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, weakened};
+use crate::exchange::{
+    Asked, Auth, Endpoint, Form, Forms, Link, cleaned, connection_settings, grammar_dialect, weakened,
+};
 
 /// A model's server on one's own machine, by its own format.
 ///
@@ -149,7 +151,10 @@ impl Ollama {
         let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
         let place = response.place();
         let mut lines = response.lines();
-        let failed = |kind, why: &str| Error::new(kind, format!("{place}: {model} cannot be fetched: {why}"));
+        let key = self.link.endpoint.auth.key();
+        let failed = |kind, why: &str| {
+            Error::new(kind, format!("{place}: {model} cannot be fetched: {}", cleaned(why, key)))
+        };
         while let Some(line) = lines.next().await {
             let line = line.map_err(|err| failed(ErrorKind::Unavailable, &err.to_string()))?;
             let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
@@ -173,13 +178,8 @@ impl Ollama {
     }
 
     async fn list(&self) -> Result<Vec<Model>, Error> {
-        let (answer, _) = self.link.get("/api/tags").await?;
-        wire::models(&answer).ok_or_else(|| {
-            let base_url = &self.link.endpoint.base_url;
-            let message =
-                format!("what {base_url}/api/tags answers is no list of models; is the address right?");
-            Error::new(ErrorKind::InvalidResponse, message)
-        })
+        let page = |answer: &Value| Some((wire::models(answer)?, None));
+        Ok(self.link.models("/api/tags", page).await?.0)
     }
 }
 
@@ -189,7 +189,8 @@ connection_settings!(Ollama, "", 300);
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Ollama {
     fn scope(&self) -> Scope {
-        self.link.endpoint.scope()
+        let route = if self.route == Route::Generate { "generate" } else { "chat" };
+        self.link.scope().variant(format!("{route} {:?}", self.context))
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
@@ -204,7 +205,7 @@ impl Provider for Ollama {
             async move { self.link.post(path, &body).await }
         };
         let (response, form) = self.forms.ask(prompt, ask).await?;
-        let weakened = weakened(&prompt.output, form, &Dialect::default());
+        let weakened = weakened(&prompt.output, form, &grammar_dialect());
         self.link.streaming(response, OllamaDecoder, Asked { prompt, weakened, began }).await
     }
 

@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::config::Route;
-use crate::exchange::{Form, Text, system_of};
+use crate::exchange::{Form, Text, grammar_dialect, system_of, turns};
 
 /// The request's body. `truncate` and `shift` forbid the server to leave out a part of the prompt in silence
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
@@ -18,7 +18,7 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
     let options: Map<_, _> =
         options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     let format = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => Some(schema.value().clone()),
+        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema),
         (Output::Json(_), Form::Json) => Some(json!("json")),
         _ => None,
     };
@@ -27,12 +27,7 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
     body.insert("model".to_owned(), json!(prompt.model));
     match route {
         Route::Chat => {
-            let system = system.map(|system| json!({ "role": "system", "content": system }));
-            let messages = prompt.messages.iter().map(|message| {
-                let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-                json!({ "role": role, "content": message.rendered() })
-            });
-            body.insert("messages".to_owned(), system.into_iter().chain(messages).collect());
+            body.insert("messages".to_owned(), Value::Array(turns(prompt, system.as_deref())));
         }
         Route::Generate => {
             body.insert("prompt".to_owned(), json!(as_one_text(prompt)));
@@ -90,10 +85,12 @@ pub(super) struct Message<'a> {
     pub(super) content: Option<Text<'a>>,
 }
 
-/// A line without a reason has none on servers of before 2024; those had no limit to report either.
+/// A last line without a reason is of an answer that broke off in the server
+/// (<https://github.com/ollama/ollama/blob/main/llm/server.go>).
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
-        "stop" | "" => FinishReason::Stop,
+        "stop" => FinishReason::Stop,
+        "" => FinishReason::Failed,
         "length" => FinishReason::Length,
         other => FinishReason::Unknown(other.to_owned()),
     }

@@ -67,6 +67,7 @@ fn dialect() -> Dialect {
         .closed()
         .all_required()
         .any_of()
+        .object_root()
 }
 
 impl OpenAi {
@@ -115,7 +116,10 @@ connection_settings!(OpenAi, "/v1", 120);
 #[deny(clippy::missing_trait_methods)]
 impl Provider for OpenAi {
     fn scope(&self) -> Scope {
-        self.chat.scope()
+        match self.api {
+            Api::Chat => self.chat.scope(),
+            Api::Responses => self.chat.scope().variant("responses"),
+        }
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {

@@ -1,23 +1,15 @@
-use antiphon_llm::{Dialect, FinishReason, Output, Prompt, Role, Usage};
+use antiphon_llm::{Dialect, FinishReason, Output, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::exchange::{Form, Text, system_of};
+use crate::exchange::{Form, Text, system_of, turns};
 
 /// The request's body. Nothing is stored at the vendor's: its default is to keep answers for thirty days.
 pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
-    let input: Value = prompt
-        .messages
-        .iter()
-        .map(|message| {
-            let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-            json!({ "role": role, "content": message.rendered() })
-        })
-        .collect();
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("input".to_owned(), input);
+    body.insert("input".to_owned(), Value::Array(turns(prompt, None)));
     body.insert("stream".to_owned(), json!(true));
     body.insert("store".to_owned(), json!(false));
     let parameters = prompt.parameters;
@@ -144,8 +136,8 @@ impl Response {
             ("completed", _) => FinishReason::Stop,
             ("incomplete", Some("max_output_tokens" | "max_tokens")) => FinishReason::Length,
             ("incomplete", Some("content_filter")) => FinishReason::Filtered,
-            ("incomplete", reason) => FinishReason::Unknown(reason.unwrap_or("incomplete").to_owned()),
-            ("failed" | "cancelled", _) => FinishReason::Failed,
+            // Whatever the reason: it is not whole.
+            ("incomplete" | "failed" | "cancelled", _) => FinishReason::Failed,
             _ => return None,
         })
     }

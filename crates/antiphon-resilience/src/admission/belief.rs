@@ -178,7 +178,13 @@ impl Belief {
         Ticket { cost, number: self.sent, at: now, totals }
     }
 
-    pub(super) fn answered(&mut self, ticket: Ticket, usage: Option<Cost>, hints: &LimitHints, now: Instant) {
+    pub(super) fn answered(
+        &mut self,
+        ticket: Ticket,
+        usage: Option<Cost>,
+        hints: Option<&LimitHints>,
+        now: Instant,
+    ) {
         self.answered += 1;
         if ticket.number > self.bout.up_to {
             self.bout.refusals = 0;
@@ -197,7 +203,9 @@ impl Belief {
                 dimension.correct(ticket.number, estimated, actual);
             }
         }
-        self.hear(ticket, hints, false, now);
+        if let Some(hints) = hints {
+            self.hear(ticket, hints, false, now);
+        }
     }
 
     pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {

@@ -181,7 +181,13 @@ impl Gate {
 impl Permit {
     /// The call was answered; what it took in truth, if that is known, and what the answer tells about limits.
     pub fn settle(self, usage: Option<Cost>, hints: &LimitHints) {
-        self.end(|belief, ticket| belief.answered(ticket, usage, hints, now()));
+        self.end(|belief, ticket| belief.answered(ticket, usage, Some(hints), now()));
+    }
+
+    /// The call's answer has ended whose head was [heard](Self::hear) when it came: a head tells of its own moment, and is
+    /// not heard twice.
+    pub fn finish(self, usage: Option<Cost>) {
+        self.end(|belief, ticket| belief.answered(ticket, usage, None, now()));
     }
 
     /// The server refused the call because of a limit, and did nothing.

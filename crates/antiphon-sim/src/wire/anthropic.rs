@@ -8,6 +8,7 @@ pub(super) struct Messages;
 impl Wire for Messages {
     fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
         let body: Value = serde_json::from_slice(body).ok()?;
+        field(&body, "messages")?.as_array().filter(|messages| !messages.is_empty())?;
         let format = body.pointer("/output_config/format");
         let schema =
             format.filter(|format| format["type"] == "json_schema").map(|format| format["schema"].clone());
@@ -56,6 +57,10 @@ impl Wire for Messages {
 
     fn garbage(&self) -> &'static str {
         "event: content_block_delta\ndata: {\"type\":\"content_blo\n\n"
+    }
+
+    fn breaks(&self) -> String {
+        event("error", r#""error":{"type":"api_error","message":"it broke in the middle"}"#)
     }
 
     fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {

@@ -17,6 +17,7 @@ struct Request {
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
     response_format: Option<Value>,
+    messages: Option<Vec<serde::de::IgnoredAny>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +29,7 @@ struct StreamOptions {
 impl Wire for Chat {
     fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
         let request: Request = serde_json::from_slice(body).ok()?;
+        request.messages.as_ref().filter(|messages| !messages.is_empty())?;
         Some(Asked {
             model: request.model,
             stream: request.stream,

@@ -9,6 +9,7 @@ impl Wire for Generate {
     fn asked(&self, path: &str, body: &[u8]) -> Option<Asked> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let (name, method) = path.rsplit_once('/')?.1.rsplit_once(':')?;
+        body.get("contents")?.as_array().filter(|contents| !contents.is_empty())?;
         let config = body.get("generationConfig").cloned().unwrap_or_default();
         let schema = config.get("responseJsonSchema").cloned();
         let is_json = config["responseMimeType"] == "application/json";
@@ -24,24 +25,30 @@ impl Wire for Generate {
     }
 
     fn whole(&self, answer: &Answer) -> String {
-        chunk(answer, &answer.text(), true)
+        chunk(answer, &answer.text(), answer.tokens, true)
     }
 
     fn piece(&self, answer: &Answer, at: u32) -> String {
         let is_last = at + 1 == answer.tokens;
-        format!("data: {}\r\n\r\n", chunk(answer, &answer.word(at), is_last))
+        format!("data: {}\r\n\r\n", chunk(answer, &answer.word(at), at + 1, is_last))
     }
 
     fn end(&self, answer: &Answer) -> String {
         // The last word brings the end with it.
         match answer.tokens {
-            0 => format!("data: {}\r\n\r\n", chunk(answer, r#""""#, true)),
+            0 => format!("data: {}\r\n\r\n", chunk(answer, r#""""#, 0, true)),
             _ => String::new(),
         }
     }
 
     fn garbage(&self) -> &'static str {
         "data: {\"candidates\": [{\"cont\r\n\r\n"
+    }
+
+    /// As it stands, without `data:`, over several lines.
+    fn breaks(&self) -> String {
+        "\n{\n  \"error\": {\n    \"code\": 500,\n    \"message\": \"it broke in the middle\",\n    \"status\": \"INTERNAL\"\n  }\n}\n"
+            .to_owned()
     }
 
     fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
@@ -71,7 +78,10 @@ impl Wire for Generate {
                 "API key not valid. Please pass a valid API key.",
                 json!([{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID" }]),
             ),
-            Mishap::Limited(wait) => {
+            Mishap::Limited(None) => {
+                (429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).", json!([]))
+            }
+            Mishap::Limited(Some(wait)) => {
                 let id = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier";
                 (429, "RESOURCE_EXHAUSTED", message, quota(id, wait))
             }
@@ -89,10 +99,16 @@ impl Wire for Generate {
     fn headers(&self) -> Headers {
         Headers::Plain
     }
+
+    /// In the body.
+    fn tells_waits(&self) -> bool {
+        true
+    }
 }
 
-fn chunk(answer: &Answer, text: &str, is_last: bool) -> String {
-    let (id, model, prompt, tokens) = (answer.id, &answer.model, answer.prompt_tokens, answer.tokens);
+/// A piece; its count is of all words so far.
+fn chunk(answer: &Answer, text: &str, tokens: u32, is_last: bool) -> String {
+    let (id, model, prompt) = (answer.id, &answer.model, answer.prompt_tokens);
     let finish = match (is_last, answer.finish) {
         (false, _) => String::new(),
         (true, finish) => {

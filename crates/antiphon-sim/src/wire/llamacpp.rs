@@ -8,6 +8,7 @@ pub(super) struct Completion;
 impl Wire for Completion {
     fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
         let body: Value = serde_json::from_slice(body).ok()?;
+        field(&body, "prompt")?;
         Some(Asked {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),
@@ -57,11 +58,8 @@ impl Wire for Completion {
 
 fn last(answer: &Answer, text: &str) -> String {
     let (model, prompt, tokens) = (&answer.model, answer.prompt_tokens, answer.tokens);
-    let (stop, truncated) = match answer.finish {
-        Finish::Length => ("limit", true),
-        _ => ("eos", false),
-    };
+    let stop = if answer.finish == Finish::Length { "limit" } else { "eos" };
     format!(
-        r#"{{"index":0,"content":{text},"tokens":[],"id_slot":0,"stop":true,"model":{model},"tokens_predicted":{tokens},"tokens_evaluated":{prompt},"truncated":{truncated},"stop_type":"{stop}","stopping_word":"","timings":{{"cache_n":0,"prompt_n":{prompt},"predicted_n":{tokens}}}}}"#
+        r#"{{"index":0,"content":{text},"tokens":[],"id_slot":0,"stop":true,"model":{model},"tokens_predicted":{tokens},"tokens_evaluated":{prompt},"truncated":false,"stop_type":"{stop}","stopping_word":"","timings":{{"cache_n":0,"prompt_n":{prompt},"predicted_n":{tokens}}}}}"#
     )
 }

@@ -10,6 +10,7 @@ pub(super) struct Ollama {
 impl Wire for Ollama {
     fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
         let body: Value = serde_json::from_slice(body).ok()?;
+        field(&body, if self.generate { "prompt" } else { "messages" })?;
         let schema = match field(&body, "format") {
             Some(Value::String(_)) => Some(json!({ "type": "object" })),
             format => format.cloned(),
@@ -43,6 +44,10 @@ impl Wire for Ollama {
 
     fn garbage(&self) -> &'static str {
         "{\"model\": \"sim-1\", \"mess\n"
+    }
+
+    fn breaks(&self) -> String {
+        "{\"error\":\"an error was encountered while running the model\"}\n".to_owned()
     }
 
     fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {

@@ -9,6 +9,11 @@ pub(super) struct Responses;
 impl Wire for Responses {
     fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
         let body: Value = serde_json::from_slice(body).ok()?;
+        field(&body, "input").filter(|input| input.as_array().is_none_or(|items| !items.is_empty()))?;
+        // It refuses fewer.
+        if number(&body, "max_output_tokens").is_some_and(|most| most < 16) {
+            return None;
+        }
         let format = body.pointer("/text/format");
         let schema =
             format.filter(|format| format["type"] == "json_schema").map(|format| format["schema"].clone());
@@ -69,27 +74,39 @@ impl Wire for Responses {
     }
 
     fn end(&self, answer: &Answer) -> String {
-        let (text, number) = (answer.text(), answer.tokens + 5);
-        let mut end = String::new();
-        if answer.finish != Finish::Refused {
-            end += &event(
-                "response.output_text.done",
-                &format!(
-                    r#""content_index":0,"item_id":"msg_1","output_index":0,"sequence_number":{number},"text":{text}"#
-                ),
-            );
-        }
+        let (part, number) = (content(answer), answer.tokens + 5);
+        let place = r#""content_index":0,"item_id":"msg_1","output_index":0"#;
+        let said = match answer.finish {
+            Finish::Refused => {
+                let fields = format!(r#"{place},"sequence_number":{number},"refusal":{}"#, quoted(REFUSAL));
+                event("response.refusal.done", &fields)
+            }
+            _ => {
+                let fields =
+                    format!(r#"{place},"logprobs":[],"sequence_number":{number},"text":{}"#, answer.text());
+                event("response.output_text.done", &fields)
+            }
+        };
+        let part = format!(r#"{place},"part":{part},"sequence_number":{}"#, number + 1);
+        let item = format!(r#""item":{},"output_index":0,"sequence_number":{}"#, item(answer), number + 2);
         let name = match answer.finish {
             Finish::Stop | Finish::Refused => "response.completed",
             Finish::Length | Finish::Filtered => "response.incomplete",
         };
-        let response = response(answer, true);
-        end += &event(name, &format!(r#""response":{response},"sequence_number":{}"#, number + 1));
-        end
+        let whole = format!(r#""response":{},"sequence_number":{}"#, response(answer, true), number + 3);
+        said + &event("response.content_part.done", &part)
+            + &event("response.output_item.done", &item)
+            + &event(name, &whole)
     }
 
     fn garbage(&self) -> &'static str {
         "event: response.output_text.delta\ndata: {\"type\":\"response.out\n\n"
+    }
+
+    fn breaks(&self) -> String {
+        let error =
+            r#""error":{"type":"server_error","code":null,"message":"it broke in the middle","param":null}"#;
+        event("error", &format!(r#"{error},"sequence_number":9"#))
     }
 
     fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
@@ -117,16 +134,7 @@ fn response(answer: &Answer, is_over: bool) -> String {
     let (output, usage) = match is_over {
         false => ("[]".to_owned(), "null".to_owned()),
         true => {
-            let content = match answer.finish {
-                Finish::Refused => format!(r#"{{"type":"refusal","refusal":{}}}"#, quoted(REFUSAL)),
-                _ => format!(
-                    r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":{}}}"#,
-                    answer.text()
-                ),
-            };
-            let message = format!(
-                r#"[{{"id":"msg_1","type":"message","status":"completed","content":[{content}],"role":"assistant"}}]"#
-            );
+            let message = format!("[{}]", item(answer));
             let total = input + u64::from(tokens);
             let usage = format!(
                 r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
@@ -136,5 +144,24 @@ fn response(answer: &Answer, is_over: bool) -> String {
     };
     format!(
         r#"{{"id":"resp_{id}","object":"response","created_at":0,"status":"{status}","error":null,"incomplete_details":{details},"model":{model},"output":{output},"usage":{usage}}}"#
+    )
+}
+
+fn content(answer: &Answer) -> String {
+    match answer.finish {
+        Finish::Refused => format!(r#"{{"type":"refusal","refusal":{}}}"#, quoted(REFUSAL)),
+        _ => format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":{}}}"#, answer.text()),
+    }
+}
+
+/// The message when it has ended.
+fn item(answer: &Answer) -> String {
+    let status = match answer.finish {
+        Finish::Stop | Finish::Refused => "completed",
+        Finish::Length | Finish::Filtered => "incomplete",
+    };
+    let content = content(answer);
+    format!(
+        r#"{{"id":"msg_1","type":"message","status":"{status}","content":[{content}],"role":"assistant"}}"#
     )
 }

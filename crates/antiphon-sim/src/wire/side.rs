@@ -7,9 +7,14 @@ use serde_json::{Value, json};
 type Said = (&'static str, String);
 
 /// What servers answer beside answers to prompts: lists, states, vectors. `None` for what no vendor has.
-pub(crate) fn side(method: &Method, path: &str, headers: &HeaderMap, body: &[u8]) -> Option<Said> {
+pub(crate) fn side(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    (body, models): (&[u8], Vec<&str>),
+) -> Option<Said> {
     if *method == Method::GET {
-        return state(path, headers).map(json_said);
+        return state(path, headers, &models).map(json_said);
     }
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     match path {
@@ -22,26 +27,34 @@ fn json_said(value: Value) -> Said {
     ("application/json", value.to_string())
 }
 
-fn state(path: &str, headers: &HeaderMap) -> Option<Value> {
+fn state(path: &str, headers: &HeaderMap, models: &[&str]) -> Option<Value> {
+    let each = |entry: &dyn Fn(&str) -> Value| models.iter().map(|id| entry(id)).collect::<Vec<_>>();
     Some(match path {
-        "/v1/models" if headers.contains_key("anthropic-version") => json!({
-            "data": [{ "type": "model", "id": "sim-1", "display_name": "Sim", "max_input_tokens": 200_000 }],
-            "has_more": false,
-        }),
-        "/v1beta/models" => json!({
-            "models": [{
-                "name": "models/sim-1", "inputTokenLimit": 1_048_576, "outputTokenLimit": 65_536,
-                "supportedGenerationMethods": ["generateContent"],
-            }],
-        }),
-        path if path.ends_with("/models") => json!({
-            "object": "list",
-            "data": [{ "id": "sim-1", "object": "model", "owned_by": "antiphon" }],
-        }),
+        "/v1/models" if headers.contains_key("anthropic-version") => {
+            let data = each(
+                &|id| json!({ "type": "model", "id": id, "display_name": id, "max_input_tokens": 200_000 }),
+            );
+            json!({ "data": data, "has_more": false })
+        }
+        "/v1beta/models" => {
+            let entry = |id: &str| {
+                json!({
+                    "name": format!("models/{id}"), "inputTokenLimit": 1_048_576, "outputTokenLimit": 65_536,
+                    "supportedGenerationMethods": ["generateContent"],
+                })
+            };
+            json!({ "models": each(&entry) })
+        }
+        path if path.ends_with("/models") => {
+            let data = each(&|id| json!({ "id": id, "object": "model", "owned_by": "antiphon" }));
+            json!({ "object": "list", "data": data })
+        }
+        "/api/tags" => {
+            let models =
+                each(&|id| json!({ "name": id, "model": id, "size": 1, "capabilities": ["completion"] }));
+            json!({ "models": models })
+        }
         "/api/version" => json!({ "version": "0.0.0-sim" }),
-        "/api/tags" => json!({
-            "models": [{ "name": "sim-1", "model": "sim-1", "size": 1, "capabilities": ["completion"] }],
-        }),
         "/api/ps" => json!({
             "models": [{ "name": "sim-1", "model": "sim-1", "size": 1, "size_vram": 0, "context_length": 4_096 }],
         }),
