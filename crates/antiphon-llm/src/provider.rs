@@ -104,6 +104,8 @@ pub struct Model {
     pub context_window: Option<u64>,
     /// Whether it writes text; a model that only embeds, hears or paints does not. Default: it does.
     pub answers: bool,
+    /// Whether a local engine only hands it on to a cloud. Default: it does not.
+    pub is_remote: bool,
 }
 
 /// A provider that answers.
@@ -188,7 +190,14 @@ impl Model {
     /// A model and, where it is known, the size of its context in tokens.
     #[must_use]
     pub fn new(id: impl Into<String>, context_window: Option<u64>) -> Self {
-        Self { id: id.into(), context_window, answers: true }
+        Self { id: id.into(), context_window, answers: true, is_remote: false }
+    }
+
+    /// Says whether a local engine only hands it on to a cloud.
+    #[must_use]
+    pub fn is_remote(mut self, is_remote: bool) -> Self {
+        self.is_remote = is_remote;
+        self
     }
 
     /// Says whether it writes text.

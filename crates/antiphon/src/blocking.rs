@@ -1,7 +1,7 @@
 //! The same operations for callers that are not async: same types, same errors.
 //!
-//! They share one runtime on a thread of its own, so that connections are kept from call to call. Inside an async runtime
-//! they refuse with a clear error: there the operations themselves can be awaited.
+//! They share one runtime, so that connections are kept from call to call. Inside an async runtime, and on the threads that
+//! it keeps for blocking work, they refuse with a clear error: there the operations themselves can be awaited.
 //!
 //! ```
 //! use antiphon::blocking;
@@ -83,7 +83,10 @@ pub fn generate_batch(
 ) -> Result<Vec<GenerateReport>, BlockOnError> {
     let all = requests.iter().map(|request| operations::generate(session, request, Watch::default()));
     let reports = run(Runner::new(max_concurrent).gather(all))?;
-    Ok(reports.into_iter().map(|report| report.unwrap_or_else(|err| GenerateReport::failed(&err))).collect())
+    let report = |(report, request): (Result<GenerateReport, _>, &GenerateRequest)| {
+        report.unwrap_or_else(|err| GenerateReport::failed(request, &err))
+    };
+    Ok(reports.into_iter().zip(requests).map(report).collect())
 }
 
 /// The whole answer to a prompt; its model is the session's, whatever the prompt says.

@@ -23,4 +23,4 @@ pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, near_name, res
 #[cfg(feature = "otel")]
 pub use telemetry::{Telemetry, TelemetryError};
 
-pub(crate) use build::{build, local};
+pub(crate) use build::{build, local, located};

@@ -125,7 +125,8 @@ pub(crate) fn models(body: &Value) -> Option<Vec<Model>> {
         let window = ["/max_model_len", "/meta/n_ctx", "/context_length", "/loaded_context_length"].iter();
         let window = window.filter_map(|place| entry.pointer(place)?.as_u64()).next();
         let id = entry["id"].as_str()?;
-        Some(Model::new(id, window).answers(writes_text(id)))
+        let is_remote = id.ends_with("-cloud") || id.ends_with(":cloud");
+        Some(Model::new(id, window).answers(writes_text(id)).is_remote(is_remote))
     };
     Some(body["data"].as_array()?.iter().filter_map(model).collect())
 }

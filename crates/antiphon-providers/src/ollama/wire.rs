@@ -109,7 +109,10 @@ pub(super) fn models(answer: &Value) -> Option<Vec<Model>> {
             Some(capabilities) => capabilities.iter().any(|it| it == "completion"),
             None => !id.to_lowercase().contains("embed"),
         };
-        Some(Model::new(id, None).answers(answers))
+        let is_remote = ["remote_host", "remote_model"].iter().any(|key| entry[*key].is_string());
+        let name = id.to_lowercase();
+        let is_remote = is_remote || name.ends_with("-cloud") || name.ends_with(":cloud");
+        Some(Model::new(id, None).answers(answers).is_remote(is_remote))
     };
     Some(answer["models"].as_array()?.iter().filter_map(model).collect())
 }

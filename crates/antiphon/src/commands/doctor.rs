@@ -6,7 +6,7 @@ use super::config;
 use super::error::{CONFIG, CommandError, OK, SOME_FAILED};
 use super::output::{self, Talk};
 use crate::operations::{self, Checkup, Finding};
-use crate::runtime::{Environment, Flags, Kind, known_providers, resolve};
+use crate::runtime::{Environment, Flags, Kind, ProviderSettings, known_providers, resolve};
 
 pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandError> {
     let env = Environment::read();
@@ -14,8 +14,9 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
     let settings = resolve(&Flags::default(), &env, &files)?;
     let mut providers = known_providers(&env, &files);
     // Those that are nowhere until somebody says where, and the one that is always there.
-    providers.retain(|named| {
-        named.kind != Kind::Offline && (named.name != "compatible" || named.base_url.is_some())
+    let is_somewhere = |named: &ProviderSettings| named.name != "compatible" || named.base_url.is_some();
+    providers.retain(|(_, named)| {
+        named.as_ref().map_or(true, |named| named.kind != Kind::Offline && is_somewhere(named))
     });
     talk.line(&format!("asking {} providers, for 5 seconds at most", providers.len()));
     let checkups = operations::doctor(&settings, &providers).await;

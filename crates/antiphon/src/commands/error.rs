@@ -45,6 +45,12 @@ impl CommandError {
         &self.hints
     }
 
+    /// The error of a provider that was only looked at.
+    pub(super) fn of_provider(err: &antiphon_llm::Error) -> Self {
+        let code = if matches!(err.kind(), LlmKind::Auth | LlmKind::Quota) { CONFIG } else { ALL_FAILED };
+        hint_of(err.kind()).into_iter().fold(Self::new(code, err.to_string()), Self::hint)
+    }
+
     /// The error of one input.
     pub(super) fn of_run(err: &Error) -> Self {
         let code = match err.kind() {

@@ -132,7 +132,7 @@ fn as_json(engines: &[LocalEngine]) -> Result<String, CommandError> {
             parallel: well.and_then(|health| health.parallel),
             latency_ms: well.and_then(|health| u64::try_from(health.latency.as_millis()).ok()),
             models: models.iter().flatten().map(|model| model.id.as_str()).collect(),
-            error: health.as_ref().err().map(ToString::to_string),
+            error: health.as_ref().err().or(models.as_ref().err()).map(ToString::to_string),
         }
     };
     output::json(&Document { schema: "antiphon.local/1", engines: engines.iter().map(entry).collect() })

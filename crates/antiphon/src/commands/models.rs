@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::cli::ModelsArgs;
 use super::config;
-use super::error::{ALL_FAILED, CommandError, OK};
+use super::error::{CommandError, OK};
 use super::output::{self, Talk};
 use crate::operations::{self, ModelInfo, ProviderModels};
 use crate::runtime::{Environment, resolve};
@@ -21,8 +21,9 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
     let mut code = OK;
     for ProviderModels { models, .. } in all {
         if let Err(err) = models {
-            talk.error(&CommandError::from(err));
-            code = ALL_FAILED;
+            let err = CommandError::of_provider(&err);
+            talk.error(&err);
+            code = err.code();
         }
     }
     Ok(code)

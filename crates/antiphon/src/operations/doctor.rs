@@ -4,7 +4,7 @@ use antiphon_llm::{CallContext, Error, ErrorKind, Health, Provider};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::runtime::{ConnectError, Kind, ProviderSettings, Settings, build};
+use crate::runtime::{ConfigError, ConnectError, Kind, ProviderSettings, Settings, build, located};
 
 /// What the doctor found of one provider.
 #[derive(Debug)]
@@ -39,8 +39,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
-pub async fn doctor(settings: &Settings, providers: &[ProviderSettings]) -> Vec<Checkup> {
-    join_all(providers.iter().map(|named| examined(settings, named))).await
+pub async fn doctor(
+    settings: &Settings,
+    providers: &[(String, Result<ProviderSettings, ConfigError>)],
+) -> Vec<Checkup> {
+    let each = providers.iter().map(|(name, named)| async move {
+        match named {
+            Ok(named) => examined(settings, &located(settings, named).await).await,
+            Err(err) => Checkup {
+                name: name.clone(),
+                place: None,
+                finding: Finding::Ill(Error::new(ErrorKind::InvalidRequest, err.to_string())),
+                advice: Some("look at antiphon.toml".to_owned()),
+            },
+        }
+    });
+    join_all(each).await
 }
 
 async fn examined(settings: &Settings, named: &ProviderSettings) -> Checkup {
@@ -50,9 +64,26 @@ async fn examined(settings: &Settings, named: &ProviderSettings) -> Checkup {
         Ok(built) => built,
         Err(ConnectError::MissingKey(variables)) => {
             let advice = format!("export {}=…", variables.first().map_or("", String::as_str));
-            return found(None, Finding::Absent("no key".to_owned()), Some(advice));
+            // One that is chosen needs its key; of the others nobody expects one.
+            let is_chosen = settings.provider.as_ref().is_some_and(|chosen| chosen.value.name == named.name);
+            let finding = match is_chosen {
+                true => Finding::Ill(Error::new(
+                    ErrorKind::Auth,
+                    "it is the provider of antiphon.toml, and has no key",
+                )),
+                false => Finding::Absent("no key".to_owned()),
+            };
+            return found(None, finding, Some(advice));
         }
-        Err(err) => return found(None, Finding::Absent(err.to_string()), None),
+        Err(err @ ConnectError::NotBuilt(_)) => return found(None, Finding::Absent(err.to_string()), None),
+        Err(err) => {
+            let err = Error::new(ErrorKind::InvalidRequest, err.to_string());
+            return found(
+                None,
+                Finding::Ill(err),
+                Some("look at antiphon.toml and the environment".to_owned()),
+            );
+        }
     };
     let place = built.provider.scope().base_url;
     let health = timeout(PATIENCE, built.provider.health(&CallContext::default())).await;
@@ -65,28 +96,33 @@ async fn examined(settings: &Settings, named: &ProviderSettings) -> Checkup {
             let advice = advice_for(named.kind, &health);
             found(place, Finding::Well(health), advice)
         }
-        // An engine that does not run is not ill.
-        Err(err) if err.kind() == ErrorKind::Connect && named.key.is_none() => {
-            let advice = start_of(named);
-            found(place, Finding::Absent("nobody answers".to_owned()), advice)
+        // An engine that does not run is not ill, nor is another program on its port, unless somebody said that it is there.
+        Err(err) if err.kind() == ErrorKind::Connect && !named.is_configured => {
+            found(place, Finding::Absent("nobody answers".to_owned()), start_of(named))
+        }
+        Err(_) if !named.is_configured => {
+            found(place, Finding::Absent("something else answers".to_owned()), None)
         }
         Err(err) => {
-            let advice = match err.kind() {
-                ErrorKind::Auth => Some(format!("look at the key in {}", named.key_env.join(" or "))),
-                ErrorKind::Quota => Some("look at the account's billing page".to_owned()),
-                ErrorKind::Connect => {
-                    Some("is there a network, or does it need a proxy (HTTPS_PROXY)?".to_owned())
-                }
-                ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
-                    Some("something else answers there: look at the address".to_owned())
-                }
-                ErrorKind::Overloaded { .. } => {
-                    Some("it is starting, or busy: ask again in a moment".to_owned())
-                }
-                _ => None,
-            };
+            let advice = advice_against(&err, named);
             found(place, Finding::Ill(err), advice)
         }
+    }
+}
+
+fn advice_against(err: &Error, named: &ProviderSettings) -> Option<String> {
+    match err.kind() {
+        ErrorKind::Auth if named.key_env.is_empty() => {
+            Some("it asks for a key: name its variable with key_env in antiphon.toml".to_owned())
+        }
+        ErrorKind::Auth => Some(format!("look at the key in {}", named.key_env.join(" or "))),
+        ErrorKind::Quota => Some("look at the account's billing page".to_owned()),
+        ErrorKind::Connect => Some("is there a network, or does it need a proxy (HTTPS_PROXY)?".to_owned()),
+        ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
+            Some("something else answers there: look at the address".to_owned())
+        }
+        ErrorKind::Overloaded { .. } => Some("it is starting, or busy: ask again in a moment".to_owned()),
+        _ => None,
     }
 }
 

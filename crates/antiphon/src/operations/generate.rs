@@ -88,14 +88,14 @@ pub struct Done {
 
 impl GenerateReport {
     /// Of a request that panicked.
-    pub(crate) fn failed(err: &antiphon_runtime::TaskError) -> Self {
-        let run = RunOutcome {
-            input: PathBuf::new(),
+    pub(crate) fn failed(request: &GenerateRequest, err: &antiphon_runtime::TaskError) -> Self {
+        let run = |input: &PathBuf| RunOutcome {
+            input: input.clone(),
             folder: None,
             result: Err(Error::from_panic(err)),
             unwritten: None,
         };
-        Self { runs: vec![run] }
+        Self { runs: request.inputs.iter().map(run).collect() }
     }
 }
 

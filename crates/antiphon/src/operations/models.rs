@@ -1,6 +1,6 @@
-use antiphon_llm::{CallContext, Price, Provider};
+use antiphon_llm::{CallContext, Error as LlmError, Price, Provider};
 
-use crate::runtime::{ConnectError, Session, Settings, build, local, near_name};
+use crate::runtime::{ConnectError, Session, Settings, build, local, located, near_name};
 
 /// The models of one provider.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub struct ProviderModels {
     /// The provider, and where it is.
     pub provider: String,
     /// Its models, or why they cannot be listed.
-    pub models: Result<Vec<ModelInfo>, ConnectError>,
+    pub models: Result<Vec<ModelInfo>, LlmError>,
 }
 
 /// What is known of a model.
@@ -37,18 +37,18 @@ pub struct ModelInfo {
 /// Nothing is changed, so nothing is lost.
 pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectError> {
     let built = match &settings.provider {
-        Some(named) => vec![build(settings, &named.value)?],
+        Some(named) => vec![build(settings, &located(settings, &named.value).await)?],
         None => local(settings).await,
     };
     let mut all = Vec::new();
     for built in built {
         let provider = built.provider.scope();
         let listed = built.provider.models(&CallContext::default()).await;
-        let models = listed.map_err(ConnectError::Provider).map(|listed| {
+        let models = listed.map(|listed| {
             let vendor = built.price_vendor.as_deref().unwrap_or_default();
             let known = |model: antiphon_llm::Model| {
                 let table = settings.prices.capabilities(vendor, &model.id);
-                let price = match built.is_local {
+                let price = match built.is_local && !model.is_remote {
                     true => Some(Price::FREE),
                     false => settings.prices.price(vendor, &model.id, 0),
                 };

@@ -27,13 +27,32 @@ pub(crate) struct Built {
     pub(crate) lists_what_it_has: bool,
     /// Whether it runs on this machine and hands nothing on to another: then it costs nothing.
     pub(crate) is_local: bool,
+    /// Whether it has models to choose from.
+    pub(crate) has_models: bool,
     /// Whether it tells how many calls it works on at once.
     pub(crate) tells_slots: bool,
     /// Under which name its prices stand; `None` where another address may be another service.
     pub(crate) price_vendor: Option<String>,
 }
 
+/// A provider where it is: llama.cpp's server has moved to another port, so that it is looked for where nobody says.
+pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> ProviderSettings {
+    let mut named = named.clone();
+    if named.kind == Kind::LlamaCpp && named.base_url.is_none() {
+        let found = local(settings).await.into_iter().map(|built| built.provider.scope());
+        named.base_url = found.filter(|scope| scope.vendor == "llamacpp").find_map(|scope| scope.base_url);
+    }
+    named
+}
+
 /// Sets what all providers with a server have.
+#[cfg(any(
+    feature = "anthropic",
+    feature = "gemini",
+    feature = "llamacpp",
+    feature = "ollama",
+    feature = "openai"
+))]
 macro_rules! configured {
     ($provider:expr, $settings:expr, $named:expr) => {{
         let mut provider = $provider.named(&$named.name).max_connections($settings.pool_size.value);
@@ -58,6 +77,7 @@ macro_rules! cloud {
 
 /// The provider that settings describe.
 pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Built, ConnectError> {
+    named.check().map_err(ConnectError::Setting)?;
     match named.kind {
         Kind::OpenAi => openai(settings, named),
         Kind::Anthropic => anthropic(settings, named),
@@ -99,6 +119,7 @@ fn in_the_cloud(provider: impl Provider, named: &ProviderSettings, vendor: &str,
         default_model: Some(model.to_owned()),
         lists_what_it_has: false,
         is_local: false,
+        has_models: true,
         tells_slots: false,
         price_vendor,
     }
@@ -167,6 +188,7 @@ fn at_hand(provider: impl Provider, named: &ProviderSettings) -> Built {
         default_model: None,
         lists_what_it_has: true,
         is_local,
+        has_models: true,
         tells_slots: named.kind == Kind::LlamaCpp,
         price_vendor: Some(named.name.clone()),
     }
@@ -263,6 +285,7 @@ pub(super) fn offline() -> Result<Built, ConnectError> {
         default_model: Some(antiphon_providers::Offline::MODEL.to_owned()),
         lists_what_it_has: true,
         is_local: true,
+        has_models: false,
         tells_slots: false,
         price_vendor: None,
     })
@@ -280,7 +303,7 @@ pub(crate) async fn local(settings: &Settings) -> Vec<Built> {
     let found = discover(engines(settings.ollama_host.as_deref())).await;
     found
         .into_iter()
-        .filter_map(|engine| build(settings, &ProviderSettings::of_engine(&engine)).ok())
+        .filter_map(|engine| build(settings, &ProviderSettings::of_engine(&engine, settings)).ok())
         .collect()
 }
 

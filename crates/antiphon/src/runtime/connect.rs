@@ -1,15 +1,18 @@
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use antiphon_llm::{CallContext, Error as LlmError, Gates, Price, Provider, RetryBudget, Stack};
+use antiphon_llm::{
+    CallContext, Error as LlmError, Gates, Model, Price, Provider, RetryBudget, Scope, Stack,
+};
 use antiphon_providers::prices::Prices;
 use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy};
 
-use super::build::{Built, build};
+use super::build::{Built, build, located};
 use super::config_file::ConfigFile;
 use super::environment::Environment;
 use super::provider::{ProviderSettings, known_names, named_provider};
-use super::settings::Settings;
+use super::settings::{ConfigError, Settings};
 
 /// A provider that is ready to be asked, with everything around it, and a model.
 #[derive(Debug, Clone)]
@@ -85,6 +88,16 @@ static GATES: LazyLock<Gates> = LazyLock::new(Gates::default);
 /// Whether providers are well, by their address and account.
 static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| Breakers::new(BreakerPolicy::default()));
 
+/// Gates of engines that say how many calls they work on at once: more would only wait there, with their clocks running.
+static GATES_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), Gates>>> = LazyLock::new(Mutex::default);
+
+fn gates_of(scope: &Scope, slots: Option<u32>) -> Gates {
+    let Some(slots) = slots else { return GATES.clone() };
+    let mut known = GATES_OF_SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || Gates::new(GatePolicy::default().max_concurrency(slots as usize));
+    known.entry((scope.to_string(), slots)).or_insert_with(new).clone()
+}
+
 /// Makes the provider that the settings name; without one a local engine that answers, else offline. Never a cloud
 /// that nobody named.
 ///
@@ -96,7 +109,7 @@ static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| Breakers::new(BreakerPoli
 pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     match &settings.provider {
         Some(named) => {
-            let built = build(settings, &named.value)?;
+            let built = build(settings, &located(settings, &named.value).await)?;
             let session = session(settings, built).await?;
             let why = match session.provider.scope().base_url {
                 Some(_) => session.why,
@@ -110,8 +123,17 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
 
 /// All providers that have a name here and could be asked: the built-in ones, and those of the files.
 #[must_use]
-pub fn known_providers(env: &Environment, files: &[ConfigFile]) -> Vec<ProviderSettings> {
-    known_names(files).iter().filter_map(|name| named_provider(name, env, files).ok()).collect()
+pub fn known_providers(
+    env: &Environment,
+    files: &[ConfigFile],
+) -> Vec<(String, Result<ProviderSettings, ConfigError>)> {
+    known_names(files)
+        .into_iter()
+        .map(|name| {
+            let settings = named_provider(&name, env, files);
+            (name, settings)
+        })
+        .collect()
 }
 
 /// A client for plain HTTP under the settings: it retries, follows redirects, and keeps to the time-out for the first byte
@@ -128,25 +150,21 @@ pub fn http_client(settings: &Settings) -> antiphon_http::Client {
 }
 
 async fn session(settings: &Settings, built: Built) -> Result<Session, ConnectError> {
-    let model = match &settings.model {
-        Some(model) => model.value.clone(),
-        None => default_model(&built).await?,
+    let (model, is_remote) = match &settings.model {
+        // Statistics have no models.
+        Some(model) if built.has_models => (model.value.clone(), is_remote(&built, &model.value).await),
+        _ => (default_model(&built).await?, false),
     };
     let scope = built.provider.scope();
     let why = match &scope.base_url {
         Some(place) => format!("{} at {place}, model {model}", scope.vendor),
         None => "offline: drafts by text statistics, no language model".to_owned(),
     };
-    // A local engine tells how many calls it works on at once; more would only wait there, with their clocks running.
-    let parallel = match built.tells_slots {
-        true => built.provider.capabilities(&model, &CallContext::default()).await.parallel,
-        false => None,
+    let gates = match built.tells_slots {
+        true => gates_of(&scope, built.provider.capabilities(&model, &CallContext::default()).await.parallel),
+        false => GATES.clone(),
     };
-    let gates = match parallel {
-        Some(slots) => Gates::new(GatePolicy::default().max_concurrency(slots as usize)),
-        None => GATES.clone(),
-    };
-    let price = match (&built.price_vendor, built.is_local) {
+    let price = match (&built.price_vendor, built.is_local && !is_remote) {
         (_, true) => PriceOf::Nothing,
         (Some(vendor), _) => PriceOf::Table(Arc::new(settings.prices.clone()), vendor.clone()),
         (None, _) => PriceOf::Unknown,
@@ -177,16 +195,35 @@ async fn default_model(built: &Built) -> Result<String, ConnectError> {
         return Err(ConnectError::Setting(message.to_owned()));
     }
     let models = built.provider.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
-    let is_here = |id: &str| !id.ends_with("-cloud") && !id.ends_with(":cloud");
-    let first = models.into_iter().find(|model| model.answers && is_here(&model.id.to_lowercase()));
+    let first = models.into_iter().find(|model| model.answers && !model.is_remote);
     first.map(|model| model.id).ok_or_else(|| {
         ConnectError::Setting("the server lists no model: load one, or name one with --model".to_owned())
     })
 }
 
+/// Whether a local engine only hands a model on to a cloud.
+async fn is_remote(built: &Built, model: &str) -> bool {
+    if !built.is_local || !built.lists_what_it_has {
+        return false;
+    }
+    let models = built.provider.models(&CallContext::default()).await.unwrap_or_default();
+    models.iter().any(|known| known.id == model && known.is_remote)
+        || model.ends_with("-cloud")
+        || model.ends_with(":cloud")
+}
+
 async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
-    for built in super::build::local(settings).await {
-        // An engine without a model cannot serve; the next one may.
+    // Only what runs here: an engine on another machine is named by somebody who means it.
+    for built in super::build::local(settings).await.into_iter().filter(|built| built.is_local) {
+        // An engine without a model, or without the one that is wanted, cannot serve; the next one may.
+        if let Some(wanted) = &settings.model {
+            let models = built.provider.models(&CallContext::default()).await.unwrap_or_default();
+            let has_it =
+                |model: &Model| model.id == wanted.value || model.id == format!("{}:latest", wanted.value);
+            if !models.iter().any(|model| has_it(model) && !model.is_remote) {
+                continue;
+            }
+        }
         if let Ok(session) = session(settings, built).await {
             let why = format!("{} (it answers on its default port)", session.why);
             return Ok(Session { why, chosen_by_default: true, ..session });

@@ -22,6 +22,8 @@ pub struct ProviderSettings {
     pub key_env: Vec<String>,
     /// Its key.
     pub key: Option<SecretString>,
+    /// Whether somebody set it up: a key, an address, or an entry in a file.
+    pub is_configured: bool,
     /// What else the configuration says of it.
     pub(super) entry: ProviderEntry,
 }
@@ -59,7 +61,7 @@ pub const KINDS: [(&str, Kind); 7] = [
 ];
 
 /// `[providers.NAME]` of a configuration file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProviderEntry {
     pub(super) kind: Option<Kind>,
@@ -86,7 +88,10 @@ pub(super) struct ProviderEntry {
 #[cfg(any(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
 impl ProviderSettings {
     /// An engine that was found.
-    pub(super) fn of_engine(engine: &antiphon_providers::local::Engine) -> Self {
+    pub(super) fn of_engine(
+        engine: &antiphon_providers::local::Engine,
+        settings: &super::settings::Settings,
+    ) -> Self {
         let kind = match engine.name {
             "ollama" if cfg!(feature = "ollama") => Kind::Ollama,
             "llamacpp" if cfg!(feature = "llamacpp") => Kind::LlamaCpp,
@@ -102,7 +107,69 @@ impl ProviderSettings {
             base_url: Some(base_url),
             key_env: Vec::new(),
             key: None,
-            entry: ProviderEntry::default(),
+            is_configured: false,
+            entry: settings.entries.get(engine.name).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for ProviderEntry {
+    /// Without its headers and extra fields: somebody may have put a key there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, base_url, key_env, model, route, .. } = self;
+        f.debug_struct("ProviderEntry")
+            .field("kind", kind)
+            .field("base_url", base_url)
+            .field("key_env", key_env)
+            .field("model", model)
+            .field("route", route)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ProviderEntry {
+    /// This entry, and what it leaves open as another one says.
+    fn over(self, below: &Self) -> Self {
+        let (mut headers, mut extra) = (below.headers.clone(), below.extra.clone());
+        headers.extend(self.headers);
+        extra.extend(self.extra);
+        Self {
+            kind: self.kind.or(below.kind),
+            base_url: self.base_url.or(below.base_url.clone()),
+            key_env: self.key_env.or(below.key_env.clone()),
+            model: self.model.or(below.model.clone()),
+            timeout: self.timeout.or(below.timeout),
+            route: self.route.or(below.route.clone()),
+            context: self.context.or(below.context),
+            auth: self.auth.or(below.auth.clone()),
+            schema: self.schema.or(below.schema.clone()),
+            token_limit: self.token_limit.or(below.token_limit.clone()),
+            headers,
+            extra,
+        }
+    }
+}
+
+impl ProviderSettings {
+    /// Refuses what this kind of provider does not heed: a setting without effect would be a lie.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let ProviderEntry { route, context, auth, headers, schema, token_limit, extra, .. } = &self.entry;
+        let is_compatible = self.kind == Kind::Compatible;
+        let has_routes = matches!(self.kind, Kind::OpenAi | Kind::Ollama | Kind::LlamaCpp);
+        let set = [
+            ("route", route.is_some() && !has_routes),
+            ("context", context.is_some() && self.kind != Kind::Ollama),
+            ("auth", auth.is_some() && !is_compatible),
+            ("headers", !headers.is_empty() && !is_compatible),
+            ("schema", schema.is_some() && !is_compatible),
+            ("token_limit", token_limit.is_some() && !is_compatible),
+            ("extra", !extra.is_empty() && !is_compatible),
+        ];
+        match set.iter().find(|(_, is_idle)| *is_idle) {
+            Some((key, _)) => {
+                Err(format!("the provider {} is of the kind {} and has no {key}", self.name, self.kind))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -199,17 +266,23 @@ pub(super) fn known_names(files: &[ConfigFile]) -> Vec<String> {
     names
 }
 
+/// What all files together say of a provider, the nearer ones over the others.
+pub(super) fn entry_of(name: &str, files: &[ConfigFile]) -> Option<ProviderEntry> {
+    let entries = files.iter().filter_map(|file| file.content.providers.get(name)).cloned();
+    entries.reduce(|nearer, below| nearer.over(&below))
+}
+
 /// What environment and files say of a provider.
 pub(super) fn named_provider(
     name: &str,
     env: &Environment,
     files: &[ConfigFile],
 ) -> Result<ProviderSettings, ConfigError> {
-    let entry = files.iter().find_map(|file| file.content.providers.get(name));
+    let entry = entry_of(name, files);
     let vendor_key = vendor_key(name);
     let built_in = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
     let built_in = built_in.or(vendor_key.is_some().then_some(Kind::Compatible));
-    let told = entry.and_then(|entry| entry.kind);
+    let told = entry.as_ref().and_then(|entry| entry.kind);
     let Some(kind) = told.or(built_in) else {
         let known = known_names(files);
         let near = near_name(name, known.iter().map(String::as_str));
@@ -226,17 +299,20 @@ pub(super) fn named_provider(
         );
         return Err(ConfigError::new(message));
     }
-    let entry = entry.cloned().unwrap_or_default();
+    let is_entered = entry.is_some();
+    let entry = entry.unwrap_or_default();
     let key_env = match entry.key_env.clone().or(vendor_key.flatten()) {
         Some(variable) => vec![variable],
         None => kind.key_env().iter().map(|&variable| variable.to_owned()).collect(),
     };
     let of_env = kind.base_url_env().filter(|_| name == kind.name()).and_then(|variable| env.get(variable));
+    let key = key_env.iter().find_map(|variable| env.secret(variable));
     Ok(ProviderSettings {
         name: name.to_owned(),
         kind,
+        is_configured: is_entered || of_env.is_some() || key.is_some(),
         base_url: of_env.map(str::to_owned).or(entry.base_url.clone()),
-        key: key_env.iter().find_map(|variable| env.secret(variable)),
+        key,
         key_env,
         entry,
     })

@@ -1,3 +1,9 @@
+#![cfg_attr(
+    not(any(feature = "compatible", feature = "llamacpp", feature = "ollama")),
+    allow(dead_code, reason = "what the files say of engines is only needed where there are any")
+)]
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +12,7 @@ use antiphon_providers::prices::Prices;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
-use super::provider::{ProviderSettings, provider};
+use super::provider::{ProviderEntry, ProviderSettings, entry_of, known_names, provider};
 
 /// What was said on the command line, or by a caller in its place.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +52,8 @@ pub struct Settings {
     pub token_timeout: Option<Sourced<Duration>>,
     /// What models cost: the shipped table, with those of the files over it.
     pub prices: Prices,
+    /// What the files say of each provider.
+    pub(super) entries: BTreeMap<String, ProviderEntry>,
     /// Where Ollama is, as `OLLAMA_HOST` says.
     pub ollama_host: Option<String>,
     /// Whether prompts and answers go into spans: only where `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is true.
@@ -192,23 +200,25 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     }
     let seconds: Option<Sourced<f64>> = number(env, "ANTIPHON_TIMEOUT")?;
     let provider = provider(flags, env, files)?;
-    let named_model = provider.as_ref().and_then(|provider| {
-        let model =
-            files.iter().find_map(|file| Some((file, file.content.providers.get(&provider.value.name)?)));
-        model.and_then(|(file, entry)| {
-            Some(Sourced::new(entry.model.clone()?, Origin::File(file.path.clone())))
-        })
-    });
+    let of_named = |file: &ConfigFile| {
+        let name = &provider.as_ref()?.value.name;
+        file.content.providers.get(name).cloned()
+    };
+    let named_model = in_files(files, |file| of_named(file)?.model);
+    let is_flagged = provider.as_ref().is_some_and(|named| matches!(named.origin, Origin::Flag(_)));
     let model = flags.model.clone().map(|value| Sourced::new(value, Origin::Flag("--model")));
     let out = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
-    let named = provider.as_ref().and_then(|provider| {
-        let entry =
-            files.iter().find_map(|file| Some((file, file.content.providers.get(&provider.value.name)?)));
-        entry.and_then(|(file, entry)| Some(Sourced::new(entry.timeout?, Origin::File(file.path.clone()))))
-    });
+    let named = in_files(files, |file| of_named(file)?.timeout);
     let token_timeout = seconds.or(named).map(duration).transpose()?;
+    // A file's default model is of its default provider, and of no other that a flag names.
+    let is_for_it = |file: &ConfigFile| {
+        let named = provider.as_ref().filter(|_| is_flagged).map(|provider| &provider.value.name);
+        named.is_none_or(|named| file.content.defaults.provider.as_ref() == Some(named))
+    };
+    let default_model =
+        in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file)));
     Ok(Settings {
-        model: model.or(named_model).or_else(|| in_files(files, |file| file.content.defaults.model.clone())),
+        model: model.or(named_model).or(default_model),
         concurrency,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
@@ -218,6 +228,10 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
             .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
         token_timeout,
+        entries: known_names(files)
+            .into_iter()
+            .filter_map(|name| entry_of(&name, files).map(|entry| (name, entry)))
+            .collect(),
         ollama_host: env.get("OLLAMA_HOST").map(str::to_owned),
         capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
@@ -292,6 +306,9 @@ mod tests {
         assert_eq!(settings.concurrency.origin, Origin::Environment("ANTIPHON_WORKERS"));
         assert_eq!((settings.max_retries.value, settings.out.origin), (7, Origin::Default));
         assert_eq!(settings.token_timeout.unwrap().value.as_millis(), 1500);
+        // What is a default for one provider is not for another.
+        let other = resolve(&Flags::default().provider("anthropic"), &env, &files).unwrap();
+        assert!(other.model.is_none());
         let flags = Flags { concurrency: Some(1), ..Flags::default().model("mine") };
         let settings = resolve(&flags, &env, &files).unwrap();
         assert_eq!((settings.concurrency.value, settings.model.unwrap().value.as_str()), (1, "mine"));
@@ -314,6 +331,27 @@ mod tests {
         let openai =
             resolve(&Flags::default().provider("openai"), &env, &[]).unwrap().provider.unwrap().value;
         assert_eq!((openai.base_url.as_deref(), openai.key.is_some()), (Some("http://proxy/v1"), false));
+    }
+
+    #[test]
+    fn entries_of_files_are_put_together_and_idle_ones_refused() {
+        let files = [
+            file("./antiphon.toml", "[providers.openai]\nmodel = \"gpt-6-luna\"\n"),
+            file(
+                "user.toml",
+                "[providers.openai]\nbase_url = \"https://proxy/v1\"\nkey_env = \"CORP_KEY\"\n",
+            ),
+        ];
+        let env = Environment::from_iter([("CORP_KEY", "k")]);
+        let settings = resolve(&Flags::default().provider("openai"), &env, &files).unwrap();
+        let openai = settings.provider.unwrap().value;
+        assert_eq!((openai.base_url.as_deref(), openai.key.is_some()), (Some("https://proxy/v1"), true));
+        assert_eq!(settings.model.unwrap().value, "gpt-6-luna");
+        let idle = [file("a.toml", "[providers.openai]\nheaders = { x-team = \"sk-not-to-be-shown\" }\n")];
+        let idle =
+            resolve(&Flags::default().provider("openai"), &env, &idle).unwrap().provider.unwrap().value;
+        assert!(idle.check().unwrap_err().contains("has no headers"));
+        assert!(!format!("{idle:?}").contains("not-to-be-shown"));
     }
 
     #[test]

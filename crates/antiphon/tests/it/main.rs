@@ -9,6 +9,7 @@
 mod fetch;
 mod generate;
 mod interrupt;
+mod look;
 mod mistakes;
 #[cfg(feature = "otel")]
 mod otel;
