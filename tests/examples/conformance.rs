@@ -1,10 +1,10 @@
-//! Runs the checks of conformance against a server: `conformance FORMAT URL MODEL [SKIP,…]`.
+//! Runs the checks of conformance against a server: `conformance FORMAT URL MODEL [SKIP,… | ask | hang-up]`.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Delta, Message, Parameters, Prompt};
+use antiphon_llm::{CallContext, Delta, Gates, Message, Parameters, Prompt, ProviderExt, Stack};
 use antiphon_tests::conformance::{Target, all};
 use futures_util::StreamExt;
 
@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [format, url, model, rest @ ..] = &args[..] else {
-        println!("usage: conformance FORMAT URL MODEL [SKIP,…]");
+        println!("usage: conformance FORMAT URL MODEL [SKIP,… | ask | hang-up]");
         return ExitCode::from(2);
     };
     let mut target = Target::new(format, url, model);
@@ -20,12 +20,31 @@ async fn main() -> ExitCode {
     if rest.first().is_some_and(|what| what == "hang-up") {
         return hang_up(&target).await;
     }
+    if rest.first().is_some_and(|what| what == "ask") {
+        return ask(&target).await;
+    }
     let skipped: Vec<&str> = rest.iter().flat_map(|names| names.split(',')).collect();
     let failed: Vec<_> = all(&target).await.into_iter().filter(|(name, _)| !skipped.contains(name)).collect();
     for (name, why) in &failed {
         println!("{format}: {name}: {why}");
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Asks once, with everything around the provider that a program has.
+async fn ask(target: &Target) -> ExitCode {
+    let provider = Stack::new(target.provider()).gates(Gates::default()).build();
+    match provider.complete(&target.prompt(), &CallContext::default()).await {
+        Ok(done) => {
+            println!("{} ({} calls)", done.text, done.attempts);
+            ExitCode::SUCCESS
+        }
+        Err(err) => {
+            let partial = err.partial().map(|partial| partial.text.len()).unwrap_or_default();
+            println!("{}: {partial} bytes came: {err}", err.kind().name());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Begins a long answer, hangs up after its first words, and stays: whether the server has seen it, it must tell itself.

@@ -12,7 +12,7 @@ pub(crate) fn run() -> Done {
     }
     tidy::run()?;
     shell::run(&mut words("cargo clippy --workspace --all-targets --all-features -- -D warnings"))?;
-    for feature in ["offline", "openai", "compatible"] {
+    for feature in ["anthropic", "compatible", "gemini", "llamacpp", "offline", "ollama", "openai"] {
         let line = format!(
             "cargo clippy -p antiphon-providers --no-default-features --features {feature} -- -D warnings"
         );
@@ -25,14 +25,16 @@ pub(crate) fn run() -> Done {
         "cargo clippy --manifest-path bench/Cargo.toml --target-dir target/bench-build --locked -- -D warnings",
     ))?;
     if is_there("cargo", &["nextest", "--version"]) {
-        shell::run(&mut words("cargo nextest run --workspace --no-fail-fast"))?;
+        shell::run(&mut words("cargo nextest run --workspace --all-features --no-fail-fast"))?;
     } else {
-        shell::run(&mut words("cargo test --workspace --lib --bins --tests"))?;
+        shell::run(&mut words("cargo test --workspace --all-features --lib --bins --tests"))?;
     }
-    shell::run(&mut words("cargo test --workspace --doc --quiet"))?;
+    shell::run(&mut words("cargo test --workspace --all-features --doc --quiet"))?;
     shell::run(&mut words("cargo test -p antiphon --no-default-features --lib --quiet"))?;
-    shell::run(words("cargo doc --workspace --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"))?;
-    e2e::run()?;
+    shell::run(
+        words("cargo doc --workspace --all-features --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    e2e::run(None)?;
     println!("\nall checks passed in {} s", began.elapsed().as_secs());
     Ok(())
 }

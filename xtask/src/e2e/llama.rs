@@ -73,11 +73,11 @@ pub(super) fn check_interrupt() -> Done<Outcome> {
     Ok(Outcome::Passed(format!("ended {ended} ms and the server free {free} ms after the second Ctrl-C")))
 }
 
-fn skipped() -> Outcome {
+pub(super) fn skipped() -> Outcome {
     Outcome::Skipped("llama.cpp's server is not installed: cargo xtask e2e --install".to_owned())
 }
 
-fn start() -> Done<Option<Server>> {
+pub(super) fn start() -> Done<Option<Server>> {
     let Some(venv) = install::venv("llama") else { return Ok(None) };
     let port = free_port()?;
     let mut command = Command::new(venv.join("bin/python"));
@@ -123,11 +123,11 @@ fn all_quotes_are_true(personas: &[Value], input: &Path) -> Done<usize> {
     Ok(kept)
 }
 
-fn busy_slots(port: u16) -> Done<usize> {
+pub(super) fn busy_slots(port: u16) -> Done<usize> {
     Ok(get(port, "/slots")?.matches("\"is_processing\":true").count())
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> Done<bool>) -> Done {
+pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> Done<bool>) -> Done {
     for _ in 0..600 {
         if is_so()? {
             return Ok(());

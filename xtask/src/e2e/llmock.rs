@@ -86,7 +86,7 @@ pub(super) fn check_manners() -> Done<Outcome> {
 
 /// With a pause between its pieces, since a server that has sent all of them before the client saw the broken one
 /// cannot tell a client that stopped reading from one that did not.
-fn start() -> Done<Option<Server>> {
+pub(super) fn start() -> Done<Option<Server>> {
     let Some(venv) = install::venv("llmock") else { return Ok(None) };
     let port = free_port()?;
     let mut command = Command::new(venv.join("bin/llmock"));
@@ -95,7 +95,7 @@ fn start() -> Done<Option<Server>> {
     Server::start(&mut command, port, "/health").map(Some)
 }
 
-fn skipped() -> Outcome {
+pub(super) fn skipped() -> Outcome {
     Outcome::Skipped("llmock is not installed: cargo xtask e2e --install".to_owned())
 }
 

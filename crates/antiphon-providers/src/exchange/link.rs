@@ -124,6 +124,7 @@ impl Link {
             key: self.endpoint.auth.key().cloned(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
+            max_tokens: asked.prompt.parameters.max_tokens,
             head,
             token_timeout: self.endpoint.token_timeout,
             began: asked.began,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
-    Billed, Completion, Cut, Delta, Error, ErrorKind, Head, Output, Phase, Streaming, Timing, Usage,
+    Billed, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase, Streaming, Timing,
+    Usage, json,
 };
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -41,6 +42,7 @@ pub(super) struct Facts {
     pub(super) key: Option<SecretString>,
     pub(super) output: Output,
     pub(super) model: String,
+    pub(super) max_tokens: Option<u64>,
     pub(super) head: Head,
     pub(super) token_timeout: Duration,
     pub(super) began: Instant,
@@ -184,8 +186,20 @@ impl<D: Decode> Reader<D> {
             return self.fail(err);
         };
         self.ended = true;
+        let finish = if finish == FinishReason::Stop && self.ends_at_the_limit() {
+            FinishReason::Length
+        } else {
+            finish
+        };
         let end = self.completion().finish(finish).into_end(&self.facts.output);
         Poll::Ready(Some(end.map_err(|err| self.told(err))))
+    }
+
+    /// Some servers call it a stop when they cut an answer: llama.cpp by its Responses, Ollama's imitators. An answer of
+    /// exactly as many tokens as were allowed is taken for cut, unless it is JSON and whole.
+    fn ends_at_the_limit(&self) -> bool {
+        let at_limit = self.facts.max_tokens.is_some() && self.answer.usage.output == self.facts.max_tokens;
+        at_limit && (matches!(self.facts.output, Output::Text) || json::extract(&self.answer.text).is_err())
     }
 
     fn cut(&self) -> Error {

@@ -9,7 +9,7 @@ use crate::exchange::{Form, Text, system_of, turns};
 pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("input".to_owned(), Value::Array(turns(prompt, None)));
+    body.insert("input".to_owned(), Value::Array(items(prompt)));
     body.insert("stream".to_owned(), json!(true));
     body.insert("store".to_owned(), json!(false));
     let parameters = prompt.parameters;
@@ -21,6 +21,15 @@ pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Value::Object(body)
+}
+
+/// The conversation as items. Their type may be left out at the vendor, and not at llama.cpp.
+fn items(prompt: &Prompt) -> Vec<Value> {
+    let mut items = turns(prompt, None);
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.insert("type".to_owned(), json!("message"));
+    }
+    items
 }
 
 fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {
