@@ -2,6 +2,7 @@
 
 mod fs;
 mod http;
+mod llm;
 mod resilience;
 mod runtime;
 mod stream;
@@ -17,7 +18,7 @@ pub(crate) use http::{body, post, reqwest_client};
 
 pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     let mut rows = Vec::new();
-    let known = ["runtime", "stream", "fs", "http", "resilience"];
+    let known = ["runtime", "stream", "fs", "http", "resilience", "llm"];
     if name != "all" && !known.contains(&name) {
         return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
     }
@@ -30,6 +31,7 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
             "stream" => stream::rows(),
             "http" => http::rows()?,
             "resilience" => resilience::rows(),
+            "llm" => llm::rows()?,
             _ => fs::rows()?,
         });
     }

@@ -260,15 +260,18 @@ async fn local_engines_tell_of_themselves() {
     let context = CallContext::default();
     let llama = LlamaCpp::new(&server.url()).unwrap();
     let props = llama.props().await.unwrap();
-    assert_eq!((props.slots, props.context_window, props.model.as_deref()), (4, Some(4_096), Some("sim-1")));
+    assert_eq!(
+        (props.slots, props.context_window, props.model.as_deref()),
+        (4, Some(131_072), Some("sim-1"))
+    );
     assert_eq!(llama.slots().await.unwrap().len(), 1);
     assert_eq!(llama.capabilities("sim-1", &context).await.parallel, Some(4));
     assert_eq!(llama.health(&context).await.unwrap().parallel, Some(4));
     let ollama = Ollama::new(&server.url()).unwrap();
-    assert_eq!(ollama.loaded().await.unwrap()[0].context_window, Some(4_096));
-    assert_eq!(ollama.capabilities("sim-1", &context).await.context_window, Some(4_096));
-    let roomy = ollama.clone().context(100_000);
-    assert_eq!(roomy.capabilities("sim-1", &context).await.context_window, Some(8_192));
+    assert_eq!(ollama.loaded().await.unwrap()[0].context_window, Some(131_072));
+    assert_eq!(ollama.capabilities("sim-1", &context).await.context_window, Some(131_072));
+    let roomy = ollama.clone().context(1_000_000);
+    assert_eq!(roomy.capabilities("sim-1", &context).await.context_window, Some(262_144));
     let mut steps = Vec::new();
     ollama.pull("small", |progress| steps.push(progress.status)).await.unwrap();
     assert_eq!(steps.last().map(String::as_str), Some("success"));

@@ -13,5 +13,6 @@ mod offline;
 mod pipeline;
 mod providers;
 mod sample;
+mod secrets;
 mod spans;
 mod wire;

@@ -20,7 +20,7 @@ cargo xtask ci              every check that must pass, as CI runs it
 cargo xtask tidy            the rules that no compiler knows
 cargo xtask bench           how much faster than blocking code: a table, and JSON and a picture in target/bench
 cargo xtask bench --suite NAME|all [--json FILE]
-                            the rows against peers: runtime, stream, fs
+                            the rows against peers: runtime, stream, fs, http, resilience, llm
 cargo xtask coverage        the tests' coverage of each crate, where cargo-llvm-cov is installed
 cargo xtask e2e             the program against real servers and a real browser, as far as they are installed
 cargo xtask e2e NAME        only the checks whose name has that in it

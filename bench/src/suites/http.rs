@@ -85,7 +85,7 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
 }
 
 /// The processor time that this process spends on something.
-fn cpu(runtime: &Runtime, work: impl Future<Output = ()>) -> Duration {
+pub(crate) fn cpu(runtime: &Runtime, work: impl Future<Output = ()>) -> Duration {
     let now = || {
         let now = clock_gettime(ClockId::ProcessCPUTime);
         Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).expect("less than a second"))

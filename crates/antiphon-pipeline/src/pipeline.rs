@@ -241,7 +241,14 @@ impl Pipeline {
         report: &mut Report,
     ) -> Result<Structured<Value>, Error> {
         let Prepared { config, prompt, schema, .. } = prepared;
-        self.step(2, format!("asking {} for {} personas", config.model, config.count)).await;
+        self.step(
+            2,
+            match config.count {
+                1 => format!("asking {} for a persona", config.model),
+                count => format!("asking {} for {count} personas", config.model),
+            },
+        )
+        .await;
         let context = CallContext::default().deadline(prepared.deadline).cancel(config.cancel.clone());
         (self.on_event)(Event::JobStarted);
         let answer = match check_context(prepared, capabilities) {

@@ -10,7 +10,11 @@
         feature = "ollama",
         feature = "openai"
     )),
-    allow(dead_code, reason = "which of its parts are needed depends on the vendors that are built")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "which of its parts are needed depends on the vendors that are built"
+    )
 )]
 
 mod answer;

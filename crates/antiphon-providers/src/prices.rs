@@ -25,13 +25,11 @@ static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::parse("prices.toml",
 /// assert_eq!(prices.capabilities("openai", "gpt-4o-mini").context_window, Some(128_000));
 /// # Ok::<(), antiphon_llm::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Prices {
     /// The day on which it was true.
-    #[serde(default)]
     pub as_of: String,
-    #[serde(flatten)]
     vendors: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
@@ -50,6 +48,20 @@ struct Entry {
     long_output: Option<f64>,
 }
 
+/// The line with the header of a model; the first one where there is none.
+fn line_of(text: &str, vendor: &str, model: &str) -> usize {
+    let is_header =
+        |line: &str| line.trim_start().starts_with('[') && line.contains(vendor) && line.contains(model);
+    text.lines().position(is_header).map_or(1, |at| at + 1)
+}
+
+fn advised(message: &str) -> String {
+    match message.starts_with("unknown field") {
+        true => format!("{message}; a model's name with a dot goes into quotes, as in \"gpt-4.1\""),
+        false => message.to_owned(),
+    }
+}
+
 impl Prices {
     /// The table that comes with this crate.
     #[must_use]
@@ -64,10 +76,31 @@ impl Prices {
     /// `InvalidRequest` with the place of what cannot be read, or of a price that is none.
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
-        let prices: Self = toml::from_str(text).map_err(|err| {
+        let table: BTreeMap<String, toml::Value> = toml::from_str(text).map_err(|err| {
             let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
             invalid(format!("{path}:{line}: {}", redact(err.message(), &[])))
         })?;
+        let mut prices = Self::default();
+        for (vendor, models) in table {
+            match models {
+                toml::Value::String(day) if vendor == "as_of" => prices.as_of = day,
+                toml::Value::Table(models) => {
+                    let of_vendor = prices.vendors.entry(vendor.clone()).or_default();
+                    for (model, entry) in models {
+                        let entry = entry.try_into().map_err(|err: toml::de::Error| {
+                            let line = line_of(text, &vendor, &model);
+                            invalid(format!("{path}:{line}: {}", advised(&redact(err.message(), &[]))))
+                        })?;
+                        of_vendor.insert(model, entry);
+                    }
+                }
+                _ => {
+                    return Err(invalid(format!(
+                        "{path}: {vendor}: prices stand below [{vendor}.\"MODEL\"]"
+                    )));
+                }
+            }
+        }
         for (vendor, models) in &prices.vendors {
             for (model, entry) in models {
                 let numbers = [

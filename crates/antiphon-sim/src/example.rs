@@ -3,6 +3,7 @@
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use regex_syntax::hir::{Class, Hir, HirKind};
+use serde::Deserialize as _;
 use serde_json::{Map, Number, Value, json};
 
 /// Schemas that name themselves are followed so deep; below, what may be left out is left out.
@@ -41,6 +42,7 @@ impl Maker<'_, '_> {
 
     fn made(&mut self, schema: &Value, depth: usize) -> Value {
         let Some(object) = schema.as_object() else { return json!("any") };
+        let object = &heeded(object);
         if let Some(value) = object.get("const") {
             return value.clone();
         }
@@ -277,6 +279,32 @@ fn bound(object: &Map<String, Value>, key: &str) -> Option<usize> {
     object.get(key)?.as_u64().and_then(|bound| usize::try_from(bound).ok())
 }
 
+/// The demands of a schema, with those that only its description tells of, as in `maxItems: 3`: not all vendors take all
+/// keywords, and a model heeds words.
+fn heeded(object: &Map<String, Value>) -> Map<String, Value> {
+    const TOLD: [&str; 10] = [
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "pattern",
+    ];
+    let mut all = object.clone();
+    let description = object.get("description").and_then(Value::as_str).unwrap_or_default();
+    for key in TOLD {
+        let after = description.split_once(&format!("{key}: ")).map(|(_, after)| after);
+        let value =
+            after.and_then(|after| Value::deserialize(&mut serde_json::Deserializer::from_str(after)).ok());
+        all.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    all
+}
+
 /// Puts the demands of one schema to those of another.
 fn merge(into: &mut Map<String, Value>, from: &Value) {
     for (key, value) in from.as_object().into_iter().flatten() {
@@ -361,6 +389,20 @@ mod tests {
         }
         let huge = json!({ "type": "array", "minItems": u64::MAX, "items": { "type": "number", "minimum": -1.7e308, "maximum": 1.7e308 } });
         assert_eq!(fitting(&huge, &mut SmallRng::seed_from_u64(1)).as_array().unwrap().len(), 10_000);
+    }
+
+    #[test]
+    fn what_only_the_description_tells_is_heeded() {
+        let told = json!({ "type": "array", "description": "Goals. (minItems: 2, maxItems: 2)",
+            "items": { "type": "string", "description": "pattern: \"^d[0-9]{1,6}$\"" } });
+        for seed in 0..50 {
+            let value = fitting(&told, &mut SmallRng::seed_from_u64(seed));
+            let items = value.as_array().unwrap();
+            let is_id = |item: &Value| {
+                item.as_str().unwrap().strip_prefix('d').is_some_and(|id| id.parse::<u32>().is_ok())
+            };
+            assert!(items.len() == 2 && items.iter().all(is_id), "{value}");
+        }
     }
 
     #[test]

@@ -254,7 +254,11 @@ pub(crate) async fn serve(
             let Ok(body) = body.collect().await else { return Err(BrokenOff) };
             let is_public = matches!(path, "/health" | "/v1/health" | "/api/version");
             if !is_public && !shared.scenario.lets_in(&head.headers) {
-                return json(StatusCode::UNAUTHORIZED, Bytes::from_static(WRONG_KEY.as_bytes()));
+                let wire = wire_of(&Method::POST, prompts_beside(path, &head.headers));
+                return match wire {
+                    Some(wire) => Ok(mishappened(&shared, wire, Mishap::WrongKey, "the key is wrong")),
+                    None => json(StatusCode::UNAUTHORIZED, Bytes::new()),
+                };
             }
             match side(method, path, &head.headers, (&body.to_bytes(), shared.scenario.listed())) {
                 Some((kind, body)) => {
@@ -268,7 +272,16 @@ pub(crate) async fn serve(
     }
 }
 
-const WRONG_KEY: &str = r#"{"error":{"message":"the key is wrong","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#;
+/// Where prompts go of the vendor that has this path, so that an error is told in its format.
+fn prompts_beside(path: &str, headers: &hyper::HeaderMap) -> &'static str {
+    match path {
+        path if path.starts_with("/v1beta/") => "/v1beta/models/sim-1:generateContent",
+        path if path.starts_with("/api/") => "/api/chat",
+        _ if headers.contains_key("anthropic-version") => "/v1/messages",
+        _ => "/v1/chat/completions",
+    }
+}
+
 const NOTHING_HERE: &str =
     r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
 

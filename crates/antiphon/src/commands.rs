@@ -54,6 +54,10 @@ pub fn main() -> ExitCode {
     ExitCode::from(match done {
         Ok(code) => code,
         Err(err) => {
+            if cli.command.wants_json() {
+                // A closed pipe is nobody's fault.
+                let _ = output::json(&err.as_document()).and_then(|text| output::result(&text));
+            }
             talk.error(&err);
             err.code()
         }

@@ -204,6 +204,10 @@ impl Link {
             .ok()
             .and_then(|body| (self.endpoint.faults)(status, &body, limits.retry_after));
         let fault = match fault {
+            // Whatever else the body says.
+            Some(fault) if status == 401 && fault.kind == ErrorKind::InvalidRequest => {
+                Fault { kind: ErrorKind::Auth, ..fault }
+            }
             Some(fault) => fault,
             None if moved_to => Fault::new(
                 ErrorKind::InvalidRequest,

@@ -56,14 +56,14 @@ fn state(path: &str, headers: &HeaderMap, models: &[&str]) -> Option<Value> {
         }
         "/api/version" => json!({ "version": "0.0.0-sim" }),
         "/api/ps" => json!({
-            "models": [{ "name": "sim-1", "model": "sim-1", "size": 1, "size_vram": 0, "context_length": 4_096 }],
+            "models": [{ "name": "sim-1", "model": "sim-1", "size": 1, "size_vram": 0, "context_length": 131_072 }],
         }),
         "/health" | "/v1/health" => json!({ "status": "ok" }),
         "/props" => json!({
-            "default_generation_settings": { "n_ctx": 4_096 }, "total_slots": 4, "model_alias": "sim-1",
+            "default_generation_settings": { "n_ctx": 131_072 }, "total_slots": 4, "model_alias": "sim-1",
             "build_info": "sim",
         }),
-        "/slots" => json!([{ "id": 0, "n_ctx": 4_096, "is_processing": false }]),
+        "/slots" => json!([{ "id": 0, "n_ctx": 131_072, "is_processing": false }]),
         _ => return None,
     })
 }
@@ -90,7 +90,7 @@ fn posted(path: &str, body: &Value) -> Option<Value> {
             json!({ "model": body["model"], "embeddings": vectors, "prompt_eval_count": vectors.len() })
         }
         "/api/show" => json!({
-            "model_info": { "general.architecture": "sim", "sim.context_length": 8_192 },
+            "model_info": { "general.architecture": "sim", "sim.context_length": 262_144 },
             "capabilities": ["completion"],
         }),
         "/apply-template" => {

@@ -60,6 +60,22 @@ pub(super) enum Command {
     Config(ConfigArgs),
 }
 
+impl Command {
+    /// Whether its result is one JSON document.
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::Generate(args) => args.json,
+            Self::Fetch(args) => args.json,
+            Self::Models(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Local(LocalArgs {
+                command: LocalCommand::Status { json } | LocalCommand::Models { json },
+            }) => *json,
+            Self::Local(_) | Self::Simulate(_) | Self::Config(_) => false,
+        }
+    }
+}
+
 /// What the environment says where no flag does.
 const ENVIRONMENT: &str = "\
 Environment:

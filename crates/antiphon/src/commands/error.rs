@@ -2,6 +2,8 @@ use std::fmt;
 
 use antiphon_llm::{Cut, ErrorKind as LlmKind, Phase};
 use antiphon_pipeline::{Error, ErrorKind};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::runtime::{ConfigError, ConnectError};
 
@@ -43,6 +45,11 @@ impl CommandError {
 
     pub(super) fn hints(&self) -> &[String] {
         &self.hints
+    }
+
+    /// It, for those who read results with a program.
+    pub(super) fn as_document(&self) -> impl Serialize {
+        json!({ "schema": "antiphon.error/1", "error": self.message, "hints": self.hints })
     }
 
     /// The error of a provider that was only looked at.
@@ -102,7 +109,7 @@ fn hint_of(kind: LlmKind) -> Option<&'static str> {
         }
         LlmKind::SchemaMismatch => "a larger model, or fewer personas (--count), may keep to the form",
         LlmKind::ContextTooLong => {
-            "--offline has no such limit; an engine of one's own can be given more context (context = 32768 in antiphon.toml for Ollama)"
+            "--offline has no such limit; an engine of one's own can be given more, as far as its model goes: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
         }
         LlmKind::CircuitOpen { .. } => {
             "the provider fails too often: wait a little, and look at it with antiphon doctor"
@@ -127,10 +134,15 @@ impl From<ConnectError> for CommandError {
                 .hint("without a key and without a network: add --offline instead of --provider"),
             ConnectError::Provider(err) => {
                 let code = if err.kind() == LlmKind::Auth { CONFIG } else { ALL_FAILED };
-                let error = Self::new(code, message).hint("name a model with --model");
-                hint_of(err.kind()).into_iter().fold(error, Self::hint)
+                let error = Self::new(code, message);
+                match err.kind() {
+                    LlmKind::Connect => error
+                        .hint("is it running, as after ollama serve, and is the address right? (--base-url)")
+                        .hint("antiphon doctor shows what answers"),
+                    kind => hint_of(kind).into_iter().fold(error, Self::hint),
+                }
             }
-            ConnectError::NotBuilt(_) => Self::new(CONFIG, message),
+            ConnectError::NotBuilt(_) | ConnectError::Config(_) => Self::new(CONFIG, message),
             ConnectError::Setting(_) => Self::new(USAGE, message),
         }
     }

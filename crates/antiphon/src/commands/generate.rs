@@ -34,7 +34,7 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     }
     let text = if args.json { as_json(&report)? } else { as_list(&report) };
     output::result(&text)?;
-    Ok(end(&report, &interrupts, args, talk))
+    Ok(end(&report, &interrupts, talk))
 }
 
 fn is_unknown_model(run: &RunOutcome) -> bool {
@@ -61,13 +61,14 @@ fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {
 fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Watch {
     let (for_steps, for_events) = (live.clone(), live.clone());
     let hint_at_cloud = session.chosen_by_default && settings.has_openai_key;
+    let place = settings.openai_url.clone();
     Watch::default().on_progress(move |step, steps, message| for_steps.step(step, steps, message)).on_event(
         move |event| {
             for_events.event(&event);
             if let Event::Loaded { documents, bytes, .. } = event
                 && hint_at_cloud
             {
-                for_events.aside(|| talk.hint(&cloud_hint(documents, bytes)));
+                for_events.aside(|| talk.hint(&cloud_hint(documents, bytes, place.as_deref())));
             }
         },
     )
@@ -75,16 +76,24 @@ fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Wat
 
 /// A key in the environment is no leave to send anything: it only earns a hint at what would be sent, where, and for
 /// how much.
-fn cloud_hint(documents: usize, bytes: usize) -> String {
+fn cloud_hint(documents: usize, bytes: usize, place: Option<&str>) -> String {
     let tokens = bytes.div_ceil(4) as u64;
     let model = cloud_model();
     let answer = antiphon_llm::Usage::new(Some(tokens), Some(3_000));
-    let price = antiphon_providers::prices::price("openai", model, tokens);
-    let cost = cost(price.and_then(|price| price.cost_usd_micros(answer)));
+    // Another address may have other prices.
+    let price = match place {
+        None => antiphon_providers::prices::price("openai", model, tokens),
+        Some(_) => None,
+    };
+    let place = place.unwrap_or("api.openai.com");
+    let cost = match price.and_then(|price| price.cost_usd_micros(answer)) {
+        Some(micros) => format!("about {}", cost(Some(micros))),
+        None => cost(None),
+    };
     let documents = counted(documents, "document");
     format!(
         "OPENAI_API_KEY is set; --provider openai would send {documents}, about {tokens} tokens, to \
-         api.openai.com ({model}, about {cost})"
+         {place} ({model}, {cost})"
     )
 }
 
@@ -181,7 +190,7 @@ fn as_json(report: &GenerateReport) -> Result<String, CommandError> {
 }
 
 /// Says what failed and what to do next, and gives the exit code.
-fn end(report: &GenerateReport, interrupts: &Interrupts, args: &GenerateArgs, talk: Talk) -> u8 {
+fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
     let mut worst: Vec<u8> = Vec::new();
     for run in &report.runs {
         match &run.result {
@@ -201,10 +210,10 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, args: &GenerateArgs, ta
     let some_left_out =
         report.runs.iter().flat_map(|run| &run.result).any(|done| !done.report.failures.is_empty());
     if let Some(code) = interrupts.code() {
-        talk.line(&format!(
-            "what is not finished is made anew by the same command: antiphon generate {} …",
-            args.inputs[0].display()
-        ));
+        talk.line(match worst.is_empty() {
+            true => "everything was finished all the same",
+            false => "the same command makes what is not finished, and shows what is",
+        });
         return code;
     }
     match worst.len() {

@@ -117,6 +117,9 @@ fn advice_against(err: &Error, named: &ProviderSettings) -> Option<String> {
         }
         ErrorKind::Auth => Some(format!("look at the key in {}", named.key_env.join(" or "))),
         ErrorKind::Quota => Some("look at the account's billing page".to_owned()),
+        ErrorKind::Connect if matches!(named.kind, Kind::Ollama | Kind::LlamaCpp | Kind::Compatible) => {
+            Some(start_of(named).unwrap_or_else(|| "is it running, and is that its address?".to_owned()))
+        }
         ErrorKind::Connect => Some("is there a network, or does it need a proxy (HTTPS_PROXY)?".to_owned()),
         ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
             Some("something else answers there: look at the address".to_owned())

@@ -77,8 +77,8 @@ macro_rules! cloud {
 
 /// The provider that settings describe.
 pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Built, ConnectError> {
-    named.check().map_err(ConnectError::Setting)?;
-    match named.kind {
+    named.check().map_err(ConnectError::Config)?;
+    let built = match named.kind {
         Kind::OpenAi => openai(settings, named),
         Kind::Anthropic => anthropic(settings, named),
         Kind::Gemini => gemini(settings, named),
@@ -86,7 +86,13 @@ pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Bui
         Kind::LlamaCpp => llamacpp(settings, named),
         Kind::Compatible => compatible(settings, named),
         Kind::Offline => offline(),
-    }
+    };
+    built.map_err(|err| match err {
+        ConnectError::Setting(message) if named.is_entered => {
+            ConnectError::Config(format!("{message}; look at [providers.{}] in antiphon.toml", named.name))
+        }
+        err => err,
+    })
 }
 
 #[cfg(any(feature = "anthropic", feature = "gemini", feature = "openai"))]

@@ -56,11 +56,48 @@ impl ConfigFile {
                 err.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             ConfigError::new(format!("{path}:{line}: {}", explained(err.message())))
         })?;
+        if let Some((name, _)) = content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {
+            // Not with its value: it may be the key itself.
+            let line = line_of(text, &["key_env"], name);
+            let message = "key_env is the name of an environment variable, as in \"LAB_API_KEY\": a key does not belong here";
+            return Err(ConfigError::new(format!("{path}:{line}: {message}")));
+        }
         let prices = content.prices.take().map(|table| table.to_string()).unwrap_or_default();
-        let prices = Prices::parse(&format!("{path}: [prices]"), &prices)
-            .map_err(|err| ConfigError::new(err.to_string()))?;
+        let prices = Prices::parse(&format!("{path}: [prices]"), &prices).map_err(|err| {
+            // The same mistake, by its line in the file.
+            let by_line = Prices::parse(path, &only_prices(text)).err().unwrap_or(err);
+            ConfigError::new(by_line.to_string())
+        })?;
         Ok(Self { path: path.to_owned(), content, prices })
     }
+}
+
+/// The line of a provider's entry that has one of `keys`, else that of its header.
+fn line_of(text: &str, keys: &[&str], name: &str) -> usize {
+    let header = |line: &str| line.trim_start().starts_with(&format!("[providers.{name}"));
+    let begin = text.lines().position(header).unwrap_or(0);
+    let is_meant = |line: &&str| keys.iter().any(|key| line.trim_start().starts_with(key));
+    let lines: Vec<&str> = text.lines().skip(begin).collect();
+    begin + 1 + lines.iter().position(is_meant).unwrap_or(0)
+}
+
+/// The sections of prices by themselves, each line where it was.
+fn only_prices(text: &str) -> String {
+    let mut is_inside = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        let header = line.trim_start().strip_prefix('[');
+        if let Some(header) = header {
+            is_inside = header.starts_with("prices");
+        }
+        match header.and_then(|header| header.strip_prefix("prices.")) {
+            Some(header) => kept.extend(["[", header]),
+            None if is_inside && header.is_none() => kept.push_str(line),
+            None => {}
+        }
+        kept.push('\n');
+    }
+    kept
 }
 
 /// The parser's message, shorter and with a near key. Of its other messages only the first line is kept, and no value.
@@ -105,6 +142,13 @@ mod tests {
             "[providers.x]\nkind = \"opnai\"\n",
             "a.toml:2: wrong value: expected one of `openai`, `anthropic`, `gemini`, `ollama`, `llamacpp`, `compatible`, `offline`",
         );
+        check(
+            "[providers.x]\nkind = \"openai\"\nkey_env = \"sk-secret\"\n",
+            "a.toml:3: key_env is the name of an environment variable, as in \"LAB_API_KEY\": a key does not belong here",
+        );
+        let prices = "[defaults]\nmodel = \"m\"\n[prices.openai.gpt-4.1]\ninput = 1\n";
+        let err = ConfigFile::parse("a.toml", prices).unwrap_err().to_string();
+        assert!(err.contains("a.toml:3: ") && err.contains("quotes"), "{err}");
         assert!(!ConfigFile::parse("a.toml", "x = \"sk-secret").unwrap_err().to_string().contains("secret"));
     }
 }

@@ -48,6 +48,8 @@ pub enum ConnectError {
     MissingKey(Vec<String>),
     /// A setting is missing or wrong.
     Setting(String),
+    /// The files say something that does not hold.
+    Config(String),
     /// This build has no such provider: its feature.
     NotBuilt(&'static str),
     /// The server was asked for its models, and that failed.
@@ -60,7 +62,7 @@ impl fmt::Display for ConnectError {
             Self::MissingKey(variables) => {
                 write!(f, "the environment variable {} is not set", variables.join(" or "))
             }
-            Self::Setting(message) => f.write_str(message),
+            Self::Setting(message) | Self::Config(message) => f.write_str(message),
             Self::NotBuilt(feature) => write!(f, "this build has no provider {feature}: its feature is off"),
             Self::Provider(err) => {
                 write!(f, "no model was named, and the server's list cannot be had: {err}")

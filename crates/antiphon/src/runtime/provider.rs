@@ -24,6 +24,8 @@ pub struct ProviderSettings {
     pub key: Option<SecretString>,
     /// Whether somebody set it up: a key, an address, or an entry in a file.
     pub is_configured: bool,
+    /// Whether the files have an entry for it.
+    pub(super) is_entered: bool,
     /// What else the configuration says of it.
     pub(super) entry: ProviderEntry,
 }
@@ -108,6 +110,7 @@ impl ProviderSettings {
             key_env: Vec::new(),
             key: None,
             is_configured: false,
+            is_entered: settings.entries.contains_key(engine.name),
             entry: settings.entries.get(engine.name).cloned().unwrap_or_default(),
         }
     }
@@ -128,6 +131,12 @@ impl fmt::Debug for ProviderEntry {
 }
 
 impl ProviderEntry {
+    /// Whether its `key_env`, if it has one, can be a variable's name. A key has other letters than a name has.
+    pub(super) fn names_a_variable(&self) -> bool {
+        let is_of_names = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        self.key_env.as_ref().is_none_or(|name| !name.is_empty() && name.bytes().all(is_of_names))
+    }
+
     /// This entry, and what it leaves open as another one says.
     fn over(self, below: &Self) -> Self {
         let (mut headers, mut extra) = (below.headers.clone(), below.extra.clone());
@@ -310,7 +319,9 @@ pub(super) fn named_provider(
     Ok(ProviderSettings {
         name: name.to_owned(),
         kind,
-        is_configured: is_entered || of_env.is_some() || key.is_some(),
+        // How long to wait, say, tells nothing of whether it is there.
+        is_configured: entry.kind.is_some() || entry.base_url.is_some() || of_env.is_some() || key.is_some(),
+        is_entered,
         base_url: of_env.map(str::to_owned).or(entry.base_url.clone()),
         key,
         key_env,

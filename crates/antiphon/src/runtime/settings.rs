@@ -12,7 +12,7 @@ use antiphon_providers::prices::Prices;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
-use super::provider::{ProviderEntry, ProviderSettings, entry_of, known_names, provider};
+use super::provider::{ProviderEntry, ProviderSettings, entry_of, known_names, named_provider, provider};
 
 /// What was said on the command line, or by a caller in its place.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +60,8 @@ pub struct Settings {
     pub capture_content: bool,
     /// Whether a key for OpenAI is at hand, for a hint.
     pub has_openai_key: bool,
+    /// Where OpenAI is, if not at its own address.
+    pub openai_url: Option<String>,
 }
 
 /// A value and where it is from.
@@ -235,6 +237,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         ollama_host: env.get("OLLAMA_HOST").map(str::to_owned),
         capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
+        openai_url: named_provider("openai", env, files)?.base_url,
         prices: files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone())),
         provider,
     })

@@ -1,0 +1,75 @@
+//! A key shows nowhere: not in what is logged, printed, recorded or kept.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
+
+use antiphon_llm::{Cached, CallContext, MemoryCache, Observed, ProviderExt, Recorded};
+use antiphon_sim::{Scenario, Server};
+use antiphon_tests::conformance::{FORMATS, Target};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber, span};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+const KEY: &str = "sk-planted-0123456789";
+
+/// All that spans and events of every level say.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        writeln!(self.0.lock().unwrap(), "{field}: {value:?}").unwrap();
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, _: &span::Id, _: Context<'_, S>) {
+        attributes.record(&mut self.clone());
+    }
+
+    fn on_record(&self, _: &span::Id, values: &span::Record<'_>, _: Context<'_, S>) {
+        values.record(&mut self.clone());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        event.record(&mut self.clone());
+    }
+}
+
+/// Asks in each format with the planted key, and gives all that there is to see of it.
+async fn all_that_shows(server: &Server) -> String {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let cassette = folder.path().join("cassette.jsonl");
+    let mut seen = String::new();
+    for format in FORMATS {
+        let target = Target { key: KEY.to_owned(), ..Target::new(format, &server.url(), "sim-1") };
+        let cache = Arc::new(MemoryCache::new(10));
+        let provider = Observed::new(Recorded::new(target.provider(), &cassette)).with_content();
+        let provider = Cached::new(provider, cache.clone());
+        let answer = provider.complete(&target.prompt(), &CallContext::default()).await;
+        let shown = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.text.clone());
+        writeln!(seen, "{provider:?}\n{cache:?}\n{answer:?}\n{shown}").unwrap();
+    }
+    let recorded = std::fs::read_to_string(&cassette).unwrap_or_default();
+    let logged = log.0.lock().unwrap().clone();
+    assert!(logged.contains("sim-1") && seen.len() > 1_000, "nothing was written down: {logged}");
+    seen + &recorded + &logged
+}
+
+#[tokio::test]
+async fn a_key_that_is_right_shows_nowhere() {
+    let server = Server::start(Scenario::default().key(KEY), 0).await.unwrap();
+    let seen = all_that_shows(&server).await;
+    assert_eq!(server.stats().answered, FORMATS.len() as u64, "{seen}");
+    assert!(!seen.contains("planted"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_wrong_shows_nowhere() {
+    let server = Server::start(Scenario::default().key("another"), 0).await.unwrap();
+    let seen = all_that_shows(&server).await;
+    assert_eq!(server.stats().answered, 0);
+    assert!(!seen.contains("planted"), "{seen}");
+}
