@@ -255,7 +255,7 @@ pub(super) fn provider(
         };
     };
     let mut settings = named_provider(&name, env, files).map_err(|err| match origin {
-        Origin::Flag(_) => err.of_flags(),
+        Origin::Flag(_) if entry_of(&name, files).is_none() => err.of_flags(),
         _ => err,
     })?;
     settings.base_url = flags.base_url.clone().or(settings.base_url);
