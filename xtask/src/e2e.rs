@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
@@ -38,6 +38,7 @@ const CHECKS: [(&str, Check); 11] = [
     ("a server with faults on cue", llmock::check),
     ("the client's manners, by that server's verdict", llmock::check_manners),
     ("every format at a real model", conformance::check_llama),
+    ("one by one and at once at a real model", conformance::check_speed),
     ("every format at the fault server", conformance::check_llmock),
     ("fuzzers, a minute each", fuzz::check),
 ];

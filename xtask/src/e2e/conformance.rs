@@ -48,6 +48,17 @@ pub(super) fn check_llama() -> Done<Outcome> {
     )))
 }
 
+/// Many questions at a real model, one after another and at once: all are answered, and the times are told.
+pub(super) fn check_speed() -> Done<Outcome> {
+    let Some(server) = llama::start()? else { return Ok(llama::skipped()) };
+    run(&mut words("cargo build --quiet -p antiphon-tests --example speed"))?;
+    let mut command = Command::new(root().join("target/debug/examples/speed"));
+    let output = command.args([&format!("http://127.0.0.1:{}", server.port), MODEL]).output();
+    let output = output.map_err(|err| err.to_string())?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ");
+    if output.status.success() { Ok(Outcome::Passed(said)) } else { Err(said) }
+}
+
 /// The fault server in four formats: what it does to a call is survived or named, and it finds nothing to complain of.
 pub(super) fn check_llmock() -> Done<Outcome> {
     let Some(server) = llmock::start()? else { return Ok(llmock::skipped()) };
