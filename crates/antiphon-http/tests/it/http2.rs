@@ -13,12 +13,16 @@ async fn server(max_streams: u32) -> (Server, String) {
     (server, url)
 }
 
+fn prompt(number: u32) -> serde_json::Value {
+    json!({ "model": "sim-1", "messages": [{ "role": "user", "content": number.to_string() }] })
+}
+
 #[tokio::test]
 async fn http2_is_spoken_and_spread_over_connections() {
     let (server, url) = server(10).await;
     let client = Client::builder().http2_prior_knowledge().max_streams_per_connection(10).build();
     let ask = async |number: u32| {
-        let response = client.send(Request::post(&url).json(&json!({"user": number}))).await.unwrap();
+        let response = client.send(Request::post(&url).json(&prompt(number))).await.unwrap();
         assert_eq!((response.status(), response.version()), (200, "HTTP/2.0"));
         response.bytes().await.unwrap();
     };
@@ -33,7 +37,7 @@ async fn http1_keeps_to_its_connections_and_uses_them_again() {
     let (server, url) = server(10).await;
     let client = Client::builder().max_connections(5).build();
     let ask = async |number: u32| {
-        let response = client.send(Request::post(&url).json(&json!({"user": number}))).await.unwrap();
+        let response = client.send(Request::post(&url).json(&prompt(number))).await.unwrap();
         assert_eq!(response.version(), "HTTP/1.1");
         response.bytes().await.unwrap();
     };
