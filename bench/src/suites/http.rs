@@ -200,7 +200,7 @@ fn their_events(pieces: &[Bytes]) -> Duration {
 }
 
 fn streaming(number: usize) -> Value {
-    json!({ "model": "sim-1", "user": number, "stream": true })
+    json!({ "model": "sim-1", "messages": [{ "role": "user", "content": number.to_string() }], "stream": true })
 }
 
 async fn our_streams(client: &Client, url: &str) {
