@@ -5,12 +5,13 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use antiphon_llm::{async_trait, CallContext, Capabilities, Error, Model, Prompt, Provider, Scope, Streaming};
+//! # use antiphon_llm::{async_trait, CallContext, Capabilities, Error, Health, Model, Prompt, Provider, Scope, Streaming};
 //! # #[derive(Debug)] struct Yours;
 //! # #[async_trait] impl Provider for Yours {
 //! #     fn scope(&self) -> Scope { Scope::new("yours", None) }
 //! #     async fn stream(&self, _: &Prompt, _: &CallContext) -> Result<Streaming, Error> { unreachable!() }
 //! #     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> { Ok(Vec::new()) }
+//! #     async fn health(&self, _: &CallContext) -> Result<Health, Error> { unreachable!() }
 //! #     async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities { Capabilities::default() }
 //! # }
 //! use antiphon_pipeline::{ErrorKind, GenerationConfig, Pipeline};
