@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use antiphon_resilience::{Cost, Gates, Saturated};
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::completion::{Completion, Usage};
 use crate::context::CallContext;
@@ -65,6 +66,8 @@ impl<P: Provider> Limited<P> {
                 Err(err) if is_refusal(&err) => {
                     permit.throttled(err.limits());
                     calls += err.attempts();
+                    // Whoever looks on sees why nothing comes.
+                    warn!("attempt {calls}: {err}; it goes back into the line");
                     refusal = Some(err);
                 }
                 Err(err) => {
