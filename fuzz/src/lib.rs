@@ -2,4 +2,4 @@
 
 mod checks;
 
-pub use checks::{limits, ndjson, sse, waits};
+pub use checks::{answer, limits, ndjson, sse, waits};
