@@ -78,7 +78,7 @@ async fn fixture(format: &str, name: &str) -> Result<Completion, Error> {
 #[tokio::test]
 async fn answers_of_the_documentation_are_read_alike() {
     for (format, name, id, reasoning) in [
-        ("chat", "openai-chat.sse", None, Some(20)),
+        ("chat", "openai-chat.sse", Some("chatcmpl-1"), Some(20)),
         ("responses", "openai-responses.sse", Some("resp_1"), Some(20)),
         ("anthropic", "anthropic.sse", Some("msg_1"), Some(20)),
         ("gemini", "gemini.sse", Some("AdVR"), Some(20)),
@@ -93,7 +93,7 @@ async fn answers_of_the_documentation_are_read_alike() {
         assert_eq!(done.usage.cached, cached, "{name}");
         let written = matches!(format, "chat" | "responses" | "anthropic").then_some(5);
         assert_eq!(done.usage.cache_write, written, "{name}");
-        assert_eq!(done.head.request_id.as_deref(), id, "{name}");
+        assert_eq!(done.head.response_id.as_deref(), id, "{name}");
         assert_eq!(
             done.head.other_model,
             !matches!(format, "ollama" | "llamacpp-native"),

@@ -23,6 +23,8 @@ pub struct Completion {
     pub timing: Timing,
     /// Calls made in all, from 1; 0 for an answer that was there already.
     pub attempts: u32,
+    /// What the calls before the one that answered have cost for nothing.
+    pub lost: Billed,
 }
 
 /// Why a model stopped writing.
@@ -65,6 +67,8 @@ pub struct Usage {
 pub struct Head {
     /// The provider's own name for the call, for its support.
     pub request_id: Option<String>,
+    /// The provider's name for the answer, where that has one.
+    pub response_id: Option<String>,
     /// The model that served it, which may be another name than was asked for.
     pub model: Option<String>,
     /// Whether that is another model than was asked for, and not only its dated or full name.
@@ -257,6 +261,9 @@ impl Head {
 /// choice of host behind it.
 fn is_the_same(served: &str, asked: &str) -> bool {
     // A router's `maker/model:host` names no tag, as `model:tag` of a local engine does.
+    if served == asked {
+        return true;
+    }
     let plain = |model: &str| {
         let model = model.to_lowercase();
         let (maker, name) = model.rsplit_once('/').unwrap_or(("", &model));

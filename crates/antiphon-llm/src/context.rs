@@ -37,7 +37,9 @@ impl CallContext {
     /// Drops `work`.
     pub async fn guard<T>(&self, work: impl Future<Output = T> + Send) -> Result<T, Error> {
         tokio::select! {
+            // What has ended has ended, and a layer within knows more of its end than this one.
             biased;
+            value = work => Ok(value),
             () = self.cancel.cancelled() => {
                 Err(Error::new(ErrorKind::Cancelled, "the call was cancelled").with_billed(Billed::Maybe))
             }
@@ -45,7 +47,6 @@ impl CallContext {
                 let kind = ErrorKind::Timeout { phase: Phase::Total };
                 Err(Error::new(kind, "the call did not end before its deadline").with_billed(Billed::Maybe))
             }
-            value = work => Ok(value),
         }
     }
 }

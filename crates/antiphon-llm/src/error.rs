@@ -115,6 +115,21 @@ pub enum Billed {
     Yes(Usage),
 }
 
+impl Billed {
+    /// What two calls cost together; where one of them is not known, their sum is not.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, billed) | (billed, Self::No) => billed,
+            (Self::Yes(mut usage), Self::Yes(more)) => {
+                usage += more;
+                Self::Yes(usage)
+            }
+            _ => Self::Maybe,
+        }
+    }
+}
+
 impl ErrorKind {
     /// A short name for reports and metrics, of which there are few.
     #[must_use]
@@ -232,7 +247,7 @@ impl Error {
         self.0.partial.as_ref()
     }
 
-    /// Calls made, from 1.
+    /// Calls made, from 1; 0 where the call was another's.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts

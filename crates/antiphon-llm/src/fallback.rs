@@ -57,35 +57,33 @@ fn another_may_help(kind: ErrorKind) -> bool {
 
 impl<P: Provider> Fallback<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let (mut attempts, mut maybe_billed) = (0, false);
+        let (mut attempts, mut lost) = (0, Billed::No);
         let mut answer = self.inner.stream(prompt, context).await;
         for (provider, model) in &self.others {
             let err = match answer {
                 Err(err) if (self.may_help)(err.kind()) => err,
-                answer => return told(answer, attempts, maybe_billed),
+                answer => return told(answer, attempts, lost),
             };
             warn!("{err}; asking {} for {model}", provider.scope());
             attempts += err.attempts();
-            maybe_billed |= err.billed() != Billed::No;
+            lost = lost.and(err.billed());
             let mut prompt = prompt.clone();
             prompt.model.clone_from(model);
             answer = provider.stream(&prompt, context).await.map(Streaming::of_other_model);
         }
-        told(answer, attempts, maybe_billed)
+        told(answer, attempts, lost)
     }
 }
 
 /// An answer that tells of the calls before it, too.
-fn told(answer: Result<Streaming, Error>, attempts: u32, maybe_billed: bool) -> Result<Streaming, Error> {
+fn told(answer: Result<Streaming, Error>, attempts: u32, lost: Billed) -> Result<Streaming, Error> {
     match answer {
         Ok(streaming) => {
             let attempts = attempts + streaming.attempts();
-            Ok(streaming.with_attempts(attempts))
+            Ok(streaming.with_attempts(attempts).with_lost(lost))
         }
         Err(err) => {
-            let attempts = attempts + err.attempts();
-            let billed =
-                if maybe_billed && err.billed() == Billed::No { Billed::Maybe } else { err.billed() };
+            let (attempts, billed) = (attempts + err.attempts(), err.billed().and(lost));
             Err(err.with_attempts(attempts).with_billed(billed))
         }
     }
@@ -117,6 +115,7 @@ mod tests {
         let (next, last, answer) = ask(ErrorKind::Quota, ErrorKind::Connect).await;
         let answer = answer.unwrap();
         assert_eq!((next, last, answer.text.as_str(), answer.attempts), (1, 1, "at last", 3));
+        assert_eq!(answer.lost, Billed::Maybe);
         let (next, last, answer) = ask(ErrorKind::Auth, ErrorKind::Refused).await;
         let err = answer.unwrap_err();
         assert_eq!((next, last, err.kind(), err.attempts()), (1, 0, ErrorKind::Refused, 2));

@@ -38,7 +38,9 @@ impl<P: Provider> Guarded<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let mut permit = self.breaker.permit().map_err(|rejected| self.rejected(&rejected))?;
         let answer = self.inner.stream(prompt, context).await;
-        permit.answered();
+        if answer.is_ok() {
+            permit.answered();
+        }
         let end = move |result: Result<&Completion, &Error>| match says(result.err()) {
             Says::Well => permit.success(),
             Says::Ill => permit.failure(),

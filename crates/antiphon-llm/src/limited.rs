@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_resilience::{Cost, Gates, Saturated};
+use antiphon_resilience::{Cost, Gates, LimitHints, Saturated};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -54,12 +54,18 @@ impl<P: Provider> Limited<P> {
             queue += joined.elapsed();
             match self.inner.stream(prompt, context).await {
                 Ok(streaming) => {
-                    permit.hear(&streaming.head().limits);
+                    let heard = streaming.head().limits;
+                    permit.hear(&heard);
                     // What was refused before is a call, too, though it cost nothing.
                     let attempts = calls + streaming.attempts();
                     let end = move |result: Result<&Completion, &Error>| match result {
                         Ok(completion) => permit.finish(taken(completion.usage)),
-                        Err(err) => permit.failed(err.limits()),
+                        Err(err) => {
+                            // A head tells of its own moment, and is not heard twice.
+                            let told =
+                                if *err.limits() == heard { &LimitHints::default() } else { err.limits() };
+                            permit.failed(told);
+                        }
                     };
                     return Ok(streaming.with_attempts(attempts).with_queue(queue).at_end(end));
                 }
@@ -71,7 +77,10 @@ impl<P: Provider> Limited<P> {
                     refusal = Some(err);
                 }
                 Err(err) => {
-                    permit.failed(err.limits());
+                    match err.kind() {
+                        ErrorKind::CircuitOpen { .. } => permit.unsent(),
+                        _ => permit.failed(err.limits()),
+                    }
                     let attempts = calls + err.attempts();
                     return Err(err.with_attempts(attempts));
                 }
@@ -162,5 +171,21 @@ mod tests {
         assert_eq!((scope.as_str(), model.as_str()), ("scripted", "m"));
         assert!(view.requests_per_second.is_some_and(|rate| (0.9..=1.0).contains(&rate)), "{view:?}");
         assert_eq!((view.answered, view.in_flight), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_never_made_takes_nothing() {
+        let open = || Err(Error::new(ErrorKind::CircuitOpen { retry_after: None }, "open"));
+        let mut hints = LimitHints::default();
+        hints.requests = Allowance::new(2, 1, Duration::from_secs(60));
+        let mut answer = Completion::new("ok");
+        answer.head.limits = hints;
+        let script = [Ok(answer), open(), open(), open(), Ok(Completion::new("last"))];
+        let provider = Limited::new(Scripted::new(script), Gates::default());
+        let start = Instant::now();
+        for _ in 0..5 {
+            let _ = provider.complete(&prompt(), &CallContext::default()).await;
+        }
+        assert_eq!((provider.inner.calls(), start.elapsed()), (5, Duration::ZERO));
     }
 }

@@ -162,7 +162,7 @@ impl Call {
 
     fn answered(&self, completion: &Completion) {
         let (span, usage) = (&self.span, completion.usage);
-        if let Some(id) = &completion.head.request_id {
+        if let Some(id) = &completion.head.response_id {
             span.record(genai::RESPONSE_ID, id.as_str());
         }
         if let Some(model) = &completion.head.model {

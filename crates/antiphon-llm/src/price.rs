@@ -48,7 +48,7 @@ impl Price {
     /// ```
     #[must_use]
     pub fn batch(self) -> Self {
-        let part = |price: u64| (price * self.batch_percent).div_ceil(100);
+        let part = |price: u64| price.saturating_mul(self.batch_percent).div_ceil(100);
         Self {
             input: part(self.input),
             cached: part(self.cached),

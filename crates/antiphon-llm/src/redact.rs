@@ -26,27 +26,30 @@ pub fn redact(text: &str, secrets: &[&str]) -> String {
     }
     let mut redacted = String::with_capacity(text.len());
     let mut rest = &text[..];
-    while let Some((at, len)) = next_key(rest) {
-        redacted.push_str(&rest[..at]);
-        redacted.push_str("[key]");
-        rest = &rest[at + len..];
+    let mut is_inside_a_word = false;
+    while let Some(c) = rest.chars().next() {
+        let taken = match key_at_start(rest).filter(|_| !is_inside_a_word) {
+            Some(len) => {
+                redacted.push_str("[key]");
+                len
+            }
+            None => {
+                redacted.push(c);
+                c.len_utf8()
+            }
+        };
+        is_inside_a_word = rest[..taken].ends_with(char::is_alphanumeric);
+        rest = &rest[taken..];
     }
-    redacted.push_str(rest);
     redacted
 }
 
-/// Where the next key begins, and how long it is.
-fn next_key(text: &str) -> Option<(usize, usize)> {
-    let found = KEYS.iter().filter_map(|(begins, least)| {
-        text.match_indices(begins).find_map(|(at, _)| {
-            let is_inside_a_word = text[..at].ends_with(|c: char| c.is_alphanumeric());
-            let body = &text[at + begins.len()..];
-            let len = body.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
-            let len = begins.len() + len.unwrap_or(body.len());
-            (!is_inside_a_word && len >= *least).then_some((at, len))
-        })
-    });
-    found.min_by_key(|(at, _)| *at)
+/// The length of the key that a text begins with.
+fn key_at_start(text: &str) -> Option<usize> {
+    let (begins, least) = KEYS.iter().find(|(begins, _)| text.starts_with(begins))?;
+    let body = &text[begins.len()..];
+    let len = body.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    Some(begins.len() + len.unwrap_or(body.len())).filter(|len| len >= least)
 }
 
 #[cfg(test)]

@@ -41,10 +41,16 @@ impl<P> Retrying<P> {
 impl<P: Provider> Retrying<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         // An attempt may be several calls: of a provider that is asked again for a limit, say.
-        let (attempts, made, mut maybe_billed) = (AtomicU32::new(0), AtomicU32::new(0), false);
+        let (attempts, made, mut last) = (AtomicU32::new(0), AtomicU32::new(0), Billed::No);
+        // Of the attempts before the last one.
+        let mut lost = Billed::No;
         let classify = |err: &Error| {
-            maybe_billed |= err.billed() != Billed::No;
-            let verdict = err.kind().verdict();
+            lost = lost.and(std::mem::replace(&mut last, err.billed()));
+            let verdict = match (err.kind().verdict(), err.limits().retry_after) {
+                // Whatever the trouble is, the server has said how long it takes.
+                (Verdict::Retry, told @ Some(_)) => Verdict::Throttled { retry_after: told },
+                (verdict, _) => verdict,
+            };
             if verdict != Verdict::Stop {
                 warn!("attempt {}: {err}", attempts.load(Ordering::Relaxed));
             }
@@ -68,12 +74,12 @@ impl<P: Provider> Retrying<P> {
         let result = context.guard(calls).await;
         let attempts = attempts.load(Ordering::Relaxed).max(made.load(Ordering::Relaxed));
         match result.and_then(std::convert::identity) {
-            Ok(streaming) => Ok(streaming.with_attempts(attempts)),
+            Ok(streaming) => Ok(streaming.with_attempts(attempts).with_lost(lost.and(last))),
             // A last attempt that cost nothing does not undo an earlier one.
-            Err(err) if maybe_billed && err.billed() == Billed::No => {
-                Err(err.with_billed(Billed::Maybe).with_attempts(attempts.max(1)))
+            Err(err) => {
+                let billed = err.billed().and(lost);
+                Err(err.with_billed(billed).with_attempts(attempts.max(1)))
             }
-            Err(err) => Err(err.with_attempts(attempts.max(1))),
         }
     }
 }
@@ -129,6 +135,25 @@ mod tests {
         let (_, _, answer) = ask(vec![Err(slow), err(ErrorKind::Auth)], CallContext::default()).await;
         let err = answer.unwrap_err();
         assert_eq!((err.kind(), err.billed()), (ErrorKind::Auth, Billed::Maybe));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_tells_what_the_calls_before_it_have_cost() {
+        let slow = Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe);
+        let ok = || Ok(Completion::new("ok"));
+        let (_, _, answer) = ask(vec![Err(slow), ok()], CallContext::default()).await;
+        assert_eq!(answer.unwrap().lost, Billed::Maybe);
+        let (_, _, answer) = ask(vec![err(ErrorKind::Connect), ok()], CallContext::default()).await;
+        assert_eq!(answer.unwrap().lost, Billed::No);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_the_trouble_is_the_servers_wait_is_kept() {
+        let mut hints = antiphon_resilience::LimitHints::default();
+        hints.retry_after = Some(Duration::from_secs(20));
+        let down = Error::new(ErrorKind::Unavailable, "down").with_limits(hints);
+        let (_, took, answer) = ask(vec![Err(down), Ok(Completion::new("ok"))], CallContext::default()).await;
+        assert!(answer.is_ok() && took >= Duration::from_secs(20), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

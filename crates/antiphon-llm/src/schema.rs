@@ -46,7 +46,9 @@ impl Schema {
         if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
             return Err(invalid("its name may have letters, digits, _ and -, up to 64 of them".to_owned()));
         }
-        let validator = jsonschema::validator_for(&value).map_err(|err| invalid(err.to_string()))?;
+        // Later drafts leave it open whether formats bind; whoever writes one wants it kept.
+        let options = jsonschema::options().should_validate_formats(true);
+        let validator = options.build(&value).map_err(|err| invalid(err.to_string()))?;
         Ok(Self { name: Arc::from(name), value: Arc::new(value), validator: Arc::new(validator) })
     }
 
@@ -140,6 +142,13 @@ mod tests {
         assert!(schema.name().starts_with("City"), "{}", schema.name());
         assert!(schema.violations(&json!({ "name": "Ulm" })).is_empty());
         assert_eq!(schema.violations(&json!({ "name": 1, "twin": -1 })).len(), 2);
+    }
+
+    #[test]
+    fn formats_bind() {
+        let schema = Schema::new("s", json!({ "type": "string", "format": "uri" })).unwrap();
+        assert_eq!(schema.violations(&json!("not a uri")).len(), 1);
+        assert!(schema.violations(&json!("https://example.org/")).is_empty());
     }
 
     #[test]

@@ -69,9 +69,11 @@ impl<P: Provider> SingleFlight<P> {
         let (call, joined) = self.board(prompt);
         // Whoever joined has paid nothing more, however the call ended.
         match context.guard(call).await? {
-            Ok(answer) if joined => Ok(Streaming::whole(Completion { attempts: 0, ..answer })),
+            Ok(answer) if joined => {
+                Ok(Streaming::whole(Completion { attempts: 0, lost: Billed::No, ..answer }))
+            }
             Ok(answer) => Ok(Streaming::whole(answer)),
-            Err(err) if joined => Err(err.with_billed(Billed::No)),
+            Err(err) if joined => Err(err.with_billed(Billed::No).with_attempts(0)),
             Err(err) => Err(err),
         }
     }

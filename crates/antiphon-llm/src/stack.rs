@@ -13,8 +13,9 @@ use crate::single_flight::SingleFlight;
 
 /// Puts the wrappers of a provider into the one order in which they work together.
 ///
-/// From without to within: cache, single flight, fallback, span, retries, limits, breaker. The breaker is innermost, so that
-/// no trial is held while a call waits for its turn; a call waits anew before each retry; and only one layer retries.
+/// From without to within: single flight, cache, fallback, span, retries, limits, breaker. The breaker is innermost, so that
+/// no trial is held while a call waits for its turn; a call waits anew before each retry; only one layer retries; and a
+/// call that others share has landed when its answer is in the cache, so that nobody pays for it between the two.
 ///
 /// ```
 /// use antiphon_llm::{Completion, BlockingProvider, CallContext, Error, Message, Prompt, ProviderExt, Scope, Stack, SyncProvider};
@@ -133,11 +134,11 @@ impl Stack {
             let all = self.fallbacks.into_iter().fold(first, |all, (other, model)| all.or(other, model));
             provider = Arc::new(all);
         }
-        if self.single_flight {
-            provider = Arc::new(SingleFlight::new(provider));
-        }
         if let Some(cache) = self.cache {
             provider = Arc::new(Cached::new(provider, cache));
+        }
+        if self.single_flight {
+            provider = Arc::new(SingleFlight::new(provider));
         }
         provider
     }

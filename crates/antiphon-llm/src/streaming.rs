@@ -27,6 +27,7 @@ pub struct Streaming {
     first: Option<Delta>,
     rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>>,
     attempts: u32,
+    lost: Billed,
     queue: Duration,
     ended: bool,
     at_end: Vec<AtEnd>,
@@ -52,19 +53,30 @@ impl Streaming {
     {
         let mut rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>> = Box::pin(stream);
         let first = rest.next().await.unwrap_or_else(|| Err(cut()))?;
-        let queue = Duration::ZERO;
-        Ok(Self { head, first: Some(first), rest, attempts: 1, queue, ended: false, at_end: Vec::new() })
+        Ok(Self::of(head, first, rest))
     }
 
     /// An answer that is there already.
     pub fn whole(completion: Completion) -> Self {
-        let (head, attempts, queue) = (completion.head.clone(), completion.attempts, Duration::ZERO);
+        let (head, attempts) = (completion.head.clone(), completion.attempts);
         let (first, rest) = match completion.text.is_empty() {
             true => (Delta::End(Box::new(completion)), None),
             false => (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion))))),
         };
-        let rest = Box::pin(futures_util::stream::iter(rest));
-        Self { head, first: Some(first), rest, attempts, queue, ended: false, at_end: Vec::new() }
+        Self::of(head, first, Box::pin(futures_util::stream::iter(rest))).with_attempts(attempts)
+    }
+
+    fn of(head: Head, first: Delta, rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>>) -> Self {
+        Self {
+            head,
+            first: Some(first),
+            rest,
+            attempts: 1,
+            lost: Billed::No,
+            queue: Duration::ZERO,
+            ended: false,
+            at_end: Vec::new(),
+        }
     }
 
     /// What the provider said before the first words.
@@ -82,6 +94,12 @@ impl Streaming {
     /// Says how many calls it took to begin; the end, or an error, will tell it.
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
+        self
+    }
+
+    /// Says what the calls have cost for nothing that came before this one.
+    pub fn with_lost(mut self, lost: Billed) -> Self {
+        self.lost = self.lost.and(lost);
         self
     }
 
@@ -153,6 +171,7 @@ impl Stream for Streaming {
         let next = match next.unwrap_or_else(|| Err(cut())) {
             Ok(Delta::End(mut completion)) => {
                 completion.attempts = self.attempts;
+                completion.lost = completion.lost.and(self.lost);
                 completion.timing.queue += self.queue;
                 completion.head.other_model |= self.head.other_model;
                 self.end(Ok(&completion));
@@ -160,7 +179,8 @@ impl Stream for Streaming {
             }
             Ok(words) => Ok(words),
             Err(err) => {
-                let err = err.with_attempts(self.attempts);
+                let billed = err.billed().and(self.lost);
+                let err = err.with_attempts(self.attempts).with_billed(billed);
                 self.end(Err(&err));
                 Err(err)
             }

@@ -19,8 +19,10 @@ pub struct Structured<T> {
     pub value: T,
     /// The answer it was read from.
     pub completion: Completion,
-    /// Tokens of all calls together.
+    /// Tokens of all answers together.
     pub usage: Usage,
+    /// What the calls that gave no answer have cost on top.
+    pub lost: Billed,
     /// Calls made in all: attempts, and asking again.
     pub calls: u32,
     /// What had to be done to the answer's text; nothing of its content is changed by it.
@@ -115,7 +117,7 @@ impl Asking {
         context: &CallContext,
         read: impl Fn(&Completion) -> Result<(T, Vec<Repair>), Rejected> + Send,
     ) -> Result<Structured<T>, Error> {
-        let mut earlier: Option<Usage> = None;
+        let (mut earlier, mut lost): (Option<Usage>, _) = (None, Billed::No);
         let (mut calls, mut reasks) = (0, 0);
         loop {
             let answer = provider.complete(&prompt, context).await;
@@ -130,8 +132,11 @@ impl Asking {
             });
             earlier = Some(usage);
             calls += completion.attempts;
+            lost = lost.and(completion.lost);
             let complaint = match read(&completion) {
-                Ok((value, repairs)) => return Ok(Structured { value, completion, usage, calls, repairs }),
+                Ok((value, repairs)) => {
+                    return Ok(Structured { value, completion, usage, lost, calls, repairs });
+                }
                 Err(Rejected::Cut) => return Err(cut(completion, usage, calls)),
                 Err(Rejected::Misfit(complaint)) => complaint,
             };

@@ -263,10 +263,16 @@ impl Pipeline {
                 report.calls = answer.calls;
                 report.served_model.clone_from(&answer.completion.head.model);
                 report.timings.first_token_ms = answer.completion.timing.first_token.map(millis);
-                Some(answer.usage)
+                report.may_cost_more = answer.lost == Billed::Maybe;
+                let mut usage = answer.usage;
+                if let Billed::Yes(lost) = answer.lost {
+                    usage += lost;
+                }
+                Some(usage)
             }
             Err((calls, err)) => {
                 report.calls = *calls;
+                report.may_cost_more = err.billed() == Billed::Maybe;
                 match err.billed() {
                     Billed::No => Some(Usage::new(Some(0), Some(0))),
                     Billed::Yes(usage) => Some(usage),
@@ -330,6 +336,7 @@ impl Pipeline {
             calls: 0,
             usage: Usage::default().into(),
             cost_usd_micros: None,
+            may_cost_more: false,
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
         }
     }

@@ -50,6 +50,9 @@ pub struct Report {
     pub usage: UsageReport,
     /// What they cost, in millionths of a US dollar; `null` if that is not known.
     pub cost_usd_micros: Option<u64>,
+    /// Whether a call that gave no answer may have been billed on top.
+    #[serde(default)]
+    pub may_cost_more: bool,
     /// Where the time went.
     pub timings: Timings,
 }

@@ -109,6 +109,13 @@ pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, J
     if strictness == Strictness::Strict {
         return strictly(answer);
     }
+    // What is JSON by itself may say anything inside.
+    if answer.trim_start().starts_with(['{', '['])
+        && let Ok(found) = strictly(answer)
+        && is_data(&found.value)
+    {
+        return Ok(found);
+    }
     let mut repairs = Vec::new();
     let spoken = without_thoughts(answer)?;
     if spoken.len() < answer.len() {
@@ -116,7 +123,7 @@ pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, J
     }
     let text = spoken.trim();
     let mut found = match values(text) {
-        Err(err) if err.kind == JsonErrorKind::Malformed => repaired(text, &mut repairs).ok_or(err)?,
+        Err(err) if err.kind == JsonErrorKind::Malformed => repaired(text, &mut repairs, err)?,
         found => found?,
     };
     if found.iter().any(|found| is_data(&found.value)) {
@@ -148,16 +155,18 @@ fn strictly(answer: &str) -> Result<Extracted, JsonError> {
     Ok(Extracted { value, repairs: Vec::new() })
 }
 
-/// The values of a text that is no JSON before it is mended.
-fn repaired(text: &str, repairs: &mut Vec<Repair>) -> Option<Vec<Found>> {
-    let start = next_start(text)?;
-    let mended = repair::mend(&text[start..])?;
-    let mut found = values(&mended.text).ok()?;
+/// The values of a text that is no JSON before it is mended; `broken` where mending does not help.
+fn repaired(text: &str, repairs: &mut Vec<Repair>, broken: JsonError) -> Result<Vec<Found>, JsonError> {
+    let Some(start) = next_start(text) else { return Err(broken) };
+    let Some(mended) = repair::mend(&text[start..]) else { return Err(broken) };
+    // A cut shows only behind what was mended.
+    let mut found = values(&mended.text)
+        .map_err(|err| if err.kind == JsonErrorKind::Truncated { err } else { broken })?;
     if start > 0 {
         found.iter_mut().for_each(|found| found.is_all = false);
     }
     repairs.extend(mended.repairs);
-    Some(found)
+    Ok(found)
 }
 
 struct Found {
@@ -263,6 +272,16 @@ mod tests {
     fn check(answer: &str, expected: Value, repairs: &[Repair]) {
         let found = extract(answer).unwrap();
         assert_eq!((found.value, &found.repairs[..]), (expected, repairs), "{answer}");
+    }
+
+    #[test]
+    fn what_is_json_by_itself_may_say_anything_inside() {
+        check("{\"note\": \"ends with </think> ok\"}", json!({ "note": "ends with </think> ok" }), &[]);
+    }
+
+    #[test]
+    fn a_cut_behind_a_mistake_is_a_cut() {
+        check_error("{\"p\": [1,], \"q\": \"ab", JsonErrorKind::Truncated);
     }
 
     #[track_caller]

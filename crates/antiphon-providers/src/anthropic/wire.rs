@@ -143,7 +143,8 @@ impl From<WireUsage> for Usage {
     fn from(usage: WireUsage) -> Self {
         let cached = usage.cache_read_input_tokens;
         let written = usage.cache_creation_input_tokens;
-        let input = usage.input_tokens.map(|input| input + cached.unwrap_or(0) + written.unwrap_or(0));
+        let more = cached.unwrap_or(0).saturating_add(written.unwrap_or(0));
+        let input = usage.input_tokens.map(|input| input.saturating_add(more));
         let reasoning = usage.output_tokens_details.and_then(|details| details.thinking_tokens);
         Self::new(input, usage.output_tokens).cached(cached).cache_write(written).reasoning(reasoning)
     }

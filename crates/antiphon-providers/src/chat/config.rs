@@ -58,9 +58,11 @@ impl Chat {
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Chat {
     fn scope(&self) -> Scope {
-        match self.quirks.extra.is_empty() {
+        let (extra, headers) = (&self.quirks.extra, &self.link.endpoint.headers);
+        match extra.is_empty() && headers.is_empty() {
             true => self.link.scope(),
-            false => self.link.scope().variant(Value::Object(self.quirks.extra.clone()).to_string()),
+            // What is sent with each request may change the answers.
+            false => self.link.scope().variant(json!([extra, headers]).to_string()),
         }
     }
 

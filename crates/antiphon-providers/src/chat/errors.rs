@@ -18,6 +18,15 @@ const MONEY: [&str; 8] = [
     "billing_not_active",
     "payment_required",
 ];
+/// What servers without such a code say in words: OpenRouter under 403, xAI under 403 and 429, Anthropic behind an address
+/// that speaks OpenAI's format.
+const MONEY_WORDS: [&str; 5] = [
+    "key limit exceeded",
+    "insufficient credits",
+    "used all available credits",
+    "monthly spending limit",
+    "credit balance is too low",
+];
 /// OpenAI's code; llama.cpp's type; OpenRouter's type.
 const TOO_LONG: [&str; 4] =
     ["context_length_exceeded", "exceed_context_size_error", "string_too_long", "token_limit_exceeded"];
@@ -109,7 +118,7 @@ impl Said {
         match status {
             // OpenRouter's limit of what may be under way at once, for those who have little left.
             402 if self.is_one_of(&["openrouter_in_flight_budget"]) => ErrorKind::RateLimited { retry_after },
-            _ if self.is_one_of(&MONEY) => ErrorKind::Quota,
+            _ if self.is_one_of(&MONEY) || is_about(message, &MONEY_WORDS) => ErrorKind::Quota,
             _ if self.is_one_of(&TOO_LONG) || is_about(message, &TOO_LONG_WORDS) => ErrorKind::ContextTooLong,
             _ if self.is_one_of(&["model_not_found", "model_not_supported", "NotFoundError"]) => {
                 ErrorKind::ModelNotFound
@@ -194,6 +203,10 @@ mod tests {
             check(429, json!({ "error": { "message": "pay", "type": "x", "code": code } }), ErrorKind::Quota);
         }
         check(402, json!({ "error": "You have depleted your monthly included credits." }), ErrorKind::Quota);
+        let told = "Key limit exceeded (total limit). Manage it in your settings";
+        check(403, json!({ "error": { "message": told, "code": 403 } }), ErrorKind::Quota);
+        let told = "Your team has used all available credits or reached its monthly spending limit.";
+        check(429, json!({ "error": told, "code": "exhausted" }), ErrorKind::Quota);
         let waits = ErrorKind::RateLimited { retry_after: None };
         check(429, json!({ "error": { "message": "slow", "type": "tokens" } }), waits);
         let in_flight = json!({ "limit_source": "openrouter_in_flight_budget" });

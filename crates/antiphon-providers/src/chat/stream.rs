@@ -32,13 +32,16 @@ impl Decode for ChatDecoder {
             return Err(fault);
         }
         answer.served_by(chunk.model.as_ref().map(|model| &*model.0));
+        answer.is_called(chunk.id.as_ref().map(|id| &*id.0));
         if let Some(usage) = chunk.usage {
             answer.usage = usage.into();
         }
         let Some(choice) = chunk.choices.into_iter().flatten().next() else { return Ok(()) };
-        if let Some(words) = choice.delta {
+        if let Some(words) = choice.delta.or(choice.message) {
             answer.refusal.push_str(Text::of(words.refusal.as_ref()));
-            answer.text.push_str(Text::of(words.content.as_ref()));
+            if let Some(content) = words.content {
+                content.add_to(&mut answer.text);
+            }
         }
         // Some servers send an empty reason with every piece; OpenRouter repeats the real one with the count of tokens.
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.0.is_empty()) {
@@ -57,4 +60,26 @@ fn said(event: &str, data: &str) -> Option<Fault> {
         value
     };
     fault(200, &value, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, ChatDecoder, Decode};
+
+    #[track_caller]
+    fn check(piece: &str, expected: &str) {
+        let mut answer = Answer::default();
+        ChatDecoder.take("", piece, &mut answer).unwrap();
+        assert_eq!(answer.text, expected, "{piece}");
+    }
+
+    #[test]
+    fn words_come_in_more_shapes_than_one() {
+        check(r#"{"choices":[{"delta":{"content":"b"},"message":{"content":"ab"}}]}"#, "b");
+        check(r#"{"choices":[{"message":{"content":"ab"}}]}"#, "ab");
+        check(r#"{"choices":[{"delta":{"content":null}}]}"#, "");
+        let parts =
+            r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]"#;
+        check(&format!(r#"{{"choices":[{{"delta":{{"content":{parts}}}}}]}}"#), "a");
+    }
 }

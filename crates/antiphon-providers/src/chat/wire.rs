@@ -48,6 +48,8 @@ fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, default)]
     pub(super) model: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
@@ -63,8 +65,11 @@ pub(super) struct Chunk<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
-    #[serde(borrow, alias = "message", default)]
+    #[serde(borrow, default)]
     pub(super) delta: Option<Words<'a>>,
+    /// The whole so far: of a server that does not stream, or, beside `delta`, of one that tells both.
+    #[serde(borrow, default)]
+    pub(super) message: Option<Words<'a>>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Text<'a>>,
 }
@@ -72,9 +77,37 @@ pub(super) struct Choice<'a> {
 #[derive(Deserialize)]
 pub(super) struct Words<'a> {
     #[serde(borrow, default)]
-    pub(super) content: Option<Text<'a>>,
+    pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]
     pub(super) refusal: Option<Text<'a>>,
+}
+
+/// Words, or parts of which some are thoughts, as reasoning models of Mistral send them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Content<'a> {
+    Words(#[serde(borrow)] Text<'a>),
+    Parts(#[serde(borrow)] Vec<Part<'a>>),
+}
+
+#[derive(Deserialize)]
+pub(super) struct Part<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+}
+
+impl Content<'_> {
+    pub(super) fn add_to(&self, text: &mut String) {
+        match self {
+            Self::Words(words) => text.push_str(&words.0),
+            Self::Parts(parts) => parts
+                .iter()
+                .filter(|part| Text::of(part.kind.as_ref()) == "text")
+                .for_each(|part| text.push_str(Text::of(part.text.as_ref()))),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -171,7 +204,7 @@ pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Re
     vectors.extend(sorted.into_iter().map(|entry| entry.embedding));
     let told = answer["usage"]["prompt_tokens"].as_u64();
     let input = match (before.usage.input, told) {
-        (Some(before), Some(told)) => Some(before + told),
+        (Some(before), Some(told)) => Some(before.saturating_add(told)),
         (None, told) => told,
         (before, None) => before,
     };

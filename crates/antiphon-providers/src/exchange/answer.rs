@@ -38,6 +38,15 @@ pub(crate) trait Decode: Send + Unpin + 'static {
 }
 
 impl Answer {
+    /// Notes the vendor's name for it where nobody did before.
+    pub(crate) fn is_called(&mut self, id: Option<&str>) {
+        if self.id.is_none()
+            && let Some(id) = id.filter(|id| !id.is_empty())
+        {
+            self.id = Some(id.to_owned());
+        }
+    }
+
     /// Notes the model where nobody did before.
     pub(crate) fn served_by(&mut self, model: Option<&str>) {
         if self.model.is_none()

@@ -80,7 +80,12 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
 pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
     const MOST: usize = 300;
     let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
-    let text = redact(text, &secrets);
+    // Of a body of megabytes no more than this can be shown; what is cut in the middle may be a key.
+    let cut = text
+        .char_indices()
+        .nth(8 * MOST)
+        .map_or(text, |(end, _)| text[..end].rsplit_once(char::is_whitespace).map_or("", |(whole, _)| whole));
+    let text = redact(cut, &secrets);
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");
     match line.char_indices().nth(MOST) {

@@ -47,11 +47,12 @@ impl Forms {
         let usable = |form: &Form| *form != Form::Json || is_object;
         let key = (prompt.model.clone(), digest(schema));
         let known = self.learnt.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        let mut form = known.unwrap_or(self.ladder[0]);
+        let first = self.ladder.iter().copied().find(usable).unwrap_or(Form::Words);
+        let mut form = known.unwrap_or(first);
         loop {
             let err = match ask(form).await {
                 Ok(response) => {
-                    if known != Some(form) && form != self.ladder[0] {
+                    if known != Some(form) && form != first {
                         self.learnt.lock().unwrap_or_else(PoisonError::into_inner).insert(key, form);
                     }
                     return Ok((response, form));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
     Billed, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase, Streaming, Timing,
-    Usage, json,
+    json,
 };
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -240,24 +240,25 @@ impl<D: Decode> Reader<D> {
             }
             _ => err,
         };
+        // Before its end an answer is counted only as far as it had come, if at all.
         let billed = match self.answer.usage {
-            Usage { output: None, .. } => err.billed(),
-            _ if err.billed() == Billed::No => Billed::No,
-            usage => Billed::Yes(usage),
+            usage if self.answer.finish.is_some() && usage.output.is_some() && err.billed() != Billed::No => {
+                Billed::Yes(usage)
+            }
+            _ => err.billed(),
         };
         let partial = self.completion();
         Poll::Ready(Some(Err(self.told(err.with_billed(billed).with_partial(partial)))))
     }
 
     fn told(&self, err: Error) -> Error {
-        err.with_request_id(self.head().request_id)
+        let head = self.head();
+        err.with_request_id(head.request_id.or(head.response_id))
     }
 
     fn head(&self) -> Head {
         let mut head = self.facts.head.clone();
-        if head.request_id.is_none() {
-            head.request_id.clone_from(&self.answer.id);
-        }
+        head.response_id.clone_from(&self.answer.id);
         match &self.answer.model {
             Some(model) => head.served(model, &self.facts.model),
             None => head,

@@ -60,9 +60,7 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
         }
     }
     answer.served_by(chunk.model_version.as_ref().map(|model| &*model.0));
-    if let Some(id) = chunk.response_id.filter(|_| answer.id.is_none()) {
-        answer.id = Some(id.0.into_owned());
-    }
+    answer.is_called(chunk.response_id.as_ref().map(|id| &*id.0));
     if let Some(usage) = chunk.usage_metadata {
         answer.usage = usage.into();
     }

@@ -122,9 +122,9 @@ impl From<UsageMetadata> for Usage {
     /// (<https://ai.google.dev/api/generate-content#UsageMetadata>).
     fn from(usage: UsageMetadata) -> Self {
         let thoughts = usage.thoughts_token_count.unwrap_or(0);
-        let input =
-            usage.prompt_token_count.map(|input| input + usage.tool_use_prompt_token_count.unwrap_or(0));
-        Self::new(input, Some(usage.candidates_token_count.unwrap_or(0) + thoughts))
+        let tools = usage.tool_use_prompt_token_count.unwrap_or(0);
+        let input = usage.prompt_token_count.map(|input| input.saturating_add(tools));
+        Self::new(input, Some(usage.candidates_token_count.unwrap_or(0).saturating_add(thoughts)))
             .cached(Some(usage.cached_content_token_count.unwrap_or(0)))
             .reasoning(Some(thoughts))
     }

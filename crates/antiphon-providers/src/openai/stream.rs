@@ -100,3 +100,18 @@ fn ends(response: Response, answer: &mut Answer) {
     }
     answer.id = response.id.or(answer.id.take());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Decode, ResponsesDecoder};
+
+    #[test]
+    fn thoughts_of_a_whole_response_are_no_part_of_its_answer() {
+        let whole = r#"{"object":"response","status":"completed","output":[
+            {"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]},
+            {"type":"message","content":[{"type":"output_text","text":"yes"}]}]}"#;
+        let mut answer = Answer::default();
+        ResponsesDecoder::default().take("", whole, &mut answer).unwrap();
+        assert_eq!(answer.text, "yes");
+    }
+}

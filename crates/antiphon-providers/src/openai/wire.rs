@@ -88,6 +88,8 @@ pub(super) struct Incomplete {
 /// A message, or reasoning.
 #[derive(Deserialize)]
 pub(super) struct Item {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
     #[serde(default)]
     phase: Option<String>,
     #[serde(default)]
@@ -124,9 +126,9 @@ struct OutputDetails {
 }
 
 impl Item {
-    /// Whether it is what the model says on the way and no part of its answer.
+    /// Whether it is what the model says or thinks on the way and no part of its answer.
     pub(super) fn is_commentary(&self) -> bool {
-        self.phase.as_deref() == Some("commentary")
+        self.phase.as_deref() == Some("commentary") || self.kind.as_deref() == Some("reasoning")
     }
 
     pub(super) fn text(&self) -> String {

@@ -62,6 +62,7 @@ pub(super) struct Belief {
     sent: u64,
     answered: u64,
     throttled: u64,
+    unsent: u64,
     failed: u64,
     paused_until: Option<Instant>,
     bout: Bout,
@@ -114,6 +115,7 @@ impl Belief {
             sent: 0,
             answered: 0,
             throttled: 0,
+            unsent: 0,
             failed: 0,
             paused_until: None,
             bout: Bout::default(),
@@ -211,7 +213,7 @@ impl Belief {
     pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.in_flight -= 1;
         #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
-        let through = (ticket.number - 1).saturating_sub(self.throttled) as f64;
+        let through = (ticket.number - 1).saturating_sub(self.throttled + self.unsent) as f64;
         self.throttled += 1;
         for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
             dimension.refuse(ticket.number, amount);
@@ -242,6 +244,16 @@ impl Belief {
             self.hear(ticket, hints, false, now);
         }
         self.pause(hints.retry_after.unwrap_or_default(), now);
+    }
+
+    /// The call was never made.
+    pub(super) fn unsent(&mut self, ticket: Ticket) {
+        self.in_flight -= 1;
+        self.unsent += 1;
+        for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
+            dimension.refuse(ticket.number, amount);
+        }
+        self.delivered.unsent();
     }
 
     /// What an answer tells before it is over.

@@ -75,6 +75,13 @@ impl Delivered {
             Duration::try_from_secs_f64(1.0 / pace.rate).ok().and_then(|gap| slot.checked_add(gap));
     }
 
+    /// A request was not sent after all, so that the server let nothing through that would show more of its rate.
+    pub(super) fn unsent(&mut self) {
+        if let Some(pace) = &mut self.pace {
+            pace.rate = pace.rate.min(pace.ceiling);
+        }
+    }
+
     /// The server refused a request that was sent at `at`, after it had let `through` pass; `refusals` came before it in
     /// a row. Gives the pause to make, which is the server's wish if it has one.
     pub(super) fn refused(

@@ -200,6 +200,11 @@ impl Permit {
         self.end(|belief, ticket| belief.failed(ticket, hints, now()));
     }
 
+    /// The call was not made after all: what it was to take is there again.
+    pub fn unsent(self) {
+        self.end(Belief::unsent);
+    }
+
     /// What the answer's head tells about limits, while the answer itself is still on its way.
     pub fn hear(&self, hints: &LimitHints) {
         if let Some(ticket) = self.ticket {

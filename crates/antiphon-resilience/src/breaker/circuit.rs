@@ -198,9 +198,14 @@ pub struct BreakerPermit {
 }
 
 impl BreakerPermit {
-    /// The first of the answer is there: whether the call was slow is decided by the time until now.
+    /// The first of the answer is there: whether the call was slow is decided by the time until now. A trial is over with
+    /// that, since the rest of an answer may take longer than trials are waited for.
     pub fn answered(&mut self) {
-        self.took = self.took.or_else(|| self.begun.map(|begun| now().saturating_duration_since(begun)));
+        self.stop_the_clock();
+        let (Some(ticket), took) = (self.ticket, self.took) else { return };
+        if self.breaker.change(|machine| machine.answered(ticket, took, now)) {
+            self.ticket = None;
+        }
     }
 
     /// The call succeeded.
@@ -213,8 +218,12 @@ impl BreakerPermit {
         self.end(CallResult::Failure);
     }
 
+    fn stop_the_clock(&mut self) {
+        self.took = self.took.or_else(|| self.begun.map(|begun| now().saturating_duration_since(begun)));
+    }
+
     fn end(mut self, result: CallResult) {
-        self.answered();
+        self.stop_the_clock();
         let Some(ticket) = self.ticket.take() else { return };
         let took = self.took;
         self.breaker.change(|machine| machine.report(ticket, result, took, now));
@@ -340,5 +349,16 @@ mod tests {
         sleep(Duration::from_secs(5)).await;
         permit.success();
         assert_eq!(breaker.status().slow, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_is_over_with_its_first_word() {
+        let breaker = due().await;
+        let mut trial = breaker.permit().unwrap();
+        trial.answered();
+        assert_eq!(breaker.status().state, BreakerState::Closed);
+        // What comes of the rest is of an earlier state.
+        trial.failure();
+        assert_eq!(breaker.status().failures, 0);
     }
 }

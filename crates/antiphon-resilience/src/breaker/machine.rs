@@ -185,6 +185,21 @@ impl BreakerMachine {
         }
     }
 
+    /// The first of the answer to the call of `ticket` is there. A trial has succeeded with that, unless it was slow; of
+    /// other calls the end decides. Whether this was the result of the call: then there is nothing more to report.
+    pub fn answered(
+        &mut self,
+        ticket: BreakerTicket,
+        took: Option<Duration>,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
+        let is_trial = ticket.0 == self.generation && matches!(self.state, State::HalfOpen { .. });
+        if is_trial {
+            self.report(ticket, CallResult::Success, took, now);
+        }
+        is_trial
+    }
+
     /// The call of `ticket` was given up, or ended in a way that tells nothing: a trial may be made anew.
     pub fn release(&mut self, ticket: BreakerTicket) {
         if let State::HalfOpen { out, .. } = &mut self.state

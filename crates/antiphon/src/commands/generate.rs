@@ -125,7 +125,11 @@ fn as_list(report: &GenerateReport) -> String {
 }
 
 fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std::fmt::Result {
-    let Report { documents, usage, cost_usd_micros, model_used, .. } = &done.report;
+    let Report { documents, usage, cost_usd_micros, may_cost_more, model_used, .. } = &done.report;
+    let cost = match (may_cost_more, cost(*cost_usd_micros)) {
+        (true, cost) => format!("{cost}; a call that gave no answer may have been billed, too"),
+        (false, cost) => cost,
+    };
     let input = run.input.display();
     let (personas, documents) =
         (counted(done.personas.len(), "persona"), counted(documents.len(), "document"));
@@ -133,9 +137,9 @@ fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std:
     match (usage.input_tokens.zip(usage.output_tokens), model_used) {
         (_, false) => writeln!(text, " (drafts by text statistics: no language model was used)")?,
         (Some((asked, answered)), _) => {
-            writeln!(text, " ({asked} + {answered} tokens, {})", cost(*cost_usd_micros))?;
+            writeln!(text, " ({asked} + {answered} tokens, {cost})")?;
         }
-        (None, _) => writeln!(text, " ({})", cost(*cost_usd_micros))?,
+        (None, _) => writeln!(text, " ({cost})")?,
     }
     for (number, persona) in (1..).zip(&done.personas) {
         writeln!(text, "\n{number:>3}  {}\n     {}\n     {}", persona.name, persona.title, counts(persona))?;

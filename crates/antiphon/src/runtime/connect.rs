@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use antiphon_llm::{
     CallContext, Error as LlmError, Gates, Model, Price, Provider, RetryBudget, Scope, Stack,
@@ -88,7 +89,10 @@ impl Session {
 /// The limits of all providers of this process: what one run learns, the others need not learn again.
 static GATES: LazyLock<Gates> = LazyLock::new(Gates::default);
 /// Whether providers are well, by their address and account.
-static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| Breakers::new(BreakerPolicy::default()));
+static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
+    // As long as the slowest engine may take to its first word.
+    Breakers::new(BreakerPolicy::default().max_half_open(Duration::from_secs(300)))
+});
 
 /// Gates of engines that say how many calls they work on at once: more would only wait there, with their clocks running.
 static GATES_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), Gates>>> = LazyLock::new(Mutex::default);
