@@ -91,9 +91,8 @@ pub fn waits(input: &[u8]) {
 /// Limits: headers of any names and values are read without a wait beyond a day, and a rate is a number.
 pub fn limits(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let headers: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once(": ")).collect();
-    let header = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-    let hints = LimitHints::read(header, SystemTime::UNIX_EPOCH);
+    let headers = text.lines().filter_map(|line| line.split_once(": "));
+    let hints = LimitHints::read(headers, SystemTime::UNIX_EPOCH);
     assert!(hints.retry_after.is_none_or(|wait| wait <= DAY));
     for allowance in [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens] {
         assert!(allowance.resets_in.is_none_or(|wait| wait <= DAY));

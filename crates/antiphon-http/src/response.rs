@@ -119,7 +119,9 @@ impl Response {
     /// What the headers say about the server's limits.
     #[must_use]
     pub fn limits(&self) -> LimitHints {
-        LimitHints::read(|name| self.header(name), std::time::SystemTime::now())
+        let plain =
+            self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        LimitHints::read(plain, std::time::SystemTime::now())
     }
 
     /// The length of the body in bytes, if the server tells.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// assert_eq!(compiled.schema["additionalProperties"], false);
 /// # Ok::<(), antiphon_llm::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Dialect {
     /// Keywords that are left out; the model is told of them in the `description`.

@@ -358,7 +358,7 @@ pub trait ProviderExt: Provider {
     ///
     /// # Cancel safety
     /// Hangs up; the words so far are lost.
-    fn complete_as<T: DeserializeOwned + JsonSchema + Send>(
+    fn complete_as<T: DeserializeOwned + JsonSchema + Send + 'static>(
         &self,
         prompt: &Prompt,
         context: &CallContext,

@@ -1,5 +1,7 @@
+use std::any::TypeId;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::Validator;
 use schemars::JsonSchema;
@@ -22,7 +24,14 @@ pub struct Schema {
     name: Arc<str>,
     value: Arc<Value>,
     validator: Arc<Validator>,
+    /// What it is in the dialects that were asked for: a bulk run asks for the same few with every row.
+    compiled: Arc<Mutex<Dialects>>,
 }
+
+type Dialects = Vec<(Dialect, Arc<Compiled>)>;
+
+/// The schemas of types, which do not change while a program runs.
+static OF_TYPES: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
 
 /// One way in which a value does not fit its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +58,25 @@ impl Schema {
         // Later drafts leave it open whether formats bind; whoever writes one wants it kept.
         let options = jsonschema::options().should_validate_formats(true);
         let validator = options.build(&value).map_err(|err| invalid(err.to_string()))?;
-        Ok(Self { name: Arc::from(name), value: Arc::new(value), validator: Arc::new(validator) })
+        let (value, validator) = (Arc::new(value), Arc::new(validator));
+        Ok(Self { name: Arc::from(name), value, validator, compiled: Arc::default() })
     }
 
-    /// The schema of a type, named after it.
+    /// The schema of a type, named after it. It is made once for each type.
     ///
     /// # Errors
     /// `InvalidRequest` for a type whose schema is none that can be checked, which derived ones never have.
-    pub fn of<T: JsonSchema>() -> Result<Self, Error> {
+    pub fn of<T: JsonSchema + 'static>() -> Result<Self, Error> {
+        let known = || OF_TYPES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(schema) = known().get(&TypeId::of::<T>()) {
+            return Ok(schema.clone());
+        }
+        let schema = Self::made_of::<T>()?;
+        known().insert(TypeId::of::<T>(), schema.clone());
+        Ok(schema)
+    }
+
+    fn made_of<T: JsonSchema>() -> Result<Self, Error> {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
@@ -93,8 +113,14 @@ impl Schema {
 
     /// The schema as a provider with this dialect takes it, and what had to be left out for that.
     #[must_use]
-    pub fn compile(&self, dialect: &Dialect) -> Compiled {
-        dialect.compile(&self.value)
+    pub fn compile(&self, dialect: &Dialect) -> Arc<Compiled> {
+        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, compiled)) = known.iter().find(|(known, _)| known == dialect) {
+            return compiled.clone();
+        }
+        let compiled = Arc::new(dialect.compile(&self.value));
+        known.push((*dialect, compiled.clone()));
+        compiled
     }
 }
 

@@ -94,7 +94,7 @@ impl Asking {
     ///
     /// # Cancel safety
     /// Hangs up; the words so far are lost.
-    pub async fn typed<P: Provider + ?Sized, T: DeserializeOwned + JsonSchema>(
+    pub async fn typed<P: Provider + ?Sized, T: DeserializeOwned + JsonSchema + 'static>(
         self,
         provider: &P,
         prompt: &Prompt,

@@ -116,11 +116,13 @@ async fn a_deadline_covers_everything() {
     let server = MockServer::start().await;
     let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(30));
     Mock::given(method("GET")).respond_with(slow).mount(&server).await;
-    let soon = || Request::get(&server.uri()).deadline(Deadline::after(Duration::from_millis(50)));
-    let err = Client::default().send(soon()).await.unwrap_err();
+    let within =
+        |millis| Request::get(&server.uri()).deadline(Deadline::after(Duration::from_millis(millis)));
+    let err = Client::default().send(within(500)).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::FirstByte });
     let one = Client::builder().max_connections(1).build();
-    let (_, second) = tokio::join!(one.send(soon()), one.send(soon()));
+    // The first holds the connection for longer than the second waits.
+    let (_, second) = tokio::join!(one.send(within(2_000)), one.send(within(50)));
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Timeout { phase: Phase::Queue });
     let client = Client::builder().timeout(Duration::from_millis(50)).build();
     assert!(matches!(client.get(&server.uri()).await.unwrap_err().kind(), ErrorKind::Timeout { .. }));

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use antiphon_llm::{ErrorKind, LimitHints};
@@ -83,12 +82,10 @@ fn is_something(error: &Value) -> bool {
 
 /// The limits in an error inside a stream, which has the headers that a refusal would have had.
 fn limits_of(headers: &Value) -> Option<LimitHints> {
-    let headers: HashMap<&str, &str> = headers
-        .as_object()?
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-        .collect();
-    Some(LimitHints::read(|name| headers.get(name).copied(), SystemTime::now()))
+    let headers = headers.as_object()?.iter();
+    let plain: Vec<_> =
+        headers.filter_map(|(name, value)| Some((name.to_ascii_lowercase(), value.as_str()?))).collect();
+    Some(LimitHints::read(plain.iter().map(|(name, value)| (name.as_str(), *value)), SystemTime::now()))
 }
 
 #[derive(Debug, Default)]

@@ -33,7 +33,7 @@ fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value
             let compiled = schema.compile(&quirks.dialect);
             // A schema that the dialect cannot say whole is still a strong hint.
             let strict = compiled.inexpressible.is_empty();
-            let sent = if strict { compiled.schema } else { schema.value().clone() };
+            let sent = if strict { &compiled.schema } else { schema.value() };
             Some(json!({
                 "type": "json_schema",
                 "json_schema": { "name": schema.name(), "strict": strict, "schema": sent },

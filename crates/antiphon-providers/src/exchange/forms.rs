@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_http::Response;
 use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Role, Schema};
@@ -45,15 +45,14 @@ impl Forms {
         // A server that binds answers to JSON may mean objects alone.
         let is_object = schema.value()["type"] == "object";
         let usable = |form: &Form| *form != Form::Json || is_object;
-        let key = (prompt.model.clone(), digest(schema));
-        let known = self.learnt.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let known = self.known(prompt, schema);
         let first = self.ladder.iter().copied().find(usable).unwrap_or(Form::Words);
         let mut form = known.unwrap_or(first);
         loop {
             let err = match ask(form).await {
                 Ok(response) => {
                     if known != Some(form) && form != first {
-                        self.learnt.lock().unwrap_or_else(PoisonError::into_inner).insert(key, form);
+                        self.learnt().insert((prompt.model.clone(), digest(schema)), form);
                     }
                     return Ok((response, form));
                 }
@@ -64,6 +63,16 @@ impl Forms {
             info!("{err}; asking for {weaker:?} instead");
             form = weaker;
         }
+    }
+
+    fn known(&self, prompt: &Prompt, schema: &Schema) -> Option<Form> {
+        let learnt = self.learnt();
+        // Most servers take the first form, and then there is nothing to look up.
+        if learnt.is_empty() { None } else { learnt.get(&(prompt.model.clone(), digest(schema))).copied() }
+    }
+
+    fn learnt(&self) -> MutexGuard<'_, HashMap<(String, u64), Form>> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +105,7 @@ pub(crate) fn weakened(output: &Output, form: Form, dialect: &Dialect) -> Vec<St
         Output::Json(schema) if form == Form::Schema => {
             let compiled = schema.compile(dialect);
             // What cannot be said is only a hint, all of it.
-            if compiled.inexpressible.is_empty() { compiled.weakened } else { vec![String::new()] }
+            if compiled.inexpressible.is_empty() { compiled.weakened.clone() } else { vec![String::new()] }
         }
         Output::Json(_) => vec![String::new()],
         _ => Vec::new(),

@@ -58,7 +58,8 @@ impl Link {
         let sent = self.client.send(self.endpoint.dressed(request)).await.map_err(|err| of_http(&err))?;
         match sent.status() {
             200 => Ok(sent),
-            _ => Err(self.refused(sent).await),
+            // Off the way that most calls take, whose futures stay small by it.
+            _ => Err(Box::pin(self.refused(sent)).await),
         }
     }
 
@@ -141,7 +142,7 @@ impl Link {
             {
                 Pieces::Lines(response.lines())
             }
-            _ => return self.whole(response, &kind, decode, facts).await,
+            _ => return Box::pin(self.whole(response, &kind, decode, facts)).await,
         };
         Reader::new(pieces, decode, facts).begin().await
     }

@@ -51,9 +51,10 @@ pub(super) struct Facts {
 }
 
 impl<D: Decode> Reader<D> {
-    pub(super) fn new(pieces: Pieces, decode: D, facts: Facts) -> Self {
+    /// In a box of its own: it is handed on often, and is large.
+    pub(super) fn new(pieces: Pieces, decode: D, facts: Facts) -> Box<Self> {
         let alarm = Box::pin(sleep(facts.token_timeout));
-        Self {
+        Box::new(Self {
             pieces,
             decode,
             facts,
@@ -65,7 +66,7 @@ impl<D: Decode> Reader<D> {
             first: None,
             unread: None,
             ended: false,
-        }
+        })
     }
 
     /// Takes an answer that came all at once.
@@ -80,7 +81,7 @@ impl<D: Decode> Reader<D> {
     }
 
     /// The answer from its first words on; what the vendor told before them is in its head.
-    pub(super) async fn begin(mut self) -> Result<Streaming, Error> {
+    pub(super) async fn begin(mut self: Box<Self>) -> Result<Streaming, Error> {
         let first = std::future::poll_fn(|cx| self.poll_delta(cx)).await;
         let first = first.unwrap_or_else(|| Err(self.cut()))?;
         self.first = Some(Ok(first));

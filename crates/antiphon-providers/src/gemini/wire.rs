@@ -33,7 +33,7 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
     let parameters = prompt.parameters;
     let (kind, schema) = match (&prompt.output, form) {
         (Output::Json(schema), Form::Schema) => {
-            (Some("application/json"), Some(schema.compile(&dialect()).schema))
+            (Some("application/json"), Some(schema.compile(&dialect()).schema.clone()))
         }
         (Output::Json(_), Form::Json) => (Some("application/json"), None),
         _ => (None, None),

@@ -14,7 +14,7 @@ pub(super) fn messages(prompt: &Prompt, form: Form) -> Value {
 pub(super) fn completion(prompt: &Prompt, text: &str, form: Form) -> Value {
     let parameters = prompt.parameters;
     let schema = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema),
+        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
         _ => None,
     };
     let optional = [

@@ -18,7 +18,7 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
     let options: Map<_, _> =
         options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     let format = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema),
+        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
         (Output::Json(_), Form::Json) => Some(json!("json")),
         _ => None,
     };

@@ -108,6 +108,19 @@ impl OpenAi {
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
         Self { chat: self.chat.with(change), ..self }
     }
+
+    async fn respond(&self, prompt: &Prompt) -> Result<Streaming, Error> {
+        let began = Instant::now();
+        let link = &self.chat.link;
+        info!("asking {} for {}", link.endpoint.base_url, prompt.model);
+        let ask = |form| {
+            let body = wire::request(prompt, &self.chat.quirks.dialect, form);
+            async move { link.post("/responses", &body).await }
+        };
+        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let weakened = weakened(&prompt.output, form, &self.chat.quirks.dialect);
+        link.streaming(response, ResponsesDecoder::default(), Asked { prompt, weakened, began }).await
+    }
 }
 
 connection_settings!(OpenAi, "/v1", 120);
@@ -123,19 +136,11 @@ impl Provider for OpenAi {
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        if self.api == Api::Chat {
-            return self.chat.stream(prompt, context).await;
+        match self.api {
+            Api::Chat => self.chat.stream(prompt, context).await,
+            // In a box of its own, so that a call of the other route does not hold its place.
+            Api::Responses => Box::pin(self.respond(prompt)).await,
         }
-        let began = Instant::now();
-        let link = &self.chat.link;
-        info!("asking {} for {}", link.endpoint.base_url, prompt.model);
-        let ask = |form| {
-            let body = wire::request(prompt, &self.chat.quirks.dialect, form);
-            async move { link.post("/responses", &body).await }
-        };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
-        let weakened = weakened(&prompt.output, form, &self.chat.quirks.dialect);
-        link.streaming(response, ResponsesDecoder::default(), Asked { prompt, weakened, began }).await
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {

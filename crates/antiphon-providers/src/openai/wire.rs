@@ -36,7 +36,7 @@ fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {
     let (Output::Json(schema), Form::Schema) = (output, form) else { return None };
     let compiled = schema.compile(dialect);
     let strict = compiled.inexpressible.is_empty();
-    let sent = if strict { compiled.schema } else { schema.value().clone() };
+    let sent = if strict { &compiled.schema } else { schema.value() };
     Some(json!({
         "format": { "type": "json_schema", "name": schema.name(), "strict": strict, "schema": sent },
     }))

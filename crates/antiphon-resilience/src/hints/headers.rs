@@ -56,54 +56,124 @@ impl Allowance {
 }
 
 impl LimitHints {
-    /// Reads the headers of an answer, whatever HTTP library has them: `header` looks one up by its name in lower case.
+    /// Reads the headers of an answer, whatever HTTP library has them: their names in lower case, and their values.
     ///
     /// `now` is when the answer came; where it has a `Date`, dates are taken against that.
     ///
     /// ```
-    /// use std::{collections::HashMap, time::{Duration, SystemTime}};
-    /// let answer = HashMap::from([("x-ratelimit-remaining-requests", "59"), ("x-ratelimit-reset-requests", "1s")]);
-    /// let hints = antiphon_resilience::LimitHints::read(|name| answer.get(name).copied(), SystemTime::now());
+    /// use std::time::{Duration, SystemTime};
+    /// let answer = [("x-ratelimit-remaining-requests", "59"), ("x-ratelimit-reset-requests", "1s")];
+    /// let hints = antiphon_resilience::LimitHints::read(answer, SystemTime::now());
     /// assert_eq!((hints.requests.remaining, hints.requests.resets_in), (Some(59), Some(Duration::from_secs(1))));
     /// ```
     #[must_use]
-    pub fn read<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Self {
-        let now = header("date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-        let allowance = |limit: &str, remaining: &str, reset: &str| Allowance {
-            limit: header(limit).and_then(count),
-            remaining: header(remaining).and_then(count),
-            resets_in: header(reset).and_then(|value| parse_reset(value, now)),
-        };
-        macro_rules! unit {
-            ($unit:literal) => {
-                allowance(
-                    concat!("x-ratelimit-limit-", $unit),
-                    concat!("x-ratelimit-remaining-", $unit),
-                    concat!("x-ratelimit-reset-", $unit),
-                )
-            };
-        }
-        macro_rules! family {
-            ($family:literal) => {
-                allowance(concat!($family, "limit"), concat!($family, "remaining"), concat!($family, "reset"))
-            };
-        }
-        let retry_after = header("retry-after-ms")
-            .or_else(|| header("x-ms-retry-after-ms"))
-            .and_then(parse_millis)
-            .or_else(|| parse_retry_after(header("retry-after")?, now));
+    pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: SystemTime) -> Self {
+        let mut told = Told::default();
+        headers.into_iter().for_each(|(name, value)| told.take(name, value));
+        let now = told.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        let allowance = |family: Family| told.families[family as usize].allowance(now);
+        let retry_after = told.retry_after_ms.or(told.ms_retry_after_ms).and_then(parse_millis);
         Self {
-            retry_after,
-            requests: unit!("requests")
-                .or_else(|| family!("anthropic-ratelimit-requests-"))
-                .or_else(|| unit!("requests-minute"))
-                .or_else(|| family!("x-ratelimit-"))
-                .or_else(|| family!("ratelimit-")),
-            tokens: unit!("tokens")
-                .or_else(|| family!("anthropic-ratelimit-tokens-"))
-                .or_else(|| unit!("tokens-minute")),
-            input_tokens: family!("anthropic-ratelimit-input-tokens-"),
-            output_tokens: family!("anthropic-ratelimit-output-tokens-"),
+            retry_after: retry_after.or_else(|| parse_retry_after(told.retry_after?, now)),
+            requests: allowance(Family::Requests)
+                .or_else(|| allowance(Family::AnthropicRequests))
+                .or_else(|| allowance(Family::RequestsMinute))
+                .or_else(|| allowance(Family::Plain))
+                .or_else(|| allowance(Family::Draft)),
+            tokens: allowance(Family::Tokens)
+                .or_else(|| allowance(Family::AnthropicTokens))
+                .or_else(|| allowance(Family::TokensMinute)),
+            input_tokens: allowance(Family::InputTokens),
+            output_tokens: allowance(Family::OutputTokens),
+        }
+    }
+}
+
+/// What headers tell, before anything of it is read: answers have many, and few of them are of limits.
+#[derive(Default)]
+struct Told<'h> {
+    date: Option<&'h str>,
+    retry_after: Option<&'h str>,
+    retry_after_ms: Option<&'h str>,
+    ms_retry_after_ms: Option<&'h str>,
+    /// By [`Family`].
+    families: [Three<'h>; 10],
+}
+
+/// Three headers that belong together.
+#[derive(Clone, Copy)]
+enum Family {
+    Requests,
+    Tokens,
+    AnthropicRequests,
+    AnthropicTokens,
+    InputTokens,
+    OutputTokens,
+    RequestsMinute,
+    TokensMinute,
+    Plain,
+    Draft,
+}
+
+#[derive(Default)]
+struct Three<'h> {
+    limit: Option<&'h str>,
+    remaining: Option<&'h str>,
+    reset: Option<&'h str>,
+}
+
+impl<'h> Told<'h> {
+    fn take(&mut self, name: &str, value: &'h str) {
+        let place = match name {
+            "date" => &mut self.date,
+            "retry-after" => &mut self.retry_after,
+            "retry-after-ms" => &mut self.retry_after_ms,
+            "x-ms-retry-after-ms" => &mut self.ms_retry_after_ms,
+            name => match self.of_a_limit(name) {
+                Some(place) => place,
+                None => return,
+            },
+        };
+        place.get_or_insert(value);
+    }
+
+    fn of_a_limit(&mut self, name: &str) -> Option<&mut Option<&'h str>> {
+        let (family, what) = if let Some(rest) = name.strip_prefix("x-ratelimit-") {
+            match rest.split_once('-').unwrap_or((rest, "")) {
+                (what, "requests") => (Family::Requests, what),
+                (what, "tokens") => (Family::Tokens, what),
+                (what, "requests-minute") => (Family::RequestsMinute, what),
+                (what, "tokens-minute") => (Family::TokensMinute, what),
+                (what, "") => (Family::Plain, what),
+                _ => return None,
+            }
+        } else if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
+            match rest.rsplit_once('-')? {
+                ("requests", what) => (Family::AnthropicRequests, what),
+                ("tokens", what) => (Family::AnthropicTokens, what),
+                ("input-tokens", what) => (Family::InputTokens, what),
+                ("output-tokens", what) => (Family::OutputTokens, what),
+                _ => return None,
+            }
+        } else {
+            (Family::Draft, name.strip_prefix("ratelimit-")?)
+        };
+        let three = &mut self.families[family as usize];
+        match what {
+            "limit" => Some(&mut three.limit),
+            "remaining" => Some(&mut three.remaining),
+            "reset" => Some(&mut three.reset),
+            _ => None,
+        }
+    }
+}
+
+impl Three<'_> {
+    fn allowance(&self, now: SystemTime) -> Allowance {
+        Allowance {
+            limit: self.limit.and_then(count),
+            remaining: self.remaining.and_then(count),
+            resets_in: self.reset.and_then(|value| parse_reset(value, now)),
         }
     }
 }
@@ -119,8 +189,8 @@ mod tests {
 
     #[track_caller]
     fn check(headers: &[(&str, &str)], expected: LimitHints) {
-        let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        assert_eq!(LimitHints::read(header, SystemTime::UNIX_EPOCH), expected, "{headers:?}");
+        let read = LimitHints::read(headers.iter().copied(), SystemTime::UNIX_EPOCH);
+        assert_eq!(read, expected, "{headers:?}");
     }
 
     fn requests(limit: u64, remaining: u64, millis: u64) -> LimitHints {
