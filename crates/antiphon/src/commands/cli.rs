@@ -242,7 +242,7 @@ pub(super) struct GenerateArgs {
     pub(super) provider: ProviderArgs,
 
     /// How freely words are drawn, from 0; some models refuse any value
-    #[arg(long, value_name = "X", help_heading = "Model")]
+    #[arg(long, value_name = "X", value_parser = temperature, help_heading = "Model")]
     pub(super) temperature: Option<f64>,
 
     /// The most tokens of an answer, hidden reasoning included
@@ -424,4 +424,8 @@ fn positive(text: &str) -> Result<f64, String> {
 fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
     part.ok_or_else(|| "a number from 0 to 1 is needed".to_owned())
+}
+fn temperature(text: &str) -> Result<f64, &'static str> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    value.ok_or("a temperature is a number from 0")
 }

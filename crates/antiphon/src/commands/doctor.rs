@@ -27,15 +27,21 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
     Ok(code(&checkups))
 }
 
-/// A key that is wrong is a matter of configuration; other illnesses are failures of some.
+/// What is wrong in a file, and a key that is wrong, are matters of configuration; other illnesses are failures of some.
 fn code(checkups: &[Checkup]) -> u8 {
     let ill = checkups.iter().filter_map(|checkup| match &checkup.finding {
         Finding::Ill(err) => Some(err.kind()),
         _ => None,
     });
-    ill.map(|kind| if matches!(kind, ErrorKind::Auth | ErrorKind::Quota) { CONFIG } else { SOME_FAILED })
-        .min()
-        .unwrap_or(OK)
+    ill.map(|kind| {
+        if matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Auth | ErrorKind::Quota) {
+            CONFIG
+        } else {
+            SOME_FAILED
+        }
+    })
+    .min()
+    .unwrap_or(OK)
 }
 
 fn as_list(checkups: &[Checkup]) -> String {

@@ -93,7 +93,7 @@ fn hint_of(kind: LlmKind) -> Option<&'static str> {
         LlmKind::ModelNotFound => "name a model that the server has with --model; antiphon models lists them",
         LlmKind::Connect => "is the server running, and is the address right? (--base-url)",
         LlmKind::InvalidResponse | LlmKind::Unsupported => {
-            "does the base URL lead to an OpenAI-compatible interface, as in http://localhost:8080/v1?"
+            "does the base URL lead to this provider's interface? antiphon doctor shows what answers where"
         }
         LlmKind::InvalidRequest => {
             "the message says what is not accepted: --count, --model or --temperature may have to change"

@@ -36,7 +36,7 @@ async fn listed(
     talk: &Talk,
     text: impl Fn(&[LocalEngine]) -> Result<String, CommandError>,
 ) -> Result<u8, CommandError> {
-    let engines = operations::local_engines(settings).await;
+    let engines = operations::local_engines(settings).await?;
     output::result(&text(&engines)?)?;
     if engines.is_empty() {
         talk.line("no local engine answers: looked for llama.cpp (ports 8080 and 9931), LM Studio (1234) and Ollama");
@@ -89,9 +89,10 @@ async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, Comman
             said = now;
         }
     });
-    done.await.map_err(|err| {
-        CommandError::new(ALL_FAILED, err.to_string())
-            .hint("Ollama is looked for at OLLAMA_HOST, else on port 11434; antiphon doctor shows whether it answers")
+    done.await.map_err(|err| match err.kind() {
+        antiphon_llm::ErrorKind::Connect => CommandError::new(ALL_FAILED, err.to_string())
+            .hint("Ollama is looked for at OLLAMA_HOST, else on port 11434; antiphon doctor shows whether it answers"),
+        _ => CommandError::new(ALL_FAILED, err.to_string()),
     })?;
     output::result(&format!("{model}\n"))?;
     talk.line(&format!("ask it with: antiphon generate PATH --provider ollama --model {model}"));

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::cli::ModelsArgs;
 use super::config;
-use super::error::{CommandError, OK};
+use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::output::{self, Talk};
 use crate::operations::{self, ModelInfo, ProviderModels};
 use crate::runtime::{Environment, resolve};
@@ -18,15 +18,15 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
         );
     }
     output::result(&if args.json { as_json(&all)? } else { as_list(&all, args.all) })?;
-    let mut code = OK;
-    for ProviderModels { models, .. } in all {
-        if let Err(err) = models {
-            let err = CommandError::of_provider(&err);
-            talk.error(&err);
-            code = err.code();
-        }
-    }
-    Ok(code)
+    let some_are_well = all.iter().any(|provider| provider.models.is_ok());
+    let failed = all.iter().filter_map(|provider| provider.models.as_ref().err()).map(|err| {
+        let err = CommandError::of_provider(err);
+        talk.error(&err);
+        err.code()
+    });
+    // What is wrong with the configuration goes before what has failed.
+    let code = failed.min();
+    Ok(code.map_or(OK, |code| if some_are_well && code == ALL_FAILED { SOME_FAILED } else { code }))
 }
 
 fn as_list(all: &[ProviderModels], with_others: bool) -> String {

@@ -100,8 +100,14 @@ async fn examined(settings: &Settings, named: &ProviderSettings) -> Checkup {
         Err(err) if err.kind() == ErrorKind::Connect && !named.is_configured => {
             found(place, Finding::Absent("nobody answers".to_owned()), start_of(named))
         }
-        Err(_) if !named.is_configured => {
-            found(place, Finding::Absent("something else answers".to_owned()), None)
+        Err(err) if !named.is_configured => {
+            let (what, advice) = match err.kind() {
+                ErrorKind::Auth => ("something answers that asks for a key", advice_against(&err, named)),
+                ErrorKind::Overloaded { .. } => ("it is not ready", advice_against(&err, named)),
+                ErrorKind::Timeout { .. } => ("something answers too slowly", None),
+                _ => ("something else answers", None),
+            };
+            found(place, Finding::Absent(what.to_owned()), advice)
         }
         Err(err) => {
             let advice = advice_against(&err, named);

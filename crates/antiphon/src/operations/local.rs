@@ -1,7 +1,7 @@
 use antiphon_llm::{CallContext, Error, Health, Model, Provider};
 use futures_util::future::join_all;
 
-use crate::runtime::{Settings, local};
+use crate::runtime::{ConnectError, Settings, local};
 
 /// A local engine that answers.
 #[derive(Debug)]
@@ -17,12 +17,15 @@ pub struct LocalEngine {
     pub models: Result<Vec<Model>, Error>,
 }
 
-/// The engines on this machine that answer on their usual ports and say who they are.
+/// The engines on this machine that answer and say who they are: where the settings say, and on their usual ports.
+///
+/// # Errors
+/// What of the settings is wrong.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
-pub async fn local_engines(settings: &Settings) -> Vec<LocalEngine> {
-    let engines = local(settings).await.into_iter().map(|built| async move {
+pub async fn local_engines(settings: &Settings) -> Result<Vec<LocalEngine>, ConnectError> {
+    let engines = local(settings).await?.into_iter().map(|built| async move {
         let scope = built.provider.scope();
         let context = CallContext::default();
         LocalEngine {
@@ -32,7 +35,7 @@ pub async fn local_engines(settings: &Settings) -> Vec<LocalEngine> {
             models: built.provider.models(&context).await,
         }
     });
-    join_all(engines).await
+    Ok(join_all(engines).await)
 }
 
 /// Has Ollama fetch a model, and tells how far it is.
@@ -48,7 +51,11 @@ pub async fn pull(
     model: &str,
     tell: impl FnMut(antiphon_providers::PullProgress) + Send,
 ) -> Result<(), Error> {
-    antiphon_providers::Ollama::at_host(settings.ollama_host.as_deref().unwrap_or_default())?
-        .pull(model, tell)
-        .await
+    let named = settings.engines.get("ollama");
+    let host = named.and_then(|named| named.base_url.as_deref()).unwrap_or_default();
+    let mut ollama = antiphon_providers::Ollama::at_host(host)?;
+    if let Some(key) = named.and_then(|named| named.key.clone()) {
+        ollama = ollama.key(key);
+    }
+    ollama.pull(model, tell).await
 }

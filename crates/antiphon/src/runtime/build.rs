@@ -23,6 +23,8 @@ pub(crate) struct Built {
     pub(crate) provider: Arc<dyn Provider>,
     /// The model to ask when nobody names one.
     pub(crate) default_model: Option<String>,
+    /// The model that the files name for it.
+    pub(crate) own_model: Option<String>,
     /// Whether the models that it lists are those that it has at hand, so that the first may be taken.
     pub(crate) lists_what_it_has: bool,
     /// Whether it runs on this machine and hands nothing on to another: then it costs nothing.
@@ -39,8 +41,8 @@ pub(crate) struct Built {
 pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> ProviderSettings {
     let mut named = named.clone();
     if named.kind == Kind::LlamaCpp && named.base_url.is_none() {
-        let found = local(settings).await.into_iter().map(|built| built.provider.scope());
-        named.base_url = found.filter(|scope| scope.vendor == "llamacpp").find_map(|scope| scope.base_url);
+        let found = found(settings).await.into_iter().find(|found| found.kind == Kind::LlamaCpp);
+        named.base_url = found.and_then(|found| found.base_url);
     }
     named
 }
@@ -56,8 +58,8 @@ pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> Pr
 macro_rules! configured {
     ($provider:expr, $settings:expr, $named:expr) => {{
         let mut provider = $provider.named(&$named.name).max_connections($settings.pool_size.value);
-        if let Some(timeout) = &$settings.token_timeout {
-            provider = provider.token_timeout(timeout.value);
+        if let Some(timeout) = $settings.timeout_of($named) {
+            provider = provider.token_timeout(timeout);
         }
         provider
     }};
@@ -123,6 +125,7 @@ fn in_the_cloud(provider: impl Provider, named: &ProviderSettings, vendor: &str,
     Built {
         provider: Arc::new(provider),
         default_model: Some(model.to_owned()),
+        own_model: named.entry.model.clone(),
         lists_what_it_has: false,
         is_local: false,
         has_models: true,
@@ -192,6 +195,7 @@ fn at_hand(provider: impl Provider, named: &ProviderSettings) -> Built {
     Built {
         provider: Arc::new(provider),
         default_model: None,
+        own_model: named.entry.model.clone(),
         lists_what_it_has: true,
         is_local,
         has_models: true,
@@ -271,8 +275,8 @@ fn compatible(settings: &Settings, named: &ProviderSettings) -> Result<Built, Co
     let default_model = vendor.default_model.clone();
     let built = Compatible::of(&vendor, named.key.clone()).map_err(setting)?;
     let mut provider = built.max_connections(settings.pool_size.value);
-    if let Some(timeout) = &settings.token_timeout {
-        provider = provider.token_timeout(timeout.value);
+    if let Some(timeout) = settings.timeout_of(named) {
+        provider = provider.token_timeout(timeout);
     }
     let built = at_hand(provider, named);
     let is_local = built.is_local && is_free;
@@ -289,6 +293,7 @@ pub(super) fn offline() -> Result<Built, ConnectError> {
     Ok(Built {
         provider: Arc::new(antiphon_providers::Offline::new()),
         default_model: Some(antiphon_providers::Offline::MODEL.to_owned()),
+        own_model: None,
         lists_what_it_has: true,
         is_local: true,
         has_models: false,
@@ -303,17 +308,25 @@ pub(super) fn offline() -> Result<Built, ConnectError> {
 }
 
 /// The engines on this machine that answer and say who they are, each by its own format as far as this build has it.
+pub(crate) async fn local(settings: &Settings) -> Result<Vec<Built>, ConnectError> {
+    found(settings).await.iter().map(|named| build(settings, named)).collect()
+}
+
 #[cfg(any(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
-pub(crate) async fn local(settings: &Settings) -> Vec<Built> {
-    use antiphon_providers::local::{discover, engines};
-    let found = discover(engines(settings.ollama_host.as_deref())).await;
-    found
-        .into_iter()
-        .filter_map(|engine| build(settings, &ProviderSettings::of_engine(&engine, settings)).ok())
-        .collect()
+async fn found(settings: &Settings) -> Vec<ProviderSettings> {
+    use antiphon_providers::local::{Engine, discover, engines};
+    let place = |name| settings.engines.get(name).and_then(|named| named.base_url.as_deref());
+    let mut wanted = engines(place("ollama"));
+    for name in ["llamacpp", "lmstudio"] {
+        // Where somebody has put it goes before where it usually is.
+        let root = place(name).map(|url| url.trim_end_matches('/').trim_end_matches("/v1"));
+        wanted.splice(0..0, root.map(|root| Engine::new(name, root)));
+    }
+    let found = discover(wanted).await;
+    found.iter().map(|engine| ProviderSettings::of_engine(engine, settings)).collect()
 }
 
 #[cfg(not(any(feature = "compatible", feature = "llamacpp", feature = "ollama")))]
-pub(crate) async fn local(_: &Settings) -> Vec<Built> {
+async fn found(_: &Settings) -> Vec<ProviderSettings> {
     std::future::ready(Vec::new()).await
 }

@@ -13,7 +13,7 @@ use super::build::{Built, build, located};
 use super::config_file::ConfigFile;
 use super::environment::Environment;
 use super::provider::{ProviderSettings, known_names, named_provider};
-use super::settings::{ConfigError, Settings};
+use super::settings::{ConfigError, Origin, Settings};
 
 /// A provider that is ready to be asked, with everything around it, and a model.
 #[derive(Debug, Clone)]
@@ -116,7 +116,8 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     match &settings.provider {
         Some(named) => {
             let built = build(settings, &located(settings, &named.value).await)?;
-            let session = session(settings, built).await?;
+            let session =
+                session(settings, built, settings.model.as_ref().map(|model| &*model.value)).await?;
             let why = match session.provider.scope().base_url {
                 Some(_) => session.why,
                 None => format!("{} (chosen by {})", session.why, named.origin),
@@ -149,16 +150,16 @@ pub fn http_client(settings: &Settings) -> antiphon_http::Client {
     let policy = RetryPolicy::default().max_retries(settings.max_retries.value);
     let client = antiphon_http::Client::builder().retry(policy).max_redirects(10);
     let client = client.max_connections(settings.pool_size.value);
-    match &settings.token_timeout {
-        Some(timeout) => client.first_byte_timeout(timeout.value).idle_timeout(timeout.value).build(),
+    match settings.timeout_of_all() {
+        Some(timeout) => client.first_byte_timeout(timeout).idle_timeout(timeout).build(),
         None => client.build(),
     }
 }
 
-async fn session(settings: &Settings, built: Built) -> Result<Session, ConnectError> {
-    let (model, is_remote) = match &settings.model {
+async fn session(settings: &Settings, built: Built, model: Option<&str>) -> Result<Session, ConnectError> {
+    let (model, is_remote) = match model {
         // Statistics have no models.
-        Some(model) if built.has_models => (model.value.clone(), is_remote(&built, &model.value).await),
+        Some(model) if built.has_models => (model.to_owned(), is_remote(&built, model).await),
         _ => (default_model(&built).await?, false),
     };
     let scope = built.provider.scope();
@@ -219,23 +220,45 @@ async fn is_remote(built: &Built, model: &str) -> bool {
 }
 
 async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
+    let flagged = settings.model.as_ref().filter(|model| matches!(model.origin, Origin::Flag(_)));
+    let mut passed_over = Vec::new();
     // Only what runs here: an engine on another machine is named by somebody who means it.
-    for built in super::build::local(settings).await.into_iter().filter(|built| built.is_local) {
+    for built in super::build::local(settings).await?.into_iter().filter(|built| built.is_local) {
+        let place = built.provider.scope().to_string();
+        let of_file = built.own_model.clone().or(settings.model.as_ref().map(|model| model.value.clone()));
+        let wanted = flagged.map(|model| model.value.clone()).or(of_file);
         // An engine without a model, or without the one that is wanted, cannot serve; the next one may.
-        if let Some(wanted) = &settings.model {
-            let models = built.provider.models(&CallContext::default()).await.unwrap_or_default();
-            let has_it =
-                |model: &Model| model.id == wanted.value || model.id == format!("{}:latest", wanted.value);
-            if !models.iter().any(|model| has_it(model) && !model.is_remote) {
-                continue;
-            }
+        if let Some(wanted) = &wanted
+            && !has_at_hand(&built, wanted).await
+        {
+            passed_over.push(format!("{place} has no model {wanted}"));
+            continue;
         }
-        if let Ok(session) = session(settings, built).await {
-            let why = format!("{} (it answers on its default port)", session.why);
-            return Ok(Session { why, chosen_by_default: true, ..session });
+        match session(settings, built, wanted.as_deref()).await {
+            Ok(session) => {
+                let why = format!("{} (it answers on its default port)", session.why);
+                return Ok(Session { why, chosen_by_default: true, ..session });
+            }
+            Err(err @ ConnectError::Config(_)) => return Err(err),
+            Err(err) => passed_over.push(format!("{place}: {err}")),
         }
     }
-    let session = session(settings, super::build::offline()?).await?;
-    let why = format!("{} (no provider named and no local engine answers on its default port)", session.why);
+    let why = match passed_over.is_empty() {
+        true => "no local engine answers on its default port".to_owned(),
+        false => passed_over.join("; "),
+    };
+    // Statistics in place of a model that somebody asked for would be no answer.
+    if let Some(model) = flagged {
+        let message = format!("no provider is named, and nothing here has the model {}: {why}", model.value);
+        return Err(ConnectError::Setting(message));
+    }
+    let session = session(settings, super::build::offline()?, None).await?;
+    let why = format!("{} (no provider named and {why})", session.why);
     Ok(Session { why, chosen_by_default: true, ..session })
+}
+
+async fn has_at_hand(built: &Built, wanted: &str) -> bool {
+    let models = built.provider.models(&CallContext::default()).await.unwrap_or_default();
+    let has_it = |model: &Model| model.id == wanted || model.id == format!("{wanted}:latest");
+    models.iter().any(|model| has_it(model) && !model.is_remote)
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -103,15 +104,18 @@ impl ProviderSettings {
             Kind::Ollama => engine.root.clone(),
             _ => engine.base_url(),
         };
-        Self {
-            name: engine.name.to_owned(),
-            kind,
-            base_url: Some(base_url),
-            key_env: Vec::new(),
-            key: None,
-            is_configured: false,
-            is_entered: settings.entries.contains_key(engine.name),
-            entry: settings.entries.get(engine.name).cloned().unwrap_or_default(),
+        match settings.engines.get(engine.name) {
+            Some(known) => Self { base_url: Some(base_url), kind, ..known.clone() },
+            None => Self {
+                name: engine.name.to_owned(),
+                kind,
+                base_url: Some(base_url),
+                key_env: Vec::new(),
+                key: None,
+                is_configured: false,
+                is_entered: false,
+                entry: ProviderEntry::default(),
+            },
         }
     }
 }
@@ -305,6 +309,14 @@ pub(super) fn named_provider(
     if told.zip(built_in).is_some_and(|(told, built_in)| told != built_in) {
         let message = format!(
             "the name {name} is taken: a provider of another kind needs another name in antiphon.toml"
+        );
+        return Err(ConfigError::new(message));
+    }
+    if let Some(seconds) = entry.as_ref().and_then(|entry| entry.timeout)
+        && !(seconds > 0.0 && Duration::try_from_secs_f64(seconds).is_ok())
+    {
+        let message = format!(
+            "a time-out of {seconds} s (the provider {name} in antiphon.toml) cannot be: it must be positive"
         );
         return Err(ConfigError::new(message));
     }

@@ -12,7 +12,7 @@ use antiphon_providers::prices::Prices;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
-use super::provider::{ProviderEntry, ProviderSettings, entry_of, known_names, named_provider, provider};
+use super::provider::{ProviderSettings, known_names, named_provider, provider};
 
 /// What was said on the command line, or by a caller in its place.
 #[derive(Debug, Clone, Default)]
@@ -52,10 +52,8 @@ pub struct Settings {
     pub token_timeout: Option<Sourced<Duration>>,
     /// What models cost: the shipped table, with those of the files over it.
     pub prices: Prices,
-    /// What the files say of each provider.
-    pub(super) entries: BTreeMap<String, ProviderEntry>,
-    /// Where Ollama is, as `OLLAMA_HOST` says.
-    pub ollama_host: Option<String>,
+    /// What environment and files say of the engines that are looked for on this machine.
+    pub(crate) engines: BTreeMap<&'static str, ProviderSettings>,
     /// Whether prompts and answers go into spans: only where `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is true.
     pub capture_content: bool,
     /// Whether a key for OpenAI is at hand, for a hint.
@@ -169,6 +167,19 @@ impl Settings {
             _ => self.concurrency.value,
         }
     }
+
+    /// The time to the first token of one provider, and between two of them: the environment's, else what the files say of
+    /// this one.
+    pub(super) fn timeout_of(&self, named: &ProviderSettings) -> Option<Duration> {
+        let of_all = self.timeout_of_all();
+        of_all.or_else(|| Duration::try_from_secs_f64(named.entry.timeout?).ok())
+    }
+
+    /// The time-out that is no provider's own.
+    pub(super) fn timeout_of_all(&self) -> Option<Duration> {
+        let of_all = |timeout: &&Sourced<Duration>| matches!(timeout.origin, Origin::Environment(_));
+        self.token_timeout.as_ref().filter(of_all).map(|timeout| timeout.value)
+    }
 }
 
 impl<T> Sourced<T> {
@@ -219,6 +230,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     };
     let default_model =
         in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file)));
+    let known = known_names(files);
     Ok(Settings {
         model: model.or(named_model).or(default_model),
         concurrency,
@@ -230,11 +242,11 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
             .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
         token_timeout,
-        entries: known_names(files)
+        engines: ["llamacpp", "lmstudio", "ollama"]
             .into_iter()
-            .filter_map(|name| entry_of(&name, files).map(|entry| (name, entry)))
-            .collect(),
-        ollama_host: env.get("OLLAMA_HOST").map(str::to_owned),
+            .filter(|name| known.iter().any(|known| known == name))
+            .map(|name| Ok((name, named_provider(name, env, files)?)))
+            .collect::<Result<_, ConfigError>>()?,
         capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
         openai_url: named_provider("openai", env, files)?.base_url,

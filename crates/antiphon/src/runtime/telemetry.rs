@@ -22,6 +22,8 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -115,8 +117,10 @@ impl HttpClient for Hop {
         for (name, value) in &head.headers {
             asked = asked.header(name.as_str(), value.to_str()?);
         }
+        // Its own requests are not for the collector: each export would cause the next.
+        let exchange = async move { exchange(&client, asked).await }.with_subscriber(NoSubscriber::new());
         // Owned by this call: it is awaited here, and ends with its runtime.
-        self.handle.spawn(async move { exchange(&client, asked).await }).await?
+        self.handle.spawn(exchange).await?
     }
 }
 

@@ -67,7 +67,7 @@ fn the_doctor_ends_with_the_urgency_of_what_it_found() {
     let lab = Lab::new();
     lab.file("antiphon.toml", "[providers.lab]\nbase_url = \"http://127.0.0.1:1/v1\"\n");
     let ran = lab.run("doctor");
-    ran.ends_with(4, &[]);
+    ran.ends_with(3, &[]);
     assert!(ran.stdout.contains("the provider lab needs a kind"), "{}", ran.stdout);
 }
 
@@ -105,14 +105,49 @@ fn local_engines_are_found_and_fetch_models() {
     let sim = Simulated::start(&Lab::new());
     let lab = Lab::new().with("OLLAMA_HOST", &sim.root);
     let ran = lab.run("local status");
-    assert!(ran.stdout.starts_with(&format!("ollama at {}", sim.root)), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("ollama at {}", sim.root)), "{}", ran.stdout);
     assert!(lab.run("local models").stdout.contains("  sim-1\n"));
     lab.run("local pull small").ends_with(0, &["pulling manifest", "success", "--model small"]);
     lab.run("local pull no-such-model").ends_with(5, &["file does not exist"]);
-    Lab::new()
-        .with("OLLAMA_HOST", &refusing_url(""))
-        .run("local status")
-        .ends_with(0, &["no local engine answers"]);
+    let ran = Lab::new().with("OLLAMA_HOST", &refusing_url("")).run("local status");
+    assert!(!ran.stdout.contains("ollama"), "{}", ran.stdout);
+    // Others may be running where this is tested.
+    ran.ends_with(0, if ran.stdout.is_empty() { &["no local engine answers"] } else { &[] });
+}
+
+#[test]
+fn what_files_say_of_an_engine_holds_when_nobody_names_it() {
+    let sim = Simulated::start(&Lab::new());
+    let lab = Lab::new();
+    lab.file(
+        "antiphon.toml",
+        &format!("[providers.ollama]\nbase_url = \"{}\"\nmodel = \"none\"\n", sim.root),
+    );
+    assert!(lab.run("local status").stdout.contains(&format!("ollama at {}", sim.root)));
+    lab.run("local pull small").ends_with(0, &["success"]);
+    lab.run("generate in --count 1").ends_with(0, &["has no model none"]);
+    lab.run("generate in --count 1 --model sim-1 --seed 1")
+        .ends_with(0, &[&format!("ollama at {}", sim.root)]);
+    lab.file("antiphon.toml", "[providers.ollama]\nroute = \"nativ\"\n");
+    Lab::with(lab, "OLLAMA_HOST", &sim.root).run("local status").ends_with(3, &["no route \"nativ\""]);
+}
+
+#[test]
+fn a_model_that_somebody_asks_for_is_not_replaced_by_statistics() {
+    let lab = Lab::new().with("OLLAMA_HOST", &refusing_url(""));
+    lab.run("generate in --model no-such-model").ends_with(2, &["nothing here has the model no-such-model"]);
+    lab.run("generate in --temperature=nan").ends_with(2, &["a temperature is a number from 0"]);
+}
+
+#[test]
+fn an_address_with_a_password_is_not_shown() {
+    let lab = Lab::new()
+        .with("OPENAI_API_KEY", "sk-x")
+        .with("OPENAI_BASE_URL", "http://me:topsecret@127.0.0.1:1/v1")
+        .with("OLLAMA_HOST", &refusing_url(""));
+    let ran = lab.run("generate in --count 1");
+    ran.ends_with(0, &["the address in OPENAI_BASE_URL"]);
+    assert!(!(ran.stdout + &ran.stderr).contains("topsecret"));
 }
 
 #[test]
@@ -141,14 +176,7 @@ fn every_vendor_does_the_main_job() {
         let ran = lab.run(&format!(
             "generate in --provider {provider} --base-url {url} --model sim-1 --count 1 --seed 1"
         ));
-        // What is drawn at random may break a pattern that the vendor was not told: that is told, too.
-        let told = ran.stdout.contains("1 persona from 2 documents")
-            || ran.stderr.contains("does not fit its schema");
-        assert!(told, "{provider}: {ran:?}");
-        assert!(
-            ran.stderr.contains(&format!("provider: {provider} at {url}, model sim-1")),
-            "{}",
-            ran.stderr
-        );
+        ran.ends_with(0, &[&format!("provider: {provider} at {url}, model sim-1")]);
+        assert!(ran.stdout.contains("1 persona from 2 documents"), "{provider}: {ran:?}");
     }
 }
