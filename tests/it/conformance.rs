@@ -171,8 +171,9 @@ async fn a_wrong_key_and_an_unknown_model_are_told_apart() {
 #[tokio::test]
 async fn limits_are_heard_and_kept() {
     for format in FORMATS {
-        let server =
-            Server::start(Scenario::default().requests(Limit::per_second(20.0, 2)), 0).await.unwrap();
+        // So slow that nothing comes back while this is tested.
+        let limited = |per_second| Scenario::default().requests(Limit::per_second(per_second, 2));
+        let server = Server::start(limited(0.1), 0).await.unwrap();
         let target = Target::new(format, &server.url(), "sim-1");
         let first = ask(&target).await.unwrap();
         let tells = !matches!(format, "gemini" | "ollama" | "ollama-generate" | "llamacpp-native");
@@ -189,8 +190,9 @@ async fn limits_are_heard_and_kept() {
         );
         assert_eq!(err.billed(), Billed::No);
         // With the gate around it, the same questions are all answered.
+        let server = Server::start(limited(20.0), 0).await.unwrap();
+        let target = Target::new(format, &server.url(), "sim-1");
         let provider = Stack::new(target.provider()).gates(Gates::default()).build();
-        server.reset();
         for number in 0..6 {
             let prompt = target.prompt().message(Message::user(format!("{number}")));
             provider.complete(&prompt, &CallContext::default()).await.expect(format);

@@ -53,6 +53,7 @@ async fn all_that_shows(server: &Server) -> String {
         writeln!(seen, "{provider:?}\n{cache:?}\n{answer:?}\n{shown}").unwrap();
     }
     let recorded = std::fs::read_to_string(&cassette).unwrap_or_default();
+    assert_eq!(recorded.contains("sim-1"), server.stats().answered > 0, "{recorded}");
     let logged = log.0.lock().unwrap().clone();
     assert!(logged.contains("sim-1") && seen.len() > 1_000, "nothing was written down: {logged}");
     seen + &recorded + &logged

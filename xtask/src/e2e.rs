@@ -47,7 +47,13 @@ const CHECKS: [(&str, Check); 12] = [
 pub(crate) fn run(only: Option<&str>) -> Done {
     shell::run(&mut words("cargo build --quiet -p antiphon"))?;
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, check) in CHECKS.into_iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))) {
+    let wanted: Vec<_> =
+        CHECKS.into_iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))).collect();
+    if wanted.is_empty() {
+        let names = CHECKS.map(|(name, _)| name).join("; ");
+        return Err(format!("no e2e check has {} in its name; there are: {names}", only.unwrap_or_default()));
+    }
+    for (name, check) in wanted {
         let began = Instant::now();
         let result = catch_unwind(check).unwrap_or_else(|_| Err("it panicked".to_owned()));
         let seconds = began.elapsed().as_secs_f32();

@@ -92,10 +92,17 @@ impl Report {
         }
     }
 
-    /// It was refused, and so will every other one be.
-    pub(crate) fn refused_for_good(&mut self) {
+    /// It was refused, until then if that was told.
+    pub(crate) fn refused(&mut self, until: Option<Instant>) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.shared.refused_for_good(self.request, self.epoch);
+            self.shared.refused(self.request, self.epoch, until);
+        }
+    }
+
+    /// There is no money for it.
+    pub(crate) fn out_of_money(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.shared.out_of_money(self.request, self.epoch);
         }
     }
 
@@ -123,7 +130,8 @@ impl AnswerBody {
 
     pub(crate) fn whole(answer: &Answer, fate: Fate, mut report: Report) -> Self {
         let body = answer.whole();
-        report.tokens = u64::from(answer.tokens);
+        // A page of another server is nothing that anybody bills.
+        report.tokens = if fate == Fate::WrongType { 0 } else { u64::from(answer.tokens) };
         let pieces = match fate {
             Fate::Garbage => Bytes::from_static(b"<html>not what was asked for"),
             Fate::WrongType => Bytes::from_static(b"<html><h1>Welcome to nginx!</h1></html>"),

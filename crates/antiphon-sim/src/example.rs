@@ -1,40 +1,56 @@
 //! Values that fit a schema.
 
+mod merge;
+mod numbers;
+mod text;
+
+use std::cell::Cell;
+
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use regex_syntax::hir::{Class, Hir, HirKind};
 use serde::Deserialize as _;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
+
+use self::merge::merge;
 
 /// Schemas that name themselves are followed so deep; below, what may be left out is left out.
 const DEPTH: usize = 12;
+/// A schema that cannot end is given up here, with a null where it goes on.
+const MOST_NESTED: usize = 64;
+/// After so many values what may be left out is left out, and after so many more the rest is null.
+const USUAL_VALUES: usize = 2_000;
+const MOST_VALUES: usize = 20_000;
+/// No list is longer, and no object larger, whatever the schema asks for.
+const MOST_ITEMS: usize = 10_000;
+/// So deep, and at so many places, is looked for the end of a schema.
+const HEIGHT: usize = 8;
+const MOST_LOOKS: usize = 20_000;
 
-/// A value that fits a JSON schema, different from seed to seed. What it does not understand of a schema (`not`,
-/// conditions) it does not look at.
+/// A value that fits a JSON schema, different from seed to seed.
+///
+/// It does not look at `not`, conditions, `patternProperties`, `dependentSchemas`, `unevaluated*` and anchors; and where
+/// parts of an `allOf` say two patterns or two `anyOf`, it looks at one of them.
 pub(crate) fn fitting(schema: &Value, rng: &mut SmallRng) -> Value {
-    Maker { root: schema, rng, nested: 0 }.value(schema, DEPTH)
+    Maker { root: schema, rng, nested: 0, values: 0, looks: Cell::new(0) }.value(schema, DEPTH)
 }
 
 struct Maker<'s, 'r> {
     root: &'s Value,
     rng: &'r mut SmallRng,
     nested: usize,
+    /// How many were made: a schema of a few lines can ask for more than there is room for.
+    values: usize,
+    looks: Cell<usize>,
 }
-
-/// So deep is looked for the end of a schema.
-const HEIGHT: usize = 8;
-/// A schema that cannot end is given up here, with a null where it goes on.
-const MOST_NESTED: usize = 64;
-/// No text is longer, and no list, whatever the schema asks for.
-const MOST_LETTERS: usize = 100_000;
-const MOST_ITEMS: usize = 10_000;
 
 impl Maker<'_, '_> {
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
-        if self.nested >= MOST_NESTED {
+        if self.nested >= MOST_NESTED || self.values >= MOST_VALUES {
             return Value::Null;
         }
         self.nested += 1;
+        self.values += 1;
+        let depth = if self.values > USUAL_VALUES { 0 } else { depth };
         let value = self.made(schema, depth);
         self.nested -= 1;
         value
@@ -48,11 +64,14 @@ impl Maker<'_, '_> {
         }
         if let Some(values) = object.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty())
         {
+            let of_its_type: Vec<&Value> = values.iter().filter(|value| is_of_type(value, object)).collect();
+            let values = if of_its_type.is_empty() { values.iter().collect() } else { of_its_type };
             return values[self.rng.random_range(0..values.len())].clone();
         }
-        if let Some(target) = object.get("$ref").and_then(Value::as_str) {
-            let found = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)).cloned();
-            return self.value(&found.unwrap_or_default(), depth.saturating_sub(1));
+        if object.contains_key("$ref") {
+            let found = self.resolved(schema);
+            // One that leads only to itself leads nowhere.
+            return if found == *schema { Value::Null } else { self.value(&found, depth.saturating_sub(1)) };
         }
         if let Some(parts) = object.get("allOf").and_then(Value::as_array) {
             let mut all = object.clone();
@@ -81,9 +100,9 @@ impl Maker<'_, '_> {
         match self.kind(object, depth).as_str() {
             "object" => self.object(object, depth),
             "array" => self.array(object, depth),
-            "string" => Value::String(self.string(object)),
-            "integer" => self.integer(object),
-            "number" => self.number(object),
+            "string" => Value::String(text::fitting(object, self.rng)),
+            "integer" => numbers::integer(object, self.rng),
+            "number" => numbers::number(object, self.rng),
             "boolean" => Value::Bool(self.rng.random_range(0..2) == 0),
             _ => Value::Null,
         }
@@ -91,18 +110,14 @@ impl Maker<'_, '_> {
 
     /// How many schemas deep the least value is, as far as `most`.
     fn height(&self, schema: &Value, most: usize) -> usize {
-        let Some(object) = schema.as_object().filter(|_| most > 0) else { return 0 };
+        self.looks.set(self.looks.get() + 1);
+        let is_enough = most == 0 || self.looks.get() > MOST_LOOKS;
+        let Some(object) = schema.as_object().filter(|_| !is_enough) else { return 0 };
         let below = |schema: &Value| self.height(schema, most - 1);
         if object.contains_key("$ref") {
             return 1 + below(&self.resolved(schema));
         }
-        let required: Vec<&str> = object
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let required = names(object, "required");
         let properties = object.get("properties").and_then(Value::as_object).into_iter().flatten();
         let must = properties.filter(|(name, _)| required.contains(&name.as_str())).map(|(_, schema)| schema);
         let items = object.get("items").filter(|_| bound(object, "minItems").is_some_and(|least| least > 0));
@@ -112,9 +127,22 @@ impl Maker<'_, '_> {
         1 + own.max(least).unwrap_or(0)
     }
 
+    /// The schema that a reference leads to, with what is said beside the reference.
     fn resolved(&self, schema: &Value) -> Value {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
-        target.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(schema).clone()
+        let Some(target) = target.and_then(|pointer| self.root.pointer(pointer)) else {
+            return schema.clone();
+        };
+        let beside = schema.as_object().filter(|beside| beside.len() > 1);
+        match (target, beside) {
+            (Value::Object(target), Some(beside)) => {
+                let mut beside = beside.clone();
+                beside.remove("$ref");
+                merge(&mut beside, &Value::Object(target.clone()));
+                Value::Object(beside)
+            }
+            (target, _) => target.clone(),
+        }
     }
 
     fn kind(&mut self, object: &Map<String, Value>, depth: usize) -> String {
@@ -132,26 +160,45 @@ impl Maker<'_, '_> {
     }
 
     fn object(&mut self, object: &Map<String, Value>, depth: usize) -> Value {
-        let required: Vec<&str> = object
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let mut made = Map::new();
-        for (name, schema) in object.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            if required.contains(&name.as_str()) || (depth > 0 && self.rng.random_range(0..4) > 0) {
-                made.insert(name.clone(), self.value(schema, depth.saturating_sub(1)));
+        let none = Map::new();
+        let properties = object.get("properties").and_then(Value::as_object).unwrap_or(&none);
+        let required = names(object, "required");
+        let least = bound(object, "minProperties").unwrap_or(0).min(MOST_ITEMS);
+        let most = bound(object, "maxProperties").unwrap_or(usize::MAX);
+        let mut wanted: Vec<&str> = Vec::new();
+        for name in properties.keys() {
+            let is_drawn = depth > 0 && wanted.len() < most && self.rng.random_range(0..4) > 0;
+            if required.contains(&name.as_str()) || (is_drawn && required.len() < most) {
+                wanted.push(name);
             }
         }
-        let rest = object.get("additionalProperties").filter(|rest| rest.is_object());
-        let least = bound(object, "minProperties").unwrap_or(0).max(made.len());
-        let missing =
-            required.iter().filter(|name| !made.contains_key(**name)).map(|name| (*name).to_owned());
-        let names: Vec<String> = missing.chain((made.len()..least).map(|at| format!("key_{at}"))).collect();
-        for name in names {
-            let value = rest.map_or(json!("any"), |schema| self.value(schema, depth.saturating_sub(1)));
+        wanted.extend(required.iter().filter(|name| !properties.contains_key(**name)));
+        let with = object.get("dependentRequired").and_then(Value::as_object).into_iter().flatten();
+        for (name, others) in with {
+            if wanted.contains(&name.as_str()) {
+                wanted.extend(others.as_array().into_iter().flatten().filter_map(Value::as_str));
+            }
+        }
+        let others = properties.keys().map(String::as_str).filter(|name| !wanted.contains(name));
+        let missing: Vec<&str> = others.take(least.saturating_sub(wanted.len())).collect();
+        wanted.extend(missing);
+        let any = Value::Bool(true);
+        let rest = object.get("additionalProperties").filter(|rest| rest.is_object()).unwrap_or(&any);
+        let mut made = Map::new();
+        for name in wanted {
+            if !made.contains_key(name) {
+                let value = self.value(properties.get(name).unwrap_or(rest), depth.saturating_sub(1));
+                made.insert(name.to_owned(), value);
+            }
+        }
+        let named = object.get("propertyNames").and_then(Value::as_object);
+        // Of the names that are asked for there may not be so many.
+        for at in made.len()..least.max(made.len()).saturating_mul(2) {
+            if made.len() >= least {
+                break;
+            }
+            let name = named.map_or_else(|| format!("key_{at}"), |named| text::fitting(named, self.rng));
+            let value = self.value(rest, depth.saturating_sub(1));
             made.insert(name, value);
         }
         Value::Object(made)
@@ -166,11 +213,18 @@ impl Maker<'_, '_> {
         let usual = if depth == 0 { least } else { self.rng.random_range(1..4) };
         let any = Value::Bool(true);
         let schema = object.get("items").unwrap_or(&any);
-        let wanted = if schema == &Value::Bool(false) { items.len() } else { usual.clamp(least, most) };
         let is_unique = object.get("uniqueItems") == Some(&Value::Bool(true));
+        let mut wanted = if schema == &Value::Bool(false) { items.len() } else { usual.clamp(least, most) };
+        if let Some(contained) = object.get("contains").filter(|contained| contained.is_object()) {
+            let both = json!({ "allOf": [schema, contained] });
+            for _ in 0..bound(object, "minContains").unwrap_or(1).min(MOST_ITEMS) {
+                items.push(self.value(&both, depth.saturating_sub(1)));
+            }
+            wanted = wanted.max(items.len());
+        }
         // A set of few values may have no more different ones.
         for _ in 0..wanted * 20 {
-            if items.len() >= wanted {
+            if items.len() >= wanted || self.values >= MOST_VALUES {
                 break;
             }
             let item = self.value(schema, depth.saturating_sub(1));
@@ -180,99 +234,28 @@ impl Maker<'_, '_> {
         }
         Value::Array(items)
     }
+}
 
-    fn string(&mut self, object: &Map<String, Value>) -> String {
-        if let Some(pattern) = object.get("pattern").and_then(Value::as_str)
-            && let Ok(pattern) = regex_syntax::parse(pattern)
-        {
-            let mut text = String::new();
-            self.matching(&pattern, &mut text);
-            return text;
-        }
-        let day = self.rng.random_range(1..29);
-        let number: u32 = self.rng.random_range(0..100);
-        let known = match object.get("format").and_then(Value::as_str).unwrap_or_default() {
-            "date" => Some(format!("2026-01-{day:02}")),
-            "date-time" => Some(format!("2026-01-{day:02}T12:00:00Z")),
-            "time" => Some("12:00:00Z".to_owned()),
-            "duration" => Some(format!("P{day}D")),
-            "email" => Some(format!("fox{number}@example.org")),
-            "hostname" => Some(format!("host{number}.example.org")),
-            "uri" | "url" => Some(format!("https://example.org/{number}")),
-            "ipv4" => Some(format!("192.0.2.{number}")),
-            "ipv6" => Some(format!("2001:db8::{number:x}")),
-            "uuid" => Some(format!("00000000-0000-4000-8000-{number:012}")),
-            _ => None,
-        };
-        if let Some(known) = known {
-            return known;
-        }
-        let least = bound(object, "minLength").unwrap_or(0).min(MOST_LETTERS);
-        let most = bound(object, "maxLength").unwrap_or(usize::MAX).max(least);
-        let words = ["quick", "brown", "fox", "lazy", "dog", "over", "jumps"];
-        let mut text = String::new();
-        while text.len() < least.max(1) || (text.len() < 24 && self.rng.random_range(0..3) > 0) {
-            text.push_str(words[self.rng.random_range(0..words.len())]);
-            text.push(' ');
-        }
-        text.truncate(text.trim_end().len().max(least).min(most));
-        text
+fn is_of_type(value: &Value, object: &Map<String, Value>) -> bool {
+    let is_of = |kind: &Value| match kind.as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
+        _ => true,
+    };
+    match object.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(is_of),
+        Some(kind) => is_of(kind),
+        None => true,
     }
+}
 
-    /// Writes a text that a pattern takes.
-    fn matching(&mut self, pattern: &Hir, text: &mut String) {
-        match pattern.kind() {
-            HirKind::Literal(literal) => text.push_str(&String::from_utf8_lossy(&literal.0)),
-            HirKind::Class(Class::Unicode(class)) => {
-                // Letters that people can read, where there are any.
-                let ranges = class.ranges();
-                let readable = ranges.iter().find(|range| range.start().is_ascii_graphic());
-                text.extend(readable.or(ranges.first()).map(|range| range.start()));
-            }
-            HirKind::Class(Class::Bytes(class)) => {
-                text.extend(class.ranges().first().map(|range| char::from(range.start())));
-            }
-            HirKind::Repetition(repetition) => {
-                let least = repetition.min.max(u32::from(repetition.max != Some(0)));
-                for _ in 0..least.min(1_000) {
-                    self.matching(&repetition.sub, text);
-                }
-            }
-            HirKind::Capture(capture) => self.matching(&capture.sub, text),
-            HirKind::Concat(parts) => parts.iter().for_each(|part| self.matching(part, text)),
-            HirKind::Alternation(branches) => {
-                let at = self.rng.random_range(0..branches.len());
-                self.matching(&branches[at], text);
-            }
-            HirKind::Empty | HirKind::Look(_) => {}
-        }
-    }
-
-    fn integer(&mut self, object: &Map<String, Value>) -> Value {
-        let of = |key: &str| object.get(key).and_then(Value::as_f64);
-        let step = of("multipleOf").filter(|step| *step >= 1.0).unwrap_or(1.0);
-        let least = of("minimum").or_else(|| of("exclusiveMinimum").map(|least| least.floor() + 1.0));
-        let most = of("maximum").or_else(|| of("exclusiveMaximum").map(|most| most.ceil() - 1.0));
-        let least = least.unwrap_or_else(|| most.map_or(0.0, |most| (most - 100.0).min(0.0)));
-        let first = (least / step).ceil();
-        let last = most.map_or(first + 100.0, |most| (most / step).floor()).max(first).min(first + 100.0);
-        #[expect(clippy::cast_possible_truncation, reason = "bounds of schemas are whole and far below 2^52")]
-        Value::Number(Number::from((step * self.rng.random_range(first..=last).round()) as i64))
-    }
-
-    fn number(&mut self, object: &Map<String, Value>) -> Value {
-        let of = |key: &str| object.get(key).and_then(Value::as_f64);
-        let least = of("minimum").or_else(|| of("exclusiveMinimum").map(|least| least + 1e-6));
-        let most = of("maximum").or_else(|| of("exclusiveMaximum").map(|most| most - 1e-6));
-        let least = least.unwrap_or_else(|| most.map_or(0.0, |most| (most - 1.0).min(0.0)));
-        // Far apart is far enough.
-        let most = most.unwrap_or(least + 1.0).clamp(least, least + 1e9);
-        let drawn = match of("multipleOf") {
-            Some(step) => (least / step).ceil() * step,
-            None => self.rng.random_range(least..=most),
-        };
-        Number::from_f64(drawn).map_or(Value::Null, Value::Number)
-    }
+fn names<'o>(object: &'o Map<String, Value>, key: &str) -> Vec<&'o str> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn bound(object: &Map<String, Value>, key: &str) -> Option<usize> {
@@ -296,31 +279,13 @@ fn heeded(object: &Map<String, Value>) -> Map<String, Value> {
     ];
     let mut all = object.clone();
     let description = object.get("description").and_then(Value::as_str).unwrap_or_default();
-    for key in TOLD {
+    for key in TOLD.into_iter().filter(|key| !object.contains_key(*key)) {
         let after = description.split_once(&format!("{key}: ")).map(|(_, after)| after);
         let value =
             after.and_then(|after| Value::deserialize(&mut serde_json::Deserializer::from_str(after)).ok());
         all.extend(value.map(|value| (key.to_owned(), value)));
     }
     all
-}
-
-/// Puts the demands of one schema to those of another.
-fn merge(into: &mut Map<String, Value>, from: &Value) {
-    for (key, value) in from.as_object().into_iter().flatten() {
-        match (into.get_mut(key), value) {
-            (Some(Value::Object(known)), Value::Object(more)) if key == "properties" => {
-                known.extend(more.clone());
-            }
-            (Some(Value::Array(known)), Value::Array(more)) if key == "required" => {
-                known.extend(more.clone())
-            }
-            (Some(_), _) if key == "description" || key == "title" => {}
-            _ => {
-                into.insert(key.clone(), value.clone());
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -369,6 +334,75 @@ mod tests {
         );
         check(json!({ "type": "string", "minLength": 200 }));
         check(json!({}));
+    }
+
+    #[test]
+    fn demands_that_meet_are_all_kept() {
+        let list = json!({ "type": "array", "items": { "type": "string" } });
+        check(json!({ "$ref": "#/$defs/list", "minItems": 5, "$defs": { "list": list } }));
+        let property = |schema: Value| json!({ "properties": { "a": schema }, "required": ["a"] });
+        check(
+            json!({ "type": "object", "allOf": [property(json!({ "type": "integer" })), property(json!({ "minimum": 5 }))] }),
+        );
+        check(json!({ "type": "integer", "allOf": [{ "minimum": 50 }, { "minimum": 1 }] }));
+        check(
+            json!({ "type": ["string", "integer"], "allOf": [{ "type": "integer" }, { "enum": [1, 2, "x"] }] }),
+        );
+        check(json!({ "type": "integer", "minimum": 18, "description": "Not under minimum: 16 elsewhere." }));
+    }
+
+    #[test]
+    fn texts_and_numbers_keep_to_all_their_bounds() {
+        for (pattern, key, length) in [
+            ("^[a-z]+$", "minLength", 5),
+            ("^[a-z]*$", "maxLength", 2),
+            ("^[a-z]{1500}$", "minLength", 1_500),
+        ] {
+            check(json!({ "type": "string", "pattern": pattern, key: length }));
+        }
+        check(json!({ "type": "string", "format": "uri", "maxLength": 10 }));
+        check(
+            json!({ "type": "array", "uniqueItems": true, "minItems": 2, "items": { "type": "string", "pattern": "^[a-z]+$" } }),
+        );
+        check(
+            json!({ "type": "array", "uniqueItems": true, "minItems": 2, "items": { "type": "number", "multipleOf": 0.5 } }),
+        );
+        check(json!({ "type": "number", "multipleOf": 0.01, "minimum": 0.57 }));
+        check(json!({ "type": "integer", "minimum": 0, "exclusiveMinimum": 5 }));
+        check(json!({ "type": "integer", "multipleOf": 1.5 }));
+        check(
+            json!({ "type": "integer", "minimum": 9_007_199_254_740_993_u64, "maximum": 9_007_199_254_740_995_u64 }),
+        );
+    }
+
+    #[test]
+    fn objects_and_lists_keep_to_all_their_bounds() {
+        let two = json!({ "a": { "type": "integer" }, "b": { "type": "integer" } });
+        check(
+            json!({ "type": "object", "properties": two, "minProperties": 2, "additionalProperties": false }),
+        );
+        check(json!({ "type": "object", "properties": two, "maxProperties": 1 }));
+        check(json!({ "type": "object", "properties": two, "dependentRequired": { "a": ["b"] } }));
+        check(json!({ "type": "object", "propertyNames": { "pattern": "^[a-z]{4}$" }, "minProperties": 3 }));
+        check(
+            json!({ "type": "array", "items": { "type": "integer" }, "contains": { "minimum": 7 }, "maxItems": 3 }),
+        );
+    }
+
+    #[test]
+    fn no_schema_asks_for_more_than_there_is_room_for() {
+        let all: serde_json::Map<String, Value> =
+            (0..20).map(|at| (format!("p{at}"), json!({ "$ref": "#" }))).collect();
+        check(json!({ "type": "object", "properties": all }));
+        for endless in [
+            json!({ "type": "object", "minProperties": 4_000_000_000_u64 }),
+            json!({ "type": "object", "required": ["a", "b"], "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#" } } }),
+            json!({ "type": "string", "pattern": "^(((a{1000}){1000}){100})$" }),
+            json!({ "type": "string", "pattern": "^(((()){1000}){1000}){1000}$" }),
+        ] {
+            let length = fitting(&endless, &mut SmallRng::seed_from_u64(1)).to_string().len();
+            assert!(length < 1_000_000, "{length}");
+        }
     }
 
     #[test]

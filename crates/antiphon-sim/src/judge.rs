@@ -38,11 +38,16 @@ pub(crate) enum End {
     Answered,
     Refused(Option<Instant>),
     Hopeless,
+    /// There was no money for it then.
+    OutOfMoney(Instant),
     Failed,
 }
 
 /// So many requests are remembered; more are not judged, so that a long run needs no endless memory.
 const REMEMBERED: usize = 1_000_000;
+
+/// Whoever comes again after so long may have paid in the meantime.
+const PAID: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A server's clock and a client's do not agree to the last bit.
 const LENIENCY: std::time::Duration = std::time::Duration::from_millis(2);
@@ -59,6 +64,7 @@ impl Judge {
         match self.seen.get(&request) {
             Some(End::Answered) => self.repeated += 1,
             Some(End::Hopeless) => self.hopeless += 1,
+            Some(End::OutOfMoney(at)) if now < *at + PAID => self.hopeless += 1,
             Some(End::Refused(Some(until))) if now + LENIENCY < *until => self.too_early += 1,
             _ => {}
         }

@@ -110,8 +110,13 @@ impl Shared {
         });
     }
 
-    pub(crate) fn refused_for_good(&self, request: u64, epoch: u64) {
-        self.end(request, epoch, End::Hopeless, |_| {});
+    /// Nothing was done for it: it may be sent again after that time, if one was told.
+    pub(crate) fn refused(&self, request: u64, epoch: u64, until: Option<Instant>) {
+        self.end(request, epoch, End::Refused(until.map(Instant::into_std)), |_| {});
+    }
+
+    pub(crate) fn out_of_money(&self, request: u64, epoch: u64) {
+        self.end(request, epoch, End::OutOfMoney(Instant::now().into_std()), |_| {});
     }
 
     pub(crate) fn cut(&self, request: u64, epoch: u64, billed: Option<(u64, u64)>) {
@@ -139,11 +144,15 @@ impl Shared {
     }
 
     /// A request that can never succeed.
-    fn hopeless(&self, request: u64) {
+    fn hopeless(&self, request: u64, version: Version) {
+        let now = Instant::now();
         let mut state = self.lock();
+        let begun = *state.begun.get_or_insert(now);
+        state.stats.wall = now - begun;
         state.stats.requests += 1;
         state.stats.errors += 1;
-        state.judge.came(request, Instant::now().into_std());
+        state.stats.http2 += u64::from(version == Version::HTTP_2);
+        state.judge.came(request, now.into_std());
         state.judge.ended(request, End::Hopeless);
     }
 
@@ -175,7 +184,11 @@ impl Shared {
             judge.ended(request, End::Refused(told.map(|wait| now + wait)));
             return Admitted::No { levels, wait: wait.unwrap_or_default() };
         }
-        let fate = self.scenario.faults.draw(rng);
+        let fate = match self.scenario.faults.draw(rng) {
+            // It has no way to say so.
+            Fate::Filter if !wire.filters() => Fate::Answer,
+            fate => fate,
+        };
         let count = match fate {
             Fate::Answer | Fate::Slow => None,
             Fate::WrongType => Some(&mut stats.garbage),
@@ -253,12 +266,11 @@ pub(crate) async fn serve(
         (method, path) => {
             let Ok(body) = body.collect().await else { return Err(BrokenOff) };
             let is_public = matches!(path, "/health" | "/v1/health" | "/api/version");
-            if !is_public && !shared.scenario.lets_in(&head.headers) {
-                let wire = wire_of(&Method::POST, prompts_beside(path, &head.headers));
-                return match wire {
-                    Some(wire) => Ok(mishappened(&shared, wire, Mishap::WrongKey, "the key is wrong")),
-                    None => json(StatusCode::UNAUTHORIZED, Bytes::new()),
-                };
+            let wire = wire_of(&Method::POST, prompts_beside(path, &head.headers));
+            if let Some(wire) =
+                wire.filter(|wire| !is_public && !shared.scenario.lets_in(*wire, &head.headers))
+            {
+                return Ok(mishappened(&shared, wire, Mishap::WrongKey, "the key is wrong"));
             }
             match side(method, path, &head.headers, (&body.to_bytes(), shared.scenario.listed())) {
                 Some((kind, body)) => {
@@ -295,17 +307,17 @@ impl Scenario {
     }
 
     /// Whether a request brings the key that is asked for.
-    fn lets_in(&self, headers: &hyper::HeaderMap) -> bool {
-        self.key.as_ref().is_none_or(|key| key_of(headers) == Some(key.as_bytes()))
+    fn lets_in(&self, wire: &dyn Wire, headers: &hyper::HeaderMap) -> bool {
+        self.key.as_ref().is_none_or(|key| key_of(wire, headers) == Some(key.as_bytes()))
     }
 }
 
-/// The key that a request brings, in one of the ways of the vendors.
-fn key_of(headers: &hyper::HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get("authorization").and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    bearer.or_else(|| {
-        ["x-api-key", "x-goog-api-key"].iter().find_map(|name| Some(headers.get(*name)?.as_bytes()))
-    })
+/// The key that a request brings, in the way of its vendor.
+fn key_of<'h>(wire: &dyn Wire, headers: &'h hyper::HeaderMap) -> Option<&'h [u8]> {
+    match wire.key_header() {
+        Some(name) => Some(headers.get(name)?.as_bytes()),
+        None => headers.get("authorization")?.as_bytes().strip_prefix(b"Bearer "),
+    }
 }
 
 /// Answers a request for an answer.
@@ -315,13 +327,13 @@ async fn prompted(
     head: &Parts,
     body: Bytes,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
-    let fingerprint = Judge::fingerprint(head.uri.path(), key_of(&head.headers), &body);
+    let fingerprint = Judge::fingerprint(head.uri.path(), key_of(wire, &head.headers), &body);
     let scenario = &shared.scenario;
     let hopeless = |mishap, message| {
-        shared.hopeless(fingerprint);
+        shared.hopeless(fingerprint, head.version);
         Ok(mishappened(shared, wire, mishap, message))
     };
-    if !scenario.lets_in(&head.headers) {
+    if !scenario.lets_in(wire, &head.headers) {
         return hopeless(Mishap::WrongKey, "the key is wrong");
     }
     let Some(asked) = wire.asked(head.uri.path(), &body) else {
@@ -369,13 +381,20 @@ async fn answered(
     }
     let mishap = match fate {
         Fate::Error => Some(Mishap::Broken),
+        // There is no middle that it could break into.
+        Fate::Breaks if !asked.stream => Some(Mishap::Broken),
         Fate::Overloaded => Some(Mishap::Overloaded),
         Fate::Money => Some(Mishap::NoMoney),
         _ => None,
     };
+    // A server that is too busy says when it may be less so.
+    let wait = (fate == Fate::Overloaded).then_some(OVERLOADED_FOR);
     match fate {
-        // No later request has money either.
-        Fate::Money => report.refused_for_good(),
+        Fate::Money => report.out_of_money(),
+        Fate::Overloaded => {
+            let is_told = scenario.tells != Tells::Nothing && wire.headers() != Headers::Plain;
+            report.refused(wait.filter(|_| is_told).map(|wait| Instant::now() + wait));
+        }
         _ if mishap.is_some() || fate == Fate::Reset => report.cut(),
         _ => {}
     }
@@ -400,16 +419,7 @@ async fn answered(
         _ => "application/json",
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    let name = match wire.headers() {
-        Headers::OpenAi => Some("x-request-id"),
-        Headers::Anthropic => Some("request-id"),
-        Headers::Plain => None,
-    };
-    if let (Some(name), Ok(id)) = (name, HeaderValue::try_from(format!("req-{id}"))) {
-        response.headers_mut().insert(HeaderName::from_static(name), id);
-    }
-    // A server that is too busy says when it may be less so.
-    let wait = (fate == Fate::Overloaded).then_some(OVERLOADED_FOR);
+    name(wire, &mut response, id);
     tell(scenario.tells, wire.headers(), levels, wait, &mut response);
     Ok(response)
 }
@@ -440,7 +450,22 @@ fn plain(shared: &Arc<Shared>, status: StatusCode, body: Bytes) -> Response<Answ
 
 fn mishappened(shared: &Arc<Shared>, wire: &dyn Wire, mishap: Mishap, message: &str) -> Response<AnswerBody> {
     let (status, body) = wire.error(mishap, message);
-    plain(shared, StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body.into())
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = plain(shared, status, body.into());
+    name(wire, &mut response, shared.lock().stats.requests);
+    response
+}
+
+/// Gives a response the name by which its vendor's support would find it.
+fn name(wire: &dyn Wire, response: &mut Response<AnswerBody>, id: u64) {
+    let name = match wire.headers() {
+        Headers::OpenAi => "x-request-id",
+        Headers::Anthropic => "request-id",
+        Headers::Plain => return,
+    };
+    if let Ok(id) = HeaderValue::try_from(format!("req-{id}")) {
+        response.headers_mut().insert(HeaderName::from_static(name), id);
+    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Bytes {

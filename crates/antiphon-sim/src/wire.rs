@@ -59,6 +59,16 @@ pub(crate) trait Wire: Send + Sync {
     /// How it tells of limits and of its name for a request.
     fn headers(&self) -> Headers;
 
+    /// The header that the key stands in; `None`: `Authorization`, as a bearer's.
+    fn key_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it has a way to say that a filter stopped the answer.
+    fn filters(&self) -> bool {
+        true
+    }
+
     /// Whether it tells how long to wait after a refusal, in a header or elsewhere.
     fn tells_waits(&self) -> bool {
         self.headers() != Headers::Plain
@@ -179,12 +189,14 @@ impl Answer {
         self.of_usual_words(all)
     }
 
-    /// Makes it end so, and without a word where the model declines.
+    /// Makes it end so: without a word where the model declines, in the middle where a filter stops it.
     pub(crate) fn ending(mut self, finish: Finish) -> Self {
         self.finish = finish;
-        if finish == Finish::Refused {
-            self.tokens = 0;
-        }
+        self.tokens = match finish {
+            Finish::Refused => 0,
+            Finish::Filtered => self.tokens.div_ceil(2),
+            Finish::Stop | Finish::Length => self.tokens,
+        };
         self
     }
 

@@ -148,7 +148,9 @@ fn hangs_up(server: &Server) -> Done<u128> {
     if !matches!(told, Some(Ok(_))) || !line.contains("after words") {
         return Err(format!("it did not begin: {line}"));
     }
-    free.map(|()| took)
+    free?;
+    // When its process ends, every client has hung up.
+    if took > 10_000 { Err(format!("the slot was free only after {took} ms")) } else { Ok(took) }
 }
 
 /// A server that speaks Ollama's format in front of another one.

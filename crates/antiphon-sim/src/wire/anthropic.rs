@@ -89,6 +89,10 @@ impl Wire for Messages {
         (status, body)
     }
 
+    fn key_header(&self) -> Option<&'static str> {
+        Some("x-api-key")
+    }
+
     fn headers(&self) -> Headers {
         Headers::Anthropic
     }

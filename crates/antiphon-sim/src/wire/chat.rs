@@ -12,7 +12,7 @@ pub(super) struct Chat;
 #[serde(default)]
 struct Request {
     model: Option<String>,
-    stream: bool,
+    stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
@@ -32,7 +32,7 @@ impl Wire for Chat {
         request.messages.as_ref().filter(|messages| !messages.is_empty())?;
         Some(Asked {
             model: request.model,
-            stream: request.stream,
+            stream: request.stream.unwrap_or_default(),
             max_tokens: request.max_completion_tokens.or(request.max_tokens),
             schema: request.response_format.and_then(schema),
             include_usage: request.stream_options.is_some_and(|options| options.include_usage),

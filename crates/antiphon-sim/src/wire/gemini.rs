@@ -96,6 +96,10 @@ impl Wire for Generate {
         (status, json!({ "error": error }).to_string())
     }
 
+    fn key_header(&self) -> Option<&'static str> {
+        Some("x-goog-api-key")
+    }
+
     fn headers(&self) -> Headers {
         Headers::Plain
     }

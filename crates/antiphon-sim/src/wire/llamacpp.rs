@@ -51,6 +51,10 @@ impl Wire for Completion {
         (status, format!(r#"{{"error":{{"code":{status},"message":{message},"type":"{kind}"}}}}"#))
     }
 
+    fn filters(&self) -> bool {
+        false
+    }
+
     fn headers(&self) -> Headers {
         Headers::Plain
     }

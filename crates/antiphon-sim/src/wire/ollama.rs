@@ -68,6 +68,10 @@ impl Wire for Ollama {
         (status, json!({ "error": message }).to_string())
     }
 
+    fn filters(&self) -> bool {
+        false
+    }
+
     fn headers(&self) -> Headers {
         Headers::Plain
     }

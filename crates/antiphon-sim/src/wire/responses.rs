@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::chat::openai_error;
 use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, field, number, quoted, text};
@@ -14,9 +14,11 @@ impl Wire for Responses {
         if number(&body, "max_output_tokens").is_some_and(|most| most < 16) {
             return None;
         }
-        let format = body.pointer("/text/format");
-        let schema =
-            format.filter(|format| format["type"] == "json_schema").map(|format| format["schema"].clone());
+        let schema = body.pointer("/text/format").and_then(|format| match format["type"].as_str()? {
+            "json_schema" => Some(format["schema"].clone()),
+            "json_object" => Some(json!({ "type": "object" })),
+            _ => None,
+        });
         Some(Asked {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),

@@ -56,11 +56,11 @@ fn state(path: &str, headers: &HeaderMap, models: &[&str]) -> Option<Value> {
         }
         "/api/version" => json!({ "version": "0.0.0-sim" }),
         "/api/ps" => json!({
-            "models": [{ "name": "sim-1", "model": "sim-1", "size": 1, "size_vram": 0, "context_length": 131_072 }],
+            "models": each(&|id| json!({ "name": id, "model": id, "size": 1, "size_vram": 0, "context_length": 131_072 })),
         }),
         "/health" | "/v1/health" => json!({ "status": "ok" }),
         "/props" => json!({
-            "default_generation_settings": { "n_ctx": 131_072 }, "total_slots": 4, "model_alias": "sim-1",
+            "default_generation_settings": { "n_ctx": 131_072 }, "total_slots": 4, "model_alias": models.first(),
             "build_info": "sim",
         }),
         "/slots" => json!([{ "id": 0, "n_ctx": 131_072, "is_processing": false }]),

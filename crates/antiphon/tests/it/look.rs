@@ -119,10 +119,7 @@ fn local_engines_are_found_and_fetch_models() {
 fn what_files_say_of_an_engine_holds_when_nobody_names_it() {
     let sim = Simulated::start(&Lab::new());
     let lab = Lab::new();
-    lab.file(
-        "antiphon.toml",
-        &format!("[providers.ollama]\nbase_url = \"{}\"\nmodel = \"none\"\n", sim.root),
-    );
+    lab.file("antiphon.toml", format!("[providers.ollama]\nbase_url = \"{}\"\nmodel = \"none\"\n", sim.root));
     assert!(lab.run("local status").stdout.contains(&format!("ollama at {}", sim.root)));
     lab.run("local pull small").ends_with(0, &["success"]);
     lab.run("generate in --count 1").ends_with(0, &["has no model none"]);

@@ -1,5 +1,7 @@
 //! Against a small collector, which takes whatever is sent to it.
 
+use std::time::Duration;
+
 use antiphon_tests::{Reply, Server};
 
 use crate::program::{Lab, SAID, answer};
@@ -64,4 +66,21 @@ fn a_collector_that_is_not_there_is_told_and_ends_nothing() {
         Server::start([Reply::json(200, &serde_json::json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", &antiphon_tests::refusing_url(""));
     lab.ask(&model.url("/v1"), "").ends_with(0, &["cannot be sent to a collector"]);
+}
+
+#[test]
+fn exports_do_not_cause_exports() {
+    // Its head first, and the rest so much later that the program exports in between.
+    let model = Server::start([Reply::raw(concat!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+    ))
+    .then(Duration::from_secs(1), "{\"data\":[]}")]);
+    let collector = Server::start([Reply::new(200, "application/x-protobuf", "")]);
+    let lab = Lab::new()
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url(""))
+        .with("OTEL_BSP_SCHEDULE_DELAY", "50");
+    lab.run(&format!("models --provider vllm --base-url {}", model.url("/v1"))).ends_with(0, &[]);
+    let exports =
+        collector.requests().into_iter().filter(|request| request.line == "POST /v1/traces").count();
+    assert!((1..=2).contains(&exports), "{exports} exports of one request");
 }

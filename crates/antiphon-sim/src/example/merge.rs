@@ -1,0 +1,65 @@
+use serde_json::{Map, Value, json};
+
+/// Puts the demands of one schema to those of another, so that what fits the result fits both.
+pub(super) fn merge(into: &mut Map<String, Value>, from: &Value) {
+    for (key, value) in from.as_object().into_iter().flatten() {
+        let Some(known) = into.get_mut(key) else {
+            into.insert(key.clone(), value.clone());
+            continue;
+        };
+        match (key.as_str(), &mut *known, value) {
+            ("description" | "title", ..) => {}
+            ("properties" | "$defs", Value::Object(known), Value::Object(more)) => {
+                for (name, schema) in more {
+                    match known.get_mut(name) {
+                        Some(other) => both(other, schema),
+                        None => drop(known.insert(name.clone(), schema.clone())),
+                    }
+                }
+            }
+            ("items" | "contains" | "propertyNames" | "additionalProperties", known, more) => {
+                both(known, more)
+            }
+            ("required", Value::Array(known), Value::Array(more)) => known.extend(more.clone()),
+            ("enum", Value::Array(known), Value::Array(more)) => known.retain(|value| more.contains(value)),
+            ("type", known, more) => *known = types_of_both(known, more),
+            (key, known, more) if key.starts_with("min") || key == "exclusiveMinimum" => {
+                if more.as_f64() > known.as_f64() {
+                    *known = more.clone();
+                }
+            }
+            (key, known, more) if key.starts_with("max") || key == "exclusiveMaximum" => {
+                if more.as_f64() < known.as_f64() {
+                    *known = more.clone();
+                }
+            }
+            (_, known, more) => *known = more.clone(),
+        }
+    }
+}
+
+fn both(known: &mut Value, more: &Value) {
+    match (&*known, more) {
+        (Value::Bool(false), _) | (_, Value::Bool(true)) => {}
+        (known, more) if known == more => {}
+        (_, Value::Bool(false)) | (Value::Bool(true), _) => *known = more.clone(),
+        (a, b) => *known = json!({ "allOf": [a, b] }),
+    }
+}
+
+/// The types that both allow; those of the second where they have none in common.
+fn types_of_both(known: &Value, more: &Value) -> Value {
+    let list = |kinds: &Value| match kinds {
+        Value::Array(kinds) => kinds.clone(),
+        kind => vec![kind.clone()],
+    };
+    let (known, more) = (list(known), list(more));
+    // Every integer is a number.
+    let has = |kinds: &[Value], kind: &Value| {
+        kinds.contains(kind) || (kind == "integer" && kinds.iter().any(|kind| kind == "number"))
+    };
+    let of_known = known.iter().filter(|kind| has(&more, kind));
+    let of_more = more.iter().filter(|kind| has(&known, kind) && !known.contains(kind));
+    let common: Vec<Value> = of_known.chain(of_more).cloned().collect();
+    if common.is_empty() { Value::Array(more) } else { Value::Array(common) }
+}

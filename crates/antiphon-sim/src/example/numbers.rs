@@ -1,0 +1,67 @@
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use serde_json::{Map, Number, Value};
+
+/// A whole number between the bounds of a schema. Bounds may be larger than a float can tell apart.
+pub(super) fn integer(object: &Map<String, Value>, rng: &mut SmallRng) -> Value {
+    let of = |key: &str, is_up: bool| object.get(key).and_then(|value| whole(value, is_up));
+    let least =
+        of("minimum", true).into_iter().chain(of("exclusiveMinimum", false).map(|least| least + 1)).max();
+    let most =
+        of("maximum", false).into_iter().chain(of("exclusiveMaximum", true).map(|most| most - 1)).min();
+    // A multiple of 1.5 that is whole is one of 3.
+    let step = step(object).map_or(1, |(step, scale)| i128::from(step / gcd(step, scale)));
+    let least = least.unwrap_or_else(|| most.map_or(0, |most| (most - 100).min(0)));
+    let first = least.div_euclid(step) + i128::from(least.rem_euclid(step) > 0);
+    let last = most.map_or(first + 100, |most| most.div_euclid(step)).clamp(first, first + 100);
+    let drawn = step * rng.random_range(first..=last);
+    let number = i64::try_from(drawn).map(Number::from).or_else(|_| u64::try_from(drawn).map(Number::from));
+    number.map_or(Value::Null, Value::Number)
+}
+
+pub(super) fn number(object: &Map<String, Value>, rng: &mut SmallRng) -> Value {
+    let of = |key: &str| object.get(key).and_then(Value::as_f64);
+    let least =
+        of("minimum").into_iter().chain(of("exclusiveMinimum").map(|least| least + 1e-6)).reduce(f64::max);
+    let most =
+        of("maximum").into_iter().chain(of("exclusiveMaximum").map(|most| most - 1e-6)).reduce(f64::min);
+    let least = least.unwrap_or_else(|| most.map_or(0.0, |most| (most - 1.0).min(0.0)));
+    // Far apart is far enough.
+    let most = most.unwrap_or(least + 1.0).clamp(least, least + 1e9);
+    let drawn = match step(object) {
+        // A fraction is written as it is read: 57 hundredths, and not 57 times a hundredth.
+        Some((step, scale)) => {
+            #[expect(clippy::cast_precision_loss, reason = "steps are small")]
+            let (step, scale) = (step as f64, scale as f64);
+            let (first, last) = ((least * scale / step - 1e-9).ceil(), (most * scale / step + 1e-9).floor());
+            let times = rng.random_range(first..=last.clamp(first, first + 100.0)).round();
+            times * step / scale
+        }
+        None => rng.random_range(least..=most),
+    };
+    Number::from_f64(drawn).map_or(Value::Null, Value::Number)
+}
+
+/// A bound of whole numbers, rounded where it is none.
+fn whole(value: &Value, is_up: bool) -> Option<i128> {
+    let exact = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
+    exact.or_else(|| {
+        let rounded = if is_up { value.as_f64()?.ceil() } else { value.as_f64()?.floor() };
+        #[expect(clippy::cast_possible_truncation, reason = "beyond it nobody counts")]
+        let whole = rounded.clamp(-1e18, 1e18) as i128;
+        Some(whole)
+    })
+}
+
+/// `multipleOf` as a fraction: 0.25 as 25 and 100.
+fn step(object: &Map<String, Value>) -> Option<(u64, u64)> {
+    let told = object.get("multipleOf")?.to_string();
+    let (before, after) = told.split_once('.').unwrap_or((&told, ""));
+    let scale = 10_u64.checked_pow(u32::try_from(after.len()).ok()?)?;
+    let step = format!("{before}{after}").parse().ok().filter(|step| *step > 0)?;
+    Some((step, scale))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

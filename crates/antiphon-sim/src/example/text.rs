@@ -1,0 +1,121 @@
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
+use serde_json::{Map, Value};
+
+use super::bound;
+
+/// No text is longer, whatever the schema asks for.
+const MOST_LETTERS: usize = 100_000;
+/// So many parts of a pattern are written for one text: some have endless empty ones.
+const MOST_PARTS: usize = 200_000;
+/// How much more often than it must a part is repeated, from try to try, until the text is as long as it should be.
+const REPEATED: [u32; 8] = [2, 2, 4, 8, 16, 64, 256, 1_024];
+
+/// A text that fits a schema.
+pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng) -> String {
+    let least = bound(object, "minLength").unwrap_or(0).min(MOST_LETTERS);
+    let most = bound(object, "maxLength").unwrap_or(usize::MAX).max(least);
+    let fits = |text: &str| (least..=most).contains(&text.chars().count());
+    if let Some(pattern) = object.get("pattern").and_then(Value::as_str)
+        && let Ok(pattern) = regex_syntax::parse(pattern)
+    {
+        let (mut least_one, mut text) = (None, String::new());
+        for more in [0].into_iter().chain(REPEATED) {
+            text = String::new();
+            Writer { rng, more, parts: 0, text: &mut text }.write(&pattern);
+            match fits(&text) {
+                true if more > 0 => return text,
+                true => least_one = Some(text.clone()),
+                false => {}
+            }
+        }
+        return least_one.unwrap_or(text);
+    }
+    let format = object.get("format").and_then(Value::as_str).unwrap_or_default();
+    if let Some(text) = of_format(format, rng) {
+        // Of addresses there are short ones, too.
+        return if fits(&text) || format != "uri" { text } else { format!("a:{}", rng.random_range(0..100)) };
+    }
+    let words = ["quick", "brown", "fox", "lazy", "dog", "over", "jumps"];
+    let mut text = String::new();
+    while text.len() < least.max(1) || (text.len() < 24 && rng.random_range(0..3) > 0) {
+        text.push_str(words[rng.random_range(0..words.len())]);
+        text.push(' ');
+    }
+    text.truncate(text.trim_end().len().max(least).min(most));
+    text
+}
+
+fn of_format(format: &str, rng: &mut SmallRng) -> Option<String> {
+    let day = rng.random_range(1..29);
+    let number: u32 = rng.random_range(0..100);
+    Some(match format {
+        "date" => format!("2026-01-{day:02}"),
+        "date-time" => format!("2026-01-{day:02}T12:00:00Z"),
+        "time" => "12:00:00Z".to_owned(),
+        "duration" => format!("P{day}D"),
+        "email" => format!("fox{number}@example.org"),
+        "hostname" => format!("host{number}.example.org"),
+        "uri" | "url" => format!("https://example.org/{number}"),
+        "ipv4" => format!("192.0.2.{number}"),
+        "ipv6" => format!("2001:db8::{number:x}"),
+        "uuid" => format!("00000000-0000-4000-8000-{number:012}"),
+        _ => return None,
+    })
+}
+
+/// Writes a text that a pattern takes.
+struct Writer<'w> {
+    rng: &'w mut SmallRng,
+    /// How much more often than it must a part is repeated at most.
+    more: u32,
+    parts: usize,
+    text: &'w mut String,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, pattern: &Hir) {
+        self.parts += 1;
+        if self.parts > MOST_PARTS || self.text.len() > MOST_LETTERS {
+            return;
+        }
+        match pattern.kind() {
+            HirKind::Literal(literal) => self.text.push_str(&String::from_utf8_lossy(&literal.0)),
+            HirKind::Class(Class::Unicode(class)) => {
+                let letter = self.letter(class.ranges());
+                self.text.extend(letter);
+            }
+            HirKind::Class(Class::Bytes(class)) => {
+                self.text.extend(class.ranges().first().map(|range| char::from(range.start())));
+            }
+            HirKind::Repetition(repetition) => {
+                let most = repetition.max.unwrap_or(u32::MAX).min(repetition.min.saturating_add(self.more));
+                for _ in 0..self.rng.random_range(repetition.min..=most.max(repetition.min)) {
+                    if self.parts > MOST_PARTS || self.text.len() > MOST_LETTERS {
+                        break;
+                    }
+                    self.write(&repetition.sub);
+                }
+            }
+            HirKind::Capture(capture) => self.write(&capture.sub),
+            HirKind::Concat(parts) => parts.iter().for_each(|part| self.write(part)),
+            HirKind::Alternation(branches) => {
+                let at = self.rng.random_range(0..branches.len());
+                self.write(&branches[at]);
+            }
+            HirKind::Empty | HirKind::Look(_) => {}
+        }
+    }
+
+    /// One that people can read, where there are any.
+    fn letter(&mut self, ranges: &[ClassUnicodeRange]) -> Option<char> {
+        let is_readable = |range: &&ClassUnicodeRange| range.start().is_ascii_graphic();
+        let readable = ranges.iter().filter(is_readable).count();
+        if readable == 0 {
+            return ranges.first().map(ClassUnicodeRange::start);
+        }
+        let range = ranges.iter().filter(is_readable).nth(self.rng.random_range(0..readable))?;
+        Some(self.rng.random_range(range.start()..=range.end().min('~')))
+    }
+}
