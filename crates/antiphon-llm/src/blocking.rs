@@ -9,7 +9,7 @@ use crate::context::CallContext;
 use crate::error::{Error, ErrorKind};
 use crate::prompt::Prompt;
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
-use crate::streaming::{Delta, Streaming};
+use crate::streaming::Streaming;
 
 /// A provider whose code blocks, such as a binding to a C library. [`BlockingProvider`] makes a [`Provider`] of it.
 pub trait SyncProvider: fmt::Debug + Send + Sync + 'static {
@@ -85,10 +85,7 @@ impl<S: SyncProvider> Provider for BlockingProvider<S> {
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
             Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
         };
-        match answer.into_end(&output)? {
-            Delta::End(answer) => Ok(Streaming::whole(*answer)),
-            Delta::Text(text) => Ok(Streaming::whole(Completion::new(text))),
-        }
+        answer.into_whole(&output).map(Streaming::whole)
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -66,7 +66,7 @@ impl<P: Provider> Recorded<P> {
                     model: answer.head.model.clone(),
                 };
                 match append(&path, &line).await {
-                    Ok(()) => answer.into_end(&output),
+                    Ok(()) => answer.into_whole(&output).map(|answer| Delta::End(Box::new(answer))),
                     // It is paid all the same.
                     Err(err) => Err(err.with_billed(Billed::Yes(answer.usage)).with_partial(*answer)),
                 }
@@ -168,10 +168,7 @@ impl Provider for Replayed {
             let message = "the cassette has no answer for this prompt: record it again";
             Error::new(ErrorKind::InvalidRequest, message)
         })?;
-        match answer.into_end(&prompt.output)? {
-            Delta::End(answer) => Ok(Streaming::whole(*answer)),
-            Delta::Text(text) => Ok(Streaming::whole(Completion::new(text))),
-        }
+        answer.into_whole(&prompt.output).map(Streaming::whole)
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

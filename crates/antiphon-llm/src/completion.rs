@@ -5,7 +5,6 @@ use antiphon_resilience::LimitHints;
 
 use crate::error::{Billed, Cut, Error, ErrorKind};
 use crate::prompt::Output;
-use crate::streaming::Delta;
 
 /// A whole answer, and what it took to get it.
 #[derive(Debug, Clone, Default)]
@@ -130,11 +129,11 @@ impl Completion {
         self
     }
 
-    /// The end of a stream for this answer: JSON that was cut by the token limit is no answer, nor is filtered text.
+    /// This answer, if it is one: JSON that was cut by the token limit is none, nor is filtered text.
     ///
     /// # Errors
     /// `Truncated` or `Filtered`, with this completion as its partial answer.
-    pub fn into_end(self, output: &Output) -> Result<Delta, Error> {
+    pub fn into_whole(self, output: &Output) -> Result<Self, Error> {
         let (kind, message) = match (&self.finish, output) {
             (FinishReason::Length, Output::Json(_)) => {
                 (ErrorKind::Truncated { cause: Cut::MaxTokens }, "the answer was cut at the token limit")
@@ -143,7 +142,7 @@ impl Completion {
                 (ErrorKind::Truncated { cause: Cut::Disconnected }, "the provider broke the answer off")
             }
             (FinishReason::Filtered, _) => (ErrorKind::Filtered, "the provider's filter stopped the answer"),
-            _ => return Ok(Delta::End(Box::new(self))),
+            _ => return Ok(self),
         };
         let billed = Billed::Yes(self.usage);
         Err(Error::new(kind, message).with_billed(billed).with_partial(self))

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream;
 
 use crate::{
-    CallContext, Capabilities, Completion, Error, Health, Model, Prompt, Provider, Scope, Streaming,
+    CallContext, Capabilities, Completion, Delta, Error, Health, Model, Prompt, Provider, Scope, Streaming,
 };
 
 type Answer = Result<Completion, Error>;
@@ -60,7 +60,7 @@ impl Provider for Scripted {
         }
         let answer = self.answers.lock().unwrap().pop().expect("the script has an answer for every call")?;
         let head = answer.head.clone();
-        let end = answer.into_end(&prompt.output);
+        let end = answer.into_whole(&prompt.output).map(|answer| Delta::End(Box::new(answer)));
         Streaming::begun(head, stream::iter([end])).await
     }
 

@@ -98,9 +98,7 @@ impl Anthropic {
     }
 
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        let mut endpoint = self.link.endpoint;
-        change(&mut endpoint);
-        Self { link: Link::new(endpoint), ..self }
+        Self { link: self.link.with(change), ..self }
     }
 
     /// All models, page by page.
@@ -141,9 +139,7 @@ impl Provider for Anthropic {
     }
 
     async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        let began = Instant::now();
-        let (models, version) = self.list().await?;
-        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
+        Link::health_by(self.list()).await
     }
 
     /// From this crate's table.

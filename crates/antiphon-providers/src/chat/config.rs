@@ -44,9 +44,8 @@ impl Chat {
 
     /// The same server, with something about it changed.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        let mut endpoint = self.link.endpoint.clone();
-        change(&mut endpoint);
-        Self::new(endpoint, self.quirks.clone())
+        let (link, forms) = (self.link.with(change), Forms::new(self.quirks.forms));
+        Self { link, quirks: self.quirks.clone(), forms, models: Arc::default() }
     }
 
     pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
@@ -84,9 +83,7 @@ impl Provider for Chat {
     }
 
     async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        let began = Instant::now();
-        let (models, version) = self.list().await?;
-        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
+        Link::health_by(self.list()).await
     }
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {

@@ -23,6 +23,14 @@ impl Fault {
         Self::new(ErrorKind::InvalidResponse, format!("an event of the answer is not of its format: {err}"))
     }
 
+    /// The error in an event that says that it has one.
+    pub(crate) fn within(
+        data: &str,
+        read: fn(u16, &serde_json::Value, Option<Duration>) -> Option<Self>,
+    ) -> Option<Self> {
+        read(200, &serde_json::from_str(data).ok()?, None)
+    }
+
     /// Whether the server surely did nothing: it failed before its first words for a reason that it had beforehand.
     pub(crate) fn cost_nothing(&self) -> bool {
         !matches!(

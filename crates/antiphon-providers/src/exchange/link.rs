@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
-use antiphon_llm::{Billed, Error, ErrorKind, Head, Model, Prompt, Scope, Streaming};
+use antiphon_llm::{Billed, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -42,6 +42,13 @@ impl Link {
         let client = client.max_connections(endpoint.max_connections).build();
         let scope = endpoint.scope();
         Self { endpoint, client, scope }
+    }
+
+    /// The same server, with something about it changed.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        let mut endpoint = self.endpoint.clone();
+        change(&mut endpoint);
+        Self::new(endpoint)
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -92,6 +99,15 @@ impl Link {
                 None => return Ok((models, version)),
             }
         }
+    }
+
+    /// How a server is that has no better way to tell than its list of models.
+    pub(crate) async fn health_by(
+        list: impl Future<Output = Result<(Vec<Model>, &'static str), Error>> + Send,
+    ) -> Result<Health, Error> {
+        let began = Instant::now();
+        let (models, version) = list.await?;
+        Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
     }
 
     /// The body as JSON that is no error.

@@ -192,8 +192,11 @@ impl<D: Decode> Reader<D> {
         } else {
             finish
         };
-        let end = self.completion().finish(finish).into_end(&self.facts.output);
-        Poll::Ready(Some(end.map_err(|err| self.told(err))))
+        let whole = self.completion().finish(finish).into_whole(&self.facts.output);
+        Poll::Ready(Some(match whole {
+            Ok(answer) => Ok(Delta::End(Box::new(answer))),
+            Err(err) => Err(self.told(err)),
+        }))
     }
 
     /// Some servers call it a stop when they cut an answer: llama.cpp by its Responses, Ollama's imitators. An answer of

@@ -53,11 +53,10 @@ impl GenerateDecoder {
 
 fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
-    if chunk.error.is_some() {
-        let value: Value = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
-        if let Some(fault) = fault(200, &value, None) {
-            return Err(fault);
-        }
+    if chunk.error.is_some()
+        && let Some(fault) = Fault::within(data, fault)
+    {
+        return Err(fault);
     }
     answer.served_by(chunk.model_version.as_ref().map(|model| &*model.0));
     answer.is_called(chunk.response_id.as_ref().map(|id| &*id.0));

@@ -1,5 +1,3 @@
-use serde_json::Value;
-
 use super::errors::fault;
 use super::wire::{Event, finish_reason, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
@@ -13,11 +11,10 @@ impl Decode for NativeDecoder {
 
     fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
         let event: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
-        if event.error.is_some() {
-            let value: Value = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
-            if let Some(fault) = fault(200, &value, None) {
-                return Err(fault);
-            }
+        if event.error.is_some()
+            && let Some(fault) = Fault::within(data, fault)
+        {
+            return Err(fault);
         }
         answer.served_by(event.model.as_ref().map(|model| &*model.0));
         answer.text.push_str(Text::of(event.content.as_ref()));

@@ -2,7 +2,6 @@ use antiphon_llm::{
     CallContext, Capabilities, Completion, Error, ErrorKind, Head, Health, Model, Output, Prompt, Provider,
     Scope, Streaming, async_trait,
 };
-use futures_util::stream;
 
 use crate::offline::personas::{self, Wanted};
 
@@ -49,8 +48,7 @@ impl Provider for Offline {
             Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
         };
         let head = Head::new(None, Some(MODEL.to_owned()));
-        let end = Completion::new(answer.to_string()).head(head.clone()).into_end(&prompt.output);
-        Streaming::begun(head, stream::iter([end])).await
+        Ok(Streaming::whole(Completion::new(answer.to_string()).head(head)))
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -115,9 +115,7 @@ impl Ollama {
     }
 
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        let mut endpoint = self.link.endpoint;
-        change(&mut endpoint);
-        Self { link: Link::new(endpoint), ..self }
+        Self { link: self.link.with(change), ..self }
     }
 
     /// The models that the server holds in memory (`/api/ps`).

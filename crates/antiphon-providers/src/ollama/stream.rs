@@ -1,5 +1,3 @@
-use serde_json::Value;
-
 use super::errors::fault;
 use super::wire::{Line, finish_reason, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
@@ -19,11 +17,10 @@ impl Decode for OllamaDecoder {
             return Ok(());
         }
         let line: Line<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
-        if line.error.is_some() {
-            let value: Value = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
-            if let Some(fault) = fault(200, &value, None) {
-                return Err(fault);
-            }
+        if line.error.is_some()
+            && let Some(fault) = Fault::within(data, fault)
+        {
+            return Err(fault);
         }
         answer.served_by(line.model.as_ref().map(|model| &*model.0));
         answer.text.push_str(Text::of(line.response.as_ref()));

@@ -71,9 +71,9 @@ fn a_collector_that_is_not_there_is_told_and_ends_nothing() {
 #[test]
 fn exports_do_not_cause_exports() {
     // Its head first, and the rest so much later that the program exports in between.
-    let model = Server::start([Reply::raw(concat!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
-    ))
+    let model = Server::start([Reply::raw(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n",
+    )
     .then(Duration::from_secs(1), "{\"data\":[]}")]);
     let collector = Server::start([Reply::new(200, "application/x-protobuf", "")]);
     let lab = Lab::new()
