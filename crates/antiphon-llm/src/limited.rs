@@ -60,17 +60,12 @@ impl<P: Provider> Limited<P> {
                     let attempts = calls + streaming.attempts();
                     let end = move |result: Result<&Completion, &Error>| match result {
                         Ok(completion) => permit.finish(taken(completion.usage)),
-                        Err(err) => {
-                            // A head tells of its own moment, and is not heard twice.
-                            let told =
-                                if *err.limits() == heard { &LimitHints::default() } else { err.limits() };
-                            permit.failed(told);
-                        }
+                        Err(err) => permit.failed(&told(err, &heard)),
                     };
                     return Ok(streaming.with_attempts(attempts).with_queue(queue).at_end(end));
                 }
                 Err(err) if is_refusal(&err) => {
-                    permit.throttled(err.limits());
+                    permit.throttled(&told(&err, &LimitHints::default()));
                     calls += err.attempts();
                     // Whoever looks on sees why nothing comes.
                     warn!("attempt {calls}: {err}; it goes back into the line");
@@ -79,7 +74,7 @@ impl<P: Provider> Limited<P> {
                 Err(err) => {
                     match err.kind() {
                         ErrorKind::CircuitOpen { .. } => permit.unsent(),
-                        _ => permit.failed(err.limits()),
+                        _ => permit.failed(&told(&err, &LimitHints::default())),
                     }
                     let attempts = calls + err.attempts();
                     return Err(err.with_attempts(attempts));
@@ -103,6 +98,15 @@ impl<P: Provider> Limited<P> {
 /// Whether the provider did nothing but to say that it was too much.
 fn is_refusal(err: &Error) -> bool {
     matches!(err.kind(), ErrorKind::RateLimited { .. }) && err.billed() == Billed::No
+}
+
+/// What an error tells of limits that was not heard before: a head tells of its own moment, and is not heard twice.
+fn told(err: &Error, heard: &LimitHints) -> LimitHints {
+    let mut told = if err.limits() == heard { LimitHints::default() } else { *err.limits() };
+    if let ErrorKind::RateLimited { retry_after } | ErrorKind::Overloaded { retry_after } = err.kind() {
+        told.retry_after = told.retry_after.or(retry_after);
+    }
+    told
 }
 
 /// What a call took in truth; nothing where the provider did not tell.

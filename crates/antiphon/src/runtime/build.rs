@@ -319,8 +319,7 @@ async fn found(settings: &Settings) -> Vec<ProviderSettings> {
     let mut wanted = engines(place("ollama"));
     for name in ["llamacpp", "lmstudio"] {
         // Where somebody has put it goes before where it usually is.
-        let root = place(name).map(|url| url.trim_end_matches('/').trim_end_matches("/v1"));
-        wanted.splice(0..0, root.map(|root| Engine::new(name, root)));
+        wanted.splice(0..0, place(name).map(|url| Engine::new(name, super::provider::root_of(url))));
     }
     let found = discover(wanted).await;
     found.iter().map(|engine| ProviderSettings::of_engine(engine, settings)).collect()

@@ -236,7 +236,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
         }
         match session(settings, built, wanted.as_deref()).await {
             Ok(session) => {
-                let why = format!("{} (it answers on its default port)", session.why);
+                let why = format!("{} (it answers on this machine)", session.why);
                 return Ok(Session { why, chosen_by_default: true, ..session });
             }
             Err(err @ ConnectError::Config(_)) => return Err(err),
@@ -244,7 +244,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
         }
     }
     let why = match passed_over.is_empty() {
-        true => "no local engine answers on its default port".to_owned(),
+        true => "no local engine answers".to_owned(),
         false => passed_over.join("; "),
     };
     // Statistics in place of a model that somebody asked for would be no answer.

@@ -104,7 +104,12 @@ impl ProviderSettings {
             Kind::Ollama => engine.root.clone(),
             _ => engine.base_url(),
         };
-        match settings.engines.get(engine.name) {
+        // What is said of an engine elsewhere, a key say, is not for whoever answers here.
+        let is_here = |known: &&Self| {
+            known.kind == Kind::Ollama
+                || known.base_url.as_deref().is_none_or(|url| root_of(url) == engine.root)
+        };
+        match settings.engines.get(engine.name).filter(is_here) {
             Some(known) => Self { base_url: Some(base_url), kind, ..known.clone() },
             None => Self {
                 name: engine.name.to_owned(),
@@ -118,6 +123,12 @@ impl ProviderSettings {
             },
         }
     }
+}
+
+/// An engine's address without the path of its OpenAI-compatible interface.
+#[cfg(any(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
+pub(super) fn root_of(base_url: &str) -> &str {
+    base_url.trim_end_matches('/').trim_end_matches("/v1")
 }
 
 impl fmt::Debug for ProviderEntry {
