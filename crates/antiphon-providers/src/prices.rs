@@ -134,6 +134,15 @@ impl Prices {
         self
     }
 
+    /// A vendor's model that has a price for prompts or for answers, and none for the other: it is as good as none.
+    #[must_use]
+    pub fn half_priced(&self) -> Option<(&str, &str)> {
+        let models =
+            self.vendors.iter().flat_map(|(vendor, models)| models.iter().map(move |model| (vendor, model)));
+        let mut halves = models.filter(|(_, (_, entry))| entry.input.is_some() != entry.output.is_some());
+        halves.next().map(|(vendor, (model, _))| (vendor.as_str(), model.as_str()))
+    }
+
     /// The price of a vendor's model for a prompt of about so many tokens; `None` if it is not in the table.
     ///
     /// A dated name such as `gpt-4o-2024-08-06` has the price of the name before the date.

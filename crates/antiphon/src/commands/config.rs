@@ -5,14 +5,49 @@ use antiphon_fs::ErrorKind;
 use super::cli::{ConfigArgs, ConfigCommand};
 use super::error::{CONFIG, CommandError, OK};
 use super::output;
-use crate::runtime::{ConfigFile, Environment, Flags, Origin, Settings, Sourced, resolve};
+use crate::runtime::{
+    ConfigError, ConfigFile, Environment, Flags, Origin, ProviderSettings, Settings, Sourced,
+    known_providers, resolve,
+};
 
 pub(super) async fn run(args: &ConfigArgs) -> Result<u8, CommandError> {
     let ConfigCommand::Show { origin } = &args.command;
     let env = Environment::read();
-    let settings = resolve(&Flags::default(), &env, &files(&env).await?)?;
-    output::result(&shown(&settings, *origin))?;
+    let files = files(&env).await?;
+    let settings = resolve(&Flags::default(), &env, &files)?;
+    let providers: Vec<_> =
+        known_providers(&env, &files).into_iter().filter(|(_, named)| is_told_of(named)).collect();
+    output::result(&(shown(&settings, *origin) + &of_providers(&providers)))?;
     Ok(OK)
+}
+
+type Named = Result<ProviderSettings, ConfigError>;
+
+/// Whether somebody has said something of a provider, or it is in the way of all others.
+fn is_told_of(named: &Named) -> bool {
+    named.as_ref().map_or(true, |named| named.is_entered || named.is_configured)
+}
+
+/// What holds of the providers that somebody set up; of keys, only whether they are there.
+fn of_providers(providers: &[(String, Named)]) -> String {
+    let told = |named: &ProviderSettings| {
+        let place = named.base_url.as_deref().map(|url| {
+            output::address(url)
+                .map_or_else(|| " at an address of its own".to_owned(), |place| format!(" at {place}"))
+        });
+        let key = match (&named.key, &named.key_env[..]) {
+            (Some(_), _) => ", has a key".to_owned(),
+            (None, []) => String::new(),
+            (None, variables) => format!(", no key in {}", variables.join(" or ")),
+        };
+        format!("{}{}{key}", named.kind, place.unwrap_or_default())
+    };
+    let line = |(name, named): &(String, Named)| match named {
+        Ok(named) => format!("  {name:<12} {}\n", told(named)),
+        Err(err) => format!("  {name:<12} {err}\n"),
+    };
+    let lines: String = providers.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("providers\n{lines}") }
 }
 
 /// The files that hold: ./antiphon.toml, and the user's own.

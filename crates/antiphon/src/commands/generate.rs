@@ -61,7 +61,10 @@ fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {
 fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Watch {
     let (for_steps, for_events) = (live.clone(), live.clone());
     let hint_at_cloud = session.chosen_by_default && settings.has_openai_key;
-    let place = settings.openai_url.as_deref().map(shown);
+    let place = settings
+        .openai_url
+        .as_deref()
+        .map(|url| output::address(url).unwrap_or_else(|| "the address in OPENAI_BASE_URL".to_owned()));
     Watch::default().on_progress(move |step, steps, message| for_steps.step(step, steps, message)).on_event(
         move |event| {
             for_events.event(&event);
@@ -95,18 +98,6 @@ fn cloud_hint(documents: usize, bytes: usize, place: Option<&str>) -> String {
         "OPENAI_API_KEY is set; --provider openai would send {documents}, about {tokens} tokens, to \
          {place} ({model}, {cost})"
     )
-}
-
-/// An address as it may be shown: nobody has looked yet whether there is a secret in it.
-fn shown(address: &str) -> String {
-    let url =
-        url::Url::parse(address).ok().filter(|url| url.username().is_empty() && url.password().is_none());
-    let host = url.as_ref().and_then(|url| Some((url.host_str()?, url.port())));
-    match host {
-        Some((host, Some(port))) => format!("{host}:{port}"),
-        Some((host, None)) => host.to_owned(),
-        None => "the address in OPENAI_BASE_URL".to_owned(),
-    }
 }
 
 #[cfg(feature = "openai")]

@@ -76,3 +76,12 @@ fn to_stderr(text: &str) {
     // There is nobody to tell that stderr is closed.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
+
+/// An address as it may be shown; `None` where there is, or may be, a secret in it.
+pub(super) fn address(text: &str) -> Option<String> {
+    let mut url = url::Url::parse(text).ok()?;
+    let is_plain = url.has_host() && url.username().is_empty() && url.password().is_none();
+    url.set_query(None);
+    url.set_fragment(None);
+    is_plain.then(|| url.as_str().trim_end_matches('/').to_owned())
+}

@@ -26,7 +26,7 @@ pub struct ProviderSettings {
     /// Whether somebody set it up: a key, an address, or an entry in a file.
     pub is_configured: bool,
     /// Whether the files have an entry for it.
-    pub(super) is_entered: bool,
+    pub(crate) is_entered: bool,
     /// What else the configuration says of it.
     pub(super) entry: ProviderEntry,
 }

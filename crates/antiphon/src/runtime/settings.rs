@@ -250,9 +250,22 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
         openai_url: named_provider("openai", env, files)?.base_url,
-        prices: files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone())),
+        prices: prices(files)?,
         provider,
     })
+}
+
+/// The shipped prices, with those of the files over them.
+fn prices(files: &[ConfigFile]) -> Result<Prices, ConfigError> {
+    let prices = files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone()));
+    match prices.half_priced() {
+        Some((vendor, model)) => {
+            let message =
+                format!("[prices.{vendor}.\"{model}\"] in antiphon.toml needs both input and output");
+            Err(ConfigError::new(message))
+        }
+        None => Ok(prices),
+    }
 }
 
 pub(super) fn in_files<T>(

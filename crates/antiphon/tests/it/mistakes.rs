@@ -65,6 +65,20 @@ fn keys_and_configuration() {
         "{}",
         shown.stdout
     );
+    let lab = Lab::new().with("OPENAI_API_KEY", "sk-planted-in-the-environment");
+    lab.file(
+        "antiphon.toml",
+        "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://u:planted@h/v1\"\nkey_env = \"LAB_KEY\"\n",
+    );
+    let shown = lab.run("config show");
+    for told in ["lab          compatible at an address of its own, no key in LAB_KEY", "openai, has a key"] {
+        assert!(shown.stdout.contains(told), "{told}: {}", shown.stdout);
+    }
+    assert!(!(shown.stdout + &shown.stderr).contains("planted"));
+    let lab = Lab::new();
+    lab.file("antiphon.toml", "[prices.lab.\"m\"]\ninput = 0.2\n");
+    lab.run("generate in --offline")
+        .ends_with(3, &["[prices.lab.\"m\"] in antiphon.toml needs both input and output"]);
 }
 
 fn against(reply: Reply, code: i32, told: &[&str]) {
