@@ -1,5 +1,9 @@
+use std::borrow::Cow;
+use std::fmt;
+
 use antiphon_llm::{Embeddings, Error, ErrorKind, FinishReason, Model, Output, Prompt, Usage};
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -83,11 +87,9 @@ pub(super) struct Words<'a> {
 }
 
 /// Words, or parts of which some are thoughts, as reasoning models of Mistral send them.
-#[derive(Deserialize)]
-#[serde(untagged)]
 pub(super) enum Content<'a> {
-    Words(#[serde(borrow)] Text<'a>),
-    Parts(#[serde(borrow)] Vec<Part<'a>>),
+    Words(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
 }
 
 #[derive(Deserialize)]
@@ -98,10 +100,41 @@ pub(super) struct Part<'a> {
     text: Option<Text<'a>>,
 }
 
+/// By hand: it comes with every word, and a derived one would first keep what it then looks at.
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordsOrParts;
+        impl<'de> Visitor<'de> for WordsOrParts {
+            type Value = Content<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of parts")
+            }
+
+            fn visit_borrowed_str<E>(self, words: &'de str) -> Result<Self::Value, E> {
+                Ok(Content::Words(Cow::Borrowed(words)))
+            }
+
+            fn visit_str<E>(self, words: &str) -> Result<Self::Value, E> {
+                Ok(Content::Words(Cow::Owned(words.to_owned())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(part) = parts.next_element()? {
+                    all.push(part);
+                }
+                Ok(Content::Parts(all))
+            }
+        }
+        deserializer.deserialize_any(WordsOrParts)
+    }
+}
+
 impl Content<'_> {
     pub(super) fn add_to(&self, text: &mut String) {
         match self {
-            Self::Words(words) => text.push_str(&words.0),
+            Self::Words(words) => text.push_str(words),
             Self::Parts(parts) => parts
                 .iter()
                 .filter(|part| Text::of(part.kind.as_ref()) == "text")
