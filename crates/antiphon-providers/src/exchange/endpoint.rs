@@ -97,6 +97,8 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
     }
     let base = url.as_str().trim_end_matches('/');
     let base = base.strip_suffix("/chat/completions").unwrap_or(base);
+    // Of a server whose own paths begin at its root, people often know the address of its OpenAI-compatible interface.
+    let base = if default_path.is_empty() { base.strip_suffix("/v1").unwrap_or(base) } else { base };
     Ok(match url.path() {
         "/" => format!("{base}{default_path}"),
         _ => base.to_owned(),
@@ -153,6 +155,7 @@ mod tests {
             check(bad, None);
         }
         assert_eq!(checked_base_url("http://h:1/", "").unwrap(), "http://h:1");
+        assert_eq!(checked_base_url("http://h:1/v1/", "").unwrap(), "http://h:1");
     }
 
     #[test]
