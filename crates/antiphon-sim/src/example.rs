@@ -22,6 +22,8 @@ const USUAL_VALUES: usize = 2_000;
 const MOST_VALUES: usize = 20_000;
 /// No list is longer, and no object larger, whatever the schema asks for.
 const MOST_ITEMS: usize = 10_000;
+/// All texts together have so many letters.
+const ROOM: usize = 500_000;
 /// So deep, and at so many places, is looked for the end of a schema.
 const HEIGHT: usize = 8;
 const MOST_LOOKS: usize = 20_000;
@@ -31,7 +33,7 @@ const MOST_LOOKS: usize = 20_000;
 /// It does not look at `not`, conditions, `patternProperties`, `dependentSchemas`, `unevaluated*` and anchors; and where
 /// parts of an `allOf` say two patterns or two `anyOf`, it looks at one of them.
 pub(crate) fn fitting(schema: &Value, rng: &mut SmallRng) -> Value {
-    Maker { root: schema, rng, nested: 0, values: 0, looks: Cell::new(0) }.value(schema, DEPTH)
+    Maker { root: schema, rng, nested: 0, values: 0, room: ROOM, looks: Cell::new(0) }.value(schema, DEPTH)
 }
 
 struct Maker<'s, 'r> {
@@ -40,6 +42,8 @@ struct Maker<'s, 'r> {
     nested: usize,
     /// How many were made: a schema of a few lines can ask for more than there is room for.
     values: usize,
+    /// What is left of [`ROOM`].
+    room: usize,
     looks: Cell<usize>,
 }
 
@@ -100,7 +104,7 @@ impl Maker<'_, '_> {
         match self.kind(object, depth).as_str() {
             "object" => self.object(object, depth),
             "array" => self.array(object, depth),
-            "string" => Value::String(text::fitting(object, self.rng)),
+            "string" => Value::String(text::fitting(object, self.rng, &mut self.room)),
             "integer" => numbers::integer(object, self.rng),
             "number" => numbers::number(object, self.rng),
             "boolean" => Value::Bool(self.rng.random_range(0..2) == 0),
@@ -197,7 +201,8 @@ impl Maker<'_, '_> {
             if made.len() >= least {
                 break;
             }
-            let name = named.map_or_else(|| format!("key_{at}"), |named| text::fitting(named, self.rng));
+            let name = named
+                .map_or_else(|| format!("key_{at}"), |named| text::fitting(named, self.rng, &mut self.room));
             let value = self.value(rest, depth.saturating_sub(1));
             made.insert(name, value);
         }
@@ -399,6 +404,9 @@ mod tests {
             json!({ "type": "object", "required": ["a", "b"], "properties": { "a": { "$ref": "#" }, "b": { "$ref": "#" } } }),
             json!({ "type": "string", "pattern": "^(((a{1000}){1000}){100})$" }),
             json!({ "type": "string", "pattern": "^(((()){1000}){1000}){1000}$" }),
+            json!({ "type": "array", "minItems": 10_000, "items": { "type": "string", "minLength": 100_000 } }),
+            json!({ "type": "array", "minItems": 10_000, "items": { "pattern": "^(((()){1000}){1000}){1000}$" } }),
+            json!({ "type": "number", "minimum": 1.7e308, "multipleOf": 0.01 }),
         ] {
             let length = fitting(&endless, &mut SmallRng::seed_from_u64(1)).to_string().len();
             assert!(length < 1_000_000, "{length}");

@@ -88,12 +88,16 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
 pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
     const MOST: usize = 300;
     let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
-    // Of a body of megabytes no more than this can be shown; what is cut in the middle may be a key.
-    let cut = text
-        .char_indices()
-        .nth(8 * MOST)
-        .map_or(text, |(end, _)| text[..end].rsplit_once(char::is_whitespace).map_or("", |(whole, _)| whole));
-    let text = redact(cut, &secrets);
+    // A body may have megabytes, of which no more than its beginning can be shown.
+    let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
+    let end = text.char_indices().nth(8 * MOST + longest).map(|(end, _)| end);
+    let mut text = redact(end.map_or(text, |end| &text[..end]), &secrets);
+    if end.is_some() {
+        // What was cut in the middle may be a key.
+        text.truncate(text.char_indices().rev().nth(longest).map_or(0, |(at, _)| at));
+        let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        text.truncate(text.trim_end_matches(is_of_keys).len());
+    }
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");
     match line.char_indices().nth(MOST) {
@@ -116,5 +120,11 @@ mod tests {
         assert_eq!(text, "no: [key] and [key]");
         assert_eq!(cleaned(" \n", None), "no further word");
         assert!(cleaned(&"é".repeat(999), None).chars().count() == 301);
+        assert!(cleaned(&"[1,2],".repeat(9_999), None).starts_with("[1,2],"), "without a single space");
+        for before in 2_380..2_420 {
+            let text = format!("{}top/secret", " ".repeat(before)) + &" ".repeat(9_999);
+            let text = cleaned(&text, Some(&SecretString::from("top/secret")));
+            assert!(!text.contains("top"), "{before}: {text}");
+        }
     }
 }

@@ -7,14 +7,13 @@ use super::bound;
 
 /// No text is longer, whatever the schema asks for.
 const MOST_LETTERS: usize = 100_000;
-/// So many parts of a pattern are written for one text: some have endless empty ones.
-const MOST_PARTS: usize = 200_000;
 /// How much more often than it must a part is repeated, from try to try, until the text is as long as it should be.
 const REPEATED: [u32; 8] = [2, 2, 4, 8, 16, 64, 256, 1_024];
 
-/// A text that fits a schema.
-pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng) -> String {
-    let least = bound(object, "minLength").unwrap_or(0).min(MOST_LETTERS);
+/// A text that fits a schema, as far as there is `room` for letters, and for parts of patterns, some of which are empty;
+/// it takes from that what it uses.
+pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng, room: &mut usize) -> String {
+    let least = bound(object, "minLength").unwrap_or(0).min(MOST_LETTERS).min(*room);
     let most = bound(object, "maxLength").unwrap_or(usize::MAX).max(least);
     let fits = |text: &str| (least..=most).contains(&text.chars().count());
     if let Some(pattern) = object.get("pattern").and_then(Value::as_str)
@@ -23,7 +22,7 @@ pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng) -> String
         let (mut least_one, mut text) = (None, String::new());
         for more in [0].into_iter().chain(REPEATED) {
             text = String::new();
-            Writer { rng, more, parts: 0, text: &mut text }.write(&pattern);
+            Writer { rng, more, room, text: &mut text }.write(&pattern);
             match fits(&text) {
                 true if more > 0 => return text,
                 true => least_one = Some(text.clone()),
@@ -44,6 +43,7 @@ pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng) -> String
         text.push(' ');
     }
     text.truncate(text.trim_end().len().max(least).min(most));
+    *room = room.saturating_sub(text.len());
     text
 }
 
@@ -70,18 +70,21 @@ struct Writer<'w> {
     rng: &'w mut SmallRng,
     /// How much more often than it must a part is repeated at most.
     more: u32,
-    parts: usize,
+    room: &'w mut usize,
     text: &'w mut String,
 }
 
 impl Writer<'_> {
     fn write(&mut self, pattern: &Hir) {
-        self.parts += 1;
-        if self.parts > MOST_PARTS || self.text.len() > MOST_LETTERS {
+        if self.is_full() {
             return;
         }
+        *self.room -= 1;
         match pattern.kind() {
-            HirKind::Literal(literal) => self.text.push_str(&String::from_utf8_lossy(&literal.0)),
+            HirKind::Literal(literal) => {
+                *self.room = self.room.saturating_sub(literal.0.len());
+                self.text.push_str(&String::from_utf8_lossy(&literal.0));
+            }
             HirKind::Class(Class::Unicode(class)) => {
                 let letter = self.letter(class.ranges());
                 self.text.extend(letter);
@@ -92,7 +95,7 @@ impl Writer<'_> {
             HirKind::Repetition(repetition) => {
                 let most = repetition.max.unwrap_or(u32::MAX).min(repetition.min.saturating_add(self.more));
                 for _ in 0..self.rng.random_range(repetition.min..=most.max(repetition.min)) {
-                    if self.parts > MOST_PARTS || self.text.len() > MOST_LETTERS {
+                    if self.is_full() {
                         break;
                     }
                     self.write(&repetition.sub);
@@ -106,6 +109,10 @@ impl Writer<'_> {
             }
             HirKind::Empty | HirKind::Look(_) => {}
         }
+    }
+
+    fn is_full(&self) -> bool {
+        *self.room == 0 || self.text.len() > MOST_LETTERS
     }
 
     /// One that people can read, where there are any.
