@@ -87,7 +87,7 @@ impl CommandError {
 fn hint_of(kind: LlmKind) -> Option<&'static str> {
     Some(match kind {
         LlmKind::Auth => {
-            "check the key in the environment variable of this provider, and what it may be used for"
+            "check the key in the variable that antiphon doctor names for this provider, and what it may be used for"
         }
         LlmKind::Quota => "the account has no money or allowance left: look at its billing page",
         LlmKind::ModelNotFound => "name a model that the server has with --model; antiphon models lists them",
@@ -131,7 +131,7 @@ impl From<ConnectError> for CommandError {
         match &err {
             ConnectError::MissingKey(variables) => Self::new(CONFIG, message)
                 .hint(format!("set it: export {}=…", variables.first().map_or("", String::as_str)))
-                .hint("without a key and without a network: add --offline instead of --provider"),
+                .hint("without a key and without a network: antiphon generate PATH --offline"),
             ConnectError::Provider(err) => {
                 let code = if err.kind() == LlmKind::Auth { CONFIG } else { ALL_FAILED };
                 let error = Self::new(code, message);

@@ -247,8 +247,11 @@ fn in_context(err: &antiphon_pipeline::Error, run: &RunOutcome, runs: usize) -> 
         _ => CommandError::new(plain.code(), format!("{}: {plain}", run.input.display())),
     };
     let with_hints = plain.hints().iter().fold(named, |err, hint| err.hint(hint));
+    let with_hints = match err.kind() {
+        ErrorKind::Cancelled => CommandError::new(INTERRUPTED, with_hints.to_string()),
+        _ => with_hints,
+    };
     match (&run.folder, err.kind()) {
-        (_, ErrorKind::Cancelled) => CommandError::new(INTERRUPTED, with_hints.to_string()),
         (_, ErrorKind::Files) if run.unwritten.is_some() => {
             with_hints.hint("the personas are printed instead")
         }

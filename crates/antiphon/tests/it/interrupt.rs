@@ -75,5 +75,6 @@ fn twice_ctrl_c_stops_and_so_does_being_terminated() {
         }
         let (code, said) = ended(child, stderr);
         assert_eq!(code, Some(expected), "{said}");
+        assert!(said.contains("what there is of it: antiphon-out/"), "{said}");
     }
 }
