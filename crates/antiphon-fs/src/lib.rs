@@ -17,6 +17,7 @@
 mod blocking;
 mod copy;
 mod error;
+mod lock;
 mod metadata;
 mod read;
 mod reader;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use copy::{copy, copy_with};
 pub use error::{Error, ErrorKind};
+pub use lock::{FileLock, Locked};
 pub use metadata::{Metadata, create_dir, exists, metadata};
 pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_to_string};
 pub use reader::{Chunks, Lines, Reader};

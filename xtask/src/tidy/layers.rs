@@ -15,12 +15,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-http", &["antiphon-resilience", "antiphon-fs"]),
     ("antiphon-llm", &["antiphon-resilience", "antiphon-fs"]),
     ("antiphon-data", &["antiphon-fs"]),
+    ("antiphon-store", &["antiphon-fs"]),
     ("antiphon-providers", &["antiphon-llm", "antiphon-http"]),
     (
         "antiphon-pipeline",
         &[
             "antiphon-llm",
             "antiphon-data",
+            "antiphon-store",
             "antiphon-runtime",
             "antiphon-stream",
             "antiphon-resilience",

@@ -1,0 +1,178 @@
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use antiphon_fs::FileLock;
+
+use crate::error::Error;
+use crate::job::{Intent, Job, JobRecord, Settlement};
+use crate::record::{RunRecord, RunStatus, Tally};
+use crate::sqlite::Backend;
+
+/// One run. From [`Store::open_run`](crate::Store::open_run) and [`take_run`](crate::Store::take_run) it is owned, and
+/// nobody else works on it while it lives; from [`look_at`](crate::Store::look_at) it is there to be read.
+///
+/// Every verb that changes something returns when the change is on the disk, and an answer or a result survives a loss
+/// of power. An [`Intent`] alone survives the death of the process and not that of the machine.
+#[derive(Debug)]
+pub struct Run {
+    backend: Backend,
+    seq: i64,
+    record: RunRecord,
+    interrupted: Vec<Interrupted>,
+    /// Jobs before this one were claimed.
+    cursor: Mutex<u64>,
+    lock: Option<FileLock>,
+}
+
+/// A call that was intended when the run's last owner died: it may have been billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Interrupted {
+    /// The job.
+    pub index: u64,
+    /// The most it may have cost, in millionths of a US dollar; `None` if that is not known.
+    pub reserved: Option<u64>,
+}
+
+impl Interrupted {
+    pub(crate) fn new(index: u64, reserved: Option<u64>) -> Self {
+        Self { index, reserved }
+    }
+}
+
+impl Run {
+    pub(crate) fn new(backend: Backend, seq: i64, record: RunRecord) -> Self {
+        let (interrupted, cursor, lock) = (Vec::new(), Mutex::default(), None);
+        Self { backend, seq, record, interrupted, cursor, lock }
+    }
+
+    pub(crate) fn owned(self, lock: FileLock, interrupted: Vec<Interrupted>) -> Self {
+        Self { lock: Some(lock), interrupted, ..self }
+    }
+
+    /// What was known of it when it was opened.
+    #[must_use]
+    pub fn record(&self) -> &RunRecord {
+        &self.record
+    }
+
+    /// Whether this handle may change it.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// The calls that its last owner intended and never settled. They are queued again.
+    #[must_use]
+    pub fn interrupted(&self) -> &[Interrupted] {
+        &self.interrupted
+    }
+
+    /// Adds jobs at the end.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`; then none was added.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still add all of them: ask [`tally`](Self::tally) how many there are.
+    pub async fn enqueue(&self, rows: Vec<String>) -> Result<(), Error> {
+        self.backend.enqueue(self.seq, rows).await
+    }
+
+    /// Says that all jobs were added, and gives their number.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still say so.
+    pub async fn seal(&self) -> Result<u64, Error> {
+        self.backend.seal(self.seq).await
+    }
+
+    /// Up to `most` jobs that are to be done and were not claimed by this handle before, in their order. Fewer, or none,
+    /// where there are no more of them yet.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call claims nothing.
+    pub async fn claim(&self, most: usize) -> Result<Vec<Job>, Error> {
+        let from = *self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = self.backend.queued(self.seq, from, most).await?;
+        if let Some(last) = jobs.last() {
+            let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+            *cursor = (*cursor).max(last.index + 1);
+        }
+        Ok(jobs)
+    }
+
+    /// Notes that a call is about to be sent. Send it only after this returned.
+    ///
+    /// # Errors
+    /// `Conflict` for a job that has ended; `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still be noted; the job then counts as possibly billed if its owner dies.
+    pub async fn intend(&self, intent: Intent) -> Result<(), Error> {
+        self.backend.intend(self.seq, intent).await
+    }
+
+    /// Keeps how a call ended. Tell nobody of a result before this returned.
+    ///
+    /// # Errors
+    /// `Conflict` for a job that has ended: its first result stays. `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still keep it.
+    pub async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+        self.backend.settle(self.seq, settlement).await
+    }
+
+    /// Queues the failed jobs anew, and gives their number. What was spent on them stays.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still do it.
+    pub async fn retry_failed(&self) -> Result<u64, Error> {
+        let queued = self.backend.retry_failed(self.seq).await?;
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+        Ok(queued)
+    }
+
+    /// Keeps how the run ended this time, and a report: a JSON text.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still keep it.
+    pub async fn finish(&self, status: RunStatus, report: String) -> Result<(), Error> {
+        self.backend.finish(self.seq, status, report).await
+    }
+
+    /// Jobs and money, added up.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn tally(&self) -> Result<Tally, Error> {
+        self.backend.tally(self.seq).await
+    }
+
+    /// Up to `most` jobs from the one with index `from` on, in their order.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn jobs(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
+        self.backend.jobs(self.seq, from, most).await
+    }
+}

@@ -1,0 +1,130 @@
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{index, key, small, unsigned};
+use crate::job::{Answer, Bill, Job, JobRecord, JobState};
+use crate::record::{RunRecord, RunStatus, Tally};
+
+pub(super) const RUNS: &str =
+    "SELECT seq, id, fingerprint, kind, request, status, total, created_at, ended_at, report FROM runs";
+
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
+    let status: String = row.get(5)?;
+    let total: Option<i64> = row.get(6)?;
+    let record = RunRecord {
+        id: row.get(1)?,
+        fingerprint: row.get(2)?,
+        kind: row.get(3)?,
+        request: row.get(4)?,
+        status: RunStatus::of(&status),
+        total: total.map(unsigned),
+        created_at: row.get(7)?,
+        ended_at: row.get(8)?,
+        report: row.get(9)?,
+    };
+    Ok((row.get(0)?, record))
+}
+
+pub(super) fn runs(connection: &Connection) -> rusqlite::Result<Vec<(i64, RunRecord)>> {
+    connection.prepare_cached(&format!("{RUNS} ORDER BY seq"))?.query_map([], run)?.collect()
+}
+
+pub(super) fn answers(connection: &Connection, keys: &[[u8; 32]]) -> rusqlite::Result<Vec<Option<Answer>>> {
+    let sql = "SELECT text, model, input_tokens, output_tokens FROM answers WHERE fingerprint = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let answer = |row: &Row<'_>| {
+        let (input, output): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+        let answer = Answer::new(row.get::<_, String>(0)?).model(row.get(1)?);
+        Ok(answer.tokens(input.map(unsigned), output.map(unsigned)))
+    };
+    keys.iter().map(|key| statement.query_row([key], answer).optional()).collect()
+}
+
+pub(super) fn queued(
+    connection: &Connection,
+    run: i64,
+    from: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<Job>> {
+    let sql = "SELECT jobs.key, rows.row, jobs.attempt FROM jobs JOIN rows ON rows.key = jobs.key
+        WHERE jobs.key >= ?1 AND jobs.key < ?2 AND jobs.state = 0 ORDER BY jobs.key LIMIT ?3";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql)?;
+    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), most], |row| {
+        Ok(Job { index: index(row.get(0)?), row: row.get(1)?, attempt: small(row.get(2)?) })
+    })?;
+    jobs.collect()
+}
+
+pub(super) fn jobs(
+    connection: &Connection,
+    run: i64,
+    from: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<JobRecord>> {
+    let sql = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
+            output_tokens, result, error_kind, error, timings
+        FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2 ORDER BY jobs.key LIMIT ?3";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql)?;
+    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), most], job)?;
+    jobs.collect()
+}
+
+fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
+    let settled: Option<i64> = row.get(5)?;
+    let bill = Bill {
+        calls: small(row.get(4)?),
+        settled: settled.map(unsigned),
+        lost: small(row.get(6)?),
+        possible: unsigned(row.get(7)?),
+        input_tokens: unsigned(row.get(8)?),
+        output_tokens: unsigned(row.get(9)?),
+    };
+    let (kind, message): (Option<String>, Option<String>) = (row.get(11)?, row.get(12)?);
+    let timings: Option<Vec<u8>> = row.get(13)?;
+    let micros = |bytes: &[u8]| bytes.try_into().map(u32::from_le_bytes).unwrap_or_default();
+    Ok(JobRecord {
+        index: index(row.get(0)?),
+        state: JobState::of(row.get(1)?),
+        row: row.get(2)?,
+        attempt: small(row.get(3)?),
+        bill,
+        result: row.get(10)?,
+        error: kind.zip(message),
+        timings: timings.unwrap_or_default().chunks_exact(4).map(micros).collect(),
+    })
+}
+
+pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally> {
+    let sql =
+        "SELECT state, count(*), sum(calls), sum(settled), sum(settled IS NULL), sum(lost), sum(possible),
+            sum(input_tokens), sum(output_tokens)
+        FROM jobs WHERE key >= ?1 AND key < ?2 GROUP BY state";
+    let mut tally = Tally::default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([key(run, 0), key(run + 1, 0)])?;
+    while let Some(row) = rows.next()? {
+        let number = |column: usize| row.get::<_, Option<i64>>(column).map(|sum| unsigned(sum.unwrap_or(0)));
+        let jobs = match JobState::of(row.get(0)?) {
+            JobState::Queued | JobState::PutBack => &mut tally.queued,
+            JobState::Intended => &mut tally.intended,
+            JobState::Answered => &mut tally.answered,
+            JobState::Accepted => &mut tally.accepted,
+            JobState::Failed => &mut tally.failed,
+        };
+        *jobs += number(1)?;
+        tally.calls += number(2)?;
+        tally.settled += number(3)?;
+        tally.cost_unknown |= number(4)? > 0;
+        tally.lost += number(5)?;
+        tally.possible += number(6)?;
+        tally.input_tokens += number(7)?;
+        tally.output_tokens += number(8)?;
+    }
+    Ok(tally)
+}
+
+pub(super) fn recall(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT note FROM notes WHERE name = ?1";
+    connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()
+}

@@ -1,0 +1,136 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, ErrorKind};
+
+/// What tells our files from other SQLite files: `ANTI`.
+const APPLICATION: i64 = 0x414E_5449;
+
+/// Each makes the next version of the file from the one before. Never change one that was released: add another.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE runs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        fingerprint TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        request TEXT NOT NULL,
+        status TEXT NOT NULL,
+        total INTEGER,
+        created_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        report TEXT
+    );
+    CREATE INDEX runs_by_fingerprint ON runs (fingerprint);
+    -- The key of a job is its run's seq times 2^32, plus its index. Rows do not change, so they stand apart: a job's own
+    -- row is small and is written again with each step.
+    CREATE TABLE rows (
+        key INTEGER PRIMARY KEY,
+        row TEXT NOT NULL
+    );
+    CREATE TABLE jobs (
+        key INTEGER PRIMARY KEY,
+        state INTEGER NOT NULL DEFAULT 0,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        owner TEXT,
+        lease_until INTEGER,
+        due INTEGER,
+        batch_id TEXT,
+        fingerprint BLOB,
+        reserved INTEGER,
+        calls INTEGER NOT NULL DEFAULT 0,
+        settled INTEGER DEFAULT 0,
+        lost INTEGER NOT NULL DEFAULT 0,
+        possible INTEGER NOT NULL DEFAULT 0,
+        input_tokens INTEGER NOT NULL DEFAULT 0,
+        output_tokens INTEGER NOT NULL DEFAULT 0,
+        result TEXT,
+        error_kind TEXT,
+        error TEXT,
+        timings BLOB
+    );
+    CREATE TABLE answers (
+        fingerprint BLOB PRIMARY KEY,
+        text TEXT NOT NULL,
+        model TEXT,
+        input_tokens INTEGER,
+        output_tokens INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE notes (
+        name TEXT PRIMARY KEY,
+        note TEXT NOT NULL
+    ) WITHOUT ROWID;
+"];
+
+/// How long another process may be in the way.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens the file for writing, and brings it to this version.
+pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
+    let failed = |err| Error::backend(err, place);
+    let connection = Connection::open(path).map_err(failed)?;
+    set_up(&connection).map_err(failed)?;
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let is_new = is_empty(&connection).map_err(failed)?;
+    if !is_new && number("application_id").map_err(failed)? != APPLICATION {
+        let message = format!("{place}: it is a database of another program");
+        return Err(Error::new(ErrorKind::Damaged, message));
+    }
+    let newest = MIGRATIONS.len() as i64;
+    let version = number("user_version").map_err(failed)?;
+    if version > newest {
+        let message = format!(
+            "{place}: a newer version of this program wrote it (format {version}, and this version knows {newest}): \
+             update the program, or use another folder"
+        );
+        return Err(Error::new(ErrorKind::Newer, message));
+    }
+    if version < newest {
+        migrate(&connection).map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+/// What the connection that only reads needs.
+pub(super) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "query_only", true)
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    // A writer and readers do not wait for each other, and a commit is one flush of one file.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // 16 MiB of pages between two copies from the log into the file.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// In one transaction, and looking again within it: another process may have been first.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let steps = || {
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+        for (number, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(number, _)| *number <= version) {
+            connection.execute_batch(migration)?;
+            connection.pragma_update(None, "user_version", number)?;
+        }
+        connection.pragma_update(None, "application_id", APPLICATION)
+    };
+    match steps() {
+        Ok(()) => connection.execute_batch("COMMIT"),
+        Err(err) => {
+            // The first error is the one that tells.
+            let _ = connection.execute_batch("ROLLBACK");
+            Err(err)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+use std::fmt;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{closed, writes};
+use crate::error::{Error, ErrorKind};
+use crate::job::{Intent, Settlement};
+
+/// The most changes of one commit, and of those that wait for one.
+const GROUP: usize = 4_096;
+
+type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+
+/// A change.
+pub(super) enum Op {
+    Enqueue { run: i64, rows: Vec<String> },
+    Intend { run: i64, intent: Intent },
+    Settle { run: i64, settlement: Box<Settlement> },
+    Other(Work),
+}
+
+impl Op {
+    /// Whether it may be lost with the machine's power, though not with the process.
+    fn needs_no_flush(&self) -> bool {
+        matches!(self, Self::Intend { .. })
+    }
+}
+
+struct Request {
+    op: Op,
+    reply: oneshot::Sender<Result<(), Error>>,
+}
+
+/// The way to the one thread that writes: what comes while it flushes is the next group, and shares one flush.
+#[derive(Clone)]
+pub(super) struct Writer {
+    requests: mpsc::Sender<Request>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Starts the thread, which ends with the last handle.
+    pub(super) fn start(connection: Connection, place: Arc<str>) -> Result<Self, Error> {
+        let (requests, received) = mpsc::channel(GROUP);
+        let thread = std::thread::Builder::new().name("antiphon-store".to_owned());
+        let work = move || Thread { connection, place, is_full: true, broken: None }.work(received);
+        let started = thread.spawn(work);
+        started.map_err(|err| Error::new(ErrorKind::Io, format!("no thread to write with: {err}")))?;
+        Ok(Self { requests })
+    }
+
+    /// Makes a change, and returns when it is kept.
+    pub(super) async fn run(&self, op: Op) -> Result<(), Error> {
+        let (reply, kept) = oneshot::channel();
+        self.requests.send(Request { op, reply }).await.map_err(|_| closed())?;
+        kept.await.map_err(|_| closed())?
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    place: Arc<str>,
+    /// Whether commits are flushed as the connection stands.
+    is_full: bool,
+    /// Why nothing more can be kept.
+    broken: Option<Error>,
+}
+
+impl Thread {
+    fn work(mut self, mut received: mpsc::Receiver<Request>) {
+        let (mut group, mut flushed) = (Vec::new(), Vec::new());
+        while let Some(first) = received.blocking_recv() {
+            let mut next = Some(first);
+            while let Some(request) = next {
+                match request.op.needs_no_flush() {
+                    true => group.push(request),
+                    false => flushed.push(request),
+                }
+                let is_whole = group.len() + flushed.len() >= GROUP;
+                next = if is_whole { None } else { received.try_recv().ok() };
+            }
+            // Those that need no flush are told before the others wait for theirs: calls go out meanwhile.
+            self.commit(&mut group, false);
+            self.commit(&mut flushed, true);
+        }
+    }
+
+    /// All changes of a group in one transaction, and then the answers.
+    fn commit(&mut self, group: &mut Vec<Request>, full: bool) {
+        if group.is_empty() {
+            return;
+        }
+        let (ops, replies): (Vec<_>, Vec<_>) =
+            group.drain(..).map(|request| (request.op, request.reply)).unzip();
+        let results = match &self.broken {
+            Some(err) => Err(err.clone()),
+            None => self.transact(ops, full).map_err(|err| Error::backend(err, &self.place)),
+        };
+        match results {
+            Ok(results) => {
+                for (reply, result) in replies.into_iter().zip(results) {
+                    // Whoever has gone does not want to know.
+                    let _ = reply.send(result);
+                }
+            }
+            Err(err) => {
+                // A disk that failed once may have room again for something small: results would have gaps.
+                if err.kind() != ErrorKind::Busy {
+                    self.broken = Some(err.clone());
+                }
+                replies.into_iter().for_each(|reply| drop(reply.send(Err(err.clone()))));
+            }
+        }
+    }
+
+    fn transact(&mut self, ops: Vec<Op>, full: bool) -> rusqlite::Result<Vec<Result<(), Error>>> {
+        if self.is_full != full {
+            let mode = if full { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+            self.connection.execute_batch(mode)?;
+            self.is_full = full;
+        }
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let applied = ops.into_iter().map(|op| self.apply(op)).collect();
+        let done = match applied {
+            Ok(results) => self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| results),
+            Err(err) => Err(err),
+        };
+        if done.is_err() && !self.connection.is_autocommit() {
+            // The first error is the one that tells.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// The inner error is the change's own; the outer one is the database's, and all changes of the group fail with it.
+    fn apply(&self, op: Op) -> rusqlite::Result<Result<(), Error>> {
+        let has_ended = |index: u64| {
+            Err(Error::new(
+                ErrorKind::Conflict,
+                format!("job {index} has ended already, or was never enqueued"),
+            ))
+        };
+        Ok(match op {
+            Op::Enqueue { run, rows } => Ok(writes::enqueue(&self.connection, run, &rows)?),
+            Op::Intend { run, intent } => match writes::intend(&self.connection, run, &intent)? {
+                true => Ok(()),
+                false => has_ended(intent.index),
+            },
+            Op::Settle { run, settlement } => match writes::settle(&self.connection, run, &settlement)? {
+                true => Ok(()),
+                false => has_ended(settlement.index),
+            },
+            Op::Other(work) => Ok(work(&self.connection)?),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The store as a file.
+
+use std::path::PathBuf;
+
+use antiphon_store::{Bill, ErrorKind, NewRun, Settlement, Store};
+
+/// A folder for a store, and the way to open it.
+pub(crate) struct Place {
+    _folder: antiphon_fs::TempDir,
+    path: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("antiphon.db");
+        Self { _folder: folder, path }
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.path).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
+    let place = Place::new();
+    drop(place.open().await);
+    let newer = |version: u32| {
+        let connection = rusqlite::Connection::open(&place.path).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+    };
+    newer(99);
+    let err = Store::open(&place.path).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Newer);
+    assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
+    newer(1);
+    assert!(place.open().await.runs().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_refused_and_left_alone() {
+    let place = Place::new();
+    std::fs::write(&place.path, "notes of mine, and quite a few of them, so that there is a header").unwrap();
+    assert_eq!(Store::open(&place.path).await.unwrap_err().kind(), ErrorKind::Damaged);
+    std::fs::remove_file(&place.path).unwrap();
+    let other = rusqlite::Connection::open(&place.path).unwrap();
+    other.execute_batch("CREATE TABLE songs (name TEXT)").unwrap();
+    let err = Store::open(&place.path).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Damaged, "{err}");
+    let tables: i64 = other.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[tokio::test]
+async fn several_open_a_new_file_at_once() {
+    let place = Place::new();
+    let mut all = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let path = place.path.clone();
+        all.spawn(async move {
+            let store = Store::open(path).await.unwrap();
+            let run = store.open_run(NewRun::new(format!("{n}"))).await.unwrap();
+            run.enqueue(vec!["row".to_owned()]).await.unwrap();
+            run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
+        });
+    }
+    all.join_all().await;
+    assert_eq!(place.open().await.runs().await.unwrap().len(), 8);
+}
