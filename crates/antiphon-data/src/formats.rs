@@ -7,6 +7,7 @@ mod json;
 mod plain;
 mod record;
 
+pub(crate) use csv::delimiter;
 pub(crate) use docx::docx;
 pub(crate) use plain::text;
 

@@ -17,8 +17,10 @@ mod document;
 mod error;
 mod formats;
 mod loader;
+mod rows;
 mod speakers;
 
 pub use document::{Document, Format, Role, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};
+pub use rows::{Row, RowFormat, Rows};

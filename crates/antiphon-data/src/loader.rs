@@ -24,7 +24,7 @@ pub struct Loader {
 }
 
 /// What [`Loader::load_path`] found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The documents, sorted by name within each folder.
@@ -81,8 +81,7 @@ impl Loader {
         } else {
             (path.parent().unwrap_or(path), Listing { paths: vec![path.to_owned()], ..Listing::default() })
         };
-        let mut loaded =
-            Loaded { documents: Vec::new(), failures: listing.failures, skipped: listing.skipped };
+        let mut loaded = Loaded { failures: listing.failures, skipped: listing.skipped, ..Loaded::default() };
         self.read(root, listing.paths, &mut loaded).await?;
         if !loaded.documents.is_empty() {
             return Ok(loaded);
@@ -107,7 +106,7 @@ impl Loader {
         })
     }
 
-    async fn list(&self, root: &Path) -> Result<Listing, Error> {
+    pub(crate) async fn list(&self, root: &Path) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         let mut walk = antiphon_fs::walk(root, WalkOptions::default(), self.cancel.clone());
         while let Some(batch) = walk.next().await {
@@ -130,7 +129,12 @@ impl Loader {
         Ok(listing)
     }
 
-    async fn read(&self, root: &Path, paths: Vec<PathBuf>, loaded: &mut Loaded) -> Result<(), Error> {
+    pub(crate) async fn read(
+        &self,
+        root: &Path,
+        paths: Vec<PathBuf>,
+        loaded: &mut Loaded,
+    ) -> Result<(), Error> {
         const FILES_PER_TRIP: usize = 64;
         let total = paths.len();
         let root: Arc<Path> = Arc::from(root);
@@ -174,10 +178,10 @@ impl std::fmt::Debug for Loader {
 }
 
 #[derive(Default)]
-struct Listing {
-    paths: Vec<PathBuf>,
-    failures: Vec<Failure>,
-    skipped: Vec<Skipped>,
+pub(crate) struct Listing {
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// Files of a run that are of a known format.
@@ -228,7 +232,7 @@ fn reason_of(err: &antiphon_fs::Error) -> String {
 }
 
 /// A path from the root with `/` between its parts, on every system.
-fn name_of(root: &Path, path: &Path) -> String {
+pub(crate) fn name_of(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")

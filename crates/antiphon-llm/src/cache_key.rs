@@ -58,6 +58,12 @@ impl CacheKey {
         };
         Self(*hasher.0.finalize().as_bytes())
     }
+
+    /// The key as bytes, to be kept.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl fmt::Display for CacheKey {

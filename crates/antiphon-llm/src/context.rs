@@ -1,3 +1,7 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use antiphon_resilience::Deadline;
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +15,19 @@ pub struct CallContext {
     pub deadline: Deadline,
     /// Gives it up when cancelled.
     pub cancel: CancellationToken,
+    before_call: BeforeCall,
+}
+
+type Told = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// Whoever is told of a call before it is sent.
+#[derive(Clone, Default)]
+struct BeforeCall(Option<Arc<dyn Fn() -> Told + Send + Sync>>);
+
+impl fmt::Debug for BeforeCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "is told" } else { "nobody" })
+    }
 }
 
 impl CallContext {
@@ -26,6 +43,25 @@ impl CallContext {
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
+    }
+
+    /// Calls `tell` just before each call is sent, when it has waited for all that it has to wait for; the call is sent
+    /// when its future ends well. A provider from a [`Stack`](crate::Stack) does so; one that stands alone does not.
+    #[must_use]
+    pub fn before_call<F, Fut>(mut self, tell: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        self.before_call = BeforeCall(Some(Arc::new(move || Box::pin(tell()))));
+        self
+    }
+
+    pub(crate) async fn announce(&self) -> Result<(), Error> {
+        match &self.before_call.0 {
+            Some(tell) => tell().await,
+            None => Ok(()),
+        }
     }
 
     /// Runs `work` until it ends, the call is cancelled, or its deadline has passed.

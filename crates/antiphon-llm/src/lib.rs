@@ -10,6 +10,7 @@
 //! # Ok::<(), antiphon_llm::json::JsonError>(())
 //! ```
 
+mod announced;
 mod blocking;
 mod cache_key;
 mod cached;
@@ -36,6 +37,7 @@ mod stack;
 mod streaming;
 mod structured;
 
+pub use announced::Calls;
 pub use antiphon_resilience::{
     Allowance, CircuitBreaker, Deadline, Gates, LimitHints, RetryBudget, RetryPolicy, Verdict,
     parse_retry_info,
@@ -62,7 +64,7 @@ pub use schema::{Schema, Violation};
 pub use single_flight::SingleFlight;
 pub use stack::Stack;
 pub use streaming::{Delta, Streaming};
-pub use structured::{Asking, Structured};
+pub use structured::{Asking, Rejected, Structured};
 pub use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]

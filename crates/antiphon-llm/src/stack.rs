@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use antiphon_resilience::{CircuitBreaker, Gates, RetryBudget, RetryPolicy};
 
+use crate::announced::{Announced, Calls};
 use crate::cached::{AnswerCache, Cached};
 use crate::fallback::Fallback;
 use crate::guarded::Guarded;
@@ -13,7 +14,7 @@ use crate::single_flight::SingleFlight;
 
 /// Puts the wrappers of a provider into the one order in which they work together.
 ///
-/// From without to within: single flight, cache, fallback, span, retries, limits, breaker. The breaker is innermost, so that
+/// From without to within: single flight, cache, fallback, span, retries, limits, breaker, announcement. The breaker is within all waits, so that
 /// no trial is held while a call waits for its turn; a call waits anew before each retry; only one layer retries; and a
 /// call that others share has landed when its answer is in the cache, so that nobody pays for it between the two.
 ///
@@ -112,10 +113,16 @@ impl Stack {
         self
     }
 
+    /// The provider with everything around it but retries, for whoever journals each call and owns its retries.
+    #[must_use]
+    pub fn calls(self) -> Calls {
+        Calls(self.retry(RetryPolicy::never()).build())
+    }
+
     /// The provider with everything around it.
     #[must_use]
     pub fn build(self) -> Arc<dyn Provider> {
-        let mut provider = self.provider;
+        let mut provider: Arc<dyn Provider> = Arc::new(Announced::new(self.provider));
         if let Some(breaker) = self.breaker {
             provider = Arc::new(Guarded::new(provider, breaker));
         }

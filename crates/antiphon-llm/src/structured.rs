@@ -150,18 +150,29 @@ impl Asking {
                     .with_partial(completion));
             }
             reasks += 1;
-            let again = format!(
-                "That answer cannot be used:\n{complaint}\nAnswer again with the whole corrected JSON and nothing else."
-            );
-            // Some vendors refuse an empty turn.
-            if !completion.text.trim().is_empty() {
-                prompt = prompt.message(Message::assistant(completion.text));
-            }
-            prompt = prompt.message(Message::user(again));
+            prompt = Self::again(prompt, completion.text, &complaint);
         }
     }
 
-    fn read(self, completion: &Completion, schema: &Schema) -> Result<(Value, Vec<Repair>), Rejected> {
+    /// The prompt that asks once more after an answer that did not fit, and says why it did not.
+    #[must_use]
+    pub fn again(prompt: Prompt, said: String, complaint: &str) -> Prompt {
+        let what = match &prompt.output {
+            Output::Json(_) => "the whole corrected JSON",
+            Output::Text => "the whole corrected text",
+        };
+        let again =
+            format!("That answer cannot be used:\n{complaint}\nAnswer again with {what} and nothing else.");
+        // Some vendors refuse an empty turn.
+        let prompt = if said.trim().is_empty() { prompt } else { prompt.message(Message::assistant(said)) };
+        prompt.message(Message::user(again))
+    }
+
+    /// The JSON of an answer, which fits `schema`, and what had to be done to its text.
+    ///
+    /// # Errors
+    /// Whether the answer was cut, or why it does not fit.
+    pub fn read(self, completion: &Completion, schema: &Schema) -> Result<(Value, Vec<Repair>), Rejected> {
         let found = match json::extract_with(&completion.text, self.strictness) {
             Ok(found) => found,
             Err(err)
@@ -180,8 +191,12 @@ impl Asking {
     }
 }
 
-enum Rejected {
+/// Why an answer cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejected {
+    /// It ends in the middle.
     Cut,
+    /// It does not fit, for these reasons, a line each: the model can be told.
     Misfit(String),
 }
 

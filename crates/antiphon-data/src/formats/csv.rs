@@ -34,7 +34,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
 }
 
 /// A comma; or a semicolon or a tab, as spreadsheets write them in many countries, where the header has no comma.
-fn delimiter(text: &str) -> u8 {
+pub(crate) fn delimiter(text: &str) -> u8 {
     let header = text.lines().next().unwrap_or_default();
     match [';', '\t'].into_iter().find(|other| !header.contains(',') && header.contains(*other)) {
         Some(';') => b';',
