@@ -1,9 +1,11 @@
-use std::fmt;
 use std::sync::Arc;
+
+use antiphon_resilience::{GateView, Gates};
 
 use crate::context::CallContext;
 use crate::error::Error;
 use crate::forward::forward;
+use crate::limited::scope_of_limits;
 use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
@@ -32,20 +34,28 @@ forward!(Announced);
 /// whoever keeps a journal and owns the retries. From [`Stack::calls`](crate::Stack::calls).
 ///
 /// A refusal for a limit that cost nothing goes back into the line, and is announced anew.
-#[derive(Clone)]
-pub struct Calls(pub(crate) Arc<dyn Provider>);
+#[derive(Debug, Clone)]
+pub struct Calls {
+    provider: Arc<dyn Provider>,
+    gates: Option<Gates>,
+}
 
 impl Calls {
+    pub(crate) fn new(provider: Arc<dyn Provider>, gates: Option<Gates>) -> Self {
+        Self { provider, gates }
+    }
+
     /// The provider.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
-        &self.0
+        &self.provider
     }
-}
 
-impl fmt::Debug for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Calls").field(&self.0).finish()
+    /// What is believed of the limits for a model; `None` where nobody keeps to any.
+    #[must_use]
+    pub fn limits(&self, model: &str) -> Option<GateView> {
+        let gates = self.gates.as_ref()?;
+        Some(gates.gate(&scope_of_limits(&self.provider.scope()), model).view())
     }
 }
 

@@ -39,7 +39,7 @@ mod structured;
 
 pub use announced::Calls;
 pub use antiphon_resilience::{
-    Allowance, CircuitBreaker, Deadline, Gates, LimitHints, RetryBudget, RetryPolicy, Verdict,
+    Allowance, CircuitBreaker, Deadline, GateView, Gates, LimitHints, RetryBudget, RetryPolicy, Verdict,
     parse_retry_info,
 };
 pub use async_trait::async_trait;

@@ -9,7 +9,7 @@ use crate::context::CallContext;
 use crate::error::{Billed, Error, ErrorKind};
 use crate::forward::forward;
 use crate::prompt::Prompt;
-use crate::provider::Provider;
+use crate::provider::{Provider, Scope};
 use crate::streaming::Streaming;
 
 /// Keeps calls just under the provider's limits, which it learns from what the provider says, and waits its turn where
@@ -29,11 +29,7 @@ impl<P: Provider> Limited<P> {
     /// Wraps `inner`.
     #[must_use]
     pub fn new(inner: P, gates: Gates) -> Self {
-        let scope = inner.scope();
-        let scope = match &scope.key_digest {
-            Some(digest) => format!("{scope}, account {digest}"),
-            None => scope.to_string(),
-        };
+        let scope = scope_of_limits(&inner.scope());
         Self { inner, gates, scope }
     }
 
@@ -92,6 +88,14 @@ impl<P: Provider> Limited<P> {
             saturated.retry_after.as_secs_f64().ceil()
         );
         Error::new(kind, message).with_attempts(calls.max(1))
+    }
+}
+
+/// What a provider's limits hold for: an account at an address.
+pub(crate) fn scope_of_limits(scope: &Scope) -> String {
+    match &scope.key_digest {
+        Some(digest) => format!("{scope}, account {digest}"),
+        None => scope.to_string(),
     }
 }
 

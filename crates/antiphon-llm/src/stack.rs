@@ -116,7 +116,8 @@ impl Stack {
     /// The provider with everything around it but retries, for whoever journals each call and owns its retries.
     #[must_use]
     pub fn calls(self) -> Calls {
-        Calls(self.retry(RetryPolicy::never()).build())
+        let gates = self.gates.clone();
+        Calls::new(self.retry(RetryPolicy::never()).build(), gates)
     }
 
     /// The provider with everything around it.

@@ -23,6 +23,8 @@ enum Source {
     Input(antiphon_data::Error),
     Provider(antiphon_llm::Error),
     Files(antiphon_fs::Error),
+    #[cfg(feature = "store")]
+    Store(antiphon_store::Error),
 }
 
 /// What a caller can do about an [`Error`].
@@ -37,6 +39,9 @@ pub enum ErrorKind {
     Provider(antiphon_llm::ErrorKind),
     /// Results could not be written, or earlier ones not read.
     Files,
+    /// The journal cannot be used.
+    #[cfg(feature = "store")]
+    Store(antiphon_store::ErrorKind),
     /// It was given up.
     Cancelled,
     /// A defect of this program: a task panicked.
@@ -44,7 +49,9 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of a kind, for whoever builds on the pipeline.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), source: None, report: None }))
     }
 
@@ -74,6 +81,15 @@ impl Error {
             report: None,
             source: Some(Source::Files(err)),
         }))
+    }
+
+    /// The journal's own error.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn store(err: antiphon_store::Error) -> Self {
+        let kind = ErrorKind::Store(err.kind());
+        let message = err.to_string();
+        Self(Box::new(Inner { kind, message, report: None, source: Some(Source::Store(err)) }))
     }
 
     /// What the caller can do.
@@ -137,6 +153,8 @@ impl StdError for Error {
             Source::Input(err) => err.source(),
             Source::Provider(err) => err.source(),
             Source::Files(err) => err.source(),
+            #[cfg(feature = "store")]
+            Source::Store(err) => err.source(),
         }
     }
 }

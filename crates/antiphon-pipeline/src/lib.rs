@@ -26,9 +26,13 @@
 //! ```
 
 mod config;
+#[cfg(feature = "store")]
+pub mod engine;
 mod error;
 mod event;
 mod evidence;
+#[cfg(feature = "store")]
+pub mod map;
 mod persona;
 mod pipeline;
 mod recipe;

@@ -165,6 +165,28 @@ impl Run {
         self.backend.tally(self.seq).await
     }
 
+    /// Up to `most` failed jobs from the one with index `from` on, in their order.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn failed(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
+        self.backend.failed(self.seq, from, most).await
+    }
+
+    /// The first `most` jobs with calls that may have been billed unseen, in their order.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn lost(&self, most: usize) -> Result<Vec<u64>, Error> {
+        self.backend.lost(self.seq, most).await
+    }
+
     /// Up to `most` jobs from the one with index `from` on, in their order.
     ///
     /// # Errors

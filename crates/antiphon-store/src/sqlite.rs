@@ -94,6 +94,14 @@ impl Backend {
         self.read(move |connection| reads::jobs(connection, run, from, most)).await
     }
 
+    pub(crate) async fn failed(&self, run: i64, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
+        self.read(move |connection| reads::failed(connection, run, from, most)).await
+    }
+
+    pub(crate) async fn lost(&self, run: i64, most: usize) -> Result<Vec<u64>, Error> {
+        self.read(move |connection| reads::lost(connection, run, most)).await
+    }
+
     pub(crate) async fn tally(&self, run: i64) -> Result<Tally, Error> {
         self.read(move |connection| reads::tally(connection, run)).await
     }

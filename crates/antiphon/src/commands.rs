@@ -9,9 +9,11 @@ mod generate;
 mod interrupt;
 mod local;
 mod log;
+mod map;
 mod models;
 mod output;
 mod progress;
+mod rows_live;
 mod simulate;
 
 use std::process::ExitCode;
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
 async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
     match command {
         Command::Generate(args) => Box::pin(generate::run(args, talk)).await,
+        Command::Map(args) => Box::pin(map::run(args, talk)).await,
         Command::Fetch(args) => Box::pin(fetch::run(args, talk)).await,
         Command::Simulate(args) => simulate::run(args, talk).await,
         Command::Models(args) => models::run(args, talk).await,

@@ -36,4 +36,6 @@ pub use antiphon_pipeline as pipeline;
 pub use antiphon_providers as providers;
 pub use antiphon_render as render;
 pub use antiphon_resilience as resilience;
+#[cfg(feature = "sqlite")]
+pub use antiphon_store as store;
 pub use antiphon_stream as stream;

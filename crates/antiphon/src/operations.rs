@@ -4,6 +4,8 @@ mod doctor;
 mod fetch;
 mod generate;
 mod local;
+#[cfg(feature = "sqlite")]
+mod map;
 mod models;
 
 pub use doctor::{Checkup, Finding, doctor};
@@ -12,4 +14,6 @@ pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, gen
 #[cfg(feature = "ollama")]
 pub use local::pull;
 pub use local::{LocalEngine, local_engines};
+#[cfg(feature = "sqlite")]
+pub use map::{MapRequest, map};
 pub use models::{ModelInfo, ProviderModels, models, near_models};

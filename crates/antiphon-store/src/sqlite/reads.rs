@@ -7,6 +7,10 @@ use crate::record::{RunRecord, RunStatus, Tally};
 pub(super) const RUNS: &str =
     "SELECT seq, id, fingerprint, kind, request, status, total, created_at, ended_at, report FROM runs";
 
+const JOBS: &str = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
+        output_tokens, result, error_kind, error, timings
+    FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2";
+
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
     let status: String = row.get(5)?;
     let total: Option<i64> = row.get(6)?;
@@ -47,9 +51,8 @@ pub(super) fn queued(
 ) -> rusqlite::Result<Vec<Job>> {
     let sql = "SELECT jobs.key, rows.row, jobs.attempt FROM jobs JOIN rows ON rows.key = jobs.key
         WHERE jobs.key >= ?1 AND jobs.key < ?2 AND jobs.state = 0 ORDER BY jobs.key LIMIT ?3";
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(sql)?;
-    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), most], |row| {
+    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), limit(most)], |row| {
         Ok(Job { index: index(row.get(0)?), row: row.get(1)?, attempt: small(row.get(2)?) })
     })?;
     jobs.collect()
@@ -61,13 +64,33 @@ pub(super) fn jobs(
     from: u64,
     most: usize,
 ) -> rusqlite::Result<Vec<JobRecord>> {
-    let sql = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
-            output_tokens, result, error_kind, error, timings
-        FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2 ORDER BY jobs.key LIMIT ?3";
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(sql)?;
-    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), most], job)?;
+    let sql = format!("{JOBS} ORDER BY jobs.key LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), limit(most)], job)?;
     jobs.collect()
+}
+
+pub(super) fn failed(
+    connection: &Connection,
+    run: i64,
+    from: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<JobRecord>> {
+    let sql = format!("{JOBS} AND state = 4 ORDER BY jobs.key LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), limit(most)], job)?;
+    jobs.collect()
+}
+
+pub(super) fn lost(connection: &Connection, run: i64, most: usize) -> rusqlite::Result<Vec<u64>> {
+    let sql = "SELECT key FROM jobs WHERE key >= ?1 AND key < ?2 AND lost > 0 ORDER BY key LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let keys = statement.query_map(params![key(run, 0), key(run + 1, 0), limit(most)], |row| row.get(0))?;
+    keys.map(|key| key.map(index)).collect()
+}
+
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {

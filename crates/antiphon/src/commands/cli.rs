@@ -33,6 +33,15 @@ pub(super) enum Command {
     /// Without --provider a local engine is used if one answers on its default port (llama.cpp, LM Studio, Ollama), else
     /// no model at all. Data goes to a cloud only when you name it.
     Generate(Box<GenerateArgs>),
+    /// Ask a model about each row of a table, and keep what it says.
+    ///
+    /// ROWS is a csv, jsonl or json file, a folder of documents, or - for stdin. The recipe is a TOML file with a prompt, in
+    /// which a row's fields stand as {{ name }}, and what an answer has to be: a JSON schema and checks, or any text.
+    ///
+    /// Every call is in a journal before it is sent and every result before it is told. The same command again goes on
+    /// with what is left, after any kind of end; of a finished run it asks nothing. Rows that fail are named with why, in
+    /// failed.jsonl, which can be run again.
+    Map(Box<MapArgs>),
     /// Fetch files, many at once, and go on with what broke off.
     ///
     /// With --out each goes into a file named after its address, beside NAME.part while it is not whole; the same command
@@ -65,6 +74,7 @@ impl Command {
     pub(super) fn wants_json(&self) -> bool {
         match self {
             Self::Generate(args) => args.json,
+            Self::Map(args) => args.json,
             Self::Fetch(args) => args.json,
             Self::Models(args) => args.json,
             Self::Doctor(args) => args.json,
@@ -255,6 +265,112 @@ pub(super) struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = ENVIRONMENT)]
+pub(super) struct MapArgs {
+    /// A csv, jsonl or json file, a folder of documents, or - for stdin
+    #[arg(value_name = "ROWS")]
+    pub(super) rows: PathBuf,
+
+    /// The recipe: a TOML file
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) recipe: PathBuf,
+
+    /// Where results go, a JSON object a line; - for stdout [default: results.jsonl in the run's folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+
+    /// The folder of the journal and of all runs [default: antiphon-out]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+
+    /// What ROWS is written as [default: what its name or its beginning tells]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) format: Option<FormatArg>,
+
+    /// The first N rows alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) limit: Option<u64>,
+
+    /// The most calls at once, or auto: as many as the provider takes [default: auto] [env: ANTIPHON_WORKERS]
+    #[arg(long, value_name = "auto|N", value_parser = auto_or_number)]
+    pub(super) concurrency: Option<AtOnce>,
+
+    /// Stop before all calls together cost more than so many US dollars
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub(super) max_cost: Option<f64>,
+
+    /// The order of results
+    #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
+    pub(super) order: OrderArg,
+
+    /// Leave an earlier run of the same command alone, and begin anew
+    #[arg(long)]
+    pub(super) fresh: bool,
+
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// How progress is shown on stderr
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
+    pub(super) progress: ProgressMode,
+
+    #[command(flatten)]
+    pub(super) provider: ProviderArgs,
+}
+
+/// How many calls at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AtOnce(Option<usize>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    /// A table with a header
+    Csv,
+    /// A JSON value a line
+    Jsonl,
+    /// One list of JSON values
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OrderArg {
+    /// That of the rows
+    Input,
+    /// That in which they come
+    Completion,
+}
+
+impl From<FormatArg> for antiphon_data::RowFormat {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Csv => Self::Csv,
+            FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Json => Self::Json,
+        }
+    }
+}
+
+impl MapArgs {
+    pub(super) fn flags(&self, recipe: &antiphon_pipeline::map::Recipe) -> Flags {
+        let ProviderArgs { provider, model, base_url, offline } = &self.provider;
+        Flags {
+            provider: provider.clone(),
+            model: model.clone().or_else(|| recipe.model.clone()),
+            base_url: base_url.clone(),
+            offline: *offline,
+            concurrency: self.concurrency.and_then(|at_once| at_once.0),
+            out: self.dir.clone(),
+            max_cost: self.max_cost,
+        }
+    }
+
+    pub(super) fn results_on_stdout(&self) -> bool {
+        self.out.as_deref() == Some(std::path::Path::new("-"))
+    }
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ProviderArgs {
     /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
@@ -391,6 +507,7 @@ impl GenerateArgs {
             offline: *offline,
             concurrency: self.concurrency,
             out: self.out.clone(),
+            ..Flags::default()
         }
     }
 }
@@ -402,6 +519,24 @@ fn count(text: &str) -> Result<usize, String> {
 
 fn concurrency(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1 is needed".to_owned())
+}
+
+fn auto_or_number(text: &str) -> Result<AtOnce, String> {
+    match text {
+        "auto" => Ok(AtOnce(None)),
+        number => concurrency(number)
+            .map(|number| AtOnce(Some(number)))
+            .map_err(|_| "auto, or a number from 1, is needed".to_owned()),
+    }
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let dollars = text
+        .trim_start_matches('$')
+        .parse()
+        .ok()
+        .filter(|dollars: &f64| dollars.is_finite() && *dollars >= 0.0);
+    dollars.ok_or_else(|| "an amount of US dollars is needed, such as 2.50".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -85,6 +85,10 @@ fn shown(settings: &Settings, with_origin: bool) -> String {
         ("provider", provider),
         ("model", told(settings.model.as_ref(), String::clone, "the provider's default")),
         ("concurrency", told(Some(&settings.concurrency), ToString::to_string, "")),
+        (
+            "max_cost",
+            told(settings.max_cost.as_ref(), |cost| format!("${:.2}", *cost as f64 / 1e6), "no limit"),
+        ),
         ("max_retries", told(Some(&settings.max_retries), ToString::to_string, "")),
         ("pool_size", told(Some(&settings.pool_size), ToString::to_string, "")),
         ("timeout", told(settings.token_timeout.as_ref(), seconds, "the provider's default")),

@@ -9,11 +9,13 @@ use crate::runtime::{ConfigError, ConnectError};
 
 /// Exit codes; the more urgent of several wins.
 pub(super) const OK: u8 = 0;
-const INTERNAL: u8 = 1;
+pub(super) const INTERNAL: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 pub(super) const CONFIG: u8 = 3;
 pub(super) const SOME_FAILED: u8 = 4;
 pub(super) const ALL_FAILED: u8 = 5;
+/// Nothing is left of the budget.
+pub(super) const BUDGET: u8 = 6;
 pub(super) const INTERRUPTED: u8 = 130;
 pub(super) const TERMINATED: u8 = 143;
 
@@ -65,7 +67,9 @@ impl CommandError {
             ErrorKind::Input if err.failures().is_empty() => USAGE,
             ErrorKind::Provider(LlmKind::Auth | LlmKind::Quota) => CONFIG,
             ErrorKind::Cancelled => INTERRUPTED,
-            ErrorKind::Internal => INTERNAL,
+            ErrorKind::Internal | ErrorKind::Files => INTERNAL,
+            ErrorKind::Store(antiphon_store::ErrorKind::Newer) => CONFIG,
+            ErrorKind::Store(_) => INTERNAL,
             _ => ALL_FAILED,
         };
         let mut message = err.to_string();
@@ -84,7 +88,7 @@ impl CommandError {
 }
 
 /// What a user can do about a provider's error.
-fn hint_of(kind: LlmKind) -> Option<&'static str> {
+pub(super) fn hint_of(kind: LlmKind) -> Option<&'static str> {
     Some(match kind {
         LlmKind::Auth => {
             "check the key in the variable that antiphon doctor names for this provider, and what it may be used for"

@@ -12,7 +12,7 @@ use super::cli::ProgressMode;
 use super::output::Talk;
 
 /// The time between two lines on how things stand, where lines do not move.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What is under way, on stderr.
 #[derive(Debug, Clone)]
@@ -265,7 +265,7 @@ fn of(snapshot: Snapshot) -> String {
     }
 }
 
-fn bar() -> ProgressBar {
+pub(super) fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);

@@ -30,6 +30,7 @@ pub(super) struct Defaults {
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
     pub(super) concurrency: Option<usize>,
+    pub(super) max_cost: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
-    CallContext, Error as LlmError, Gates, Model, Price, Provider, RetryBudget, Scope, Stack,
+    CallContext, Calls, Error as LlmError, Gates, Model, Price, Provider, RetryBudget, Scope, Stack,
 };
 use antiphon_providers::prices::Prices;
 use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy};
@@ -21,6 +21,10 @@ use super::settings::{ConfigError, Origin, Settings};
 pub struct Session {
     /// The provider, with its retries, limits and spans.
     pub provider: Arc<dyn Provider>,
+    /// The same without retries, for the engine, which journals each call and owns its retries.
+    pub calls: Calls,
+    /// How often the engine makes a failed call again.
+    pub retry: RetryPolicy,
     /// The model to ask.
     pub model: String,
     /// Which provider it is and why, in a line for the user.
@@ -75,6 +79,12 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 impl Session {
+    /// Whether answers would come from plain statistics, which know a few recipes and no others.
+    #[must_use]
+    pub fn model_is_none(&self) -> bool {
+        self.provider.scope().base_url.is_none()
+    }
+
     /// What the model costs for a prompt of so many tokens; `None` if that is not known.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
@@ -177,18 +187,21 @@ async fn session(settings: &Settings, built: Built, model: Option<&str>) -> Resu
         (None, _) => PriceOf::Unknown,
     };
     let breaker = BREAKERS.get(&format!("{scope} {}", scope.key_digest.as_deref().unwrap_or_default()));
-    let provider = match scope.base_url {
-        Some(_) => {
-            let stack = Stack::new(built.provider)
-                .retry(RetryPolicy::default().max_retries(settings.max_retries.value))
-                .retry_budget(RetryBudget::default())
-                .gates(gates)
-                .breaker(breaker);
-            if settings.capture_content { stack.observe_content().build() } else { stack.build() }
-        }
-        None => built.provider,
+    let retry = RetryPolicy::default().max_retries(settings.max_retries.value);
+    let stack = || {
+        let stack = Stack::new(built.provider.clone());
+        let stack = match scope.base_url {
+            Some(_) => stack.gates(gates.clone()).breaker(breaker.clone()),
+            None => stack,
+        };
+        if settings.capture_content { stack.observe_content() } else { stack }
     };
-    Ok(Session { provider, model, why, chosen_by_default: false, price })
+    let provider = match scope.base_url {
+        Some(_) => stack().retry(retry.clone()).retry_budget(RetryBudget::default()).build(),
+        None => built.provider.clone(),
+    };
+    let calls = stack().calls();
+    Ok(Session { provider, calls, retry, model, why, chosen_by_default: false, price })
 }
 
 /// The provider's own choice, or the first model that it lists and that answers here: not one that a local engine hands on

@@ -30,6 +30,8 @@ pub struct Flags {
     pub concurrency: Option<usize>,
     /// Where results go.
     pub out: Option<PathBuf>,
+    /// The most that a run may cost, in US dollars.
+    pub max_cost: Option<f64>,
 }
 
 /// What holds, after flags, environment, files and defaults, and where each value is from.
@@ -42,6 +44,8 @@ pub struct Settings {
     pub model: Option<Sourced<String>>,
     /// How many runs may be under way at once.
     pub concurrency: Sourced<usize>,
+    /// The most that a run may cost, in millionths of a US dollar; `None`: no limit.
+    pub max_cost: Option<Sourced<u64>>,
     /// Calls after the first.
     pub max_retries: Sourced<u32>,
     /// Connections to a provider in use at once.
@@ -206,6 +210,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         let origin = &concurrency.origin;
         return Err(ConfigError::new(format!("concurrency ({origin}) must be a whole number from 1")));
     }
+    let max_cost = max_cost(flags, files)?;
     let max_retries = number(env, "ANTIPHON_RETRY_MAX")?;
     let pool_size = number(env, "ANTIPHON_POOL_SIZE")?.unwrap_or(Sourced::new(100, Origin::Default));
     if pool_size.value == 0 {
@@ -234,6 +239,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     Ok(Settings {
         model: model.or(named_model).or(default_model),
         concurrency,
+        max_cost,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
             .unwrap_or(Sourced::new(3, Origin::Default)),
@@ -273,6 +279,19 @@ pub(super) fn in_files<T>(
     value: impl Fn(&ConfigFile) -> Option<T>,
 ) -> Option<Sourced<T>> {
     files.iter().find_map(|file| Some(Sourced::new(value(file)?, Origin::File(file.path.clone()))))
+}
+
+/// In millionths of a US dollar.
+fn max_cost(flags: &Flags, files: &[ConfigFile]) -> Result<Option<Sourced<u64>>, ConfigError> {
+    let flag = flags.max_cost.map(|value| Sourced::new(value, Origin::Flag("--max-cost")));
+    let dollars = flag.or_else(|| in_files(files, |file| file.content.defaults.max_cost));
+    let Some(Sourced { value, origin }) = dollars else { return Ok(None) };
+    if !(0.0..1e9).contains(&value) {
+        return Err(ConfigError::new(format!("max_cost ({origin}) must be a number of US dollars from 0")));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 10^15")]
+    let value = (value * 1e6).round() as u64;
+    Ok(Some(Sourced::new(value, origin)))
 }
 
 fn number<T: std::str::FromStr>(

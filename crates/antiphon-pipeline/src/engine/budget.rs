@@ -1,0 +1,233 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Money that calls may cost together, in millionths of a US dollar.
+///
+/// Before a call so much is reserved as it may cost at most, and when its bill is there, that takes the reservation's
+/// place; so what was spent and what may yet be are never more than the cap together. Reserving the most for each call would
+/// leave most of a small budget unused, so where the whole does not fit a call gets what calls usually need and has to
+/// keep to that.
+///
+/// Clones are handles to the same money.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    cap: Option<u64>,
+    state: Arc<(Mutex<State>, Notify)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spent: u64,
+    reserved: u64,
+}
+
+/// Leave to spend so much. Dropped without a bill it counts as spent: the call may have been billed.
+#[derive(Debug)]
+#[must_use = "a grant that is dropped counts as spent"]
+pub struct Grant {
+    budget: Budget,
+    amount: u64,
+    is_whole: bool,
+}
+
+/// There is not enough left for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exhausted;
+
+impl Budget {
+    /// Money up to `cap`, of which `spent` is gone already; without a cap it is only counted.
+    #[must_use]
+    pub fn new(cap: Option<u64>, spent: u64) -> Self {
+        let state = State { spent, reserved: 0 };
+        Self { cap, state: Arc::new((Mutex::new(state), Notify::new())) }
+    }
+
+    /// What was spent so far.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.lock().spent
+    }
+
+    /// Whether there is a limit at all.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.cap.is_some()
+    }
+
+    /// Reserves `whole`; or, where that is not left, `least`, to which the call then has to keep. Waits while calls under way
+    /// may yet give something back.
+    ///
+    /// # Errors
+    /// [`Exhausted`] when not even `least` is left and nothing will be given back.
+    ///
+    /// # Cancel safety
+    /// A dropped call reserves nothing.
+    pub async fn reserve(&self, whole: u64, least: u64) -> Result<Grant, Exhausted> {
+        loop {
+            let changed = self.state.1.notified();
+            tokio::pin!(changed);
+            // From here on a change is seen, also one before the wait.
+            changed.as_mut().enable();
+            {
+                let mut state = self.lock();
+                let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(state.spent + state.reserved));
+                let amount = if whole <= left { whole } else { least.min(whole) };
+                if amount <= left {
+                    state.reserved += amount;
+                    return Ok(Grant { budget: self.clone(), amount, is_whole: amount == whole });
+                }
+                if state.reserved == 0 {
+                    return Err(Exhausted);
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn settle(&self, reserved: u64, cost: u64) {
+        let mut state = self.lock();
+        state.reserved -= reserved;
+        state.spent = state.spent.saturating_add(cost);
+        drop(state);
+        self.state.1.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Grant {
+    /// What may be spent.
+    #[must_use]
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Whether that is all that was asked for.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// The call's bill; what was reserved beyond it is there again.
+    pub fn settle(mut self, cost: u64) {
+        let reserved = std::mem::take(&mut self.amount);
+        self.budget.settle(reserved, cost);
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.budget.settle(self.amount, self.amount);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use tokio::task::JoinSet;
+
+    use super::{Budget, Exhausted};
+
+    #[tokio::test]
+    async fn what_is_not_left_is_not_granted() {
+        let budget = Budget::new(Some(100), 10);
+        let first = budget.reserve(60, 20).await.unwrap();
+        let second = budget.reserve(60, 20).await.unwrap();
+        assert_eq!(
+            (first.amount(), first.is_whole(), second.amount(), second.is_whole()),
+            (60, true, 20, false)
+        );
+        first.settle(5);
+        second.settle(20);
+        assert_eq!(budget.spent(), 35);
+        drop(budget.reserve(65, 1).await.unwrap());
+        assert_eq!(budget.spent(), 100, "a call that was dropped may have been billed");
+        assert_eq!(budget.reserve(1, 1).await.err(), Some(Exhausted));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_finds_too_little_waits_for_what_comes_back() {
+        let budget = Budget::new(Some(100), 0);
+        let grant = budget.reserve(90, 90).await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_secs(1), budget.reserve(50, 50));
+        let (second, ()) = tokio::join!(waiting, async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            grant.settle(10);
+        });
+        assert_eq!(second.unwrap().unwrap().amount(), 50);
+    }
+
+    /// Jobs of random cost and failure, as many at once as one likes: what is spent in truth, and whether work was left.
+    async fn spend(cap: u64, costs: Vec<(u64, u8)>, at_once: usize, most: u64) -> (u64, bool) {
+        let (budget, spent) = (Budget::new(Some(cap), 0), Arc::new(AtomicU64::new(0)));
+        let (mut jobs, mut left, mut costs) = (JoinSet::new(), false, costs.into_iter());
+        loop {
+            while jobs.len() < at_once && !left {
+                let Some((cost, fate)) = costs.next() else { break };
+                let (budget, spent) = (budget.clone(), spent.clone());
+                jobs.spawn(async move {
+                    let Ok(grant) = budget.reserve(most, 40).await else { return false };
+                    tokio::time::sleep(Duration::from_millis(cost)).await;
+                    // The provider honours the most that it was told.
+                    let cost = cost.min(grant.amount());
+                    match fate {
+                        // It failed, and cost nothing.
+                        0 => grant.settle(0),
+                        // It broke off, and nobody knows.
+                        1 => drop(grant),
+                        _ => {
+                            spent.fetch_add(cost, Ordering::Relaxed);
+                            grant.settle(cost);
+                        }
+                    }
+                    true
+                });
+            }
+            match jobs.join_next().await {
+                Some(done) => left |= !done.unwrap(),
+                None => break,
+            }
+        }
+        (spent.load(Ordering::Relaxed), left)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_cap_holds_and_nearly_all_of_it_can_be_used(
+            cap in 1_000_u64..20_000,
+            costs in prop::collection::vec((1_u64..40, 2_u8..9), 2_000..3_000),
+            failures in prop::collection::vec(0_usize..2_000, 0..100),
+            at_once in 1_usize..200,
+            most in 40_u64..4_000,
+        ) {
+            let mut costs = costs;
+            failures.into_iter().for_each(|at| costs[at].1 = 0);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let (spent, left) = runtime.block_on(spend(cap, costs, at_once, most));
+            prop_assert!(spent <= cap, "{spent} of {cap}");
+            prop_assert!(!left || spent as f64 >= 0.95 * cap as f64, "{spent} of {cap}, and work remains");
+        }
+
+        #[test]
+        fn the_cap_holds_also_where_bills_are_missing(
+            cap in 1_000_u64..20_000,
+            costs in prop::collection::vec((1_u64..200, 0_u8..6), 100..1_000),
+            at_once in 1_usize..200,
+            most in 1_u64..4_000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let (spent, _) = runtime.block_on(spend(cap, costs, at_once, most));
+            prop_assert!(spent <= cap, "{spent} of {cap}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_data::Rows;
+use antiphon_llm::{CacheKey, Calls};
+use antiphon_resilience::RetryPolicy;
+use antiphon_store::{Job, Run, Store};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{bad_row, feed};
+use super::job::{Asked, Ended, Life, Todo};
+use super::shared::{Pricing, Shared};
+use super::status::Status;
+use super::stop::Stop;
+use super::timings::{PHASES, Phase};
+use super::work::Work;
+
+/// How an [`Engine`] works.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The most calls at once. Default `None`: as many as the provider's limits allow.
+    pub concurrency: Option<usize>,
+    /// The most that all calls of the run may cost together, in millionths of a US dollar. Default: no limit.
+    pub max_cost: Option<u64>,
+    /// How calls that failed are made again. Default: [`RetryPolicy::default`].
+    pub retry: RetryPolicy,
+    /// How often a row is asked about until an answer fits. Default 2.
+    pub attempts: u32,
+    /// Whether equal questions have equal answers, given once. Default: yes.
+    pub cache: bool,
+    /// Whether a text that reached the token limit is a result. Default: no.
+    pub allow_cut: bool,
+    /// A longer pause that the provider asks for ends the run. Default 15 minutes.
+    pub max_pause: Duration,
+    /// Once cancelled, nothing new begins, and what is under way goes on.
+    pub drain: CancellationToken,
+    /// Once cancelled, everything is given up.
+    pub cancel: CancellationToken,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            concurrency: None,
+            max_cost: None,
+            retry: RetryPolicy::default(),
+            attempts: 2,
+            cache: true,
+            allow_cut: false,
+            max_pause: Duration::from_secs(15 * 60),
+            drain: CancellationToken::new(),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
+/// A row that has ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Row {
+    /// Its place in the input, from 0.
+    pub index: u64,
+    /// The row itself: the text of a JSON object.
+    pub row: String,
+    /// Its result; or a short name for why there is none, and a sentence.
+    pub result: Result<Value, (String, String)>,
+}
+
+/// Gets through the rows of one run. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// Rows that are claimed at once.
+const BATCH: usize = 256;
+/// Calls that wait for the provider's limits, beside those that are under way.
+const AHEAD: usize = 64;
+/// The most rows that wait for another attempt, and for another row's answer.
+const MOST_SLEEPING: usize = 1_024;
+const MOST_PARKED: usize = 8_192;
+/// The most calls at once where the provider knows no limit.
+const MOST_AT_ONCE: usize = 4_096;
+
+impl Engine {
+    /// An engine for a run. Rows that end are told through `ended`, after they are on the disk.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn new(
+        calls: Calls,
+        (store, run): (Store, Arc<Run>),
+        work: Arc<dyn Work>,
+        options: Options,
+        ended: mpsc::Sender<Row>,
+    ) -> Result<Self, antiphon_store::Error> {
+        let tally = run.tally().await?;
+        Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
+    }
+
+    /// Sets what the model costs for a prompt of so many tokens. Default: unknown, and so is the cost.
+    #[must_use]
+    pub fn pricing(mut self, pricing: Pricing) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.pricing = pricing;
+        }
+        self
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.shared.run
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.counters.status(self.shared.limits())
+    }
+
+    /// Sets how many rows of the input are worked on at most. Default: all.
+    #[must_use]
+    pub fn limit(mut self, rows: Option<u64>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.limit = rows;
+        }
+        self
+    }
+
+    /// The sum of each phase's time over all rows that this process ended.
+    pub(crate) fn time(&self) -> [(Phase, Duration); PHASES.len()] {
+        self.shared.counters.totals.sums()
+    }
+
+    /// Works until every row has ended, or something stops it. `rows` are those that are to be added behind the ones that the
+    /// run has already; `None` if it has all.
+    ///
+    /// # Cancel safety
+    /// Hangs up; calls under way may have been billed, and are named so when the run is opened again.
+    pub async fn work(&self, rows: Option<Rows>) -> Option<Stop> {
+        let shared = &self.shared;
+        let mut feeding = JoinSet::new();
+        match rows {
+            Some(rows) => drop(feeding.spawn(feed(shared.clone(), rows))),
+            None => shared.seal(),
+        }
+        Dispatch::new(shared.clone()).run(&mut feeding).await;
+        shared.stopped()
+    }
+}
+
+struct Dispatch {
+    shared: Arc<Shared>,
+    tasks: JoinSet<(Option<[u8; 32]>, Ended)>,
+    ready: VecDeque<Todo>,
+    /// Questions under way, with the rows that ask the same.
+    flights: HashMap<[u8; 32], Vec<Todo>>,
+    parked: usize,
+    /// Whether there may be more rows to claim.
+    has_more: bool,
+}
+
+impl Dispatch {
+    fn new(shared: Arc<Shared>) -> Self {
+        let (ready, flights) = (VecDeque::new(), HashMap::new());
+        Self { shared, tasks: JoinSet::new(), ready, flights, parked: 0, has_more: true }
+    }
+
+    async fn run(mut self, feeding: &mut JoinSet<Result<(), Stop>>) {
+        let shared = self.shared.clone();
+        let (halt, drain) = (shared.halt.clone(), shared.options.drain.clone());
+        loop {
+            self.fill().await;
+            let is_over =
+                halt.is_cancelled() || (!self.has_more && self.ready.is_empty() && feeding.is_empty());
+            if self.tasks.is_empty() && is_over {
+                return;
+            }
+            let paused = shared.paused_until();
+            tokio::select! {
+                Some(done) = self.tasks.join_next() => self.ended(done).await,
+                Some(fed) = feeding.join_next() => match fed {
+                    Ok(Ok(())) => self.has_more = true,
+                    Ok(Err(stop)) => shared.stop(stop),
+                    Err(err) => shared.stop(defect(&err)),
+                },
+                () = shared.fed.notified() => self.has_more = true,
+                () = drain.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
+                () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
+                () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {}
+            }
+        }
+    }
+
+    /// Begins as many rows as may be under way.
+    async fn fill(&mut self) {
+        let room = self.room();
+        while self.tasks.len() < room && self.parked < MOST_PARKED && !self.shared.halt.is_cancelled() {
+            if self.shared.paused_until().is_some() {
+                return;
+            }
+            if self.ready.is_empty() {
+                if !self.has_more {
+                    return;
+                }
+                match self.claim().await {
+                    Ok(todos) => self.ready.extend(todos),
+                    Err(err) => self.shared.stop(Stop::Store(err)),
+                }
+                self.has_more = !self.ready.is_empty();
+            }
+            if let Some(todo) = self.ready.pop_front() {
+                self.begin(todo);
+            }
+        }
+    }
+
+    /// How many rows may be under way, those that wait for another attempt aside.
+    fn room(&self) -> usize {
+        let options = &self.shared.options;
+        let believed = self.shared.limits().map_or(MOST_AT_ONCE, |limits| limits.concurrency);
+        let at_once = options.concurrency.unwrap_or(MOST_AT_ONCE).min(believed + AHEAD);
+        at_once + self.shared.sleeping().min(MOST_SLEEPING)
+    }
+
+    fn begin(&mut self, todo: Todo) {
+        let key = match &todo.asked {
+            Ok(asked) if self.shared.options.cache && asked.known.is_none() => Some(asked.key),
+            _ => None,
+        };
+        if let Some(key) = key {
+            if let Some(others) = self.flights.get_mut(&key) {
+                others.push(todo);
+                self.parked += 1;
+                return;
+            }
+            self.flights.insert(key, Vec::new());
+        }
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move { (key, Life::of(shared, todo).await) });
+    }
+
+    /// Hands the answer on to the rows that asked the same; or lets the next of them ask.
+    async fn ended(&mut self, done: Result<(Option<[u8; 32]>, Ended), JoinError>) {
+        let (key, ended) = match done {
+            Ok(done) => done,
+            Err(err) => return self.shared.stop(defect(&err)),
+        };
+        let Some(mut others) = key.and_then(|key| self.flights.remove(&key)) else { return };
+        if others.is_empty() {
+            return;
+        }
+        self.parked -= others.len();
+        if let (Some(key), Ended::Accepted) = (key, ended) {
+            let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
+            for asked in others.iter_mut().filter_map(|todo| todo.asked.as_mut().ok()) {
+                asked.known = known.clone().flatten();
+            }
+        }
+        others.into_iter().rev().for_each(|todo| self.ready.push_front(todo));
+    }
+
+    /// The next rows, with what is asked about them and the answers that are there.
+    async fn claim(&self) -> Result<Vec<Todo>, antiphon_store::Error> {
+        let shared = &self.shared;
+        let jobs = shared.run.claim(BATCH).await?;
+        shared.claimed(jobs.len());
+        let mut todos: Vec<Todo> = jobs.into_iter().map(|job| self.todo(job)).collect();
+        if shared.options.cache {
+            let asked = || todos.iter().filter_map(|todo| todo.asked.as_ref().ok());
+            let known = shared.store.answers(asked().map(|asked| asked.key).collect()).await?;
+            let asked = todos.iter_mut().filter_map(|todo| todo.asked.as_mut().ok());
+            asked.zip(known).for_each(|(asked, known)| asked.known = known);
+        }
+        Ok(todos)
+    }
+
+    fn todo(&self, job: Job) -> Todo {
+        let asked = match bad_row(&job.row) {
+            Some(reason) => Err(("bad_row".to_owned(), reason)),
+            None => match self.shared.work.prompt(&job.row) {
+                Ok(prompt) => {
+                    let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
+                    Ok(Box::new(Asked { prompt, key, known: None }))
+                }
+                Err(reason) => Err(("bad_row".to_owned(), reason)),
+            },
+        };
+        Todo { job, asked, since: Instant::now() }
+    }
+}
+
+fn defect(err: &JoinError) -> Stop {
+    Stop::Internal(format!("a defect of this program: {err}"))
+}

@@ -1,0 +1,60 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use antiphon_data::Rows;
+use serde_json::{Value, json};
+
+use super::shared::Shared;
+use super::status::Counters;
+use super::stop::Stop;
+
+/// Rows that may be enqueued ahead of the calls.
+const MOST_AHEAD: usize = 32_768;
+
+/// Adds rows to the run, behind those that it has, until there are no more.
+pub(super) async fn feed(shared: Arc<Shared>, mut rows: Rows) -> Result<(), Stop> {
+    let input = |err: antiphon_data::Error| Stop::Input(err.to_string());
+    let mut to_skip = Counters::get(&shared.counters.rows);
+    let mut left = usize::try_from(shared.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    while left > 0 {
+        let batch = rows.next().await.map_err(input)?;
+        if batch.is_empty() {
+            break;
+        }
+        let rows = batch.into_iter().take(left);
+        let texts: Vec<String> = rows.map(|row| row.unwrap_or_else(|err| mark(&err))).collect();
+        left -= texts.len();
+        let known = to_skip.min(texts.len() as u64);
+        to_skip -= known;
+        let new: Vec<String> = texts.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX)).collect();
+        if new.is_empty() {
+            continue;
+        }
+        let count = new.len();
+        shared.run.enqueue(new).await.map_err(Stop::Store)?;
+        Counters::add(&shared.counters.rows, count as u64);
+        let ahead = shared.backlog.fetch_add(count, Ordering::Relaxed) + count;
+        shared.fed.notify_one();
+        if ahead > MOST_AHEAD {
+            shared.taken.notified().await;
+        }
+    }
+    shared.run.seal().await.map_err(Stop::Store)?;
+    shared.seal();
+    shared.fed.notify_one();
+    Ok(())
+}
+
+/// A row that is none takes its place all the same, so that it is counted and named.
+fn mark(failure: &antiphon_data::Failure) -> String {
+    json!({ "_antiphon": { "bad_row": failure.to_string() } }).to_string()
+}
+
+/// Why this is no row, if it is none.
+pub(super) fn bad_row(row: &str) -> Option<String> {
+    if !row.starts_with("{\"_antiphon\":") {
+        return None;
+    }
+    let row: Value = serde_json::from_str(row).ok()?;
+    row["_antiphon"]["bad_row"].as_str().map(str::to_owned)
+}

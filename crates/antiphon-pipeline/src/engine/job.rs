@@ -1,0 +1,476 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use antiphon_llm::{
+    Asking, Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Output, Prompt,
+    ProviderExt, Schema, Usage, Verdict, json,
+};
+use antiphon_resilience::Backoff;
+use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::budget::Grant;
+use super::dispatch::Row;
+use super::shared::Shared;
+use super::status::Counters;
+use super::stop::Stop;
+use super::timings::{Phase, Spans};
+use super::work::Unfit;
+
+/// A row with what is asked about it.
+#[derive(Debug)]
+pub(super) struct Todo {
+    pub(super) job: Job,
+    /// The prompt and what identifies it, or why there is none: a short name, and a sentence.
+    pub(super) asked: Result<Box<Asked>, (String, String)>,
+    pub(super) since: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) prompt: Prompt,
+    pub(super) key: [u8; 32],
+    /// An answer that was given to the same question before.
+    pub(super) known: Option<Answer>,
+}
+
+/// How far a job got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It has its result.
+    Accepted,
+    /// It has failed for good.
+    Failed,
+    /// It waits for another run of the program.
+    Left,
+}
+
+/// One row on its way.
+pub(super) struct Life {
+    shared: Arc<Shared>,
+    job: Job,
+    spans: Spans,
+    /// How often the answer did not fit, and how often there was none.
+    misfits: u32,
+    failures: u32,
+    pauses: Backoff,
+    /// What an answer needs at least, after one was cut for want of money.
+    least: Option<u64>,
+    /// Elements of answers that were cut.
+    kept: Vec<Value>,
+    /// What was kept last, if there is a result.
+    done: Option<String>,
+}
+
+/// A call that was made, or tried.
+struct Called {
+    answer: Result<Completion, Error>,
+    grant: Grant,
+    /// How often it was sent: anew after each refusal.
+    sent: u32,
+}
+
+/// What to do after a call.
+enum Next {
+    End(Ended),
+    Ask(Box<Prompt>),
+    Wait(Duration),
+}
+
+impl Life {
+    pub(super) async fn of(shared: Arc<Shared>, todo: Todo) -> Ended {
+        let Todo { job, asked, since } = todo;
+        let policy = &shared.options.retry;
+        let mut life = Self {
+            pauses: Backoff::new(policy.base, policy.cap),
+            job,
+            spans: Spans::default(),
+            misfits: 0,
+            failures: 0,
+            least: None,
+            kept: Vec::new(),
+            done: None,
+            shared,
+        };
+        life.spans.add(Phase::Queue, since.elapsed());
+        match asked {
+            Ok(asked) => life.live(*asked).await,
+            Err((kind, message)) => life.fail(&kind, message, Bill::none(), None).await,
+        }
+    }
+
+    async fn live(&mut self, asked: Asked) -> Ended {
+        let Asked { prompt: question, key, known } = asked;
+        if let Some(ended) = self.take_known(known).await {
+            return ended;
+        }
+        let mut prompt = Box::new(question.clone());
+        let mut place = None;
+        loop {
+            if self.shared.halt.is_cancelled() {
+                return Ended::Left;
+            }
+            let Called { answer, grant, sent } = match self.call(&mut prompt, key, &mut place).await {
+                Ok(called) => called,
+                Err(ended) => return ended,
+            };
+            let next = match answer {
+                Ok(answer) => self.answered((&question, key), answer, grant, sent).await,
+                Err(err) => self.went_wrong(&question, err, grant, sent).await,
+            };
+            match next {
+                Next::End(ended) => return ended,
+                Next::Ask(next) => prompt = next,
+                Next::Wait(pause) => {
+                    // Whoever waits holds no place among the calls.
+                    place = None;
+                    let began = Instant::now();
+                    let _sleeping = Counting::new(&self.shared);
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        () = self.shared.halt.cancelled() => return Ended::Left,
+                    }
+                    self.spans.add(Phase::Queue, began.elapsed());
+                }
+            }
+        }
+    }
+
+    /// The result in an answer that is there already, if it fits.
+    async fn take_known(&mut self, known: Option<Answer>) -> Option<Ended> {
+        let known = known?;
+        let mut answer = Completion::new(known.text);
+        answer.attempts = 0;
+        let result = self.shared.work.read(&self.job.row, &answer).ok()?;
+        let settlement = Settlement::accepted(self.job.index, result.to_string(), Bill::none());
+        Counters::add(&self.shared.counters.cached, 1);
+        Some(self.accept(result, settlement).await)
+    }
+
+    /// One call, or why there was none.
+    async fn call(
+        &mut self,
+        prompt: &mut Prompt,
+        key: [u8; 32],
+        place: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<Called, Ended> {
+        let shared = self.shared.clone();
+        if place.is_none() {
+            let began = Instant::now();
+            let free = tokio::select! {
+                free = shared.places.clone().acquire_owned() => free,
+                () = shared.halt.cancelled() => return Err(Ended::Left),
+            };
+            *place = Some(free.map_err(|_| Ended::Left)?);
+            self.spans.add(Phase::Queue, began.elapsed());
+        }
+        let grant = self.reserve(prompt).await?;
+        let intent = Intent::new(self.job.index, key).reserved(shared.is_priced().then(|| grant.amount()));
+        let (journal, sent) = (shared.clone(), Arc::new(AtomicU32::new(0)));
+        let count = sent.clone();
+        let context = CallContext::default().cancel(shared.options.cancel.clone()).before_call(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let (journal, intent) = (journal.clone(), intent.clone());
+            async move { journal.intend(intent).await }
+        });
+        Counters::add(&shared.counters.under_way, 1);
+        let began = Instant::now();
+        let answer = shared.calls.provider().complete(prompt, &context).await;
+        let took = began.elapsed();
+        shared.counters.under_way.fetch_sub(1, Ordering::Relaxed);
+        match &answer {
+            Ok(answer) => self.spend(answer, took),
+            Err(_) => self.spans.add(Phase::FirstByte, took),
+        }
+        Ok(Called { answer, grant, sent: sent.load(Ordering::Relaxed) })
+    }
+
+    /// Reserves what the call may cost, and holds it to what there is.
+    async fn reserve(&mut self, prompt: &mut Prompt) -> Result<Grant, Ended> {
+        let shared = self.shared.clone();
+        let bounds = shared.bounds(prompt, self.least);
+        let began = Instant::now();
+        let grant = tokio::select! {
+            grant = shared.budget.reserve(bounds.whole, bounds.least) => grant,
+            () = shared.halt.cancelled() => return Err(Ended::Left),
+        };
+        self.spans.add(Phase::Budget, began.elapsed());
+        let Ok(grant) = grant else {
+            shared.stop(Stop::Budget { spent: shared.budget.spent() });
+            return Err(Ended::Left);
+        };
+        if shared.budget.is_limited() {
+            let most = if grant.is_whole() { bounds.most_tokens } else { bounds.least_tokens };
+            prompt.parameters.max_tokens = most.or(prompt.parameters.max_tokens);
+        }
+        Ok(grant)
+    }
+
+    /// Where the time of an answer went.
+    fn spend(&mut self, answer: &Completion, took: Duration) {
+        let timing = &answer.timing;
+        let first_byte = timing.first_byte.unwrap_or(timing.total);
+        let first_token = timing.first_token.unwrap_or(timing.total).max(first_byte);
+        let intending = took.saturating_sub(timing.queue + timing.total);
+        self.spans.add(Phase::Limiter, timing.queue);
+        self.spans.add(Phase::FirstByte, first_byte);
+        self.spans.add(Phase::FirstToken, first_token - first_byte);
+        self.spans.add(Phase::Stream, timing.total.saturating_sub(first_token));
+        self.spans.add(Phase::Commit, intending);
+    }
+
+    async fn answered(
+        &mut self,
+        (question, key): (&Prompt, [u8; 32]),
+        answer: Completion,
+        grant: Grant,
+        sent: u32,
+    ) -> Next {
+        self.shared.refusals.store(0, Ordering::Relaxed);
+        let cut_by_budget = !grant.is_whole();
+        let bill = self.shared.bill(answer.usage, answer.lost, sent, grant);
+        self.shared.learn(answer.usage);
+        if answer.finish == FinishReason::Length && !self.shared.options.allow_cut {
+            return self.cut(question, answer, bill, cut_by_budget).await;
+        }
+        let began = Instant::now();
+        let read = match self.kept.is_empty() {
+            true => self.shared.work.read(&self.job.row, &answer),
+            false => self.read_rest(&answer),
+        };
+        self.spans.add(Phase::Check, began.elapsed());
+        match read {
+            Ok(result) => {
+                let mut settlement = Settlement::accepted(self.job.index, result.to_string(), bill);
+                let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
+                if self.shared.options.cache && is_whole && self.kept.is_empty() {
+                    let model = answer.head.model.clone();
+                    let kept = Answer::new(answer.text).model(model);
+                    settlement = settlement.answer(key, kept.tokens(answer.usage.input, answer.usage.output));
+                }
+                Next::End(self.accept(result, settlement).await)
+            }
+            Err(Unfit::Cut) => self.cut(question, answer, bill, cut_by_budget).await,
+            Err(Unfit::Misfit(complaint)) => {
+                self.misfits += 1;
+                if self.misfits >= self.shared.options.attempts {
+                    let message = format!("the answer does not fit: {complaint}");
+                    return Next::End(self.fail("schema_mismatch", message, bill, Some(answer.text)).await);
+                }
+                match self.settle(Settlement::again(self.job.index, bill)).await {
+                    Ok(()) => Next::Ask(Box::new(Asking::again(question.clone(), answer.text, &complaint))),
+                    Err(ended) => Next::End(ended),
+                }
+            }
+        }
+    }
+
+    /// An answer that ends in the middle: what is whole of it is kept, and the rest asked for.
+    async fn cut(&mut self, question: &Prompt, answer: Completion, bill: Bill, by_budget: bool) -> Next {
+        self.misfits += 1;
+        let list = self.shared.work.list().map(str::to_owned);
+        let found = list.as_deref().and_then(|list| json::salvage(&answer.text, list));
+        let elements = found.map(|found| found.elements).unwrap_or_default();
+        if by_budget && elements.is_empty() {
+            // It was we who allowed too little: the next call gets twice as much, or nothing.
+            let said = answer.usage.output.unwrap_or_default();
+            self.least = Some(said.max(self.least.unwrap_or_default()).max(16) * 2);
+            self.misfits -= 1;
+        }
+        let goes_on = by_budget || !elements.is_empty();
+        if !goes_on || self.misfits > self.shared.options.attempts + 3 {
+            let message = "the answer was cut at the token limit: allow more with max_tokens".to_owned();
+            return Next::End(self.fail("truncated", message, bill, Some(answer.text)).await);
+        }
+        self.kept.extend(elements);
+        if let Err(ended) = self.settle(Settlement::again(self.job.index, bill)).await {
+            return Next::End(ended);
+        }
+        match (list, self.kept.is_empty()) {
+            (Some(list), false) => match rest_of(question, &list, &self.kept) {
+                Some(prompt) => Next::Ask(Box::new(prompt)),
+                None => {
+                    let message = "the answer was cut, and the rest of it cannot be asked for".to_owned();
+                    Next::End(self.fail("truncated", message, Bill::none(), Some(answer.text)).await)
+                }
+            },
+            _ => Next::Ask(Box::new(question.clone())),
+        }
+    }
+
+    /// The result of what was kept and of an answer that has the rest.
+    fn read_rest(&self, answer: &Completion) -> Result<Value, Unfit> {
+        let list = self.shared.work.list().unwrap_or_default();
+        let rest = json::extract(&answer.text).map_err(|err| match err.kind() {
+            json::JsonErrorKind::Truncated => Unfit::Cut,
+            _ => Unfit::Misfit(err.to_string()),
+        })?;
+        let mut whole = rest.value;
+        match whole.pointer_mut(list) {
+            Some(Value::Array(elements)) => {
+                let rest = std::mem::replace(elements, self.kept.clone());
+                elements.extend(rest);
+            }
+            _ => return Err(Unfit::Misfit(format!("there is no list at {list}"))),
+        }
+        self.shared.work.read(&self.job.row, &Completion::new(whole.to_string()))
+    }
+
+    async fn went_wrong(&mut self, question: &Prompt, err: Error, grant: Grant, sent: u32) -> Next {
+        let (kind, by_budget) = (err.kind(), !grant.is_whole());
+        let partial = err.partial().cloned();
+        let (usage, lost) = match err.billed() {
+            Billed::Yes(usage) => (usage, Billed::No),
+            // What was never sent cannot have been billed.
+            _ if sent == 0 => (Usage::new(Some(0), Some(0)), Billed::No),
+            lost => (Usage::new(Some(0), Some(0)), lost),
+        };
+        let bill = self.shared.bill(usage, lost, sent, grant);
+        let text = partial.as_ref().map(|partial| partial.text.clone());
+        match kind {
+            ErrorKind::Cancelled => {
+                // The journal's own trouble has been told already.
+                self.shared.stop(Stop::Interrupted);
+                Next::End(self.leave(bill).await)
+            }
+            ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => {
+                self.shared.stop(Stop::Provider(kind, err.to_string()));
+                Next::End(self.leave(bill).await)
+            }
+            ErrorKind::Truncated { cause: Cut::MaxTokens } => {
+                let answer = partial.unwrap_or_default();
+                self.cut(question, answer, bill, by_budget).await
+            }
+            _ => match self.pause(&err) {
+                Some(pause) => {
+                    let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
+                    let settlement = Settlement::put_back(self.job.index, due, bill);
+                    match self.settle(settlement).await {
+                        Ok(()) => Next::Wait(pause),
+                        Err(ended) => Next::End(ended),
+                    }
+                }
+                None => Next::End(self.fail(kind.name(), err.to_string(), bill, text).await),
+            },
+        }
+    }
+
+    /// How long to wait before the same is asked again; `None` where that would not help, or did not.
+    fn pause(&mut self, err: &Error) -> Option<Duration> {
+        let policy = &self.shared.options.retry;
+        let own = self.pauses.next().unwrap_or_default();
+        let told = match (err.kind(), err.kind().verdict()) {
+            // Nothing was sent, or nothing was done: no attempt is used up, and nobody else goes before then either.
+            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, _)
+                if err.billed() == Billed::No =>
+            {
+                let pause = retry_after.unwrap_or(policy.throttled_base).saturating_add(own);
+                self.shared.refused(pause);
+                return Some(pause);
+            }
+            (_, Verdict::Stop) => return None,
+            (_, Verdict::Throttled { retry_after }) => retry_after.or(err.limits().retry_after),
+            (_, Verdict::Retry) => err.limits().retry_after,
+        };
+        self.failures += 1;
+        (self.failures <= policy.max_retries).then(|| told.map_or(own, |told| told.saturating_add(own / 10)))
+    }
+
+    async fn accept(&mut self, result: Value, settlement: Settlement) -> Ended {
+        self.done = settlement.result.clone();
+        if let Err(ended) = self.settle(settlement).await {
+            return ended;
+        }
+        Counters::add(&self.shared.counters.accepted, 1);
+        self.shared.counters.totals.add(&self.spans);
+        self.tell(Ok(result)).await;
+        Ended::Accepted
+    }
+
+    async fn fail(&mut self, kind: &str, message: String, bill: Bill, text: Option<String>) -> Ended {
+        let settlement = Settlement::failed(self.job.index, kind, &message, bill);
+        let settlement = match text.filter(|text| !text.is_empty()) {
+            Some(text) => settlement.result(text),
+            None => settlement,
+        };
+        if let Err(ended) = self.settle(settlement).await {
+            return ended;
+        }
+        Counters::add(&self.shared.counters.failed, 1);
+        self.shared.counters.totals.add(&self.spans);
+        self.tell(Err((kind.to_owned(), message))).await;
+        Ended::Failed
+    }
+
+    /// Leaves the job for later, with what it has cost.
+    async fn leave(&mut self, bill: Bill) -> Ended {
+        match self.settle(Settlement::again(self.job.index, bill)).await {
+            Ok(()) => Ended::Left,
+            Err(ended) => ended,
+        }
+    }
+
+    async fn settle(&mut self, settlement: Settlement) -> Result<(), Ended> {
+        let began = Instant::now();
+        let settlement = settlement.timings(self.spans.micros());
+        let kept = self.shared.run.settle(settlement).await;
+        self.spans.add(Phase::Commit, began.elapsed());
+        kept.map_err(|err| {
+            self.shared.stop(Stop::Store(err));
+            Ended::Left
+        })
+    }
+
+    async fn tell(&mut self, result: Result<Value, (String, String)>) {
+        let row = Row { index: self.job.index, row: std::mem::take(&mut self.job.row), result };
+        // Whoever wanted it has gone; it is in the store.
+        let _ = self.shared.ended.send(row).await;
+    }
+}
+
+/// A job that waits without holding a place.
+struct Counting(Arc<Shared>);
+
+impl Counting {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.sleeping.fetch_add(1, Ordering::Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.0.sleeping.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The prompt that asks for what is missing of a list, behind the elements that are there.
+fn rest_of(question: &Prompt, list: &str, kept: &[Value]) -> Option<Prompt> {
+    let Output::Json(schema) = &question.output else { return None };
+    let mut value = schema.value().clone();
+    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
+    let array = value.pointer_mut(&place)?.as_object_mut()?;
+    for bound in ["minItems", "maxItems"] {
+        if let Some(count) = array.get(bound).and_then(Value::as_u64) {
+            array.insert(bound.to_owned(), count.saturating_sub(kept.len() as u64).into());
+        }
+    }
+    array.shift_remove("uniqueItems");
+    let rest = Schema::new(schema.name(), value).ok()?;
+    let there = Value::Array(kept.to_vec()).to_string();
+    let ask = format!(
+        "Your answer was cut. These {} elements of {list} are whole and kept. Answer again in the same form, with only the \
+         elements that are missing behind them, and nothing else.",
+        kept.len()
+    );
+    let prompt = question.clone().output(Output::Json(rest));
+    Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

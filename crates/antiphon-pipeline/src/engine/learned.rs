@@ -1,0 +1,91 @@
+/// How large a quantity usually is, by what was seen of it: a histogram whose buckets are 9 % wide.
+#[derive(Debug, Clone)]
+pub(crate) struct Learned {
+    counts: Vec<u32>,
+    total: u64,
+}
+
+/// Buckets for each doubling, and doublings.
+const STEPS: f64 = 8.0;
+const BUCKETS: usize = 40 * 8;
+
+impl Learned {
+    pub(crate) fn new() -> Self {
+        Self { counts: vec![0; BUCKETS], total: 0 }
+    }
+
+    pub(crate) fn saw(&mut self, value: u64) {
+        self.counts[bucket(value)] += 1;
+        self.total += 1;
+    }
+
+    pub(crate) fn seen(&self) -> u64 {
+        self.total
+    }
+
+    /// The least number that at least the part `quantile` of all that was seen does not pass; 0 while nothing was.
+    pub(crate) fn quantile(&self, quantile: f64) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a count"
+        )]
+        let wanted = (self.total as f64 * quantile).ceil() as u64;
+        let mut seen = 0;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            seen += u64::from(*count);
+            if seen >= wanted.max(1) {
+                return upper(bucket);
+            }
+        }
+        0
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a bucket's number"
+)]
+fn bucket(value: u64) -> usize {
+    (((value.max(1) as f64).log2() * STEPS).ceil() as usize).min(BUCKETS - 1)
+}
+
+/// The largest value of a bucket.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "at most 2^40"
+)]
+fn upper(bucket: usize) -> u64 {
+    (bucket as f64 / STEPS).exp2().floor() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Learned;
+
+    #[test]
+    fn nothing_seen_is_nothing_known() {
+        assert_eq!((Learned::new().quantile(0.99), Learned::new().seen()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_never_too_small_nor_much_too_large(values in prop::collection::vec(1_u64..1_000_000, 1..200), part in 0.5..1.0_f64) {
+            let mut learned = Learned::new();
+            values.iter().for_each(|value| learned.saw(*value));
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a small index")]
+            let exact = sorted[((sorted.len() as f64 * part).ceil() as usize).max(1) - 1];
+            let found = learned.quantile(part);
+            prop_assert!(found >= exact.min(found + 1) && found as f64 <= exact as f64 * 1.1 + 1.0, "{found} for {exact}");
+        }
+    }
+}

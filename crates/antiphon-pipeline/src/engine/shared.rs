@@ -1,0 +1,267 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use antiphon_llm::{
+    Billed, Calls, Error as LlmError, ErrorKind as LlmErrorKind, GateView, Output, Part, Price, Prompt,
+    Scope, Usage,
+};
+use antiphon_store::{Bill, Intent, Run, Store, Tally};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::{Budget, Grant};
+use super::dispatch::{Options, Row};
+use super::learned::Learned;
+use super::status::Counters;
+use super::stop::Stop;
+use super::work::Work;
+
+/// The price for a prompt of so many tokens.
+pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
+
+/// What all rows of a run share.
+pub(super) struct Shared {
+    pub(super) calls: Calls,
+    pub(super) scope: Scope,
+    pub(super) store: Store,
+    pub(super) run: Arc<Run>,
+    pub(super) work: Arc<dyn Work>,
+    pub(super) options: Options,
+    pub(super) pricing: Pricing,
+    /// The most rows of the input; the others are left out.
+    pub(super) limit: Option<u64>,
+    pub(super) budget: Budget,
+    pub(super) counters: Counters,
+    pub(super) ended: mpsc::Sender<Row>,
+    /// Ends the handing out of rows.
+    pub(super) halt: CancellationToken,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) sleeping: AtomicUsize,
+    /// Pauses in a row that the provider asked for.
+    pub(super) refusals: AtomicU32,
+    /// Rows were added.
+    pub(super) fed: Notify,
+    /// Rows were claimed.
+    pub(super) taken: Notify,
+    pub(super) backlog: AtomicUsize,
+    model: OnceLock<String>,
+    /// Bytes of the schema, which the provider is sent with each prompt.
+    schema: OnceLock<u64>,
+    outputs: Mutex<Learned>,
+    paused: Mutex<Option<Instant>>,
+    stop: Mutex<Option<Stop>>,
+}
+
+/// What a call may cost and how many tokens its answer may have: at most, and usually.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) whole: u64,
+    pub(super) least: u64,
+    pub(super) most_tokens: Option<u64>,
+    pub(super) least_tokens: Option<u64>,
+}
+
+/// The most tokens of an answer under a budget, where nobody said how many there may be.
+const USUAL_MOST: u64 = 4_096;
+/// Answers that have to be seen before they tell what is usual, and which part of them that covers.
+const ENOUGH: u64 = 20;
+const USUAL: f64 = 0.99;
+/// Pauses in a row after which a provider counts as saturated.
+const MOST_REFUSALS: u32 = 8;
+
+impl Shared {
+    pub(super) fn new(
+        calls: Calls,
+        (store, run, tally): (Store, Arc<Run>, Tally),
+        work: Arc<dyn Work>,
+        options: Options,
+        ended: mpsc::Sender<Row>,
+    ) -> Self {
+        let at_once = options.concurrency.unwrap_or(Semaphore::MAX_PERMITS).max(1);
+        let counters = Counters::default();
+        let set = |counter: &std::sync::atomic::AtomicU64, value| counter.store(value, Ordering::Relaxed);
+        set(&counters.rows, tally.jobs());
+        set(&counters.accepted, tally.accepted);
+        set(&counters.failed, tally.failed);
+        set(&counters.cost, tally.settled);
+        set(&counters.without_price, u64::from(tally.cost_unknown));
+        set(&counters.lost, tally.lost);
+        set(&counters.possible, tally.possible);
+        Self {
+            scope: calls.provider().scope(),
+            calls,
+            store,
+            run,
+            work,
+            pricing: Arc::new(|_| None),
+            limit: None,
+            budget: Budget::new(options.max_cost, tally.settled.saturating_add(tally.possible)),
+            counters,
+            ended,
+            halt: CancellationToken::new(),
+            places: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
+            options,
+            sleeping: AtomicUsize::new(0),
+            refusals: AtomicU32::new(0),
+            fed: Notify::new(),
+            taken: Notify::new(),
+            backlog: AtomicUsize::new(0),
+            model: OnceLock::new(),
+            schema: OnceLock::new(),
+            outputs: Mutex::new(Learned::new()),
+            paused: Mutex::default(),
+            stop: Mutex::default(),
+        }
+    }
+
+    /// Ends the run for a reason, of which the first counts.
+    pub(super) fn stop(&self, stop: Stop) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stop);
+        self.halt.cancel();
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn seal(&self) {
+        self.counters.is_sealed.store(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn sleeping(&self) -> usize {
+        self.sleeping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn claimed(&self, rows: usize) {
+        let _ = self
+            .backlog
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |backlog| Some(backlog.saturating_sub(rows)));
+        self.taken.notify_one();
+    }
+
+    pub(super) fn limits(&self) -> Option<GateView> {
+        self.calls.limits(self.model.get()?)
+    }
+
+    /// Until when nothing is begun, because the provider asked for that.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused = paused.filter(|until| *until > Instant::now());
+        *paused
+    }
+
+    /// The provider takes nothing for so long.
+    pub(super) fn refused(&self, pause: Duration) {
+        let now = Instant::now();
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = paused.is_none_or(|until| until <= now);
+        *paused = (*paused).max(Some(now + pause));
+        drop(paused);
+        let refusals = if is_new { self.refusals.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        if pause > self.options.max_pause || refusals > MOST_REFUSALS {
+            self.stop(Stop::Saturated { retry_after: pause });
+        }
+    }
+
+    /// Notes that a call is about to be sent. What cannot be noted is not sent.
+    pub(super) async fn intend(&self, intent: Intent) -> Result<(), LlmError> {
+        Counters::add(&self.counters.calls, 1);
+        self.run.intend(intent).await.map_err(|err| {
+            let message = format!("the call was not sent, since it could not be noted: {err}");
+            self.stop(Stop::Store(err));
+            LlmError::new(LlmErrorKind::Cancelled, message)
+        })
+    }
+
+    pub(super) fn is_priced(&self) -> bool {
+        (self.pricing)(0).is_some()
+    }
+
+    /// What a call may cost. A token has at least one byte, so a prompt has at most as many tokens as bytes.
+    pub(super) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
+        self.model.get_or_init(|| prompt.model.clone());
+        let schema = *self.schema.get_or_init(|| match &prompt.output {
+            // Some are told of it in words, too.
+            Output::Json(schema) => 2 * schema.value().to_string().len() as u64,
+            _ => 0,
+        });
+        let most_tokens = match (prompt.parameters.max_tokens, self.budget.is_limited()) {
+            (None, true) => Some(USUAL_MOST),
+            (most, _) => most,
+        };
+        let usual = self.usual_output().map(|usual| usual + usual / 4 + 16);
+        let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
+        let input = bytes(prompt) + schema + 256;
+        let cost = |output: Option<u64>| {
+            let price = (self.pricing)(input)?;
+            let usage = Usage::new(Some(input), Some(output?));
+            let written = usage.cache_write(Some(if price.cache_write > price.input { input } else { 0 }));
+            price.cost_usd_micros(written)
+        };
+        let whole = cost(most_tokens).unwrap_or(0);
+        let least = least_tokens.and_then(|least| cost(Some(least))).unwrap_or(whole);
+        Bounds { whole, least, most_tokens, least_tokens: least_tokens.or(most_tokens) }
+    }
+
+    fn usual_output(&self) -> Option<u64> {
+        let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        (outputs.seen() >= ENOUGH).then(|| outputs.quantile(USUAL))
+    }
+
+    pub(super) fn learn(&self, usage: Usage) {
+        if let Some(output) = usage.output {
+            self.outputs.lock().unwrap_or_else(PoisonError::into_inner).saw(output);
+        }
+    }
+
+    /// What calls have cost: so much of it is known, and that of others may have been billed.
+    pub(super) fn bill(&self, usage: Usage, lost: Billed, calls: u32, grant: Grant) -> Bill {
+        let cost_of = |usage: Usage| {
+            let price = (self.pricing)(usage.input.unwrap_or(0));
+            price.and_then(|price| price.cost_usd_micros(usage))
+        };
+        let mut cost = cost_of(usage);
+        let (mut lost_calls, mut possible) = (0, 0);
+        match lost {
+            Billed::No => {}
+            Billed::Yes(more) => cost = cost.zip(cost_of(more)).map(|(cost, more)| cost + more),
+            Billed::Maybe => (lost_calls, possible) = (1, grant.amount()),
+        }
+        let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
+        // What is not known may be all of it.
+        let amount = grant.amount();
+        grant.settle(cost.map_or(amount, |cost| cost + possible));
+        let counters = &self.counters;
+        Counters::add(&counters.input_tokens, input);
+        Counters::add(&counters.output_tokens, output);
+        Counters::add(&counters.cost, cost.unwrap_or(0));
+        Counters::add(&counters.without_price, u64::from(cost.is_none()));
+        Counters::add(&counters.lost, u64::from(lost_calls));
+        Counters::add(&counters.possible, possible);
+        Bill::call(cost).calls(calls).tokens(input, output).lost(lost_calls, possible)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("scope", &self.scope)
+            .field("run", &self.run.record().id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn bytes(prompt: &Prompt) -> u64 {
+    let parts = prompt.messages.iter().flat_map(|message| &message.parts);
+    let bytes: usize = parts
+        .map(|part| match part {
+            Part::Text(text) => text.len(),
+            Part::Document(document) => document.text.len() + document.name.len() + 64,
+            _ => 0,
+        })
+        .sum();
+    (bytes + prompt.system.as_deref().map_or(0, str::len)) as u64
+}

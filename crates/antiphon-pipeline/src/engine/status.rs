@@ -1,0 +1,92 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon_llm::GateView;
+
+use super::timings::{Phase, Totals};
+
+/// What a run counts while it is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) rows: AtomicU64,
+    pub(crate) is_sealed: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) cached: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) under_way: AtomicU64,
+    pub(crate) input_tokens: AtomicU64,
+    pub(crate) output_tokens: AtomicU64,
+    pub(crate) cost: AtomicU64,
+    pub(crate) without_price: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) possible: AtomicU64,
+    pub(crate) totals: Totals,
+}
+
+/// How a run stands, for those who watch it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Rows that were read so far, or in all.
+    pub rows: u64,
+    /// Whether that is all of them.
+    pub is_all: bool,
+    /// Rows with a result, those of earlier processes included.
+    pub accepted: u64,
+    /// Rows without one.
+    pub failed: u64,
+    /// Results that took no call.
+    pub cached: u64,
+    /// Calls that this process sent.
+    pub calls: u64,
+    /// Rows that are worked on.
+    pub under_way: u64,
+    /// Tokens of prompts, as far as they were told.
+    pub input_tokens: u64,
+    /// Tokens of answers, as far as they were told.
+    pub output_tokens: u64,
+    /// What was spent in all, in millionths of a US dollar; `None` if a price is not known.
+    pub cost_usd_micros: Option<u64>,
+    /// The most that calls without a bill may have cost on top.
+    pub possible_usd_micros: u64,
+    /// What is believed of the provider's limits.
+    pub limits: Option<GateView>,
+    /// What most of the time goes into.
+    pub bottleneck: Option<Phase>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, more: u64) {
+        counter.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn status(&self, limits: Option<GateView>) -> Status {
+        let get = Self::get;
+        Status {
+            rows: get(&self.rows),
+            is_all: get(&self.is_sealed) > 0,
+            accepted: get(&self.accepted),
+            failed: get(&self.failed),
+            cached: get(&self.cached),
+            calls: get(&self.calls),
+            under_way: get(&self.under_way),
+            input_tokens: get(&self.input_tokens),
+            output_tokens: get(&self.output_tokens),
+            cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),
+            possible_usd_micros: get(&self.possible),
+            limits,
+            bottleneck: self.bottleneck(),
+        }
+    }
+
+    /// The phase that took most of the time that was spent on purpose: waiting for a place is what all else causes.
+    pub(crate) fn bottleneck(&self) -> Option<Phase> {
+        let sums = self.totals.sums();
+        let counted = sums.into_iter().filter(|(phase, took)| *phase != Phase::Queue && !took.is_zero());
+        counted.max_by_key(|(_, took)| *took).map(|(phase, _)| phase)
+    }
+}

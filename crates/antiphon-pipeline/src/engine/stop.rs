@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use antiphon_llm::ErrorKind;
+
+/// Why a run ended before all its rows did. It can be gone on with.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Stop {
+    /// Nothing is left of the budget that a further call would need.
+    Budget {
+        /// What was spent, in millionths of a US dollar; calls that may have been billed count in full.
+        spent: u64,
+    },
+    /// The provider takes no call of this account: its kind, and what it said.
+    Provider(ErrorKind, String),
+    /// The provider takes no more calls for a long time.
+    Saturated {
+        /// When it is worth asking again.
+        retry_after: Duration,
+    },
+    /// Somebody asked it to.
+    Interrupted,
+    /// Nobody wants more results: whoever read them has gone.
+    Unread,
+    /// The journal cannot be written: what was acknowledged is kept.
+    Store(antiphon_store::Error),
+    /// Results cannot be written; they are in the store.
+    Output(String),
+    /// The rows cannot be read on.
+    Input(String),
+    /// A defect of this program, or of a recipe in Rust.
+    Internal(String),
+}
+
+impl Stop {
+    /// A short name for reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Budget { .. } => "budget",
+            Self::Provider(kind, _) => kind.name(),
+            Self::Saturated { .. } => "saturated",
+            Self::Interrupted => "interrupted",
+            Self::Unread => "unread",
+            Self::Store(_) => "store",
+            Self::Output(_) => "output",
+            Self::Input(_) => "input",
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Budget { spent } => {
+                #[expect(clippy::cast_precision_loss, reason = "for people")]
+                let dollars = *spent as f64 / 1e6;
+                write!(f, "the budget is used up: ${dollars:.4} are spent")
+            }
+            Self::Provider(_, message)
+            | Self::Output(message)
+            | Self::Input(message)
+            | Self::Internal(message) => f.write_str(message),
+            Self::Saturated { retry_after } => {
+                write!(f, "the provider takes no more calls for {} s", retry_after.as_secs())
+            }
+            Self::Interrupted => f.write_str("it was asked to stop"),
+            Self::Unread => f.write_str("nobody reads its results any more"),
+            Self::Store(err) => err.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a job's time goes into, in the order in which it is kept with the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Waiting for a place among the calls under way, and between two attempts.
+    Queue,
+    /// Waiting for money that other calls have reserved.
+    Budget,
+    /// Waiting for the provider's limits.
+    Limiter,
+    /// From sending until the first byte: the connection, and the provider's own queue.
+    FirstByte,
+    /// From the first byte until the first words.
+    FirstToken,
+    /// From the first words until the last.
+    Stream,
+    /// Reading and checking the answer.
+    Check,
+    /// Getting intent and result onto the disk.
+    Commit,
+}
+
+pub(crate) const PHASES: [Phase; 8] = [
+    Phase::Queue,
+    Phase::Budget,
+    Phase::Limiter,
+    Phase::FirstByte,
+    Phase::FirstToken,
+    Phase::Stream,
+    Phase::Check,
+    Phase::Commit,
+];
+
+/// Where one job's time went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spans([Duration; PHASES.len()]);
+
+impl Spans {
+    pub(crate) fn add(&mut self, phase: Phase, took: Duration) {
+        self.0[phase as usize] += took;
+    }
+
+    /// In microseconds, to be kept.
+    pub(crate) fn micros(&self) -> Vec<u32> {
+        self.0.iter().map(|took| u32::try_from(took.as_micros()).unwrap_or(u32::MAX)).collect()
+    }
+}
+
+/// Where the time of many jobs went.
+#[derive(Debug, Default)]
+pub(crate) struct Totals(Mutex<[Duration; PHASES.len()]>);
+
+impl Totals {
+    pub(crate) fn add(&self, spans: &Spans) {
+        let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.iter_mut().zip(spans.0).for_each(|(total, took)| *total += took);
+    }
+
+    /// The sums, each with its phase.
+    pub(crate) fn sums(&self) -> [(Phase, Duration); PHASES.len()] {
+        let totals = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::array::from_fn(|at| (PHASES[at], totals[at]))
+    }
+}

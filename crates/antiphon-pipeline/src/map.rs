@@ -1,0 +1,13 @@
+//! A prompt over rows: recipes, results in the order of the rows, and the report.
+
+mod checks;
+mod output;
+mod recipe;
+mod report;
+mod run;
+
+pub use checks::Check;
+pub use output::{Destination, Lines, Order, export};
+pub use recipe::{Drawing, Recipe};
+pub use report::{Cause, MapReport, MapStatus, MapTime, PossiblyBilled};
+pub use run::{Mapped, Mapping, OnStatus};

@@ -1,0 +1,185 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Something that has to hold of an answer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Check {
+    /// Of which part of the answer, as a path (RFC 6901) such as `/email`. Default: of the whole.
+    pub at: String,
+    /// The text there has a match of this regular expression.
+    pub regex: Option<String>,
+    /// The number, the length of the text in characters, or the length of the list is at least this.
+    pub min: Option<f64>,
+    /// It is at most this.
+    pub max: Option<f64>,
+    /// No other row has the same there.
+    pub unique: bool,
+}
+
+/// Checks with everything compiled, and what was seen so far where that matters.
+pub(super) struct Checks {
+    checks: Vec<(Check, Option<Regex>)>,
+    /// For each check, what is taken, and by which row.
+    taken: Mutex<Vec<HashMap<[u8; 16], [u8; 16]>>>,
+}
+
+impl Checks {
+    pub(super) fn new(checks: &[Check]) -> Result<Self, String> {
+        let compiled = checks.iter().map(|check| {
+            let failed = |why: String| format!("the check at {}: {why}", place(&check.at));
+            if check.regex.is_none() && check.min.is_none() && check.max.is_none() && !check.unique {
+                return Err(failed("it has none of regex, min, max and unique".to_owned()));
+            }
+            if !check.at.is_empty() && !check.at.starts_with('/') {
+                return Err(failed("a path begins with /".to_owned()));
+            }
+            let regex = check.regex.as_deref().map(Regex::new).transpose();
+            let regex =
+                regex.map_err(|err| failed(err.to_string().lines().last().unwrap_or_default().to_owned()))?;
+            Ok((check.clone(), regex))
+        });
+        let checks = compiled.collect::<Result<Vec<_>, String>>()?;
+        let taken = Mutex::new(checks.iter().map(|_| HashMap::new()).collect());
+        Ok(Self { checks, taken })
+    }
+
+    /// Whether the results of other rows matter.
+    pub(super) fn look_back(&self) -> bool {
+        self.checks.iter().any(|(check, _)| check.unique)
+    }
+
+    /// Whether all hold; what has to be unique is taken by the row then.
+    pub(super) fn hold(&self, row: &str, result: &Value) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        for (check, regex) in &self.checks {
+            let at = place(&check.at);
+            match result.pointer(&check.at) {
+                Some(value) => {
+                    wrong.extend(breach(check, regex.as_ref(), value).map(|why| format!("{at}: {why}")));
+                }
+                None => wrong.push(format!("{at}: there is nothing")),
+            }
+        }
+        if wrong.is_empty() && self.look_back() {
+            wrong.extend(self.take(row, result));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Takes all or nothing.
+    fn take(&self, row: &str, result: &Value) -> Option<String> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = digest(row);
+        let wanted: Vec<_> = (0..)
+            .zip(&self.checks)
+            .filter(|(_, (check, _))| check.unique)
+            .filter_map(|(number, (check, _))| {
+                Some((number, check, digest(&result.pointer(&check.at)?.to_string())))
+            })
+            .collect();
+        for (number, check, value) in &wanted {
+            let number: usize = *number;
+            if taken[number].get(value).is_some_and(|owner| *owner != row) {
+                let value = result.pointer(&check.at).map(Value::to_string).unwrap_or_default();
+                return Some(format!(
+                    "{}: another one has {value} already: give a different one",
+                    place(&check.at)
+                ));
+            }
+        }
+        for (number, _, value) in wanted {
+            taken[number].insert(value, row);
+        }
+        None
+    }
+}
+
+impl fmt::Debug for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.checks.iter().map(|(check, _)| check)).finish()
+    }
+}
+
+fn digest(text: &str) -> [u8; 16] {
+    let hash = blake3::hash(text.as_bytes());
+    std::array::from_fn(|at| hash.as_bytes()[at])
+}
+
+fn place(at: &str) -> &str {
+    if at.is_empty() { "the whole answer" } else { at }
+}
+
+fn breach(check: &Check, regex: Option<&Regex>, value: &Value) -> Option<String> {
+    if let Some(regex) = regex {
+        match value.as_str() {
+            Some(text) if regex.is_match(text) => {}
+            Some(_) => return Some(format!("it does not match {regex}")),
+            None => return Some("a text is wanted".to_owned()),
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+    let (size, what) = match value {
+        Value::Number(number) => (number.as_f64()?, "it is"),
+        Value::String(text) => (text.chars().count() as f64, "its length is"),
+        Value::Array(list) => (list.len() as f64, "its length is"),
+        _ => return None,
+    };
+    match (check.min, check.max) {
+        (Some(min), _) if size < min => Some(format!("{what} {size}, and {min} is the least")),
+        (_, Some(max)) if size > max => Some(format!("{what} {size}, and {max} is the most")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Check, Checks};
+
+    #[track_caller]
+    fn check(check: Check, result: &Value, expected: Option<&str>) {
+        let held = Checks::new(&[check]).unwrap().hold("{}", result);
+        assert_eq!(held.err().as_deref(), expected);
+    }
+
+    fn at(at: &str) -> Check {
+        Check { at: at.to_owned(), ..Check::default() }
+    }
+
+    #[test]
+    fn what_does_not_hold_is_said_with_its_place() {
+        let mail = || Check { regex: Some("@".to_owned()), ..at("/mail") };
+        check(mail(), &json!({"mail": "a@b"}), None);
+        check(mail(), &json!({"mail": "ab"}), Some("/mail: it does not match @"));
+        check(mail(), &json!({"mail": 1}), Some("/mail: a text is wanted"));
+        check(mail(), &json!({}), Some("/mail: there is nothing"));
+        let size = || Check { min: Some(2.0), max: Some(3.0), ..at("") };
+        check(size(), &json!("öö"), None);
+        check(size(), &json!("a"), Some("the whole answer: its length is 1, and 2 is the least"));
+        check(size(), &json!([1, 2, 3, 4]), Some("the whole answer: its length is 4, and 3 is the most"));
+        check(size(), &json!(2.5), None);
+        check(size(), &json!(1.5), Some("the whole answer: it is 1.5, and 2 is the least"));
+    }
+
+    #[test]
+    fn what_is_unique_is_so_among_rows_and_not_among_attempts() {
+        let checks = Checks::new(&[Check { unique: true, ..at("/n") }]).unwrap();
+        assert_eq!(checks.hold("1", &json!({"n": "a"})), Ok(()));
+        assert_eq!(checks.hold("1", &json!({"n": "a"})), Ok(()));
+        assert!(checks.hold("2", &json!({"n": "a"})).unwrap_err().contains("another one has \"a\" already"));
+        assert_eq!(checks.hold("2", &json!({"n": "b"})), Ok(()));
+    }
+
+    #[test]
+    fn a_check_of_nothing_is_a_mistake() {
+        assert!(Checks::new(&[at("/n")]).unwrap_err().contains("none of regex"));
+    }
+}

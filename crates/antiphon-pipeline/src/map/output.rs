@@ -1,0 +1,312 @@
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use antiphon_fs::Writer;
+use antiphon_store::{JobRecord, JobState, Run};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::engine::Row;
+
+/// In which order results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Order {
+    /// That of the rows.
+    #[default]
+    Input,
+    /// That in which they come.
+    Completion,
+}
+
+type Say = Arc<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
+
+/// Somebody who takes whole lines, may block, and fails when nobody wants more.
+#[derive(Clone)]
+pub struct Lines(Say);
+
+impl Lines {
+    /// Hands lines to `say`, on a thread that may block.
+    pub fn new(say: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(say))
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines")
+    }
+}
+
+/// Where results go, a JSON object a line.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Destination {
+    /// A file, which has its name when the run ends, well or not; until then it is called `NAME.part`.
+    File(PathBuf),
+    /// Lines, as they come.
+    Lines(Lines),
+}
+
+/// Why results cannot be written.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// Nobody wants more.
+    Unread,
+    Failed(String),
+}
+
+enum Sink {
+    File { writer: Writer, part: PathBuf, path: PathBuf },
+    Lines(Lines),
+}
+
+/// Results that wait for earlier ones, and the bytes of them; what is beyond that is read from the store in its turn.
+const MOST_WAITING: usize = 32 << 20;
+const PAGE: usize = 512;
+/// Bytes of lines that go out at once.
+const BLOCK: usize = 64 << 10;
+
+/// Writes results as they come, each once.
+pub(super) struct Output {
+    run: Arc<Run>,
+    order: Order,
+    sink: Sink,
+    block: String,
+    /// The next row to write, in the order of the rows.
+    cursor: u64,
+    waiting: BTreeMap<u64, Option<String>>,
+    bytes: usize,
+    /// Rows that ended and whose results are in the store alone.
+    stored: HashSet<u64>,
+    is_broken: bool,
+}
+
+impl Output {
+    /// Begins with the results of earlier processes.
+    pub(super) async fn begin(run: Arc<Run>, order: Order, to: &Destination) -> Result<Self, Unwritten> {
+        let sink = match to {
+            Destination::File(path) => {
+                let part = part_of(path);
+                if let Some(folder) = path.parent() {
+                    antiphon_fs::create_dir(folder).await.map_err(failed)?;
+                }
+                let writer = Writer::create(&part).await.map_err(failed)?;
+                Sink::File { writer, part, path: path.clone() }
+            }
+            Destination::Lines(lines) => Sink::Lines(lines.clone()),
+        };
+        let mut output = Self {
+            run,
+            order,
+            sink,
+            block: String::new(),
+            cursor: 0,
+            waiting: BTreeMap::new(),
+            bytes: 0,
+            stored: HashSet::new(),
+            is_broken: false,
+        };
+        output.earlier().await?;
+        Ok(output)
+    }
+
+    async fn earlier(&mut self) -> Result<(), Unwritten> {
+        let mut from = 0;
+        loop {
+            let jobs = self.run.jobs(from, PAGE).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
+            let Some(last) = jobs.last() else { return Ok(()) };
+            from = last.index + 1;
+            for job in jobs.iter().filter(|job| job.state.is_end()) {
+                if self.order == Order::Completion || job.index == self.cursor {
+                    self.write(line_of(job)).await?;
+                    self.cursor = job.index + 1;
+                } else {
+                    self.stored.insert(job.index);
+                }
+            }
+        }
+    }
+
+    /// Writes rows as they end, until nobody sends any more.
+    pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<Row>) -> Result<(), Unwritten> {
+        let mut rows = Vec::new();
+        while ended.recv_many(&mut rows, 256).await > 0 {
+            for row in rows.drain(..) {
+                self.add(row).await?;
+            }
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, row: Row) -> Result<(), Unwritten> {
+        let index = row.index;
+        let line = row.result.ok().map(|result| line(index, &row.row, &result.to_string()));
+        if self.order == Order::Completion {
+            return self.write(line).await;
+        }
+        if index == self.cursor {
+            self.write(line).await?;
+            self.cursor += 1;
+            return self.advance().await;
+        }
+        let size = line.as_ref().map_or(0, String::len);
+        if self.bytes + size > MOST_WAITING {
+            self.stored.insert(index);
+        } else {
+            self.bytes += size;
+            self.waiting.insert(index, line);
+        }
+        Ok(())
+    }
+
+    /// Writes all rows that have no earlier one to wait for.
+    async fn advance(&mut self) -> Result<(), Unwritten> {
+        loop {
+            if let Some(line) = self.waiting.remove(&self.cursor) {
+                self.bytes -= line.as_ref().map_or(0, String::len);
+                self.write(line).await?;
+                self.cursor += 1;
+            } else if self.stored.contains(&self.cursor) {
+                let jobs = self.run.jobs(self.cursor, PAGE).await;
+                for job in jobs.map_err(|err| Unwritten::Failed(err.to_string()))? {
+                    if job.index != self.cursor || !self.stored.remove(&job.index) {
+                        break;
+                    }
+                    self.write(line_of(&job)).await?;
+                    self.cursor += 1;
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write(&mut self, line: Option<String>) -> Result<(), Unwritten> {
+        if let Some(line) = line {
+            self.block.push_str(&line);
+            self.block.push('\n');
+        }
+        if self.block.len() > BLOCK { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), Unwritten> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let block = std::mem::take(&mut self.block);
+        let done = match &mut self.sink {
+            Sink::File { writer, .. } => writer.write(block).await.map_err(failed),
+            Sink::Lines(lines) => say(lines.clone(), block).await,
+        };
+        self.is_broken |= done.is_err();
+        done
+    }
+
+    /// Writes what is left, also behind a row that has no end, and gives the file its name.
+    pub(super) async fn finish(mut self) -> Result<(), Unwritten> {
+        if self.is_broken {
+            return Ok(());
+        }
+        let mut rest: Vec<u64> = self.waiting.keys().chain(&self.stored).copied().collect();
+        rest.sort_unstable();
+        for index in rest {
+            self.cursor = index.max(self.cursor);
+            if self.cursor == index {
+                self.advance().await?;
+            }
+        }
+        self.flush().await?;
+        if let Sink::File { writer, part, path } = self.sink {
+            writer.finish().await.map_err(failed)?;
+            antiphon_fs::rename(part, path).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes all results that a run has, in the order of its rows.
+///
+/// # Errors
+/// Why they cannot be read or written, as a sentence.
+///
+/// # Cancel safety
+/// A dropped call leaves at most a `.part` file.
+pub async fn export(run: Arc<Run>, to: &Destination) -> Result<(), String> {
+    let written = async { Output::begin(run, Order::Completion, to).await?.finish().await };
+    match written.await {
+        Ok(()) | Err(Unwritten::Unread) => Ok(()),
+        Err(Unwritten::Failed(why)) => Err(why),
+    }
+}
+
+/// Writes the rows that failed, each with why, so that they can be run again; nothing where there are none.
+pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
+    let mut writer = None;
+    let mut from = 0;
+    loop {
+        let jobs = run.failed(from, PAGE).await.map_err(|err| err.to_string())?;
+        let Some(last) = jobs.last() else { break };
+        from = last.index + 1;
+        for job in &jobs {
+            let open = match writer.take() {
+                Some(open) => open,
+                None => Writer::atomic(path).await.map_err(|err| err.to_string())?,
+            };
+            writer.insert(open).write_line(&failed_line(job)).await.map_err(|err| err.to_string())?;
+        }
+    }
+    match writer {
+        Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
+        None => Ok(None),
+    }
+}
+
+fn failed_line(job: &JobRecord) -> String {
+    let (kind, message) = job.error.clone().unwrap_or_default();
+    let note = json!({
+        "index": job.index, "error": kind, "message": message, "attempts": job.attempt, "answer": job.result,
+        "possibly_billed_calls": job.bill.lost, "cost_usd_micros": job.bill.settled,
+    });
+    let mut row = match serde_json::from_str(&job.row) {
+        Ok(Value::Object(row)) => row,
+        _ => serde_json::Map::new(),
+    };
+    row.insert("_antiphon".to_owned(), note);
+    Value::Object(row).to_string()
+}
+
+fn line_of(job: &JobRecord) -> Option<String> {
+    let result = job.result.as_deref().filter(|_| job.state == JobState::Accepted)?;
+    Some(line(job.index, &job.row, result))
+}
+
+fn line(index: u64, row: &str, result: &str) -> String {
+    format!("{{\"index\":{index},\"row\":{row},\"result\":{result}}}")
+}
+
+async fn say(lines: Lines, block: String) -> Result<(), Unwritten> {
+    let said = tokio::task::spawn_blocking(move || (lines.0)(block.as_bytes())).await;
+    match said {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(err)) if err.kind() == io::ErrorKind::BrokenPipe => Err(Unwritten::Unread),
+        Ok(Err(err)) => Err(Unwritten::Failed(format!("results cannot be written: {err}"))),
+        Err(join) => Err(Unwritten::Failed(format!("results cannot be written: {join}"))),
+    }
+}
+
+fn failed(err: antiphon_fs::Error) -> Unwritten {
+    Unwritten::Failed(err.to_string())
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}

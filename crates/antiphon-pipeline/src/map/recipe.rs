@@ -1,0 +1,304 @@
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use antiphon_llm::{Asking, Completion, Message, Output, Parameters, Prompt, Schema};
+use minijinja::{Environment, ErrorKind as TemplateErrorKind, UndefinedBehavior};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::checks::{Check, Checks};
+use crate::engine::{Unfit, Work};
+use crate::error::{Error, ErrorKind};
+
+/// What is asked about each row, and what an answer has to be: the content of a recipe file.
+///
+/// ```
+/// use antiphon_pipeline::map::Recipe;
+/// let recipe = Recipe::parse("towns.toml", r#"
+///     prompt = "In which country is {{ name }}?"
+///     system = "Answer with one word."
+///
+///     [[check]]
+///     regex = "^[A-Z]"
+/// "#)?;
+/// assert_eq!(recipe.attempts, 2);
+/// # Ok::<(), antiphon_pipeline::Error>(())
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Recipe {
+    /// A name for reports. Default: the file's.
+    #[serde(default)]
+    pub name: String,
+    /// What is asked: a template (Jinja), in which a row's fields stand by their names, and all of it as `row`.
+    pub prompt: String,
+    /// Standing instructions: a template, too.
+    pub system: Option<String>,
+    /// The model, unless another one is named elsewhere.
+    pub model: Option<String>,
+    /// How answers are drawn.
+    #[serde(default)]
+    pub parameters: Drawing,
+    /// The JSON schema of an answer; without one, answers are texts.
+    pub schema: Option<Value>,
+    /// The list in an answer whose whole elements are kept when it is cut, as a path such as `/items`. Default: the only
+    /// list in the schema.
+    pub list: Option<String>,
+    /// What has to hold of an answer beside its schema.
+    #[serde(default, rename = "check")]
+    pub checks: Vec<Check>,
+    /// How often a row is asked about until an answer fits. Default 2.
+    #[serde(default = "two")]
+    pub attempts: u32,
+    /// Whether equal questions get equal answers, asked for once. Default: yes.
+    #[serde(default = "yes")]
+    pub cache: bool,
+    /// Whether a text that reached the token limit is a result. Default: no.
+    #[serde(default)]
+    pub allow_cut: bool,
+}
+
+/// How answers are drawn; what is not said is left to the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Drawing {
+    /// From 0, the likeliest words, upwards.
+    pub temperature: Option<f64>,
+    /// The most tokens of an answer, hidden reasoning included.
+    pub max_tokens: Option<u64>,
+    /// Asks for repeatable answers.
+    pub seed: Option<u64>,
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Recipe {
+    /// Reads the text of a recipe file called `name`.
+    ///
+    /// # Errors
+    /// `Config`, with the file and the line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let mut recipe: Self = toml::from_str(text).map_err(|err| {
+            let line = err.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
+            let message = err.message().lines().collect::<Vec<_>>().join(" ");
+            Error::new(ErrorKind::Config, format!("{place}: {message}"))
+        })?;
+        if recipe.name.is_empty() {
+            let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str());
+            recipe.name = stem.unwrap_or("recipe").to_owned();
+        }
+        if recipe.attempts == 0 {
+            let message = format!("{name}: attempts = 0 would ask nothing: 1 is the least");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        recipe.asking("model").map_err(|err| Error::new(ErrorKind::Config, format!("{name}: {err}")))?;
+        Ok(recipe)
+    }
+
+    /// How answers are drawn.
+    #[must_use]
+    pub fn drawn(&self) -> Parameters {
+        let mut parameters = Parameters::default();
+        let Drawing { temperature, max_tokens, seed } = self.parameters;
+        (parameters.temperature, parameters.max_tokens, parameters.seed) = (temperature, max_tokens, seed);
+        parameters
+    }
+
+    /// The recipe at work with a model.
+    ///
+    /// # Errors
+    /// `Config` for a template, a schema or a check that cannot be understood.
+    pub fn asking(&self, model: &str) -> Result<Arc<dyn Work>, Error> {
+        let failed = |message: String| Error::new(ErrorKind::Config, message);
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        // It is a text for a model, not a page.
+        templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
+            let Some(source) = source else { continue };
+            let added = templates.add_template_owned(name, source.clone());
+            added.map_err(|err| failed(format!("the {name}{}", told(&err))))?;
+        }
+        let schema = self.schema.clone().map(|schema| Schema::new("answer", schema));
+        let schema = schema.transpose().map_err(|err| failed(err.to_string()))?;
+        let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
+        Ok(Arc::new(Asked {
+            templates,
+            model: model.to_owned(),
+            has_system: self.system.is_some(),
+            parameters: self.drawn(),
+            list: schema.as_ref().and(list),
+            checks: Checks::new(&self.checks).map_err(failed)?,
+            schema,
+        }))
+    }
+}
+
+/// The path of the list, where a schema is one or has exactly one.
+fn only_list(schema: &Value) -> Option<String> {
+    let is_list = |schema: &Value| schema["type"] == "array";
+    if is_list(schema) {
+        return Some(String::new());
+    }
+    let mut lists = schema["properties"].as_object()?.iter().filter(|(_, schema)| is_list(schema));
+    let (name, _) = lists.next()?;
+    lists.next().is_none().then(|| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
+}
+
+/// What is wrong with a template, and in which of its lines.
+fn told(err: &minijinja::Error) -> String {
+    let line = err.line().map(|line| format!(", line {line}")).unwrap_or_default();
+    let detail = err.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{line}: {}{detail}", err.kind())
+}
+
+/// A recipe with everything compiled.
+struct Asked {
+    templates: Environment<'static>,
+    model: String,
+    has_system: bool,
+    parameters: Parameters,
+    schema: Option<Schema>,
+    list: Option<String>,
+    checks: Checks,
+}
+
+impl Asked {
+    fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, String> {
+        let rendered = self.templates.get_template(name).and_then(|template| template.render(context));
+        rendered.map_err(|err| {
+            let fields: Vec<&str> =
+                row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+            let hint = match err.kind() {
+                TemplateErrorKind::UndefinedError => format!("; the row has {}", fields.join(", ")),
+                _ => String::new(),
+            };
+            format!("the {name}{}{hint}", told(&err))
+        })
+    }
+}
+
+impl Work for Asked {
+    fn prompt(&self, row: &str) -> Result<Prompt, String> {
+        let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
+        if let Value::Object(fields) = &mut row {
+            // A field of that name is found by it.
+            let whole = Value::Object(fields.clone());
+            fields.entry("row").or_insert(whole);
+        }
+        let context = minijinja::Value::from(minijinja::value::Serde(&row));
+        let text = self.render("prompt", &context, &row)?;
+        let mut prompt = Prompt::new(&self.model, [Message::user(text)]).parameters(self.parameters);
+        if self.has_system {
+            prompt = prompt.system(self.render("system", &context, &row)?);
+        }
+        Ok(match &self.schema {
+            Some(schema) => prompt.output(Output::Json(schema.clone())),
+            None => prompt,
+        })
+    }
+
+    fn read(&self, row: &str, answer: &Completion) -> Result<Value, Unfit> {
+        let result = match &self.schema {
+            Some(schema) => Asking::default().read(answer, schema)?.0,
+            None if answer.text.trim().is_empty() => {
+                return Err(Unfit::Misfit("the answer is empty".to_owned()));
+            }
+            None => json!(answer.text.trim()),
+        };
+        self.checks.hold(row, &result).map_err(Unfit::Misfit)?;
+        Ok(result)
+    }
+
+    fn list(&self) -> Option<&str> {
+        self.list.as_deref()
+    }
+
+    fn accepted_before(&self, row: &str, result: &str) {
+        if let Ok(result) = serde_json::from_str(result) {
+            // What is there already holds, or there would be no result.
+            let _ = self.checks.hold(row, &result);
+        }
+    }
+
+    fn looks_back(&self) -> bool {
+        self.checks.look_back()
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Completion, Output};
+    use serde_json::json;
+
+    use super::{Recipe, Unfit};
+
+    fn error(text: &str) -> String {
+        Recipe::parse("r.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn mistakes_are_named_with_file_and_line() {
+        assert_eq!(
+            error("prompt = \"x\"\nsytem = \"y\""),
+            "r.toml:2: unknown field `sytem`, expected one of `name`, `prompt`, `system`, `model`, `parameters`, `schema`, `list`, `check`, `attempts`, `cache`, `allow_cut`"
+        );
+        assert!(error("prompt = \"a\\n{{ x\"").starts_with("r.toml: the prompt, line 2: syntax error"));
+        assert!(
+            error("prompt = \"x\"\nschema = { type = \"objekt\" }")
+                .starts_with("r.toml: the schema answer: ")
+        );
+        assert!(
+            error("prompt = \"x\"\n[[check]]\nregex = \"(\"")
+                .starts_with("r.toml: the check at the whole answer: ")
+        );
+        assert!(error("prompt = \"x\"\nattempts = 0").contains("1 is the least"));
+    }
+
+    #[test]
+    fn a_prompt_has_the_rows_fields_and_nothing_that_is_not_there() {
+        let recipe =
+            Recipe::parse("r.toml", "prompt = \"{{ name }} <{{ row.age }}>\"\nsystem = \"{{ row|tojson }}\"")
+                .unwrap();
+        let work = recipe.asking("m").unwrap();
+        let prompt = work.prompt(r#"{"name":"A & B","age":3}"#).unwrap();
+        assert_eq!((prompt.messages[0].rendered().as_ref(), prompt.model.as_str()), ("A & B <3>", "m"));
+        let system: serde_json::Value = serde_json::from_str(&prompt.system.unwrap()).unwrap();
+        assert_eq!(system, json!({"name": "A & B", "age": 3}));
+        let err = work.prompt(r#"{"nom":"A"}"#).unwrap_err();
+        assert!(err.contains("undefined") && err.contains("the row has nom"), "{err}");
+    }
+
+    #[test]
+    fn an_answer_is_read_by_schema_and_checks() {
+        let text = "prompt = \"x\"\nschema = { type = \"object\", required = [\"items\"], properties = { items = { type = \"array\", items = { type = \"integer\" } } } }";
+        let work = Recipe::parse("r.toml", text).unwrap().asking("m").unwrap();
+        assert!(matches!(work.prompt("{}").unwrap().output, Output::Json(_)));
+        assert_eq!(work.list(), Some("/items"));
+        assert_eq!(
+            work.read("{}", &Completion::new("```json\n{\"items\": [1]}\n```")),
+            Ok(json!({"items": [1]}))
+        );
+        assert_eq!(work.read("{}", &Completion::new("{\"items\": [1, ")), Err(Unfit::Cut));
+        assert!(matches!(work.read("{}", &Completion::new("{\"items\": [\"a\"]}")), Err(Unfit::Misfit(_))));
+        let work = Recipe::parse("r.toml", "prompt = \"x\"").unwrap().asking("m").unwrap();
+        assert_eq!(work.read("{}", &Completion::new(" words \n")), Ok(json!("words")));
+        assert!(work.read("{}", &Completion::new(" \n")).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use antiphon_llm::GateView;
+use antiphon_store::{Run, Tally};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{PHASES, Phase, Stop};
+
+/// The `run.json` of a run over rows: what came of it, what it took, and where the time went. Unknown values are `null`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MapReport {
+    /// Always `antiphon.map/1`.
+    pub schema: String,
+    /// The run's id.
+    pub run_id: String,
+    /// How it ended.
+    pub status: MapStatus,
+    /// Why it ended early: a short name, and a sentence.
+    pub stopped_by: Option<(String, String)>,
+    /// The recipe's name.
+    pub recipe: String,
+    /// The provider's short name.
+    pub provider: String,
+    /// Where it was reached.
+    pub base_url: Option<String>,
+    /// The model that was asked.
+    pub model: String,
+    /// What the rows are from.
+    pub input: String,
+    /// The same for the same command over the same rows.
+    pub fingerprint: String,
+    /// When this part of the run ended, in UTC.
+    pub ended_at: String,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows with a result.
+    pub accepted: u64,
+    /// Rows without one, for good.
+    pub failed: u64,
+    /// Rows that are still to be done.
+    pub left: u64,
+    /// Results of this part of the run that took no call.
+    pub cached: u64,
+    /// Calls of the whole run.
+    pub calls: u64,
+    /// Tokens of all prompts, as far as they were told.
+    pub input_tokens: u64,
+    /// Tokens of all answers.
+    pub output_tokens: u64,
+    /// What all calls cost, in millionths of a US dollar; `null` if a price is not known.
+    pub cost_usd_micros: Option<u64>,
+    /// Calls that may have been billed without an answer.
+    pub possibly_billed: PossiblyBilled,
+    /// Why rows failed, the most frequent first.
+    pub causes: Vec<Cause>,
+    /// Where the time of this part of the run went.
+    pub time: MapTime,
+}
+
+/// How a run over rows ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MapStatus {
+    /// Every row has ended.
+    Finished,
+    /// It can be gone on with.
+    Stopped,
+}
+
+/// Calls that may have been billed without an answer, and the most that they may have cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PossiblyBilled {
+    /// How many.
+    pub calls: u64,
+    /// The most that they may have cost.
+    pub most_usd_micros: u64,
+    /// The first hundred rows that they were for.
+    pub rows: Vec<u64>,
+}
+
+/// Rows that failed for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Cause {
+    /// A short name.
+    pub error: String,
+    /// How many rows.
+    pub rows: u64,
+    /// The first of them.
+    pub first_row: u64,
+    /// What was said of it.
+    pub message: String,
+}
+
+/// Where the time of a run went.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MapTime {
+    /// From the beginning to the end, in milliseconds.
+    pub wall_ms: u64,
+    /// Each phase's time, added up over all rows, in milliseconds.
+    pub phases_ms: Vec<(Phase, u64)>,
+    /// What took most of it.
+    pub bottleneck: Option<Phase>,
+    /// What would help.
+    pub advice: Option<String>,
+}
+
+impl MapTime {
+    pub(super) fn new(
+        wall: Duration,
+        phases: [(Phase, Duration); PHASES.len()],
+        bottleneck: Option<Phase>,
+        limits: Option<GateView>,
+    ) -> Self {
+        let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            wall_ms: millis(wall),
+            phases_ms: phases.map(|(phase, took)| (phase, millis(took))).to_vec(),
+            bottleneck,
+            advice: bottleneck.map(|phase| advice(phase, limits)),
+        }
+    }
+}
+
+fn advice(phase: Phase, limits: Option<GateView>) -> String {
+    let rate = limits.and_then(|limits| limits.requests_per_second);
+    match (phase, rate) {
+        (Phase::Limiter, Some(rate)) => {
+            format!("the provider takes {rate:.1} requests a second: a higher tier of the account, or a second provider, would help")
+        }
+        (Phase::Limiter, None) => "the provider's limits: more calls at once did not bring more answers".to_owned(),
+        (Phase::Queue, _) => "rows waited for a place: a higher --concurrency would help".to_owned(),
+        (Phase::Budget, _) => {
+            "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
+                .to_owned()
+        }
+        (Phase::FirstByte | Phase::FirstToken, _) => {
+            "the provider takes long to begin: shorter prompts, or a faster model, would help".to_owned()
+        }
+        (Phase::Stream, _) => {
+            "answers take long to write: shorter answers, or a faster model, would help".to_owned()
+        }
+        (Phase::Check, _) => "reading and checking answers takes long: simpler checks would help".to_owned(),
+        (Phase::Commit, _) => "the disk is slow to flush: --out on a faster disk would help".to_owned(),
+    }
+}
+
+/// What the store knows of lost calls and failures, beside the sums.
+pub(super) async fn details(
+    run: &Run,
+    tally: &Tally,
+) -> Result<(PossiblyBilled, Vec<Cause>), antiphon_store::Error> {
+    const PAGE: usize = 512;
+    let mut possibly =
+        PossiblyBilled { calls: tally.lost, most_usd_micros: tally.possible, rows: Vec::new() };
+    if tally.lost > 0 {
+        possibly.rows = run.lost(100).await?;
+    }
+    let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
+    let mut from = 0;
+    loop {
+        let jobs = run.failed(from, PAGE).await?;
+        let Some(last) = jobs.last() else { break };
+        from = last.index + 1;
+        for job in jobs {
+            let (error, message) = job.error.unwrap_or_default();
+            let new = || Cause { error: error.clone(), rows: 0, first_row: job.index, message };
+            causes.entry(error.clone()).or_insert_with(new).rows += 1;
+        }
+    }
+    let mut causes: Vec<Cause> = causes.into_values().collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.rows));
+    Ok((possibly, causes))
+}
+
+/// A stop's name and sentence.
+pub(super) fn told(stop: &Stop) -> (String, String) {
+    (stop.name().to_owned(), stop.to_string())
+}

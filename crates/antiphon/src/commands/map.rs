@@ -1,0 +1,216 @@
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use antiphon_pipeline::engine::Stop;
+use antiphon_pipeline::map::{Destination, Lines, MapReport, Mapped, Mapping, Order, Recipe};
+use serde_json::json;
+
+use super::cli::{MapArgs, OrderArg};
+use super::config;
+use super::error::{ALL_FAILED, BUDGET, CONFIG, CommandError, INTERNAL, INTERRUPTED, OK, SOME_FAILED, USAGE};
+use super::interrupt::Interrupts;
+use super::output::{self, Talk};
+use super::progress::{cost, counted};
+use super::rows_live::RowsLive;
+use crate::operations::{self, MapRequest};
+use crate::runtime::{Environment, Origin, Session, Settings, connect, resolve};
+
+pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
+    let talk = *talk;
+    let env = Environment::read();
+    let recipe = recipe(&args.recipe).await?;
+    let settings = resolve(&args.flags(&recipe), &env, &config::files(&env).await?)?;
+    let session = connect(&settings).await?;
+    if session.model_is_none() {
+        return Err(no_model());
+    }
+    talk.line(&format!("provider: {}", session.why));
+    let (input, _spooled) = input(args).await?;
+    let live = RowsLive::new(args.progress, talk);
+    let mut mapping = mapping(args, recipe, (&session, &settings), input);
+    let watching = live.clone();
+    mapping.on_status = std::sync::Arc::new(move |status| watching.status(status));
+    let options = &mapping.options;
+    let interrupts = Interrupts::listen(options.drain.clone(), options.cancel.clone(), talk);
+    let request = MapRequest::new(mapping, &settings.out.value);
+    let mapped = Box::pin(operations::map(&session, &request)).await;
+    live.end();
+    let mapped = mapped.map_err(|err| CommandError::of_run(&err))?;
+    let text = if args.json { output::json(&as_json(&mapped))? } else { as_text(&mapped) };
+    match args.results_on_stdout() {
+        // What is on stdout are results, and nothing else.
+        true => talk.line(text.trim_end()),
+        false => output::result(&text)?,
+    }
+    Ok(end(&mapped, &interrupts, talk))
+}
+
+fn no_model() -> CommandError {
+    CommandError::new(USAGE, "a recipe needs a language model, and no local engine answers")
+        .hint("name who answers, such as --provider ollama or --provider openai --model NAME")
+        .hint("to try it without one: antiphon simulate, and --provider compatible --base-url http://localhost:4010/v1 --model sim")
+}
+
+async fn recipe(path: &Path) -> Result<Recipe, CommandError> {
+    let text = antiphon_fs::read_to_string(path).await;
+    let text = text.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
+    Recipe::parse(&path.display().to_string(), &text.text).map_err(|err| CommandError::of_run(&err))
+}
+
+/// The rows' file; those of stdin are put into one first, so that they can be told apart from others and read again.
+async fn input(args: &MapArgs) -> Result<(PathBuf, Option<antiphon_fs::NamedTempFile>), CommandError> {
+    if args.rows != Path::new("-") {
+        return Ok((args.rows.clone(), None));
+    }
+    let spooled = tokio::task::spawn_blocking(|| {
+        let mut file = antiphon_fs::temp_file().map_err(|err| err.to_string())?;
+        std::io::copy(&mut std::io::stdin().lock(), file.as_file_mut()).map_err(|err| err.to_string())?;
+        file.as_file_mut().flush().map_err(|err| err.to_string())?;
+        Ok::<_, String>(file)
+    });
+    let spooled = spooled.await.map_err(|err| CommandError::internal(err.to_string()))?;
+    let file = spooled.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))?;
+    Ok((file.path().to_owned(), Some(file)))
+}
+
+fn mapping(
+    args: &MapArgs,
+    recipe: Recipe,
+    (session, settings): (&Session, &Settings),
+    input: PathBuf,
+) -> Mapping {
+    let mut mapping = Mapping::new(input, recipe, &session.model);
+    mapping.input_name = args.rows.display().to_string();
+    mapping.format = args.format.map(Into::into);
+    mapping.limit = args.limit;
+    mapping.fresh = args.fresh;
+    mapping.order = match args.order {
+        OrderArg::Input => Order::Input,
+        OrderArg::Completion => Order::Completion,
+    };
+    mapping.results = match &args.out {
+        Some(path) if path == Path::new("-") => Some(Destination::Lines(Lines::new(stdout))),
+        Some(path) => Some(Destination::File(path.clone())),
+        None => None,
+    };
+    mapping.request = json!({
+        "arguments": std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        "input": mapping.input_name, "recipe": args.recipe.display().to_string(), "model": session.model,
+    });
+    mapping.options.concurrency = match settings.concurrency.origin {
+        Origin::Default => None,
+        _ => Some(settings.concurrency.value),
+    };
+    mapping.options.max_cost = settings.max_cost.as_ref().map(|cost| cost.value);
+    mapping
+}
+
+fn stdout(lines: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(lines)?;
+    stdout.flush()
+}
+
+fn as_json(mapped: &Mapped) -> serde_json::Value {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let mut document = json!(mapped.report);
+    document["folder"] = json!(mapped.folder.display().to_string());
+    document["results"] = json!(path(&mapped.results));
+    document["failed_rows"] = json!(path(&mapped.failed));
+    document["reused"] = json!(mapped.reused);
+    document
+}
+
+fn as_text(mapped: &Mapped) -> String {
+    let MapReport { rows, accepted, failed, left, calls, cached, .. } = &mapped.report;
+    let mut parts = vec![format!("{accepted} of {} done", counted_rows(*rows))];
+    if *failed > 0 {
+        parts.push(format!("{failed} failed"));
+    }
+    if *left > 0 {
+        parts.push(format!("{left} left"));
+    }
+    parts.push(match *calls {
+        1 => "1 call".to_owned(),
+        calls => format!("{calls} calls"),
+    });
+    if *cached > 0 {
+        parts.push(format!("{cached} from the cache"));
+    }
+    let (asked, answered) = (mapped.report.input_tokens, mapped.report.output_tokens);
+    parts.push(format!("{asked} + {answered} tokens"));
+    parts.push(cost(mapped.report.cost_usd_micros));
+    let mut text = parts.join(", ") + "\n";
+    if let Some(path) = &mapped.results {
+        text.push_str(&format!("{}\n", path.display()));
+    }
+    text
+}
+
+fn counted_rows(rows: u64) -> String {
+    usize::try_from(rows).map_or_else(|_| format!("{rows} rows"), |rows| counted(rows, "row"))
+}
+
+/// Says what is missing and what to do next, and gives the exit code.
+fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
+    let report = &mapped.report;
+    if mapped.reused {
+        talk.line("this run was finished before and is shown again, with 0 calls; --fresh makes it anew");
+    } else if mapped.resumed_at > 0 {
+        talk.line(&format!("went on with run {} at {} rows", report.run_id, mapped.resumed_at));
+    }
+    for cause in &report.causes {
+        let (rows, row) = (counted_rows(cause.rows), cause.first_row);
+        talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
+    }
+    if let Some(path) = &mapped.failed {
+        talk.hint(&format!("the rows that failed can be run again: {}", path.display()));
+    }
+    let billed = &report.possibly_billed;
+    if billed.calls > 0 {
+        let most = cost(Some(billed.most_usd_micros));
+        let calls = usize::try_from(billed.calls).unwrap_or(usize::MAX);
+        talk.warning(&format!(
+            "{} that broke off may have been billed, too, with at most {most}; run.json names the rows",
+            counted(calls, "call")
+        ));
+    }
+    if !mapped.reused
+        && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
+    {
+        talk.line(&format!("most of the time: {}; {advice}", super::rows_live::name_of(phase)));
+    }
+    talk.line(&format!("report: {}", mapped.folder.join("run.json").display()));
+    let code = match &mapped.stop {
+        Some(stop) => stopped(stop, talk),
+        None if report.failed == 0 => OK,
+        None if report.accepted == 0 => ALL_FAILED,
+        None => SOME_FAILED,
+    };
+    interrupts.code().unwrap_or(code)
+}
+
+fn stopped(stop: &Stop, talk: Talk) -> u8 {
+    let goes_on = "the same command goes on with what is left";
+    let (code, hint) = match stop {
+        Stop::Unread => return OK,
+        Stop::Interrupted => {
+            talk.line(&format!("stopped: {goes_on}"));
+            return INTERRUPTED;
+        }
+        Stop::Budget { .. } => (BUDGET, format!("with a higher --max-cost {goes_on}")),
+        Stop::Provider(kind, _) => (
+            CONFIG,
+            super::error::hint_of(*kind)
+                .map_or_else(|| goes_on.to_owned(), |hint| format!("{hint}; then {goes_on}")),
+        ),
+        Stop::Saturated { .. } => (SOME_FAILED, format!("later {goes_on}")),
+        Stop::Store(_) | Stop::Output(_) => {
+            (INTERNAL, format!("what was acknowledged is kept; when that is mended {goes_on}"))
+        }
+        Stop::Input(_) => (USAGE, goes_on.to_owned()),
+        _ => (INTERNAL, goes_on.to_owned()),
+    };
+    talk.error(&CommandError::new(code, stop.to_string()).hint(hint));
+    code
+}

@@ -1,0 +1,161 @@
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use antiphon_pipeline::engine::{Phase, Status};
+use antiphon_runtime::Progress;
+use indicatif::ProgressBar;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::cli::ProgressMode;
+use super::output::Talk;
+use super::progress::{HEARTBEAT, bar, cost};
+
+/// How a run over rows stands, on stderr.
+#[derive(Debug, Clone)]
+pub(super) struct RowsLive {
+    shown: Shown,
+    talk: Talk,
+    rows: Progress,
+    last: Arc<Mutex<Last>>,
+}
+
+#[derive(Debug, Clone)]
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+    Json,
+    Nothing,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    done: u64,
+    said: Option<Instant>,
+    tokens: u64,
+    began: Option<Instant>,
+}
+
+impl RowsLive {
+    pub(super) fn new(mode: ProgressMode, talk: Talk) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let shown = match mode {
+            ProgressMode::None => Shown::Nothing,
+            _ if talk.is_quiet() => Shown::Nothing,
+            ProgressMode::Json => Shown::Json,
+            ProgressMode::Auto if terminal => Shown::Bar(bar()),
+            ProgressMode::Auto | ProgressMode::Plain => Shown::Lines,
+        };
+        Self { shown, talk, rows: Progress::new(None), last: Arc::default() }
+    }
+
+    /// Says how things stand: a line that moves at once, others now and then.
+    pub(super) fn status(&self, status: &Status) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = status.accepted + status.failed;
+        let tokens = status.output_tokens;
+        if last.began.is_none() {
+            // What earlier processes did is no speed of this one.
+            *last = Last { done, said: last.said, tokens, began: Some(Instant::now()) };
+        }
+        self.rows.advance(done.saturating_sub(last.done));
+        last.done = done;
+        if status.is_all {
+            self.rows.set_total(status.rows);
+        }
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.set_message(self.as_text(status, &last)),
+            Shown::Lines | Shown::Json => {
+                let said = *last.said.get_or_insert_with(Instant::now);
+                if said.elapsed() >= HEARTBEAT {
+                    last.said = Some(Instant::now());
+                    self.talk.line(&match self.shown {
+                        Shown::Json => self.as_json(status),
+                        _ => self.as_text(status, &last),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes the moving line away.
+    pub(super) fn end(&self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn as_text(&self, status: &Status, last: &Last) -> String {
+        let rows = self.rows.snapshot();
+        let total = if status.is_all { status.rows.to_string() } else { format!("{}+", status.rows) };
+        let mut parts = vec![format!("{} of {total} rows", status.accepted)];
+        if status.failed > 0 {
+            parts.push(format!("{} failed", status.failed));
+        }
+        if status.cached > 0 {
+            parts.push(format!("{} cached", status.cached));
+        }
+        parts.push(format!("{} under way", status.under_way));
+        if let Some(rate) = rows.rate {
+            parts.push(format!("{rate:.1} rows/s"));
+        }
+        let seconds = last.began.map_or(0.0, |began| began.elapsed().as_secs_f64());
+        if seconds > 1.0 && status.output_tokens > last.tokens {
+            parts.push(format!("{:.0} tokens/s", (status.output_tokens - last.tokens) as f64 / seconds));
+        }
+        parts.push(cost(status.cost_usd_micros));
+        if let Some(eta) = rows.eta.filter(|eta| !eta.is_zero()) {
+            parts.push(format!("{} s left", eta.as_secs().max(1)));
+        }
+        parts.extend(status.bottleneck.map(|phase| format!("most time: {}", name_of(phase))));
+        if let Some(limits) = status.limits {
+            parts.push(match limits.requests_per_second {
+                Some(rate) => format!("limit {rate:.1}/s"),
+                None => format!("up to {} at once", limits.concurrency),
+            });
+            parts.extend(limits.paused_for.map(|pause| format!("paused for {} s", pause.as_secs() + 1)));
+        }
+        parts.join(" · ")
+    }
+
+    fn as_json(&self, status: &Status) -> String {
+        let rows = self.rows.snapshot();
+        let limits = status.limits;
+        json!({
+            "event": "progress",
+            "rows": status.rows,
+            "rows_are_all": status.is_all,
+            "accepted": status.accepted,
+            "failed": status.failed,
+            "cached": status.cached,
+            "calls": status.calls,
+            "under_way": status.under_way,
+            "input_tokens": status.input_tokens,
+            "output_tokens": status.output_tokens,
+            "cost_usd_micros": status.cost_usd_micros,
+            "possible_usd_micros": status.possible_usd_micros,
+            "rows_per_second": rows.rate,
+            "eta_seconds": rows.eta.map(|eta| eta.as_secs()),
+            "limit_requests_per_second": limits.and_then(|limits| limits.requests_per_second),
+            "limit_concurrency": limits.map(|limits| limits.concurrency),
+            "bottleneck": status.bottleneck,
+        })
+        .to_string()
+    }
+}
+
+/// A phase for people.
+pub(super) fn name_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queue => "waiting for a place",
+        Phase::Budget => "waiting for money",
+        Phase::Limiter => "the provider's limits",
+        Phase::FirstByte => "until the first byte",
+        Phase::FirstToken => "until the first words",
+        Phase::Stream => "the words",
+        Phase::Check => "checks",
+        Phase::Commit => "the disk",
+        _ => "other things",
+    }
+}

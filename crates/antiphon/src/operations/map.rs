@@ -1,0 +1,53 @@
+use std::path::PathBuf;
+
+use antiphon_pipeline::map::{Mapped, Mapping};
+use antiphon_pipeline::{Error, ErrorKind};
+use antiphon_store::Store;
+
+use crate::runtime::Session;
+
+/// A recipe over rows, and where its runs are kept.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct MapRequest {
+    /// What to do.
+    pub mapping: Mapping,
+    /// The folder of the journal and of all runs.
+    pub folder: PathBuf,
+}
+
+/// The journal's name in its folder.
+pub(super) const JOURNAL: &str = "antiphon.db";
+
+impl MapRequest {
+    /// `mapping`, with its runs below `folder`.
+    #[must_use]
+    pub fn new(mapping: Mapping, folder: impl Into<PathBuf>) -> Self {
+        Self { mapping, folder: folder.into() }
+    }
+}
+
+/// Asks about each row and writes the results; the same request again goes on with what is left.
+///
+/// # Errors
+/// `Config` for a recipe that cannot work, or a budget where the price is not known; `Input` for rows that cannot be
+/// read; `Store` for a journal that cannot be used, or a run that another process works on.
+///
+/// # Cancel safety
+/// Hangs up. What was accepted is kept, and calls under way count as possibly billed.
+pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Error> {
+    let mut mapping = request.mapping.clone();
+    if mapping.options.max_cost.is_some() && session.price(0).is_none() {
+        let message = format!(
+            "a budget cannot be kept, since the price of {} is not known: say it below [prices] in antiphon.toml, or \
+             leave --max-cost out",
+            session.model
+        );
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    let priced = session.clone();
+    mapping.pricing = std::sync::Arc::new(move |tokens| priced.price(tokens));
+    mapping.options.retry = session.retry.clone();
+    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
+    mapping.run(session.calls.clone(), store, &request.folder).await
+}
