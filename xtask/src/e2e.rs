@@ -5,6 +5,7 @@ mod conformance;
 mod disk;
 mod fuzz;
 mod install;
+mod kill;
 mod llama;
 mod llmock;
 mod net;
@@ -28,10 +29,11 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
+    ("killed at any instant", kill::check),
     ("the page in a browser", browser::check),
     ("personas from a real model", llama::check),
     ("Ctrl-C while a real model answers", llama::check_interrupt),

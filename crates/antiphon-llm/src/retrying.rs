@@ -51,7 +51,7 @@ impl<P: Provider> Retrying<P> {
                 (Verdict::Retry, told @ Some(_)) => Verdict::Throttled { retry_after: told },
                 (verdict, _) => verdict,
             };
-            if verdict != Verdict::Stop {
+            if verdict != Verdict::Stop && self.policy.max_retries > 0 {
                 warn!("attempt {}: {err}", attempts.load(Ordering::Relaxed));
             }
             verdict

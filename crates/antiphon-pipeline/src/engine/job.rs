@@ -345,6 +345,17 @@ impl Life {
                 let answer = partial.unwrap_or_default();
                 self.cut(question, answer, bill, by_budget).await
             }
+            // It may have been billed, so it is asked again no more often than an answer that does not fit.
+            ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
+                if err.kind().verdict() == Verdict::Stop
+                    && self.misfits + 1 < self.shared.options.attempts =>
+            {
+                self.misfits += 1;
+                match self.settle(Settlement::again(self.job.index, bill)).await {
+                    Ok(()) => Next::Ask(Box::new(question.clone())),
+                    Err(ended) => Next::End(ended),
+                }
+            }
             _ => match self.pause(&err) {
                 Some(pause) => {
                     let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));

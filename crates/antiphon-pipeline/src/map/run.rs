@@ -147,6 +147,11 @@ impl Mapping {
         let report = self.report(&run, (&scope, fingerprint), stop.as_ref(), &status).await?;
         let time = MapTime::new(began.elapsed(), time, status.bottleneck, status.limits);
         let report = MapReport { time, ..report };
+        let resumed_at = done(&before);
+        let reused = run.record().status == RunStatus::Finished && resumed_at == report.rows;
+        // A run that was finished before keeps the report of its own work.
+        let earlier = run.record().report.as_deref().filter(|_| reused);
+        let report = earlier.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(report);
         let failed = write_failed(&run, &folder.join("failed.jsonl")).await;
         let stop = match (stop, &failed) {
             (None, Err(why)) => Some(Stop::Output(why.clone())),
@@ -160,8 +165,6 @@ impl Mapping {
             Destination::File(path) => Some(path.clone()),
             Destination::Lines(_) => None,
         };
-        let resumed_at = done(&before);
-        let reused = resumed_at > 0 && resumed_at == report.rows;
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
     }
 

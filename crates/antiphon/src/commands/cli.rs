@@ -252,15 +252,15 @@ pub(super) struct GenerateArgs {
     pub(super) provider: ProviderArgs,
 
     /// How freely words are drawn, from 0; some models refuse any value
-    #[arg(long, value_name = "X", value_parser = temperature, help_heading = "Model")]
+    #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline", help_heading = "Model")]
     pub(super) temperature: Option<f64>,
 
     /// The most tokens of an answer, hidden reasoning included
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", conflicts_with = "offline", help_heading = "Model")]
     pub(super) max_tokens: Option<u64>,
 
     /// Ask for repeatable answers
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", conflicts_with = "offline", help_heading = "Model")]
     pub(super) seed: Option<u64>,
 }
 
@@ -387,7 +387,7 @@ pub(super) struct ProviderArgs {
     base_url: Option<String>,
 
     /// Use no network and no model: drafts by text statistics
-    #[arg(long, conflicts_with_all = ["provider", "base_url", "model", "temperature", "max_tokens", "seed"])]
+    #[arg(long, conflicts_with_all = ["provider", "base_url", "model"])]
     offline: bool,
 }
 

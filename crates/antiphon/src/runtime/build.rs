@@ -57,7 +57,7 @@ pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> Pr
 ))]
 macro_rules! configured {
     ($provider:expr, $settings:expr, $named:expr) => {{
-        let mut provider = $provider.named(&$named.name).max_connections($settings.pool_size.value);
+        let mut provider = $provider.named(&$named.name).max_connections($settings.connections_to_models());
         if let Some(timeout) = $settings.timeout_of($named) {
             provider = provider.token_timeout(timeout);
         }
@@ -274,7 +274,7 @@ fn compatible(settings: &Settings, named: &ProviderSettings) -> Result<Built, Co
     let vendor = vendor.checked().map_err(setting)?;
     let default_model = vendor.default_model.clone();
     let built = Compatible::of(&vendor, named.key.clone()).map_err(setting)?;
-    let mut provider = built.max_connections(settings.pool_size.value);
+    let mut provider = built.max_connections(settings.connections_to_models());
     if let Some(timeout) = settings.timeout_of(named) {
         provider = provider.token_timeout(timeout);
     }

@@ -7,7 +7,7 @@ use antiphon_llm::{
     CallContext, Calls, Error as LlmError, Gates, Model, Price, Provider, RetryBudget, Scope, Stack,
 };
 use antiphon_providers::prices::Prices;
-use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy};
+use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy, Window};
 
 use super::build::{Built, build, located};
 use super::config_file::ConfigFile;
@@ -100,8 +100,10 @@ impl Session {
 static GATES: LazyLock<Gates> = LazyLock::new(Gates::default);
 /// Whether providers are well, by their address and account.
 static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
-    // As long as the slowest engine may take to its first word.
-    Breakers::new(BreakerPolicy::default().max_half_open(Duration::from_secs(300)))
+    // Of many calls at once a fifth may fail by chance without anything being down, so more of them are looked at; and a
+    // trial may take as long as the slowest engine does to its first word.
+    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20);
+    Breakers::new(policy.max_half_open(Duration::from_secs(300)))
 });
 
 /// Gates of engines that say how many calls they work on at once: more would only wait there, with their clocks running.

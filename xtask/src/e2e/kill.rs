@@ -1,0 +1,191 @@
+//! `antiphon map` killed at random instants, again and again, before a server that counts.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Outcome;
+use super::program::out;
+use crate::shell::{Done, root};
+
+/// Calls at once of the program under test.
+const AT_ONCE: u64 = 8;
+
+/// A kind of run that is killed: rows, and how the server behaves.
+struct Case {
+    name: &'static str,
+    rows: usize,
+    server: &'static [&'static str],
+}
+
+const CASES: [Case; 2] = [
+    Case { name: "plain", rows: 1_200, server: &["--latency", "15"] },
+    Case {
+        name: "faults",
+        rows: 400,
+        server: &["--latency", "15", "--errors", "0.05", "--resets", "0.05", "--halves", "0.03"],
+    },
+];
+
+/// No result lost, none twice, and no more calls made twice than were under way at the kills.
+pub(super) fn check() -> Done<Outcome> {
+    let rounds = if std::env::var_os("E2E_LONG").is_some() { 2_000 } else { 200 };
+    let mut told = Vec::new();
+    let (mut done, mut number) = (0, 0);
+    while done < rounds {
+        let case = &CASES[number % CASES.len()];
+        let (kills, duplicates) = one(case, number, rounds - done)?;
+        done += kills;
+        number += 1;
+        told.push((kills, duplicates));
+        if kills == 0 {
+            return Err("the program ended before it could be killed: nothing was tried".to_owned());
+        }
+    }
+    let duplicates: u64 = told.iter().map(|(_, duplicates)| duplicates).sum();
+    Ok(Outcome::Passed(format!("{done} kills in {} runs, {duplicates} calls made twice", told.len())))
+}
+
+/// One run, killed at random until it finishes or `most` kills are done: the kills, and the calls made twice.
+fn one(case: &Case, number: usize, most: u64) -> Done<(u64, u64)> {
+    let folder = out(&format!("kill/{}-{number}", case.name))?;
+    let rows: String = (0..case.rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    write(&folder.join("rows.jsonl"), &rows)?;
+    write(
+        &folder.join("recipe.toml"),
+        "prompt = \"What is {{ n }} in words?\"\n[parameters]\nmax_tokens = 50\n",
+    )?;
+    write(
+        &folder.join("antiphon.toml"),
+        "[providers.sim]\nkind = \"compatible\"\n[prices.sim.m]\ninput = 1.0\noutput = 2.0\n",
+    )?;
+    let server = Server::start(case.server)?;
+    let mut random = 0x9E37_79B9_u64.wrapping_add(number as u64);
+    let mut kills = 0;
+    loop {
+        let mut child = map(&folder, &server.url).spawn().map_err(|err| err.to_string())?;
+        // xorshift64: any spread will do.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let until = Instant::now() + Duration::from_millis(random % 350);
+        let ended = loop {
+            if child.try_wait().map_err(|err| err.to_string())?.is_some() {
+                break true;
+            }
+            if Instant::now() >= until && kills < most {
+                break false;
+            }
+            sleep(Duration::from_millis(1));
+        };
+        if ended {
+            let output = child.wait_with_output().map_err(|err| err.to_string())?;
+            return judge(case, &folder, &server, kills, &output).map(|duplicates| (kills, duplicates));
+        }
+        child.kill().map_err(|err| err.to_string())?;
+        child.wait().map_err(|err| err.to_string())?;
+        kills += 1;
+    }
+}
+
+fn map(folder: &Path, url: &str) -> Command {
+    let mut command = Command::new(root().join("target/debug/antiphon"));
+    command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none"]);
+    command.args(["--provider", "sim", "--model", "m", "--base-url", url, "--concurrency"]);
+    command.arg(AT_ONCE.to_string()).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn judge(case: &Case, folder: &Path, server: &Server, kills: u64, ran: &std::process::Output) -> Done<u64> {
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    let report: Value = serde_json::from_slice(&ran.stdout).map_err(|err| format!("{err}: {stderr}"))?;
+    let rows = case.rows as u64;
+    if report["accepted"] != rows || report["failed"] != 0 {
+        let causes = &report["causes"];
+        return Err(format!("{} of {rows} rows accepted: {causes}; {stderr}", report["accepted"]));
+    }
+    let results = folder.join(report["results"].as_str().unwrap_or_default());
+    let text = std::fs::read_to_string(&results).map_err(|err| format!("{}: {err}", results.display()))?;
+    let indexes: Vec<u64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).ok()?["index"].as_u64())
+        .collect::<Option<_>>()
+        .ok_or("a result is no JSON object with an index")?;
+    if indexes != (0..rows).collect::<Vec<_>>() {
+        return Err(format!("{} results for {rows} rows, or out of order", indexes.len()));
+    }
+    let stats = server.stats()?;
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let (answered, billed_out) = (number(&stats["answered"]), number(&stats["billed_output_tokens"]));
+    let lost = number(&report["possibly_billed"]["calls"]);
+    let duplicates = answered.saturating_sub(rows);
+    if duplicates > kills * AT_ONCE + number(&stats["halves"]) {
+        return Err(format!("{duplicates} calls were made twice in {kills} kills of {AT_ONCE} at once"));
+    }
+    // What the report knows and what it holds possible have to cover the server's bill.
+    let known = number(&report["output_tokens"]);
+    let most = known + lost * 50;
+    if billed_out < known || billed_out > most {
+        return Err(format!("the server billed {billed_out} tokens, and the report tells {known} to {most}"));
+    }
+    Ok(duplicates)
+}
+
+/// The simulator, as a process of its own.
+pub(super) struct Server {
+    child: Child,
+    pub(super) url: String,
+    place: String,
+}
+
+impl Server {
+    pub(super) fn start(args: &[&str]) -> Done<Self> {
+        let mut command = Command::new(root().join("target/debug/antiphon"));
+        command.args(["simulate", "--port", "0"]).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|err| err.to_string())?;
+        let stdout = child.stdout.take().ok_or("the simulator has no stdout")?;
+        let mut line = String::new();
+        for read in BufReader::new(stdout).lines() {
+            line = read.map_err(|err| err.to_string())?;
+            if line.contains("127.0.0.1:") {
+                break;
+            }
+        }
+        let place = line.split_once("127.0.0.1:").and_then(|(_, rest)| {
+            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            (!port.is_empty()).then(|| format!("127.0.0.1:{port}"))
+        });
+        let place = place.ok_or_else(|| format!("the simulator said: {line}"))?;
+        Ok(Self { child, url: format!("http://{place}/v1"), place })
+    }
+
+    pub(super) fn stats(&self) -> Done<Value> {
+        let failed = |err: std::io::Error| format!("{}: {err}", self.place);
+        let mut stream = TcpStream::connect(&self.place).map_err(failed)?;
+        let request =
+            format!("GET /_sim/stats HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.place);
+        stream.write_all(request.as_bytes()).map_err(failed)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map_err(failed)?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).map_err(|err| format!("{err}: {body}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn write(path: &Path, text: &str) -> Done {
+    std::fs::write(path, text).map_err(|err| format!("{}: {err}", path.display()))
+}
