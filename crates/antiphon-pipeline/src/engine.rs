@@ -7,6 +7,7 @@ mod dispatch;
 mod feed;
 mod job;
 mod learned;
+mod seen;
 mod shared;
 mod status;
 mod stop;
@@ -20,5 +21,7 @@ pub use stop::Stop;
 pub use timings::Phase;
 pub use work::{Unfit, Work};
 
+pub use seen::Usual;
 pub use shared::Pricing;
+pub(crate) use shared::bytes as bytes_of;
 pub(crate) use timings::PHASES;

@@ -9,11 +9,13 @@ mod generate;
 mod interrupt;
 mod local;
 mod log;
+mod manual;
 mod map;
 mod models;
 mod output;
 mod progress;
 mod rows_live;
+mod runs;
 mod simulate;
 
 use std::process::ExitCode;
@@ -75,6 +77,9 @@ async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
         Command::Models(args) => models::run(args, talk).await,
         Command::Doctor(args) => doctor::run(args, talk).await,
         Command::Local(args) => local::run(args, talk).await,
+        Command::Runs(args) => Box::pin(runs::run(args, talk)).await,
         Command::Config(args) => config::run(args).await,
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { dir } => manual::pages(dir.as_deref()).await,
     }
 }

@@ -7,6 +7,8 @@ mod local;
 #[cfg(feature = "sqlite")]
 mod map;
 mod models;
+#[cfg(feature = "sqlite")]
+mod runs;
 
 pub use doctor::{Checkup, Finding, doctor};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
@@ -15,5 +17,7 @@ pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, gen
 pub use local::pull;
 pub use local::{LocalEngine, local_engines};
 #[cfg(feature = "sqlite")]
-pub use map::{MapRequest, map};
+pub use map::{MapRequest, estimate, map};
 pub use models::{ModelInfo, ProviderModels, models, near_models};
+#[cfg(feature = "sqlite")]
+pub use runs::{Change, RunDiff, RunInfo, diff_runs, export_run, retry_failed, run_info, runs};

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{bad_row, feed};
 use super::job::{Asked, Ended, Life, Todo};
+use super::seen::Usual;
 use super::shared::{Pricing, Shared};
 use super::status::Status;
 use super::stop::Stop;
@@ -140,6 +141,12 @@ impl Engine {
     /// The sum of each phase's time over all rows that this process ended.
     pub(crate) fn time(&self) -> [(Phase, Duration); PHASES.len()] {
         self.shared.counters.totals.sums()
+    }
+
+    /// What its calls usually took; `None` while none was answered.
+    #[must_use]
+    pub fn usual(&self) -> Option<Usual> {
+        self.shared.usual()
     }
 
     /// Works until every row has ended, or something stops it. `rows` are those that are to be added behind the ones that the

@@ -233,7 +233,9 @@ impl Life {
         self.shared.refusals.store(0, Ordering::Relaxed);
         let cut_by_budget = !grant.is_whole();
         let bill = self.shared.bill(answer.usage, answer.lost, sent, grant);
-        self.shared.learn(answer.usage);
+        if answer.attempts > 0 {
+            self.shared.learn(question, answer.usage, answer.timing.total);
+        }
         if answer.finish == FinishReason::Length && !self.shared.options.allow_cut {
             return self.cut(question, answer, bill, cut_by_budget).await;
         }

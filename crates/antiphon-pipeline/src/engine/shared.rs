@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::{Budget, Grant};
 use super::dispatch::{Options, Row};
-use super::learned::Learned;
+use super::seen::{Seen, Usual};
 use super::status::Counters;
 use super::stop::Stop;
 use super::work::Work;
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     model: OnceLock<String>,
     /// Bytes of the schema, which the provider is sent with each prompt.
     schema: OnceLock<u64>,
-    outputs: Mutex<Learned>,
+    seen: Mutex<Seen>,
     paused: Mutex<Option<Instant>>,
     stop: Mutex<Option<Stop>>,
 }
@@ -66,9 +66,6 @@ pub(super) struct Bounds {
 
 /// The most tokens of an answer under a budget, where nobody said how many there may be.
 const USUAL_MOST: u64 = 4_096;
-/// Answers that have to be seen before they tell what is usual, and which part of them that covers.
-const ENOUGH: u64 = 20;
-const USUAL: f64 = 0.99;
 /// Pauses in a row after which a provider counts as saturated.
 const MOST_REFUSALS: u32 = 8;
 
@@ -111,7 +108,7 @@ impl Shared {
             backlog: AtomicUsize::new(0),
             model: OnceLock::new(),
             schema: OnceLock::new(),
-            outputs: Mutex::new(Learned::new()),
+            seen: Mutex::new(Seen::new()),
             paused: Mutex::default(),
             stop: Mutex::default(),
         }
@@ -192,7 +189,7 @@ impl Shared {
             (None, true) => Some(USUAL_MOST),
             (most, _) => most,
         };
-        let usual = self.usual_output().map(|usual| usual + usual / 4 + 16);
+        let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
         let input = bytes(prompt) + schema + 256;
         let cost = |output: Option<u64>| {
@@ -206,15 +203,17 @@ impl Shared {
         Bounds { whole, least, most_tokens, least_tokens: least_tokens.or(most_tokens) }
     }
 
-    fn usual_output(&self) -> Option<u64> {
-        let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        (outputs.seen() >= ENOUGH).then(|| outputs.quantile(USUAL))
+    pub(super) fn learn(&self, prompt: &Prompt, usage: Usage, took: Duration) {
+        let bytes = bytes(prompt) + self.schema.get().map_or(0, |schema| schema / 2);
+        self.seen().saw(bytes, usage.input, usage.output, took);
     }
 
-    pub(super) fn learn(&self, usage: Usage) {
-        if let Some(output) = usage.output {
-            self.outputs.lock().unwrap_or_else(PoisonError::into_inner).saw(output);
-        }
+    pub(super) fn usual(&self) -> Option<Usual> {
+        self.seen().usual()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What calls have cost: so much of it is known, and that of others may have been billed.
@@ -254,7 +253,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-fn bytes(prompt: &Prompt) -> u64 {
+/// Bytes of a prompt's texts.
+pub(crate) fn bytes(prompt: &Prompt) -> u64 {
     let parts = prompt.messages.iter().flat_map(|message| &message.parts);
     let bytes: usize = parts
         .map(|part| match part {

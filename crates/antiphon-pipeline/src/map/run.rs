@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::output::{Destination, Order, Output, Unwritten, write_failed};
 use super::recipe::Recipe;
 use super::report::{MapReport, MapStatus, MapTime, details, told};
-use crate::engine::{Engine, Options, Pricing, Status, Stop, Work};
+use crate::engine::{Engine, Options, Pricing, Status, Stop, Usual, Work};
 use crate::error::{Error, ErrorKind};
 
 /// Is told how a run stands, a few times a second. It must not block.
@@ -42,6 +43,8 @@ pub struct Mapping {
     pub order: Order,
     /// Whether an earlier run of the same kind is left alone. Default: it is gone on with.
     pub fresh: bool,
+    /// The one run that is gone on with, by its id; the mapping has to be the same as it was. Default: the newest of the same.
+    pub resume: Option<String>,
     /// How the command can be given again: kept with the run.
     pub request: Value,
     /// How the engine works. `attempts`, `cache` and `allow_cut` are the recipe's.
@@ -96,6 +99,7 @@ impl Mapping {
             results: None,
             order: Order::Input,
             fresh: false,
+            resume: None,
             request: Value::Null,
             options: Options::default(),
             pricing: Arc::new(|_| None),
@@ -135,8 +139,7 @@ impl Mapping {
         let work = self.recipe.asking(&self.model)?;
         self.look_at_first_row(&*work).await?;
         let fingerprint = self.fingerprint(&scope).await?;
-        let new = NewRun::new(&fingerprint).request("map", self.request.to_string()).fresh(self.fresh);
-        let run = Arc::new(store.open_run(new).await.map_err(Error::store)?);
+        let run = Arc::new(self.open(&store, &fingerprint).await?);
         let before = run.tally().await.map_err(Error::store)?;
         let folder = out.join(&run.record().id);
         let to = self.results.clone().unwrap_or_else(|| Destination::File(folder.join("results.jsonl")));
@@ -166,6 +169,29 @@ impl Mapping {
             Destination::Lines(_) => None,
         };
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
+    }
+
+    async fn open(&self, store: &Store, fingerprint: &str) -> Result<Run, Error> {
+        let Some(id) = &self.resume else {
+            let new = NewRun::new(fingerprint).request("map", self.request.to_string()).fresh(self.fresh);
+            return store.open_run(new).await.map_err(Error::store);
+        };
+        let run = store.take_run(id).await.map_err(Error::store)?;
+        match run.record().fingerprint == fingerprint {
+            true => Ok(run),
+            false => {
+                let message = format!(
+                    "run {id} cannot be gone on with: its rows, its recipe, its provider or its model are not what they were"
+                );
+                Err(Error::new(ErrorKind::Config, message))
+            }
+        }
+    }
+
+    /// The name under which it is kept what calls of this recipe usually take.
+    pub(super) fn usual_name(&self, scope: &Scope) -> String {
+        let parts = json!({ "recipe": self.recipe, "model": self.model, "provider": scope.vendor, "base_url": scope.base_url });
+        format!("usual/{}", blake3::hash(parts.to_string().as_bytes()).to_hex())
     }
 
     async fn report(
@@ -238,12 +264,16 @@ impl Mapping {
         // Whoever reads the results may go: nothing new begins then.
         let drain = options.drain.child_token();
         options.drain = drain.clone();
+        let (notes, name) = (store.clone(), self.usual_name(&calls.provider().scope()));
         let engine =
             Engine::new(calls, (store, run.clone()), work, options, ended).await.map_err(Error::store)?;
         let engine = engine.pricing(self.pricing.clone()).limit(self.limit);
         let working = async {
             let stop = self.watched(&engine, rows).await;
             let (status, time) = (engine.status(), engine.time());
+            if let Some(usual) = engine.usual() {
+                remember_usual(&notes, name, usual).await;
+            }
             // With it the last sender goes, and the results are complete.
             drop(engine);
             (stop, status, time)
@@ -314,5 +344,27 @@ async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
                 work.accepted_before(&job.row, result);
             }
         }
+    }
+}
+
+/// The rows of a run that have ended.
+pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
+    let (mut ended, mut from) = (HashSet::new(), 0);
+    loop {
+        let jobs = run.jobs(from, 512).await.map_err(Error::store)?;
+        let Some(last) = jobs.last() else { return Ok(ended) };
+        from = last.index + 1;
+        ended.extend(jobs.iter().filter(|job| job.state.is_end()).map(|job| job.index));
+    }
+}
+
+/// Keeps what calls take, unless it is by a few calls and something is known already. It only makes estimates better.
+async fn remember_usual(store: &Store, name: String, usual: Usual) {
+    const ENOUGH: u64 = 20;
+    let known = store.recall(name.clone()).await.ok().flatten();
+    if let Some(note) =
+        serde_json::to_string(&usual).ok().filter(|_| known.is_none() || usual.calls >= ENOUGH)
+    {
+        let _ = store.remember(name, note).await;
     }
 }

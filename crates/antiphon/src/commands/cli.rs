@@ -42,6 +42,8 @@ pub(super) enum Command {
     /// with what is left, after any kind of end; of a finished run it asks nothing. Rows that fail are named with why, in
     /// failed.jsonl, which can be run again.
     Map(Box<MapArgs>),
+    /// Look at runs over rows, and go on with them
+    Runs(RunsArgs),
     /// Fetch files, many at once, and go on with what broke off.
     ///
     /// With --out each goes into a file named after its address, beside NAME.part while it is not whole; the same command
@@ -67,6 +69,18 @@ pub(super) enum Command {
     Local(LocalArgs),
     /// Show what the configuration amounts to
     Config(ConfigArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// The folder, made if it is not there
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 impl Command {
@@ -81,7 +95,17 @@ impl Command {
             Self::Local(LocalArgs {
                 command: LocalCommand::Status { json } | LocalCommand::Models { json },
             }) => *json,
-            Self::Local(_) | Self::Simulate(_) | Self::Config(_) => false,
+            Self::Runs(args) => match &args.command {
+                RunsCommand::List { json }
+                | RunsCommand::Show { json, .. }
+                | RunsCommand::Diff { json, .. } => *json,
+                _ => false,
+            },
+            Self::Local(_)
+            | Self::Simulate(_)
+            | Self::Config(_)
+            | Self::Completions { .. }
+            | Self::Man { .. } => false,
         }
     }
 }
@@ -307,6 +331,22 @@ pub(super) struct MapArgs {
     #[arg(long)]
     pub(super) fresh: bool,
 
+    /// The one run that is gone on with: for `runs resume`
+    #[arg(skip)]
+    pub(super) resume: Option<String>,
+
+    /// Say what it would take, and make no call
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Do not ask before a run that may cost more than a dollar
+    #[arg(short, long, conflicts_with = "no_input")]
+    pub(super) yes: bool,
+
+    /// Never ask anything: where an answer would be needed, stop
+    #[arg(long)]
+    pub(super) no_input: bool,
+
     /// Print the report as JSON on stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -317,6 +357,68 @@ pub(super) struct MapArgs {
 
     #[command(flatten)]
     pub(super) provider: ProviderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    /// The folder of the journal [default: antiphon-out]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) dir: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(super) command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunsCommand {
+    /// List all runs, oldest first
+    List {
+        /// Print one JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one run: rows, money, and why rows failed
+    Show {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Print one JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go on with a run that was stopped, as it was begun
+    Resume {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Ask again about the rows of a run that failed
+    RetryFailed {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Compare the results of two runs, row by row
+    Diff {
+        /// One run's id, or the beginning of it
+        #[arg(value_name = "RUN")]
+        first: String,
+        /// The other's
+        #[arg(value_name = "OTHER")]
+        second: String,
+        /// Print one JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the results that a run has, in the order of its rows
+    Export {
+        /// Its id, or the beginning of it
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The file [default: stdout]
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// How many calls at once.

@@ -1,8 +1,8 @@
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use antiphon_pipeline::engine::Stop;
-use antiphon_pipeline::map::{Destination, Lines, MapReport, Mapped, Mapping, Order, Recipe};
+use antiphon_pipeline::map::{Destination, Estimate, Lines, MapReport, Mapped, Mapping, Order, Recipe};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
@@ -33,6 +33,11 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let options = &mapping.options;
     let interrupts = Interrupts::listen(options.drain.clone(), options.cancel.clone(), talk);
     let request = MapRequest::new(mapping, &settings.out.value);
+    if args.dry_run {
+        live.end();
+        return dry_run(&session, &request, args.json).await;
+    }
+    agreed(args, (&session, &request), talk).await?;
     let mapped = Box::pin(operations::map(&session, &request)).await;
     live.end();
     let mapped = mapped.map_err(|err| CommandError::of_run(&err))?;
@@ -43,6 +48,90 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
         false => output::result(&text)?,
     }
     Ok(end(&mapped, &interrupts, talk))
+}
+
+/// The command as it was given, without what may be secret in an address.
+fn arguments() -> Vec<String> {
+    let all = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    all.map(|arg| if arg.contains("://") { operations::without_secrets(&arg) } else { arg }).collect()
+}
+
+async fn dry_run(session: &Session, request: &MapRequest, as_json: bool) -> Result<u8, CommandError> {
+    let estimate = operations::estimate(session, request).await.map_err(|err| CommandError::of_run(&err))?;
+    let text = if as_json { output::json(&estimate)? } else { told(&estimate) };
+    output::result(&text).map(|()| OK)
+}
+
+/// An estimate for people.
+fn told(estimate: &Estimate) -> String {
+    let range = |(least, most): (u64, u64)| match least == most {
+        true => least.to_string(),
+        false => format!("{least} to {most}"),
+    };
+    let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
+    let mut text = format!(
+        "rows       {rows}: {done} done, {cached} known or asked twice, {bad} cannot be asked about\n"
+    );
+    text.push_str(&format!("calls      {}\n", range(*calls)));
+    text.push_str(&format!(
+        "tokens     {} asked, {} answered\n",
+        range(*input_tokens),
+        range(*output_tokens)
+    ));
+    let money = |micros: u64| cost(Some(micros));
+    let costs = estimate.cost_usd_micros.map_or_else(
+        || cost(None),
+        |(least, most)| match least == most {
+            true => money(least),
+            false => format!("{} to {}", money(least), money(most)),
+        },
+    );
+    text.push_str(&format!("cost       {costs}\n"));
+    let seconds = |millis: u64| format!("{:.1} s", millis as f64 / 1e3);
+    let time = estimate.millis.map_or_else(
+        || "not known before the first calls: try --limit 20".to_owned(),
+        |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
+    );
+    text.push_str(&format!("time       {time}\n"));
+    text.push_str(&match estimate.based_on_calls {
+        0 => "based on   what the recipe allows, since nothing like it was asked before\n".to_owned(),
+        calls => format!("based on   {calls} calls of this recipe\n"),
+    });
+    text
+}
+
+/// From this much on a person is asked first, in millionths of a US dollar.
+const WORTH_ASKING: u64 = 1_000_000;
+
+/// Whether somebody who can be asked wants to spend what may be a lot.
+async fn agreed(
+    args: &MapArgs,
+    (session, request): (&Session, &MapRequest),
+    talk: Talk,
+) -> Result<(), CommandError> {
+    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let is_free = session.price(0) == Some(antiphon_llm::Price::FREE);
+    if args.yes || is_free || request.mapping.options.max_cost.is_some() || !(may_ask || args.no_input) {
+        return Ok(());
+    }
+    let estimate = operations::estimate(session, request).await.map_err(|err| CommandError::of_run(&err))?;
+    let most = match estimate.cost_usd_micros {
+        Some((_, most)) if most < WORTH_ASKING => return Ok(()),
+        Some((_, most)) => format!("may cost up to {}", cost(Some(most))),
+        None => "costs nobody knows what".to_owned(),
+    };
+    let needed = CommandError::new(USAGE, format!("this run {most}, and nobody said that it may"))
+        .hint("say how much it may cost with --max-cost, or that anything is fine with --yes");
+    if args.no_input {
+        return Err(needed);
+    }
+    talk.line(&format!("this run {most}: {} rows. Go on? [y/N]", estimate.rows));
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(needed) }
 }
 
 fn no_model() -> CommandError {
@@ -84,6 +173,7 @@ fn mapping(
     mapping.format = args.format.map(Into::into);
     mapping.limit = args.limit;
     mapping.fresh = args.fresh;
+    mapping.resume.clone_from(&args.resume);
     mapping.order = match args.order {
         OrderArg::Input => Order::Input,
         OrderArg::Completion => Order::Completion,
@@ -94,7 +184,7 @@ fn mapping(
         None => None,
     };
     mapping.request = json!({
-        "arguments": std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        "arguments": arguments(),
         "input": mapping.input_name, "recipe": args.recipe.display().to_string(), "model": session.model,
     });
     mapping.options.concurrency = match settings.concurrency.origin {
@@ -105,7 +195,7 @@ fn mapping(
     mapping
 }
 
-fn stdout(lines: &[u8]) -> std::io::Result<()> {
+pub(super) fn stdout(lines: &[u8]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(lines)?;
     stdout.flush()

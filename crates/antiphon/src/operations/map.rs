@@ -1,6 +1,7 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use antiphon_pipeline::map::{Mapped, Mapping};
+use antiphon_pipeline::map::{Estimate, Mapped, Mapping};
 use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_store::Store;
 
@@ -36,6 +37,26 @@ impl MapRequest {
 /// # Cancel safety
 /// Hangs up. What was accepted is kept, and calls under way count as possibly billed.
 pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Error> {
+    let mapping = ready(session, request)?;
+    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
+    mapping.run(session.calls.clone(), store, &request.folder).await
+}
+
+/// What a request would take: calls, tokens, money and time. Makes no call.
+///
+/// # Errors
+/// As [`map`], for what can be seen without a call.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn estimate(session: &Session, request: &MapRequest) -> Result<Estimate, Error> {
+    let mapping = ready(session, request)?;
+    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
+    mapping.estimate(&session.calls, &store).await
+}
+
+/// The mapping with what the session knows.
+fn ready(session: &Session, request: &MapRequest) -> Result<Mapping, Error> {
     let mut mapping = request.mapping.clone();
     if mapping.options.max_cost.is_some() && session.price(0).is_none() {
         let message = format!(
@@ -46,8 +67,7 @@ pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Erro
         return Err(Error::new(ErrorKind::Config, message));
     }
     let priced = session.clone();
-    mapping.pricing = std::sync::Arc::new(move |tokens| priced.price(tokens));
+    mapping.pricing = Arc::new(move |tokens| priced.price(tokens));
     mapping.options.retry = session.retry.clone();
-    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
-    mapping.run(session.calls.clone(), store, &request.folder).await
+    Ok(mapping)
 }

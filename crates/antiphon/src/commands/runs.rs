@@ -1,0 +1,190 @@
+use std::fmt::Write;
+use std::path::Path;
+
+use antiphon_pipeline::map::{Destination, Lines};
+use clap::Parser;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::cli::{Cli, Command, MapArgs, RunsArgs, RunsCommand};
+use super::config;
+use super::error::{CONFIG, CommandError, OK, USAGE};
+use super::output::{self, Talk};
+use super::progress::cost;
+use crate::operations::{self, RunInfo};
+use crate::runtime::{Environment, Flags, resolve};
+
+pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError> {
+    let env = Environment::read();
+    let flags = Flags { out: args.dir.clone(), ..Flags::default() };
+    let settings = resolve(&flags, &env, &config::files(&env).await?)?;
+    let folder = &settings.out.value;
+    match &args.command {
+        RunsCommand::List { json } => list(folder, *json).await,
+        RunsCommand::Show { run, json } => show(folder, run, *json).await,
+        RunsCommand::Resume { run } => {
+            let again = again(folder, run).await?;
+            Box::pin(super::map::run(&again, talk)).await
+        }
+        RunsCommand::RetryFailed { run } => {
+            // Whether it can be gone on with is seen before anything is queued.
+            let again = again(folder, run).await?;
+            let queued = operations::retry_failed(folder, run).await.map_err(told)?;
+            talk.line(&format!("{queued} failed rows are asked about again"));
+            Box::pin(super::map::run(&again, talk)).await
+        }
+        RunsCommand::Diff { first, second, json } => diff(folder, (first, second), *json).await,
+        RunsCommand::Export { run, out } => {
+            let to = match out {
+                Some(path) if path != Path::new("-") => Destination::File(path.clone()),
+                _ => Destination::Lines(Lines::new(super::map::stdout)),
+            };
+            operations::export_run(folder, run, &to).await.map_err(told)?;
+            Ok(OK)
+        }
+    }
+}
+
+fn told(err: antiphon_pipeline::Error) -> CommandError {
+    CommandError::of_run(&err)
+}
+
+async fn list(folder: &Path, as_json: bool) -> Result<u8, CommandError> {
+    let runs = operations::runs(folder).await.map_err(told)?;
+    if as_json {
+        let runs: Vec<Value> = runs.iter().map(as_document).collect();
+        let text = output::json(&json!({ "schema": "antiphon.runs/1", "runs": runs }))?;
+        return output::result(&text).map(|()| OK);
+    }
+    let mut text = String::new();
+    for RunInfo { record, tally, .. } in &runs {
+        let (total, request) = (tally.jobs(), request(&record.request));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {}  {:<8}  {}/{total} done, {} failed  {}  {} with {}",
+            record.id,
+            at(record.created_at),
+            record.status.name(),
+            tally.accepted,
+            tally.failed,
+            cost((!tally.cost_unknown).then_some(tally.settled)),
+            request["input"].as_str().unwrap_or_default(),
+            request["recipe"].as_str().unwrap_or_default(),
+        );
+    }
+    output::result(&text).map(|()| OK)
+}
+
+async fn show(folder: &Path, run: &str, as_json: bool) -> Result<u8, CommandError> {
+    let info = operations::run_info(folder, run).await.map_err(told)?;
+    if as_json {
+        return output::result(&output::json(&as_document(&info))?).map(|()| OK);
+    }
+    let RunInfo { record, tally, .. } = &info;
+    let request = request(&record.request);
+    let mut text = format!("run        {}\nstatus     {}\n", record.id, record.status.name());
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10} {value}\n"));
+    line("begun", at(record.created_at));
+    line("ended", record.ended_at.map_or_else(|| "not yet".to_owned(), at));
+    for (name, key) in [("input", "input"), ("recipe", "recipe"), ("model", "model")] {
+        line(name, request[key].as_str().unwrap_or_default().to_owned());
+    }
+    let left = tally.jobs() - tally.accepted - tally.failed;
+    line("rows", format!("{} done, {} failed, {left} left", tally.accepted, tally.failed));
+    line("calls", tally.calls.to_string());
+    line("tokens", format!("{} + {}", tally.input_tokens, tally.output_tokens));
+    line("cost", cost((!tally.cost_unknown).then_some(tally.settled)));
+    if tally.lost > 0 {
+        let most = cost(Some(tally.possible));
+        line(
+            "unsure",
+            format!("{} calls that broke off may have been billed, with at most {most}", tally.lost),
+        );
+    }
+    let report: Value =
+        record.report.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    for cause in report["causes"].as_array().into_iter().flatten() {
+        let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
+        line("failed", format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
+    }
+    if let Some(advice) = report["time"]["advice"].as_str() {
+        line("time", advice.to_owned());
+    }
+    line("folder", folder.join(&record.id).display().to_string());
+    output::result(&text).map(|()| OK)
+}
+
+async fn diff(folder: &Path, (first, second): (&str, &str), as_json: bool) -> Result<u8, CommandError> {
+    let diff = operations::diff_runs(folder, first, second).await.map_err(told)?;
+    if as_json {
+        let mut document = json!({ "schema": "antiphon.diff/1" });
+        if let (Value::Object(all), Value::Object(found)) = (&mut document, json!(diff)) {
+            all.extend(found);
+        }
+        return output::result(&output::json(&document)?).map(|()| OK);
+    }
+    let mut text = format!(
+        "{} the same, {} changed, {} only in the first, {} only in the second\n",
+        diff.same, diff.changed, diff.only_first, diff.only_second
+    );
+    for change in &diff.changes {
+        text.push_str(&format!(
+            "\nrow {}: {}\n- {}\n+ {}\n",
+            change.index, change.row, change.first, change.second
+        ));
+    }
+    output::result(&text).map(|()| OK)
+}
+
+/// The command that began a run, for this one run alone.
+async fn again(folder: &Path, run: &str) -> Result<MapArgs, CommandError> {
+    let info = operations::run_info(folder, run).await.map_err(told)?;
+    let request = request(&info.record.request);
+    let arguments = request["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let command = std::iter::once("antiphon").chain(arguments);
+    let Ok(Command::Map(mut args)) = Cli::try_parse_from(command).map(|cli| cli.command) else {
+        let message = format!("run {} does not tell how it was begun", info.record.id);
+        return Err(CommandError::new(CONFIG, message).hint("give the command again that began it"));
+    };
+    if args.rows == Path::new("-") {
+        let message = format!("the rows of run {} came from stdin", info.record.id);
+        return Err(CommandError::new(USAGE, message).hint("give the same command again, with the same rows"));
+    }
+    args.resume = Some(info.record.id);
+    args.fresh = false;
+    args.dir = Some(folder.to_owned());
+    Ok(*args)
+}
+
+fn request(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn at(millis: i64) -> String {
+    Timestamp::from_millisecond(millis)
+        .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn as_document(info: &RunInfo) -> Value {
+    let RunInfo { record, tally, .. } = info;
+    json!({
+        "schema": "antiphon.run-info/1",
+        "run_id": record.id,
+        "kind": record.kind,
+        "status": record.status.name(),
+        "created_at": at(record.created_at),
+        "ended_at": record.ended_at.map(at),
+        "request": request(&record.request),
+        "rows": tally.jobs(),
+        "accepted": tally.accepted,
+        "failed": tally.failed,
+        "calls": tally.calls,
+        "input_tokens": tally.input_tokens,
+        "output_tokens": tally.output_tokens,
+        "cost_usd_micros": (!tally.cost_unknown).then_some(tally.settled),
+        "possibly_billed_calls": tally.lost,
+        "possibly_billed_usd_micros": tally.possible,
+        "report": record.report.as_deref().map(request),
+    })
+}
