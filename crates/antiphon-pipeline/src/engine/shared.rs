@@ -66,6 +66,8 @@ pub(super) struct Bounds {
 
 /// The most tokens of an answer under a budget, where nobody said how many there may be.
 const USUAL_MOST: u64 = 4_096;
+/// Tokens that a provider puts around a prompt, at most.
+const FRAMING: u64 = 64;
 /// Pauses in a row after which a provider counts as saturated.
 const MOST_REFUSALS: u32 = 8;
 
@@ -191,7 +193,7 @@ impl Shared {
         };
         let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
-        let input = bytes(prompt) + schema + 256;
+        let input = bytes(prompt) + schema + FRAMING;
         let cost = |output: Option<u64>| {
             let price = (self.pricing)(input)?;
             let usage = Usage::new(Some(input), Some(output?));

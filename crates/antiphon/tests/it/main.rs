@@ -10,6 +10,7 @@ mod fetch;
 mod generate;
 mod interrupt;
 mod look;
+mod map;
 mod mistakes;
 #[cfg(feature = "otel")]
 mod otel;

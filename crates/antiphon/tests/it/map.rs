@@ -1,0 +1,381 @@
+//! `antiphon map` and `antiphon runs` before the simulator, and before servers that say what is wanted.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Stats};
+use antiphon_tests::{Reply, Server as Scripted};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::program::{Lab, Ran, json_file};
+
+/// A simulator, with a lab that has rows and a recipe for it.
+struct Bench {
+    lab: Lab,
+    server: Server,
+    // The server's own.
+    _runtime: Runtime,
+}
+
+const RECIPE: &str = "prompt = \"What is {{ name }} known for?\"\n[parameters]\nmax_tokens = 64\n";
+
+impl Bench {
+    fn new(scenario: Scenario, rows: usize) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let server = runtime.block_on(Server::start(scenario, 0)).unwrap();
+        Self { lab: lab(&format!("{}/v1", server.url()), rows), server, _runtime: runtime }
+    }
+
+    fn map(&self, more: &str) -> Ran {
+        self.lab.run(&map(more))
+    }
+
+    fn stats(&self) -> Stats {
+        self.server.stats()
+    }
+}
+
+fn lab(url: &str, rows: usize) -> Lab {
+    let lab = Lab::new();
+    let table: String = (0..rows).map(|n| format!("Town {n},{n}\n")).collect();
+    lab.file("towns.csv", format!("name,number\n{table}"));
+    lab.file("r.toml", RECIPE);
+    lab.file(
+        "antiphon.toml",
+        format!("[providers.sim]\nkind = \"compatible\"\nbase_url = \"{url}\"\n[prices.sim.m]\ninput = 1.0\noutput = 4.0\n"),
+    );
+    lab
+}
+
+fn map(more: &str) -> String {
+    format!("map towns.csv -r r.toml --provider sim --model m --progress none {more}")
+}
+
+fn report(ran: &Ran) -> Value {
+    let report = serde_json::from_str(&ran.stdout);
+    assert!(report.is_ok(), "{ran:?}");
+    report.unwrap()
+}
+
+fn lines(path: PathBuf) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
+    let bench = Bench::new(Scenario::default(), 30);
+    let ran = bench.map("--out results.jsonl");
+    ran.ends_with(0, &["provider: sim at", "report: antiphon-out"]);
+    assert!(ran.stdout.starts_with("30 of 30 rows done, 30 calls"), "{ran:?}");
+    let results = lines(bench.lab.path("results.jsonl"));
+    assert_eq!(results.len(), 30);
+    assert_eq!(results[7]["index"], 7);
+    assert_eq!(results[7]["row"], json!({"name": "Town 7", "number": "7"}));
+    assert!(results[7]["result"].is_string());
+    fs::remove_file(bench.lab.path("results.jsonl")).unwrap();
+    let again = bench.map("--out results.jsonl");
+    again.ends_with(0, &["finished before", "0 calls"]);
+    assert_eq!((bench.stats().requests, lines(bench.lab.path("results.jsonl")).len()), (30, 30));
+    bench.map("--fresh").ends_with(0, &[]);
+    assert_eq!(bench.stats().requests, 30, "equal questions have answers in the journal");
+}
+
+#[test]
+fn a_budget_holds_and_a_higher_one_goes_on() {
+    let bench = Bench::new(Scenario::default().answer_tokens(40), 200);
+    let ran = bench.map("--max-cost 0.01 --json");
+    ran.ends_with(6, &["the budget is used up", "--max-cost"]);
+    let first = report(&ran);
+    let (spent, left) = (first["cost_usd_micros"].as_u64().unwrap(), first["left"].as_u64().unwrap());
+    assert!((9_500..=10_000).contains(&spent) && left > 0, "{spent} {left}");
+    assert_eq!(
+        (first["stopped_by"][0].as_str(), first["status"].as_str()),
+        (Some("budget"), Some("stopped"))
+    );
+    let ran = bench.map("--max-cost 1 --json");
+    ran.ends_with(0, &["went on with run"]);
+    let second = report(&ran);
+    assert_eq!(
+        (second["accepted"].as_u64(), second["run_id"].as_str()),
+        (Some(200), first["run_id"].as_str())
+    );
+    let stats = bench.stats();
+    assert_eq!(second["output_tokens"], stats.billed_output_tokens);
+    assert_eq!(second["input_tokens"], stats.billed_input_tokens);
+}
+
+#[test]
+fn a_budget_without_a_price_is_refused_before_anything_is_asked() {
+    let bench = Bench::new(Scenario::default(), 3);
+    let ran = bench.lab.run("map towns.csv -r r.toml --provider sim --model other --max-cost 1");
+    ran.ends_with(2, &["the price of other is not known", "[prices]"]);
+    assert_eq!(bench.stats().requests, 0);
+}
+
+#[test]
+fn limits_and_faults_cost_no_row() {
+    let faults = Faults::default().error(0.05).reset(0.05).overloaded(0.02);
+    let scenario = Scenario::default().requests(Limit::per_second(200.0, 20)).faults(faults).seed(3);
+    let bench = Bench::new(scenario, 150);
+    let ran = bench.map("--json");
+    ran.ends_with(0, &[]);
+    let report = report(&ran);
+    assert_eq!((report["accepted"].as_u64(), report["failed"].as_u64()), (Some(150), Some(0)));
+    let broken = bench.stats().resets;
+    assert!(broken > 0 && report["possibly_billed"]["calls"].as_u64() <= Some(broken + bench.stats().errors));
+}
+
+#[test]
+fn rows_that_fail_are_named_with_why_and_can_be_run_again() {
+    let bench = Bench::new(Scenario::default(), 0);
+    bench.lab.file("rows.jsonl", "{\"name\": \"a\"}\n{\"name\": \n{\"nom\": \"c\"}\n{\"name\": \"d\"}\n");
+    let command = "map rows.jsonl -r r.toml --provider sim --model m --json";
+    let ran = bench.lab.run(command);
+    ran.ends_with(4, &["2 rows failed: bad_row", "can be run again"]);
+    let failed = lines(bench.lab.path(report(&ran)["failed_rows"].as_str().unwrap()));
+    assert_eq!(failed.len(), 2);
+    assert!(failed[0]["_antiphon"]["message"].as_str().unwrap().contains("rows.jsonl:2: not valid JSON"));
+    assert!(failed[1]["_antiphon"]["message"].as_str().unwrap().contains("the row has nom"));
+    assert_eq!(failed[1]["nom"], "c");
+    bench.lab.file("r.toml", "prompt = \"{{ nom }}\"");
+    let failed = report(&ran)["failed_rows"].as_str().unwrap().to_owned();
+    let rows = fs::read_to_string(bench.lab.path(&failed)).unwrap();
+    bench.lab.file("again.jsonl", rows.lines().last().unwrap());
+    bench.lab.run("map again.jsonl -r r.toml --provider sim --model m").ends_with(0, &[]);
+}
+
+#[test]
+fn equal_rows_are_asked_about_once() {
+    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(30))), 0);
+    bench.lab.file("rows.jsonl", "{\"name\": \"a\"}\n".repeat(40));
+    let ran = bench.lab.run("map rows.jsonl -r r.toml --provider sim --model m --json");
+    let report = report(&ran);
+    assert_eq!((report["accepted"].as_u64(), report["cached"].as_u64()), (Some(40), Some(39)));
+    assert_eq!(bench.stats().requests, 1);
+}
+
+#[test]
+fn rows_come_from_stdin_and_results_go_to_stdout_alone() {
+    let bench = Bench::new(Scenario::default(), 0);
+    let line = "map - -r r.toml --provider sim --model m --out - --concurrency 3";
+    let mut child = bench
+        .lab
+        .command(line)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"[{\"name\": \"x\"}, {\"name\": \"y\"}]").unwrap();
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    ran.ends_with(0, &["2 of 2 rows done"]);
+    let results: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((results.len(), &results[1]["row"]["name"]), (2, &json!("y")));
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_the_run_quietly() {
+    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(5))), 5_000);
+    let line = map("--out - --concurrency 4");
+    let mut child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    assert!(first.starts_with("{\"index\":0"), "{first}");
+    ran.ends_with(0, &[]);
+    assert!(bench.stats().requests < 5_000 && !ran.stderr.contains("error"), "{ran:?}");
+}
+
+#[test]
+fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
+    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(40))), 400);
+    let line = map("--concurrency 8 --json");
+    let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while bench.stats().answered < 20 {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    assert!(
+        std::process::Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().unwrap().success()
+    );
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    ran.ends_with(130, &["the same command goes on"]);
+    let first = report(&ran);
+    assert_eq!(
+        (first["stopped_by"][0].as_str(), first["possibly_billed"]["calls"].as_u64()),
+        (Some("interrupted"), Some(0))
+    );
+    let ran = bench.map("--json");
+    ran.ends_with(0, &[]);
+    assert_eq!((report(&ran)["accepted"].as_u64(), bench.stats().requests), (Some(400), 400));
+}
+
+#[test]
+fn two_processes_do_not_work_on_one_run() {
+    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(50))), 200);
+    let line = map("--concurrency 4");
+    let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while bench.stats().answered < 4 {
+        std::thread::yield_now();
+    }
+    let second = bench.map("");
+    second.ends_with(1, &["is being worked on by process", &child.id().to_string()]);
+    Ran::new(child.wait_with_output().unwrap()).ends_with(0, &[]);
+    assert_eq!(bench.stats().requests, 200);
+}
+
+#[test]
+fn money_that_is_gone_stops_the_run_and_it_can_be_gone_on_with() {
+    let broke = json!({ "error": { "message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota" } });
+    let server =
+        Scripted::start([Reply::chat("one", "stop"), Reply::json(429, &broke), Reply::chat("two", "stop")]);
+    let lab = lab(&server.url("/v1"), 2);
+    let first = lab.run(&map("--concurrency 1 --json"));
+    first.ends_with(3, &["exceeded your current quota", "goes on with what is left"]);
+    assert_eq!((report(&first)["accepted"].as_u64(), report(&first)["left"].as_u64()), (Some(1), Some(1)));
+    let second = lab.run(&map("--concurrency 1 --json"));
+    second.ends_with(0, &[]);
+    assert_eq!((report(&second)["accepted"].as_u64(), server.requests().len()), (Some(2), 3));
+}
+
+#[test]
+fn what_is_whole_of_a_cut_answer_is_kept_and_only_the_rest_asked_for() {
+    let cut = Reply::chat("{\"items\": [{\"n\": 1}, {\"n\": 2}, {\"n\"", "length");
+    let rest = Reply::chat("{\"items\": [{\"n\": 3}]}", "stop");
+    let server = Scripted::start([cut, rest]);
+    let lab = lab(&server.url("/v1"), 1);
+    lab.file(
+        "r.toml",
+        "prompt = \"{{ name }}\"\nschema = { type = \"object\", required = [\"items\"], properties = { items = { type = \"array\", minItems = 3, maxItems = 3, items = { type = \"object\", required = [\"n\"] } } } }",
+    );
+    let ran = lab.run(&map("--out out.jsonl"));
+    ran.ends_with(0, &[]);
+    assert_eq!(lines(lab.path("out.jsonl"))[0]["result"], json!({"items": [{"n": 1}, {"n": 2}, {"n": 3}]}));
+    let asked = &server.requests()[1].body;
+    assert!(asked.to_string().contains("These 2 elements of /items are whole"), "{asked}");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_asked_for_again_with_the_reason() {
+    let server = Scripted::start([
+        Reply::chat("no mail", "stop"),
+        Reply::chat("a@b", "stop"),
+        Reply::chat("no", "stop"),
+        Reply::chat("never", "stop"),
+    ]);
+    let lab = lab(&server.url("/v1"), 2);
+    lab.file("r.toml", "prompt = \"{{ name }}\"\n[[check]]\nregex = \"@\"");
+    let ran = lab.run(&map("--concurrency 1 --json"));
+    ran.ends_with(4, &["1 row failed: schema_mismatch", "it does not match @"]);
+    assert_eq!((report(&ran)["accepted"].as_u64(), report(&ran)["calls"].as_u64()), (Some(1), Some(4)));
+    assert!(server.requests()[1].body.to_string().contains("it does not match @"));
+}
+
+#[test]
+fn the_estimate_makes_no_call_and_the_run_keeps_to_it() {
+    let scenario = Scenario::default().latency(Latency::Fixed(Duration::from_millis(20))).answer_tokens(24);
+    let bench = Bench::new(scenario, 120);
+    let blind: Value = report(&bench.map("--dry-run --json"));
+    assert_eq!(
+        (bench.stats().requests, &blind["calls"], &blind["millis"]),
+        (0, &json!([120, 240]), &Value::Null)
+    );
+    bench.map("--limit 30").ends_with(0, &[]);
+    let told: Value = report(&bench.map("--dry-run --json"));
+    assert_eq!(
+        (bench.stats().requests, &told["cached"], &told["based_on_calls"]),
+        (30, &json!(30), &json!(30))
+    );
+    let real = report(&bench.map("--json"));
+    let within = |value: &Value, range: &Value| {
+        let (value, least, most) =
+            (value.as_u64().unwrap(), range[0].as_u64().unwrap(), range[1].as_u64().unwrap());
+        assert!((least..=most).contains(&value), "{value} is not within {range}");
+    };
+    within(&real["cost_usd_micros"], &told["cost_usd_micros"]);
+    within(&real["output_tokens"], &told["output_tokens"]);
+    within(&real["input_tokens"], &told["input_tokens"]);
+    within(&real["time"]["wall_ms"], &told["millis"]);
+    within(&real["cost_usd_micros"], &json!([0, blind["cost_usd_micros"][1]]));
+}
+
+#[test]
+fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
+    let bench = Bench::new(Scenario::default().answer_tokens(40), 60);
+    bench.map("--max-cost 0.005").ends_with(6, &[]);
+    let list: Value = serde_json::from_str(&bench.lab.run("runs list --json").stdout).unwrap();
+    let id = list["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(list["runs"][0]["status"], "stopped");
+    let text = bench.lab.run("runs list").stdout;
+    assert!(text.contains(&id) && text.contains("towns.csv with r.toml"), "{text}");
+    bench.lab.run(&format!("runs resume {id}")).ends_with(6, &["the budget is used up"]);
+    bench.map("").ends_with(0, &["went on with run"]);
+    let shown = bench.lab.run(&format!("runs show {id}")).stdout;
+    assert!(shown.contains("finished") && shown.contains("60 done, 0 failed, 0 left"), "{shown}");
+    let exported = bench.lab.run(&format!("runs export {id}")).stdout;
+    assert_eq!(exported.lines().count(), 60);
+    bench.map("--fresh --limit 50").ends_with(0, &[]);
+    let runs: Value = serde_json::from_str(&bench.lab.run("runs list --json").stdout).unwrap();
+    let other = runs["runs"][1]["run_id"].as_str().unwrap();
+    let diff = bench.lab.run(&format!("runs diff {id} {other}")).stdout;
+    assert_eq!(diff, "50 the same, 0 changed, 10 only in the first, 0 only in the second\n");
+    bench.lab.run("runs show nothing").ends_with(1, &["there is no run nothing"]);
+}
+
+#[test]
+fn failed_rows_of_a_run_are_asked_about_again() {
+    let server = Scripted::start([Reply::chat("no", "stop"), Reply::chat("a@b", "stop")]);
+    let lab = lab(&server.url("/v1"), 1);
+    lab.file("r.toml", "prompt = \"{{ name }}\"\nattempts = 1\n[[check]]\nregex = \"@\"");
+    lab.run(&map("")).ends_with(5, &["schema_mismatch"]);
+    let list: Value = serde_json::from_str(&lab.run("runs list --json").stdout).unwrap();
+    let id = list["runs"][0]["run_id"].as_str().unwrap();
+    let ran = lab.run(&format!("runs retry-failed {id}"));
+    ran.ends_with(0, &["1 failed rows are asked about again"]);
+    assert_eq!(json_file(&lab.path(&format!("antiphon-out/{id}/run.json")))["accepted"], 1);
+}
+
+#[test]
+fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
+    let bench = Bench::new(Scenario::default(), 3);
+    for (recipe, told) in [
+        ("promt = \"x\"", "r.toml:1: unknown field `promt`"),
+        ("prompt = \"{{ nam }}\"", "does not fit the first row"),
+        ("prompt = \"{{ name\"", "the prompt, line 1: syntax error"),
+    ] {
+        bench.lab.file("r.toml", recipe);
+        bench.map("").ends_with(2, &[told]);
+    }
+    bench.lab.file("r.toml", RECIPE);
+    bench.lab.run("map nowhere.csv -r r.toml --provider sim --model m").ends_with(2, &["nowhere.csv"]);
+    bench.lab.run("map towns.csv -r none.toml --provider sim").ends_with(2, &["none.toml"]);
+    bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["a recipe needs a language model"]);
+    bench.map("--concurrency many").ends_with(2, &["auto, or a number from 1, is needed"]);
+    bench.map("--no-input").ends_with(0, &[]);
+    assert_eq!(bench.stats().requests, 3);
+}
+
+#[test]
+fn whoever_may_not_be_asked_has_to_say_that_it_may_cost() {
+    let bench = Bench::new(Scenario::default(), 5_000);
+    let ran = bench.map("--no-input");
+    ran.ends_with(2, &["may cost up to $", "--max-cost", "--yes"]);
+    assert_eq!(bench.stats().requests, 0);
+}
+
+#[test]
+fn shells_and_readers_get_what_they_know() {
+    let lab = Lab::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = lab.run(&format!("completions {shell}"));
+        assert!(ran.code == Some(0) && ran.stdout.contains("retry-failed"), "{shell}");
+    }
+    let page = lab.run("man").stdout;
+    assert!(page.contains(".TH") && page.contains("antiphon"), "{page}");
+    let pages = lab.run("man --dir pages").stdout;
+    assert!(pages.contains("antiphon-map.1") && lab.path("pages/antiphon-runs-export.1").exists(), "{pages}");
+}
