@@ -1,5 +1,6 @@
 //! The rows against peers.
 
+mod engine;
 mod fs;
 mod http;
 mod llm;
@@ -18,7 +19,7 @@ pub(crate) use http::{body, post, reqwest_client};
 
 pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     let mut rows = Vec::new();
-    let known = ["runtime", "stream", "fs", "http", "resilience", "llm"];
+    let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine"];
     if name != "all" && !known.contains(&name) {
         return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
     }
@@ -32,6 +33,7 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
             "http" => http::rows()?,
             "resilience" => resilience::rows(),
             "llm" => llm::rows()?,
+            "engine" => engine::rows()?,
             _ => fs::rows()?,
         });
     }

@@ -316,6 +316,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_quote_within_a_field_stands_for_itself() {
+        let found = rows("a.csv", "id,size\n1,5\" pipe\n2,6\" pipe\n3,\"x\n\"\n").await;
+        let expected = [
+            ok(r#"{"id":"1","size":"5\" pipe"}"#),
+            ok(r#"{"id":"2","size":"6\" pipe"}"#),
+            ok(r#"{"id":"3","size":"x\n"}"#),
+        ];
+        assert_eq!(found, expected);
+        let found = rows("a.csv", b"a,b\n1,\"x\n\xff\ny\"\n2,z\n").await;
+        assert_eq!(found, [Err("3: this row is not valid UTF-8".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
+        let found = rows("a.csv", "a,b\n1,x\ry\n2,z\n").await;
+        assert_eq!(found, [Err("2: not valid CSV".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
+    }
+
+    #[tokio::test]
     async fn a_quote_that_is_never_closed_swallows_nothing_unseen() {
         let found = rows("a.csv", "a,b\n1,\"2\n3,4\n5,6\n").await;
         assert_eq!(found, [Err("2: a quoted field of this row is never closed".to_owned())]);

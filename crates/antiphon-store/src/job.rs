@@ -50,8 +50,10 @@ pub struct Bill {
     pub settled: Option<u64>,
     /// Calls of which nobody knows whether they were billed.
     pub lost: u32,
-    /// The most that those may have cost on top.
+    /// The most that those may have cost on top, as far as that is known.
     pub possible: u64,
+    /// Those of them of which nobody knows the most.
+    pub unbounded: u32,
     /// Tokens of the prompts.
     pub input_tokens: u64,
     /// Tokens of the answers.
@@ -181,10 +183,11 @@ impl Bill {
         self
     }
 
-    /// Sets how many calls may have been billed unseen, and the most that they may have cost.
+    /// Sets how many calls may have been billed unseen, and the most that they may have cost, if that is known.
     #[must_use]
-    pub fn lost(mut self, calls: u32, micros: u64) -> Self {
-        (self.lost, self.possible) = (calls, micros);
+    pub fn lost(mut self, calls: u32, micros: Option<u64>) -> Self {
+        let unbounded = if micros.is_none() { calls } else { 0 };
+        (self.lost, self.possible, self.unbounded) = (calls, micros.unwrap_or(0), unbounded);
         self
     }
 

@@ -73,8 +73,10 @@ pub struct Tally {
     pub cost_unknown: bool,
     /// Calls of which nobody knows whether they were billed.
     pub lost: u64,
-    /// The most that those may have cost on top.
+    /// The most that those may have cost on top, as far as that is known.
     pub possible: u64,
+    /// Those of them of which nobody knows the most.
+    pub unbounded: u64,
     /// Tokens of the prompts.
     pub input_tokens: u64,
     /// Tokens of the answers.

@@ -58,7 +58,7 @@ impl Backend {
         self.write(move |connection| writes::seal(connection, run)).await
     }
 
-    pub(crate) async fn reclaim(&self, run: i64) -> Result<Vec<Interrupted>, Error> {
+    pub(crate) async fn reclaim(&self, run: i64) -> Result<(RunRecord, Vec<Interrupted>), Error> {
         self.write(move |connection| writes::reclaim(connection, run)).await
     }
 

@@ -150,7 +150,7 @@ impl Store {
                 return Err(Error::new(ErrorKind::Busy, message));
             }
         };
-        let interrupted = self.backend.reclaim(seq).await?;
+        let (record, interrupted) = self.backend.reclaim(seq).await?;
         Ok(Run::new(self.backend.clone(), seq, record).owned(lock, interrupted))
     }
 }

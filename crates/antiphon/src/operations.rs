@@ -20,4 +20,4 @@ pub use local::{LocalEngine, local_engines};
 pub use map::{MapRequest, estimate, map};
 pub use models::{ModelInfo, ProviderModels, models, near_models};
 #[cfg(feature = "sqlite")]
-pub use runs::{Change, RunDiff, RunInfo, diff_runs, export_run, retry_failed, run_info, runs};
+pub use runs::{Change, RunDiff, RunInfo, diff_runs, export_run, run_info, runs};

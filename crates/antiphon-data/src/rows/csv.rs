@@ -86,20 +86,31 @@ impl Records {
         Ok(Value::Object(row).to_string())
     }
 
+    /// The fields of one record; nothing for what is more than one.
     fn fields(&self, text: &str) -> Option<StringRecord> {
         let mut reader =
             ReaderBuilder::new().delimiter(self.delimiter).has_headers(false).from_reader(text.as_bytes());
-        reader.records().next()?.ok()
+        let mut records = reader.records();
+        let first = records.next()?.ok();
+        first.filter(|_| records.next().is_none())
     }
 
-    /// A record ends with the line in which all quotes are closed.
+    /// A record ends with the line in which no quoted field is open.
     async fn record(&mut self, name: &str) -> Result<Option<Result<Record, Failure>>, Error> {
         let mut record = Record { text: String::new(), line: 0, is_open: false };
+        let mut unreadable = None;
         while let Some(line) = self.lines.next().await {
             self.line += 1;
             let line = match line {
                 Ok(line) => line,
-                Err(err) => return of_line(err, name, self.line).map(|failure| Some(Err(failure))),
+                Err(err) => {
+                    unreadable = Some(of_line(err, name, self.line)?);
+                    if record.is_open {
+                        // The field goes on behind it.
+                        continue;
+                    }
+                    return Ok(unreadable.map(Err));
+                }
             };
             if !record.is_open && line.trim().is_empty() {
                 continue;
@@ -108,10 +119,11 @@ impl Records {
                 true => record.text.push('\n'),
                 false => record.line = self.line,
             }
-            record.is_open ^= line.bytes().filter(|byte| *byte == b'"').count() % 2 == 1;
+            let delimiter = if self.header.is_empty() { delimiter(&line) } else { self.delimiter };
+            record.is_open = is_open_behind(&line, delimiter, record.is_open);
             record.text.push_str(&line);
             if !record.is_open {
-                return Ok(Some(Ok(record)));
+                return Ok(Some(unreadable.map_or(Ok(record), Err)));
             }
             if record.text.len() > MOST_BYTES {
                 let place = format!("{name}:{}", record.line);
@@ -120,6 +132,23 @@ impl Records {
                 return Err(Error::new(ErrorKind::Io, message));
             }
         }
-        Ok(record.is_open.then_some(Ok(record)))
+        Ok(record.is_open.then_some(unreadable.map_or(Ok(record), Err)))
     }
+}
+
+/// Whether a quoted field is open at the end of a line. A quote opens one only where a field begins; elsewhere it stands
+/// for itself (RFC 4180 does not allow that, spreadsheets write it all the same).
+fn is_open_behind(line: &str, delimiter: u8, is_open: bool) -> bool {
+    let (mut is_open, mut at_start) = (is_open, !is_open);
+    let mut bytes = line.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if is_open && bytes.peek() == Some(&b'"') => drop(bytes.next()),
+            b'"' if is_open => is_open = false,
+            b'"' if at_start => is_open = true,
+            _ => {}
+        }
+        at_start = !is_open && byte == delimiter;
+    }
+    is_open
 }

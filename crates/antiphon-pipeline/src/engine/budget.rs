@@ -56,14 +56,14 @@ impl Budget {
     }
 
     /// Reserves `whole`; or, where that is not left, `least`, to which the call then has to keep. Waits while calls under way
-    /// may yet give something back.
+    /// may yet give something back; when nothing will, all that is left is granted if it is `floor` at least.
     ///
     /// # Errors
-    /// [`Exhausted`] when not even `least` is left and nothing will be given back.
+    /// [`Exhausted`] when not even `floor` is left and nothing will be given back.
     ///
     /// # Cancel safety
     /// A dropped call reserves nothing.
-    pub async fn reserve(&self, whole: u64, least: u64) -> Result<Grant, Exhausted> {
+    pub async fn reserve(&self, whole: u64, least: u64, floor: u64) -> Result<Grant, Exhausted> {
         loop {
             let changed = self.state.1.notified();
             tokio::pin!(changed);
@@ -72,12 +72,17 @@ impl Budget {
             {
                 let mut state = self.lock();
                 let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(state.spent + state.reserved));
-                let amount = if whole <= left { whole } else { least.min(whole) };
+                let is_last = state.reserved == 0;
+                let amount = match whole <= left {
+                    true => whole,
+                    false if least > left && is_last && floor <= left => left,
+                    false => least.min(whole),
+                };
                 if amount <= left {
                     state.reserved += amount;
                     return Ok(Grant { budget: self.clone(), amount, is_whole: amount == whole });
                 }
-                if state.reserved == 0 {
+                if is_last {
                     return Err(Exhausted);
                 }
             }
@@ -140,8 +145,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_left_is_not_granted() {
         let budget = Budget::new(Some(100), 10);
-        let first = budget.reserve(60, 20).await.unwrap();
-        let second = budget.reserve(60, 20).await.unwrap();
+        let first = budget.reserve(60, 20, 20).await.unwrap();
+        let second = budget.reserve(60, 20, 20).await.unwrap();
         assert_eq!(
             (first.amount(), first.is_whole(), second.amount(), second.is_whole()),
             (60, true, 20, false)
@@ -149,16 +154,16 @@ mod tests {
         first.settle(5);
         second.settle(20);
         assert_eq!(budget.spent(), 35);
-        drop(budget.reserve(65, 1).await.unwrap());
+        drop(budget.reserve(65, 1, 1).await.unwrap());
         assert_eq!(budget.spent(), 100, "a call that was dropped may have been billed");
-        assert_eq!(budget.reserve(1, 1).await.err(), Some(Exhausted));
+        assert_eq!(budget.reserve(1, 1, 1).await.err(), Some(Exhausted));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_finds_too_little_waits_for_what_comes_back() {
         let budget = Budget::new(Some(100), 0);
-        let grant = budget.reserve(90, 90).await.unwrap();
-        let waiting = tokio::time::timeout(Duration::from_secs(1), budget.reserve(50, 50));
+        let grant = budget.reserve(90, 90, 90).await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_secs(1), budget.reserve(50, 50, 50));
         let (second, ()) = tokio::join!(waiting, async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             grant.settle(10);
@@ -175,7 +180,7 @@ mod tests {
                 let Some((cost, fate)) = costs.next() else { break };
                 let (budget, spent) = (budget.clone(), spent.clone());
                 jobs.spawn(async move {
-                    let Ok(grant) = budget.reserve(most, 40).await else { return false };
+                    let Ok(grant) = budget.reserve(most, 40, 40).await else { return false };
                     tokio::time::sleep(Duration::from_millis(cost)).await;
                     // The provider honours the most that it was told.
                     let cost = cost.min(grant.amount());

@@ -149,6 +149,11 @@ impl Engine {
         self.shared.usual()
     }
 
+    /// Says what calls took in earlier runs of the same kind.
+    pub(crate) fn remember(&self, usual: Usual) {
+        self.shared.remember(usual);
+    }
+
     /// Works until every row has ended, or something stops it. `rows` are those that are to be added behind the ones that the
     /// run has already; `None` if it has all.
     ///
@@ -211,8 +216,8 @@ impl Dispatch {
 
     /// Begins as many rows as may be under way.
     async fn fill(&mut self) {
-        let room = self.room();
-        while self.tasks.len() < room && self.parked < MOST_PARKED && !self.shared.halt.is_cancelled() {
+        while self.tasks.len() < self.room() && self.parked < MOST_PARKED && !self.shared.halt.is_cancelled()
+        {
             if self.shared.paused_until().is_some() {
                 return;
             }
@@ -235,14 +240,16 @@ impl Dispatch {
     /// How many rows may be under way, those that wait for another attempt aside.
     fn room(&self) -> usize {
         let options = &self.shared.options;
-        let believed = self.shared.limits().map_or(MOST_AT_ONCE, |limits| limits.concurrency);
-        let at_once = options.concurrency.unwrap_or(MOST_AT_ONCE).min(believed + AHEAD);
+        // Rows that only wait for the limits would be asked about after somebody said stop.
+        let believed =
+            self.shared.limits().map_or(AHEAD, |limits| limits.concurrency.min(limits.in_flight) + AHEAD);
+        let at_once = options.concurrency.unwrap_or(MOST_AT_ONCE).min(believed);
         at_once + self.shared.sleeping().min(MOST_SLEEPING)
     }
 
     fn begin(&mut self, todo: Todo) {
         let key = match &todo.asked {
-            Ok(asked) if self.shared.options.cache && asked.known.is_none() => Some(asked.key),
+            Ok(asked) if asked.shares && asked.known.is_none() => Some(asked.key),
             _ => None,
         };
         if let Some(key) = key {
@@ -257,7 +264,7 @@ impl Dispatch {
         self.tasks.spawn(async move { (key, Life::of(shared, todo).await) });
     }
 
-    /// Hands the answer on to the rows that asked the same; or lets the next of them ask.
+    /// Hands the answer, or the failure, on to the rows that asked the same; or lets them ask for themselves.
     async fn ended(&mut self, done: Result<(Option<[u8; 32]>, Ended), JoinError>) {
         let (key, ended) = match done {
             Ok(done) => done,
@@ -268,11 +275,19 @@ impl Dispatch {
             return;
         }
         self.parked -= others.len();
-        if let (Some(key), Ended::Accepted) = (key, ended) {
-            let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
-            for asked in others.iter_mut().filter_map(|todo| todo.asked.as_mut().ok()) {
-                asked.known = known.clone().flatten();
+        match (key, ended) {
+            (Some(key), Ended::Accepted) => {
+                let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
+                let known = known.flatten();
+                for asked in others.iter_mut().filter_map(|todo| todo.asked.as_mut().ok()) {
+                    asked.known.clone_from(&known);
+                    asked.shares = false;
+                }
             }
+            (_, Ended::Failed(kind, message)) => {
+                others.iter_mut().for_each(|todo| todo.asked = Err((kind.clone(), message.clone())));
+            }
+            _ => {}
         }
         others.into_iter().rev().for_each(|todo| self.ready.push_front(todo));
     }
@@ -298,7 +313,8 @@ impl Dispatch {
             None => match self.shared.work.prompt(&job.row) {
                 Ok(prompt) => {
                     let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
-                    Ok(Box::new(Asked { prompt, key, known: None }))
+                    self.shared.asks(&prompt.model);
+                    Ok(Box::new(Asked { prompt, key, known: None, shares: self.shared.options.cache }))
                 }
                 Err(reason) => Err(("bad_row".to_owned(), reason)),
             },

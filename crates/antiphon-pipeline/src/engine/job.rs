@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -36,15 +37,17 @@ pub(super) struct Asked {
     pub(super) key: [u8; 32],
     /// An answer that was given to the same question before.
     pub(super) known: Option<Answer>,
+    /// Whether rows that ask the same wait for this one's answer.
+    pub(super) shares: bool,
 }
 
 /// How far a job got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It has its result.
     Accepted,
-    /// It has failed for good.
-    Failed,
+    /// It has failed for good: a short name, and a sentence.
+    Failed(String, String),
     /// It waits for another run of the program.
     Left,
 }
@@ -62,14 +65,21 @@ pub(super) struct Life {
     least: Option<u64>,
     /// Elements of answers that were cut.
     kept: Vec<Value>,
-    /// What was kept last, if there is a result.
-    done: Option<String>,
 }
 
 /// A call that was made, or tried.
 struct Called {
     answer: Result<Completion, Error>,
+    paid: Paid,
+}
+
+/// What was paid for a call, and what it bought.
+struct Paid {
     grant: Grant,
+    /// Whether the grant is the most that the call may have cost.
+    is_bound: bool,
+    /// The most tokens that the answer could have, where money held it to fewer than it may have.
+    held_to: Option<u64>,
     /// How often it was sent: anew after each refusal.
     sent: u32,
 }
@@ -93,7 +103,6 @@ impl Life {
             failures: 0,
             least: None,
             kept: Vec::new(),
-            done: None,
             shared,
         };
         life.spans.add(Phase::Queue, since.elapsed());
@@ -104,7 +113,7 @@ impl Life {
     }
 
     async fn live(&mut self, asked: Asked) -> Ended {
-        let Asked { prompt: question, key, known } = asked;
+        let Asked { prompt: question, key, known, .. } = asked;
         if let Some(ended) = self.take_known(known).await {
             return ended;
         }
@@ -114,13 +123,13 @@ impl Life {
             if self.shared.halt.is_cancelled() {
                 return Ended::Left;
             }
-            let Called { answer, grant, sent } = match self.call(&mut prompt, key, &mut place).await {
+            let Called { answer, paid } = match self.call(&prompt, key, &mut place).await {
                 Ok(called) => called,
                 Err(ended) => return ended,
             };
             let next = match answer {
-                Ok(answer) => self.answered((&question, key), answer, grant, sent).await,
-                Err(err) => self.went_wrong(&question, err, grant, sent).await,
+                Ok(answer) => self.answered((&question, key), answer, paid).await,
+                Err(err) => self.went_wrong(&question, err, paid).await,
             };
             match next {
                 Next::End(ended) => return ended,
@@ -145,7 +154,7 @@ impl Life {
         let known = known?;
         let mut answer = Completion::new(known.text);
         answer.attempts = 0;
-        let result = self.shared.work.read(&self.job.row, &answer).ok()?;
+        let result = self.shared.work.read((self.job.index, &self.job.row), &answer).ok()?;
         let settlement = Settlement::accepted(self.job.index, result.to_string(), Bill::none());
         Counters::add(&self.shared.counters.cached, 1);
         Some(self.accept(result, settlement).await)
@@ -154,7 +163,7 @@ impl Life {
     /// One call, or why there was none.
     async fn call(
         &mut self,
-        prompt: &mut Prompt,
+        prompt: &Prompt,
         key: [u8; 32],
         place: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Called, Ended> {
@@ -168,34 +177,50 @@ impl Life {
             *place = Some(free.map_err(|_| Ended::Left)?);
             self.spans.add(Phase::Queue, began.elapsed());
         }
-        let grant = self.reserve(prompt).await?;
-        let intent = Intent::new(self.job.index, key).reserved(shared.is_priced().then(|| grant.amount()));
+        let (prompt, mut paid) = self.reserve(prompt).await?;
+        let most = paid.is_bound.then(|| paid.grant.amount());
+        let intent = Intent::new(self.job.index, key).reserved(most);
         let (journal, sent) = (shared.clone(), Arc::new(AtomicU32::new(0)));
         let count = sent.clone();
         let context = CallContext::default().cancel(shared.options.cancel.clone()).before_call(move || {
-            count.fetch_add(1, Ordering::Relaxed);
-            let (journal, intent) = (journal.clone(), intent.clone());
-            async move { journal.intend(intent).await }
+            let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
+            async move { journal.intend(intent, &count).await }
         });
         Counters::add(&shared.counters.under_way, 1);
         let began = Instant::now();
-        let answer = shared.calls.provider().complete(prompt, &context).await;
+        let halted = async {
+            shared.halt.cancelled().await;
+            // What was sent is waited for: it costs the same.
+            if sent.load(Ordering::Relaxed) > 0 {
+                std::future::pending().await
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = shared.calls.provider().complete(&prompt, &context) => Some(answer),
+            () = halted => None,
+        };
         let took = began.elapsed();
         shared.counters.under_way.fetch_sub(1, Ordering::Relaxed);
+        let Some(answer) = answer else {
+            paid.grant.settle(0);
+            return Err(Ended::Left);
+        };
         match &answer {
             Ok(answer) => self.spend(answer, took),
             Err(_) => self.spans.add(Phase::FirstByte, took),
         }
-        Ok(Called { answer, grant, sent: sent.load(Ordering::Relaxed) })
+        paid.sent = sent.load(Ordering::Relaxed);
+        Ok(Called { answer, paid })
     }
 
     /// Reserves what the call may cost, and holds it to what there is.
-    async fn reserve(&mut self, prompt: &mut Prompt) -> Result<Grant, Ended> {
+    async fn reserve<'p>(&mut self, prompt: &'p Prompt) -> Result<(Cow<'p, Prompt>, Paid), Ended> {
         let shared = self.shared.clone();
         let bounds = shared.bounds(prompt, self.least);
         let began = Instant::now();
         let grant = tokio::select! {
-            grant = shared.budget.reserve(bounds.whole, bounds.least) => grant,
+            grant = shared.budget.reserve(bounds.whole.unwrap_or(0), bounds.least, bounds.floor) => grant,
             () = shared.halt.cancelled() => return Err(Ended::Left),
         };
         self.spans.add(Phase::Budget, began.elapsed());
@@ -203,11 +228,13 @@ impl Life {
             shared.stop(Stop::Budget { spent: shared.budget.spent() });
             return Err(Ended::Left);
         };
-        if shared.budget.is_limited() {
-            let most = if grant.is_whole() { bounds.most_tokens } else { bounds.least_tokens };
-            prompt.parameters.max_tokens = most.or(prompt.parameters.max_tokens);
+        let tokens = bounds.tokens_for(&grant);
+        let held_to = tokens.filter(|_| !grant.is_whole());
+        let mut prompt = Cow::Borrowed(prompt);
+        if shared.budget.is_limited() && tokens != prompt.parameters.max_tokens {
+            prompt.to_mut().parameters.max_tokens = tokens;
         }
-        Ok(grant)
+        Ok((prompt, Paid { grant, is_bound: bounds.whole.is_some(), held_to, sent: 0 }))
     }
 
     /// Where the time of an answer went.
@@ -227,21 +254,21 @@ impl Life {
         &mut self,
         (question, key): (&Prompt, [u8; 32]),
         answer: Completion,
-        grant: Grant,
-        sent: u32,
+        paid: Paid,
     ) -> Next {
         self.shared.refusals.store(0, Ordering::Relaxed);
-        let cut_by_budget = !grant.is_whole();
-        let bill = self.shared.bill(answer.usage, answer.lost, sent, grant);
+        let held_to = paid.held_to;
+        let bill = self.shared.bill(answer.usage, answer.lost, paid.sent, (paid.grant, paid.is_bound));
         if answer.attempts > 0 {
             self.shared.learn(question, answer.usage, answer.timing.total);
         }
-        if answer.finish == FinishReason::Length && !self.shared.options.allow_cut {
-            return self.cut(question, answer, bill, cut_by_budget).await;
+        let is_cut = answer.finish == FinishReason::Length;
+        if is_cut && (held_to.is_some() || !self.shared.options.allow_cut) {
+            return self.cut(question, answer, bill, held_to).await;
         }
         let began = Instant::now();
         let read = match self.kept.is_empty() {
-            true => self.shared.work.read(&self.job.row, &answer),
+            true => self.shared.work.read((self.job.index, &self.job.row), &answer),
             false => self.read_rest(&answer),
         };
         self.spans.add(Phase::Check, began.elapsed());
@@ -256,13 +283,15 @@ impl Life {
                 }
                 Next::End(self.accept(result, settlement).await)
             }
-            Err(Unfit::Cut) => self.cut(question, answer, bill, cut_by_budget).await,
+            Err(Unfit::Cut) => self.cut(question, answer, bill, held_to).await,
             Err(Unfit::Misfit(complaint)) => {
                 self.misfits += 1;
                 if self.misfits >= self.shared.options.attempts {
                     let message = format!("the answer does not fit: {complaint}");
                     return Next::End(self.fail("schema_mismatch", message, bill, Some(answer.text)).await);
                 }
+                // The next answer is asked for as a whole.
+                self.kept.clear();
                 match self.settle(Settlement::again(self.job.index, bill)).await {
                     Ok(()) => Next::Ask(Box::new(Asking::again(question.clone(), answer.text, &complaint))),
                     Err(ended) => Next::End(ended),
@@ -272,18 +301,16 @@ impl Life {
     }
 
     /// An answer that ends in the middle: what is whole of it is kept, and the rest asked for.
-    async fn cut(&mut self, question: &Prompt, answer: Completion, bill: Bill, by_budget: bool) -> Next {
-        self.misfits += 1;
+    async fn cut(&mut self, question: &Prompt, answer: Completion, bill: Bill, held_to: Option<u64>) -> Next {
+        match held_to {
+            // It was we who allowed too little: the next call gets twice as much, or nothing.
+            Some(tokens) => self.least = Some(tokens.max(16) * 2),
+            None => self.misfits += 1,
+        }
         let list = self.shared.work.list().map(str::to_owned);
         let found = list.as_deref().and_then(|list| json::salvage(&answer.text, list));
         let elements = found.map(|found| found.elements).unwrap_or_default();
-        if by_budget && elements.is_empty() {
-            // It was we who allowed too little: the next call gets twice as much, or nothing.
-            let said = answer.usage.output.unwrap_or_default();
-            self.least = Some(said.max(self.least.unwrap_or_default()).max(16) * 2);
-            self.misfits -= 1;
-        }
-        let goes_on = by_budget || !elements.is_empty();
+        let goes_on = held_to.is_some() || !elements.is_empty();
         if !goes_on || self.misfits > self.shared.options.attempts + 3 {
             let message = "the answer was cut at the token limit: allow more with max_tokens".to_owned();
             return Next::End(self.fail("truncated", message, bill, Some(answer.text)).await);
@@ -319,11 +346,12 @@ impl Life {
             }
             _ => return Err(Unfit::Misfit(format!("there is no list at {list}"))),
         }
-        self.shared.work.read(&self.job.row, &Completion::new(whole.to_string()))
+        self.shared.work.read((self.job.index, &self.job.row), &Completion::new(whole.to_string()))
     }
 
-    async fn went_wrong(&mut self, question: &Prompt, err: Error, grant: Grant, sent: u32) -> Next {
-        let (kind, by_budget) = (err.kind(), !grant.is_whole());
+    async fn went_wrong(&mut self, question: &Prompt, err: Error, paid: Paid) -> Next {
+        let Paid { grant, is_bound, held_to, sent } = paid;
+        let kind = err.kind();
         let partial = err.partial().cloned();
         let (usage, lost) = match err.billed() {
             Billed::Yes(usage) => (usage, Billed::No),
@@ -331,7 +359,7 @@ impl Life {
             _ if sent == 0 => (Usage::new(Some(0), Some(0)), Billed::No),
             lost => (Usage::new(Some(0), Some(0)), lost),
         };
-        let bill = self.shared.bill(usage, lost, sent, grant);
+        let bill = self.shared.bill(usage, lost, sent, (grant, is_bound));
         let text = partial.as_ref().map(|partial| partial.text.clone());
         match kind {
             ErrorKind::Cancelled => {
@@ -345,7 +373,7 @@ impl Life {
             }
             ErrorKind::Truncated { cause: Cut::MaxTokens } => {
                 let answer = partial.unwrap_or_default();
-                self.cut(question, answer, bill, by_budget).await
+                self.cut(question, answer, bill, held_to).await
             }
             // It may have been billed, so it is asked again no more often than an answer that does not fit.
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
@@ -353,6 +381,8 @@ impl Life {
                     && self.misfits + 1 < self.shared.options.attempts =>
             {
                 self.misfits += 1;
+                // The next answer is asked for as a whole.
+                self.kept.clear();
                 match self.settle(Settlement::again(self.job.index, bill)).await {
                     Ok(()) => Next::Ask(Box::new(question.clone())),
                     Err(ended) => Next::End(ended),
@@ -394,7 +424,6 @@ impl Life {
     }
 
     async fn accept(&mut self, result: Value, settlement: Settlement) -> Ended {
-        self.done = settlement.result.clone();
         if let Err(ended) = self.settle(settlement).await {
             return ended;
         }
@@ -415,8 +444,8 @@ impl Life {
         }
         Counters::add(&self.shared.counters.failed, 1);
         self.shared.counters.totals.add(&self.spans);
-        self.tell(Err((kind.to_owned(), message))).await;
-        Ended::Failed
+        self.tell(Err((kind.to_owned(), message.clone()))).await;
+        Ended::Failed(kind.to_owned(), message)
     }
 
     /// Leaves the job for later, with what it has cost.
@@ -440,8 +469,11 @@ impl Life {
 
     async fn tell(&mut self, result: Result<Value, (String, String)>) {
         let row = Row { index: self.job.index, row: std::mem::take(&mut self.job.row), result };
-        // Whoever wanted it has gone; it is in the store.
-        let _ = self.shared.ended.send(row).await;
+        tokio::select! {
+            // Whoever wanted it may have gone; it is in the store.
+            _ = self.shared.ended.send(row) => {}
+            () = self.shared.options.cancel.cancelled() => {}
+        }
     }
 }
 
@@ -451,6 +483,8 @@ struct Counting(Arc<Shared>);
 impl Counting {
     fn new(shared: &Arc<Shared>) -> Self {
         shared.sleeping.fetch_add(1, Ordering::Relaxed);
+        // Another row may begin in its place.
+        shared.fed.notify_one();
         Self(shared.clone())
     }
 }

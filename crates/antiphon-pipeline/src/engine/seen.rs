@@ -7,6 +7,8 @@ use super::learned::Learned;
 /// What calls usually take, by those that were made.
 #[derive(Debug)]
 pub(super) struct Seen {
+    /// What earlier runs saw.
+    earlier: Option<Usual>,
     outputs: Learned,
     /// Tokens of a prompt for a thousand of its bytes.
     inputs: Learned,
@@ -33,7 +35,11 @@ const MOST: f64 = 0.99;
 
 impl Seen {
     pub(super) fn new() -> Self {
-        Self { outputs: Learned::new(), inputs: Learned::new(), micros: Learned::new() }
+        Self { earlier: None, outputs: Learned::new(), inputs: Learned::new(), micros: Learned::new() }
+    }
+
+    pub(super) fn remember(&mut self, earlier: Usual) {
+        self.earlier = Some(earlier);
     }
 
     pub(super) fn saw(&mut self, bytes: u64, input: Option<u64>, output: Option<u64>, took: Duration) {
@@ -48,7 +54,11 @@ impl Seen {
 
     /// As many tokens as nearly every answer has at most; `None` while too few were seen.
     pub(super) fn usual_output(&self) -> Option<u64> {
-        (self.outputs.seen() >= ENOUGH).then(|| self.outputs.quantile(MOST))
+        let earlier = self.earlier.filter(|earlier| earlier.calls >= ENOUGH);
+        match self.outputs.seen() >= ENOUGH {
+            true => Some(self.outputs.quantile(MOST)),
+            false => earlier.map(|earlier| earlier.output_tokens.1),
+        }
     }
 
     pub(super) fn usual(&self) -> Option<Usual> {

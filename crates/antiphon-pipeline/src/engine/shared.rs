@@ -58,14 +58,35 @@ pub(super) struct Shared {
 /// What a call may cost and how many tokens its answer may have: at most, and usually.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    pub(super) whole: u64,
+    /// At most; `None` if that is not known.
+    pub(super) whole: Option<u64>,
+    /// As much as calls usually need.
     pub(super) least: u64,
+    /// So little that less would be no call.
+    pub(super) floor: u64,
+    without_output: u64,
+    /// In millionths of a US dollar for a million tokens.
+    output_price: u64,
+    /// The most tokens that the answer may have.
     pub(super) most_tokens: Option<u64>,
-    pub(super) least_tokens: Option<u64>,
+}
+
+impl Bounds {
+    /// The most tokens of an answer that a grant pays for.
+    pub(super) fn tokens_for(&self, grant: &Grant) -> Option<u64> {
+        if grant.is_whole() || self.output_price == 0 {
+            return self.most_tokens;
+        }
+        // Rounded down, with one millionth to spare for the rounding of the bill.
+        let left = grant.amount().saturating_sub(self.without_output + 1);
+        Some((left * 1_000_000 / self.output_price).max(1))
+    }
 }
 
 /// The most tokens of an answer under a budget, where nobody said how many there may be.
 const USUAL_MOST: u64 = 4_096;
+/// An answer of fewer tokens than this is not worth a call.
+const FEWEST: u64 = 64;
 /// Tokens that a provider puts around a prompt, at most.
 const FRAMING: u64 = 64;
 /// Pauses in a row after which a provider counts as saturated.
@@ -141,6 +162,16 @@ impl Shared {
         self.taken.notify_one();
     }
 
+    /// The model that is asked, by which limits are known.
+    pub(super) fn asks(&self, model: &str) {
+        self.model.get_or_init(|| model.to_owned());
+    }
+
+    /// What earlier runs of the same kind saw.
+    pub(super) fn remember(&self, usual: Usual) {
+        self.seen().remember(usual);
+    }
+
     pub(super) fn limits(&self) -> Option<GateView> {
         self.calls.limits(self.model.get()?)
     }
@@ -166,7 +197,12 @@ impl Shared {
     }
 
     /// Notes that a call is about to be sent. What cannot be noted is not sent.
-    pub(super) async fn intend(&self, intent: Intent) -> Result<(), LlmError> {
+    pub(super) async fn intend(&self, intent: Intent, sent: &AtomicU32) -> Result<(), LlmError> {
+        if self.halt.is_cancelled() {
+            let message = "the call was not sent: the run was asked to stop";
+            return Err(LlmError::new(LlmErrorKind::Cancelled, message));
+        }
+        sent.fetch_add(1, Ordering::Relaxed);
         Counters::add(&self.counters.calls, 1);
         self.run.intend(intent).await.map_err(|err| {
             let message = format!("the call was not sent, since it could not be noted: {err}");
@@ -175,13 +211,8 @@ impl Shared {
         })
     }
 
-    pub(super) fn is_priced(&self) -> bool {
-        (self.pricing)(0).is_some()
-    }
-
     /// What a call may cost. A token has at least one byte, so a prompt has at most as many tokens as bytes.
     pub(super) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
-        self.model.get_or_init(|| prompt.model.clone());
         let schema = *self.schema.get_or_init(|| match &prompt.output {
             // Some are told of it in words, too.
             Output::Json(schema) => 2 * schema.value().to_string().len() as u64,
@@ -194,15 +225,27 @@ impl Shared {
         let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
         let input = bytes(prompt) + schema + FRAMING;
-        let cost = |output: Option<u64>| {
-            let price = (self.pricing)(input)?;
-            let usage = Usage::new(Some(input), Some(output?));
-            let written = usage.cache_write(Some(if price.cache_write > price.input { input } else { 0 }));
-            price.cost_usd_micros(written)
+        let price = (self.pricing)(input);
+        let cost = |output: Option<u64>| match price? {
+            Price::FREE => Some(0),
+            price => {
+                let usage = Usage::new(Some(input), Some(output?));
+                let written =
+                    usage.cache_write(Some(if price.cache_write > price.input { input } else { 0 }));
+                price.cost_usd_micros(written)
+            }
         };
-        let whole = cost(most_tokens).unwrap_or(0);
-        let least = least_tokens.and_then(|least| cost(Some(least))).unwrap_or(whole);
-        Bounds { whole, least, most_tokens, least_tokens: least_tokens.or(most_tokens) }
+        let whole = cost(most_tokens);
+        let least = least_tokens.and_then(|least| cost(Some(least)));
+        Bounds {
+            whole,
+            least: least.or(whole).unwrap_or(0),
+            // Where it is known what answers need, less would only be cut.
+            floor: least.or_else(|| cost(Some(FEWEST))).unwrap_or(0),
+            without_output: cost(Some(0)).unwrap_or(0),
+            output_price: price.map_or(0, |price| price.output),
+            most_tokens,
+        }
     }
 
     pub(super) fn learn(&self, prompt: &Prompt, usage: Usage, took: Duration) {
@@ -218,31 +261,38 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What calls have cost: so much of it is known, and that of others may have been billed.
-    pub(super) fn bill(&self, usage: Usage, lost: Billed, calls: u32, grant: Grant) -> Bill {
+    /// What calls have cost: so much of it is known, and others may have been billed. `bound` says whether the grant is the
+    /// most that they may have cost.
+    pub(super) fn bill(&self, usage: Usage, lost: Billed, calls: u32, (grant, bound): (Grant, bool)) -> Bill {
         let cost_of = |usage: Usage| {
             let price = (self.pricing)(usage.input.unwrap_or(0));
             price.and_then(|price| price.cost_usd_micros(usage))
         };
         let mut cost = cost_of(usage);
-        let (mut lost_calls, mut possible) = (0, 0);
+        let amount = grant.amount();
+        let (mut lost_calls, mut possible) = (0, Some(0));
         match lost {
             Billed::No => {}
             Billed::Yes(more) => cost = cost.zip(cost_of(more)).map(|(cost, more)| cost + more),
-            Billed::Maybe => (lost_calls, possible) = (1, grant.amount()),
+            Billed::Maybe => (lost_calls, possible) = (1, bound.then_some(amount)),
+        }
+        if cost.is_none() && bound {
+            // What is not known may be all of it.
+            possible = Some(amount);
         }
         let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
-        // What is not known may be all of it.
-        let amount = grant.amount();
-        grant.settle(cost.map_or(amount, |cost| cost + possible));
+        grant.settle(cost.unwrap_or(0) + possible.unwrap_or(0));
         let counters = &self.counters;
         Counters::add(&counters.input_tokens, input);
         Counters::add(&counters.output_tokens, output);
         Counters::add(&counters.cost, cost.unwrap_or(0));
         Counters::add(&counters.without_price, u64::from(cost.is_none()));
         Counters::add(&counters.lost, u64::from(lost_calls));
-        Counters::add(&counters.possible, possible);
-        Bill::call(cost).calls(calls).tokens(input, output).lost(lost_calls, possible)
+        Counters::add(&counters.possible, possible.unwrap_or(0));
+        let mut bill = Bill::call(cost).calls(calls).tokens(input, output).lost(lost_calls, possible);
+        // Also where no call was lost: its cost is not known.
+        bill.possible = possible.unwrap_or(0);
+        bill
     }
 }
 

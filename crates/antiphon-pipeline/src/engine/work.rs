@@ -13,11 +13,11 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// Why nothing can be asked about it, for whoever wrote the recipe or the row.
     fn prompt(&self, row: &str) -> Result<Prompt, String>;
 
-    /// The result in an answer.
+    /// The result in an answer about a row, which is told by its place, from 0, and its text.
     ///
     /// # Errors
     /// Why the answer has none.
-    fn read(&self, row: &str, answer: &Completion) -> Result<Value, Unfit>;
+    fn read(&self, row: (u64, &str), answer: &Completion) -> Result<Value, Unfit>;
 
     /// The path (RFC 6901) of the list whose whole elements are worth keeping from an answer that was cut.
     fn list(&self) -> Option<&str> {
@@ -29,9 +29,9 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Is told, where results of other rows matter, of those that are there already before anything is asked: a row and the
-    /// JSON of its result.
-    fn accepted_before(&self, _row: &str, _result: &str) {}
+    /// Is told, where results of other rows matter, of those that are there already before anything is asked: a row's
+    /// place and the JSON of its result.
+    fn accepted_before(&self, _index: u64, _result: &str) {}
 }
 
 /// Why an answer has no result.

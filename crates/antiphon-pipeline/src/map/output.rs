@@ -264,6 +264,10 @@ pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBu
     }
     match writer {
         Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
+        // What an earlier part of the run left there has its result now.
+        None if antiphon_fs::exists(path).await.unwrap_or(false) => {
+            antiphon_fs::remove(path).await.map(|_| None).map_err(|err| err.to_string())
+        }
         None => Ok(None),
     }
 }

@@ -208,7 +208,7 @@ impl Work for Asked {
         })
     }
 
-    fn read(&self, row: &str, answer: &Completion) -> Result<Value, Unfit> {
+    fn read(&self, (index, _): (u64, &str), answer: &Completion) -> Result<Value, Unfit> {
         let result = match &self.schema {
             Some(schema) => Asking::default().read(answer, schema)?.0,
             None if answer.text.trim().is_empty() => {
@@ -216,7 +216,7 @@ impl Work for Asked {
             }
             None => json!(answer.text.trim()),
         };
-        self.checks.hold(row, &result).map_err(Unfit::Misfit)?;
+        self.checks.hold(index, &result).map_err(Unfit::Misfit)?;
         Ok(result)
     }
 
@@ -224,10 +224,10 @@ impl Work for Asked {
         self.list.as_deref()
     }
 
-    fn accepted_before(&self, row: &str, result: &str) {
+    fn accepted_before(&self, index: u64, result: &str) {
         if let Ok(result) = serde_json::from_str(result) {
             // What is there already holds, or there would be no result.
-            let _ = self.checks.hold(row, &result);
+            let _ = self.checks.hold(index, &result);
         }
     }
 
@@ -292,13 +292,16 @@ mod tests {
         assert!(matches!(work.prompt("{}").unwrap().output, Output::Json(_)));
         assert_eq!(work.list(), Some("/items"));
         assert_eq!(
-            work.read("{}", &Completion::new("```json\n{\"items\": [1]}\n```")),
+            work.read((0, "{}"), &Completion::new("```json\n{\"items\": [1]}\n```")),
             Ok(json!({"items": [1]}))
         );
-        assert_eq!(work.read("{}", &Completion::new("{\"items\": [1, ")), Err(Unfit::Cut));
-        assert!(matches!(work.read("{}", &Completion::new("{\"items\": [\"a\"]}")), Err(Unfit::Misfit(_))));
+        assert_eq!(work.read((0, "{}"), &Completion::new("{\"items\": [1, ")), Err(Unfit::Cut));
+        assert!(matches!(
+            work.read((0, "{}"), &Completion::new("{\"items\": [\"a\"]}")),
+            Err(Unfit::Misfit(_))
+        ));
         let work = Recipe::parse("r.toml", "prompt = \"x\"").unwrap().asking("m").unwrap();
-        assert_eq!(work.read("{}", &Completion::new(" words \n")), Ok(json!("words")));
-        assert!(work.read("{}", &Completion::new(" \n")).is_err());
+        assert_eq!(work.read((0, "{}"), &Completion::new(" words \n")), Ok(json!("words")));
+        assert!(work.read((0, "{}"), &Completion::new(" \n")).is_err());
     }
 }

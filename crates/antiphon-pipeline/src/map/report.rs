@@ -76,8 +76,8 @@ pub enum MapStatus {
 pub struct PossiblyBilled {
     /// How many.
     pub calls: u64,
-    /// The most that they may have cost.
-    pub most_usd_micros: u64,
+    /// The most that they may have cost; `null` if that is not known.
+    pub most_usd_micros: Option<u64>,
     /// The first hundred rows that they were for.
     pub rows: Vec<u64>,
 }
@@ -156,8 +156,11 @@ pub(super) async fn details(
     tally: &Tally,
 ) -> Result<(PossiblyBilled, Vec<Cause>), antiphon_store::Error> {
     const PAGE: usize = 512;
-    let mut possibly =
-        PossiblyBilled { calls: tally.lost, most_usd_micros: tally.possible, rows: Vec::new() };
+    let mut possibly = PossiblyBilled {
+        calls: tally.lost,
+        most_usd_micros: (tally.unbounded == 0).then_some(tally.possible),
+        rows: Vec::new(),
+    };
     if tally.lost > 0 {
         possibly.rows = run.lost(100).await?;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antiphon_data::{RowFormat, Rows};
 use antiphon_llm::{Calls, Scope};
-use antiphon_store::{NewRun, Run, RunStatus, Store, Tally};
+use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -45,6 +45,8 @@ pub struct Mapping {
     pub fresh: bool,
     /// The one run that is gone on with, by its id; the mapping has to be the same as it was. Default: the newest of the same.
     pub resume: Option<String>,
+    /// Whether the rows of that run that failed are asked about again.
+    pub retry_failed: bool,
     /// How the command can be given again: kept with the run.
     pub request: Value,
     /// How the engine works. `attempts`, `cache` and `allow_cut` are the recipe's.
@@ -100,6 +102,7 @@ impl Mapping {
             order: Order::Input,
             fresh: false,
             resume: None,
+            retry_failed: false,
             request: Value::Null,
             options: Options::default(),
             pricing: Arc::new(|_| None),
@@ -117,9 +120,12 @@ impl Mapping {
     pub async fn fingerprint(&self, scope: &Scope) -> Result<String, Error> {
         let digest = Rows::digest(&self.input).await.map_err(Error::input)?;
         let format = self.format.map(|format| format!("{format:?}"));
+        // Settings of the provider that change answers; not in words, since a header may be among them.
+        let variant =
+            scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
         let parts = json!({
             "kind": "map/1", "recipe": self.recipe, "model": self.model, "provider": scope.vendor,
-            "base_url": scope.base_url, "input": digest, "format": format, "limit": self.limit,
+            "base_url": scope.base_url, "variant": variant, "input": digest, "format": format, "limit": self.limit,
         });
         Ok(blake3::hash(parts.to_string().as_bytes()).to_hex().to_string())
     }
@@ -178,6 +184,7 @@ impl Mapping {
         };
         let run = store.take_run(id).await.map_err(Error::store)?;
         match run.record().fingerprint == fingerprint {
+            true if self.retry_failed => run.retry_failed().await.map(|_| run).map_err(Error::store),
             true => Ok(run),
             false => {
                 let message = format!(
@@ -268,6 +275,15 @@ impl Mapping {
         let engine =
             Engine::new(calls, (store, run.clone()), work, options, ended).await.map_err(Error::store)?;
         let engine = engine.pricing(self.pricing.clone()).limit(self.limit);
+        let usual = notes.recall(name.clone()).await.map_err(Error::store)?;
+        if let Some(usual) = usual.and_then(|note| serde_json::from_str(&note).ok()) {
+            engine.remember(usual);
+        }
+        // Before anything is asked: what was done before is written once, and a place that cannot be written to costs nothing.
+        let mut output = match Output::begin(run, self.order, to).await {
+            Ok(output) => output,
+            Err(unwritten) => return Ok((Some(unwritten.into()), engine.status(), engine.time())),
+        };
         let working = async {
             let stop = self.watched(&engine, rows).await;
             let (status, time) = (engine.status(), engine.time());
@@ -279,7 +295,6 @@ impl Mapping {
             (stop, status, time)
         };
         let writing = async {
-            let mut output = Output::begin(run, self.order, to).await?;
             let followed = output.follow(results).await;
             output.finish().await.and(followed)
         };
@@ -291,12 +306,7 @@ impl Mapping {
             written
         };
         let ((stop, status, time), written) = tokio::join!(working, writing);
-        let stop = match written {
-            Ok(()) => stop,
-            Err(Unwritten::Unread) => Some(Stop::Unread),
-            Err(Unwritten::Failed(why)) => Some(Stop::Output(why)),
-        };
-        Ok((stop, status, time))
+        Ok((written.err().map(Stop::from).or(stop), status, time))
     }
 
     async fn watched(&self, engine: &Engine, rows: Option<Rows>) -> Option<Stop> {
@@ -326,6 +336,15 @@ impl Mapping {
     }
 }
 
+impl From<Unwritten> for Stop {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Unread => Self::Unread,
+            Unwritten::Failed(why) => Self::Output(why),
+        }
+    }
+}
+
 type Phases = [(crate::engine::Phase, Duration); crate::engine::PHASES.len()];
 
 fn done(tally: &Tally) -> u64 {
@@ -340,8 +359,8 @@ async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
         let Some(last) = jobs.last() else { return Ok(()) };
         from = last.index + 1;
         for job in &jobs {
-            if let Some(result) = job.result.as_deref().filter(|_| job.state.is_end()) {
-                work.accepted_before(&job.row, result);
+            if let Some(result) = job.result.as_deref().filter(|_| job.state == JobState::Accepted) {
+                work.accepted_before(job.index, result);
             }
         }
     }

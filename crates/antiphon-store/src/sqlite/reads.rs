@@ -8,7 +8,7 @@ pub(super) const RUNS: &str =
     "SELECT seq, id, fingerprint, kind, request, status, total, created_at, ended_at, report FROM runs";
 
 const JOBS: &str = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
-        output_tokens, result, error_kind, error, timings
+        output_tokens, result, error_kind, error, timings, unpriced, unbounded
     FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2";
 
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
@@ -94,10 +94,11 @@ fn limit(most: usize) -> i64 {
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
-    let settled: Option<i64> = row.get(5)?;
+    let (settled, unpriced): (i64, i64) = (row.get(5)?, row.get(14)?);
     let bill = Bill {
         calls: small(row.get(4)?),
-        settled: settled.map(unsigned),
+        settled: (unpriced == 0).then(|| unsigned(settled)),
+        unbounded: small(row.get(15)?),
         lost: small(row.get(6)?),
         possible: unsigned(row.get(7)?),
         input_tokens: unsigned(row.get(8)?),
@@ -119,9 +120,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
 }
 
 pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally> {
-    let sql =
-        "SELECT state, count(*), sum(calls), sum(settled), sum(settled IS NULL), sum(lost), sum(possible),
-            sum(input_tokens), sum(output_tokens)
+    let sql = "SELECT state, count(*), sum(calls), sum(settled), sum(unpriced), sum(lost), sum(possible),
+            sum(input_tokens), sum(output_tokens), sum(unbounded)
         FROM jobs WHERE key >= ?1 AND key < ?2 GROUP BY state";
     let mut tally = Tally::default();
     let mut statement = connection.prepare_cached(sql)?;
@@ -143,6 +143,7 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
         tally.possible += number(6)?;
         tally.input_tokens += number(7)?;
         tally.output_tokens += number(8)?;
+        tally.unbounded += number(9)?;
     }
     Ok(tally)
 }

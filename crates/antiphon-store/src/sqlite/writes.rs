@@ -64,9 +64,10 @@ pub(super) fn intend(connection: &Connection, run: i64, intent: &Intent) -> rusq
 /// Whether there was such a job that had not ended.
 pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
     let Settlement { index, state, bill, answer, result, error, due, timings } = settlement;
-    let sql = "UPDATE jobs SET state = ?2, calls = calls + ?3, settled = settled + ?4, lost = lost + ?5,
-        possible = possible + ?6, input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8,
-        reserved = NULL, result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13
+    let sql = "UPDATE jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
+        unpriced = unpriced + (?4 IS NULL), lost = lost + ?5, possible = possible + ?6,
+        input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, reserved = NULL,
+        result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14
         WHERE key = ?1 AND state NOT IN (3, 4)";
     let timings: Vec<u8> = timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -83,6 +84,7 @@ pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement)
         error.as_ref().map(|(_, message)| message),
         due,
         timings,
+        bill.unbounded,
     ])?;
     if let Some((fingerprint, answer)) = answer.as_ref().filter(|_| changed == 1) {
         let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)
@@ -99,7 +101,7 @@ pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement)
 }
 
 /// Queues again what the last owner left: intended calls are counted as lost, with the most that they may have cost.
-pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Interrupted>> {
+pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<(RunRecord, Vec<Interrupted>)> {
     let bounds = [key(run, 0), key(run + 1, 0)];
     let sql = "SELECT key, reserved FROM jobs WHERE key >= ?1 AND key < ?2 AND state = ?3 ORDER BY key";
     let mut statement = connection.prepare(sql)?;
@@ -110,7 +112,7 @@ pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<Vec
     let intended = intended.collect::<rusqlite::Result<Vec<_>>>()?;
     connection.execute(
         "UPDATE jobs SET lost = lost + 1, possible = possible + coalesce(reserved, 0),
-            settled = CASE WHEN reserved IS NULL THEN NULL ELSE settled END, reserved = NULL
+            unbounded = unbounded + (reserved IS NULL), reserved = NULL
             WHERE key >= ?1 AND key < ?2 AND state = ?3",
         [bounds[0], bounds[1], JobState::Intended.code()],
     )?;
@@ -119,7 +121,9 @@ pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<Vec
         "UPDATE jobs SET state = 0, due = NULL WHERE key >= ?1 AND key < ?2 AND state IN (?3, ?4, ?5)",
         params![bounds[0], bounds[1], states[0], states[1], states[2]],
     )?;
-    Ok(intended)
+    // Its last owner may have finished it between the look for it and the lock.
+    let record = connection.query_row(&format!("{} WHERE seq = ?1", reads::RUNS), [run], reads::run)?;
+    Ok((record.1, intended))
 }
 
 pub(super) fn retry_failed(connection: &Connection, run: i64) -> rusqlite::Result<u64> {

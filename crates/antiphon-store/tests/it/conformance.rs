@@ -48,7 +48,7 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named() {
             run.intend(Intent::new(index, QUESTION).reserved(Some(50))).await.unwrap();
         }
         run.settle(Settlement::accepted(0, "done", Bill::call(Some(30)).tokens(10, 5))).await.unwrap();
-        let later = Settlement::put_back(1, i64::MAX, Bill::none().lost(1, 40));
+        let later = Settlement::put_back(1, i64::MAX, Bill::none().lost(1, Some(40)));
         run.settle(later).await.unwrap();
     }
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();

@@ -335,6 +335,10 @@ pub(super) struct MapArgs {
     #[arg(skip)]
     pub(super) resume: Option<String>,
 
+    /// Whether its failed rows are asked about again: for `runs retry-failed`
+    #[arg(skip)]
+    pub(super) retry_failed: bool,
+
     /// Say what it would take, and make no call
     #[arg(long)]
     pub(super) dry_run: bool,

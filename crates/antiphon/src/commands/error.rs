@@ -67,7 +67,7 @@ impl CommandError {
             ErrorKind::Input if err.failures().is_empty() => USAGE,
             ErrorKind::Provider(LlmKind::Auth | LlmKind::Quota) => CONFIG,
             ErrorKind::Cancelled => INTERRUPTED,
-            ErrorKind::Internal | ErrorKind::Files => INTERNAL,
+            ErrorKind::Internal => INTERNAL,
             ErrorKind::Store(antiphon_store::ErrorKind::Newer) => CONFIG,
             ErrorKind::Store(_) => INTERNAL,
             _ => ALL_FAILED,

@@ -30,14 +30,14 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let mut mapping = mapping(args, recipe, (&session, &settings), input);
     let watching = live.clone();
     mapping.on_status = std::sync::Arc::new(move |status| watching.status(status));
-    let options = &mapping.options;
-    let interrupts = Interrupts::listen(options.drain.clone(), options.cancel.clone(), talk);
     let request = MapRequest::new(mapping, &settings.out.value);
     if args.dry_run {
         live.end();
         return dry_run(&session, &request, args.json).await;
     }
     agreed(args, (&session, &request), talk).await?;
+    let options = &request.mapping.options;
+    let interrupts = Interrupts::listen(options.drain.clone(), options.cancel.clone(), talk);
     let mapped = Box::pin(operations::map(&session, &request)).await;
     live.end();
     let mapped = mapped.map_err(|err| CommandError::of_run(&err))?;
@@ -50,10 +50,9 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     Ok(end(&mapped, &interrupts, talk))
 }
 
-/// The command as it was given, without what may be secret in an address.
+/// The command as it was given. Keys come by the environment, and an address with a secret in it was refused before.
 fn arguments() -> Vec<String> {
-    let all = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    all.map(|arg| if arg.contains("://") { operations::without_secrets(&arg) } else { arg }).collect()
+    std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect()
 }
 
 async fn dry_run(session: &Session, request: &MapRequest, as_json: bool) -> Result<u8, CommandError> {
@@ -174,6 +173,7 @@ fn mapping(
     mapping.limit = args.limit;
     mapping.fresh = args.fresh;
     mapping.resume.clone_from(&args.resume);
+    mapping.retry_failed = args.retry_failed;
     mapping.order = match args.order {
         OrderArg::Input => Order::Input,
         OrderArg::Completion => Order::Completion,
@@ -258,7 +258,9 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
     }
     let billed = &report.possibly_billed;
     if billed.calls > 0 {
-        let most = cost(Some(billed.most_usd_micros));
+        let most = billed
+            .most_usd_micros
+            .map_or_else(|| "nobody knows how much".to_owned(), |most| cost(Some(most)));
         let calls = usize::try_from(billed.calls).unwrap_or(usize::MAX);
         talk.warning(&format!(
             "{} that broke off may have been billed, too, with at most {most}; run.json names the rows",

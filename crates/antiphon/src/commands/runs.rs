@@ -27,10 +27,9 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
             Box::pin(super::map::run(&again, talk)).await
         }
         RunsCommand::RetryFailed { run } => {
-            // Whether it can be gone on with is seen before anything is queued.
-            let again = again(folder, run).await?;
-            let queued = operations::retry_failed(folder, run).await.map_err(told)?;
-            talk.line(&format!("{queued} failed rows are asked about again"));
+            let mut again = again(folder, run).await?;
+            // They are queued when it is clear that the run can be gone on with.
+            again.retry_failed = true;
             Box::pin(super::map::run(&again, talk)).await
         }
         RunsCommand::Diff { first, second, json } => diff(folder, (first, second), *json).await,
@@ -96,7 +95,10 @@ async fn show(folder: &Path, run: &str, as_json: bool) -> Result<u8, CommandErro
     line("tokens", format!("{} + {}", tally.input_tokens, tally.output_tokens));
     line("cost", cost((!tally.cost_unknown).then_some(tally.settled)));
     if tally.lost > 0 {
-        let most = cost(Some(tally.possible));
+        let most = match tally.unbounded {
+            0 => cost(Some(tally.possible)),
+            _ => "nobody knows how much".to_owned(),
+        };
         line(
             "unsure",
             format!("{} calls that broke off may have been billed, with at most {most}", tally.lost),

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -93,19 +93,6 @@ async fn info(store: &Store, id: &str) -> Result<RunInfo, Error> {
     Ok(RunInfo { record: run.record().clone(), tally })
 }
 
-/// Queues the failed rows of a run anew, and gives their number; nothing is asked yet.
-///
-/// # Errors
-/// As [`run_info`], and `Store` while another process works on the run.
-///
-/// # Cancel safety
-/// A dropped call may still do it.
-pub async fn retry_failed(folder: &Path, id: &str) -> Result<u64, Error> {
-    let store = journal(folder).await?;
-    let run = store.take_run(id).await.map_err(Error::store)?;
-    run.retry_failed().await.map_err(Error::store)
-}
-
 /// Writes the results that a run has, in the order of its rows.
 ///
 /// # Errors
@@ -128,21 +115,28 @@ pub async fn export_run(folder: &Path, id: &str, to: &Destination) -> Result<(),
 pub async fn diff_runs(folder: &Path, first: &str, second: &str) -> Result<RunDiff, Error> {
     const MOST: usize = 20;
     let store = journal(folder).await?;
-    let mut results: HashMap<String, String> = HashMap::new();
-    each_result(&store, first, |job, result| drop(results.insert(job.row, result))).await?;
+    let mut results: HashMap<String, VecDeque<String>> = HashMap::new();
+    each_result(&store, first, |job, result| results.entry(job.row).or_default().push_back(result)).await?;
     let mut diff = RunDiff { same: 0, changed: 0, only_first: 0, only_second: 0, changes: Vec::new() };
-    each_result(&store, second, |job, result| match results.remove(&job.row) {
-        None => diff.only_second += 1,
-        Some(before) if before == result => diff.same += 1,
-        Some(before) => {
-            diff.changed += 1;
-            if diff.changes.len() < MOST {
-                diff.changes.push(Change { index: job.index, row: job.row, first: before, second: result });
+    each_result(&store, second, |job, result| {
+        match results.get_mut(&job.row).and_then(VecDeque::pop_front) {
+            None => diff.only_second += 1,
+            Some(before) if before == result => diff.same += 1,
+            Some(before) => {
+                diff.changed += 1;
+                if diff.changes.len() < MOST {
+                    diff.changes.push(Change {
+                        index: job.index,
+                        row: job.row,
+                        first: before,
+                        second: result,
+                    });
+                }
             }
         }
     })
     .await?;
-    diff.only_first = results.len() as u64;
+    diff.only_first = results.values().map(VecDeque::len).sum::<usize>() as u64;
     Ok(diff)
 }
 
