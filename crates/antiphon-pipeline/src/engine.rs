@@ -7,6 +7,7 @@ mod dispatch;
 mod feed;
 mod job;
 mod learned;
+mod rest;
 mod seen;
 mod shared;
 mod status;

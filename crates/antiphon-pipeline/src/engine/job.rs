@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use antiphon_llm::{
-    Asking, Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Output, Prompt,
-    ProviderExt, Schema, Usage, Verdict, json,
+    Asking, Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, ProviderExt, Usage,
+    Verdict, json,
 };
 use antiphon_resilience::Backoff;
 use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::budget::Grant;
 use super::dispatch::Row;
+use super::rest::{rest_of, with_rest};
 use super::shared::Shared;
 use super::status::Counters;
 use super::stop::Stop;
@@ -333,19 +334,7 @@ impl Life {
 
     /// The result of what was kept and of an answer that has the rest.
     fn read_rest(&self, answer: &Completion) -> Result<Value, Unfit> {
-        let list = self.shared.work.list().unwrap_or_default();
-        let rest = json::extract(&answer.text).map_err(|err| match err.kind() {
-            json::JsonErrorKind::Truncated => Unfit::Cut,
-            _ => Unfit::Misfit(err.to_string()),
-        })?;
-        let mut whole = rest.value;
-        match whole.pointer_mut(list) {
-            Some(Value::Array(elements)) => {
-                let rest = std::mem::replace(elements, self.kept.clone());
-                elements.extend(rest);
-            }
-            _ => return Err(Unfit::Misfit(format!("there is no list at {list}"))),
-        }
+        let whole = with_rest(&self.kept, self.shared.work.list().unwrap_or_default(), answer)?;
         self.shared.work.read((self.job.index, &self.job.row), &Completion::new(whole.to_string()))
     }
 
@@ -493,29 +482,6 @@ impl Drop for Counting {
     fn drop(&mut self) {
         self.0.sleeping.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The prompt that asks for what is missing of a list, behind the elements that are there.
-fn rest_of(question: &Prompt, list: &str, kept: &[Value]) -> Option<Prompt> {
-    let Output::Json(schema) = &question.output else { return None };
-    let mut value = schema.value().clone();
-    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
-    let array = value.pointer_mut(&place)?.as_object_mut()?;
-    for bound in ["minItems", "maxItems"] {
-        if let Some(count) = array.get(bound).and_then(Value::as_u64) {
-            array.insert(bound.to_owned(), count.saturating_sub(kept.len() as u64).into());
-        }
-    }
-    array.shift_remove("uniqueItems");
-    let rest = Schema::new(schema.name(), value).ok()?;
-    let there = Value::Array(kept.to_vec()).to_string();
-    let ask = format!(
-        "Your answer was cut. These {} elements of {list} are whole and kept. Answer again in the same form, with only the \
-         elements that are missing behind them, and nothing else.",
-        kept.len()
-    );
-    let prompt = question.clone().output(Output::Json(rest));
-    Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -1,8 +1,11 @@
+mod rows;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::rows::{MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.
@@ -289,194 +292,6 @@ pub(super) struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = ENVIRONMENT)]
-pub(super) struct MapArgs {
-    /// A csv, jsonl or json file, a folder of documents, or - for stdin
-    #[arg(value_name = "ROWS")]
-    pub(super) rows: PathBuf,
-
-    /// The recipe: a TOML file
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) recipe: PathBuf,
-
-    /// Where results go, a JSON object a line; - for stdout [default: results.jsonl in the run's folder]
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) out: Option<PathBuf>,
-
-    /// The folder of the journal and of all runs [default: antiphon-out]
-    #[arg(long, value_name = "DIR")]
-    pub(super) dir: Option<PathBuf>,
-
-    /// What ROWS is written as [default: what its name or its beginning tells]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(super) format: Option<FormatArg>,
-
-    /// The first N rows alone
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) limit: Option<u64>,
-
-    /// The most calls at once, or auto: as many as the provider takes [default: auto] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "auto|N", value_parser = auto_or_number)]
-    pub(super) concurrency: Option<AtOnce>,
-
-    /// Stop before all calls together cost more than so many US dollars
-    #[arg(long, value_name = "USD", value_parser = dollars)]
-    pub(super) max_cost: Option<f64>,
-
-    /// The order of results
-    #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
-    pub(super) order: OrderArg,
-
-    /// Leave an earlier run of the same command alone, and begin anew
-    #[arg(long)]
-    pub(super) fresh: bool,
-
-    /// The one run that is gone on with: for `runs resume`
-    #[arg(skip)]
-    pub(super) resume: Option<String>,
-
-    /// Whether its failed rows are asked about again: for `runs retry-failed`
-    #[arg(skip)]
-    pub(super) retry_failed: bool,
-
-    /// Say what it would take, and make no call
-    #[arg(long)]
-    pub(super) dry_run: bool,
-
-    /// Do not ask before a run that may cost more than a dollar
-    #[arg(short, long, conflicts_with = "no_input")]
-    pub(super) yes: bool,
-
-    /// Never ask anything: where an answer would be needed, stop
-    #[arg(long)]
-    pub(super) no_input: bool,
-
-    /// Print the report as JSON on stdout
-    #[arg(long)]
-    pub(super) json: bool,
-
-    /// How progress is shown on stderr
-    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub(super) progress: ProgressMode,
-
-    #[command(flatten)]
-    pub(super) provider: ProviderArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RunsArgs {
-    /// The folder of the journal [default: antiphon-out]
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(super) dir: Option<PathBuf>,
-
-    #[command(subcommand)]
-    pub(super) command: RunsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RunsCommand {
-    /// List all runs, oldest first
-    List {
-        /// Print one JSON document on stdout
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one run: rows, money, and why rows failed
-    Show {
-        /// Its id, or the beginning of it
-        #[arg(value_name = "RUN")]
-        run: String,
-        /// Print one JSON document on stdout
-        #[arg(long)]
-        json: bool,
-    },
-    /// Go on with a run that was stopped, as it was begun
-    Resume {
-        /// Its id, or the beginning of it
-        #[arg(value_name = "RUN")]
-        run: String,
-    },
-    /// Ask again about the rows of a run that failed
-    RetryFailed {
-        /// Its id, or the beginning of it
-        #[arg(value_name = "RUN")]
-        run: String,
-    },
-    /// Compare the results of two runs, row by row
-    Diff {
-        /// One run's id, or the beginning of it
-        #[arg(value_name = "RUN")]
-        first: String,
-        /// The other's
-        #[arg(value_name = "OTHER")]
-        second: String,
-        /// Print one JSON document on stdout
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write the results that a run has, in the order of its rows
-    Export {
-        /// Its id, or the beginning of it
-        #[arg(value_name = "RUN")]
-        run: String,
-        /// The file [default: stdout]
-        #[arg(short, long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-}
-
-/// How many calls at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct AtOnce(Option<usize>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum FormatArg {
-    /// A table with a header
-    Csv,
-    /// A JSON value a line
-    Jsonl,
-    /// One list of JSON values
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum OrderArg {
-    /// That of the rows
-    Input,
-    /// That in which they come
-    Completion,
-}
-
-impl From<FormatArg> for antiphon_data::RowFormat {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Csv => Self::Csv,
-            FormatArg::Jsonl => Self::Jsonl,
-            FormatArg::Json => Self::Json,
-        }
-    }
-}
-
-impl MapArgs {
-    pub(super) fn flags(&self, recipe: &antiphon_pipeline::map::Recipe) -> Flags {
-        let ProviderArgs { provider, model, base_url, offline } = &self.provider;
-        Flags {
-            provider: provider.clone(),
-            model: model.clone().or_else(|| recipe.model.clone()),
-            base_url: base_url.clone(),
-            offline: *offline,
-            concurrency: self.concurrency.and_then(|at_once| at_once.0),
-            out: self.dir.clone(),
-            max_cost: self.max_cost,
-        }
-    }
-
-    pub(super) fn results_on_stdout(&self) -> bool {
-        self.out.as_deref() == Some(std::path::Path::new("-"))
-    }
-}
-
-#[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ProviderArgs {
     /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
@@ -625,24 +440,6 @@ fn count(text: &str) -> Result<usize, String> {
 
 fn concurrency(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1 is needed".to_owned())
-}
-
-fn auto_or_number(text: &str) -> Result<AtOnce, String> {
-    match text {
-        "auto" => Ok(AtOnce(None)),
-        number => concurrency(number)
-            .map(|number| AtOnce(Some(number)))
-            .map_err(|_| "auto, or a number from 1, is needed".to_owned()),
-    }
-}
-
-fn dollars(text: &str) -> Result<f64, String> {
-    let dollars = text
-        .trim_start_matches('$')
-        .parse()
-        .ok()
-        .filter(|dollars: &f64| dollars.is_finite() && *dollars >= 0.0);
-    dollars.ok_or_else(|| "an amount of US dollars is needed, such as 2.50".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

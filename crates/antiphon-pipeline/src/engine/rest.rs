@@ -1,0 +1,73 @@
+use antiphon_llm::{Completion, Message, Output, Prompt, Schema, json};
+use serde_json::Value;
+
+use super::work::Unfit;
+
+/// The prompt that asks for what is missing of a list, behind the elements that are there.
+pub(super) fn rest_of(question: &Prompt, list: &str, kept: &[Value]) -> Option<Prompt> {
+    let Output::Json(schema) = &question.output else { return None };
+    let mut value = schema.value().clone();
+    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
+    let array = value.pointer_mut(&place)?.as_object_mut()?;
+    for bound in ["minItems", "maxItems"] {
+        if let Some(count) = array.get(bound).and_then(Value::as_u64) {
+            array.insert(bound.to_owned(), count.saturating_sub(kept.len() as u64).into());
+        }
+    }
+    array.shift_remove("uniqueItems");
+    let rest = Schema::new(schema.name(), value).ok()?;
+    let there = Value::Array(kept.to_vec()).to_string();
+    let ask = format!(
+        "Your answer was cut. These {} elements of {list} are whole and kept. Answer again in the same form, with only the \
+         elements that are missing behind them, and nothing else.",
+        kept.len()
+    );
+    let prompt = question.clone().output(Output::Json(rest));
+    Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
+}
+
+/// An answer that has the rest of a list, with the elements that were kept before it.
+pub(super) fn with_rest(kept: &[Value], list: &str, answer: &Completion) -> Result<Value, Unfit> {
+    let rest = json::extract(&answer.text).map_err(|err| match err.kind() {
+        json::JsonErrorKind::Truncated => Unfit::Cut,
+        _ => Unfit::Misfit(err.to_string()),
+    })?;
+    let mut whole = rest.value;
+    match whole.pointer_mut(list) {
+        Some(Value::Array(elements)) => {
+            let rest = std::mem::replace(elements, kept.to_vec());
+            elements.extend(rest);
+            Ok(whole)
+        }
+        _ => Err(Unfit::Misfit(format!("there is no list at {list}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Completion, Message, Output, Prompt, Schema};
+    use serde_json::json;
+
+    use super::{Unfit, rest_of, with_rest};
+
+    #[test]
+    fn as_many_elements_are_asked_for_as_are_missing() {
+        let schema = |count: u64| {
+            let items = json!({"type": "array", "minItems": count, "maxItems": count});
+            Schema::new("answer", json!({"type": "object", "properties": {"items": items}})).unwrap()
+        };
+        let question = Prompt::new("m", [Message::user("Five, please.")]).output(Output::Json(schema(5)));
+        let rest = rest_of(&question, "/items", &[json!(1), json!(2)]).unwrap();
+        let Output::Json(asked) = &rest.output else { unreachable!() };
+        assert_eq!((asked.value(), rest.messages.len()), (schema(3).value(), 3));
+        assert!(rest_of(&question, "/others", &[json!(1)]).is_none());
+    }
+
+    #[test]
+    fn what_was_kept_stands_before_the_rest() {
+        let read = |answer: &str| with_rest(&[json!(1)], "/items", &Completion::new(answer));
+        assert_eq!(read("{\"items\": [2]}"), Ok(json!({"items": [1, 2]})));
+        assert_eq!(read("{\"items\": [2, "), Err(Unfit::Cut));
+        assert!(matches!(read("{}"), Err(Unfit::Misfit(_))));
+    }
+}
