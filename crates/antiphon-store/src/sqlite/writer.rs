@@ -78,13 +78,24 @@ impl Thread {
         let (mut group, mut flushed) = (Vec::new(), Vec::new());
         while let Some(first) = received.blocking_recv() {
             let mut next = Some(first);
-            while let Some(request) = next {
-                match request.op.needs_no_flush() {
-                    true => group.push(request),
-                    false => flushed.push(request),
+            let mut size = 0;
+            loop {
+                while let Some(request) = next {
+                    match request.op.needs_no_flush() {
+                        true => group.push(request),
+                        false => flushed.push(request),
+                    }
+                    let is_whole = group.len() + flushed.len() >= GROUP;
+                    next = if is_whole { None } else { received.try_recv().ok() };
                 }
-                let is_whole = group.len() + flushed.len() >= GROUP;
-                next = if is_whole { None } else { received.try_recv().ok() };
+                // Those that are about to write join this group: a flush costs more than a turn of the scheduler.
+                let grown = group.len() + flushed.len();
+                if grown == size || grown >= GROUP {
+                    break;
+                }
+                size = grown;
+                std::thread::yield_now();
+                next = received.try_recv().ok();
             }
             // Those that need no flush are told before the others wait for theirs: calls go out meanwhile.
             self.commit(&mut group, false);
