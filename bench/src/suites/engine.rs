@@ -8,6 +8,7 @@ use antiphon_pipeline::map::{Mapped, Mapping, Recipe};
 use antiphon_providers::{OpenAi, SecretString};
 use antiphon_sim::{Limit, Scenario, Server, Tells};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};
+use futures::future::join_all;
 use futures::{StreamExt, stream};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -189,14 +190,8 @@ async fn new_run(store: &Store, number: u64) -> Run {
 const RESULT: &str = "\"The quick brown fox jumps over lazy dogs.\"";
 
 async fn settle_all(run: Arc<Run>) {
-    let mut writers = JoinSet::new();
-    for index in 0..WRITERS {
-        let run = run.clone();
-        writers.spawn(async move {
-            run.settle(Settlement::accepted(index, RESULT, Bill::call(Some(1)))).await.expect("kept");
-        });
-    }
-    writers.join_all().await;
+    let settle = |index| run.settle(Settlement::accepted(index, RESULT, Bill::call(Some(1))));
+    join_all((0..WRITERS).map(settle)).await.into_iter().for_each(|kept| kept.expect("kept"));
 }
 
 /// A database with our own tables and settings.

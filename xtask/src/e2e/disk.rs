@@ -80,7 +80,7 @@ pub(super) fn check_few_handles() -> Done<Outcome> {
 }
 
 /// How a command gets mounts of its own: as root, or as a user who is root in a namespace.
-fn namespace() -> Option<&'static str> {
+pub(super) fn namespace() -> Option<&'static str> {
     let ways = ["unshare --mount", "unshare --map-root-user --mount"];
     let can_mount = |way: &&str| {
         let mut words = way.split(' ');

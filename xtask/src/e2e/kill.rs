@@ -2,16 +2,18 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Outcome;
+use super::disk::namespace;
 use super::program::out;
-use crate::shell::{Done, root};
+use super::{LONG, Outcome};
+use crate::shell::{Done, root, words};
 
 /// Calls at once of the program under test.
 const AT_ONCE: u64 = 8;
@@ -34,7 +36,7 @@ const CASES: [Case; 2] = [
 
 /// No result lost, none twice, and no more calls made twice than were under way at the kills.
 pub(super) fn check() -> Done<Outcome> {
-    let rounds = if std::env::var_os("E2E_LONG").is_some() { 2_000 } else { 200 };
+    let rounds = if LONG.load(Ordering::Relaxed) { 2_000 } else { 200 };
     let mut told = Vec::new();
     let (mut done, mut number) = (0, 0);
     while done < rounds {
@@ -51,20 +53,83 @@ pub(super) fn check() -> Done<Outcome> {
     Ok(Outcome::Passed(format!("{done} kills in {} runs, {duplicates} calls made twice", told.len())))
 }
 
+/// Frozen in the middle and let go on, as by Ctrl-Z or a laptop's lid: every row has its result, and no call is made twice
+/// but for those that the server gave up meanwhile.
+pub(super) fn check_frozen() -> Done<Outcome> {
+    let case = Case { name: "frozen", rows: 300, server: &["--latency", "15"] };
+    let (folder, server) = begin(&case, 0)?;
+    let child = map(&folder, &server.url).spawn().map_err(|err| err.to_string())?;
+    let pid = child.id().to_string();
+    let tell = |signal: &str| {
+        let told = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", signal, &pid]).status();
+        told.map_err(|err| err.to_string())?.success().then_some(()).ok_or(format!("kill {signal} failed"))
+    };
+    for _ in 0..3 {
+        sleep(Duration::from_millis(150));
+        tell("-STOP")?;
+        sleep(Duration::from_millis(700));
+        tell("-CONT")?;
+    }
+    let output = child.wait_with_output().map_err(|err| err.to_string())?;
+    let duplicates = judge(&case, &folder, &server, 0, &output)?;
+    Ok(Outcome::Passed(format!("frozen three times, {duplicates} calls made twice")))
+}
+
+/// A disk that is full in the middle: one error, what was kept is whole, and with more room the same command goes on.
+pub(super) fn check_full_disk() -> Done<Outcome> {
+    let Some(apart) = namespace() else {
+        return Ok(Outcome::Forbidden("nobody may mount a small disk on this machine".to_owned()));
+    };
+    let case = Case { name: "full", rows: 3_000, server: &[] };
+    let (folder, server) = begin(&case, 0)?;
+    std::fs::create_dir_all(folder.join("runs")).map_err(|err| err.to_string())?;
+    let mut command = words(apart);
+    command.args(["sh", "-c", ON_A_DISK_THAT_GROWS, "sh"]).arg(root().join("target/debug/antiphon"));
+    command.args([
+        "map",
+        "rows.jsonl",
+        "--recipe",
+        "recipe.toml",
+        "--json",
+        "--progress",
+        "none",
+        "--dir",
+        "runs",
+    ]);
+    command.args(["--provider", "sim", "--model", "m", "--base-url", &server.url]).current_dir(&folder);
+    let output = command.output().map_err(|err| err.to_string())?;
+    let (told, ended) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    let errors = told.matches("error: ").count();
+    if errors != 1 || !told.contains("the disk is full") {
+        return Err(format!("a full disk was told {errors} times: {told}"));
+    }
+    let (codes, report) = ended.split_once('\n').ok_or("nothing was printed")?;
+    let report: Value = serde_json::from_str(report).map_err(|err| format!("{err}: {report}"))?;
+    let (answered, lost) = (server.stats()?["answered"].clone(), &report["possibly_billed"]["calls"]);
+    let twice = answered.as_u64().unwrap_or_default().saturating_sub(case.rows as u64);
+    if codes != "1 0" || report["accepted"] != case.rows as u64 || twice > lost.as_u64().unwrap_or_default() {
+        return Err(format!(
+            "codes {codes}, {} accepted, {twice} asked twice, {lost} named; {told}",
+            report["accepted"]
+        ));
+    }
+    Ok(Outcome::Passed(format!(
+        "one error, and with more room all rows; {twice} calls made twice, all named"
+    )))
+}
+
+/// Called with PROGRAM ARGUMENTS…: runs the program on a disk of 600 KiB, and again when that has grown.
+const ON_A_DISK_THAT_GROWS: &str = r#"
+mount -t tmpfs -o size=600k none runs || exit 99
+"$@" > /dev/null; first=$?
+mount -o remount,size=64m runs || exit 99
+"$@" > report; echo "$first $?"
+cat report
+"#;
+
 /// One run, killed at random until it finishes or `most` kills are done: the kills, and the calls made twice.
 fn one(case: &Case, number: usize, most: u64) -> Done<(u64, u64)> {
-    let folder = out(&format!("kill/{}-{number}", case.name))?;
-    let rows: String = (0..case.rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    write(&folder.join("rows.jsonl"), &rows)?;
-    write(
-        &folder.join("recipe.toml"),
-        "prompt = \"What is {{ n }} in words?\"\n[parameters]\nmax_tokens = 50\n",
-    )?;
-    write(
-        &folder.join("antiphon.toml"),
-        "[providers.sim]\nkind = \"compatible\"\n[prices.sim.m]\ninput = 1.0\noutput = 2.0\n",
-    )?;
-    let server = Server::start(case.server)?;
+    let (folder, server) = begin(case, number)?;
     let mut random = 0x9E37_79B9_u64.wrapping_add(number as u64);
     let mut kills = 0;
     loop {
@@ -91,6 +156,21 @@ fn one(case: &Case, number: usize, most: u64) -> Done<(u64, u64)> {
         child.wait().map_err(|err| err.to_string())?;
         kills += 1;
     }
+}
+/// A folder with rows and a recipe, and a server.
+fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
+    let folder = out(&format!("kill/{}-{number}", case.name))?;
+    let rows: String = (0..case.rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    write(&folder.join("rows.jsonl"), &rows)?;
+    write(
+        &folder.join("recipe.toml"),
+        "prompt = \"What is {{ n }} in words?\"\n[parameters]\nmax_tokens = 50\n",
+    )?;
+    write(
+        &folder.join("antiphon.toml"),
+        "[providers.sim]\nkind = \"compatible\"\n[prices.sim.m]\ninput = 1.0\noutput = 2.0\n",
+    )?;
+    Ok((folder, Server::start(case.server)?))
 }
 
 fn map(folder: &Path, url: &str) -> Command {
