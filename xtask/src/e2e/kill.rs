@@ -100,7 +100,9 @@ pub(super) fn check_full_disk() -> Done<Outcome> {
     let output = command.output().map_err(|err| err.to_string())?;
     let (told, ended) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     let errors = told.matches("error: ").count();
-    if errors != 1 || !told.contains("the disk is full") {
+    // Whichever of journal and results was first.
+    let is_named = told.contains("the disk is full") || told.contains("no space left on the disk");
+    if errors != 1 || !is_named {
         return Err(format!("a full disk was told {errors} times: {told}"));
     }
     let (codes, report) = ended.split_once('\n').ok_or("nothing was printed")?;
