@@ -46,3 +46,23 @@ fn a_key_in_the_environment_is_no_leave_to_send_anything() {
     );
     assert!(ran.stderr.contains("provider: offline"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_key_is_in_no_journal() {
+    let told = |text: &str| Reply::json(401, &json!({ "error": { "message": text } }));
+    for (reply, code) in [(Reply::chat("words", "stop"), 0), (told(&format!("wrong key {KEY}")), 3)] {
+        let server = Server::start([reply]);
+        let lab = Lab::new().with("OPENAI_API_KEY", KEY).with("OPENAI_BASE_URL", &server.url("/v1"));
+        lab.file("rows.jsonl", "{\"n\": 1}\n");
+        lab.file("r.toml", "prompt = \"{{ n }}\"");
+        let ran = lab.run("map rows.jsonl -r r.toml --provider openai --model m -vvv --json");
+        ran.ends_with(code, &["TRACE"]);
+        assert!(!(ran.stdout + &ran.stderr).contains("planted"));
+        for name in ["antiphon.db", "antiphon.db-wal"] {
+            let bytes = std::fs::read(lab.path("antiphon-out").join(name)).unwrap_or_default();
+            assert!(!bytes.windows(KEY.len()).any(|part| part == KEY.as_bytes()), "{name}");
+        }
+        let database = std::fs::metadata(lab.path("antiphon-out/antiphon.db")).unwrap();
+        assert!(database.len() > 0, "there is a journal at all");
+    }
+}
