@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use antiphon_resilience::{GateView, Gates};
+use antiphon_resilience::{Gate, Gates};
 
 use crate::context::CallContext;
 use crate::error::Error;
@@ -51,11 +51,11 @@ impl Calls {
         &self.provider
     }
 
-    /// What is believed of the limits for a model; `None` where nobody keeps to any.
+    /// What keeps to the limits for a model; `None` where nobody does.
     #[must_use]
-    pub fn limits(&self, model: &str) -> Option<GateView> {
+    pub fn gate(&self, model: &str) -> Option<Gate> {
         let gates = self.gates.as_ref()?;
-        Some(gates.gate(&scope_of_limits(&self.provider.scope()), model).view())
+        Some(gates.gate(&scope_of_limits(&self.provider.scope()), model))
     }
 }
 

@@ -118,13 +118,15 @@ impl Life {
         if let Some(ended) = self.take_known(known).await {
             return ended;
         }
-        let mut prompt = Box::new(question.clone());
+        // What is asked instead of the question, to get the rest of an answer or a better one.
+        let mut instead: Option<Box<Prompt>> = None;
         let mut place = None;
         loop {
             if self.shared.halt.is_cancelled() {
                 return Ended::Left;
             }
-            let Called { answer, paid } = match self.call(&prompt, key, &mut place).await {
+            let prompt = instead.as_deref().unwrap_or(&question);
+            let Called { answer, paid } = match self.call(prompt, key, &mut place).await {
                 Ok(called) => called,
                 Err(ended) => return ended,
             };
@@ -134,7 +136,7 @@ impl Life {
             };
             match next {
                 Next::End(ended) => return ended,
-                Next::Ask(next) => prompt = next,
+                Next::Ask(next) => instead = Some(next),
                 Next::Wait(pause) => {
                     // Whoever waits holds no place among the calls.
                     place = None;

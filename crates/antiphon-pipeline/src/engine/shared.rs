@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
-    Billed, Calls, Error as LlmError, ErrorKind as LlmErrorKind, GateView, Output, Part, Price, Prompt,
+    Billed, Calls, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Output, Part, Price, Prompt,
     Scope, Usage,
 };
 use antiphon_store::{Bill, Intent, Run, Store, Tally};
@@ -47,7 +47,8 @@ pub(super) struct Shared {
     /// Rows were claimed.
     pub(super) taken: Notify,
     pub(super) backlog: AtomicUsize,
-    model: OnceLock<String>,
+    /// What keeps to the limits of the model that is asked.
+    gate: OnceLock<Option<Gate>>,
     /// Bytes of the schema, which the provider is sent with each prompt.
     schema: OnceLock<u64>,
     seen: Mutex<Seen>,
@@ -129,7 +130,7 @@ impl Shared {
             fed: Notify::new(),
             taken: Notify::new(),
             backlog: AtomicUsize::new(0),
-            model: OnceLock::new(),
+            gate: OnceLock::new(),
             schema: OnceLock::new(),
             seen: Mutex::new(Seen::new()),
             paused: Mutex::default(),
@@ -164,7 +165,7 @@ impl Shared {
 
     /// The model that is asked, by which limits are known.
     pub(super) fn asks(&self, model: &str) {
-        self.model.get_or_init(|| model.to_owned());
+        self.gate.get_or_init(|| self.calls.gate(model));
     }
 
     /// What earlier runs of the same kind saw.
@@ -173,7 +174,7 @@ impl Shared {
     }
 
     pub(super) fn limits(&self) -> Option<GateView> {
-        self.calls.limits(self.model.get()?)
+        Some(self.gate.get()?.as_ref()?.view())
     }
 
     /// Until when nothing is begun, because the provider asked for that.
