@@ -259,7 +259,7 @@ impl Life {
         answer: Completion,
         paid: Paid,
     ) -> Next {
-        self.shared.refusals.store(0, Ordering::Relaxed);
+        self.shared.answered();
         let held_to = paid.held_to;
         let bill = self.shared.bill(answer.usage, answer.lost, paid.sent, (paid.grant, paid.is_bound));
         if answer.attempts > 0 {
@@ -388,6 +388,11 @@ impl Life {
                         Err(ended) => Next::End(ended),
                     }
                 }
+                // Nothing was ever answered: it is not the row's fault, and the run can be gone on with.
+                None if is_of_server(kind) && !self.shared.was_answered() => {
+                    self.shared.stop(Stop::Provider(kind, err.to_string()));
+                    Next::End(self.leave(bill).await)
+                }
                 None => Next::End(self.fail(kind.name(), err.to_string(), bill, text).await),
             },
         }
@@ -403,6 +408,9 @@ impl Life {
                 if err.billed() == Billed::No =>
             {
                 let pause = retry_after.unwrap_or(policy.throttled_base).saturating_add(own);
+                if matches!(err.kind(), ErrorKind::CircuitOpen { .. }) && !self.shared.was_answered() {
+                    self.shared.stop(Stop::Provider(ErrorKind::Connect, self.shared.last_trouble()));
+                }
                 self.shared.refused(pause);
                 return Some(pause);
             }
@@ -411,6 +419,7 @@ impl Life {
             (_, Verdict::Retry) => err.limits().retry_after,
         };
         self.failures += 1;
+        self.shared.trouble(err);
         (self.failures <= policy.max_retries).then(|| told.map_or(own, |told| told.saturating_add(own / 10)))
     }
 
@@ -484,6 +493,11 @@ impl Drop for Counting {
     fn drop(&mut self) {
         self.0.sleeping.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Whether an error says that the server cannot be asked at all, whatever it is asked.
+fn is_of_server(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(super) struct Shared {
     schema: OnceLock<u64>,
     seen: Mutex<Seen>,
     paused: Mutex<Option<Instant>>,
+    has_answered: AtomicBool,
+    trouble: Mutex<String>,
     stop: Mutex<Option<Stop>>,
 }
 
@@ -134,6 +136,8 @@ impl Shared {
             schema: OnceLock::new(),
             seen: Mutex::new(Seen::new()),
             paused: Mutex::default(),
+            has_answered: AtomicBool::new(false),
+            trouble: Mutex::default(),
             stop: Mutex::default(),
         }
     }
@@ -182,6 +186,26 @@ impl Shared {
         let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         *paused = paused.filter(|until| *until > Instant::now());
         *paused
+    }
+
+    /// The provider has answered a call.
+    pub(super) fn answered(&self) {
+        self.refusals.store(0, Ordering::Relaxed);
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever has, in this process.
+    pub(super) fn was_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Remembers what was the matter with a call, for when no more are made.
+    pub(super) fn trouble(&self, err: &LlmError) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = err.to_string();
+    }
+
+    pub(super) fn last_trouble(&self) -> String {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The provider takes nothing for so long.

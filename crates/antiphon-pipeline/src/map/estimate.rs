@@ -51,6 +51,7 @@ impl Mapping {
     pub async fn estimate(&self, calls: &Calls, store: &Store) -> Result<Estimate, Error> {
         let scope = calls.provider().scope();
         let work = self.recipe.asking(&self.model)?;
+        self.look_at_first_row(&*work).await?;
         let fingerprint = self.fingerprint(&scope).await?;
         let runs = store.runs().await.map_err(Error::store)?;
         let earlier = runs.into_iter().rev().find(|run| run.fingerprint == fingerprint && !self.fresh);

@@ -162,6 +162,17 @@ fn told(err: &minijinja::Error) -> String {
     format!("{line}: {}{detail}", err.kind())
 }
 
+/// Which of the names that a template wants a row does not have, and which it has.
+fn missing(row: &Value, mut wanted: Vec<String>) -> String {
+    wanted.retain(|name| row.get(name).is_none());
+    wanted.sort();
+    let fields =
+        row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).filter(|key| *key != "row");
+    let fields: Vec<&str> = fields.collect();
+    let wanted = if wanted.is_empty() { String::new() } else { format!(": no field {}", wanted.join(", ")) };
+    format!("{wanted}; the row has {}", fields.join(", "))
+}
+
 /// A recipe with everything compiled.
 struct Asked {
     templates: Environment<'static>,
@@ -175,12 +186,13 @@ struct Asked {
 
 impl Asked {
     fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, String> {
-        let rendered = self.templates.get_template(name).and_then(|template| template.render(context));
-        rendered.map_err(|err| {
-            let fields: Vec<&str> =
-                row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        let template =
+            self.templates.get_template(name).map_err(|err| format!("the {name}{}", told(&err)))?;
+        template.render(context).map_err(|err| {
             let hint = match err.kind() {
-                TemplateErrorKind::UndefinedError => format!("; the row has {}", fields.join(", ")),
+                TemplateErrorKind::UndefinedError => {
+                    missing(row, template.undeclared_variables(false).into_iter().collect())
+                }
                 _ => String::new(),
             };
             format!("the {name}{}{hint}", told(&err))
@@ -282,7 +294,7 @@ mod tests {
         let system: serde_json::Value = serde_json::from_str(&prompt.system.unwrap()).unwrap();
         assert_eq!(system, json!({"name": "A & B", "age": 3}));
         let err = work.prompt(r#"{"nom":"A"}"#).unwrap_err();
-        assert!(err.contains("undefined") && err.contains("the row has nom"), "{err}");
+        assert!(err.contains("no field name") && err.ends_with("the row has nom"), "{err}");
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn advice(phase: Phase, limits: Option<GateView>) -> String {
         (Phase::Limiter, Some(rate)) => {
             format!("the provider takes {rate:.1} requests a second: a higher tier of the account, or a second provider, would help")
         }
-        (Phase::Limiter, None) => "the provider's limits: more calls at once did not bring more answers".to_owned(),
+        (Phase::Limiter, None) => "more calls at once did not bring more answers".to_owned(),
         (Phase::Queue, _) => "rows waited for a place: a higher --concurrency would help".to_owned(),
         (Phase::Budget, _) => {
             "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
@@ -146,7 +146,7 @@ fn advice(phase: Phase, limits: Option<GateView>) -> String {
             "answers take long to write: shorter answers, or a faster model, would help".to_owned()
         }
         (Phase::Check, _) => "reading and checking answers takes long: simpler checks would help".to_owned(),
-        (Phase::Commit, _) => "the disk is slow to flush: --out on a faster disk would help".to_owned(),
+        (Phase::Commit, _) => "the disk is slow to flush: a journal on a faster one (--dir) would help".to_owned(),
     }
 }
 

@@ -239,12 +239,12 @@ impl Mapping {
     }
 
     /// A recipe that does not fit the rows at all fails before anything is made.
-    async fn look_at_first_row(&self, work: &dyn Work) -> Result<(), Error> {
+    pub(super) async fn look_at_first_row(&self, work: &dyn Work) -> Result<(), Error> {
         let mut rows = Rows::open(&self.input, self.format).await.map_err(Error::input)?;
         let first = rows.next().await.map_err(Error::input)?;
         match first.first() {
             Some(Ok(row)) => work.prompt(row).map(drop).map_err(|why| {
-                let message = format!("the recipe {} does not fit the first row: {why}", self.recipe.name);
+                let message = format!("the recipe `{}` does not fit the first row: {why}", self.recipe.name);
                 Error::new(ErrorKind::Config, message)
             }),
             Some(Err(_)) => Ok(()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use self::rows::{MapArgs, OrderArg, RunsArgs, RunsCommand};
+pub(super) use self::rows::{LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.

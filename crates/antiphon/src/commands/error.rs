@@ -69,6 +69,9 @@ impl CommandError {
             ErrorKind::Cancelled => INTERRUPTED,
             ErrorKind::Internal => INTERNAL,
             ErrorKind::Store(antiphon_store::ErrorKind::Newer) => CONFIG,
+            ErrorKind::Store(antiphon_store::ErrorKind::NotFound | antiphon_store::ErrorKind::Conflict) => {
+                USAGE
+            }
             ErrorKind::Store(_) => INTERNAL,
             _ => ALL_FAILED,
         };

@@ -1,6 +1,8 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use antiphon_llm::ErrorKind as LlmKind;
 use antiphon_pipeline::engine::Stop;
 use antiphon_pipeline::map::{Destination, Estimate, Lines, MapReport, Mapped, Mapping, Order, Recipe};
 use serde_json::json;
@@ -24,18 +26,20 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     if session.model_is_none() {
         return Err(no_model());
     }
+    not_over_its_own(args)?;
     talk.line(&format!("provider: {}", session.why));
     let (input, _spooled) = input(args).await?;
-    let live = RowsLive::new(args.progress, talk);
     let mut mapping = mapping(args, recipe, (&session, &settings), input);
-    let watching = live.clone();
-    mapping.on_status = std::sync::Arc::new(move |status| watching.status(status));
+    let watching: Arc<OnceLock<RowsLive>> = Arc::default();
+    let watched = watching.clone();
+    mapping.on_status =
+        Arc::new(move |status| watched.get().into_iter().for_each(|live| live.status(status)));
     let request = MapRequest::new(mapping, &settings.out.value);
     if args.dry_run {
-        live.end();
         return dry_run(&session, &request, args.json).await;
     }
     agreed(args, (&session, &request), talk).await?;
+    let live = watching.get_or_init(|| RowsLive::new(args.progress, talk));
     let options = &request.mapping.options;
     let interrupts = Interrupts::listen(options.drain.clone(), options.cancel.clone(), talk);
     let mapped = Box::pin(operations::map(&session, &request)).await;
@@ -136,7 +140,21 @@ async fn agreed(
 fn no_model() -> CommandError {
     CommandError::new(USAGE, "a recipe needs a language model, and no local engine answers")
         .hint("name who answers, such as --provider ollama or --provider openai --model NAME")
-        .hint("to try it without one: antiphon simulate, and --provider compatible --base-url http://localhost:4010/v1 --model sim")
+        .hint("to try it without one: antiphon simulate, and --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1")
+}
+
+/// Results must not take the place of what they are made from.
+fn not_over_its_own(args: &MapArgs) -> Result<(), CommandError> {
+    let place = |path: &Path| std::path::absolute(path).ok();
+    let Some(out) = args.out.as_deref().filter(|_| !args.results_on_stdout()) else { return Ok(()) };
+    for (path, what) in [(&args.rows, "rows"), (&args.recipe, "recipe")] {
+        if place(out) == place(path) {
+            let message =
+                format!("{} is the file of the {what}: results would take its place", out.display());
+            return Err(CommandError::new(USAGE, message).hint("name another file with --out"));
+        }
+    }
+    Ok(())
 }
 
 async fn recipe(path: &Path) -> Result<Recipe, CommandError> {
@@ -245,7 +263,7 @@ fn counted_rows(rows: u64) -> String {
 fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
     let report = &mapped.report;
     if mapped.reused {
-        talk.line("this run was finished before and is shown again, with 0 calls; --fresh makes it anew");
+        talk.line("this run was finished before and is shown again, with 0 calls; --fresh begins another one, with the answers that the journal has unless the recipe says cache = false");
     } else if mapped.resumed_at > 0 {
         talk.line(&format!("went on with run {} at {} rows", report.run_id, mapped.resumed_at));
     }
@@ -254,20 +272,22 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
         talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
     }
     if let Some(path) = &mapped.failed {
-        talk.hint(&format!("the rows that failed can be run again: {}", path.display()));
+        talk.hint(&format!("antiphon runs retry-failed {} asks about them again", report.run_id));
+        talk.line(&format!("failed rows: {}", path.display()));
     }
     let billed = &report.possibly_billed;
     if billed.calls > 0 {
-        let most = billed
-            .most_usd_micros
-            .map_or_else(|| "nobody knows how much".to_owned(), |most| cost(Some(most)));
+        let most = billed.most_usd_micros;
+        let most = most.map(|most| format!(", with at most {}", cost(Some(most)))).unwrap_or_default();
         let calls = usize::try_from(billed.calls).unwrap_or(usize::MAX);
         talk.warning(&format!(
-            "{} that broke off may have been billed, too, with at most {most}; run.json names the rows",
+            "{} that broke off may have been billed, too{most}; run.json names the rows",
             counted(calls, "call")
         ));
     }
+    // Of a short run it says nothing.
     if !mapped.reused
+        && report.time.wall_ms >= WORTH_TELLING
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
         talk.line(&format!("most of the time: {}; {advice}", super::rows_live::name_of(phase)));
@@ -282,20 +302,28 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
     interrupts.code().unwrap_or(code)
 }
 
+/// From this time on it is worth telling where it went, in milliseconds.
+const WORTH_TELLING: u64 = 5_000;
+
 fn stopped(stop: &Stop, talk: Talk) -> u8 {
     let goes_on = "the same command goes on with what is left";
     let (code, hint) = match stop {
-        Stop::Unread => return OK,
+        Stop::Unread => {
+            talk.line(&format!("stopped: nobody reads the results any more; {goes_on}"));
+            return OK;
+        }
         Stop::Interrupted => {
             talk.line(&format!("stopped: {goes_on}"));
             return INTERRUPTED;
         }
         Stop::Budget { .. } => (BUDGET, format!("with a higher --max-cost {goes_on}")),
-        Stop::Provider(kind, _) => (
-            CONFIG,
-            super::error::hint_of(*kind)
-                .map_or_else(|| goes_on.to_owned(), |hint| format!("{hint}; then {goes_on}")),
-        ),
+        Stop::Provider(kind, _) => {
+            let is_of_server =
+                matches!(kind, LlmKind::Connect | LlmKind::Unavailable | LlmKind::Overloaded { .. });
+            let hint = super::error::hint_of(*kind);
+            let hint = hint.map_or_else(|| goes_on.to_owned(), |hint| format!("{hint}; then {goes_on}"));
+            (if is_of_server { ALL_FAILED } else { CONFIG }, hint)
+        }
         Stop::Saturated { .. } => (SOME_FAILED, format!("later {goes_on}")),
         Stop::Store(_) | Stop::Output(_) => {
             (INTERNAL, format!("what was acknowledged is kept; when that is mended {goes_on}"))

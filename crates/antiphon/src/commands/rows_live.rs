@@ -1,5 +1,6 @@
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use antiphon_pipeline::engine::{Phase, Status};
 use antiphon_runtime::Progress;
@@ -10,6 +11,9 @@ use tokio::time::Instant;
 use super::cli::ProgressMode;
 use super::output::Talk;
 use super::progress::{HEARTBEAT, bar, cost};
+
+/// The time between two events for programs.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// How a run over rows stands, on stderr.
 #[derive(Debug, Clone)]
@@ -68,7 +72,8 @@ impl RowsLive {
             Shown::Bar(bar) => bar.set_message(self.as_text(status, &last)),
             Shown::Lines | Shown::Json => {
                 let said = *last.said.get_or_insert_with(Instant::now);
-                if said.elapsed() >= HEARTBEAT {
+                let pause = if matches!(self.shown, Shown::Json) { A_SECOND } else { HEARTBEAT };
+                if said.elapsed() >= pause {
                     last.said = Some(Instant::now());
                     self.talk.line(&match self.shown {
                         Shown::Json => self.as_json(status),

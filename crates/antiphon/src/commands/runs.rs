@@ -6,7 +6,7 @@ use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cli::{Cli, Command, MapArgs, RunsArgs, RunsCommand};
+use super::cli::{Cli, Command, LimitArgs, MapArgs, RunsArgs, RunsCommand};
 use super::config;
 use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::output::{self, Talk};
@@ -22,12 +22,12 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     match &args.command {
         RunsCommand::List { json } => list(folder, *json).await,
         RunsCommand::Show { run, json } => show(folder, run, *json).await,
-        RunsCommand::Resume { run } => {
-            let again = again(folder, run).await?;
+        RunsCommand::Resume { run, limits } => {
+            let again = again(folder, run, limits).await?;
             Box::pin(super::map::run(&again, talk)).await
         }
-        RunsCommand::RetryFailed { run } => {
-            let mut again = again(folder, run).await?;
+        RunsCommand::RetryFailed { run, limits } => {
+            let mut again = again(folder, run, limits).await?;
             // They are queued when it is clear that the run can be gone on with.
             again.retry_failed = true;
             Box::pin(super::map::run(&again, talk)).await
@@ -96,13 +96,10 @@ async fn show(folder: &Path, run: &str, as_json: bool) -> Result<u8, CommandErro
     line("cost", cost((!tally.cost_unknown).then_some(tally.settled)));
     if tally.lost > 0 {
         let most = match tally.unbounded {
-            0 => cost(Some(tally.possible)),
-            _ => "nobody knows how much".to_owned(),
+            0 => format!(", with at most {}", cost(Some(tally.possible))),
+            _ => String::new(),
         };
-        line(
-            "unsure",
-            format!("{} calls that broke off may have been billed, with at most {most}", tally.lost),
-        );
+        line("unsure", format!("{} calls that broke off may have been billed{most}", tally.lost));
     }
     let report: Value =
         record.report.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -140,7 +137,7 @@ async fn diff(folder: &Path, (first, second): (&str, &str), as_json: bool) -> Re
 }
 
 /// The command that began a run, for this one run alone.
-async fn again(folder: &Path, run: &str) -> Result<MapArgs, CommandError> {
+async fn again(folder: &Path, run: &str, limits: &LimitArgs) -> Result<MapArgs, CommandError> {
     let info = operations::run_info(folder, run).await.map_err(told)?;
     let request = request(&info.record.request);
     let arguments = request["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -155,6 +152,8 @@ async fn again(folder: &Path, run: &str) -> Result<MapArgs, CommandError> {
     }
     args.resume = Some(info.record.id);
     args.fresh = false;
+    args.max_cost = limits.max_cost.or(args.max_cost);
+    args.concurrency = limits.concurrency.or(args.concurrency);
     args.dir = Some(folder.to_owned());
     Ok(*args)
 }

@@ -135,7 +135,7 @@ fn rows_that_fail_are_named_with_why_and_can_be_run_again() {
     bench.lab.file("rows.jsonl", "{\"name\": \"a\"}\n{\"name\": \n{\"nom\": \"c\"}\n{\"name\": \"d\"}\n");
     let command = "map rows.jsonl -r r.toml --provider sim --model m --json";
     let ran = bench.lab.run(command);
-    ran.ends_with(4, &["2 rows failed: bad_row", "can be run again"]);
+    ran.ends_with(4, &["2 rows failed: bad_row", "antiphon runs retry-failed"]);
     let failed = lines(bench.lab.path(report(&ran)["failed_rows"].as_str().unwrap()));
     assert_eq!(failed.len(), 2);
     assert!(failed[0]["_antiphon"]["message"].as_str().unwrap().contains("rows.jsonl:2: not valid JSON"));
@@ -186,7 +186,7 @@ fn a_reader_that_has_enough_ends_the_run_quietly() {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let ran = Ran::new(child.wait_with_output().unwrap());
     assert!(first.starts_with("{\"index\":0"), "{first}");
-    ran.ends_with(0, &[]);
+    ran.ends_with(0, &["nobody reads the results any more"]);
     assert!(bench.stats().requests < 5_000 && !ran.stderr.contains("error"), "{ran:?}");
 }
 
@@ -313,6 +313,7 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
     let text = bench.lab.run("runs list").stdout;
     assert!(text.contains(&id) && text.contains("towns.csv with r.toml"), "{text}");
     bench.lab.run(&format!("runs resume {id}")).ends_with(6, &["the budget is used up"]);
+    bench.lab.run(&format!("runs resume {id} --max-cost 0.006")).ends_with(6, &["went on with run"]);
     bench.map("").ends_with(0, &["went on with run"]);
     let shown = bench.lab.run(&format!("runs show {id}")).stdout;
     assert!(shown.contains("finished") && shown.contains("60 done, 0 failed, 0 left"), "{shown}");
@@ -323,7 +324,7 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
     let other = runs["runs"][1]["run_id"].as_str().unwrap();
     let diff = bench.lab.run(&format!("runs diff {id} {other}")).stdout;
     assert_eq!(diff, "50 the same, 0 changed, 10 only in the first, 0 only in the second\n");
-    bench.lab.run("runs show nothing").ends_with(1, &["there is no run nothing"]);
+    bench.lab.run("runs show nothing").ends_with(2, &["there is no run nothing"]);
 }
 
 #[test]
@@ -357,6 +358,23 @@ fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
     bench.map("--concurrency many").ends_with(2, &["auto, or a number from 1, is needed"]);
     bench.map("--no-input").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 3);
+}
+
+#[test]
+fn a_server_that_is_not_there_costs_no_row() {
+    let lab = lab(&antiphon_tests::refusing_url("/v1"), 60).with("ANTIPHON_RETRY_MAX", "1");
+    let ran = lab.run(&map("--json"));
+    ran.ends_with(5, &["onnection refused", "goes on with what is left"]);
+    assert_eq!((report(&ran)["failed"].as_u64(), report(&ran)["left"].as_u64()), (Some(0), Some(60)));
+}
+
+#[test]
+fn results_do_not_take_the_place_of_what_they_are_made_from() {
+    let bench = Bench::new(Scenario::default(), 3);
+    for file in ["towns.csv", "./r.toml"] {
+        bench.map(&format!("--out {file}")).ends_with(2, &["results would take its place"]);
+    }
+    assert_eq!(bench.stats().requests, 0);
 }
 
 #[test]

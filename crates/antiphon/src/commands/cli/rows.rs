@@ -112,12 +112,16 @@ pub(in crate::commands) enum RunsCommand {
         /// Its id, or the beginning of it
         #[arg(value_name = "RUN")]
         run: String,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// Ask again about the rows of a run that failed
     RetryFailed {
         /// Its id, or the beginning of it
         #[arg(value_name = "RUN")]
         run: String,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// Compare the results of two runs, row by row
     Diff {
@@ -140,6 +144,18 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+/// What may be another than when a run was begun.
+#[derive(Debug, Args)]
+pub(in crate::commands) struct LimitArgs {
+    /// Stop before all calls of the run together cost more than so many US dollars [default: as it was begun]
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub(in crate::commands) max_cost: Option<f64>,
+
+    /// The most calls at once, or auto [default: as it was begun]
+    #[arg(long, value_name = "auto|N", value_parser = auto_or_number)]
+    pub(in crate::commands) concurrency: Option<AtOnce>,
 }
 
 /// How many calls at once.
