@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::budget::Grant;
 use super::dispatch::Row;
 use super::rest::{rest_of, with_rest};
-use super::shared::Shared;
+use super::shared::{Shared, Sleeping};
 use super::status::Counters;
 use super::stop::Stop;
 use super::timings::{Phase, Spans};
@@ -141,7 +141,7 @@ impl Life {
                     // Whoever waits holds no place among the calls.
                     place = None;
                     let began = Instant::now();
-                    let _sleeping = Counting::new(&self.shared);
+                    let _sleeping = Sleeping::new(&self.shared);
                     tokio::select! {
                         () = sleep(pause) => {}
                         () = self.shared.halt.cancelled() => return Ended::Left,
@@ -474,24 +474,6 @@ impl Life {
             _ = self.shared.ended.send(row) => {}
             () = self.shared.options.cancel.cancelled() => {}
         }
-    }
-}
-
-/// A job that waits without holding a place.
-struct Counting(Arc<Shared>);
-
-impl Counting {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.sleeping.fetch_add(1, Ordering::Relaxed);
-        // Another row may begin in its place.
-        shared.fed.notify_one();
-        Self(shared.clone())
-    }
-}
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        self.0.sleeping.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

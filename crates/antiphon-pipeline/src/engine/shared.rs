@@ -321,6 +321,24 @@ impl Shared {
     }
 }
 
+/// A job that waits without holding a place.
+pub(super) struct Sleeping(Arc<Shared>);
+
+impl Sleeping {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        shared.sleeping.fetch_add(1, Ordering::Relaxed);
+        // Another row may begin in its place.
+        shared.fed.notify_one();
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        self.0.sleeping.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
