@@ -92,6 +92,11 @@ impl Output {
     pub(super) async fn begin(run: Arc<Run>, order: Order, to: &Destination) -> Result<Self, Unwritten> {
         let sink = match to {
             Destination::File(path) => {
+                // What takes its name in the end would take the place of a device or a pipe.
+                if antiphon_fs::metadata(path).await.is_ok_and(|found| !found.is_file) {
+                    let why = "it is no file: results go into one, or to stdout with -";
+                    return Err(Unwritten::Failed(format!("{}: {why}", path.display())));
+                }
                 let part = part_of(path);
                 if let Some(folder) = path.parent() {
                     antiphon_fs::create_dir(folder).await.map_err(failed)?;

@@ -141,6 +141,10 @@ impl Mapping {
     /// Hangs up. What was accepted is kept, and calls under way count as possibly billed.
     pub async fn run(&self, calls: Calls, store: Store, out: &Path) -> Result<Mapped, Error> {
         let began = Instant::now();
+        if self.options.max_cost.is_some() && (self.pricing)(0).is_none() {
+            let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         let scope = calls.provider().scope();
         let work = self.recipe.asking(&self.model)?;
         self.look_at_first_row(&*work).await?;

@@ -24,8 +24,9 @@ pub(super) struct Live {
     state: Arc<Mutex<State>>,
 }
 
+/// How progress is shown.
 #[derive(Debug, Clone)]
-enum Shown {
+pub(super) enum Shown {
     Bar(ProgressBar),
     Lines,
     Json,
@@ -44,18 +45,22 @@ struct State {
     last_line: Option<Instant>,
 }
 
+impl Shown {
+    pub(super) fn new(mode: ProgressMode, talk: Talk) -> Self {
+        match mode {
+            ProgressMode::None => Self::Nothing,
+            _ if talk.is_quiet() => Self::Nothing,
+            ProgressMode::Json => Self::Json,
+            ProgressMode::Auto if std::io::stderr().is_terminal() => Self::Bar(bar()),
+            ProgressMode::Auto | ProgressMode::Plain => Self::Lines,
+        }
+    }
+}
+
 impl Live {
     pub(super) fn new(mode: ProgressMode, talk: Talk, jobs: usize) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let shown = match mode {
-            ProgressMode::None => Shown::Nothing,
-            _ if talk.is_quiet() => Shown::Nothing,
-            ProgressMode::Json => Shown::Json,
-            ProgressMode::Auto if terminal => Shown::Bar(bar()),
-            ProgressMode::Auto | ProgressMode::Plain => Shown::Lines,
-        };
         Self {
-            shown,
+            shown: Shown::new(mode, talk),
             talk,
             jobs: Progress::new(Some(jobs as u64)),
             documents: Progress::new(None),
@@ -265,7 +270,7 @@ fn of(snapshot: Snapshot) -> String {
     }
 }
 
-pub(super) fn bar() -> ProgressBar {
+fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);

@@ -1,16 +1,14 @@
-use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_pipeline::engine::{Phase, Status};
 use antiphon_runtime::Progress;
-use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::cli::ProgressMode;
 use super::output::Talk;
-use super::progress::{HEARTBEAT, bar, cost};
+use super::progress::{HEARTBEAT, Shown, cost};
 
 /// The time between two events for programs.
 const A_SECOND: Duration = Duration::from_secs(1);
@@ -24,14 +22,6 @@ pub(super) struct RowsLive {
     last: Arc<Mutex<Last>>,
 }
 
-#[derive(Debug, Clone)]
-enum Shown {
-    Bar(ProgressBar),
-    Lines,
-    Json,
-    Nothing,
-}
-
 #[derive(Debug, Default)]
 struct Last {
     done: u64,
@@ -42,15 +32,7 @@ struct Last {
 
 impl RowsLive {
     pub(super) fn new(mode: ProgressMode, talk: Talk) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let shown = match mode {
-            ProgressMode::None => Shown::Nothing,
-            _ if talk.is_quiet() => Shown::Nothing,
-            ProgressMode::Json => Shown::Json,
-            ProgressMode::Auto if terminal => Shown::Bar(bar()),
-            ProgressMode::Auto | ProgressMode::Plain => Shown::Lines,
-        };
-        Self { shown, talk, rows: Progress::new(None), last: Arc::default() }
+        Self { shown: Shown::new(mode, talk), talk, rows: Progress::new(None), last: Arc::default() }
     }
 
     /// Says how things stand: a line that moves at once, others now and then.

@@ -5,8 +5,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{ENVIRONMENT, ProgressMode, ProviderArgs, concurrency};
 use crate::runtime::Flags;
 
+/// How a run ends, and what the environment says where no flag does.
+const EXITS: &str = "\
+Exit codes:
+  0 done  1 a defect, or a disk  2 usage  3 configuration or key  4 some rows failed  5 all failed, or nobody answered
+  6 the budget is used up  130 interrupted  143 terminated";
+
 #[derive(Debug, Args)]
-#[command(after_long_help = ENVIRONMENT)]
+#[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
 pub(in crate::commands) struct MapArgs {
     /// A csv, jsonl or json file, a folder of documents, or - for stdin
     #[arg(value_name = "ROWS")]
