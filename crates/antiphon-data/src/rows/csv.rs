@@ -88,8 +88,10 @@ impl Records {
 
     /// The fields of one record; nothing for what is more than one.
     fn fields(&self, text: &str) -> Option<StringRecord> {
-        let mut reader =
-            ReaderBuilder::new().delimiter(self.delimiter).has_headers(false).from_reader(text.as_bytes());
+        let mut reader = ReaderBuilder::new();
+        // Of a row, and not of the 8 KiB that a file would be worth.
+        reader.delimiter(self.delimiter).has_headers(false).buffer_capacity(text.len().max(64));
+        let mut reader = reader.from_reader(text.as_bytes());
         let mut records = reader.records();
         let first = records.next()?.ok();
         first.filter(|_| records.next().is_none())

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,6 @@ use antiphon_data::Rows;
 use antiphon_llm::{CacheKey, Calls};
 use antiphon_resilience::RetryPolicy;
 use antiphon_store::{Job, Run, Store};
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -22,9 +22,13 @@ use super::timings::{PHASES, Phase};
 use super::work::Work;
 
 /// How an [`Engine`] works.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
+    /// What the model costs for a prompt of so many tokens. Default: unknown, and so is the cost.
+    pub pricing: Pricing,
+    /// The most rows of the input that are worked on. Default: all.
+    pub limit: Option<u64>,
     /// The most calls at once. Default `None`: as many as the provider's limits allow.
     pub concurrency: Option<usize>,
     /// The most that all calls of the run may cost together, in millionths of a US dollar. Default: no limit.
@@ -48,6 +52,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            pricing: Arc::new(|_| None),
+            limit: None,
             concurrency: None,
             max_cost: None,
             retry: RetryPolicy::default(),
@@ -61,6 +67,15 @@ impl Default for Options {
     }
 }
 
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("concurrency", &self.concurrency)
+            .field("max_cost", &self.max_cost)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A row that has ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -69,12 +84,12 @@ pub struct Row {
     pub index: u64,
     /// The row itself: the text of a JSON object.
     pub row: String,
-    /// Its result; or a short name for why there is none, and a sentence.
-    pub result: Result<Value, (String, String)>,
+    /// Its result as JSON; or a short name for why there is none, and a sentence.
+    pub result: Result<String, (String, String)>,
 }
 
-/// Gets through the rows of one run. Clones are handles to the same.
-#[derive(Debug, Clone)]
+/// Gets through the rows of one run.
+#[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
 }
@@ -108,34 +123,10 @@ impl Engine {
         Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
     }
 
-    /// Sets what the model costs for a prompt of so many tokens. Default: unknown, and so is the cost.
-    #[must_use]
-    pub fn pricing(mut self, pricing: Pricing) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.pricing = pricing;
-        }
-        self
-    }
-
-    /// The run.
-    #[must_use]
-    pub fn run(&self) -> &Run {
-        &self.shared.run
-    }
-
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.counters.status(self.shared.limits())
-    }
-
-    /// Sets how many rows of the input are worked on at most. Default: all.
-    #[must_use]
-    pub fn limit(mut self, rows: Option<u64>) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.limit = rows;
-        }
-        self
     }
 
     /// The sum of each phase's time over all rows that this process ended.

@@ -15,7 +15,7 @@ const MOST_AHEAD: usize = 32_768;
 pub(super) async fn feed(shared: Arc<Shared>, mut rows: Rows) -> Result<(), Stop> {
     let input = |err: antiphon_data::Error| Stop::Input(err.to_string());
     let mut to_skip = Counters::get(&shared.counters.rows);
-    let mut left = usize::try_from(shared.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let mut left = usize::try_from(shared.options.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     while left > 0 {
         let batch = rows.next().await.map_err(input)?;
         if batch.is_empty() {

@@ -158,8 +158,9 @@ impl Life {
         let mut answer = Completion::new(known.text);
         answer.attempts = 0;
         let result = self.shared.work.read((self.job.index, &self.job.row), &answer).ok()?;
-        let settlement = Settlement::accepted(self.job.index, result.to_string(), Bill::none());
         Counters::add(&self.shared.counters.cached, 1);
+        let result = result.to_string();
+        let settlement = Settlement::accepted(self.job.index, result.clone(), Bill::none());
         Some(self.accept(result, settlement).await)
     }
 
@@ -277,7 +278,8 @@ impl Life {
         self.spans.add(Phase::Check, began.elapsed());
         match read {
             Ok(result) => {
-                let mut settlement = Settlement::accepted(self.job.index, result.to_string(), bill);
+                let result = result.to_string();
+                let mut settlement = Settlement::accepted(self.job.index, result.clone(), bill);
                 let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
                 if self.shared.options.cache && is_whole && self.kept.is_empty() {
                     let model = answer.head.model.clone();
@@ -423,7 +425,7 @@ impl Life {
         (self.failures <= policy.max_retries).then(|| told.map_or(own, |told| told.saturating_add(own / 10)))
     }
 
-    async fn accept(&mut self, result: Value, settlement: Settlement) -> Ended {
+    async fn accept(&mut self, result: String, settlement: Settlement) -> Ended {
         if let Err(ended) = self.settle(settlement).await {
             return ended;
         }
@@ -467,7 +469,7 @@ impl Life {
         })
     }
 
-    async fn tell(&mut self, result: Result<Value, (String, String)>) {
+    async fn tell(&mut self, result: Result<String, (String, String)>) {
         let row = Row { index: self.job.index, row: std::mem::take(&mut self.job.row), result };
         tokio::select! {
             // Whoever wanted it may have gone; it is in the store.

@@ -30,9 +30,6 @@ pub(super) struct Shared {
     pub(super) run: Arc<Run>,
     pub(super) work: Arc<dyn Work>,
     pub(super) options: Options,
-    pub(super) pricing: Pricing,
-    /// The most rows of the input; the others are left out.
-    pub(super) limit: Option<u64>,
     pub(super) budget: Budget,
     pub(super) counters: Counters,
     pub(super) ended: mpsc::Sender<Row>,
@@ -119,8 +116,6 @@ impl Shared {
             store,
             run,
             work,
-            pricing: Arc::new(|_| None),
-            limit: None,
             budget: Budget::new(options.max_cost, tally.settled.saturating_add(tally.possible)),
             counters,
             ended,
@@ -250,7 +245,7 @@ impl Shared {
         let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
         let input = bytes(prompt) + schema + FRAMING;
-        let price = (self.pricing)(input);
+        let price = (self.options.pricing)(input);
         let cost = |output: Option<u64>| match price? {
             Price::FREE => Some(0),
             price => {
@@ -290,7 +285,7 @@ impl Shared {
     /// most that they may have cost.
     pub(super) fn bill(&self, usage: Usage, lost: Billed, calls: u32, (grant, bound): (Grant, bool)) -> Bill {
         let cost_of = |usage: Usage| {
-            let price = (self.pricing)(usage.input.unwrap_or(0));
+            let price = (self.options.pricing)(usage.input.unwrap_or(0));
             price.and_then(|price| price.cost_usd_micros(usage))
         };
         let mut cost = cost_of(usage);

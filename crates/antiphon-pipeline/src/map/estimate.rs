@@ -111,7 +111,7 @@ impl Mapping {
         let (low, high) = usual.map_or((1, limit), |usual| usual.output_tokens);
         let output = (fewest * low, most * high.min(limit));
         let cost = |input: u64, output: u64, rows: u64| {
-            let price = (self.pricing)(input.checked_div(rows).unwrap_or(0))?;
+            let price = (self.options.pricing)(input.checked_div(rows).unwrap_or(0))?;
             price.cost_usd_micros(Usage::new(Some(input), Some(output)))
         };
         let cost =

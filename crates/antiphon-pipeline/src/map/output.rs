@@ -152,7 +152,7 @@ impl Output {
 
     async fn add(&mut self, row: Row) -> Result<(), Unwritten> {
         let index = row.index;
-        let line = row.result.ok().map(|result| line(index, &row.row, &result.to_string()));
+        let line = row.result.ok().map(|result| line(index, &row.row, &result));
         if self.order == Order::Completion {
             return self.write(line).await;
         }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::output::{Destination, Order, Output, Unwritten, write_failed};
 use super::recipe::Recipe;
 use super::report::{MapReport, MapStatus, MapTime, details, told};
-use crate::engine::{Engine, Options, Pricing, Status, Stop, Usual, Work};
+use crate::engine::{Engine, Options, Status, Stop, Usual, Work};
 use crate::error::{Error, ErrorKind};
 
 /// Is told how a run stands, a few times a second. It must not block.
@@ -49,10 +49,8 @@ pub struct Mapping {
     pub retry_failed: bool,
     /// How the command can be given again: kept with the run.
     pub request: Value,
-    /// How the engine works. `attempts`, `cache` and `allow_cut` are the recipe's.
+    /// How the engine works. `attempts`, `cache` and `allow_cut` are the recipe's, `limit` is this one's.
     pub options: Options,
-    /// What the model costs.
-    pub pricing: Pricing,
     /// Is told how things stand.
     pub on_status: OnStatus,
 }
@@ -105,7 +103,6 @@ impl Mapping {
             retry_failed: false,
             request: Value::Null,
             options: Options::default(),
-            pricing: Arc::new(|_| None),
             on_status: Arc::new(|_| ()),
         }
     }
@@ -134,14 +131,14 @@ impl Mapping {
     /// mapping again goes on with what is left; of a finished one it asks nothing.
     ///
     /// # Errors
-    /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Files` for a store that cannot be
-    /// opened or a run that another process works on. What happens after the run began ends it as [`Mapped::stop`].
+    /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a journal that cannot
+    /// be used or a run that another process works on. What happens after the run began ends it as [`Mapped::stop`].
     ///
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls under way count as possibly billed.
     pub async fn run(&self, calls: Calls, store: Store, out: &Path) -> Result<Mapped, Error> {
         let began = Instant::now();
-        if self.options.max_cost.is_some() && (self.pricing)(0).is_none() {
+        if self.options.max_cost.is_some() && (self.options.pricing)(0).is_none() {
             let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
             return Err(Error::new(ErrorKind::Config, message));
         }
@@ -272,13 +269,13 @@ impl Mapping {
         let mut options = self.options.clone();
         options.attempts = self.recipe.attempts;
         (options.cache, options.allow_cut) = (self.recipe.cache, self.recipe.allow_cut);
+        options.limit = self.limit;
         // Whoever reads the results may go: nothing new begins then.
         let drain = options.drain.child_token();
         options.drain = drain.clone();
         let (notes, name) = (store.clone(), self.usual_name(&calls.provider().scope()));
         let engine =
             Engine::new(calls, (store, run.clone()), work, options, ended).await.map_err(Error::store)?;
-        let engine = engine.pricing(self.pricing.clone()).limit(self.limit);
         let usual = notes.recall(name.clone()).await.map_err(Error::store)?;
         if let Some(usual) = usual.and_then(|note| serde_json::from_str(&note).ok()) {
             engine.remember(usual);

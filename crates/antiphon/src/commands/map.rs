@@ -19,14 +19,14 @@ use crate::runtime::{Environment, Origin, Session, Settings, connect, resolve};
 
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
+    not_over_its_own(args)?;
     let env = Environment::read();
     let recipe = recipe(&args.recipe).await?;
     let settings = resolve(&args.flags(&recipe), &env, &config::files(&env).await?)?;
     let session = connect(&settings).await?;
-    if session.model_is_none() {
+    if session.is_offline() {
         return Err(no_model());
     }
-    not_over_its_own(args)?;
     talk.line(&format!("provider: {}", session.why));
     let (input, _spooled) = input(args).await?;
     let mut mapping = mapping(args, recipe, (&session, &settings), input);

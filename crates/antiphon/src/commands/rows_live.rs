@@ -28,6 +28,7 @@ struct Last {
     said: Option<Instant>,
     tokens: u64,
     began: Option<Instant>,
+    status: Option<Status>,
 }
 
 impl RowsLive {
@@ -42,10 +43,11 @@ impl RowsLive {
         let tokens = status.output_tokens;
         if last.began.is_none() {
             // What earlier processes did is no speed of this one.
-            *last = Last { done, said: last.said, tokens, began: Some(Instant::now()) };
+            *last = Last { done, tokens, began: Some(Instant::now()), ..Last::default() };
         }
         self.rows.advance(done.saturating_sub(last.done));
         last.done = done;
+        last.status = Some(status.clone());
         if status.is_all {
             self.rows.set_total(status.rows);
         }
@@ -66,10 +68,13 @@ impl RowsLive {
         }
     }
 
-    /// Takes the moving line away.
+    /// Takes the moving line away; a program is told how it ended, however short it was.
     pub(super) fn end(&self) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&self.shown, &last.status) {
+            (Shown::Bar(bar), _) => bar.finish_and_clear(),
+            (Shown::Json, Some(status)) => self.talk.line(&self.as_json(status)),
+            _ => {}
         }
     }
 

@@ -67,7 +67,7 @@ fn ready(session: &Session, request: &MapRequest) -> Result<Mapping, Error> {
         return Err(Error::new(ErrorKind::Config, message));
     }
     let priced = session.clone();
-    mapping.pricing = Arc::new(move |tokens| priced.price(tokens));
+    mapping.options.pricing = Arc::new(move |tokens| priced.price(tokens));
     mapping.options.retry = session.retry.clone();
     Ok(mapping)
 }

@@ -81,7 +81,7 @@ impl std::error::Error for ConnectError {}
 impl Session {
     /// Whether answers would come from plain statistics, which know a few recipes and no others.
     #[must_use]
-    pub fn model_is_none(&self) -> bool {
+    pub fn is_offline(&self) -> bool {
         self.provider.scope().base_url.is_none()
     }
 

@@ -215,6 +215,49 @@ fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
 }
 
 #[test]
+fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
+    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(100))), 60);
+    let line = map("--concurrency 8 --json");
+    let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while bench.stats().answered < 8 || bench.stats().in_flight == 0 {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    assert!(
+        std::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success()
+    );
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    ran.ends_with(143, &["the same command goes on"]);
+    let lost = report(&ran)["possibly_billed"]["calls"].as_u64().unwrap();
+    assert!((1..=8).contains(&lost), "{lost}");
+    let ran = bench.map("--json");
+    ran.ends_with(0, &["may have been billed"]);
+    let requests = bench.stats().requests;
+    assert_eq!(report(&ran)["accepted"].as_u64(), Some(60));
+    assert!(requests <= 60 + lost, "{requests}");
+}
+
+#[test]
+fn a_program_is_told_how_it_stands_and_a_quiet_user_nothing() {
+    let bench = Bench::new(Scenario::default(), 3);
+    let told = bench.lab.run("map towns.csv -r r.toml --provider sim --model m --progress json").stderr;
+    let mut events = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let last = events.next_back().unwrap();
+    assert_eq!((&last["event"], &last["accepted"]), (&json!("progress"), &json!(3)));
+    let quiet = bench.lab.run(&format!("{} -q", map("--fresh")));
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn whoever_says_yes_is_not_asked() {
+    let bench = Bench::new(Scenario::default(), 40);
+    bench.lab.file("r.toml", "prompt = \"{{ name }}\"\n[parameters]\nmax_tokens = 100000\n");
+    bench.map("--no-input").ends_with(2, &["may cost up to $"]);
+    bench.map("--yes").ends_with(0, &[]);
+    assert_eq!(bench.stats().requests, 40);
+}
+
+#[test]
 fn two_processes_do_not_work_on_one_run() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(50))), 200);
     let line = map("--concurrency 4");
