@@ -26,6 +26,7 @@
 
 mod error;
 mod job;
+mod pages;
 mod record;
 mod run;
 mod sqlite;
@@ -33,6 +34,7 @@ mod store;
 
 pub use error::{Error, ErrorKind};
 pub use job::{Answer, Bill, Intent, Job, JobRecord, JobState, Settlement};
+pub use pages::Pages;
 pub use record::{NewRun, RunRecord, RunStatus, Tally};
 pub use run::{Interrupted, Run};
 pub use store::Store;

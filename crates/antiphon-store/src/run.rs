@@ -5,6 +5,7 @@ use antiphon_fs::FileLock;
 
 use crate::error::Error;
 use crate::job::{Intent, Job, JobRecord, Settlement};
+use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
 use crate::sqlite::Backend;
 
@@ -165,14 +166,17 @@ impl Run {
         self.backend.tally(self.seq).await
     }
 
-    /// Up to `most` failed jobs from the one with index `from` on, in their order.
-    ///
-    /// # Errors
-    /// `Io`.
-    ///
-    /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
-    pub async fn failed(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
+    /// All jobs, a page at a time.
+    pub fn pages(&self) -> Pages<'_> {
+        Pages::all(self)
+    }
+
+    /// The failed jobs, a page at a time.
+    pub fn failed(&self) -> Pages<'_> {
+        Pages::failed(self)
+    }
+
+    pub(crate) async fn failed_from(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.backend.failed(self.seq, from, most).await
     }
 

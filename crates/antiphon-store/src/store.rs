@@ -75,15 +75,16 @@ impl Store {
         Ok(Run::new(self.backend.clone(), seq, record))
     }
 
-    /// All runs, oldest first.
+    /// All runs, oldest first, to be looked at.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn runs(&self) -> Result<Vec<RunRecord>, Error> {
-        Ok(self.backend.runs().await?.into_iter().map(|(_, record)| record).collect())
+    pub async fn runs(&self) -> Result<Vec<Run>, Error> {
+        let to_look_at = |(seq, record)| Run::new(self.backend.clone(), seq, record);
+        Ok(self.backend.runs().await?.into_iter().map(to_look_at).collect())
     }
 
     /// The answers that were kept to these questions, in their order.

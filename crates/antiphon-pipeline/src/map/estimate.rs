@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use antiphon_data::Rows;
 use antiphon_llm::{CacheKey, Calls, Output, Prompt, Usage};
-use antiphon_store::{RunStatus, Store};
+use antiphon_store::{Run, RunStatus, Store};
 use serde::Serialize;
 
 use super::run::Mapping;
@@ -54,11 +54,11 @@ impl Mapping {
         self.look_at_first_row(&*work).await?;
         let fingerprint = self.fingerprint(&scope).await?;
         let runs = store.runs().await.map_err(Error::store)?;
-        let earlier = runs.into_iter().rev().find(|run| run.fingerprint == fingerprint && !self.fresh);
+        let is_same = |run: &Run| run.record().fingerprint == fingerprint && !self.fresh;
+        let earlier = runs.into_iter().rev().find(is_same);
         let mut ended = HashSet::new();
         if let Some(run) = &earlier {
-            let run = store.look_at(&run.id).await.map_err(Error::store)?;
-            ended = super::run::ended(&run).await?;
+            ended = super::run::ended(run).await?;
         }
         let usual = store.recall(self.usual_name(&scope)).await.map_err(Error::store)?;
         let usual: Option<Usual> = usual.and_then(|note| serde_json::from_str(&note).ok());
@@ -91,7 +91,7 @@ impl Mapping {
         if sum.found.rows == 0 {
             return Err(Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name)));
         }
-        let is_finished = earlier.is_some_and(|run| run.status == RunStatus::Finished);
+        let is_finished = earlier.is_some_and(|run| run.record().status == RunStatus::Finished);
         Ok(self.told(if is_finished { sum.found } else { self.ranges(sum, usual, calls) }, usual))
     }
 

@@ -122,11 +122,13 @@ impl Output {
     }
 
     async fn earlier(&mut self) -> Result<(), Unwritten> {
-        let mut from = 0;
+        let run = self.run.clone();
+        let mut pages = run.pages();
         loop {
-            let jobs = self.run.jobs(from, PAGE).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
-            let Some(last) = jobs.last() else { return Ok(()) };
-            from = last.index + 1;
+            let jobs = pages.next().await.map_err(|err| Unwritten::Failed(err.to_string()))?;
+            if jobs.is_empty() {
+                return Ok(());
+            }
             for job in jobs.iter().filter(|job| job.state.is_end()) {
                 if self.order == Order::Completion || job.index == self.cursor {
                     self.write(line_of(job)).await?;
@@ -253,12 +255,12 @@ pub async fn export(run: Arc<Run>, to: &Destination) -> Result<(), String> {
 
 /// Writes the rows that failed, each with why, so that they can be run again; nothing where there are none.
 pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
-    let mut writer = None;
-    let mut from = 0;
+    let (mut writer, mut pages) = (None, run.failed());
     loop {
-        let jobs = run.failed(from, PAGE).await.map_err(|err| err.to_string())?;
-        let Some(last) = jobs.last() else { break };
-        from = last.index + 1;
+        let jobs = pages.next().await.map_err(|err| err.to_string())?;
+        if jobs.is_empty() {
+            break;
+        }
         for job in &jobs {
             let open = match writer.take() {
                 Some(open) => open,

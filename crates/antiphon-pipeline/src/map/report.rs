@@ -155,7 +155,6 @@ pub(super) async fn details(
     run: &Run,
     tally: &Tally,
 ) -> Result<(PossiblyBilled, Vec<Cause>), antiphon_store::Error> {
-    const PAGE: usize = 512;
     let mut possibly = PossiblyBilled {
         calls: tally.lost,
         most_usd_micros: (tally.unbounded == 0).then_some(tally.possible),
@@ -165,11 +164,12 @@ pub(super) async fn details(
         possibly.rows = run.lost(100).await?;
     }
     let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
-    let mut from = 0;
+    let mut pages = run.failed();
     loop {
-        let jobs = run.failed(from, PAGE).await?;
-        let Some(last) = jobs.last() else { break };
-        from = last.index + 1;
+        let jobs = pages.next().await?;
+        if jobs.is_empty() {
+            break;
+        }
         for job in jobs {
             let (error, message) = job.error.unwrap_or_default();
             let new = || Cause { error: error.clone(), rows: 0, first_row: job.index, message };

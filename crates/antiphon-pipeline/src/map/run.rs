@@ -354,11 +354,12 @@ fn done(tally: &Tally) -> u64 {
 
 /// Tells the recipe of the results that are there already.
 async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
-    let mut from = 0;
+    let mut pages = run.pages();
     loop {
-        let jobs = run.jobs(from, 512).await.map_err(Error::store)?;
-        let Some(last) = jobs.last() else { return Ok(()) };
-        from = last.index + 1;
+        let jobs = pages.next().await.map_err(Error::store)?;
+        if jobs.is_empty() {
+            return Ok(());
+        }
         for job in &jobs {
             if let Some(result) = job.result.as_deref().filter(|_| job.state == JobState::Accepted) {
                 work.accepted_before(job.index, result);
@@ -369,11 +370,12 @@ async fn remember(run: &Run, work: &dyn Work) -> Result<(), Error> {
 
 /// The rows of a run that have ended.
 pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
-    let (mut ended, mut from) = (HashSet::new(), 0);
+    let (mut ended, mut pages) = (HashSet::new(), run.pages());
     loop {
-        let jobs = run.jobs(from, 512).await.map_err(Error::store)?;
-        let Some(last) = jobs.last() else { return Ok(ended) };
-        from = last.index + 1;
+        let jobs = pages.next().await.map_err(Error::store)?;
+        if jobs.is_empty() {
+            return Ok(ended);
+        }
         ended.extend(jobs.iter().filter(|job| job.state.is_end()).map(|job| job.index));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_pipeline::map::{Destination, export};
 use antiphon_pipeline::{Error, ErrorKind};
-use antiphon_store::{JobRecord, RunRecord, Store, Tally};
+use antiphon_store::{JobRecord, Run, RunRecord, Store, Tally};
 
 use super::map::JOURNAL;
 
@@ -48,8 +48,6 @@ pub struct Change {
     pub second: String,
 }
 
-const PAGE: usize = 512;
-
 /// The journal in `folder`.
 async fn journal(folder: &Path) -> Result<Store, Error> {
     let path = folder.join(JOURNAL);
@@ -70,8 +68,8 @@ async fn journal(folder: &Path) -> Result<Store, Error> {
 pub async fn runs(folder: &Path) -> Result<Vec<RunInfo>, Error> {
     let store = journal(folder).await?;
     let mut runs = Vec::new();
-    for record in store.runs().await.map_err(Error::store)? {
-        runs.push(info(&store, &record.id).await?);
+    for run in store.runs().await.map_err(Error::store)? {
+        runs.push(info(&run).await?);
     }
     Ok(runs)
 }
@@ -84,11 +82,10 @@ pub async fn runs(folder: &Path) -> Result<Vec<RunInfo>, Error> {
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
 pub async fn run_info(folder: &Path, id: &str) -> Result<RunInfo, Error> {
-    info(&journal(folder).await?, id).await
+    info(&journal(folder).await?.look_at(id).await.map_err(Error::store)?).await
 }
 
-async fn info(store: &Store, id: &str) -> Result<RunInfo, Error> {
-    let run = store.look_at(id).await.map_err(Error::store)?;
+async fn info(run: &Run) -> Result<RunInfo, Error> {
     let tally = run.tally().await.map_err(Error::store)?;
     Ok(RunInfo { record: run.record().clone(), tally })
 }
@@ -146,11 +143,12 @@ async fn each_result(
     mut take: impl FnMut(JobRecord, String) + Send,
 ) -> Result<(), Error> {
     let run = store.look_at(id).await.map_err(Error::store)?;
-    let mut from = 0;
+    let mut pages = run.pages();
     loop {
-        let jobs = run.jobs(from, PAGE).await.map_err(Error::store)?;
-        let Some(last) = jobs.last() else { return Ok(()) };
-        from = last.index + 1;
+        let jobs = pages.next().await.map_err(Error::store)?;
+        if jobs.is_empty() {
+            return Ok(());
+        }
         for mut job in jobs {
             if job.error.is_none()
                 && let Some(result) = job.result.take()
