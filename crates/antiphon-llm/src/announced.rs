@@ -51,6 +51,12 @@ impl Calls {
         &self.provider
     }
 
+    /// The same calls through a layer of the caller's own, which stands around all others.
+    #[must_use]
+    pub fn layer(self, layer: impl FnOnce(Arc<dyn Provider>) -> Arc<dyn Provider>) -> Self {
+        Self { provider: layer(self.provider), ..self }
+    }
+
     /// What keeps to the limits for a model; `None` where nobody does.
     #[must_use]
     pub fn gate(&self, model: &str) -> Option<Gate> {

@@ -17,6 +17,7 @@ mod work;
 
 pub use budget::{Budget, Exhausted, Grant};
 pub use dispatch::{Engine, Options, Row};
+pub use job::Failed;
 pub use status::Status;
 pub use stop::Stop;
 pub use timings::Phase;

@@ -39,6 +39,8 @@ pub enum ErrorKind {
     Provider(antiphon_llm::ErrorKind),
     /// Results could not be written, or earlier ones not read.
     Files,
+    /// Nothing is left of the budget.
+    Budget,
     /// The journal cannot be used.
     #[cfg(feature = "store")]
     Store(antiphon_store::ErrorKind),

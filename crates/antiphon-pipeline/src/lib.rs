@@ -32,6 +32,8 @@ mod error;
 mod event;
 mod evidence;
 #[cfg(feature = "store")]
+mod journalled;
+#[cfg(feature = "store")]
 pub mod map;
 mod persona;
 mod pipeline;
@@ -43,6 +45,8 @@ mod watched;
 pub use config::{Detail, GenerationConfig};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
+#[cfg(feature = "store")]
+pub use journalled::Journal;
 pub use persona::{Evidence, Match, Persona, Personas, Quote, Unverified};
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
 pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use antiphon_data::{Document, Loaded, Loader};
 use antiphon_llm::{
     Billed, CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
-    Provider, ProviderExt, Schema, Scope, Structured, Usage,
+    Provider, ProviderExt, Schema, Scope, Usage,
 };
 use antiphon_runtime::Runner;
 use futures_util::future::BoxFuture;
@@ -21,19 +21,19 @@ use crate::persona::Persona;
 use crate::recipe::{self, Answer};
 use crate::report::{self, DocumentReport, FailureReport, Report, Status, Timings};
 use crate::runs::{Fingerprint, RunId};
-use crate::watched::{OnEvent, Watched};
+use crate::watched::{OnEvent, Watched, Words};
 
 /// The price for a prompt of so many tokens.
-type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
+pub(crate) type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Makes personas from documents with one provider.
 #[derive(Clone)]
 pub struct Pipeline {
     provider: Arc<dyn Provider>,
-    pricing: Pricing,
-    drain: CancellationToken,
-    on_event: OnEvent,
+    pub(crate) pricing: Pricing,
+    pub(crate) drain: CancellationToken,
+    pub(crate) on_event: OnEvent,
     on_progress: OnProgress,
 }
 
@@ -64,14 +64,43 @@ pub struct Prepared {
     pub estimated_tokens: u64,
     /// The name that the run will have.
     pub run_id: RunId,
-    config: GenerationConfig,
-    prompt: Prompt,
-    schema: Schema,
+    pub(crate) config: GenerationConfig,
+    pub(crate) prompt: Prompt,
+    pub(crate) schema: Schema,
     failures: Vec<FailureReport>,
     skipped: Vec<String>,
     started_at: Timestamp,
     load_time: Duration,
-    deadline: Deadline,
+    pub(crate) deadline: Deadline,
+}
+
+/// What the calls of a run took, whether or not they gave anything.
+pub(crate) struct Took {
+    pub(crate) calls: u32,
+    pub(crate) usage: Usage,
+    pub(crate) cost_usd_micros: Option<u64>,
+    pub(crate) may_cost_more: bool,
+    pub(crate) served_model: Option<String>,
+    pub(crate) first_token: Option<Duration>,
+}
+
+impl Took {
+    fn nothing() -> Self {
+        Self {
+            calls: 0,
+            usage: Usage::new(Some(0), Some(0)),
+            cost_usd_micros: Some(0),
+            may_cost_more: false,
+            served_model: None,
+            first_token: None,
+        }
+    }
+}
+
+impl Prepared {
+    fn context(&self) -> CallContext {
+        CallContext::default().deadline(self.deadline).cancel(self.config.cancel.clone())
+    }
 }
 
 impl Pipeline {
@@ -194,7 +223,7 @@ impl Pipeline {
         Ok(Prepared { estimated_tokens: prepared.prompt.estimated_tokens(), ..prepared })
     }
 
-    /// Asks for the personas of what was prepared.
+    /// Asks for the personas of what was prepared. Nothing is journalled: see `Pipeline::run_in` for that.
     ///
     /// # Errors
     /// As [`Pipeline::generate`].
@@ -203,17 +232,56 @@ impl Pipeline {
     /// As [`Pipeline::generate`].
     pub async fn run(&self, prepared: Prepared) -> Outcome {
         let began = now();
-        let context =
-            CallContext::default().deadline(prepared.deadline).cancel(prepared.config.cancel.clone());
-        let capabilities = context.guard(self.provider.capabilities(&prepared.config.model, &context)).await;
-        let capabilities = capabilities.unwrap_or_default();
+        let capabilities = self.capabilities(&prepared).await;
         let mut report = self.report(&prepared, capabilities);
-        let result = match self.drain.is_cancelled() {
-            true => Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop")),
-            false => self.ask(&prepared, capabilities, &mut report).await,
+        let answer = match self.begin(&prepared, capabilities, &mut report).await {
+            Ok(()) => {
+                let (answer, took) = self.ask(&prepared).await;
+                self.tell(&mut report, took, answer.is_ok());
+                answer.map_err(Error::from_provider)
+            }
+            Err(err) => Err(err),
         };
         report.timings.generate_ms = millis(now().duration_since(began));
-        let result = match result {
+        self.end(prepared, report, answer).await
+    }
+
+    pub(crate) async fn capabilities(&self, prepared: &Prepared) -> Capabilities {
+        let (model, context) = (&prepared.config.model, prepared.context());
+        context.guard(self.provider.capabilities(model, &context)).await.unwrap_or_default()
+    }
+
+    /// Tells that the call begins, unless something stands in its way.
+    pub(crate) async fn begin(
+        &self,
+        prepared: &Prepared,
+        capabilities: Capabilities,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        if self.drain.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
+        }
+        let config = &prepared.config;
+        let message = match config.count {
+            1 => format!("asking {} for a persona", config.model),
+            count => format!("asking {} for {count} personas", config.model),
+        };
+        self.step(2, message).await;
+        (self.on_event)(Event::JobStarted);
+        check_context(prepared, capabilities).map_err(|err| {
+            self.tell(report, Took::nothing(), false);
+            Error::from_provider(err)
+        })
+    }
+
+    /// The personas in an answer, with the report; or why there are none.
+    pub(crate) async fn end(
+        &self,
+        prepared: Prepared,
+        mut report: Report,
+        answer: Result<Value, Error>,
+    ) -> Outcome {
+        let result = match answer {
             Ok(answer) => self.verify(&prepared, answer, &mut report).await,
             Err(err) => Err(err),
         };
@@ -234,71 +302,68 @@ impl Pipeline {
         }
     }
 
-    async fn ask(
-        &self,
-        prepared: &Prepared,
-        capabilities: Capabilities,
-        report: &mut Report,
-    ) -> Result<Structured<Value>, Error> {
-        let Prepared { config, prompt, schema, .. } = prepared;
-        self.step(
-            2,
-            match config.count {
-                1 => format!("asking {} for a persona", config.model),
-                count => format!("asking {} for {count} personas", config.model),
-            },
-        )
-        .await;
-        let context = CallContext::default().deadline(prepared.deadline).cancel(config.cancel.clone());
-        (self.on_event)(Event::JobStarted);
-        let answer = match check_context(prepared, capabilities) {
-            Ok(()) => {
-                let provider = Watched { inner: self.provider.clone(), on_event: self.on_event.clone() };
-                provider.complete_json(prompt, schema, &context).await.map_err(|err| (err.attempts(), err))
-            }
-            Err(err) => Err((0, err)),
+    /// Notes what the calls took, and tells of it.
+    pub(crate) fn tell(&self, report: &mut Report, took: Took, ok: bool) {
+        let Took { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
+        (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
+        (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
+        report.timings.first_token_ms = first_token.map(millis);
+        (self.on_event)(Event::JobFinished { ok, usage, cost_usd_micros });
+    }
+
+    async fn ask(&self, prepared: &Prepared) -> (Result<Value, LlmError>, Took) {
+        let provider = Watched {
+            inner: self.provider.clone(),
+            on_event: self.on_event.clone(),
+            words: Words::default(),
         };
-        let usage = match &answer {
+        let asked = provider.complete_json(&prepared.prompt, &prepared.schema, &prepared.context()).await;
+        let (answer, mut took) = match asked {
             Ok(answer) => {
-                report.calls = answer.calls;
-                report.served_model.clone_from(&answer.completion.head.model);
-                report.timings.first_token_ms = answer.completion.timing.first_token.map(millis);
-                report.may_cost_more = answer.lost == Billed::Maybe;
                 let mut usage = answer.usage;
                 if let Billed::Yes(lost) = answer.lost {
                     usage += lost;
                 }
-                Some(usage)
+                let took = Took {
+                    calls: answer.calls,
+                    usage,
+                    cost_usd_micros: None,
+                    may_cost_more: answer.lost == Billed::Maybe,
+                    served_model: answer.completion.head.model,
+                    first_token: answer.completion.timing.first_token,
+                };
+                (Ok(answer.value), took)
             }
-            Err((calls, err)) => {
-                report.calls = *calls;
-                report.may_cost_more = err.billed() == Billed::Maybe;
-                match err.billed() {
+            Err(err) => {
+                let usage = match err.billed() {
                     Billed::No => Some(Usage::new(Some(0), Some(0))),
                     Billed::Yes(usage) => Some(usage),
                     Billed::Maybe => err.partial().map(|partial| partial.usage),
-                }
+                };
+                let took = Took {
+                    calls: err.attempts(),
+                    usage: usage.unwrap_or_default(),
+                    may_cost_more: err.billed() == Billed::Maybe,
+                    ..Took::nothing()
+                };
+                (Err(err), took)
             }
         };
-        let usage = usage.unwrap_or_default();
-        report.usage = usage.into();
-        let price = (self.pricing)(usage.input.unwrap_or(prepared.estimated_tokens));
-        report.cost_usd_micros = price.and_then(|price| price.cost_usd_micros(usage));
-        let cost_usd_micros = report.cost_usd_micros;
-        (self.on_event)(Event::JobFinished { ok: answer.is_ok(), usage, cost_usd_micros });
-        answer.map_err(|(_, err)| Error::from_provider(err))
+        let price = (self.pricing)(took.usage.input.unwrap_or(prepared.estimated_tokens));
+        took.cost_usd_micros = price.and_then(|price| price.cost_usd_micros(took.usage));
+        (answer, took)
     }
 
-    async fn verify(
+    pub(crate) async fn verify(
         &self,
         prepared: &Prepared,
-        answer: Structured<Value>,
+        answer: Value,
         report: &mut Report,
     ) -> Result<Vec<Persona>, Error> {
         let began = now();
         self.step(3, "looking every quote up".to_owned()).await;
         // The schema was enforced, so what does not fit here is a defect of the schema.
-        let answer: Answer = serde_json::from_value(answer.value).map_err(|err| {
+        let answer: Answer = serde_json::from_value(answer).map_err(|err| {
             Error::new(ErrorKind::Internal, format!("the schema let a wrong answer through: {err}"))
         })?;
         let documents = prepared.documents.clone();
@@ -311,7 +376,7 @@ impl Pipeline {
         }
     }
 
-    fn report(&self, prepared: &Prepared, capabilities: Capabilities) -> Report {
+    pub(crate) fn report(&self, prepared: &Prepared, capabilities: Capabilities) -> Report {
         let Scope { vendor, base_url, .. } = self.provider.scope();
         let config = &prepared.config;
         Report {
@@ -380,11 +445,11 @@ fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), 
     Err(LlmError::new(LlmErrorKind::ContextTooLong, message))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Tokio's clock, so that tests can pause it.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

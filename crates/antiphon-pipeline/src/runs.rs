@@ -1,24 +1,21 @@
-//! Where results go: a folder for each run, and the way back to a finished one.
+//! Where the results of a generation go: a folder for each run.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use antiphon_data::Document;
-use antiphon_fs::WalkOptions;
 use antiphon_llm::{Part, Prompt, Schema, Scope};
-use futures_util::StreamExt;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind};
 use crate::persona::Personas;
 use crate::recipe;
-use crate::report::{self, Report, Status};
+use crate::report::{self, Report};
 
-/// The file that makes a folder a run. It is written last, so a folder without it is the rest of a broken run.
+/// The report is written last, so a folder without it is the rest of a broken run.
 const REPORT: &str = "run.json";
 const PERSONAS: &str = "personas.json";
 
@@ -35,6 +32,14 @@ impl RunId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(id: &str) -> Result<Self, uuid::Error> {
+        id.parse().map(Self)
     }
 }
 
@@ -85,18 +90,6 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// A run that was finished earlier.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct FinishedRun {
-    /// Where it lies.
-    pub folder: RunFolder,
-    /// Its report.
-    pub report: Report,
-    /// Its personas.
-    pub personas: Personas,
-}
-
 impl RunFolder {
     /// Makes the folder of a run below `out`.
     ///
@@ -133,6 +126,17 @@ impl RunFolder {
         Ok(path)
     }
 
+    /// Removes a file of the run, if it is there.
+    ///
+    /// # Errors
+    /// `Files` where that cannot be done.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still remove it.
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        antiphon_fs::remove(self.path.join(name)).await.map_err(Error::files)
+    }
+
     /// Writes the personas as data.
     ///
     /// # Errors
@@ -144,60 +148,29 @@ impl RunFolder {
         self.write(PERSONAS, pretty(personas)?).await
     }
 
-    /// Writes the report. It comes last: with it the run is complete.
+    /// Whether it has a file.
+    ///
+    /// # Errors
+    /// `Files` where that cannot be seen.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn has(&self, name: &str) -> Result<bool, Error> {
+        antiphon_fs::exists(&self.path.join(name)).await.map_err(Error::files)
+    }
+
+    /// Writes the report, and returns its text. It comes last: with it the run is complete.
     ///
     /// # Errors
     /// `Files` where that cannot be done.
     ///
     /// # Cancel safety
     /// As [`RunFolder::write`].
-    pub async fn write_report(&self, report: &Report) -> Result<PathBuf, Error> {
-        self.write(REPORT, pretty(report)?).await
+    pub async fn write_report(&self, report: &Report) -> Result<String, Error> {
+        let text = pretty(report)?;
+        self.write(REPORT, text.clone()).await?;
+        Ok(text)
     }
-}
-
-/// The newest finished run below `out` with this fingerprint, if there is one.
-///
-/// # Errors
-/// `Files` when `out` is there and cannot be listed. A run that cannot be read counts as none.
-///
-/// # Cancel safety
-/// Nothing is changed, so nothing is lost.
-pub async fn find_finished(out: &Path, fingerprint: &Fingerprint) -> Result<Option<FinishedRun>, Error> {
-    if !antiphon_fs::exists(out).await.map_err(Error::files)? {
-        return Ok(None);
-    }
-    let mut reports: Vec<PathBuf> = Vec::new();
-    let mut walk = antiphon_fs::walk(out, WalkOptions::default().max_depth(2), CancellationToken::new());
-    while let Some(batch) = walk.next().await {
-        for entry in batch {
-            match entry {
-                Ok(entry) if entry.path.file_name().is_some_and(|name| name == REPORT) => {
-                    reports.push(entry.path)
-                }
-                Err(err) if err.path() == out => return Err(Error::files(err)),
-                // A run's folder that cannot be listed has no run that could be shown.
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-    reports.sort();
-    for path in reports.into_iter().rev() {
-        let Some(report) = read_json::<Report>(&path).await else { continue };
-        if report.status != Status::Finished || report.fingerprint != fingerprint.to_string() {
-            continue;
-        }
-        let folder = RunFolder { path: path.parent().unwrap_or(out).to_owned() };
-        if let Some(personas) = read_json::<Personas>(&folder.path.join(PERSONAS)).await {
-            return Ok(Some(FinishedRun { folder, report, personas }));
-        }
-    }
-    Ok(None)
-}
-
-async fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let bytes = antiphon_fs::read(path).await.ok()?;
-    serde_json::from_slice(&bytes).ok()
 }
 
 fn pretty(value: &impl Serialize) -> Result<String, Error> {

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_llm::{
     CallContext, Capabilities, Delta, Error, Health, Model, Prompt, Provider, Scope, Streaming, async_trait,
@@ -10,10 +10,27 @@ use crate::event::Event;
 
 pub(crate) type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// Tells of every piece of an answer as it comes.
+/// Tells of every piece of an answer as it comes, and keeps the newest answer's pieces.
 pub(crate) struct Watched {
     pub(crate) inner: Arc<dyn Provider>,
     pub(crate) on_event: OnEvent,
+    pub(crate) words: Words,
+}
+
+/// What has come of an answer so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Words(Arc<Mutex<String>>);
+
+impl Words {
+    fn text(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes them.
+    #[cfg(feature = "store")]
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(&mut *self.text())
+    }
 }
 
 impl fmt::Debug for Watched {
@@ -32,9 +49,11 @@ impl Provider for Watched {
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let streaming = self.inner.stream(prompt, context).await?;
         let (head, attempts) = (streaming.head().clone(), streaming.attempts());
-        let on_event = self.on_event.clone();
+        let (on_event, so_far) = (self.on_event.clone(), self.words.clone());
+        so_far.text().clear();
         let told = streaming.inspect(move |delta| {
             if let Ok(Delta::Text(words)) = delta {
+                so_far.text().push_str(words);
                 on_event(Event::Words { bytes: words.len() });
             }
         });

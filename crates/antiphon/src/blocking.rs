@@ -28,10 +28,14 @@ use std::sync::LazyLock;
 
 use antiphon_http::Client;
 use antiphon_llm::{CallContext, Completion, Error, ErrorKind, Prompt, ProviderExt};
-use antiphon_runtime::{BlockOnError, CancellationToken, Runner};
+#[cfg(feature = "sqlite")]
+use antiphon_runtime::Runner;
+use antiphon_runtime::{BlockOnError, CancellationToken};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::operations::{self, FetchRequest, Fetched, GenerateReport, GenerateRequest, Watch};
+use crate::operations::{self, FetchRequest, Fetched};
+#[cfg(feature = "sqlite")]
+use crate::operations::{GenerateReport, GenerateRequest, Watch};
 use crate::runtime::{self, ConnectError, Session, Settings};
 
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
@@ -64,6 +68,7 @@ pub fn connect(settings: &Settings) -> Result<Result<Session, ConnectError>, Blo
 ///
 /// # Errors
 /// Why it cannot be run at all; those of the inputs are in the report.
+#[cfg(feature = "sqlite")]
 pub fn generate(
     session: &Session,
     request: &GenerateRequest,
@@ -76,6 +81,7 @@ pub fn generate(
 ///
 /// # Errors
 /// Why it cannot be run at all; those of the inputs are in the reports.
+#[cfg(feature = "sqlite")]
 pub fn generate_batch(
     session: &Session,
     requests: &[GenerateRequest],

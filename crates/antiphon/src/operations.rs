@@ -2,6 +2,7 @@
 
 mod doctor;
 mod fetch;
+#[cfg(feature = "sqlite")]
 mod generate;
 mod local;
 #[cfg(feature = "sqlite")]
@@ -12,6 +13,7 @@ mod runs;
 
 pub use doctor::{Checkup, Finding, doctor};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
+#[cfg(feature = "sqlite")]
 pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, generate};
 #[cfg(feature = "ollama")]
 pub use local::pull;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_data::Rows;
-use antiphon_llm::{CacheKey, Calls};
+use antiphon_llm::{CacheKey, Calls, Deadline};
 use antiphon_resilience::RetryPolicy;
 use antiphon_store::{Job, Run, Store};
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{bad_row, feed};
-use super::job::{Asked, Ended, Life, Todo};
+use super::job::{Asked, Ended, Failed, Life, Todo};
 use super::seen::Usual;
 use super::shared::{Pricing, Shared};
 use super::status::Status;
@@ -43,6 +43,8 @@ pub struct Options {
     pub allow_cut: bool,
     /// A longer pause that the provider asks for ends the run. Default 15 minutes.
     pub max_pause: Duration,
+    /// When it must be over. Default: never.
+    pub deadline: Deadline,
     /// Once cancelled, nothing new begins, and what is under way goes on.
     pub drain: CancellationToken,
     /// Once cancelled, everything is given up.
@@ -61,6 +63,7 @@ impl Default for Options {
             cache: true,
             allow_cut: false,
             max_pause: Duration::from_secs(15 * 60),
+            deadline: Deadline::none(),
             drain: CancellationToken::new(),
             cancel: CancellationToken::new(),
         }
@@ -84,8 +87,8 @@ pub struct Row {
     pub index: u64,
     /// The row itself: the text of a JSON object.
     pub row: String,
-    /// Its result as JSON; or a short name for why there is none, and a sentence.
-    pub result: Result<String, (String, String)>,
+    /// Its result as JSON, or why there is none.
+    pub result: Result<String, Failed>,
 }
 
 /// Gets through the rows of one run.
@@ -275,9 +278,7 @@ impl Dispatch {
                     asked.shares = false;
                 }
             }
-            (_, Ended::Failed(kind, message)) => {
-                others.iter_mut().for_each(|todo| todo.asked = Err((kind.clone(), message.clone())));
-            }
+            (_, Ended::Failed(failed)) => others.iter_mut().for_each(|todo| todo.asked = Err(failed.clone())),
             _ => {}
         }
         others.into_iter().rev().for_each(|todo| self.ready.push_front(todo));
@@ -300,14 +301,14 @@ impl Dispatch {
 
     fn todo(&self, job: Job) -> Todo {
         let asked = match bad_row(&job.row) {
-            Some(reason) => Err(("bad_row".to_owned(), reason)),
+            Some(reason) => Err(Failed::bad_row(reason)),
             None => match self.shared.work.prompt(&job.row) {
                 Ok(prompt) => {
                     let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
                     self.shared.asks(&prompt.model);
                     Ok(Box::new(Asked { prompt, key, known: None, shares: self.shared.options.cache }))
                 }
-                Err(reason) => Err(("bad_row".to_owned(), reason)),
+                Err(reason) => Err(Failed::bad_row(reason)),
             },
         };
         Todo { job, asked, since: Instant::now() }

@@ -1,21 +1,21 @@
+mod trouble;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use antiphon_llm::{
-    Asking, Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, ProviderExt, Usage,
-    Verdict, json,
+    Asking, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, ProviderExt, json,
 };
 use antiphon_resilience::Backoff;
 use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use super::budget::Grant;
-use super::dispatch::Row;
+use super::dispatch::{Options, Row};
 use super::rest::{rest_of, with_rest};
 use super::shared::{Shared, Sleeping};
 use super::status::Counters;
@@ -27,8 +27,8 @@ use super::work::Unfit;
 #[derive(Debug)]
 pub(super) struct Todo {
     pub(super) job: Job,
-    /// The prompt and what identifies it, or why there is none: a short name, and a sentence.
-    pub(super) asked: Result<Box<Asked>, (String, String)>,
+    /// The prompt and what identifies it, or why there is none.
+    pub(super) asked: Result<Box<Asked>, Failed>,
     pub(super) since: Instant,
 }
 
@@ -42,13 +42,37 @@ pub(super) struct Asked {
     pub(super) shares: bool,
 }
 
+/// Why a row has no result.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Failed {
+    /// A short name.
+    pub kind: String,
+    /// A sentence.
+    pub message: String,
+    /// The error of its last call, with what there is of the answer; `None` where nothing could be asked.
+    pub cause: Option<Error>,
+}
+
+impl Failed {
+    pub(super) fn bad_row(message: String) -> Self {
+        Self { kind: "bad_row".to_owned(), message, cause: None }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(err: Error) -> Self {
+        Self { kind: err.kind().name().to_owned(), message: err.to_string(), cause: Some(err) }
+    }
+}
+
 /// How far a job got.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Ended {
     /// It has its result.
     Accepted,
-    /// It has failed for good: a short name, and a sentence.
-    Failed(String, String),
+    /// It has failed for good.
+    Failed(Failed),
     /// It waits for another run of the program.
     Left,
 }
@@ -61,6 +85,8 @@ pub(super) struct Life {
     /// How often the answer did not fit, and how often there was none.
     misfits: u32,
     failures: u32,
+    /// Calls that were sent.
+    calls: u32,
     pauses: Backoff,
     /// What an answer needs at least, after one was cut for want of money.
     least: Option<u64>,
@@ -102,6 +128,7 @@ impl Life {
             spans: Spans::default(),
             misfits: 0,
             failures: 0,
+            calls: 0,
             least: None,
             kept: Vec::new(),
             shared,
@@ -109,7 +136,7 @@ impl Life {
         life.spans.add(Phase::Queue, since.elapsed());
         match asked {
             Ok(asked) => life.live(*asked).await,
-            Err((kind, message)) => life.fail(&kind, message, Bill::none(), None).await,
+            Err(failed) => life.fail(failed, Bill::none()).await,
         }
     }
 
@@ -186,10 +213,12 @@ impl Life {
         let intent = Intent::new(self.job.index, key).reserved(most);
         let (journal, sent) = (shared.clone(), Arc::new(AtomicU32::new(0)));
         let count = sent.clone();
-        let context = CallContext::default().cancel(shared.options.cancel.clone()).before_call(move || {
-            let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
-            async move { journal.intend(intent, &count).await }
-        });
+        let Options { deadline, cancel, .. } = &shared.options;
+        let context =
+            CallContext::default().deadline(*deadline).cancel(cancel.clone()).before_call(move || {
+                let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
+                async move { journal.intend(intent, &count).await }
+            });
         Counters::add(&shared.counters.under_way, 1);
         let began = Instant::now();
         let halted = async {
@@ -215,6 +244,7 @@ impl Life {
             Err(_) => self.spans.add(Phase::FirstByte, took),
         }
         paid.sent = sent.load(Ordering::Relaxed);
+        self.calls += paid.sent;
         Ok(Called { answer, paid })
     }
 
@@ -292,9 +322,13 @@ impl Life {
             Err(Unfit::Misfit(complaint)) => {
                 self.misfits += 1;
                 if self.misfits >= self.shared.options.attempts {
-                    let message = format!("the answer does not fit: {complaint}");
-                    return Next::End(self.fail("schema_mismatch", message, bill, Some(answer.text)).await);
+                    let err = Error::new(
+                        ErrorKind::SchemaMismatch,
+                        format!("the answer does not fit: {complaint}"),
+                    );
+                    return Next::End(self.fail(err.with_partial(answer), bill).await);
                 }
+                self.shared.warn(&format_args!("an answer does not fit: {}", first_line(&complaint)));
                 // The next answer is asked for as a whole.
                 self.kept.clear();
                 match self.settle(Settlement::again(self.job.index, bill)).await {
@@ -317,8 +351,8 @@ impl Life {
         let elements = found.map(|found| found.elements).unwrap_or_default();
         let goes_on = held_to.is_some() || !elements.is_empty();
         if !goes_on || self.misfits > self.shared.options.attempts + 3 {
-            let message = "the answer was cut at the token limit: allow more with max_tokens".to_owned();
-            return Next::End(self.fail("truncated", message, bill, Some(answer.text)).await);
+            let message = "the answer was cut at the token limit: allow more with max_tokens";
+            return Next::End(self.fail(was_cut(message, answer), bill).await);
         }
         self.kept.extend(elements);
         if let Err(ended) = self.settle(Settlement::again(self.job.index, bill)).await {
@@ -328,8 +362,8 @@ impl Life {
             (Some(list), false) => match rest_of(question, &list, &self.kept) {
                 Some(prompt) => Next::Ask(Box::new(prompt)),
                 None => {
-                    let message = "the answer was cut, and the rest of it cannot be asked for".to_owned();
-                    Next::End(self.fail("truncated", message, Bill::none(), Some(answer.text)).await)
+                    let message = "the answer was cut, and the rest of it cannot be asked for";
+                    Next::End(self.fail(was_cut(message, answer), Bill::none()).await)
                 }
             },
             _ => Next::Ask(Box::new(question.clone())),
@@ -339,90 +373,9 @@ impl Life {
     /// The result of what was kept and of an answer that has the rest.
     fn read_rest(&self, answer: &Completion) -> Result<Value, Unfit> {
         let whole = with_rest(&self.kept, self.shared.work.list().unwrap_or_default(), answer)?;
-        self.shared.work.read((self.job.index, &self.job.row), &Completion::new(whole.to_string()))
-    }
-
-    async fn went_wrong(&mut self, question: &Prompt, err: Error, paid: Paid) -> Next {
-        let Paid { grant, is_bound, held_to, sent } = paid;
-        let kind = err.kind();
-        let partial = err.partial().cloned();
-        let (usage, lost) = match err.billed() {
-            Billed::Yes(usage) => (usage, Billed::No),
-            // What was never sent cannot have been billed.
-            _ if sent == 0 => (Usage::new(Some(0), Some(0)), Billed::No),
-            lost => (Usage::new(Some(0), Some(0)), lost),
-        };
-        let bill = self.shared.bill(usage, lost, sent, (grant, is_bound));
-        let text = partial.as_ref().map(|partial| partial.text.clone());
-        match kind {
-            ErrorKind::Cancelled => {
-                // The journal's own trouble has been told already.
-                self.shared.stop(Stop::Interrupted);
-                Next::End(self.leave(bill).await)
-            }
-            ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => {
-                self.shared.stop(Stop::Provider(kind, err.to_string()));
-                Next::End(self.leave(bill).await)
-            }
-            ErrorKind::Truncated { cause: Cut::MaxTokens } => {
-                let answer = partial.unwrap_or_default();
-                self.cut(question, answer, bill, held_to).await
-            }
-            // It may have been billed, so it is asked again no more often than an answer that does not fit.
-            ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
-                if err.kind().verdict() == Verdict::Stop
-                    && self.misfits + 1 < self.shared.options.attempts =>
-            {
-                self.misfits += 1;
-                // The next answer is asked for as a whole.
-                self.kept.clear();
-                match self.settle(Settlement::again(self.job.index, bill)).await {
-                    Ok(()) => Next::Ask(Box::new(question.clone())),
-                    Err(ended) => Next::End(ended),
-                }
-            }
-            _ => match self.pause(&err) {
-                Some(pause) => {
-                    let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
-                    let settlement = Settlement::put_back(self.job.index, due, bill);
-                    match self.settle(settlement).await {
-                        Ok(()) => Next::Wait(pause),
-                        Err(ended) => Next::End(ended),
-                    }
-                }
-                // Nothing was ever answered: it is not the row's fault, and the run can be gone on with.
-                None if is_of_server(kind) && !self.shared.was_answered() => {
-                    self.shared.stop(Stop::Provider(kind, err.to_string()));
-                    Next::End(self.leave(bill).await)
-                }
-                None => Next::End(self.fail(kind.name(), err.to_string(), bill, text).await),
-            },
-        }
-    }
-
-    /// How long to wait before the same is asked again; `None` where that would not help, or did not.
-    fn pause(&mut self, err: &Error) -> Option<Duration> {
-        let policy = &self.shared.options.retry;
-        let own = self.pauses.next().unwrap_or_default();
-        let told = match (err.kind(), err.kind().verdict()) {
-            // Nothing was sent, or nothing was done: no attempt is used up, and nobody else goes before then either.
-            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, _)
-                if err.billed() == Billed::No =>
-            {
-                let pause = retry_after.unwrap_or(policy.throttled_base).saturating_add(own);
-                if matches!(err.kind(), ErrorKind::CircuitOpen { .. }) && !self.shared.was_answered() {
-                    self.shared.stop(Stop::Provider(ErrorKind::Connect, self.shared.last_trouble()));
-                }
-                self.shared.refused(pause);
-                return Some(pause);
-            }
-            (_, Verdict::Stop) => return None,
-            (_, Verdict::Throttled { retry_after }) => retry_after.or(err.limits().retry_after),
-            (_, Verdict::Retry) => err.limits().retry_after,
-        };
-        self.failures += 1;
-        self.shared.trouble(err);
-        (self.failures <= policy.max_retries).then(|| told.map_or(own, |told| told.saturating_add(own / 10)))
+        let mut answer = answer.clone();
+        answer.text = whole.to_string();
+        self.shared.work.read((self.job.index, &self.job.row), &answer)
     }
 
     async fn accept(&mut self, result: String, settlement: Settlement) -> Ended {
@@ -435,10 +388,12 @@ impl Life {
         Ended::Accepted
     }
 
-    async fn fail(&mut self, kind: &str, message: String, bill: Bill, text: Option<String>) -> Ended {
-        let settlement = Settlement::failed(self.job.index, kind, &message, bill);
-        let settlement = match text.filter(|text| !text.is_empty()) {
-            Some(text) => settlement.result(text),
+    async fn fail(&mut self, failed: impl Into<Failed>, bill: Bill) -> Ended {
+        let failed = failed.into();
+        let settlement = Settlement::failed(self.job.index, &failed.kind, &failed.message, bill);
+        let partial = failed.cause.as_ref().and_then(Error::partial);
+        let settlement = match partial.filter(|partial| !partial.text.is_empty()) {
+            Some(partial) => settlement.result(&partial.text),
             None => settlement,
         };
         if let Err(ended) = self.settle(settlement).await {
@@ -446,8 +401,8 @@ impl Life {
         }
         Counters::add(&self.shared.counters.failed, 1);
         self.shared.counters.totals.add(&self.spans);
-        self.tell(Err((kind.to_owned(), message.clone()))).await;
-        Ended::Failed(kind.to_owned(), message)
+        self.tell(Err(failed.clone())).await;
+        Ended::Failed(failed)
     }
 
     /// Leaves the job for later, with what it has cost.
@@ -469,7 +424,7 @@ impl Life {
         })
     }
 
-    async fn tell(&mut self, result: Result<String, (String, String)>) {
+    async fn tell(&mut self, result: Result<String, Failed>) {
         let row = Row { index: self.job.index, row: std::mem::take(&mut self.job.row), result };
         tokio::select! {
             // Whoever wanted it may have gone; it is in the store.
@@ -479,11 +434,10 @@ impl Life {
     }
 }
 
-/// Whether an error says that the server cannot be asked at all, whatever it is asked.
-fn is_of_server(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn was_cut(message: &str, answer: Completion) -> Error {
+    Error::new(ErrorKind::Truncated { cause: Cut::MaxTokens }, message).with_partial(answer)
 }

@@ -51,7 +51,8 @@ pub(super) struct Shared {
     seen: Mutex<Seen>,
     paused: Mutex<Option<Instant>>,
     has_answered: AtomicBool,
-    trouble: Mutex<String>,
+    trouble: Mutex<Option<LlmError>>,
+    warned: Mutex<Option<Instant>>,
     stop: Mutex<Option<Stop>>,
 }
 
@@ -133,6 +134,7 @@ impl Shared {
             paused: Mutex::default(),
             has_answered: AtomicBool::new(false),
             trouble: Mutex::default(),
+            warned: Mutex::default(),
             stop: Mutex::default(),
         }
     }
@@ -196,11 +198,21 @@ impl Shared {
 
     /// Remembers what was the matter with a call, for when no more are made.
     pub(super) fn trouble(&self, err: &LlmError) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = err.to_string();
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(err.clone());
     }
 
-    pub(super) fn last_trouble(&self) -> String {
+    pub(super) fn last_trouble(&self) -> Option<LlmError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells why a call is made again; a few times a minute, since a whole run may have the same trouble.
+    pub(super) fn warn(&self, trouble: &dyn fmt::Display) {
+        const PAUSE: Duration = Duration::from_secs(15);
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|last| last.elapsed() >= PAUSE) {
+            *warned = Some(Instant::now());
+            tracing::warn!("asking again: {trouble}");
+        }
     }
 
     /// The provider takes nothing for so long.

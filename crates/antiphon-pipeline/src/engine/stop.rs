@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use antiphon_llm::ErrorKind;
-
 /// Why a run ended before all its rows did. It can be gone on with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -11,8 +9,8 @@ pub enum Stop {
         /// What was spent, in millionths of a US dollar; calls that may have been billed count in full.
         spent: u64,
     },
-    /// The provider takes no call of this account: its kind, and what it said.
-    Provider(ErrorKind, String),
+    /// The provider takes no call of this account, or cannot be reached; or the deadline has passed.
+    Provider(antiphon_llm::Error),
     /// The provider takes no more calls for a long time.
     Saturated {
         /// When it is worth asking again.
@@ -38,7 +36,7 @@ impl Stop {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Budget { .. } => "budget",
-            Self::Provider(kind, _) => kind.name(),
+            Self::Provider(err) => err.kind().name(),
             Self::Saturated { .. } => "saturated",
             Self::Interrupted => "interrupted",
             Self::Unread => "unread",
@@ -58,10 +56,8 @@ impl std::fmt::Display for Stop {
                 let dollars = *spent as f64 / 1e6;
                 write!(f, "the budget is used up: ${dollars:.4} are spent")
             }
-            Self::Provider(_, message)
-            | Self::Output(message)
-            | Self::Input(message)
-            | Self::Internal(message) => f.write_str(message),
+            Self::Provider(err) => err.fmt(f),
+            Self::Output(message) | Self::Input(message) | Self::Internal(message) => f.write_str(message),
             Self::Saturated { retry_after } => {
                 write!(f, "the provider takes no more calls for {} s", retry_after.as_secs())
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::rows::dollars;
 pub(super) use self::rows::{LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
@@ -45,7 +46,7 @@ pub(super) enum Command {
     /// with what is left, after any kind of end; of a finished run it asks nothing. Rows that fail are named with why, in
     /// failed.jsonl, which can be run again.
     Map(Box<MapArgs>),
-    /// Look at runs over rows, and go on with them
+    /// Look at runs, and go on with them
     Runs(RunsArgs),
     /// Fetch files, many at once, and go on with what broke off.
     ///
@@ -263,9 +264,17 @@ pub(super) struct GenerateArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 
+    /// Stop before the calls for a path cost more than so many US dollars
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub(super) max_cost: Option<f64>,
+
     /// Make a run again that is finished already
     #[arg(long)]
     pub(super) fresh: bool,
+
+    /// The one run that is gone on with: for `runs resume`
+    #[arg(skip)]
+    pub(super) resume: Option<String>,
 
     /// Print one JSON document on stdout instead of a list
     #[arg(long)]
@@ -428,7 +437,7 @@ impl GenerateArgs {
             offline: *offline,
             concurrency: self.concurrency,
             out: self.out.clone(),
-            ..Flags::default()
+            max_cost: self.max_cost,
         }
     }
 }

@@ -72,7 +72,8 @@ impl CommandError {
             ErrorKind::Store(antiphon_store::ErrorKind::NotFound | antiphon_store::ErrorKind::Conflict) => {
                 USAGE
             }
-            ErrorKind::Store(_) => INTERNAL,
+            ErrorKind::Store(kind) if kind != antiphon_store::ErrorKind::Io => INTERNAL,
+            ErrorKind::Budget => BUDGET,
             _ => ALL_FAILED,
         };
         let mut message = err.to_string();

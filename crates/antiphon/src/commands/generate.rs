@@ -4,6 +4,7 @@ use std::path::Path;
 use antiphon_llm::Parameters;
 use antiphon_pipeline::{Detail, ErrorKind, Event, Persona, Personas, Report};
 use serde::Serialize;
+use serde_json::json;
 
 use super::cli::{DetailArg, GenerateArgs};
 use super::config;
@@ -23,7 +24,7 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let live = Live::new(args.progress, talk, args.inputs.len());
     let watch = watch(&live, &session, &settings, talk);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let request = request(args, &settings);
+    let request = request(args, &settings, &session.model);
     let report = live.ticking(Box::pin(operations::generate(&session, &request, watch))).await;
     live.end();
     if report.runs.iter().any(is_unknown_model) {
@@ -42,7 +43,7 @@ fn is_unknown_model(run: &RunOutcome) -> bool {
     run.result.as_ref().is_err_and(|err| err.kind() == unknown)
 }
 
-fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {
+fn request(args: &GenerateArgs, settings: &Settings, model: &str) -> GenerateRequest {
     let mut parameters = Parameters::default();
     (parameters.temperature, parameters.max_tokens, parameters.seed) =
         (args.temperature, args.max_tokens, args.seed);
@@ -56,6 +57,9 @@ fn request(args: &GenerateArgs, settings: &Settings) -> GenerateRequest {
         .deadline(args.deadline)
         .concurrency(settings.concurrency.value)
         .fresh(args.fresh)
+        .resume(args.resume.clone())
+        .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
+        .note(output::begun_by(json!({ "recipe": "persona", "model": model })))
 }
 
 fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Watch {
@@ -248,6 +252,7 @@ fn in_context(err: &antiphon_pipeline::Error, run: &RunOutcome, runs: usize) -> 
     };
     let with_hints = plain.hints().iter().fold(named, |err, hint| err.hint(hint));
     let with_hints = match err.kind() {
+        ErrorKind::Budget => with_hints.hint("with a higher --max-cost the same command goes on"),
         ErrorKind::Cancelled => CommandError::new(INTERRUPTED, with_hints.to_string()),
         _ => with_hints,
     };

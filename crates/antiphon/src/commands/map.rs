@@ -55,10 +55,6 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
 }
 
 /// The command as it was given. Keys come by the environment, and an address with a secret in it was refused before.
-fn arguments() -> Vec<String> {
-    std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect()
-}
-
 async fn dry_run(session: &Session, request: &MapRequest, as_json: bool) -> Result<u8, CommandError> {
     let estimate = operations::estimate(session, request).await.map_err(|err| CommandError::of_run(&err))?;
     let text = if as_json { output::json(&estimate)? } else { told(&estimate) };
@@ -201,10 +197,9 @@ fn mapping(
         Some(path) => Some(Destination::File(path.clone())),
         None => None,
     };
-    mapping.request = json!({
-        "arguments": arguments(),
-        "input": mapping.input_name, "recipe": args.recipe.display().to_string(), "model": session.model,
-    });
+    mapping.request = output::begun_by(
+        json!({ "input": mapping.input_name, "recipe": args.recipe.display().to_string(), "model": session.model }),
+    );
     mapping.options.concurrency = match settings.concurrency.origin {
         Origin::Default => None,
         _ => Some(settings.concurrency.value),
@@ -317,12 +312,11 @@ fn stopped(stop: &Stop, talk: Talk) -> u8 {
             return INTERRUPTED;
         }
         Stop::Budget { .. } => (BUDGET, format!("with a higher --max-cost {goes_on}")),
-        Stop::Provider(kind, _) => {
-            let is_of_server =
-                matches!(kind, LlmKind::Connect | LlmKind::Unavailable | LlmKind::Overloaded { .. });
-            let hint = super::error::hint_of(*kind);
+        Stop::Provider(err) => {
+            let is_of_account = matches!(err.kind(), LlmKind::Auth | LlmKind::Quota | LlmKind::ModelNotFound);
+            let hint = super::error::hint_of(err.kind());
             let hint = hint.map_or_else(|| goes_on.to_owned(), |hint| format!("{hint}; then {goes_on}"));
-            (if is_of_server { ALL_FAILED } else { CONFIG }, hint)
+            (if is_of_account { CONFIG } else { ALL_FAILED }, hint)
         }
         Stop::Saturated { .. } => (SOME_FAILED, format!("later {goes_on}")),
         Stop::Store(_) | Stop::Output(_) => {

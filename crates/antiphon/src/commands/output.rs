@@ -1,6 +1,16 @@
 use std::io::{self, ErrorKind, Write};
 
+use serde_json::Value;
+
 use super::error::CommandError;
+
+/// What is kept with a run, and the command that began it, so that it can be given again.
+pub(super) fn begun_by(mut note: Value) -> Value {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    note["arguments"] = words.collect();
+    note["folder"] = std::env::current_dir().ok().map(|folder| folder.display().to_string()).into();
+    note
+}
 
 /// What is said on stderr, beside the results on stdout.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cli::{Cli, Command, LimitArgs, MapArgs, RunsArgs, RunsCommand};
+use super::cli::{Cli, Command, GenerateArgs, LimitArgs, MapArgs, RunsArgs, RunsCommand};
 use super::config;
 use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::output::{self, Talk};
@@ -22,16 +22,8 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     match &args.command {
         RunsCommand::List { json } => list(folder, *json).await,
         RunsCommand::Show { run, json } => show(folder, run, *json).await,
-        RunsCommand::Resume { run, limits } => {
-            let again = again(folder, run, limits).await?;
-            Box::pin(super::map::run(&again, talk)).await
-        }
-        RunsCommand::RetryFailed { run, limits } => {
-            let mut again = again(folder, run, limits).await?;
-            // They are queued when it is clear that the run can be gone on with.
-            again.retry_failed = true;
-            Box::pin(super::map::run(&again, talk)).await
-        }
+        RunsCommand::Resume { run, limits } => go_on(folder, (run, false), limits, talk).await,
+        RunsCommand::RetryFailed { run, limits } => go_on(folder, (run, true), limits, talk).await,
         RunsCommand::Diff { first, second, json } => diff(folder, (first, second), *json).await,
         RunsCommand::Export { run, out } => {
             let to = match out {
@@ -136,26 +128,61 @@ async fn diff(folder: &Path, (first, second): (&str, &str), as_json: bool) -> Re
     output::result(&text).map(|()| OK)
 }
 
-/// The command that began a run, for this one run alone.
-async fn again(folder: &Path, run: &str, limits: &LimitArgs) -> Result<MapArgs, CommandError> {
+/// Gives the command again that began a run, for this one run alone, where it was given.
+async fn go_on(
+    folder: &Path,
+    (run, retry_failed): (&str, bool),
+    limits: &LimitArgs,
+    talk: &Talk,
+) -> Result<u8, CommandError> {
     let info = operations::run_info(folder, run).await.map_err(told)?;
     let request = request(&info.record.request);
+    let mut dir = folder.to_owned();
+    if let Some(there) = request["folder"].as_str().map(Path::new)
+        && std::env::current_dir().is_ok_and(|here| here != there)
+        && let Ok(absolute) = std::path::absolute(folder)
+        && std::env::set_current_dir(there).is_ok()
+    {
+        dir = absolute;
+        talk.line(&format!("in {}, where the run was begun:", there.display()));
+    }
     let arguments = request["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let command = std::iter::once("antiphon").chain(arguments);
-    let Ok(Command::Map(mut args)) = Cli::try_parse_from(command).map(|cli| cli.command) else {
-        let message = format!("run {} does not tell how it was begun", info.record.id);
-        return Err(CommandError::new(CONFIG, message).hint("give the command again that began it"));
-    };
-    if args.rows == Path::new("-") {
-        let message = format!("the rows of run {} came from stdin", info.record.id);
-        return Err(CommandError::new(USAGE, message).hint("give the same command again, with the same rows"));
+    match Cli::try_parse_from(command).map(|cli| cli.command) {
+        Ok(Command::Map(args)) => {
+            // Failed rows are queued when it is clear that the run can be gone on with.
+            let again = MapArgs { resume: Some(info.record.id), retry_failed, dir: Some(dir), ..*args };
+            Box::pin(super::map::run(&limited(again, limits)?, talk)).await
+        }
+        Ok(Command::Generate(args)) => {
+            let inputs = request["input"].as_str().map(Into::into).into_iter().collect();
+            let (max_cost, concurrency) = (limits.max_cost.or(args.max_cost), args.concurrency);
+            let again = GenerateArgs {
+                inputs,
+                resume: Some(info.record.id),
+                out: Some(dir),
+                max_cost,
+                concurrency,
+                ..*args
+            };
+            Box::pin(super::generate::run(&again, talk)).await
+        }
+        _ => {
+            let message = format!("run {} does not tell how it was begun", info.record.id);
+            Err(CommandError::new(CONFIG, message).hint("give the command again that began it"))
+        }
     }
-    args.resume = Some(info.record.id);
+}
+
+fn limited(mut args: MapArgs, limits: &LimitArgs) -> Result<MapArgs, CommandError> {
+    if args.rows == Path::new("-") {
+        return Err(CommandError::new(USAGE, "the rows of this run came from stdin")
+            .hint("give the same command again, with the same rows"));
+    }
     args.fresh = false;
     args.max_cost = limits.max_cost.or(args.max_cost);
     args.concurrency = limits.concurrency.or(args.concurrency);
-    args.dir = Some(folder.to_owned());
-    Ok(*args)
+    Ok(args)
 }
 
 fn request(text: &str) -> Value {

@@ -1,18 +1,25 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_data::Document;
 use antiphon_llm::Parameters;
-use antiphon_pipeline::runs::{FinishedRun, RunFolder, find_finished};
+use antiphon_pipeline::engine::Options;
+use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{
-    Detail, Error, Event, Generation, GenerationConfig, Persona, Personas, Pipeline, Report,
+    Detail, Error, Event, Generation, GenerationConfig, Journal, Persona, Personas, Pipeline, Prepared,
+    Report,
 };
 use antiphon_render::{file_name, markdown, page};
 use antiphon_runtime::Runner;
+use antiphon_store::{Run, RunStatus, Store};
+use serde_json::{Value, json};
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::map::{JOURNAL, may_keep_budget};
 use crate::runtime::Session;
 
 /// Which personas to make, and where to put them.
@@ -35,6 +42,12 @@ pub struct GenerateRequest {
     pub concurrency: usize,
     /// Whether a finished run of the same kind is made again. Default: it is shown.
     pub fresh: bool,
+    /// The one run that is gone on with, by its id, for a request of one input. Default: the newest of the same.
+    pub resume: Option<String>,
+    /// The most that the calls for each input may cost, in millionths of a US dollar. Default: no limit.
+    pub max_cost: Option<u64>,
+    /// How the command can be given again: an object, kept with each run beside its `input`.
+    pub note: Value,
 }
 
 type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
@@ -112,6 +125,9 @@ impl GenerateRequest {
             deadline: None,
             concurrency: 4,
             fresh: false,
+            resume: None,
+            max_cost: None,
+            note: json!({}),
         }
     }
 
@@ -147,6 +163,27 @@ impl GenerateRequest {
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// Goes on with the run of this id.
+    #[must_use]
+    pub fn resume(mut self, id: Option<String>) -> Self {
+        self.resume = id;
+        self
+    }
+
+    /// Sets the most that the calls for each input may cost, in millionths of a US dollar.
+    #[must_use]
+    pub fn max_cost(mut self, micros: Option<u64>) -> Self {
+        self.max_cost = micros;
+        self
+    }
+
+    /// Sets what is kept with each run to tell how it was begun.
+    #[must_use]
+    pub fn note(mut self, note: Value) -> Self {
+        self.note = note;
         self
     }
 
@@ -196,11 +233,12 @@ impl fmt::Debug for Watch {
 
 /// Makes personas of each input and writes them; an input that fails loses no other.
 ///
-/// A result is on the disk before it is reported. A run that was finished before, with the same documents, model and
-/// parameters, is shown again and nothing is asked.
+/// Each call is in the journal before it is sent, and its answer before it is used; results are on the disk before they are
+/// reported. A run that was finished before, with the same documents, model and parameters, is shown again and nothing is
+/// asked; one that was broken off goes on from what its journal has.
 ///
 /// # Cancel safety
-/// Hangs up; a run that was being written is left without its `run.json` and counts as none.
+/// Hangs up. A call under way counts as possibly billed when the same is asked for again.
 pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch) -> GenerateReport {
     let on_progress = watch.on_progress.clone();
     let priced = session.clone();
@@ -215,11 +253,9 @@ pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch
             on_progress(step, total, &message);
             std::future::ready(())
         });
-    let runs = request.inputs.iter().map(|input| {
-        let config = config(session, request, input, &watch);
-        let pipeline = &pipeline;
-        async move { run(pipeline, &config, request).await }
-    });
+    let (store, turns) = (OnceCell::new(), Mutex::default());
+    let all = Runs { session, request, pipeline, store, turns };
+    let runs = request.inputs.iter().map(|input| all.run(config(session, request, input, &watch)));
     let outcomes = Runner::new(request.concurrency).gather(runs).await;
     let runs = request.inputs.iter().zip(outcomes).map(|(input, outcome)| {
         let result = |result| RunOutcome { input: input.clone(), folder: None, result, unwritten: None };
@@ -238,46 +274,89 @@ fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Wa
     config
 }
 
-async fn run(pipeline: &Pipeline, config: &GenerationConfig, request: &GenerateRequest) -> RunOutcome {
-    let outcome = |folder: Option<&RunFolder>, result| RunOutcome {
-        input: config.data_path.clone(),
-        folder: folder.map(|folder| folder.path().to_owned()),
-        result,
-        unwritten: None,
-    };
-    let prepared = match pipeline.prepare(config).await {
-        Ok(prepared) => prepared,
-        Err(err) => return outcome(None, Err(err)),
-    };
-    if !request.fresh {
-        match find_finished(&request.out, &prepared.fingerprint).await {
-            Ok(Some(FinishedRun { folder, report, personas, .. })) => {
-                let done = Done { personas: personas.personas, report, reused: true };
-                return outcome(Some(&folder), Ok(done));
-            }
-            Ok(None) => {}
-            Err(err) => return outcome(None, Err(err)),
+/// What the inputs of a request share.
+struct Runs<'a> {
+    session: &'a Session,
+    request: &'a GenerateRequest,
+    pipeline: Pipeline,
+    /// Opened when the first input is loaded.
+    store: OnceCell<Store>,
+    /// Who makes a run of a fingerprint: of inputs that are the same, the second one is shown what the first one made.
+    turns: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl Runs<'_> {
+    async fn run(&self, config: GenerationConfig) -> RunOutcome {
+        let input = config.data_path.clone();
+        let failed =
+            |folder, err| RunOutcome { input: input.clone(), folder, result: Err(err), unwritten: None };
+        let prepared = match may_keep_budget(self.session, self.request.max_cost) {
+            Ok(()) => self.pipeline.prepare(&config).await,
+            Err(err) => Err(err),
+        };
+        let mut prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(err) => return failed(None, err),
+        };
+        let turn = self.turn(&prepared.fingerprint.to_string());
+        // Nobody closes it.
+        let _turn = turn.acquire().await.ok();
+        let (store, run) = match self.open(&mut prepared).await {
+            Ok(opened) => opened,
+            Err(err) => return failed(None, err),
+        };
+        // Before anything is paid: a folder that cannot be made could not keep the answer.
+        let folder = match RunFolder::create(&self.request.out, prepared.run_id).await {
+            Ok(folder) => folder,
+            Err(err) => return failed(None, err),
+        };
+        let path = Some(folder.path().to_owned());
+        let reused = run.record().status == RunStatus::Finished;
+        let mut options = Options::default();
+        options.retry = self.session.retry.clone();
+        options.max_cost = self.request.max_cost;
+        let journal = Journal::new(self.session.calls.clone(), store, options);
+        let Generation { personas, report, documents, .. } =
+            match self.pipeline.run_in(prepared, run.clone(), journal).await {
+                Ok(generation) => generation,
+                Err(err) => return failed(path, write_failed(&folder, &run, err).await),
+            };
+        let done = Done { personas, report, reused };
+        match write(&folder, &run, &done, documents).await {
+            Ok(()) => RunOutcome { input, folder: path, result: Ok(done), unwritten: None },
+            Err(err) => RunOutcome { unwritten: Some(done), ..failed(path, err) },
         }
     }
-    // Before anything is paid: a folder that cannot be made could not keep the answer.
-    let folder = match RunFolder::create(&request.out, prepared.run_id).await {
-        Ok(folder) => folder,
-        Err(err) => return outcome(None, Err(err)),
-    };
-    let Generation { personas, report, documents, .. } = match pipeline.run(prepared).await {
-        Ok(generation) => generation,
-        Err(err) => return outcome(Some(&folder), Err(write_failed(&folder, err).await)),
-    };
-    let done = Done { personas, report, reused: false };
-    match write(&folder, &done, documents).await {
-        Ok(()) => outcome(Some(&folder), Ok(done)),
-        Err(err) => RunOutcome { unwritten: Some(done), ..outcome(Some(&folder), Err(err)) },
+
+    async fn open(&self, prepared: &mut Prepared) -> Result<(Store, Arc<Run>), Error> {
+        let opening = || Store::open(self.request.out.join(JOURNAL));
+        let store = self.store.get_or_try_init(opening).await.map_err(Error::store)?;
+        let run = match &self.request.resume {
+            Some(id) => prepared.resume(store, id).await?,
+            None => {
+                let mut note = self.request.note.clone();
+                note["input"] = prepared.input().into();
+                prepared.open(store, &note, self.request.fresh).await?
+            }
+        };
+        Ok((store.clone(), run))
+    }
+
+    fn turn(&self, fingerprint: &str) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(fingerprint.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
     }
 }
 
-/// Writes everything of a run; its report comes last and makes it one.
-async fn write(folder: &RunFolder, done: &Done, documents: Arc<[Document]>) -> Result<(), Error> {
-    let Done { personas, report, .. } = done;
+/// What there is of an answer that cannot be used.
+const PARTIAL: &str = "partial.txt";
+
+/// Writes everything of a run that is not there; its report comes last and finishes it.
+async fn write(folder: &RunFolder, run: &Run, done: &Done, documents: Arc<[Document]>) -> Result<(), Error> {
+    let Done { personas, report, reused } = done;
+    if *reused && is_whole(folder).await? {
+        return Ok(());
+    }
     // What was paid for goes first.
     folder.write_personas(&Personas::new(&report.run_id, personas.clone())).await?;
     let rendered = {
@@ -294,19 +373,33 @@ async fn write(folder: &RunFolder, done: &Done, documents: Arc<[Document]>) -> R
         folder.write(&format!("personas/{}", file_name(index, persona)), markdown(persona)).await?;
     }
     folder.write("personas.html", html).await?;
-    folder.write_report(report).await?;
-    Ok(())
+    // An earlier attempt's words are of no answer now.
+    folder.remove(PARTIAL).await?;
+    let report = folder.write_report(report).await?;
+    run.finish(RunStatus::Finished, report).await.map_err(Error::store)
+}
+
+async fn is_whole(folder: &RunFolder) -> Result<bool, Error> {
+    for name in ["personas.json", "personas.html", "run.json"] {
+        if !folder.has(name).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Keeps what a failed run has to tell, and the words it may have been billed for.
-async fn write_failed(folder: &RunFolder, err: Error) -> Error {
+async fn write_failed(folder: &RunFolder, run: &Run, err: Error) -> Error {
     let kept = async {
         let partial = err.provider().and_then(|err| err.partial()).map(|partial| partial.text.as_str());
         if let Some(text) = partial.filter(|text| !text.is_empty()) {
-            folder.write("partial.txt", text.to_owned()).await?;
+            folder.write(PARTIAL, text.to_owned()).await?;
         }
         match err.report() {
-            Some(report) => folder.write_report(report).await.map(drop),
+            Some(report) => {
+                let report = folder.write_report(report).await?;
+                run.finish(RunStatus::Stopped, report).await.map_err(Error::store)
+            }
             None => Ok(()),
         }
     };

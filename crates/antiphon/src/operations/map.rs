@@ -58,16 +58,21 @@ pub async fn estimate(session: &Session, request: &MapRequest) -> Result<Estimat
 /// The mapping with what the session knows.
 fn ready(session: &Session, request: &MapRequest) -> Result<Mapping, Error> {
     let mut mapping = request.mapping.clone();
-    if mapping.options.max_cost.is_some() && session.price(0).is_none() {
-        let message = format!(
-            "a budget cannot be kept, since the price of {} is not known: say it below [prices] in antiphon.toml, or \
-             leave --max-cost out",
-            session.model
-        );
-        return Err(Error::new(ErrorKind::Config, message));
-    }
+    may_keep_budget(session, mapping.options.max_cost)?;
     let priced = session.clone();
     mapping.options.pricing = Arc::new(move |tokens| priced.price(tokens));
     mapping.options.retry = session.retry.clone();
     Ok(mapping)
+}
+
+pub(super) fn may_keep_budget(session: &Session, max_cost: Option<u64>) -> Result<(), Error> {
+    if max_cost.is_none() || session.price(0).is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "a budget cannot be kept, since the price of {} is not known: say it below [prices] in antiphon.toml, or leave \
+         --max-cost out",
+        session.model
+    );
+    Err(Error::new(ErrorKind::Config, message))
 }

@@ -9,6 +9,7 @@
 mod fetch;
 mod generate;
 mod interrupt;
+mod journalled;
 mod look;
 mod map;
 mod mistakes;

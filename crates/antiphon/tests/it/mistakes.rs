@@ -102,7 +102,7 @@ fn servers_on_bad_days() {
         5,
         &["cut at the token limit", "--max-tokens", "what there is of it"],
     );
-    against(Reply::chat("{\"personas\": []}", "stop"), 5, &["does not fit its schema"]);
+    against(Reply::chat("{\"personas\": []}", "stop"), 5, &["does not fit: /personas"]);
     against(Reply::events([r#"{"choices":[{"delta":{"content":"{"}}]}"#]), 5, &["middle of the answer"]);
     against(Reply::raw("").and_stall(), 5, &["no answer in time", "ANTIPHON_TIMEOUT"]);
     against(

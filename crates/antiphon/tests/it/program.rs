@@ -64,12 +64,13 @@ impl Lab {
 
     /// The program against a server, with quick retries and one persona.
     pub(crate) fn ask(&self, url: &str, more: &str) -> Ran {
-        self.run(&format!("generate in --provider compatible --base-url {url} --model m --count 1 {more}"))
+        let count = if more.contains("--count") { "" } else { "--count 1" };
+        self.run(&format!("generate in --provider compatible --base-url {url} --model m {count} {more}"))
     }
 
     pub(crate) fn only_run(&self) -> PathBuf {
-        let mut runs: Vec<_> =
-            fs::read_dir(self.path("antiphon-out")).unwrap().map(|run| run.unwrap().path()).collect();
+        let found = fs::read_dir(self.path("antiphon-out")).unwrap().map(|found| found.unwrap().path());
+        let mut runs: Vec<_> = found.filter(|path| path.is_dir()).collect();
         assert_eq!(runs.len(), 1, "{runs:?}");
         runs.remove(0)
     }

@@ -224,7 +224,7 @@ fn auto_or_number(text: &str) -> Result<AtOnce, String> {
     }
 }
 
-fn dollars(text: &str) -> Result<f64, String> {
+pub(in crate::commands) fn dollars(text: &str) -> Result<f64, String> {
     let dollars = text
         .trim_start_matches('$')
         .parse()

@@ -1,0 +1,115 @@
+//! What is done about a call that gave no answer.
+
+use std::time::Duration;
+
+use antiphon_llm::{Billed, Cut, Error, ErrorKind, Prompt, Usage, Verdict};
+use antiphon_store::{Bill, Settlement};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Life, Next, Paid};
+use crate::engine::stop::Stop;
+
+impl Life {
+    pub(super) async fn went_wrong(&mut self, question: &Prompt, err: Error, paid: Paid) -> Next {
+        let Paid { grant, is_bound, held_to, sent } = paid;
+        let kind = err.kind();
+        let (usage, lost) = match err.billed() {
+            Billed::Yes(usage) => (usage, Billed::No),
+            // What was never sent cannot have been billed.
+            _ if sent == 0 => (Usage::new(Some(0), Some(0)), Billed::No),
+            lost => (Usage::new(Some(0), Some(0)), lost),
+        };
+        let bill = self.shared.bill(usage, lost, sent, (grant, is_bound));
+        match kind {
+            ErrorKind::Cancelled => {
+                // The journal's own trouble has been told already.
+                self.shared.stop(Stop::Interrupted);
+                Next::End(self.leave(bill).await)
+            }
+            ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => self.give_up(err, bill).await,
+            ErrorKind::Truncated { cause: Cut::MaxTokens } => {
+                let answer = err.partial().cloned().unwrap_or_default();
+                self.cut(question, answer, bill, held_to).await
+            }
+            // It may have been billed, so it is asked again no more often than an answer that does not fit.
+            ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
+                if err.kind().verdict() == Verdict::Stop
+                    && self.misfits + 1 < self.shared.options.attempts =>
+            {
+                self.misfits += 1;
+                self.shared.warn(&err);
+                // The next answer is asked for as a whole.
+                self.kept.clear();
+                match self.settle(Settlement::again(self.job.index, bill)).await {
+                    Ok(()) => Next::Ask(Box::new(question.clone())),
+                    Err(ended) => Next::End(ended),
+                }
+            }
+            _ => match self.pause(&err) {
+                // Whoever set the deadline learns what was the matter last.
+                Some(pause) if !self.shared.options.deadline.allows(pause, Instant::now().into_std()) => {
+                    self.give_up(err, bill).await
+                }
+                Some(pause) => {
+                    self.shared.warn(&err);
+                    let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
+                    let settlement = Settlement::put_back(self.job.index, due, bill);
+                    match self.settle(settlement).await {
+                        Ok(()) => Next::Wait(pause),
+                        Err(ended) => Next::End(ended),
+                    }
+                }
+                // Nothing was ever answered: it is not the row's fault, and the run can be gone on with.
+                None if is_of_server(kind) && !self.shared.was_answered() => self.give_up(err, bill).await,
+                None => Next::End(self.fail(self.told(err), bill).await),
+            },
+        }
+    }
+
+    /// Ends the run for an error that is not the row's, which is left for later.
+    async fn give_up(&mut self, err: Error, bill: Bill) -> Next {
+        self.shared.stop(Stop::Provider(self.told(err)));
+        Next::End(self.leave(bill).await)
+    }
+
+    /// An error with all calls that led to it.
+    fn told(&self, err: Error) -> Error {
+        err.with_attempts(self.calls.max(1))
+    }
+
+    /// How long to wait before the same is asked again; `None` where that would not help, or did not.
+    fn pause(&mut self, err: &Error) -> Option<Duration> {
+        let policy = &self.shared.options.retry;
+        let own = self.pauses.next().unwrap_or_default();
+        let told = match (err.kind(), err.kind().verdict()) {
+            // Nothing was sent, or nothing was done: no attempt is used up, and nobody else goes before then either.
+            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, _)
+                if err.billed() == Billed::No =>
+            {
+                let pause = retry_after.unwrap_or(policy.throttled_base).saturating_add(own);
+                if matches!(err.kind(), ErrorKind::CircuitOpen { .. }) && !self.shared.was_answered() {
+                    let trouble = self.shared.last_trouble();
+                    self.shared.stop(Stop::Provider(trouble.unwrap_or_else(|| err.clone())));
+                }
+                self.shared.refused(pause);
+                return Some(pause);
+            }
+            (_, Verdict::Stop) => return None,
+            (_, Verdict::Throttled { retry_after }) => retry_after.or(err.limits().retry_after),
+            (_, Verdict::Retry) => err.limits().retry_after,
+        };
+        self.failures += 1;
+        self.shared.trouble(err);
+        (self.failures <= policy.max_retries).then(|| told.map_or(own, |told| told.saturating_add(own / 10)))
+    }
+}
+
+/// Whether an error says that the server cannot be asked at all, whatever it is asked.
+fn is_of_server(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

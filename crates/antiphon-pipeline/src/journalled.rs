@@ -1,0 +1,268 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use antiphon_llm::{
+    Asking, Calls, Completion, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, Schema, Usage,
+};
+use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::engine::{Engine, Options, Stop, Unfit, Work};
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, Took, millis, now};
+use crate::report::Report;
+use crate::watched::{Watched, Words};
+
+/// Where a generation is journalled, and how its calls are made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Journal {
+    /// The provider, which makes each call once.
+    pub calls: Calls,
+    /// The store of the run.
+    pub store: Store,
+    /// How the engine works. What a [`GenerationConfig`](crate::GenerationConfig) or the pipeline says goes before it:
+    /// prices, deadline, and what stops it.
+    pub options: Options,
+}
+
+impl Journal {
+    /// Calls that are journalled in `store`.
+    #[must_use]
+    pub fn new(calls: Calls, store: Store, options: Options) -> Self {
+        Self { calls, store, options }
+    }
+}
+
+impl Prepared {
+    /// The path of its documents.
+    #[must_use]
+    pub fn input(&self) -> String {
+        self.config.data_path.display().to_string()
+    }
+
+    /// The run of this fingerprint: the newest one, or with `fresh` a new one. It has one job, and a job that failed is
+    /// queued again. `request` is kept with it, as JSON.
+    ///
+    /// # Errors
+    /// `Store` where the journal cannot be used, or another process works on the run.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave a run without a job, which the next call of this method gives it.
+    pub async fn open(&mut self, store: &Store, request: &Value, fresh: bool) -> Result<Arc<Run>, Error> {
+        let new = NewRun::new(self.fingerprint.to_string());
+        let new = new.request("generate", request.to_string()).fresh(fresh);
+        let run = store.open_run(new).await.map_err(Error::store)?;
+        self.take(run).await
+    }
+
+    /// The run with this id, which has to be of the same fingerprint.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `Config` for a run of something else.
+    ///
+    /// # Cancel safety
+    /// As [`open`](Self::open).
+    pub async fn resume(&mut self, store: &Store, id: &str) -> Result<Arc<Run>, Error> {
+        let run = store.take_run(id).await.map_err(Error::store)?;
+        if run.record().fingerprint != self.fingerprint.to_string() {
+            let message = format!(
+                "run {id} cannot be gone on with: its documents, its provider, its model or its parameters are not what \
+                 they were"
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.take(run).await
+    }
+
+    async fn take(&mut self, run: Run) -> Result<Arc<Run>, Error> {
+        self.run_id = run.record().id.parse().map_err(|_| unreadable(&run, "its id is no UUID"))?;
+        run.retry_failed().await.map_err(Error::store)?;
+        if run.tally().await.map_err(Error::store)?.jobs() == 0 {
+            let row = json!({ "input": self.input() });
+            run.enqueue(vec![row.to_string()]).await.map_err(Error::store)?;
+            run.seal().await.map_err(Error::store)?;
+        }
+        Ok(Arc::new(run))
+    }
+}
+
+impl Pipeline {
+    /// Asks for the personas of what was prepared, in a run from [`Prepared::open`]: the call is in the journal before it is
+    /// sent, and its answer before it is told. Where an answer is there already, nothing is asked. Of a list that was
+    /// cut, whole personas are kept, and only the others asked for again.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`]; `Store` where the journal cannot be written; `Budget` where nothing is left of it.
+    ///
+    /// # Cancel safety
+    /// Hangs up. A call under way counts as possibly billed when the run is opened again.
+    pub async fn run_in(&self, prepared: Prepared, run: Arc<Run>, journal: Journal) -> Outcome {
+        if let Some(answer) = accepted(&run).await? {
+            return self.made_before(prepared, &run, answer).await;
+        }
+        let began = now();
+        let capabilities = self.capabilities(&prepared).await;
+        let mut report = self.report(&prepared, capabilities);
+        let answer = match self.begin(&prepared, capabilities, &mut report).await {
+            Ok(()) => {
+                let (answer, took) = self.ask_in(&prepared, run, journal).await?;
+                self.tell(&mut report, took, answer.is_ok());
+                answer
+            }
+            Err(err) => Err(err),
+        };
+        report.timings.generate_ms = millis(now().duration_since(began));
+        self.end(prepared, report, answer).await
+    }
+
+    /// The generation of an answer that an earlier process got.
+    async fn made_before(&self, prepared: Prepared, run: &Run, answer: Value) -> Outcome {
+        let earlier = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
+        let earlier = earlier.and_then(|report| serde_json::from_str::<Report>(report).ok());
+        if let Some(mut report) = earlier {
+            let timings = report.timings;
+            let personas = self.verify(&prepared, answer, &mut report).await?;
+            report.timings = timings;
+            return Ok(Generation { personas, report, documents: prepared.documents });
+        }
+        let mut report = self.report(&prepared, self.capabilities(&prepared).await);
+        let tally = run.tally().await.map_err(Error::store)?;
+        self.tell(&mut report, took(&tally, Seen::default()), true);
+        self.end(prepared, report, Ok(answer)).await
+    }
+
+    /// What the engine made of the one job. The outer error is the journal's.
+    async fn ask_in(
+        &self,
+        prepared: &Prepared,
+        run: Arc<Run>,
+        journal: Journal,
+    ) -> Result<(Result<Value, Error>, Took), Error> {
+        let (drawing, words) = (Arc::new(Drawing::new(prepared)), Words::default());
+        let (on_event, so_far) = (self.on_event.clone(), words.clone());
+        let calls = journal.calls.layer(|inner| Arc::new(Watched { inner, on_event, words: so_far }));
+        let mut options = journal.options;
+        (options.pricing, options.deadline) = (self.pricing.clone(), prepared.deadline);
+        (options.drain, options.cancel) = (self.drain.clone(), prepared.config.cancel.clone());
+        // Earlier runs are found as runs. An answer that reached the limit of tokens with its last word is whole.
+        (options.cache, options.allow_cut) = (false, true);
+        let (ended, mut results) = mpsc::channel(1);
+        let store = (journal.store, run.clone());
+        let engine =
+            Engine::new(calls, store, drawing.clone(), options, ended).await.map_err(Error::store)?;
+        let stop = engine.work(None).await;
+        let answer = match (results.try_recv(), stop) {
+            (Ok(row), _) => match row.result {
+                Ok(result) => serde_json::from_str(&result).map_err(|err| unreadable(&run, &err.to_string())),
+                Err(failed) => Err(match failed.cause {
+                    Some(err) => Error::from_provider(err),
+                    None => Error::internal(failed.message),
+                }),
+            },
+            (Err(_), Some(stop)) => Err(stopped(stop, words.take())),
+            (Err(_), None) => Err(Error::internal("the job ended without a result")),
+        };
+        let tally = run.tally().await.map_err(Error::store)?;
+        let seen = std::mem::take(&mut *drawing.seen());
+        Ok((answer, took(&tally, seen)))
+    }
+}
+
+/// The JSON of an answer that is in the journal.
+async fn accepted(run: &Run) -> Result<Option<Value>, Error> {
+    let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
+    let job = jobs.into_iter().find(|job| job.state == JobState::Accepted);
+    let Some(result) = job.and_then(|job| job.result) else { return Ok(None) };
+    serde_json::from_str(&result).map(Some).map_err(|err| unreadable(run, &err.to_string()))
+}
+
+fn unreadable(run: &Run, why: &str) -> Error {
+    Error::internal(format!("run {} cannot be read from the journal: {why}", run.record().id))
+}
+
+/// Why the engine stopped, with the words that had come.
+fn stopped(stop: Stop, words: String) -> Error {
+    let message = stop.to_string();
+    match stop {
+        Stop::Provider(err) => Error::from_provider(err),
+        Stop::Interrupted => {
+            let err = LlmError::new(LlmErrorKind::Cancelled, "the call was cancelled");
+            Error::from_provider(err.with_partial(Completion::new(words)))
+        }
+        Stop::Saturated { retry_after } => {
+            let kind = LlmErrorKind::RateLimited { retry_after: Some(retry_after) };
+            Error::from_provider(LlmError::new(kind, message))
+        }
+        Stop::Budget { .. } => Error::new(ErrorKind::Budget, message),
+        Stop::Store(err) => Error::store(err),
+        _ => Error::internal(message),
+    }
+}
+
+/// What all calls of a run took: money and tokens from the journal, which knows of earlier processes, too.
+fn took(tally: &Tally, seen: Seen) -> Took {
+    let mut usage = seen.usage.unwrap_or(Usage::new(Some(0), Some(0)));
+    // What answers do not tell is not known of all calls together.
+    usage.input = usage.input.map(|_| tally.input_tokens);
+    usage.output = usage.output.map(|_| tally.output_tokens);
+    Took {
+        calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
+        usage,
+        cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
+        may_cost_more: tally.lost > 0 || tally.possible > 0,
+        served_model: seen.model,
+        first_token: seen.first_token,
+    }
+}
+
+/// The work of the one job of a generation.
+#[derive(Debug)]
+struct Drawing {
+    prompt: Prompt,
+    schema: Schema,
+    seen: Mutex<Seen>,
+}
+
+/// What answers told besides their text.
+#[derive(Debug, Default)]
+struct Seen {
+    usage: Option<Usage>,
+    model: Option<String>,
+    first_token: Option<Duration>,
+}
+
+impl Drawing {
+    fn new(prepared: &Prepared) -> Self {
+        let schema = prepared.schema.clone();
+        let prompt = prepared.prompt.clone().output(Output::Json(schema.clone()));
+        Self { prompt, schema, seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Work for Drawing {
+    fn prompt(&self, _row: &str) -> Result<Prompt, String> {
+        Ok(self.prompt.clone())
+    }
+
+    fn read(&self, _row: (u64, &str), answer: &Completion) -> Result<Value, Unfit> {
+        let mut seen = self.seen();
+        match &mut seen.usage {
+            Some(usage) => *usage += answer.usage,
+            None => seen.usage = Some(answer.usage),
+        }
+        seen.model.clone_from(&answer.head.model);
+        seen.first_token = answer.timing.first_token;
+        drop(seen);
+        Asking::default().read(answer, &self.schema).map(|(value, _)| value).map_err(Unfit::from)
+    }
+
+    fn list(&self) -> Option<&str> {
+        Some("/personas")
+    }
+}

@@ -1,0 +1,130 @@
+//! Generations are journalled: what was paid for is never asked for again.
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use antiphon_tests::{Reply, Server};
+use serde_json::{Value, json};
+
+use crate::program::{Lab, answer, json_file};
+
+fn models() -> Reply {
+    Reply::json(200, &json!({ "data": [] }))
+}
+
+fn killed_while_asking(lab: &Lab, server: &Server) {
+    let url = server.url("/v1");
+    let line = format!("generate in --provider compatible --base-url {url} --model m --count 1");
+    let mut child: Child = lab.command(&line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while server.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn report(lab: &Lab) -> Value {
+    json_file(&lab.only_run().join("run.json"))
+}
+
+#[test]
+fn a_call_that_was_killed_is_made_again_in_the_same_run_and_named() {
+    let slow = Reply::raw("").and_stall();
+    let server = Server::start([models(), slow, models(), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    killed_while_asking(&lab, &server);
+    let ran = lab.ask(&server.url("/v1"), "");
+    ran.ends_with(0, &[]);
+    assert!(ran.stdout.contains("may have been billed, too"), "{}", ran.stdout);
+    let report = report(&lab);
+    assert_eq!((&report["calls"], &report["may_cost_more"]), (&json!(1), &json!(true)));
+    let calls = server.requests().len();
+    lab.ask(&server.url("/v1"), "").ends_with(0, &["shown again, with 0 calls"]);
+    assert_eq!(server.requests().len(), calls, "no model was asked for either");
+}
+
+#[test]
+fn a_run_whose_folder_was_removed_is_written_again_without_a_call() {
+    let server = Server::start([models(), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    let first = lab.ask(&server.url("/v1"), "");
+    let (run, report) = (lab.only_run(), report(&lab));
+    fs::remove_dir_all(&run).unwrap();
+    let calls = server.requests().len();
+    let second = lab.ask(&server.url("/v1"), "");
+    second.ends_with(0, &["shown again, with 0 calls"]);
+    assert_eq!((server.requests().len(), second.stdout), (calls, first.stdout));
+    assert_eq!(json_file(&run.join("run.json")), report);
+    assert!(run.join("personas.html").exists() && run.join("personas").is_dir());
+}
+
+#[test]
+fn a_failed_run_is_asked_again_in_its_own_folder() {
+    let server = Server::start([
+        models(),
+        Reply::chat("{\"personas\": [{", "length"),
+        models(),
+        Reply::chat(&answer(), "stop"),
+    ]);
+    let lab = Lab::new();
+    lab.ask(&server.url("/v1"), "").ends_with(5, &["cut at the token limit"]);
+    assert_eq!(report(&lab)["status"], "failed");
+    let shown: Value = serde_json::from_str(&lab.run("runs list --json").stdout).unwrap();
+    let run = &shown["runs"][0];
+    assert_eq!(
+        (&run["kind"], &run["status"], &run["failed"]),
+        (&json!("generate"), &json!("stopped"), &json!(1))
+    );
+    let id = run["run_id"].as_str().unwrap();
+    let elsewhere = lab.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let mut resume = lab.command(&format!("runs resume {} --dir ../antiphon-out", &id[..30]));
+    let output = resume.current_dir(elsewhere).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!((&report(&lab)["status"], &report(&lab)["run_id"]), (&json!("finished"), &json!(id)));
+    assert_eq!(report(&lab)["calls"], 2, "the first one was paid for, too");
+    assert!(!lab.only_run().join("partial.txt").exists(), "it is of no answer now");
+}
+
+#[test]
+fn whole_personas_of_a_cut_answer_are_kept_and_only_the_others_asked_for() {
+    let one: Value = serde_json::from_str(&answer()).unwrap();
+    let mut other = one.clone();
+    other["personas"][0]["name"] = json!("The other one");
+    let whole = one["personas"][0].to_string();
+    let cut = format!("{{\"personas\": [{whole}, {{\"name\": \"Half");
+    let server =
+        Server::start([models(), Reply::chat(&cut, "length"), Reply::chat(&other.to_string(), "stop")]);
+    let lab = Lab::new();
+    lab.ask(&server.url("/v1"), "--count 2").ends_with(0, &[]);
+    let personas = json_file(&lab.only_run().join("personas.json"));
+    let names = personas["personas"].as_array().unwrap().iter().map(|persona| persona["name"].clone());
+    assert_eq!(names.collect::<Vec<_>>(), ["The early closer", "The other one"]);
+    assert_eq!(report(&lab)["calls"], 2);
+}
+
+#[test]
+fn a_budget_that_is_too_small_asks_nothing_and_a_larger_one_goes_on() {
+    let server = Server::start([models(), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    let url = server.url("/v1");
+    lab.ask(&url, "--max-cost 1").ends_with(2, &["the price of m is not known"]);
+    lab.file("antiphon.toml", "[prices.compatible.\"m\"]\ninput = 1000.0\noutput = 1000.0\n");
+    lab.ask(&url, "--max-cost 0.000001").ends_with(6, &["the budget is used up", "a higher --max-cost"]);
+    assert!(server.requests().iter().all(|request| !request.line.contains("/chat/")), "nothing was asked");
+    lab.ask(&url, "--max-cost 50").ends_with(0, &[]);
+    assert_eq!(report(&lab)["status"], "finished");
+}
+
+#[test]
+fn inputs_that_are_the_same_are_asked_about_once() {
+    let slow = Reply::raw("").then(Duration::from_millis(200), "");
+    let server = Server::start([models(), slow.followed_by(Reply::chat(&answer(), "stop"))]);
+    let lab = Lab::new();
+    let url = server.url("/v1");
+    let line = format!("generate in in --provider compatible --base-url {url} --model m --count 1");
+    lab.run(&line).ends_with(0, &["shown again, with 0 calls"]);
+    assert_eq!(server.requests().len(), 2, "its models, and one call");
+    lab.only_run();
+}
