@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Io,
 }
 
+const NO_SPACE: &str = "no space left on the disk";
+
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner { kind, message: message.into(), source: None }))
@@ -57,8 +59,12 @@ impl Error {
     /// An error of the database in the file called `place`.
     pub(crate) fn backend(err: rusqlite::Error, place: &str) -> Self {
         use rusqlite::ErrorCode;
+        /// `SQLITE_IOERR_SHMSIZE`: the file beside the log cannot grow.
+        const NO_ROOM_FOR_INDEX: i32 = 4874;
+        let is_full = err.sqlite_error().is_some_and(|err| err.extended_code == NO_ROOM_FOR_INDEX);
         let (kind, why) = match err.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => (ErrorKind::StorageFull, "the disk is full".to_owned()),
+            _ if is_full => (ErrorKind::StorageFull, NO_SPACE.to_owned()),
+            Some(ErrorCode::DiskFull) => (ErrorKind::StorageFull, NO_SPACE.to_owned()),
             Some(ErrorCode::NotADatabase) => (ErrorKind::Damaged, "it is no file of this program".to_owned()),
             Some(ErrorCode::DatabaseCorrupt) => (ErrorKind::Damaged, "it is damaged".to_owned()),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {

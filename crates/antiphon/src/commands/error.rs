@@ -72,7 +72,9 @@ impl CommandError {
             ErrorKind::Store(antiphon_store::ErrorKind::NotFound | antiphon_store::ErrorKind::Conflict) => {
                 USAGE
             }
-            ErrorKind::Store(kind) if kind != antiphon_store::ErrorKind::Io => INTERNAL,
+            ErrorKind::Store(antiphon_store::ErrorKind::Busy | antiphon_store::ErrorKind::Damaged) => {
+                INTERNAL
+            }
             ErrorKind::Budget => BUDGET,
             _ => ALL_FAILED,
         };
