@@ -107,11 +107,15 @@ impl Pipeline {
         let mut report = self.report(&prepared, capabilities);
         let answer = match self.begin(&prepared, capabilities, &mut report).await {
             Ok(()) => {
-                let (answer, took) = self.ask_in(&prepared, run, journal).await?;
+                let (answer, took) = self.ask_in(&prepared, run.clone(), journal).await?;
                 self.tell(&mut report, took, answer.is_ok());
                 answer
             }
-            Err(err) => Err(err),
+            Err(err) => {
+                let tally = run.tally().await.map_err(Error::store)?;
+                Pipeline::note(&mut report, took(&tally, Seen::default()));
+                Err(err)
+            }
         };
         report.timings.generate_ms = millis(now().duration_since(began));
         self.end(prepared, report, answer).await
@@ -129,7 +133,9 @@ impl Pipeline {
         }
         let mut report = self.report(&prepared, self.capabilities(&prepared).await);
         let tally = run.tally().await.map_err(Error::store)?;
-        self.tell(&mut report, took(&tally, Seen::default()), true);
+        // What no answer told is not known.
+        let usage = if tally.input_tokens == 0 { Usage::default() } else { Usage::new(Some(0), Some(0)) };
+        self.tell(&mut report, took(&tally, Seen { usage: Some(usage), ..Seen::default() }), true);
         self.end(prepared, report, Ok(answer)).await
     }
 
@@ -140,7 +146,8 @@ impl Pipeline {
         run: Arc<Run>,
         journal: Journal,
     ) -> Result<(Result<Value, Error>, Took), Error> {
-        let (drawing, words) = (Arc::new(Drawing::new(prepared)), Words::default());
+        let has_budget = journal.options.max_cost.is_some();
+        let (drawing, words) = (Arc::new(Drawing::new(prepared, has_budget)), Words::default());
         let (on_event, so_far) = (self.on_event.clone(), words.clone());
         let calls = journal.calls.layer(|inner| Arc::new(Watched { inner, on_event, words: so_far }));
         let mut options = journal.options;
@@ -153,6 +160,7 @@ impl Pipeline {
         let engine =
             Engine::new(calls, store, drawing.clone(), options, ended).await.map_err(Error::store)?;
         let stop = engine.work(None).await;
+        let mut seen = std::mem::take(&mut *drawing.seen());
         let answer = match (results.try_recv(), stop) {
             (Ok(row), _) => match row.result {
                 Ok(result) => serde_json::from_str(&result).map_err(|err| unreadable(&run, &err.to_string())),
@@ -161,11 +169,12 @@ impl Pipeline {
                     None => Error::internal(failed.message),
                 }),
             },
+            // What was paid for is not thrown away because it cannot be noted: whoever keeps it will be told.
+            (Err(_), Some(Stop::Store(err))) => seen.value.take().ok_or_else(|| Error::store(err)),
             (Err(_), Some(stop)) => Err(stopped(stop, words.take())),
             (Err(_), None) => Err(Error::internal("the job ended without a result")),
         };
         let tally = run.tally().await.map_err(Error::store)?;
-        let seen = std::mem::take(&mut *drawing.seen());
         Ok((answer, took(&tally, seen)))
     }
 }
@@ -185,15 +194,16 @@ fn unreadable(run: &Run, why: &str) -> Error {
 /// Why the engine stopped, with the words that had come.
 fn stopped(stop: Stop, words: String) -> Error {
     let message = stop.to_string();
+    let with_words = |err: LlmError| match err.partial() {
+        Some(_) => Error::from_provider(err),
+        None => Error::from_provider(err.with_partial(Completion::new(words))),
+    };
     match stop {
-        Stop::Provider(err) => Error::from_provider(err),
-        Stop::Interrupted => {
-            let err = LlmError::new(LlmErrorKind::Cancelled, "the call was cancelled");
-            Error::from_provider(err.with_partial(Completion::new(words)))
-        }
+        Stop::Provider(err) => with_words(err),
+        Stop::Interrupted => with_words(LlmError::new(LlmErrorKind::Cancelled, "the call was cancelled")),
         Stop::Saturated { retry_after } => {
             let kind = LlmErrorKind::RateLimited { retry_after: Some(retry_after) };
-            Error::from_provider(LlmError::new(kind, message))
+            with_words(LlmError::new(kind, message))
         }
         Stop::Budget { .. } => Error::new(ErrorKind::Budget, message),
         Stop::Store(err) => Error::store(err),
@@ -211,7 +221,7 @@ fn took(tally: &Tally, seen: Seen) -> Took {
         calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
         usage,
         cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
-        may_cost_more: tally.lost > 0 || tally.possible > 0,
+        may_cost_more: tally.lost > 0,
         served_model: seen.model,
         first_token: seen.first_token,
     }
@@ -231,12 +241,20 @@ struct Seen {
     usage: Option<Usage>,
     model: Option<String>,
     first_token: Option<Duration>,
+    /// The newest answer that fits.
+    value: Option<Value>,
 }
 
 impl Drawing {
-    fn new(prepared: &Prepared) -> Self {
+    fn new(prepared: &Prepared, has_budget: bool) -> Self {
+        /// Tokens that one persona may take under a budget, hidden reasoning included, where nobody said how many.
+        const MOST_TOKENS: u64 = 4_000;
         let schema = prepared.schema.clone();
-        let prompt = prepared.prompt.clone().output(Output::Json(schema.clone()));
+        let mut prompt = prepared.prompt.clone().output(Output::Json(schema.clone()));
+        if has_budget {
+            let most = MOST_TOKENS.saturating_mul(prepared.config.count as u64);
+            prompt.parameters.max_tokens.get_or_insert(most);
+        }
         Self { prompt, schema, seen: Mutex::default() }
     }
 
@@ -258,8 +276,9 @@ impl Work for Drawing {
         }
         seen.model.clone_from(&answer.head.model);
         seen.first_token = answer.timing.first_token;
-        drop(seen);
-        Asking::default().read(answer, &self.schema).map(|(value, _)| value).map_err(Unfit::from)
+        let (value, _) = Asking::default().read(answer, &self.schema).map_err(Unfit::from)?;
+        seen.value = Some(value.clone());
+        Ok(value)
     }
 
     fn list(&self) -> Option<&str> {

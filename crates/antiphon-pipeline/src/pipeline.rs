@@ -304,11 +304,16 @@ impl Pipeline {
 
     /// Notes what the calls took, and tells of it.
     pub(crate) fn tell(&self, report: &mut Report, took: Took, ok: bool) {
+        let (usage, cost_usd_micros) = (took.usage, took.cost_usd_micros);
+        Self::note(report, took);
+        (self.on_event)(Event::JobFinished { ok, usage, cost_usd_micros });
+    }
+
+    pub(crate) fn note(report: &mut Report, took: Took) {
         let Took { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
         (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
         (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
         report.timings.first_token_ms = first_token.map(millis);
-        (self.on_event)(Event::JobFinished { ok, usage, cost_usd_micros });
     }
 
     async fn ask(&self, prepared: &Prepared) -> (Result<Value, LlmError>, Took) {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::budget::Grant;
 use super::dispatch::{Options, Row};
-use super::rest::{rest_of, with_rest};
+use super::rest::{rest_of, whole_of, with_rest};
 use super::shared::{Shared, Sleeping};
 use super::status::Counters;
 use super::stop::Stop;
@@ -149,6 +149,10 @@ impl Life {
         let mut instead: Option<Box<Prompt>> = None;
         let mut place = None;
         loop {
+            if self.shared.is_late(Duration::ZERO) {
+                let kind = ErrorKind::Timeout { phase: antiphon_llm::Phase::Total };
+                self.shared.stop(Stop::Provider(Error::new(kind, "not asked: the deadline has passed")));
+            }
             if self.shared.halt.is_cancelled() {
                 return Ended::Left;
             }
@@ -348,26 +352,36 @@ impl Life {
         }
         let list = self.shared.work.list().map(str::to_owned);
         let found = list.as_deref().and_then(|list| json::salvage(&answer.text, list));
+        let has_ended = found.as_ref().is_some_and(|found| found.is_whole);
         let elements = found.map(|found| found.elements).unwrap_or_default();
         let goes_on = held_to.is_some() || !elements.is_empty();
         if !goes_on || self.misfits > self.shared.options.attempts + 3 {
-            let message = "the answer was cut at the token limit: allow more with max_tokens";
-            return Next::End(self.fail(was_cut(message, answer), bill).await);
+            return Next::End(self.fail(was_cut(answer), bill).await);
         }
         self.kept.extend(elements);
+        let whole = list.as_deref().and_then(|list| whole_of(question, list, &self.kept, has_ended));
+        if let Some(result) = whole.and_then(|whole| self.read_whole(whole, &answer)) {
+            let result = result.to_string();
+            let settlement = Settlement::accepted(self.job.index, result.clone(), bill);
+            return Next::End(self.accept(result, settlement).await);
+        }
         if let Err(ended) = self.settle(Settlement::again(self.job.index, bill)).await {
             return Next::End(ended);
         }
         match (list, self.kept.is_empty()) {
             (Some(list), false) => match rest_of(question, &list, &self.kept) {
                 Some(prompt) => Next::Ask(Box::new(prompt)),
-                None => {
-                    let message = "the answer was cut, and the rest of it cannot be asked for";
-                    Next::End(self.fail(was_cut(message, answer), Bill::none()).await)
-                }
+                None => Next::End(self.fail(was_cut(answer), Bill::none()).await),
             },
             _ => Next::Ask(Box::new(question.clone())),
         }
+    }
+
+    /// The result in an answer of which nothing is missing but brackets.
+    fn read_whole(&self, whole: Value, answer: &Completion) -> Option<Value> {
+        let mut answer = answer.clone();
+        (answer.text, answer.finish) = (whole.to_string(), FinishReason::Stop);
+        self.shared.work.read((self.job.index, &self.job.row), &answer).ok()
     }
 
     /// The result of what was kept and of an answer that has the rest.
@@ -438,6 +452,12 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn was_cut(message: &str, answer: Completion) -> Error {
-    Error::new(ErrorKind::Truncated { cause: Cut::MaxTokens }, message).with_partial(answer)
+fn was_cut(answer: Completion) -> Error {
+    let (cause, message) = match answer.finish {
+        FinishReason::Length => {
+            (Cut::MaxTokens, "the answer was cut at the token limit: allow more with max_tokens")
+        }
+        _ => (Cut::Disconnected, "the JSON of the answer ends in the middle"),
+    };
+    Error::new(ErrorKind::Truncated { cause }, message).with_partial(answer)
 }

@@ -1,5 +1,5 @@
 use antiphon_llm::{Completion, Message, Output, Prompt, Schema, json};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::work::Unfit;
 
@@ -26,6 +26,17 @@ pub(super) fn rest_of(question: &Prompt, list: &str, kept: &[Value]) -> Option<P
     Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
 }
 
+/// An answer that is nothing but a list, if none of it can be missing: the list has ended, or has as many elements as it may.
+pub(super) fn whole_of(question: &Prompt, list: &str, kept: &[Value], has_ended: bool) -> Option<Value> {
+    let Output::Json(schema) = &question.output else { return None };
+    let key = list.strip_prefix('/')?;
+    let properties = schema.value().get("properties")?.as_object()?;
+    // What stands beside the list may have been cut.
+    let array = properties.get(key).filter(|_| properties.len() == 1)?;
+    let is_full = array.get("maxItems").and_then(Value::as_u64) == Some(kept.len() as u64);
+    (has_ended || is_full).then(|| json!({ key: kept }))
+}
+
 /// An answer that has the rest of a list, with the elements that were kept before it.
 pub(super) fn with_rest(kept: &[Value], list: &str, answer: &Completion) -> Result<Value, Unfit> {
     let rest = json::extract(&answer.text).map_err(|err| match err.kind() {
@@ -48,7 +59,7 @@ mod tests {
     use antiphon_llm::{Completion, Message, Output, Prompt, Schema};
     use serde_json::json;
 
-    use super::{Unfit, rest_of, with_rest};
+    use super::{Unfit, rest_of, whole_of, with_rest};
 
     #[test]
     fn as_many_elements_are_asked_for_as_are_missing() {
@@ -61,6 +72,25 @@ mod tests {
         let Output::Json(asked) = &rest.output else { unreachable!() };
         assert_eq!((asked.value(), rest.messages.len()), (schema(3).value(), 3));
         assert!(rest_of(&question, "/others", &[json!(1)]).is_none());
+    }
+
+    #[test]
+    fn a_list_is_whole_only_where_it_cannot_have_more() {
+        let question = |bounds: serde_json::Value| {
+            let schema = json!({"type": "object", "properties": {"items": bounds}});
+            let output = Output::Json(Schema::new("answer", schema).unwrap());
+            Prompt::new("m", [Message::user("?")]).output(output)
+        };
+        let (full, open) = (json!({"type": "array", "maxItems": 2}), json!({"type": "array"}));
+        let two = [json!(1), json!(2)];
+        assert_eq!(whole_of(&question(full.clone()), "/items", &two, false), Some(json!({"items": [1, 2]})));
+        assert_eq!(whole_of(&question(full), "/items", &two[..1], false), None);
+        assert_eq!(whole_of(&question(open.clone()), "/items", &two, false), None);
+        assert_eq!(whole_of(&question(open), "/items", &two, true), Some(json!({"items": [1, 2]})));
+        let beside =
+            json!({"type": "object", "properties": {"items": {"type": "array"}, "sum": {"type": "string"}}});
+        let beside = Prompt::new("m", []).output(Output::Json(Schema::new("answer", beside).unwrap()));
+        assert_eq!(whole_of(&beside, "/items", &two, true), None, "the other field may have been cut");
     }
 
     #[test]

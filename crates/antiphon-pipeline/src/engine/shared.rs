@@ -149,6 +149,11 @@ impl Shared {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the deadline has passed, after a pause.
+    pub(super) fn is_late(&self, pause: Duration) -> bool {
+        !self.options.deadline.allows(pause, Instant::now().into_std())
+    }
+
     pub(super) fn seal(&self) {
         self.counters.is_sealed.store(1, Ordering::Relaxed);
     }
@@ -250,14 +255,12 @@ impl Shared {
             Output::Json(schema) => 2 * schema.value().to_string().len() as u64,
             _ => 0,
         });
-        let most_tokens = match (prompt.parameters.max_tokens, self.budget.is_limited()) {
-            (None, true) => Some(USUAL_MOST),
-            (most, _) => most,
-        };
-        let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
-        let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
         let input = bytes(prompt) + schema + FRAMING;
         let price = (self.options.pricing)(input);
+        let is_bound = self.budget.is_limited() && price != Some(Price::FREE);
+        let most_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(USUAL_MOST));
+        let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
+        let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
         let cost = |output: Option<u64>| match price? {
             Price::FREE => Some(0),
             price => {

@@ -257,9 +257,7 @@ fn in_context(err: &antiphon_pipeline::Error, run: &RunOutcome, runs: usize) -> 
         _ => with_hints,
     };
     match (&run.folder, err.kind()) {
-        (_, ErrorKind::Files) if run.unwritten.is_some() => {
-            with_hints.hint("the personas are printed instead")
-        }
+        _ if run.unwritten.is_some() => with_hints.hint("the personas are printed instead"),
         (Some(folder), _) => with_hints.hint(format!("what there is of it: {}", folder.display())),
         (None, _) => with_hints,
     }

@@ -140,10 +140,13 @@ async fn go_on(
     let mut dir = folder.to_owned();
     if let Some(there) = request["folder"].as_str().map(Path::new)
         && std::env::current_dir().is_ok_and(|here| here != there)
-        && let Ok(absolute) = std::path::absolute(folder)
-        && std::env::set_current_dir(there).is_ok()
     {
-        dir = absolute;
+        let entered =
+            std::path::absolute(folder).and_then(|dir| std::env::set_current_dir(there).map(|()| dir));
+        dir = entered.map_err(|err| {
+            let message = format!("the run was begun in {}, which cannot be entered: {err}", there.display());
+            CommandError::new(CONFIG, message)
+        })?;
         talk.line(&format!("in {}, where the run was begun:", there.display()));
     }
     let arguments = request["arguments"].as_array().into_iter().flatten().filter_map(Value::as_str);

@@ -298,10 +298,10 @@ impl Runs<'_> {
             Ok(prepared) => prepared,
             Err(err) => return failed(None, err),
         };
-        let turn = self.turn(&prepared.fingerprint.to_string());
+        let (turn, is_made) = self.turn(&prepared.fingerprint.to_string());
         // Nobody closes it.
         let _turn = turn.acquire().await.ok();
-        let (store, run) = match self.open(&mut prepared).await {
+        let (store, run) = match self.open(&mut prepared, self.request.fresh && !is_made).await {
             Ok(opened) => opened,
             Err(err) => return failed(None, err),
         };
@@ -328,7 +328,7 @@ impl Runs<'_> {
         }
     }
 
-    async fn open(&self, prepared: &mut Prepared) -> Result<(Store, Arc<Run>), Error> {
+    async fn open(&self, prepared: &mut Prepared, fresh: bool) -> Result<(Store, Arc<Run>), Error> {
         let opening = || Store::open(self.request.out.join(JOURNAL));
         let store = self.store.get_or_try_init(opening).await.map_err(Error::store)?;
         let run = match &self.request.resume {
@@ -336,15 +336,18 @@ impl Runs<'_> {
             None => {
                 let mut note = self.request.note.clone();
                 note["input"] = prepared.input().into();
-                prepared.open(store, &note, self.request.fresh).await?
+                prepared.open(store, &note, fresh).await?
             }
         };
         Ok((store.clone(), run))
     }
 
-    fn turn(&self, fingerprint: &str) -> Arc<Semaphore> {
+    /// Whose turn it is to make a run of a fingerprint, and whether another input's was before.
+    fn turn(&self, fingerprint: &str) -> (Arc<Semaphore>, bool) {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.entry(fingerprint.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+        let is_made = turns.contains_key(fingerprint);
+        let turn = turns.entry(fingerprint.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1)));
+        (turn.clone(), is_made)
     }
 }
 

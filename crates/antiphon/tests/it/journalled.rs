@@ -123,8 +123,29 @@ fn inputs_that_are_the_same_are_asked_about_once() {
     let server = Server::start([models(), slow.followed_by(Reply::chat(&answer(), "stop"))]);
     let lab = Lab::new();
     let url = server.url("/v1");
-    let line = format!("generate in in --provider compatible --base-url {url} --model m --count 1");
+    let line = format!("generate in in --fresh --provider compatible --base-url {url} --model m --count 1");
     lab.run(&line).ends_with(0, &["shown again, with 0 calls"]);
     assert_eq!(server.requests().len(), 2, "its models, and one call");
     lab.only_run();
+}
+
+#[test]
+fn after_its_deadline_nothing_is_asked_again() {
+    let server = Server::start([models(), Reply::raw("").and_stall()]);
+    let lab = Lab::new();
+    let began = std::time::Instant::now();
+    lab.ask(&server.url("/v1"), "--deadline 1").ends_with(5, &["before its deadline", "--deadline"]);
+    assert!(began.elapsed() >= Duration::from_secs(1), "it waited for as long as it was told");
+    let calls = server.requests().iter().filter(|request| request.line.contains("/chat/")).count();
+    assert_eq!((calls, &report(&lab)["may_cost_more"]), (1, &json!(true)));
+}
+
+#[test]
+fn a_cut_answer_that_lacks_nothing_takes_no_further_call() {
+    let whole = answer();
+    let cut = &whole[..whole.len() - 1];
+    let server = Server::start([models(), Reply::chat(cut, "length"), Reply::chat("no", "stop")]);
+    let lab = Lab::new();
+    lab.ask(&server.url("/v1"), "").ends_with(0, &[]);
+    assert_eq!(report(&lab)["calls"], 1);
 }

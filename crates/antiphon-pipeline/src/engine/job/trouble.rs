@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use antiphon_llm::{Billed, Cut, Error, ErrorKind, Prompt, Usage, Verdict};
+use antiphon_llm::{Billed, Cut, Error, ErrorKind, FinishReason, Prompt, Usage, Verdict};
 use antiphon_store::{Bill, Settlement};
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::{Life, Next, Paid};
 use crate::engine::stop::Stop;
@@ -22,6 +21,9 @@ impl Life {
         };
         let bill = self.shared.bill(usage, lost, sent, (grant, is_bound));
         match kind {
+            _ if self.shared.is_late(Duration::ZERO) && kind != ErrorKind::Cancelled => {
+                self.give_up(err, bill).await
+            }
             ErrorKind::Cancelled => {
                 // The journal's own trouble has been told already.
                 self.shared.stop(Stop::Interrupted);
@@ -29,7 +31,8 @@ impl Life {
             }
             ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => self.give_up(err, bill).await,
             ErrorKind::Truncated { cause: Cut::MaxTokens } => {
-                let answer = err.partial().cloned().unwrap_or_default();
+                let mut answer = err.partial().cloned().unwrap_or_default();
+                answer.finish = FinishReason::Length;
                 self.cut(question, answer, bill, held_to).await
             }
             // It may have been billed, so it is asked again no more often than an answer that does not fit.
@@ -48,9 +51,7 @@ impl Life {
             }
             _ => match self.pause(&err) {
                 // Whoever set the deadline learns what was the matter last.
-                Some(pause) if !self.shared.options.deadline.allows(pause, Instant::now().into_std()) => {
-                    self.give_up(err, bill).await
-                }
+                Some(pause) if self.shared.is_late(pause) => self.give_up(err, bill).await,
                 Some(pause) => {
                     self.shared.warn(&err);
                     let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
