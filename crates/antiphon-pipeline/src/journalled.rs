@@ -2,7 +2,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
-    Asking, Calls, Completion, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, Schema, Usage,
+    Asking, Calls, Completion, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, Rejected,
+    Schema, Usage,
 };
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
 use serde_json::{Value, json};
@@ -269,6 +270,11 @@ impl Work for Drawing {
     }
 
     fn read(&self, _row: (u64, &str), answer: &Completion) -> Result<Value, Unfit> {
+        let read = Asking::default().read(answer, &self.schema);
+        if read == Err(Rejected::Cut) {
+            // What is whole of it comes once more.
+            return Err(Unfit::Cut);
+        }
         let mut seen = self.seen();
         match &mut seen.usage {
             Some(usage) => *usage += answer.usage,
@@ -276,7 +282,7 @@ impl Work for Drawing {
         }
         seen.model.clone_from(&answer.head.model);
         seen.first_token = answer.timing.first_token;
-        let (value, _) = Asking::default().read(answer, &self.schema).map_err(Unfit::from)?;
+        let (value, _) = read?;
         seen.value = Some(value.clone());
         Ok(value)
     }

@@ -24,7 +24,7 @@ use crate::runs::{Fingerprint, RunId};
 use crate::watched::{OnEvent, Watched, Words};
 
 /// The price for a prompt of so many tokens.
-pub(crate) type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
+pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Makes personas from documents with one provider.

@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{bad_row, feed};
 use super::job::{Asked, Ended, Failed, Life, Todo};
 use super::seen::Usual;
-use super::shared::{Pricing, Shared};
+use super::shared::Shared;
 use super::status::Status;
 use super::stop::Stop;
 use super::timings::{PHASES, Phase};
 use super::work::Work;
+use crate::pipeline::Pricing;
 
 /// How an [`Engine`] works.
 #[derive(Clone)]

@@ -19,9 +19,6 @@ use super::status::Counters;
 use super::stop::Stop;
 use super::work::Work;
 
-/// The price for a prompt of so many tokens.
-pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
-
 /// What all rows of a run share.
 pub(super) struct Shared {
     pub(super) calls: Calls,

@@ -54,7 +54,6 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     Ok(end(&mapped, &interrupts, talk))
 }
 
-/// The command as it was given. Keys come by the environment, and an address with a secret in it was refused before.
 async fn dry_run(session: &Session, request: &MapRequest, as_json: bool) -> Result<u8, CommandError> {
     let estimate = operations::estimate(session, request).await.map_err(|err| CommandError::of_run(&err))?;
     let text = if as_json { output::json(&estimate)? } else { told(&estimate) };

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::error::CommandError;
 
-/// What is kept with a run, and the command that began it, so that it can be given again.
+/// What is kept with a run, and the command that began it, so that it can be given again. Keys come by the environment, and
+/// an address with a secret in it was refused before.
 pub(super) fn begun_by(mut note: Value) -> Value {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     note["arguments"] = words.collect();

@@ -159,15 +159,10 @@ async fn go_on(
         }
         Ok(Command::Generate(args)) => {
             let inputs = request["input"].as_str().map(Into::into).into_iter().collect();
-            let (max_cost, concurrency) = (limits.max_cost.or(args.max_cost), args.concurrency);
-            let again = GenerateArgs {
-                inputs,
-                resume: Some(info.record.id),
-                out: Some(dir),
-                max_cost,
-                concurrency,
-                ..*args
-            };
+            // It has one job: how many calls at once says nothing.
+            let max_cost = limits.max_cost.or(args.max_cost);
+            let again =
+                GenerateArgs { inputs, resume: Some(info.record.id), out: Some(dir), max_cost, ..*args };
             Box::pin(super::generate::run(&again, talk)).await
         }
         _ => {
