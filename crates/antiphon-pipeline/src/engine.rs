@@ -23,8 +23,6 @@ pub use stop::Stop;
 pub use timings::Phase;
 pub use work::{Unfit, Work};
 
-pub use crate::pipeline::Pricing;
-
 pub use seen::Usual;
 pub(crate) use shared::bytes as bytes_of;
 pub(crate) use timings::PHASES;

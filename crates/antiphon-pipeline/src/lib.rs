@@ -48,5 +48,5 @@ pub use event::Event;
 #[cfg(feature = "store")]
 pub use journalled::Journal;
 pub use persona::{Evidence, Match, Persona, Personas, Quote, Unverified};
-pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
+pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
 pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};
