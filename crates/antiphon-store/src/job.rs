@@ -26,6 +26,8 @@ pub struct Job {
     pub row: String,
     /// Calls that were intended for it before.
     pub attempt: u32,
+    /// The part of a result that it was queued again with.
+    pub kept: Option<String>,
 }
 
 /// That a call is about to be sent.

@@ -146,7 +146,7 @@ impl Life {
             return ended;
         }
         // What is asked instead of the question, to get the rest of an answer or a better one.
-        let mut instead: Option<Box<Prompt>> = None;
+        let mut instead = self.go_on(&question);
         let mut place = None;
         loop {
             if self.shared.is_late(Duration::ZERO) {
@@ -181,6 +181,14 @@ impl Life {
                 }
             }
         }
+    }
+
+    /// The prompt for the rest of an answer of which an earlier process has kept a part.
+    fn go_on(&mut self, question: &Prompt) -> Option<Box<Prompt>> {
+        let kept: Vec<Value> = serde_json::from_str(&self.job.kept.take()?).ok()?;
+        let rest = rest_of(question, self.shared.work.list()?, &kept)?;
+        self.kept = kept;
+        Some(Box::new(rest))
     }
 
     /// The result in an answer that is there already, if it fits.
@@ -429,7 +437,10 @@ impl Life {
 
     async fn settle(&mut self, settlement: Settlement) -> Result<(), Ended> {
         let began = Instant::now();
-        let settlement = settlement.timings(self.spans.micros());
+        let mut settlement = settlement.timings(self.spans.micros());
+        if !settlement.state.is_end() && !self.kept.is_empty() {
+            settlement = settlement.result(Value::Array(self.kept.clone()).to_string());
+        }
         let kept = self.shared.run.settle(settlement).await;
         self.spans.add(Phase::Commit, began.elapsed());
         kept.map_err(|err| {

@@ -49,11 +49,17 @@ pub(super) fn queued(
     from: u64,
     most: usize,
 ) -> rusqlite::Result<Vec<Job>> {
-    let sql = "SELECT jobs.key, rows.row, jobs.attempt FROM jobs JOIN rows ON rows.key = jobs.key
+    let sql =
+        "SELECT jobs.key, rows.row, jobs.attempt, jobs.result FROM jobs JOIN rows ON rows.key = jobs.key
         WHERE jobs.key >= ?1 AND jobs.key < ?2 AND jobs.state = 0 ORDER BY jobs.key LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), limit(most)], |row| {
-        Ok(Job { index: index(row.get(0)?), row: row.get(1)?, attempt: small(row.get(2)?) })
+        Ok(Job {
+            index: index(row.get(0)?),
+            row: row.get(1)?,
+            attempt: small(row.get(2)?),
+            kept: row.get(3)?,
+        })
     })?;
     jobs.collect()
 }

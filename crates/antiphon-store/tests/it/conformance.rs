@@ -143,6 +143,21 @@ async fn answers_are_kept_for_whoever_asks_the_same() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_result_goes_with_its_job_until_it_ends() {
+    let place = Place::new();
+    {
+        let run = run_of(&place.open().await, 2).await;
+        run.settle(Settlement::again(0, Bill::call(None)).result("a part")).await.unwrap();
+        run.intend(Intent::new(0, QUESTION)).await.unwrap();
+    }
+    let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
+    let jobs = run.claim(9).await.unwrap();
+    assert_eq!((jobs[0].kept.as_deref(), jobs[1].kept.as_deref()), (Some("a part"), None));
+    run.settle(Settlement::again(0, Bill::call(None))).await.unwrap();
+    assert_eq!(run.jobs(0, 1).await.unwrap()[0].result, None, "it was of no use");
+}
+
+#[tokio::test]
 async fn failed_jobs_are_queued_anew_with_what_they_cost() {
     let place = Place::new();
     let run = run_of(&place.open().await, 3).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_pipeline::map::{Destination, export};
 use antiphon_pipeline::{Error, ErrorKind};
-use antiphon_store::{JobRecord, Run, RunRecord, Store, Tally};
+use antiphon_store::{JobRecord, JobState, Run, RunRecord, Store, Tally};
 
 use super::map::JOURNAL;
 
@@ -150,7 +150,7 @@ async fn each_result(
             return Ok(());
         }
         for mut job in jobs {
-            if job.error.is_none()
+            if job.state == JobState::Accepted
                 && let Some(result) = job.result.take()
             {
                 take(job, result);

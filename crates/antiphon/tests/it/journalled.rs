@@ -13,11 +13,12 @@ fn models() -> Reply {
     Reply::json(200, &json!({ "data": [] }))
 }
 
-fn killed_while_asking(lab: &Lab, server: &Server) {
+/// Kills the program when its server has been asked so many times; it is to make so many personas.
+fn killed_at(lab: &Lab, server: &Server, (requests, count): (usize, &str)) {
     let url = server.url("/v1");
-    let line = format!("generate in --provider compatible --base-url {url} --model m --count 1");
+    let line = format!("generate in --provider compatible --base-url {url} --model m --count {count}");
     let mut child: Child = lab.command(&line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while server.requests().len() < 2 {
+    while server.requests().len() < requests {
         std::thread::yield_now();
     }
     child.kill().unwrap();
@@ -33,7 +34,7 @@ fn a_call_that_was_killed_is_made_again_in_the_same_run_and_named() {
     let slow = Reply::raw("").and_stall();
     let server = Server::start([models(), slow, models(), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
-    killed_while_asking(&lab, &server);
+    killed_at(&lab, &server, (2, "1"));
     let ran = lab.ask(&server.url("/v1"), "");
     ran.ends_with(0, &[]);
     assert!(ran.stdout.contains("may have been billed, too"), "{}", ran.stdout);
@@ -87,21 +88,40 @@ fn a_failed_run_is_asked_again_in_its_own_folder() {
     assert!(!lab.only_run().join("partial.txt").exists(), "it is of no answer now");
 }
 
-#[test]
-fn whole_personas_of_a_cut_answer_are_kept_and_only_the_others_asked_for() {
+/// The first persona and the start of another, and the answer that has the other.
+fn cut_and_rest() -> (Reply, Reply) {
     let one: Value = serde_json::from_str(&answer()).unwrap();
     let mut other = one.clone();
     other["personas"][0]["name"] = json!("The other one");
-    let whole = one["personas"][0].to_string();
-    let cut = format!("{{\"personas\": [{whole}, {{\"name\": \"Half");
-    let server =
-        Server::start([models(), Reply::chat(&cut, "length"), Reply::chat(&other.to_string(), "stop")]);
+    let cut = format!("{{\"personas\": [{}, {{\"name\": \"Half", one["personas"][0]);
+    (Reply::chat(&cut, "length"), Reply::chat(&other.to_string(), "stop"))
+}
+
+fn names(lab: &Lab) -> Vec<Value> {
+    let personas = json_file(&lab.only_run().join("personas.json"));
+    personas["personas"].as_array().unwrap().iter().map(|persona| persona["name"].clone()).collect()
+}
+
+#[test]
+fn whole_personas_of_a_cut_answer_are_kept_and_only_the_others_asked_for() {
+    let (cut, rest) = cut_and_rest();
+    let server = Server::start([models(), cut, rest]);
     let lab = Lab::new();
     lab.ask(&server.url("/v1"), "--count 2").ends_with(0, &[]);
-    let personas = json_file(&lab.only_run().join("personas.json"));
-    let names = personas["personas"].as_array().unwrap().iter().map(|persona| persona["name"].clone());
-    assert_eq!(names.collect::<Vec<_>>(), ["The early closer", "The other one"]);
-    assert_eq!(report(&lab)["calls"], 2);
+    assert_eq!(names(&lab), ["The early closer", "The other one"]);
+    assert_eq!((&report(&lab)["calls"], &report(&lab)["may_cost_more"]), (&json!(2), &json!(false)));
+}
+
+#[test]
+fn whole_personas_of_a_cut_answer_outlive_the_program() {
+    let (cut, rest) = cut_and_rest();
+    let server = Server::start([models(), cut, Reply::raw("").and_stall(), models(), rest]);
+    let lab = Lab::new();
+    killed_at(&lab, &server, (3, "2"));
+    lab.ask(&server.url("/v1"), "--count 2").ends_with(0, &[]);
+    assert_eq!(names(&lab), ["The early closer", "The other one"]);
+    let report = report(&lab);
+    assert_eq!((&report["calls"], &report["may_cost_more"]), (&json!(2), &json!(true)), "one was killed");
 }
 
 #[test]
