@@ -93,7 +93,7 @@ impl Dimension {
         told.most = told.most.max(cost.min(told.limit));
         told.advance(now);
         // A little is left over, since the server's clock and ours do not tick together.
-        let spare = (told.most * 0.1).min(1.0);
+        let spare = (told.most * 0.2).min(2.0);
         let missing = (cost + spare).min(told.most) - told.level;
         if missing <= 0.0 {
             return now;
