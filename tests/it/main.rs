@@ -8,6 +8,7 @@
 
 mod conformance;
 mod corpus;
+mod engine;
 mod http;
 mod offline;
 mod pipeline;

@@ -8,14 +8,27 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Billed, Error, ErrorKind, Phase};
 
 /// How a call is made: nothing of this changes the answer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallContext {
     /// When it must be over, attempts and pauses together. Default: never.
     pub deadline: Deadline,
     /// Gives it up when cancelled.
     pub cancel: CancellationToken,
+    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: 2.
+    pub priority: u8,
     before_call: BeforeCall,
+}
+
+impl Default for CallContext {
+    fn default() -> Self {
+        Self {
+            deadline: Deadline::none(),
+            cancel: CancellationToken::new(),
+            priority: 2,
+            before_call: BeforeCall::default(),
+        }
+    }
 }
 
 type Told = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -42,6 +55,13 @@ impl CallContext {
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
+        self
+    }
+
+    /// Sets which of the calls that wait for the provider's limits goes first: the lowest.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
         self
     }
 

@@ -43,7 +43,7 @@ impl<P: Provider> Limited<P> {
         let mut calls = 0;
         loop {
             let joined = Instant::now();
-            let permit = match gate.acquire(cost, context.deadline).await {
+            let permit = match gate.acquire_at(context.priority, cost, context.deadline).await {
                 Ok(permit) => permit,
                 Err(saturated) => return Err(self.saturated(&saturated, refusal, calls)),
             };

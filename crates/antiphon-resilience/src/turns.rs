@@ -1,16 +1,31 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-/// A line in which only the first looks at the state and the clock; the others sleep, and each is woken once.
+/// The place in a [`Gate`](crate::Gate)'s line of whoever names no other.
+pub(crate) const ORDINARY: u8 = 2;
+
+/// A line in which only the first looks at the state and the clock; the others sleep until they are first.
 ///
-/// Being in the line holds nothing but the place: a caller that gives up leaves without a trace.
-#[derive(Debug)]
+/// Whoever has the lower priority stands before the others, and among equals whoever came first. Being in the line holds
+/// nothing but the place: a caller that gives up leaves without a trace.
+#[derive(Debug, Default)]
 pub(crate) struct Turns {
-    first: Semaphore,
+    line: Mutex<Line>,
     changed: Notify,
 }
+
+#[derive(Debug, Default)]
+struct Line {
+    places: BTreeMap<Place, Arc<Notify>>,
+    came: u64,
+}
+
+/// The priority, and how many came before.
+type Place = (u8, u64);
 
 /// What the first in the line finds.
 pub(crate) enum Look<T> {
@@ -21,17 +36,16 @@ pub(crate) enum Look<T> {
 }
 
 impl Turns {
-    pub(crate) fn new() -> Self {
-        Self { first: Semaphore::const_new(1), changed: Notify::const_new() }
-    }
-
     /// Waits until it is first in the line and `look` says go.
-    pub(crate) async fn wait<T>(&self, mut look: impl FnMut() -> Look<T>) -> T {
-        // The semaphore is fair and never closed.
-        let _first = self.first.acquire().await;
+    pub(crate) async fn wait<T>(&self, priority: u8, mut look: impl FnMut() -> Look<T>) -> T {
+        let standing = Standing::new(self, priority);
         loop {
             // Before the look, so that a change between it and the wait is not missed.
             let changed = self.changed.notified();
+            if !standing.is_first() {
+                standing.is_next.notified().await;
+                continue;
+            }
             match look() {
                 Look::Go(value) => return value,
                 Look::Wait(None) => changed.await,
@@ -43,9 +57,12 @@ impl Turns {
         }
     }
 
-    /// Goes at once if nobody waits and `look` says so.
-    pub(crate) fn try_go<T>(&self, look: impl FnOnce() -> Look<T>) -> Option<T> {
-        let _first = self.first.try_acquire().ok()?;
+    /// Goes at once if nobody waits who is to go before, and `look` says so.
+    pub(crate) fn try_go<T>(&self, priority: u8, look: impl FnOnce() -> Look<T>) -> Option<T> {
+        let line = self.line();
+        if line.places.first_key_value().is_some_and(|((first, _), _)| *first <= priority) {
+            return None;
+        }
         match look() {
             Look::Go(value) => Some(value),
             Look::Wait(_) => None,
@@ -55,5 +72,42 @@ impl Turns {
     /// Lets the first in the line look again.
     pub(crate) fn changed(&self) {
         self.changed.notify_waiters();
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller in the line. When it leaves, whoever is first then is woken.
+struct Standing<'a> {
+    turns: &'a Turns,
+    place: Place,
+    is_next: Arc<Notify>,
+}
+
+impl<'a> Standing<'a> {
+    fn new(turns: &'a Turns, priority: u8) -> Self {
+        let mut line = turns.line();
+        line.came += 1;
+        let (place, is_next) = ((priority, line.came), Arc::new(Notify::new()));
+        line.places.insert(place, is_next.clone());
+        drop(line);
+        Self { turns, place, is_next }
+    }
+
+    fn is_first(&self) -> bool {
+        self.turns.line().places.first_key_value().is_some_and(|(first, _)| *first == self.place)
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        let mut line = self.turns.line();
+        let was_first = line.places.first_key_value().is_some_and(|(first, _)| *first == self.place);
+        line.places.remove(&self.place);
+        if was_first && let Some((_, is_next)) = line.places.first_key_value() {
+            is_next.notify_one();
+        }
     }
 }

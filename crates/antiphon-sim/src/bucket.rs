@@ -8,6 +8,10 @@ pub(crate) struct Bucket {
     limit: Limit,
     level: f64,
     at: Instant,
+    /// What it held at first, what was taken since, and from when on it took in how much each second.
+    first: f64,
+    taken: f64,
+    rates: Vec<(Instant, f64)>,
 }
 
 /// What is told of a bucket.
@@ -22,7 +26,26 @@ pub(crate) struct Level {
 
 impl Bucket {
     pub(crate) fn new(limit: Limit, now: Instant) -> Self {
-        Self { limit, level: f64::from(limit.burst), at: now }
+        let first = f64::from(limit.burst);
+        Self { limit, level: first, at: now, first, taken: 0.0, rates: vec![(now, limit.per_second)] }
+    }
+
+    /// Has another limit from now on; what it holds beyond that is lost.
+    pub(crate) fn change(&mut self, limit: Limit, now: Instant) {
+        self.holds(0.0, now);
+        self.limit = limit;
+        self.level = self.level.min(f64::from(limit.burst));
+        self.rates.push((now, limit.per_second));
+    }
+
+    /// The part that was taken of what came in between these two times, beyond what there was at first.
+    pub(crate) fn reached(&self, from: Instant, to: Instant) -> Option<f64> {
+        let ends = self.rates.iter().skip(1).map(|(end, _)| *end).chain([to]);
+        let came_in = |((begin, rate), end): (&(Instant, f64), Instant)| {
+            end.min(to).saturating_duration_since((*begin).max(from)).as_secs_f64() * rate
+        };
+        let possible: f64 = self.rates.iter().zip(ends).map(came_in).sum();
+        (possible > 0.0).then(|| (self.taken - self.first) / possible)
     }
 
     /// Whether `cost` fits now; nothing is taken.
@@ -35,6 +58,7 @@ impl Bucket {
 
     pub(crate) fn take(&mut self, cost: f64) {
         self.level -= cost;
+        self.taken += cost;
     }
 
     pub(crate) fn level(&self, cost: f64) -> Level {
@@ -48,5 +72,28 @@ impl Bucket {
             full_in: seconds(f64::from(self.limit.burst) - self.level),
             wait: seconds(cost - self.level),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Bucket;
+    use crate::scenario::Limit;
+
+    #[test]
+    fn the_part_that_is_reached_follows_the_limit() {
+        let start = Instant::now().into_std();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut bucket = Bucket::new(Limit::per_second(10.0, 5), start);
+        bucket.change(Limit::per_second(2.0, 1), at(4));
+        assert!(!bucket.holds(2.0, at(5)), "what it held beyond the new limit is lost");
+        bucket.take(5.0 + 13.0);
+        // From 3 to 4 it took in 10, and from 4 to 12 it took in 16.
+        assert_eq!(bucket.reached(at(3), at(12)), Some(0.5));
+        assert_eq!(bucket.reached(at(3), at(3)), None);
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::judge::Verdict;
-use crate::scenario::Scenario;
+use crate::scenario::{Limit, Scenario};
 use crate::service::{Shared, serve};
 use crate::stats::Stats;
 
@@ -61,6 +61,11 @@ impl Server {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.shared.verdict()
+    }
+
+    /// Has other limits from now on, until it is reset: of requests, and of tokens.
+    pub fn change_limits(&self, requests: Option<Limit>, tokens: Option<Limit>) {
+        self.shared.change(requests, tokens);
     }
 
     /// Forgets what it has seen, and fills its limits.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::answer::{AnswerBody, BrokenOff, Report};
 use crate::bucket::Bucket;
 use crate::judge::{End, Judge, Verdict};
-use crate::scenario::{Fate, Scenario, Tells};
+use crate::scenario::{Fate, Limit, Scenario, Tells};
 use crate::stats::Stats;
 use crate::tell::{Levels, tell};
 use crate::wire::{Answer, Asked, Finish, Headers, Mishap, Wire, side, wire_of};
@@ -81,14 +81,25 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let mut stats = self.lock().stats.clone();
-        stats.limit_reached = self.scenario.requests.and_then(|limit| {
-            #[expect(clippy::cast_precision_loss, reason = "nobody sends 2^52 requests")]
-            let beyond_the_burst = stats.answered as f64 - f64::from(limit.burst);
-            let possible = limit.per_second * stats.wall.as_secs_f64();
-            (possible > 0.0).then(|| beyond_the_burst / possible)
-        });
+        let state = self.lock();
+        let mut stats = state.stats.clone();
+        if let Some(begun) = state.begun.map(Instant::into_std) {
+            let reached = |bucket: &Bucket| bucket.reached(begun, begun + stats.wall);
+            let buckets = [&state.requests, &state.tokens].into_iter().flatten();
+            stats.limit_reached = buckets.filter_map(reached).reduce(f64::max);
+        }
         stats
+    }
+
+    pub(crate) fn change(&self, requests: Option<Limit>, tokens: Option<Limit>) {
+        let now = Instant::now().into_std();
+        let state = &mut *self.lock();
+        for (bucket, limit) in [(&mut state.requests, requests), (&mut state.tokens, tokens)] {
+            match (bucket, limit) {
+                (Some(bucket), Some(limit)) => bucket.change(limit, now),
+                (bucket, limit) => *bucket = limit.map(|limit| Bucket::new(limit, now)),
+            }
+        }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {

@@ -49,8 +49,8 @@ pub struct Stats {
     /// From the first request to the end of the last answer.
     #[serde(rename = "wall_ms", serialize_with = "millis")]
     pub wall: Duration,
-    /// The part of the request limit that was reached: answers beyond the first burst over what could have been in that
-    /// time. `None` without a limit.
+    /// The part of the limits that was reached: what was let through beyond the first burst over what could have been in
+    /// that time, of requests or of tokens, whichever is more. `None` without a limit.
     pub limit_reached: Option<f64>,
 }
 

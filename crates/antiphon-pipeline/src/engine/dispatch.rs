@@ -6,6 +6,7 @@ use std::time::Duration;
 use antiphon_data::Rows;
 use antiphon_llm::{CacheKey, Calls, Deadline};
 use antiphon_resilience::RetryPolicy;
+use antiphon_runtime::Priority;
 use antiphon_store::{Job, Run, Store};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -34,6 +35,8 @@ pub struct Options {
     pub concurrency: Option<usize>,
     /// The most that all calls of the run may cost together, in millionths of a US dollar. Default: no limit.
     pub max_cost: Option<u64>,
+    /// Which of the runs of this process goes first where the provider's limits make calls wait. Default: `Normal`.
+    pub priority: Priority,
     /// How calls that failed are made again. Default: [`RetryPolicy::default`].
     pub retry: RetryPolicy,
     /// How often a row is asked about until an answer fits. Default 2.
@@ -59,6 +62,7 @@ impl Default for Options {
             limit: None,
             concurrency: None,
             max_cost: None,
+            priority: Priority::default(),
             retry: RetryPolicy::default(),
             attempts: 2,
             cache: true,

@@ -225,12 +225,12 @@ impl Life {
         let intent = Intent::new(self.job.index, key).reserved(most);
         let (journal, sent) = (shared.clone(), Arc::new(AtomicU32::new(0)));
         let count = sent.clone();
-        let Options { deadline, cancel, .. } = &shared.options;
-        let context =
-            CallContext::default().deadline(*deadline).cancel(cancel.clone()).before_call(move || {
-                let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
-                async move { journal.intend(intent, &count).await }
-            });
+        let Options { deadline, cancel, priority, .. } = &shared.options;
+        let context = CallContext::default().deadline(*deadline).cancel(cancel.clone());
+        let context = context.priority(*priority as u8).before_call(move || {
+            let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
+            async move { journal.intend(intent, &count).await }
+        });
         Counters::add(&shared.counters.under_way, 1);
         let began = Instant::now();
         let halted = async {

@@ -7,14 +7,14 @@ use super::gates::GatePolicy;
 use crate::cost::Cost;
 use crate::deadline::{Deadline, now};
 use crate::hints::LimitHints;
-use crate::turns::{Look, Turns};
+use crate::turns::{Look, ORDINARY, Turns};
 
 /// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
 /// where it has none, and otherwise by trying how many at once do good.
 ///
-/// A refusal pauses the gate and not one call. Whoever asks first goes first, and a call that was refused asks anew. Get
-/// one from [`Gates`](crate::Gates), so that all calls to one place go through one gate; clones are handles to the same
-/// gate.
+/// A refusal pauses the gate and not one call. Whoever asks first goes first, unless [another priority](Self::acquire_at)
+/// is named, and a call that was refused asks anew. Get one from [`Gates`](crate::Gates), so that all calls to one place
+/// go through one gate; clones are handles to the same gate.
 ///
 /// ```
 /// use antiphon_resilience::{Cost, Deadline, Gates, LimitHints, Reply};
@@ -88,7 +88,7 @@ pub enum GateError<E> {
 
 impl Gate {
     pub(super) fn new(policy: GatePolicy) -> Self {
-        Self { shared: Arc::new(Shared { belief: Mutex::new(Belief::new(policy)), turns: Turns::new() }) }
+        Self { shared: Arc::new(Shared { belief: Mutex::new(Belief::new(policy)), turns: Turns::default() }) }
     }
 
     /// Waits until a call of about `cost` may go.
@@ -100,14 +100,31 @@ impl Gate {
     /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
     /// behind it, as in any fair line: do not wait for the gate inside a stream of calls that wait for it.
     pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
+        self.acquire_at(ORDINARY, cost, deadline).await
+    }
+
+    /// As [`acquire`](Self::acquire), which has priority 2: of those that wait, the lower priority goes first, and as long
+    /// as one does, nobody behind it goes.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    ///
+    /// # Cancel safety
+    /// As `acquire`.
+    pub async fn acquire_at(
+        &self,
+        priority: u8,
+        cost: Cost,
+        deadline: Deadline,
+    ) -> Result<Permit, Saturated> {
         let look = || self.look(cost, deadline);
-        if let Some(result) = self.shared.turns.try_go(look) {
+        if let Some(result) = self.shared.turns.try_go(priority, look) {
             return result;
         }
         let _waiting = Waiting::new(&self.shared);
         tokio::select! {
             biased;
-            result = self.shared.turns.wait(look) => result,
+            result = self.shared.turns.wait(priority, look) => result,
             () = deadline.passed() => Err(Saturated { retry_after: self.shared.lock().wait(now()) }),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::buckets::{RateLimits, TokenBuckets};
 use crate::cost::Cost;
 use crate::deadline::now;
-use crate::turns::{Look, Turns};
+use crate::turns::{Look, ORDINARY, Turns};
 
 /// Lets calls go as [`RateLimits`] allow: so many in a time, so many tokens, so many at once, so far apart.
 ///
@@ -54,7 +54,9 @@ impl RateLimiter {
     pub fn new(limits: RateLimits) -> Self {
         let state = State { buckets: TokenBuckets::new(limits, now()), under_way: 0 };
         let max_concurrent = limits.max_concurrent.map_or(usize::MAX, |calls| calls.max(1));
-        Self { shared: Arc::new(Shared { max_concurrent, state: Mutex::new(state), turns: Turns::new() }) }
+        Self {
+            shared: Arc::new(Shared { max_concurrent, state: Mutex::new(state), turns: Turns::default() }),
+        }
     }
 
     /// A limiter of calls under way at once, `min_delay` apart.
@@ -72,13 +74,13 @@ impl RateLimiter {
         if let Some(permit) = self.try_acquire(cost) {
             return permit;
         }
-        self.shared.turns.wait(|| self.look(cost)).await
+        self.shared.turns.wait(ORDINARY, || self.look(cost)).await
     }
 
     /// Leave for a call of `cost` if it may go now and nobody waits.
     #[must_use]
     pub fn try_acquire(&self, cost: Cost) -> Option<RatePermit> {
-        self.shared.turns.try_go(|| self.look(cost))
+        self.shared.turns.try_go(ORDINARY, || self.look(cost))
     }
 
     fn look(&self, cost: Cost) -> Look<RatePermit> {

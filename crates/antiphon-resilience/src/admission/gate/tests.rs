@@ -417,3 +417,32 @@ async fn acquire(gate: &Gate) -> super::Permit {
 fn wish(seconds: u64) -> LimitHints {
     LimitHints { retry_after: Some(Duration::from_secs(seconds)), ..LimitHints::default() }
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_those_that_wait_the_lower_priority_goes_first_and_then_who_came_first() {
+    let gate = Gate::new(GatePolicy::default().max_concurrency(1).start_concurrency(1));
+    let held = gate.acquire(Cost::request(), Deadline::none()).await.unwrap();
+    let order = Mutex::new(Vec::new());
+    let call = async |name: &'static str, priority: u8| {
+        let permit = gate.acquire_at(priority, Cost::request(), Deadline::none()).await.unwrap();
+        order.lock().unwrap().push(name);
+        sleep(Duration::from_millis(10)).await;
+        permit.settle(None, &LimitHints::default());
+    };
+    let given_up = async {
+        let waits = gate.acquire_at(0, Cost::request(), Deadline::none());
+        assert!(tokio::time::timeout(Duration::from_millis(5), waits).await.is_err());
+    };
+    let freed = async {
+        sleep(Duration::from_millis(20)).await;
+        held.settle(None, &LimitHints::default());
+    };
+    let late = async {
+        // It comes when `normal` is first already, and nobody has gone yet.
+        sleep(Duration::from_millis(10)).await;
+        call("critical", 0).await;
+    };
+    let (normal, low, second, high) = (call("normal", 2), call("low", 3), call("second", 2), call("high", 1));
+    tokio::join!(low, normal, second, given_up, freed, late, high);
+    assert_eq!(*order.lock().unwrap(), ["critical", "high", "normal", "second", "low"]);
+}
