@@ -1,6 +1,6 @@
 //! The rows against peers.
 
-mod engine;
+pub(crate) mod engine;
 mod fs;
 mod http;
 mod llm;

@@ -24,6 +24,7 @@ const JOBS: usize = 20_000;
 const SLOW_JOBS: usize = 10_000;
 const AT_ONCE: usize = 1_000;
 const KEPT: usize = 100_000;
+const RECIPE: &str = "prompt = \"Name a bakery. {{ n }}\"\nparameters.max_tokens = 64";
 
 /// The whole engine, with journal, cache, checks and results, beside what only makes the calls.
 pub(super) fn rows() -> Result<Vec<Measured>, String> {
@@ -60,11 +61,21 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
                 || theirs(&slow.url, SLOW_JOBS, AT_ONCE, clock),
             ),
     );
-    let told = |row, target| Row { suite: "engine", row, baseline: "the limit itself", ops: 1, target };
-    rows.push(
-        told("1,500 jobs at 100/s, x-ratelimit headers", 0.95).reach(2, || reached(Tells::Headers, 0.01)),
-    );
-    rows.push(told("1,500 jobs at 100/s, nothing told", 0.85).reach(2, || reached(Tells::Nothing, 1.0)));
+    let (requests, tokens) = (Limit::per_second(100.0, 10), Limit::per_second(10_000.0, 1_000));
+    let (full, half) = (Scenario::default().requests(requests), Limit::per_second(50.0, 10));
+    let tokens = Scenario::default().tokens(tokens);
+    for (name, scenario, change, tells) in [
+        ("1,500 jobs at 100/s, x-ratelimit headers", &full, None, Tells::Headers),
+        ("1,500 jobs at 100/s, nothing told", &full, None, Tells::Nothing),
+        ("1,500 jobs at 10,000 tokens/s, headers", &tokens, None, Tells::Headers),
+        ("1,500 jobs at 10,000 tokens/s, nothing told", &tokens, None, Tells::Nothing),
+        ("1,500 jobs at 100/s, then 50/s, headers", &full, Some(half), Tells::Headers),
+        ("1,500 jobs at 100/s, then 50/s, nothing told", &full, Some(half), Tells::Nothing),
+    ] {
+        let (target, most) = if tells == Tells::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
+        let row = Row { suite: "engine", row: name, baseline: "the limit itself", ops: 1, target };
+        rows.push(row.reach(2, || reached(scenario.clone().tells(tells), change, most)));
+    }
     let (place, calls) = (Place::new(KEPT), self::calls(&server.url, 256)?);
     runtime.block_on(place.map(calls.clone(), 256));
     rows.push(row("a finished run of 100,000 jobs, shown again", "2 seconds", 1, 1.0).measure_rounds(
@@ -105,7 +116,7 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let text: String = (0..rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
         std::fs::write(folder.path().join("rows.jsonl"), text).expect("rows");
-        let recipe = Recipe::parse("r.toml", "prompt = \"Name a bakery. {{ n }}\"").expect("a recipe");
+        let recipe = Recipe::parse("r.toml", RECIPE).expect("a recipe");
         Self { folder, recipe, runs: Cell::new(0) }
     }
 
@@ -137,14 +148,24 @@ async fn only_calls(client: reqwest::Client, url: String, count: usize, at_once:
     assert!(tasks.join_all().await.iter().all(|len| *len > 0));
 }
 
-fn reached(tells: Tells, most: f64) -> f64 {
+/// The part of a limit that is reached, or nothing where too much is refused.
+fn reached(scenario: Scenario, change: Option<Limit>, most: f64) -> f64 {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let scenario = Scenario::default().requests(Limit::per_second(100.0, 10)).tells(tells);
-    let server = runtime.block_on(Server::start(scenario, 0)).expect("a server");
+    let server = Arc::new(runtime.block_on(Server::start(scenario, 0)).expect("a server"));
+    if let Some(limit) = change {
+        let server = server.clone();
+        runtime.spawn(async move {
+            while server.stats().answered < 700 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            server.change_limits(Some(limit), None);
+        });
+    }
     let calls = calls(&format!("{}/v1/chat/completions", server.url()), 256).expect("calls");
     let place = Place::new(1_500);
     two_threads().block_on(place.map(calls, 4_096));
     let (stats, verdict) = (server.stats(), server.verdict());
+    println!("engine   {:.2} % refused, {:?}", verdict.throttled * 100.0, stats.limit_reached);
     if verdict.throttled > most { 0.0 } else { stats.limit_reached.expect("it has a limit") }
 }
 
@@ -235,4 +256,25 @@ fn flush(folder: &Path) -> Duration {
         .collect();
     times.sort();
     times[times.len() / 2]
+}
+
+pub(crate) fn reach(what: &str, n: usize) {
+    let full = Scenario::default().requests(Limit::per_second(100.0, 10));
+    let tokens = Scenario::default().tokens(Limit::per_second(10_000.0, 1_000));
+    let scenario = match what { "rn" => full.tells(Tells::Nothing), "rh" => full.tells(Tells::Headers), "th" => tokens.tells(Tells::Headers), _ => tokens.tells(Tells::Nothing) };
+    for _ in 0..n {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let server = Arc::new(runtime.block_on(Server::start(scenario.clone(), 0)).expect("a server"));
+        let base = format!("{}/v1", server.url());
+        let provider = OpenAi::new(SecretString::from("k")).base_url(&base).unwrap();
+        let gates = Gates::default();
+        let calls = Stack::new(provider.max_connections(256)).gates(gates.clone()).calls();
+        let place = Place::new(1_500);
+        let began = Instant::now();
+        let s = server.clone();
+        runtime.spawn(async move { let mut last = 0; loop { tokio::time::sleep(Duration::from_millis(500)).await; let st = s.stats(); 
+            if st.answered - last < 40 { println!("  {:?}: +{} in 500 ms; throttled {} {:?}", began.elapsed(), st.answered - last, st.throttled, gates.views().iter().map(|v| v.2).collect::<Vec<_>>()); } last = st.answered; } });
+        two_threads().block_on(place.map(calls, 4_096));
+        println!("{what} {:.2} % refused, {:?}", server.verdict().throttled * 100.0, server.stats().limit_reached);
+    }
 }

@@ -222,10 +222,11 @@ impl Belief {
         self.has_other_limit |= hints.requests.remaining.is_some() && !explains(hints, ticket.cost);
         let wish = hints.retry_after;
         if ticket.number <= self.bout.up_to {
+            self.delivered.refused_too(ticket.number);
             return self.pause(wish.unwrap_or_default(), now);
         }
         self.bout.up_to = self.sent;
-        let pause = self.delivered.refused(ticket.at, through, wish, self.bout.refusals);
+        let pause = self.delivered.refused((ticket.number, ticket.at), through, wish, self.bout.refusals);
         self.bout.refusals = self.bout.refusals.saturating_add(1);
         self.concurrency.cut();
         self.pause(pause, now);

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 /// The rate of a server that tells nothing but "too many": what it lets through between two refusals.
 ///
-/// At a refusal the server's bucket is empty. Between two of them it took in exactly what came back, whatever its size:
-/// no burst blurs the measurement, as it does that of a rate since the start.
+/// At a refusal the server's bucket is empty. Between two of them it took in exactly what came back, whatever its size,
+/// unless it was full meanwhile: no burst blurs the measurement, as it does that of a rate since the start.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     begun: Option<Instant>,
@@ -16,6 +16,8 @@ pub(super) struct Delivered {
 #[derive(Debug)]
 struct Pace {
     rate: f64,
+    /// What it was after the last refusal.
+    from: f64,
     /// The rate is not more than this, or was not when it was last seen.
     ceiling: f64,
     /// How much was counted for it: one more or less is its error.
@@ -26,6 +28,8 @@ struct Pace {
 #[derive(Debug)]
 struct Empty {
     at: Instant,
+    /// The request that was refused.
+    number: u64,
     through: f64,
     /// How much of the time since then nothing was sent.
     paused: Duration,
@@ -41,6 +45,9 @@ const ENOUGH: f64 = 4.0;
 
 /// A rate since the start is taken over at least so long.
 const START: Duration = Duration::from_millis(100);
+
+/// A pace that grows by less than this part each second creeps.
+const CREEPS: f64 = 0.2;
 
 /// Where so many times of what was once too much goes through, the limit is gone.
 const GONE: f64 = 8.0;
@@ -82,16 +89,24 @@ impl Delivered {
         }
     }
 
-    /// The server refused a request that was sent at `at`, after it had let `through` pass; `refusals` came before it in
-    /// a row. Gives the pause to make, which is the server's wish if it has one.
+    /// The server refused the request `number`, too, which was sent before the last refusal was known.
+    pub(super) fn refused_too(&mut self, number: u64) {
+        // It had been counted as let through.
+        if let Some(empty) = self.empty.as_mut().filter(|empty| number < empty.number) {
+            empty.through -= 1.0;
+        }
+    }
+
+    /// The server refused the request `number`, which was sent at `at`, after it had let `through` pass; `refusals` came
+    /// before it in a row. Gives the pause to make, which is the server's wish if it has one.
     pub(super) fn refused(
         &mut self,
-        at: Instant,
+        (number, at): (u64, Instant),
         through: f64,
         wish: Option<Duration>,
         refusals: u32,
     ) -> Duration {
-        let pace = self.measure(at, through);
+        let pace = self.measure(number, at, through);
         let doubling = FIRST_PAUSE.saturating_mul(1 << refusals.min(10)).min(LONGEST_PAUSE);
         let pause = wish.unwrap_or_else(|| match refusals {
             // Two slots: one for the request that came too early, and one to be sure.
@@ -108,31 +123,42 @@ impl Delivered {
     }
 
     /// The rate after a refusal.
-    fn measure(&mut self, at: Instant, through: f64) -> Pace {
+    fn measure(&mut self, number: u64, at: Instant, through: f64) -> Pace {
+        let last = Empty { at, number, through, paused: Duration::ZERO };
         let Some(empty) = &self.empty else {
             // What the bucket held at first is in it, too, so this is too much.
             let seconds = self.begun.map_or(START, |begun| at.saturating_duration_since(begun).max(START));
-            self.empty = Some(Empty { at, through, paused: Duration::ZERO });
+            self.empty = Some(last);
             let rate = through.max(1.0) / seconds.as_secs_f64();
-            return Pace { rate, ceiling: rate, counted: 1.0, grown_at: None };
+            return Pace::new(rate, rate, 1.0);
         };
-        let before = self.rate().unwrap_or(1.0);
+        let (before, from) = self.pace.as_ref().map_or((1.0, 1.0), |pace| (pace.rate, pace.from));
         let (passed, elapsed) = (through - empty.through, at.saturating_duration_since(empty.at));
         if passed < ENOUGH || elapsed.is_zero() {
             // However long a server refuses everything, it is tried again before long.
             let rate = (before * 0.7).max(1.0 / LONGEST_PAUSE.as_secs_f64());
-            return Pace { rate, ceiling: before.max(rate), counted: 1.0, grown_at: None };
+            return Pace::new(rate, before.max(rate), 1.0);
         }
         // A bucket that was full before a pause ended took in less than the rate in all that time.
         let least = passed / elapsed.as_secs_f64();
         let most = passed / elapsed.saturating_sub(empty.paused).as_secs_f64().max(1e-3);
-        self.empty = Some(Empty { at, through, paused: Duration::ZERO });
-        let rate = (before * 0.95).clamp(least, most.max(least));
-        Pace { rate, ceiling: before.clamp(rate, most.max(rate)), counted: passed, grown_at: None }
+        // A pace that crept up from far below had the bucket full on its way: what passed is its mean, and the rate is
+        // near to its end.
+        let crept = elapsed > 10 * empty.paused
+            && most > from
+            && (before / from).ln() < CREEPS * elapsed.as_secs_f64();
+        let most = if crept { most.max(before) } else { most }.max(least);
+        self.empty = Some(last);
+        let rate = (before * 0.95).clamp(least, most);
+        Pace::new(rate, before.clamp(rate, most), passed)
     }
 }
 
 impl Pace {
+    fn new(rate: f64, ceiling: f64, counted: f64) -> Self {
+        Self { rate, from: rate, ceiling, counted, grown_at: None }
+    }
+
     /// While nothing is refused the rate may be higher: it is tried fast where little is known, and slowly near to what
     /// was once too much.
     fn grow(&mut self, now: Instant) {
@@ -140,5 +166,54 @@ impl Pace {
         let seconds = now.saturating_duration_since(then).as_secs_f64().min(1.0);
         let room = (self.ceiling / self.rate - 1.0).clamp(0.0, 1.0);
         self.rate *= 1.0 + (0.01 + 1.0 / self.counted.max(1.0) + 0.5 * room) * seconds;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::time::Instant as Clock;
+
+    use super::{Delivered, Empty, Pace};
+
+    fn at(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn requests_whose_refusal_is_known_later_were_not_let_through() {
+        let (start, mut delivered) = (Clock::now().into_std(), Delivered::default());
+        delivered.send(start);
+        // Ten of forty went through at once, and the refusal of the thirtieth is known first.
+        delivered.refused((30, at(start, 5)), 29.0, None, 0);
+        (11..30).chain(31..=40).for_each(|number| delivered.refused_too(number));
+        // A hundred each second since then.
+        delivered.refused((71, at(start, 305)), 40.0, None, 0);
+        let rate = delivered.rate().unwrap();
+        assert!((90.0..=115.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn a_pace_that_crept_up_to_the_limit_is_near_to_it() {
+        let start = Clock::now().into_std();
+        let empty = Empty { at: start, number: 1, through: 0.0, paused: Duration::ZERO };
+        let pace = Pace::new(40.0, 41.0, 20.0);
+        let mut delivered =
+            Delivered { begun: Some(start), pace: Some(pace), empty: Some(empty), next_at: None };
+        let (mut now, mut level, mut number, mut through) = (start, 0.0_f64, 1, 0.0);
+        loop {
+            let next = delivered.ready_at(now).max(now);
+            level = (level + 100.0 * (next - now).as_secs_f64()).min(10.0);
+            (now, number) = (next, number + 1);
+            if level < 1.0 && number > 100 {
+                break;
+            }
+            (level, through) = (level - 1.0, through + 1.0);
+            delivered.send(now);
+        }
+        delivered.refused((number, now), through, None, 0);
+        let (rate, mean) = (delivered.rate().unwrap(), through / (now - start).as_secs_f64());
+        assert!((92.0..=106.0).contains(&rate) && mean < 80.0, "{rate}, and {mean} on the way");
     }
 }

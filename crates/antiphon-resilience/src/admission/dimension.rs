@@ -92,8 +92,8 @@ impl Dimension {
         // What is larger than anything that was ever left has to be waited for all the same.
         told.most = told.most.max(cost.min(told.limit));
         told.advance(now);
-        // A little is left over, since the server's clock and ours do not tick together.
-        let spare = (told.most * 0.2).min(2.0);
+        // Two calls more would fit, since the server's clock and ours do not tick together.
+        let spare = (told.most * 0.2).min(2.0 * cost);
         let missing = (cost + spare).min(told.most) - told.level;
         if missing <= 0.0 {
             return now;
