@@ -27,7 +27,6 @@ fn main() -> ExitCode {
         ["compare", out] => compare::run(&PathBuf::from(out)),
         ["suite", name] => suites::run(name, None),
         ["suite", name, "--json", file] => suites::run(name, Some(&PathBuf::from(file))),
-        ["reach", what, n] => { suites::engine::reach(what, n.parse().unwrap()); Ok(()) }
         ["serve", latency, words, streams] => server::serve([latency, words, streams]),
         ["hold", who, version, url, count] => held::run(who, version, url, count),
         _ => {

@@ -1,6 +1,6 @@
 //! The rows against peers.
 
-pub(crate) mod engine;
+mod engine;
 mod fs;
 mod http;
 mod llm;

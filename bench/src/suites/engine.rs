@@ -257,24 +257,3 @@ fn flush(folder: &Path) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
-
-pub(crate) fn reach(what: &str, n: usize) {
-    let full = Scenario::default().requests(Limit::per_second(100.0, 10));
-    let tokens = Scenario::default().tokens(Limit::per_second(10_000.0, 1_000));
-    let scenario = match what { "rn" => full.tells(Tells::Nothing), "rh" => full.tells(Tells::Headers), "th" => tokens.tells(Tells::Headers), _ => tokens.tells(Tells::Nothing) };
-    for _ in 0..n {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let server = Arc::new(runtime.block_on(Server::start(scenario.clone(), 0)).expect("a server"));
-        let base = format!("{}/v1", server.url());
-        let provider = OpenAi::new(SecretString::from("k")).base_url(&base).unwrap();
-        let gates = Gates::default();
-        let calls = Stack::new(provider.max_connections(256)).gates(gates.clone()).calls();
-        let place = Place::new(1_500);
-        let began = Instant::now();
-        let s = server.clone();
-        runtime.spawn(async move { let mut last = 0; loop { tokio::time::sleep(Duration::from_millis(500)).await; let st = s.stats(); 
-            if st.answered - last < 40 { println!("  {:?}: +{} in 500 ms; throttled {} {:?}", began.elapsed(), st.answered - last, st.throttled, gates.views().iter().map(|v| v.2).collect::<Vec<_>>()); } last = st.answered; } });
-        two_threads().block_on(place.map(calls, 4_096));
-        println!("{what} {:.2} % refused, {:?}", server.verdict().throttled * 100.0, server.stats().limit_reached);
-    }
-}
