@@ -128,6 +128,12 @@ impl Engine {
         ended: mpsc::Sender<Row>,
     ) -> Result<Self, antiphon_store::Error> {
         let tally = run.tally().await?;
+        if options.max_cost.is_some() && tally.unbounded > 0 {
+            let calls = tally.unbounded;
+            tracing::warn!(
+                "not in the budget: what {calls} earlier calls of this run may have cost, which broke off"
+            );
+        }
         Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
     }
 

@@ -35,7 +35,11 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     }
     let text = if args.json { as_json(&report)? } else { as_list(&report) };
     output::result(&text)?;
-    Ok(end(&report, &interrupts, talk))
+    let code = end(&report, &interrupts, talk);
+    if args.fresh && report.runs.iter().any(|run| run.result.is_err()) {
+        talk.goes_on_without_fresh();
+    }
+    Ok(code)
 }
 
 fn is_unknown_model(run: &RunOutcome) -> bool {

@@ -51,7 +51,11 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
         true => talk.line(text.trim_end()),
         false => output::result(&text)?,
     }
-    Ok(end(&mapped, &interrupts, talk))
+    let code = end(&mapped, &interrupts, talk);
+    if args.fresh && mapped.stop.is_some() {
+        talk.goes_on_without_fresh();
+    }
+    Ok(code)
 }
 
 async fn dry_run(session: &Session, request: &MapRequest, as_json: bool) -> Result<u8, CommandError> {

@@ -40,6 +40,11 @@ impl Talk {
         self.line(&format!("{}{text}", painted("warning: ", "33")));
     }
 
+    /// Says how to go on with what was begun with `--fresh`.
+    pub(super) fn goes_on_without_fresh(self) {
+        self.hint("with --fresh the same command begins another run: without it, it goes on with this one");
+    }
+
     pub(super) fn hint(self, text: &str) {
         self.line(&format!("{}{text}", painted("hint: ", "36")));
     }

@@ -159,7 +159,9 @@ async fn go_on(
         }
         Ok(Command::Generate(args)) => {
             let inputs = request["input"].as_str().map(Into::into).into_iter().collect();
-            // It has one job: how many calls at once says nothing.
+            if limits.concurrency.is_some() {
+                talk.line("--concurrency changes nothing here: a generation makes one call at a time");
+            }
             let max_cost = limits.max_cost.or(args.max_cost);
             let again =
                 GenerateArgs { inputs, resume: Some(info.record.id), out: Some(dir), max_cost, ..*args };

@@ -35,8 +35,10 @@ fn a_call_that_was_killed_is_made_again_in_the_same_run_and_named() {
     let server = Server::start([models(), slow, models(), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
     killed_at(&lab, &server, (2, "1"));
-    let ran = lab.ask(&server.url("/v1"), "");
-    ran.ends_with(0, &[]);
+    // Its price was not known when it was made, so that nobody knows what it may have cost.
+    lab.file("antiphon.toml", "[prices.compatible.\"m\"]\ninput = 1.0\noutput = 1.0\n");
+    let ran = lab.ask(&server.url("/v1"), "--max-cost 50");
+    ran.ends_with(0, &["not in the budget: what 1 earlier calls"]);
     assert!(ran.stdout.contains("may have been billed, too"), "{}", ran.stdout);
     let report = report(&lab);
     assert_eq!((&report["calls"], &report["may_cost_more"]), (&json!(1), &json!(true)));

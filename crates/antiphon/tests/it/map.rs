@@ -87,8 +87,8 @@ fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
 #[test]
 fn a_budget_holds_and_a_higher_one_goes_on() {
     let bench = Bench::new(Scenario::default().answer_tokens(40), 200);
-    let ran = bench.map("--max-cost 0.01 --json");
-    ran.ends_with(6, &["the budget is used up", "--max-cost"]);
+    let ran = bench.map("--fresh --max-cost 0.01 --json");
+    ran.ends_with(6, &["the budget is used up", "--max-cost", "without it, it goes on with this one"]);
     let first = report(&ran);
     let (spent, left) = (first["cost_usd_micros"].as_u64().unwrap(), first["left"].as_u64().unwrap());
     assert!((9_500..=10_000).contains(&spent) && left > 0, "{spent} {left}");
