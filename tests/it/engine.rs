@@ -32,10 +32,10 @@ async fn run(mapping: Mapping, calls: Calls, out: &Path) -> Mapped {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait() {
-    let server = Server::start(Scenario::default().requests(Limit::per_second(100.0, 5)), 0).await.unwrap();
+    let server = Server::start(Scenario::default().requests(Limit::per_second(200.0, 5)), 0).await.unwrap();
     let folder = temp_dir().unwrap();
     let (calls, out) = (calls(&server), folder.path().join("out"));
-    let (ordinary, mut urgent) = (mapping(folder.path(), 200), mapping(folder.path(), 60));
+    let (ordinary, mut urgent) = (mapping(folder.path(), 600), mapping(folder.path(), 200));
     urgent.options.priority = Priority::High;
     let ordinary = tokio::spawn({
         let (calls, out) = (calls.clone(), out.clone());
@@ -45,9 +45,9 @@ async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait()
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let before = server.stats().answered;
-    assert_eq!(run(urgent, calls, &out).await.report.accepted, 60);
+    assert_eq!(run(urgent, calls, &out).await.report.accepted, 200);
     // In a fair line each would have had its half.
-    let ordinary_meanwhile = server.stats().answered.saturating_sub(before + 60);
-    assert!(ordinary_meanwhile < 30, "{ordinary_meanwhile} ordinary calls went before urgent ones");
-    assert_eq!(ordinary.await.unwrap().report.accepted, 200);
+    let ordinary_meanwhile = server.stats().answered.saturating_sub(before + 200);
+    assert!(ordinary_meanwhile < 100, "{ordinary_meanwhile} ordinary calls went before urgent ones");
+    assert_eq!(ordinary.await.unwrap().report.accepted, 600);
 }

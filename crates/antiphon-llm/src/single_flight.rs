@@ -42,7 +42,7 @@ impl<P> SingleFlight<P> {
 
 impl<P: Provider> SingleFlight<P> {
     /// The call for a prompt, and whether it was under way already.
-    fn board(&self, prompt: &Prompt) -> (Shared<Call>, bool) {
+    fn board(&self, prompt: &Prompt, context: &CallContext) -> (Shared<Call>, bool) {
         let key = CacheKey::of(&self.inner.scope(), prompt);
         let mut flights = lock(&self.flights);
         let number = match flights.get(&key).map(|flight| (flight.call.upgrade(), flight.number)) {
@@ -53,10 +53,12 @@ impl<P: Provider> SingleFlight<P> {
         };
         let landing = Landing { flights: self.flights.clone(), key, number };
         let (inner, prompt) = (self.inner.clone(), prompt.clone());
+        // One caller's deadline is not the others': each looks after its own.
+        let ends = CallContext::default();
+        let context = context.clone().deadline(ends.deadline).cancel(ends.cancel);
         let call = async move {
             let _landing = landing;
-            // One caller's deadline is not the others': each looks after its own.
-            inner.complete(&prompt, &CallContext::default()).await
+            inner.complete(&prompt, &context).await
         };
         let call = call.boxed().shared();
         if let Some(weak) = call.downgrade() {
@@ -66,7 +68,7 @@ impl<P: Provider> SingleFlight<P> {
     }
 
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let (call, joined) = self.board(prompt);
+        let (call, joined) = self.board(prompt, context);
         // Whoever joined has paid nothing more, however the call ended.
         match context.guard(call).await? {
             Ok(answer) if joined => {

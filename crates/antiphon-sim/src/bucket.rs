@@ -33,8 +33,10 @@ impl Bucket {
     /// Has another limit from now on; what it holds beyond that is lost.
     pub(crate) fn change(&mut self, limit: Limit, now: Instant) {
         self.holds(0.0, now);
-        self.limit = limit;
-        self.level = self.level.min(f64::from(limit.burst));
+        let level = self.level.min(f64::from(limit.burst));
+        // What is lost cannot be reached.
+        self.first -= self.level - level;
+        (self.limit, self.level) = (limit, level);
         self.rates.push((now, limit.per_second));
     }
 
@@ -54,6 +56,11 @@ impl Bucket {
         (self.level, self.at) =
             ((self.level + elapsed * self.limit.per_second).min(f64::from(self.limit.burst)), now);
         self.level >= cost
+    }
+
+    /// Whether `cost` can fit at all.
+    pub(crate) fn can_hold(&self, cost: f64) -> bool {
+        cost <= f64::from(self.limit.burst)
     }
 
     pub(crate) fn take(&mut self, cost: f64) {
@@ -91,7 +98,7 @@ mod tests {
         let mut bucket = Bucket::new(Limit::per_second(10.0, 5), start);
         bucket.change(Limit::per_second(2.0, 1), at(4));
         assert!(!bucket.holds(2.0, at(5)), "what it held beyond the new limit is lost");
-        bucket.take(5.0 + 13.0);
+        bucket.take(1.0 + 13.0);
         // From 3 to 4 it took in 10, and from 4 to 12 it took in 16.
         assert_eq!(bucket.reached(at(3), at(12)), Some(0.5));
         assert_eq!(bucket.reached(at(3), at(3)), None);

@@ -361,7 +361,7 @@ async fn prompted(
     let most = asked.max_tokens.unwrap_or(scenario.answer_tokens);
     #[expect(clippy::cast_precision_loss, reason = "no request has 2^52 tokens")]
     let cost = prompt_tokens as f64 + f64::from(most);
-    if scenario.tokens.is_some_and(|limit| cost > f64::from(limit.burst)) {
+    if shared.lock().tokens.as_ref().is_some_and(|bucket| !bucket.can_hold(cost)) {
         return hopeless(Mishap::TooLong, "it has more tokens than are allowed at once");
     }
     match shared.admit(fingerprint, wire, (head.version, body.len()), cost) {

@@ -112,7 +112,7 @@ pub struct JobRecord {
     pub attempt: u32,
     /// What was spent on it.
     pub bill: Bill,
-    /// Its result, or of a failed one what there is.
+    /// Its result, if it is accepted; of others what there is of one.
     pub result: Option<String>,
     /// Why there is no result: a short name, and a sentence.
     pub error: Option<(String, String)>,

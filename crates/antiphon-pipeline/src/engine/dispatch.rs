@@ -128,11 +128,18 @@ impl Engine {
         ended: mpsc::Sender<Row>,
     ) -> Result<Self, antiphon_store::Error> {
         let tally = run.tally().await?;
-        if options.max_cost.is_some() && tally.unbounded > 0 {
+        if options.max_cost.is_some() {
             let calls = tally.unbounded;
-            tracing::warn!(
-                "not in the budget: what {calls} earlier calls of this run may have cost, which broke off"
-            );
+            if calls > 0 {
+                tracing::warn!(
+                    "not in the budget: what {calls} earlier calls of this run may have cost, which broke off"
+                );
+            }
+            if tally.cost_unknown {
+                tracing::warn!(
+                    "not in the budget: earlier calls of this run, of which the price was not known"
+                );
+            }
         }
         Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
     }

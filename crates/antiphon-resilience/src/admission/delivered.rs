@@ -46,7 +46,7 @@ const ENOUGH: f64 = 4.0;
 /// A rate since the start is taken over at least so long.
 const START: Duration = Duration::from_millis(100);
 
-/// A pace that grows by less than this part each second creeps.
+/// A pace that has grown by a fifth, by less than this part each second, has crept up.
 const CREEPS: f64 = 0.2;
 
 /// Where so many times of what was once too much goes through, the limit is gone.
@@ -69,6 +69,12 @@ impl Delivered {
         self.begun.get_or_insert(now);
         let Some(pace) = &mut self.pace else { return };
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
+        if let (Some(slot), Some(empty)) = (self.next_at, &mut self.empty)
+            && slot < earliest
+        {
+            // Nobody wanted to send, and the bucket filled as in a pause.
+            empty.paused = empty.paused.saturating_add(now.saturating_duration_since(slot));
+        }
         // A pace that nobody keeps proves nothing.
         if self.next_at.is_some_and(|slot| slot >= earliest) {
             pace.grow(now);
@@ -144,8 +150,9 @@ impl Delivered {
         let most = passed / elapsed.saturating_sub(empty.paused).as_secs_f64().max(1e-3);
         // A pace that crept up from far below had the bucket full on its way: what passed is its mean, and the rate is
         // near to its end.
-        let crept = elapsed > 10 * empty.paused
+        let crept = before > 1.2 * from
             && most > from
+            && elapsed > empty.paused.saturating_mul(10)
             && (before / from).ln() < CREEPS * elapsed.as_secs_f64();
         let most = if crept { most.max(before) } else { most }.max(least);
         self.empty = Some(last);

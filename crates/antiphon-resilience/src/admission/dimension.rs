@@ -92,7 +92,7 @@ impl Dimension {
         // What is larger than anything that was ever left has to be waited for all the same.
         told.most = told.most.max(cost.min(told.limit));
         told.advance(now);
-        // Two calls more would fit, since the server's clock and ours do not tick together.
+        // Up to two calls more would fit, since the server's clock and ours do not tick together.
         let spare = (told.most * 0.2).min(2.0 * cost);
         let missing = (cost + spare).min(told.most) - told.level;
         if missing <= 0.0 {
@@ -156,6 +156,12 @@ impl Dimension {
         });
         (told.number, told.looked_at, told.silent) = (request.number, now, 0);
         (told.limit, told.most) = (remaining + missing, told.most.max(remaining));
+        if let Some(limit) = allowance.limit {
+            // It may have been more once.
+            #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+            let limit = limit as f64;
+            told.most = told.most.min(limit).max(remaining);
+        }
         told.learn(mark, missing, allowance.rate(), request.refused && remaining < 1.0);
         let back = told.rate * now.saturating_duration_since(request.at).as_secs_f64();
         let sent_since = self.sent - request.total;
@@ -214,5 +220,27 @@ impl Told {
             }
             self.anchor = mark;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant as Clock;
+
+    use super::{Dimension, Sent};
+    use crate::hints::Allowance;
+
+    #[test]
+    fn no_more_is_waited_for_than_a_smaller_limit_can_hold() {
+        let (start, mut dimension) = (Clock::now().into_std(), Dimension::default());
+        let (later, soon) = (start + Duration::from_secs(1), Duration::from_millis(10));
+        let sent = |number, at, total| Sent { number, at, total, refused: false };
+        dimension.send(1.0, start);
+        dimension.hear(Allowance::new(10, 9, soon), sent(1, start, 1.0), start);
+        dimension.send(1.0, later);
+        dimension.hear(Allowance::new(2, 1, soon), sent(2, later, 2.0), later);
+        assert_eq!(dimension.ready_at(1.0, later + soon), later + soon);
     }
 }

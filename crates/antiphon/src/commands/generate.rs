@@ -36,7 +36,7 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let text = if args.json { as_json(&report)? } else { as_list(&report) };
     output::result(&text)?;
     let code = end(&report, &interrupts, talk);
-    if args.fresh && report.runs.iter().any(|run| run.result.is_err()) {
+    if args.fresh && report.runs.iter().any(|run| run.result.is_err() && run.folder.is_some()) {
         talk.goes_on_without_fresh();
     }
     Ok(code)

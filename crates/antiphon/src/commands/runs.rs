@@ -163,8 +163,8 @@ async fn go_on(
                 talk.line("--concurrency changes nothing here: a generation makes one call at a time");
             }
             let max_cost = limits.max_cost.or(args.max_cost);
-            let again =
-                GenerateArgs { inputs, resume: Some(info.record.id), out: Some(dir), max_cost, ..*args };
+            let (resume, out) = (Some(info.record.id), Some(dir));
+            let again = GenerateArgs { inputs, resume, out, max_cost, fresh: false, ..*args };
             Box::pin(super::generate::run(&again, talk)).await
         }
         _ => {

@@ -446,3 +446,25 @@ async fn of_those_that_wait_the_lower_priority_goes_first_and_then_who_came_firs
     tokio::join!(low, normal, second, given_up, freed, late, high);
     assert_eq!(*order.lock().unwrap(), ["critical", "high", "normal", "second", "low"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_while_does_not_look_like_a_low_limit() {
+    let (server, gate) = (Server::new(Tells::Bare, 1), Gate::new(GatePolicy::default()));
+    let call = || async {
+        let (passes, hints) = server.lock().unwrap().request();
+        sleep(Duration::from_millis(1)).await;
+        match passes {
+            true => Reply::Answered { value: (), usage: None, hints },
+            false => Reply::Throttled { error: (), hints },
+        }
+    };
+    let mut took = Vec::new();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let calls = (0..500).map(|_| gate.call(Cost::request(), Deadline::none(), call));
+        assert!(join_all(calls).await.iter().all(Result::is_ok));
+        took.push(start.elapsed());
+        sleep(Duration::from_secs(600)).await;
+    }
+    assert!(took[1] < took[0] * 3 / 2, "{took:?}");
+}
