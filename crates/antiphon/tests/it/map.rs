@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Stats};
@@ -82,6 +82,27 @@ fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
     assert_eq!((bench.stats().requests, lines(bench.lab.path("results.jsonl")).len()), (30, 30));
     bench.map("--fresh").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 30, "equal questions have answers in the journal");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_goes_on() {
+    let bench = Bench::new(Scenario::default().answer_tokens(40), 300);
+    let command = bench.lab.command(&map(""));
+    // No file may grow beyond half a MiB: what is written then fails with an error that is no full disk.
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", r#"trap "" XFSZ; ulimit -f 1000; exec "$0" "$@""#]).arg(command.get_program());
+    limited.args(command.get_args()).current_dir(bench.lab.path("")).env_clear();
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = limited.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.matches("error:").count() == 1 && told.contains("antiphon.db"), "{told}");
+    let asked = bench.stats().requests;
+    assert!((1..300).contains(&asked), "{asked}: it began, and did not come to its end");
+    bench.map("--out results.jsonl").ends_with(0, &["went on with run"]);
+    assert_eq!(lines(bench.lab.path("results.jsonl")).len(), 300);
+    assert!(bench.stats().requests < 600, "what was kept is not asked again");
 }
 
 #[test]
@@ -199,9 +220,7 @@ fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
         std::thread::yield_now();
     }
     let id = child.id().to_string();
-    assert!(
-        std::process::Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().unwrap().success()
-    );
+    assert!(Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().unwrap().success());
     let ran = Ran::new(child.wait_with_output().unwrap());
     ran.ends_with(130, &["the same command goes on"]);
     let first = report(&ran);
@@ -223,9 +242,7 @@ fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
         std::thread::yield_now();
     }
     let id = child.id().to_string();
-    assert!(
-        std::process::Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success()
-    );
+    assert!(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success());
     let ran = Ran::new(child.wait_with_output().unwrap());
     ran.ends_with(143, &["the same command goes on"]);
     let lost = report(&ran)["possibly_billed"]["calls"].as_u64().unwrap();
@@ -425,7 +442,7 @@ fn results_do_not_take_the_place_of_a_device_a_pipe_or_a_folder() {
     let bench = Bench::new(Scenario::default(), 3);
     fs::create_dir(bench.lab.path("folder")).unwrap();
     let pipe = bench.lab.path("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for place in ["folder", "pipe"] {
         bench.map(&format!("--out {place}")).ends_with(1, &["it is no file"]);
     }
