@@ -2,7 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_resilience::Deadline;
+use antiphon_resilience::{Deadline, Gate};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Billed, Error, ErrorKind, Phase};
@@ -15,7 +15,9 @@ pub struct CallContext {
     pub deadline: Deadline,
     /// Gives it up when cancelled.
     pub cancel: CancellationToken,
-    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: 2.
+    /// Ends the wait for the provider's limits when cancelled; what was sent goes on to its end.
+    pub drain: CancellationToken,
+    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`Gate::ORDINARY`].
     pub priority: u8,
     before_call: BeforeCall,
 }
@@ -25,7 +27,8 @@ impl Default for CallContext {
         Self {
             deadline: Deadline::none(),
             cancel: CancellationToken::new(),
-            priority: 2,
+            drain: CancellationToken::new(),
+            priority: Gate::ORDINARY,
             before_call: BeforeCall::default(),
         }
     }
@@ -55,6 +58,13 @@ impl CallContext {
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
+        self
+    }
+
+    /// Sets what ends the wait for the provider's limits. A provider from a [`Stack`](crate::Stack) with gates heeds it.
+    #[must_use]
+    pub fn drain(mut self, drain: CancellationToken) -> Self {
+        self.drain = drain;
         self
     }
 

@@ -43,10 +43,15 @@ impl<P: Provider> Limited<P> {
         let mut calls = 0;
         loop {
             let joined = Instant::now();
-            let permit = match gate.acquire_at(context.priority, cost, context.deadline).await {
-                Ok(permit) => permit,
-                Err(saturated) => return Err(self.saturated(&saturated, refusal, calls)),
+            let permit = tokio::select! {
+                biased;
+                () = context.drain.cancelled() => {
+                    let message = "the call was not sent: nothing new is to begin";
+                    return Err(Error::new(ErrorKind::Cancelled, message).with_attempts(calls));
+                }
+                permit = gate.acquire_at(context.priority, cost, context.deadline) => permit,
             };
+            let permit = permit.map_err(|saturated| self.saturated(&saturated, refusal.as_ref(), calls))?;
             queue += joined.elapsed();
             match self.inner.stream(prompt, context).await {
                 Ok(streaming) => {
@@ -79,9 +84,9 @@ impl<P: Provider> Limited<P> {
         }
     }
 
-    fn saturated(&self, saturated: &Saturated, refusal: Option<Error>, calls: u32) -> Error {
+    fn saturated(&self, saturated: &Saturated, refusal: Option<&Error>, calls: u32) -> Error {
         let kind = ErrorKind::RateLimited { retry_after: Some(saturated.retry_after) };
-        let why = refusal.as_ref().map_or(String::new(), |refusal| format!(", which said: {refusal}"));
+        let why = refusal.map_or(String::new(), |refusal| format!(", which said: {refusal}"));
         let message = format!(
             "{} takes no further calls for {:.0} s{why}",
             self.inner.scope(),
@@ -126,9 +131,10 @@ mod tests {
     use std::time::Duration;
 
     use antiphon_resilience::{Allowance, Deadline, Gates, LimitHints};
-    use tokio::time::Instant;
+    use tokio::time::{Instant, sleep};
+    use tokio_util::sync::CancellationToken;
 
-    use super::{CallContext, Error, ErrorKind, Limited, Prompt};
+    use super::{Billed, CallContext, Error, ErrorKind, Limited, Prompt};
     use crate::scripted::Scripted;
     use crate::{Completion, Message, ProviderExt, Usage};
 
@@ -163,6 +169,22 @@ mod tests {
             matches!(err.kind(), ErrorKind::RateLimited { retry_after: Some(wait) } if wait.as_secs() >= 60)
         );
         assert!(err.to_string().contains("slow down"), "{err}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_to_begin_nothing_new_does_not_wait_after_a_refusal() {
+        let script = [Err(refused(60)), Ok(Completion::new("ok"))];
+        let provider = Limited::new(Scripted::new(script), Gates::default());
+        let (start, drain) = (Instant::now(), CancellationToken::new());
+        let (prompt, context) = (prompt(), CallContext::default().drain(drain.clone()));
+        let stop = async {
+            sleep(Duration::from_secs(1)).await;
+            drain.cancel();
+        };
+        let (answer, ()) = tokio::join!(provider.complete(&prompt, &context), stop);
+        let err = answer.unwrap_err();
+        assert_eq!((err.kind(), err.attempts(), err.billed()), (ErrorKind::Cancelled, 1, Billed::No));
+        assert_eq!((provider.inner.calls(), start.elapsed()), (1, Duration::from_secs(1)));
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ impl<P: Provider> SingleFlight<P> {
         let (inner, prompt) = (self.inner.clone(), prompt.clone());
         // One caller's deadline is not the others': each looks after its own.
         let ends = CallContext::default();
-        let context = context.clone().deadline(ends.deadline).cancel(ends.cancel);
+        let context = context.clone().deadline(ends.deadline).cancel(ends.cancel).drain(ends.drain);
         let call = async move {
             let _landing = landing;
             inner.complete(&prompt, &context).await

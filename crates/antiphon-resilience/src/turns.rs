@@ -5,9 +5,6 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-/// The place in a [`Gate`](crate::Gate)'s line of whoever names no other.
-pub(crate) const ORDINARY: u8 = 2;
-
 /// A line in which only the first looks at the state and the clock; the others sleep until they are first.
 ///
 /// Whoever has the lower priority stands before the others, and among equals whoever came first. Being in the line holds
@@ -26,6 +23,12 @@ struct Line {
 
 /// The priority, and how many came before.
 type Place = (u8, u64);
+
+impl Line {
+    fn first(&self) -> Option<Place> {
+        self.places.first_key_value().map(|(place, _)| *place)
+    }
+}
 
 /// What the first in the line finds.
 pub(crate) enum Look<T> {
@@ -60,7 +63,7 @@ impl Turns {
     /// Goes at once if nobody waits who is to go before, and `look` says so.
     pub(crate) fn try_go<T>(&self, priority: u8, look: impl FnOnce() -> Look<T>) -> Option<T> {
         let line = self.line();
-        if line.places.first_key_value().is_some_and(|((first, _), _)| *first <= priority) {
+        if line.first().is_some_and(|(first, _)| first <= priority) {
             return None;
         }
         match look() {
@@ -97,16 +100,19 @@ impl<'a> Standing<'a> {
     }
 
     fn is_first(&self) -> bool {
-        self.turns.line().places.first_key_value().is_some_and(|(first, _)| *first == self.place)
+        self.turns.line().first() == Some(self.place)
     }
 }
 
 impl Drop for Standing<'_> {
     fn drop(&mut self) {
         let mut line = self.turns.line();
-        let was_first = line.places.first_key_value().is_some_and(|(first, _)| *first == self.place);
+        let was_first = line.first() == Some(self.place);
         line.places.remove(&self.place);
-        if was_first && let Some((_, is_next)) = line.places.first_key_value() {
+        let next = line.places.first_key_value().map(|(_, is_next)| is_next.clone());
+        // A waker is somebody else's code, which is not run under the lock.
+        drop(line);
+        if let Some(is_next) = next.filter(|_| was_first) {
             is_next.notify_one();
         }
     }

@@ -128,18 +128,12 @@ impl Engine {
         ended: mpsc::Sender<Row>,
     ) -> Result<Self, antiphon_store::Error> {
         let tally = run.tally().await?;
-        if options.max_cost.is_some() {
-            let calls = tally.unbounded;
-            if calls > 0 {
-                tracing::warn!(
-                    "not in the budget: what {calls} earlier calls of this run may have cost, which broke off"
-                );
-            }
-            if tally.cost_unknown {
-                tracing::warn!(
-                    "not in the budget: earlier calls of this run, of which the price was not known"
-                );
-            }
+        if options.max_cost.is_some() && (tally.cost_unknown || tally.unbounded > 0) {
+            tracing::warn!(
+                "earlier calls of this run count as $0 in the budget where nobody knows what they cost: those \
+                 without a price, and {} that broke off",
+                tally.unbounded
+            );
         }
         Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use antiphon_llm::{
     Asking, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, ProviderExt, json,
 };
-use antiphon_resilience::Backoff;
+use antiphon_resilience::{Backoff, Gate};
+use antiphon_runtime::Priority;
 use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -117,6 +118,9 @@ enum Next {
     Ask(Box<Prompt>),
     Wait(Duration),
 }
+
+// A context has the place in the gate's line as a number, which is the runner's own.
+const _: () = assert!(Priority::Normal as u8 == Gate::ORDINARY);
 
 impl Life {
     pub(super) async fn of(shared: Arc<Shared>, todo: Todo) -> Ended {
@@ -227,35 +231,24 @@ impl Life {
         let count = sent.clone();
         let Options { deadline, cancel, priority, .. } = &shared.options;
         let context = CallContext::default().deadline(*deadline).cancel(cancel.clone());
-        let context = context.priority(*priority as u8).before_call(move || {
+        let context = context.drain(shared.halt.clone()).priority(*priority as u8).before_call(move || {
             let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
             async move { journal.intend(intent, &count).await }
         });
         Counters::add(&shared.counters.under_way, 1);
         let began = Instant::now();
-        let halted = async {
-            shared.halt.cancelled().await;
-            // What was sent is waited for: it costs the same.
-            if sent.load(Ordering::Relaxed) > 0 {
-                std::future::pending().await
-            }
-        };
-        let answer = tokio::select! {
-            biased;
-            answer = shared.calls.provider().complete(&prompt, &context) => Some(answer),
-            () = halted => None,
-        };
+        let answer = shared.calls.provider().complete(&prompt, &context).await;
         let took = began.elapsed();
         shared.counters.under_way.fetch_sub(1, Ordering::Relaxed);
-        let Some(answer) = answer else {
+        paid.sent = sent.load(Ordering::Relaxed);
+        if paid.sent == 0 && shared.halt.is_cancelled() {
             paid.grant.settle(0);
             return Err(Ended::Left);
-        };
+        }
         match &answer {
             Ok(answer) => self.spend(answer, took),
             Err(_) => self.spans.add(Phase::FirstByte, took),
         }
-        paid.sent = sent.load(Ordering::Relaxed);
         self.calls += paid.sent;
         Ok(Called { answer, paid })
     }

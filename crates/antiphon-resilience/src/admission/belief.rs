@@ -228,6 +228,7 @@ impl Belief {
         self.bout.up_to = self.sent;
         let pause = self.delivered.refused((ticket.number, ticket.at), through, wish, self.bout.refusals);
         self.bout.refusals = self.bout.refusals.saturating_add(1);
+        self.delivered.pause(pause, now);
         self.concurrency.cut();
         self.pause(pause, now);
         let since = *self.bout.only_since.get_or_insert(now);

@@ -69,15 +69,11 @@ impl Delivered {
         self.begun.get_or_insert(now);
         let Some(pace) = &mut self.pace else { return };
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
-        if let (Some(slot), Some(empty)) = (self.next_at, &mut self.empty)
-            && slot < earliest
-        {
-            // Nobody wanted to send, and the bucket filled as in a pause.
-            empty.paused = empty.paused.saturating_add(now.saturating_duration_since(slot));
-        }
-        // A pace that nobody keeps proves nothing.
-        if self.next_at.is_some_and(|slot| slot >= earliest) {
-            pace.grow(now);
+        match (self.next_at, &mut self.empty) {
+            (Some(slot), _) if slot >= earliest => pace.grow(now),
+            // A pace that nobody keeps proves nothing, and the bucket fills as in a pause.
+            (Some(slot), Some(empty)) => empty.pause(now.saturating_duration_since(slot)),
+            _ => {}
         }
         if pace.rate > pace.ceiling * GONE {
             self.pace = None;
@@ -119,13 +115,16 @@ impl Delivered {
             0 => Duration::try_from_secs_f64(2.0 / pace.rate).map_or(doubling, |pause| pause.min(doubling)),
             _ => doubling,
         });
-        let pause = pause.max(SHORTEST_PAUSE);
         self.pace = Some(pace);
-        self.next_at = None;
+        pause.max(SHORTEST_PAUSE)
+    }
+
+    /// Nothing is sent from `now` on for so long.
+    pub(super) fn pause(&mut self, pause: Duration, now: Instant) {
+        self.next_at = now.checked_add(pause);
         if let Some(empty) = &mut self.empty {
-            empty.paused = empty.paused.saturating_add(pause);
+            empty.pause(pause);
         }
-        pause
     }
 
     /// The rate after a refusal.
@@ -158,6 +157,12 @@ impl Delivered {
         self.empty = Some(last);
         let rate = (before * 0.95).clamp(least, most);
         Pace::new(rate, before.clamp(rate, most), passed)
+    }
+}
+
+impl Empty {
+    fn pause(&mut self, pause: Duration) {
+        self.paused = self.paused.saturating_add(pause);
     }
 }
 
@@ -199,6 +204,24 @@ mod tests {
         delivered.refused((71, at(start, 305)), 40.0, None, 0);
         let rate = delivered.rate().unwrap();
         assert!((90.0..=115.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn an_idle_while_after_a_refusal_is_a_pause() {
+        let start = Clock::now().into_std();
+        let empty = Empty { at: start, number: 1, through: 0.0, paused: Duration::ZERO };
+        let pace = Pace::new(100.0, 100.0, 50.0);
+        let mut delivered =
+            Delivered { begun: Some(start), pace: Some(pace), empty: Some(empty), next_at: None };
+        let pause = delivered.refused((102, at(start, 1_000)), 100.0, None, 0);
+        delivered.pause(pause, at(start, 1_000));
+        let back = at(start, 600_000);
+        for sent in 0..60_u64 {
+            delivered.send(at(back, 10 * sent));
+        }
+        delivered.refused((163, at(back, 600)), 160.0, None, 0);
+        let rate = delivered.rate().unwrap();
+        assert!((80.0..=110.0).contains(&rate), "{rate}");
     }
 
     #[test]

@@ -156,11 +156,9 @@ impl Dimension {
         });
         (told.number, told.looked_at, told.silent) = (request.number, now, 0);
         (told.limit, told.most) = (remaining + missing, told.most.max(remaining));
-        if let Some(limit) = allowance.limit {
+        if allowance.limit.is_some() {
             // It may have been more once.
-            #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-            let limit = limit as f64;
-            told.most = told.most.min(limit).max(remaining);
+            told.most = told.most.min(told.limit);
         }
         told.learn(mark, missing, allowance.rate(), request.refused && remaining < 1.0);
         let back = told.rate * now.saturating_duration_since(request.at).as_secs_f64();

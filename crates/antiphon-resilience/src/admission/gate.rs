@@ -7,7 +7,7 @@ use super::gates::GatePolicy;
 use crate::cost::Cost;
 use crate::deadline::{Deadline, now};
 use crate::hints::LimitHints;
-use crate::turns::{Look, ORDINARY, Turns};
+use crate::turns::{Look, Turns};
 
 /// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
 /// where it has none, and otherwise by trying how many at once do good.
@@ -87,6 +87,9 @@ pub enum GateError<E> {
 }
 
 impl Gate {
+    /// The priority of [`acquire`](Self::acquire).
+    pub const ORDINARY: u8 = 2;
+
     pub(super) fn new(policy: GatePolicy) -> Self {
         Self { shared: Arc::new(Shared { belief: Mutex::new(Belief::new(policy)), turns: Turns::default() }) }
     }
@@ -100,10 +103,10 @@ impl Gate {
     /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
     /// behind it, as in any fair line: do not wait for the gate inside a stream of calls that wait for it.
     pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
-        self.acquire_at(ORDINARY, cost, deadline).await
+        self.acquire_at(Self::ORDINARY, cost, deadline).await
     }
 
-    /// As [`acquire`](Self::acquire), which has priority 2: of those that wait, the lower priority goes first, and as long
+    /// As [`acquire`](Self::acquire), which has priority [`ORDINARY`](Self::ORDINARY): of those that wait, the lower priority goes first, and as long
     /// as one does, nobody behind it goes.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::buckets::{RateLimits, TokenBuckets};
 use crate::cost::Cost;
 use crate::deadline::now;
-use crate::turns::{Look, ORDINARY, Turns};
+use crate::turns::{Look, Turns};
 
 /// Lets calls go as [`RateLimits`] allow: so many in a time, so many tokens, so many at once, so far apart.
 ///
@@ -74,13 +74,13 @@ impl RateLimiter {
         if let Some(permit) = self.try_acquire(cost) {
             return permit;
         }
-        self.shared.turns.wait(ORDINARY, || self.look(cost)).await
+        self.shared.turns.wait(0, || self.look(cost)).await
     }
 
     /// Leave for a call of `cost` if it may go now and nobody waits.
     #[must_use]
     pub fn try_acquire(&self, cost: Cost) -> Option<RatePermit> {
-        self.shared.turns.try_go(ORDINARY, || self.look(cost))
+        self.shared.turns.try_go(0, || self.look(cost))
     }
 
     fn look(&self, cost: Cost) -> Look<RatePermit> {
