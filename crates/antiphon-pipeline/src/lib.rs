@@ -40,6 +40,7 @@ mod pipeline;
 mod recipe;
 mod report;
 pub mod runs;
+mod toml_file;
 mod watched;
 
 pub use config::{Detail, GenerationConfig};
@@ -50,3 +51,4 @@ pub use journalled::Journal;
 pub use persona::{Evidence, Match, Persona, Personas, Quote, Unverified};
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
 pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};
+pub use toml_file::{near_name, read_toml};

@@ -18,8 +18,9 @@ use writer::{Op, Writer};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Backend {
-    writer: Writer,
+    // Goes before the writer, whose connection is the last one then and puts the log into the file.
     reader: Arc<Mutex<Connection>>,
+    writer: Writer,
     place: Arc<str>,
 }
 
@@ -36,6 +37,13 @@ impl Backend {
             Ok(Self { writer, reader: Arc::new(Mutex::new(reading)), place: named })
         })
         .await
+    }
+
+    /// Waits until the last handle has gone, and the thread that writes with it.
+    pub(crate) async fn close(self) {
+        let Self { writer, reader, .. } = self;
+        drop(reader);
+        writer.ended().await;
     }
 
     pub(crate) async fn enqueue(&self, run: i64, rows: Vec<String>) -> Result<(), Error> {

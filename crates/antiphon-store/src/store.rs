@@ -51,7 +51,7 @@ impl Store {
         self.own(seq, record).await
     }
 
-    /// A run by its id or the beginning of one, to be worked on.
+    /// A run by its id, the beginning of one, or `latest`, to be worked on.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` where several begin so, or `Busy`; else as [`open`](Self::open).
@@ -63,7 +63,7 @@ impl Store {
         self.own(seq, record).await
     }
 
-    /// A run by its id or the beginning of one, to be looked at.
+    /// A run by its id, the beginning of one, or `latest`, to be looked at.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` where several begin so; else as [`open`](Self::open).
@@ -120,14 +120,27 @@ impl Store {
         self.backend.recall(name).await
     }
 
+    /// Lets go of the store, and waits until the last handle of it has gone and its files are closed. What was kept is
+    /// then in the one file, unless another process has it open.
+    ///
+    /// # Cancel safety
+    /// A dropped call does not wait; nothing is lost.
+    pub async fn close(self) {
+        self.backend.close().await;
+    }
+
     #[cfg(test)]
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }
 
     async fn find(&self, id: &str) -> Result<(i64, RunRecord), Error> {
-        let mut fitting: Vec<_> =
-            self.backend.runs().await?.into_iter().filter(|(_, run)| run.id.starts_with(id)).collect();
+        let mut fitting = self.backend.runs().await?;
+        match id {
+            // Oldest first.
+            "latest" => fitting.drain(..fitting.len().saturating_sub(1)).for_each(drop),
+            _ => fitting.retain(|(_, run)| run.id.starts_with(id)),
+        }
         match (fitting.pop(), fitting.is_empty()) {
             (Some(found), true) => Ok(found),
             (None, _) => Err(Error::new(ErrorKind::NotFound, format!("there is no run {id}"))),

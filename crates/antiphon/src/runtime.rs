@@ -18,7 +18,7 @@ pub use config_file::ConfigFile;
 pub use connect::{ConnectError, Session, connect, http_client, known_providers};
 pub use environment::Environment;
 pub use provider::{KINDS, Kind, ProviderSettings};
-pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, near_name, resolve};
+pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, resolve};
 
 #[cfg(feature = "otel")]
 pub use telemetry::{Telemetry, TelemetryError};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::checks::{Check, Checks};
 use crate::engine::{Unfit, Work};
 use crate::error::{Error, ErrorKind};
+use crate::toml_file::read_toml;
 
 /// What is asked about each row, and what an answer has to be: the content of a recipe file.
 ///
@@ -87,12 +88,7 @@ impl Recipe {
     /// # Errors
     /// `Config`, with the file and the line.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        let mut recipe: Self = toml::from_str(text).map_err(|err| {
-            let line = err.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            let message = err.message().lines().collect::<Vec<_>>().join(" ");
-            Error::new(ErrorKind::Config, format!("{place}: {message}"))
-        })?;
+        let mut recipe: Self = read_toml(name, text)?;
         if recipe.name.is_empty() {
             let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str());
             recipe.name = stem.unwrap_or("recipe").to_owned();
@@ -269,7 +265,7 @@ mod tests {
     fn mistakes_are_named_with_file_and_line() {
         assert_eq!(
             error("prompt = \"x\"\nsytem = \"y\""),
-            "r.toml:2: unknown field `sytem`, expected one of `name`, `prompt`, `system`, `model`, `parameters`, `schema`, `list`, `check`, `attempts`, `cache`, `allow_cut`"
+            "r.toml:2: unknown key sytem; did you mean system?"
         );
         assert!(error("prompt = \"a\\n{{ x\"").starts_with("r.toml: the prompt, line 2: syntax error"));
         assert!(

@@ -198,7 +198,7 @@ impl Mapping {
 
     /// The name under which it is kept what calls of this recipe usually take.
     pub(super) fn usual_name(&self, scope: &Scope) -> String {
-        let parts = json!({ "recipe": self.recipe, "model": self.model, "provider": scope.vendor, "base_url": scope.base_url });
+        let parts = json!({ "recipe": self.recipe, "model": self.model, "provider": scope.vendor, "base_url": scope.base_url, "variant": scope.variant });
         format!("usual/{}", blake3::hash(parts.to_string().as_bytes()).to_hex())
     }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{closed, writes};
 use crate::error::{Error, ErrorKind};
@@ -37,6 +37,8 @@ struct Request {
 #[derive(Clone)]
 pub(super) struct Writer {
     requests: mpsc::Sender<Request>,
+    /// Closed with the thread's connection.
+    open: watch::Receiver<()>,
 }
 
 impl fmt::Debug for Writer {
@@ -50,10 +52,22 @@ impl Writer {
     pub(super) fn start(connection: Connection, place: Arc<str>) -> Result<Self, Error> {
         let (requests, received) = mpsc::channel(GROUP);
         let thread = std::thread::Builder::new().name("antiphon-store".to_owned());
-        let work = move || Thread { connection, place, is_full: true, broken: None }.work(received);
+        let (until_closed, open) = watch::channel(());
+        let work = move || {
+            Thread { connection, place, is_full: true, broken: None }.work(received);
+            drop(until_closed);
+        };
         let started = thread.spawn(work);
         started.map_err(|err| Error::new(ErrorKind::Io, format!("no thread to write with: {err}")))?;
-        Ok(Self { requests })
+        Ok(Self { requests, open })
+    }
+
+    /// Waits until the thread has ended, which it does with the last handle but for this one.
+    pub(super) async fn ended(self) {
+        let Self { requests, mut open } = self;
+        drop(requests);
+        // Nothing is ever sent.
+        while open.changed().await.is_ok() {}
     }
 
     /// Makes a change, and returns when it is kept.

@@ -246,6 +246,9 @@ fn as_text(mapped: &Mapped) -> String {
     let (asked, answered) = (mapped.report.input_tokens, mapped.report.output_tokens);
     parts.push(format!("{asked} + {answered} tokens"));
     parts.push(cost(mapped.report.cost_usd_micros));
+    if mapped.resumed_at > 0 && !mapped.reused {
+        parts.push("all sessions of the run together".to_owned());
+    }
     let mut text = parts.join(", ") + "\n";
     if let Some(path) = &mapped.results {
         text.push_str(&format!("{}\n", path.display()));
@@ -301,7 +304,7 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
 }
 
 /// From this time on it is worth telling where it went, in milliseconds.
-const WORTH_TELLING: u64 = 5_000;
+pub(super) const WORTH_TELLING: u64 = 5_000;
 
 fn stopped(stop: &Stop, talk: Talk) -> u8 {
     let goes_on = "the same command goes on with what is left";

@@ -47,21 +47,30 @@ async fn list(folder: &Path, as_json: bool) -> Result<u8, CommandError> {
         let text = output::json(&json!({ "schema": "antiphon.runs/1", "runs": runs }))?;
         return output::result(&text).map(|()| OK);
     }
+    // Writing to a String cannot fail.
     let mut text = String::new();
-    for RunInfo { record, tally, .. } in &runs {
-        let (total, request) = (tally.jobs(), request(&record.request));
-        // Writing to a String cannot fail.
+    if !runs.is_empty() {
         let _ = writeln!(
             text,
-            "{}  {}  {:<8}  {}/{total} done, {} failed  {}  {} with {}",
+            "{:<36}  {:<20}  {:<8}  {:<16}  {:<13}  MADE FROM",
+            "RUN", "BEGUN", "STATUS", "ROWS", "COST"
+        );
+    }
+    for RunInfo { record, tally, .. } in &runs {
+        let (total, request) = (tally.jobs(), request(&record.request));
+        let rows = match tally.failed {
+            0 => format!("{}/{total}", tally.accepted),
+            failed => format!("{}/{total}, {failed} failed", tally.accepted),
+        };
+        let _ = writeln!(
+            text,
+            "{}  {}  {:<8}  {rows:<16}  {:<13}  {}{}",
             record.id,
             at(record.created_at),
             record.status.name(),
-            tally.accepted,
-            tally.failed,
             cost((!tally.cost_unknown).then_some(tally.settled)),
             request["input"].as_str().unwrap_or_default(),
-            request["recipe"].as_str().unwrap_or_default(),
+            request["recipe"].as_str().map(|recipe| format!(" with {recipe}")).unwrap_or_default(),
         );
     }
     output::result(&text).map(|()| OK)
@@ -99,7 +108,10 @@ async fn show(folder: &Path, run: &str, as_json: bool) -> Result<u8, CommandErro
         let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
         line("failed", format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
     }
-    if let Some(advice) = report["time"]["advice"].as_str() {
+    // Of a short run it says nothing.
+    if report["time"]["wall_ms"].as_u64() >= Some(super::map::WORTH_TELLING)
+        && let Some(advice) = report["time"]["advice"].as_str()
+    {
         line("time", advice.to_owned());
     }
     line("folder", folder.join(&record.id).display().to_string());
@@ -116,14 +128,13 @@ async fn diff(folder: &Path, (first, second): (&str, &str), as_json: bool) -> Re
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = format!(
-        "{} the same, {} changed, {} only in the first, {} only in the second\n",
-        diff.same, diff.changed, diff.only_first, diff.only_second
+        "{} the same, {} changed, {} only in the first, {} only in the second, {} in neither\n",
+        diff.same, diff.changed, diff.only_first, diff.only_second, diff.neither
     );
+    let told = |result: &Option<String>| result.as_deref().unwrap_or("no result").to_owned();
     for change in &diff.changes {
-        text.push_str(&format!(
-            "\nrow {}: {}\n- {}\n+ {}\n",
-            change.index, change.row, change.first, change.second
-        ));
+        let (first, second) = (told(&change.first), told(&change.second));
+        text.push_str(&format!("\nrow {}: {}\n- {first}\n+ {second}\n", change.index, change.row));
     }
     output::result(&text).map(|()| OK)
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::map::{JOURNAL, may_keep_budget};
+use super::map::{JOURNAL, close, may_keep_budget};
 use crate::runtime::Session;
 
 /// Which personas to make, and where to put them.
@@ -257,6 +257,9 @@ pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch
     let all = Runs { session, request, pipeline, store, turns };
     let runs = request.inputs.iter().map(|input| all.run(config(session, request, input, &watch)));
     let outcomes = Runner::new(request.concurrency).gather(runs).await;
+    if let Some(store) = all.store.into_inner() {
+        close(store).await;
+    }
     let runs = request.inputs.iter().zip(outcomes).map(|(input, outcome)| {
         let result = |result| RunOutcome { input: input.clone(), folder: None, result, unwritten: None };
         outcome.unwrap_or_else(|err| result(Err(Error::from_panic(&err))))

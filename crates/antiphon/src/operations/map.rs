@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon_pipeline::map::{Estimate, Mapped, Mapping};
 use antiphon_pipeline::{Error, ErrorKind};
@@ -39,7 +40,9 @@ impl MapRequest {
 pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Error> {
     let mapping = ready(session, request)?;
     let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
-    mapping.run(session.calls.clone(), store, &request.folder).await
+    let mapped = mapping.run(session.calls.clone(), store.clone(), &request.folder).await;
+    close(store).await;
+    mapped
 }
 
 /// What a request would take: calls, tokens, money and time. Makes no call.
@@ -51,8 +54,23 @@ pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Erro
 /// Nothing is changed, so nothing is lost.
 pub async fn estimate(session: &Session, request: &MapRequest) -> Result<Estimate, Error> {
     let mapping = ready(session, request)?;
-    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
-    mapping.estimate(&session.calls, &store).await
+    let mut journal = request.folder.join(JOURNAL);
+    // Looking leaves nothing behind where there was nothing.
+    let mut instead = None;
+    if !antiphon_fs::exists(&journal).await.is_ok_and(|there| there) {
+        let folder = antiphon_fs::temp_dir().map_err(|err| Error::new(ErrorKind::Files, err.to_string()))?;
+        journal = instead.insert(folder).path().join(JOURNAL);
+    }
+    let store = Store::open(journal).await.map_err(Error::store)?;
+    let estimate = mapping.estimate(&session.calls, &store).await;
+    close(store).await;
+    estimate
+}
+
+/// Waits until the journal is one file again, so that whoever copies it has all of it.
+pub(super) async fn close(store: Store) {
+    // A task that was given up may hold a handle for longer than anybody wants to wait.
+    let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
 }
 
 /// The mapping with what the session knows.

@@ -1,6 +1,7 @@
 use antiphon_llm::{CallContext, Error as LlmError, Price, Provider};
+use antiphon_pipeline::near_name;
 
-use crate::runtime::{ConnectError, Session, Settings, build, local, located, near_name};
+use crate::runtime::{ConnectError, Session, Settings, build, local, located};
 
 /// The models of one provider.
 #[derive(Debug)]

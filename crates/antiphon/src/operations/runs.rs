@@ -6,7 +6,7 @@ use antiphon_pipeline::map::{Destination, export};
 use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_store::{JobRecord, JobState, Run, RunRecord, Store, Tally};
 
-use super::map::JOURNAL;
+use super::map::{JOURNAL, close};
 
 /// A run of the journal, with its jobs added up.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct RunInfo {
 }
 
 /// What two runs have in common.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct RunDiff {
     /// Rows with the same result in both.
@@ -30,22 +30,24 @@ pub struct RunDiff {
     pub only_first: u64,
     /// Rows that have a result in the second one alone.
     pub only_second: u64,
-    /// The first rows that changed, with both results.
+    /// Rows of either that have a result in neither.
+    pub neither: u64,
+    /// The first rows that are not the same, with what either run has.
     pub changes: Vec<Change>,
 }
 
-/// A row whose result is another one.
+/// A row that does not have the same result in both runs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// Its place in the second run, from 0.
+    /// Its place, from 0, in the second run, or in the first where only that one has a result.
     pub index: u64,
     /// The row.
     pub row: String,
-    /// Its result in the first run, as JSON.
-    pub first: String,
+    /// Its result in the first run, as JSON, if there is one.
+    pub first: Option<String>,
     /// Its result in the second run.
-    pub second: String,
+    pub second: Option<String>,
 }
 
 /// The journal in `folder`.
@@ -71,10 +73,11 @@ pub async fn runs(folder: &Path) -> Result<Vec<RunInfo>, Error> {
     for run in store.runs().await.map_err(Error::store)? {
         runs.push(info(&run).await?);
     }
+    close(store).await;
     Ok(runs)
 }
 
-/// One run, by its id or the beginning of one.
+/// One run, by its id, the beginning of one, or `latest`.
 ///
 /// # Errors
 /// As [`runs`], and `Store` where there is no such run, or several.
@@ -82,7 +85,10 @@ pub async fn runs(folder: &Path) -> Result<Vec<RunInfo>, Error> {
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
 pub async fn run_info(folder: &Path, id: &str) -> Result<RunInfo, Error> {
-    info(&journal(folder).await?.look_at(id).await.map_err(Error::store)?).await
+    let store = journal(folder).await?;
+    let info = info(&store.look_at(id).await.map_err(Error::store)?).await;
+    close(store).await;
+    info
 }
 
 async fn info(run: &Run) -> Result<RunInfo, Error> {
@@ -98,8 +104,11 @@ async fn info(run: &Run) -> Result<RunInfo, Error> {
 /// # Cancel safety
 /// A dropped call leaves at most a `.part` file.
 pub async fn export_run(folder: &Path, id: &str, to: &Destination) -> Result<(), Error> {
-    let run = journal(folder).await?.look_at(id).await.map_err(Error::store)?;
-    export(Arc::new(run), to).await.map_err(|why| Error::new(ErrorKind::Files, why))
+    let store = journal(folder).await?;
+    let run = store.look_at(id).await.map_err(Error::store)?;
+    let exported = export(Arc::new(run), to).await;
+    close(store).await;
+    exported.map_err(|why| Error::new(ErrorKind::Files, why))
 }
 
 /// Compares the results of two runs, row by row: rows are the same where their content is.
@@ -110,38 +119,50 @@ pub async fn export_run(folder: &Path, id: &str, to: &Destination) -> Result<(),
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
 pub async fn diff_runs(folder: &Path, first: &str, second: &str) -> Result<RunDiff, Error> {
-    const MOST: usize = 20;
     let store = journal(folder).await?;
-    let mut results: HashMap<String, VecDeque<String>> = HashMap::new();
-    each_result(&store, first, |job, result| results.entry(job.row).or_default().push_back(result)).await?;
-    let mut diff = RunDiff { same: 0, changed: 0, only_first: 0, only_second: 0, changes: Vec::new() };
-    each_result(&store, second, |job, result| {
-        match results.get_mut(&job.row).and_then(VecDeque::pop_front) {
-            None => diff.only_second += 1,
-            Some(before) if before == result => diff.same += 1,
-            Some(before) => {
-                diff.changed += 1;
-                if diff.changes.len() < MOST {
-                    diff.changes.push(Change {
-                        index: job.index,
-                        row: job.row,
-                        first: before,
-                        second: result,
-                    });
-                }
-            }
-        }
+    let mut before: HashMap<String, VecDeque<(u64, Option<String>)>> = HashMap::new();
+    each_job(&store, first, |job| {
+        before.entry(job.row).or_default().push_back((job.index, job.result));
     })
     .await?;
-    diff.only_first = results.values().map(VecDeque::len).sum::<usize>() as u64;
+    let mut diff = RunDiff::default();
+    each_job(&store, second, |job| {
+        let found = before.get_mut(&job.row).and_then(VecDeque::pop_front);
+        let first = found.and_then(|(_, result)| result);
+        diff.add(Change { index: job.index, row: job.row, first, second: job.result });
+    })
+    .await?;
+    let left = before.into_iter().flat_map(|(row, results)| {
+        results.into_iter().map(move |(index, first)| Change { index, row: row.clone(), first, second: None })
+    });
+    let mut left: Vec<Change> = left.collect();
+    left.sort_by_key(|change| change.index);
+    left.into_iter().for_each(|change| diff.add(change));
+    close(store).await;
     Ok(diff)
 }
 
-async fn each_result(
-    store: &Store,
-    id: &str,
-    mut take: impl FnMut(JobRecord, String) + Send,
-) -> Result<(), Error> {
+impl RunDiff {
+    /// The most changes that are kept with their results.
+    const MOST: usize = 20;
+
+    fn add(&mut self, change: Change) {
+        let count = match (&change.first, &change.second) {
+            (None, None) => &mut self.neither,
+            (Some(first), Some(second)) if first == second => &mut self.same,
+            (Some(_), Some(_)) => &mut self.changed,
+            (Some(_), None) => &mut self.only_first,
+            (None, Some(_)) => &mut self.only_second,
+        };
+        *count += 1;
+        if change.first != change.second && self.changes.len() < Self::MOST {
+            self.changes.push(change);
+        }
+    }
+}
+
+/// Goes through a run's jobs, each with its result if that was accepted.
+async fn each_job(store: &Store, id: &str, mut take: impl FnMut(JobRecord) + Send) -> Result<(), Error> {
     let run = store.look_at(id).await.map_err(Error::store)?;
     let mut pages = run.pages();
     loop {
@@ -150,11 +171,8 @@ async fn each_result(
             return Ok(());
         }
         for mut job in jobs {
-            if job.state == JobState::Accepted
-                && let Some(result) = job.result.take()
-            {
-                take(job, result);
-            }
+            job.result = job.result.filter(|_| job.state == JobState::Accepted);
+            take(job);
         }
     }
 }

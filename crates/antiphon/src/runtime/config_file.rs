@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
+use antiphon_pipeline::read_toml;
 use antiphon_providers::prices::Prices;
 use serde::Deserialize;
 
 use super::provider::ProviderEntry;
-use super::settings::{ConfigError, near_name};
+use super::settings::ConfigError;
 
 /// A parsed `antiphon.toml`.
 #[derive(Debug, Clone)]
@@ -52,11 +53,7 @@ impl ConfigFile {
     /// Names file and line, and for an unknown key one that is near. It never repeats a value: somebody may have put a
     /// key into the file.
     pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
-        let mut content: Content = toml::from_str(text).map_err(|err| {
-            let line =
-                err.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            ConfigError::new(format!("{path}:{line}: {}", explained(err.message())))
-        })?;
+        let mut content: Content = read_toml(path, text).map_err(|err| ConfigError::new(err.to_string()))?;
         if let Some((name, _)) = content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {
             // Not with its value: it may be the key itself.
             let line = line_of(text, &["key_env"], name);
@@ -99,27 +96,6 @@ fn only_prices(text: &str) -> String {
         kept.push('\n');
     }
     kept
-}
-
-/// The parser's message, shorter and with a near key. Of its other messages only the first line is kept, and no value.
-fn explained(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let Some(rest) = line.strip_prefix("unknown field `") else {
-        // "invalid type: string "sk-…", expected u64" repeats the value.
-        return match line.rsplit_once(", expected ") {
-            Some((_, "usize" | "u32")) => "wrong value: expected a whole number".to_owned(),
-            Some((_, "f64")) => "wrong value: expected a number".to_owned(),
-            Some((_, "a string")) => "wrong value: expected a text in quotes".to_owned(),
-            Some((_, expected)) => format!("wrong value: expected {expected}"),
-            None => line.to_owned(),
-        };
-    };
-    let (key, known) = rest.split_once('`').unwrap_or((rest, ""));
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    match near_name(key, known.iter().copied()) {
-        Some(near) => format!("unknown key {key}; did you mean {near}?"),
-        None => format!("unknown key {key}; known are {}", known.join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use antiphon_pipeline::near_name;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
-use super::settings::{ConfigError, Flags, Origin, Sourced, in_files, near_name};
+use super::settings::{ConfigError, Flags, Origin, Sourced, in_files};
 
 /// A provider, and what is needed to reach it.
 #[derive(Debug, Clone)]

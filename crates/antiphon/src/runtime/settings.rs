@@ -325,17 +325,6 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
     Ok(Sourced::new(value, seconds.origin))
 }
 
-/// The one of `known` that somebody probably meant who wrote `name`.
-#[must_use]
-pub fn near_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    known
-        .map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known))
-        .filter(|(likeness, _)| *likeness >= 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{ConfigFile, Environment, Flags, Origin, resolve};

@@ -344,6 +344,7 @@ fn the_estimate_makes_no_call_and_the_run_keeps_to_it() {
         (bench.stats().requests, &blind["calls"], &blind["millis"]),
         (0, &json!([120, 240]), &Value::Null)
     );
+    assert!(!bench.lab.path("antiphon-out").exists(), "who only looks leaves nothing");
     bench.map("--limit 30").ends_with(0, &[]);
     let told: Value = report(&bench.map("--dry-run --json"));
     assert_eq!(
@@ -371,10 +372,15 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
     let id = list["runs"][0]["run_id"].as_str().unwrap().to_owned();
     assert_eq!(list["runs"][0]["status"], "stopped");
     let text = bench.lab.run("runs list").stdout;
-    assert!(text.contains(&id) && text.contains("towns.csv with r.toml"), "{text}");
-    bench.lab.run(&format!("runs resume {id}")).ends_with(6, &["the budget is used up"]);
+    assert!(
+        text.starts_with("RUN ") && text.contains(&id) && text.contains("towns.csv with r.toml"),
+        "{text}"
+    );
+    bench.lab.run("runs resume latest").ends_with(6, &["the budget is used up"]);
     bench.lab.run(&format!("runs resume {id} --max-cost 0.006")).ends_with(6, &["went on with run"]);
-    bench.map("").ends_with(0, &["went on with run"]);
+    let last = bench.map("");
+    last.ends_with(0, &["went on with run"]);
+    assert!(last.stdout.contains("all sessions of the run together"), "{}", last.stdout);
     let shown = bench.lab.run(&format!("runs show {id}")).stdout;
     assert!(shown.contains("finished") && shown.contains("60 done, 0 failed, 0 left"), "{shown}");
     let exported = bench.lab.run(&format!("runs export {id}")).stdout;
@@ -383,8 +389,10 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
     let runs: Value = serde_json::from_str(&bench.lab.run("runs list --json").stdout).unwrap();
     let other = runs["runs"][1]["run_id"].as_str().unwrap();
     let diff = bench.lab.run(&format!("runs diff {id} {other}")).stdout;
-    assert_eq!(diff, "50 the same, 0 changed, 10 only in the first, 0 only in the second\n");
+    let counts = "50 the same, 0 changed, 10 only in the first, 0 only in the second, 0 in neither\n";
+    assert!(diff.starts_with(counts) && diff.matches("\n+ no result").count() == 10, "{diff}");
     bench.lab.run("runs show nothing").ends_with(2, &["there is no run nothing"]);
+    assert!(!bench.lab.path("antiphon-out/antiphon.db-wal").exists(), "the journal is one file");
 }
 
 #[test]
@@ -395,6 +403,8 @@ fn failed_rows_of_a_run_are_asked_about_again() {
     lab.run(&map("")).ends_with(5, &["schema_mismatch"]);
     let list: Value = serde_json::from_str(&lab.run("runs list --json").stdout).unwrap();
     let id = list["runs"][0]["run_id"].as_str().unwrap();
+    let diff = lab.run("runs diff latest latest").stdout;
+    assert!(diff.contains("0 only in the second, 1 in neither"), "{diff}");
     lab.run(&format!("runs retry-failed {id}")).ends_with(0, &["report: antiphon-out"]);
     assert!(!lab.path(&format!("antiphon-out/{id}/failed.jsonl")).exists());
     assert_eq!(json_file(&lab.path(&format!("antiphon-out/{id}/run.json")))["accepted"], 1);
@@ -404,7 +414,7 @@ fn failed_rows_of_a_run_are_asked_about_again() {
 fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
     let bench = Bench::new(Scenario::default(), 3);
     for (recipe, told) in [
-        ("promt = \"x\"", "r.toml:1: unknown field `promt`"),
+        ("promt = \"x\"", "r.toml:1: unknown key promt; did you mean prompt?"),
         ("prompt = \"{{ nam }}\"", "does not fit the first row"),
         ("prompt = \"{{ name\"", "the prompt, line 1: syntax error"),
     ] {

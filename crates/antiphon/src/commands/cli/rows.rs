@@ -106,7 +106,7 @@ pub(in crate::commands) enum RunsCommand {
     },
     /// Show one run: rows, money, and why rows failed
     Show {
-        /// Its id, or the beginning of it
+        /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         run: String,
         /// Print one JSON document on stdout
@@ -115,7 +115,7 @@ pub(in crate::commands) enum RunsCommand {
     },
     /// Go on with a run that was stopped, as it was begun
     Resume {
-        /// Its id, or the beginning of it
+        /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
@@ -123,7 +123,7 @@ pub(in crate::commands) enum RunsCommand {
     },
     /// Ask again about the rows of a run that failed
     RetryFailed {
-        /// Its id, or the beginning of it
+        /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
@@ -131,7 +131,7 @@ pub(in crate::commands) enum RunsCommand {
     },
     /// Compare the results of two runs, row by row
     Diff {
-        /// One run's id, or the beginning of it
+        /// One run's id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         first: String,
         /// The other's
@@ -143,7 +143,7 @@ pub(in crate::commands) enum RunsCommand {
     },
     /// Write the results that a run has, in the order of its rows
     Export {
-        /// Its id, or the beginning of it
+        /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         run: String,
         /// The file [default: stdout]

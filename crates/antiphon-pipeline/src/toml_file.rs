@@ -1,0 +1,111 @@
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind};
+
+/// Reads what stands in a TOML file that a person wrote; `path` is only for errors.
+///
+/// ```
+/// #[derive(Debug, serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Limits { #[expect(dead_code)] most: u32 }
+///
+/// let err = antiphon_pipeline::read_toml::<Limits>("limits.toml", "mots = 3").unwrap_err();
+/// assert_eq!(err.to_string(), "limits.toml:1: unknown key mots; did you mean most?");
+/// ```
+///
+/// # Errors
+/// `Config` with file and line, and for an unknown key one that is near. It never repeats a value: somebody may have
+/// put a key into the file.
+pub fn read_toml<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, Error> {
+    toml::from_str(text).map_err(|err| {
+        let message = explained(err.message());
+        // Of what is missing the file has no line.
+        let is_missing = message.starts_with("missing ");
+        let line = err.span().filter(|span| !is_missing || span.start > 0);
+        let line = line.map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = line.map_or_else(|| path.to_owned(), |line| format!("{path}:{line}"));
+        Error::new(ErrorKind::Config, format!("{place}: {message}"))
+    })
+}
+
+/// The parser's message, shorter and with a near key. Of its other messages only the first line is kept, and no value.
+fn explained(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    if let Some(key) = line.strip_prefix("missing field `") {
+        return format!("missing key {}", key.trim_end_matches('`'));
+    }
+    let Some(rest) = line.strip_prefix("unknown field `") else {
+        // "invalid type: string "sk-…", expected u64" repeats the value.
+        let Some((_, expected)) = line.rsplit_once(", expected ") else { return line.to_owned() };
+        let expected = match expected {
+            "usize" | "u32" | "u64" => "a whole number",
+            "f64" => "a number",
+            "a string" => "a text in quotes",
+            "a boolean" => "true or false",
+            "a sequence" => "a list in brackets",
+            "a map" => "a table",
+            other if other.starts_with("struct ") => "a table",
+            other => other,
+        };
+        return format!("wrong value: expected {expected}");
+    };
+    let (key, known) = rest.split_once('`').unwrap_or((rest, ""));
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    match near_name(key, known.iter().copied()) {
+        Some(near) => format!("unknown key {key}; did you mean {near}?"),
+        None => format!("unknown key {key}; known are {}", known.join(", ")),
+    }
+}
+
+/// The one of `known` that somebody probably meant who wrote `name`.
+#[must_use]
+pub fn near_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    known
+        .map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known))
+        .filter(|(likeness, _)| *likeness >= 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::read_toml;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only mistakes are read")]
+    struct File {
+        name: String,
+        most: Option<u32>,
+        share: Option<f64>,
+        strict: Option<bool>,
+        check: Option<Vec<Inner>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only mistakes are read")]
+    struct Inner {
+        at: Option<String>,
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(read_toml::<File>("a.toml", text).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn mistakes_are_told_in_words_with_their_line_and_no_value() {
+        check("name = \"x\"\n\nmost = \"sk-secret\"", "a.toml:3: wrong value: expected a whole number");
+        check("name = \"x\"\nshare = \"sk-secret\"", "a.toml:2: wrong value: expected a number");
+        check("name = 3", "a.toml:1: wrong value: expected a text in quotes");
+        check("name = \"x\"\nstrict = \"yes\"", "a.toml:2: wrong value: expected true or false");
+        check("name = \"x\"\ncheck = 3", "a.toml:2: wrong value: expected a list in brackets");
+        check("name = \"x\"\ncheck = [3]", "a.toml:2: wrong value: expected a table");
+        check("most = 3", "a.toml: missing key name");
+        check("name = \"x\"\nstrikt = true", "a.toml:2: unknown key strikt; did you mean strict?");
+        assert!(!read_toml::<File>("a.toml", "x = \"sk-secret").unwrap_err().to_string().contains("secret"));
+    }
+}
