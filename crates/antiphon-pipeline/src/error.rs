@@ -109,6 +109,15 @@ impl Error {
         }
     }
 
+    /// The provider's own error by itself.
+    #[must_use]
+    pub fn into_provider(self) -> Option<antiphon_llm::Error> {
+        match self.0.source {
+            Some(Source::Provider(err)) => Some(err),
+            _ => None,
+        }
+    }
+
     /// A task that panicked: a defect of this program, contained in its own run.
     #[must_use]
     pub fn from_panic(err: &TaskError) -> Self {

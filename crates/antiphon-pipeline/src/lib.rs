@@ -27,6 +27,8 @@
 
 mod config;
 #[cfg(feature = "store")]
+pub mod content;
+#[cfg(feature = "store")]
 pub mod engine;
 mod error;
 mod event;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_llm::{Asking, Completion, Message, Output, Parameters, Prompt, Schema};
+use antiphon_llm::{Asking, Completion, Document, Message, Output, Parameters, Part, Prompt, Role, Schema};
 use minijinja::{Environment, ErrorKind as TemplateErrorKind, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,6 +37,9 @@ pub struct Recipe {
     pub prompt: String,
     /// Standing instructions: a template, too.
     pub system: Option<String>,
+    /// The field whose text goes along as a document of its own, after the prompt.
+    #[serde(default)]
+    pub document: Option<String>,
     /// The model, unless another one is named elsewhere.
     pub model: Option<String>,
     /// How answers are drawn.
@@ -83,6 +86,24 @@ fn yes() -> bool {
 }
 
 impl Recipe {
+    /// A recipe that asks nothing yet.
+    pub(crate) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            prompt: String::new(),
+            system: None,
+            document: None,
+            model: None,
+            parameters: Drawing::default(),
+            schema: None,
+            list: None,
+            checks: Vec::new(),
+            attempts: two(),
+            cache: yes(),
+            allow_cut: false,
+        }
+    }
+
     /// Reads the text of a recipe file called `name`.
     ///
     /// # Errors
@@ -125,19 +146,27 @@ impl Recipe {
             let added = templates.add_template_owned(name, source.clone());
             added.map_err(|err| failed(format!("the {name}{}", told(&err))))?;
         }
-        let schema = self.schema.clone().map(|schema| Schema::new("answer", schema));
+        let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
         let schema = schema.transpose().map_err(|err| failed(err.to_string()))?;
         let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
         Ok(Arc::new(Asked {
             templates,
             model: model.to_owned(),
             has_system: self.system.is_some(),
+            document: self.document.clone(),
             parameters: self.drawn(),
             list: schema.as_ref().and(list),
             checks: Checks::new(&self.checks).map_err(failed)?,
             schema,
         }))
     }
+}
+
+/// The recipe's name as vendors take it.
+fn schema_name(recipe: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String = recipe.chars().take(64).map(allowed).collect();
+    if name.is_empty() { "answer".to_owned() } else { name }
 }
 
 /// The path of the list, where a schema is one or has exactly one.
@@ -174,6 +203,7 @@ struct Asked {
     templates: Environment<'static>,
     model: String,
     has_system: bool,
+    document: Option<String>,
     parameters: Parameters,
     schema: Option<Schema>,
     list: Option<String>,
@@ -206,7 +236,16 @@ impl Work for Asked {
         }
         let context = minijinja::Value::from(minijinja::value::Serde(&row));
         let text = self.render("prompt", &context, &row)?;
-        let mut prompt = Prompt::new(&self.model, [Message::user(text)]).parameters(self.parameters);
+        let mut parts = vec![Part::Text(text)];
+        if let Some(field) = &self.document {
+            let document = row[field].as_str().ok_or_else(|| {
+                format!("the document: the field {field} is no text{}", missing(&row, vec![field.clone()]))
+            })?;
+            let name = row["name"].as_str().unwrap_or(field);
+            parts.push(Part::Document(Document::new("d1", name, document)));
+        }
+        let message = Message::of(Role::User, parts);
+        let mut prompt = Prompt::new(&self.model, [message]).parameters(self.parameters);
         if self.has_system {
             prompt = prompt.system(self.render("system", &context, &row)?);
         }
@@ -269,8 +308,7 @@ mod tests {
         );
         assert!(error("prompt = \"a\\n{{ x\"").starts_with("r.toml: the prompt, line 2: syntax error"));
         assert!(
-            error("prompt = \"x\"\nschema = { type = \"objekt\" }")
-                .starts_with("r.toml: the schema answer: ")
+            error("prompt = \"x\"\nschema = { type = \"objekt\" }").starts_with("r.toml: the schema r: ")
         );
         assert!(
             error("prompt = \"x\"\n[[check]]\nregex = \"(\"")

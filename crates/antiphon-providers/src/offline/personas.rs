@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::select::{self, Candidate, Selection};
 use super::speech::{self, Participant, Sentence};
 use super::terms::Terms;
+use super::text::cut;
 
 /// More sentences than these make a draft no better, even where the schema takes more.
 const MOST_CLAIMS: usize = 5;
@@ -175,14 +176,6 @@ impl Group<'_> {
             "location": joined(|facts| facts.location.as_ref()),
             "experience": joined(|facts| facts.experience.as_ref()),
         })
-    }
-}
-
-/// A text of so many characters at most; what is cut off is shown to be.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
     }
 }
 

@@ -3,7 +3,8 @@ use antiphon_llm::{
     Scope, Streaming, async_trait,
 };
 
-use crate::offline::personas::{self, Wanted};
+use super::personas::{self, Wanted};
+use super::portfolio;
 
 /// The name under which the statistics go as a model.
 const MODEL: &str = "extractive-1";
@@ -38,10 +39,17 @@ impl Provider for Offline {
             Error::new(ErrorKind::Unsupported, message)
         };
         let Output::Json(schema) = &prompt.output else { return Err(unsupported()) };
-        let wanted = Wanted::of(schema).ok_or_else(unsupported)?;
+        let is_portfolio = portfolio::is_wanted(schema);
+        let personas = Wanted::of(schema);
+        if personas.is_none() && !is_portfolio {
+            return Err(unsupported());
+        }
         let documents: Vec<_> = prompt.documents().cloned().collect();
         let cancel = context.cancel.clone();
-        let work = tokio::task::spawn_blocking(move || personas::draft(&documents, &wanted, &cancel));
+        let work = tokio::task::spawn_blocking(move || match personas {
+            Some(wanted) => personas::draft(&documents, &wanted, &cancel),
+            None => portfolio::draft(&documents),
+        });
         let answer = match work.await {
             Ok(answer) => answer?,
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),

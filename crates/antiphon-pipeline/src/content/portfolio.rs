@@ -1,0 +1,242 @@
+use antiphon_llm::Schema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::grounds::{self, Removed};
+use super::voice::Voice;
+use crate::error::{Error, ErrorKind};
+use crate::map::Recipe;
+
+/// The copy of a portfolio site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Content {
+    /// Whose site it is: up to 100 characters.
+    pub brand_name: String,
+    /// A line below the name: up to 200 characters.
+    #[serde(default)]
+    pub tagline: Option<String>,
+    /// What is seen first.
+    pub hero: Hero,
+    /// The work that is shown: up to 20.
+    #[serde(default)]
+    pub repos: Vec<Project>,
+    /// Links beside those to the page's own parts: up to 8.
+    #[serde(default)]
+    pub menu_items: Vec<Link>,
+    /// What a visitor is asked to do.
+    #[serde(default)]
+    pub cta: Option<CallToAction>,
+}
+
+/// What a site begins with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Hero {
+    /// Up to 200 characters.
+    pub title: String,
+    /// Up to 500 characters.
+    #[serde(default)]
+    pub subtitle: String,
+}
+
+/// A piece of work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Project {
+    /// Up to 200 characters.
+    pub name: String,
+    /// Up to 1,000 characters.
+    #[serde(default)]
+    pub description: String,
+    /// Where it is.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// How many people marked it.
+    #[serde(default)]
+    pub stars: Option<u64>,
+    /// The language that it is written in.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Up to 10, of up to 50 characters.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// A link with its words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Link {
+    /// Up to 60 characters.
+    pub label: String,
+    /// Where it leads.
+    pub url: String,
+}
+
+/// What a visitor is asked to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CallToAction {
+    /// Up to 100 characters.
+    #[serde(alias = "label")]
+    pub text: String,
+    /// Where it leads.
+    #[serde(default)]
+    pub url: Option<String>,
+}
+
+/// Somebody's notes, and the voice that is to speak of them: a row of the recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Notes {
+    /// What they are called in reports.
+    pub name: String,
+    /// The theme's name.
+    pub theme: String,
+    /// How it speaks.
+    pub voice: String,
+    /// The notes.
+    pub notes: String,
+}
+
+impl Notes {
+    /// Notes for one voice.
+    #[must_use]
+    pub fn new(name: impl Into<String>, notes: impl Into<String>, voice: &Voice) -> Self {
+        let (theme, tone) = (voice.name.clone(), voice.tone.clone());
+        Self { name: name.into(), theme, voice: tone, notes: notes.into() }
+    }
+
+    /// The row's text.
+    #[must_use]
+    pub fn row(&self) -> String {
+        json!(self).to_string()
+    }
+}
+
+const PROMPT: &str = "\
+The document below has somebody's notes. Write the copy of a one-page portfolio site from them.
+Voice: {{ voice }}
+
+- brand_name: whose site it is.
+- tagline: one short line, or null.
+- hero: a title and a subtitle of one or two sentences.
+- repos: the pieces of work that the notes tell of, in their order, each with a description in the voice. Without any, an empty list.
+- menu_items: the profiles and sites that the notes give addresses of, such as GitHub or a blog.
+- cta: what a visitor should do, with an address of the notes (an e-mail address as mailto:), or null.
+
+Names, numbers and addresses are the notes' own, letter by letter; what the notes do not tell is null. Say nothing that is \
+not in the notes.";
+
+const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
+    address. You answer with JSON only.";
+
+/// The recipe `portfolio`: a row is a [`Notes`], an answer a [`Content`].
+#[must_use]
+pub fn recipe() -> Recipe {
+    Recipe {
+        name: "portfolio".to_owned(),
+        prompt: PROMPT.to_owned(),
+        system: Some(SYSTEM.to_owned()),
+        schema: Some(schema()),
+        list: Some("/repos".to_owned()),
+        document: Some("notes".to_owned()),
+        ..Recipe::empty()
+    }
+}
+
+fn schema() -> Value {
+    let text = |least: u32, most: u32| json!({ "type": "string", "minLength": least, "maxLength": most });
+    let maybe = |most: u32| json!({ "type": ["string", "null"], "maxLength": most });
+    let object = |properties: Value| {
+        let required: Vec<&String> =
+            properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    };
+    let list = |items: Value, most: u32| json!({ "type": "array", "items": items, "maxItems": most });
+    let project = object(json!({
+        "name": text(1, 200),
+        "description": text(1, 1_000),
+        "url": maybe(500),
+        "stars": { "type": ["integer", "null"], "minimum": 0 },
+        "language": maybe(50),
+        "tags": list(text(1, 50), 10),
+    }));
+    let mut cta = object(json!({ "text": text(1, 100), "url": maybe(500) }));
+    cta["type"] = json!(["object", "null"]);
+    object(json!({
+        "brand_name": text(1, 100),
+        "tagline": maybe(200),
+        "hero": object(json!({ "title": text(1, 200), "subtitle": text(1, 500) })),
+        "repos": list(project, 20),
+        "menu_items": list(object(json!({ "label": text(1, 60), "url": text(1, 500) })), 8),
+        "cta": cta,
+    }))
+}
+
+impl Content {
+    /// Reads content that somebody wrote: a file that stands in for a model, say. `path` is only for errors.
+    ///
+    /// # Errors
+    /// `Config` with each place that does not fit.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        let failed = |why: String| Error::new(ErrorKind::Config, format!("{path}: {why}"));
+        let content: Self = serde_json::from_str(text).map_err(|err| failed(err.to_string()))?;
+        let schema = Schema::new("portfolio", schema()).map_err(Error::from_provider)?;
+        let violations = schema.violations(&json!(content));
+        if violations.is_empty() {
+            return Ok(content);
+        }
+        let told = violations.iter().map(|wrong| format!("{}: {}", wrong.pointer, wrong.message));
+        Err(failed(told.collect::<Vec<_>>().join("; ")))
+    }
+
+    /// The content of an answer, without the links and numbers that the notes do not have, and as the voice's rules want it.
+    ///
+    /// # Errors
+    /// `Internal` for a value that is no answer of the recipe.
+    pub fn of_answer(answer: Value, notes: &str, voice: &Voice) -> Result<(Self, Vec<Removed>), Error> {
+        let content = serde_json::from_value(answer);
+        let mut content: Self = content
+            .map_err(|err| Error::internal(format!("the schema let a wrong answer through: {err}")))?;
+        let removed = grounds::keep_to(&mut content, notes);
+        voice.apply(&mut content);
+        Ok((content, removed))
+    }
+
+    /// Each text that people read, with its place, such as `repos[].description`.
+    pub(super) fn texts(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
+        let own = [
+            Some(("brand_name", &mut self.brand_name)),
+            self.tagline.as_mut().map(|text| ("tagline", text)),
+            Some(("hero.title", &mut self.hero.title)),
+            Some(("hero.subtitle", &mut self.hero.subtitle)),
+            self.cta.as_mut().map(|cta| ("cta.text", &mut cta.text)),
+        ];
+        let projects = self.repos.iter_mut().flat_map(|project| {
+            let tags = project.tags.iter_mut().map(|tag| ("repos[].tags[]", tag));
+            [("repos[].name", &mut project.name), ("repos[].description", &mut project.description)]
+                .into_iter()
+                .chain(tags)
+        });
+        let menu = self.menu_items.iter_mut().map(|link| ("menu_items[].label", &mut link.label));
+        own.into_iter().flatten().chain(projects).chain(menu)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Content;
+
+    #[test]
+    fn content_that_somebody_wrote_is_held_to_the_limits() {
+        let good =
+            r#"{"brand_name": "Ada", "hero": {"title": "T", "subtitle": "S"}, "cta": {"label": "Go"}}"#;
+        let content = Content::parse("a.json", good).unwrap();
+        assert_eq!((content.cta.unwrap().text.as_str(), content.repos.len()), ("Go", 0));
+        let err = |text: &str| Content::parse("a.json", text).unwrap_err().to_string();
+        assert!(err("{").starts_with("a.json: "));
+        let long = good.replace("Ada", &"A".repeat(101));
+        assert!(err(&long).starts_with("a.json: /brand_name: "), "{}", err(&long));
+    }
+}

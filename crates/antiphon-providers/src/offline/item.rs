@@ -1,0 +1,280 @@
+//! One piece of work in somebody's notes.
+
+use serde_json::{Value, json};
+
+use super::outline::plain;
+use super::text::cut;
+
+/// Names of languages, as they are written.
+const LANGUAGES: [&str; 33] = [
+    "Rust",
+    "Go",
+    "Python",
+    "TypeScript",
+    "JavaScript",
+    "Java",
+    "Kotlin",
+    "Swift",
+    "Ruby",
+    "PHP",
+    "Elixir",
+    "Erlang",
+    "Haskell",
+    "OCaml",
+    "Scala",
+    "Clojure",
+    "C++",
+    "C#",
+    "C",
+    "Zig",
+    "Lua",
+    "Perl",
+    "R",
+    "Julia",
+    "Dart",
+    "Elm",
+    "F#",
+    "Fortran",
+    "SQL",
+    "Bash",
+    "Lisp",
+    "COBOL",
+    "Ada",
+];
+
+/// What the recipe's schema takes, in characters, and of tags.
+const NAME: usize = 200;
+const DESCRIPTION: usize = 1_000;
+const TAG: usize = 50;
+const MOST_TAGS: usize = 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Item {
+    name: String,
+    description: String,
+    url: Option<String>,
+    stars: Option<u64>,
+    language: Option<&'static str>,
+    tags: Vec<String>,
+    /// Whether paragraphs that follow belong to it.
+    pub(super) is_open: bool,
+}
+
+impl Item {
+    /// A piece of work below a heading of its own.
+    pub(super) fn named(name: &str) -> Self {
+        Self { name: plain(&without_addresses(name)), is_open: true, ..Self::default() }
+    }
+
+    /// A piece of work in one item of a list: a name, something that ties, and what it is.
+    pub(super) fn read(text: &str) -> Self {
+        let mut item = Self::default();
+        let rest = item.take_facts(text);
+        let rest = plain(&rest);
+        let tie = [" — ", " – ", " - ", ": ", " | "]
+            .iter()
+            .filter_map(|tie| rest.find(tie).map(|at| (at, tie.len())))
+            .min()
+            .filter(|(at, _)| *at > 0 && *at <= NAME);
+        (item.name, item.description) = match tie {
+            Some((at, length)) => (rest[..at].trim().to_owned(), rest[at + length..].trim().to_owned()),
+            None => match rest.split_once(". ") {
+                Some((name, more)) if name.chars().count() <= 80 => (name.to_owned(), more.trim().to_owned()),
+                _ => (rest.trim_end_matches('.').to_owned(), String::new()),
+            },
+        };
+        item
+    }
+
+    /// Adds a paragraph about it.
+    pub(super) fn describe(&mut self, text: &str) {
+        let rest = self.take_facts(text);
+        let rest = plain(&rest);
+        if !self.description.is_empty() && !rest.is_empty() {
+            self.description.push(' ');
+        }
+        self.description.push_str(&rest);
+    }
+
+    /// Takes addresses, tags, stars and languages, and gives the words that are left.
+    fn take_facts(&mut self, text: &str) -> String {
+        self.url = self.url.take().or_else(|| addresses(text).into_iter().next());
+        let mut text = without_addresses(text);
+        // What stands in brackets at the end, if it is a list of facts.
+        if let Some((open, inner)) = last_brackets(&text)
+            && self.take_list(&inner)
+        {
+            let close = open + inner.len() + 2;
+            text = format!("{}{}", text[..open].trim_end(), &text[close..]);
+        }
+        for word in
+            text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '(' | ')' | '/'))
+        {
+            // A letter by itself is more often a letter.
+            let found = LANGUAGES.iter().find(|language| **language == word && language.len() > 1);
+            self.language = self.language.or(found.copied());
+        }
+        text
+    }
+
+    /// Whether every part of a list is a fact; they are taken then.
+    fn take_list(&mut self, list: &str) -> bool {
+        let (mut stars, mut language, mut tags) = (None, None, Vec::new());
+        for part in parts(list) {
+            let known = LANGUAGES.iter().find(|language| language.eq_ignore_ascii_case(&part));
+            if let Some(number) = stars_in(&part) {
+                stars = Some(number);
+            } else if let (Some(known), None) = (known, language) {
+                language = Some(*known);
+            } else if part.split_whitespace().all(|word| word.starts_with('#')) {
+                tags.extend(part.split_whitespace().map(|tag| tag.trim_start_matches('#').to_owned()));
+            } else if part.split_whitespace().count() <= 2 {
+                tags.push(part);
+            } else {
+                return false;
+            }
+        }
+        if stars.is_none() && language.is_none() {
+            return false;
+        }
+        (self.stars, self.language) = (self.stars.or(stars), self.language.or(language));
+        self.tags.extend(tags);
+        true
+    }
+
+    pub(super) fn into_value(self) -> Value {
+        let tags: Vec<String> =
+            self.tags.iter().filter(|tag| !tag.is_empty()).take(MOST_TAGS).map(|tag| cut(tag, TAG)).collect();
+        let name = if self.name.is_empty() { "Untitled".to_owned() } else { self.name };
+        let description = if self.description.is_empty() { name.clone() } else { self.description };
+        json!({
+            "name": cut(&name, NAME), "description": cut(&description, DESCRIPTION), "url": self.url,
+            "stars": self.stars, "language": self.language, "tags": tags,
+        })
+    }
+}
+
+/// The parts of a list: a comma within a number does not part it, and tags stand together.
+fn parts(list: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let letters: Vec<char> = list.chars().collect();
+    for (index, letter) in letters.iter().enumerate() {
+        let is_digit =
+            |at: Option<usize>| at.and_then(|at| letters.get(at)).is_some_and(char::is_ascii_digit);
+        match letter {
+            ',' | ';' if !(is_digit(index.checked_sub(1)) && is_digit(Some(index + 1))) => {
+                parts.push(String::new())
+            }
+            letter => parts.iter_mut().last().into_iter().for_each(|part| part.push(*letter)),
+        }
+    }
+    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn stars_in(part: &str) -> Option<u64> {
+    let mut words = part.split_whitespace();
+    let number = words.next()?.replace(',', "");
+    let is_of_stars = words
+        .next()
+        .is_some_and(|word| matches!(word.to_lowercase().as_str(), "star" | "stars" | "★" | "⭐"));
+    is_of_stars.then(|| number.parse().ok()).flatten()
+}
+
+/// Where the last brackets open, and what is in them.
+fn last_brackets(text: &str) -> Option<(usize, String)> {
+    let close = text.rfind(')')?;
+    let open = text[..close].rfind('(')?;
+    Some((open, text[open + 1..close].to_owned()))
+}
+
+/// The addresses of a text, in its order.
+pub(super) fn addresses(text: &str) -> Vec<String> {
+    spans(text).into_iter().map(|(start, end)| text[start..end].to_owned()).collect()
+}
+
+/// Where addresses begin and end.
+fn spans(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(start) = ["https://", "http://"].iter().filter_map(|begin| text[from..].find(begin)).min()
+    {
+        let start = from + start;
+        let rest = &text[start..];
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, ')' | '>' | ']' | '"' | '<'))
+            .unwrap_or(rest.len());
+        let whole = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_', '\'']);
+        found.push((start, start + whole.len()));
+        from = start + end.max(1);
+    }
+    found
+}
+
+/// A text without its addresses, and with the words of Markdown's links.
+pub(super) fn without_addresses(text: &str) -> String {
+    let mut rest = String::new();
+    let mut from = 0;
+    for (start, end) in spans(text) {
+        let before = &text[from..start];
+        from = end;
+        // `[words](address)` and `<address>`
+        if let Some(before) = before.strip_suffix("](") {
+            let words = before
+                .rfind('[')
+                .map_or(before.to_owned(), |open| format!("{}{}", &before[..open], &before[open + 1..]));
+            rest.push_str(&words);
+            from += usize::from(text[end..].starts_with(')'));
+        } else if let Some(before) = before.strip_suffix('<') {
+            rest.push_str(before);
+            from += usize::from(text[end..].starts_with('>'));
+        } else {
+            rest.push_str(before);
+        }
+    }
+    rest.push_str(&text[from..]);
+    rest.split_whitespace().collect::<Vec<_>>().join(" ").replace(" .", ".").replace(" ,", ",")
+}
+
+/// The first e-mail address.
+pub(super) fn email_in(text: &str) -> Option<&str> {
+    let words =
+        text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"'));
+    words.map(|word| word.trim_start_matches("mailto:").trim_matches(['.', ':', '*', '_', '!', '?'])).find(
+        |word| {
+            let Some((name, host)) = word.split_once('@') else { return false };
+            let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+            !name.is_empty() && name.chars().all(allowed) && host.contains('.') && host.chars().all(allowed)
+        },
+    )
+}
+
+/// The host of an address.
+pub(super) fn host_of(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest).trim_start_matches("www.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{addresses, email_in, host_of, parts, without_addresses};
+
+    #[test]
+    fn addresses_are_found_and_taken_out() {
+        let text = "See [the notes](https://a.test/n), <https://b.test> and https://c.test/x. End";
+        assert_eq!(addresses(text), ["https://a.test/n", "https://b.test", "https://c.test/x"]);
+        assert_eq!(without_addresses(text), "See the notes, and. End");
+        assert_eq!((host_of("https://www.a.test/n"), host_of("a.test")), ("a.test", "a.test"));
+    }
+
+    #[test]
+    fn a_mail_address_is_one_with_a_host() {
+        assert_eq!(email_in("write to <mailto:a.b@c.test>."), Some("a.b@c.test"));
+        assert_eq!(email_in("@ada, a@b, or (x@y.test)"), Some("x@y.test"));
+        assert_eq!(email_in("nobody"), None);
+    }
+
+    #[test]
+    fn a_comma_in_a_number_parts_nothing() {
+        assert_eq!(parts("Rust, 1,240 stars,#a #b"), ["Rust", "1,240 stars", "#a #b"]);
+    }
+}

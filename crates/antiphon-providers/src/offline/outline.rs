@@ -1,0 +1,243 @@
+//! How notes are laid out: headings, lists and paragraphs, in Markdown or in plain text.
+
+/// A stretch of notes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Block {
+    Heading(String),
+    Item(String),
+    Paragraph(String),
+}
+
+/// What stands below a heading.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    heading: String,
+    pub(super) blocks: Vec<Block>,
+}
+
+#[derive(Debug)]
+pub(super) struct Outline {
+    /// The first one has no heading of its own but that of all notes.
+    sections: Vec<Section>,
+    title: Option<String>,
+}
+
+/// A line and what it is.
+enum Line<'a> {
+    Empty,
+    /// With its level, from 1.
+    Heading(usize, &'a str),
+    Item(&'a str),
+    /// A line that goes on with the one before, or begins a paragraph.
+    Text(&'a str),
+}
+
+impl Section {
+    pub(super) fn is_of_work(&self) -> bool {
+        self.has_word(&[
+            "work",
+            "works",
+            "project",
+            "projects",
+            "portfolio",
+            "repo",
+            "repos",
+            "repositories",
+            "products",
+            "cases",
+            "built",
+            "made",
+            "source",
+            "publications",
+            "commissions",
+        ])
+    }
+
+    pub(super) fn is_of_contact(&self) -> bool {
+        self.has_word(&[
+            "contact",
+            "touch",
+            "links",
+            "elsewhere",
+            "hire",
+            "reach",
+            "find",
+            "social",
+            "profiles",
+            "write",
+        ])
+    }
+
+    fn has_word(&self, words: &[&str]) -> bool {
+        let heading = self.heading.to_lowercase();
+        heading.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
+    }
+}
+
+impl Outline {
+    pub(super) fn of(text: &str) -> Self {
+        let mut outline = Self { sections: vec![Section::default()], title: None };
+        // The level of headings that begin sections; deeper ones are within them.
+        let mut level = usize::MAX;
+        let mut is_open = false;
+        for line in text.lines() {
+            let line = read(line);
+            let was_open = std::mem::replace(&mut is_open, matches!(line, Line::Item(_) | Line::Text(_)));
+            match line {
+                Line::Empty => {}
+                Line::Heading(1, words) if outline.title.is_none() && outline.is_empty() => {
+                    outline.title = Some(words.to_owned());
+                }
+                Line::Heading(depth, words) => {
+                    level = level.min(depth);
+                    let heading = plain(words);
+                    match depth > level {
+                        true => outline.add(Block::Heading(heading)),
+                        false => outline.sections.push(Section { heading, blocks: Vec::new() }),
+                    }
+                }
+                Line::Item(words) => outline.add(Block::Item(words.to_owned())),
+                Line::Text(words) => is_open = outline.add_text(words, was_open),
+            }
+        }
+        outline
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sections.len() == 1 && self.sections[0].blocks.is_empty()
+    }
+
+    fn add(&mut self, block: Block) {
+        if let Some(section) = self.sections.last_mut() {
+            section.blocks.push(block);
+        }
+    }
+
+    /// Adds a line to the block that is open, or a paragraph; whether the next line may go on with it.
+    fn add_text(&mut self, words: &str, goes_on: bool) -> bool {
+        // Plain notes begin with a name in a line of its own.
+        if self.title.is_none() && self.is_empty() && is_short(words) {
+            self.title = Some(words.to_owned());
+            return false;
+        }
+        let last = self.sections.last_mut().and_then(|section| section.blocks.last_mut());
+        match last {
+            Some(Block::Item(text) | Block::Paragraph(text)) if goes_on => {
+                text.push(' ');
+                text.push_str(words);
+            }
+            _ => self.add(Block::Paragraph(words.to_owned())),
+        }
+        true
+    }
+
+    /// Whose notes these are, and the line about it; `None` for notes that are empty.
+    pub(super) fn title(&self) -> Option<(String, Option<String>)> {
+        let Some(title) = &self.title else {
+            let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+            let (Block::Heading(text) | Block::Item(text) | Block::Paragraph(text)) =
+                blocks.into_iter().next()?;
+            return Some((plain(text), None));
+        };
+        for tie in [" — ", " – ", " - ", " | ", ": "] {
+            if let Some((brand, line)) = title.split_once(tie) {
+                return Some((plain(brand), Some(plain(line))));
+            }
+        }
+        Some((plain(title), self.motto()))
+    }
+
+    /// A short paragraph right below the title.
+    fn motto(&self) -> Option<String> {
+        match self.sections[0].blocks.first() {
+            Some(Block::Paragraph(text)) if is_short(text) && self.sections[0].blocks.len() > 1 => {
+                Some(plain(text.trim_end_matches('.')))
+            }
+            _ => None,
+        }
+    }
+
+    /// The paragraphs about all of it.
+    pub(super) fn intro(&self) -> Vec<String> {
+        let about = self
+            .sections
+            .iter()
+            .skip(1)
+            .filter(|section| section.has_word(&["about", "bio", "profile", "who"]));
+        let skipped = usize::from(
+            self.motto().is_some() && !self.title.as_ref().is_some_and(|title| title.contains(" — ")),
+        );
+        let first = self.sections[0].blocks.iter().skip(skipped);
+        let blocks = first.chain(about.flat_map(|section| &section.blocks));
+        let paragraphs = blocks.filter_map(|block| match block {
+            Block::Paragraph(text) => Some(plain(text)),
+            _ => None,
+        });
+        paragraphs.collect()
+    }
+
+    pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter()
+    }
+}
+
+fn read(line: &str) -> Line<'_> {
+    let words = line.trim();
+    if words.is_empty() || words.chars().all(|c| matches!(c, '-' | '=' | '*' | '_')) {
+        return Line::Empty;
+    }
+    let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
+    if (1..=6).contains(&hashes) && words[hashes..].starts_with(' ') {
+        return Line::Heading(hashes, words.trim_matches('#').trim());
+    }
+    let item = ["- ", "* ", "+ ", "• "].iter().find_map(|mark| words.strip_prefix(mark));
+    if let Some(item) = item.or_else(|| numbered(words)) {
+        return Line::Item(item.trim());
+    }
+    match words
+        .strip_suffix(':')
+        .filter(|heading| is_short(heading) && !line.starts_with(char::is_whitespace))
+    {
+        Some(heading) => Line::Heading(2, heading),
+        None => Line::Text(words),
+    }
+}
+
+/// What stands behind `1.` or `1)`.
+fn numbered(words: &str) -> Option<&str> {
+    let digits = words.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = words[digits..].strip_prefix(['.', ')'])?;
+    (digits > 0 && digits < 4).then_some(rest.strip_prefix(' ')?)
+}
+
+fn is_short(text: &str) -> bool {
+    text.chars().count() <= 100 && text.split_whitespace().count() <= 12
+}
+
+/// Words without the marks of Markdown around them.
+pub(super) fn plain(text: &str) -> String {
+    text.replace("**", "").replace("__", "").replace('`', "").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Block, Outline};
+
+    #[test]
+    fn lines_that_go_on_belong_together() {
+        let outline = Outline::of("# T\n\none\ntwo\n\n- a\n  b\n1. c\n\n---\nthree\n");
+        let blocks: Vec<Block> = outline.sections().flat_map(|section| section.blocks.clone()).collect();
+        let (item, paragraph) =
+            (|text: &str| Block::Item(text.into()), |text: &str| Block::Paragraph(text.into()));
+        assert_eq!(blocks, [paragraph("one two"), item("a b"), item("c"), paragraph("three")]);
+    }
+
+    #[test]
+    fn a_title_is_a_name_and_perhaps_a_line() {
+        let title = |text: &str| Outline::of(text).title();
+        assert_eq!(title("# Ada - weaver"), Some(("Ada".into(), Some("weaver".into()))));
+        assert_eq!(title("Ada\nWeaver.\n\nMore text."), Some(("Ada".into(), Some("Weaver".into()))));
+        assert_eq!(title("- a list"), Some(("a list".into(), None)));
+        assert_eq!(title(""), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! The portfolio recipe: the notes' own sentences, put where a site has them.
+
+use antiphon_llm::{Document, Error, ErrorKind, Schema};
+use serde_json::{Value, json};
+
+use super::item::{Item, addresses, email_in, host_of, without_addresses};
+use super::outline::{Block, Outline, Section};
+use super::text::{cut, sentences};
+
+/// Whether the schema is that of the recipe.
+pub(super) fn is_wanted(schema: &Schema) -> bool {
+    schema.name() == "portfolio" && schema.value().pointer("/properties/brand_name").is_some()
+}
+
+/// What the recipe's schema takes of each text, in characters.
+const BRAND: usize = 100;
+const LINE: usize = 200;
+const SUBTITLE: usize = 500;
+const LABEL: usize = 60;
+/// What the schema takes of each list.
+const MOST_PROJECTS: usize = 20;
+const MOST_LINKS: usize = 8;
+
+/// An answer in the shape of the recipe's schema.
+pub(super) fn draft(documents: &[Document]) -> Result<Value, Error> {
+    let text = documents.iter().map(|document| document.text.as_ref()).collect::<Vec<_>>().join("\n\n");
+    let outline = Outline::of(&text);
+    let Some((brand, tagline)) = outline.title() else {
+        return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: there is nothing to show"));
+    };
+    let intro: Vec<String> = outline.intro().iter().flat_map(|paragraph| sentences(paragraph)).collect();
+    let (title, said) = match (&tagline, intro.split_first()) {
+        (_, Some((first, rest))) if first.chars().count() <= LINE && !rest.is_empty() => {
+            (first.clone(), rest)
+        }
+        (Some(tagline), _) => (tagline.clone(), &intro[..]),
+        (None, _) => (brand.clone(), &intro[..]),
+    };
+    let mut subtitle = String::new();
+    for sentence in said {
+        if subtitle.chars().count() + sentence.chars().count() >= SUBTITLE {
+            break;
+        }
+        subtitle.push_str(if subtitle.is_empty() { "" } else { " " });
+        subtitle.push_str(sentence);
+    }
+    if subtitle.is_empty() {
+        subtitle = said.first().or(tagline.as_ref()).unwrap_or(&brand).clone();
+    }
+    Ok(json!({
+        "brand_name": cut(&brand, BRAND),
+        "tagline": tagline.map(|tagline| cut(&tagline, LINE)),
+        "hero": { "title": cut(&title, LINE), "subtitle": cut(&subtitle, SUBTITLE) },
+        "repos": projects(&outline),
+        "menu_items": links(&outline),
+        "cta": call_to_action(&text, &outline),
+    }))
+}
+
+fn projects(outline: &Outline) -> Vec<Value> {
+    let mut found: Vec<Item> = Vec::new();
+    for section in outline.sections().filter(|section| section.is_of_work()) {
+        found.extend(projects_of(section));
+    }
+    if found.is_empty() {
+        // Notes without such a heading: what is listed with an address is work.
+        let others = outline.sections().filter(|section| !section.is_of_contact());
+        let listed = others.flat_map(|section| &section.blocks).filter_map(|block| match block {
+            Block::Item(text) if !addresses(text).is_empty() => Some(Item::read(text)),
+            _ => None,
+        });
+        found.extend(listed);
+    }
+    found.into_iter().take(MOST_PROJECTS).map(Item::into_value).collect()
+}
+
+/// The items of a list, or the parts below headings of their own.
+fn projects_of(section: &Section) -> Vec<Item> {
+    let mut found: Vec<Item> = Vec::new();
+    for block in &section.blocks {
+        match block {
+            Block::Item(text) => found.push(Item::read(text)),
+            Block::Heading(name) => found.push(Item::named(name)),
+            Block::Paragraph(text) => {
+                // Words before the first piece of work are about all of it.
+                if let Some(last) = found.last_mut().filter(|last| last.is_open) {
+                    last.describe(text);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn links(outline: &Outline) -> Vec<Value> {
+    let mut links: Vec<Value> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    for section in outline.sections().filter(|section| section.is_of_contact()) {
+        for block in &section.blocks {
+            let (Block::Item(text) | Block::Paragraph(text) | Block::Heading(text)) = block;
+            for address in addresses(text) {
+                if seen.contains(&address) || links.len() == MOST_LINKS {
+                    continue;
+                }
+                let words = without_addresses(text);
+                let label = words.trim_end_matches([':', '-', '–', '—', ' ']).trim();
+                // A whole sentence is no label.
+                let is_label =
+                    !label.is_empty() && label.chars().count() <= 30 && !label.contains(['.', ':', ',']);
+                let label = if is_label { label.to_owned() } else { host_of(&address).to_owned() };
+                links.push(json!({ "label": cut(&label, LABEL), "url": address }));
+                seen.push(address);
+            }
+        }
+    }
+    links
+}
+
+fn call_to_action(text: &str, outline: &Outline) -> Value {
+    if let Some(address) = email_in(text) {
+        return json!({ "text": cut(&format!("Write to {address}"), BRAND), "url": format!("mailto:{address}") });
+    }
+    let contacts = outline.sections().filter(|section| section.is_of_contact());
+    let mut texts = contacts.flat_map(|section| &section.blocks).map(|block| {
+        let (Block::Item(text) | Block::Paragraph(text) | Block::Heading(text)) = block;
+        text
+    });
+    let address = texts.find_map(|text| addresses(text).into_iter().next());
+    address.map_or(
+        Value::Null,
+        |address| json!({ "text": cut(&format!("Go to {}", host_of(&address)), BRAND), "url": address }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::Document;
+    use serde_json::{Value, json};
+
+    use super::draft;
+
+    fn drawn(text: &str) -> Value {
+        draft(&[Document::new("d1", "notes.md", text)]).unwrap()
+    }
+
+    #[test]
+    fn markdown_with_a_list_of_work() {
+        let made = drawn(
+            "# Ada Byron — weaver of engines\n\nI weave. I count, too.\n\n## Projects\n\n\
+             - **Loom** — patterns in brass. (Rust, 1,240 stars, #cards) https://github.com/ada/loom\n\
+             - [Notes](https://ada.test/notes): on the engine\n\n## Contact\n- ada@ada.test\n- Blog: https://ada.test/blog\n",
+        );
+        assert_eq!(
+            (&made["brand_name"], &made["tagline"]),
+            (&json!("Ada Byron"), &json!("weaver of engines"))
+        );
+        assert_eq!(made["hero"], json!({ "title": "I weave.", "subtitle": "I count, too." }));
+        assert_eq!(
+            made["repos"],
+            json!([
+                { "name": "Loom", "description": "patterns in brass.", "url": "https://github.com/ada/loom",
+                  "stars": 1240, "language": "Rust", "tags": ["cards"] },
+                { "name": "Notes", "description": "on the engine", "url": "https://ada.test/notes",
+                  "stars": null, "language": null, "tags": [] },
+            ])
+        );
+        assert_eq!(made["menu_items"], json!([{ "label": "Blog", "url": "https://ada.test/blog" }]));
+        assert_eq!(made["cta"], json!({ "text": "Write to ada@ada.test", "url": "mailto:ada@ada.test" }));
+    }
+
+    #[test]
+    fn plain_text_and_headings_for_each_piece_of_work() {
+        let made = drawn(
+            "Studio\nSmall rooms\n\nWe build.\n\nWork:\n\n* Box bed: a bed and a stair.\n\nContact:\n\nhttps://studio.test/x\n",
+        );
+        assert_eq!((&made["brand_name"], &made["tagline"]), (&json!("Studio"), &json!("Small rooms")));
+        assert_eq!(made["hero"], json!({ "title": "Small rooms", "subtitle": "We build." }));
+        assert_eq!(made["repos"][0]["name"], "Box bed");
+        assert_eq!(made["cta"]["text"], "Go to studio.test");
+        let made = drawn(
+            "# North\n\n## Our work\n\n### Beds\n\nA forecast in Python. https://n.test/b\n\n### Small\n\nA course.\n",
+        );
+        assert_eq!(
+            made["repos"][0],
+            json!({ "name": "Beds", "description": "A forecast in Python.", "url": "https://n.test/b", "stars": null,
+                    "language": "Python", "tags": [] })
+        );
+        assert_eq!(made["repos"][1]["description"], "A course.");
+        assert_eq!(made["hero"], json!({ "title": "North", "subtitle": "North" }));
+    }
+
+    #[test]
+    fn nothing_gives_nothing() {
+        assert!(draft(&[Document::new("d1", "n", " \n\n")]).is_err());
+        let made = drawn("just one line");
+        assert_eq!(
+            (&made["brand_name"], &made["repos"], &made["cta"]),
+            (&json!("just one line"), &json!([]), &Value::Null)
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Texts of a length, and sentences.
+
+/// A text of so many characters at most; what is cut off is shown to be.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
+}
+
+/// The sentences of a paragraph: each ends with its mark and before a large letter.
+pub(super) fn sentences(paragraph: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    for (at, mark) in paragraph.char_indices() {
+        let rest = &paragraph[at + mark.len_utf8()..];
+        let is_end = matches!(mark, '.' | '!' | '?') && rest.starts_with(' ');
+        let begins = rest.trim_start().chars().next();
+        if is_end && begins.is_some_and(|next| !next.is_lowercase()) {
+            found.push(paragraph[from..at + mark.len_utf8()].trim().to_owned());
+            from = at + mark.len_utf8();
+        }
+    }
+    let last = paragraph[from..].trim();
+    if !last.is_empty() {
+        found.push(last.to_owned());
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentences;
+
+    #[test]
+    fn a_sentence_ends_before_a_large_letter() {
+        assert_eq!(sentences("One e.g. two. Three! Four"), ["One e.g. two.", "Three!", "Four"]);
+    }
+}
