@@ -26,7 +26,6 @@
 //! ```
 
 mod config;
-#[cfg(feature = "store")]
 pub mod content;
 #[cfg(feature = "store")]
 pub mod engine;

@@ -1,4 +1,5 @@
-//! What people look at: each persona as Markdown, and all of them as one page that needs nothing else.
+//! What people look at: each persona as Markdown, all of them as one page, and portfolio sites in themes. Every page is
+//! one file that needs nothing else.
 //!
 //! ```
 //! use antiphon_pipeline::Persona;
@@ -9,9 +10,17 @@
 //! assert!(text.starts_with("# The early riser\n") && text.contains("## Goals\n\n- Sleep\n"));
 //! ```
 
+mod error;
+mod link;
 mod markdown;
 mod page;
+mod site;
+mod theme;
 mod transcript;
 
+pub use error::{RenderError, RenderErrorKind};
+pub use link::safe_link;
 pub use markdown::{file_name, markdown};
-pub use page::{RenderError, page};
+pub use page::page;
+pub use site::{SiteBuilder, build_portfolio};
+pub use theme::{Theme, Words};

@@ -1,30 +1,13 @@
-use std::fmt;
-
 use antiphon_data::Document;
 use antiphon_pipeline::{Match, Persona, Report};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::error::RenderError;
 use crate::transcript::{Citations, Transcript};
 
 const TEMPLATE: &str = include_str!("page.html");
-
-/// The page could not be made: a defect of its template.
-#[derive(Debug)]
-pub struct RenderError(minijinja::Error);
-
-impl fmt::Display for RenderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the page's template is broken")
-    }
-}
-
-impl std::error::Error for RenderError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
 
 /// All personas of a run as one HTML page that loads nothing: a card each, and behind every claim and quote its passage
 /// in the transcript.
@@ -32,7 +15,7 @@ impl std::error::Error for RenderError {
 /// All text is escaped, and the page's own policy forbids it to load or send anything.
 ///
 /// # Errors
-/// `RenderError` if the template is broken.
+/// `Template` if the template is broken, which is a defect of this crate.
 pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Result<String, RenderError> {
     let mut citations = Citations::default();
     for persona in personas {
@@ -43,8 +26,8 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
     let cards: Vec<Card> = personas.iter().map(|persona| Card::new(persona, &citations)).collect();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("page.html", TEMPLATE).map_err(RenderError)?;
-    let template = environment.get_template("page.html").map_err(RenderError)?;
+    environment.add_template("page.html", TEMPLATE).map_err(RenderError::template)?;
+    let template = environment.get_template("page.html").map_err(RenderError::template)?;
     let page = Page {
         cards,
         transcripts: citations.transcripts(documents),
@@ -52,7 +35,7 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
         documents: report.documents.len(),
         turns: report.documents.iter().map(|document| document.turns).sum(),
     };
-    template.render(Serde(&page)).map_err(RenderError)
+    template.render(Serde(&page)).map_err(RenderError::template)
 }
 
 #[derive(Serialize)]

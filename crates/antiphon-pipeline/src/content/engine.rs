@@ -7,8 +7,9 @@ use antiphon_llm::{
 };
 use antiphon_runtime::Runner;
 
+use super::asking::{Notes, recipe};
 use super::grounds::Removed;
-use super::portfolio::{Content, Notes, recipe};
+use super::portfolio::Content;
 use super::voice::Voice;
 use crate::error::Error;
 

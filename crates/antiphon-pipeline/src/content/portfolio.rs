@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::grounds::{self, Removed};
 use super::voice::Voice;
 use crate::error::{Error, ErrorKind};
-use crate::map::Recipe;
 
 /// The copy of a portfolio site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,67 +84,8 @@ pub struct CallToAction {
     pub url: Option<String>,
 }
 
-/// Somebody's notes, and the voice that is to speak of them: a row of the recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Notes {
-    /// What they are called in reports.
-    pub name: String,
-    /// The theme's name.
-    pub theme: String,
-    /// How it speaks.
-    pub voice: String,
-    /// The notes.
-    pub notes: String,
-}
-
-impl Notes {
-    /// Notes for one voice.
-    #[must_use]
-    pub fn new(name: impl Into<String>, notes: impl Into<String>, voice: &Voice) -> Self {
-        let (theme, tone) = (voice.name.clone(), voice.tone.clone());
-        Self { name: name.into(), theme, voice: tone, notes: notes.into() }
-    }
-
-    /// The row's text.
-    #[must_use]
-    pub fn row(&self) -> String {
-        json!(self).to_string()
-    }
-}
-
-const PROMPT: &str = "\
-The document below has somebody's notes. Write the copy of a one-page portfolio site from them.
-Voice: {{ voice }}
-
-- brand_name: whose site it is.
-- tagline: one short line, or null.
-- hero: a title and a subtitle of one or two sentences.
-- repos: the pieces of work that the notes tell of, in their order, each with a description in the voice. Without any, an empty list.
-- menu_items: the profiles and sites that the notes give addresses of, such as GitHub or a blog.
-- cta: what a visitor should do, with an address of the notes (an e-mail address as mailto:), or null.
-
-Names, numbers and addresses are the notes' own, letter by letter; what the notes do not tell is null. Say nothing that is \
-not in the notes.";
-
-const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
-    address. You answer with JSON only.";
-
-/// The recipe `portfolio`: a row is a [`Notes`], an answer a [`Content`].
-#[must_use]
-pub fn recipe() -> Recipe {
-    Recipe {
-        name: "portfolio".to_owned(),
-        prompt: PROMPT.to_owned(),
-        system: Some(SYSTEM.to_owned()),
-        schema: Some(schema()),
-        list: Some("/repos".to_owned()),
-        document: Some("notes".to_owned()),
-        ..Recipe::empty()
-    }
-}
-
-fn schema() -> Value {
+/// The schema of an answer, with the limits of each text.
+pub(super) fn schema() -> Value {
     let text = |least: u32, most: u32| json!({ "type": "string", "minLength": least, "maxLength": most });
     let maybe = |most: u32| json!({ "type": ["string", "null"], "maxLength": most });
     let object = |properties: Value| {

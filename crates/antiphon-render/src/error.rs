@@ -1,0 +1,66 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why something could not be made.
+#[derive(Debug)]
+pub struct RenderError {
+    kind: RenderErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What a caller can do about a [`RenderError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RenderErrorKind {
+    /// A template is broken: a theme's own, or by a defect one of this crate.
+    Template,
+    /// A theme cannot be used as it is.
+    Theme,
+    /// A file cannot be read or written.
+    Files,
+}
+
+impl RenderError {
+    pub(crate) fn new(kind: RenderErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn template(err: minijinja::Error) -> Self {
+        let name = err.name().unwrap_or("a page").to_owned();
+        let line = err.line().map(|line| format!(":{line}")).unwrap_or_default();
+        let detail = err.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let message = format!("the template {name}{line} is broken: {}{detail}", err.kind());
+        Self { kind: RenderErrorKind::Template, message, source: Some(Box::new(err)) }
+    }
+
+    pub(crate) fn files(err: antiphon_fs::Error) -> Self {
+        Self {
+            kind: RenderErrorKind::Files,
+            message: err.to_string(),
+            source: err.source().map(|why| why.to_string().into()),
+        }
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::new(RenderErrorKind::Files, "nothing was written: the runtime is shutting down")
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> RenderErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for RenderError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}

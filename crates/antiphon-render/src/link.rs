@@ -1,0 +1,105 @@
+use url::Url;
+
+/// The address as a page may link to it: http, https and mailto, and nothing else. `None` for anything that a browser
+/// would run, load or not understand.
+///
+/// Model answers and notes leave schemes out; what looks like a host or an e-mail address gets its own.
+///
+/// ```
+/// use antiphon_render::safe_link;
+/// assert_eq!(safe_link("github.com/ada").as_deref(), Some("https://github.com/ada"));
+/// assert_eq!(safe_link("ada@example.com").as_deref(), Some("mailto:ada@example.com"));
+/// assert_eq!(safe_link("javascript:alert(1)"), None);
+/// ```
+#[must_use]
+pub fn safe_link(address: &str) -> Option<String> {
+    let address = address.trim();
+    // A browser drops these and reads on: `java\nscript:`.
+    if address.is_empty()
+        || address.len() > 2_000
+        || address.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
+        return None;
+    }
+    let completed = match Url::parse(address) {
+        // example.com:8080 is read as a scheme.
+        Ok(url) if url.scheme().contains('.') => format!("https://{address}"),
+        Ok(_) => address.to_owned(),
+        Err(_) if is_mail(address) => format!("mailto:{address}"),
+        Err(_) if is_host(address) => format!("https://{address}"),
+        Err(_) => return None,
+    };
+    let url = Url::parse(&completed).ok()?;
+    let is_whole = match url.scheme() {
+        // A name before the host is there to look like one: https://bank.com@evil.test.
+        "http" | "https" => {
+            url.host_str().is_some_and(|host| !host.is_empty())
+                && url.username().is_empty()
+                && url.password().is_none()
+        }
+        "mailto" => is_mail(url.path()),
+        _ => false,
+    };
+    is_whole.then(|| url.to_string())
+}
+
+fn is_mail(address: &str) -> bool {
+    let Some((name, host)) = address.split_once('@') else { return false };
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+    !name.is_empty() && name.chars().all(allowed) && is_host(host) && !host.contains('/')
+}
+
+/// `example.com` and what may follow it.
+fn is_host(address: &str) -> bool {
+    let host = address.split(['/', '?', '#', ':']).next().unwrap_or_default();
+    let mut labels = host.split('.');
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
+    host.contains('.') && labels.all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_link;
+
+    #[test]
+    fn nothing_that_a_browser_runs_or_loads_is_a_link() {
+        for address in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "java\nscript:alert(1)",
+            " \u{1}javascript:alert(1)",
+            "data:text/html,<script>",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "blob:https://a.test/x",
+            "//evil.test",
+            "/etc/passwd",
+            "https://bank.com@evil.test/",
+            "https:// a.test",
+            "mailto:",
+            "mailto:a@b.test?body=x y",
+            "ftp://a.test",
+            "about:blank",
+            "#x",
+            "",
+            "just words",
+        ] {
+            assert_eq!(safe_link(address), None, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn what_leads_somewhere_is_a_link() {
+        for (address, link) in [
+            ("https://a.test/x?y=z#w", "https://a.test/x?y=z#w"),
+            ("http://a.test", "http://a.test/"),
+            ("HTTPS://A.test/B", "https://a.test/B"),
+            ("www.a.test/x", "https://www.a.test/x"),
+            ("a.test:8080/x", "https://a.test:8080/x"),
+            ("mailto:a.b@c.test", "mailto:a.b@c.test"),
+            ("https://a.test/\"><script>", "https://a.test/%22%3E%3Cscript%3E"),
+        ] {
+            assert_eq!(safe_link(address).as_deref(), Some(link), "{address}");
+        }
+    }
+}

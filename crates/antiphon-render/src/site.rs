@@ -1,0 +1,318 @@
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use antiphon_pipeline::content::{Content, Project};
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use crate::error::RenderError;
+use crate::link::safe_link;
+use crate::theme::{Theme, Words};
+
+const PAGE: &str = include_str!("site/page.html");
+const INDEX: &str = include_str!("site/index.html");
+/// What holds of all themes: nothing overflows, focus can be seen, nothing moves that should not.
+const BASE: &str = include_str!("site/base.css");
+const INDEX_CSS: &str = include_str!("site/index.css");
+
+/// Builds sites: a page for each content and theme, and an index over them if there are several.
+///
+/// Each page is one file that needs nothing else: its style is in it, there is no script, all text is escaped, links lead to
+/// http, https and mailto addresses alone, and the page's own policy forbids it to load or send anything.
+///
+/// ```
+/// use antiphon_pipeline::content::Content;
+/// use antiphon_render::{SiteBuilder, Theme};
+///
+/// let content = Content::parse("ada.json", r#"{"brand_name": "Ada", "hero": {"title": "Looms & more", "subtitle": "I weave."}}"#)?;
+/// let site = SiteBuilder::new("Ada").page("ada", content, Theme::built_in("editorial")?);
+/// let files = site.build()?;
+/// assert_eq!(files[0].0, "index.html");
+/// assert!(files[0].1.contains("Looms &amp; more"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct SiteBuilder {
+    title: String,
+    pages: Vec<Page>,
+}
+
+#[derive(Debug, Clone)]
+struct Page {
+    name: String,
+    content: Content,
+    theme: Theme,
+}
+
+impl SiteBuilder {
+    /// A site without pages; the title stands above the index.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), pages: Vec::new() }
+    }
+
+    /// Adds a page. Several may have the same name, for their themes.
+    pub fn page(mut self, name: impl Into<String>, content: Content, theme: Theme) -> Self {
+        self.pages.push(Page { name: name.into(), content, theme });
+        self
+    }
+
+    /// The files by their names: `index.html` alone for one page, else `NAME-THEME.html` for each and an index. Takes
+    /// processor time, so an async caller uses [`write`](Self::write).
+    ///
+    /// # Errors
+    /// `Template` for a template of a theme that is broken.
+    pub fn build(&self) -> Result<Vec<(String, String)>, RenderError> {
+        if let [only] = &self.pages[..] {
+            return Ok(vec![("index.html".to_owned(), only.render()?)]);
+        }
+        let mut taken = HashSet::from(["index.html".to_owned()]);
+        let mut files = Vec::with_capacity(self.pages.len() + 1);
+        let mut entries = Vec::with_capacity(self.pages.len());
+        for page in &self.pages {
+            let file = page.file(&mut taken);
+            files.push((file.clone(), page.render()?));
+            entries.push(Entry::new(page, file));
+        }
+        files.push(("index.html".to_owned(), index(&self.title, &entries)?));
+        Ok(files)
+    }
+
+    /// Builds the site, off the threads that must not block, and writes it into a folder, each file by rename. Files of an
+    /// earlier site with other names stay.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); `Files` for what cannot be written.
+    ///
+    /// # Cancel safety
+    /// Some of the files may have been written, each whole.
+    pub async fn write(self, folder: &Path) -> Result<Vec<PathBuf>, RenderError> {
+        let built = tokio::task::spawn_blocking(move || self.build()).await;
+        let files = match built {
+            Ok(files) => files?,
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => return Err(RenderError::interrupted()),
+        };
+        antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
+        let mut written = Vec::with_capacity(files.len());
+        for (name, html) in files {
+            let path = folder.join(name);
+            antiphon_fs::write(&path, html).await.map_err(RenderError::files)?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+/// One page as a file: the content in a theme.
+///
+/// # Errors
+/// As [`SiteBuilder::build`] and [`SiteBuilder::write`].
+///
+/// # Cancel safety
+/// The file is whole or not there.
+pub async fn build_portfolio(content: Content, theme: Theme, output: &Path) -> Result<(), RenderError> {
+    let page = Page { name: String::new(), content, theme };
+    let html = match tokio::task::spawn_blocking(move || page.render()).await {
+        Ok(html) => html?,
+        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+        Err(_) => return Err(RenderError::interrupted()),
+    };
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
+    }
+    antiphon_fs::write(output, html).await.map_err(RenderError::files)
+}
+
+impl Page {
+    /// Its file's name, which no other page has.
+    fn file(&self, taken: &mut HashSet<String>) -> String {
+        let stem = format!("{}-{}", slug(&self.name), self.theme.name);
+        let names = std::iter::once(format!("{stem}.html")).chain((2..).map(|n| format!("{stem}-{n}.html")));
+        let mut free = names.skip_while(|name| taken.contains(name));
+        let name = free.next().unwrap_or(stem);
+        taken.insert(name.clone());
+        name
+    }
+
+    fn render(&self) -> Result<String, RenderError> {
+        let theme = &self.theme;
+        let mut environment = environment();
+        let (name, source) = match &theme.template {
+            Some(source) => (format!("{}/page.html", theme.name), source.as_str()),
+            None => ("page.html".to_owned(), PAGE),
+        };
+        environment.add_template(&name, source).map_err(RenderError::template)?;
+        let template = environment.get_template(&name).map_err(RenderError::template)?;
+        let css = format!("{BASE}\n{}", theme.css);
+        let context = minijinja::context! {
+            css => minijinja::Value::from_safe_string(css),
+            ..minijinja::Value::from(Serde(&View::new(&self.content, theme)))
+        };
+        template.render(context).map_err(RenderError::template)
+    }
+}
+
+/// An environment in which no template can let text through as markup.
+fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.remove_filter("safe");
+    environment
+}
+
+fn index(title: &str, entries: &[Entry<'_>]) -> Result<String, RenderError> {
+    let mut environment = environment();
+    environment.add_template("index.html", INDEX).map_err(RenderError::template)?;
+    let template = environment.get_template("index.html").map_err(RenderError::template)?;
+    let context = minijinja::context! {
+        css => minijinja::Value::from_safe_string(format!("{BASE}\n{INDEX_CSS}")),
+        title => title,
+        ..minijinja::Value::from(Serde(&Entries { entries }))
+    };
+    template.render(context).map_err(RenderError::template)
+}
+
+#[derive(Serialize)]
+struct Entries<'a> {
+    entries: &'a [Entry<'a>],
+}
+
+/// A page in the index.
+#[derive(Serialize)]
+struct Entry<'a> {
+    file: String,
+    brand: &'a str,
+    title: &'a str,
+    theme: &'a str,
+    about: &'a str,
+    swatch: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn new(page: &'a Page, file: String) -> Self {
+        Self {
+            file,
+            brand: &page.content.brand_name,
+            title: &page.content.hero.title,
+            theme: &page.theme.title,
+            about: &page.theme.description,
+            swatch: &page.theme.name,
+        }
+    }
+}
+
+/// What a page's template is given.
+#[derive(Serialize)]
+struct View<'a> {
+    theme: &'a str,
+    words: &'a Words,
+    brand: &'a str,
+    tagline: Option<&'a str>,
+    hero: HeroView<'a>,
+    projects: Vec<ProjectView<'a>>,
+    menu: Vec<LinkView<'a>>,
+    action: Option<LinkView<'a>>,
+}
+
+#[derive(Serialize)]
+struct HeroView<'a> {
+    title: &'a str,
+    subtitle: &'a str,
+}
+
+/// A link that may be followed, or words without one.
+#[derive(Serialize)]
+struct LinkView<'a> {
+    label: &'a str,
+    url: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ProjectView<'a> {
+    name: &'a str,
+    description: &'a str,
+    url: Option<String>,
+    stars: Option<String>,
+    language: Option<&'a str>,
+    tags: Vec<&'a str>,
+}
+
+impl<'a> View<'a> {
+    fn new(content: &'a Content, theme: &'a Theme) -> Self {
+        let menu = content
+            .menu_items
+            .iter()
+            .filter_map(|link| Some(LinkView { label: &link.label, url: Some(safe_link(&link.url)?) }));
+        let action = content
+            .cta
+            .as_ref()
+            .map(|cta| LinkView { label: &cta.text, url: cta.url.as_deref().and_then(safe_link) });
+        Self {
+            theme: &theme.name,
+            words: &theme.words,
+            brand: &content.brand_name,
+            tagline: content.tagline.as_deref().filter(|line| !line.trim().is_empty()),
+            hero: HeroView { title: &content.hero.title, subtitle: &content.hero.subtitle },
+            projects: content.repos.iter().map(ProjectView::new).collect(),
+            menu: menu.collect(),
+            action,
+        }
+    }
+}
+
+impl<'a> ProjectView<'a> {
+    fn new(project: &'a Project) -> Self {
+        Self {
+            name: &project.name,
+            description: &project.description,
+            url: project.url.as_deref().and_then(safe_link),
+            stars: project.stars.map(grouped),
+            language: project.language.as_deref().filter(|language| !language.trim().is_empty()),
+            tags: project.tags.iter().map(String::as_str).filter(|tag| !tag.trim().is_empty()).collect(),
+        }
+    }
+}
+
+/// `1,240`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A name as files have it.
+fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.chars().flat_map(char::to_lowercase).take(60) {
+        match c.is_alphanumeric() {
+            true => slug.push(c),
+            false if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+            false => {}
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "page".to_owned() } else { slug.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{grouped, slug};
+
+    #[test]
+    fn numbers_and_names_as_people_and_files_have_them() {
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1_240), grouped(1_000_000)],
+            ["0", "999", "1,240", "1,000,000"]
+        );
+        assert_eq!([slug("Mira Okafor.md"), slug("../x"), slug("…")], ["mira-okafor-md", "x", "page"]);
+    }
+}
