@@ -57,7 +57,9 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), source: None, report: None }))
     }
 
-    pub(crate) fn input(err: antiphon_data::Error) -> Self {
+    /// Why nothing could be loaded.
+    #[must_use]
+    pub fn input(err: antiphon_data::Error) -> Self {
         let kind = match err.kind() {
             antiphon_data::ErrorKind::Cancelled => ErrorKind::Cancelled,
             _ => ErrorKind::Input,

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod content;
 mod doctor;
 mod error;
 mod fetch;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
 async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
     match command {
         Command::Generate(args) => Box::pin(generate::run(args, talk)).await,
+        Command::Content(args) => Box::pin(content::run(args, talk)).await,
         Command::Map(args) => Box::pin(map::run(args, talk)).await,
         Command::Fetch(args) => Box::pin(fetch::run(args, talk)).await,
         Command::Simulate(args) => simulate::run(args, talk).await,

@@ -1,5 +1,7 @@
 //! What can be done, as plain data in and out: nothing here prints, reads the environment or knows a command line.
 
+#[cfg(feature = "sqlite")]
+mod content;
 mod doctor;
 mod fetch;
 #[cfg(feature = "sqlite")]
@@ -11,6 +13,8 @@ mod models;
 #[cfg(feature = "sqlite")]
 mod runs;
 
+#[cfg(feature = "sqlite")]
+pub use content::{ContentRequest, SitePage, Sites, content, estimate_content, themes};
 pub use doctor::{Checkup, Finding, doctor};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 #[cfg(feature = "sqlite")]

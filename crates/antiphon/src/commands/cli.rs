@@ -1,3 +1,4 @@
+mod content;
 mod rows;
 
 use std::path::PathBuf;
@@ -5,8 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::content::ContentArgs;
 use self::rows::dollars;
-pub(super) use self::rows::{LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
+pub(super) use self::rows::{AtOnce, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.
@@ -46,6 +48,13 @@ pub(super) enum Command {
     /// with what is left, after any kind of end; of a finished run it asks nothing. Rows that fail are named with why, in
     /// failed.jsonl, which can be run again.
     Map(Box<MapArgs>),
+    /// Make sites from notes: the copy in a theme's voice, and a page that needs nothing else.
+    ///
+    /// Each file of notes gets a page in each theme, and several pages an index. Links and numbers that the notes do not have
+    /// are left out and named. Calls are journalled as those of map: the same command asks for nothing that is there.
+    ///
+    /// Without --provider a local engine is used if one answers on its default port, else no model at all.
+    Content(Box<ContentArgs>),
     /// Look at runs, and go on with them
     Runs(RunsArgs),
     /// Fetch files, many at once, and go on with what broke off.
@@ -93,6 +102,7 @@ impl Command {
         match self {
             Self::Generate(args) => args.json,
             Self::Map(args) => args.json,
+            Self::Content(args) => args.json,
             Self::Fetch(args) => args.json,
             Self::Models(args) => args.json,
             Self::Doctor(args) => args.json,
@@ -300,7 +310,7 @@ pub(super) struct GenerateArgs {
     pub(super) seed: Option<u64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ProviderArgs {
     /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
@@ -429,16 +439,14 @@ impl ModelsArgs {
 
 impl GenerateArgs {
     pub(super) fn flags(&self) -> Flags {
-        let ProviderArgs { provider, model, base_url, offline } = &self.provider;
-        Flags {
-            provider: provider.clone(),
-            model: model.clone(),
-            base_url: base_url.clone(),
-            offline: *offline,
-            concurrency: self.concurrency,
-            out: self.out.clone(),
-            max_cost: self.max_cost,
-        }
+        self.provider.flags(self.concurrency, self.out.clone(), self.max_cost)
+    }
+}
+
+impl ProviderArgs {
+    fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>, max_cost: Option<f64>) -> Flags {
+        let Self { provider, model, base_url, offline } = self.clone();
+        Flags { provider, model, base_url, offline, concurrency, out, max_cost }
     }
 }
 

@@ -60,7 +60,12 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
 
 async fn dry_run(session: &Session, request: &MapRequest, as_json: bool) -> Result<u8, CommandError> {
     let estimate = operations::estimate(session, request).await.map_err(|err| CommandError::of_run(&err))?;
-    let text = if as_json { output::json(&estimate)? } else { told(&estimate) };
+    print_estimate(&estimate, as_json)
+}
+
+/// Prints what a run would take.
+pub(super) fn print_estimate(estimate: &Estimate, as_json: bool) -> Result<u8, CommandError> {
+    let text = if as_json { output::json(estimate)? } else { told(estimate) };
     output::result(&text).map(|()| OK)
 }
 
@@ -306,7 +311,7 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
 /// From this time on it is worth telling where it went, in milliseconds.
 pub(super) const WORTH_TELLING: u64 = 5_000;
 
-fn stopped(stop: &Stop, talk: Talk) -> u8 {
+pub(super) fn stopped(stop: &Stop, talk: Talk) -> u8 {
     let goes_on = "the same command goes on with what is left";
     let (code, hint) = match stop {
         Stop::Unread => {

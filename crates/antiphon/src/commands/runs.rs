@@ -6,7 +6,7 @@ use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cli::{Cli, Command, GenerateArgs, LimitArgs, MapArgs, RunsArgs, RunsCommand};
+use super::cli::{Cli, Command, ContentArgs, GenerateArgs, LimitArgs, MapArgs, RunsArgs, RunsCommand};
 use super::config;
 use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::output::{self, Talk};
@@ -177,6 +177,14 @@ async fn go_on(
             let (resume, out) = (Some(info.record.id), Some(dir));
             let again = GenerateArgs { inputs, resume, out, max_cost, fresh: false, ..*args };
             Box::pin(super::generate::run(&again, talk)).await
+        }
+        Ok(Command::Content(args)) => {
+            let (resume, dir) = (Some(info.record.id), Some(dir));
+            let (max_cost, concurrency) =
+                (limits.max_cost.or(args.max_cost), limits.concurrency.or(args.concurrency));
+            let again =
+                ContentArgs { resume, retry_failed, dir, max_cost, concurrency, fresh: false, ..*args };
+            Box::pin(super::content::run(&again, talk)).await
         }
         _ => {
             let message = format!("run {} does not tell how it was begun", info.record.id);

@@ -6,7 +6,7 @@ use super::{ENVIRONMENT, ProgressMode, ProviderArgs, concurrency};
 use crate::runtime::Flags;
 
 /// How a run ends, and what the environment says where no flag does.
-const EXITS: &str = "\
+pub(super) const EXITS: &str = "\
 Exit codes:
   0 done  1 a defect, or a disk  2 usage  3 configuration or key  4 some rows failed  5 all failed, or nobody answered
   6 the budget is used up  130 interrupted  143 terminated";
@@ -186,6 +186,13 @@ pub(in crate::commands) enum OrderArg {
     Completion,
 }
 
+impl AtOnce {
+    /// The number, if there is one.
+    pub(in crate::commands) fn number(self) -> Option<usize> {
+        self.0
+    }
+}
+
 impl From<FormatArg> for antiphon_data::RowFormat {
     fn from(format: FormatArg) -> Self {
         match format {
@@ -198,16 +205,9 @@ impl From<FormatArg> for antiphon_data::RowFormat {
 
 impl MapArgs {
     pub(in crate::commands) fn flags(&self, recipe: &antiphon_pipeline::map::Recipe) -> Flags {
-        let ProviderArgs { provider, model, base_url, offline } = &self.provider;
-        Flags {
-            provider: provider.clone(),
-            model: model.clone().or_else(|| recipe.model.clone()),
-            base_url: base_url.clone(),
-            offline: *offline,
-            concurrency: self.concurrency.and_then(|at_once| at_once.0),
-            out: self.dir.clone(),
-            max_cost: self.max_cost,
-        }
+        let concurrency = self.concurrency.and_then(AtOnce::number);
+        let flags = self.provider.flags(concurrency, self.dir.clone(), self.max_cost);
+        Flags { model: flags.model.or_else(|| recipe.model.clone()), ..flags }
     }
 
     pub(in crate::commands) fn results_on_stdout(&self) -> bool {
@@ -215,7 +215,7 @@ impl MapArgs {
     }
 }
 
-fn auto_or_number(text: &str) -> Result<AtOnce, String> {
+pub(super) fn auto_or_number(text: &str) -> Result<AtOnce, String> {
     match text {
         "auto" => Ok(AtOnce(None)),
         number => concurrency(number)

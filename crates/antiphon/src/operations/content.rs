@@ -1,0 +1,306 @@
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use antiphon_data::{Document, Failure, Loader, RowFormat, Skipped};
+use antiphon_pipeline::content::{Content, Notes, Removed, recipe};
+use antiphon_pipeline::engine::Options;
+use antiphon_pipeline::map::{Estimate, Mapped, Mapping, OnStatus};
+use antiphon_pipeline::{Error, ErrorKind};
+use antiphon_render::{RenderError, RenderErrorKind, SiteBuilder, Theme};
+use antiphon_store::{JobRecord, JobState, Store};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::map::{JOURNAL, MapRequest, close, estimate, map};
+use crate::runtime::Session;
+
+/// Sites from notes: a page for each document in each theme.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ContentRequest {
+    /// Files or folders of notes.
+    pub inputs: Vec<PathBuf>,
+    /// The themes, at least one.
+    pub themes: Vec<Theme>,
+    /// The folder of the journal and of all runs.
+    pub folder: PathBuf,
+    /// Where the site goes. Default: `site` in the run's folder.
+    pub site: Option<PathBuf>,
+    /// What stands above the index. Default: `Portfolio`.
+    pub title: String,
+    /// Content, as JSON, for pages that the provider gave none for.
+    pub fallback: Option<PathBuf>,
+    /// Whether an earlier run of the same kind is left alone. Default: it is gone on with.
+    pub fresh: bool,
+    /// The one run that is gone on with, by its id.
+    pub resume: Option<String>,
+    /// Whether the pages of that run that failed are asked for again.
+    pub retry_failed: bool,
+    /// How the command can be given again: kept with the run.
+    pub note: Value,
+    /// How the engine works.
+    pub options: Options,
+}
+
+/// What came of notes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Sites {
+    /// How the run went.
+    pub mapped: Mapped,
+    /// One for each document and theme, in order.
+    pub pages: Vec<SitePage>,
+    /// The files of the site, its index last; none if there is no page.
+    pub files: Vec<PathBuf>,
+    /// Notes that could not be read.
+    pub failures: Vec<Failure>,
+    /// Files of other kinds.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A page, or why there is none.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct SitePage {
+    /// The document's name.
+    pub notes: String,
+    /// The theme's.
+    pub theme: String,
+    /// What stands on it.
+    pub content: Option<Content>,
+    /// What an answer had that the notes do not have; it is not on the page.
+    pub removed: Vec<Removed>,
+    /// Why there is no answer. With content, that is the fallback's.
+    pub error: Option<String>,
+}
+
+impl ContentRequest {
+    /// Each document of `inputs` in each of `themes`, with the run below `folder`.
+    #[must_use]
+    pub fn new(inputs: Vec<PathBuf>, themes: Vec<Theme>, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            inputs,
+            themes,
+            folder: folder.into(),
+            site: None,
+            title: "Portfolio".to_owned(),
+            fallback: None,
+            fresh: false,
+            resume: None,
+            retry_failed: false,
+            note: Value::Null,
+            options: Options::default(),
+        }
+    }
+}
+
+/// Asks for the copy of each page, journalled as rows are, and builds the site. The same request again asks for nothing
+/// that is there, and builds the site anew.
+///
+/// # Errors
+/// As [`map`](super::map); `Config` for a theme or a fallback that cannot be used, `Files` for what cannot be written.
+///
+/// # Cancel safety
+/// Hangs up. Answers that were accepted are kept.
+pub async fn content(
+    session: &Session,
+    request: &ContentRequest,
+    on_status: OnStatus,
+) -> Result<Sites, Error> {
+    let fallback = match &request.fallback {
+        Some(path) => Some(fallback(path).await?),
+        None => None,
+    };
+    let read = read(request).await?;
+    let mut mapping = mapping(session, request, &read.rows());
+    mapping.on_status = on_status;
+    let mapped = map(session, &MapRequest::new(mapping, &request.folder)).await?;
+    let pages = pages(request, &mapped.report.run_id, fallback.as_ref()).await?;
+    let document = json!({ "schema": "antiphon.content/1", "run_id": mapped.report.run_id, "pages": pages });
+    let text = serde_json::to_string_pretty(&document).map_err(|err| Error::internal(err.to_string()))?;
+    let written = antiphon_fs::write(mapped.folder.join("content.json"), text + "\n").await;
+    written.map_err(|err| Error::new(ErrorKind::Files, err.to_string()))?;
+    let files = build(request, &mapped.folder, &pages).await?;
+    let Read { failures, skipped, .. } = read;
+    Ok(Sites { mapped, pages, files, failures, skipped })
+}
+
+/// What a request would take. Makes no call.
+///
+/// # Errors
+/// As [`content`], for what can be seen without a call.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn estimate_content(session: &Session, request: &ContentRequest) -> Result<Estimate, Error> {
+    let read = read(request).await?;
+    let mapping = mapping(session, request, &read.rows());
+    estimate(session, &MapRequest::new(mapping, &request.folder)).await
+}
+
+/// Notes that were read, as rows in a file that goes with this.
+struct Read {
+    folder: antiphon_fs::TempDir,
+    failures: Vec<Failure>,
+    skipped: Vec<Skipped>,
+}
+
+impl Read {
+    fn rows(&self) -> PathBuf {
+        self.folder.path().join("notes.jsonl")
+    }
+}
+
+async fn read(request: &ContentRequest) -> Result<Read, Error> {
+    let failed = |err: antiphon_fs::Error| Error::new(ErrorKind::Files, err.to_string());
+    let folder = antiphon_fs::temp_dir().map_err(failed)?;
+    let mut read = Read { folder, failures: Vec::new(), skipped: Vec::new() };
+    let mut text = String::new();
+    for input in &request.inputs {
+        let loader = Loader::new().cancel(request.options.cancel.clone());
+        let loaded = loader.load_path(input).await.map_err(Error::input)?;
+        read.failures.extend(loaded.failures);
+        read.skipped.extend(loaded.skipped);
+        for document in &loaded.documents {
+            for theme in &request.themes {
+                let notes = Notes::new(name_of(document), &*document.text, &theme.voice);
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{}", notes.row());
+            }
+        }
+    }
+    antiphon_fs::write(read.rows(), text).await.map_err(failed)?;
+    Ok(read)
+}
+
+fn name_of(document: &Document) -> String {
+    let name = Path::new(&document.name).with_extension("");
+    name.display().to_string()
+}
+
+fn mapping(session: &Session, request: &ContentRequest, rows: &Path) -> Mapping {
+    let mut mapping = Mapping::new(rows, recipe(), &session.model);
+    let names: Vec<String> = request.inputs.iter().map(|input| input.display().to_string()).collect();
+    mapping.input_name = names.join(", ");
+    mapping.format = Some(RowFormat::Jsonl);
+    mapping.fresh = request.fresh;
+    mapping.resume.clone_from(&request.resume);
+    mapping.retry_failed = request.retry_failed;
+    mapping.request = request.note.clone();
+    mapping.options = request.options.clone();
+    mapping
+}
+
+async fn fallback(path: &Path) -> Result<Content, Error> {
+    let text = antiphon_fs::read_to_string(path).await;
+    let text = text.map_err(|err| Error::new(ErrorKind::Config, err.to_string()))?;
+    Content::parse(&path.display().to_string(), &text.text)
+}
+
+/// What the journal has of each page.
+async fn pages(
+    request: &ContentRequest,
+    run: &str,
+    fallback: Option<&Content>,
+) -> Result<Vec<SitePage>, Error> {
+    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
+    let run = store.look_at(run).await.map_err(Error::store)?;
+    let mut jobs = run.pages();
+    let mut pages = Vec::new();
+    loop {
+        let batch = jobs.next().await.map_err(Error::store)?;
+        if batch.is_empty() {
+            break;
+        }
+        for job in batch {
+            pages.push(page(job, &request.themes, fallback)?);
+        }
+    }
+    drop(jobs);
+    drop(run);
+    close(store).await;
+    Ok(pages)
+}
+
+fn page(job: JobRecord, themes: &[Theme], fallback: Option<&Content>) -> Result<SitePage, Error> {
+    let unreadable =
+        |why: serde_json::Error| Error::internal(format!("row {} of the journal: {why}", job.index));
+    let Notes { name, theme, notes, .. } = serde_json::from_str(&job.row).map_err(unreadable)?;
+    let Some(voice) = themes.iter().find(|known| known.name == theme).map(|theme| &theme.voice) else {
+        return Err(Error::internal(format!(
+            "row {} of the journal is of no theme that was asked for",
+            job.index
+        )));
+    };
+    let mut page = SitePage { notes: name, theme, content: None, removed: Vec::new(), error: None };
+    match (&job.result, job.state) {
+        (Some(result), JobState::Accepted) => {
+            let answer = serde_json::from_str(result).map_err(unreadable)?;
+            let (content, removed) = Content::of_answer(answer, &notes, voice)?;
+            (page.content, page.removed) = (Some(content), removed);
+        }
+        _ => {
+            let told = job.error.map(|(name, message)| format!("{name}: {message}"));
+            page.error = Some(told.unwrap_or_else(|| "not asked for yet".to_owned()));
+            page.content = fallback.cloned().map(|mut content| {
+                voice.apply(&mut content);
+                content
+            });
+        }
+    }
+    Ok(page)
+}
+
+async fn build(request: &ContentRequest, folder: &Path, pages: &[SitePage]) -> Result<Vec<PathBuf>, Error> {
+    let mut site = SiteBuilder::new(&request.title);
+    let mut is_empty = true;
+    for page in pages {
+        let theme = request.themes.iter().find(|theme| theme.name == page.theme);
+        if let (Some(content), Some(theme)) = (&page.content, theme) {
+            site = site.page(&page.notes, content.clone(), theme.clone());
+            is_empty = false;
+        }
+    }
+    if is_empty {
+        return Ok(Vec::new());
+    }
+    let to = request.site.clone().unwrap_or_else(|| folder.join("site"));
+    site.write(&to).await.map_err(|err| told(&err))
+}
+
+/// A renderer's error as one of a run.
+pub(crate) fn told(err: &RenderError) -> Error {
+    let kind = match err.kind() {
+        RenderErrorKind::Theme | RenderErrorKind::Template => ErrorKind::Config,
+        _ => ErrorKind::Files,
+    };
+    Error::new(kind, err.to_string())
+}
+
+/// The themes of these names, of which one with a `/` is a folder's, and `all` is all that are built in.
+///
+/// # Errors
+/// `Config` for a name that no theme has, or a theme that cannot be used.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn themes(names: &[String]) -> Result<Vec<Theme>, Error> {
+    let mut themes: Vec<Theme> = Vec::new();
+    for name in names {
+        let found = match name.as_str() {
+            "all" => Theme::all().map_err(|err| told(&err))?,
+            name if name.contains(['/', '\\']) => {
+                vec![Theme::load(Path::new(name)).await.map_err(|err| told(&err))?]
+            }
+            name => vec![Theme::built_in(name).map_err(|err| told(&err))?],
+        };
+        for theme in found {
+            match themes.iter().position(|known| known.name == theme.name) {
+                // The later one was said on purpose.
+                Some(at) => themes[at] = theme,
+                None => themes.push(theme),
+            }
+        }
+    }
+    Ok(themes)
+}
