@@ -10,6 +10,7 @@ mod llama;
 mod llmock;
 mod net;
 mod program;
+mod sites;
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 16] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
@@ -38,6 +39,7 @@ const CHECKS: [(&str, Check); 15] = [
     ("frozen in the middle", kill::check_frozen),
     ("a disk that is full in the middle of a run", kill::check_full_disk),
     ("the page in a browser", browser::check),
+    ("every theme in a browser", sites::check),
     ("personas from a real model", llama::check),
     ("Ctrl-C while a real model answers", llama::check_interrupt),
     ("a server with faults on cue", llmock::check),

@@ -22,7 +22,7 @@ pub(super) fn check() -> Done<Outcome> {
         return Ok(Outcome::Skipped("Chromium is not installed: cargo xtask e2e --install".to_owned()));
     };
     let folder = out("page")?;
-    let browser = Browser { program, folder: folder.clone() };
+    let browser = Browser::new(program, folder.clone());
     browser.can_see_trouble()?;
     let ran = Ran::of(&mut generate(&samples(), &folder, &["--offline"]))?;
     if ran.code != Some(0) {
@@ -49,20 +49,20 @@ pub(super) fn check() -> Done<Outcome> {
     Ok(Outcome::Passed("2 widths and an opened passage; pictures in target/e2e/page".to_owned()))
 }
 
-struct Browser {
+pub(super) struct Browser {
     program: &'static str,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 /// What the browser did with a page.
-struct Seen {
-    dom: String,
+pub(super) struct Seen {
+    pub(super) dom: String,
     console: Vec<String>,
     requests: Vec<String>,
 }
 
 impl Seen {
-    fn is_quiet(&self) -> Done {
+    pub(super) fn is_quiet(&self) -> Done {
         match (&self.console[..], &self.requests[..]) {
             ([], []) => Ok(()),
             ([], requests) => Err(format!("the page asked for {requests:?}")),
@@ -72,6 +72,10 @@ impl Seen {
 }
 
 impl Browser {
+    pub(super) fn new(program: &'static str, folder: PathBuf) -> Self {
+        Self { program, folder }
+    }
+
     /// A page that does all that ours must not do: whoever cannot see that sees nothing.
     fn can_see_trouble(&self) -> Done {
         let trap = Trap::set()?;
@@ -88,7 +92,24 @@ impl Browser {
         Ok(())
     }
 
-    fn open(&self, page: &Path, anchor: &str, size: (u32, u32), picture: &Path) -> Done<Seen> {
+    pub(super) fn open(&self, page: &Path, anchor: &str, size: (u32, u32), picture: &Path) -> Done<Seen> {
+        let address = format!("file://{}{anchor}", page.display());
+        self.look(&[&address], size, picture)
+    }
+
+    /// The same with settings of the browser's own.
+    pub(super) fn open_with(
+        &self,
+        page: &Path,
+        settings: &[&str],
+        size: (u32, u32),
+        picture: &Path,
+    ) -> Done<Seen> {
+        let address = format!("file://{}", page.display());
+        self.look(&[settings, &[&address]].concat(), size, picture)
+    }
+
+    fn look(&self, arguments: &[&str], size: (u32, u32), picture: &Path) -> Done<Seen> {
         let log = self.folder.join("net-log.json");
         let mut command = Command::new(self.program);
         command
@@ -104,7 +125,7 @@ impl Browser {
             .arg(format!("--window-size={},{}", size.0, size.1))
             .arg(format!("--log-net-log={}", log.display()))
             .arg(format!("--screenshot={}", picture.display()))
-            .arg(format!("file://{}{anchor}", page.display()));
+            .args(arguments);
         let output = command.output().map_err(|err| format!("{}: {err}", self.program))?;
         if !picture.exists() {
             return Err(format!("{} made no picture ({})", self.program, output.status));

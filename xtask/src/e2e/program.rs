@@ -35,6 +35,15 @@ pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// `antiphon content NOTES --site SITE --json` in every theme, with no model.
+pub(super) fn content(notes: &Path, site: &Path) -> Command {
+    let mut command = Command::new(root().join("target/debug/antiphon"));
+    command.arg("content").arg(notes).arg("--site").arg(site).arg("--dir").arg(site.with_extension("runs"));
+    command.args(["--theme", "all", "--offline", "--json", "--progress", "none"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// What a run of the program gave.
 pub(super) struct Ran {
     pub(super) code: Option<i32>,

@@ -40,7 +40,7 @@ pub struct TextRule {
     pub fluff: bool,
     /// How it is written.
     pub case: Option<Case>,
-    /// The most characters: a longer text ends after a whole word, with an ellipsis or with `end`.
+    /// The most characters: a longer text ends with a whole sentence, or after a whole word with an ellipsis or `end`.
     pub max: Option<usize>,
     /// What stands in the place of the closing marks `.!?…:;,`: a mark, or nothing.
     pub end: Option<String>,
@@ -227,9 +227,15 @@ fn title(words: &[String]) -> String {
     cased.collect::<Vec<_>>().join(" ")
 }
 
-/// A text of at most so many characters, after a whole word, and whether anything was cut off.
+/// A text of at most so many characters, and whether anything of a sentence was cut off: it ends with the last whole
+/// sentence if that has half of them, else after a whole word.
 fn cut(text: &str, most: usize) -> (String, bool) {
     let Some((at, _)) = text.char_indices().nth(most) else { return (text.to_owned(), false) };
+    let half = text.char_indices().nth(most / 2).map_or(0, |(at, _)| at);
+    let ends = text[..at].match_indices(['.', '!', '?']).map(|(end, _)| end + 1);
+    if let Some(end) = ends.filter(|end| *end >= half && text[*end..].starts_with(' ')).next_back() {
+        return (text[..end].to_owned(), false);
+    }
     // One place is for the ellipsis.
     let at = text[..at].char_indices().next_back().map_or(0, |(last, _)| last);
     let whole = match text[..at].rfind(' ') {
@@ -269,6 +275,7 @@ mod tests {
         check("end = \".\"", "Weave it", "Weave it.");
         check("max = 12", "One two three four", "One two…");
         check("max = 12\nend = \".\"", "One two three four", "One two.");
+        check("max = 20", "One two. Three. Four five six", "One two. Three.");
         check("max = 12", "One two four", "One two four");
         check("prefix = \"> \"\nmax = 12", "One two three four", "> One two…");
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::outline::plain;
-use super::text::cut;
+use super::text::{capitalised, cut};
 
 /// Names of languages, as they are written.
 const LANGUAGES: [&str; 33] = [
@@ -114,7 +114,11 @@ impl Item {
             let found = LANGUAGES.iter().find(|language| **language == word && language.len() > 1);
             self.language = self.language.or(found.copied());
         }
-        text
+        // What led to an address ends in nothing now.
+        match text.trim_end().strip_suffix([':', ',']) {
+            Some(rest) => format!("{}.", rest.trim_end()),
+            None => text,
+        }
     }
 
     /// Whether every part of a list is a fact; they are taken then.
@@ -146,7 +150,8 @@ impl Item {
         let tags: Vec<String> =
             self.tags.iter().filter(|tag| !tag.is_empty()).take(MOST_TAGS).map(|tag| cut(tag, TAG)).collect();
         let name = if self.name.is_empty() { "Untitled".to_owned() } else { self.name };
-        let description = if self.description.is_empty() { name.clone() } else { self.description };
+        let description =
+            if self.description.is_empty() { name.clone() } else { capitalised(&self.description) };
         json!({
             "name": cut(&name, NAME), "description": cut(&description, DESCRIPTION), "url": self.url,
             "stars": self.stars, "language": self.language, "tags": tags,

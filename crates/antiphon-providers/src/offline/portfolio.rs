@@ -29,15 +29,15 @@ pub(super) fn draft(documents: &[Document]) -> Result<Value, Error> {
         return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: there is nothing to show"));
     };
     let intro: Vec<String> = outline.intro().iter().flat_map(|paragraph| sentences(paragraph)).collect();
-    let (title, said) = match (&tagline, intro.split_first()) {
-        (_, Some((first, rest))) if first.chars().count() <= LINE && !rest.is_empty() => {
-            (first.clone(), rest)
+    let headline = intro.iter().enumerate().find_map(|(index, sentence)| Some((index, headline(sentence)?)));
+    let (title, said): (String, Vec<&String>) = match headline {
+        Some((index, title)) if intro.len() > 1 => {
+            (title, intro.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, said)| said).collect())
         }
-        (Some(tagline), _) => (tagline.clone(), &intro[..]),
-        (None, _) => (brand.clone(), &intro[..]),
+        _ => (tagline.clone().unwrap_or_else(|| brand.clone()), intro.iter().collect()),
     };
     let mut subtitle = String::new();
-    for sentence in said {
+    for sentence in &said {
         if subtitle.chars().count() + sentence.chars().count() >= SUBTITLE {
             break;
         }
@@ -45,7 +45,7 @@ pub(super) fn draft(documents: &[Document]) -> Result<Value, Error> {
         subtitle.push_str(sentence);
     }
     if subtitle.is_empty() {
-        subtitle = said.first().or(tagline.as_ref()).unwrap_or(&brand).clone();
+        subtitle = said.first().copied().or(tagline.as_ref()).unwrap_or(&brand).clone();
     }
     Ok(json!({
         "brand_name": cut(&brand, BRAND),
@@ -55,6 +55,14 @@ pub(super) fn draft(documents: &[Document]) -> Result<Value, Error> {
         "menu_items": links(&outline),
         "cta": call_to_action(&text, &outline),
     }))
+}
+
+/// What a sentence says in the length of a headline: all of it, or what stands before its colon.
+fn headline(sentence: &str) -> Option<String> {
+    let says =
+        |text: &str| (4..=14).contains(&text.split_whitespace().count()) && text.chars().count() <= LINE;
+    let before = sentence.split(": ").next().unwrap_or(sentence);
+    [sentence, before].into_iter().find(|text| says(text)).map(str::to_owned)
 }
 
 fn projects(outline: &Outline) -> Vec<Value> {
@@ -146,7 +154,7 @@ mod tests {
     #[test]
     fn markdown_with_a_list_of_work() {
         let made = drawn(
-            "# Ada Byron — weaver of engines\n\nI weave. I count, too.\n\n## Projects\n\n\
+            "# Ada Byron — weaver of engines\n\nI weave. I make engines dance: to cards of brass, to drums of tin, to anything that has holes.\n\n## Projects\n\n\
              - **Loom** — patterns in brass. (Rust, 1,240 stars, #cards) https://github.com/ada/loom\n\
              - [Notes](https://ada.test/notes): on the engine\n\n## Contact\n- ada@ada.test\n- Blog: https://ada.test/blog\n",
         );
@@ -154,13 +162,13 @@ mod tests {
             (&made["brand_name"], &made["tagline"]),
             (&json!("Ada Byron"), &json!("weaver of engines"))
         );
-        assert_eq!(made["hero"], json!({ "title": "I weave.", "subtitle": "I count, too." }));
+        assert_eq!(made["hero"], json!({ "title": "I make engines dance", "subtitle": "I weave." }));
         assert_eq!(
             made["repos"],
             json!([
-                { "name": "Loom", "description": "patterns in brass.", "url": "https://github.com/ada/loom",
+                { "name": "Loom", "description": "Patterns in brass.", "url": "https://github.com/ada/loom",
                   "stars": 1240, "language": "Rust", "tags": ["cards"] },
-                { "name": "Notes", "description": "on the engine", "url": "https://ada.test/notes",
+                { "name": "Notes", "description": "On the engine", "url": "https://ada.test/notes",
                   "stars": null, "language": null, "tags": [] },
             ])
         );

@@ -30,7 +30,8 @@ impl Offline {
 #[async_trait]
 impl Provider for Offline {
     fn scope(&self) -> Scope {
-        Scope::new("offline", None)
+        // Another version may draft in another way: its answers are no answers of this one.
+        Scope::new("offline", None).variant(env!("CARGO_PKG_VERSION"))
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {

@@ -8,6 +8,12 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     }
 }
 
+/// A text with a large first letter.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// The sentences of a paragraph: each ends with its mark and before a large letter.
 pub(super) fn sentences(paragraph: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,0 +1,176 @@
+use std::collections::BTreeSet;
+
+use antiphon_pipeline::content::Content;
+use antiphon_render::{SiteBuilder, Theme};
+use proptest::prelude::*;
+use scraper::{ElementRef, Html, Selector};
+use serde_json::json;
+
+/// What a model or notes may say to make a page do something.
+const ATTACKS: [&str; 22] = [
+    "<script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\"><svg onload=alert(1)>",
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "java\tscript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "//evil.test/x",
+    "https://bank.test@evil.test/",
+    "https://a.test/\"onmouseover=\"alert(1)",
+    "{{ 7 * 7 }}{% for x in y %}",
+    "{{ css|safe }}",
+    "<!--",
+    "]]>",
+    "}</style> body { background: url(https://evil.test) }",
+    "\u{202e}txt.exe\u{2066}",
+    "&lt;b&gt; &amp;amp; &#x3c;",
+    "<meta http-equiv=refresh content='0;url=https://evil.test'>",
+    "<base href=https://evil.test>",
+];
+
+/// Elements that the pages have, of which none runs, loads or sends anything.
+const ELEMENTS: [&str; 23] = [
+    "html", "head", "meta", "title", "style", "body", "a", "header", "p", "nav", "ul", "li", "main",
+    "section", "h1", "h2", "h3", "footer", "span", "strong", "b", "i", "link",
+];
+
+fn hostile() -> impl Strategy<Value = String> {
+    let attack = prop::sample::select(&ATTACKS[..]).prop_map(str::to_owned);
+    let around = ("\\PC{0,12}", attack.clone(), "\\PC{0,12}").prop_map(|(a, b, c)| format!("{a}{b}{c}"));
+    let long = Just("x".repeat(10_000));
+    prop_oneof![4 => attack, 3 => around, 2 => "\\PC{1,40}", 1 => long]
+}
+
+#[derive(Debug)]
+struct Said {
+    brand: String,
+    tagline: String,
+    title: String,
+    subtitle: String,
+    name: String,
+    description: String,
+    language: String,
+    tag: String,
+    label: String,
+    action: String,
+    urls: Vec<String>,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    (prop::collection::vec(hostile(), 10), prop::collection::vec(hostile(), 3)).prop_map(
+        |(mut texts, urls)| {
+            let mut next = || texts.pop().unwrap_or_default();
+            Said {
+                brand: next(),
+                tagline: next(),
+                title: next(),
+                subtitle: next(),
+                name: next(),
+                description: next(),
+                language: next(),
+                tag: next(),
+                label: next(),
+                action: next(),
+                urls,
+            }
+        },
+    )
+}
+
+fn content(said: &Said) -> Content {
+    serde_json::from_value(json!({
+        "brand_name": said.brand, "tagline": said.tagline,
+        "hero": { "title": said.title, "subtitle": said.subtitle },
+        "repos": [{
+            "name": said.name, "description": said.description, "url": said.urls[0], "stars": 1240,
+            "language": said.language, "tags": [said.tag],
+        }],
+        "menu_items": [{ "label": said.label, "url": "https://a.test/menu" }, { "label": "x", "url": said.urls[1] }],
+        "cta": { "text": said.action, "url": said.urls[2] },
+    }))
+    .unwrap()
+}
+
+fn select<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    page.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn text_of(page: &Html, selector: &str) -> String {
+    select(page, selector).first().map(|element| element.text().collect()).unwrap_or_default()
+}
+
+/// Nothing that runs, loads or leads to a place that it may not.
+#[track_caller]
+fn is_harmless(page: &Html) {
+    for element in select(page, "*") {
+        let name = element.value().name();
+        assert!(ELEMENTS.contains(&name) && name != "link", "{name}");
+        for (attribute, value) in element.value().attrs() {
+            let known = [
+                "lang",
+                "charset",
+                "name",
+                "content",
+                "http-equiv",
+                "property",
+                "class",
+                "id",
+                "href",
+                "rel",
+                "aria-label",
+                "aria-labelledby",
+                "aria-hidden",
+                "dir",
+            ];
+            assert!(known.contains(&attribute), "{name} {attribute}={value}");
+            if attribute == "href" {
+                let leads =
+                    ["#", "http://", "https://", "mailto:"].iter().any(|scheme| value.starts_with(scheme));
+                assert!(leads || value.ends_with(".html"), "{value}");
+                assert!(!value.contains(['"', '<', '>', '\'']), "{value}");
+            }
+        }
+    }
+    let policies: BTreeSet<_> =
+        select(page, "meta[http-equiv]").iter().filter_map(|meta| meta.value().attr("content")).collect();
+    assert_eq!(policies.len(), 1);
+    assert!(policies.iter().all(|policy| policy.starts_with("default-src 'none'")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_a_field_says_is_text_on_every_page(said in said()) {
+        let mut site = SiteBuilder::new(&said.brand);
+        for theme in Theme::all().unwrap() {
+            site = site.page(&said.name, content(&said), theme);
+        }
+        let files = site.build().unwrap();
+        prop_assert_eq!(files.len(), 9);
+        let (index, pages) = files.split_last().unwrap();
+        for (name, html) in pages {
+            prop_assert!(name.ends_with(".html") && !name.contains(['/', '\\', '<', '"']), "{}", name);
+            let page = Html::parse_document(html);
+            is_harmless(&page);
+            for (selector, text) in [
+                (".brand", &said.brand), ("h1", &said.title), (".subtitle", &said.subtitle), ("h3", &said.name),
+                (".description", &said.description), (".action", &said.action),
+            ] {
+                prop_assert_eq!(&text_of(&page, selector), text);
+            }
+            for (selector, text) in [(".tagline", &said.tagline), (".language", &said.language), (".tag", &said.tag)] {
+                let shown = text_of(&page, selector);
+                prop_assert!(shown == *text || text.trim().is_empty(), "{:?}", shown);
+            }
+            prop_assert_eq!(select(&page, "style").len(), 1);
+        }
+        let page = Html::parse_document(&index.1);
+        is_harmless(&page);
+        prop_assert_eq!(&text_of(&page, "h1"), &said.brand);
+        prop_assert_eq!(select(&page, ".pages a").len(), 8);
+    }
+}

@@ -1,0 +1,85 @@
+use std::fs;
+
+use antiphon_pipeline::content::Content;
+use antiphon_render::{RenderErrorKind, SiteBuilder, Theme, build_portfolio};
+
+const ADA: &str = r#"{
+    "brand_name": "Ada Byron", "tagline": "Weaver of engines",
+    "hero": { "title": "Engines that weave", "subtitle": "Patterns in brass & cards." },
+    "repos": [
+        { "name": "Loom", "description": "Cards in, numbers out.", "url": "github.com/ada/loom", "stars": 1240,
+          "language": "Rust", "tags": ["cards", "brass"] },
+        { "name": "Notes", "description": "On the engine." }
+    ],
+    "menu_items": [{ "label": "Blog", "url": "https://ada.test/blog" }, { "label": "Bad", "url": "javascript:x" }],
+    "cta": { "text": "Write to Ada", "url": "mailto:ada@ada.test" }
+}"#;
+
+fn ada() -> Content {
+    Content::parse("ada.json", ADA).unwrap()
+}
+
+/// A page without its style sheet.
+fn markup(html: &str) -> String {
+    let (before, rest) = html.split_once("<style>").unwrap();
+    let (_, after) = rest.split_once("</style>").unwrap();
+    format!("{before}<style></style>{after}")
+}
+
+#[test]
+fn a_page_has_its_parts_and_no_others() {
+    let site = SiteBuilder::new("Ada").page("ada", ada(), Theme::built_in("editorial").unwrap());
+    let files = site.build().unwrap();
+    assert_eq!(files.len(), 1);
+    insta::assert_snapshot!("page", markup(&files[0].1));
+}
+
+#[test]
+fn several_pages_have_an_index_and_names_of_their_own() {
+    let (editorial, retro) = (Theme::built_in("editorial").unwrap(), Theme::built_in("retro").unwrap());
+    let site = SiteBuilder::new("Two & one").page("Ada", ada(), editorial.clone()).page("Ada", ada(), retro);
+    let files = site.page("ada", ada(), editorial).build().unwrap();
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["ada-editorial.html", "ada-retro.html", "ada-editorial-2.html", "index.html"]);
+    insta::assert_snapshot!("index", markup(&files[3].1));
+}
+
+#[tokio::test]
+async fn a_theme_of_ones_own_is_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine");
+    fs::create_dir(&mine).unwrap();
+    let toml = "title = \"Mine\"\ndescription = \"My own\"\n[voice]\ntone = \"As I speak\"\n";
+    fs::write(mine.join("theme.toml"), toml).unwrap();
+    assert_eq!(Theme::load(&mine).await.unwrap_err().kind(), RenderErrorKind::Files);
+    fs::write(mine.join("style.css"), "h1 { color: teal }").unwrap();
+    fs::write(mine.join("page.html"), "<style>{{ css }}</style><h1>{{ hero.title }}</h1>").unwrap();
+    let theme = Theme::load(&mine).await.unwrap();
+    assert_eq!((theme.name.as_str(), theme.voice.name.as_str()), ("mine", "mine"));
+    let page = folder.path().join("new/page.html");
+    build_portfolio(ada(), theme, &page).await.unwrap();
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.ends_with("h1 { color: teal }</style><h1>Engines that weave</h1>"), "{html}");
+
+    fs::write(mine.join("page.html"), "<p>{{ hero.title|safe }}</p>").unwrap();
+    let err = build_portfolio(ada(), Theme::load(&mine).await.unwrap(), &page).await.unwrap_err();
+    assert!(err.kind() == RenderErrorKind::Template && err.to_string().contains("mine/page.html:1"), "{err}");
+    fs::write(mine.join("style.css"), "a {}\n@import 'x.css';").unwrap();
+    let err = Theme::load(&mine).await.unwrap_err().to_string();
+    assert!(err.contains("style.css:2: @import would load something"), "{err}");
+    fs::write(mine.join("theme.toml"), toml.replace("tone", "tnoe")).unwrap();
+    let err = Theme::load(&mine).await.unwrap_err().to_string();
+    assert!(err.ends_with("theme.toml:4: unknown key tnoe; did you mean tone?"), "{err}");
+}
+
+#[tokio::test]
+async fn nothing_is_left_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let site = SiteBuilder::new("A").page("a", ada(), Theme::built_in("hacker").unwrap());
+    assert_eq!(site.clone().write(&file).await.unwrap_err().kind(), RenderErrorKind::Files);
+    let written = site.write(&folder.path().join("site")).await.unwrap();
+    assert_eq!(written.len(), 1);
+    assert_eq!(fs::read_dir(folder.path().join("site")).unwrap().count(), 1);
+}
