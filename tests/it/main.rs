@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod content;
 mod corpus;
 mod engine;
 mod http;

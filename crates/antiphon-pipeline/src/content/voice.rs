@@ -232,8 +232,8 @@ fn title(words: &[String]) -> String {
 fn cut(text: &str, most: usize) -> (String, bool) {
     let Some((at, _)) = text.char_indices().nth(most) else { return (text.to_owned(), false) };
     let half = text.char_indices().nth(most / 2).map_or(0, |(at, _)| at);
-    let ends = text[..at].match_indices(['.', '!', '?']).map(|(end, _)| end + 1);
-    if let Some(end) = ends.filter(|end| *end >= half && text[*end..].starts_with(' ')).next_back() {
+    let mut ends = text[..at].match_indices(['.', '!', '?']).map(|(end, _)| end + 1);
+    if let Some(end) = ends.rfind(|end| *end >= half && text[*end..].starts_with(' ')) {
         return (text[..end].to_owned(), false);
     }
     // One place is for the ellipsis.

@@ -269,7 +269,7 @@ async fn build(request: &ContentRequest, folder: &Path, pages: &[SitePage]) -> R
 }
 
 /// A renderer's error as one of a run.
-pub(crate) fn told(err: &RenderError) -> Error {
+fn told(err: &RenderError) -> Error {
     let kind = match err.kind() {
         RenderErrorKind::Theme | RenderErrorKind::Template => ErrorKind::Config,
         _ => ErrorKind::Files,
@@ -286,13 +286,12 @@ pub(crate) fn told(err: &RenderError) -> Error {
 /// Nothing is changed, so nothing is lost.
 pub async fn themes(names: &[String]) -> Result<Vec<Theme>, Error> {
     let mut themes: Vec<Theme> = Vec::new();
+    let unusable = |err: RenderError| Error::new(ErrorKind::Config, err.to_string());
     for name in names {
         let found = match name.as_str() {
-            "all" => Theme::all().map_err(|err| told(&err))?,
-            name if name.contains(['/', '\\']) => {
-                vec![Theme::load(Path::new(name)).await.map_err(|err| told(&err))?]
-            }
-            name => vec![Theme::built_in(name).map_err(|err| told(&err))?],
+            "all" => Theme::all().map_err(unusable)?,
+            name if name.contains(['/', '\\']) => vec![Theme::load(Path::new(name)).await.map_err(unusable)?],
+            name => vec![Theme::built_in(name).map_err(unusable)?],
         };
         for theme in found {
             match themes.iter().position(|known| known.name == theme.name) {

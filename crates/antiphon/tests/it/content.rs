@@ -1,0 +1,119 @@
+//! Sites from notes.
+
+use std::fs;
+
+use antiphon_tests::{Reply, Server, refusing_url};
+use serde_json::{Value, json};
+
+use crate::program::{Lab, Ran};
+
+const NOTES: &str = "# Ada — weaver\n\nI weave engines of brass and cards. I count.\n\n## Work\n\n\
+    - Loom: cards in, numbers out. (Rust, 12 stars) https://github.com/ada/loom\n\n## Contact\n\n- ada@ada.test\n";
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.file("ada.md", NOTES);
+    lab
+}
+
+fn answer(title: &str) -> Reply {
+    let content = json!({
+        "brand_name": "Ada", "tagline": null, "hero": { "title": title, "subtitle": "S" }, "repos": [],
+        "menu_items": [{ "label": "X", "url": "https://x.test/ada" }], "cta": null,
+    });
+    Reply::chat(&content.to_string(), "stop")
+}
+
+fn models() -> Reply {
+    Reply::json(200, &json!({ "data": [] }))
+}
+
+fn document(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+#[test]
+fn notes_become_a_site_in_every_theme_without_a_model() {
+    let lab = lab();
+    let ran = lab.run("content ada.md --theme all --offline --site out");
+    ran.ends_with(0, &["provider: offline"]);
+    assert!(ran.stdout.starts_with("8 pages (drafts by text statistics"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("\nout/index.html\n"), "{}", ran.stdout);
+    assert_eq!(fs::read_dir(lab.path("out")).unwrap().count(), 9);
+    let page = fs::read_to_string(lab.path("out/ada-hacker.html")).unwrap();
+    assert!(page.contains("i weave engines of brass and cards") && page.contains("github.com"), "{page}");
+    fs::remove_dir_all(lab.path("out")).unwrap();
+    lab.run("content ada.md --theme all --offline --site out").ends_with(0, &["with 0 calls"]);
+    assert_eq!(fs::read_dir(lab.path("out")).unwrap().count(), 9);
+    let one = document(&lab.run("content ada.md --offline --json"));
+    assert_eq!(
+        (one["schema"].as_str(), one["pages"][0]["theme"].as_str()),
+        (Some("antiphon.content/1"), Some("minimalist"))
+    );
+    assert!(one["files"][0].as_str().unwrap().ends_with("/site/index.html"), "{one}");
+    lab.run("runs show latest").ends_with(0, &[]);
+}
+
+#[test]
+fn a_page_that_failed_is_named_and_asked_for_again() {
+    let bad = || Reply::chat("{}", "stop");
+    let server = Server::start([models(), answer("One"), bad(), bad(), models(), answer("Two")]);
+    let lab = lab();
+    let line = format!(
+        "content ada.md --theme hacker,retro --concurrency 1 --site out --provider compatible --base-url {} --model m",
+        server.url("/v1")
+    );
+    let ran = lab.run(&line);
+    ran.ends_with(
+        4,
+        &[
+            "ada in retro: schema_mismatch",
+            "the notes do not have it: menu_items[0] https://x.test/ada",
+            "runs retry-failed",
+        ],
+    );
+    let page = fs::read_to_string(lab.path("out/index.html")).unwrap();
+    assert!(page.contains(">one</h1>") && !page.contains("x.test"), "{page}");
+    lab.run("runs retry-failed latest").ends_with(0, &[]);
+    let index = fs::read_to_string(lab.path("out/index.html")).unwrap();
+    assert!(index.contains("ada-hacker.html") && index.contains("ada-retro.html"), "{index}");
+}
+
+#[test]
+fn what_somebody_wrote_stands_in_for_a_provider_that_is_away() {
+    let lab = lab().with("ANTIPHON_RETRY_MAX", "0");
+    lab.file("mine.json", r#"{"brand_name": "Ada", "hero": {"title": "By hand", "subtitle": "S"}}"#);
+    let url = refusing_url("/v1");
+    let ran = lab.run(&format!(
+        "content ada.md --fallback mine.json --site out --provider compatible --base-url {url} --model m"
+    ));
+    ran.ends_with(5, &["the page has the fallback's words", "goes on with what is left"]);
+    assert!(fs::read_to_string(lab.path("out/index.html")).unwrap().contains(">By hand</h1>"));
+    lab.file("mine.json", r#"{"brand_name": ""}"#);
+    lab.run("content ada.md --fallback mine.json --offline")
+        .ends_with(2, &["mine.json: missing field `hero`"]);
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_asked() {
+    let lab = lab();
+    for (line, told) in [
+        ("content ada.md --theme brutal --offline", "there is no theme brutal; did you mean brutalist?"),
+        ("content ada.md --theme ./mine --offline", "mine/theme.toml"),
+        ("content nowhere.md --offline", "nowhere.md"),
+        ("content --offline", "required arguments were not provided"),
+        ("content ada.md --theme hacker --provider openai", "OPENAI_API_KEY"),
+    ] {
+        let ran = lab.run(line);
+        assert!(
+            matches!(ran.code, Some(2 | 3)) && ran.stderr.contains(told),
+            "{line}: {:?} {}",
+            ran.code,
+            ran.stderr
+        );
+    }
+    let estimate = lab.run("content ada.md --theme all --offline --dry-run");
+    estimate.ends_with(0, &[]);
+    assert!(estimate.stdout.contains("calls      8"), "{}", estimate.stdout);
+    assert!(!lab.path("antiphon-out").exists());
+}
