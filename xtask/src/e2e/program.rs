@@ -35,11 +35,11 @@ pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// `antiphon content NOTES --site SITE --json` in every theme, with no model.
-pub(super) fn content(notes: &Path, site: &Path) -> Command {
+/// `antiphon content NOTES --site SITE --theme THEMES --json`.
+pub(super) fn content(notes: &Path, site: &Path, themes: &str) -> Command {
     let mut command = Command::new(root().join("target/debug/antiphon"));
     command.arg("content").arg(notes).arg("--site").arg(site).arg("--dir").arg(site.with_extension("runs"));
-    command.args(["--theme", "all", "--offline", "--json", "--progress", "none"]);
+    command.args(["--theme", themes, "--json", "--progress", "none"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -48,7 +48,7 @@ pub(super) fn content(notes: &Path, site: &Path) -> Command {
 pub(super) struct Ran {
     pub(super) code: Option<i32>,
     pub(super) stderr: String,
-    document: Value,
+    pub(super) document: Value,
 }
 
 impl Ran {

@@ -50,7 +50,7 @@ fn files(folder: &Path) -> Done<Vec<PathBuf>> {
     let sample = root().join("examples/portfolio/mira-okafor.md");
     let mut files = Vec::new();
     for (notes, site) in [(sample, folder.join("site")), (long, folder.join("long"))] {
-        ended_well(&Ran::of(&mut content(&notes, &site))?)?;
+        ended_well(&Ran::of(content(&notes, &site, "all").arg("--offline"))?)?;
         for entry in fs::read_dir(site).map_err(|err| err.to_string())? {
             files.push(entry.map_err(|err| err.to_string())?.path());
         }

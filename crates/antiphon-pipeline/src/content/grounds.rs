@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::portfolio::Content;
 
-/// Something in an answer that the notes do not have, and that was taken out.
+/// Something in an answer that was taken out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Removed {
@@ -12,15 +12,40 @@ pub struct Removed {
     pub at: String,
     /// What it was.
     pub value: String,
+    /// Why it is not there.
+    pub why: Ungrounded,
 }
 
-/// Takes out every address and every count of stars that the notes do not have.
+/// Why something does not stay in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ungrounded {
+    /// The notes do not have it.
+    NotInNotes,
+    /// It was said before.
+    Repeated,
+}
+
+/// Takes out work that is there twice, and every address and every count of stars that the notes do not have.
 pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
     let grounds = Grounds::of(notes);
     let mut removed = Vec::new();
+    let mut seen = HashSet::new();
+    let mut index = 0..;
+    content.repos.retain(|project| {
+        let at = index.next().unwrap_or(0_usize);
+        let is_new = seen.insert((project.name.to_lowercase(), project.description.to_lowercase()));
+        if !is_new {
+            let (at, value) = (format!("repos[{at}]"), project.name.clone());
+            removed.push(Removed { at, value, why: Ungrounded::Repeated });
+        }
+        is_new
+    });
+    let why = Ungrounded::NotInNotes;
     let mut hold = |at: String, url: &mut Option<String>| {
         if let Some(value) = url.take_if(|url| !grounds.has_address(url)) {
-            removed.push(Removed { at, value });
+            removed.push(Removed { at, value, why });
         }
     };
     for (index, project) in content.repos.iter_mut().enumerate() {
@@ -34,13 +59,13 @@ pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
         let at = index.next().map(|index| format!("menu_items[{index}]")).unwrap_or_default();
         let is_told = grounds.has_address(&link.url);
         if !is_told {
-            removed.push(Removed { at, value: link.url.clone() });
+            removed.push(Removed { at, value: link.url.clone(), why });
         }
         is_told
     });
     for (index, project) in content.repos.iter_mut().enumerate() {
         if let Some(stars) = project.stars.take_if(|stars| !grounds.numbers.contains(stars)) {
-            removed.push(Removed { at: format!("repos[{index}].stars"), value: stars.to_string() });
+            removed.push(Removed { at: format!("repos[{index}].stars"), value: stars.to_string(), why });
         }
     }
     removed
@@ -155,8 +180,8 @@ mod tests {
 
     #[test]
     fn what_the_notes_do_not_have_is_taken_out_and_named() {
-        let project = |url: &str, stars| Project {
-            name: "n".to_owned(),
+        let project = |url: &str, stars: u64| Project {
+            name: format!("n{}", stars.min(9_001)),
             url: Some(url.to_owned()),
             stars: Some(stars),
             ..Project::default()
@@ -164,6 +189,7 @@ mod tests {
         let mut content = Content {
             repos: vec![
                 project("https://github.com/ada/loom", 1_240),
+                project("https://evil.test", 9_000),
                 project("https://evil.test", 9_000),
                 project("https://github.com/ada/loom", 2_500),
             ],
@@ -176,7 +202,8 @@ mod tests {
         };
         let removed = keep_to(&mut content, NOTES);
         let places: Vec<&str> = removed.iter().map(|removed| removed.at.as_str()).collect();
-        assert_eq!(places, ["repos[1].url", "cta.url", "menu_items[1]", "repos[1].stars"]);
+        assert_eq!(places, ["repos[2]", "repos[1].url", "cta.url", "menu_items[1]", "repos[1].stars"]);
+        assert_eq!(removed[0].why, super::Ungrounded::Repeated);
         let stars: Vec<_> = content.repos.iter().map(|project| project.stars).collect();
         assert_eq!((stars, content.menu_items.len()), (vec![Some(1_240), None, Some(2_500)], 1));
     }

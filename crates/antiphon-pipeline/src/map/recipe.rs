@@ -122,6 +122,14 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// Sets how answers are drawn.
+    #[must_use]
+    pub fn drawing(mut self, parameters: Parameters) -> Self {
+        let Parameters { temperature, max_tokens, seed, .. } = parameters;
+        self.parameters = Drawing { temperature, max_tokens, seed };
+        self
+    }
+
     /// How answers are drawn.
     #[must_use]
     pub fn drawn(&self) -> Parameters {

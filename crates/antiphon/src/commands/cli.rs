@@ -4,6 +4,7 @@ mod rows;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use antiphon_llm::Parameters;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::content::ContentArgs;
@@ -297,16 +298,24 @@ pub(super) struct GenerateArgs {
     #[command(flatten)]
     pub(super) provider: ProviderArgs,
 
+    #[command(flatten)]
+    pub(super) drawing: DrawingArgs,
+}
+
+/// How answers are drawn.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct DrawingArgs {
     /// How freely words are drawn, from 0; some models refuse any value
-    #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline", help_heading = "Model")]
+    #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline")]
     pub(super) temperature: Option<f64>,
 
     /// The most tokens of an answer, hidden reasoning included
-    #[arg(long, value_name = "N", conflicts_with = "offline", help_heading = "Model")]
+    #[arg(long, value_name = "N", conflicts_with = "offline")]
     pub(super) max_tokens: Option<u64>,
 
     /// Ask for repeatable answers
-    #[arg(long, value_name = "N", conflicts_with = "offline", help_heading = "Model")]
+    #[arg(long, value_name = "N", conflicts_with = "offline")]
     pub(super) seed: Option<u64>,
 }
 
@@ -440,6 +449,15 @@ impl ModelsArgs {
 impl GenerateArgs {
     pub(super) fn flags(&self) -> Flags {
         self.provider.flags(self.concurrency, self.out.clone(), self.max_cost)
+    }
+}
+
+impl DrawingArgs {
+    pub(super) fn parameters(&self) -> Parameters {
+        let mut parameters = Parameters::default();
+        (parameters.temperature, parameters.max_tokens, parameters.seed) =
+            (self.temperature, self.max_tokens, self.seed);
+        parameters
     }
 }
 

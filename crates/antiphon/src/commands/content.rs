@@ -1,5 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
+use antiphon_pipeline::content::Ungrounded;
 use antiphon_pipeline::map::MapReport;
 use serde_json::{Value, json};
 
@@ -52,6 +53,7 @@ fn fill(request: &mut ContentRequest, args: &ContentArgs, settings: &Settings, s
     request.fresh = args.fresh;
     request.resume.clone_from(&args.resume);
     request.retry_failed = args.retry_failed;
+    request.parameters = args.drawing.parameters();
     let inputs: Vec<String> = args.inputs.iter().map(|input| input.display().to_string()).collect();
     let recipe = format!("portfolio in {}", args.theme.join(", "));
     let note = json!({ "input": inputs.join(", "), "recipe": recipe, "model": session.model });
@@ -131,9 +133,18 @@ fn warn(page: &SitePage, talk: Talk) {
         let instead = if page.content.is_some() { "; the page has the fallback's words" } else { "" };
         talk.warning(&format!("{name}: {error}{instead}"));
     }
-    if !page.removed.is_empty() {
-        let told = page.removed.iter().map(|removed| format!("{} {}", removed.at, removed.value));
-        let told: Vec<String> = told.take(5).collect();
-        talk.warning(&format!("{name}: left out, since the notes do not have it: {}", told.join(", ")));
+    for (why, told) in
+        [(Ungrounded::NotInNotes, "the notes do not have it"), (Ungrounded::Repeated, "it was said before")]
+    {
+        let places = page.removed.iter().filter(|removed| removed.why == why);
+        let places: Vec<String> = places.map(|removed| format!("{} {}", removed.at, removed.value)).collect();
+        let more = match places.len().saturating_sub(5) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !places.is_empty() {
+            let first = places[..places.len().min(5)].join(", ");
+            talk.warning(&format!("{name}: left out, since {told}: {first}{more}"));
+        }
     }
 }

@@ -1,7 +1,6 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use antiphon_llm::Parameters;
 use antiphon_pipeline::{Detail, ErrorKind, Event, Persona, Personas, Report};
 use serde::Serialize;
 use serde_json::json;
@@ -48,16 +47,13 @@ fn is_unknown_model(run: &RunOutcome) -> bool {
 }
 
 fn request(args: &GenerateArgs, settings: &Settings, model: &str) -> GenerateRequest {
-    let mut parameters = Parameters::default();
-    (parameters.temperature, parameters.max_tokens, parameters.seed) =
-        (args.temperature, args.max_tokens, args.seed);
     GenerateRequest::new(args.inputs.clone(), &settings.out.value)
         .count(args.count)
         .detail(match args.detail {
             DetailArg::Brief => Detail::Brief,
             DetailArg::Standard => Detail::Standard,
         })
-        .parameters(parameters)
+        .parameters(args.drawing.parameters())
         .deadline(args.deadline)
         .concurrency(settings.concurrency.value)
         .fresh(args.fresh)

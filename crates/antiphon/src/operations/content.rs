@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use antiphon_data::{Document, Failure, Loader, RowFormat, Skipped};
+use antiphon_llm::Parameters;
 use antiphon_pipeline::content::{Content, Notes, Removed, recipe};
 use antiphon_pipeline::engine::Options;
 use antiphon_pipeline::map::{Estimate, Mapped, Mapping, OnStatus};
@@ -28,6 +29,8 @@ pub struct ContentRequest {
     pub site: Option<PathBuf>,
     /// What stands above the index. Default: `Portfolio`.
     pub title: String,
+    /// How answers are drawn. Default: the provider's own choice.
+    pub parameters: Parameters,
     /// Content, as JSON, for pages that the provider gave none for.
     pub fallback: Option<PathBuf>,
     /// Whether an earlier run of the same kind is left alone. Default: it is gone on with.
@@ -84,6 +87,7 @@ impl ContentRequest {
             folder: folder.into(),
             site: None,
             title: "Portfolio".to_owned(),
+            parameters: Parameters::default(),
             fallback: None,
             fresh: false,
             resume: None,
@@ -179,7 +183,8 @@ fn name_of(document: &Document) -> String {
 }
 
 fn mapping(session: &Session, request: &ContentRequest, rows: &Path) -> Mapping {
-    let mut mapping = Mapping::new(rows, recipe(), &session.model);
+    let recipe = recipe().drawing(request.parameters);
+    let mut mapping = Mapping::new(rows, recipe, &session.model);
     let names: Vec<String> = request.inputs.iter().map(|input| input.display().to_string()).collect();
     mapping.input_name = names.join(", ");
     mapping.format = Some(RowFormat::Jsonl);

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::rows::{AtOnce, EXITS, auto_or_number, dollars};
-use super::{ENVIRONMENT, ProgressMode, ProviderArgs};
+use super::{DrawingArgs, ENVIRONMENT, ProgressMode, ProviderArgs};
 use crate::runtime::Flags;
 
 #[derive(Debug, Args)]
@@ -68,6 +68,9 @@ pub(in crate::commands) struct ContentArgs {
 
     #[command(flatten)]
     pub(in crate::commands) provider: ProviderArgs,
+
+    #[command(flatten)]
+    pub(in crate::commands) drawing: DrawingArgs,
 }
 
 impl ContentArgs {
