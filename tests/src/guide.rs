@@ -18,6 +18,18 @@ pub fn says(text: &str) -> Server {
     Server::start([Reply::chat(text, "stop")])
 }
 
+/// A server that answers with the copy of a portfolio, and a link that no notes have.
+#[must_use]
+pub fn copy() -> Server {
+    let loom = json!({ "name": "Loom", "description": "Weaves.", "url": "https://github.com/ada/loom", "stars": 12,
+        "language": null, "tags": [] });
+    let content = json!({
+        "brand_name": "Ada Byron", "tagline": null, "hero": { "title": "Engines", "subtitle": "Woven." },
+        "repos": [loom], "menu_items": [{ "label": "Elsewhere", "url": "https://elsewhere.test/ada" }], "cta": null,
+    });
+    says(&content.to_string())
+}
+
 /// A server that answers with a persona from the sample interviews.
 #[must_use]
 pub fn personas() -> Server {

@@ -250,3 +250,8 @@ pub struct FromPython;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/patterns.md")]
 pub struct Patterns;
+
+/// The guides' code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/portfolio.md")]
+pub struct Portfolio;
