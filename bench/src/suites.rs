@@ -1,5 +1,6 @@
 //! The rows against peers.
 
+mod content;
 mod engine;
 mod fs;
 mod http;
@@ -19,7 +20,7 @@ pub(crate) use http::{body, post, reqwest_client};
 
 pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     let mut rows = Vec::new();
-    let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine"];
+    let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine", "content"];
     if name != "all" && !known.contains(&name) {
         return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
     }
@@ -34,6 +35,7 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
             "resilience" => resilience::rows(),
             "llm" => llm::rows()?,
             "engine" => engine::rows()?,
+            "content" => content::rows()?,
             _ => fs::rows()?,
         });
     }

@@ -14,6 +14,7 @@ mod http;
 mod offline;
 mod pipeline;
 mod providers;
+mod quotes;
 mod sample;
 mod secrets;
 mod spans;

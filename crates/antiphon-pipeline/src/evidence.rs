@@ -1,4 +1,17 @@
 //! Whether participants said what is put into their mouths.
+//!
+//! ```
+//! use antiphon_data::Document;
+//! use antiphon_pipeline::evidence::{Missing, Wanted, verify};
+//!
+//! let document = Document::parse("a.txt", b"Interviewer: Are you tired?\nP1: I don't want\nto sleep, I want to weave.\n")?;
+//! let wanted = [Wanted::new("I don’t want to sleep"), Wanted::new("are you tired"), Wanted::new("I love to sleep all day")];
+//! let found = verify(&wanted, std::slice::from_ref(&document));
+//! let place = found[0].as_ref().map_err(|missing| missing.reason())?;
+//! assert_eq!((place.speaker.as_str(), &document.text[place.start..place.end]), ("P1", "I don't want\nto sleep"));
+//! assert_eq!((&found[1], &found[2]), (&Err(Missing::Interviewer), &Err(Missing::Nowhere)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod matcher;
 mod text;
@@ -10,34 +23,63 @@ use matcher::{Hit, Needle, Vocabulary};
 
 /// Words to be found, and the document they are said to be from.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) words: String,
-    pub(crate) document: Option<usize>,
+#[non_exhaustive]
+pub struct Wanted {
+    /// The words, as they are said to have been spoken.
+    pub words: String,
+    /// The document in which they are looked for first, by its place. Default: none.
+    pub document: Option<usize>,
+}
+
+impl Wanted {
+    /// Words of any document.
+    #[must_use]
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), document: None }
+    }
+
+    /// Sets where they are looked for first.
+    #[must_use]
+    pub fn document(mut self, document: Option<usize>) -> Self {
+        self.document = document;
+        self
+    }
 }
 
 /// Where words were found.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) document: usize,
-    pub(crate) speaker: String,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) matched: Match,
+#[non_exhaustive]
+pub struct Found {
+    /// The document, by its place.
+    pub document: usize,
+    /// Who said them.
+    pub speaker: String,
+    /// Where the passage begins, in bytes of the document's text.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// How well it agrees.
+    pub matched: Match,
 }
 
 /// Why words count as not said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
+#[non_exhaustive]
+pub enum Missing {
+    /// No participant said them.
     Nowhere,
     /// Only the interviewer said them.
     Interviewer,
+    /// There are no words to look for.
     NoWords,
     /// One or two words stand in every interview and prove nothing.
     TooShort,
 }
 
 impl Missing {
-    pub(crate) fn reason(self) -> &'static str {
+    /// The reason as a sentence.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
         match self {
             Self::Nowhere => "no participant said this",
             Self::Interviewer => "the interviewer said this, no participant did",
@@ -47,8 +89,10 @@ impl Missing {
     }
 }
 
-/// Looks each of `wanted` up: first in the document it names, then in all others.
-pub(crate) fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Missing>> {
+/// Looks each of `wanted` up: first in the document it names, then in all others. A passage lies within one turn of a
+/// participant, and agrees word for word, or in all but a fifth of its words. Takes time with the documents' size.
+#[must_use]
+pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Missing>> {
     let mut vocabulary = Vocabulary::default();
     let needles: Vec<Needle> = wanted.iter().map(|wanted| vocabulary.needle(&wanted.words)).collect();
     let mut best: Vec<Option<Found>> = vec![None; wanted.len()];

@@ -31,7 +31,7 @@ pub mod content;
 pub mod engine;
 mod error;
 mod event;
-mod evidence;
+pub mod evidence;
 #[cfg(feature = "store")]
 mod journalled;
 #[cfg(feature = "store")]

@@ -159,7 +159,7 @@ impl Answer {
             .personas
             .iter()
             .flat_map(Draft::citations)
-            .map(|(_, _, cited)| Wanted { words: cited.quote.clone(), document: by_id(&cited.document) })
+            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(by_id(&cited.document)))
             .collect();
         let mut found = evidence::verify(&wanted, documents).into_iter();
         let persona = |(index, draft): (usize, &Draft)| persona(index, draft, documents, &mut found);

@@ -1,13 +1,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::text::{folded, widened, words};
+use super::text::{each_word, folded, widened, words};
 use crate::persona::Match;
 
 /// The words of all needles as numbers; a text's other words are all alike.
-#[derive(Default)]
 pub(super) struct Vocabulary {
     numbers: HashMap<String, u32>,
+    /// For each first byte a bit for each length: most words of a text are told to be others by these alone.
+    shapes: [u32; 256],
 }
 
 const OTHER: u32 = u32::MAX;
@@ -32,6 +33,8 @@ pub(super) struct Token {
 /// Words to be found.
 pub(super) struct Needle {
     words: Vec<u32>,
+    /// Which numbers are among them.
+    mine: Vec<bool>,
     text: String,
     decisive: Vec<String>,
 }
@@ -51,22 +54,46 @@ impl Hit {
     }
 }
 
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self { numbers: HashMap::new(), shapes: [0; 256] }
+    }
+}
+
+/// The first byte of a word, and the bit of its length.
+fn shape(word: &str) -> (usize, u32) {
+    let first = word.as_bytes().first().copied().unwrap_or_default();
+    (usize::from(first), 1 << word.len().min(31))
+}
+
 impl Vocabulary {
     pub(super) fn needle(&mut self, text: &str) -> Needle {
-        let numbers = words(text).map(|(_, word)| {
+        let number = |word: String| {
+            let (first, length) = shape(&word);
+            self.shapes[first] |= length;
             let next = u32::try_from(self.numbers.len()).unwrap_or(OTHER - 1);
             *self.numbers.entry(word).or_insert(next)
-        });
-        Needle { words: numbers.collect(), text: bare(text), decisive: decisive(text) }
+        };
+        let words: Vec<u32> = words(text).into_iter().map(number).collect();
+        let mut mine = vec![false; words.iter().max().map_or(0, |most| *most as usize + 1)];
+        words.iter().for_each(|word| mine[*word as usize] = true);
+        Needle { words, mine, text: bare(text), decisive: decisive(text) }
     }
 
     pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
         let offset = span.start;
-        let token = |(span, word): (Range<usize>, String)| Token {
-            number: self.numbers.get(&word).copied().unwrap_or(OTHER),
-            span: span.start + offset..span.end + offset,
-        };
-        words(&text[span]).map(token).collect()
+        // A word and its blank have about six bytes.
+        let mut tokens = Vec::with_capacity(span.len() / 6);
+        each_word(&text[span], |span, word| {
+            let (first, length) = shape(word);
+            let number = match self.shapes[first] & length {
+                0 => None,
+                _ => self.numbers.get(word).copied(),
+            };
+            let span = span.start + offset..span.end + offset;
+            tokens.push(Token { number: number.unwrap_or(OTHER), span });
+        });
+        tokens
     }
 }
 
@@ -109,23 +136,9 @@ impl Needle {
         if length < MIN_FUZZY || tokens.len() + most < length {
             return None;
         }
-        // Of the needle's first `i` words: the distance to a passage that ends here, and where that passage starts.
-        let mut column: Vec<(usize, usize)> = (0..=length).map(|i| (i, 0)).collect();
         let mut best: Option<(usize, usize, usize)> = None;
-        for (at, token) in tokens.iter().enumerate() {
-            let mut diagonal = std::mem::replace(&mut column[0], (0, at + 1));
-            for i in 1..=length {
-                let differs = usize::from(self.words[i - 1] != token.number);
-                let replaced = (diagonal.0 + differs, diagonal.1);
-                let inserted = (column[i].0 + 1, column[i].1);
-                let left_out = (column[i - 1].0 + 1, column[i - 1].1);
-                let cheapest = replaced.min_by_distance(inserted).min_by_distance(left_out);
-                diagonal = std::mem::replace(&mut column[i], cheapest);
-            }
-            let (distance, start) = column[length];
-            if distance <= most && best.is_none_or(|(least, ..)| distance <= least) {
-                best = Some((distance, start, at));
-            }
+        for region in self.regions(tokens, most) {
+            self.nearest(tokens, region, most, &mut best);
         }
         let (distance, start, end) = best?;
         let first = tokens.get(start)?;
@@ -134,6 +147,60 @@ impl Needle {
             return None;
         }
         Some(Hit { start: span.start, end: span.end, matched: Match::Fuzzy, distance })
+    }
+}
+
+impl Needle {
+    /// Where enough of the words stand close together: a passage that agrees but for `most` words has all others of them
+    /// within its own length.
+    fn regions(&self, tokens: &[Token], most: usize) -> Vec<Range<usize>> {
+        let (window, needed) = (self.words.len() + most, self.words.len() - most);
+        let is_mine = |token: &Token| self.mine.get(token.number as usize).copied().unwrap_or(false);
+        let mut regions: Vec<Range<usize>> = Vec::new();
+        let mut found = 0;
+        for (at, token) in tokens.iter().enumerate() {
+            found += usize::from(is_mine(token));
+            if let Some(left) = at.checked_sub(window) {
+                found -= usize::from(is_mine(&tokens[left]));
+            }
+            if found < needed {
+                continue;
+            }
+            let start = (at + 1).saturating_sub(window);
+            match regions.last_mut().filter(|last| last.end >= start) {
+                Some(last) => last.end = at + 1,
+                None => regions.push(start..at + 1),
+            }
+        }
+        regions
+    }
+
+    /// The nearest passage in a region, if it is as near as the best so far: distance, first and last token.
+    fn nearest(
+        &self,
+        tokens: &[Token],
+        region: Range<usize>,
+        most: usize,
+        best: &mut Option<(usize, usize, usize)>,
+    ) {
+        let length = self.words.len();
+        // Of the needle's first `i` words: the distance to a passage that ends here, and where that passage starts.
+        let mut column: Vec<(usize, usize)> = (0..=length).map(|i| (i, region.start)).collect();
+        for at in region {
+            let mut diagonal = std::mem::replace(&mut column[0], (0, at + 1));
+            for i in 1..=length {
+                let differs = usize::from(self.words[i - 1] != tokens[at].number);
+                let replaced = (diagonal.0 + differs, diagonal.1);
+                let inserted = (column[i].0 + 1, column[i].1);
+                let left_out = (column[i - 1].0 + 1, column[i - 1].1);
+                let cheapest = replaced.min_by_distance(inserted).min_by_distance(left_out);
+                diagonal = std::mem::replace(&mut column[i], cheapest);
+            }
+            let (distance, start) = column[length];
+            if distance <= most && best.is_none_or(|(least, ..)| distance <= least) {
+                *best = Some((distance, start, at));
+            }
+        }
     }
 }
 
@@ -152,7 +219,7 @@ impl MinByDistance for (usize, usize) {
 fn decisive(text: &str) -> Vec<String> {
     let is_decisive =
         |word: &String| DECISIVE.contains(&word.as_str()) || word.starts_with(|c: char| c.is_numeric());
-    words(text).map(|(_, word)| word).filter(is_decisive).collect()
+    words(text).into_iter().filter(is_decisive).collect()
 }
 
 /// Words on one line without the punctuation around them, which nobody speaks.
