@@ -14,7 +14,7 @@ const NOTES: &str = "Ada weaves engines. Loom: https://github.com/ada/loom, 1,24
 fn answer(title: &str) -> Value {
     json!({
         "brand_name": "Ada", "tagline": null, "hero": { "title": title, "subtitle": "Engines, woven." },
-        "repos": [{ "name": "Loom", "description": "A really fine loom", "url": "https://github.com/ada/loom",
+        "repos": [{ "name": "Loom", "description": "A seamless, fine loom", "url": "https://github.com/ada/loom",
                     "stars": 9000, "language": "Rust", "tags": [] }],
         "menu_items": [{ "label": "Elsewhere", "url": "https://elsewhere.test" }],
         "cta": { "text": "Write", "url": "mailto:ada@ada.test" },
@@ -46,7 +46,7 @@ async fn an_answer_is_held_to_the_notes_and_to_the_voice() {
     assert_eq!(made.content.repos[0].description, "A FINE LOOM");
     assert_eq!((made.content.repos[0].stars, made.content.menu_items.len()), (None, 0));
     let removed: Vec<&str> = made.removed.iter().map(|removed| removed.at.as_str()).collect();
-    assert_eq!(removed, ["menu_items[0]", "repos[0].stars"]);
+    assert_eq!(removed, ["repos[0].stars", "menu_items[0]"]);
     let asked = server.requests().pop().unwrap().body["messages"].to_string();
     assert!(asked.contains("Voice: Loud.") && asked.contains("Ada weaves engines."), "{asked}");
 }

@@ -10,6 +10,7 @@
 //! # Ok::<(), antiphon_llm::json::JsonError>(())
 //! ```
 
+mod addresses;
 mod announced;
 mod blocking;
 mod cache_key;
@@ -37,6 +38,7 @@ mod stack;
 mod streaming;
 mod structured;
 
+pub use addresses::addresses;
 pub use announced::Calls;
 pub use antiphon_resilience::{
     Allowance, CircuitBreaker, Deadline, Gate, GateView, Gates, LimitHints, RetryBudget, RetryPolicy,

@@ -77,7 +77,9 @@ impl Error {
         Self(Box::new(Inner { kind, message, report: None, source: Some(Source::Provider(err)) }))
     }
 
-    pub(crate) fn files(err: antiphon_fs::Error) -> Self {
+    /// What stands in the way of a file.
+    #[must_use]
+    pub fn files(err: antiphon_fs::Error) -> Self {
         let message = err.to_string();
         Self(Box::new(Inner {
             kind: ErrorKind::Files,

@@ -35,7 +35,10 @@ fn explained(message: &str) -> String {
         return format!("missing key {}", key.trim_end_matches('`'));
     }
     let Some(rest) = line.strip_prefix("unknown field `") else {
-        // "invalid type: string "sk-…", expected u64" repeats the value.
+        // "invalid type: string "sk-…", expected u64" repeats the value. Mistakes of the form do not.
+        if !["invalid ", "unknown variant"].iter().any(|begin| line.starts_with(begin)) {
+            return line.to_owned();
+        }
         let Some((_, expected)) = line.rsplit_once(", expected ") else { return line.to_owned() };
         let expected = match expected {
             "usize" | "u32" | "u64" => "a whole number",
@@ -105,6 +108,7 @@ mod tests {
         check("name = \"x\"\ncheck = 3", "a.toml:2: wrong value: expected a list in brackets");
         check("name = \"x\"\ncheck = [3]", "a.toml:2: wrong value: expected a table");
         check("most = 3", "a.toml: missing key name");
+        check("name = x", "a.toml:1: string values must be quoted, expected literal string");
         check("name = \"x\"\nstrikt = true", "a.toml:2: unknown key strikt; did you mean strict?");
         assert!(!read_toml::<File>("a.toml", "x = \"sk-secret").unwrap_err().to_string().contains("secret"));
     }

@@ -10,6 +10,9 @@ use crate::error::RenderError;
 use crate::link::safe_link;
 use crate::theme::{Theme, Words};
 
+/// What keeps a browser from loading, running or sending anything, whatever stands on a page.
+pub(crate) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
+
 const PAGE: &str = include_str!("site/page.html");
 const INDEX: &str = include_str!("site/index.html");
 /// What holds of all themes: nothing overflows, focus can be seen, nothing moves that should not.
@@ -155,7 +158,7 @@ impl Page {
 }
 
 /// An environment in which no template can let text through as markup.
-fn environment<'a>() -> Environment<'a> {
+pub(crate) fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -291,8 +294,13 @@ fn grouped(number: u64) -> String {
 
 /// A name as files have it.
 fn slug(name: &str) -> String {
+    /// So that with a theme and a number it stays a name that file systems take.
+    const MOST_BYTES: usize = 150;
     let mut slug = String::new();
-    for c in name.chars().flat_map(char::to_lowercase).take(60) {
+    for c in name.chars().flat_map(char::to_lowercase) {
+        if slug.len() > MOST_BYTES {
+            break;
+        }
         match c.is_alphanumeric() {
             true => slug.push(c),
             false if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
@@ -314,5 +322,6 @@ mod tests {
             ["0", "999", "1,240", "1,000,000"]
         );
         assert_eq!([slug("Mira Okafor.md"), slug("../x"), slug("…")], ["mira-okafor-md", "x", "page"]);
+        assert!(slug(&"𠀀".repeat(300)).len() < 160);
     }
 }

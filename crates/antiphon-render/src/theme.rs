@@ -5,6 +5,7 @@ use antiphon_pipeline::{near_name, read_toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{RenderError, RenderErrorKind};
+use crate::site::{POLICY, environment};
 
 /// How a site looks and speaks: a style sheet, a voice, a few words, and perhaps a template of its own.
 ///
@@ -179,6 +180,9 @@ impl Theme {
         if let Some(mistake) = voice.mistake() {
             return Err(wrong(format!("{path}: {mistake}")));
         }
+        if let Some(template) = &template {
+            usable(name, template)?;
+        }
         if let Some((line, what)) = loads_something(css) {
             let message = format!(
                 "style.css:{line}: {what} would load something, or end the style sheet: a page needs nothing else"
@@ -189,9 +193,28 @@ impl Theme {
     }
 }
 
+/// A template can be read, keeps escaping on, and has the policy that keeps a browser from loading or running anything.
+fn usable(name: &str, template: &str) -> Result<(), RenderError> {
+    let mut environment = environment();
+    environment
+        .add_template_owned(format!("{name}/page.html"), template.to_owned())
+        .map_err(RenderError::template)?;
+    if let Some(at) = template.find("autoescape") {
+        let line = template[..at].matches('\n').count() + 1;
+        let message = format!("{name}/page.html:{line}: autoescape stays as it is: texts are never markup");
+        return Err(wrong(message));
+    }
+    if template.contains(POLICY) {
+        return Ok(());
+    }
+    let message =
+        format!("{name}/page.html: it needs the line {POLICY} in its head, so that nothing is loaded or run");
+    Err(wrong(message))
+}
+
 /// What a style sheet may not have, and in which line.
 fn loads_something(css: &str) -> Option<(usize, &'static str)> {
-    const FORBIDDEN: [&str; 6] = ["</", "<!--", "@import", "url(", "image-set(", "@font-face"];
+    const FORBIDDEN: [&str; 7] = ["</", "<!--", "@import", "url(", "src(", "image-set(", "@font-face"];
     let css = css.to_lowercase();
     let found = FORBIDDEN.into_iter().filter_map(|what| css.find(what).map(|at| (at, what))).min()?;
     Some((css[..found.0].matches('\n').count() + 1, found.1))

@@ -1,8 +1,9 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use url::Url;
 
-use super::portfolio::Content;
+use super::portfolio::{Content, Project};
 
 /// Something in an answer that was taken out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,123 +28,143 @@ pub enum Ungrounded {
     Repeated,
 }
 
-/// Takes out work that is there twice, and every address and every count of stars that the notes do not have.
+/// Takes out every address and every count of stars that the notes do not have, and work that is there twice.
 pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
     let grounds = Grounds::of(notes);
     let mut removed = Vec::new();
+    let mut remove = |at, value| removed.push(Removed { at, value, why: Ungrounded::NotInNotes });
+    let invented = |url: &mut String| !grounds.has_address(url);
+    for (index, project) in content.repos.iter_mut().enumerate() {
+        if let Some(url) = project.url.take_if(invented) {
+            remove(format!("repos[{index}].url"), url);
+        }
+        if let Some(stars) = project.stars.take_if(|stars| !grounds.stars.contains(stars)) {
+            remove(format!("repos[{index}].stars"), stars.to_string());
+        }
+    }
+    if let Some(url) = content.cta.as_mut().and_then(|cta| cta.url.take_if(invented)) {
+        remove("cta.url".to_owned(), url);
+    }
+    let mut index = 0..;
+    content.menu_items.retain_mut(|link| {
+        let at = index.next().unwrap_or(0_usize);
+        let is_told = !invented(&mut link.url);
+        if !is_told {
+            remove(format!("menu_items[{at}]"), link.url.clone());
+        }
+        is_told
+    });
     let mut seen = HashSet::new();
     let mut index = 0..;
     content.repos.retain(|project| {
         let at = index.next().unwrap_or(0_usize);
-        let is_new = seen.insert((project.name.to_lowercase(), project.description.to_lowercase()));
+        let Project { name, description, url, .. } = project;
+        let is_new = seen.insert((name.to_lowercase(), description.to_lowercase(), url.clone()));
         if !is_new {
-            let (at, value) = (format!("repos[{at}]"), project.name.clone());
-            removed.push(Removed { at, value, why: Ungrounded::Repeated });
+            removed.push(Removed {
+                at: format!("repos[{at}]"),
+                value: name.clone(),
+                why: Ungrounded::Repeated,
+            });
         }
         is_new
     });
-    let why = Ungrounded::NotInNotes;
-    let mut hold = |at: String, url: &mut Option<String>| {
-        if let Some(value) = url.take_if(|url| !grounds.has_address(url)) {
-            removed.push(Removed { at, value, why });
-        }
-    };
-    for (index, project) in content.repos.iter_mut().enumerate() {
-        hold(format!("repos[{index}].url"), &mut project.url);
-    }
-    if let Some(cta) = &mut content.cta {
-        hold("cta.url".to_owned(), &mut cta.url);
-    }
-    let mut index = 0..;
-    content.menu_items.retain(|link| {
-        let at = index.next().map(|index| format!("menu_items[{index}]")).unwrap_or_default();
-        let is_told = grounds.has_address(&link.url);
-        if !is_told {
-            removed.push(Removed { at, value: link.url.clone(), why });
-        }
-        is_told
-    });
-    for (index, project) in content.repos.iter_mut().enumerate() {
-        if let Some(stars) = project.stars.take_if(|stars| !grounds.numbers.contains(stars)) {
-            removed.push(Removed { at: format!("repos[{index}].stars"), value: stars.to_string(), why });
-        }
-    }
     removed
 }
 
 /// What the notes have of what can be checked.
 struct Grounds {
-    text: String,
-    numbers: HashSet<u64>,
+    addresses: HashSet<String>,
+    mails: HashSet<String>,
+    stars: HashSet<u64>,
 }
 
 impl Grounds {
     fn of(notes: &str) -> Self {
-        Self { text: plain(notes), numbers: numbers(notes) }
+        let whole = antiphon_llm::addresses(notes).into_iter().filter_map(|span| canonical(&notes[span]));
+        let mut addresses: HashSet<String> = whole.collect();
+        let mut mails = HashSet::new();
+        let apart = |c: char| {
+            c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | '"' | ',' | ';' | '`')
+        };
+        for word in notes.split(apart).map(|word| word.trim_matches(MARKS)) {
+            let word = word.strip_prefix("mailto:").unwrap_or(word);
+            match word.split_once('@') {
+                Some((name, host)) if !name.is_empty() && host.contains('.') => {
+                    mails.insert(word.to_lowercase());
+                }
+                // An address as people write it, without its scheme.
+                None if !word.contains("://") && word.contains('.') => addresses.extend(canonical(word)),
+                _ => {}
+            }
+        }
+        Self { addresses, mails, stars: stars(notes) }
     }
 
     /// Whether the notes give this address. Parts of the page itself need no grounds.
     fn has_address(&self, url: &str) -> bool {
         let url = url.trim();
-        if url.starts_with('#') {
+        if matches!(url, "#work" | "#contact" | "#top") {
             return true;
         }
-        let address = plain(url);
-        let address = address.strip_prefix("mailto:").unwrap_or(&address).trim_end_matches('/');
-        if address.is_empty() {
-            return false;
-        }
-        // A whole address: example.com is not told by example.com.au, nor a path by the one that begins so.
-        self.text.match_indices(address).any(|(start, found)| {
-            let (before, after) = (&self.text[..start], &self.text[start + found.len()..]);
-            !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '@'))
-                && ends_an_address(after)
-        })
-    }
-}
-
-/// Whether what follows an address cannot belong to it.
-fn ends_an_address(rest: &str) -> bool {
-    let mut rest = rest.chars().skip_while(|c| *c == '/');
-    match rest.next() {
-        None => true,
-        // A full stop ends a sentence, unless more follows at once.
-        Some('.' | ',' | ':' | ';' | '?' | '!') => rest.next().is_none_or(|c| !c.is_alphanumeric()),
-        Some(c) => !(c.is_alphanumeric() || matches!(c, '-' | '_' | '@' | '#' | '%' | '~' | '=' | '&' | '+')),
-    }
-}
-
-/// Lower case, and without what addresses are written with or without.
-fn plain(text: &str) -> String {
-    text.trim().to_lowercase().replace("https://", "").replace("http://", "").replace("www.", "")
-}
-
-/// Every number of the notes: 1240, 1,240, and 1.2k as 1200.
-fn numbers(notes: &str) -> HashSet<u64> {
-    let mut found = HashSet::new();
-    for word in notes.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ',' | '.'))) {
-        let word = word.trim_matches(|c| c == ',' || c == '.').replace(',', "").to_lowercase();
-        let (digits, unit) = match word.strip_suffix('k') {
-            Some(digits) => (digits, 1_000.0),
-            None => (word.as_str(), 1.0),
-        };
-        if let Ok(number) = digits.parse::<u64>()
-            && unit == 1.0
-        {
-            found.insert(number);
-        } else if let Ok(number) = digits.parse::<f64>()
-            && (0.0..1e12).contains(&number)
-            && unit > 1.0
-        {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "between 0 and 10^15"
-            )]
-            found.insert((number * unit).round() as u64);
+        let mail = url.strip_prefix("mailto:").unwrap_or(url);
+        match mail.split_once('@') {
+            Some(_) if !mail.contains('/') => {
+                let name = mail.split('?').next().unwrap_or(mail);
+                self.mails.contains(&name.to_lowercase())
+            }
+            _ => canonical(url).is_some_and(|address| self.addresses.contains(&address)),
         }
     }
-    found
+}
+
+/// Marks of prose and Markdown around a word.
+const MARKS: [char; 10] = ['.', ':', '!', '?', '*', '_', '\'', '’', '“', '”'];
+
+/// An address in the one way in which it is compared: without its scheme, `www.` and a last `/`.
+fn canonical(address: &str) -> Option<String> {
+    let rest = match address.split_once("://") {
+        Some((scheme, rest)) => {
+            ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)?
+        }
+        None => address,
+    };
+    let url = Url::parse(&format!("https://{rest}")).ok()?;
+    let host = url.host_str()?.trim_start_matches("www.");
+    if !host.contains('.') || !url.username().is_empty() {
+        return None;
+    }
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let after = url.as_str().split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    Some(format!("{host}{port}{}", after.unwrap_or_default().trim_end_matches('/')))
+}
+
+/// The counts of stars in notes: `1,240 stars`, `1.2k stars`, `★ 96`, `stars: 96`.
+fn stars(notes: &str) -> HashSet<u64> {
+    let bare = |word: &str| {
+        word.trim_matches(|c: char| !(c.is_alphanumeric() || matches!(c, '★' | '⭐'))).to_lowercase()
+    };
+    let is_star = |word: &str| matches!(bare(word).as_str(), "star" | "stars" | "★" | "⭐");
+    // A word that names what follows, and not what stands before.
+    let leads = |word: &str| is_star(word) && (word.ends_with(':') || word.ends_with(['★', '⭐']));
+    let spaced = notes.replace('★', " ★ ").replace('⭐', " ⭐ ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let pairs = words.windows(2).flat_map(|pair| {
+        let before = is_star(pair[1]).then(|| number(&bare(pair[0])));
+        let after = leads(pair[0]).then(|| number(&bare(pair[1])));
+        [before.flatten(), after.flatten()]
+    });
+    pairs.flatten().collect()
+}
+
+/// `1240`, `1,240`, and `1.2k` as 1200.
+fn number(word: &str) -> Option<u64> {
+    let word = word.replace(',', "").to_lowercase();
+    let Some(thousands) = word.strip_suffix('k') else { return word.parse().ok() };
+    let (whole, part) = thousands.split_once('.').unwrap_or((thousands, ""));
+    let part = format!("{part:0<3}");
+    let part: u64 = part.get(..3).filter(|_| part.len() == 3)?.parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(part)
 }
 
 #[cfg(test)]
@@ -151,8 +172,9 @@ mod tests {
     use super::{Grounds, keep_to};
     use crate::content::{CallToAction, Content, Link, Project};
 
-    const NOTES: &str = "Ada (ada@example.com). Code: https://www.github.com/ada/loom, 1,240 stars; 2.5k on the other.\n\
-        Blog: example.com/blog. See example.com.au";
+    const NOTES: &str = "Ada (ada@example.com). Code: https://www.github.com/ada/loom, 1,240 stars; 2.5k stars on the other.\n\
+        Blog: example.com/blog. See example.com.au, [x](https://c.test/Loom_(weaving)) and GitHubはhttps://github.com/tanaka\n\
+        _https://e.test/z_ Zürich: https://z.test/Zürich since 2017";
 
     #[test]
     fn an_address_is_told_whole_or_not_at_all() {
@@ -160,22 +182,44 @@ mod tests {
         for told in [
             "https://github.com/ada/loom",
             "github.com/ada/loom/",
+            "HTTPS://WWW.GitHub.com/ada/loom",
             "mailto:ada@example.com",
+            "mailto:ada@example.com?subject=Hi",
             "#work",
             "http://example.com/blog",
+            "https://c.test/Loom_(weaving)",
+            "https://github.com/tanaka",
+            "https://e.test/z",
+            "https://z.test/Z%C3%BCrich",
         ] {
             assert!(grounds.has_address(told), "{told}");
         }
         for invented in [
             "https://github.com/ada",
             "https://github.com/ada/lo",
+            "https://github.com/ADA/loom",
+            "https://github.www.com/ada/loom",
+            "https://githttp://hub.com/ada/loom",
             "https://example.com",
+            "https://blog/",
             "mailto:da@example.com",
+            "#elsewhere",
             "",
             "https://",
+            "ftp://example.com/blog",
         ] {
             assert!(!grounds.has_address(invented), "{invented}");
         }
+    }
+
+    #[test]
+    fn a_count_of_stars_stands_beside_its_word() {
+        let mut found: Vec<u64> =
+            super::stars("★ 96, 12 stars. stars: 7; 1.25k stars, 180 ms and since 2017")
+                .into_iter()
+                .collect();
+        found.sort_unstable();
+        assert_eq!(found, [7, 12, 96, 1_250]);
     }
 
     #[test]
@@ -202,8 +246,19 @@ mod tests {
         };
         let removed = keep_to(&mut content, NOTES);
         let places: Vec<&str> = removed.iter().map(|removed| removed.at.as_str()).collect();
-        assert_eq!(places, ["repos[2]", "repos[1].url", "cta.url", "menu_items[1]", "repos[1].stars"]);
-        assert_eq!(removed[0].why, super::Ungrounded::Repeated);
+        assert_eq!(
+            places,
+            [
+                "repos[1].url",
+                "repos[1].stars",
+                "repos[2].url",
+                "repos[2].stars",
+                "cta.url",
+                "menu_items[1]",
+                "repos[2]"
+            ]
+        );
+        assert_eq!(removed[6].why, super::Ungrounded::Repeated);
         let stars: Vec<_> = content.repos.iter().map(|project| project.stars).collect();
         assert_eq!((stars, content.menu_items.len()), (vec![Some(1_240), None, Some(2_500)], 1));
     }

@@ -1,5 +1,5 @@
 use antiphon_llm::Schema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::grounds::{self, Removed};
@@ -52,7 +52,7 @@ pub struct Project {
     #[serde(default)]
     pub url: Option<String>,
     /// How many people marked it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub stars: Option<u64>,
     /// The language that it is written in.
     #[serde(default)]
@@ -60,6 +60,19 @@ pub struct Project {
     /// Up to 10, of up to 50 characters.
     #[serde(default)]
     pub tags: Vec<String>,
+}
+
+/// A count as JSON may have it: 12.0 and 1e3 are integers there. What no count can be is none.
+fn whole<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(value)? else { return Ok(None) };
+    let exact = |number: f64| number.fract() == 0.0 && (0.0..=9e15).contains(&number);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and within bounds"
+    )]
+    let from_float = || number.as_f64().filter(|number| exact(*number)).map(|number| number as u64);
+    Ok(number.as_u64().or_else(from_float))
 }
 
 /// A link with its words.
@@ -178,5 +191,14 @@ mod tests {
         assert!(err("{").starts_with("a.json: "));
         let long = good.replace("Ada", &"A".repeat(101));
         assert!(err(&long).starts_with("a.json: /brand_name: "), "{}", err(&long));
+        let stars = |number: &str| {
+            let text = format!("{{\"name\": \"n\", \"stars\": {number}}}");
+            serde_json::from_str::<super::Project>(&text).unwrap().stars
+        };
+        assert_eq!(
+            [stars("12"), stars("12.0"), stars("1e3"), stars("null")],
+            [Some(12), Some(12), Some(1_000), None]
+        );
+        assert_eq!([stars("99999999999999999999"), stars("1.5"), stars("-1")], [None; 3]);
     }
 }

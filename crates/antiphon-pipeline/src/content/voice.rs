@@ -25,7 +25,7 @@ pub struct Voice {
 /// use antiphon_pipeline::content::{Case, TextRule};
 /// let mut rule = TextRule::default();
 /// (rule.fluff, rule.case, rule.max, rule.end) = (true, Some(Case::Upper), Some(12), Some("!".to_owned()));
-/// assert_eq!(rule.applied("A really fast tool for looms."), "A FAST TOOL!");
+/// assert_eq!(rule.applied("A seamless tool for looms."), "A TOOL FOR!");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,7 +36,7 @@ pub struct TextRule {
     pub at: Vec<String>,
     /// Words that are replaced by others, whatever their case.
     pub replace: BTreeMap<String, String>,
-    /// Whether words that say nothing go, such as "really".
+    /// Whether words of praise that say nothing go, such as "seamless".
     pub fluff: bool,
     /// How it is written.
     pub case: Option<Case>,
@@ -63,28 +63,24 @@ pub enum Case {
     Sentence,
 }
 
-/// Words that say nothing of the thing.
-const FLUFF: [&str; 20] = [
-    "really",
-    "very",
-    "truly",
-    "simply",
-    "actually",
-    "basically",
-    "literally",
-    "quite",
-    "just",
+/// Words that praise and say nothing of the thing. None of them can turn a sentence round when it goes, as "just" can after "not".
+const FLUFF: [&str; 16] = [
     "seamlessly",
     "seamless",
     "cutting-edge",
     "world-class",
+    "best-in-class",
     "state-of-the-art",
+    "next-generation",
     "revolutionary",
     "groundbreaking",
     "game-changing",
     "innovative",
     "synergistic",
     "passionately",
+    "effortlessly",
+    "stunning",
+    "unparalleled",
 ];
 
 /// Words that a title writes small, but at its ends.
@@ -129,8 +125,12 @@ impl Voice {
                 PLACES.join(", ")
             ));
         }
-        let too_short = |rule: &&TextRule| rule.max.is_some_and(|most| most < 10);
-        self.rules.iter().find(too_short).map(|_| "max of a rule has to be 10 or more".to_owned())
+        let around = |rule: &TextRule| {
+            rule.prefix.chars().count() + rule.end.as_ref().map_or(0, |end| end.chars().count())
+        };
+        let too_short = |rule: &&TextRule| rule.max.is_some_and(|most| most < 10 + around(rule));
+        let short = self.rules.iter().find(too_short);
+        short.map(|_| "max of a rule has to be 10 at least, beside its prefix and its end".to_owned())
     }
 }
 
@@ -151,10 +151,11 @@ impl TextRule {
             words.iter_mut().for_each(|word| replace(word, from, to));
         }
         if self.fluff {
-            words.retain(|word| !FLUFF.contains(&bare(word).to_lowercase().as_str()));
+            words = without_fluff(words);
         }
         words.retain(|word| !word.is_empty());
-        if words.is_empty() {
+        // Marks alone are no text to be made better.
+        if !words.iter().any(|word| word.contains(char::is_alphanumeric)) {
             return text.to_owned();
         }
         let joined = words.join(" ");
@@ -186,6 +187,23 @@ impl TextRule {
         whole.insert_str(0, &self.prefix);
         whole
     }
+}
+
+/// The words without praise; a mark that closed such a word closes the one before it.
+fn without_fluff(words: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        if !FLUFF.contains(&bare(&word).to_lowercase().as_str()) {
+            kept.push(word);
+            continue;
+        }
+        let mark = word.chars().next_back().filter(|c| matches!(c, '.' | '!' | '?' | ':' | ';'));
+        if let (Some(mark), Some(last)) = (mark, kept.last_mut()) {
+            last.truncate(last.trim_end_matches(is_closing).len());
+            last.push(mark);
+        }
+    }
+    kept
 }
 
 fn is_closing(c: char) -> bool {
@@ -268,8 +286,10 @@ mod tests {
         check("case = \"lower\"", "A Loom", "a loom");
         check("case = \"title\"", "the work of a weaver", "The Work of a Weaver");
         check("case = \"sentence\"", "a Loom", "A Loom");
-        check("fluff = true", "Really, a very fast loom", "A fast loom");
-        check("fluff = true", "Really very", "Really very");
+        check("fluff = true", "Innovative, a seamless loom, stunning. It works", "A loom. It works");
+        check("fluff = true", "Seamless innovative", "Seamless innovative");
+        check("fluff = true", "I do not just write code", "I do not just write code");
+        check("end = \"\"", "...", "...");
         check("replace = { gonna = \"going to\" }", "Gonna weave, gonna!", "Going to weave, going to!");
         check("end = \"\"", "Weave it...", "Weave it");
         check("end = \".\"", "Weave it", "Weave it.");

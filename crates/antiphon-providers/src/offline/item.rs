@@ -1,5 +1,7 @@
 //! One piece of work in somebody's notes.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 use super::outline::plain;
@@ -46,6 +48,7 @@ const LANGUAGES: [&str; 33] = [
 const NAME: usize = 200;
 const DESCRIPTION: usize = 1_000;
 const TAG: usize = 50;
+const URL: usize = 500;
 const MOST_TAGS: usize = 10;
 
 #[derive(Debug, Default)]
@@ -192,34 +195,17 @@ fn last_brackets(text: &str) -> Option<(usize, String)> {
     Some((open, text[open + 1..close].to_owned()))
 }
 
-/// The addresses of a text, in its order.
+/// The addresses of a text, in its order, that fit into an answer.
 pub(super) fn addresses(text: &str) -> Vec<String> {
-    spans(text).into_iter().map(|(start, end)| text[start..end].to_owned()).collect()
-}
-
-/// Where addresses begin and end.
-fn spans(text: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(start) = ["https://", "http://"].iter().filter_map(|begin| text[from..].find(begin)).min()
-    {
-        let start = from + start;
-        let rest = &text[start..];
-        let end = rest
-            .find(|c: char| c.is_whitespace() || matches!(c, ')' | '>' | ']' | '"' | '<'))
-            .unwrap_or(rest.len());
-        let whole = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_', '\'']);
-        found.push((start, start + whole.len()));
-        from = start + end.max(1);
-    }
-    found
+    let spans = antiphon_llm::addresses(text).into_iter();
+    spans.map(|span| text[span].to_owned()).filter(|address| address.chars().count() <= URL).collect()
 }
 
 /// A text without its addresses, and with the words of Markdown's links.
 pub(super) fn without_addresses(text: &str) -> String {
     let mut rest = String::new();
     let mut from = 0;
-    for (start, end) in spans(text) {
+    for Range { start, end } in antiphon_llm::addresses(text) {
         let before = &text[from..start];
         from = end;
         // `[words](address)` and `<address>`

@@ -188,7 +188,11 @@ fn read(line: &str) -> Line<'_> {
     }
     let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
     if (1..=6).contains(&hashes) && words[hashes..].starts_with(' ') {
-        return Line::Heading(hashes, words.trim_matches('#').trim());
+        let words = words[hashes..].trim();
+        // A heading may be closed by marks of its own, which a blank parts from it.
+        let bare = words.trim_end_matches('#');
+        let words = if bare.ends_with(' ') { bare.trim_end() } else { words };
+        return Line::Heading(hashes, words);
     }
     let item = ["- ", "* ", "+ ", "• "].iter().find_map(|mark| words.strip_prefix(mark));
     if let Some(item) = item.or_else(|| numbered(words)) {

@@ -1,6 +1,6 @@
 //! The portfolio recipe: the notes' own sentences, put where a site has them.
 
-use antiphon_llm::{Document, Error, ErrorKind, Schema};
+use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
 use serde_json::{Value, json};
 
 use super::item::{Item, addresses, email_in, host_of, without_addresses};
@@ -22,13 +22,23 @@ const MOST_PROJECTS: usize = 20;
 const MOST_LINKS: usize = 8;
 
 /// An answer in the shape of the recipe's schema.
-pub(super) fn draft(documents: &[Document]) -> Result<Value, Error> {
+pub(super) fn draft(documents: &[Document], cancel: &CancellationToken) -> Result<Value, Error> {
     let text = documents.iter().map(|document| document.text.as_ref()).collect::<Vec<_>>().join("\n\n");
     let outline = Outline::of(&text);
+    if cancel.is_cancelled() {
+        return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
+    }
     let Some((brand, tagline)) = outline.title() else {
         return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: there is nothing to show"));
     };
-    let intro: Vec<String> = outline.intro().iter().flat_map(|paragraph| sentences(paragraph)).collect();
+    let has_words = |text: &String| text.chars().any(char::is_alphanumeric);
+    // Notes whose first line is but marks have a name all the same.
+    let named = documents.first().map(|document| document.name.clone());
+    let brand =
+        Some(brand).filter(has_words).or(named.filter(has_words)).unwrap_or_else(|| "Untitled".to_owned());
+    let tagline = tagline.filter(has_words);
+    let said = outline.intro().iter().flat_map(|paragraph| sentences(paragraph)).collect::<Vec<_>>();
+    let intro: Vec<String> = said.into_iter().filter(has_words).collect();
     let headline = intro.iter().enumerate().find_map(|(index, sentence)| Some((index, headline(sentence)?)));
     let (title, said): (String, Vec<&String>) = match headline {
         Some((index, title)) if intro.len() > 1 => {
@@ -142,13 +152,13 @@ fn call_to_action(text: &str, outline: &Outline) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_llm::Document;
+    use antiphon_llm::{CancellationToken, Document};
     use serde_json::{Value, json};
 
     use super::draft;
 
     fn drawn(text: &str) -> Value {
-        draft(&[Document::new("d1", "notes.md", text)]).unwrap()
+        draft(&[Document::new("d1", "notes.md", text)], &CancellationToken::new()).unwrap()
     }
 
     #[test]
@@ -199,7 +209,13 @@ mod tests {
 
     #[test]
     fn nothing_gives_nothing() {
-        assert!(draft(&[Document::new("d1", "n", " \n\n")]).is_err());
+        assert!(draft(&[Document::new("d1", "n", " \n\n")], &CancellationToken::new()).is_err());
+        let odd = drawn("# **\n\n...\n\n## Links\n\n- https://\n");
+        assert_eq!((&odd["brand_name"], &odd["menu_items"]), (&json!("notes.md"), &json!([])));
+        assert_eq!(
+            drawn("# Ada\n\n## Work\n\n### A parser in C#\n\nIt parses.\n")["repos"][0]["name"],
+            "A parser in C#"
+        );
         let made = drawn("just one line");
         assert_eq!(
             (&made["brand_name"], &made["repos"], &made["cta"]),

@@ -49,7 +49,7 @@ impl Provider for Offline {
         let cancel = context.cancel.clone();
         let work = tokio::task::spawn_blocking(move || match personas {
             Some(wanted) => personas::draft(&documents, &wanted, &cancel),
-            None => portfolio::draft(&documents),
+            None => portfolio::draft(&documents, &cancel),
         });
         let answer = match work.await {
             Ok(answer) => answer?,

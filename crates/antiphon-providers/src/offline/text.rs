@@ -20,9 +20,11 @@ pub(super) fn sentences(paragraph: &str) -> Vec<String> {
     let mut from = 0;
     for (at, mark) in paragraph.char_indices() {
         let rest = &paragraph[at + mark.len_utf8()..];
-        let is_end = matches!(mark, '.' | '!' | '?') && rest.starts_with(' ');
+        if !matches!(mark, '.' | '!' | '?') || !rest.starts_with(' ') {
+            continue;
+        }
         let begins = rest.trim_start().chars().next();
-        if is_end && begins.is_some_and(|next| !next.is_lowercase()) {
+        if begins.is_some_and(|next| !next.is_lowercase()) {
             found.push(paragraph[from..at + mark.len_utf8()].trim().to_owned());
             from = at + mark.len_utf8();
         }

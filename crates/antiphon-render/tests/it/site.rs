@@ -53,7 +53,11 @@ async fn a_theme_of_ones_own_is_a_folder() {
     fs::write(mine.join("theme.toml"), toml).unwrap();
     assert_eq!(Theme::load(&mine).await.unwrap_err().kind(), RenderErrorKind::Files);
     fs::write(mine.join("style.css"), "h1 { color: teal }").unwrap();
-    fs::write(mine.join("page.html"), "<style>{{ css }}</style><h1>{{ hero.title }}</h1>").unwrap();
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
+    let template = |body: &str| {
+        fs::write(mine.join("page.html"), format!("{policy}<style>{{{{ css }}}}</style>{body}")).unwrap()
+    };
+    template("<h1>{{ hero.title }}</h1>");
     let theme = Theme::load(&mine).await.unwrap();
     assert_eq!((theme.name.as_str(), theme.voice.name.as_str()), ("mine", "mine"));
     let page = folder.path().join("new/page.html");
@@ -61,9 +65,22 @@ async fn a_theme_of_ones_own_is_a_folder() {
     let html = fs::read_to_string(&page).unwrap();
     assert!(html.ends_with("h1 { color: teal }</style><h1>Engines that weave</h1>"), "{html}");
 
-    fs::write(mine.join("page.html"), "<p>{{ hero.title|safe }}</p>").unwrap();
-    let err = build_portfolio(ada(), Theme::load(&mine).await.unwrap(), &page).await.unwrap_err();
-    assert!(err.kind() == RenderErrorKind::Template && err.to_string().contains("mine/page.html:1"), "{err}");
+    for (body, told) in [
+        ("<p>{{ hero.title|safe }}</p>", "the template mine/page.html:1 is broken"),
+        ("\n{% autoescape false %}{{ brand }}{% endautoescape %}", "mine/page.html:2: autoescape stays"),
+    ] {
+        template(body);
+        let made = match Theme::load(&mine).await {
+            Ok(theme) => build_portfolio(ada(), theme, &page).await,
+            Err(err) => Err(err),
+        };
+        let err = made.unwrap_err().to_string();
+        assert!(err.contains(told), "{err}");
+    }
+    fs::write(mine.join("page.html"), "<style>{{ css }}</style>").unwrap();
+    let err = Theme::load(&mine).await.unwrap_err().to_string();
+    assert!(err.contains("it needs the line <meta http-equiv"), "{err}");
+    fs::remove_file(mine.join("page.html")).unwrap();
     fs::write(mine.join("style.css"), "a {}\n@import 'x.css';").unwrap();
     let err = Theme::load(&mine).await.unwrap_err().to_string();
     assert!(err.contains("style.css:2: @import would load something"), "{err}");

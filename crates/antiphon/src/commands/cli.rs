@@ -51,8 +51,8 @@ pub(super) enum Command {
     Map(Box<MapArgs>),
     /// Make sites from notes: the copy in a theme's voice, and a page that needs nothing else.
     ///
-    /// Each file of notes gets a page in each theme, and several pages an index. Links and numbers that the notes do not have
-    /// are left out and named. Calls are journalled as those of map: the same command asks for nothing that is there.
+    /// Each file of notes gets a page in each theme, and several pages an index. Links and counts of stars that the
+    /// notes do not have are left out and named. Calls are journalled as those of map: the same command asks for nothing that is there.
     ///
     /// Without --provider a local engine is used if one answers on its default port, else no model at all.
     Content(Box<ContentArgs>),

@@ -99,10 +99,10 @@ fn end(sites: &Sites, talk: Talk) -> u8 {
         talk.line("these pages were written before and are built again, with 0 calls; --fresh asks anew for what the journal has no answer to");
     }
     for failure in failures {
-        talk.warning(&failure.to_string());
+        talk.warning(failure);
     }
     if !skipped.is_empty() {
-        let names: Vec<&str> = skipped.iter().take(5).map(|skipped| skipped.file.as_str()).collect();
+        let names: Vec<&str> = skipped.iter().take(5).map(String::as_str).collect();
         talk.line(&format!(
             "{} of other kinds left alone: {}",
             counted(skipped.len(), "file"),

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 
 use serde_json::Value;
@@ -30,14 +31,18 @@ impl Talk {
 
     /// A line for whoever looks on.
     pub(super) fn line(self, text: &str) {
+        self.say("", text);
+    }
+
+    fn say(self, mark: &str, text: &str) {
         if !self.quiet {
-            to_stderr(text);
+            to_stderr(mark, text);
         }
     }
 
     /// A warning: a thing that the user will want to know even if all goes well.
     pub(super) fn warning(self, text: &str) {
-        self.line(&format!("{}{text}", painted("warning: ", "33")));
+        self.say(&painted("warning: ", "33"), text);
     }
 
     /// Says how to go on with what was begun with `--fresh`.
@@ -46,14 +51,14 @@ impl Talk {
     }
 
     pub(super) fn hint(self, text: &str) {
-        self.line(&format!("{}{text}", painted("hint: ", "36")));
+        self.say(&painted("hint: ", "36"), text);
     }
 
     /// An error, which is never hushed up, and what to do about it.
     pub(super) fn error(self, err: &CommandError) {
-        to_stderr(&format!("{}{err}", painted("error: ", "31;1")));
+        to_stderr(&painted("error: ", "31;1"), &err.to_string());
         for hint in err.hints() {
-            to_stderr(&format!("  {hint}"));
+            to_stderr("  ", hint);
         }
     }
 }
@@ -88,9 +93,19 @@ fn painted(text: &str, colour: &str) -> String {
     format!("\u{1b}[{colour}m{text}\u{1b}[0m")
 }
 
-fn to_stderr(text: &str) {
+/// What a model or a server said may stand in the text: it must not move the cursor or rename the window.
+fn to_stderr(mark: &str, text: &str) {
     // There is nobody to tell that stderr is closed.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{mark}{}", harmless(text));
+}
+
+fn harmless(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|c| if acts(c) { c.escape_default().to_string() } else { c.to_string() });
+    Cow::Owned(shown.collect())
 }
 
 /// An address as it may be shown; `None` where there is, or may be, a secret in it.
@@ -100,4 +115,15 @@ pub(super) fn address(text: &str) -> Option<String> {
     url.set_query(None);
     url.set_fragment(None);
     is_plain.then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_a_server_says_does_not_move_the_cursor() {
+        assert_eq!(harmless("a\tb\nc"), "a\tb\nc");
+        assert_eq!(harmless("x\u{1b}]0;y\u{7}\r"), "x\\u{1b}]0;y\\u{7}\\r");
+    }
 }

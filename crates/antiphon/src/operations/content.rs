@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use antiphon_data::{Document, Failure, Loader, RowFormat, Skipped};
+use antiphon_data::{Document, Format, Loader, RowFormat};
 use antiphon_llm::Parameters;
 use antiphon_pipeline::content::{Content, Notes, Removed, recipe};
 use antiphon_pipeline::engine::Options;
@@ -56,9 +56,9 @@ pub struct Sites {
     /// The files of the site, its index last; none if there is no page.
     pub files: Vec<PathBuf>,
     /// Notes that could not be read.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<String>,
     /// Files of other kinds.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<String>,
 }
 
 /// A page, or why there is none.
@@ -123,7 +123,7 @@ pub async fn content(
     let document = json!({ "schema": "antiphon.content/1", "run_id": mapped.report.run_id, "pages": pages });
     let text = serde_json::to_string_pretty(&document).map_err(|err| Error::internal(err.to_string()))?;
     let written = antiphon_fs::write(mapped.folder.join("content.json"), text + "\n").await;
-    written.map_err(|err| Error::new(ErrorKind::Files, err.to_string()))?;
+    written.map_err(Error::files)?;
     let files = build(request, &mapped.folder, &pages).await?;
     let Read { failures, skipped, .. } = read;
     Ok(Sites { mapped, pages, files, failures, skipped })
@@ -145,8 +145,8 @@ pub async fn estimate_content(session: &Session, request: &ContentRequest) -> Re
 /// Notes that were read, as rows in a file that goes with this.
 struct Read {
     folder: antiphon_fs::TempDir,
-    failures: Vec<Failure>,
-    skipped: Vec<Skipped>,
+    failures: Vec<String>,
+    skipped: Vec<String>,
 }
 
 impl Read {
@@ -156,24 +156,45 @@ impl Read {
 }
 
 async fn read(request: &ContentRequest) -> Result<Read, Error> {
-    let failed = |err: antiphon_fs::Error| Error::new(ErrorKind::Files, err.to_string());
-    let folder = antiphon_fs::temp_dir().map_err(failed)?;
+    let folder = antiphon_fs::temp_dir().map_err(Error::files)?;
     let mut read = Read { folder, failures: Vec::new(), skipped: Vec::new() };
     let mut text = String::new();
+    let mut unread = None;
     for input in &request.inputs {
         let loader = Loader::new().cancel(request.options.cancel.clone());
-        let loaded = loader.load_path(input).await.map_err(Error::input)?;
-        read.failures.extend(loaded.failures);
-        read.skipped.extend(loaded.skipped);
-        for document in &loaded.documents {
+        let loaded = match loader.load_path(input).await {
+            Ok(loaded) => loaded,
+            // Of several inputs one that has nothing keeps no other from its pages.
+            Err(err) if !err.failures().is_empty() => {
+                read.failures.extend(err.failures().iter().map(ToString::to_string));
+                unread = Some(err);
+                continue;
+            }
+            Err(err) => return Err(Error::input(err)),
+        };
+        read.failures.extend(loaded.failures.iter().map(ToString::to_string));
+        read.skipped.extend(loaded.skipped.into_iter().map(|skipped| skipped.file));
+        for document in loaded.documents {
+            if !matches!(document.format, Format::Text | Format::Markdown | Format::Docx) {
+                read.skipped.push(document.name);
+                continue;
+            }
             for theme in &request.themes {
-                let notes = Notes::new(name_of(document), &*document.text, &theme.voice);
+                let notes = Notes::new(name_of(&document), &*document.text, &theme.voice);
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{}", notes.row());
             }
         }
     }
-    antiphon_fs::write(read.rows(), text).await.map_err(failed)?;
+    match unread {
+        Some(err) if text.is_empty() => return Err(Error::input(err)),
+        None if text.is_empty() => {
+            let message = format!("no notes among {}: they are txt, md or docx", read.skipped.join(", "));
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        _ => {}
+    }
+    antiphon_fs::write(read.rows(), text).await.map_err(Error::files)?;
     Ok(read)
 }
 
@@ -241,8 +262,11 @@ fn page(job: JobRecord, themes: &[Theme], fallback: Option<&Content>) -> Result<
     match (&job.result, job.state) {
         (Some(result), JobState::Accepted) => {
             let answer = serde_json::from_str(result).map_err(unreadable)?;
-            let (content, removed) = Content::of_answer(answer, &notes, voice)?;
-            (page.content, page.removed) = (Some(content), removed);
+            match Content::of_answer(answer, &notes, voice) {
+                Ok((content, removed)) => (page.content, page.removed) = (Some(content), removed),
+                // One page that cannot be read keeps no other from being built.
+                Err(err) => page.error = Some(err.to_string()),
+            }
         }
         _ => {
             let told = job.error.map(|(name, message)| format!("{name}: {message}"));
@@ -279,7 +303,14 @@ fn told(err: &RenderError) -> Error {
         RenderErrorKind::Theme | RenderErrorKind::Template => ErrorKind::Config,
         _ => ErrorKind::Files,
     };
-    Error::new(kind, err.to_string())
+    Error::new(kind, with_cause(err))
+}
+
+fn with_cause(err: &RenderError) -> String {
+    match (err.kind(), std::error::Error::source(err)) {
+        (RenderErrorKind::Files, Some(why)) => format!("{err}: {why}"),
+        _ => err.to_string(),
+    }
 }
 
 /// The themes of these names, of which one with a `/` is a folder's, and `all` is all that are built in.
@@ -291,7 +322,7 @@ fn told(err: &RenderError) -> Error {
 /// Nothing is changed, so nothing is lost.
 pub async fn themes(names: &[String]) -> Result<Vec<Theme>, Error> {
     let mut themes: Vec<Theme> = Vec::new();
-    let unusable = |err: RenderError| Error::new(ErrorKind::Config, err.to_string());
+    let unusable = |err: RenderError| Error::new(ErrorKind::Config, with_cause(&err));
     for name in names {
         let found = match name.as_str() {
             "all" => Theme::all().map_err(unusable)?,
@@ -299,9 +330,12 @@ pub async fn themes(names: &[String]) -> Result<Vec<Theme>, Error> {
             name => vec![Theme::built_in(name).map_err(unusable)?],
         };
         for theme in found {
-            match themes.iter().position(|known| known.name == theme.name) {
-                // The later one was said on purpose.
-                Some(at) => themes[at] = theme,
+            match themes.iter().find(|known| known.name == theme.name) {
+                Some(_) if name.contains(['/', '\\']) => {
+                    let message = format!("two themes are called {}: pages are named after them", theme.name);
+                    return Err(Error::new(ErrorKind::Config, message));
+                }
+                Some(_) => {}
                 None => themes.push(theme),
             }
         }
