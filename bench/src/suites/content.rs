@@ -88,8 +88,12 @@ fn interview() -> Document {
         text.push_str("Interviewer: And then?\nP1: So");
         for _ in 0..60 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            // Writing to a String cannot fail.
-            let _ = write!(text, " {}", words[(state >> 16) as usize % words.len()]);
+            // As many words as people use; most are in no quote. Writing to a String cannot fail.
+            let number = (state >> 8) as usize % 4_000;
+            let _ = match words.get(number / 40).filter(|_| number.is_multiple_of(40)) {
+                Some(word) => write!(text, " {word}"),
+                None => write!(text, " word{number}"),
+            };
         }
         text.push_str(".\n");
     }

@@ -59,6 +59,7 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     }
     let person = header.participant.unwrap_or(person);
     let mut turns: Vec<Turn> = Vec::new();
+    let mut people: BTreeMap<&str, (Arc<str>, Role)> = BTreeMap::new();
     let mut open: Option<(Arc<str>, Role, usize)> = None;
     let mut close = |open: &mut Option<(Arc<str>, Role, usize)>, end: usize| {
         if let Some((speaker, role, start)) = open.take() {
@@ -72,8 +73,13 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
         match label_of(line).filter(|(label, _)| labels.contains(label)) {
             Some((label, words)) => {
                 close(&mut open, start);
-                let role = if header.names_interviewer(label) { Role::Interviewer } else { role_of(label) };
-                open = Some((Arc::from(speaker_of(label, person)), role, start + words));
+                // A few people say thousands of lines.
+                let (speaker, role) = people.entry(label).or_insert_with(|| {
+                    let asks = header.names_interviewer(label);
+                    let role = if asks { Role::Interviewer } else { role_of(label) };
+                    (Arc::from(speaker_of(label, person)), role)
+                });
+                open = Some((speaker.clone(), *role, start + words));
             }
             // A heading belongs to no turn, and ends one.
             None if is_heading(line) => close(&mut open, start),

@@ -81,7 +81,8 @@ pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
         [0xff, 0xfe, rest @ ..] => (Encoding::Utf16Le, rest),
         [0xfe, 0xff, rest @ ..] => (Encoding::Utf16Be, rest),
         _ => match std::str::from_utf8(bytes) {
-            Ok(_) => (Encoding::Utf8, bytes),
+            Ok(text) if looks_binary(text) => return Err(NotText { line: None }),
+            Ok(text) => return Ok(Text { text: Cow::Borrowed(text), encoding: Encoding::Utf8 }),
             Err(err) => {
                 let has_letters = || bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii());
                 if !bytes.contains(&0) && has_letters() {
@@ -99,9 +100,13 @@ pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
 /// Text has no NUL, and next to no other control characters.
 fn looks_binary(text: &str) -> bool {
     let start: &str = &text[..text.floor_char_boundary(64 << 10)];
-    let strange =
-        start.chars().filter(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}')).count();
-    text.contains('\0') || strange * 50 > start.len()
+    let is_strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
+    let strange = match start.is_ascii() {
+        // A byte at a time it takes an eighth of the time.
+        true => start.bytes().filter(|byte| is_strange(char::from(*byte))).count(),
+        false => start.chars().filter(|c| is_strange(*c)).count(),
+    };
+    memchr::memchr(0, text.as_bytes()).is_some() || strange * 50 > start.len()
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ not in the notes.";
 const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
     address. You answer with JSON only.";
 
-/// The recipe `portfolio`: a row is a [`Notes`], an answer a [`Content`].
+/// The recipe `portfolio`: a row is a [`Notes`], an answer a [`Content`](super::Content).
 #[must_use]
 pub fn recipe() -> Recipe {
     Recipe {

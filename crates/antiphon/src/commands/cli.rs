@@ -1,13 +1,14 @@
 mod content;
+mod model;
 mod rows;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use antiphon_llm::Parameters;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::content::ContentArgs;
+use self::model::{DrawingArgs, ProviderArgs};
 use self::rows::dollars;
 pub(super) use self::rows::{AtOnce, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
@@ -302,44 +303,6 @@ pub(super) struct GenerateArgs {
     pub(super) drawing: DrawingArgs,
 }
 
-/// How answers are drawn.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Model")]
-pub(super) struct DrawingArgs {
-    /// How freely words are drawn, from 0; some models refuse any value
-    #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline")]
-    pub(super) temperature: Option<f64>,
-
-    /// The most tokens of an answer, hidden reasoning included
-    #[arg(long, value_name = "N", conflicts_with = "offline")]
-    pub(super) max_tokens: Option<u64>,
-
-    /// Ask for repeatable answers
-    #[arg(long, value_name = "N", conflicts_with = "offline")]
-    pub(super) seed: Option<u64>,
-}
-
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Model")]
-pub(super) struct ProviderArgs {
-    /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
-    /// offline, or a name from antiphon.toml
-    #[arg(short, long, value_name = "NAME")]
-    provider: Option<String>,
-
-    /// The model to ask [default: the provider's]
-    #[arg(short, long, value_name = "NAME")]
-    model: Option<String>,
-
-    /// The server's address, such as http://localhost:8080/v1 [env for openai: OPENAI_BASE_URL]
-    #[arg(long, value_name = "URL")]
-    base_url: Option<String>,
-
-    /// Use no network and no model: drafts by text statistics
-    #[arg(long, conflicts_with_all = ["provider", "base_url", "model"])]
-    offline: bool,
-}
-
 #[derive(Debug, Args)]
 #[command(after_long_help = KEYS)]
 pub(super) struct ModelsArgs {
@@ -452,22 +415,6 @@ impl GenerateArgs {
     }
 }
 
-impl DrawingArgs {
-    pub(super) fn parameters(&self) -> Parameters {
-        let mut parameters = Parameters::default();
-        (parameters.temperature, parameters.max_tokens, parameters.seed) =
-            (self.temperature, self.max_tokens, self.seed);
-        parameters
-    }
-}
-
-impl ProviderArgs {
-    fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>, max_cost: Option<f64>) -> Flags {
-        let Self { provider, model, base_url, offline } = self.clone();
-        Flags { provider, model, base_url, offline, concurrency, out, max_cost }
-    }
-}
-
 fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| (1..=50).contains(count));
     count.ok_or_else(|| "ask for 1 to 50 personas".to_owned())
@@ -497,8 +444,4 @@ fn positive(text: &str) -> Result<f64, String> {
 fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
     part.ok_or_else(|| "a number from 0 to 1 is needed".to_owned())
-}
-fn temperature(text: &str) -> Result<f64, &'static str> {
-    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
-    value.ok_or("a temperature is a number from 0")
 }

@@ -1,0 +1,70 @@
+use std::path::PathBuf;
+
+use antiphon_llm::Parameters;
+use clap::Args;
+
+use crate::runtime::Flags;
+
+/// How answers are drawn.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub(in crate::commands) struct DrawingArgs {
+    /// How freely words are drawn, from 0; some models refuse any value
+    #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline")]
+    pub(in crate::commands) temperature: Option<f64>,
+
+    /// The most tokens of an answer, hidden reasoning included
+    #[arg(long, value_name = "N", conflicts_with = "offline")]
+    pub(in crate::commands) max_tokens: Option<u64>,
+
+    /// Ask for repeatable answers
+    #[arg(long, value_name = "N", conflicts_with = "offline")]
+    pub(in crate::commands) seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub(in crate::commands) struct ProviderArgs {
+    /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
+    /// offline, or a name from antiphon.toml
+    #[arg(short, long, value_name = "NAME")]
+    provider: Option<String>,
+
+    /// The model to ask [default: the provider's]
+    #[arg(short, long, value_name = "NAME")]
+    model: Option<String>,
+
+    /// The server's address, such as http://localhost:8080/v1 [env for openai: OPENAI_BASE_URL]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// Use no network and no model: drafts by text statistics
+    #[arg(long, conflicts_with_all = ["provider", "base_url", "model"])]
+    offline: bool,
+}
+
+impl DrawingArgs {
+    pub(in crate::commands) fn parameters(&self) -> Parameters {
+        let mut parameters = Parameters::default();
+        (parameters.temperature, parameters.max_tokens, parameters.seed) =
+            (self.temperature, self.max_tokens, self.seed);
+        parameters
+    }
+}
+
+impl ProviderArgs {
+    pub(super) fn flags(
+        &self,
+        concurrency: Option<usize>,
+        out: Option<PathBuf>,
+        max_cost: Option<f64>,
+    ) -> Flags {
+        let Self { provider, model, base_url, offline } = self.clone();
+        Flags { provider, model, base_url, offline, concurrency, out, max_cost }
+    }
+}
+
+fn temperature(text: &str) -> Result<f64, &'static str> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    value.ok_or("a temperature is a number from 0")
+}
