@@ -1,5 +1,5 @@
-//! What people look at: each persona as Markdown, all of them as one page, and portfolio sites in themes. Every page is
-//! one file that needs nothing else.
+//! What people look at: each persona as Markdown, all of them as one page, a page about a run, and portfolio sites in
+//! themes. Every page is one file that needs nothing else.
 //!
 //! ```
 //! use antiphon_pipeline::Persona;
@@ -14,6 +14,7 @@ mod error;
 mod link;
 mod markdown;
 mod page;
+mod report;
 mod site;
 mod theme;
 mod transcript;
@@ -22,5 +23,6 @@ pub use error::{RenderError, RenderErrorKind};
 pub use link::safe_link;
 pub use markdown::{file_name, markdown};
 pub use page::page;
-pub use site::{SiteBuilder, build_portfolio};
+pub use report::{RunCause, RunPage, RunRow};
+pub use site::{SiteBuilder, build_portfolio, grouped};
 pub use theme::{Theme, Words};

@@ -6,7 +6,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::error::RenderError;
+use crate::error::{RenderError, RenderErrorKind};
 use crate::link::safe_link;
 use crate::theme::{Theme, Words};
 
@@ -83,7 +83,7 @@ impl SiteBuilder {
     }
 
     /// Builds the site, off the threads that must not block, and writes it into a folder, each file by rename. Files of an
-    /// earlier site with other names stay.
+    /// earlier site with other names stay, and a file that no site has written is never written over.
     ///
     /// # Errors
     /// As [`build`](Self::build); `Files` for what cannot be written.
@@ -98,6 +98,9 @@ impl SiteBuilder {
             Err(_) => return Err(RenderError::interrupted()),
         };
         antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
+        for (name, _) in &files {
+            is_ours_to_write(&folder.join(name)).await?;
+        }
         let mut written = Vec::with_capacity(files.len());
         for (name, html) in files {
             let path = folder.join(name);
@@ -105,6 +108,20 @@ impl SiteBuilder {
             written.push(path);
         }
         Ok(written)
+    }
+}
+
+/// A page that somebody made by hand stays: what is written over is a page of an earlier site, which has the policy.
+async fn is_ours_to_write(path: &Path) -> Result<(), RenderError> {
+    match antiphon_fs::read(path).await {
+        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => Ok(()),
+        Err(err) => Err(RenderError::files(err)),
+        Ok(bytes) if bytes.windows(POLICY.len()).any(|part| part == POLICY.as_bytes()) => Ok(()),
+        Ok(_) => {
+            let message =
+                format!("{} is no page of an earlier site: name another folder for this one", path.display());
+            Err(RenderError::new(RenderErrorKind::Files, message))
+        }
     }
 }
 
@@ -280,7 +297,8 @@ impl<'a> ProjectView<'a> {
 }
 
 /// `1,240`.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

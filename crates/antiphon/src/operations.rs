@@ -11,6 +11,8 @@ mod local;
 mod map;
 mod models;
 #[cfg(feature = "sqlite")]
+mod report;
+#[cfg(feature = "sqlite")]
 mod runs;
 
 #[cfg(feature = "sqlite")]
@@ -25,5 +27,7 @@ pub use local::{LocalEngine, local_engines};
 #[cfg(feature = "sqlite")]
 pub use map::{MapRequest, estimate, map};
 pub use models::{ModelInfo, ProviderModels, models, near_models};
+#[cfg(feature = "sqlite")]
+pub use report::report_run;
 #[cfg(feature = "sqlite")]
 pub use runs::{Change, RunDiff, RunInfo, diff_runs, export_run, run_info, runs};

@@ -1,8 +1,9 @@
-//! Every theme, and the page of personas, as a browser shows them: nothing overflows, everything can be read, found and
+//! Every theme, the page of personas and a run's report, as a browser shows them: nothing overflows, everything can be read, found and
 //! named, nothing is loaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::Outcome;
 use super::browser::{Browser, program};
@@ -62,6 +63,18 @@ fn files(folder: &Path) -> Done<Vec<PathBuf>> {
     let ran = Ran::of(&mut generate(&samples(), folder, &["--offline"]))?;
     ended_well(&ran)?;
     files.push(ran.file("personas.html"));
+    let report = folder.join("report.html");
+    let mut command = Command::new(root().join("target/debug/antiphon"));
+    command
+        .args(["runs", "report", "latest", "--dir"])
+        .arg(folder.join("site.runs"))
+        .arg("--out")
+        .arg(&report);
+    let output = command.output().map_err(|err| err.to_string())?;
+    if !output.status.success() {
+        return Err(format!("no report: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    files.push(report);
     Ok(files)
 }
 

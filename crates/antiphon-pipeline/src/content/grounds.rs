@@ -42,8 +42,13 @@ pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
             remove(format!("repos[{index}].stars"), stars.to_string());
         }
     }
-    if let Some(url) = content.cta.as_mut().and_then(|cta| cta.url.take_if(invented)) {
-        remove("cta.url".to_owned(), url);
+    if let Some(cta) = &mut content.cta {
+        if let Some(url) = cta.url.take_if(invented) {
+            remove("cta.url".to_owned(), url);
+        }
+        // A way to answer that the notes have is better than none.
+        let mail = || Some(format!("mailto:{}", grounds.first_mail.as_ref()?));
+        cta.url = cta.url.take().or_else(mail);
     }
     let mut index = 0..;
     content.menu_items.retain_mut(|link| {
@@ -76,6 +81,7 @@ pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
 struct Grounds {
     addresses: HashSet<String>,
     mails: HashSet<String>,
+    first_mail: Option<String>,
     stars: HashSet<u64>,
 }
 
@@ -83,7 +89,7 @@ impl Grounds {
     fn of(notes: &str) -> Self {
         let whole = antiphon_llm::addresses(notes).into_iter().filter_map(|span| canonical(&notes[span]));
         let mut addresses: HashSet<String> = whole.collect();
-        let mut mails = HashSet::new();
+        let (mut mails, mut first_mail) = (HashSet::new(), None);
         let apart = |c: char| {
             c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | '"' | ',' | ';' | '`')
         };
@@ -91,6 +97,7 @@ impl Grounds {
             let word = word.strip_prefix("mailto:").unwrap_or(word);
             match word.split_once('@') {
                 Some((name, host)) if !name.is_empty() && host.contains('.') => {
+                    first_mail.get_or_insert_with(|| word.to_owned());
                     mails.insert(word.to_lowercase());
                 }
                 // An address as people write it, without its scheme.
@@ -98,7 +105,7 @@ impl Grounds {
                 _ => {}
             }
         }
-        Self { addresses, mails, stars: stars(notes) }
+        Self { addresses, mails, first_mail, stars: stars(notes) }
     }
 
     /// Whether the notes give this address. Parts of the page itself need no grounds.
@@ -259,6 +266,8 @@ mod tests {
             ]
         );
         assert_eq!(removed[6].why, super::Ungrounded::Repeated);
+        let mail = content.cta.as_ref().and_then(|cta| cta.url.as_deref());
+        assert_eq!(mail, Some("mailto:ada@example.com"));
         let stars: Vec<_> = content.repos.iter().map(|project| project.stars).collect();
         assert_eq!((stars, content.menu_items.len()), (vec![Some(1_240), None, Some(2_500)], 1));
     }

@@ -109,7 +109,7 @@ pub(super) fn schema() -> Value {
     let list = |items: Value, most: u32| json!({ "type": "array", "items": items, "maxItems": most });
     let project = object(json!({
         "name": text(1, 200),
-        "description": text(1, 1_000),
+        "description": text(0, 1_000),
         "url": maybe(500),
         "stars": { "type": ["integer", "null"], "minimum": 0 },
         "language": maybe(50),

@@ -43,6 +43,8 @@ pub struct Mapping {
     pub order: Order,
     /// Whether an earlier run of the same kind is left alone. Default: it is gone on with.
     pub fresh: bool,
+    /// Whether answers of earlier runs are left alone, too, so that equal questions are asked again. Default: no.
+    pub asks_anew: bool,
     /// The one run that is gone on with, by its id; the mapping has to be the same as it was. Default: the newest of the same.
     pub resume: Option<String>,
     /// Whether the rows of that run that failed are asked about again.
@@ -99,6 +101,7 @@ impl Mapping {
             results: None,
             order: Order::Input,
             fresh: false,
+            asks_anew: false,
             resume: None,
             retry_failed: false,
             request: Value::Null,
@@ -268,7 +271,7 @@ impl Mapping {
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
         options.attempts = self.recipe.attempts;
-        (options.cache, options.allow_cut) = (self.recipe.cache, self.recipe.allow_cut);
+        (options.cache, options.allow_cut) = (self.recipe.cache && !self.asks_anew, self.recipe.allow_cut);
         options.limit = self.limit;
         // Whoever reads the results may go: nothing new begins then.
         let drain = options.drain.child_token();

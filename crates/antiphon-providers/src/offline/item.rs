@@ -152,9 +152,11 @@ impl Item {
     pub(super) fn into_value(self) -> Value {
         let tags: Vec<String> =
             self.tags.iter().filter(|tag| !tag.is_empty()).take(MOST_TAGS).map(|tag| cut(tag, TAG)).collect();
-        let name = if self.name.is_empty() { "Untitled".to_owned() } else { self.name };
-        let description =
-            if self.description.is_empty() { name.clone() } else { capitalised(&self.description) };
+        let host =
+            || self.url.as_deref().map_or_else(|| "Untitled".to_owned(), |url| host_of(url).to_owned());
+        let has_name = self.name.chars().any(char::is_alphanumeric);
+        let name = if has_name { self.name.clone() } else { host() };
+        let description = capitalised(&self.description);
         json!({
             "name": cut(&name, NAME), "description": cut(&description, DESCRIPTION), "url": self.url,
             "stars": self.stars, "language": self.language, "tags": tags,
@@ -181,11 +183,21 @@ fn parts(list: &str) -> Vec<String> {
 
 fn stars_in(part: &str) -> Option<u64> {
     let mut words = part.split_whitespace();
-    let number = words.next()?.replace(',', "");
+    let number = words.next()?.replace(',', "").to_lowercase();
     let is_of_stars = words
         .next()
         .is_some_and(|word| matches!(word.to_lowercase().as_str(), "star" | "stars" | "★" | "⭐"));
-    is_of_stars.then(|| number.parse().ok()).flatten()
+    if !is_of_stars {
+        return None;
+    }
+    // 1.2k is 1,200.
+    match number.strip_suffix('k').map(|thousands| thousands.split_once('.').unwrap_or((thousands, "0"))) {
+        Some((whole, part)) if part.len() == 1 => {
+            let (whole, part): (u64, u64) = (whole.parse().ok()?, part.parse().ok()?);
+            whole.checked_mul(1_000)?.checked_add(part * 100)
+        }
+        _ => number.parse().ok(),
+    }
 }
 
 /// Where the last brackets open, and what is in them.

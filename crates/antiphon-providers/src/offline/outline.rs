@@ -50,6 +50,14 @@ impl Section {
             "source",
             "publications",
             "commissions",
+            "experience",
+            "case",
+            "clients",
+            "arbeiten",
+            "projekte",
+            "werke",
+            "projets",
+            "proyectos",
         ])
     }
 
@@ -65,6 +73,8 @@ impl Section {
             "social",
             "profiles",
             "write",
+            "kontakt",
+            "contacto",
         ])
     }
 
@@ -116,7 +126,7 @@ impl Outline {
     /// Adds a line to the block that is open, or a paragraph; whether the next line may go on with it.
     fn add_text(&mut self, words: &str, goes_on: bool) -> bool {
         // Plain notes begin with a name in a line of its own.
-        if self.title.is_none() && self.is_empty() && is_short(words) {
+        if self.title.is_none() && self.is_empty() && is_short(words) && !words.ends_with(',') {
             self.title = Some(words.to_owned());
             return false;
         }
@@ -183,7 +193,9 @@ impl Outline {
 
 fn read(line: &str) -> Line<'_> {
     let words = line.trim();
-    if words.is_empty() || words.chars().all(|c| matches!(c, '-' | '=' | '*' | '_')) {
+    // What somebody else said is nobody's own text.
+    if words.is_empty() || words.starts_with('>') || words.chars().all(|c| matches!(c, '-' | '=' | '*' | '_'))
+    {
         return Line::Empty;
     }
     let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
@@ -220,7 +232,7 @@ fn is_short(text: &str) -> bool {
 
 /// Words without the marks of Markdown around them.
 pub(super) fn plain(text: &str) -> String {
-    text.replace("**", "").replace("__", "").replace('`', "").trim().to_owned()
+    text.replace('*', "").replace("__", "").replace("~~", "").replace('`', "").trim().to_owned()
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub(super) fn draft(documents: &[Document], cancel: &CancellationToken) -> Resul
         }
         _ => (tagline.clone().unwrap_or_else(|| brand.clone()), intro.iter().collect()),
     };
+    // A line is not said twice.
+    let tagline = tagline.filter(|tagline| *tagline != title);
     let mut subtitle = String::new();
     for sentence in &said {
         if subtitle.chars().count() + sentence.chars().count() >= SUBTITLE {
@@ -84,12 +86,17 @@ fn projects(outline: &Outline) -> Vec<Value> {
         // Notes without such a heading: what is listed with an address is work.
         let others = outline.sections().filter(|section| !section.is_of_contact());
         let listed = others.flat_map(|section| &section.blocks).filter_map(|block| match block {
-            Block::Item(text) if !addresses(text).is_empty() => Some(Item::read(text)),
+            Block::Item(text) if !addresses(text).is_empty() || is_tied(text) => Some(Item::read(text)),
             _ => None,
         });
         found.extend(listed);
     }
     found.into_iter().take(MOST_PROJECTS).map(Item::into_value).collect()
+}
+
+/// Whether an item is a name and what it is.
+fn is_tied(text: &str) -> bool {
+    [" — ", " – ", " - "].iter().any(|tie| text.contains(tie))
 }
 
 /// The items of a list, or the parts below headings of their own.
@@ -191,7 +198,7 @@ mod tests {
         let made = drawn(
             "Studio\nSmall rooms\n\nWe build.\n\nWork:\n\n* Box bed: a bed and a stair.\n\nContact:\n\nhttps://studio.test/x\n",
         );
-        assert_eq!((&made["brand_name"], &made["tagline"]), (&json!("Studio"), &json!("Small rooms")));
+        assert_eq!((&made["brand_name"], &made["tagline"]), (&json!("Studio"), &Value::Null));
         assert_eq!(made["hero"], json!({ "title": "Small rooms", "subtitle": "We build." }));
         assert_eq!(made["repos"][0]["name"], "Box bed");
         assert_eq!(made["cta"]["text"], "Go to studio.test");

@@ -14,6 +14,14 @@ pub(super) fn capitalised(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// Whether the last word is a short form, behind which a sentence goes on: a title, or a letter by itself.
+fn is_shortened(text: &str) -> bool {
+    const FORMS: [&str; 10] = ["Dr", "Mr", "Mrs", "Ms", "Prof", "St", "Inc", "Ltd", "No", "vs"];
+    let last = text.rsplit([' ', '.', '(']).next().unwrap_or_default();
+    FORMS.contains(&last)
+        || (last.chars().count() == 1 && last.chars().all(char::is_alphabetic) && last != "I")
+}
+
 /// The sentences of a paragraph: each ends with its mark and before a large letter.
 pub(super) fn sentences(paragraph: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -24,6 +32,9 @@ pub(super) fn sentences(paragraph: &str) -> Vec<String> {
             continue;
         }
         let begins = rest.trim_start().chars().next();
+        if mark == '.' && is_shortened(&paragraph[from..at]) {
+            continue;
+        }
         if begins.is_some_and(|next| !next.is_lowercase()) {
             found.push(paragraph[from..at + mark.len_utf8()].trim().to_owned());
             from = at + mark.len_utf8();
@@ -43,5 +54,9 @@ mod tests {
     #[test]
     fn a_sentence_ends_before_a_large_letter() {
         assert_eq!(sentences("One e.g. two. Three! Four"), ["One e.g. two.", "Three!", "Four"]);
+        assert_eq!(
+            sentences("I am Dr. Stein of the U.S. Navy. So am I. Yes"),
+            ["I am Dr. Stein of the U.S. Navy.", "So am I.", "Yes"]
+        );
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use antiphon_pipeline::content::Content;
-use antiphon_render::{SiteBuilder, Theme};
+use antiphon_render::{RunCause, RunPage, RunRow, SiteBuilder, Theme};
 use proptest::prelude::*;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::json;
@@ -141,8 +141,41 @@ fn is_harmless(page: &Html) {
     assert!(policies.iter().all(|policy| policy.starts_with("default-src 'none'")));
 }
 
+/// A page about a run, in which every text is one of these.
+fn run_page(texts: &[String]) -> RunPage {
+    let text = |index: usize| texts[index % texts.len()].clone();
+    let (mut page, mut cause, mut row) = (RunPage::default(), RunCause::default(), RunRow::default());
+    page.title = text(0);
+    page.facts = vec![(text(1), text(2))];
+    page.figures = vec![(text(3), text(4))];
+    page.phases = vec![(text(5), 7), (text(6), 9)];
+    page.advice = Some(text(7));
+    (cause.error, cause.message) = (text(8), text(9));
+    page.causes = vec![cause];
+    (row.row, row.result, row.state, row.millis) = (text(10), text(11), "done".to_owned(), Some(3));
+    page.rows = vec![row];
+    page.all_rows = 1;
+    page
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_a_run_says_is_text_in_its_report(texts in prop::collection::vec(hostile(), 12)) {
+        let page = Html::parse_document(&run_page(&texts).render().unwrap());
+        prop_assert_eq!(select(&page, "script").len(), 1);
+        prop_assert_eq!(select(&page, "style").len(), 1);
+        prop_assert!(select(&page, "img, iframe, object, embed, link, base, a").is_empty());
+        for element in select(&page, "*") {
+            prop_assert!(element.value().attrs().all(|(name, _)| !name.starts_with("on") && name != "src" && name != "href"));
+        }
+        prop_assert_eq!(&text_of(&page, "h1"), &texts[0]);
+        prop_assert_eq!(&text_of(&page, ".advice"), &texts[7]);
+        let shown = text_of(&page, ".rows tbody td:nth-child(3)");
+        let whole: String = texts[10].chars().take(400).collect();
+        prop_assert!(shown.starts_with(&whole), "{:?}", shown);
+    }
+
     #[test]
     fn whatever_a_field_says_is_text_on_every_page(said in said()) {
         let mut site = SiteBuilder::new(&said.brand);

@@ -1,7 +1,7 @@
 use std::fs;
 
 use antiphon_pipeline::content::Content;
-use antiphon_render::{RenderErrorKind, SiteBuilder, Theme, build_portfolio};
+use antiphon_render::{RenderErrorKind, RunPage, RunRow, SiteBuilder, Theme, build_portfolio};
 
 const ADA: &str = r#"{
     "brand_name": "Ada Byron", "tagline": "Weaver of engines",
@@ -99,4 +99,33 @@ async fn nothing_is_left_half_written() {
     let written = site.write(&folder.path().join("site")).await.unwrap();
     assert_eq!(written.len(), 1);
     assert_eq!(fs::read_dir(folder.path().join("site")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_page_that_somebody_made_by_hand_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = SiteBuilder::new("A").page("a", ada(), Theme::built_in("hacker").unwrap());
+    site.clone().write(folder.path()).await.unwrap();
+    site.clone().write(folder.path()).await.unwrap();
+    fs::write(folder.path().join("index.html"), "<h1>mine</h1>").unwrap();
+    let err = site.write(folder.path()).await.unwrap_err().to_string();
+    assert!(err.contains("index.html is no page of an earlier site"), "{err}");
+    assert_eq!(fs::read_to_string(folder.path().join("index.html")).unwrap(), "<h1>mine</h1>");
+}
+
+#[test]
+fn a_report_of_a_thousand_rows_is_no_more_than_a_megabyte() {
+    let mut page = RunPage::default();
+    page.all_rows = 5_000;
+    page.rows = (0..1_000)
+        .map(|index| {
+            let mut row = RunRow::default();
+            (row.index, row.state, row.millis) = (index, "done".to_owned(), Some(index));
+            (row.row, row.result) = ("a ".repeat(1_000), "b ".repeat(1_000));
+            row
+        })
+        .collect();
+    let html = page.render().unwrap();
+    assert!(html.len() < 1 << 20, "{} bytes", html.len());
+    assert!(html.contains("The first 1000 of 5000"), "it says what it leaves out");
 }

@@ -96,7 +96,9 @@ fn as_text(sites: &Sites, session: &Session) -> String {
 fn end(sites: &Sites, talk: Talk) -> u8 {
     let Sites { mapped, pages, failures, skipped, .. } = sites;
     if mapped.reused {
-        talk.line("these pages were written before and are built again, with 0 calls; --fresh asks anew for what the journal has no answer to");
+        talk.line(
+            "these pages were written before and are built again, with 0 calls; --fresh asks for them anew",
+        );
     }
     for failure in failures {
         talk.warning(failure);
@@ -109,7 +111,11 @@ fn end(sites: &Sites, talk: Talk) -> u8 {
             names.join(", ")
         ));
     }
-    pages.iter().for_each(|page| warn(page, talk));
+    warn_of_missing(pages, talk);
+    // What was told when it was made need not be told with each building.
+    if !mapped.reused {
+        pages.iter().for_each(|page| warn_of_removed(page, talk));
+    }
     if mapped.failed.is_some() {
         talk.hint(&format!("antiphon runs retry-failed {} asks for them again", mapped.report.run_id));
     }
@@ -127,12 +133,30 @@ fn end(sites: &Sites, talk: Talk) -> u8 {
     }
 }
 
-fn warn(page: &SitePage, talk: Talk) {
-    let name = format!("{} in {}", page.notes, page.theme);
-    if let Some(error) = &page.error {
+/// Says which pages have no answer: of many with the same reason, the first few.
+fn warn_of_missing(pages: &[SitePage], talk: Talk) {
+    const NAMED: usize = 3;
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for page in pages {
+        let Some(error) = &page.error else { continue };
         let instead = if page.content.is_some() { "; the page has the fallback's words" } else { "" };
-        talk.warning(&format!("{name}: {error}{instead}"));
+        let (reason, name) = (format!("{error}{instead}"), format!("{} in {}", page.notes, page.theme));
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name),
+            None => by_reason.push((reason, vec![name])),
+        }
     }
+    for (reason, names) in by_reason {
+        let more = match names.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        talk.warning(&format!("{}{more}: {reason}", names[..names.len().min(NAMED)].join(", ")));
+    }
+}
+
+fn warn_of_removed(page: &SitePage, talk: Talk) {
+    let name = format!("{} in {}", page.notes, page.theme);
     for (why, told) in
         [(Ungrounded::NotInNotes, "the notes do not have it"), (Ungrounded::Repeated, "it was said before")]
     {

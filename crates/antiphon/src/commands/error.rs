@@ -141,7 +141,7 @@ impl From<ConnectError> for CommandError {
         match &err {
             ConnectError::MissingKey(variables) => Self::new(CONFIG, message)
                 .hint(format!("set it: export {}=…", variables.first().map_or("", String::as_str)))
-                .hint("without a key and without a network: antiphon generate PATH --offline"),
+                .hint("without a key and without a network: generate and content with --offline"),
             ConnectError::Provider(err) => {
                 let code = if err.kind() == LlmKind::Auth { CONFIG } else { ALL_FAILED };
                 let error = Self::new(code, message);

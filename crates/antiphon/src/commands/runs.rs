@@ -25,6 +25,10 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
         RunsCommand::Resume { run, limits } => go_on(folder, (run, false), limits, talk).await,
         RunsCommand::RetryFailed { run, limits } => go_on(folder, (run, true), limits, talk).await,
         RunsCommand::Diff { first, second, json } => diff(folder, (first, second), *json).await,
+        RunsCommand::Report { run, out } => {
+            let path = operations::report_run(folder, run, out.as_deref()).await.map_err(told)?;
+            output::result(&format!("{}\n", path.display())).map(|()| OK)
+        }
         RunsCommand::Export { run, out } => {
             let to = match out {
                 Some(path) if path != Path::new("-") => Destination::File(path.clone()),

@@ -33,7 +33,7 @@ pub struct ContentRequest {
     pub parameters: Parameters,
     /// Content, as JSON, for pages that the provider gave none for.
     pub fallback: Option<PathBuf>,
-    /// Whether an earlier run of the same kind is left alone. Default: it is gone on with.
+    /// Whether an earlier run of the same kind is left alone, and everything asked for anew. Default: it is gone on with.
     pub fresh: bool,
     /// The one run that is gone on with, by its id.
     pub resume: Option<String>,
@@ -160,6 +160,7 @@ async fn read(request: &ContentRequest) -> Result<Read, Error> {
     let mut read = Read { folder, failures: Vec::new(), skipped: Vec::new() };
     let mut text = String::new();
     let mut unread = None;
+    let mut files = 0;
     for input in &request.inputs {
         let loader = Loader::new().cancel(request.options.cancel.clone());
         let loaded = match loader.load_path(input).await {
@@ -179,12 +180,19 @@ async fn read(request: &ContentRequest) -> Result<Read, Error> {
                 read.skipped.push(document.name);
                 continue;
             }
+            files += 1;
             for theme in &request.themes {
                 let notes = Notes::new(name_of(&document), &*document.text, &theme.voice);
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{}", notes.row());
             }
         }
+    }
+    if request.fallback.is_some() && files > 1 {
+        let message = format!(
+            "a fallback is one person's content, and there are {files} files of notes: name one of them"
+        );
+        return Err(Error::new(ErrorKind::Config, message));
     }
     match unread {
         Some(err) if text.is_empty() => return Err(Error::input(err)),
@@ -209,7 +217,8 @@ fn mapping(session: &Session, request: &ContentRequest, rows: &Path) -> Mapping 
     let names: Vec<String> = request.inputs.iter().map(|input| input.display().to_string()).collect();
     mapping.input_name = names.join(", ");
     mapping.format = Some(RowFormat::Jsonl);
-    mapping.fresh = request.fresh;
+    // Whoever wants other words wants them from the model.
+    (mapping.fresh, mapping.asks_anew) = (request.fresh, request.fresh);
     mapping.resume.clone_from(&request.resume);
     mapping.retry_failed = request.retry_failed;
     mapping.request = request.note.clone();
@@ -270,7 +279,8 @@ fn page(job: JobRecord, themes: &[Theme], fallback: Option<&Content>) -> Result<
         }
         _ => {
             let told = job.error.map(|(name, message)| format!("{name}: {message}"));
-            page.error = Some(told.unwrap_or_else(|| "not asked for yet".to_owned()));
+            let left = if job.attempt > 0 { "asked for, and no answer came" } else { "not asked for yet" };
+            page.error = Some(told.unwrap_or_else(|| left.to_owned()));
             page.content = fallback.cloned().map(|mut content| {
                 voice.apply(&mut content);
                 content
@@ -323,11 +333,23 @@ fn with_cause(err: &RenderError) -> String {
 pub async fn themes(names: &[String]) -> Result<Vec<Theme>, Error> {
     let mut themes: Vec<Theme> = Vec::new();
     let unusable = |err: RenderError| Error::new(ErrorKind::Config, with_cause(&err));
-    for name in names {
-        let found = match name.as_str() {
+    for name in names.iter().map(|name| name.trim()) {
+        let found = match name {
             "all" => Theme::all().map_err(unusable)?,
             name if name.contains(['/', '\\']) => vec![Theme::load(Path::new(name)).await.map_err(unusable)?],
-            name => vec![Theme::built_in(name).map_err(unusable)?],
+            name => match Theme::built_in(name) {
+                Ok(theme) => vec![theme],
+                Err(_)
+                    if antiphon_fs::exists(Path::new(name).join("theme.toml"))
+                        .await
+                        .is_ok_and(|there| there) =>
+                {
+                    let message =
+                        format!("there is no theme {name}; for the folder of that name say ./{name}/");
+                    return Err(Error::new(ErrorKind::Config, message));
+                }
+                Err(err) => return Err(unusable(err)),
+            },
         };
         for theme in found {
             match themes.iter().find(|known| known.name == theme.name) {

@@ -51,7 +51,7 @@ pub struct Change {
 }
 
 /// The journal in `folder`.
-async fn journal(folder: &Path) -> Result<Store, Error> {
+pub(super) async fn journal(folder: &Path) -> Result<Store, Error> {
     let path = folder.join(JOURNAL);
     if !antiphon_fs::exists(&path).await.is_ok_and(|there| there) {
         let message = format!("there are no runs in {}", folder.display());
@@ -91,7 +91,7 @@ pub async fn run_info(folder: &Path, id: &str) -> Result<RunInfo, Error> {
     info
 }
 
-async fn info(run: &Run) -> Result<RunInfo, Error> {
+pub(super) async fn info(run: &Run) -> Result<RunInfo, Error> {
     let tally = run.tally().await.map_err(Error::store)?;
     Ok(RunInfo { record: run.record().clone(), tally })
 }

@@ -17,4 +17,5 @@ mod mistakes;
 #[cfg(feature = "otel")]
 mod otel;
 mod program;
+mod report;
 mod secrets;

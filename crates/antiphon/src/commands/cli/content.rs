@@ -42,7 +42,7 @@ pub(in crate::commands) struct ContentArgs {
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub(in crate::commands) max_cost: Option<f64>,
 
-    /// Leave an earlier run of the same command alone, and begin anew
+    /// Leave an earlier run of the same command alone, and ask for all pages anew
     #[arg(long)]
     pub(in crate::commands) fresh: bool,
 

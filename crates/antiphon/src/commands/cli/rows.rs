@@ -141,6 +141,15 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write a page about a run: figures, where the time went, why rows failed, and its rows
+    Report {
+        /// Its id, the beginning of it, or latest
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The file [default: report.html in the run's folder]
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Write the results that a run has, in the order of its rows
     Export {
         /// Its id, the beginning of it, or latest

@@ -1,0 +1,222 @@
+use minijinja::value::Serde;
+use serde::Serialize;
+
+use crate::error::RenderError;
+use crate::site::environment;
+
+const TEMPLATE: &str = include_str!("report.html");
+
+/// A run as people look at it afterwards: what came of it, what it took, where the time went, and each row.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct RunPage {
+    /// What stands above it.
+    pub title: String,
+    /// What was run, as names and values.
+    pub facts: Vec<(String, String)>,
+    /// What came of it, as names and values.
+    pub figures: Vec<(String, String)>,
+    /// Where the time of all rows went, in milliseconds, the phases in their order.
+    pub phases: Vec<(String, u64)>,
+    /// What would help.
+    pub advice: Option<String>,
+    /// Why rows failed.
+    pub causes: Vec<RunCause>,
+    /// The rows that are shown.
+    pub rows: Vec<RunRow>,
+    /// How many rows there are.
+    pub all_rows: u64,
+}
+
+/// Rows that failed for the same reason.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct RunCause {
+    /// A short name.
+    pub error: String,
+    /// How many rows.
+    pub rows: u64,
+    /// What was said of one of them.
+    pub message: String,
+}
+
+/// One row of a run.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct RunRow {
+    /// Its place, from 0.
+    pub index: u64,
+    /// How it stands: `done`, `failed` or `left`.
+    pub state: String,
+    /// The row.
+    pub row: String,
+    /// Its result, or why there is none.
+    pub result: String,
+    /// What its calls took, in milliseconds, if any were made.
+    pub millis: Option<u64>,
+}
+
+/// The most characters of a row and of a result that are shown.
+const MOST_SHOWN: usize = 400;
+/// Bars of the histogram.
+const BARS: usize = 24;
+
+impl RunPage {
+    /// The page: one file that loads nothing, with a search that needs no server.
+    ///
+    /// # Errors
+    /// `Template` if the template is broken, which is a defect of this crate.
+    pub fn render(&self) -> Result<String, RenderError> {
+        let mut environment = environment();
+        environment.add_template("report.html", TEMPLATE).map_err(RenderError::template)?;
+        let template = environment.get_template("report.html").map_err(RenderError::template)?;
+        let context = minijinja::context! {
+            bands => Serde(&bands(&self.phases)),
+            histogram => Serde(&Histogram::of(&self.rows)),
+            shown => Serde(&self.rows.iter().map(Shown::new).collect::<Vec<_>>()),
+            ..minijinja::Value::from(Serde(self))
+        };
+        template.render(context).map_err(RenderError::template)
+    }
+}
+
+/// A part of the bar that tells where the time went.
+#[derive(Serialize)]
+struct Band<'a> {
+    name: &'a str,
+    /// In thousandths of the bar.
+    start: u64,
+    width: u64,
+    told: String,
+    share: u64,
+}
+
+fn bands(phases: &[(String, u64)]) -> Vec<Band<'_>> {
+    let all: u64 = phases.iter().map(|(_, millis)| millis).sum();
+    let mut start = 0;
+    let mut bands = Vec::new();
+    for (name, millis) in phases.iter().filter(|(_, millis)| *millis > 0) {
+        let end = start + millis;
+        let place = |millis: u64| millis * 1_000 / all.max(1);
+        let (from, to) = (place(start), place(end));
+        let share = millis * 100 / all.max(1);
+        bands.push(Band { name, start: from, width: to - from, told: seconds(*millis), share });
+        start = end;
+    }
+    bands
+}
+
+fn seconds(millis: u64) -> String {
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        _ => format!("{} min {} s", millis / 60_000, millis / 1_000 % 60),
+    }
+}
+
+/// How long calls took.
+#[derive(Serialize)]
+struct Histogram {
+    bars: Vec<Bar>,
+    /// The longest time that has a bar of its own; longer ones are in the last.
+    most: String,
+    /// Half, nine in ten, and 99 in a hundred took no longer.
+    half: String,
+    ninety: String,
+    last: String,
+}
+
+#[derive(Serialize)]
+struct Bar {
+    /// In pixels.
+    x: usize,
+    height: u64,
+    rows: u64,
+}
+
+impl Histogram {
+    fn of(rows: &[RunRow]) -> Option<Self> {
+        let mut times: Vec<u64> = rows.iter().filter_map(|row| row.millis).collect();
+        times.sort_unstable();
+        let quantile =
+            |share: usize| times.get((times.len() * share).div_ceil(100).saturating_sub(1)).copied();
+        let last = quantile(99)?;
+        let width = last.div_ceil(BARS as u64).max(1);
+        let mut counts = [0_u64; BARS];
+        for time in &times {
+            let bar = usize::try_from(time / width).unwrap_or(BARS).min(BARS - 1);
+            counts[bar] += 1;
+        }
+        let most = counts.iter().copied().max().unwrap_or(1).max(1);
+        let bar = |(index, rows): (usize, &u64)| Bar {
+            x: index * 24,
+            height: (rows * 120).div_ceil(most),
+            rows: *rows,
+        };
+        Some(Self {
+            bars: counts.iter().enumerate().map(bar).collect(),
+            most: seconds(width * BARS as u64),
+            half: seconds(quantile(50)?),
+            ninety: seconds(quantile(90)?),
+            last: seconds(last),
+        })
+    }
+}
+
+/// A row as it is shown.
+#[derive(Serialize)]
+struct Shown<'a> {
+    index: u64,
+    state: &'a str,
+    row: String,
+    result: String,
+    time: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(row: &'a RunRow) -> Self {
+        Self {
+            index: row.index,
+            state: &row.state,
+            row: cut(&row.row),
+            result: cut(&row.result),
+            time: row.millis.map(seconds),
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MOST_SHOWN) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Histogram, RunRow, bands, seconds};
+
+    #[test]
+    fn times_are_told_as_people_do() {
+        assert_eq!([seconds(7), seconds(1_250), seconds(61_000)], ["7 ms", "1.2 s", "1 min 1 s"]);
+    }
+
+    #[test]
+    fn bands_fill_the_bar_without_a_gap() {
+        let phases = [("a".to_owned(), 1), ("b".to_owned(), 0), ("c".to_owned(), 2)];
+        let places: Vec<_> = bands(&phases).iter().map(|band| (band.start, band.width)).collect();
+        assert_eq!(places, [(0, 333), (333, 667)]);
+        assert!(bands(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_call_is_in_a_bar() {
+        let row = |millis| RunRow { millis, ..RunRow::default() };
+        let rows: Vec<RunRow> = (1..=100).map(|n| row(Some(n * 10))).chain([row(None)]).collect();
+        let histogram = Histogram::of(&rows).unwrap();
+        assert_eq!(histogram.bars.iter().map(|bar| bar.rows).sum::<u64>(), 100);
+        assert!(histogram.bars.iter().any(|bar| bar.height == 120));
+        assert_eq!((histogram.half.as_str(), histogram.ninety.as_str()), ("500 ms", "900 ms"));
+        assert!(Histogram::of(&[row(None)]).is_none());
+    }
+}

@@ -1,0 +1,174 @@
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use antiphon_pipeline::Error;
+use antiphon_render::{RunCause, RunPage, RunRow, grouped};
+use antiphon_store::{JobRecord, JobState, Run};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::map::close;
+use super::runs::{RunInfo, info, journal};
+
+/// The most rows that a report shows.
+const MOST_ROWS: usize = 1_000;
+/// The phases of a job's time in the order in which they are kept, for people; and whether they are part of its calls.
+const PHASES: [(&str, bool); 8] = [
+    ("waiting for a place", false),
+    ("waiting for money", false),
+    ("waiting for the provider's limits", false),
+    ("until the first byte", true),
+    ("until the first word", true),
+    ("the words", true),
+    ("checking answers", false),
+    ("the disk", false),
+];
+
+/// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of which
+/// it shows a thousand at most, those that failed first.
+///
+/// # Errors
+/// As [`run_info`](super::run_info), and `Files` where it cannot be written.
+///
+/// # Cancel safety
+/// The page is whole or not there.
+pub async fn report_run(folder: &Path, id: &str, to: Option<&Path>) -> Result<PathBuf, Error> {
+    let store = journal(folder).await?;
+    let run = store.look_at(id).await.map_err(Error::store)?;
+    let page = page(&run).await;
+    let path = to.map_or_else(|| folder.join(&run.record().id).join("report.html"), Path::to_owned);
+    drop(run);
+    close(store).await;
+    let page = page?;
+    let html = tokio::task::spawn_blocking(move || page.render()).await;
+    let html = match html {
+        Ok(html) => html.map_err(|err| Error::internal(err.to_string()))?,
+        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+        Err(_) => return Err(Error::internal("the runtime is shutting down")),
+    };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        antiphon_fs::create_dir(parent).await.map_err(Error::files)?;
+    }
+    antiphon_fs::write(&path, html).await.map_err(Error::files)?;
+    Ok(path)
+}
+
+async fn page(run: &Run) -> Result<RunPage, Error> {
+    let RunInfo { record, tally, .. } = info(run).await?;
+    let request: Value = serde_json::from_str(&record.request).unwrap_or_default();
+    let report: Value =
+        record.report.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut page = RunPage::default();
+    page.title = format!("{} with {}", text(&request["input"]), text(&request["recipe"]));
+    page.facts = [
+        ("Run", record.id.clone()),
+        ("Status", record.status.name().to_owned()),
+        ("Begun", at(Some(record.created_at))),
+        ("Ended", at(record.ended_at)),
+        ("Provider", text(&report["provider"])),
+        ("Model", text(&request["model"])),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    let cost = match tally.cost_unknown {
+        true => "unknown".to_owned(),
+        false => format!("${:.4}", tally.settled as f64 / 1e6),
+    };
+    let left = tally.jobs() - tally.accepted - tally.failed;
+    page.figures = [
+        ("Rows done", grouped(tally.accepted)),
+        ("Failed", grouped(tally.failed)),
+        ("Left", grouped(left)),
+        ("Calls", grouped(tally.calls)),
+        ("Tokens asked", grouped(tally.input_tokens)),
+        ("Tokens answered", grouped(tally.output_tokens)),
+        ("Cost", cost),
+        ("Calls that may be billed, too", grouped(tally.lost)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec();
+    page.advice = report["time"]["advice"].as_str().map(str::to_owned);
+    page.all_rows = tally.jobs();
+    page.causes = causes(run).await?;
+    rows(run, &mut page).await?;
+    Ok(page)
+}
+
+async fn causes(run: &Run) -> Result<Vec<RunCause>, Error> {
+    let mut causes: Vec<RunCause> = Vec::new();
+    let mut failed = run.failed();
+    loop {
+        let jobs = failed.next().await.map_err(Error::store)?;
+        if jobs.is_empty() {
+            causes.sort_by_key(|cause| std::cmp::Reverse(cause.rows));
+            return Ok(causes);
+        }
+        for job in jobs {
+            let (error, message) = job.error.unwrap_or_default();
+            match causes.iter_mut().find(|cause| cause.error == error) {
+                Some(cause) => cause.rows += 1,
+                None => {
+                    let mut cause = RunCause::default();
+                    (cause.error, cause.rows, cause.message) = (error, 1, message);
+                    causes.push(cause);
+                }
+            }
+        }
+    }
+}
+
+/// Adds up where the time went, and keeps rows to be shown.
+async fn rows(run: &Run, page: &mut RunPage) -> Result<(), Error> {
+    let mut micros = [0_u64; PHASES.len()];
+    let (mut failed, mut others) = (VecDeque::new(), VecDeque::new());
+    let mut jobs = run.pages();
+    loop {
+        let batch = jobs.next().await.map_err(Error::store)?;
+        if batch.is_empty() {
+            break;
+        }
+        for job in batch {
+            micros.iter_mut().zip(&job.timings).for_each(|(sum, took)| *sum += u64::from(*took));
+            let kept = if job.state == JobState::Failed { &mut failed } else { &mut others };
+            if kept.len() < MOST_ROWS {
+                kept.push_back(row(job));
+            }
+        }
+    }
+    page.phases =
+        PHASES.iter().zip(micros).map(|((name, _), micros)| ((*name).to_owned(), micros / 1_000)).collect();
+    page.rows = failed.into_iter().chain(others).take(MOST_ROWS).collect();
+    if page.all_rows <= MOST_ROWS as u64 {
+        page.rows.sort_by_key(|row| row.index);
+    }
+    Ok(())
+}
+
+fn row(job: JobRecord) -> RunRow {
+    let in_calls = PHASES.iter().zip(&job.timings).filter(|((_, is_call), _)| *is_call);
+    let micros: u64 = in_calls.map(|(_, took)| u64::from(*took)).sum();
+    let mut row = RunRow::default();
+    row.index = job.index;
+    row.millis = (job.bill.calls > 0 && micros > 0).then_some(micros / 1_000);
+    row.state = match job.state {
+        JobState::Accepted => "done",
+        JobState::Failed => "failed",
+        _ => "left",
+    }
+    .to_owned();
+    row.result = match (job.state, job.result, job.error) {
+        (JobState::Accepted, Some(result), _) => result,
+        (_, _, Some((error, message))) => format!("{error}: {message}"),
+        _ => String::new(),
+    };
+    row.row = job.row;
+    row
+}
+
+fn at(millis: Option<i64>) -> String {
+    let at = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    at.map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
