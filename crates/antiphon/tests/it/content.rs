@@ -24,10 +24,6 @@ fn answer(title: &str) -> Reply {
     Reply::chat(&content.to_string(), "stop")
 }
 
-fn models() -> Reply {
-    Reply::json(200, &json!({ "data": [] }))
-}
-
 fn document(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap()
 }
@@ -57,7 +53,7 @@ fn notes_become_a_site_in_every_theme_without_a_model() {
 #[test]
 fn a_page_that_failed_is_named_and_asked_for_again() {
     let bad = || Reply::chat("{}", "stop");
-    let server = Server::start([models(), answer("One"), bad(), bad(), models(), answer("Two")]);
+    let server = Server::start([answer("One"), bad(), bad(), answer("Two")]);
     let lab = lab();
     let line = format!(
         "content ada.md --theme hacker,retro --concurrency 1 --site out --provider compatible --base-url {} --model m",

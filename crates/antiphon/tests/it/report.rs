@@ -3,15 +3,13 @@
 use std::fs;
 
 use antiphon_tests::{Reply, Server};
-use serde_json::json;
 
 use crate::program::Lab;
 
 #[test]
 fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
-    let models = Reply::json(200, &json!({ "data": [] }));
     let bad = || Reply::chat("<script>no</script>", "stop");
-    let server = Server::start([models, Reply::chat("a@b", "stop"), bad(), Reply::chat("c@d", "stop")]);
+    let server = Server::start([Reply::chat("a@b", "stop"), bad(), Reply::chat("c@d", "stop")]);
     let lab = Lab::new();
     lab.file("rows.csv", "name\nBern\nUlm\nGraz\n");
     lab.file("r.toml", "prompt = \"{{ name }}\"\nattempts = 1\n[[check]]\nregex = \"@\"\n");
@@ -28,7 +26,7 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
         "<td class=\"failed\">failed</td>",
         "Bern",
         "c@d",
-        "the words",
+        "Tokens asked",
     ] {
         assert!(page.contains(told), "{told} is not in {page}");
     }
