@@ -235,7 +235,12 @@ pub(super) fn without_addresses(text: &str) -> String {
         }
     }
     rest.push_str(&text[from..]);
-    rest.split_whitespace().collect::<Vec<_>>().join(" ").replace(" .", ".").replace(" ,", ",")
+    rest.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace(" .", ".")
+        .replace(" ,", ",")
+        .replace(":.", ".")
 }
 
 /// The first e-mail address.

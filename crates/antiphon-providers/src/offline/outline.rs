@@ -144,10 +144,14 @@ impl Outline {
     /// Whose notes these are, and the line about it; `None` for notes that are empty.
     pub(super) fn title(&self) -> Option<(String, Option<String>)> {
         let Some(title) = &self.title else {
-            let blocks = self.sections.iter().flat_map(|section| &section.blocks);
-            let (Block::Heading(text) | Block::Item(text) | Block::Paragraph(text)) =
-                blocks.into_iter().next()?;
-            return Some((plain(text), None));
+            let mut texts = self.sections.iter().flat_map(|section| &section.blocks).map(|block| {
+                let (Block::Heading(text) | Block::Item(text) | Block::Paragraph(text)) = block;
+                text
+            });
+            let first = texts.next()?;
+            // A letter begins with a greeting and a long sentence, and neither is a name.
+            let is_name = |text: &&String| is_short(text) && !text.ends_with(',');
+            return Some((Some(first).filter(is_name).map(|text| plain(text)).unwrap_or_default(), None));
         };
         for tie in [" — ", " – ", " - ", " | ", ": "] {
             if let Some((brand, line)) = title.split_once(tie) {
@@ -254,6 +258,7 @@ mod tests {
         assert_eq!(title("# Ada - weaver"), Some(("Ada".into(), Some("weaver".into()))));
         assert_eq!(title("Ada\nWeaver.\n\nMore text."), Some(("Ada".into(), Some("Weaver".into()))));
         assert_eq!(title("- a list"), Some(("a list".into(), None)));
+        assert_eq!(title("Hi Tom,\n\nHere is what I do."), Some((String::new(), None)));
         assert_eq!(title(""), None);
     }
 }

@@ -239,22 +239,29 @@ async fn pages(
     fallback: Option<&Content>,
 ) -> Result<Vec<SitePage>, Error> {
     let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
+    let pages = pages_of(&store, run, &request.themes, fallback).await;
+    close(store).await;
+    pages
+}
+
+async fn pages_of(
+    store: &Store,
+    run: &str,
+    themes: &[Theme],
+    fallback: Option<&Content>,
+) -> Result<Vec<SitePage>, Error> {
     let run = store.look_at(run).await.map_err(Error::store)?;
     let mut jobs = run.pages();
     let mut pages = Vec::new();
     loop {
         let batch = jobs.next().await.map_err(Error::store)?;
         if batch.is_empty() {
-            break;
+            return Ok(pages);
         }
         for job in batch {
-            pages.push(page(job, &request.themes, fallback)?);
+            pages.push(page(job, themes, fallback)?);
         }
     }
-    drop(jobs);
-    drop(run);
-    close(store).await;
-    Ok(pages)
 }
 
 fn page(job: JobRecord, themes: &[Theme], fallback: Option<&Content>) -> Result<SitePage, Error> {

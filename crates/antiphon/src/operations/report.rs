@@ -34,12 +34,13 @@ const PHASES: [(&str, bool); 8] = [
 /// The page is whole or not there.
 pub async fn report_run(folder: &Path, id: &str, to: Option<&Path>) -> Result<PathBuf, Error> {
     let store = journal(folder).await?;
-    let run = store.look_at(id).await.map_err(Error::store)?;
-    let page = page(&run).await;
-    let path = to.map_or_else(|| folder.join(&run.record().id).join("report.html"), Path::to_owned);
-    drop(run);
+    let found = match store.look_at(id).await {
+        Ok(run) => page(&run).await.map(|page| (page, run.record().id.clone())),
+        Err(err) => Err(Error::store(err)),
+    };
     close(store).await;
-    let page = page?;
+    let (page, id) = found?;
+    let path = to.map_or_else(|| folder.join(id).join("report.html"), Path::to_owned);
     let html = tokio::task::spawn_blocking(move || page.render()).await;
     let html = match html {
         Ok(html) => html.map_err(|err| Error::internal(err.to_string()))?,

@@ -69,11 +69,16 @@ pub(super) async fn journal(folder: &Path) -> Result<Store, Error> {
 /// Nothing is changed, so nothing is lost.
 pub async fn runs(folder: &Path) -> Result<Vec<RunInfo>, Error> {
     let store = journal(folder).await?;
+    let found = all(&store).await;
+    close(store).await;
+    found
+}
+
+async fn all(store: &Store) -> Result<Vec<RunInfo>, Error> {
     let mut runs = Vec::new();
     for run in store.runs().await.map_err(Error::store)? {
         runs.push(info(&run).await?);
     }
-    close(store).await;
     Ok(runs)
 }
 
@@ -86,9 +91,12 @@ pub async fn runs(folder: &Path) -> Result<Vec<RunInfo>, Error> {
 /// Nothing is changed, so nothing is lost.
 pub async fn run_info(folder: &Path, id: &str) -> Result<RunInfo, Error> {
     let store = journal(folder).await?;
-    let info = info(&store.look_at(id).await.map_err(Error::store)?).await;
+    let found = match store.look_at(id).await {
+        Ok(run) => info(&run).await,
+        Err(err) => Err(Error::store(err)),
+    };
     close(store).await;
-    info
+    found
 }
 
 pub(super) async fn info(run: &Run) -> Result<RunInfo, Error> {
@@ -105,10 +113,12 @@ pub(super) async fn info(run: &Run) -> Result<RunInfo, Error> {
 /// A dropped call leaves at most a `.part` file.
 pub async fn export_run(folder: &Path, id: &str, to: &Destination) -> Result<(), Error> {
     let store = journal(folder).await?;
-    let run = store.look_at(id).await.map_err(Error::store)?;
-    let exported = export(Arc::new(run), to).await;
+    let exported = match store.look_at(id).await {
+        Ok(run) => export(Arc::new(run), to).await.map_err(|why| Error::new(ErrorKind::Files, why)),
+        Err(err) => Err(Error::store(err)),
+    };
     close(store).await;
-    exported.map_err(|why| Error::new(ErrorKind::Files, why))
+    exported
 }
 
 /// Compares the results of two runs, row by row: rows are the same where their content is.
@@ -120,13 +130,19 @@ pub async fn export_run(folder: &Path, id: &str, to: &Destination) -> Result<(),
 /// Nothing is changed, so nothing is lost.
 pub async fn diff_runs(folder: &Path, first: &str, second: &str) -> Result<RunDiff, Error> {
     let store = journal(folder).await?;
+    let found = compare(&store, first, second).await;
+    close(store).await;
+    found
+}
+
+async fn compare(store: &Store, first: &str, second: &str) -> Result<RunDiff, Error> {
     let mut before: HashMap<String, VecDeque<(u64, Option<String>)>> = HashMap::new();
-    each_job(&store, first, |job| {
+    each_job(store, first, |job| {
         before.entry(job.row).or_default().push_back((job.index, job.result));
     })
     .await?;
     let mut diff = RunDiff::default();
-    each_job(&store, second, |job| {
+    each_job(store, second, |job| {
         let found = before.get_mut(&job.row).and_then(VecDeque::pop_front);
         let first = found.and_then(|(_, result)| result);
         diff.add(Change { index: job.index, row: job.row, first, second: job.result });
@@ -138,7 +154,6 @@ pub async fn diff_runs(folder: &Path, first: &str, second: &str) -> Result<RunDi
     let mut left: Vec<Change> = left.collect();
     left.sort_by_key(|change| change.index);
     left.into_iter().for_each(|change| diff.add(change));
-    close(store).await;
     Ok(diff)
 }
 
