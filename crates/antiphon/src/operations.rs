@@ -25,7 +25,7 @@ pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, gen
 pub use local::pull;
 pub use local::{LocalEngine, local_engines};
 #[cfg(feature = "sqlite")]
-pub use map::{MapRequest, estimate, map};
+pub use map::{MapRequest, WORTH_TELLING, estimate, map};
 pub use models::{ModelInfo, ProviderModels, models, near_models};
 #[cfg(feature = "sqlite")]
 pub use report::report_run;

@@ -293,7 +293,7 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
     }
     // Of a short run it says nothing.
     if !mapped.reused
-        && report.time.wall_ms >= WORTH_TELLING
+        && report.time.wall_ms >= operations::WORTH_TELLING
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
         talk.line(&format!("most of the time: {}; {advice}", super::rows_live::name_of(phase)));
@@ -307,9 +307,6 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
     };
     interrupts.code().unwrap_or(code)
 }
-
-/// From this time on it is worth telling where it went, in milliseconds.
-pub(super) const WORTH_TELLING: u64 = 5_000;
 
 pub(super) fn stopped(stop: &Stop, talk: Talk) -> u8 {
     let goes_on = "the same command goes on with what is left";

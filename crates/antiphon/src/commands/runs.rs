@@ -113,7 +113,7 @@ async fn show(folder: &Path, run: &str, as_json: bool) -> Result<u8, CommandErro
         line("failed", format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
     }
     // Of a short run it says nothing.
-    if report["time"]["wall_ms"].as_u64() >= Some(super::map::WORTH_TELLING)
+    if report["time"]["wall_ms"].as_u64() >= Some(operations::WORTH_TELLING)
         && let Some(advice) = report["time"]["advice"].as_str()
     {
         line("time", advice.to_owned());

@@ -18,6 +18,9 @@ pub struct MapRequest {
     pub folder: PathBuf,
 }
 
+/// From this wall time on, in milliseconds, it is worth telling where the time of a run went.
+pub const WORTH_TELLING: u64 = 5_000;
+
 /// The journal's name in its folder.
 pub(super) const JOURNAL: &str = "antiphon.db";
 

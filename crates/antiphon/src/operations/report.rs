@@ -7,7 +7,7 @@ use antiphon_store::{JobRecord, JobState, Run};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::map::close;
+use super::map::{WORTH_TELLING, close};
 use super::runs::{RunInfo, info, journal};
 
 /// The most rows that a report shows.
@@ -76,6 +76,7 @@ async fn page(run: &Run) -> Result<RunPage, Error> {
     .collect();
     let cost = match tally.cost_unknown {
         true => "unknown".to_owned(),
+        false if tally.settled == 0 => "none".to_owned(),
         false => format!("${:.4}", tally.settled as f64 / 1e6),
     };
     let left = tally.jobs() - tally.accepted - tally.failed;
@@ -91,7 +92,9 @@ async fn page(run: &Run) -> Result<RunPage, Error> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();
-    page.advice = report["time"]["advice"].as_str().map(str::to_owned);
+    // Of a short run it says nothing.
+    let is_long = report["time"]["wall_ms"].as_u64() >= Some(WORTH_TELLING);
+    page.advice = report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned);
     page.all_rows = tally.jobs();
     page.causes = causes(run).await?;
     rows(run, &mut page).await?;
