@@ -15,6 +15,6 @@ mod voice;
 pub use asking::{Notes, recipe};
 #[cfg(feature = "store")]
 pub use engine::{ContentEngine, Made};
-pub use grounds::{Removed, Ungrounded};
+pub use grounds::{Reason, Removed};
 pub use portfolio::{CallToAction, Content, Hero, Link, Project};
 pub use voice::{Case, TextRule, Voice};

@@ -11,5 +11,5 @@ pub use checks::Check;
 pub use estimate::Estimate;
 pub use output::{Destination, Lines, Order, export};
 pub use recipe::{Drawing, Recipe};
-pub use report::{Cause, MapReport, MapStatus, MapTime, PossiblyBilled};
+pub use report::{Cause, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
 pub use run::{Mapped, Mapping, OnStatus};

@@ -24,5 +24,5 @@ pub use link::safe_link;
 pub use markdown::{file_name, markdown};
 pub use page::page;
 pub use report::{RunCause, RunPage, RunRow};
-pub use site::{SiteBuilder, build_portfolio, grouped};
+pub use site::{SiteBuilder, build_portfolio};
 pub use theme::{Theme, Words};

@@ -2,7 +2,7 @@ use minijinja::value::Serde;
 use serde::Serialize;
 
 use crate::error::RenderError;
-use crate::site::environment;
+use crate::site::{environment, grouped};
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -62,6 +62,11 @@ const MOST_SHOWN: usize = 400;
 const BARS: usize = 24;
 
 impl RunPage {
+    /// Adds a figure that is a count.
+    pub fn count(&mut self, name: impl Into<String>, number: u64) {
+        self.figures.push((name.into(), grouped(number)));
+    }
+
     /// The page: one file that loads nothing, with a search that needs no server.
     ///
     /// # Errors

@@ -297,8 +297,7 @@ impl<'a> ProjectView<'a> {
 }
 
 /// `1,240`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

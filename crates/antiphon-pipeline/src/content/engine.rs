@@ -95,14 +95,15 @@ impl ContentEngine {
         Ok(Made { content, removed, usage: answer.usage, instead_of: None })
     }
 
-    /// The copy for these notes in each voice, all at once, by the voices' names.
+    /// The copy for these notes in each voice, all at once, by the voices' names: of several of one name the last is asked.
     ///
     /// # Cancel safety
     /// Hangs up; the words so far are lost.
     pub async fn generate_all(&self, notes: &str, voices: &[Voice]) -> BTreeMap<String, Result<Made, Error>> {
-        let jobs: Vec<(&str, &Voice)> = voices.iter().map(|voice| (notes, voice)).collect();
+        let by_name: BTreeMap<&String, &Voice> = voices.iter().map(|voice| (&voice.name, voice)).collect();
+        let jobs: Vec<(&str, &Voice)> = by_name.values().map(|voice| (notes, *voice)).collect();
         let outcomes = self.outcomes(&jobs).await;
-        voices.iter().map(|voice| voice.name.clone()).zip(outcomes).collect()
+        by_name.into_keys().cloned().zip(outcomes).collect()
     }
 
     /// The copy for each of `jobs`: what was made, and what failed, each with its place. One that fails loses no other.

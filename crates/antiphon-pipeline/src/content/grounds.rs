@@ -14,14 +14,14 @@ pub struct Removed {
     /// What it was.
     pub value: String,
     /// Why it is not there.
-    pub why: Ungrounded,
+    pub why: Reason,
 }
 
 /// Why something does not stay in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Ungrounded {
+pub enum Reason {
     /// The notes do not have it.
     NotInNotes,
     /// It was said before.
@@ -32,7 +32,7 @@ pub enum Ungrounded {
 pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
     let grounds = Grounds::of(notes);
     let mut removed = Vec::new();
-    let mut remove = |at, value| removed.push(Removed { at, value, why: Ungrounded::NotInNotes });
+    let mut remove = |at, value| removed.push(Removed { at, value, why: Reason::NotInNotes });
     let invented = |url: &mut String| !grounds.has_address(url);
     for (index, project) in content.repos.iter_mut().enumerate() {
         if let Some(url) = project.url.take_if(invented) {
@@ -66,11 +66,7 @@ pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
         let Project { name, description, url, .. } = project;
         let is_new = seen.insert((name.to_lowercase(), description.to_lowercase(), url.clone()));
         if !is_new {
-            removed.push(Removed {
-                at: format!("repos[{at}]"),
-                value: name.clone(),
-                why: Ungrounded::Repeated,
-            });
+            removed.push(Removed { at: format!("repos[{at}]"), value: name.clone(), why: Reason::Repeated });
         }
         is_new
     });
@@ -108,12 +104,9 @@ impl Grounds {
         Self { addresses, mails, first_mail, stars: stars(notes) }
     }
 
-    /// Whether the notes give this address. Parts of the page itself need no grounds.
+    /// Whether the notes give this address. The page links to its own parts by itself.
     fn has_address(&self, url: &str) -> bool {
         let url = url.trim();
-        if matches!(url, "#work" | "#contact" | "#top") {
-            return true;
-        }
         let mail = url.strip_prefix("mailto:").unwrap_or(url);
         match mail.split_once('@') {
             Some(_) if !mail.contains('/') => {
@@ -192,7 +185,6 @@ mod tests {
             "HTTPS://WWW.GitHub.com/ada/loom",
             "mailto:ada@example.com",
             "mailto:ada@example.com?subject=Hi",
-            "#work",
             "http://example.com/blog",
             "https://c.test/Loom_(weaving)",
             "https://github.com/tanaka",
@@ -210,7 +202,7 @@ mod tests {
             "https://example.com",
             "https://blog/",
             "mailto:da@example.com",
-            "#elsewhere",
+            "#work",
             "",
             "https://",
             "ftp://example.com/blog",
@@ -265,7 +257,7 @@ mod tests {
                 "repos[2]"
             ]
         );
-        assert_eq!(removed[6].why, super::Ungrounded::Repeated);
+        assert_eq!(removed[6].why, super::Reason::Repeated);
         let mail = content.cta.as_ref().and_then(|cta| cta.url.as_deref());
         assert_eq!(mail, Some("mailto:ada@example.com"));
         let stars: Vec<_> = content.repos.iter().map(|project| project.stars).collect();

@@ -27,6 +27,32 @@ pub enum Phase {
     Commit,
 }
 
+impl Phase {
+    /// All phases, in the order in which a job's time is kept.
+    pub const ALL: [Self; 8] = PHASES;
+
+    /// The phase in words, as in "most of the time: …".
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Queue => "waiting for a place",
+            Self::Budget => "waiting for money",
+            Self::Limiter => "the provider's limits",
+            Self::FirstByte => "until the first byte",
+            Self::FirstToken => "until the first words",
+            Self::Stream => "the words",
+            Self::Check => "checks",
+            Self::Commit => "the disk",
+        }
+    }
+
+    /// Whether a call is under way in it.
+    #[must_use]
+    pub fn is_of_call(self) -> bool {
+        matches!(self, Self::FirstByte | Self::FirstToken | Self::Stream)
+    }
+}
+
 pub(crate) const PHASES: [Phase; 8] = [
     Phase::Queue,
     Phase::Budget,

@@ -163,6 +163,17 @@ pub(super) async fn details(
     if tally.lost > 0 {
         possibly.rows = run.lost(100).await?;
     }
+    Ok((possibly, causes(run).await?))
+}
+
+/// Why rows of a run failed, the most frequent reason first.
+///
+/// # Errors
+/// Where the journal cannot be read.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn causes(run: &Run) -> Result<Vec<Cause>, antiphon_store::Error> {
     let mut causes: BTreeMap<String, Cause> = BTreeMap::new();
     let mut pages = run.failed();
     loop {
@@ -178,7 +189,7 @@ pub(super) async fn details(
     }
     let mut causes: Vec<Cause> = causes.into_values().collect();
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.rows));
-    Ok((possibly, causes))
+    Ok(causes)
 }
 
 /// A stop's name and sentence.

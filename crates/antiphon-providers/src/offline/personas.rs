@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::select::{self, Candidate, Selection};
 use super::speech::{self, Participant, Sentence};
 use super::terms::Terms;
-use super::text::cut;
+use super::text::{capitalised, cut};
 
 /// More sentences than these make a draft no better, even where the schema takes more.
 const MOST_CLAIMS: usize = 5;
@@ -208,11 +208,7 @@ fn statement(sentence: &str) -> String {
     while let Some(tie) = TIES.iter().find(|tie| starts_with_ignoring_case(rest, tie)) {
         rest = &rest[tie.len()..];
     }
-    let mut letters = rest.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => sentence.to_owned(),
-    }
+    if rest.is_empty() { sentence.to_owned() } else { capitalised(rest) }
 }
 
 fn starts_with_ignoring_case(text: &str, start: &str) -> bool {

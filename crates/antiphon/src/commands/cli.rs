@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use self::content::ContentArgs;
 use self::model::{DrawingArgs, ProviderArgs};
 use self::rows::dollars;
-pub(super) use self::rows::{AtOnce, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
+pub(super) use self::rows::{LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.

@@ -1,14 +1,14 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use antiphon_pipeline::content::Ungrounded;
+use antiphon_pipeline::content::Reason;
 use antiphon_pipeline::map::MapReport;
 use serde_json::{Value, json};
 
-use super::cli::{AtOnce, ContentArgs};
+use super::cli::ContentArgs;
 use super::config;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::interrupt::Interrupts;
-use super::map::{print_estimate, stopped};
+use super::map::{at_once, print_estimate, stopped};
 use super::output::{self, Talk};
 use super::progress::{cost, counted};
 use super::rows_live::RowsLive;
@@ -29,8 +29,7 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
         let estimate = operations::estimate_content(&session, &request).await.map_err(of_run)?;
         return print_estimate(&estimate, args.json);
     }
-    let watching: Arc<OnceLock<RowsLive>> = Arc::default();
-    let live = watching.get_or_init(|| RowsLive::new(args.progress, talk));
+    let live = RowsLive::new(args.progress, talk);
     let interrupts = Interrupts::listen(request.options.drain.clone(), request.options.cancel.clone(), talk);
     let watched = live.clone();
     let on_status = Arc::new(move |status: &_| watched.status(status));
@@ -58,7 +57,7 @@ fn fill(request: &mut ContentRequest, args: &ContentArgs, settings: &Settings, s
     let recipe = format!("portfolio in {}", args.theme.join(", "));
     let note = json!({ "input": inputs.join(", "), "recipe": recipe, "model": session.model });
     request.note = output::begun_by(note);
-    request.options.concurrency = args.concurrency.and_then(AtOnce::number);
+    request.options.concurrency = at_once(settings);
     request.options.max_cost = settings.max_cost.as_ref().map(|cost| cost.value);
 }
 
@@ -158,7 +157,7 @@ fn warn_of_missing(pages: &[SitePage], talk: Talk) {
 fn warn_of_removed(page: &SitePage, talk: Talk) {
     let name = format!("{} in {}", page.notes, page.theme);
     for (why, told) in
-        [(Ungrounded::NotInNotes, "the notes do not have it"), (Ungrounded::Repeated, "it was said before")]
+        [(Reason::NotInNotes, "the notes do not have it"), (Reason::Repeated, "it was said before")]
     {
         let places = page.removed.iter().filter(|removed| removed.why == why);
         let places: Vec<String> = places.map(|removed| format!("{} {}", removed.at, removed.value)).collect();

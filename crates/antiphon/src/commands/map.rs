@@ -208,12 +208,14 @@ fn mapping(
     mapping.request = output::begun_by(
         json!({ "input": mapping.input_name, "recipe": args.recipe.display().to_string(), "model": session.model }),
     );
-    mapping.options.concurrency = match settings.concurrency.origin {
-        Origin::Default => None,
-        _ => Some(settings.concurrency.value),
-    };
+    mapping.options.concurrency = at_once(settings);
     mapping.options.max_cost = settings.max_cost.as_ref().map(|cost| cost.value);
     mapping
+}
+
+/// How many calls at once, where anybody said so: else as many as the provider takes.
+pub(super) fn at_once(settings: &Settings) -> Option<usize> {
+    (settings.concurrency.origin != Origin::Default).then_some(settings.concurrency.value)
 }
 
 pub(super) fn stdout(lines: &[u8]) -> std::io::Result<()> {
@@ -296,7 +298,7 @@ fn end(mapped: &Mapped, interrupts: &Interrupts, talk: Talk) -> u8 {
         && report.time.wall_ms >= operations::WORTH_TELLING
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
-        talk.line(&format!("most of the time: {}; {advice}", super::rows_live::name_of(phase)));
+        talk.line(&format!("most of the time: {}; {advice}", phase.told()));
     }
     talk.line(&format!("report: {}", mapped.folder.join("run.json").display()));
     let code = match &mapped.stop {

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_pipeline::engine::{Phase, Status};
+use antiphon_pipeline::engine::Status;
 use antiphon_runtime::Progress;
 use serde_json::json;
 use tokio::time::Instant;
@@ -100,7 +100,7 @@ impl RowsLive {
         if let Some(eta) = rows.eta.filter(|eta| !eta.is_zero()) {
             parts.push(format!("{} s left", eta.as_secs().max(1)));
         }
-        parts.extend(status.bottleneck.map(|phase| format!("most time: {}", name_of(phase))));
+        parts.extend(status.bottleneck.map(|phase| format!("most time: {}", phase.told())));
         if let Some(limits) = status.limits {
             parts.push(match limits.requests_per_second {
                 Some(rate) => format!("limit {rate:.1}/s"),
@@ -134,20 +134,5 @@ impl RowsLive {
             "bottleneck": status.bottleneck,
         })
         .to_string()
-    }
-}
-
-/// A phase for people.
-pub(super) fn name_of(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Queue => "waiting for a place",
-        Phase::Budget => "waiting for money",
-        Phase::Limiter => "the provider's limits",
-        Phase::FirstByte => "until the first byte",
-        Phase::FirstToken => "until the first words",
-        Phase::Stream => "the words",
-        Phase::Check => "checks",
-        Phase::Commit => "the disk",
-        _ => "other things",
     }
 }

@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use antiphon_pipeline::Error;
-use antiphon_render::{RunCause, RunPage, RunRow, grouped};
+use antiphon_pipeline::engine::Phase;
+use antiphon_pipeline::map::{Cause, causes};
+use antiphon_render::{RunCause, RunPage, RunRow};
 use antiphon_store::{JobRecord, JobState, Run};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,18 +14,6 @@ use super::runs::{RunInfo, info, journal};
 
 /// The most rows that a report shows.
 const MOST_ROWS: usize = 1_000;
-/// The phases of a job's time in the order in which they are kept, for people; and whether they are part of its calls.
-const PHASES: [(&str, bool); 8] = [
-    ("waiting for a place", false),
-    ("waiting for money", false),
-    ("waiting for the provider's limits", false),
-    ("until the first byte", true),
-    ("until the first word", true),
-    ("the words", true),
-    ("checking answers", false),
-    ("the disk", false),
-];
-
 /// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of which
 /// it shows a thousand at most, those that failed first.
 ///
@@ -79,54 +69,32 @@ async fn page(run: &Run) -> Result<RunPage, Error> {
         false if tally.settled == 0 => "none".to_owned(),
         false => format!("${:.4}", tally.settled as f64 / 1e6),
     };
-    let left = tally.jobs() - tally.accepted - tally.failed;
-    page.figures = [
-        ("Rows done", grouped(tally.accepted)),
-        ("Failed", grouped(tally.failed)),
-        ("Left", grouped(left)),
-        ("Calls", grouped(tally.calls)),
-        ("Tokens asked", grouped(tally.input_tokens)),
-        ("Tokens answered", grouped(tally.output_tokens)),
-        ("Cost", cost),
-        ("Calls that may be billed, too", grouped(tally.lost)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec();
+    page.count("Rows done", tally.accepted);
+    page.count("Failed", tally.failed);
+    page.count("Left", tally.jobs() - tally.accepted - tally.failed);
+    page.count("Calls", tally.calls);
+    page.count("Tokens asked", tally.input_tokens);
+    page.count("Tokens answered", tally.output_tokens);
+    page.figures.push(("Cost".to_owned(), cost));
+    page.count("Calls that may be billed, too", tally.lost);
     // Of a short run it says nothing.
     let is_long = report["time"]["wall_ms"].as_u64() >= Some(WORTH_TELLING);
     page.advice = report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned);
     page.all_rows = tally.jobs();
-    page.causes = causes(run).await?;
+    page.causes = causes(run).await.map_err(Error::store)?.into_iter().map(cause).collect();
     rows(run, &mut page).await?;
     Ok(page)
 }
 
-async fn causes(run: &Run) -> Result<Vec<RunCause>, Error> {
-    let mut causes: Vec<RunCause> = Vec::new();
-    let mut failed = run.failed();
-    loop {
-        let jobs = failed.next().await.map_err(Error::store)?;
-        if jobs.is_empty() {
-            causes.sort_by_key(|cause| std::cmp::Reverse(cause.rows));
-            return Ok(causes);
-        }
-        for job in jobs {
-            let (error, message) = job.error.unwrap_or_default();
-            match causes.iter_mut().find(|cause| cause.error == error) {
-                Some(cause) => cause.rows += 1,
-                None => {
-                    let mut cause = RunCause::default();
-                    (cause.error, cause.rows, cause.message) = (error, 1, message);
-                    causes.push(cause);
-                }
-            }
-        }
-    }
+fn cause(of: Cause) -> RunCause {
+    let mut cause = RunCause::default();
+    (cause.error, cause.rows, cause.message) = (of.error, of.rows, of.message);
+    cause
 }
 
 /// Adds up where the time went, and keeps rows to be shown.
 async fn rows(run: &Run, page: &mut RunPage) -> Result<(), Error> {
-    let mut micros = [0_u64; PHASES.len()];
+    let mut micros = [0_u64; Phase::ALL.len()];
     let (mut failed, mut others) = (VecDeque::new(), VecDeque::new());
     let mut jobs = run.pages();
     loop {
@@ -142,8 +110,11 @@ async fn rows(run: &Run, page: &mut RunPage) -> Result<(), Error> {
             }
         }
     }
-    page.phases =
-        PHASES.iter().zip(micros).map(|((name, _), micros)| ((*name).to_owned(), micros / 1_000)).collect();
+    page.phases = Phase::ALL
+        .iter()
+        .zip(micros)
+        .map(|(phase, micros)| (phase.told().to_owned(), micros / 1_000))
+        .collect();
     page.rows = failed.into_iter().chain(others).take(MOST_ROWS).collect();
     if page.all_rows <= MOST_ROWS as u64 {
         page.rows.sort_by_key(|row| row.index);
@@ -152,7 +123,7 @@ async fn rows(run: &Run, page: &mut RunPage) -> Result<(), Error> {
 }
 
 fn row(job: JobRecord) -> RunRow {
-    let in_calls = PHASES.iter().zip(&job.timings).filter(|((_, is_call), _)| *is_call);
+    let in_calls = Phase::ALL.iter().zip(&job.timings).filter(|(phase, _)| phase.is_of_call());
     let micros: u64 = in_calls.map(|(_, took)| u64::from(*took)).sum();
     let mut row = RunRow::default();
     row.index = job.index;

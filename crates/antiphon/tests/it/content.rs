@@ -1,6 +1,7 @@
 //! Sites from notes.
 
 use std::fs;
+use std::time::Duration;
 
 use antiphon_tests::{Reply, Server, refusing_url};
 use serde_json::{Value, json};
@@ -112,4 +113,20 @@ fn mistakes_are_told_before_anything_is_asked() {
     estimate.ends_with(0, &[]);
     assert!(estimate.stdout.contains("calls      8"), "{}", estimate.stdout);
     assert!(!lab.path("antiphon-out").exists());
+}
+
+#[test]
+fn the_environment_says_how_many_pages_are_asked_for_at_once() {
+    // Each answer takes long enough for another call to come meanwhile.
+    let slow = || Reply::raw("").then(Duration::from_millis(60), "").followed_by(answer("T"));
+    let most = |workers: Option<&str>| {
+        let server = Server::start([slow()]);
+        let lab = workers.map_or_else(lab, |workers| lab().with("ANTIPHON_WORKERS", workers));
+        let url = server.url("/v1");
+        let line = format!("content ada.md --theme all --provider compatible --base-url {url} --model m");
+        lab.run(&line).ends_with(0, &[]);
+        server.most_under_way()
+    };
+    assert_eq!(most(Some("1")), 1);
+    assert!(most(None) > 1);
 }
