@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
 
+use antiphon_data::Document;
 use antiphon_pipeline::content::Content;
-use antiphon_render::{RunCause, RunPage, RunRow, SiteBuilder, Theme};
+use antiphon_pipeline::{Persona, Report};
+use antiphon_render::{RunCause, RunPage, RunRow, SiteBuilder, Theme, page};
 use proptest::prelude::*;
 use scraper::{ElementRef, Html, Selector};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What a model or notes may say to make a page do something.
 const ATTACKS: [&str; 22] = [
@@ -141,6 +143,42 @@ fn is_harmless(page: &Html) {
     assert!(policies.iter().all(|policy| policy.starts_with("default-src 'none'")));
 }
 
+/// A persona whose every text is one of these, the report of its run, and the transcript that it quotes.
+fn persona_page(texts: &[String]) -> (String, String) {
+    let text = |index: usize| texts[index % texts.len()].clone();
+    let said = format!("P1: I said {} and no more.", text(0));
+    let document = Document::parse("a.txt", said.as_bytes()).unwrap();
+    let span = document.turns[0].span.clone();
+    let words = document.words(&document.turns[0]).to_owned();
+    let place =
+        json!({ "document": "a.txt", "line": 1, "start": span.start, "end": span.end, "match": "exact" });
+    let with = |mut value: Value, fields: Value| {
+        let fields = fields.as_object().unwrap().clone();
+        value.as_object_mut().unwrap().extend(fields);
+        value
+    };
+    let persona: Persona = serde_json::from_value(json!({
+        "id": "persona-001", "name": text(1), "title": text(2), "demographics": { text(3): text(4) },
+        "goals": [text(5)], "pain_points": [text(6)], "behaviours": [text(7)], "motivations": [text(8)],
+        "quotes": [with(place.clone(), json!({ "text": words, "speaker": text(9) }))],
+        "evidence": [with(place, json!({ "claim": text(5), "quote": words }))],
+        "unverified": [{ "field": text(10), "claim": text(11), "quote": text(12), "reason": text(13) }],
+    }))
+    .unwrap();
+    let report: Report = serde_json::from_value(json!({
+        "schema": "antiphon.run/1", "run_id": text(14), "status": "finished", "fingerprint": text(15),
+        "recipe": text(16), "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:00Z",
+        "provider": text(17), "base_url": text(18), "model": text(19), "served_model": text(20),
+        "model_used": true, "parameters": {}, "count": 1, "detail": "standard", "skipped": [text(21)],
+        "documents": [], "failures": [{ "document": text(22), "line": 1, "reason": text(23) }], "calls": 1,
+        "usage": { "input_tokens": 1, "cached_tokens": null, "output_tokens": 1, "reasoning_tokens": null },
+        "cost_usd_micros": null,
+        "timings": { "load_ms": 1, "generate_ms": 1, "first_token_ms": null, "verify_ms": 1 },
+    }))
+    .unwrap();
+    (page(&[persona], &report, &[document]).unwrap(), words)
+}
+
 /// A page about a run, in which every text is one of these.
 fn run_page(texts: &[String]) -> RunPage {
     let text = |index: usize| texts[index % texts.len()].clone();
@@ -160,6 +198,25 @@ fn run_page(texts: &[String]) -> RunPage {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_a_persona_says_is_text_on_its_page(texts in prop::collection::vec(hostile(), 24)) {
+        let (html, words) = persona_page(&texts);
+        let page = Html::parse_document(&html);
+        prop_assert_eq!((select(&page, "script").len(), select(&page, "style").len()), (1, 1));
+        prop_assert!(select(&page, "img, iframe, object, embed, base, svg, form").is_empty());
+        for element in select(&page, "*") {
+            for (name, value) in element.value().attrs() {
+                prop_assert!(!name.starts_with("on") && name != "src", "{} {}", name, value);
+                let is_ours = name != "href" || value.starts_with('#') || value == "data:,";
+                prop_assert!(is_ours, "{}", value);
+            }
+        }
+        prop_assert_eq!(&text_of(&page, ".card h2"), &texts[1]);
+        prop_assert_eq!(&text_of(&page, "dd"), &texts[4]);
+        prop_assert!(text_of(&page, "blockquote").contains(&words));
+        prop_assert!(text_of(&page, "details li").contains(&texts[12]));
+    }
+
     #[test]
     fn whatever_a_run_says_is_text_in_its_report(texts in prop::collection::vec(hostile(), 12)) {
         let page = Html::parse_document(&run_page(&texts).render().unwrap());
