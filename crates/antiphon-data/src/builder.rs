@@ -85,6 +85,12 @@ impl Body {
         self.text.push('\n');
     }
 
+    /// Takes turns from the speakers that stand in the text itself.
+    pub(crate) fn spoken(mut self, person: &str) -> Self {
+        self.turns = speakers::turns(&self.text, person);
+        self.or_unlabelled(person)
+    }
+
     /// Where nobody is named, every paragraph counts as said by one participant.
     pub(crate) fn or_unlabelled(mut self, person: &str) -> Self {
         if self.turns.is_empty() {

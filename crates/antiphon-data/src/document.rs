@@ -21,8 +21,8 @@ pub struct Document {
     pub bytes: u64,
     /// The encoding it was read in, by its WHATWG name: `UTF-8` for nearly all.
     pub encoding: &'static str,
-    /// What there is to read. For text, Markdown and DOCX the words themselves with plain line ends; for the other
-    /// formats the turns one after another, each led by its speaker.
+    /// What there is to read. For text, Markdown, Org, HTML and DOCX the words themselves with plain line ends; for
+    /// the other formats the turns one after another, each led by its speaker.
     pub text: Arc<str>,
     /// What was said and by whom, in the order of the text. A file without speakers counts as said by one
     /// participant, named after the file.
@@ -79,6 +79,12 @@ pub enum Format {
     Srt,
     /// Word's Office Open XML: `.docx`.
     Docx,
+    /// YAML 1.2: `.yaml`, `.yml`.
+    Yaml,
+    /// A web page: `.html`, `.htm`.
+    Html,
+    /// An Org file: `.org`.
+    Org,
 }
 
 impl Format {
@@ -95,6 +101,9 @@ impl Format {
             "vtt" => Self::Vtt,
             "srt" => Self::Srt,
             "docx" => Self::Docx,
+            "yaml" | "yml" => Self::Yaml,
+            "html" | "htm" => Self::Html,
+            "org" => Self::Org,
             _ => return None,
         })
     }
@@ -102,7 +111,7 @@ impl Format {
     /// The endings of all formats, for messages.
     #[must_use]
     pub fn endings() -> &'static str {
-        "txt, md, csv, json, jsonl, vtt, srt, docx"
+        "txt, md, org, html, csv, json, jsonl, yaml, vtt, srt, docx"
     }
 }
 

@@ -3,9 +3,12 @@
 mod captions;
 mod csv;
 mod docx;
+mod html;
 mod json;
 mod plain;
 mod record;
+mod tree;
+mod yaml;
 
 pub(crate) use csv::delimiter;
 pub(crate) use docx::docx;

@@ -1,6 +1,6 @@
 //! Documents from files: their text, who said what in it, and where each byte of it stood in the source.
 //!
-//! Reads plain text, Markdown, CSV, JSON, JSON Lines, WebVTT, SubRip and DOCX. It knows no language model.
+//! Reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines, YAML, WebVTT, SubRip and DOCX. It knows no language model.
 //!
 //! ```
 //! use antiphon_data::{Document, Role};

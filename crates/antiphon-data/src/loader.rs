@@ -283,6 +283,21 @@ mod tests {
         assert_eq!((err.kind(), err.failures().len()), (ErrorKind::NothingReadable, 1));
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn pipes_and_links_that_lead_nowhere_keep_nobody_waiting() {
+        use std::os::unix::fs::symlink;
+        let folder = folder(&[("b.txt", "x")]).await;
+        let at = |name: &str| folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(at("pipe.txt")).status().unwrap().success());
+        symlink(folder.path(), at("again")).unwrap();
+        symlink(at("loop.txt"), at("loop.txt")).unwrap();
+        let loaded = Loader::new().load_path(folder.path()).await.unwrap();
+        assert_eq!((loaded.documents.len(), loaded.documents[0].name.as_str()), (1, "b.txt"));
+        let failed: Vec<_> = loaded.failures.iter().map(|failure| failure.document.as_str()).collect();
+        assert!(failed.contains(&"loop.txt"), "{:?} {:?}", loaded.failures, loaded.skipped);
+    }
+
     #[tokio::test]
     async fn one_file_is_its_own_root() {
         let folder = folder(&[("b.txt", "x")]).await;

@@ -4,29 +4,27 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::builder::{Body, Words};
+use crate::builder::Body;
 use crate::error::Malformed;
-use crate::formats::record::{self, Field};
+use crate::formats::tree::{self, Node, Value};
 
-/// Deeper nesting is refused: it is no interview, and reading it would need a stack as deep.
-const MAX_DEPTH: usize = 64;
-
-/// One JSON value; every object with a text, or with plain values only, is a row.
+/// One JSON value.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
-    let mut source = Source { text, offset: 0, line: 1, body: Body::default(), person };
-    source.add("", root, 0)?;
-    Ok(source.body.or_unlabelled(person))
+    let mut body = Body::default();
+    tree::add(&mut body, person, "", &Source::new(text).node(root, 0)?);
+    Ok(body.or_unlabelled(person))
 }
 
 /// One JSON value a line; empty lines are passed over.
 pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
-    let mut source = Source { text, offset: 0, line: 1, body: Body::default(), person };
+    let mut source = Source::new(text);
+    let mut body = Body::default();
     for (number, line) in (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty()) {
         let row: &RawValue = serde_json::from_str(line).map_err(|err| malformed(&err, number))?;
-        source.add("", row, 0)?;
+        tree::add(&mut body, person, "", &source.node(row, 0)?);
     }
-    Ok(source.body.or_unlabelled(person))
+    Ok(body.or_unlabelled(person))
 }
 
 fn malformed(err: &serde_json::Error, first_line: u32) -> Malformed {
@@ -41,57 +39,34 @@ struct Source<'a> {
     text: &'a str,
     offset: usize,
     line: u32,
-    body: Body,
-    person: &'a str,
 }
 
 impl<'a> Source<'a> {
-    fn add(&mut self, key: &str, value: &'a RawValue, depth: usize) -> Result<(), Malformed> {
-        let line = self.line_of(value);
-        if depth > MAX_DEPTH {
-            return Err(Malformed::at(line, format!("nested more than {MAX_DEPTH} levels deep")));
-        }
-        match value.get().as_bytes().first() {
-            Some(b'{') => self.add_object(value, depth),
-            Some(b'[') => {
-                let items: Vec<&RawValue> = parse(value, line)?;
-                items.into_iter().try_for_each(|item| self.add(key, item, depth + 1))
-            }
-            _ => {
-                let text = scalar(value, line)?;
-                self.body.note(key, Words { text: &text, line, lines_count: false });
-                Ok(())
-            }
-        }
+    fn new(text: &'a str) -> Self {
+        Self { text, offset: 0, line: 1 }
     }
 
-    fn add_object(&mut self, value: &'a RawValue, depth: usize) -> Result<(), Malformed> {
-        let line = self.line_of(value);
-        let entries: Entries<'a> = parse(value, line)?;
-        let nested = |raw: &RawValue| raw.get().starts_with(['{', '[']);
-        // What is nested beside a text belongs to it: words with their times, tokens, tags.
-        let is_row = entries
-            .0
-            .iter()
-            .any(|(key, raw)| record::is_text_key(key) && raw.get().len() > 2 && raw.get().starts_with('"'));
-        if !is_row && entries.0.iter().any(|(_, raw)| nested(raw)) {
-            return entries.0.iter().try_for_each(|(key, raw)| self.add(key, raw, depth + 1));
+    fn node(&mut self, raw: &'a RawValue, depth: usize) -> Result<Node<'a>, Malformed> {
+        let line = self.line_of(raw);
+        if depth > tree::MAX_DEPTH {
+            return Err(tree::too_deep(line));
         }
-        let plain: Vec<_> = entries.0.iter().filter(|(_, raw)| !nested(raw)).collect();
-        let mut values = Vec::with_capacity(plain.len());
-        for (_, raw) in &plain {
-            let line = self.line_of(raw);
-            values.push((scalar(raw, line)?, line));
-        }
-        let mut fields = Vec::with_capacity(plain.len());
-        for ((key, raw), (text, line)) in plain.iter().zip(&values) {
-            let value = Words { text, line: *line, lines_count: false };
-            fields.push(Field { key, value, is_text: raw.get().starts_with('"') });
-        }
-        record::add(&mut self.body, &fields, self.person);
-        // Unless it is speech itself, as a summary's transcript is.
-        let mut speech = entries.0.iter().filter(|(_, raw)| nested(raw) && record::holds_speech(raw.get()));
-        speech.try_for_each(|(key, raw)| self.add(key, raw, depth + 1))
+        let value = match raw.get().as_bytes().first() {
+            Some(b'{') => {
+                let entries: Entries<'a> = parse(raw, line)?;
+                let node = |(key, raw)| Ok((Cow::Owned(key), self.node(raw, depth + 1)?));
+                Value::Map(entries.0.into_iter().map(node).collect::<Result<_, Malformed>>()?)
+            }
+            Some(b'[') => {
+                let items: Vec<&RawValue> = parse(raw, line)?;
+                let node = |item| self.node(item, depth + 1);
+                Value::List(items.into_iter().map(node).collect::<Result<_, Malformed>>()?)
+            }
+            Some(b'"') => Value::Text(parse::<String>(raw, line)?.into(), false),
+            _ if raw.get() == "null" => Value::Plain("".into()),
+            _ => Value::Plain(raw.get().into()),
+        };
+        Ok(Node { line, value })
     }
 
     /// Raw values borrow from the text, so their address tells their place in it.
@@ -108,15 +83,6 @@ impl<'a> Source<'a> {
 
 fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue, line: u32) -> Result<T, Malformed> {
     serde_json::from_str(value.get()).map_err(|err| malformed(&err, line))
-}
-
-/// A string without its quotes and escapes; another scalar as it is written, and nothing for null.
-fn scalar(value: &RawValue, line: u32) -> Result<Cow<'_, str>, Malformed> {
-    match value.get() {
-        "null" => Ok(Cow::Borrowed("")),
-        text if text.starts_with('"') => parse::<String>(value, line).map(Cow::Owned),
-        text => Ok(Cow::Borrowed(text)),
-    }
 }
 
 /// An object's entries in their order, repeated keys and all.

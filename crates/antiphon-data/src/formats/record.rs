@@ -31,10 +31,9 @@ pub(crate) fn is_text_key(key: &str) -> bool {
     TEXT_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key))
 }
 
-/// Whether JSON has both somebody's words and somebody in it.
-pub(crate) fn holds_speech(json: &str) -> bool {
-    let has = |keys: &[&str]| keys.iter().any(|key| json.contains(&format!("\"{key}\"")));
-    has(&TEXT_KEYS) && (has(&SPEAKER_KEYS) || has(&ROLE_KEYS[..1]))
+/// Whether a key is one of those for who said it.
+pub(crate) fn is_person_key(key: &str) -> bool {
+    SPEAKER_KEYS.iter().chain(&ROLE_KEYS[..1]).any(|known| known.eq_ignore_ascii_case(key))
 }
 
 /// Adds a row: its text if it has a field for that, else every field as an answer to its own name. Whatever is no

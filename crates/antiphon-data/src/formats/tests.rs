@@ -199,7 +199,7 @@ fn files_that_cannot_be_documents_say_why() {
     check_failure(
         "a.pdf",
         b"",
-        "a.pdf: unknown kind of file; known are txt, md, csv, json, jsonl, vtt, srt, docx",
+        "a.pdf: unknown kind of file; known are txt, md, org, html, csv, json, jsonl, yaml, vtt, srt, docx",
     );
 }
 
@@ -207,7 +207,7 @@ proptest! {
     /// Whatever the bytes, a reader answers with turns that lie in the text, or with a failure.
     #[test]
     fn any_bytes_are_read_or_refused(text in "[a-zA-Z:*#<>\\[\\]{}\",\\-\n &;0-9é]{0,200}") {
-        for name in ["a.txt", "a.md", "a.csv", "a.json", "a.jsonl", "a.vtt", "a.srt"] {
+        for name in ["a.txt", "a.md", "a.csv", "a.json", "a.jsonl", "a.vtt", "a.srt", "a.yaml", "a.html", "a.org"] {
             for text in [text.clone(), format!("WEBVTT\n\n00:01.000 --> 00:02.000\n{text}")] {
                 let Ok(document) = Document::parse(name, text.as_bytes()) else { continue };
                 let mut end = 0;
@@ -221,4 +221,110 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn yaml_rows_are_turns_and_know_their_lines() {
+    check(
+        "a.yaml",
+        b"study: stalls\nturns:\n  - speaker: Interviewer\n    text: How is it?\n  - speaker: P1\n    text: |\n      Slow,\n      so slow.\n  - {speaker: P1, text: \"And \\\"dear\\\"\"}\n",
+        &[("Interviewer", "How is it?", 4), ("P1", "Slow,\nso slow.", 7), ("P1", "And \"dear\"", 9)],
+    );
+    check(
+        "a.yml",
+        b"who: &who P2\n---\nwho: P3\nage: 40\ntext: Too early for me\n",
+        &[("P3", "Too early for me", 5)],
+    );
+    check(
+        "b.yaml",
+        b"base: &b\n  who: P1\n  text: I like tea\nagain: *b\n",
+        &[("P1", "I like tea", 3), ("P1", "I like tea", 3)],
+    );
+    check_failure(
+        "a.yaml",
+        b"a: b\n c: [1,\n",
+        "a.yaml:2: not valid YAML: mapping values are not allowed in this context",
+    );
+    check_failure(
+        "a.yaml",
+        b"? [a, b]\n: c\n",
+        "a.yaml:1: a key has to be one word or text, and this is a list",
+    );
+}
+
+#[test]
+fn a_page_is_read_as_it_is_seen() {
+    check(
+        "a.html",
+        b"<!doctype html><html><head><title>No</title><style>p{a:b}</style></head>\n<body><h1>Talk</h1>\n<p><b>Interviewer:</b> How\n is it?</p><p><b>P1:</b> It&rsquo;s <i>too</i>\n slow &amp; dear.<br>P1: So.\n<script>var x = \"<p>P1: no\";</script><!-- P1: no -->\n</body></html>\n",
+        &[("Interviewer", "How is it?", 3), ("P1", "It\u{2019}s too slow & dear.", 4), ("P1", "So.", 5)],
+    );
+    check(
+        "b.htm",
+        b"<h2>Notes</h2><p>They want\nspeed.<p>And sleep.<table><tr><td>one</td><td>two</td></tr></table>",
+        &[("b", "They want speed.", 1), ("b", "And sleep.", 2), ("b", "one two", 2)],
+    );
+    check("c.html", b"<pre>P1: one\n  two\nP2: three</pre>", &[("P1", "one\ntwo", 1), ("P2", "three", 3)]);
+    check_failure("a.html", b"<p>P1: yes\n<script>var x = 1;\n", "a.html:2: this <script> is never closed");
+    check_failure("a.html", b"<img src=x>", "a.html: there is no text in it");
+}
+
+#[test]
+fn an_org_file_keeps_its_lines_and_drops_what_is_for_machines() {
+    check(
+        "a.org",
+        b"#+TITLE: Talk\n#+DATE: now\n* Morning :tag:\n:PROPERTIES:\n:ID: 7\n:END:\n- they want /speed/\n# a comment\n\n*bold* words\n",
+        &[("a", "- they want /speed/", 7), ("a", "*bold* words", 10)],
+    );
+    check(
+        "b.org",
+        b"* Talk\nInterviewer: Why?\nP1: Because.\n",
+        &[("Interviewer", "Why?", 2), ("P1", "Because.", 3)],
+    );
+}
+
+#[test]
+fn what_is_made_to_swell_is_refused_with_its_line() {
+    let laughs = (1..12).fold("a0: &a0 [lol, lol, lol]\n".to_owned(), |text, n| {
+        let alias = format!("*a{}", n - 1);
+        text + &format!("a{n}: &a{n} [{}]\n", [alias.as_str(); 9].join(", "))
+    });
+    check_failure("a.yaml", laughs.as_bytes(), "a.yaml:5: aliases repeat more than 10000 values");
+    check_failure(
+        "a.yaml",
+        b"a: &a [*a]\n",
+        "a.yaml:1: an alias stands for what it is a part of, or for nothing",
+    );
+    let nested = |levels| format!("{}x{}", "[".repeat(levels), "]".repeat(levels));
+    check_failure("a.yaml", nested(65).as_bytes(), "a.yaml:1: nested more than 64 levels deep");
+    let too_deep = "a.yaml:1: not valid YAML: recursion limit exceeded";
+    check_failure("a.yaml", nested(100_000).as_bytes(), too_deep);
+    let json = "[".repeat(100_000) + &"]".repeat(100_000);
+    check_failure("a.json", json.as_bytes(), "a.json:1: nested more than 64 levels deep");
+    let html = "<div><b>".repeat(100_000) + "x";
+    check("a.html", html.as_bytes(), &[("a", "x", 1)]);
+    let line = "word ".repeat(1 << 20);
+    assert_eq!(Document::parse("a.txt", line.as_bytes()).unwrap().turns.len(), 1);
+    check_failure("a.txt", b"one\0two", "a.txt: this is no text but binary data");
+}
+
+#[test]
+fn an_archive_is_unpacked_no_further_than_a_document_can_be() {
+    let file = |xml: &mut dyn Iterator<Item = &[u8]>| {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        archive.start_file("word/document.xml", SimpleFileOptions::default()).unwrap();
+        xml.for_each(|part| archive.write_all(part).unwrap());
+        archive.finish().unwrap().into_inner()
+    };
+    let spaces = [b' '; 1 << 16];
+    let bomb = file(&mut std::iter::repeat_n(&spaces[..], 1_100));
+    assert!(bomb.len() < 200_000);
+    check_failure("a.docx", &bomb, "a.docx: it unpacks to more than 67108864 bytes");
+    let entities: &[u8] =
+        b"<!DOCTYPE x [<!ENTITY a \"lol\"><!ENTITY b \"&a;&a;\">]><w:p xmlns:w=\"w\"><w:t>&b;</w:t></w:p>";
+    check_failure(
+        "a.docx",
+        &file(&mut std::iter::once(entities)),
+        "a.docx:1: not valid XML: unknown entity &b;",
+    );
 }

@@ -34,7 +34,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Make personas from interviews, every quote checked against its source.
     ///
-    /// Reads txt, md, csv, json, jsonl, vtt, srt and docx, from files or from folders and everything below them. Each
+    /// Reads txt, md, org, html, csv, json, jsonl, yaml, vtt, srt and docx, from files or from folders and everything below them. Each
     /// path is a run of its own and gets a folder of its own below --out, with personas.json, a Markdown file for each
     /// persona, personas.html and run.json. The same command again shows the finished run and asks nothing.
     ///

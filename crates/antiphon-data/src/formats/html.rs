@@ -1,0 +1,182 @@
+use std::cell::RefCell;
+
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::states::RawKind;
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
+
+use crate::builder::Body;
+use crate::document::LineStart;
+use crate::error::Malformed;
+
+/// Elements with nothing in them for a reader of the page.
+const UNREAD: [&str; 10] =
+    ["script", "style", "title", "template", "svg", "math", "iframe", "object", "noembed", "noframes"];
+/// Elements that stand on lines of their own, and those that stand apart as paragraphs do.
+const LINES: [&str; 11] =
+    ["br", "li", "tr", "dt", "dd", "option", "caption", "summary", "thead", "tbody", "tfoot"];
+const PARAGRAPHS: [&str; 30] = [
+    "p",
+    "div",
+    "section",
+    "article",
+    "header",
+    "footer",
+    "main",
+    "aside",
+    "nav",
+    "ul",
+    "ol",
+    "dl",
+    "table",
+    "blockquote",
+    "pre",
+    "hr",
+    "form",
+    "fieldset",
+    "figure",
+    "figcaption",
+    "address",
+    "details",
+    "body",
+    "html",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+];
+
+/// The words of a page as a reader sees them, headings marked with `#`.
+pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
+    let input = BufferQueue::default();
+    input.push_back(StrTendril::from_slice(text));
+    let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());
+    // It stops behind each script, as a browser does to run it.
+    while !input.is_empty() {
+        let _ = tokenizer.feed(&input);
+    }
+    tokenizer.end();
+    let Page { text, lines, unread, .. } = tokenizer.sink.0.into_inner();
+    if let Some(Unread { name, line, .. }) = unread {
+        return Err(Malformed::at(line, format!("this <{name}> is never closed")));
+    }
+    Ok(Body { text, lines, turns: Vec::new() }.spoken(person))
+}
+
+#[derive(Default)]
+struct Sink(RefCell<Page>);
+
+/// The text so far.
+#[derive(Default)]
+struct Page {
+    text: String,
+    lines: Vec<LineStart>,
+    /// Line ends that stand before the next word.
+    ends: usize,
+    /// Whether white space does.
+    is_spaced: bool,
+    /// How many elements are open that keep their white space.
+    kept: usize,
+    unread: Option<Unread>,
+}
+
+/// An element that is passed over.
+struct Unread {
+    name: String,
+    line: u32,
+    /// Elements of its name that are open.
+    depth: usize,
+}
+
+impl TokenSink for Sink {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<()> {
+        let mut page = self.0.borrow_mut();
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        match token {
+            Token::TagToken(tag) => return page.tag(&tag, line),
+            Token::CharacterTokens(text) if page.unread.is_none() => page.words(&text, line),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+impl Page {
+    fn tag(&mut self, tag: &Tag, line: u32) -> TokenSinkResult<()> {
+        let (name, begins) = (&*tag.name, tag.kind == TagKind::StartTag);
+        if let Some(unread) = &mut self.unread {
+            if unread.name == name && !tag.self_closing {
+                unread.depth = if begins { unread.depth + 1 } else { unread.depth - 1 };
+                if unread.depth == 0 {
+                    self.unread = None;
+                }
+            }
+            return TokenSinkResult::Continue;
+        }
+        if begins && UNREAD.contains(&name) && !tag.self_closing {
+            self.unread = Some(Unread { name: name.to_owned(), line, depth: 1 });
+        }
+        if PARAGRAPHS.contains(&name) {
+            self.ends = 2;
+        } else if LINES.contains(&name) {
+            self.ends = self.ends.max(1);
+        } else if matches!(name, "td" | "th" | "img" | "input") {
+            self.is_spaced = true;
+        }
+        if name == "pre" {
+            self.kept = if begins { self.kept + 1 } else { self.kept.saturating_sub(1) };
+        }
+        let is_heading = matches!(name.as_bytes(), [b'h', b'1'..=b'6']);
+        if begins && is_heading {
+            self.push("#", line);
+            self.is_spaced = true;
+        }
+        match name {
+            "script" if begins => TokenSinkResult::RawData(RawKind::ScriptData),
+            "style" | "iframe" | "noembed" | "noframes" if begins => {
+                TokenSinkResult::RawData(RawKind::Rawtext)
+            }
+            "title" | "textarea" if begins => TokenSinkResult::RawData(RawKind::Rcdata),
+            _ => TokenSinkResult::Continue,
+        }
+    }
+
+    /// Adds words that end on a line, with every white space between them one space, unless it is kept.
+    fn words(&mut self, text: &str, last_line: u32) {
+        let ends = u32::try_from(text.matches('\n').count()).unwrap_or(0);
+        let mut line = last_line.saturating_sub(ends);
+        // A no-break space is one that its writer wanted.
+        let is_space = |c: char| c.is_ascii_whitespace();
+        for piece in text.split_inclusive(is_space) {
+            let word = piece.trim_end_matches(is_space);
+            if !word.is_empty() {
+                self.push(word, line);
+            }
+            line += u32::from(piece.ends_with('\n'));
+            if word.len() < piece.len() {
+                match self.kept > 0 && piece.ends_with('\n') {
+                    true => self.ends += 1,
+                    false => self.is_spaced = true,
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, word: &str, line: u32) {
+        match (self.text.is_empty(), self.ends) {
+            (true, _) => {}
+            (false, 0) if self.is_spaced => self.text.push(' '),
+            (false, ends) => self.text.extend(std::iter::repeat_n('\n', ends)),
+        }
+        (self.ends, self.is_spaced) = (0, false);
+        if self.lines.last().is_none_or(|last| last.line != line) {
+            self.lines.push(LineStart { offset: self.text.len(), line });
+        }
+        self.text.push_str(word);
+    }
+}

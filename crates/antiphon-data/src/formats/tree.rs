@@ -1,0 +1,85 @@
+use std::borrow::Cow;
+
+use crate::builder::{Body, Words};
+use crate::error::Malformed;
+use crate::formats::record::{self, Field};
+
+/// Deeper nesting is refused: it is no interview, and reading it would need a stack as deep.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// A value of a file whose structure is a tree, and the line where it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Node<'a> {
+    pub(crate) line: u32,
+    pub(crate) value: Value<'a>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Value<'a> {
+    /// A string, and whether its line ends are lines of the source.
+    Text(Cow<'a, str>, bool),
+    /// Another scalar as it is written; nothing for null.
+    Plain(Cow<'a, str>),
+    List(Vec<Node<'a>>),
+    /// Entries in their order, repeated keys and all.
+    Map(Vec<(Cow<'a, str>, Node<'a>)>),
+}
+
+pub(crate) fn too_deep(line: u32) -> Malformed {
+    Malformed::at(line, format!("nested more than {MAX_DEPTH} levels deep"))
+}
+
+/// Adds a value: every map with a text, or with scalars only, is a row.
+pub(crate) fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| add(body, person, key, item)),
+        Value::Map(entries) => add_map(body, person, entries),
+        Value::Text(..) | Value::Plain(_) => body.note(key, words(node)),
+    }
+}
+
+fn add_map(body: &mut Body, person: &str, entries: &[(Cow<'_, str>, Node<'_>)]) {
+    // What is nested beside a text belongs to it: words with their times, tokens, tags.
+    let is_row = entries.iter().any(|(key, node)| {
+        record::is_text_key(key) && matches!(&node.value, Value::Text(text, _) if !text.is_empty())
+    });
+    if !is_row && entries.iter().any(|(_, node)| node.is_nested()) {
+        return entries.iter().for_each(|(key, node)| add(body, person, key, node));
+    }
+    let scalars = entries.iter().filter(|(_, node)| !node.is_nested());
+    let fields: Vec<Field<'_>> = scalars
+        .map(|(key, node)| Field { key, value: words(node), is_text: matches!(node.value, Value::Text(..)) })
+        .collect();
+    record::add(body, &fields, person);
+    // Unless it is speech itself, as a summary's transcript is.
+    let speech = entries.iter().filter(|(_, node)| node.is_nested() && node.holds_speech());
+    speech.for_each(|(key, node)| add(body, person, key, node));
+}
+
+fn words<'n>(node: &'n Node<'_>) -> Words<'n> {
+    let (text, lines_count): (&str, bool) = match &node.value {
+        Value::Text(text, lines_count) => (text, *lines_count),
+        Value::Plain(text) => (text, false),
+        Value::List(_) | Value::Map(_) => ("", false),
+    };
+    Words { text, line: node.line, lines_count }
+}
+
+impl Node<'_> {
+    fn is_nested(&self) -> bool {
+        matches!(self.value, Value::List(_) | Value::Map(_))
+    }
+
+    /// Whether there are both somebody's words and somebody in it.
+    fn holds_speech(&self) -> bool {
+        self.has_key(&record::is_text_key) && self.has_key(&record::is_person_key)
+    }
+
+    fn has_key(&self, wanted: &impl Fn(&str) -> bool) -> bool {
+        match &self.value {
+            Value::List(items) => items.iter().any(|item| item.has_key(wanted)),
+            Value::Map(entries) => entries.iter().any(|(key, node)| wanted(key) || node.has_key(wanted)),
+            Value::Text(..) | Value::Plain(_) => false,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::builder::Body;
+use crate::error::Malformed;
+use crate::formats::tree::{self, Node, Value};
+
+/// Values that aliases may repeat in all: nine lines of aliases to aliases stand for a thousand million.
+const MAX_REPEATED: usize = 10_000;
+
+/// One YAML document or several.
+pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|err| {
+            let line = number(err.marker().line());
+            Malformed::at(line, format!("not valid YAML: {}", err.info()))
+        })?;
+        builder.take(event, &span)?;
+    }
+    let mut body = Body::default();
+    builder.roots.iter().for_each(|root| tree::add(&mut body, person, "", root));
+    Ok(body.or_unlabelled(person))
+}
+
+fn number(line: usize) -> u32 {
+    u32::try_from(line).unwrap_or(u32::MAX)
+}
+
+/// Nodes under construction.
+#[derive(Default)]
+struct Builder<'a> {
+    roots: Vec<Node<'a>>,
+    open: Vec<Open<'a>>,
+    anchors: HashMap<usize, (Node<'a>, usize)>,
+    repeated: usize,
+}
+
+/// A list or a map whose end has not come.
+struct Open<'a> {
+    node: Node<'a>,
+    anchor: usize,
+    /// The key whose value comes next.
+    key: Option<Cow<'a, str>>,
+    /// Values in it so far.
+    size: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn take(&mut self, event: Event<'a>, span: &Span) -> Result<(), Malformed> {
+        let line = number(span.start.line());
+        match event {
+            Event::SequenceStart(_, anchor, _) => self.open(line, anchor, Value::List(Vec::new())),
+            Event::MappingStart(_, anchor, _) => self.open(line, anchor, Value::Map(Vec::new())),
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open { node, anchor, size, .. }) => self.add(node, anchor, size),
+                None => Ok(()),
+            },
+            Event::Scalar(text, style, anchor, _) => {
+                self.add(Node { line, value: scalar(text, style) }, anchor, 1)
+            }
+            Event::Alias(anchor) => {
+                let (node, size) = self.anchors.get(&anchor).cloned().ok_or_else(|| {
+                    Malformed::at(line, "an alias stands for what it is a part of, or for nothing")
+                })?;
+                self.repeated += size;
+                if self.repeated > MAX_REPEATED {
+                    let message = format!("aliases repeat more than {MAX_REPEATED} values");
+                    return Err(Malformed::at(line, message));
+                }
+                self.add(node, 0, size)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, line: u32, anchor: usize, value: Value<'a>) -> Result<(), Malformed> {
+        if self.open.len() >= tree::MAX_DEPTH {
+            return Err(tree::too_deep(line));
+        }
+        self.open.push(Open { node: Node { line, value }, anchor, key: None, size: 1 });
+        Ok(())
+    }
+
+    /// Puts a whole value where it belongs. An anchor's number is 0 where there is none.
+    fn add(&mut self, node: Node<'a>, anchor: usize, size: usize) -> Result<(), Malformed> {
+        // What a too large alias would repeat is not kept for it: the alias is then refused.
+        if anchor > 0 {
+            let kept = if size > MAX_REPEATED { empty(node.line) } else { node.clone() };
+            self.anchors.insert(anchor, (kept, size));
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.roots.push(node);
+            return Ok(());
+        };
+        parent.size += size;
+        match (&mut parent.node.value, parent.key.take()) {
+            (Value::List(items), _) => items.push(node),
+            (Value::Map(entries), Some(key)) => entries.push((key, node)),
+            (_, None) => match node.value {
+                Value::Text(text, _) | Value::Plain(text) => parent.key = Some(text),
+                Value::List(_) | Value::Map(_) => {
+                    return Err(Malformed::at(
+                        node.line,
+                        "a key has to be one word or text, and this is a list",
+                    ));
+                }
+            },
+            (Value::Text(..) | Value::Plain(_), Some(_)) => {}
+        }
+        Ok(())
+    }
+}
+
+fn empty<'a>(line: u32) -> Node<'a> {
+    Node { line, value: Value::Plain("".into()) }
+}
+
+/// Plain scalars that YAML's core schema (1.2.2, section 10.3.2) takes for no string are none here.
+fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Value<'_> {
+    let is_plain = style == ScalarStyle::Plain;
+    match &*text {
+        "" | "~" | "null" | "Null" | "NULL" if is_plain => Value::Plain("".into()),
+        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" if is_plain => Value::Plain(text),
+        other if is_plain && other.parse::<f64>().is_ok() => Value::Plain(text),
+        _ => Value::Text(text, style == ScalarStyle::Literal),
+    }
+}
