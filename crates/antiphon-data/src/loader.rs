@@ -285,6 +285,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a test may wait for a program")]
     async fn pipes_and_links_that_lead_nowhere_keep_nobody_waiting() {
         use std::os::unix::fs::symlink;
         let folder = folder(&[("b.txt", "x")]).await;
