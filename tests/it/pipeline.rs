@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Phase, Price, RetryPolicy, Retrying};
-use antiphon_pipeline::{ErrorKind, Event, GenerationConfig, Pipeline, Status};
+use antiphon_pipeline::{Count, ErrorKind, Event, GenerationConfig, Pipeline, Status};
 use antiphon_providers::Compatible;
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
@@ -148,4 +148,59 @@ async fn progress_and_events_tell_every_step() {
     let steps: Vec<_> = steps.lock().unwrap().iter().map(|(step, total, _)| (*step, *total)).collect();
     assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
     assert_eq!(*words.lock().unwrap(), answer(1, SAID).to_string().len());
+}
+
+/// An answer with these personas: each a name and a goal.
+fn drafts(personas: &[(&str, &str)]) -> Reply {
+    let mut answer = answer(personas.len(), SAID);
+    for (draft, (name, goal)) in answer["personas"].as_array_mut().unwrap().iter_mut().zip(personas) {
+        draft["name"] = json!(name);
+        draft["title"] = json!(goal);
+        for list in ["goals", "pain_points", "behaviours", "motivations"] {
+            for claim in draft[list].as_array_mut().unwrap() {
+                claim["claim"] = json!(goal);
+            }
+        }
+    }
+    Reply::chat(&answer.to_string(), "stop")
+}
+
+const SLEEP: &str = "wants to sleep longer in the morning";
+const PRICES: &str = "keeps her prices in a notebook by the till";
+
+#[tokio::test]
+async fn a_persona_that_is_like_another_one_is_refused_and_another_asked_for() {
+    let server = server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)]), drafts(&[("Cy", PRICES)])]);
+    let made = pipeline(&server).generate(&config().count(2)).await.unwrap();
+    let names: Vec<_> = made.personas.iter().map(|persona| persona.name.as_str()).collect();
+    assert_eq!((names, made.report.calls, made.report.cost_usd_micros), (vec!["Ada", "Cy"], 2, Some(400)));
+    let refused = &made.report.refused;
+    assert_eq!((refused.len(), refused[0].name.as_str(), refused[0].like.as_str()), (1, "Bea", "Ada"));
+    let asked = server.requests().pop().unwrap().body["messages"].to_string();
+    assert!(asked.contains("Bea is too much like Ada: 100 % is the same"), "{asked}");
+}
+
+#[tokio::test]
+async fn where_no_others_come_those_that_differ_are_kept_and_the_rest_is_named_as_missing() {
+    let server = server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)]), drafts(&[("Cy", SLEEP)])]);
+    let made = pipeline(&server).generate(&config().count(2)).await.unwrap();
+    assert_eq!((made.personas.len(), made.report.calls, made.report.refused.len()), (1, 4, 2));
+    assert_eq!(
+        made.report.failures[0].reason,
+        "2 personas were asked for, and 1 came that differ; the others were too much like them"
+    );
+    let enough = pipeline(&self::server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)])]));
+    let made = enough.generate(&config().count(Count::Between(1, 2))).await.unwrap();
+    assert_eq!((made.personas.len(), made.report.calls, made.report.failures.len()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_report_tells_what_personas_rest_on_and_what_the_rules_say() {
+    let made = pipeline(&server([chat(SAID)])).generate(&config()).await.unwrap();
+    let coverage = &made.report.coverage;
+    let persona = &coverage.personas[0];
+    assert_eq!((persona.documents, persona.speakers, coverage.unquoted().count()), (1, 1, 7));
+    assert!(persona.supported >= 1 && persona.supported <= persona.claims);
+    let rules: Vec<_> = made.report.validation.findings.iter().map(|finding| finding.rule.as_str()).collect();
+    assert!(rules.contains(&"minimum_detail") && made.report.validation.score < 100, "{rules:?}");
 }

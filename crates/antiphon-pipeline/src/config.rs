@@ -2,7 +2,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_llm::Parameters;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+
+use crate::persona::{Count, PersonaRecipe, Rule};
 
 /// What to make personas of, and how.
 #[derive(Debug, Clone)]
@@ -12,28 +15,56 @@ pub struct GenerationConfig {
     pub data_path: PathBuf,
     /// The provider's name of the model to ask.
     pub model: String,
-    /// How many personas, from 1 to 50. Default 3.
-    pub count: usize,
-    /// How much is said of each persona. Default: standard.
-    pub detail: Detail,
-    /// How answers are drawn. Default: the provider's own choice.
-    pub parameters: Parameters,
+    /// How many personas. Default 3.
+    pub count: Count,
+    /// How they are drawn. Default: [`PersonaRecipe::default`].
+    pub recipe: PersonaRecipe,
     /// The time for everything, from the start of loading. Default: none.
     pub deadline: Option<Duration>,
     /// Gives this one up when cancelled. Default: a token that nobody cancels.
     pub cancel: CancellationToken,
 }
 
-/// How much is said of each persona.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+/// How much is said in each claim and quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Detail {
-    /// Up to two claims of each kind, in a few words: for small models, and for a first look.
+    /// A few words, and a third of the claims: for small models, and for a first look.
     Brief,
-    /// Up to six claims of each kind.
+    /// A sentence.
     #[default]
     Standard,
+    /// Two or three sentences.
+    Detailed,
+}
+
+/// How many claims of each kind a persona may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Complexity {
+    /// Up to three.
+    Simple,
+    /// Up to six.
+    #[default]
+    Moderate,
+    /// Up to ten.
+    Complex,
+}
+
+/// What becomes of a claim whose quote no participant is known to have said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Grounding {
+    /// It is left out, and listed as unverified.
+    Strict,
+    /// It stays, and is listed as unverified.
+    #[default]
+    Mark,
+    /// No quotes are asked for, and nothing is looked up: answers are shorter, and rest on the model's word.
+    Off,
 }
 
 impl GenerationConfig {
@@ -43,9 +74,8 @@ impl GenerationConfig {
         Self {
             data_path: data_path.into(),
             model: model.into(),
-            count: 3,
-            detail: Detail::Standard,
-            parameters: Parameters::default(),
+            count: Count::Exactly(3),
+            recipe: PersonaRecipe::default(),
             deadline: None,
             cancel: CancellationToken::new(),
         }
@@ -53,22 +83,51 @@ impl GenerationConfig {
 
     /// Sets how many personas are made.
     #[must_use]
-    pub fn count(mut self, count: usize) -> Self {
-        self.count = count;
+    pub fn count(mut self, count: impl Into<Count>) -> Self {
+        self.count = count.into();
         self
     }
 
-    /// Sets how much is said of each persona.
+    /// Sets how they are drawn, and how many where the recipe says so.
+    #[must_use]
+    pub fn recipe(mut self, recipe: PersonaRecipe) -> Self {
+        self.count = recipe.count.unwrap_or(self.count);
+        self.recipe = recipe;
+        self
+    }
+
+    /// Sets how much is said in each claim.
     #[must_use]
     pub fn detail(mut self, detail: Detail) -> Self {
-        self.detail = detail;
+        self.recipe.detail = detail;
+        self
+    }
+
+    /// Sets how many claims a persona may have.
+    #[must_use]
+    pub fn complexity(mut self, complexity: Complexity) -> Self {
+        self.recipe.complexity = complexity;
+        self
+    }
+
+    /// Sets what becomes of claims that cannot be verified.
+    #[must_use]
+    pub fn grounding(mut self, grounding: Grounding) -> Self {
+        self.recipe.grounding = grounding;
+        self
+    }
+
+    /// Sets what has to hold of each persona, beside what always has to.
+    #[must_use]
+    pub fn rules(mut self, rules: Vec<Rule>) -> Self {
+        self.recipe.rules = rules;
         self
     }
 
     /// Sets how answers are drawn.
     #[must_use]
     pub fn parameters(mut self, parameters: Parameters) -> Self {
-        self.parameters = parameters;
+        self.recipe.parameters = parameters;
         self
     }
 

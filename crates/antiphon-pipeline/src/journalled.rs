@@ -9,9 +9,11 @@ use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::asking::{Distinct, REPLACEMENTS, Took};
 use crate::engine::{Engine, Options, Stop, Unfit, Work};
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, Took, millis, now};
+use crate::persona::{self, Count, Refused};
+use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::report::Report;
 use crate::watched::{Watched, Words};
 
@@ -108,7 +110,8 @@ impl Pipeline {
         let mut report = self.report(&prepared, capabilities);
         let answer = match self.begin(&prepared, capabilities, &mut report).await {
             Ok(()) => {
-                let (answer, took) = self.ask_in(&prepared, run.clone(), journal).await?;
+                let (answer, took, refused) = self.ask_in(&prepared, run.clone(), journal).await?;
+                report.refused = refused;
                 self.tell(&mut report, took, answer.is_ok());
                 answer
             }
@@ -146,7 +149,7 @@ impl Pipeline {
         prepared: &Prepared,
         run: Arc<Run>,
         journal: Journal,
-    ) -> Result<(Result<Value, Error>, Took), Error> {
+    ) -> Result<(Result<Value, Error>, Took, Vec<Refused>), Error> {
         let has_budget = journal.options.max_cost.is_some();
         let (drawing, words) = (Arc::new(Drawing::new(prepared, has_budget)), Words::default());
         let (on_event, so_far) = (self.on_event.clone(), words.clone());
@@ -176,7 +179,8 @@ impl Pipeline {
             (Err(_), None) => Err(Error::internal("the job ended without a result")),
         };
         let tally = run.tally().await.map_err(Error::store)?;
-        Ok((answer, took(&tally, seen)))
+        let refused = std::mem::take(&mut seen.refused);
+        Ok((answer, took(&tally, seen), refused))
     }
 }
 
@@ -233,6 +237,10 @@ fn took(tally: &Tally, seen: Seen) -> Took {
 struct Drawing {
     prompt: Prompt,
     schema: Schema,
+    /// The same for a list of any length.
+    list: Schema,
+    count: Count,
+    max_similarity: f64,
     seen: Mutex<Seen>,
 }
 
@@ -244,19 +252,32 @@ struct Seen {
     first_token: Option<Duration>,
     /// The newest answer that fits.
     value: Option<Value>,
+    refused: Vec<Refused>,
+    /// How often others were asked for.
+    replacements: u32,
+}
+
+impl Seen {
+    /// Notes what was refused; a model may give the same again and again.
+    fn refuse(&mut self, refused: Vec<Refused>) {
+        let new = refused.into_iter().filter(|refused| !self.refused.contains(refused)).collect::<Vec<_>>();
+        self.refused.extend(new);
+    }
 }
 
 impl Drawing {
     fn new(prepared: &Prepared, has_budget: bool) -> Self {
         /// Tokens that one persona may take under a budget, hidden reasoning included, where nobody said how many.
         const MOST_TOKENS: u64 = 4_000;
-        let schema = prepared.schema.clone();
+        let (schema, count) = (prepared.schema.clone(), prepared.config.count);
         let mut prompt = prepared.prompt.clone().output(Output::Json(schema.clone()));
         if has_budget {
-            let most = MOST_TOKENS.saturating_mul(prepared.config.count as u64);
+            let most = MOST_TOKENS.saturating_mul(count.likely() as u64);
             prompt.parameters.max_tokens.get_or_insert(most);
         }
-        Self { prompt, schema, seen: Mutex::default() }
+        let max_similarity = prepared.config.recipe.max_similarity;
+        let list = persona::unbounded(&schema);
+        Self { prompt, schema, list, count, max_similarity, seen: Mutex::default() }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -270,7 +291,7 @@ impl Work for Drawing {
     }
 
     fn read(&self, _row: (u64, &str), answer: &Completion) -> Result<Value, Unfit> {
-        let read = Asking::default().read(answer, &self.schema);
+        let read = Asking::default().read(answer, &self.list);
         if read == Err(Rejected::Cut) {
             // What is whole of it comes once more.
             return Err(Unfit::Cut);
@@ -282,8 +303,20 @@ impl Work for Drawing {
         }
         seen.model.clone_from(&answer.head.model);
         seen.first_token = answer.timing.first_token;
-        let (value, _) = read?;
+        let mut distinct = Distinct::of(&read?.0, self.max_similarity);
+        if distinct.refused.is_empty() {
+            // Nothing but the answer is to blame for its length.
+            Asking::default().read(answer, &self.schema)?;
+        }
+        distinct.kept.truncate(self.count.most());
+        let (value, reasons) = (distinct.answer(), distinct.reasons());
+        seen.refuse(distinct.refused);
         seen.value = Some(value.clone());
+        if distinct.kept.len() < self.count.least() && seen.replacements < REPLACEMENTS {
+            seen.replacements += 1;
+            return Err(Unfit::Part(distinct.kept, reasons));
+        }
+        // Fewer that differ are of more use than none: the report tells what is missing.
         Ok(value)
     }
 

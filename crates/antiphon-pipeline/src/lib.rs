@@ -25,6 +25,8 @@
 //! # }
 //! ```
 
+mod asking;
+mod checks;
 mod config;
 pub mod content;
 #[cfg(feature = "store")]
@@ -38,18 +40,21 @@ mod journalled;
 pub mod map;
 mod persona;
 mod pipeline;
-mod recipe;
 mod report;
+mod rest;
 pub mod runs;
 mod toml_file;
 mod watched;
 
-pub use config::{Detail, GenerationConfig};
+pub use config::{Complexity, Detail, GenerationConfig, Grounding};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
 #[cfg(feature = "store")]
 pub use journalled::Journal;
-pub use persona::{Evidence, Match, Persona, Personas, Quote, Unverified};
+pub use persona::{
+    Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, MinHash, NoCount, Persona,
+    PersonaCoverage, PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
+};
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
 pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};
 pub use toml_file::{near_name, read_toml};

@@ -1,13 +1,12 @@
 //! A prompt over rows: recipes, results in the order of the rows, and the report.
 
-mod checks;
 mod estimate;
 mod output;
 mod recipe;
 mod report;
 mod run;
 
-pub use checks::Check;
+pub use crate::checks::Check;
 pub use estimate::Estimate;
 pub use output::{Destination, Lines, Order, export};
 pub use recipe::{Drawing, Recipe};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_data::{Document, Loaded, Loader};
 use antiphon_llm::{
-    Billed, CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
-    Provider, ProviderExt, Schema, Scope, Usage,
+    CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
+    Provider, Schema, Scope, Usage,
 };
 use antiphon_runtime::Runner;
 use futures_util::future::BoxFuture;
@@ -14,14 +14,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::asking::{Asked, Took};
 use crate::config::GenerationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::persona::Persona;
-use crate::recipe::{self, Answer};
+use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
 use crate::report::{self, DocumentReport, FailureReport, Report, Status, Timings};
 use crate::runs::{Fingerprint, RunId};
-use crate::watched::{OnEvent, Watched, Words};
+use crate::watched::OnEvent;
 
 /// The price for a prompt of so many tokens.
 pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
@@ -30,7 +30,7 @@ type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send 
 /// Makes personas from documents with one provider.
 #[derive(Clone)]
 pub struct Pipeline {
-    provider: Arc<dyn Provider>,
+    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) pricing: Pricing,
     pub(crate) drain: CancellationToken,
     pub(crate) on_event: OnEvent,
@@ -74,31 +74,8 @@ pub struct Prepared {
     pub(crate) deadline: Deadline,
 }
 
-/// What the calls of a run took, whether or not they gave anything.
-pub(crate) struct Took {
-    pub(crate) calls: u32,
-    pub(crate) usage: Usage,
-    pub(crate) cost_usd_micros: Option<u64>,
-    pub(crate) may_cost_more: bool,
-    pub(crate) served_model: Option<String>,
-    pub(crate) first_token: Option<Duration>,
-}
-
-impl Took {
-    fn nothing() -> Self {
-        Self {
-            calls: 0,
-            usage: Usage::new(Some(0), Some(0)),
-            cost_usd_micros: Some(0),
-            may_cost_more: false,
-            served_model: None,
-            first_token: None,
-        }
-    }
-}
-
 impl Prepared {
-    fn context(&self) -> CallContext {
+    pub(crate) fn context(&self) -> CallContext {
         CallContext::default().deadline(self.deadline).cancel(self.config.cancel.clone())
     }
 }
@@ -183,10 +160,15 @@ impl Pipeline {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn prepare(&self, config: &GenerationConfig) -> Result<Prepared, Error> {
-        if !(1..=50).contains(&config.count) {
-            let message = format!("{} personas cannot be made: ask for 1 to 50", config.count);
-            return Err(Error::new(ErrorKind::Config, message));
+        let wrong = |message: String| Error::new(ErrorKind::Config, message);
+        if !config.count.is_possible() {
+            return Err(wrong(format!(
+                "{} personas cannot be made: ask for 1 to {}",
+                config.count,
+                Count::MOST
+            )));
         }
+        Rules::new(&config.recipe.rules).map_err(wrong)?;
         if self.drain.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
         }
@@ -202,8 +184,8 @@ impl Pipeline {
             context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
         let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
         let documents: Arc<[Document]> = documents.into();
-        let prompt = recipe::prompt(config, &documents);
-        let schema = recipe::schema(config.count, config.detail).map_err(Error::from_provider)?;
+        let prompt = persona::prompt(config, &documents);
+        let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
         let prepared = Prepared {
             fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), &documents),
             prompt,
@@ -236,7 +218,8 @@ impl Pipeline {
         let mut report = self.report(&prepared, capabilities);
         let answer = match self.begin(&prepared, capabilities, &mut report).await {
             Ok(()) => {
-                let (answer, took) = self.ask(&prepared).await;
+                let Asked { answer, took, refused } = self.ask(&prepared).await;
+                report.refused = refused;
                 self.tell(&mut report, took, answer.is_ok());
                 answer.map_err(Error::from_provider)
             }
@@ -263,7 +246,7 @@ impl Pipeline {
         }
         let config = &prepared.config;
         let message = match config.count {
-            1 => format!("asking {} for a persona", config.model),
+            Count::Exactly(1) => format!("asking {} for a persona", config.model),
             count => format!("asking {} for {count} personas", config.model),
         };
         self.step(2, message).await;
@@ -316,49 +299,6 @@ impl Pipeline {
         report.timings.first_token_ms = first_token.map(millis);
     }
 
-    async fn ask(&self, prepared: &Prepared) -> (Result<Value, LlmError>, Took) {
-        let provider = Watched {
-            inner: self.provider.clone(),
-            on_event: self.on_event.clone(),
-            words: Words::default(),
-        };
-        let asked = provider.complete_json(&prepared.prompt, &prepared.schema, &prepared.context()).await;
-        let (answer, mut took) = match asked {
-            Ok(answer) => {
-                let mut usage = answer.usage;
-                if let Billed::Yes(lost) = answer.lost {
-                    usage += lost;
-                }
-                let took = Took {
-                    calls: answer.calls,
-                    usage,
-                    cost_usd_micros: None,
-                    may_cost_more: answer.lost == Billed::Maybe,
-                    served_model: answer.completion.head.model,
-                    first_token: answer.completion.timing.first_token,
-                };
-                (Ok(answer.value), took)
-            }
-            Err(err) => {
-                let usage = match err.billed() {
-                    Billed::No => Some(Usage::new(Some(0), Some(0))),
-                    Billed::Yes(usage) => Some(usage),
-                    Billed::Maybe => err.partial().map(|partial| partial.usage),
-                };
-                let took = Took {
-                    calls: err.attempts(),
-                    usage: usage.unwrap_or_default(),
-                    may_cost_more: err.billed() == Billed::Maybe,
-                    ..Took::nothing()
-                };
-                (Err(err), took)
-            }
-        };
-        let price = (self.pricing)(took.usage.input.unwrap_or(prepared.estimated_tokens));
-        took.cost_usd_micros = price.and_then(|price| price.cost_usd_micros(took.usage));
-        (answer, took)
-    }
-
     pub(crate) async fn verify(
         &self,
         prepared: &Prepared,
@@ -371,11 +311,14 @@ impl Pipeline {
         let answer: Answer = serde_json::from_value(answer).map_err(|err| {
             Error::new(ErrorKind::Internal, format!("the schema let a wrong answer through: {err}"))
         })?;
-        let documents = prepared.documents.clone();
-        let verified = tokio::task::spawn_blocking(move || answer.verified(&documents)).await;
+        let (documents, grounding) = (prepared.documents.clone(), prepared.config.recipe.grounding);
+        let verified = tokio::task::spawn_blocking(move || answer.verified(&documents, grounding)).await;
         report.timings.verify_ms = millis(now().duration_since(began));
         match verified {
-            Ok(personas) => Ok(personas),
+            Ok(personas) => {
+                assess(&personas, &prepared.config, report)?;
+                Ok(personas)
+            }
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
             Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
         }
@@ -389,7 +332,7 @@ impl Pipeline {
             run_id: prepared.run_id.to_string(),
             status: Status::Finished,
             fingerprint: prepared.fingerprint.to_string(),
-            recipe: recipe::NAME.to_owned(),
+            recipe: persona::NAME.to_owned(),
             started_at: prepared.started_at.to_string(),
             finished_at: String::new(),
             provider: vendor,
@@ -397,9 +340,12 @@ impl Pipeline {
             model: config.model.clone(),
             served_model: None,
             model_used: !capabilities.without_model,
-            parameters: report::parameters(config.parameters),
+            parameters: report::parameters(config.recipe.parameters),
             count: config.count,
-            detail: config.detail,
+            preset: config.recipe.name.clone(),
+            complexity: config.recipe.complexity,
+            detail: config.recipe.detail,
+            evidence: config.recipe.grounding,
             documents: prepared.documents.iter().map(DocumentReport::from).collect(),
             failures: prepared.failures.clone(),
             skipped: prepared.skipped.clone(),
@@ -408,6 +354,9 @@ impl Pipeline {
             cost_usd_micros: None,
             may_cost_more: false,
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
+            refused: Vec::new(),
+            coverage: Coverage::default(),
+            validation: Validation::default(),
         }
     }
 
@@ -423,13 +372,32 @@ impl fmt::Debug for Pipeline {
     }
 }
 
+/// Notes what the personas rest on, what the rules say of them, and whether there are enough.
+fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) -> Result<(), Error> {
+    let recipe = &config.recipe;
+    let rules = Rules::new(&recipe.rules).map_err(|why| Error::new(ErrorKind::Config, why))?;
+    (report.preset, report.evidence) = (recipe.name.clone(), recipe.grounding);
+    report.coverage = Coverage::of(personas, &report.documents);
+    report.validation = validate(personas, recipe, &rules);
+    let (made, least) = (personas.len(), config.count.least());
+    if made < least {
+        let missing = FailureReport::of_job(format!(
+            "{least} personas were asked for, and {made} came that differ; the others were too much like them"
+        ));
+        if !report.failures.contains(&missing) {
+            report.failures.push(missing);
+        }
+    }
+    Ok(())
+}
+
 /// Refuses, before anything is paid, what cannot fit into the model's context.
 fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
     /// Tokens that one persona's part of the answer takes.
     const ANSWER_TOKENS: u64 = 700;
     let Some(window) = capabilities.context_window else { return Ok(()) };
     let config = &prepared.config;
-    let answer = config.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * config.count as u64);
+    let answer = config.recipe.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * config.count.likely() as u64);
     let needed = prepared.estimated_tokens.saturating_add(answer);
     if needed <= window {
         // The count is an estimate, and models read the end of a full context badly.

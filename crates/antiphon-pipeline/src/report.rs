@@ -2,7 +2,8 @@ use antiphon_data::{Document, Failure, Format, Skipped};
 use antiphon_llm::{Parameters, Usage};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Detail;
+use crate::config::{Complexity, Detail, Grounding};
+use crate::persona::{Count, Coverage, Refused, Validation};
 
 /// The content of `run.json`: what was asked of whom, with what, and what came of it. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,10 +35,19 @@ pub struct Report {
     pub model_used: bool,
     /// How answers were drawn.
     pub parameters: serde_json::Value,
-    /// How many personas were asked for.
-    pub count: usize,
-    /// How much was said of each.
+    /// How many personas were asked for: a number, or a text such as `3-5`.
+    pub count: Count,
+    /// The name of the recipe they were drawn by.
+    #[serde(default)]
+    pub preset: String,
+    /// How many claims each could have.
+    #[serde(default)]
+    pub complexity: Complexity,
+    /// How much was said in each claim.
     pub detail: Detail,
+    /// What became of claims that could not be verified.
+    #[serde(default)]
+    pub evidence: Grounding,
     /// The documents that were used.
     pub documents: Vec<DocumentReport>,
     /// What failed: files, and the job.
@@ -55,6 +65,15 @@ pub struct Report {
     pub may_cost_more: bool,
     /// Where the time went.
     pub timings: Timings,
+    /// Personas that were too much like another one.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
+    /// What the personas rest on.
+    #[serde(default)]
+    pub coverage: Coverage,
+    /// What rules say of them.
+    #[serde(default)]
+    pub validation: Validation,
 }
 
 /// How a run ended.

@@ -11,8 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind};
-use crate::persona::Personas;
-use crate::recipe;
+use crate::persona::{self, Personas};
 use crate::report::{self, Report};
 
 /// The report is written last, so a folder without it is the rest of a broken run.
@@ -58,7 +57,7 @@ impl Fingerprint {
             });
         let parts = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "recipe": recipe::NAME,
+            "recipe": persona::NAME,
             "system": prompt.system,
             "wording": wording.collect::<Vec<_>>(),
             "schema": schema.value(),
@@ -167,10 +166,18 @@ impl RunFolder {
     /// # Cancel safety
     /// As [`RunFolder::write`].
     pub async fn write_report(&self, report: &Report) -> Result<String, Error> {
-        let text = pretty(report)?;
+        let text = text_of(report)?;
         self.write(REPORT, text.clone()).await?;
         Ok(text)
     }
+}
+
+/// The text of `run.json`.
+///
+/// # Errors
+/// `Internal` for a defect of this program.
+pub fn text_of(report: &Report) -> Result<String, Error> {
+    pretty(report)
 }
 
 fn pretty(value: &impl Serialize) -> Result<String, Error> {

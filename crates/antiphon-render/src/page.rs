@@ -1,5 +1,5 @@
 use antiphon_data::Document;
-use antiphon_pipeline::{Match, Persona, Report};
+use antiphon_pipeline::{Coverage, FailureReport, Grounding, Match, Persona, PersonaCoverage, Report};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -8,6 +8,8 @@ use crate::error::RenderError;
 use crate::transcript::{Citations, Transcript};
 
 const TEMPLATE: &str = include_str!("page.html");
+/// The most documents that are named as quoted by nobody.
+const MOST_UNQUOTED: usize = 100;
 
 /// All personas of a run as one HTML page that loads nothing: a card each, and behind every claim and quote its passage
 /// in the transcript.
@@ -28,7 +30,16 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template("page.html", TEMPLATE).map_err(RenderError::template)?;
     let template = environment.get_template("page.html").map_err(RenderError::template)?;
+    // Where nothing was looked up there is nothing to tell.
+    let coverage = Some(&report.coverage).filter(|_| report.evidence != Grounding::Off);
+    let unquoted: Vec<&str> = coverage.into_iter().flat_map(Coverage::unquoted).collect();
+    let (unread, lacking) = report.failures.iter().partition(|failure| failure.document.is_some());
     let page = Page {
+        rests: coverage.into_iter().flat_map(|of| of.personas.iter().zip(personas)).map(Rest::new).collect(),
+        // Of one document in ten thousand the names would be the page.
+        unquoted: if unquoted.len() > MOST_UNQUOTED { Vec::new() } else { unquoted },
+        unread,
+        lacking,
         cards,
         transcripts: citations.transcripts(documents),
         report,
@@ -45,6 +56,25 @@ struct Page<'a> {
     report: &'a Report,
     documents: usize,
     turns: usize,
+    rests: Vec<Rest<'a>>,
+    unquoted: Vec<&'a str>,
+    unread: Vec<&'a FailureReport>,
+    lacking: Vec<&'a FailureReport>,
+}
+
+/// What a persona rests on.
+#[derive(Serialize)]
+struct Rest<'a> {
+    id: &'a str,
+    name: &'a str,
+    #[serde(flatten)]
+    coverage: &'a PersonaCoverage,
+}
+
+impl<'a> Rest<'a> {
+    fn new((coverage, persona): (&'a PersonaCoverage, &'a Persona)) -> Self {
+        Self { id: &persona.id, name: &persona.name, coverage }
+    }
 }
 
 #[derive(Serialize)]

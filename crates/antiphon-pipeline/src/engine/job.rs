@@ -17,12 +17,13 @@ use tokio::time::{Instant, sleep};
 
 use super::budget::Grant;
 use super::dispatch::{Options, Row};
-use super::rest::{rest_of, whole_of, with_rest};
+use super::rest::{whole_of, with_rest};
 use super::shared::{Shared, Sleeping};
 use super::status::Counters;
 use super::stop::Stop;
 use super::timings::{Phase, Spans};
 use super::work::Unfit;
+use crate::rest::{Lacking, rest_of};
 
 /// A row with what is asked about it.
 #[derive(Debug)]
@@ -190,7 +191,7 @@ impl Life {
     /// The prompt for the rest of an answer of which an earlier process has kept a part.
     fn go_on(&mut self, question: &Prompt) -> Option<Box<Prompt>> {
         let kept: Vec<Value> = serde_json::from_str(&self.job.kept.take()?).ok()?;
-        let rest = rest_of(question, self.shared.work.list()?, &kept)?;
+        let rest = rest_of(question, self.shared.work.list()?, &kept, Lacking::Cut)?;
         self.kept = kept;
         Some(Box::new(rest))
     }
@@ -324,6 +325,7 @@ impl Life {
                 Next::End(self.accept(result, settlement).await)
             }
             Err(Unfit::Cut) => self.cut(question, answer, bill, held_to).await,
+            Err(Unfit::Part(kept, reasons)) => self.part(question, (kept, &reasons), answer, bill).await,
             Err(Unfit::Misfit(complaint)) => {
                 self.misfits += 1;
                 if self.misfits >= self.shared.options.attempts {
@@ -341,6 +343,33 @@ impl Life {
                     Err(ended) => Next::End(ended),
                 }
             }
+        }
+    }
+
+    /// An answer of whose list some elements are of no use: the others are kept, and as many asked for.
+    async fn part(
+        &mut self,
+        question: &Prompt,
+        (kept, reasons): (Vec<Value>, &str),
+        answer: Completion,
+        bill: Bill,
+    ) -> Next {
+        self.misfits += 1;
+        let rest = self
+            .shared
+            .work
+            .list()
+            .and_then(|list| rest_of(question, list, &kept, Lacking::Refused(reasons)));
+        let Some(rest) = rest.filter(|_| self.misfits <= self.shared.options.attempts + 3) else {
+            let message = format!("the answer does not fit: {}", first_line(reasons));
+            let err = Error::new(ErrorKind::SchemaMismatch, message);
+            return Next::End(self.fail(err.with_partial(answer), bill).await);
+        };
+        self.shared.warn(&format_args!("some of an answer is refused: {}", first_line(reasons)));
+        self.kept = kept;
+        match self.settle(Settlement::again(self.job.index, bill)).await {
+            Ok(()) => Next::Ask(Box::new(rest)),
+            Err(ended) => Next::End(ended),
         }
     }
 
@@ -370,7 +399,7 @@ impl Life {
             return Next::End(ended);
         }
         match (list, self.kept.is_empty()) {
-            (Some(list), false) => match rest_of(question, &list, &self.kept) {
+            (Some(list), false) => match rest_of(question, &list, &self.kept, Lacking::Cut) {
                 Some(prompt) => Next::Ask(Box::new(prompt)),
                 None => Next::End(self.fail(was_cut(answer), Bill::none()).await),
             },

@@ -1,30 +1,7 @@
-use antiphon_llm::{Completion, Message, Output, Prompt, Schema, json};
+use antiphon_llm::{Completion, Output, Prompt, json};
 use serde_json::{Value, json};
 
 use super::work::Unfit;
-
-/// The prompt that asks for what is missing of a list, behind the elements that are there.
-pub(super) fn rest_of(question: &Prompt, list: &str, kept: &[Value]) -> Option<Prompt> {
-    let Output::Json(schema) = &question.output else { return None };
-    let mut value = schema.value().clone();
-    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
-    let array = value.pointer_mut(&place)?.as_object_mut()?;
-    for bound in ["minItems", "maxItems"] {
-        if let Some(count) = array.get(bound).and_then(Value::as_u64) {
-            array.insert(bound.to_owned(), count.saturating_sub(kept.len() as u64).into());
-        }
-    }
-    array.shift_remove("uniqueItems");
-    let rest = Schema::new(schema.name(), value).ok()?;
-    let there = Value::Array(kept.to_vec()).to_string();
-    let ask = format!(
-        "Your answer was cut. These {} elements of {list} are whole and kept. Answer again in the same form, with only the \
-         elements that are missing behind them, and nothing else.",
-        kept.len()
-    );
-    let prompt = question.clone().output(Output::Json(rest));
-    Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
-}
 
 /// An answer that is nothing but a list, if none of it can be missing: the list has ended, or has as many elements as it may.
 pub(super) fn whole_of(question: &Prompt, list: &str, kept: &[Value], has_ended: bool) -> Option<Value> {
@@ -59,20 +36,7 @@ mod tests {
     use antiphon_llm::{Completion, Message, Output, Prompt, Schema};
     use serde_json::json;
 
-    use super::{Unfit, rest_of, whole_of, with_rest};
-
-    #[test]
-    fn as_many_elements_are_asked_for_as_are_missing() {
-        let schema = |count: u64| {
-            let items = json!({"type": "array", "minItems": count, "maxItems": count});
-            Schema::new("answer", json!({"type": "object", "properties": {"items": items}})).unwrap()
-        };
-        let question = Prompt::new("m", [Message::user("Five, please.")]).output(Output::Json(schema(5)));
-        let rest = rest_of(&question, "/items", &[json!(1), json!(2)]).unwrap();
-        let Output::Json(asked) = &rest.output else { unreachable!() };
-        assert_eq!((asked.value(), rest.messages.len()), (schema(3).value(), 3));
-        assert!(rest_of(&question, "/others", &[json!(1)]).is_none());
-    }
+    use super::{Unfit, whole_of, with_rest};
 
     #[test]
     fn a_list_is_whole_only_where_it_cannot_have_more() {

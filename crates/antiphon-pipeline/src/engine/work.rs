@@ -39,6 +39,9 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
 pub enum Unfit {
     /// It ends in the middle.
     Cut,
+    /// Some elements of its list are of use, and others have to be asked for, for these reasons. The elements come once
+    /// more, before those of the next answer.
+    Part(Vec<Value>, String),
     /// It does not fit, for these reasons, a line each; the model can be told, and asked again.
     Misfit(String),
 }

@@ -7,7 +7,7 @@ use minijinja::{Environment, ErrorKind as TemplateErrorKind, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::checks::{Check, Checks};
+use crate::checks::{Check, Checks};
 use crate::engine::{Unfit, Work};
 use crate::error::{Error, ErrorKind};
 use crate::toml_file::read_toml;

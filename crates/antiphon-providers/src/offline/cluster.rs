@@ -1,5 +1,7 @@
 //! Participants who speak of the same things, as groups.
 
+use std::ops::RangeInclusive;
+
 use antiphon_llm::CancellationToken;
 
 use super::terms::Vector;
@@ -14,16 +16,52 @@ const MAX_ROUNDS: usize = 25;
 /// documents give the same groups.
 pub(super) type Centre = Vec<f32>;
 
-/// Puts vectors over `terms` terms into `count` groups, none of them empty, by spherical k-means: Dhillon and Modha,
-/// "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning
-/// takes as seeds what is farthest from the seeds before it, so nothing is drawn by chance. Ends early, with groups
-/// of little worth, once cancelled.
+/// Puts vectors over `terms` terms into groups, none of them empty: as many of `counts` as they fall into best, by the
+/// mean of their simplified silhouettes (Hruschka, de Castro and Campello, "Evolutionary Algorithms for Clustering Gene-
+/// Expression Data", ICDM 2004). Of many counts the first few are tried, since each takes as long as all before it.
 pub(super) fn groups(
     vectors: &[Vector],
     terms: usize,
-    count: usize,
+    counts: RangeInclusive<usize>,
     cancel: &CancellationToken,
 ) -> Vec<Vec<usize>> {
+    const MOST_TRIED: usize = 8;
+    let tried = counts.take(MOST_TRIED);
+    let found = tried.map(|count| {
+        let groups = groups_of(vectors, terms, count, cancel);
+        let clarity = clarity(vectors, terms, &groups);
+        (groups, clarity)
+    });
+    found
+        .reduce(|best, next| if next.1 > best.1 + 1e-9 { next } else { best })
+        .map(|(groups, _)| groups)
+        .unwrap_or_default()
+}
+
+/// How much nearer vectors are to their own group than to the next one, from -1 to 1. Whoever is alone counts as 0.
+fn clarity(vectors: &[Vector], terms: usize, groups: &[Vec<usize>]) -> f64 {
+    let centres: Vec<Centre> =
+        groups.iter().map(|group| centre(terms, group.iter().map(|member| &vectors[*member]))).collect();
+    let mut sum = 0.0;
+    for (own, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
+        for member in group {
+            let away = |centre: &Centre| f64::from(1.0 - dot(&vectors[*member], centre));
+            let others = centres.iter().enumerate().filter(|(other, _)| *other != own);
+            let next = others.map(|(_, centre)| away(centre)).fold(f64::INFINITY, f64::min);
+            let here = away(&centres[own]);
+            if next.is_finite() && next.max(here) > 0.0 {
+                sum += (next - here) / next.max(here);
+            }
+        }
+    }
+    sum / vectors.len().max(1) as f64
+}
+
+/// Puts vectors into `count` groups by spherical k-means: Dhillon and Modha,
+/// "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning
+/// takes as seeds what is farthest from the seeds before it, so nothing is drawn by chance. Ends early, with groups
+/// of little worth, once cancelled.
+fn groups_of(vectors: &[Vector], terms: usize, count: usize, cancel: &CancellationToken) -> Vec<Vec<usize>> {
     let space = Space { vectors, terms, count, cancel };
     let tries = if vectors.len() > MANY { 2 } else { BEGINNINGS.min(vectors.len()) };
     // Evenly spread over the participants, so that the order of files does not decide.
@@ -141,14 +179,21 @@ mod tests {
     #[test]
     fn what_shares_terms_comes_together() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[20]].map(vector);
-        let found = groups(&vectors, 21, 3, &CancellationToken::new());
+        let found = groups(&vectors, 21, 3..=3, &CancellationToken::new());
         assert_eq!(found, [vec![0, 2], vec![1, 3], vec![4]]);
+    }
+
+    #[test]
+    fn as_many_groups_are_made_as_there_are() {
+        let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[1, 2, 4], &[7, 8, 5]].map(vector);
+        let found = groups(&vectors, 10, 2..=5, &CancellationToken::new());
+        assert_eq!(found, [vec![0, 2, 4], vec![1, 3, 5]]);
     }
 
     #[test]
     fn equal_vectors_still_give_as_many_groups_as_asked_for() {
         let vectors = [(); 5].map(|()| vector(&[1]));
-        let found = groups(&vectors, 2, 3, &CancellationToken::new());
+        let found = groups(&vectors, 2, 3..=3, &CancellationToken::new());
         assert!(found.len() == 3 && found.iter().all(|group| !group.is_empty()), "{found:?}");
     }
 }

@@ -25,11 +25,14 @@ const NAMED: usize = 4;
 
 /// What the schema of the recipe asks for.
 pub(super) struct Wanted {
-    count: usize,
+    least: usize,
+    most: usize,
     claims: usize,
     quotes: usize,
     /// Characters of a sentence.
     length: usize,
+    /// Whether claims come with the words that they rest on.
+    is_cited: bool,
 }
 
 impl Wanted {
@@ -40,12 +43,15 @@ impl Wanted {
             usize::try_from(value).ok()
         };
         let length = |place: &str| number(&format!("/items/properties{place}/maxLength"));
-        let claim_length = length("/goals/items/properties/claim")?;
+        let plain = length("/goals/items");
+        let of_claim = plain.or_else(|| length("/goals/items/properties/claim"))?;
         (schema.name() == "personas").then_some(Self {
-            count: number("/minItems")?,
+            least: number("/minItems")?,
+            most: number("/maxItems")?,
             claims: number("/items/properties/goals/maxItems")?,
-            quotes: number("/items/properties/quotes/maxItems")?,
-            length: claim_length.min(length("/goals/items/properties/quote")?),
+            quotes: number("/items/properties/quotes/maxItems").unwrap_or(0),
+            length: of_claim.min(length("/goals/items/properties/quote").unwrap_or(of_claim)),
+            is_cited: plain.is_none(),
         })
     }
 }
@@ -56,19 +62,19 @@ pub(super) fn draft(
     wanted: &Wanted,
     cancel: &CancellationToken,
 ) -> Result<Value, Error> {
-    let count = wanted.count;
+    let (least, most) = (wanted.least, wanted.most);
     let participants = speech::participants(documents);
-    if count == 0 || participants.len() < count {
+    if least == 0 || participants.len() < least {
         let message = format!(
-            "offline draws each persona from participants of its own; the documents have {} of them and {count} \
+            "offline draws each persona from participants of its own; the documents have {} of them and {least} \
              personas were asked for; ask for fewer",
             participants.len()
         );
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
     let (terms, vectors) = Terms::count(&participants);
-    let mut personas = Vec::with_capacity(count);
-    for group in cluster::groups(&vectors, terms.len(), count, cancel) {
+    let mut personas = Vec::with_capacity(least);
+    for group in cluster::groups(&vectors, terms.len(), least..=most.min(participants.len()), cancel) {
         if cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
         }
@@ -101,7 +107,7 @@ impl Group<'_> {
         let motivations = selection.with_cue(Cue::Motivation, MOST_MOTIVATIONS.min(claims));
         let quotes = selection.telling(quotes);
         let theme = self.theme();
-        json!({
+        let mut persona = json!({
             "name": cut(&format!("{}: {}", self.codes(), theme[..theme.len().min(2)].join(", ")), NAME_LENGTH),
             "title": cut(&format!("Speaks most of {}", listed(&theme)), NAME_LENGTH),
             "demographics": self.demographics(),
@@ -109,15 +115,23 @@ impl Group<'_> {
             "pain_points": self.claims(&candidates, &pain_points),
             "behaviours": self.claims(&candidates, &behaviours),
             "motivations": self.claims(&candidates, &motivations),
-            "quotes": quotes.iter().map(|index| self.quote(&candidates[*index].sentence)).collect::<Vec<_>>(),
-        })
+        });
+        if self.wanted.is_cited {
+            let quotes = quotes.iter().map(|index| self.quote(&candidates[*index].sentence));
+            persona["quotes"] = quotes.collect::<Vec<_>>().into();
+        }
+        persona
     }
 
     fn claims(&self, candidates: &[Candidate<'_>], chosen: &[usize]) -> Vec<Value> {
         let claim = |index: &usize| {
             let sentence = &candidates[*index].sentence;
+            let statement = Value::from(statement(&sentence.text()));
+            if !self.wanted.is_cited {
+                return statement;
+            }
             let mut claim = self.quote(sentence);
-            claim["claim"] = Value::from(statement(&sentence.text()));
+            claim["claim"] = statement;
             claim
         };
         chosen.iter().map(claim).collect()

@@ -174,6 +174,14 @@ fn persona_page(texts: &[String]) -> (String, String) {
         "usage": { "input_tokens": 1, "cached_tokens": null, "output_tokens": 1, "reasoning_tokens": null },
         "cost_usd_micros": null,
         "timings": { "load_ms": 1, "generate_ms": 1, "first_token_ms": null, "verify_ms": 1 },
+        "refused": [{ "name": text(24), "title": text(25), "like": text(26), "similarity": 0.9 }],
+        "coverage": {
+            "personas": [{ "persona": text(27), "claims": 1, "supported": 1, "documents": 1, "speakers": 1 }],
+            "documents": [{ "document": text(28), "passages": 0, "personas": [] }],
+        },
+        "validation": { "score": 90, "findings": [
+            { "persona": text(29), "rule": text(30), "level": "warning", "message": text(31) },
+        ] },
     }))
     .unwrap();
     (page(&[persona], &report, &[document]).unwrap(), words)

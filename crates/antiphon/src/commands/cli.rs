@@ -1,5 +1,6 @@
 mod content;
 mod model;
+mod personas;
 mod rows;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::content::ContentArgs;
 use self::model::{DrawingArgs, ProviderArgs};
+pub(super) use self::personas::PersonaArgs;
 use self::rows::dollars;
 pub(super) use self::rows::{LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
@@ -256,13 +258,8 @@ pub(super) struct GenerateArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(super) inputs: Vec<PathBuf>,
 
-    /// Personas for each path
-    #[arg(short = 'n', long, default_value_t = 3, value_name = "N", value_parser = count)]
-    pub(super) count: usize,
-
-    /// How much is said of each persona
-    #[arg(long, value_enum, default_value_t = DetailArg::Standard, value_name = "HOW")]
-    pub(super) detail: DetailArg,
+    #[command(flatten)]
+    pub(super) personas: PersonaArgs,
 
     /// Give a path up after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -384,14 +381,6 @@ pub(super) enum ConfigCommand {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum DetailArg {
-    /// Up to two claims of each kind: for small models, and for a first look
-    Brief,
-    /// Up to six claims of each kind
-    Standard,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressMode {
     /// A line that moves on a terminal, plain lines elsewhere
     Auto,
@@ -413,11 +402,6 @@ impl GenerateArgs {
     pub(super) fn flags(&self) -> Flags {
         self.provider.flags(self.concurrency, self.out.clone(), self.max_cost)
     }
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=50).contains(count));
-    count.ok_or_else(|| "ask for 1 to 50 personas".to_owned())
 }
 
 fn concurrency(text: &str) -> Result<usize, String> {

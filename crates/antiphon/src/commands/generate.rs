@@ -1,11 +1,13 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use antiphon_pipeline::{Detail, ErrorKind, Event, Persona, Personas, Report};
+use antiphon_pipeline::{
+    ErrorKind, Event, Finding, Grounding, Level, Persona, Personas, Refused, Report, Validation,
+};
 use serde::Serialize;
 use serde_json::json;
 
-use super::cli::{DetailArg, GenerateArgs};
+use super::cli::GenerateArgs;
 use super::config;
 use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED};
 use super::interrupt::Interrupts;
@@ -23,7 +25,7 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let live = Live::new(args.progress, talk, args.inputs.len());
     let watch = watch(&live, &session, &settings, talk);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let request = request(args, &settings, &session.model);
+    let request = request(args, &settings, &session.model).await?;
     let report = live.ticking(Box::pin(operations::generate(&session, &request, watch))).await;
     live.end();
     if report.runs.iter().any(is_unknown_model) {
@@ -46,20 +48,21 @@ fn is_unknown_model(run: &RunOutcome) -> bool {
     run.result.as_ref().is_err_and(|err| err.kind() == unknown)
 }
 
-fn request(args: &GenerateArgs, settings: &Settings, model: &str) -> GenerateRequest {
-    GenerateRequest::new(args.inputs.clone(), &settings.out.value)
-        .count(args.count)
-        .detail(match args.detail {
-            DetailArg::Brief => Detail::Brief,
-            DetailArg::Standard => Detail::Standard,
-        })
-        .parameters(args.drawing.parameters())
+async fn request(
+    args: &GenerateArgs,
+    settings: &Settings,
+    model: &str,
+) -> Result<GenerateRequest, CommandError> {
+    let (recipe, count) = args.personas.recipe(args.drawing.parameters()).await?;
+    Ok(GenerateRequest::new(args.inputs.clone(), &settings.out.value)
+        .recipe(recipe)
+        .count(count)
         .deadline(args.deadline)
         .concurrency(settings.concurrency.value)
         .fresh(args.fresh)
         .resume(args.resume.clone())
         .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-        .note(output::begun_by(json!({ "recipe": "persona", "model": model })))
+        .note(output::begun_by(json!({ "recipe": "persona", "model": model }))))
 }
 
 fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Watch {
@@ -209,8 +212,9 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
                 talk.line(
                     "this run was finished before and is shown again, with 0 calls; --fresh makes it anew",
                 );
+                judged(&done.report, talk);
             }
-            Ok(_) => {}
+            Ok(done) => judged(&done.report, talk),
             Err(err) => {
                 let err = in_context(err, run, report.runs.len());
                 talk.error(&err);
@@ -241,6 +245,37 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
         _ if worst.contains(&CONFIG) => CONFIG,
         _ if worst.iter().all(|code| *code == worst[0]) => worst[0],
         _ => ALL_FAILED,
+    }
+}
+
+/// What a user should know of personas beside the personas.
+fn judged(report: &Report, talk: Talk) {
+    /// More of a kind are in the report, and on the page.
+    const MOST: usize = 5;
+    for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {
+        talk.warning(&lacking.reason);
+    }
+    for refused in report.refused.iter().take(MOST) {
+        let (Refused { name, like, .. }, alike) = (refused, refused.similarity * 100.0);
+        talk.line(&format!("refused {name}: {alike:.0} % the same as {like}"));
+    }
+    let unquoted: Vec<&str> = report.coverage.unquoted().collect();
+    if report.evidence != Grounding::Off && !unquoted.is_empty() {
+        let more = match unquoted.len().saturating_sub(MOST) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let names = unquoted.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+        let of = counted(report.documents.len(), "document");
+        talk.line(&format!("{} of {of} quoted by no persona: {names}{more}", unquoted.len()));
+    }
+    let Validation { score, findings, .. } = &report.validation;
+    let worth_a_look = || findings.iter().filter(|finding| finding.level >= Level::Warning);
+    for Finding { persona, rule, message, .. } in worth_a_look().take(MOST) {
+        talk.line(&format!("{persona}: {message} ({rule})"));
+    }
+    if worth_a_look().next().is_some() {
+        talk.line(&format!("{score} of 100 points by the rules"));
     }
 }
 

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_data::Document;
-use antiphon_llm::Parameters;
 use antiphon_pipeline::engine::Options;
 use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{
-    Detail, Error, Event, Generation, GenerationConfig, Journal, Persona, Personas, Pipeline, Prepared,
-    Report,
+    Count, Error, Event, Generation, GenerationConfig, Journal, Persona, PersonaRecipe, Personas, Pipeline,
+    Prepared, Report,
 };
 use antiphon_render::{file_name, markdown, page};
 use antiphon_runtime::Runner;
@@ -31,11 +30,9 @@ pub struct GenerateRequest {
     /// Where runs go, each into a folder named by its id.
     pub out: PathBuf,
     /// Personas for each input. Default 3.
-    pub count: usize,
-    /// How much is said of each persona. Default: standard.
-    pub detail: Detail,
-    /// How answers are drawn.
-    pub parameters: Parameters,
+    pub count: Count,
+    /// How they are drawn.
+    pub recipe: PersonaRecipe,
     /// The time for each input. Default: none.
     pub deadline: Option<Duration>,
     /// Runs under way at once. Default 4.
@@ -119,9 +116,8 @@ impl GenerateRequest {
         Self {
             inputs: inputs.into_iter().collect(),
             out: out.into(),
-            count: 3,
-            detail: Detail::Standard,
-            parameters: Parameters::default(),
+            count: Count::Exactly(3),
+            recipe: PersonaRecipe::default(),
             deadline: None,
             concurrency: 4,
             fresh: false,
@@ -133,22 +129,16 @@ impl GenerateRequest {
 
     /// Sets how many personas are made of each input.
     #[must_use]
-    pub fn count(mut self, count: usize) -> Self {
-        self.count = count;
+    pub fn count(mut self, count: impl Into<Count>) -> Self {
+        self.count = count.into();
         self
     }
 
-    /// Sets how much is said of each persona.
+    /// Sets how they are drawn, and how many where the recipe says so.
     #[must_use]
-    pub fn detail(mut self, detail: Detail) -> Self {
-        self.detail = detail;
-        self
-    }
-
-    /// Sets how answers are drawn.
-    #[must_use]
-    pub fn parameters(mut self, parameters: Parameters) -> Self {
-        self.parameters = parameters;
+    pub fn recipe(mut self, recipe: PersonaRecipe) -> Self {
+        self.count = recipe.count.unwrap_or(self.count);
+        self.recipe = recipe;
         self
     }
 
@@ -269,9 +259,8 @@ pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch
 
 fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Watch) -> GenerationConfig {
     let mut config = GenerationConfig::new(input, &session.model)
+        .recipe(request.recipe.clone())
         .count(request.count)
-        .detail(request.detail)
-        .parameters(request.parameters)
         .cancel(watch.cancel.clone());
     config.deadline = request.deadline;
     config
@@ -360,7 +349,11 @@ const PARTIAL: &str = "partial.txt";
 /// Writes everything of a run that is not there; its report comes last and finishes it.
 async fn write(folder: &RunFolder, run: &Run, done: &Done, documents: Arc<[Document]>) -> Result<(), Error> {
     let Done { personas, report, reused } = done;
-    if *reused && is_whole(folder).await? {
+    // The same answer may be looked at by other rules than before.
+    if *reused
+        && is_whole(folder).await?
+        && run.record().report.as_deref() == Some(&*antiphon_pipeline::runs::text_of(report)?)
+    {
         return Ok(());
     }
     // What was paid for goes first.

@@ -111,3 +111,80 @@ fn a_closed_pipe_ends_quietly() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && !stderr.contains("error"), "{stderr}");
 }
+
+/// An answer with personas that say these goals, each with a name.
+fn drafts(personas: &[(&str, &str)]) -> Reply {
+    let whole: Value = serde_json::from_str(&answer()).unwrap();
+    let draft = |(name, goal): &(&str, &str)| {
+        let mut draft = whole["personas"][0].clone();
+        (draft["name"], draft["title"], draft["goals"][0]["claim"]) = (json!(name), json!(goal), json!(goal));
+        draft
+    };
+    let drafts: Vec<Value> = personas.iter().map(draft).collect();
+    Reply::chat(&json!({ "personas": drafts }).to_string(), "stop")
+}
+
+#[test]
+fn a_persona_like_another_one_is_replaced_and_the_page_tells_of_it() {
+    let (early, goats) = ("wants to close early on Mondays", "would rather feed goats than people");
+    let models = Reply::json(200, &json!({ "data": [] }));
+    let replies = [models, drafts(&[("Ada", early), ("Bea", early)]), drafts(&[("Cy", goats)])];
+    let server = Server::start(replies);
+    let lab = Lab::new();
+    let ran = lab.ask(&server.url("/v1"), "--count 2");
+    ran.ends_with(0, &["refused Bea: 100 % the same as Ada", "1 of 2 documents quoted by no persona: p2.md"]);
+    let run = lab.only_run();
+    let report = json_file(&run.join("run.json"));
+    assert_eq!((&report["calls"], &report["refused"][0]["like"]), (&json!(2), &json!("Ada")));
+    let names: Vec<_> = json_file(&run.join("personas.json"))["personas"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|persona| persona["name"].clone())
+        .collect();
+    assert_eq!(names, ["Ada", "Cy"]);
+    assert!(fs::read_to_string(run.join("personas.html")).unwrap().contains("Refused as too much alike"));
+}
+
+#[test]
+fn personas_that_are_missing_are_a_failure_by_name_and_no_loss_of_the_others() {
+    let models = Reply::json(200, &json!({ "data": [] }));
+    let server = Server::start([models, drafts(&[("Ada", "closes early"), ("Bea", "closes early")])]);
+    let lab = Lab::new();
+    let ran = lab.ask(&server.url("/v1"), "--count 2");
+    ran.ends_with(4, &["2 personas were asked for, and 1 came that differ"]);
+    assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"].as_array().unwrap().len(), 1);
+    let again = lab.ask(&server.url("/v1"), "--count 2");
+    again.ends_with(4, &["shown again, with 0 calls", "1 came that differ"]);
+}
+
+#[test]
+fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing() {
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
+    let lab = Lab::new();
+    lab.file(
+        "own.toml",
+        "count = 1\n[[rule]]\nname = \"two goals\"\nlevel = \"error\"\nat = \"/goals\"\nmin = 2\n",
+    );
+    lab.ask(&server.url("/v1"), "").ends_with(0, &[]);
+    let calls = server.requests().len();
+    let line = format!(
+        "generate in --provider compatible --base-url {} --model m --recipe own.toml",
+        server.url("/v1")
+    );
+    let ran = lab.run(&line);
+    ran.ends_with(
+        0,
+        &["with 0 calls", "persona-001: /goals: its length is 1, and 2 is the least (two goals)"],
+    );
+    let chats =
+        server.requests().iter().skip(calls).filter(|seen| seen.line.contains("/completions")).count();
+    assert_eq!(chats, 0);
+    let report = json_file(&lab.only_run().join("run.json"));
+    assert_eq!(
+        (&report["preset"], &report["validation"]["findings"][0]["level"]),
+        (&json!("own"), &json!("error"))
+    );
+    lab.file("own.toml", "detial = 1\n");
+    lab.run(&line).ends_with(2, &["own.toml:1: unknown key detial; did you mean detail?"]);
+}

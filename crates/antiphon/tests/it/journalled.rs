@@ -95,6 +95,8 @@ fn cut_and_rest() -> (Reply, Reply) {
     let one: Value = serde_json::from_str(&answer()).unwrap();
     let mut other = one.clone();
     other["personas"][0]["name"] = json!("The other one");
+    other["personas"][0]["title"] = json!("Likes to sleep in");
+    other["personas"][0]["goals"][0]["claim"] = json!("Sleep for longer");
     let cut = format!("{{\"personas\": [{}, {{\"name\": \"Half", one["personas"][0]);
     (Reply::chat(&cut, "length"), Reply::chat(&other.to_string(), "stop"))
 }

@@ -24,14 +24,14 @@ pub struct Check {
 }
 
 /// Checks with everything compiled, and what was seen so far where that matters.
-pub(super) struct Checks {
+pub(crate) struct Checks {
     checks: Vec<(Check, Option<Regex>)>,
     /// For each check, what is taken, and by which row.
     taken: Mutex<Vec<HashMap<[u8; 16], u64>>>,
 }
 
 impl Checks {
-    pub(super) fn new(checks: &[Check]) -> Result<Self, String> {
+    pub(crate) fn new(checks: &[Check]) -> Result<Self, String> {
         let compiled = checks.iter().map(|check| {
             let failed = |why: String| format!("the check at {}: {why}", place(&check.at));
             if check.regex.is_none() && check.min.is_none() && check.max.is_none() && !check.unique {
@@ -51,12 +51,12 @@ impl Checks {
     }
 
     /// Whether the results of other rows matter.
-    pub(super) fn look_back(&self) -> bool {
+    pub(crate) fn look_back(&self) -> bool {
         self.checks.iter().any(|(check, _)| check.unique)
     }
 
     /// Whether all hold; what has to be unique is taken by the row then.
-    pub(super) fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
+    pub(crate) fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
         let mut wrong = Vec::new();
         for (check, regex) in &self.checks {
             let at = place(&check.at);

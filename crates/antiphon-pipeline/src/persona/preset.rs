@@ -1,0 +1,177 @@
+use antiphon_llm::Parameters;
+use serde::Deserialize;
+
+use super::count::Count;
+use super::validation::{Rule, Rules};
+use crate::config::{Complexity, Detail, Grounding};
+use crate::error::{Error, ErrorKind};
+use crate::toml_file::{near_name, read_toml};
+
+/// How personas are drawn: the content of a recipe file, or one of those that are built in.
+///
+/// ```
+/// use antiphon_pipeline::{Complexity, PersonaRecipe};
+/// let recipe = PersonaRecipe::parse("clinic.toml", r#"
+///     complexity = "complex"
+///     instructions = "Write for a clinical audience."
+///
+///     [[rule]]
+///     name = "says what they work as"
+///     at = "/demographics/occupation"
+///     min = 3
+/// "#)?;
+/// assert_eq!((recipe.name.as_str(), recipe.complexity), ("clinic", Complexity::Complex));
+/// # Ok::<(), antiphon_pipeline::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PersonaRecipe {
+    /// A name for reports.
+    pub name: String,
+    /// How many personas; `None` leaves it to whoever asks.
+    pub count: Option<Count>,
+    /// How many claims of each kind a persona may have.
+    pub complexity: Complexity,
+    /// How much is said in each.
+    pub detail: Detail,
+    /// What becomes of claims that cannot be verified.
+    pub grounding: Grounding,
+    /// What the model is told on top of its task.
+    pub instructions: Option<String>,
+    /// How answers are drawn. Default: the provider's own choice.
+    pub parameters: Parameters,
+    /// What has to hold of each persona, beside what always has to.
+    pub rules: Vec<Rule>,
+    /// Of two personas that are more alike than this, from 0 to 1, the second one is refused, and another one asked for.
+    /// Default 0.6; 1 keeps all.
+    pub max_similarity: f64,
+}
+
+impl Default for PersonaRecipe {
+    fn default() -> Self {
+        Self {
+            name: "default".to_owned(),
+            count: None,
+            complexity: Complexity::Moderate,
+            detail: Detail::Standard,
+            grounding: Grounding::Mark,
+            instructions: None,
+            parameters: Parameters::default(),
+            rules: Vec::new(),
+            max_similarity: 0.6,
+        }
+    }
+}
+
+/// What may stand in a recipe file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    count: Option<Count>,
+    #[serde(default)]
+    complexity: Complexity,
+    #[serde(default)]
+    detail: Detail,
+    #[serde(default)]
+    evidence: Grounding,
+    instructions: Option<String>,
+    temperature: Option<f64>,
+    max_tokens: Option<u64>,
+    seed: Option<u64>,
+    max_similarity: Option<f64>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<Rule>,
+}
+
+impl PersonaRecipe {
+    /// The names of those that are built in.
+    pub const BUILT_IN: [&str; 3] = ["default", "research", "quick"];
+
+    /// One that is built in: `default`; `research`, which asks for much and forgives little; or `quick`, for a first look.
+    ///
+    /// # Errors
+    /// `Config` for another name.
+    pub fn built_in(name: &str) -> Result<Self, Error> {
+        let mut recipe = Self { name: name.to_owned(), ..Self::default() };
+        match name {
+            "default" => {}
+            "research" => {
+                (recipe.complexity, recipe.detail) = (Complexity::Complex, Detail::Detailed);
+                recipe.grounding = Grounding::Strict;
+            }
+            "quick" => (recipe.complexity, recipe.detail) = (Complexity::Moderate, Detail::Brief),
+            other => {
+                let hint = match near_name(other, Self::BUILT_IN.into_iter()) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => {
+                        format!("built in are {}, and a file's name ends in .toml", Self::BUILT_IN.join(", "))
+                    }
+                };
+                let message = format!("there is no recipe {other}; {hint}");
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        Ok(recipe)
+    }
+
+    /// Reads the text of a recipe file called `name`.
+    ///
+    /// # Errors
+    /// `Config`, with the file and the line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::new(ErrorKind::Config, format!("{name}: {why}"));
+        let file: File = read_toml(name, text)?;
+        let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str());
+        let mut parameters = Parameters::default();
+        (parameters.temperature, parameters.max_tokens, parameters.seed) =
+            (file.temperature, file.max_tokens, file.seed);
+        if file.temperature.is_some_and(|value| !value.is_finite() || value < 0.0) {
+            return Err(wrong("a temperature is a number from 0"));
+        }
+        let max_similarity = file.max_similarity.unwrap_or(0.6);
+        if !(0.0..=1.0).contains(&max_similarity) {
+            return Err(wrong("max_similarity is a number from 0 to 1"));
+        }
+        Rules::new(&file.rules).map_err(|why| wrong(&why))?;
+        Ok(Self {
+            name: file.name.unwrap_or_else(|| stem.unwrap_or("recipe").to_owned()),
+            count: file.count,
+            complexity: file.complexity,
+            detail: file.detail,
+            grounding: file.evidence,
+            instructions: file.instructions,
+            parameters,
+            rules: file.rules,
+            max_similarity,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PersonaRecipe;
+    use crate::config::{Detail, Grounding};
+
+    #[test]
+    fn what_is_built_in_is_found_and_nothing_else() {
+        for name in PersonaRecipe::BUILT_IN {
+            assert_eq!(PersonaRecipe::built_in(name).unwrap().name, name);
+        }
+        let research = PersonaRecipe::built_in("research").unwrap();
+        assert_eq!((research.detail, research.grounding), (Detail::Detailed, Grounding::Strict));
+        let err = PersonaRecipe::built_in("reserch").unwrap_err();
+        assert!(err.to_string().contains("did you mean research?"), "{err}");
+    }
+
+    #[test]
+    fn a_files_mistakes_are_named() {
+        let error = |text: &str| PersonaRecipe::parse("r.toml", text).unwrap_err().to_string();
+        assert_eq!(error("detial = \"brief\""), "r.toml:1: unknown key detial; did you mean detail?");
+        assert!(error("max_similarity = 2").contains("from 0 to 1"));
+        assert!(error("[[rule]]\nname = \"x\"\nat = \"/name\"").contains("none of regex"));
+        assert!(error("count = \"5-3\"").contains("r.toml:1"), "{}", error("count = \"5-3\""));
+        let recipe = PersonaRecipe::parse("my/own.toml", "count = \"3-5\"\nevidence = \"off\"").unwrap();
+        assert_eq!((recipe.name.as_str(), recipe.grounding), ("own", Grounding::Off));
+    }
+}

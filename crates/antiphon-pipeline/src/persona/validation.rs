@@ -1,0 +1,246 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::preset::PersonaRecipe;
+use super::types::Persona;
+use crate::checks::{Check, Checks};
+use crate::config::Grounding;
+
+/// Something that has to hold of a persona: a rule of one's own, in a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Rule {
+    /// What it is called, in reports.
+    pub name: String,
+    /// How bad it is if it does not hold. Default: warning.
+    #[serde(default)]
+    pub level: Level,
+    /// Of which part of the persona, as a path (RFC 6901) into its JSON, such as `/demographics/industry` or `/goals`.
+    pub at: String,
+    /// The text there has a match of this regular expression.
+    #[serde(default)]
+    pub regex: Option<String>,
+    /// The length of the text in characters, or of the list, is at least this.
+    #[serde(default)]
+    pub min: Option<f64>,
+    /// It is at most this.
+    #[serde(default)]
+    pub max: Option<f64>,
+    /// No other persona has the same there.
+    #[serde(default)]
+    pub unique: bool,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Level {
+    /// Worth knowing. Costs 2 of 100 points.
+    Info,
+    /// Worth a look. Costs 10.
+    #[default]
+    Warning,
+    /// Of no use as it is. Costs 40.
+    Error,
+}
+
+impl Level {
+    fn points(self) -> usize {
+        match self {
+            Self::Info => 2,
+            Self::Warning => 10,
+            Self::Error => 40,
+        }
+    }
+}
+
+/// A rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The id of the persona.
+    pub persona: String,
+    /// The rule.
+    pub rule: String,
+    /// How bad it is.
+    pub level: Level,
+    /// What is the matter.
+    pub message: String,
+}
+
+/// What rules say of the personas of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Validation {
+    /// From 0 to 100: the mean of the personas' points.
+    pub score: usize,
+    /// What does not hold, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// A recipe's own rules, compiled.
+#[derive(Debug)]
+pub(crate) struct Rules(Vec<(String, Level, Checks)>);
+
+impl Rules {
+    pub(crate) fn new(rules: &[Rule]) -> Result<Self, String> {
+        let compiled = rules.iter().map(|rule| {
+            let Rule { name, level, at, regex, min, max, unique } = rule.clone();
+            let checks = Checks::new(&[Check { at, regex, min, max, unique }]);
+            let checks = checks.map_err(|why| format!("the rule {name}: {why}"))?;
+            Ok((name, level, checks))
+        });
+        compiled.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// What the rules say: those that always hold, and a recipe's own.
+pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rules) -> Validation {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut points = 0;
+    for (index, persona) in (0..).zip(personas) {
+        let told = usual(persona, recipe.grounding).into_iter().chain(own(persona, index, rules));
+        let first = findings.len();
+        findings.extend(told.map(|(rule, level, message)| Finding {
+            persona: persona.id.clone(),
+            rule,
+            level,
+            message,
+        }));
+        let lost: usize = findings[first..].iter().map(|finding| finding.level.points()).sum();
+        points += 100_usize.saturating_sub(lost);
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    Validation { score: points.checked_div(personas.len()).unwrap_or(0), findings }
+}
+
+type Told = (String, Level, String);
+
+fn own(persona: &Persona, index: u64, rules: &Rules) -> Vec<Told> {
+    let Ok(value) = serde_json::to_value(persona) else { return Vec::new() };
+    let breach = |(name, level, checks): &(String, Level, Checks)| {
+        checks.hold(index, &value).err().map(|why| (name.clone(), *level, why))
+    };
+    rules.0.iter().filter_map(breach).collect()
+}
+
+fn usual(persona: &Persona, grounding: Grounding) -> Vec<Told> {
+    let lists = [
+        ("goals", &persona.goals),
+        ("pain points", &persona.pain_points),
+        ("behaviours", &persona.behaviours),
+        ("motivations", &persona.motivations),
+    ];
+    let mut told = Vec::new();
+    let mut tell = |rule: &str, level, message: String| told.push((rule.to_owned(), level, message));
+    if is_generic(&persona.name) {
+        tell("name_not_generic", Level::Warning, format!("{} could be anybody's name", persona.name));
+    }
+    for (what, claims) in lists {
+        if claims.is_empty() {
+            let level = if matches!(what, "goals" | "pain points") { Level::Warning } else { Level::Info };
+            tell(&format!("has_{}", what.replace(' ', "_")), level, format!("it has no {what}"));
+        }
+        let unique: BTreeSet<String> = claims.iter().map(|claim| claim.to_lowercase()).collect();
+        if unique.len() < claims.len() {
+            tell("unique_claims", Level::Warning, format!("the same stands twice among its {what}"));
+        }
+        if claims.iter().any(|claim| claim.chars().filter(|c| c.is_alphanumeric()).count() < 3) {
+            tell("claims_not_empty", Level::Warning, format!("one of its {what} says nothing"));
+        }
+    }
+    let claims: usize = lists.iter().map(|(_, claims)| claims.len()).sum();
+    match claims {
+        0 => tell("minimum_detail", Level::Error, "nothing is claimed of it".to_owned()),
+        1 | 2 => tell("minimum_detail", Level::Warning, format!("only {claims} of its claims are left")),
+        _ => {}
+    }
+    if persona.demographics.is_empty() {
+        tell("has_demographics", Level::Info, "nothing is known of the people behind it".to_owned());
+    }
+    if grounding != Grounding::Off {
+        if persona.quotes.is_empty() {
+            tell("has_quotes", Level::Warning, "no quote of it was found".to_owned());
+        }
+        let open = persona.unverified.iter().filter(|open| open.claim.is_some()).count();
+        let level = if open * 2 > claims { Level::Warning } else { Level::Info };
+        if open > 0 {
+            tell("evidence", level, format!("for {open} of its claims no participant's words were found"));
+        }
+    }
+    told
+}
+
+/// Names that stand for nobody, also with a number or a letter behind them: "User 2", "Persona A".
+fn is_generic(name: &str) -> bool {
+    const GENERIC: [&str; 9] =
+        ["user", "persona", "participant", "customer", "person", "john doe", "jane doe", "name", "n/a"];
+    let name = name.trim().to_lowercase();
+    let stem = match name.rsplit_once([' ', '-', '_', '#']) {
+        Some((stem, last)) if last.len() == 1 || last.parse::<u32>().is_ok() => stem.trim(),
+        _ => name.trim_end_matches(|c: char| c.is_ascii_digit()),
+    };
+    GENERIC.contains(&stem) || GENERIC.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Level, PersonaRecipe, Rule, Rules, Validation, validate};
+    use crate::persona::Persona;
+
+    fn persona(name: &str) -> Persona {
+        let list = |text: &str| vec![text.to_owned()];
+        Persona {
+            id: "persona-001".to_owned(),
+            name: name.to_owned(),
+            goals: list("Sleep"),
+            pain_points: list("Noise"),
+            behaviours: list("Walks"),
+            motivations: list("Health"),
+            ..Persona::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(persona: Persona, rules: &[Rule], expected: &[(&str, Level)]) -> Validation {
+        let validation = validate(&[persona], &PersonaRecipe::default(), &Rules::new(rules).unwrap());
+        let found: Vec<_> =
+            validation.findings.iter().map(|finding| (finding.rule.as_str(), finding.level)).collect();
+        assert_eq!(found, expected);
+        validation
+    }
+
+    #[test]
+    fn what_always_has_to_hold() {
+        let usual = [("has_quotes", Level::Warning), ("has_demographics", Level::Info)];
+        assert_eq!(check(persona("Ada"), &[], &usual).score, 88);
+        let generic = [("name_not_generic", Level::Warning), usual[0], usual[1]];
+        for name in ["User 2", "persona-A", "Participant", "John Doe", "user7"] {
+            check(persona(name), &[], &generic);
+        }
+        for name in ["Userine", "Ada B", "P01 and P05: milk"] {
+            check(persona(name), &[], &usual);
+        }
+        let mut twice = persona("Ada");
+        twice.goals.push("SLEEP".to_owned());
+        check(twice, &[], &[("unique_claims", Level::Warning), usual[0], usual[1]]);
+        let none = Persona { name: "Ada".to_owned(), ..Persona::default() };
+        let validation = validate(&[none], &PersonaRecipe::default(), &Rules::new(&[]).unwrap());
+        assert_eq!((validation.findings[0].level, validation.score), (Level::Error, 24));
+    }
+
+    #[test]
+    fn rules_of_ones_own_have_a_name_and_a_level() {
+        let rule: Rule =
+            serde_json::from_str(r#"{"name": "long", "level": "error", "at": "/goals", "min": 2}"#).unwrap();
+        let found = check(
+            persona("Ada"),
+            &[rule],
+            &[("long", Level::Error), ("has_quotes", Level::Warning), ("has_demographics", Level::Info)],
+        );
+        assert_eq!(found.findings[0].message, "/goals: its length is 1, and 2 is the least");
+    }
+}

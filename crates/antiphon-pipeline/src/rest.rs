@@ -1,0 +1,65 @@
+//! Asking for what is missing of a list.
+
+use antiphon_llm::{Message, Output, Prompt, Schema};
+use serde_json::Value;
+
+/// Why some elements of a list are asked for again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lacking<'a> {
+    /// The answer was cut.
+    Cut,
+    /// Elements were refused, for these reasons.
+    Refused(&'a str),
+}
+
+/// The prompt that asks for what is missing of a list, behind the elements that are there.
+pub(crate) fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lacking<'_>) -> Option<Prompt> {
+    let Output::Json(schema) = &question.output else { return None };
+    let mut value = schema.value().clone();
+    let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
+    let array = value.pointer_mut(&place)?.as_object_mut()?;
+    for bound in ["minItems", "maxItems"] {
+        if let Some(count) = array.get(bound).and_then(Value::as_u64) {
+            array.insert(bound.to_owned(), count.saturating_sub(kept.len() as u64).into());
+        }
+    }
+    array.shift_remove("uniqueItems");
+    let rest = Schema::new(schema.name(), value).ok()?;
+    let there = Value::Array(kept.to_vec()).to_string();
+    let count = kept.len();
+    let ask = match why {
+        Lacking::Cut => format!(
+            "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
+             only the elements that are missing behind them, and nothing else."
+        ),
+        Lacking::Refused(reasons) => format!(
+            "These {count} elements of {list} are kept. Others were refused:\n{reasons}\nAnswer again in the same form, with \
+             only the elements that are missing, each clearly different from all that are kept, and nothing else."
+        ),
+    };
+    let prompt = question.clone().output(Output::Json(rest));
+    Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Message, Output, Prompt, Schema};
+    use serde_json::json;
+
+    use super::{Lacking, rest_of};
+
+    #[test]
+    fn as_many_elements_are_asked_for_as_are_missing() {
+        let schema = |count: u64| {
+            let items = json!({"type": "array", "minItems": count, "maxItems": count});
+            Schema::new("answer", json!({"type": "object", "properties": {"items": items}})).unwrap()
+        };
+        let question = Prompt::new("m", [Message::user("Five, please.")]).output(Output::Json(schema(5)));
+        let rest = rest_of(&question, "/items", &[json!(1), json!(2)], Lacking::Cut).unwrap();
+        let Output::Json(asked) = &rest.output else { unreachable!() };
+        assert_eq!((asked.value(), rest.messages.len()), (schema(3).value(), 3));
+        assert!(rest_of(&question, "/others", &[json!(1)], Lacking::Cut).is_none());
+        let refused = rest_of(&question, "/items", &[json!(1)], Lacking::Refused("2 is like 1")).unwrap();
+        assert!(refused.messages[2].rendered().contains("refused:\n2 is like 1\n"));
+    }
+}
