@@ -10,6 +10,7 @@ mod conformance;
 mod content;
 mod corpus;
 mod engine;
+mod experiments;
 mod http;
 mod offline;
 mod pipeline;

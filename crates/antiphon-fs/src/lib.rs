@@ -36,7 +36,7 @@ pub use lock::{FileLock, Locked};
 pub use metadata::{Metadata, create_dir, exists, metadata};
 pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_to_string};
 pub use reader::{Chunks, Lines, Reader};
-pub use rename::{remove, rename};
+pub use rename::{canonical, link, remove, remove_dir, rename};
 pub use temp::{temp_dir, temp_file};
 pub use tempfile::{NamedTempFile, TempDir};
 pub use text::{Encoding, NotText, Text, decode};

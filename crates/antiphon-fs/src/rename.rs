@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::blocking::hop;
 use crate::error::Error;
@@ -36,6 +36,77 @@ pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
     .await
 }
 
+/// Removes a folder with all that is in it; that there is none is no error. Links in it are removed, and what they lead to
+/// is left alone.
+///
+/// # Errors
+/// What the system answered.
+///
+/// # Cancel safety
+/// A dropped call goes on.
+pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref().to_owned();
+    hop("remove", &path.clone(), move || match remove_all(&path) {
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(Error::from_io(err, "remove", path)),
+        _ => Ok(()),
+    })
+    .await
+}
+
+/// Makes a symbolic link to `target`, which is best an absolute path: another one counts from the link's folder.
+///
+/// # Errors
+/// `AlreadyExists` if something has the link's name, else what the system answered; on Windows, links are a privilege.
+///
+/// # Cancel safety
+/// A dropped call may or may not have made it.
+pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<(), Error> {
+    let (target, link) = (target.as_ref().to_owned(), link.as_ref().to_owned());
+    hop("link", &link.clone(), move || {
+        symlink(&target, &link).map_err(|err| Error::from_io(err, "link", link))
+    })
+    .await
+}
+
+/// The whole path of a file or folder that is there, without links and dots.
+///
+/// # Errors
+/// `NotFound`, or what the system answered.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn canonical(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
+    let path = path.as_ref().to_owned();
+    hop("look at", &path.clone(), move || {
+        canonicalize(&path).map_err(|err| Error::from_io(err, "look at", path))
+    })
+    .await
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn remove_all(path: &Path) -> std::io::Result<()> {
+    std::fs::remove_dir_all(path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn canonicalize(path: &Path) -> std::io::Result<PathBuf> {
+    std::fs::canonicalize(path)
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(windows)]
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    match target.is_dir() {
+        true => std::os::windows::fs::symlink_dir(target, link),
+        false => std::os::windows::fs::symlink_file(target, link),
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn rename_and_sync(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::rename(from, to)?;
@@ -49,8 +120,24 @@ fn remove_file(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{remove, rename};
+    use super::{canonical, link, remove, remove_dir, rename};
     use crate::{ErrorKind, exists, read, temp_dir, write};
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_folder_goes_with_its_links_and_not_with_what_they_lead_to() {
+        let folder = temp_dir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write(&at("kept"), "1").await.unwrap();
+        crate::create_dir(at("gone")).await.unwrap();
+        link(canonical(at("kept")).await.unwrap(), at("gone/link")).await.unwrap();
+        assert_eq!(read(at("gone/link")).await.unwrap(), b"1");
+        assert!(link("x", at("gone/link")).await.unwrap_err().to_string().starts_with("link "));
+        remove_dir(at("gone")).await.unwrap();
+        remove_dir(at("gone")).await.unwrap();
+        assert!(!exists(&at("gone")).await.unwrap() && exists(&at("kept")).await.unwrap());
+        assert_eq!(canonical(at("gone")).await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
 
     #[tokio::test]
     async fn a_name_changes_hands_and_goes() {

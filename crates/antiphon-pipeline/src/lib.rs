@@ -34,6 +34,8 @@ pub mod engine;
 mod error;
 mod event;
 pub mod evidence;
+pub mod experiment;
+mod generator;
 #[cfg(feature = "store")]
 mod journalled;
 #[cfg(feature = "store")]
@@ -49,6 +51,7 @@ mod watched;
 pub use config::{Complexity, Detail, GenerationConfig, Grounding};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
+pub use generator::{GenerationEstimate, PersonaGenerator};
 #[cfg(feature = "store")]
 pub use journalled::Journal;
 pub use persona::{

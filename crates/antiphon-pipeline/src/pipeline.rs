@@ -75,6 +75,18 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Tokens that the answer will have, roughly.
+    pub(crate) fn likely_answer(&self) -> u64 {
+        /// Tokens that one persona's part of the answer takes.
+        const ANSWER_TOKENS: u64 = 700;
+        ANSWER_TOKENS.saturating_mul(self.config.count.likely() as u64)
+    }
+
+    /// Files that could not be used, each with why.
+    pub(crate) fn unread(&self) -> Vec<String> {
+        self.failures.iter().map(ToString::to_string).collect()
+    }
+
     pub(crate) fn context(&self) -> CallContext {
         CallContext::default().deadline(self.deadline).cancel(self.config.cancel.clone())
     }
@@ -393,11 +405,9 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
 
 /// Refuses, before anything is paid, what cannot fit into the model's context.
 fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
-    /// Tokens that one persona's part of the answer takes.
-    const ANSWER_TOKENS: u64 = 700;
     let Some(window) = capabilities.context_window else { return Ok(()) };
     let config = &prepared.config;
-    let answer = config.recipe.parameters.max_tokens.unwrap_or(ANSWER_TOKENS * config.count.likely() as u64);
+    let answer = config.recipe.parameters.max_tokens.unwrap_or(prepared.likely_answer());
     let needed = prepared.estimated_tokens.saturating_add(answer);
     if needed <= window {
         // The count is an estimate, and models read the end of a full context badly.

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use antiphon_data::{Document, Failure, Format, Skipped};
 use antiphon_llm::{Parameters, Usage};
 use serde::{Deserialize, Serialize};
@@ -164,6 +166,16 @@ impl From<&Failure> for FailureReport {
     fn from(failure: &Failure) -> Self {
         let document = Some(failure.document.clone());
         Self { document, line: failure.line, reason: failure.reason.clone() }
+    }
+}
+
+impl fmt::Display for FailureReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.document, self.line) {
+            (Some(document), Some(line)) => write!(f, "{document}:{line}: {}", self.reason),
+            (Some(document), None) => write!(f, "{document}: {}", self.reason),
+            (None, _) => f.write_str(&self.reason),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lacking<'a> {
     /// The answer was cut.
+    #[cfg(feature = "store")]
     Cut,
     /// Elements were refused, for these reasons.
     Refused(&'a str),
@@ -28,6 +29,7 @@ pub(crate) fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lackin
     let there = Value::Array(kept.to_vec()).to_string();
     let count = kept.len();
     let ask = match why {
+        #[cfg(feature = "store")]
         Lacking::Cut => format!(
             "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
              only the elements that are missing behind them, and nothing else."
@@ -41,7 +43,7 @@ pub(crate) fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lackin
     Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "store"))]
 mod tests {
     use antiphon_llm::{Message, Output, Prompt, Schema};
     use serde_json::json;

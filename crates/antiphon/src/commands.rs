@@ -5,6 +5,7 @@ mod config;
 mod content;
 mod doctor;
 mod error;
+mod experiment;
 mod fetch;
 mod generate;
 mod interrupt;
@@ -79,6 +80,7 @@ async fn run(command: &Command, talk: &Talk) -> Result<u8, CommandError> {
         Command::Models(args) => models::run(args, talk).await,
         Command::Doctor(args) => doctor::run(args, talk).await,
         Command::Local(args) => local::run(args, talk).await,
+        Command::Experiment(args) => Box::pin(experiment::run(args, talk)).await,
         Command::Runs(args) => Box::pin(runs::run(args, talk)).await,
         Command::Config(args) => config::run(args).await,
         Command::Completions { shell } => manual::completions(*shell),

@@ -20,7 +20,7 @@ pub use content::{ContentRequest, SitePage, Sites, content, estimate_content, th
 pub use doctor::{Checkup, Finding, doctor};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 #[cfg(feature = "sqlite")]
-pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, generate};
+pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, estimate_generation, generate};
 #[cfg(feature = "ollama")]
 pub use local::pull;
 pub use local::{LocalEngine, local_engines};

@@ -1,4 +1,5 @@
 mod content;
+mod experiment;
 mod model;
 mod personas;
 mod rows;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::content::ContentArgs;
+pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
 use self::model::{DrawingArgs, ProviderArgs};
-pub(super) use self::personas::PersonaArgs;
-use self::rows::dollars;
+pub(super) use self::personas::{GenerateArgs, GenerationArgs};
 pub(super) use self::rows::{LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
@@ -59,6 +60,8 @@ pub(super) enum Command {
     ///
     /// Without --provider a local engine is used if one answers on its default port, else no model at all.
     Content(Box<ContentArgs>),
+    /// Keep data, how personas are drawn from it, and every run in one folder that one comes back to
+    Experiment(ExperimentArgs),
     /// Look at runs, and go on with them
     Runs(RunsArgs),
     /// Fetch files, many at once, and go on with what broke off.
@@ -104,7 +107,14 @@ impl Command {
     /// Whether its result is one JSON document.
     pub(super) fn wants_json(&self) -> bool {
         match self {
-            Self::Generate(args) => args.json,
+            Self::Generate(args) => args.how.json,
+            Self::Experiment(args) => match &args.command {
+                ExperimentCommand::Generate { how, .. } => how.json,
+                ExperimentCommand::List { json }
+                | ExperimentCommand::Show { json, .. }
+                | ExperimentCommand::History { json, .. } => *json,
+                _ => false,
+            },
             Self::Map(args) => args.json,
             Self::Content(args) => args.json,
             Self::Fetch(args) => args.json,
@@ -252,55 +262,6 @@ pub(super) enum TellsArg {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = ENVIRONMENT)]
-pub(super) struct GenerateArgs {
-    /// Interviews: files or folders
-    #[arg(required = true, value_name = "PATH")]
-    pub(super) inputs: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) personas: PersonaArgs,
-
-    /// Give a path up after so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(super) deadline: Option<Duration>,
-
-    /// Runs under way at once [default: 4] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "N", value_parser = concurrency)]
-    pub(super) concurrency: Option<usize>,
-
-    /// Where results go [default: antiphon-out]
-    #[arg(short, long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
-
-    /// Stop before the calls for a path cost more than so many US dollars
-    #[arg(long, value_name = "USD", value_parser = dollars)]
-    pub(super) max_cost: Option<f64>,
-
-    /// Make a run again that is finished already
-    #[arg(long)]
-    pub(super) fresh: bool,
-
-    /// The one run that is gone on with: for `runs resume`
-    #[arg(skip)]
-    pub(super) resume: Option<String>,
-
-    /// Print one JSON document on stdout instead of a list
-    #[arg(long)]
-    pub(super) json: bool,
-
-    /// How progress is shown on stderr
-    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub(super) progress: ProgressMode,
-
-    #[command(flatten)]
-    pub(super) provider: ProviderArgs,
-
-    #[command(flatten)]
-    pub(super) drawing: DrawingArgs,
-}
-
-#[derive(Debug, Args)]
 #[command(after_long_help = KEYS)]
 pub(super) struct ModelsArgs {
     /// List those that write no text, too
@@ -395,12 +356,6 @@ pub(super) enum ProgressMode {
 impl ModelsArgs {
     pub(super) fn flags(&self) -> Flags {
         Flags { provider: self.provider.clone(), base_url: self.base_url.clone(), ..Flags::default() }
-    }
-}
-
-impl GenerateArgs {
-    pub(super) fn flags(&self) -> Flags {
-        self.provider.flags(self.concurrency, self.out.clone(), self.max_cost)
     }
 }
 

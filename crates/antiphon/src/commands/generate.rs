@@ -2,12 +2,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use antiphon_pipeline::{
-    ErrorKind, Event, Finding, Grounding, Level, Persona, Personas, Refused, Report, Validation,
+    ErrorKind, Event, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused, Report,
+    Validation,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use super::cli::GenerateArgs;
+use super::cli::{GenerateArgs, GenerationArgs};
 use super::config;
 use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED};
 use super::interrupt::Interrupts;
@@ -17,30 +18,106 @@ use crate::operations::{self, Done, GenerateReport, GenerateRequest, RunOutcome,
 use crate::runtime::{Environment, Session, Settings, connect, resolve};
 
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let talk = *talk;
     let env = Environment::read();
-    let settings = resolve(&args.flags(), &env, &config::files(&env).await?)?;
-    let session = connect(&settings).await?;
-    talk.line(&format!("provider: {}", session.why));
-    let live = Live::new(args.progress, talk, args.inputs.len());
-    let watch = watch(&live, &session, &settings, talk);
-    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let request = request(args, &settings, &session.model).await?;
-    let report = live.ticking(Box::pin(operations::generate(&session, &request, watch))).await;
+    let settings = resolve(&args.how.flags(args.out.clone()), &env, &config::files(&env).await?)?;
+    let recipe = args.how.personas.drawn().recipe(Path::new("")).await;
+    let recipe = recipe.map_err(|err| CommandError::of_run(&err))?;
+    let request = GenerateRequest::new(args.inputs.clone(), &settings.out.value).recipe(recipe);
+    let planned = Planned::new(settings, request, &args.how).await?;
+    all(&[planned], &args.how, *talk).await
+}
+
+/// Generations with one provider.
+pub(super) struct Planned {
+    session: Session,
+    settings: Settings,
+    request: GenerateRequest,
+}
+
+impl Planned {
+    /// What the recipe leaves open is as `how` says.
+    pub(super) async fn new(
+        settings: Settings,
+        mut request: GenerateRequest,
+        how: &GenerationArgs,
+    ) -> Result<Self, CommandError> {
+        let session = connect(&settings).await?;
+        let (drawn, flags) = (&mut request.recipe.parameters, how.drawing.parameters());
+        drawn.temperature = flags.temperature.or(drawn.temperature);
+        drawn.max_tokens = flags.max_tokens.or(drawn.max_tokens);
+        drawn.seed = flags.seed.or(drawn.seed);
+        let request = request
+            .deadline(how.deadline)
+            .concurrency(settings.concurrency.value)
+            .fresh(how.fresh)
+            .resume(how.resume.clone())
+            .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
+            .note(output::begun_by(json!({ "recipe": "persona", "model": session.model })));
+        Ok(Self { session, settings, request })
+    }
+}
+
+/// Makes personas of all that was planned, and tells of it.
+pub(super) async fn all(planned: &[Planned], how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
+    let mut reasons: Vec<&str> = planned.iter().map(|one| one.session.why.as_str()).collect();
+    reasons.dedup();
+    reasons.iter().for_each(|why| talk.line(&format!("provider: {why}")));
+    if how.dry_run {
+        return dry_run(planned, how.json, talk).await;
+    }
+    let live = Live::new(how.progress, talk, planned.iter().map(|one| one.request.inputs.len()).sum());
+    let tokens = Watch::default();
+    let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), talk);
+    let runs = planned.iter().map(|one| {
+        let watch = watch(&tokens, &live, (&one.session, &one.settings), talk);
+        operations::generate(&one.session, &one.request, watch)
+    });
+    // Inside each, as many are under way at once as its own settings say.
+    let reports = live.ticking(Box::pin(futures_util::future::join_all(runs))).await;
     live.end();
-    if report.runs.iter().any(is_unknown_model) {
-        let near = operations::near_models(&session).await;
-        if !near.is_empty() {
-            talk.hint(&format!("models with such a name: {}", near.join(", ")));
+    for (one, report) in planned.iter().zip(&reports) {
+        if report.runs.iter().any(is_unknown_model) {
+            let near = operations::near_models(&one.session).await;
+            if !near.is_empty() {
+                talk.hint(&format!("models with such a name: {}", near.join(", ")));
+            }
         }
     }
-    let text = if args.json { as_json(&report)? } else { as_list(&report) };
+    let report = GenerateReport { runs: reports.into_iter().flat_map(|report| report.runs).collect() };
+    let text = if how.json { as_json(&report)? } else { as_list(&report) };
     output::result(&text)?;
     let code = end(&report, &interrupts, talk);
-    if args.fresh && report.runs.iter().any(|run| run.result.is_err() && run.folder.is_some()) {
+    if how.fresh && report.runs.iter().any(|run| run.result.is_err() && run.folder.is_some()) {
         talk.goes_on_without_fresh();
     }
     Ok(code)
+}
+
+/// Says what all that was planned would take.
+async fn dry_run(planned: &[Planned], as_json: bool, talk: Talk) -> Result<u8, CommandError> {
+    let mut found = Vec::new();
+    for one in planned {
+        for estimate in operations::estimate_generation(&one.session, &one.request).await {
+            found.push(estimate.map_err(|err| CommandError::of_run(&err))?);
+        }
+    }
+    for failure in found.iter().flat_map(|estimate| &estimate.failures) {
+        talk.warning(&format!("left out {failure}"));
+    }
+    if as_json {
+        let document = json!({ "schema": "antiphon.estimates/1", "generations": found });
+        return output::result(&output::json(&document)?).map(|()| OK);
+    }
+    let mut text = String::new();
+    for GenerationEstimate { input, documents, input_tokens, output_tokens, cost_usd_micros, .. } in &found {
+        let (documents, price) = (counted(*documents, "document"), cost(*cost_usd_micros));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{documents} in {input}: 1 call, about {input_tokens} + {output_tokens} tokens, {price}"
+        );
+    }
+    output::result(&text).map(|()| OK)
 }
 
 fn is_unknown_model(run: &RunOutcome) -> bool {
@@ -48,31 +125,14 @@ fn is_unknown_model(run: &RunOutcome) -> bool {
     run.result.as_ref().is_err_and(|err| err.kind() == unknown)
 }
 
-async fn request(
-    args: &GenerateArgs,
-    settings: &Settings,
-    model: &str,
-) -> Result<GenerateRequest, CommandError> {
-    let (recipe, count) = args.personas.recipe(args.drawing.parameters()).await?;
-    Ok(GenerateRequest::new(args.inputs.clone(), &settings.out.value)
-        .recipe(recipe)
-        .count(count)
-        .deadline(args.deadline)
-        .concurrency(settings.concurrency.value)
-        .fresh(args.fresh)
-        .resume(args.resume.clone())
-        .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-        .note(output::begun_by(json!({ "recipe": "persona", "model": model }))))
-}
-
-fn watch(live: &Live, session: &Session, settings: &Settings, talk: Talk) -> Watch {
+fn watch(tokens: &Watch, live: &Live, (session, settings): (&Session, &Settings), talk: Talk) -> Watch {
     let (for_steps, for_events) = (live.clone(), live.clone());
     let hint_at_cloud = session.chosen_by_default && settings.has_openai_key;
     let place = settings
         .openai_url
         .as_deref()
         .map(|url| output::address(url).unwrap_or_else(|| "the address in OPENAI_BASE_URL".to_owned()));
-    Watch::default().on_progress(move |step, steps, message| for_steps.step(step, steps, message)).on_event(
+    tokens.clone().on_progress(move |step, steps, message| for_steps.step(step, steps, message)).on_event(
         move |event| {
             for_events.event(&event);
             if let Event::Loaded { documents, bytes, .. } = event

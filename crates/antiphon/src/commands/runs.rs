@@ -6,7 +6,10 @@ use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cli::{Cli, Command, ContentArgs, GenerateArgs, LimitArgs, MapArgs, RunsArgs, RunsCommand};
+use super::cli::{
+    Cli, Command, ContentArgs, ExperimentArgs, ExperimentCommand, GenerateArgs, GenerationArgs, LimitArgs,
+    MapArgs, RunsArgs, RunsCommand,
+};
 use super::config;
 use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::output::{self, Talk};
@@ -174,13 +177,20 @@ async fn go_on(
         }
         Ok(Command::Generate(args)) => {
             let inputs = request["input"].as_str().map(Into::into).into_iter().collect();
-            if limits.concurrency.is_some() {
-                talk.line("--concurrency changes nothing here: a generation makes one call at a time");
-            }
-            let max_cost = limits.max_cost.or(args.max_cost);
-            let (resume, out) = (Some(info.record.id), Some(dir));
-            let again = GenerateArgs { inputs, resume, out, max_cost, fresh: false, ..*args };
-            Box::pin(super::generate::run(&again, talk)).await
+            let out = Some(dir);
+            let how = gone_on_with(args.how, info.record.id, limits, *talk);
+            Box::pin(super::generate::run(&GenerateArgs { inputs, out, how }, talk)).await
+        }
+        Ok(Command::Experiment(ExperimentArgs {
+            dir: base,
+            command: ExperimentCommand::Generate { names, how },
+        })) => {
+            let input = request["input"].as_str().map(Path::new).unwrap_or_else(|| Path::new(""));
+            let is_meant = |name: &String| input.starts_with(base.join(name));
+            let names = names.into_iter().filter(is_meant).collect();
+            let how = Box::new(gone_on_with(*how, info.record.id, limits, *talk));
+            let command = ExperimentCommand::Generate { names, how };
+            Box::pin(super::experiment::run(&ExperimentArgs { dir: base, command }, talk)).await
         }
         Ok(Command::Content(args)) => {
             let (resume, dir) = (Some(info.record.id), Some(dir));
@@ -195,6 +205,15 @@ async fn go_on(
             Err(CommandError::new(CONFIG, message).hint("give the command again that began it"))
         }
     }
+}
+
+fn gone_on_with(mut how: GenerationArgs, run: String, limits: &LimitArgs, talk: Talk) -> GenerationArgs {
+    if limits.concurrency.is_some() {
+        talk.line("--concurrency changes nothing here: a generation makes one call at a time");
+    }
+    how.max_cost = limits.max_cost.or(how.max_cost);
+    (how.resume, how.fresh) = (Some(run), false);
+    how
 }
 
 fn limited(mut args: MapArgs, limits: &LimitArgs) -> Result<MapArgs, CommandError> {

@@ -8,8 +8,8 @@ use antiphon_data::Document;
 use antiphon_pipeline::engine::Options;
 use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{
-    Count, Error, Event, Generation, GenerationConfig, Journal, Persona, PersonaRecipe, Personas, Pipeline,
-    Prepared, Report,
+    Count, Error, Event, Generation, GenerationConfig, GenerationEstimate, Journal, Persona, PersonaRecipe,
+    Personas, Pipeline, Prepared, Report,
 };
 use antiphon_render::{file_name, markdown, page};
 use antiphon_runtime::Runner;
@@ -255,6 +255,23 @@ pub async fn generate(session: &Session, request: &GenerateRequest, watch: Watch
         outcome.unwrap_or_else(|err| result(Err(Error::from_panic(&err))))
     });
     GenerateReport { runs: runs.collect() }
+}
+
+/// What each input would take, in order. Loads the documents, and asks nothing.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn estimate_generation(
+    session: &Session,
+    request: &GenerateRequest,
+) -> Vec<Result<GenerationEstimate, Error>> {
+    let priced = session.clone();
+    let pipeline = Pipeline::new(session.provider.clone()).pricing(move |tokens| priced.price(tokens));
+    let mut found = Vec::new();
+    for input in &request.inputs {
+        found.push(pipeline.estimate(&config(session, request, input, &Watch::default())).await);
+    }
+    found
 }
 
 fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Watch) -> GenerationConfig {

@@ -7,6 +7,7 @@
 )]
 
 mod content;
+mod experiment;
 mod fetch;
 mod generate;
 mod interrupt;

@@ -1,12 +1,76 @@
-use antiphon_llm::Parameters;
-use antiphon_pipeline::{Complexity, Count, Detail, Grounding, PersonaRecipe};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use antiphon_pipeline::experiment::Drawn;
+use antiphon_pipeline::{Complexity, Count, Detail, Grounding};
 use clap::{Args, ValueEnum};
 
-use crate::commands::error::{CommandError, USAGE};
+use super::rows::dollars;
+use super::{DrawingArgs, ENVIRONMENT, ProgressMode, ProviderArgs, concurrency, seconds};
+use crate::runtime::Flags;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = ENVIRONMENT)]
+pub(in crate::commands) struct GenerateArgs {
+    /// Interviews: files or folders
+    #[arg(required = true, value_name = "PATH")]
+    pub(in crate::commands) inputs: Vec<PathBuf>,
+
+    /// Where results go [default: antiphon-out]
+    #[arg(short, long, value_name = "DIR")]
+    pub(in crate::commands) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::commands) how: GenerationArgs,
+}
+
+/// How personas are made, whatever of.
+#[derive(Debug, Args)]
+pub(in crate::commands) struct GenerationArgs {
+    #[command(flatten)]
+    pub(in crate::commands) personas: PersonaArgs,
+
+    /// Give each path up after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(in crate::commands) deadline: Option<Duration>,
+
+    /// Runs under way at once [default: 4] [env: ANTIPHON_WORKERS]
+    #[arg(long, value_name = "N", value_parser = concurrency)]
+    pub(in crate::commands) concurrency: Option<usize>,
+
+    /// Stop before the calls for a path cost more than so many US dollars
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub(in crate::commands) max_cost: Option<f64>,
+
+    /// Make a run again that is finished already
+    #[arg(long)]
+    pub(in crate::commands) fresh: bool,
+
+    /// The one run that is gone on with: for `runs resume`
+    #[arg(skip)]
+    pub(in crate::commands) resume: Option<String>,
+
+    /// Say what it would take, and make no call
+    #[arg(long)]
+    pub(in crate::commands) dry_run: bool,
+
+    /// Print one JSON document on stdout instead of a list
+    #[arg(long)]
+    pub(in crate::commands) json: bool,
+
+    /// How progress is shown on stderr
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
+    pub(in crate::commands) progress: ProgressMode,
+
+    #[command(flatten)]
+    pub(in crate::commands) provider: ProviderArgs,
+
+    #[command(flatten)]
+    pub(in crate::commands) drawing: DrawingArgs,
+}
 
 /// Which personas, and how they are drawn.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Personas")]
 pub(in crate::commands) struct PersonaArgs {
     /// Personas for each path: 3, 3-5, ~4 (about) or 3+ (at least) [default: 3, or the recipe's]
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
@@ -57,47 +121,38 @@ enum EvidenceArg {
 }
 
 impl PersonaArgs {
-    /// The recipe with what the flags say, and how many personas.
-    pub(in crate::commands) async fn recipe(
-        &self,
-        drawing: Parameters,
-    ) -> Result<(PersonaRecipe, Count), CommandError> {
-        let mut recipe = match self.recipe.as_deref() {
-            None => PersonaRecipe::default(),
-            Some(file) if file.ends_with(".toml") => {
-                let read = antiphon_fs::read_to_string(std::path::Path::new(file)).await;
-                let text = read.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
-                PersonaRecipe::parse(file, &text.text).map_err(|err| CommandError::of_run(&err))?
-            }
-            Some(name) => PersonaRecipe::built_in(name).map_err(|err| CommandError::of_run(&err))?,
+    /// What the flags say.
+    pub(in crate::commands) fn drawn(&self) -> Drawn {
+        // A file that a flag names counts from here, whatever folder the rest counts from.
+        let whole = |file: &String| match file.ends_with(".toml").then(|| std::path::absolute(file)) {
+            Some(Ok(path)) => path.display().to_string(),
+            _ => file.clone(),
         };
-        if let Some(complexity) = self.complexity {
-            recipe.complexity = match complexity {
+        Drawn {
+            recipe: self.recipe.as_ref().map(whole),
+            count: self.count,
+            complexity: self.complexity.map(|complexity| match complexity {
                 ComplexityArg::Simple => Complexity::Simple,
                 ComplexityArg::Moderate => Complexity::Moderate,
                 ComplexityArg::Complex => Complexity::Complex,
-            };
-        }
-        if let Some(detail) = self.detail {
-            recipe.detail = match detail {
+            }),
+            detail: self.detail.map(|detail| match detail {
                 DetailArg::Brief => Detail::Brief,
                 DetailArg::Standard => Detail::Standard,
                 DetailArg::Detailed => Detail::Detailed,
-            };
-        }
-        if let Some(evidence) = self.evidence {
-            recipe.grounding = match evidence {
+            }),
+            evidence: self.evidence.map(|evidence| match evidence {
                 EvidenceArg::Strict => Grounding::Strict,
                 EvidenceArg::Mark => Grounding::Mark,
                 EvidenceArg::Off => Grounding::Off,
-            };
+            }),
         }
-        let drawn = &mut recipe.parameters;
-        drawn.temperature = drawing.temperature.or(drawn.temperature);
-        drawn.max_tokens = drawing.max_tokens.or(drawn.max_tokens);
-        drawn.seed = drawing.seed.or(drawn.seed);
-        let count = self.count.or(recipe.count).unwrap_or(Count::Exactly(3));
-        Ok((recipe, count))
+    }
+}
+
+impl GenerationArgs {
+    pub(in crate::commands) fn flags(&self, out: Option<PathBuf>) -> Flags {
+        self.provider.flags(self.concurrency, out, self.max_cost)
     }
 }
 

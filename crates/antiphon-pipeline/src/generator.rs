@@ -1,0 +1,177 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use antiphon_llm::{Provider, Usage};
+use antiphon_runtime::Runner;
+use serde::Serialize;
+
+use crate::config::GenerationConfig;
+use crate::error::Error;
+use crate::experiment::Experiment;
+use crate::persona::Personas;
+use crate::pipeline::{Outcome, Pipeline};
+use crate::runs::RunFolder;
+
+/// Makes personas in one way of much data: a [`Pipeline`] with a configuration that lacks nothing but the data.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use antiphon_pipeline::{GenerationConfig, PersonaGenerator, Pipeline};
+/// # async fn made(provider: Arc<dyn antiphon_llm::Provider>) -> Result<(), antiphon_pipeline::Error> {
+/// let pipeline = Pipeline::new(provider).on_progress(|step, steps, message| async move {
+///     println!("{step}/{steps} {message}");
+/// });
+/// let generator = PersonaGenerator::new(pipeline, GenerationConfig::new("", "some-model").count(4));
+/// let outcomes = generator.generate_batch(["spring/", "autumn/"], 2).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PersonaGenerator {
+    pipeline: Pipeline,
+    config: GenerationConfig,
+}
+
+/// What a generation would take, before any call is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct GenerationEstimate {
+    /// The documents' path.
+    pub input: String,
+    /// Documents that can be used.
+    pub documents: usize,
+    /// Files that cannot, each with why.
+    pub failures: Vec<String>,
+    /// Calls, if the answer fits at once.
+    pub calls: u32,
+    /// Tokens that would be sent, roughly.
+    pub input_tokens: u64,
+    /// Tokens that would come back, roughly.
+    pub output_tokens: u64,
+    /// What they would cost, in millionths of a US dollar; `null` if the price is not known.
+    pub cost_usd_micros: Option<u64>,
+}
+
+impl Pipeline {
+    /// What a configuration would take. Loads its documents, and asks nothing.
+    ///
+    /// # Errors
+    /// As [`prepare`](Pipeline::prepare).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn estimate(&self, config: &GenerationConfig) -> Result<GenerationEstimate, Error> {
+        let prepared = self.prepare(config).await?;
+        let (input_tokens, output_tokens) = (prepared.estimated_tokens, prepared.likely_answer());
+        let usage = Usage::new(Some(input_tokens), Some(output_tokens));
+        let price = (self.pricing)(input_tokens);
+        Ok(GenerationEstimate {
+            input: config.data_path.display().to_string(),
+            documents: prepared.documents.len(),
+            failures: prepared.unread(),
+            calls: 1,
+            input_tokens,
+            output_tokens,
+            cost_usd_micros: price.and_then(|price| price.cost_usd_micros(usage)),
+        })
+    }
+}
+
+impl PersonaGenerator {
+    /// Makes what `config` says with `pipeline`; the configuration's data path counts for nothing.
+    #[must_use]
+    pub fn new(pipeline: Pipeline, config: GenerationConfig) -> Self {
+        Self { pipeline, config }
+    }
+
+    /// Three personas at a time from `model`, as a provider gives them.
+    #[must_use]
+    pub fn with(provider: Arc<dyn Provider>, model: &str) -> Self {
+        Self::new(Pipeline::new(provider), GenerationConfig::new("", model))
+    }
+
+    /// Personas of one document or folder.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`].
+    ///
+    /// # Cancel safety
+    /// As [`Pipeline::generate`].
+    pub async fn generate(&self, data: impl Into<PathBuf>) -> Outcome {
+        self.pipeline.generate(&self.config_for(data)).await
+    }
+
+    /// Personas of each of several, with at most `max_concurrent` under way at once: one outcome for each, in order.
+    ///
+    /// # Cancel safety
+    /// As [`Pipeline::generate_batch`].
+    pub async fn generate_batch(
+        &self,
+        data: impl IntoIterator<Item = impl Into<PathBuf>>,
+        max_concurrent: usize,
+    ) -> Vec<Outcome> {
+        let configs: Vec<_> = data.into_iter().map(|data| self.config_for(data)).collect();
+        self.pipeline.generate_batch(&configs, max_concurrent).await
+    }
+
+    /// What personas of some data would take.
+    ///
+    /// # Errors
+    /// As [`Pipeline::estimate`].
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn estimate(&self, data: impl Into<PathBuf>) -> Result<GenerationEstimate, Error> {
+        self.pipeline.estimate(&self.config_for(data)).await
+    }
+
+    /// Personas of an experiment, drawn as it says and as many as it says, written among its outputs: `personas.json` and `run.json`.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`], and `Files` where they cannot be written.
+    ///
+    /// # Cancel safety
+    /// Hangs up; what was written is whole.
+    pub async fn generate_experiment(&self, experiment: &Experiment) -> Outcome {
+        let mut config = experiment.config(&self.config.model).await?;
+        config.count = config.recipe.count.unwrap_or(self.config.count);
+        (config.deadline, config.cancel) = (self.config.deadline, self.config.cancel.clone());
+        let prepared = self.pipeline.prepare(&config).await?;
+        // Before anything is paid: a folder that cannot be made could not keep the answer.
+        let folder = RunFolder::create(&experiment.outputs_path(), prepared.run_id).await?;
+        let outcome = self.pipeline.run(prepared).await;
+        match &outcome {
+            Ok(made) => {
+                let personas = Personas::new(&made.report.run_id, made.personas.clone());
+                folder.write_personas(&personas).await?;
+                folder.write_report(&made.report).await?;
+            }
+            Err(err) => {
+                if let Some(report) = err.report() {
+                    folder.write_report(report).await?;
+                }
+            }
+        }
+        experiment.write_readme().await?;
+        outcome
+    }
+
+    /// Personas of several experiments, with at most `max_concurrent` under way at once: one outcome for each, in order.
+    ///
+    /// # Cancel safety
+    /// As [`generate_experiment`](Self::generate_experiment).
+    pub async fn generate_experiments(
+        &self,
+        experiments: &[Experiment],
+        max_concurrent: usize,
+    ) -> Vec<Outcome> {
+        let jobs = experiments.iter().map(|experiment| self.generate_experiment(experiment));
+        let outcomes = Runner::new(max_concurrent).gather(jobs).await;
+        let told = |outcome: Result<Outcome, _>| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err)));
+        outcomes.into_iter().map(told).collect()
+    }
+
+    fn config_for(&self, data: impl Into<PathBuf>) -> GenerationConfig {
+        GenerationConfig { data_path: data.into(), ..self.config.clone() }
+    }
+}

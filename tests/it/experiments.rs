@@ -1,0 +1,125 @@
+//! Experiments as a library has them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use antiphon_pipeline::experiment::{Definition, Experiment, How};
+use antiphon_pipeline::{
+    Complexity, Count, ErrorKind, GenerationConfig, PersonaGenerator, PersonaRecipe, Pipeline,
+};
+use antiphon_providers::Offline;
+
+use crate::sample::interviews;
+
+fn generator() -> PersonaGenerator {
+    let config = GenerationConfig::new("", Offline::MODEL).count(2);
+    PersonaGenerator::new(Pipeline::new(Arc::new(Offline::new())), config)
+}
+
+async fn experiment(base: &Path, name: &str) -> Experiment {
+    let experiment = Experiment::create(base, name, "What bakers need").await.unwrap();
+    experiment.add_data(interviews(), How::Link).await.unwrap();
+    experiment
+}
+
+#[tokio::test]
+async fn an_experiment_is_made_filled_run_and_told_of() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let base = folder.path();
+    assert_eq!(Experiment::list(base.join("none")).await.unwrap().len(), 0);
+    let one = experiment(base, "one").await;
+    assert_eq!(one.data().await.unwrap().len(), 8);
+    assert!(one.data().await.unwrap().contains(&PathBuf::from("interviews/p01-cafe-owner.txt")));
+    let two = experiment(base, "two").await;
+    let outcomes = generator().generate_experiments(&[one.clone(), two], 2).await;
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap().personas.len() == 2), "{outcomes:?}");
+    let again = Experiment::load(base.join("one")).await.unwrap();
+    let (all, runs) = (again.statistics().await.unwrap(), again.history().await.unwrap());
+    assert_eq!((all.files, all.runs, all.finished, all.personas, all.calls), (8, 1, 1, 2, 1));
+    let made = &outcomes[0].as_ref().unwrap();
+    assert_eq!((&runs[0].report.run_id, all.cost_usd_micros), (&made.report.run_id, None));
+    assert_eq!(again.outputs("latest").await.unwrap().personas, made.personas);
+    let missing = again.outputs("ffff").await.unwrap_err();
+    assert_eq!((missing.kind(), missing.to_string().contains("no finished run")), (ErrorKind::Config, true));
+    let readme = antiphon::fs::read_to_string(one.root().join("README.md")).await.unwrap().text;
+    assert!(readme.contains("8 files of data, 1 run, 2 personas in all"), "{readme}");
+    let names: Vec<_> = Experiment::list(base)
+        .await
+        .unwrap()
+        .iter()
+        .map(|experiment| experiment.definition().name.clone())
+        .collect();
+    assert_eq!(names, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_by_mistake_and_nothing_behind_a_link_at_all() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let one = experiment(folder.path(), "one").await;
+    let err = one.clone().delete("two").await.unwrap_err();
+    assert_eq!(
+        (err.kind(), err.to_string().as_str()),
+        (ErrorKind::Config, "not removed: \"two\" is not \"one\"")
+    );
+    one.delete("one").await.unwrap();
+    let err = Experiment::load(folder.path().join("one")).await.unwrap_err();
+    assert!(err.to_string().contains("there is no experiment in"), "{err}");
+    assert!(antiphon::fs::exists(interviews().join("p01-cafe-owner.txt")).await.unwrap());
+}
+
+#[tokio::test]
+async fn names_lead_nowhere_else_and_data_takes_nobodys_place() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let base = folder.path();
+    for name in ["", "..", "../out", "a/b", ".hidden", "-x", "a b", "nul\0"] {
+        let err = Experiment::create(base, name, "").await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Config, "{name}");
+    }
+    let one = Experiment::create(base, "one", "").await.unwrap();
+    assert!(Experiment::create(base, "one", "").await.unwrap_err().to_string().contains("already"));
+    let notes = base.join("notes.txt");
+    antiphon::fs::write(&notes, "P1: I bake.").await.unwrap();
+    one.add_data(&notes, How::Copy).await.unwrap();
+    one.add_data(&notes, How::Copy).await.unwrap();
+    antiphon::fs::write(&notes, "P1: I sell.").await.unwrap();
+    let err = one.add_data(&notes, How::Copy).await.unwrap_err();
+    assert!(err.to_string().contains("is there already, and is another one"), "{err}");
+    assert!(one.add_data(&notes, How::Link).await.is_err());
+    assert_eq!(one.add_data(base, How::Link).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(one.data().await.unwrap(), [PathBuf::from("notes.txt")]);
+    antiphon::fs::write(one.root().join("experiment.toml"), "nmae = \"x\"").await.unwrap();
+    let err = Experiment::load(one.root()).await.unwrap_err();
+    assert!(err.to_string().ends_with("experiment.toml:1: unknown key nmae; did you mean name?"), "{err}");
+}
+
+#[tokio::test]
+async fn what_is_written_in_an_experiment_holds_for_its_runs() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let mut definition = Definition::new("one", "");
+    definition.personas.recipe = Some("own.toml".to_owned());
+    definition.personas.count = Some(Count::AtLeast(2));
+    let one = Experiment::create_as(folder.path(), definition).await.unwrap();
+    let err = one.config("m").await.unwrap_err();
+    assert!(err.to_string().contains("own.toml"), "{err}");
+    antiphon::fs::write(one.root().join("own.toml"), "complexity = \"complex\"\ncount = 7\n").await.unwrap();
+    let config = one.config("m").await.unwrap();
+    assert_eq!((config.count, config.recipe.complexity), (Count::AtLeast(2), Complexity::Complex));
+    assert_eq!(Experiment::load(one.root()).await.unwrap().definition(), one.definition());
+    let readme = one.root().join("README.md");
+    let text = antiphon::fs::read_to_string(&readme).await.unwrap().text;
+    antiphon::fs::write(&readme, format!("{text}My own words.\n")).await.unwrap();
+    one.write_readme().await.unwrap();
+    assert!(antiphon::fs::read_to_string(&readme).await.unwrap().text.ends_with("My own words.\n"));
+}
+
+#[tokio::test]
+async fn a_generator_makes_and_estimates_what_it_was_made_for() {
+    let outcomes = generator().generate_batch([interviews(), PathBuf::from("no-such-folder")], 2).await;
+    assert_eq!(outcomes[0].as_ref().unwrap().personas.len(), 2);
+    assert_eq!(outcomes[1].as_ref().unwrap_err().kind(), ErrorKind::Input);
+    let estimate = generator().estimate(interviews()).await.unwrap();
+    assert_eq!((estimate.documents, estimate.calls, estimate.cost_usd_micros), (8, 1, None));
+    assert!(estimate.input_tokens > 1_000 && estimate.output_tokens > 0);
+    let recipe = PersonaRecipe::parse("r.toml", "count = \"1-2\"").unwrap();
+    assert_eq!(GenerationConfig::new("", "m").recipe(recipe).count, Count::Between(1, 2));
+}
