@@ -48,6 +48,7 @@ pub mod runs;
 mod toml_file;
 mod watched;
 
+pub use checks::Check;
 pub use config::{Complexity, Detail, GenerationConfig, Grounding};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
