@@ -56,8 +56,8 @@ pub use generator::{GenerationEstimate, PersonaGenerator};
 #[cfg(feature = "store")]
 pub use journalled::Journal;
 pub use persona::{
-    Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, MinHash, NoCount, Persona,
-    PersonaCoverage, PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
+    Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, NoCount, Persona, PersonaCoverage,
+    PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
 pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};

@@ -12,8 +12,8 @@ mod validation;
 pub(crate) use self::answer::Answer;
 pub use self::count::{Count, NoCount};
 pub use self::coverage::{Coverage, DocumentCoverage, PersonaCoverage};
+pub use self::distinct::Refused;
 pub(crate) use self::distinct::sort_out;
-pub use self::distinct::{MinHash, Refused};
 pub use self::preset::PersonaRecipe;
 #[cfg(feature = "store")]
 pub(crate) use self::recipe::unbounded;

@@ -3,7 +3,6 @@
 //! Everything it writes is a sentence of the documents; what they do not say stays empty. The same documents give
 //! the same answer. Its cue phrases are English.
 
-mod cluster;
 mod cues;
 mod facts;
 mod item;
@@ -13,7 +12,6 @@ mod portfolio;
 mod provider;
 mod select;
 mod speech;
-mod terms;
 mod text;
 
 pub use provider::Offline;

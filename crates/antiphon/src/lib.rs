@@ -19,8 +19,8 @@
 //! # }
 //! ```
 //!
-//! The crates are there one by one, too: [`runtime`], [`stream`], [`fs`], [`resilience`], [`http`], [`llm`], [`data`],
-//! [`providers`], [`pipeline`] and [`render`].
+//! The crates are there one by one, too: [`runtime`], [`stream`], [`fs`], [`resilience`], [`http`], [`text`], [`llm`],
+//! [`data`], [`providers`], [`pipeline`] and [`render`].
 
 pub mod blocking;
 #[cfg(feature = "cli")]
@@ -39,3 +39,4 @@ pub use antiphon_resilience as resilience;
 #[cfg(feature = "sqlite")]
 pub use antiphon_store as store;
 pub use antiphon_stream as stream;
+pub use antiphon_text as text;

@@ -12,11 +12,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-resilience", &[]),
     ("antiphon-fs", &[]),
     ("antiphon-sim", &[]),
+    ("antiphon-text", &[]),
     ("antiphon-http", &["antiphon-resilience", "antiphon-fs"]),
     ("antiphon-llm", &["antiphon-resilience", "antiphon-fs"]),
     ("antiphon-data", &["antiphon-fs"]),
     ("antiphon-store", &["antiphon-fs"]),
-    ("antiphon-providers", &["antiphon-llm", "antiphon-http"]),
+    ("antiphon-providers", &["antiphon-llm", "antiphon-http", "antiphon-text"]),
     (
         "antiphon-pipeline",
         &[
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "antiphon-stream",
             "antiphon-resilience",
             "antiphon-fs",
+            "antiphon-text",
         ],
     ),
     ("antiphon-render", &["antiphon-pipeline", "antiphon-data", "antiphon-fs"]),

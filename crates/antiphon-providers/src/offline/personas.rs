@@ -1,14 +1,13 @@
 //! The persona recipe: participants in groups, and each group's own sentences as a draft.
 
 use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
+use antiphon_text::{Centre, Terms};
 use serde_json::{Value, json};
 
-use super::cluster::{self, Centre};
 use super::cues::Cue;
 use super::facts::Facts;
 use super::select::{self, Candidate, Selection};
 use super::speech::{self, Participant, Sentence};
-use super::terms::Terms;
 use super::text::{capitalised, cut};
 
 /// More sentences than these make a draft no better, even where the schema takes more.
@@ -72,13 +71,14 @@ pub(super) fn draft(
         );
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
-    let (terms, vectors) = Terms::count(&participants);
+    let said = participants.iter().map(|participant| participant.sentences.iter().map(|said| said.source));
+    let (terms, vectors) = Terms::count(said);
     let mut personas = Vec::with_capacity(least);
-    for group in cluster::groups(&vectors, terms.len(), least..=most.min(participants.len()), cancel) {
+    for group in antiphon_text::groups(&vectors, terms.len(), least..=most, || cancel.is_cancelled()) {
         if cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
         }
-        let centre = cluster::centre(terms.len(), group.iter().map(|member| &vectors[*member]));
+        let centre = antiphon_text::centre(terms.len(), group.iter().map(|member| &vectors[*member]));
         let group =
             Group { documents, wanted, participants: &participants, terms: &terms, members: &group, centre };
         personas.push(group.persona());

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::cluster::Centre;
+use antiphon_text::{Centre, Terms};
+
 use super::cues::{Cue, plain, strengths};
 use super::speech::{Participant, Sentence};
-use super::terms::Terms;
 
 /// A sentence that could be taken, and what speaks for it.
 pub(super) struct Candidate<'a> {

@@ -1,12 +1,8 @@
-//! Participants who speak of the same things, as groups.
-
 use std::ops::RangeInclusive;
 
-use antiphon_llm::CancellationToken;
+use crate::terms::Vector;
 
-use super::terms::Vector;
-
-/// Beginnings tried, of which the one is kept whose groups hold together best; of many participants fewer, since
+/// Beginnings tried, of which the one is kept whose groups hold together best; of many texts fewer, since
 /// every beginning reads all of them many times.
 const BEGINNINGS: usize = 8;
 const MANY: usize = 1_000;
@@ -14,21 +10,32 @@ const MAX_ROUNDS: usize = 25;
 
 /// A direction among the terms: a weight for each, of length 1. Sums go in the order of the terms, so that the same
 /// documents give the same groups.
-pub(super) type Centre = Vec<f32>;
+pub type Centre = Vec<f32>;
 
 /// Puts vectors over `terms` terms into groups, none of them empty: as many of `counts` as they fall into best, by the
 /// mean of their simplified silhouettes (Hruschka, de Castro and Campello, "Evolutionary Algorithms for Clustering Gene-
-/// Expression Data", ICDM 2004). Of many counts the first few are tried, since each takes as long as all before it.
-pub(super) fn groups(
+/// Expression Data", ICDM 2004). Of many counts the first few are tried, since each takes as long as all before it. The
+/// largest group comes first.
+///
+/// Takes time with the number of texts, and ends early, with groups of little worth, once `is_cancelled`.
+///
+/// ```
+/// use antiphon_text::{Terms, groups};
+/// let (terms, vectors) = Terms::count([["warm bread"], ["green apples"], ["bread, still warm"]]);
+/// assert_eq!(groups(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1]]);
+/// ```
+pub fn groups(
     vectors: &[Vector],
     terms: usize,
     counts: RangeInclusive<usize>,
-    cancel: &CancellationToken,
+    is_cancelled: impl Fn() -> bool,
 ) -> Vec<Vec<usize>> {
+    let most = (*counts.end()).min(vectors.len());
+    let counts = *counts.start()..=most;
     const MOST_TRIED: usize = 8;
     let tried = counts.take(MOST_TRIED);
     let found = tried.map(|count| {
-        let groups = groups_of(vectors, terms, count, cancel);
+        let groups = groups_of(vectors, terms, count, &is_cancelled);
         let clarity = clarity(vectors, terms, &groups);
         (groups, clarity)
     });
@@ -61,10 +68,15 @@ fn clarity(vectors: &[Vector], terms: usize, groups: &[Vec<usize>]) -> f64 {
 /// "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning
 /// takes as seeds what is farthest from the seeds before it, so nothing is drawn by chance. Ends early, with groups
 /// of little worth, once cancelled.
-fn groups_of(vectors: &[Vector], terms: usize, count: usize, cancel: &CancellationToken) -> Vec<Vec<usize>> {
-    let space = Space { vectors, terms, count, cancel };
+fn groups_of(
+    vectors: &[Vector],
+    terms: usize,
+    count: usize,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Vec<Vec<usize>> {
+    let space = Space { vectors, terms, count, is_cancelled };
     let tries = if vectors.len() > MANY { 2 } else { BEGINNINGS.min(vectors.len()) };
-    // Evenly spread over the participants, so that the order of files does not decide.
+    // Evenly spread over the texts, so that the order of files does not decide.
     let beginnings = (0..tries).map(|i| i * vectors.len() / tries);
     let best = beginnings
         .map(|first| space.group_from(first))
@@ -81,7 +93,7 @@ struct Space<'a> {
     vectors: &'a [Vector],
     terms: usize,
     count: usize,
-    cancel: &'a CancellationToken,
+    is_cancelled: &'a dyn Fn() -> bool,
 }
 
 impl Space<'_> {
@@ -92,7 +104,7 @@ impl Space<'_> {
         for _ in 0..MAX_ROUNDS {
             let mut next: Vec<usize> = self.vectors.iter().map(|vector| nearest(vector, &centres)).collect();
             self.fill_empty(&centres, &mut next);
-            if next == of || self.cancel.is_cancelled() {
+            if next == of || (self.is_cancelled)() {
                 of = next;
                 break;
             }
@@ -152,7 +164,8 @@ fn nearest(vector: &Vector, centres: &[Centre]) -> usize {
 }
 
 /// The direction in which a group's members point together.
-pub(super) fn centre<'a>(terms: usize, members: impl IntoIterator<Item = &'a Vector>) -> Centre {
+#[must_use]
+pub fn centre<'a>(terms: usize, members: impl IntoIterator<Item = &'a Vector>) -> Centre {
     let mut sum = vec![0.0_f32; terms];
     for (term, weight) in members.into_iter().flatten() {
         sum[*term as usize] += weight;
@@ -170,7 +183,7 @@ fn dot(vector: &Vector, centre: &Centre) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{CancellationToken, Vector, groups};
+    use super::{Vector, groups};
 
     fn vector(terms: &[u32]) -> Vector {
         terms.iter().map(|term| (*term, 1.0 / (terms.len() as f32).sqrt())).collect()
@@ -179,21 +192,21 @@ mod tests {
     #[test]
     fn what_shares_terms_comes_together() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[20]].map(vector);
-        let found = groups(&vectors, 21, 3..=3, &CancellationToken::new());
+        let found = groups(&vectors, 21, 3..=3, || false);
         assert_eq!(found, [vec![0, 2], vec![1, 3], vec![4]]);
     }
 
     #[test]
     fn as_many_groups_are_made_as_there_are() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[1, 2, 4], &[7, 8, 5]].map(vector);
-        let found = groups(&vectors, 10, 2..=5, &CancellationToken::new());
+        let found = groups(&vectors, 10, 2..=5, || false);
         assert_eq!(found, [vec![0, 2, 4], vec![1, 3, 5]]);
     }
 
     #[test]
     fn equal_vectors_still_give_as_many_groups_as_asked_for() {
         let vectors = [(); 5].map(|()| vector(&[1]));
-        let found = groups(&vectors, 2, 3..=3, &CancellationToken::new());
+        let found = groups(&vectors, 2, 3..=3, || false);
         assert!(found.len() == 3 && found.iter().all(|group| !group.is_empty()), "{found:?}");
     }
 }

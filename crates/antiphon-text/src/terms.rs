@@ -1,8 +1,4 @@
-//! Words as numbers: what a participant speaks of more than others do.
-
 use std::collections::HashMap;
-
-use super::speech::Participant;
 
 /// Function words, fillers and the verbs of every conversation: they say nothing about a subject.
 const STOPWORDS: &str = "a able about above actually after again against ago ain all almost also although always am an \
@@ -27,28 +23,32 @@ const STOPWORDS: &str = "a able about above actually after again against ago ain
     yours yourself don't monday tuesday wednesday thursday friday sunday especially whichever half-past eleven twelve eight \
     hundred thousand dozen half anyway also ended shows easy ready idea fine happy supposed comes thirty fifty rest question";
 
-/// The words of all participants, each a number, and how telling each one is.
-pub(super) struct Terms {
+/// The words of several texts, each a number, and how telling each one is. Function words of English are none.
+#[derive(Debug)]
+pub struct Terms {
     numbers: HashMap<String, u32>,
     forms: Vec<HashMap<String, u32>>,
     rarity: Vec<f32>,
 }
 
-/// How much of each term there is: sorted by term, of length 1.
-pub(super) type Vector = Vec<(u32, f32)>;
+/// How much of each term there is in a text: sorted by term, of length 1.
+pub type Vector = Vec<(u32, f32)>;
 
 impl Terms {
-    /// Counts the terms of all participants and weighs each participant's: the logarithm of its count, times the
-    /// logarithm of how few participants use it (TF-IDF with sublinear counts: Manning, Raghavan and Schütze,
+    /// Counts the terms of all texts, each in one piece or several, and weighs those of each: the logarithm of its count,
+    /// times the logarithm of how few texts use it (TF-IDF with sublinear counts: Manning, Raghavan and Schütze,
     /// "Introduction to Information Retrieval", 2008, section 6.4).
-    pub(super) fn count(participants: &[Participant<'_>]) -> (Self, Vec<Vector>) {
+    pub fn count<'a, T>(texts: impl IntoIterator<Item = T>) -> (Self, Vec<Vector>)
+    where
+        T: IntoIterator<Item = &'a str>,
+    {
         let stopwords: std::collections::HashSet<&str> = STOPWORDS.split_whitespace().collect();
         let mut terms = Self { numbers: HashMap::new(), forms: Vec::new(), rarity: Vec::new() };
-        let mut counts: Vec<HashMap<u32, f32>> = Vec::with_capacity(participants.len());
+        let mut counts: Vec<HashMap<u32, f32>> = Vec::new();
         let mut users: Vec<f32> = Vec::new();
-        for participant in participants {
+        for text in texts {
             let mut count: HashMap<u32, f32> = HashMap::new();
-            for word in participant.sentences.iter().flat_map(|sentence| words(sentence.source)) {
+            for word in text.into_iter().flat_map(words) {
                 if !stopwords.contains(word.as_str()) {
                     *count.entry(terms.add(word)).or_default() += 1.0;
                 }
@@ -57,7 +57,7 @@ impl Terms {
             count.keys().for_each(|term| users[*term as usize] += 1.0);
             counts.push(count);
         }
-        let all = participants.len() as f32;
+        let all = counts.len() as f32;
         terms.rarity = users.iter().map(|users| (1.0 + all / users.max(1.0)).ln()).collect();
         let vectors = counts.into_iter().map(|count| terms.weigh(count)).collect();
         (terms, vectors)
@@ -84,24 +84,32 @@ impl Terms {
     }
 
     /// The terms of a sentence, without those that are no terms.
-    pub(super) fn of<'a>(&'a self, sentence: &'a str) -> impl Iterator<Item = u32> + 'a {
+    pub fn of<'a>(&'a self, sentence: &'a str) -> impl Iterator<Item = u32> + 'a {
         words(sentence).filter_map(|word| self.numbers.get(stem(&word)).copied())
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.forms.len()
     }
 
-    /// The form in which a term was used most.
-    pub(super) fn form(&self, term: u32) -> &str {
-        let forms = self.forms[term as usize].iter();
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+    }
+
+    /// The form in which a term was used most; nothing for a number that no term has.
+    #[must_use]
+    pub fn form(&self, term: u32) -> &str {
+        let forms = self.forms.get(term as usize).into_iter().flatten();
         forms.max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0))).map_or("", |(form, _)| form)
     }
 }
 
 /// Words in small letters, without what an apostrophe cuts off, and of three letters or more.
-pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '-')
         .map(|word| word.trim_matches('-'))
         .filter(|word| word.chars().count() >= 3 && word.chars().all(|c| c.is_alphabetic() || c == '-'))

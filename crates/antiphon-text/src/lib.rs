@@ -1,0 +1,20 @@
+//! Text statistics: sentences, telling terms, groups of like texts, and how alike two are.
+//!
+//! Nothing is drawn by chance: the same texts give the same result. It knows no file and no language model.
+//!
+//! ```
+//! use antiphon_text::{Terms, groups};
+//! let said = ["flour and dough", "apples at the market", "dough before dawn", "market apples"];
+//! let (terms, vectors) = Terms::count(said.iter().map(|text| [*text]));
+//! assert_eq!(groups(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1, 3]]);
+//! ```
+
+mod groups;
+mod min_hash;
+mod sentences;
+mod terms;
+
+pub use groups::{Centre, centre, groups};
+pub use min_hash::MinHash;
+pub use sentences::sentences;
+pub use terms::{Terms, Vector};
