@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Phase, Price, RetryPolicy, Retrying};
-use antiphon_pipeline::{Count, ErrorKind, Event, GenerationConfig, Pipeline, Status};
+use antiphon_pipeline::{Count, Distil, ErrorKind, Event, GenerationConfig, Pipeline, Status};
 use antiphon_providers::Compatible;
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
@@ -93,7 +93,7 @@ async fn one_config_that_fails_loses_no_other() {
 async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
     let models = json!({ "data": [{ "id": "m", "max_model_len": 8192 }] });
     let server = Server::start([Reply::json(200, &models)]);
-    let err = pipeline(&server).generate(&config()).await.unwrap_err();
+    let err = pipeline(&server).generate(&config().distil(Distil::Never)).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::ContextTooLong));
     assert!(err.to_string().contains("takes 8192") && err.to_string().contains("larger context"), "{err}");
     assert_eq!((server.requests().len(), err.report().unwrap().calls), (1, 0));
@@ -203,4 +203,50 @@ async fn a_report_tells_what_personas_rest_on_and_what_the_rules_say() {
     assert!(persona.supported >= 1 && persona.supported <= persona.claims);
     let rules: Vec<_> = made.report.validation.findings.iter().map(|finding| finding.rule.as_str()).collect();
     assert!(rules.contains(&"minimum_detail") && made.report.validation.score < 100, "{rules:?}");
+}
+
+/// A server whose model takes so many tokens.
+fn small_server(window: u64, replies: impl IntoIterator<Item = Reply>) -> Server {
+    let models = json!({ "data": [{ "id": "m", "max_model_len": window }] });
+    Server::start([Reply::json(200, &models)].into_iter().chain(replies))
+}
+
+fn findings(quotes: &[&str]) -> Reply {
+    let finding = |quote| json!({ "kind": "goal", "claim": "Waste less", "document": "d1", "quote": quote });
+    let findings: Vec<_> = quotes.iter().map(finding).collect();
+    Reply::chat(&json!({ "findings": findings }).to_string(), "stop")
+}
+
+#[tokio::test]
+async fn documents_that_do_not_fit_are_distilled_and_quotes_looked_up_in_the_documents_themselves() {
+    let found = || findings(&[SAID, "I adore spreadsheets"]);
+    let server = small_server(8_192, [found(), found(), found(), chat(SAID)]);
+    let made = pipeline(&server).generate(&config()).await.unwrap();
+    let distilled = made.report.distilled.as_ref().unwrap();
+    assert_eq!((distilled.parts, distilled.findings, distilled.used, distilled.unverified), (3, 1, 1, 3));
+    assert_eq!((made.report.calls, made.report.cost_usd_micros), (4, Some(800)));
+    let quote = &made.personas[0].quotes[0];
+    assert_eq!((quote.document.as_str(), quote.speaker.as_str()), ("p01-cafe-owner.txt", "P01"));
+    let document = made.documents.iter().find(|document| document.name == quote.document).unwrap();
+    assert!(document.text[quote.start..quote.end].starts_with("I hate throwing"));
+    let asked = server.requests().pop().unwrap().body["messages"].to_string();
+    assert!(asked.contains("in excerpts") && asked.contains("P01: I hate throwing"), "{asked}");
+    assert!(!asked.contains("spinning plates") && !asked.contains("I adore spreadsheets"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_distilled_is_named_and_one_alone_is_an_error() {
+    let refused = || Reply::json(400, &json!({ "error": { "message": "no" } }));
+    let server = small_server(8_192, [refused(), findings(&[SAID]), findings(&[SAID]), chat(SAID)]);
+    let made = pipeline(&server).generate(&config()).await.unwrap();
+    assert_eq!((made.personas.len(), made.report.failures.len()), (1, 1));
+    assert!(made.report.failures[0].reason.contains("of 3 of the documents was not distilled"));
+    let err = pipeline(&small_server(8_192, [refused()])).generate(&config()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::InvalidRequest));
+    let err = pipeline(&small_server(8_192, [findings(&["nobody said so"])]))
+        .generate(&config())
+        .await
+        .unwrap_err();
+    assert!(err.to_string().contains("nothing that a participant said was found in 3 parts"), "{err}");
+    assert_eq!(err.report().unwrap().calls, 3, "they are paid all the same");
 }

@@ -40,7 +40,7 @@ impl Took {
         }
     }
 
-    fn and(mut self, later: Self) -> Self {
+    pub(crate) fn and(mut self, later: Self) -> Self {
         self.usage += later.usage;
         Self {
             calls: self.calls + later.calls,
@@ -117,7 +117,7 @@ impl Pipeline {
         Asked { answer, took, refused }
     }
 
-    async fn ask_once(
+    pub(crate) async fn ask_once(
         &self,
         prepared: &Prepared,
         prompt: &Prompt,

@@ -19,6 +19,8 @@ pub struct GenerationConfig {
     pub count: Count,
     /// How they are drawn. Default: [`PersonaRecipe::default`].
     pub recipe: PersonaRecipe,
+    /// Whether documents that do not fit into the model's context are distilled first. Default: they are.
+    pub distil: Distil,
     /// The time for everything, from the start of loading. Default: none.
     pub deadline: Option<Duration>,
     /// Gives this one up when cancelled. Default: a token that nobody cancels.
@@ -67,6 +69,18 @@ pub enum Grounding {
     Off,
 }
 
+/// Whether documents are first distilled: findings drawn from one part of them after the other, and personas from those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Distil {
+    /// Where they do not fit into the model's context with the answer.
+    #[default]
+    Auto,
+    /// Never: what does not fit is refused before anything is paid.
+    Never,
+}
+
 impl GenerationConfig {
     /// Three personas from what stands under `data_path`.
     #[must_use]
@@ -76,6 +90,7 @@ impl GenerationConfig {
             model: model.into(),
             count: Count::Exactly(3),
             recipe: PersonaRecipe::default(),
+            distil: Distil::Auto,
             deadline: None,
             cancel: CancellationToken::new(),
         }
@@ -128,6 +143,13 @@ impl GenerationConfig {
     #[must_use]
     pub fn parameters(mut self, parameters: Parameters) -> Self {
         self.recipe.parameters = parameters;
+        self
+    }
+
+    /// Sets whether documents that do not fit are distilled first.
+    #[must_use]
+    pub fn distil(mut self, distil: Distil) -> Self {
+        self.distil = distil;
         self
     }
 

@@ -1,3 +1,5 @@
+mod distil;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use self::distil::Spent;
 use crate::asking::{Distinct, REPLACEMENTS, Took};
 use crate::engine::{Engine, Options, Stop, Unfit, Work};
 use crate::error::{Error, ErrorKind};
@@ -54,6 +57,7 @@ impl Prepared {
     /// # Cancel safety
     /// A dropped call may leave a run without a job, which the next call of this method gives it.
     pub async fn open(&mut self, store: &Store, request: &Value, fresh: bool) -> Result<Arc<Run>, Error> {
+        self.fresh = fresh;
         let new = NewRun::new(self.fingerprint.to_string());
         let new = new.request("generate", request.to_string()).fresh(fresh);
         let run = store.open_run(new).await.map_err(Error::store)?;
@@ -101,28 +105,45 @@ impl Pipeline {
     ///
     /// # Cancel safety
     /// Hangs up. A call under way counts as possibly billed when the run is opened again.
-    pub async fn run_in(&self, prepared: Prepared, run: Arc<Run>, journal: Journal) -> Outcome {
+    pub async fn run_in(&self, mut prepared: Prepared, run: Arc<Run>, journal: Journal) -> Outcome {
         if let Some(answer) = accepted(&run).await? {
             return self.made_before(prepared, &run, answer).await;
         }
         let began = now();
         let capabilities = self.capabilities(&prepared).await;
+        let (distilled, spent) = self.distil_in(&mut prepared, capabilities, &journal).await;
         let mut report = self.report(&prepared, capabilities);
-        let answer = match self.begin(&prepared, capabilities, &mut report).await {
+        let begun = match distilled {
+            Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
+            Err(err) => Err(err),
+        };
+        let answer = match begun {
             Ok(()) => {
+                let mut journal = journal;
+                if let Some(most) = &mut journal.options.max_cost {
+                    *most = most.saturating_sub(spent.settled);
+                }
                 let (answer, took, refused) = self.ask_in(&prepared, run.clone(), journal).await?;
                 report.refused = refused;
-                self.tell(&mut report, took, answer.is_ok());
+                self.tell(&mut report, with(took, &spent), answer.is_ok());
                 answer
             }
             Err(err) => {
                 let tally = run.tally().await.map_err(Error::store)?;
-                Pipeline::note(&mut report, took(&tally, Seen::default()));
+                Pipeline::note(&mut report, with(took(&tally, Seen::default()), &spent));
                 Err(err)
             }
         };
         report.timings.generate_ms = millis(now().duration_since(began));
         self.end(prepared, report, answer).await
+    }
+
+    /// How the engine works for a generation.
+    fn options(&self, prepared: &Prepared, journal: &Journal) -> Options {
+        let mut options = journal.options.clone();
+        (options.pricing, options.deadline) = (self.pricing.clone(), prepared.deadline);
+        (options.drain, options.cancel) = (self.drain.clone(), prepared.config.cancel.clone());
+        options
     }
 
     /// The generation of an answer that an earlier process got.
@@ -153,10 +174,8 @@ impl Pipeline {
         let has_budget = journal.options.max_cost.is_some();
         let (drawing, words) = (Arc::new(Drawing::new(prepared, has_budget)), Words::default());
         let (on_event, so_far) = (self.on_event.clone(), words.clone());
-        let calls = journal.calls.layer(|inner| Arc::new(Watched { inner, on_event, words: so_far }));
-        let mut options = journal.options;
-        (options.pricing, options.deadline) = (self.pricing.clone(), prepared.deadline);
-        (options.drain, options.cancel) = (self.drain.clone(), prepared.config.cancel.clone());
+        let calls = journal.calls.clone().layer(|inner| Arc::new(Watched { inner, on_event, words: so_far }));
+        let mut options = self.options(prepared, &journal);
         // Earlier runs are found as runs. An answer that reached the limit of tokens with its last word is whole.
         (options.cache, options.allow_cut) = (false, true);
         let (ended, mut results) = mpsc::channel(1);
@@ -230,6 +249,17 @@ fn took(tally: &Tally, seen: Seen) -> Took {
         served_model: seen.model,
         first_token: seen.first_token,
     }
+}
+
+/// What the calls of a run took, with what its documents' distillation did.
+fn with(mut took: Took, spent: &Spent) -> Took {
+    took.calls = took.calls.saturating_add(u32::try_from(spent.calls).unwrap_or(u32::MAX));
+    took.usage.input = took.usage.input.map(|tokens| tokens + spent.input_tokens);
+    took.usage.output = took.usage.output.map(|tokens| tokens + spent.output_tokens);
+    took.cost_usd_micros =
+        took.cost_usd_micros.filter(|_| !spent.cost_unknown).map(|cost| cost + spent.settled);
+    took.may_cost_more |= spent.lost > 0;
+    took
 }
 
 /// The work of the one job of a generation.

@@ -29,6 +29,7 @@ mod asking;
 mod checks;
 mod config;
 pub mod content;
+mod distilling;
 #[cfg(feature = "store")]
 pub mod engine;
 mod error;
@@ -49,7 +50,7 @@ mod toml_file;
 mod watched;
 
 pub use checks::Check;
-pub use config::{Complexity, Detail, GenerationConfig, Grounding};
+pub use config::{Complexity, Detail, Distil, GenerationConfig, Grounding};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use generator::{GenerationEstimate, PersonaGenerator};
@@ -60,5 +61,5 @@ pub use persona::{
     PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
-pub use report::{DocumentReport, FailureReport, Report, Status, Timings, UsageReport};
+pub use report::{Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport};
 pub use toml_file::{near_name, read_toml};

@@ -19,7 +19,7 @@ use crate::config::GenerationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
-use crate::report::{self, DocumentReport, FailureReport, Report, Status, Timings};
+use crate::report::{self, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
 use crate::runs::{Fingerprint, RunId};
 use crate::watched::OnEvent;
 
@@ -67,7 +67,11 @@ pub struct Prepared {
     pub(crate) config: GenerationConfig,
     pub(crate) prompt: Prompt,
     pub(crate) schema: Schema,
-    failures: Vec<FailureReport>,
+    pub(crate) failures: Vec<FailureReport>,
+    pub(crate) distilled: Option<Distilled>,
+    /// Whether nothing of earlier runs counts.
+    #[cfg(feature = "store")]
+    pub(crate) fresh: bool,
     skipped: Vec<String>,
     started_at: Timestamp,
     load_time: Duration,
@@ -203,6 +207,9 @@ impl Pipeline {
             prompt,
             schema,
             failures: failures.iter().map(FailureReport::from).collect(),
+            distilled: None,
+            #[cfg(feature = "store")]
+            fresh: false,
             skipped: report::names(&skipped),
             estimated_tokens: 0,
             run_id: RunId::new(),
@@ -224,18 +231,26 @@ impl Pipeline {
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate`].
-    pub async fn run(&self, prepared: Prepared) -> Outcome {
+    pub async fn run(&self, mut prepared: Prepared) -> Outcome {
         let began = now();
         let capabilities = self.capabilities(&prepared).await;
+        let (distilled, before) = self.distil(&mut prepared, capabilities).await;
         let mut report = self.report(&prepared, capabilities);
-        let answer = match self.begin(&prepared, capabilities, &mut report).await {
+        let begun = match distilled {
+            Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
+            Err(err) => Err(err),
+        };
+        let answer = match begun {
             Ok(()) => {
                 let Asked { answer, took, refused } = self.ask(&prepared).await;
                 report.refused = refused;
-                self.tell(&mut report, took, answer.is_ok());
+                self.tell(&mut report, before.and(took), answer.is_ok());
                 answer.map_err(Error::from_provider)
             }
-            Err(err) => Err(err),
+            Err(err) => {
+                Self::note(&mut report, before);
+                Err(err)
+            }
         };
         report.timings.generate_ms = millis(now().duration_since(began));
         self.end(prepared, report, answer).await
@@ -366,13 +381,14 @@ impl Pipeline {
             cost_usd_micros: None,
             may_cost_more: false,
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
+            distilled: prepared.distilled.clone(),
             refused: Vec::new(),
             coverage: Coverage::default(),
             validation: Validation::default(),
         }
     }
 
-    async fn step(&self, step: u32, message: String) {
+    pub(crate) async fn step(&self, step: u32, message: String) {
         const STEPS: u32 = 4;
         (self.on_progress)(step, STEPS, message).await;
     }

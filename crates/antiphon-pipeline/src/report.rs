@@ -67,6 +67,9 @@ pub struct Report {
     pub may_cost_more: bool,
     /// Where the time went.
     pub timings: Timings,
+    /// What was made of documents that did not fit into the model's context.
+    #[serde(default)]
+    pub distilled: Option<Distilled>,
     /// Personas that were too much like another one.
     #[serde(default)]
     pub refused: Vec<Refused>,
@@ -76,6 +79,25 @@ pub struct Report {
     /// What rules say of them.
     #[serde(default)]
     pub validation: Validation,
+}
+
+/// How documents were distilled before personas were drawn from what was found in them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Distilled {
+    /// Parts of the documents, each asked about by itself.
+    pub parts: usize,
+    /// Findings that participants are known to have said.
+    pub findings: usize,
+    /// Those that personas were drawn from: the most telling ones, where not all fitted.
+    pub used: usize,
+    /// Findings that nobody is known to have said; they were left out.
+    pub unverified: usize,
+    /// Calls for it, by whatever run made them.
+    pub calls: u32,
+    /// What they cost, in millionths of a US dollar; `null` if that is not known. Not counted again below, where an earlier
+    /// run paid for it.
+    pub cost_usd_micros: Option<u64>,
 }
 
 /// How a run ended.

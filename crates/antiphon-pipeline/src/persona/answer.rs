@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use antiphon_data::Document;
 use serde::Deserialize;
 
+use super::recipe::index_of;
 use super::types::{Evidence, Persona, Quote, Unverified};
 use crate::config::Grounding;
 use crate::evidence::{self, Found, Missing, Wanted};
@@ -74,13 +75,11 @@ impl Draft {
 impl Answer {
     /// The personas, with every quote looked up in what participants said. Takes time with the documents' size.
     pub(crate) fn verified(&self, documents: &[Document], grounding: Grounding) -> Vec<Persona> {
-        let by_id =
-            |id: &str| id.strip_prefix('d').and_then(|number| number.parse::<usize>().ok()?.checked_sub(1));
         let wanted: Vec<Wanted> = self
             .personas
             .iter()
             .flat_map(Draft::citations)
-            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(by_id(&cited.document)))
+            .map(|(_, _, cited)| Wanted::new(&cited.quote).document(index_of(&cited.document)))
             .collect();
         let mut found = evidence::verify(&wanted, documents).into_iter();
         let persona = |(index, draft): (usize, &Draft)| {

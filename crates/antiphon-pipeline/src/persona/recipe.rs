@@ -13,11 +13,21 @@ use crate::config::{Complexity, Detail, GenerationConfig, Grounding};
 /// The recipe's name and version: another wording or schema makes another recipe.
 pub(crate) const NAME: &str = "persona/1";
 
-const SYSTEM: &str = "You are a user researcher. You draw personas from interviews and never invent anything: every \
+pub(super) const SYSTEM: &str = "You are a user researcher. You draw personas from interviews and never invent anything: every \
     claim rests on words of a participant, quoted verbatim. You answer with JSON only.";
 
 /// The prompt for a configuration and its documents.
 pub(crate) fn prompt(config: &GenerationConfig, documents: &[Document]) -> Prompt {
+    let intro = format!("Below are {} interview documents.", documents.len());
+    prompt_over(config, &intro, documents.iter().enumerate().map(part))
+}
+
+/// The prompt for a configuration and whatever stands for its documents.
+pub(super) fn prompt_over(
+    config: &GenerationConfig,
+    intro: &str,
+    documents: impl IntoIterator<Item = Part>,
+) -> Prompt {
     let recipe = &config.recipe;
     let how_many = match config.count {
         Count::Exactly(count) => format!("exactly {count} personas"),
@@ -30,11 +40,10 @@ pub(crate) fn prompt(config: &GenerationConfig, documents: &[Document]) -> Promp
         }
     };
     let mut task = format!(
-        "Below are {n} interview documents. Draw {how_many} from them, each clearly different from the \
+        "{intro} Draw {how_many} from them, each clearly different from the \
          others and each standing for participants with like goals and troubles.\n\
          For each persona give a name, a one-line title, demographics (null for what nobody said), goals, pain_points, \
          behaviours, motivations{quotes}.\n",
-        n = documents.len(),
         quotes = if recipe.grounding == Grounding::Off {
             ""
         } else {
@@ -60,7 +69,7 @@ pub(crate) fn prompt(config: &GenerationConfig, documents: &[Document]) -> Promp
         task.push_str(instructions);
         task.push('\n');
     }
-    let parts = std::iter::once(Part::Text(task)).chain(documents.iter().enumerate().map(part));
+    let parts = std::iter::once(Part::Text(task)).chain(documents);
     Prompt::new(&config.model, [Message::of(Role::User, parts)]).system(SYSTEM).parameters(recipe.parameters)
 }
 
@@ -80,8 +89,14 @@ fn part((index, document): (usize, &Document)) -> Part {
     Part::Document(antiphon_llm::Document::new(id_of(index), &document.name, text).turns(turns))
 }
 
-fn id_of(index: usize) -> String {
+/// The id by which a document goes in a prompt.
+pub(super) fn id_of(index: usize) -> String {
     format!("d{}", index + 1)
+}
+
+/// The document of an id, by its place.
+pub(super) fn index_of(id: &str) -> Option<usize> {
+    id.strip_prefix('d')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// The most claims of each kind, quotes, and characters of a claim and of a quote.

@@ -188,3 +188,46 @@ fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing(
     lab.file("own.toml", "detial = 1\n");
     lab.run(&line).ends_with(2, &["own.toml:1: unknown key detial; did you mean detail?"]);
 }
+
+#[test]
+fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them() {
+    let long = "I usually feed the goats before dawn. ".repeat(400);
+    let noted = json!({ "findings": [
+        { "kind": "goal", "claim": "Close early", "document": "d1", "quote": SAID },
+        { "kind": "behaviour", "claim": "Feeds goats", "document": "d1", "quote": "I usually feed the goats before dawn." },
+    ] });
+    let noted = || Reply::chat(&noted.to_string(), "stop");
+    let models = json!({ "data": [{ "id": "m", "max_model_len": 4096 }] });
+    let models = || Reply::json(200, &models);
+    let goats = Reply::chat(&answer().replace(SAID, "I usually feed the goats before dawn."), "stop");
+    let server =
+        Server::start([models(), noted(), noted(), noted(), Reply::chat(&answer(), "stop"), models(), goats]);
+    let lab = Lab::new();
+    lab.file("in/p3.txt", format!("P3: {long}\n"));
+    let ran = lab.ask(&server.url("/v1"), "");
+    ran.ends_with(
+        0,
+        &[
+            "more than the 4096 tokens that the model takes: findings are drawn from 3 parts",
+            "3 of 3 parts distilled",
+        ],
+    );
+    let made: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let report = &made["runs"][0]["report"];
+    let distilled = &report["distilled"];
+    assert_eq!(
+        (&report["calls"], &distilled["calls"], &distilled["findings"]),
+        (&json!(3), &json!(2), &json!(2))
+    );
+    let calls = server.requests().len();
+    lab.ask(&server.url("/v1"), "").ends_with(0, &["with 0 calls"]);
+    // Other words for the same documents: what was found in them is found again.
+    let other = lab.ask(&server.url("/v1"), "--detail brief --json");
+    other.ends_with(0, &[]);
+    let other: Value = serde_json::from_str(&other.stdout).unwrap();
+    let report = &other["runs"][0]["report"];
+    assert_eq!((&report["calls"], &report["distilled"]["calls"]), (&json!(1), &json!(3)));
+    let chats = |seen: &&antiphon_tests::Received| seen.line.contains("/completions");
+    assert_eq!(server.requests().iter().skip(calls).filter(chats).count(), 1);
+    assert!(lab.run("runs list").stdout.contains("with distil"));
+}

@@ -1,0 +1,427 @@
+//! Documents that are larger than a model's context: findings from each part of them, and the most telling of those in
+//! the documents' place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use antiphon_data::{Document, Role as SpeakerRole};
+use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, Turn};
+use antiphon_text::Terms;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::recipe;
+use crate::config::GenerationConfig;
+use crate::evidence::{self, Found, Wanted};
+
+/// The most findings of one part: a list of these fits where a quarter of the context is left for it.
+const MOST_FINDINGS: u32 = 24;
+/// Tokens that the words around the documents take, roughly.
+const TASK_TOKENS: u64 = 500;
+/// Tokens that one finding takes in an answer, roughly.
+const FINDING_TOKENS: u64 = 90;
+/// Bytes of a token, as [`Prompt::estimated_tokens`] counts them.
+const TOKEN_BYTES: u64 = 4;
+/// Smaller contexts hold no part that is worth a call.
+const LEAST_BYTES: u64 = 2_000;
+
+/// A part of the documents that fits into one call.
+#[derive(Debug)]
+pub(crate) struct Portion {
+    /// The pieces in it, each of a document.
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    document: usize,
+    text: String,
+    turns: Vec<Turn>,
+}
+
+/// Bytes that may stand in one call beside a list of findings; `None` for a context that is too small for any.
+pub(crate) fn portion_bytes(window: u64) -> Option<u64> {
+    let answer = (FINDING_TOKENS * u64::from(MOST_FINDINGS)).min(window / 4);
+    let bytes = (window / 100 * 85).saturating_sub(answer.saturating_add(TASK_TOKENS)) * TOKEN_BYTES;
+    (bytes >= LEAST_BYTES).then_some(bytes)
+}
+
+/// Bytes of findings that may stand in one call beside an answer of so many tokens.
+pub(crate) fn digest_bytes(window: u64, answer: u64) -> u64 {
+    (window / 100 * 85).saturating_sub(answer.saturating_add(TASK_TOKENS)) * TOKEN_BYTES
+}
+
+/// All turns of the documents, in their order, in parts of at most so many bytes. A document that fits into a part is not
+/// torn; of a turn that fits into none, each part has as much as fits.
+pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> {
+    let most = usize::try_from(most_bytes).unwrap_or(usize::MAX);
+    let mut portions: Vec<Portion> = Vec::new();
+    let mut room = 0;
+    for (index, document) in documents.iter().enumerate() {
+        let whole: usize = document.turns.iter().map(|turn| turn.span.len() + around(turn)).sum();
+        if (room..=most).contains(&whole) {
+            room = 0;
+        }
+        for turn in &document.turns {
+            let mut rest = document.words(turn);
+            while !rest.is_empty() {
+                let free = room.saturating_sub(around(turn));
+                if rest.len() > free && free < most / 4 {
+                    portions.push(Portion { pieces: Vec::new() });
+                    room = most;
+                    continue;
+                }
+                let (words, left) = cut(rest, free);
+                room = free - words.len();
+                rest = left;
+                if let Some(portion) = portions.last_mut() {
+                    portion.add(index, turn, words);
+                }
+            }
+        }
+    }
+    portions
+}
+
+/// Bytes that a turn takes beside its words.
+fn around(turn: &antiphon_data::Turn) -> usize {
+    turn.speaker.len() + 3
+}
+
+/// Words of at most so many bytes, cut at white space where there is some, and the rest.
+fn cut(words: &str, most: usize) -> (&str, &str) {
+    if words.len() <= most {
+        return (words, "");
+    }
+    let end = words.floor_char_boundary(most);
+    let end = words[..end].rfind(char::is_whitespace).filter(|space| *space > 0).unwrap_or(end);
+    (&words[..end], words[end..].trim_start())
+}
+
+impl Portion {
+    fn add(&mut self, document: usize, turn: &antiphon_data::Turn, words: &str) {
+        if self.pieces.last().is_none_or(|last| last.document != document) {
+            self.pieces.push(Piece { document, text: String::new(), turns: Vec::new() });
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            let side = match turn.role {
+                SpeakerRole::Participant => Side::Participant,
+                SpeakerRole::Interviewer => Side::Interviewer,
+            };
+            piece.say(&turn.speaker, side, words);
+        }
+    }
+
+    /// What is asked about it. Documents have ids of their own in each part, so that a document more or less does not
+    /// change what is asked about the others.
+    pub(crate) fn prompt(&self, config: &GenerationConfig, documents: &[Document]) -> Prompt {
+        let task = format!(
+            "Below is a part of a collection of interviews. Note what participants say of themselves: up to {MOST_FINDINGS} \
+             findings, from each participant some, the most telling ones.\n\
+             Each finding has: kind, claim (one short sentence), document (the id of the document that supports it) and \
+             quote (the participant's words, copied character by character from that document). Quote participants only, \
+             never the interviewer.\n"
+        );
+        let piece = |(number, piece): (usize, &Piece)| piece.part(number, &documents[piece.document].name);
+        let parts = std::iter::once(Part::Text(task)).chain(self.pieces.iter().enumerate().map(piece));
+        Prompt::new(&config.model, [Message::of(Role::User, parts)])
+            .system(recipe::SYSTEM)
+            .parameters(config.recipe.parameters)
+    }
+
+    /// What was found in it, as it stands in the documents, and how much of it was not.
+    pub(crate) fn findings(&self, answer: Value, documents: &[Document]) -> (Vec<Finding>, usize) {
+        let answer: Answer = serde_json::from_value(answer).unwrap_or_default();
+        let place = |id: &str| Some(self.pieces.get(recipe::index_of(id)?)?.document);
+        let wanted: Vec<Wanted> = answer
+            .findings
+            .iter()
+            .map(|noted| Wanted::new(&noted.quote).document(place(&noted.document)))
+            .collect();
+        let found = evidence::verify(&wanted, documents);
+        let findings: Vec<Finding> = answer
+            .findings
+            .into_iter()
+            .zip(found)
+            .filter_map(|(noted, found)| Some(Finding { claim: noted.claim, place: found.ok()? }))
+            .collect();
+        let lost = wanted.len() - findings.len();
+        (findings, lost)
+    }
+}
+
+impl Piece {
+    fn say(&mut self, speaker: &Arc<str>, side: Side, words: &str) {
+        self.text.push_str(speaker);
+        self.text.push_str(": ");
+        let start = self.text.len();
+        self.text.push_str(words);
+        self.turns.push(Turn::new(speaker.clone(), side, start..self.text.len()));
+        self.text.push('\n');
+    }
+
+    fn part(&self, number: usize, name: &str) -> Part {
+        let text: Arc<str> = Arc::from(self.text.as_str());
+        Part::Document(
+            antiphon_llm::Document::new(recipe::id_of(number), name, text).turns(self.turns.clone()),
+        )
+    }
+}
+
+/// The schema of an answer about a part.
+pub(crate) fn schema() -> Result<Schema, LlmError> {
+    let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
+    let properties = json!({
+        "kind": { "type": "string", "enum": ["goal", "pain_point", "behaviour", "motivation", "fact"] },
+        "claim": text(160),
+        "document": { "type": "string", "pattern": "^d[0-9]{1,6}$" },
+        "quote": text(300),
+    });
+    let required = ["kind", "claim", "document", "quote"];
+    let finding = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    let list = json!({ "type": "array", "items": finding, "maxItems": MOST_FINDINGS });
+    let answer = json!({
+        "type": "object", "properties": { "findings": list }, "required": ["findings"], "additionalProperties": false,
+    });
+    Schema::new("findings", answer)
+}
+
+#[derive(Default, Deserialize)]
+struct Answer {
+    findings: Vec<Noted>,
+}
+
+#[derive(Deserialize)]
+struct Noted {
+    claim: String,
+    document: String,
+    quote: String,
+}
+
+/// Something that a participant is known to have said.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    claim: String,
+    place: Found,
+}
+
+impl Finding {
+    /// Bytes that it takes in a prompt.
+    fn size(&self) -> u64 {
+        (self.place.end - self.place.start + self.place.speaker.len() + 3) as u64
+    }
+}
+
+/// The most telling findings that fit, in the documents' place.
+#[derive(Debug)]
+pub(crate) struct Digest {
+    /// How many there are, of how many that differ.
+    pub(crate) used: usize,
+    pub(crate) distinct: usize,
+    parts: Vec<Part>,
+    /// Participants who speak of like things, where a choice had to be made.
+    groups: Vec<Vec<String>>,
+}
+
+impl Digest {
+    /// Of findings those that fit into so many bytes, from as many groups of like participants as there may be personas.
+    pub(crate) fn of(
+        mut findings: Vec<Finding>,
+        documents: &[Document],
+        groups: usize,
+        most_bytes: u64,
+    ) -> Self {
+        findings.sort_by_key(|found| (found.place.document, found.place.start, found.place.end));
+        findings.dedup_by_key(|found| (found.place.document, found.place.start));
+        let distinct = findings.len();
+        let mut digest = Self { used: distinct, distinct, parts: Vec::new(), groups: Vec::new() };
+        if findings.iter().map(Finding::size).sum::<u64>() > most_bytes {
+            let people = People::of(&findings, groups);
+            let chosen = people.choose(&findings, most_bytes);
+            digest.groups = people.named();
+            digest.used = chosen.len();
+            findings = chosen.into_iter().map(|index| findings[index].clone()).collect();
+        }
+        let mut by_document: BTreeMap<usize, Piece> = BTreeMap::new();
+        for Finding { place, .. } in &findings {
+            let Found { document, start, end, speaker, .. } = place;
+            let piece = by_document.entry(*document).or_insert_with(|| Piece {
+                document: *document,
+                text: String::new(),
+                turns: Vec::new(),
+            });
+            let words = evidence::passage(&documents[*document], *start, *end);
+            piece.say(&Arc::from(speaker.as_str()), Side::Participant, &words);
+        }
+        digest.parts =
+            by_document.iter().map(|(index, piece)| piece.part(*index, &documents[*index].name)).collect();
+        digest
+    }
+
+    /// What is asked about them, instead of the documents.
+    pub(crate) fn prompt(self, config: &GenerationConfig) -> Prompt {
+        let mut intro = format!("Below is what was said in {} interviews, in excerpts.", self.parts.len());
+        for (number, group) in (1..).zip(&self.groups).filter(|(_, group)| !group.is_empty()) {
+            intro.push_str(&format!(" Group {number} speaks of like things: {}.", group.join(", ")));
+        }
+        recipe::prompt_over(config, &intro, self.parts)
+    }
+}
+
+/// Participants, by where they speak and who they are, each with what was found of them, in groups of like ones.
+struct People {
+    people: Vec<((usize, String), Vec<usize>)>,
+    terms: Terms,
+    vectors: Vec<antiphon_text::Vector>,
+    groups: Vec<Vec<usize>>,
+}
+
+impl People {
+    fn of(findings: &[Finding], groups: usize) -> Self {
+        let mut people: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
+        for (index, found) in findings.iter().enumerate() {
+            people.entry((found.place.document, found.place.speaker.clone())).or_default().push(index);
+        }
+        let people: Vec<_> = people.into_iter().collect();
+        let claims =
+            people.iter().map(|(_, found)| found.iter().map(|index| findings[*index].claim.as_str()));
+        let (terms, vectors) = Terms::count(claims);
+        let count = groups.clamp(1, people.len().max(1));
+        let groups = antiphon_text::groups(&vectors, terms.len(), count..=count, || false);
+        Self { people, terms, vectors, groups }
+    }
+
+    /// The names of each group's members, where they are few enough to be told.
+    fn named(&self) -> Vec<Vec<String>> {
+        const MOST_NAMED: usize = 100;
+        if self.people.len() > MOST_NAMED {
+            return Vec::new();
+        }
+        let names = |group: &Vec<usize>| {
+            let names: BTreeSet<&String> = group.iter().map(|member| &self.people[*member].0.1).collect();
+            names.into_iter().cloned().collect()
+        };
+        self.groups.iter().map(names).collect()
+    }
+
+    /// Each group gets the same room, and in it each member in turn brings what is nearest to what the group speaks of.
+    fn choose(&self, findings: &[Finding], most_bytes: u64) -> Vec<usize> {
+        let share = most_bytes / self.groups.len().max(1) as u64;
+        let mut chosen = Vec::new();
+        for group in &self.groups {
+            let vectors = group.iter().map(|member| &self.vectors[*member]);
+            let centre = antiphon_text::centre(self.terms.len(), vectors);
+            let nearness = |index: &usize| -> (f32, usize) {
+                let terms = self.terms.of(&findings[*index].claim);
+                (terms.filter_map(|term| centre.get(term as usize)).sum(), *index)
+            };
+            let queue = |member: &usize| {
+                let mut queue: Vec<_> = self.people[*member].1.iter().map(nearness).collect();
+                queue.sort_by(|a, b| a.0.total_cmp(&b.0));
+                queue
+            };
+            let mut queues: Vec<Vec<(f32, usize)>> = group.iter().map(queue).collect();
+            let mut left = share;
+            while queues.iter().any(|queue| !queue.is_empty()) {
+                for (_, index) in queues.iter_mut().filter_map(Vec::pop) {
+                    let size = findings[index].size();
+                    if size <= left {
+                        left -= size;
+                        chosen.push(index);
+                    }
+                }
+            }
+        }
+        chosen.sort_unstable();
+        chosen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_data::Document;
+    use serde_json::json;
+
+    use super::{Digest, Finding, portion_bytes, portions, schema};
+    use crate::config::GenerationConfig;
+
+    fn documents(count: usize) -> Vec<Document> {
+        let talk = |number: usize| {
+            let said = ["bread at dawn", "goats on the hill"][number % 2];
+            let text = format!(
+                "Interviewer: Well?\nP{number}: I like {said} number {number}.\nP{number}: And tea.\n"
+            );
+            Document::parse(&format!("t{number:03}.txt"), text.as_bytes()).unwrap()
+        };
+        (0..count).map(talk).collect()
+    }
+
+    #[test]
+    fn every_word_is_in_some_part_and_no_part_is_too_large() {
+        let mut documents = documents(9);
+        let long = format!("P9: {}\n", "speaks without an end ".repeat(400));
+        documents.push(Document::parse("long.txt", long.as_bytes()).unwrap());
+        let found = portions(&documents, 2_000);
+        let config = GenerationConfig::new("", "m");
+        let mut all = String::new();
+        for portion in &found {
+            let prompt = portion.prompt(&config, &documents);
+            let size: usize = prompt.documents().map(|document| document.text.len()).sum();
+            assert!(size <= 2_000, "{size}");
+            all.extend(prompt.documents().map(|document| document.text.to_string()));
+        }
+        let spoken = |word: &str| all.split_whitespace().filter(|said| *said == word).count();
+        assert_eq!([spoken("speaks"), spoken("without"), spoken("end")], [400, 400, 400]);
+        assert!((0..9).all(|number| all.contains(&format!("number {number}."))));
+        assert_eq!(portions(&documents[..9], 1 << 20).len(), 1);
+    }
+
+    #[test]
+    fn findings_are_looked_up_where_they_were_said() {
+        let documents = documents(4);
+        let found = portions(&documents, 160);
+        assert!(found.len() > 1);
+        let last = found.last().unwrap();
+        let answer = json!({ "findings": [
+            { "kind": "goal", "claim": "Goats", "document": "d1", "quote": "I like goats on the hill number 3." },
+            { "kind": "goal", "claim": "Lies", "document": "d1", "quote": "I adore spreadsheets" },
+        ] });
+        assert_eq!(schema().unwrap().violations(&answer), []);
+        let (findings, lost) = last.findings(answer, &documents);
+        assert_eq!((findings.len(), lost, findings[0].place.document), (1, 1, 3));
+        assert_eq!(findings[0].place.speaker, "P3");
+    }
+
+    #[test]
+    fn where_not_all_fits_every_group_and_every_voice_has_its_share() {
+        let documents = documents(12);
+        let mut findings: Vec<Finding> = Vec::new();
+        for portion in portions(&documents, 1 << 20) {
+            let noted: Vec<_> = (0..12)
+                .flat_map(|number| {
+                    let what = ["bread at dawn", "goats on the hill"][number % 2];
+                    [(format!("Likes {what}"), format!("I like {what} number {number}.")), ("Tea".to_owned(), "And tea.".to_owned())]
+                        .map(|(claim, quote)| json!({ "kind": "goal", "claim": claim, "document": format!("d{}", number + 1), "quote": quote }))
+                })
+                .collect();
+            findings.extend(portion.findings(json!({ "findings": noted }), &documents).0);
+        }
+        assert_eq!(findings.len(), 24);
+        let whole = Digest::of(findings.clone(), &documents, 2, 1 << 20);
+        assert_eq!((whole.used, whole.distinct, whole.groups.len()), (24, 24, 0));
+        let part = Digest::of(findings, &documents, 2, 480);
+        assert!(part.used < 24 && part.used >= 10, "{}", part.used);
+        assert_eq!(part.groups.iter().map(Vec::len).collect::<Vec<_>>(), [6, 6]);
+        let prompt = part.prompt(&GenerationConfig::new("", "m"));
+        let said: Vec<String> = prompt.documents().map(|document| document.text.to_string()).collect();
+        for what in ["bread", "goats"] {
+            assert!(said.iter().filter(|text| text.contains(what)).count() >= 4, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_context_that_holds_nothing_is_known_as_such() {
+        assert_eq!(portion_bytes(1_000), None);
+        assert!(portion_bytes(8_192).is_some_and(|bytes| (10_000..20_000).contains(&bytes)));
+    }
+}
