@@ -204,7 +204,7 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
         Server::start([models(), noted(), noted(), noted(), Reply::chat(&answer(), "stop"), models(), goats]);
     let lab = Lab::new();
     lab.file("in/p3.txt", format!("P3: {long}\n"));
-    let ran = lab.ask(&server.url("/v1"), "");
+    let ran = lab.ask(&server.url("/v1"), "--json");
     ran.ends_with(
         0,
         &[
