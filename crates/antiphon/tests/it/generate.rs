@@ -217,7 +217,7 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
     let distilled = &report["distilled"];
     assert_eq!(
         (&report["calls"], &distilled["calls"], &distilled["findings"]),
-        (&json!(3), &json!(2), &json!(2))
+        (&json!(4), &json!(3), &json!(3))
     );
     let calls = server.requests().len();
     lab.ask(&server.url("/v1"), "").ends_with(0, &["with 0 calls"]);
