@@ -11,6 +11,7 @@
 //! ```
 
 mod error;
+mod export;
 mod link;
 mod markdown;
 mod page;
@@ -20,6 +21,7 @@ mod theme;
 mod transcript;
 
 pub use error::{RenderError, RenderErrorKind};
+pub use export::{Table, persona_row, personas_markdown};
 pub use link::safe_link;
 pub use markdown::{file_name, markdown};
 pub use page::page;

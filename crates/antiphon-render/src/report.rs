@@ -1,3 +1,4 @@
+use antiphon_pipeline::Persona;
 use minijinja::value::Serde;
 use serde::Serialize;
 
@@ -20,8 +21,12 @@ pub struct RunPage {
     pub phases: Vec<(String, u64)>,
     /// What would help.
     pub advice: Option<String>,
+    /// When rows ended, in milliseconds since 1970, and whether well.
+    pub ends: Vec<(i64, bool)>,
     /// Why rows failed.
     pub causes: Vec<RunCause>,
+    /// The personas that were made, if that is what was made.
+    pub personas: Vec<Persona>,
     /// The rows that are shown.
     pub rows: Vec<RunRow>,
     /// How many rows there are.
@@ -77,6 +82,7 @@ impl RunPage {
         let template = environment.get_template("report.html").map_err(RenderError::template)?;
         let context = minijinja::context! {
             bands => Serde(&bands(&self.phases)),
+            timeline => Serde(&Timeline::of(&self.ends)),
             histogram => Serde(&Histogram::of(&self.rows)),
             shown => Serde(&self.rows.iter().map(Shown::new).collect::<Vec<_>>()),
             ..minijinja::Value::from(Serde(self))
@@ -168,6 +174,59 @@ impl Histogram {
     }
 }
 
+/// How many rows ended in each slice of the time.
+#[derive(Serialize)]
+struct Timeline {
+    slices: Vec<Slice>,
+    /// The time from the first end to the last, and what one slice of it is.
+    span: String,
+    slice: String,
+    most: u64,
+}
+
+#[derive(Serialize)]
+struct Slice {
+    /// In pixels.
+    x: usize,
+    done: u64,
+    failed: u64,
+    /// Heights, in pixels.
+    done_height: u64,
+    failed_height: u64,
+}
+
+impl Timeline {
+    /// `None` where there is nothing to see.
+    fn of(ends: &[(i64, bool)]) -> Option<Self> {
+        const SLICES: usize = 48;
+        const HEIGHT: u64 = 120;
+        let (first, last) = ends
+            .iter()
+            .map(|(at, _)| *at)
+            .fold((i64::MAX, i64::MIN), |(first, last), at| (first.min(at), last.max(at)));
+        let span = u64::try_from(last.checked_sub(first)?).ok().filter(|span| *span > 0)?;
+        let width = span / SLICES as u64 + 1;
+        let mut counts = [(0_u64, 0_u64); SLICES];
+        for (at, is_well) in ends {
+            let slice = usize::try_from(at.abs_diff(first) / width).unwrap_or(SLICES).min(SLICES - 1);
+            match is_well {
+                true => counts[slice].0 += 1,
+                false => counts[slice].1 += 1,
+            }
+        }
+        let most = counts.iter().map(|(done, failed)| done + failed).max().unwrap_or(1).max(1);
+        let slice = |(index, (done, failed)): (usize, &(u64, u64))| Slice {
+            x: index * 12,
+            done: *done,
+            failed: *failed,
+            done_height: (done * HEIGHT).div_ceil(most),
+            failed_height: (failed * HEIGHT).div_ceil(most),
+        };
+        let slices = counts.iter().enumerate().map(slice).collect();
+        Some(Self { slices, span: seconds(span), slice: seconds(width), most })
+    }
+}
+
 /// A row as it is shown.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -199,7 +258,7 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Histogram, RunRow, bands, seconds};
+    use super::{Histogram, RunRow, Timeline, bands, seconds};
 
     #[test]
     fn times_are_told_as_people_do() {
@@ -212,6 +271,17 @@ mod tests {
         let places: Vec<_> = bands(&phases).iter().map(|band| (band.start, band.width)).collect();
         assert_eq!(places, [(0, 333), (333, 667)]);
         assert!(bands(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_end_is_in_a_slice() {
+        let ends: Vec<(i64, bool)> = (0..1_000).map(|n| (1_700_000_000_000 + n * 7, n % 10 > 0)).collect();
+        let timeline = Timeline::of(&ends).unwrap();
+        let count = |of: fn(&super::Slice) -> u64| timeline.slices.iter().map(of).sum::<u64>();
+        assert_eq!((count(|slice| slice.done), count(|slice| slice.failed)), (900, 100));
+        assert_eq!((timeline.slices.len(), timeline.span.as_str()), (48, "6.9 s"));
+        assert!(Timeline::of(&[]).is_none() && Timeline::of(&[(5, true)]).is_none());
+        assert!(Timeline::of(&[(i64::MIN, true), (i64::MAX, false)]).is_none(), "no such run lasts for ever");
     }
 
     #[test]

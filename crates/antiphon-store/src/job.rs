@@ -118,6 +118,8 @@ pub struct JobRecord {
     pub error: Option<(String, String)>,
     /// Where its time went, in microseconds.
     pub timings: Vec<u32>,
+    /// When it was last settled, in milliseconds since 1970; `None` where it was not, or by a version that did not say.
+    pub settled_at: Option<i64>,
 }
 
 impl JobState {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub struct NewRun {
     /// What identifies it: the same command over the same input has the same.
     pub fingerprint: String,
-    /// What kind of run it is, such as `map`.
+    /// What kind of run it is, such as `map`. With a `/` in it, it is a part of other runs, and never the latest.
     pub kind: String,
     /// How it was asked for, so that it can be asked for again: a JSON text. Never a secret.
     pub request: String,

@@ -137,8 +137,11 @@ impl Store {
     async fn find(&self, id: &str) -> Result<(i64, RunRecord), Error> {
         let mut fitting = self.backend.runs().await?;
         match id {
-            // Oldest first.
-            "latest" => fitting.drain(..fitting.len().saturating_sub(1)).for_each(drop),
+            "latest" => {
+                fitting.retain(|(_, run)| !run.kind.contains('/'));
+                // Oldest first.
+                fitting.drain(..fitting.len().saturating_sub(1)).for_each(drop);
+            }
             _ => fitting.retain(|(_, run)| run.id.starts_with(id)),
         }
         match (fitting.pop(), fitting.is_empty()) {

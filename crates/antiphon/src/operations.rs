@@ -3,6 +3,8 @@
 #[cfg(feature = "sqlite")]
 mod content;
 mod doctor;
+#[cfg(feature = "sqlite")]
+mod export;
 mod fetch;
 #[cfg(feature = "sqlite")]
 mod generate;
@@ -18,6 +20,8 @@ mod runs;
 #[cfg(feature = "sqlite")]
 pub use content::{ContentRequest, SitePage, Sites, content, estimate_content, themes};
 pub use doctor::{Checkup, Finding, doctor};
+#[cfg(feature = "sqlite")]
+pub use export::{ExportFormat, export_run};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 #[cfg(feature = "sqlite")]
 pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, estimate_generation, generate};
@@ -30,4 +34,4 @@ pub use models::{ModelInfo, ProviderModels, models, near_models};
 #[cfg(feature = "sqlite")]
 pub use report::report_run;
 #[cfg(feature = "sqlite")]
-pub use runs::{Change, RunDiff, RunInfo, diff_runs, export_run, run_info, runs};
+pub use runs::{Change, RunDiff, RunInfo, diff_runs, run_info, runs};

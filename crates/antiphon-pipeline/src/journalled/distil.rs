@@ -125,7 +125,7 @@ impl Pipeline {
         }
         let note = json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model });
         let new = NewRun::new(hash.finalize().to_hex().to_string());
-        let new = new.request("distil", note.to_string()).fresh(prepared.fresh);
+        let new = new.request("generate/distil", note.to_string()).fresh(prepared.fresh);
         let run = journal.store.open_run(new).await?;
         run.retry_failed().await?;
         if run.tally().await?.jobs() == 0 {

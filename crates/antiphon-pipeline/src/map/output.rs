@@ -35,6 +35,21 @@ impl Lines {
     pub fn new(say: impl Fn(&[u8]) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(say))
     }
+
+    /// Hands a block of whole lines over; `false` once nobody wants more.
+    ///
+    /// # Errors
+    /// Why it cannot be written, as a sentence.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still hand it over.
+    pub async fn take(&self, block: String) -> Result<bool, String> {
+        match say(self.clone(), block).await {
+            Ok(()) => Ok(true),
+            Err(Unwritten::Unread) => Ok(false),
+            Err(Unwritten::Failed(why)) => Err(why),
+        }
+    }
 }
 
 impl fmt::Debug for Lines {

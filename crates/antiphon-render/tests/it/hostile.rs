@@ -143,13 +143,9 @@ fn is_harmless(page: &Html) {
     assert!(policies.iter().all(|policy| policy.starts_with("default-src 'none'")));
 }
 
-/// A persona whose every text is one of these, the report of its run, and the transcript that it quotes.
-fn persona_page(texts: &[String]) -> (String, String) {
+/// A persona whose every text is one of these, and who said `words` there.
+fn persona(texts: &[String], span: std::ops::Range<usize>, words: &str) -> Persona {
     let text = |index: usize| texts[index % texts.len()].clone();
-    let said = format!("P1: I said {} and no more.", text(0));
-    let document = Document::parse("a.txt", said.as_bytes()).unwrap();
-    let span = document.turns[0].span.clone();
-    let words = document.words(&document.turns[0]).to_owned();
     let place =
         json!({ "document": "a.txt", "line": 1, "start": span.start, "end": span.end, "match": "exact" });
     let with = |mut value: Value, fields: Value| {
@@ -157,14 +153,23 @@ fn persona_page(texts: &[String]) -> (String, String) {
         value.as_object_mut().unwrap().extend(fields);
         value
     };
-    let persona: Persona = serde_json::from_value(json!({
+    serde_json::from_value(json!({
         "id": "persona-001", "name": text(1), "title": text(2), "demographics": { text(3): text(4) },
         "goals": [text(5)], "pain_points": [text(6)], "behaviours": [text(7)], "motivations": [text(8)],
         "quotes": [with(place.clone(), json!({ "text": words, "speaker": text(9) }))],
         "evidence": [with(place, json!({ "claim": text(5), "quote": words }))],
         "unverified": [{ "field": text(10), "claim": text(11), "quote": text(12), "reason": text(13) }],
     }))
-    .unwrap();
+    .unwrap()
+}
+
+/// A persona whose every text is one of these, the report of its run, and the transcript that it quotes.
+fn persona_page(texts: &[String]) -> (String, String) {
+    let text = |index: usize| texts[index % texts.len()].clone();
+    let said = format!("P1: I said {} and no more.", text(0));
+    let document = Document::parse("a.txt", said.as_bytes()).unwrap();
+    let words = document.words(&document.turns[0]).to_owned();
+    let persona = persona(texts, document.turns[0].span.clone(), &words);
     let report: Report = serde_json::from_value(json!({
         "schema": "antiphon.run/1", "run_id": text(14), "status": "finished", "fingerprint": text(15),
         "recipe": text(16), "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:00Z",
@@ -201,6 +206,8 @@ fn run_page(texts: &[String]) -> RunPage {
     (row.row, row.result, row.state, row.millis) = (text(10), text(11), "done".to_owned(), Some(3));
     page.rows = vec![row];
     page.all_rows = 1;
+    page.ends = vec![(1, true), (900, false)];
+    page.personas = vec![persona(texts, 0..4, &text(12))];
     page
 }
 

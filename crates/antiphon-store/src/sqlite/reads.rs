@@ -8,7 +8,7 @@ pub(super) const RUNS: &str =
     "SELECT seq, id, fingerprint, kind, request, status, total, created_at, ended_at, report FROM runs";
 
 const JOBS: &str = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
-        output_tokens, result, error_kind, error, timings, unpriced, unbounded
+        output_tokens, result, error_kind, error, timings, unpriced, unbounded, settled_at
     FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2";
 
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
@@ -122,6 +122,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         result: row.get(10)?,
         error: kind.zip(message),
         timings: timings.unwrap_or_default().chunks_exact(4).map(micros).collect(),
+        settled_at: row.get(16)?,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// Each makes the next version of the file from the one before. Never change one that was released: add another.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -63,6 +63,9 @@ const MIGRATIONS: [&str; 1] = ["
         name TEXT PRIMARY KEY,
         note TEXT NOT NULL
     ) WITHOUT ROWID;
+", "
+    -- When a job was last settled, in milliseconds since 1970.
+    ALTER TABLE jobs ADD COLUMN settled_at INTEGER;
 "];
 
 /// How long another process may be in the way.

@@ -67,7 +67,8 @@ pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement)
     let sql = "UPDATE jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
         unpriced = unpriced + (?4 IS NULL), lost = lost + ?5, possible = possible + ?6,
         input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, reserved = NULL,
-        result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14
+        result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14,
+        settled_at = ?15
         WHERE key = ?1 AND state NOT IN (3, 4)";
     let timings: Vec<u8> = timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -85,6 +86,7 @@ pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement)
         due,
         timings,
         bill.unbounded,
+        now(),
     ])?;
     if let Some((fingerprint, answer)) = answer.as_ref().filter(|_| changed == 1) {
         let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)

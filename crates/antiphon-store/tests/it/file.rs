@@ -34,8 +34,23 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(1);
+    newer(2);
     assert!(place.open().await.runs().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_brought_to_this_one() {
+    let place = Place::new();
+    let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
+    run.enqueue(vec!["{}".to_owned()]).await.unwrap();
+    drop(run);
+    let old = rusqlite::Connection::open(&place.path).unwrap();
+    old.execute_batch("ALTER TABLE jobs DROP COLUMN settled_at; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
+    assert_eq!(run.jobs(0, 1).await.unwrap()[0].settled_at, None);
+    run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
+    assert!(run.jobs(0, 1).await.unwrap()[0].settled_at.is_some());
 }
 
 #[tokio::test]

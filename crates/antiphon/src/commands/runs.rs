@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cli::{
-    Cli, Command, ContentArgs, ExperimentArgs, ExperimentCommand, GenerateArgs, GenerationArgs, LimitArgs,
-    MapArgs, RunsArgs, RunsCommand,
+    Cli, Command, ContentArgs, ExperimentArgs, ExperimentCommand, ExportArg, GenerateArgs, GenerationArgs,
+    LimitArgs, MapArgs, RunsArgs, RunsCommand,
 };
 use super::config;
 use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::output::{self, Talk};
 use super::progress::cost;
-use crate::operations::{self, RunInfo};
+use crate::operations::{self, ExportFormat, RunInfo};
 use crate::runtime::{Environment, Flags, resolve};
 
 pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -32,12 +32,19 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
             let path = operations::report_run(folder, run, out.as_deref()).await.map_err(told)?;
             output::result(&format!("{}\n", path.display())).map(|()| OK)
         }
-        RunsCommand::Export { run, out } => {
-            let to = match out {
-                Some(path) if path != Path::new("-") => Destination::File(path.clone()),
-                _ => Destination::Lines(Lines::new(super::map::stdout)),
+        RunsCommand::Export { run, out, format } => {
+            let out = out.as_deref().filter(|path| *path != Path::new("-"));
+            let format = match format.or_else(|| out.and_then(ExportArg::of)) {
+                Some(ExportArg::Json) => ExportFormat::Json,
+                Some(ExportArg::Csv) => ExportFormat::Csv,
+                Some(ExportArg::Markdown) => ExportFormat::Markdown,
+                Some(ExportArg::Jsonl) | None => ExportFormat::Jsonl,
             };
-            operations::export_run(folder, run, &to).await.map_err(told)?;
+            let to = match out {
+                Some(path) => Destination::File(path.to_owned()),
+                None => Destination::Lines(Lines::new(super::map::stdout)),
+            };
+            operations::export_run(folder, run, &to, format).await.map_err(told)?;
             Ok(OK)
         }
     }

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use antiphon_pipeline::Error;
 use antiphon_pipeline::engine::Phase;
 use antiphon_pipeline::map::{Cause, causes};
+use antiphon_pipeline::{Error, Persona, Personas};
 use antiphon_render::{RunCause, RunPage, RunRow};
 use antiphon_store::{JobRecord, JobState, Run};
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use super::runs::{RunInfo, info, journal};
 
 /// The most rows that a report shows.
 const MOST_ROWS: usize = 1_000;
+
 /// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of which
 /// it shows a thousand at most, those that failed first.
 ///
@@ -25,7 +26,7 @@ const MOST_ROWS: usize = 1_000;
 pub async fn report_run(folder: &Path, id: &str, to: Option<&Path>) -> Result<PathBuf, Error> {
     let store = journal(folder).await?;
     let found = match store.look_at(id).await {
-        Ok(run) => page(&run).await.map(|page| (page, run.record().id.clone())),
+        Ok(run) => page(&run, folder).await.map(|page| (page, run.record().id.clone())),
         Err(err) => Err(Error::store(err)),
     };
     close(store).await;
@@ -44,7 +45,7 @@ pub async fn report_run(folder: &Path, id: &str, to: Option<&Path>) -> Result<Pa
     Ok(path)
 }
 
-async fn page(run: &Run) -> Result<RunPage, Error> {
+async fn page(run: &Run, folder: &Path) -> Result<RunPage, Error> {
     let RunInfo { record, tally, .. } = info(run).await?;
     let request: Value = serde_json::from_str(&record.request).unwrap_or_default();
     let report: Value =
@@ -82,8 +83,15 @@ async fn page(run: &Run) -> Result<RunPage, Error> {
     page.advice = report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned);
     page.all_rows = tally.jobs();
     page.causes = causes(run).await.map_err(Error::store)?.into_iter().map(cause).collect();
+    page.personas = personas(&folder.join(&record.id)).await;
     rows(run, &mut page).await?;
     Ok(page)
+}
+
+/// The personas that a generation wrote; the report of another run, or of one without them, has none.
+pub(super) async fn personas(folder: &Path) -> Vec<Persona> {
+    let Ok(text) = antiphon_fs::read_to_string(folder.join("personas.json")).await else { return Vec::new() };
+    serde_json::from_str::<Personas>(&text.text).map(|found| found.personas).unwrap_or_default()
 }
 
 fn cause(of: Cause) -> RunCause {
@@ -103,6 +111,9 @@ async fn rows(run: &Run, page: &mut RunPage) -> Result<(), Error> {
             break;
         }
         for job in batch {
+            if let (Some(at), true) = (job.settled_at, job.state.is_end()) {
+                page.ends.push((at, job.state == JobState::Accepted));
+            }
             micros.iter_mut().zip(&job.timings).for_each(|(sum, took)| *sum += u64::from(*took));
             let kept = if job.state == JobState::Failed { &mut failed } else { &mut others };
             if kept.len() < MOST_ROWS {

@@ -1,8 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
 
-use antiphon_pipeline::map::{Destination, export};
 use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_store::{JobRecord, JobState, Run, RunRecord, Store, Tally};
 
@@ -102,23 +100,6 @@ pub async fn run_info(folder: &Path, id: &str) -> Result<RunInfo, Error> {
 pub(super) async fn info(run: &Run) -> Result<RunInfo, Error> {
     let tally = run.tally().await.map_err(Error::store)?;
     Ok(RunInfo { record: run.record().clone(), tally })
-}
-
-/// Writes the results that a run has, in the order of its rows.
-///
-/// # Errors
-/// As [`run_info`], and `Files` where they cannot be written.
-///
-/// # Cancel safety
-/// A dropped call leaves at most a `.part` file.
-pub async fn export_run(folder: &Path, id: &str, to: &Destination) -> Result<(), Error> {
-    let store = journal(folder).await?;
-    let exported = match store.look_at(id).await {
-        Ok(run) => export(Arc::new(run), to).await.map_err(|why| Error::new(ErrorKind::Files, why)),
-        Err(err) => Err(Error::store(err)),
-    };
-    close(store).await;
-    exported
 }
 
 /// Compares the results of two runs, row by row: rows are the same where their content is.

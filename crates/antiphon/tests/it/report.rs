@@ -3,6 +3,7 @@
 use std::fs;
 
 use antiphon_tests::{Reply, Server};
+use serde_json::Value;
 
 use crate::program::Lab;
 
@@ -34,4 +35,45 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
     lab.run("runs report latest --out here/page.html").ends_with(0, &[]);
     assert_eq!(fs::read_to_string(lab.path("here/page.html")).unwrap(), page);
     lab.run("runs report nothing").ends_with(2, &["there is no run nothing"]);
+}
+
+#[test]
+fn a_generations_personas_are_in_its_report_and_go_out_in_every_form() {
+    let lab = Lab::new();
+    lab.run("generate in --offline -n 2").ends_with(0, &[]);
+    let page = fs::read_to_string(lab.path(lab.run("runs report latest").stdout.trim())).unwrap();
+    assert!(page.contains("<h2 id=\"personas\">Personas</h2>") && page.contains("p1.txt:2"), "{page}");
+    let export = |more: &str| lab.run(&format!("runs export latest {more}")).stdout;
+    assert_eq!(export("").lines().count(), 2);
+    let json: Value = serde_json::from_str(&export("--format json")).unwrap();
+    assert_eq!(json[0]["id"], "persona-001");
+    let csv = export("-f csv");
+    assert!(csv.starts_with("id,name,title,") && csv.contains("p1.txt:2"), "{csv}");
+    let markdown = export("-f markdown");
+    assert!(markdown.starts_with("# ") && markdown.contains("\n---\n"), "{markdown}");
+    lab.run("runs export latest --out personas.csv").ends_with(0, &[]);
+    assert_eq!(fs::read_to_string(lab.path("personas.csv")).unwrap(), csv);
+}
+
+#[test]
+fn rows_go_out_as_tables_without_formulas() {
+    let server = Server::start([Reply::chat("=1+1", "stop"), Reply::chat("two | three", "stop")]);
+    let lab = Lab::new();
+    lab.file("rows.csv", "name\nBern\n\"Ulm, an der Donau\"\n");
+    lab.file("r.toml", "prompt = \"{{ name }}\"\n");
+    let url = server.url("/v1");
+    lab.run(&format!(
+        "map rows.csv -r r.toml --concurrency 1 --provider compatible --base-url {url} --model m"
+    ))
+    .ends_with(0, &[]);
+    let export = |format: &str| lab.run(&format!("runs export latest --format {format}")).stdout;
+    assert_eq!(export("csv"), "index,row.name,result\n0,Bern,'=1+1\n1,\"Ulm, an der Donau\",two | three\n");
+    assert_eq!(
+        export("markdown"),
+        "| index | row.name | result |\n|---|---|---|\n| 0 | Bern | =1+1 |\n| 1 | Ulm, an der Donau | two \\| three |\n"
+    );
+    let json: Value = serde_json::from_str(&export("json")).unwrap();
+    assert_eq!((json.as_array().unwrap().len(), &json[1]["result"]), (2, &Value::from("two | three")));
+    assert_eq!(export("jsonl").lines().count(), 2);
+    lab.run("runs export latest --format xml").ends_with(2, &["jsonl, json, csv, markdown"]);
 }

@@ -150,7 +150,7 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Write the results that a run has, in the order of its rows
+    /// Write the results that a run has, in the order of its rows; of a generation, its personas
     Export {
         /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
@@ -158,7 +158,34 @@ pub(in crate::commands) enum RunsCommand {
         /// The file [default: stdout]
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// What it is written as [default: as the file's name ends, else jsonl]
+        #[arg(short, long, value_enum, value_name = "FORMAT")]
+        format: Option<ExportArg>,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::commands) enum ExportArg {
+    /// A JSON value a line
+    Jsonl,
+    /// One list of JSON values
+    Json,
+    /// A table with a header, in which no cell is a formula
+    Csv,
+    /// For people: a table, and of personas a document
+    Markdown,
+}
+
+impl ExportArg {
+    /// What a file's name says.
+    pub(in crate::commands) fn of(path: &std::path::Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            "md" | "markdown" => Some(Self::Markdown),
+            _ => None,
+        }
+    }
 }
 
 /// What may be another than when a run was begun.

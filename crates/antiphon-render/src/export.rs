@@ -1,0 +1,218 @@
+use antiphon_pipeline::Persona;
+use serde_json::{Map, Value};
+
+use crate::markdown::markdown;
+
+/// What rows of a table are written as. Jobs come one after the other, so that a table may be larger than memory.
+///
+/// Spreadsheets take what begins with `=`, `+`, `-` or `@` for a formula, and run it (OWASP, "CSV Injection"): such texts
+/// get an apostrophe before them, unless they are numbers.
+///
+/// ```
+/// use antiphon_render::Table;
+/// let rows = [serde_json::json!({ "name": "Ada", "tags": ["a", "b"] }), serde_json::json!({ "name": "=1+1" })];
+/// let mut table = Table::default();
+/// rows.iter().for_each(|row| table.add(row));
+/// assert_eq!(table.csv_head(), "name,tags\n");
+/// assert_eq!(table.csv_row(&rows[1]), "'=1+1,\n");
+/// assert_eq!(table.markdown_row(&rows[0]), "| Ada | a; b |\n");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    columns: Vec<String>,
+}
+
+/// A persona as one row: its claims and quotes as lists of lines, with where they are from.
+#[must_use]
+pub fn persona_row(persona: &Persona) -> Value {
+    let place = |document: &str, line: u32| format!("{document}:{line}");
+    let claims = |claims: &[String]| -> Value {
+        let told = |claim: &String| {
+            let places: Vec<String> = persona
+                .evidence
+                .iter()
+                .filter(|found| found.claim == *claim)
+                .map(|found| place(&found.document, found.line))
+                .collect();
+            match places.is_empty() {
+                true => claim.clone(),
+                false => format!("{claim} ({})", places.join(", ")),
+            }
+        };
+        claims.iter().map(told).collect()
+    };
+    let quotes = persona
+        .quotes
+        .iter()
+        .map(|quote| format!("“{}” {}, {}", quote.text, quote.speaker, place(&quote.document, quote.line)));
+    let mut row = Map::new();
+    for (key, value) in [
+        ("id", persona.id.clone().into()),
+        ("name", persona.name.clone().into()),
+        ("title", persona.title.clone().into()),
+        ("demographics", serde_json::to_value(&persona.demographics).unwrap_or_default()),
+        ("goals", claims(&persona.goals)),
+        ("pain_points", claims(&persona.pain_points)),
+        ("behaviours", claims(&persona.behaviours)),
+        ("motivations", claims(&persona.motivations)),
+        ("quotes", quotes.collect()),
+        ("unverified", persona.unverified.len().into()),
+    ] {
+        row.insert(key.to_owned(), value);
+    }
+    Value::Object(row)
+}
+
+/// Personas as one Markdown document.
+#[must_use]
+pub fn personas_markdown(personas: &[Persona]) -> String {
+    personas.iter().map(markdown).collect::<Vec<_>>().join("\n---\n\n")
+}
+
+impl Table {
+    /// Learns the columns of a row: its fields, those of objects in it with a dot between the names.
+    pub fn add(&mut self, row: &Value) {
+        for (name, _) in fields(row) {
+            if !self.columns.contains(&name) {
+                self.columns.push(name);
+            }
+        }
+    }
+
+    /// The line of CSV (RFC 4180, with plain line ends) that names the columns.
+    #[must_use]
+    pub fn csv_head(&self) -> String {
+        csv(self.columns.iter().map(|name| harmless(name)))
+    }
+
+    /// A row as CSV.
+    #[must_use]
+    pub fn csv_row(&self, row: &Value) -> String {
+        csv(self.cells(row).into_iter().map(|cell| harmless(&cell)))
+    }
+
+    /// The two lines of Markdown that name the columns.
+    #[must_use]
+    pub fn markdown_head(&self) -> String {
+        let rule = "---|".repeat(self.columns.len());
+        format!("{}|{rule}\n", pipes(self.columns.iter().map(String::as_str)))
+    }
+
+    /// A row as Markdown.
+    #[must_use]
+    pub fn markdown_row(&self, row: &Value) -> String {
+        pipes(self.cells(row).iter().map(String::as_str))
+    }
+
+    fn cells(&self, row: &Value) -> Vec<String> {
+        let fields = fields(row);
+        let cell =
+            |name: &String| fields.iter().find(|(field, _)| field == name).map(|(_, value)| told(value));
+        self.columns.iter().map(|name| cell(name).unwrap_or_default()).collect()
+    }
+}
+
+/// The values of a row, each with its name; what is no object is one of them.
+fn fields(row: &Value) -> Vec<(String, &Value)> {
+    fn collect<'v>(name: String, value: &'v Value, found: &mut Vec<(String, &'v Value)>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                    collect(name, value, found);
+                }
+            }
+            value => found.push((if name.is_empty() { "value".to_owned() } else { name }, value)),
+        }
+    }
+    let mut found = Vec::new();
+    collect(String::new(), row, &mut found);
+    found
+}
+
+fn told(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(told).collect::<Vec<_>>().join("; "),
+        other => other.to_string(),
+    }
+}
+
+fn harmless(cell: &str) -> String {
+    let acts = cell.trim_start().starts_with(['=', '+', '-', '@']) || cell.starts_with(['\t', '\r']);
+    if acts && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.to_owned() }
+}
+
+fn csv(cells: impl Iterator<Item = String>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing to memory cannot fail, and what is made of texts is text.
+    let _ = writer.write_record(cells);
+    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
+}
+
+/// Cells between pipes, on one line, with nothing in them that Markdown or a browser would act on.
+fn pipes<'c>(cells: impl Iterator<Item = &'c str>) -> String {
+    let plain = |cell: &str| {
+        let words = cell.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut escaped = String::with_capacity(words.len());
+        for c in words.chars() {
+            if matches!(c, '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '~') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+        escaped
+    };
+    cells.fold("|".to_owned(), |line, cell| format!("{line} {} |", plain(cell))) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::Table;
+
+    #[track_caller]
+    fn check(row: &Value, csv: &str) {
+        let mut table = Table::default();
+        table.add(row);
+        assert_eq!(table.csv_row(row), csv);
+        let read = csv.trim_end_matches('\n');
+        assert_eq!(read.contains('\n'), csv.matches('\n').count() > 1);
+    }
+
+    #[test]
+    fn nothing_in_a_table_is_a_formula() {
+        check(&json!({ "a": "=cmd|' /C calc'!A0" }), "'=cmd|' /C calc'!A0\n");
+        check(&json!({ "a": " =1+1" }), "' =1+1\n");
+        check(
+            &json!({ "a": "@SUM(1)", "b": "+1", "c": "-2.5", "d": -3, "e": "-x" }),
+            "'@SUM(1),+1,-2.5,-3,'-x\n",
+        );
+        check(&json!({ "a": "\tx" }), "'\tx\n");
+    }
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be() {
+        check(
+            &json!({ "a": "x, \"y\"", "b": "two\nlines", "c": null, "d": true }),
+            "\"x, \"\"y\"\"\",\"two\nlines\",,true\n",
+        );
+        check(&json!(["a", "b"]), "a; b\n");
+    }
+
+    #[test]
+    fn rows_of_other_fields_keep_to_their_columns() {
+        let (one, other) = (json!({ "a": { "x": 1, "y": 2 } }), json!({ "b": 3, "a": { "y": 4 } }));
+        let mut table = Table::default();
+        table.add(&one);
+        table.add(&other);
+        assert_eq!(
+            table.csv_head() + &table.csv_row(&one) + &table.csv_row(&other),
+            "a.x,a.y,b\n1,2,\n,4,3\n"
+        );
+        assert_eq!(table.markdown_head(), "| a.x | a.y | b |\n|---|---|---|\n");
+        assert_eq!(table.markdown_row(&json!({ "b": "x | <b>" })), "|  |  | x \\| \\<b\\> |\n");
+    }
+}
