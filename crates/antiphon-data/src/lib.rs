@@ -11,6 +11,7 @@
 //! # Ok::<(), antiphon_data::Failure>(())
 //! ```
 
+mod anonymise;
 mod builder;
 mod decode;
 mod document;
@@ -20,6 +21,7 @@ mod loader;
 mod rows;
 mod speakers;
 
+pub use anonymise::{Anonymiser, Replaced, Strategy};
 pub use document::{Document, Format, Role, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};

@@ -180,6 +180,11 @@ fn is_known(label: &str) -> bool {
     role_of(label) == Role::Interviewer || is_code(label) || NOBODY.contains(&unnumbered(&lower))
 }
 
+/// Whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
+pub(crate) fn is_somebody(label: &str) -> bool {
+    !is_known(label) && can_be_label(label)
+}
+
 fn is_code(label: &str) -> bool {
     let letters = label.bytes().take_while(u8::is_ascii_alphabetic).count();
     let digits = label[letters..].trim_start_matches(['-', '_', ' ']);

@@ -43,7 +43,7 @@ pub use text::{Encoding, NotText, Text, decode};
 pub use walk::{Entry, Walk, WalkOptions, walk};
 #[cfg(feature = "watch")]
 pub use watch::{Change, WatchOptions, Watcher};
-pub use write::write;
+pub use write::{write, write_private};
 pub use writer::Writer;
 
 /// The README's code.

@@ -25,8 +25,26 @@ where
     hop("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
 }
 
+/// [`write`] a file that nobody but its owner can read, where the system knows owners.
+///
+/// # Errors
+/// As [`write`].
+///
+/// # Cancel safety
+/// As [`write`].
+pub async fn write_private<B>(path: impl AsRef<Path>, bytes: B) -> Result<(), Error>
+where
+    B: AsRef<[u8]> + Send + 'static,
+{
+    let path = path.as_ref().to_owned();
+    hop("write", &path.clone(), move || write_as(Replacement::private(&path)?, &path, bytes.as_ref())).await
+}
+
 fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut new = Replacement::of(path)?;
+    write_as(Replacement::of(path)?, path, bytes)
+}
+
+fn write_as(mut new: Replacement, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let written = new.file().write_all(bytes).and_then(|()| new.sync()).and_then(|()| new.rename());
     written.map_err(|err| Error::from_io(err, "write", path))
 }
@@ -37,6 +55,18 @@ mod tests {
     use super::write;
     use crate::error::ErrorKind;
     use crate::temp::temp_dir;
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_is_private_is_nobody_elses_whatever_stood_there() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = temp_dir().unwrap();
+        let path = folder.path().join("map.json");
+        write(&path, "old").await.unwrap();
+        super::write_private(&path, "new").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[tokio::test]
     async fn a_file_is_replaced_whole_and_nothing_else_is_left() {

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use antiphon_data::Anonymiser;
 use antiphon_llm::Parameters;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ pub struct GenerationConfig {
     pub recipe: PersonaRecipe,
     /// Whether documents that do not fit into the model's context are distilled first. Default: they are.
     pub distil: Distil,
+    /// What takes names, addresses and numbers out of the documents before anything is asked. Default: nothing does.
+    pub anonymiser: Option<Anonymiser>,
     /// The time for everything, from the start of loading. Default: none.
     pub deadline: Option<Duration>,
     /// Gives this one up when cancelled. Default: a token that nobody cancels.
@@ -91,6 +94,7 @@ impl GenerationConfig {
             count: Count::Exactly(3),
             recipe: PersonaRecipe::default(),
             distil: Distil::Auto,
+            anonymiser: None,
             deadline: None,
             cancel: CancellationToken::new(),
         }
@@ -150,6 +154,13 @@ impl GenerationConfig {
     #[must_use]
     pub fn distil(mut self, distil: Distil) -> Self {
         self.distil = distil;
+        self
+    }
+
+    /// Sets what takes names, addresses and numbers out of the documents.
+    #[must_use]
+    pub fn anonymiser(mut self, anonymiser: impl Into<Option<Anonymiser>>) -> Self {
+        self.anonymiser = anonymiser.into();
         self
     }
 

@@ -61,5 +61,7 @@ pub use persona::{
     PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
-pub use report::{Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport};
+pub use report::{
+    Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
+};
 pub use toml_file::{near_name, read_toml};

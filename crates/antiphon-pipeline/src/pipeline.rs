@@ -3,7 +3,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_data::{Document, Loaded, Loader};
+use antiphon_data::{Document, Loaded, Loader, Replaced};
 use antiphon_llm::{
     CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
     Provider, Schema, Scope, Usage,
@@ -19,7 +19,7 @@ use crate::config::GenerationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
-use crate::report::{self, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
+use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
 use crate::runs::{Fingerprint, RunId};
 use crate::watched::OnEvent;
 
@@ -64,6 +64,8 @@ pub struct Prepared {
     pub estimated_tokens: u64,
     /// The name that the run will have.
     pub run_id: RunId,
+    /// What was taken out of the documents, and what stands there instead: nobody's business but the owner's.
+    pub replaced: Vec<Replaced>,
     pub(crate) config: GenerationConfig,
     pub(crate) prompt: Prompt,
     pub(crate) schema: Schema,
@@ -199,13 +201,15 @@ impl Pipeline {
         let loaded =
             context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
         let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
+        let (documents, replaced) = anonymised(config, documents).await?;
         let documents: Arc<[Document]> = documents.into();
         let prompt = persona::prompt(config, &documents);
         let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
         let prepared = Prepared {
-            fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), &documents),
+            fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), (&documents, &replaced)),
             prompt,
             schema,
+            replaced,
             failures: failures.iter().map(FailureReport::from).collect(),
             distilled: None,
             #[cfg(feature = "store")]
@@ -381,6 +385,10 @@ impl Pipeline {
             cost_usd_micros: None,
             may_cost_more: false,
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
+            anonymised: prepared.config.anonymiser.as_ref().map(|anonymiser| Anonymised {
+                strategy: anonymiser.strategy(),
+                replaced: prepared.replaced.len(),
+            }),
             distilled: prepared.distilled.clone(),
             refused: Vec::new(),
             coverage: Coverage::default(),
@@ -397,6 +405,19 @@ impl Pipeline {
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+/// The documents without what a configuration wants taken out of them.
+async fn anonymised(
+    config: &GenerationConfig,
+    documents: Vec<Document>,
+) -> Result<(Vec<Document>, Vec<Replaced>), Error> {
+    let Some(anonymiser) = config.anonymiser.clone() else { return Ok((documents, Vec::new())) };
+    match tokio::task::spawn_blocking(move || anonymiser.apply(&documents)).await {
+        Ok(made) => Ok(made),
+        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+        Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use antiphon_data::{Document, Failure, Format, Skipped};
+use antiphon_data::{Document, Failure, Format, Skipped, Strategy};
 use antiphon_llm::{Parameters, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ pub struct Report {
     pub may_cost_more: bool,
     /// Where the time went.
     pub timings: Timings,
+    /// What was taken out of the documents before anything was asked.
+    #[serde(default)]
+    pub anonymised: Option<Anonymised>,
     /// What was made of documents that did not fit into the model's context.
     #[serde(default)]
     pub distilled: Option<Distilled>,
@@ -79,6 +82,16 @@ pub struct Report {
     /// What rules say of them.
     #[serde(default)]
     pub validation: Validation,
+}
+
+/// What was taken out of documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Anonymised {
+    /// What stands in its place.
+    pub strategy: Strategy,
+    /// Names, addresses and numbers that were found, each counted once.
+    pub replaced: usize,
 }
 
 /// How documents were distilled before personas were drawn from what was found in them.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use antiphon_data::Document;
+use antiphon_data::{Document, Replaced};
 use antiphon_llm::{Part, Prompt, Schema, Scope};
 use serde::Serialize;
 use serde_json::json;
@@ -49,7 +49,12 @@ pub struct Fingerprint(blake3::Hash);
 impl Fingerprint {
     /// Of everything that shapes the result: this version of the program, the wording, the schema, and what they are
     /// asked of.
-    pub(crate) fn new(prompt: &Prompt, schema: &Schema, scope: &Scope, documents: &[Document]) -> Self {
+    pub(crate) fn new(
+        prompt: &Prompt,
+        schema: &Schema,
+        scope: &Scope,
+        (documents, replaced): (&[Document], &[Replaced]),
+    ) -> Self {
         let wording =
             prompt.messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
                 Part::Text(text) => Some(text.as_str()),
@@ -72,6 +77,10 @@ impl Fingerprint {
             // Evidence names documents, so a renamed one makes another run.
             hash.update(b"\0").update(document.name.as_bytes());
             hash.update(b"\0").update(document.sha256.as_bytes());
+        }
+        for replaced in replaced {
+            // Of what stands there now: what stood there is in the documents' own digests.
+            hash.update(b"\0").update(replaced.instead.as_bytes());
         }
         Self(hash.finalize())
     }

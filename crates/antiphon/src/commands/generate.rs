@@ -46,7 +46,9 @@ impl Planned {
         drawn.temperature = flags.temperature.or(drawn.temperature);
         drawn.max_tokens = flags.max_tokens.or(drawn.max_tokens);
         drawn.seed = flags.seed.or(drawn.seed);
+        let anonymiser = how.anonymiser(&request.out).await?;
         let request = request
+            .anonymiser(anonymiser)
             .deadline(how.deadline)
             .concurrency(settings.concurrency.value)
             .fresh(how.fresh)

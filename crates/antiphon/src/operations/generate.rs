@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_data::Document;
+use antiphon_data::{Anonymiser, Document, Replaced};
 use antiphon_pipeline::engine::Options;
 use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{
@@ -33,6 +33,8 @@ pub struct GenerateRequest {
     pub count: Count,
     /// How they are drawn.
     pub recipe: PersonaRecipe,
+    /// What takes names, addresses and numbers out of the documents. Default: nothing does.
+    pub anonymiser: Option<Anonymiser>,
     /// The time for each input. Default: none.
     pub deadline: Option<Duration>,
     /// Runs under way at once. Default 4.
@@ -118,6 +120,7 @@ impl GenerateRequest {
             out: out.into(),
             count: Count::Exactly(3),
             recipe: PersonaRecipe::default(),
+            anonymiser: None,
             deadline: None,
             concurrency: 4,
             fresh: false,
@@ -139,6 +142,14 @@ impl GenerateRequest {
     pub fn recipe(mut self, recipe: PersonaRecipe) -> Self {
         self.count = recipe.count.unwrap_or(self.count);
         self.recipe = recipe;
+        self
+    }
+
+    /// Sets what takes names, addresses and numbers out of the documents. What can be told back is kept below the output
+    /// folder in `.anonymised/`, in a file for each run that its owner alone can read.
+    #[must_use]
+    pub fn anonymiser(mut self, anonymiser: Option<Anonymiser>) -> Self {
+        self.anonymiser = anonymiser;
         self
     }
 
@@ -278,6 +289,7 @@ fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Wa
     let mut config = GenerationConfig::new(input, &session.model)
         .recipe(request.recipe.clone())
         .count(request.count)
+        .anonymiser(request.anonymiser.clone())
         .cancel(watch.cancel.clone());
     config.deadline = request.deadline;
     config
@@ -320,6 +332,9 @@ impl Runs<'_> {
             Err(err) => return failed(None, err),
         };
         let path = Some(folder.path().to_owned());
+        if let Err(err) = keep_replaced(&self.request.out, &prepared).await {
+            return failed(path, err);
+        }
         let reused = run.record().status == RunStatus::Finished;
         let mut options = Options::default();
         options.retry = self.session.retry.clone();
@@ -358,6 +373,22 @@ impl Runs<'_> {
         let turn = turns.entry(fingerprint.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1)));
         (turn.clone(), is_made)
     }
+}
+
+/// Keeps what was taken out of the documents where its owner alone can read it, apart from the run; nothing where it
+/// cannot be told back.
+async fn keep_replaced(out: &Path, prepared: &Prepared) -> Result<(), Error> {
+    let redacted = |replaced: &Replaced| replaced.instead.starts_with('[');
+    if prepared.replaced.iter().all(redacted) {
+        return Ok(());
+    }
+    // Hidden, so that a later run does not take it for an interview.
+    let folder = out.join(".anonymised");
+    antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+    let (run, replaced) = (prepared.run_id.to_string(), &prepared.replaced);
+    let document = json!({ "schema": "antiphon.replaced/1", "run_id": run, "replaced": replaced });
+    let written = antiphon_fs::write_private(folder.join(format!("{run}.json")), format!("{document:#}\n"));
+    written.await.map_err(Error::files)
 }
 
 /// What there is of an answer that cannot be used.

@@ -233,3 +233,50 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
     let latest: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
     assert_eq!(latest["kind"], "generate");
 }
+
+#[test]
+fn names_leave_the_machine_only_as_somebody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let said = "I hate the paperwork in Ulm";
+    let quoted = answer().replace(SAID, said);
+    let replies = [Reply::json(200, &json!({ "data": [] })), Reply::chat(&quoted, "stop")];
+    let server = Server::start(replies);
+    let lab = Lab::new();
+    fs::remove_dir_all(lab.path("in")).unwrap();
+    lab.file(
+        "in/anna-lee.txt",
+        format!("Interviewer: Hello Anna.\nAnna Lee: {said}. Mail anna@lee.example, or ask Zedekiah.\n"),
+    );
+    lab.file("names.txt", "Zedekiah\n");
+    let ran = lab.ask(&server.url("/v1"), "--anonymise replace --names names.txt");
+    ran.ends_with(0, &[]);
+    let sent = server.requests().iter().map(|seen| seen.body.to_string()).collect::<String>();
+    for secret in ["Anna", "Lee", "anna", "Zedekiah"] {
+        assert!(!sent.contains(secret), "{secret}: {sent}");
+        assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{ran:?}");
+    }
+    assert!(sent.contains("Person 1: I hate the paperwork in Ulm"), "{sent}");
+    let run = lab.only_run();
+    let written = ["run.json", "personas.json", "personas.html"]
+        .map(|name| fs::read_to_string(run.join(name)).unwrap());
+    assert!(written.iter().all(|text| !text.contains("Anna") && !text.contains("anna")));
+    assert_eq!(json_file(&run.join("personas.json"))["personas"][0]["quotes"][0]["line"], 2);
+    assert_eq!(json_file(&run.join("run.json"))["anonymised"]["replaced"], 3);
+    let id = run.file_name().unwrap().to_str().unwrap().to_owned();
+    let map = lab.path(&format!("antiphon-out/.anonymised/{id}.json"));
+    assert_eq!(fs::metadata(&map).unwrap().permissions().mode() & 0o777, 0o600);
+    let told =
+        json_file(&map)["replaced"].as_array().unwrap().iter().any(|one| one["original"] == "Anna Lee");
+    assert!(told);
+    // Who asks without it asks for something else.
+    lab.ask(&server.url("/v1"), "").ends_with(0, &[]);
+    lab.ask(&server.url("/v1"), "--anonymise redact").ends_with(0, &[]);
+    assert_eq!(
+        fs::read_dir(lab.path("antiphon-out/.anonymised")).unwrap().count(),
+        1,
+        "nothing can be told back"
+    );
+    lab.ask(&server.url("/v1"), "--anonymise hash").ends_with(0, &[]);
+    lab.ask(&server.url("/v1"), "--anonymise hash").ends_with(0, &["with 0 calls"]);
+    lab.run("generate in --names names.txt").ends_with(2, &["--anonymise"]);
+}

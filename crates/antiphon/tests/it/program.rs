@@ -70,7 +70,8 @@ impl Lab {
 
     pub(crate) fn only_run(&self) -> PathBuf {
         let found = fs::read_dir(self.path("antiphon-out")).unwrap().map(|found| found.unwrap().path());
-        let mut runs: Vec<_> = found.filter(|path| path.is_dir()).collect();
+        let is_hidden = |path: &Path| path.file_name().unwrap().to_str().unwrap().starts_with('.');
+        let mut runs: Vec<_> = found.filter(|path| path.is_dir() && !is_hidden(path)).collect();
         assert_eq!(runs.len(), 1, "{runs:?}");
         runs.remove(0)
     }

@@ -1,12 +1,14 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use antiphon_data::{Anonymiser, Strategy};
 use antiphon_pipeline::experiment::Drawn;
 use antiphon_pipeline::{Complexity, Count, Detail, Grounding};
 use clap::{Args, ValueEnum};
 
 use super::rows::dollars;
 use super::{DrawingArgs, ENVIRONMENT, ProgressMode, ProviderArgs, concurrency, seconds};
+use crate::commands::error::{CommandError, USAGE};
 use crate::runtime::Flags;
 
 #[derive(Debug, Args)]
@@ -29,6 +31,14 @@ pub(in crate::commands) struct GenerateArgs {
 pub(in crate::commands) struct GenerationArgs {
     #[command(flatten)]
     pub(in crate::commands) personas: PersonaArgs,
+
+    /// Take names, e-mail addresses and telephone numbers out of the documents before anything leaves this machine
+    #[arg(long, value_enum, value_name = "HOW")]
+    anonymise: Option<AnonymiseArg>,
+
+    /// More names to take out: a file with one a line
+    #[arg(long, value_name = "FILE", requires = "anonymise")]
+    names: Option<PathBuf>,
 
     /// Give each path up after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -111,6 +121,16 @@ enum DetailArg {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AnonymiseArg {
+    /// [name], [email], [phone]: who is who is lost
+    Redact,
+    /// Person 1, everywhere the same; who that is stands in a file that you alone can read
+    Replace,
+    /// A code, everywhere the same; whose it is stands in a file that you alone can read
+    Hash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EvidenceArg {
     /// They are left out, and listed as not verified
     Strict,
@@ -151,6 +171,29 @@ impl PersonaArgs {
 }
 
 impl GenerationArgs {
+    /// What takes names out, for runs below `out`, where the salt of codes is kept.
+    pub(in crate::commands) async fn anonymiser(
+        &self,
+        out: &Path,
+    ) -> Result<Option<Anonymiser>, CommandError> {
+        let failed = |err: antiphon_fs::Error| CommandError::new(USAGE, err.to_string());
+        let Some(how) = self.anonymise else { return Ok(None) };
+        let mut anonymiser = Anonymiser::new(match how {
+            AnonymiseArg::Redact => Strategy::Redact,
+            AnonymiseArg::Replace => Strategy::Replace,
+            AnonymiseArg::Hash => Strategy::Hash,
+        });
+        if let Some(file) = &self.names {
+            let names = antiphon_fs::read_to_string(file).await.map_err(failed)?.text;
+            let names = names.lines().map(str::trim).filter(|name| !name.is_empty());
+            anonymiser = anonymiser.names(names);
+        }
+        if how == AnonymiseArg::Hash {
+            anonymiser = anonymiser.salt(salt(out).await.map_err(failed)?);
+        }
+        Ok(Some(anonymiser))
+    }
+
     pub(in crate::commands) fn flags(&self, out: Option<PathBuf>) -> Flags {
         self.provider.flags(self.concurrency, out, self.max_cost)
     }
@@ -158,4 +201,19 @@ impl GenerationArgs {
 
 fn count(text: &str) -> Result<Count, String> {
     text.parse().map_err(|err: antiphon_pipeline::NoCount| err.to_string())
+}
+
+/// What codes below `out` are made with: made once, so that the same person has the same code in each run.
+async fn salt(out: &Path) -> Result<String, antiphon_fs::Error> {
+    let path = out.join(".anonymised").join("salt");
+    match antiphon_fs::read_to_string(&path).await {
+        Ok(salt) => Ok(salt.text.into_owned()),
+        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => {
+            antiphon_fs::create_dir(out.join(".anonymised")).await?;
+            let salt = format!("{:032x}", rand::random::<u128>());
+            antiphon_fs::write_private(&path, salt.clone()).await?;
+            Ok(salt)
+        }
+        Err(err) => Err(err),
+    }
 }

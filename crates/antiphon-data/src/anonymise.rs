@@ -1,0 +1,359 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use regex::Regex;
+use sha2::{Digest, Sha256};
+
+use crate::document::{Document, LineStart, Turn};
+use crate::speakers;
+
+/// Takes names, e-mail addresses and telephone numbers out of documents.
+///
+/// Names are those of speakers, those that somebody is introduced by ("my name is …", "call me …", "Mrs …"), and those that
+/// are [given](Anonymiser::names); wherever one of their words stands with a capital letter, it goes. It knows no list of all
+/// names: whoever is only spoken of, without a title, stays, unless given.
+///
+/// ```
+/// use antiphon_data::{Anonymiser, Document, Strategy};
+/// let document = Document::parse("talk.txt", b"Interviewer: Who are you?\nAnna Lee: Anna, mail me at anna@lee.example.\n")?;
+/// let (documents, found) = Anonymiser::new(Strategy::Replace).apply(&[document]);
+/// assert_eq!(&*documents[0].text, "Interviewer: Who are you?\nPerson 1: Person 1, mail me at person1@mail.example.\n");
+/// assert_eq!((found[1].original.as_str(), found[1].instead.as_str()), ("Anna Lee", "Person 1"));
+/// # Ok::<(), antiphon_data::Failure>(())
+/// ```
+#[derive(Clone)]
+pub struct Anonymiser {
+    strategy: Strategy,
+    names: Vec<String>,
+    salt: String,
+}
+
+/// What stands in the place of what was taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Its kind: `[name]`. Who is who is lost.
+    Redact,
+    /// Somebody who is not there: `Person 1`, everywhere the same.
+    Replace,
+    /// A short code, everywhere the same, that tells nothing without the salt.
+    Hash,
+}
+
+/// Something that was taken out, and what stands there instead.
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Replaced {
+    /// `name`, `email` or `phone`.
+    pub kind: &'static str,
+    /// What stood there.
+    pub original: String,
+    /// What stands there now.
+    pub instead: String,
+    /// How often.
+    pub times: usize,
+}
+
+impl fmt::Debug for Replaced {
+    // Without what stood there: logs are read by others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, instead, times, .. } = self;
+        f.debug_struct("Replaced")
+            .field("kind", kind)
+            .field("instead", instead)
+            .field("times", times)
+            .finish()
+    }
+}
+
+/// A pattern that this file has spelled, so that it cannot be wrong.
+fn pattern(text: &str) -> Option<Regex> {
+    Regex::new(text).ok()
+}
+
+const EMAIL: &str = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}";
+/// Digits with the marks that stand in telephone numbers; of how many they are is looked at behind it.
+const PHONE: &str = r"(?:\+|\b)\(?\d[\d ()./-]{6,22}\d\b";
+/// Dates and times have as many digits.
+const TIME: &str = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|\d:\d";
+const INTRODUCED: &str = r"(?:(?i:my name is|my name's|i am called|i'm called|call me|this is)\s+|\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.?\s+)(\p{Lu}[\p{L}'’-]+(?:\s+\p{Lu}[\p{L}'’-]+){0,2})";
+
+impl Anonymiser {
+    /// One that puts `strategy` in the place of what it takes out.
+    #[must_use]
+    pub fn new(strategy: Strategy) -> Self {
+        Self { strategy, names: Vec::new(), salt: String::new() }
+    }
+
+    /// Takes these names out, too: each in one word or several.
+    #[must_use]
+    pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets what codes are made with: whoever has it can try names until the code fits, so it is a secret.
+    #[must_use]
+    pub fn salt(mut self, salt: impl Into<String>) -> Self {
+        self.salt = salt.into();
+        self
+    }
+
+    /// What it puts in the place of what it takes out.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// The documents without what was found, and what that was. Their lines are those of the files still, and their bytes
+    /// those of the new texts. Files are called by numbers: their names may be people's.
+    #[must_use]
+    pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replaced>) {
+        let names = self.words_of_names(documents);
+        let mut found = Found { anonymiser: self, replaced: Vec::new(), by_text: BTreeMap::new() };
+        let [email, phone, time, word] = [EMAIL, PHONE, TIME, r"[\p{L}][\p{L}'’-]*"].map(pattern);
+        let mut made = Vec::with_capacity(documents.len());
+        for (number, document) in (1..).zip(documents) {
+            let mut cuts: Vec<(Range<usize>, String)> = Vec::new();
+            let text = &*document.text;
+            for place in email.iter().flat_map(|pattern| pattern.find_iter(text)) {
+                cuts.push((place.range(), found.instead("email", place.as_str())));
+            }
+            for place in phone.iter().flat_map(|pattern| pattern.find_iter(text)) {
+                let digits = place.as_str().bytes().filter(u8::is_ascii_digit).count();
+                let is_time = time.as_ref().is_some_and(|time| time.is_match(place.as_str()));
+                if (8..=15).contains(&digits) && !is_time && is_free(&cuts, &place.range()) {
+                    cuts.push((place.range(), found.instead("phone", place.as_str())));
+                }
+            }
+            for place in word.iter().flat_map(|pattern| pattern.find_iter(text)) {
+                // "Anna's" is Anna's.
+                let plain = place.as_str().split(['\'', '’']).next().unwrap_or_default();
+                let range = place.start()..place.start() + plain.len();
+                if let Some(name) = names.get(plain).filter(|_| is_free(&cuts, &range)) {
+                    cuts.push((range, found.instead("name", name)));
+                }
+            }
+            cuts.sort_by_key(|(range, _)| range.start);
+            join_names(text, &mut cuts);
+            made.push(replaced(document, &cuts, number, |speaker| {
+                let word = |word: &str| match names.get(word) {
+                    Some(name) => found.instead("name", name),
+                    None => word.to_owned(),
+                };
+                let words: Vec<String> = speaker.split(' ').map(word).collect();
+                let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+                words.dedup();
+                words.join(" ")
+            }));
+        }
+        (made, found.replaced)
+    }
+
+    /// The words of all names that are known, each with the whole name that it is of.
+    fn words_of_names(&self, documents: &[Document]) -> BTreeMap<String, String> {
+        let introduced = pattern(INTRODUCED);
+        let mut names: Vec<String> = self.names.clone();
+        for document in documents {
+            let people = document.turns.iter().map(|turn| &*turn.speaker);
+            names.extend(people.filter(|name| speakers::is_somebody(name)).map(str::to_owned));
+            for found in introduced.iter().flat_map(|pattern| pattern.captures_iter(&document.text)) {
+                names.extend(found.get(1).map(|name| name.as_str().to_owned()));
+            }
+        }
+        let words = |name: &str| -> Vec<String> {
+            let words = name.split(|c: char| !c.is_alphanumeric() && c != '-');
+            let is_name = |word: &&str| word.chars().count() > 1 && word.starts_with(char::is_uppercase);
+            words.filter(is_name).map(str::to_owned).collect()
+        };
+        let mut whole: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for name in &names {
+            let parts = words(name);
+            for word in &parts {
+                let of = whole.entry(word.clone()).or_default();
+                if parts.len() > 1 {
+                    of.insert(parts.join(" "));
+                }
+            }
+        }
+        // A word that two people share is nobody's.
+        let person = |(word, of): (String, BTreeSet<String>)| match (of.len(), of.into_iter().next()) {
+            (1, Some(name)) => (word, name),
+            _ => (word.clone(), word),
+        };
+        whole.into_iter().map(person).collect()
+    }
+}
+
+impl fmt::Debug for Anonymiser {
+    // Names and salt are what nobody else is to know.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Anonymiser").field("strategy", &self.strategy).finish_non_exhaustive()
+    }
+}
+
+struct Found<'a> {
+    anonymiser: &'a Anonymiser,
+    replaced: Vec<Replaced>,
+    by_text: BTreeMap<String, usize>,
+}
+
+impl Found<'_> {
+    fn instead(&mut self, kind: &'static str, original: &str) -> String {
+        if let Some(at) = self.by_text.get(original) {
+            self.replaced[*at].times += 1;
+            return self.replaced[*at].instead.clone();
+        }
+        let number = self.replaced.iter().filter(|found| found.kind == kind).count() + 1;
+        let instead = match (self.anonymiser.strategy, kind) {
+            (Strategy::Redact, kind) => format!("[{kind}]"),
+            (Strategy::Replace, "email") => format!("person{number}@mail.example"),
+            // Numbers that Ofcom keeps for drama: nobody has them.
+            (Strategy::Replace, "phone") => format!("01632 960{:03}", number % 1_000),
+            (Strategy::Replace, _) => format!("Person {number}"),
+            (Strategy::Hash, kind) => {
+                let digest = Sha256::digest(format!("{}\0{kind}\0{original}", self.anonymiser.salt));
+                let code: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+                format!("{kind}-{code}")
+            }
+        };
+        self.by_text.insert(original.to_owned(), self.replaced.len());
+        self.replaced.push(Replaced {
+            kind,
+            original: original.to_owned(),
+            instead: instead.clone(),
+            times: 1,
+        });
+        instead
+    }
+}
+
+fn is_free(cuts: &[(Range<usize>, String)], range: &Range<usize>) -> bool {
+    cuts.iter().all(|(cut, _)| cut.end <= range.start || range.end <= cut.start)
+}
+
+/// Two words of one name beside each other are one person, called by the first.
+fn join_names(text: &str, cuts: &mut Vec<(Range<usize>, String)>) {
+    let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
+    let is_name =
+        |instead: &str| ["[name]", "Person ", "name-"].iter().any(|start| instead.starts_with(start));
+    for (range, instead) in cuts.drain(..) {
+        match joined.last_mut() {
+            Some((last, before))
+                if is_name(before) && is_name(&instead) && &text[last.end..range.start] == " " =>
+            {
+                last.end = range.end;
+            }
+            _ => joined.push((range, instead)),
+        }
+    }
+    *cuts = joined;
+}
+
+/// A document with other words at some places, which stand in their order.
+fn replaced(
+    document: &Document,
+    cuts: &[(Range<usize>, String)],
+    number: usize,
+    mut speaker: impl FnMut(&str) -> String,
+) -> Document {
+    let mut text = String::with_capacity(document.text.len());
+    // Where each stretch of the old text begins in the new one.
+    let mut moves: Vec<(usize, usize)> = vec![(0, 0)];
+    let mut from = 0;
+    for (range, instead) in cuts {
+        text.push_str(&document.text[from..range.start]);
+        moves.push((range.start, text.len()));
+        text.push_str(instead);
+        from = range.end;
+        moves.push((from, text.len()));
+    }
+    text.push_str(&document.text[from..]);
+    let moved = |offset: usize| {
+        let at = moves.partition_point(|(old, _)| *old <= offset).saturating_sub(1);
+        let (old, new) = moves[at];
+        let next = moves.get(at + 1).map_or(text.len(), |(_, new)| *new);
+        (new + (offset - old)).min(next)
+    };
+    let turn = |turn: &Turn| Turn {
+        speaker: Arc::from(speaker(&turn.speaker)),
+        role: turn.role,
+        span: moved(turn.span.start)..moved(turn.span.end),
+    };
+    let line = |start: &LineStart| LineStart { offset: moved(start.offset), line: start.line };
+    let ending = document.name.rsplit_once('.').map_or("txt", |(_, ending)| ending);
+    Document {
+        name: format!("document-{number:03}.{ending}"),
+        turns: document.turns.iter().map(turn).collect(),
+        lines: document.lines.iter().map(line).collect(),
+        text: text.as_str().into(),
+        ..document.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Anonymiser, Strategy};
+    use crate::Document;
+
+    fn document(name: &str, text: &str) -> Document {
+        Document::parse(name, text.as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(strategy: Strategy, text: &str, expected: &str) {
+        let (documents, _) = Anonymiser::new(strategy).salt("salt").apply(&[document("a.txt", text)]);
+        assert_eq!(&*documents[0].text, expected);
+        for turn in &documents[0].turns {
+            assert!(!documents[0].words(turn).is_empty());
+        }
+    }
+
+    #[test]
+    fn names_addresses_and_numbers_go_and_the_rest_stays() {
+        check(
+            Strategy::Redact,
+            "Interviewer: Hello Anna.\nAnna Lee: Call +44 20 7946 0958 or a.lee@post.example, Anna's line.\nInterviewer: On 2026-11-22 at 10:30:00?\nAnna Lee: I paid 12,000 for 3 ovens.\n",
+            "Interviewer: Hello [name].\n[name]: Call [phone] or [email], [name]'s line.\nInterviewer: On 2026-11-22 at 10:30:00?\n[name]: I paid 12,000 for 3 ovens.\n",
+        );
+        check(
+            Strategy::Redact,
+            "Interviewer: And you?\nP1: My name is Bo Larsson, I work with Mrs Abara. Bo is short. I like may flowers.\n",
+            "Interviewer: And you?\nP1: My name is [name], I work with Mrs [name]. [name] is short. I like may flowers.\n",
+        );
+    }
+
+    #[test]
+    fn one_person_is_one_in_all_documents_and_codes_tell_nothing() {
+        let documents = [
+            document("anna.txt", "Interviewer: Well?\nAnna: I bake.\n"),
+            document("b.txt", "Interviewer: Well?\nBo: Anna bakes, Zed sells.\n"),
+        ];
+        let (made, found) = Anonymiser::new(Strategy::Replace).names(["Zed"]).apply(&documents);
+        assert_eq!(&*made[1].text, "Interviewer: Well?\nPerson 2: Person 1 bakes, Person 3 sells.\n");
+        assert_eq!((made[0].name.as_str(), &*made[1].turns[1].speaker), ("document-001.txt", "Person 2"));
+        assert_eq!(found.iter().map(|found| found.times).max(), Some(3));
+        let shared = document("c.txt", "Ann Lee: One.\nBob Lee: Two.\nAnn Lee: Lee and Ann.\nBob Lee: No.\n");
+        let (made, _) = Anonymiser::new(Strategy::Replace).apply(&[shared]);
+        assert!(made[0].text.contains("Person 2 and Person 1."), "{}", made[0].text);
+        let coded =
+            |salt: &str| Anonymiser::new(Strategy::Hash).salt(salt).apply(&documents).0[0].text.to_string();
+        assert_eq!(coded("x"), coded("x"));
+        assert_ne!(coded("x"), coded("y"));
+        assert!(!coded("x").contains("Anna"));
+    }
+
+    #[test]
+    fn lines_and_turns_lead_to_where_they_were() {
+        let text =
+            "Interviewer: Hi\nMaximiliane: I am Maximiliane,\nfrom Ulm, and I bake.\nMaximiliane: Yes.\n";
+        let (made, _) = Anonymiser::new(Strategy::Redact).apply(&[document("a.txt", text)]);
+        let words: Vec<_> = made[0].turns.iter().map(|turn| made[0].words(turn)).collect();
+        assert_eq!(words, ["Hi", "I am [name],\nfrom Ulm, and I bake.", "Yes."]);
+        assert_eq!(made[0].line_at(made[0].text.find("Ulm").unwrap()), 3);
+        assert_eq!(made[0].line_at(made[0].turns[2].span.start), 4);
+    }
+}
