@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use antiphon_resilience::{Attempt, Deadline};
 use serde::Serialize;
 use tracing::{Instrument, Span, field, info, info_span};
-use url::Url;
+use url::{Position, Url};
 
 use crate::attempt::{self, Failure};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::hosts::{Host, HostLimits, Hosts};
 use crate::options::ClientBuilder;
+use crate::place::Place;
+use crate::reach::NOT_PUBLIC;
 use crate::request::{Prepared, Request};
 use crate::response::Response;
 use crate::transport::Transport;
@@ -122,6 +124,11 @@ impl Client {
         let mut prepared = request.prepared()?;
         let mut left = self.inner.options.max_redirects;
         loop {
+            if self.inner.options.reach.excludes(&prepared.url) {
+                let host = &prepared.url[Position::BeforeHost..Position::AfterPort];
+                let place = Place::new(prepared.request.method.clone(), host.into());
+                return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, place, NOT_PUBLIC));
+            }
             let repeat = (left > 0 && prepared.request.method.is_safe()).then(|| prepared.clone());
             let response = self.send_once(prepared).await?;
             let to = repeat.and_then(|repeat| Some((redirect(&response, &repeat.url)?, repeat)));

@@ -3,6 +3,7 @@ use std::time::Duration;
 use antiphon_resilience::{CircuitBreaker, RateLimiter, RetryPolicy};
 
 use crate::client::Client;
+use crate::reach::Reach;
 
 /// How a [`Client`] waits, what it accepts, and what it does on bad days.
 ///
@@ -33,6 +34,8 @@ pub struct ClientBuilder {
     /// How many redirects a `GET` or `HEAD` follows. Headers that were set for one host do not go to another, and nothing
     /// goes from `https` to `http`. Default 0: the redirect itself is the answer.
     pub max_redirects: u32,
+    /// Which machines it speaks to. Default: all.
+    pub reach: Reach,
     /// What the client calls itself. Default `antiphon/` and the version.
     pub user_agent: String,
     /// When a request is sent again. Default `None`: never.
@@ -58,6 +61,7 @@ impl Default for ClientBuilder {
             max_connections: 100,
             http2_prior_knowledge: false,
             max_redirects: 0,
+            reach: Reach::Any,
             user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: None,
             retry_budget: None,
@@ -122,6 +126,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn http2_prior_knowledge(mut self) -> Self {
         self.http2_prior_knowledge = true;
+        self
+    }
+
+    /// Sets which machines it speaks to.
+    #[must_use]
+    pub fn reach(mut self, reach: Reach) -> Self {
+        self.reach = reach;
         self
     }
 

@@ -89,6 +89,9 @@ fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Re
         .pool_max_idle_per_host(options.max_connections.max(1))
         .tcp_nodelay(true)
         .user_agent(&options.user_agent);
+    if let Some(resolver) = options.reach.resolver() {
+        client = client.dns_resolver(resolver);
+    }
     if route.is_loopback() {
         client = client.no_proxy();
     }

@@ -16,6 +16,8 @@ mod models;
 mod report;
 #[cfg(feature = "sqlite")]
 mod runs;
+#[cfg(feature = "sqlite")]
+mod sources;
 
 #[cfg(feature = "sqlite")]
 pub use content::{ContentRequest, SitePage, Sites, content, estimate_content, themes};
@@ -35,3 +37,5 @@ pub use models::{ModelInfo, ProviderModels, models, near_models};
 pub use report::report_run;
 #[cfg(feature = "sqlite")]
 pub use runs::{Change, RunDiff, RunInfo, diff_runs, run_info, runs};
+#[cfg(feature = "sqlite")]
+pub use sources::{fetch_document, is_address};

@@ -1,5 +1,7 @@
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use antiphon_http::Reach;
 
 use antiphon_pipeline::{
     ErrorKind, Event, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused, Report,
@@ -22,9 +24,28 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     let settings = resolve(&args.how.flags(args.out.clone()), &env, &config::files(&env).await?)?;
     let recipe = args.how.personas.drawn().recipe(Path::new("")).await;
     let recipe = recipe.map_err(|err| CommandError::of_run(&err))?;
-    let request = GenerateRequest::new(args.inputs.clone(), &settings.out.value).recipe(recipe);
+    let inputs = fetched(args, &settings.out.value, talk).await?;
+    let request = GenerateRequest::new(inputs, &settings.out.value).recipe(recipe);
     let planned = Planned::new(settings, request, &args.how).await?;
     all(&[planned], &args.how, *talk).await
+}
+
+/// The inputs, with files in the place of addresses.
+async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<PathBuf>, CommandError> {
+    let reach = if args.allow_local { Reach::Any } else { Reach::Public };
+    let mut inputs = Vec::new();
+    for input in &args.inputs {
+        if !operations::is_address(input) {
+            inputs.push(input.clone());
+            continue;
+        }
+        let address = input.to_string_lossy();
+        let path = operations::fetch_document(&address, out, reach).await;
+        let path = path.map_err(|err| CommandError::of_run(&err))?;
+        talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));
+        inputs.push(path);
+    }
+    Ok(inputs)
 }
 
 /// Generations with one provider.

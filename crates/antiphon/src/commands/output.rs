@@ -9,7 +9,13 @@ use super::error::CommandError;
 /// an address with a secret in it was refused before.
 pub(super) fn begun_by(mut note: Value) -> Value {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    note["arguments"] = words.collect();
+    // What stands behind the path of an address may be a key.
+    let harmless = |word: String| match word.starts_with("http") {
+        true => address(&word)
+            .unwrap_or_else(|| word.split([':', '?', '#']).next().unwrap_or_default().to_owned()),
+        false => word,
+    };
+    note["arguments"] = words.map(harmless).collect();
     note["folder"] = std::env::current_dir().ok().map(|folder| folder.display().to_string()).into();
     note
 }

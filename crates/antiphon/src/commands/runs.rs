@@ -186,7 +186,7 @@ async fn go_on(
             let inputs = request["input"].as_str().map(Into::into).into_iter().collect();
             let out = Some(dir);
             let how = gone_on_with(args.how, info.record.id, limits, *talk);
-            Box::pin(super::generate::run(&GenerateArgs { inputs, out, how }, talk)).await
+            Box::pin(super::generate::run(&GenerateArgs { inputs, allow_local: false, out, how }, talk)).await
         }
         Ok(Command::Experiment(ExperimentArgs {
             dir: base,

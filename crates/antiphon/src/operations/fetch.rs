@@ -182,7 +182,7 @@ fn named(urls: &[String]) -> Vec<(String, String)> {
 }
 
 /// The last part of an address's path, or its host, as a name that every file system takes and that leads nowhere else.
-fn name_of(url: &str) -> String {
+pub(super) fn name_of(url: &str) -> String {
     /// Bytes, of the 255 that a name may have, so that endings and numbers fit behind.
     const MOST: usize = 200;
     const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];

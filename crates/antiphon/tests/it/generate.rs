@@ -280,3 +280,27 @@ fn names_leave_the_machine_only_as_somebody_else() {
     lab.ask(&server.url("/v1"), "--anonymise hash").ends_with(0, &["with 0 calls"]);
     lab.run("generate in --names names.txt").ends_with(2, &["--anonymise"]);
 }
+
+#[test]
+fn documents_come_from_the_open_internet_by_https_alone_unless_allowed() {
+    let page = "<h1>Talk</h1><p>Interviewer: How?</p><p>P1: I want to sleep for longer. I hate the noise in this street.</p>";
+    let server = Server::start([Reply::new(200, "text/html; charset=utf-8", page)]);
+    let lab = Lab::new();
+    let url = server.url("/talks/one?token=topsecret");
+    lab.run(&format!("generate {url} --offline -n 1")).ends_with(2, &["fetched by https alone"]);
+    let secure = url.replace("http://", "https://");
+    lab.run(&format!("generate {secure} --offline -n 1"))
+        .ends_with(5, &["to this machine or to a network of its own"]);
+    assert_eq!(server.requests().len(), 0, "nothing was asked of it");
+    let ran = lab.run(&format!("generate {url} --offline -n 1 --allow-local --json"));
+    ran.ends_with(0, &["fetched http://127.0.0.1", "one.html"]);
+    let made: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let run = &made["runs"][0];
+    assert_eq!(run["personas"][0]["goals"][0], "I want to sleep for longer.");
+    assert_eq!(run["report"]["documents"][0]["format"], "html");
+    let source = std::path::Path::new(run["input"].as_str().unwrap()).with_file_name(".source.json");
+    assert!(json_file(&lab.path(source.to_str().unwrap()))["fetched_at"].is_string());
+    let shown = lab.run("runs show latest --json").stdout;
+    assert!(!shown.contains("topsecret") && !ran.stderr.contains("topsecret"), "{shown}");
+    lab.run("runs resume latest").ends_with(0, &["with 0 calls"]);
+}

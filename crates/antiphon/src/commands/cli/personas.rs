@@ -14,9 +14,13 @@ use crate::runtime::Flags;
 #[derive(Debug, Args)]
 #[command(after_long_help = ENVIRONMENT)]
 pub(in crate::commands) struct GenerateArgs {
-    /// Interviews: files or folders
-    #[arg(required = true, value_name = "PATH")]
+    /// Interviews: files, folders, or https addresses
+    #[arg(required = true, value_name = "PATH|URL")]
     pub(in crate::commands) inputs: Vec<PathBuf>,
+
+    /// Fetch by http, and from this machine and its network, too
+    #[arg(long)]
+    pub(in crate::commands) allow_local: bool,
 
     /// Where results go [default: antiphon-out]
     #[arg(short, long, value_name = "DIR")]

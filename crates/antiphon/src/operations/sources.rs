@@ -1,0 +1,134 @@
+use std::path::{Path, PathBuf};
+
+use antiphon_data::Format;
+use antiphon_http::{Client, Reach};
+use antiphon_pipeline::{Error, ErrorKind};
+use jiff::Timestamp;
+use serde_json::json;
+use url::Url;
+
+use super::fetch::{name_of, without_secrets};
+
+/// The largest document that is fetched. Bytes.
+const MOST_BYTES: usize = 32 << 20;
+const MOST_REDIRECTS: u32 = 5;
+
+/// Whether an input is an address, and no path.
+#[must_use]
+pub fn is_address(input: &Path) -> bool {
+    let text = input.to_string_lossy();
+    ["https:", "http:"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme))
+}
+
+/// Fetches a document into a folder of its own below `out`, beside a note of where it is from, and tells its path. By
+/// https alone and from the open internet alone, whatever names and redirects lead to, unless `reach` says otherwise;
+/// a page of a file on GitHub stands for the file.
+///
+/// # Errors
+/// `Config` for an address that is not taken, `Files` for what cannot be fetched or written.
+///
+/// # Cancel safety
+/// Hangs up. The file is whole or not there.
+pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<PathBuf, Error> {
+    let wrong = |why: &str| Error::new(ErrorKind::Config, format!("{}: {why}", without_secrets(address)));
+    let url = Url::parse(address).map_err(|err| wrong(&format!("the address is not valid: {err}")))?;
+    if reach == Reach::Public && url.scheme() != "https" {
+        return Err(wrong("documents are fetched by https alone"));
+    }
+    let url = raw(url);
+    let failed = |err: antiphon_http::Error| {
+        Error::new(ErrorKind::Files, format!("{}: {err}", without_secrets(address)))
+    };
+    let client = Client::builder().reach(reach).max_redirects(MOST_REDIRECTS).max_body(MOST_BYTES).build();
+    let response = client.get(url.as_str()).await.map_err(failed)?;
+    let kind = response.header("content-type").unwrap_or_default().to_owned();
+    let bytes = response.bytes().await.map_err(failed)?;
+    let name = named(&name_of(url.as_str()), &kind);
+    let digest = blake3::hash(address.as_bytes()).to_hex();
+    let folder = out.join("sources").join(&digest[..16]);
+    antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+    let note = json!({
+        "schema": "antiphon.source/1", "address": without_secrets(address), "fetched_at": Timestamp::now().to_string(),
+        "bytes": bytes.len(), "content_type": kind,
+    });
+    let path = folder.join(name);
+    antiphon_fs::write(&path, bytes).await.map_err(Error::files)?;
+    // Hidden, so that it is no document.
+    antiphon_fs::write(folder.join(".source.json"), format!("{note:#}\n")).await.map_err(Error::files)?;
+    Ok(path)
+}
+
+/// The address of a file's content, where this is the address of the page about it.
+fn raw(url: Url) -> Url {
+    let parts: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    let raw = match (url.host_str(), &parts[..]) {
+        (Some("github.com"), [owner, name, "blob", rest @ ..]) if !rest.is_empty() => {
+            Some(format!("https://raw.githubusercontent.com/{owner}/{name}/{}", rest.join("/")))
+        }
+        (Some("gist.github.com"), [owner, gist]) => {
+            Some(format!("https://gist.githubusercontent.com/{owner}/{gist}/raw"))
+        }
+        _ => None,
+    };
+    raw.and_then(|raw| Url::parse(&raw).ok()).unwrap_or(url)
+}
+
+/// A name whose ending says what is in the file.
+fn named(name: &str, kind: &str) -> String {
+    if Format::from_name(name).is_some() {
+        return name.to_owned();
+    }
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let ending = match kind.as_str() {
+        "text/html" | "application/xhtml+xml" => "html",
+        "text/markdown" => "md",
+        "text/csv" => "csv",
+        "text/vtt" => "vtt",
+        "application/json" => "json",
+        "application/x-ndjson" | "application/jsonl" => "jsonl",
+        "application/yaml" | "text/yaml" | "application/x-yaml" => "yaml",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+        kind if kind.is_empty() || kind.starts_with("text/") => "txt",
+        // Of a kind that nobody reads: its failure will say so.
+        _ => return name.to_owned(),
+    };
+    format!("{name}.{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use url::Url;
+
+    use super::{is_address, named, raw};
+
+    #[test]
+    fn an_address_is_no_path() {
+        for address in ["https://h/a.txt", "HTTP://h", "https:/h/a"] {
+            assert!(is_address(Path::new(address)), "{address}");
+        }
+        assert!(!is_address(Path::new("https-notes/a.txt")) && !is_address(Path::new("./https:x")));
+    }
+
+    #[test]
+    fn a_page_about_a_file_stands_for_the_file() {
+        let raw = |address: &str| raw(Url::parse(address).unwrap()).to_string();
+        assert_eq!(
+            raw("https://github.com/o/n/blob/main/a/b.md"),
+            "https://raw.githubusercontent.com/o/n/main/a/b.md"
+        );
+        assert_eq!(raw("https://gist.github.com/o/1f"), "https://gist.githubusercontent.com/o/1f/raw");
+        for other in ["https://github.com/o/n", "https://h/o/n/blob/x"] {
+            assert_eq!(raw(other), other);
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_by_what_is_in_it() {
+        assert_eq!(named("talk", "text/html; charset=utf-8"), "talk.html");
+        assert_eq!(named("talk.txt", "text/html"), "talk.txt");
+        assert_eq!(named("raw", "text/plain"), "raw.txt");
+        assert_eq!(named("talk", "application/pdf"), "talk");
+    }
+}
