@@ -132,3 +132,76 @@ async fn of_a_thousand_planted_false_quotes_none_is_kept() {
     assert!(kept.is_empty(), "{} kept: {:?}", kept.len(), &kept[..kept.len().min(3)]);
     assert!(found.contains(&Err(Missing::Interviewer)) && found.contains(&Err(Missing::Nowhere)));
 }
+
+/// Speakers with their words, one line each.
+type Talk = Vec<(&'static str, String)>;
+
+fn talk(chance: &mut Chance) -> Talk {
+    let word = |chance: &mut Chance| -> String {
+        let letters = 3 + chance.below(6);
+        (0..letters).map(|_| char::from(b'a' + u8::try_from(chance.below(26)).unwrap())).collect()
+    };
+    let turns = 3 + chance.below(6);
+    (0..turns)
+        .map(|turn| {
+            let words: Vec<String> = (0..10 + chance.below(12)).map(|_| word(chance)).collect();
+            (["Interviewer", "P1", "P2"][turn % 3], words.join(" "))
+        })
+        .collect()
+}
+
+/// A talk as a file of each text format, with its name.
+fn files(talk: &Talk) -> Vec<(&'static str, String)> {
+    let each = |line: fn(&str, &str) -> String| -> String {
+        talk.iter().map(|(speaker, words)| line(speaker, words)).collect()
+    };
+    let json = |(speaker, words): &(&str, String)| serde_json::json!({ "speaker": speaker, "text": words });
+    let cue = |(number, (speaker, words)): (usize, &(&str, String)), comma: &str| {
+        let time = |second: usize| format!("00:00:{second:02}{comma}000");
+        format!("{number}\n{} --> {}\n{speaker}: {words}\n\n", time(number), time(number + 1))
+    };
+    let captions = |comma: &str| (1..).zip(talk).map(|row| cue(row, comma)).collect::<String>();
+    vec![
+        ("a.txt", each(|speaker, words| format!("{speaker}: {words}\n\n"))),
+        ("a.md", each(|speaker, words| format!("**{speaker}:** {words}\n\n"))),
+        ("a.org", format!("#+TITLE: x\n* Talk\n{}", each(|speaker, words| format!("{speaker}: {words}\n")))),
+        (
+            "a.html",
+            format!(
+                "<html>\n<body>{}</body>",
+                each(|speaker, words| format!("<p><b>{speaker}:</b> {words}</p>\n"))
+            ),
+        ),
+        ("a.csv", format!("speaker,text\n{}", each(|speaker, words| format!("{speaker},\"{words}\"\n")))),
+        ("a.json", format!("{:#}\n", serde_json::Value::from_iter(talk.iter().map(json)))),
+        ("a.jsonl", talk.iter().map(|turn| format!("{}\n", json(turn))).collect()),
+        ("a.yaml", each(|speaker, words| format!("- speaker: {speaker}\n  text: |\n    {words}\n"))),
+        ("a.vtt", format!("WEBVTT\n\n{}", captions("."))),
+        ("a.srt", captions(",")),
+    ]
+}
+
+#[test]
+fn a_reported_place_has_the_words_in_the_file_whatever_its_format() {
+    let mut chance = Chance(7);
+    let mut found = 0;
+    for _ in 0..60 {
+        let talk = talk(&mut chance);
+        let (_, words) = &talk[1 + chance.below(2)];
+        let words: Vec<&str> = words.split(' ').collect();
+        let start = chance.below(words.len() - 5);
+        let quote = words[start..start + 5].join(" ");
+        for (name, file) in files(&talk) {
+            let document = Document::parse(name, file.as_bytes()).unwrap();
+            let place = verify(&[Wanted::new(&quote)], std::slice::from_ref(&document)).remove(0);
+            let place = place.unwrap_or_else(|why| panic!("{name}: {why:?} {quote}\n{file}"));
+            let passage = &document.text[place.start..place.end];
+            assert_eq!((passage, place.matched), (quote.as_str(), Match::Exact), "{name}");
+            let line = usize::try_from(document.line_at(place.start)).unwrap();
+            let source = file.lines().nth(line - 1).unwrap_or_default();
+            assert!(source.contains(&quote), "{name}:{line} is {source:?}, and has not {quote}\n{file}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, 600);
+}

@@ -98,15 +98,22 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::dns::Resolve;
     use url::Url;
 
-    use super::Reach;
+    use super::{PublicOnly, Reach};
 
     #[track_caller]
     fn check(address: &str, is_out_of_reach: bool) {
         let url = Url::parse(&format!("https://{address}/a")).unwrap();
         assert_eq!(Reach::Public.excludes(&url), is_out_of_reach, "{address}");
         assert!(!Reach::Any.excludes(&url));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_here_leads_nowhere() {
+        let found = PublicOnly.resolve("localhost".parse().unwrap()).await;
+        assert_eq!(found.err().unwrap().to_string(), super::NOT_PUBLIC);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
-use antiphon_http::{Client, Reach};
+use antiphon_http::{Client, Reach, RetryPolicy};
 use antiphon_pipeline::{Error, ErrorKind};
 use jiff::Timestamp;
 use serde_json::json;
@@ -39,7 +39,12 @@ pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<P
     let failed = |err: antiphon_http::Error| {
         Error::new(ErrorKind::Files, format!("{}: {err}", without_secrets(address)))
     };
-    let client = Client::builder().reach(reach).max_redirects(MOST_REDIRECTS).max_body(MOST_BYTES).build();
+    let client = Client::builder()
+        .reach(reach)
+        .max_redirects(MOST_REDIRECTS)
+        .max_body(MOST_BYTES)
+        .retry(RetryPolicy::default())
+        .build();
     let response = client.get(url.as_str()).await.map_err(failed)?;
     let kind = response.header("content-type").unwrap_or_default().to_owned();
     let bytes = response.bytes().await.map_err(failed)?;

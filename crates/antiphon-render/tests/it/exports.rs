@@ -1,0 +1,81 @@
+//! What goes out of personas, as it is written.
+
+use antiphon_data::Document;
+use antiphon_pipeline::{Persona, Personas, Report};
+use antiphon_render::{Table, markdown, page, persona_row, personas_markdown};
+use serde_json::json;
+
+const SAID: &str = "P1: I want to sleep longer, and I hate the noise.";
+
+fn persona() -> Persona {
+    let place = json!({ "document": "a.txt", "line": 1, "start": 4, "end": 26, "match": "exact" });
+    let with = |key: &str, value: &str| {
+        let mut place = place.clone();
+        place[key] = value.into();
+        place
+    };
+    let mut evidence = with("claim", "Sleep longer");
+    evidence["quote"] = "I want to sleep longer".into();
+    let mut quote = with("text", "I want to sleep longer");
+    quote["speaker"] = "P1".into();
+    serde_json::from_value(json!({
+        "id": "persona-001", "name": "The | tired *one*", "title": "Wants to sleep",
+        "demographics": { "occupation": "baker", "age_range": "40 to 50" },
+        "goals": ["Sleep longer"], "pain_points": ["=NOISE()"], "behaviours": [], "motivations": ["Health"],
+        "quotes": [quote], "evidence": [evidence],
+        "unverified": [{ "field": "pain_points", "claim": "=NOISE()", "quote": "So loud", "reason": "no participant said this" }],
+    }))
+    .unwrap()
+}
+
+fn report() -> Report {
+    serde_json::from_value(json!({
+        "schema": "antiphon.run/1", "run_id": "r1", "status": "finished", "fingerprint": "f", "recipe": "persona/1",
+        "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:09Z", "provider": "p", "base_url": null,
+        "model": "m", "served_model": null, "model_used": true, "parameters": {}, "count": "1-2", "detail": "standard",
+        "documents": [], "failures": [], "skipped": [], "calls": 1, "cost_usd_micros": 1200,
+        "usage": { "input_tokens": 9, "cached_tokens": null, "output_tokens": 9, "reasoning_tokens": null },
+        "timings": { "load_ms": 1, "generate_ms": 2, "first_token_ms": null, "verify_ms": 3 },
+        "refused": [{ "name": "Also tired", "title": "Wants to sleep", "like": "The | tired *one*", "similarity": 0.83 }],
+        "coverage": {
+            "personas": [{ "persona": "persona-001", "claims": 3, "supported": 1, "documents": 1, "speakers": 1 }],
+            "documents": [
+                { "document": "a.txt", "passages": 1, "personas": ["persona-001"] },
+                { "document": "b.txt", "passages": 0, "personas": [] },
+            ],
+        },
+        "validation": { "score": 88, "findings": [
+            { "persona": "persona-001", "rule": "has_behaviours", "level": "info", "message": "it has no behaviours" },
+        ] },
+    }))
+    .unwrap()
+}
+
+#[test]
+fn personas_as_markdown() {
+    insta::assert_snapshot!("markdown", personas_markdown(&[persona(), persona()]));
+    assert!(personas_markdown(&[persona()]) == markdown(&persona()));
+}
+
+#[test]
+fn personas_as_a_table() {
+    let row = persona_row(&persona());
+    let mut table = Table::default();
+    table.add(&row);
+    insta::assert_snapshot!("csv", table.csv_head() + &table.csv_row(&row));
+}
+
+#[test]
+fn personas_as_json() {
+    insta::assert_json_snapshot!("json", Personas::new("r1", vec![persona()]));
+}
+
+#[test]
+fn personas_as_a_page() {
+    let document = Document::parse("a.txt", SAID.as_bytes()).unwrap();
+    let html = page(&[persona()], &report(), &[document]).unwrap();
+    // Style and script are the same on every page.
+    let (_, body) = html.split_once("<body>").unwrap();
+    let (body, _) = body.split_once("<script>").unwrap();
+    insta::assert_snapshot!("personas", body);
+}
