@@ -255,3 +255,8 @@ pub struct Patterns;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/portfolio.md")]
 pub struct Portfolio;
+
+/// The guides' code.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/personas.md")]
+pub struct Personas;
