@@ -25,13 +25,13 @@ where
     hop("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
 }
 
-/// [`write`] a file that nobody but its owner can read, where the system knows owners.
+/// [`write()`] a file that nobody but its owner can read, where the system knows owners.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 ///
 /// # Cancel safety
-/// As [`write`].
+/// As [`write()`].
 pub async fn write_private<B>(path: impl AsRef<Path>, bytes: B) -> Result<(), Error>
 where
     B: AsRef<[u8]> + Send + 'static,

@@ -15,7 +15,7 @@ use crate::runtime::Flags;
 #[command(after_long_help = ENVIRONMENT)]
 pub(in crate::commands) struct GenerateArgs {
     /// Interviews: files, folders, or https addresses
-    #[arg(required = true, value_name = "PATH|URL")]
+    #[arg(required = true, value_name = "PATH")]
     pub(in crate::commands) inputs: Vec<PathBuf>,
 
     /// Fetch by http, and from this machine and its network, too
@@ -41,8 +41,8 @@ pub(in crate::commands) struct GenerationArgs {
     anonymise: Option<AnonymiseArg>,
 
     /// More names to take out: a file with one a line
-    #[arg(long, value_name = "FILE", requires = "anonymise")]
-    names: Option<PathBuf>,
+    #[arg(long = "names", value_name = "FILE", requires = "anonymise")]
+    more_names: Option<PathBuf>,
 
     /// Give each path up after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -187,7 +187,7 @@ impl GenerationArgs {
             AnonymiseArg::Replace => Strategy::Replace,
             AnonymiseArg::Hash => Strategy::Hash,
         });
-        if let Some(file) = &self.names {
+        if let Some(file) = &self.more_names {
             let names = antiphon_fs::read_to_string(file).await.map_err(failed)?.text;
             let names = names.lines().map(str::trim).filter(|name| !name.is_empty());
             anonymiser = anonymiser.names(names);
