@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 17] = [
+const CHECKS: [(&str, Check); 18] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
@@ -41,6 +41,7 @@ const CHECKS: [(&str, Check); 17] = [
     ("the page in a browser", browser::check),
     ("every theme in a browser", sites::check),
     ("personas from a real model", llama::check),
+    ("interviews that are more than a real model's context", llama::check_distil),
     ("copy for four themes from a real model", llama::check_content),
     ("Ctrl-C while a real model answers", llama::check_interrupt),
     ("a server with faults on cue", llmock::check),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::asking::Took;
 use crate::config::Distil;
 use crate::error::Error;
-use crate::persona::distil::{Digest, Portion, digest_bytes, portion_bytes, portions, schema};
+use crate::persona::distil::{Digest, PartSize, Portion, digest_bytes, portions, schema};
 use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
 
@@ -37,13 +37,15 @@ impl Prepared {
         let answer = self.config.recipe.parameters.max_tokens.unwrap_or(self.likely_answer());
         let fits = self.estimated_tokens.saturating_add(answer) <= window;
         // Where not even the answer fits, no part of the documents would.
-        let Some(bytes) = portion_bytes(window).filter(|_| !fits && digest_bytes(window, answer) > 0) else {
+        let Some(size) = PartSize::of(window).filter(|_| !fits && digest_bytes(window, answer) > 0) else {
             return Ok(None);
         };
-        let portions = portions(&self.documents, bytes);
-        let schema = schema().map_err(Error::from_provider)?;
+        let portions = portions(&self.documents, size.bytes);
+        let schema = schema(size.findings).map_err(Error::from_provider)?;
         let output = Output::Json(schema.clone());
-        let prompt = |portion: &Portion| portion.prompt(&self.config, &self.documents).output(output.clone());
+        let prompt = |portion: &Portion| {
+            portion.prompt(&self.config, &self.documents, size.findings).output(output.clone())
+        };
         let prompts = portions.iter().map(prompt).collect();
         Ok(Some(Parts { window, portions, schema, prompts }))
     }

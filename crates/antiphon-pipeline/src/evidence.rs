@@ -16,6 +16,8 @@
 mod matcher;
 mod text;
 
+use std::collections::BTreeSet;
+
 use antiphon_data::{Document, Role};
 
 use crate::persona::Match;
@@ -94,7 +96,9 @@ impl Missing {
 #[must_use]
 pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Missing>> {
     let mut vocabulary = Vocabulary::default();
-    let needles: Vec<Needle> = wanted.iter().map(|wanted| vocabulary.needle(&wanted.words)).collect();
+    let labels = labels(wanted, documents);
+    let words = wanted.iter().map(|wanted| without_label(&wanted.words, &labels));
+    let needles: Vec<Needle> = words.map(|words| vocabulary.needle(words)).collect();
     let mut best: Vec<Option<Found>> = vec![None; wanted.len()];
     let search = |document: usize, indices: &[usize], role: Role, best: &mut [Option<Found>]| {
         let some: Vec<&Needle> = indices.iter().map(|index| &needles[*index]).collect();
@@ -141,6 +145,22 @@ pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Mi
         })
     };
     best.into_iter().enumerate().map(|(index, found)| outcome(index, found)).collect()
+}
+
+/// The names of speakers that may stand before words, as in a transcript: looked for only where something stands there.
+fn labels<'a>(wanted: &[Wanted], documents: &'a [Document]) -> BTreeSet<&'a str> {
+    if !wanted.iter().any(|wanted| wanted.words.contains(':')) {
+        return BTreeSet::new();
+    }
+    documents.iter().flat_map(|document| &document.turns).map(|turn| &*turn.speaker).collect()
+}
+
+/// Words without the name of who says them, which is no word of theirs.
+fn without_label<'w>(words: &'w str, labels: &BTreeSet<&str>) -> &'w str {
+    match words.split_once(':') {
+        Some((label, rest)) if labels.contains(label.trim().trim_matches('*')) => rest,
+        _ => words,
+    }
 }
 
 /// A passage's words on one line.

@@ -49,6 +49,39 @@ pub(super) fn check() -> Done<Outcome> {
     )))
 }
 
+/// Interviews that are more than a real model's context: every part is asked about, and what is kept of it is true.
+pub(super) fn check_distil() -> Done<Outcome> {
+    let Some(server) = start()? else { return Ok(skipped()) };
+    let folder = out("distil")?;
+    let read = |name: &str| std::fs::read_to_string(samples().join(name)).map_err(|err| err.to_string());
+    let input = folder.join("interviews.txt");
+    let both = format!("{}\n\n{}", read("p01-cafe-owner.txt")?, read("p02-market-trader.md")?);
+    std::fs::write(&input, both).map_err(|err| err.to_string())?;
+    let address = format!("http://127.0.0.1:{}/v1", server.port);
+    let args = ["--provider", "compatible", "--base-url", &address, "--model", "smollm2", "--count", "1"];
+    let more = ["--detail", "brief", "--max-tokens", "1500", "--seed", "1", "--temperature", "0.3"];
+    let ran = Ran::of(&mut generate(&input, &folder, &[&args[..], &more[..]].concat()))?;
+    // What such a model writes is nonsense, and may be all of it: then that is said, and nothing is made up.
+    let named = ["nothing that a participant said was found", "cut at the token limit", "does not fit"];
+    match ran.code {
+        Some(0 | 4) => {
+            let distilled = &ran.run()["report"]["distilled"];
+            if distilled["parts"].as_u64() < Some(2) {
+                return Err(format!("nothing was distilled: {distilled}"));
+            }
+            let quotes = all_quotes_are_true(ran.personas(), &input)?;
+            Ok(Outcome::Passed(format!(
+                "{} parts, {} findings and {} that nobody said; {quotes} passages kept and found",
+                distilled["parts"], distilled["findings"], distilled["unverified"]
+            )))
+        }
+        Some(5) if named.iter().any(|why| ran.stderr.contains(why)) => {
+            Ok(Outcome::Passed("nothing of what it wrote was true, and that was said".to_owned()))
+        }
+        code => Err(format!("it ended with {code:?}: {}", ran.stderr)),
+    }
+}
+
 /// Copy in four voices from a real model: whatever it writes, it fits the schema and invents no address and no number.
 pub(super) fn check_content() -> Done<Outcome> {
     let Some(server) = start()? else { return Ok(skipped()) };

@@ -29,6 +29,9 @@ fn check(words: &str, hint: Option<usize>, expected: Result<(usize, Match, &str)
 fn verbatim_words_are_exact_across_wrapped_lines() {
     check("I don’t trust the forecast", Some(0), Ok((0, Match::Exact, "I don’t trust the forecast")));
     check("\"I pay £9 a tray\"", Some(0), Ok((0, Match::Exact, "I pay £9 a tray")));
+    // Models quote as transcripts do.
+    check("P1: I don’t trust the forecast", None, Ok((0, Match::Exact, "I don’t trust the forecast")));
+    check("Interviewer: So you read the heavens", None, Err(Missing::Interviewer));
     check("£9 a tray", None, Ok((0, Match::Exact, "£9 a tray")));
 }
 

@@ -39,11 +39,22 @@ struct Piece {
     turns: Vec<Turn>,
 }
 
-/// Bytes that may stand in one call beside a list of findings; `None` for a context that is too small for any.
-pub(crate) fn portion_bytes(window: u64) -> Option<u64> {
-    let answer = (FINDING_TOKENS * u64::from(MOST_FINDINGS)).min(window / 4);
-    let bytes = (window / 100 * 85).saturating_sub(answer.saturating_add(TASK_TOKENS)) * TOKEN_BYTES;
-    (bytes >= LEAST_BYTES).then_some(bytes)
+/// How large a part may be, and how many findings are asked for of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PartSize {
+    pub(crate) bytes: u64,
+    pub(crate) findings: u32,
+}
+
+impl PartSize {
+    /// What fits into a context of so many tokens; `None` where it is too small for any part. A quarter of it is left for the
+    /// answer at most.
+    pub(crate) fn of(window: u64) -> Option<Self> {
+        let answer = (FINDING_TOKENS * u64::from(MOST_FINDINGS)).min(window / 4);
+        let findings = u32::try_from(answer / FINDING_TOKENS).unwrap_or(MOST_FINDINGS).max(1);
+        let bytes = (window / 100 * 85).saturating_sub(answer + TASK_TOKENS) * TOKEN_BYTES;
+        (bytes >= LEAST_BYTES).then_some(Self { bytes, findings })
+    }
 }
 
 /// Bytes of findings that may stand in one call beside an answer of so many tokens.
@@ -114,9 +125,14 @@ impl Portion {
 
     /// What is asked about it. Documents have ids of their own in each part, so that a document more or less does not
     /// change what is asked about the others.
-    pub(crate) fn prompt(&self, config: &GenerationConfig, documents: &[Document]) -> Prompt {
+    pub(crate) fn prompt(
+        &self,
+        config: &GenerationConfig,
+        documents: &[Document],
+        most_findings: u32,
+    ) -> Prompt {
         let task = format!(
-            "Below is a part of a collection of interviews. Note what participants say of themselves: up to {MOST_FINDINGS} \
+            "Below is a part of a collection of interviews. Note what participants say of themselves: up to {most_findings} \
              findings, from each participant some, the most telling ones.\n\
              Each finding has: kind, claim (one short sentence), document (the id of the document that supports it) and \
              quote (the participant's words, copied character by character from that document). Quote participants only, \
@@ -169,7 +185,7 @@ impl Piece {
 }
 
 /// The schema of an answer about a part.
-pub(crate) fn schema() -> Result<Schema, LlmError> {
+pub(crate) fn schema(most_findings: u32) -> Result<Schema, LlmError> {
     let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
     let properties = json!({
         "kind": { "type": "string", "enum": ["goal", "pain_point", "behaviour", "motivation", "fact"] },
@@ -179,7 +195,7 @@ pub(crate) fn schema() -> Result<Schema, LlmError> {
     });
     let required = ["kind", "claim", "document", "quote"];
     let finding = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
-    let list = json!({ "type": "array", "items": finding, "maxItems": MOST_FINDINGS });
+    let list = json!({ "type": "array", "items": finding, "maxItems": most_findings });
     let answer = json!({
         "type": "object", "properties": { "findings": list }, "required": ["findings"], "additionalProperties": false,
     });
@@ -342,7 +358,7 @@ mod tests {
     use antiphon_data::Document;
     use serde_json::json;
 
-    use super::{Digest, Finding, portion_bytes, portions, schema};
+    use super::{Digest, Finding, PartSize, portions, schema};
     use crate::config::GenerationConfig;
 
     fn documents(count: usize) -> Vec<Document> {
@@ -365,7 +381,7 @@ mod tests {
         let config = GenerationConfig::new("", "m");
         let mut all = String::new();
         for portion in &found {
-            let prompt = portion.prompt(&config, &documents);
+            let prompt = portion.prompt(&config, &documents, 9);
             let size: usize = prompt.documents().map(|document| document.text.len()).sum();
             assert!(size <= 2_000, "{size}");
             all.extend(prompt.documents().map(|document| document.text.to_string()));
@@ -386,7 +402,7 @@ mod tests {
             { "kind": "goal", "claim": "Goats", "document": "d1", "quote": "I like goats on the hill number 3." },
             { "kind": "goal", "claim": "Lies", "document": "d1", "quote": "I adore spreadsheets" },
         ] });
-        assert_eq!(schema().unwrap().violations(&answer), []);
+        assert_eq!(schema(9).unwrap().violations(&answer), []);
         let (findings, lost) = last.findings(answer, &documents);
         assert_eq!((findings.len(), lost, findings[0].place.document), (1, 1, 3));
         assert_eq!(findings[0].place.speaker, "P3");
@@ -421,7 +437,9 @@ mod tests {
 
     #[test]
     fn a_context_that_holds_nothing_is_known_as_such() {
-        assert_eq!(portion_bytes(1_000), None);
-        assert!(portion_bytes(8_192).is_some_and(|bytes| (10_000..20_000).contains(&bytes)));
+        assert_eq!(PartSize::of(1_000), None);
+        let small = PartSize::of(4_096).unwrap();
+        assert_eq!((small.findings, small.bytes), (11, 7_504));
+        assert_eq!(PartSize::of(128_000).unwrap().findings, 24);
     }
 }
