@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use regex::Regex;
 use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::document::{Document, LineStart, Turn};
 use crate::speakers;
@@ -12,15 +14,15 @@ use crate::speakers;
 /// Takes names, e-mail addresses and telephone numbers out of documents.
 ///
 /// Names are those of speakers, those that somebody is introduced by ("my name is …", "call me …", "Mrs …"), and those that
-/// are [given](Anonymiser::names); wherever one of their words stands with a capital letter, it goes. It knows no list of all
-/// names: whoever is only spoken of, without a title, stays, unless given.
+/// are [given](Anonymiser::names); wherever one of their words stands with a capital letter, it goes, whatever the case and the
+/// accents of the others. It knows no list of all names: whoever is only spoken of, without a title, stays, unless given.
 ///
 /// ```
 /// use antiphon_data::{Anonymiser, Document, Strategy};
 /// let document = Document::parse("talk.txt", b"Interviewer: Who are you?\nAnna Lee: Anna, mail me at anna@lee.example.\n")?;
 /// let (documents, found) = Anonymiser::new(Strategy::Replace).apply(&[document]);
 /// assert_eq!(&*documents[0].text, "Interviewer: Who are you?\nPerson 1: Person 1, mail me at person1@mail.example.\n");
-/// assert_eq!((found[1].original.as_str(), found[1].instead.as_str()), ("Anna Lee", "Person 1"));
+/// assert_eq!((found[0].original.as_str(), found[0].instead.as_str()), ("Anna Lee", "Person 1"));
 /// # Ok::<(), antiphon_data::Failure>(())
 /// ```
 #[derive(Clone)]
@@ -47,7 +49,7 @@ pub enum Strategy {
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Replaced {
-    /// `name`, `email` or `phone`.
+    /// `name`, `email`, `account` or `phone`.
     pub kind: &'static str,
     /// What stood there.
     pub original: String,
@@ -76,7 +78,9 @@ fn pattern(text: &str) -> Option<Regex> {
 
 const EMAIL: &str = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}";
 /// Digits with the marks that stand in telephone numbers; of how many they are is looked at behind it.
-const PHONE: &str = r"(?:\+|\b)\(?\d[\d ()./-]{6,22}\d\b";
+const PHONE: &str = r"(?:\+|\(\+?|\b)\d[\d ()./-]{5,22}\d\b";
+/// The name of an account, as in `@ada_b`.
+const ACCOUNT: &str = r"(?:^|[^\p{L}\p{N}_@.])(@[\p{L}\p{N}_.]*[\p{L}\p{N}_])";
 /// Dates and times have as many digits.
 const TIME: &str = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|\d:\d";
 const INTRODUCED: &str = r"(?:(?i:my name is|my name's|i am called|i'm called|call me|this is)\s+|\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.?\s+)(\p{Lu}[\p{L}'’-]+(?:\s+\p{Lu}[\p{L}'’-]+){0,2})";
@@ -114,47 +118,24 @@ impl Anonymiser {
     pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replaced>) {
         let names = self.words_of_names(documents);
         let mut found = Found { anonymiser: self, replaced: Vec::new(), by_text: BTreeMap::new() };
-        let [email, phone, time, word] = [EMAIL, PHONE, TIME, r"[\p{L}][\p{L}'’-]*"].map(pattern);
+        let patterns = Patterns::new();
         let mut made = Vec::with_capacity(documents.len());
         for (number, document) in (1..).zip(documents) {
-            let mut cuts: Vec<(Range<usize>, String)> = Vec::new();
-            let text = &*document.text;
-            for place in email.iter().flat_map(|pattern| pattern.find_iter(text)) {
-                cuts.push((place.range(), found.instead("email", place.as_str())));
+            let mut cuts = Cuts::default();
+            // Labels first: whatever a speaker is called, in whatever script, is a name there.
+            for turn in &document.turns {
+                cuts.label(document, turn, &names, &mut found);
             }
-            for place in phone.iter().flat_map(|pattern| pattern.find_iter(text)) {
-                let digits = place.as_str().bytes().filter(u8::is_ascii_digit).count();
-                let is_time = time.as_ref().is_some_and(|time| time.is_match(place.as_str()));
-                if (8..=15).contains(&digits) && !is_time && is_free(&cuts, &place.range()) {
-                    cuts.push((place.range(), found.instead("phone", place.as_str())));
-                }
-            }
-            for place in word.iter().flat_map(|pattern| pattern.find_iter(text)) {
-                // "Anna's" is Anna's.
-                let plain = place.as_str().split(['\'', '’']).next().unwrap_or_default();
-                let range = place.start()..place.start() + plain.len();
-                if let Some(name) = names.get(plain).filter(|_| is_free(&cuts, &range)) {
-                    cuts.push((range, found.instead("name", name)));
-                }
-            }
-            cuts.sort_by_key(|(range, _)| range.start);
-            join_names(text, &mut cuts);
+            patterns.cut(&document.text, &names, &mut cuts, &mut found);
+            let cuts = joined(&document.text, cuts.in_order());
             made.push(replaced(document, &cuts, number, |speaker| {
-                let word = |word: &str| match names.get(word) {
-                    Some(name) => found.instead("name", name),
-                    None => word.to_owned(),
-                };
-                let words: Vec<String> = speaker.split(' ').map(word).collect();
-                let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-                words.dedup();
-                words.join(" ")
+                names.instead_of_speaker(speaker, &mut found)
             }));
         }
         (made, found.replaced)
     }
 
-    /// The words of all names that are known, each with the whole name that it is of.
-    fn words_of_names(&self, documents: &[Document]) -> BTreeMap<String, String> {
+    fn words_of_names(&self, documents: &[Document]) -> Names {
         let introduced = pattern(INTRODUCED);
         let mut names: Vec<String> = self.names.clone();
         for document in documents {
@@ -164,27 +145,143 @@ impl Anonymiser {
                 names.extend(found.get(1).map(|name| name.as_str().to_owned()));
             }
         }
+        Names::new(&names)
+    }
+}
+
+/// The words of names, folded, each with the whole name that it is of.
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    fn new(names: &[String]) -> Self {
         let words = |name: &str| -> Vec<String> {
-            let words = name.split(|c: char| !c.is_alphanumeric() && c != '-');
+            let words = name.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
             let is_name = |word: &&str| word.chars().count() > 1 && word.starts_with(char::is_uppercase);
             words.filter(is_name).map(str::to_owned).collect()
         };
-        let mut whole: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for name in &names {
+        let mut whole: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+        for name in names {
             let parts = words(name);
             for word in &parts {
-                let of = whole.entry(word.clone()).or_default();
+                let (_, of) = whole.entry(folded(word)).or_insert_with(|| (word.clone(), BTreeSet::new()));
                 if parts.len() > 1 {
                     of.insert(parts.join(" "));
                 }
             }
         }
         // A word that two people share is nobody's.
-        let person = |(word, of): (String, BTreeSet<String>)| match (of.len(), of.into_iter().next()) {
-            (1, Some(name)) => (word, name),
-            _ => (word.clone(), word),
-        };
-        whole.into_iter().map(person).collect()
+        let person =
+            |(key, (word, of)): (String, (String, BTreeSet<String>))| match (of.len(), of.into_iter().next())
+            {
+                (1, Some(name)) => (key, name),
+                _ => (key, word),
+            };
+        Self(whole.into_iter().map(person).collect())
+    }
+
+    /// The whole name that a word of a text is of, and how many of its bytes are the name: "Anna's" is Anna's.
+    fn of(&self, word: &str) -> Option<(&str, usize)> {
+        if !word.starts_with(char::is_uppercase) {
+            return None;
+        }
+        let stem = ["'s", "’s", "'S", "’S", "'", "’"].iter().find_map(|ending| word.strip_suffix(ending));
+        let known = |word: &str| self.0.get(&folded(word)).map(String::as_str);
+        known(word)
+            .map(|name| (name, word.len()))
+            .or_else(|| stem.and_then(|stem| Some((known(stem)?, stem.len()))))
+            // Of "Lee-Smith", who was called Lee before.
+            .or_else(|| known(word.split('-').next()?).map(|name| (name, word.len())))
+    }
+
+    /// What stands instead of a speaker; codes and sides of the interview are nobody's names.
+    fn instead_of_speaker(&self, speaker: &str, found: &mut Found<'_>) -> String {
+        if speakers::is_nobody(speaker) {
+            return speaker.to_owned();
+        }
+        let whole = speaker.split(' ').find_map(|word| self.of(word));
+        found.instead("name", whole.map_or(speaker, |(name, _)| name))
+    }
+}
+
+/// In small letters, and without accents.
+fn folded(word: &str) -> String {
+    word.nfd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+        .map(|c| if c == '’' { '\'' } else { c })
+        .collect()
+}
+
+struct Patterns {
+    email: Option<Regex>,
+    account: Option<Regex>,
+    phone: Option<Regex>,
+    time: Option<Regex>,
+    word: Option<Regex>,
+}
+
+impl Patterns {
+    fn new() -> Self {
+        let [email, account, phone, time, word] =
+            [EMAIL, ACCOUNT, PHONE, TIME, r"\p{L}[\p{L}\p{M}'’-]*"].map(pattern);
+        Self { email, account, phone, time, word }
+    }
+
+    fn cut(&self, text: &str, names: &Names, cuts: &mut Cuts, found: &mut Found<'_>) {
+        for place in self.email.iter().flat_map(|pattern| pattern.find_iter(text)) {
+            cuts.add(place.range(), || found.instead("email", place.as_str()));
+        }
+        for place in self.account.iter().flat_map(|pattern| pattern.captures_iter(text)) {
+            if let Some(place) = place.get(1) {
+                cuts.add(place.range(), || found.instead("account", place.as_str()));
+            }
+        }
+        for place in self.phone.iter().flat_map(|pattern| pattern.find_iter(text)) {
+            let digits = place.as_str().bytes().filter(u8::is_ascii_digit).count();
+            let is_time = self.time.as_ref().is_some_and(|time| time.is_match(place.as_str()));
+            // Seven digits in a row are any number; with a mark between them they are one to call.
+            let is_phone = (8..=15).contains(&digits) || (digits == 7 && place.len() > 7);
+            if is_phone && !is_time {
+                cuts.add(place.range(), || found.instead("phone", place.as_str()));
+            }
+        }
+        for place in self.word.iter().flat_map(|pattern| pattern.find_iter(text)) {
+            if let Some((name, length)) = names.of(place.as_str()) {
+                cuts.add(place.start()..place.start() + length, || found.instead("name", name));
+            }
+        }
+    }
+}
+
+/// Places of a text and what stands there instead; none lies over another.
+#[derive(Default)]
+struct Cuts(BTreeMap<usize, (usize, String)>);
+
+impl Cuts {
+    fn add(&mut self, range: Range<usize>, instead: impl FnOnce() -> String) {
+        let before = self.0.range(..range.end).next_back();
+        if range.is_empty() || before.is_some_and(|(_, (end, _))| *end > range.start) {
+            return;
+        }
+        self.0.insert(range.start, (range.end, instead()));
+    }
+
+    /// The name that stands before a turn's words.
+    fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut Found<'_>) {
+        let before = document.text.get(..turn.span.start).unwrap_or_default();
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        if speakers::is_nobody(&turn.speaker) {
+            return;
+        }
+        if let Some(at) = before[line..].find(&*turn.speaker) {
+            let start = line + at;
+            let range = start..start + turn.speaker.len();
+            self.add(range, || names.instead_of_speaker(&turn.speaker, found));
+        }
+    }
+
+    fn in_order(self) -> Vec<(Range<usize>, String)> {
+        self.0.into_iter().map(|(start, (end, instead))| (start..end, instead)).collect()
     }
 }
 
@@ -213,6 +310,7 @@ impl Found<'_> {
             (Strategy::Replace, "email") => format!("person{number}@mail.example"),
             // Numbers that Ofcom keeps for drama: nobody has them.
             (Strategy::Replace, "phone") => format!("01632 960{:03}", number % 1_000),
+            (Strategy::Replace, "account") => format!("@person{number}"),
             (Strategy::Replace, _) => format!("Person {number}"),
             (Strategy::Hash, kind) => {
                 let digest = Sha256::digest(format!("{}\0{kind}\0{original}", self.anonymiser.salt));
@@ -231,16 +329,12 @@ impl Found<'_> {
     }
 }
 
-fn is_free(cuts: &[(Range<usize>, String)], range: &Range<usize>) -> bool {
-    cuts.iter().all(|(cut, _)| cut.end <= range.start || range.end <= cut.start)
-}
-
 /// Two words of one name beside each other are one person, called by the first.
-fn join_names(text: &str, cuts: &mut Vec<(Range<usize>, String)>) {
+fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Range<usize>, String)> {
     let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
     let is_name =
         |instead: &str| ["[name]", "Person ", "name-"].iter().any(|start| instead.starts_with(start));
-    for (range, instead) in cuts.drain(..) {
+    for (range, instead) in cuts {
         match joined.last_mut() {
             Some((last, before))
                 if is_name(before) && is_name(&instead) && &text[last.end..range.start] == " " =>
@@ -250,7 +344,7 @@ fn join_names(text: &str, cuts: &mut Vec<(Range<usize>, String)>) {
             _ => joined.push((range, instead)),
         }
     }
-    *cuts = joined;
+    joined
 }
 
 /// A document with other words at some places, which stand in their order.
@@ -327,6 +421,26 @@ mod tests {
     }
 
     #[test]
+    fn names_go_in_every_dress_and_words_like_them_stay() {
+        check(
+            Strategy::Redact,
+            "Interviewer: Hello KATARZYNA.\nKatarzyna Wójcik: Wojcik, yes. I will say: may I? @kasia_w knows, 555-0187 too.\nLiam O'Connor: O'Connor's line, (01632) 960 003. In 2021 I sold 1234567.\n",
+            "Interviewer: Hello [name].\n[name]: [name], yes. I will say: may I? [account] knows, [phone] too.\n[name]: [name]'s line, [phone]. In 2021 I sold 1234567.\n",
+        );
+        let made = |name: &str, text: &str| {
+            let document = Document::parse(name, text.as_bytes()).unwrap();
+            let (made, _) = Anonymiser::new(Strategy::Redact).apply(&[document]);
+            (made[0].text.to_string(), made[0].turns.last().unwrap().speaker.to_string())
+        };
+        let file = made("maria_lopez.csv", "age,What annoys you?\n40,It is so slow\n");
+        assert_eq!(file.1, "[name]");
+        let file = made("maria_lopez.txt", "Interviewer: Well?\nParticipant: It is slow.\n");
+        assert_eq!(file, ("Interviewer: Well?\nParticipant: It is slow.\n".to_owned(), "[name]".to_owned()));
+        let other = made("b.json", r#"[{"speaker": "李小龙", "text": "I like it so"}]"#);
+        assert_eq!(other, ("[name]: I like it so\n".to_owned(), "[name]".to_owned()));
+    }
+
+    #[test]
     fn one_person_is_one_in_all_documents_and_codes_tell_nothing() {
         let documents = [
             document("anna.txt", "Interviewer: Well?\nAnna: I bake.\n"),
@@ -338,7 +452,7 @@ mod tests {
         assert_eq!(found.iter().map(|found| found.times).max(), Some(3));
         let shared = document("c.txt", "Ann Lee: One.\nBob Lee: Two.\nAnn Lee: Lee and Ann.\nBob Lee: No.\n");
         let (made, _) = Anonymiser::new(Strategy::Replace).apply(&[shared]);
-        assert!(made[0].text.contains("Person 2 and Person 1."), "{}", made[0].text);
+        assert!(made[0].text.contains("Person 3 and Person 1."), "{}", made[0].text);
         let coded =
             |salt: &str| Anonymiser::new(Strategy::Hash).salt(salt).apply(&documents).0[0].text.to_string();
         assert_eq!(coded("x"), coded("x"));

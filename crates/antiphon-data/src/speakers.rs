@@ -182,7 +182,12 @@ fn is_known(label: &str) -> bool {
 
 /// Whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
 pub(crate) fn is_somebody(label: &str) -> bool {
-    !is_known(label) && can_be_label(label)
+    !is_nobody(label) && can_be_label(label)
+}
+
+/// Whether a speaker's label is a code or a side of the interview, so that it names nobody.
+pub(crate) fn is_nobody(label: &str) -> bool {
+    is_known(label)
 }
 
 fn is_code(label: &str) -> bool {

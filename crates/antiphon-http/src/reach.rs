@@ -12,8 +12,8 @@ pub enum Reach {
     #[default]
     Any,
     /// Those on the open internet alone: not this machine, its network, or what only a network's owner should reach (the
-    /// special-purpose registries of RFC 6890). Addresses that names and redirects lead to are held to it, too; a proxy of
-    /// the system's resolves names by itself.
+    /// special-purpose registries of RFC 6890). Addresses that names and redirects lead to are held to it, too; no proxy
+    /// is used.
     Public,
 }
 
@@ -90,7 +90,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         // An address of version 4 in the dress of version 6, in three ways (RFC 4291, 6052 and 3056).
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         [0x2002, high, low, ..] => embedded(high, low),
-        [0x2001, 0xdb8, ..] => false,
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
+        [0x3fff, second, ..] if second < 0x1000 => false,
         // Global unicast is all that is given out.
         [first, ..] => first & 0xe000 == 0x2000,
     }

@@ -90,7 +90,8 @@ fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Re
         .tcp_nodelay(true)
         .user_agent(&options.user_agent);
     if let Some(resolver) = options.reach.resolver() {
-        client = client.dns_resolver(resolver);
+        // A proxy would go where it likes.
+        client = client.dns_resolver(resolver).no_proxy();
     }
     if route.is_loopback() {
         client = client.no_proxy();

@@ -96,7 +96,7 @@ impl Pipeline {
             refused.append(&mut distinct.refused);
             let is_short = distinct.kept.len() < prepared.config.count.least();
             answer = Ok(distinct.answer());
-            if !is_short || replacements == REPLACEMENTS {
+            if !is_short || replacements == REPLACEMENTS || self.drain.is_cancelled() {
                 break;
             }
             replacements += 1;

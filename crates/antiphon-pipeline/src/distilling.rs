@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use antiphon_llm::{Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, Schema};
 use antiphon_runtime::Runner;
 use serde_json::Value;
@@ -5,7 +7,9 @@ use serde_json::Value;
 use crate::asking::Took;
 use crate::config::Distil;
 use crate::error::Error;
-use crate::persona::distil::{Digest, PartSize, Portion, digest_bytes, portions, schema};
+use crate::persona::distil::{
+    Digest, LEAST_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema,
+};
 use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
 
@@ -29,15 +33,24 @@ pub(crate) struct Noted {
 }
 
 impl Prepared {
+    /// Tokens that stand beside the documents: the answer, and what is said on top of the task.
+    fn beside(&self) -> u64 {
+        let recipe = &self.config.recipe;
+        let answer = recipe.parameters.max_tokens.unwrap_or(self.likely_answer());
+        let instructions = recipe.instructions.as_deref().map_or(0, str::len);
+        answer.saturating_add(instructions.div_ceil(4) as u64)
+    }
+
     /// The parts to ask about first; `None` where everything fits, or nothing is to be distilled.
     pub(crate) fn parts(&self, capabilities: Capabilities) -> Result<Option<Parts>, Error> {
         let Some(window) = capabilities.context_window.filter(|_| self.config.distil == Distil::Auto) else {
             return Ok(None);
         };
-        let answer = self.config.recipe.parameters.max_tokens.unwrap_or(self.likely_answer());
+        let answer = self.beside();
         let fits = self.estimated_tokens.saturating_add(answer) <= window;
         // Where not even the answer fits, no part of the documents would.
-        let Some(size) = PartSize::of(window).filter(|_| !fits && digest_bytes(window, answer) > 0) else {
+        let is_enough = digest_bytes(window, answer) >= LEAST_BYTES;
+        let Some(size) = PartSize::of(window).filter(|_| !fits && is_enough) else {
             return Ok(None);
         };
         let portions = portions(&self.documents, size.bytes);
@@ -54,19 +67,15 @@ impl Prepared {
     pub(crate) async fn condense(&mut self, parts: Parts, noted: Noted) -> Result<(), Error> {
         let Parts { window, portions, .. } = parts;
         let (documents, config) = (self.documents.clone(), self.config.clone());
-        let answer = config.recipe.parameters.max_tokens.unwrap_or(self.likely_answer());
+        let answer = self.beside();
         let Noted { answers, calls, cost_usd_micros } = noted;
         let count = portions.len();
         let condensed = tokio::task::spawn_blocking(move || {
-            let (mut findings, mut unverified, mut failures) = (Vec::new(), 0, Vec::new());
+            let (mut noted, mut failures) = (Vec::new(), Vec::new());
             let mut first = None;
             for (number, (portion, answer)) in (1..).zip(portions.iter().zip(answers)) {
                 match answer {
-                    Ok(answer) => {
-                        let (found, lost) = portion.findings(answer, &documents);
-                        findings.extend(found);
-                        unverified += lost;
-                    }
+                    Ok(answer) => noted.extend(portion.noted(answer)),
                     Err(err) => {
                         let why = err.to_string();
                         let why = why.lines().next().unwrap_or_default();
@@ -77,6 +86,7 @@ impl Prepared {
                     }
                 }
             }
+            let (findings, unverified) = findings(noted, &documents);
             let bytes = digest_bytes(window, answer);
             let digest = Digest::of(findings, &documents, config.count.likely(), bytes);
             let (used, distinct) = (digest.used, digest.distinct);
@@ -115,7 +125,27 @@ impl Pipeline {
         };
         self.distils(&parts).await;
         let unprepared: &Prepared = prepared;
-        let asked = parts.prompts.iter().map(|prompt| self.ask_once(unprepared, prompt, &parts.schema));
+        // What stops one part stops all: a key that is wrong is not tried a hundred times.
+        let is_over = AtomicBool::new(false);
+        let ask = async |prompt: &Prompt| {
+            if is_over.load(Ordering::Relaxed) || self.drain.is_cancelled() {
+                let err = LlmError::new(LlmErrorKind::Cancelled, "not asked: the run was asked to stop");
+                return (Err(err), Took::nothing());
+            }
+            let (answer, took) = self.ask_once(unprepared, prompt, &parts.schema).await;
+            if let Err(err) = &answer {
+                let stops = matches!(
+                    err.kind(),
+                    LlmErrorKind::Auth
+                        | LlmErrorKind::Quota
+                        | LlmErrorKind::ModelNotFound
+                        | LlmErrorKind::Cancelled
+                );
+                is_over.fetch_or(stops, Ordering::Relaxed);
+            }
+            (answer, took)
+        };
+        let asked = parts.prompts.iter().map(ask);
         let asked = Runner::new(AT_ONCE).gather(asked).await;
         let (mut took, mut answers) = (Took::nothing(), Vec::new());
         for one in asked {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::persona::Personas;
 use crate::pipeline::{Outcome, Pipeline};
+use crate::report::FailureReport;
 use crate::runs::RunFolder;
 
 /// Makes personas in one way of much data: a [`Pipeline`] with a configuration that lacks nothing but the data.
@@ -128,7 +129,8 @@ impl PersonaGenerator {
     /// Personas of an experiment, drawn as it says and as many as it says, written among its outputs: `personas.json` and `run.json`.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`], and `Files` where they cannot be written.
+    /// As [`Pipeline::generate`], and `Files` where there is no place for them. What cannot be written afterwards is among the
+    /// report's failures.
     ///
     /// # Cancel safety
     /// Hangs up; what was written is whole.
@@ -136,23 +138,35 @@ impl PersonaGenerator {
         let mut config = experiment.config(&self.config.model).await?;
         config.count = config.recipe.count.unwrap_or(self.config.count);
         (config.deadline, config.cancel) = (self.config.deadline, self.config.cancel.clone());
+        (config.distil, config.anonymiser) = (self.config.distil, self.config.anonymiser.clone());
         let prepared = self.pipeline.prepare(&config).await?;
         // Before anything is paid: a folder that cannot be made could not keep the answer.
         let folder = RunFolder::create(&experiment.outputs_path(), prepared.run_id).await?;
-        let outcome = self.pipeline.run(prepared).await;
-        match &outcome {
+        let mut outcome = self.pipeline.run(prepared).await;
+        let written = match &outcome {
             Ok(made) => {
                 let personas = Personas::new(&made.report.run_id, made.personas.clone());
-                folder.write_personas(&personas).await?;
-                folder.write_report(&made.report).await?;
-            }
-            Err(err) => {
-                if let Some(report) = err.report() {
-                    folder.write_report(report).await?;
+                match folder.write_personas(&personas).await {
+                    Ok(_) => folder.write_report(&made.report).await.map(drop),
+                    Err(err) => Err(err),
                 }
             }
+            Err(err) => match err.report() {
+                Some(report) => folder.write_report(report).await.map(drop),
+                None => Ok(()),
+            },
+        };
+        let written = match written {
+            Ok(()) => experiment.write_readme().await,
+            Err(err) => Err(err),
+        };
+        if let Err(err) = written {
+            tracing::warn!("an experiment's outputs are not whole: {err}");
+            // What was paid for is not thrown away because it could not be written.
+            if let Ok(made) = &mut outcome {
+                made.report.failures.push(FailureReport::of_job(err.to_string()));
+            }
         }
-        experiment.write_readme().await?;
         outcome
     }
 

@@ -107,7 +107,7 @@ impl Pipeline {
     /// Hangs up. A call under way counts as possibly billed when the run is opened again.
     pub async fn run_in(&self, mut prepared: Prepared, run: Arc<Run>, journal: Journal) -> Outcome {
         if let Some(answer) = accepted(&run).await? {
-            return self.made_before(prepared, &run, answer).await;
+            return self.made_before(prepared, (&run, &journal), answer).await;
         }
         let began = now();
         let capabilities = self.capabilities(&prepared).await;
@@ -121,7 +121,7 @@ impl Pipeline {
             Ok(()) => {
                 let mut journal = journal;
                 if let Some(most) = &mut journal.options.max_cost {
-                    *most = most.saturating_sub(spent.settled);
+                    *most = most.saturating_sub(spent.settled.saturating_add(spent.possible));
                 }
                 let (answer, took, refused) = self.ask_in(&prepared, run.clone(), journal).await?;
                 report.refused = refused;
@@ -147,7 +147,12 @@ impl Pipeline {
     }
 
     /// The generation of an answer that an earlier process got.
-    async fn made_before(&self, prepared: Prepared, run: &Run, answer: Value) -> Outcome {
+    async fn made_before(
+        &self,
+        mut prepared: Prepared,
+        (run, journal): (&Run, &Journal),
+        answer: Value,
+    ) -> Outcome {
         let earlier = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
         let earlier = earlier.and_then(|report| serde_json::from_str::<Report>(report).ok());
         if let Some(mut report) = earlier {
@@ -156,11 +161,16 @@ impl Pipeline {
             report.timings = timings;
             return Ok(Generation { personas, report, documents: prepared.documents });
         }
-        let mut report = self.report(&prepared, self.capabilities(&prepared).await);
+        let capabilities = self.capabilities(&prepared).await;
+        // What was distilled is in its journal; it is read again for the report.
+        let (distilled, spent) = self.distil_in(&mut prepared, capabilities, journal).await;
+        distilled?;
+        let mut report = self.report(&prepared, capabilities);
         let tally = run.tally().await.map_err(Error::store)?;
         // What no answer told is not known.
         let usage = if tally.input_tokens == 0 { Usage::default() } else { Usage::new(Some(0), Some(0)) };
-        self.tell(&mut report, took(&tally, Seen { usage: Some(usage), ..Seen::default() }), true);
+        let took = took(&tally, Seen { usage: Some(usage), ..Seen::default() });
+        self.tell(&mut report, with(took, &spent), true);
         self.end(prepared, report, Ok(answer)).await
     }
 
@@ -187,6 +197,9 @@ impl Pipeline {
         let answer = match (results.try_recv(), stop) {
             (Ok(row), _) => match row.result {
                 Ok(result) => serde_json::from_str(&result).map_err(|err| unreadable(&run, &err.to_string())),
+                Err(_) if seen.replacements > 0 && seen.value.is_some() => {
+                    seen.value.take().ok_or_else(|| Error::internal("personas were there, and are not"))
+                }
                 Err(failed) => Err(match failed.cause {
                     Some(err) => Error::from_provider(err),
                     None => Error::internal(failed.message),
@@ -288,6 +301,24 @@ struct Seen {
 }
 
 impl Seen {
+    /// Notes what an answer told besides its text.
+    fn note(&mut self, answer: &Completion) {
+        match &mut self.usage {
+            Some(usage) => *usage += answer.usage,
+            None => self.usage = Some(answer.usage),
+        }
+        self.model.clone_from(&answer.head.model);
+        self.first_token = answer.timing.first_token;
+    }
+
+    /// Whoever has some personas already is not left without them because others in their place did not come.
+    fn value_or(&self, rejected: Rejected) -> Result<Value, Unfit> {
+        match &self.value {
+            Some(value) if self.replacements > 0 => Ok(value.clone()),
+            _ => Err(rejected.into()),
+        }
+    }
+
     /// Notes what was refused; a model may give the same again and again.
     fn refuse(&mut self, refused: Vec<Refused>) {
         let new = refused.into_iter().filter(|refused| !self.refused.contains(refused)).collect::<Vec<_>>();
@@ -322,21 +353,20 @@ impl Work for Drawing {
 
     fn read(&self, _row: (u64, &str), answer: &Completion) -> Result<Value, Unfit> {
         let read = Asking::default().read(answer, &self.list);
-        if read == Err(Rejected::Cut) {
-            // What is whole of it comes once more.
-            return Err(Unfit::Cut);
-        }
         let mut seen = self.seen();
-        match &mut seen.usage {
-            Some(usage) => *usage += answer.usage,
-            None => seen.usage = Some(answer.usage),
+        if read != Err(Rejected::Cut) {
+            // What is whole of a cut answer comes once more.
+            seen.note(answer);
         }
-        seen.model.clone_from(&answer.head.model);
-        seen.first_token = answer.timing.first_token;
-        let mut distinct = Distinct::of(&read?.0, self.max_similarity);
-        if distinct.refused.is_empty() {
+        let mut distinct = match read {
+            Ok((value, _)) => Distinct::of(&value, self.max_similarity),
+            Err(rejected) => return seen.value_or(rejected),
+        };
+        if distinct.refused.is_empty()
             // Nothing but the answer is to blame for its length.
-            Asking::default().read(answer, &self.schema)?;
+            && let Err(rejected) = Asking::default().read(answer, &self.schema)
+        {
+            return seen.value_or(rejected);
         }
         distinct.kept.truncate(self.count.most());
         let (value, reasons) = (distinct.answer(), distinct.reasons());

@@ -206,15 +206,18 @@ impl Pipeline {
         let prompt = persona::prompt(config, &documents);
         let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
         let prepared = Prepared {
-            fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), (&documents, &replaced)),
+            fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), &documents, config),
             prompt,
             schema,
             replaced,
-            failures: failures.iter().map(FailureReport::from).collect(),
+            failures: left_out(config, failures.iter().map(FailureReport::from).collect()),
             distilled: None,
             #[cfg(feature = "store")]
             fresh: false,
-            skipped: report::names(&skipped),
+            skipped: match config.anonymiser {
+                Some(_) => vec![format!("{} files of other kinds", skipped.len())],
+                None => report::names(&skipped),
+            },
             estimated_tokens: 0,
             run_id: RunId::new(),
             config: config.clone(),
@@ -406,6 +409,16 @@ impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline").field("provider", &self.provider).finish_non_exhaustive()
     }
+}
+
+/// Files that could not be used; in the report of anonymised ones by numbers, since their names may be people's.
+fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<FailureReport> {
+    if config.anonymiser.is_some() {
+        for (number, failure) in (1..).zip(&mut failures) {
+            failure.document = Some(format!("file-{number:03}"));
+        }
+    }
+    failures
 }
 
 /// The documents without what a configuration wants taken out of them.

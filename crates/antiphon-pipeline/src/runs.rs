@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use antiphon_data::{Document, Replaced};
+use antiphon_data::Document;
 use antiphon_llm::{Part, Prompt, Schema, Scope};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::config::GenerationConfig;
 use crate::error::{Error, ErrorKind};
 use crate::persona::{self, Personas};
 use crate::report::{self, Report};
@@ -53,8 +54,13 @@ impl Fingerprint {
         prompt: &Prompt,
         schema: &Schema,
         scope: &Scope,
-        (documents, replaced): (&[Document], &[Replaced]),
+        documents: &[Document],
+        config: &GenerationConfig,
     ) -> Self {
+        let is_anonymised = config.anonymiser.is_some();
+        // Settings of the provider that change answers; not in words, since a header may be among them.
+        let variant = scope.variant.as_deref();
+        let variant = variant.map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
         let wording =
             prompt.messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
                 Part::Text(text) => Some(text.as_str()),
@@ -70,6 +76,8 @@ impl Fingerprint {
             "base_url": scope.base_url,
             "model": prompt.model,
             "parameters": report::parameters(prompt.parameters),
+            "variant": variant,
+            "max_similarity": config.recipe.max_similarity,
         });
         let mut hash = blake3::Hasher::new();
         hash.update(parts.to_string().as_bytes());
@@ -78,9 +86,11 @@ impl Fingerprint {
             hash.update(b"\0").update(document.name.as_bytes());
             hash.update(b"\0").update(document.sha256.as_bytes());
         }
-        for replaced in replaced {
-            // Of what stands there now: what stood there is in the documents' own digests.
-            hash.update(b"\0").update(replaced.instead.as_bytes());
+        if is_anonymised {
+            // What was taken out is not in the files' digests.
+            for document in documents {
+                hash.update(b"\0").update(document.text.as_bytes());
+            }
         }
         Self(hash.finalize())
     }

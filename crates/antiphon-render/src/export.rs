@@ -13,8 +13,8 @@ use crate::markdown::markdown;
 /// let rows = [serde_json::json!({ "name": "Ada", "tags": ["a", "b"] }), serde_json::json!({ "name": "=1+1" })];
 /// let mut table = Table::default();
 /// rows.iter().for_each(|row| table.add(row));
-/// assert_eq!(table.csv_head(), "name,tags\n");
-/// assert_eq!(table.csv_row(&rows[1]), "'=1+1,\n");
+/// assert_eq!(table.csv_head(), "\"name\",\"tags\"\n");
+/// assert_eq!(table.csv_row(&rows[1]), "\"'=1+1\",\"\"\n");
 /// assert_eq!(table.markdown_row(&rows[0]), "| Ada | a; b |\n");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,12 +45,17 @@ pub fn persona_row(persona: &Persona) -> Value {
         .quotes
         .iter()
         .map(|quote| format!("“{}” {}, {}", quote.text, quote.speaker, place(&quote.document, quote.line)));
+    // The columns are the same whatever was said.
+    let known = ["age_range", "occupation", "industry", "location", "experience"];
+    let others = persona.demographics.keys().map(String::as_str).filter(|key| !known.contains(key));
+    let fact = |key: &str| (key.to_owned(), persona.demographics.get(key).cloned().into());
+    let demographics = Value::Object(known.into_iter().chain(others).map(fact).collect());
     let mut row = Map::new();
     for (key, value) in [
         ("id", persona.id.clone().into()),
         ("name", persona.name.clone().into()),
         ("title", persona.title.clone().into()),
-        ("demographics", serde_json::to_value(&persona.demographics).unwrap_or_default()),
+        ("demographics", demographics),
         ("goals", claims(&persona.goals)),
         ("pain_points", claims(&persona.pain_points)),
         ("behaviours", claims(&persona.behaviours)),
@@ -88,7 +93,7 @@ impl Table {
     /// A row as CSV.
     #[must_use]
     pub fn csv_row(&self, row: &Value) -> String {
-        csv(self.cells(row).into_iter().map(|cell| harmless(&cell)))
+        csv(self.cells(row, "\n").into_iter().map(|cell| harmless(&cell)))
     }
 
     /// The two lines of Markdown that name the columns.
@@ -101,13 +106,14 @@ impl Table {
     /// A row as Markdown.
     #[must_use]
     pub fn markdown_row(&self, row: &Value) -> String {
-        pipes(self.cells(row).iter().map(String::as_str))
+        pipes(self.cells(row, "; ").iter().map(String::as_str))
     }
 
-    fn cells(&self, row: &Value) -> Vec<String> {
+    fn cells(&self, row: &Value, between: &str) -> Vec<String> {
         let fields = fields(row);
-        let cell =
-            |name: &String| fields.iter().find(|(field, _)| field == name).map(|(_, value)| told(value));
+        let cell = |name: &String| {
+            fields.iter().find(|(field, _)| field == name).map(|(_, value)| told(value, between))
+        };
         self.columns.iter().map(|name| cell(name).unwrap_or_default()).collect()
     }
 }
@@ -130,22 +136,24 @@ fn fields(row: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-fn told(value: &Value) -> String {
+fn told(value: &Value, between: &str) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(told).collect::<Vec<_>>().join("; "),
+        Value::Array(items) => items.iter().map(|item| told(item, between)).collect::<Vec<_>>().join(between),
         other => other.to_string(),
     }
 }
 
 fn harmless(cell: &str) -> String {
-    let acts = cell.trim_start().starts_with(['=', '+', '-', '@']) || cell.starts_with(['\t', '\r']);
+    let acts = cell.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+        || cell.starts_with(['\t', '\r']);
     if acts && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.to_owned() }
 }
 
 fn csv(cells: impl Iterator<Item = String>) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Everything is quoted: some countries' spreadsheets part cells at a semicolon.
+    let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
     // Writing to memory cannot fail, and what is made of texts is text.
     let _ = writer.write_record(cells);
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
@@ -178,28 +186,23 @@ mod tests {
         let mut table = Table::default();
         table.add(row);
         assert_eq!(table.csv_row(row), csv);
-        let read = csv.trim_end_matches('\n');
-        assert_eq!(read.contains('\n'), csv.matches('\n').count() > 1);
     }
 
     #[test]
     fn nothing_in_a_table_is_a_formula() {
-        check(&json!({ "a": "=cmd|' /C calc'!A0" }), "'=cmd|' /C calc'!A0\n");
-        check(&json!({ "a": " =1+1" }), "' =1+1\n");
+        check(&json!({ "a": "=cmd|' /C calc'!A0" }), "\"'=cmd|' /C calc'!A0\"\n");
+        check(&json!({ "a": " =1+1" }), "\"' =1+1\"\n");
         check(
-            &json!({ "a": "@SUM(1)", "b": "+1", "c": "-2.5", "d": -3, "e": "-x" }),
-            "'@SUM(1),+1,-2.5,-3,'-x\n",
+            &json!({ "a": "@SUM(1)", "b": "+1", "c": "-2.5", "d": -3 }),
+            "\"'@SUM(1)\",\"+1\",\"-2.5\",\"-3\"\n",
         );
-        check(&json!({ "a": "\tx" }), "'\tx\n");
+        check(&json!({ "a": "\tx", "b": "＝1", "c": "-x" }), "\"'\tx\",\"'＝1\",\"'-x\"\n");
     }
 
     #[test]
-    fn cells_are_quoted_where_they_must_be() {
-        check(
-            &json!({ "a": "x, \"y\"", "b": "two\nlines", "c": null, "d": true }),
-            "\"x, \"\"y\"\"\",\"two\nlines\",,true\n",
-        );
-        check(&json!(["a", "b"]), "a; b\n");
+    fn cells_are_quoted_and_lists_have_lines() {
+        check(&json!({ "a": "x, \"y\"", "b": null, "c": true }), "\"x, \"\"y\"\"\",\"\",\"true\"\n");
+        check(&json!(["a", "b"]), "\"a\nb\"\n");
     }
 
     #[test]
@@ -208,10 +211,8 @@ mod tests {
         let mut table = Table::default();
         table.add(&one);
         table.add(&other);
-        assert_eq!(
-            table.csv_head() + &table.csv_row(&one) + &table.csv_row(&other),
-            "a.x,a.y,b\n1,2,\n,4,3\n"
-        );
+        let csv = table.csv_head() + &table.csv_row(&one) + &table.csv_row(&other);
+        assert_eq!(csv.replace('"', ""), "a.x,a.y,b\n1,2,\n,4,3\n");
         assert_eq!(table.markdown_head(), "| a.x | a.y | b |\n|---|---|---|\n");
         assert_eq!(table.markdown_row(&json!({ "b": "x | <b>" })), "|  |  | x \\| \\<b\\> |\n");
     }

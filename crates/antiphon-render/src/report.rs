@@ -22,6 +22,7 @@ pub struct RunPage {
     /// What would help.
     pub advice: Option<String>,
     /// When rows ended, in milliseconds since 1970, and whether well.
+    #[serde(skip)]
     pub ends: Vec<(i64, bool)>,
     /// Why rows failed.
     pub causes: Vec<RunCause>,

@@ -30,10 +30,11 @@ pub fn groups(
     counts: RangeInclusive<usize>,
     is_cancelled: impl Fn() -> bool,
 ) -> Vec<Vec<usize>> {
-    let most = (*counts.end()).min(vectors.len());
-    let counts = *counts.start()..=most;
+    // None can be empty, and there is one where there is anything.
+    let most = vectors.len();
+    let counts = (*counts.start()).clamp(most.min(1), most)..=(*counts.end()).clamp(most.min(1), most);
     const MOST_TRIED: usize = 8;
-    let tried = counts.take(MOST_TRIED);
+    let tried = counts.take(MOST_TRIED).filter(|count| *count > 0);
     let found = tried.map(|count| {
         let groups = groups_of(vectors, terms, count, &is_cancelled);
         let clarity = clarity(vectors, terms, &groups);
@@ -52,7 +53,8 @@ fn clarity(vectors: &[Vector], terms: usize, groups: &[Vec<usize>]) -> f64 {
     let mut sum = 0.0;
     for (own, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
         for member in group {
-            let away = |centre: &Centre| f64::from(1.0 - dot(&vectors[*member], centre));
+            // Rounding makes what is the same a little nearer than that.
+            let away = |centre: &Centre| f64::from(1.0 - dot(&vectors[*member], centre)).max(0.0);
             let others = centres.iter().enumerate().filter(|(other, _)| *other != own);
             let next = others.map(|(_, centre)| away(centre)).fold(f64::INFINITY, f64::min);
             let here = away(&centres[own]);
@@ -201,6 +203,14 @@ mod tests {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[1, 2, 4], &[7, 8, 5]].map(vector);
         let found = groups(&vectors, 10, 2..=5, || false);
         assert_eq!(found, [vec![0, 2, 4], vec![1, 3, 5]]);
+    }
+
+    #[test]
+    fn counts_that_cannot_be_are_made_ones_that_can() {
+        let vectors = [&[1][..], &[2]].map(vector);
+        assert_eq!(groups(&vectors, 3, 0..=0, || false).len(), 1);
+        assert_eq!(groups(&vectors, 3, 5..=9, || false).len(), 2);
+        assert!(groups(&[], 0, 1..=3, || false).is_empty());
     }
 
     #[test]

@@ -59,9 +59,12 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
         let _ = tokenizer.feed(&input);
     }
     tokenizer.end();
-    let Page { text, lines, unread, .. } = tokenizer.sink.0.into_inner();
+    let Page { text, lines, unread, cut_at, .. } = tokenizer.sink.0.into_inner();
     if let Some(Unread { name, line, .. }) = unread {
         return Err(Malformed::at(line, format!("this <{name}> is never closed")));
+    }
+    if let Some(line) = cut_at {
+        return Err(Malformed::at(line, "the page ends in the middle of a comment or a tag"));
     }
     Ok(Body { text, lines, turns: Vec::new() }.spoken(person))
 }
@@ -81,6 +84,8 @@ struct Page {
     /// How many elements are open that keep their white space.
     kept: usize,
     unread: Option<Unread>,
+    /// The line where the file ends in the middle of something.
+    cut_at: Option<u32>,
 }
 
 /// An element that is passed over.
@@ -100,6 +105,10 @@ impl TokenSink for Sink {
         match token {
             Token::TagToken(tag) => return page.tag(&tag, line),
             Token::CharacterTokens(text) if page.unread.is_none() => page.words(&text, line),
+            // A comment or a tag that is never closed swallows the rest.
+            Token::ParseError(why) if why.contains("EOF") && !why.contains("EOF in RawData") => {
+                page.cut_at.get_or_insert(line);
+            }
             _ => {}
         }
         TokenSinkResult::Continue
@@ -110,7 +119,7 @@ impl Page {
     fn tag(&mut self, tag: &Tag, line: u32) -> TokenSinkResult<()> {
         let (name, begins) = (&*tag.name, tag.kind == TagKind::StartTag);
         if let Some(unread) = &mut self.unread {
-            if unread.name == name && !tag.self_closing {
+            if unread.name == name && !(begins && tag.self_closing) {
                 unread.depth = if begins { unread.depth + 1 } else { unread.depth - 1 };
                 if unread.depth == 0 {
                     self.unread = None;
@@ -118,7 +127,9 @@ impl Page {
             }
             return TokenSinkResult::Continue;
         }
-        if begins && UNREAD.contains(&name) && !tag.self_closing {
+        // A browser does not heed the slash of `<script/>`; in a drawing it does.
+        let is_whole = tag.self_closing && matches!(name, "svg" | "math");
+        if begins && UNREAD.contains(&name) && !is_whole {
             self.unread = Some(Unread { name: name.to_owned(), line, depth: 1 });
         }
         if PARAGRAPHS.contains(&name) {

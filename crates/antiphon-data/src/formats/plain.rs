@@ -37,24 +37,40 @@ pub(crate) fn plain<S: AsRef<str>>(lines: impl Iterator<Item = (u32, S)>, person
 
 /// The lines of an Org file, headings marked with `#`, and without what is not for readers: keywords, comments and
 /// drawers (Org's manual, "Syntax").
-fn org(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let mut in_drawer = false;
-    text.split('\n').map(move |line| {
+fn org(text: &str) -> Vec<Cow<'_, str>> {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut read: Vec<Cow<'_, str>> = Vec::with_capacity(lines.len());
+    let mut drawer = 0..0;
+    for (number, line) in lines.iter().enumerate() {
         let trimmed = line.trim();
-        let is_drawer =
-            trimmed.len() > 2 && trimmed.starts_with(':') && trimmed.ends_with(':') && !trimmed.contains(' ');
-        if is_drawer {
-            in_drawer = !trimmed.eq_ignore_ascii_case(":end:");
+        if !drawer.contains(&number) && is_drawer(trimmed) {
+            // One that is never closed is text.
+            let rest = lines[number + 1..].iter().take_while(|line| !is_org_heading(line));
+            let end = rest.into_iter().position(|line| line.trim().eq_ignore_ascii_case(":end:"));
+            drawer = end.map_or(number..number, |end| number..number + end + 2);
         }
-        let title = trimmed.get(..8).is_some_and(|key| key.eq_ignore_ascii_case("#+title:"));
-        let stars = line.len() - line.trim_start_matches('*').len();
-        match line[stars..].strip_prefix(' ') {
-            Some(heading) if stars > 0 => Cow::Owned(format!("{} {heading}", "#".repeat(stars))),
-            _ if title => Cow::Owned(format!("# {}", trimmed[8..].trim())),
-            _ if in_drawer || is_drawer || trimmed.starts_with("#+") || trimmed.starts_with("# ") => {
-                Cow::Borrowed("")
+        let title = trimmed.get(..8).filter(|key| key.eq_ignore_ascii_case("#+title:"));
+        let is_for_machines = trimmed.starts_with("#+") || trimmed.starts_with("# ");
+        read.push(match title {
+            Some(_) => Cow::Owned(format!("# {}", trimmed[8..].trim())),
+            None if is_org_heading(line) => {
+                let heading = line.trim_start_matches('*');
+                Cow::Owned(format!("{}{heading}", "#".repeat(line.len() - heading.len())))
             }
-            _ => Cow::Borrowed(line),
-        }
+            None if drawer.contains(&number) || is_for_machines => Cow::Borrowed(""),
+            None => Cow::Borrowed(*line),
+        });
+    }
+    read
+}
+
+fn is_org_heading(line: &str) -> bool {
+    line.starts_with('*') && line.trim_start_matches('*').starts_with(' ')
+}
+
+fn is_drawer(line: &str) -> bool {
+    let name = line.strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
+    name.is_some_and(|name| {
+        !name.is_empty() && !name.eq_ignore_ascii_case("end") && !name.contains(char::is_whitespace)
     })
 }

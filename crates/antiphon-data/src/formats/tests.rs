@@ -240,6 +240,11 @@ fn yaml_rows_are_turns_and_know_their_lines() {
         b"base: &b\n  who: P1\n  text: I like tea\nagain: *b\n",
         &[("P1", "I like tea", 3), ("P1", "I like tea", 3)],
     );
+    check(
+        "c.yaml",
+        b"asks: &a {role: interviewer}\nturns:\n- {<<: *a, text: So what}\n- {who: P1, text: I bake}\n",
+        &[("interviewer", "So what", 3), ("P1", "I bake", 4)],
+    );
     check_failure(
         "a.yaml",
         b"a: b\n c: [1,\n",
@@ -266,6 +271,16 @@ fn a_page_is_read_as_it_is_seen() {
     );
     check("c.html", b"<pre>P1: one\n  two\nP2: three</pre>", &[("P1", "one\ntwo", 1), ("P2", "three", 3)]);
     check_failure("a.html", b"<p>P1: yes\n<script>var x = 1;\n", "a.html:2: this <script> is never closed");
+    check(
+        "d.html",
+        b"<script src=a.js /></script><p>P1: I bake.</p><svg/><p>P1: So.</p>",
+        &[("P1", "I bake.", 1), ("P1", "So.", 1)],
+    );
+    check_failure(
+        "a.html",
+        b"<p>P1: yes\n<!-- and so on",
+        "a.html:2: the page ends in the middle of a comment or a tag",
+    );
     check_failure("a.html", b"<img src=x>", "a.html: there is no text in it");
 }
 
@@ -275,6 +290,11 @@ fn an_org_file_keeps_its_lines_and_drops_what_is_for_machines() {
         "a.org",
         b"#+TITLE: Talk\n#+DATE: now\n* Morning :tag:\n:PROPERTIES:\n:ID: 7\n:END:\n- they want /speed/\n# a comment\n\n*bold* words\n",
         &[("a", "- they want /speed/", 7), ("a", "*bold* words", 10)],
+    );
+    check(
+        "c.org",
+        b":laughs:\nThey want speed\n* Next\n:so:\nsleep\n",
+        &[("c", ":laughs:\nThey want speed", 1), ("c", ":so:\nsleep", 4)],
     );
     check(
         "b.org",
@@ -289,7 +309,7 @@ fn what_is_made_to_swell_is_refused_with_its_line() {
         let alias = format!("*a{}", n - 1);
         text + &format!("a{n}: &a{n} [{}]\n", [alias.as_str(); 9].join(", "))
     });
-    check_failure("a.yaml", laughs.as_bytes(), "a.yaml:5: aliases repeat more than 10000 values");
+    check_failure("a.yaml", laughs.as_bytes(), "a.yaml:5: aliases repeat more than 1048576 bytes");
     check_failure(
         "a.yaml",
         b"a: &a [*a]\n",

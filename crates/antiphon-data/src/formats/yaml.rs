@@ -7,8 +7,8 @@ use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::tree::{self, Node, Value};
 
-/// Values that aliases may repeat in all: nine lines of aliases to aliases stand for a thousand million.
-const MAX_REPEATED: usize = 10_000;
+/// Bytes of values that aliases may repeat in all: nine lines of aliases to aliases stand for a thousand million.
+const MAX_REPEATED: usize = 1 << 20;
 
 /// One YAML document or several.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
@@ -44,7 +44,7 @@ struct Open<'a> {
     anchor: usize,
     /// The key whose value comes next.
     key: Option<Cow<'a, str>>,
-    /// Values in it so far.
+    /// Bytes that it takes so far, roughly.
     size: usize,
 }
 
@@ -59,7 +59,9 @@ impl<'a> Builder<'a> {
                 None => Ok(()),
             },
             Event::Scalar(text, style, anchor, _) => {
-                self.add(Node { line, value: scalar(text, style) }, anchor, 1)
+                // A value weighs what it takes to keep, however few its words are.
+                let size = text.len() + size_of::<Node<'_>>();
+                self.add(Node { line, value: scalar(text, style) }, anchor, size)
             }
             Event::Alias(anchor) => {
                 let (node, size) = self.anchors.get(&anchor).cloned().ok_or_else(|| {
@@ -67,7 +69,7 @@ impl<'a> Builder<'a> {
                 })?;
                 self.repeated += size;
                 if self.repeated > MAX_REPEATED {
-                    let message = format!("aliases repeat more than {MAX_REPEATED} values");
+                    let message = format!("aliases repeat more than {MAX_REPEATED} bytes");
                     return Err(Malformed::at(line, message));
                 }
                 self.add(node, 0, size)
@@ -80,7 +82,7 @@ impl<'a> Builder<'a> {
         if self.open.len() >= tree::MAX_DEPTH {
             return Err(tree::too_deep(line));
         }
-        self.open.push(Open { node: Node { line, value }, anchor, key: None, size: 1 });
+        self.open.push(Open { node: Node { line, value }, anchor, key: None, size: size_of::<Node<'_>>() });
         Ok(())
     }
 
@@ -98,6 +100,8 @@ impl<'a> Builder<'a> {
         parent.size += size;
         match (&mut parent.node.value, parent.key.take()) {
             (Value::List(items), _) => items.push(node),
+            // A merge key (yaml.org/type/merge) brings the entries of another map, or of several.
+            (Value::Map(entries), Some(key)) if key == "<<" => merge(entries, node),
             (Value::Map(entries), Some(key)) => entries.push((key, node)),
             (_, None) => match node.value {
                 Value::Text(text, _) | Value::Plain(text) => parent.key = Some(text),
@@ -111,6 +115,21 @@ impl<'a> Builder<'a> {
             (Value::Text(..) | Value::Plain(_), Some(_)) => {}
         }
         Ok(())
+    }
+}
+
+/// Adds entries whose keys are not there yet.
+fn merge<'a>(entries: &mut Vec<(Cow<'a, str>, Node<'a>)>, node: Node<'a>) {
+    match node.value {
+        Value::Map(others) => {
+            for (key, value) in others {
+                if entries.iter().all(|(known, _)| *known != key) {
+                    entries.push((key, value));
+                }
+            }
+        }
+        Value::List(maps) => maps.into_iter().for_each(|map| merge(entries, map)),
+        Value::Text(..) | Value::Plain(_) => {}
     }
 }
 

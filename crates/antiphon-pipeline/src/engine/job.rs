@@ -92,6 +92,8 @@ pub(super) struct Life {
     pauses: Backoff,
     /// What an answer needs at least, after one was cut for want of money.
     least: Option<u64>,
+    /// How often a part of an answer was refused.
+    refusals: u32,
     /// Elements of answers that were cut.
     kept: Vec<Value>,
 }
@@ -132,6 +134,7 @@ impl Life {
             job,
             spans: Spans::default(),
             misfits: 0,
+            refusals: 0,
             failures: 0,
             calls: 0,
             least: None,
@@ -354,13 +357,13 @@ impl Life {
         answer: Completion,
         bill: Bill,
     ) -> Next {
-        self.misfits += 1;
+        self.refusals += 1;
         let rest = self
             .shared
             .work
             .list()
             .and_then(|list| rest_of(question, list, &kept, Lacking::Refused(reasons)));
-        let Some(rest) = rest.filter(|_| self.misfits <= self.shared.options.attempts + 3) else {
+        let Some(rest) = rest.filter(|_| self.refusals <= self.shared.options.attempts + 3) else {
             let message = format!("the answer does not fit: {}", first_line(reasons));
             let err = Error::new(ErrorKind::SchemaMismatch, message);
             return Next::End(self.fail(err.with_partial(answer), bill).await);
@@ -390,10 +393,16 @@ impl Life {
         }
         self.kept.extend(elements);
         let whole = list.as_deref().and_then(|list| whole_of(question, list, &self.kept, has_ended));
-        if let Some(result) = whole.and_then(|whole| self.read_whole(whole, &answer)) {
-            let result = result.to_string();
-            let settlement = Settlement::accepted(self.job.index, result.clone(), bill);
-            return Next::End(self.accept(result, settlement).await);
+        match whole.map(|whole| self.read_whole(whole, &answer)) {
+            Some(Ok(result)) => {
+                let result = result.to_string();
+                let settlement = Settlement::accepted(self.job.index, result.clone(), bill);
+                return Next::End(self.accept(result, settlement).await);
+            }
+            Some(Err(Unfit::Part(kept, reasons))) => {
+                return self.part(question, (kept, &reasons), answer, bill).await;
+            }
+            _ => {}
         }
         if let Err(ended) = self.settle(Settlement::again(self.job.index, bill)).await {
             return Next::End(ended);
@@ -408,10 +417,10 @@ impl Life {
     }
 
     /// The result in an answer of which nothing is missing but brackets.
-    fn read_whole(&self, whole: Value, answer: &Completion) -> Option<Value> {
+    fn read_whole(&self, whole: Value, answer: &Completion) -> Result<Value, Unfit> {
         let mut answer = answer.clone();
         (answer.text, answer.finish) = (whole.to_string(), FinishReason::Stop);
-        self.shared.work.read((self.job.index, &self.job.row), &answer).ok()
+        self.shared.work.read((self.job.index, &self.job.row), &answer)
     }
 
     /// The result of what was kept and of an answer that has the rest.

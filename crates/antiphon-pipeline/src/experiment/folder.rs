@@ -24,7 +24,7 @@ const DEFINITION: &str = "experiment.toml";
 /// let experiment = Experiment::create(base, "bakers", "What bakers need at night").await?;
 /// experiment.add_data(base.join("p1.txt"), How::Copy).await?;
 /// assert_eq!(experiment.data().await?, [std::path::PathBuf::from("p1.txt")]);
-/// assert_eq!(Experiment::list(base).await?[0].definition().name, "bakers");
+/// assert_eq!(Experiment::list(base).await?.len(), 1);
 /// experiment.delete("bakers").await?;
 /// # Ok(())
 /// # }
@@ -68,12 +68,18 @@ impl Experiment {
         let name = &definition.name;
         if !is_plain(name) {
             return Err(wrong(format!(
-                "{name:?} cannot be an experiment's name: letters, digits, -, _ and . may stand in it, up to 64"
+                "{name:?} cannot be an experiment's name: letters, digits, -, _ and . may stand in it, up to 64 bytes"
             )));
         }
         let root = base.as_ref().join(name);
         if antiphon_fs::exists(root.join(DEFINITION)).await.map_err(Error::files)? {
             return Err(wrong(format!("there is an experiment {name} already, in {}", root.display())));
+        }
+        if antiphon_fs::exists(&root).await.map_err(Error::files)?
+            && !files(&root, WalkOptions::default().hidden(true)).await?.is_empty()
+        {
+            let message = format!("{} is there already, and has files of others in it", root.display());
+            return Err(wrong(message));
         }
         let text = toml::to_string(&definition).map_err(|err| wrong(format!("experiment {name}: {err}")))?;
         for folder in ["data", "outputs"] {
@@ -108,14 +114,14 @@ impl Experiment {
         Ok(Self { root: root.to_owned(), definition })
     }
 
-    /// All experiments below `base`, by name; none where there is no such folder.
+    /// All experiments below `base`, by folder, or why one cannot be read; none where there is no such folder.
     ///
     /// # Errors
-    /// `Config` for one that cannot be read, `Files` for a folder that cannot be listed.
+    /// `Files` for a folder that cannot be listed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn list(base: impl AsRef<Path>) -> Result<Vec<Self>, Error> {
+    pub async fn list(base: impl AsRef<Path>) -> Result<Vec<Result<Self, Error>>, Error> {
         let base = base.as_ref();
         if !antiphon_fs::exists(base).await.map_err(Error::files)? {
             return Ok(Vec::new());
@@ -124,10 +130,9 @@ impl Experiment {
         let options = WalkOptions::default().max_depth(2);
         for path in files(base, options).await? {
             if path.file_name().is_some_and(|name| name == DEFINITION) && path != base.join(DEFINITION) {
-                found.push(Self::load(path.parent().unwrap_or(base)).await?);
+                found.push(Self::load(path.parent().unwrap_or(base)).await);
             }
         }
-        found.sort_by(|a, b| a.definition.name.cmp(&b.definition.name));
         Ok(found)
     }
 
@@ -243,9 +248,9 @@ impl Experiment {
     }
 }
 
-/// A name that every file system takes, and that leads nowhere else.
+/// A name that leads nowhere else.
 fn is_plain(name: &str) -> bool {
-    (1..=64).contains(&name.chars().count())
+    (1..=64).contains(&name.len())
         && !name.starts_with(['.', '-'])
         && !name.ends_with('.')
         && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
@@ -268,13 +273,18 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     antiphon_fs::copy(from, to).await.map(|_| ()).map_err(Error::files)
 }
 
-/// The files below a folder, sorted.
+/// The files below a folder that can be seen, sorted.
 pub(super) async fn files(folder: &Path, options: WalkOptions) -> Result<Vec<PathBuf>, Error> {
     let mut walk = antiphon_fs::walk(folder, options, CancellationToken::new());
     let mut found = Vec::new();
     while let Some(batch) = walk.next().await {
         for entry in batch {
-            found.push(entry.map_err(Error::files)?.path);
+            match entry {
+                Ok(entry) => found.push(entry.path),
+                // A link to what is gone, say: whoever loads the data names it.
+                Err(err) if err.path() != folder => {}
+                Err(err) => return Err(Error::files(err)),
+            }
         }
     }
     found.sort();

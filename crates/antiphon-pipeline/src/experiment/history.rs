@@ -113,7 +113,8 @@ impl Experiment {
         Ok(add_up(files, &runs))
     }
 
-    /// Writes the README anew, with what is known of the runs. A text of one's own below the line that says so stays.
+    /// Writes the README anew, with what is known of the runs. A text of one's own below the line that says so stays,
+    /// and so does a README without that line.
     ///
     /// # Errors
     /// `Files` where it cannot be written.
@@ -123,7 +124,13 @@ impl Experiment {
     pub async fn write_readme(&self) -> Result<(), Error> {
         let path = self.root().join("README.md");
         let notes = match antiphon_fs::read_to_string(&path).await {
-            Ok(old) => old.text.split_once(NOTES).map(|(_, notes)| notes.to_owned()),
+            Ok(old) => {
+                let marker = old.text.lines().position(|line| line.trim() == NOTES.trim());
+                // Without the line it is somebody's own, whole.
+                let Some(marker) = marker else { return Ok(()) };
+                let notes: Vec<&str> = old.text.split_inclusive('\n').skip(marker + 1).collect();
+                Some(notes.concat())
+            }
             Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => None,
             Err(err) => return Err(Error::files(err)),
         };
@@ -161,7 +168,7 @@ impl Experiment {
             let model = model.replace('|', "\\|");
             writeln!(
                 text,
-                "| [{}](outputs/{run_id}/personas.html) | {begun} | {model} | {personas} | {status} |",
+                "| [{}](outputs/{run_id}/) | {begun} | {model} | {personas} | {status} |",
                 run_id.get(..13).unwrap_or(run_id)
             )?;
         }

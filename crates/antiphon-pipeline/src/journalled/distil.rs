@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use antiphon_llm::{
-    Asking, CacheKey, Capabilities, Completion, Error as LlmError, ErrorKind as LlmErrorKind, Prompt, Schema,
+    Asking, CacheKey, Capabilities, Completion, Cut, Error as LlmError, ErrorKind as LlmErrorKind, Prompt,
+    Schema,
 };
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Tally};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -13,27 +15,42 @@ use crate::engine::{Engine, Unfit, Work};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, Prepared};
 
-/// What a distillation cost this generation.
-#[derive(Debug, Default)]
+/// What a distillation cost this generation, or all that asked for it before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Spent {
     pub(super) calls: u64,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
     pub(super) settled: u64,
+    pub(super) possible: u64,
     pub(super) cost_unknown: bool,
     pub(super) lost: u64,
 }
 
 impl Spent {
-    /// What was added to a tally since it was `before`.
-    fn since(before: &Tally, tally: &Tally) -> Self {
+    fn all(tally: &Tally) -> Self {
         Self {
-            calls: tally.calls.saturating_sub(before.calls),
-            input_tokens: tally.input_tokens.saturating_sub(before.input_tokens),
-            output_tokens: tally.output_tokens.saturating_sub(before.output_tokens),
-            settled: tally.settled.saturating_sub(before.settled),
-            cost_unknown: tally.cost_unknown && tally.calls > before.calls,
-            lost: tally.lost.saturating_sub(before.lost),
+            calls: tally.calls,
+            input_tokens: tally.input_tokens,
+            output_tokens: tally.output_tokens,
+            settled: tally.settled,
+            possible: tally.possible,
+            cost_unknown: tally.cost_unknown,
+            lost: tally.lost,
+        }
+    }
+
+    /// What was added since it was `before`.
+    fn since(self, before: &Self) -> Self {
+        Self {
+            calls: self.calls.saturating_sub(before.calls),
+            input_tokens: self.input_tokens.saturating_sub(before.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(before.output_tokens),
+            settled: self.settled.saturating_sub(before.settled),
+            possible: self.possible.saturating_sub(before.possible),
+            cost_unknown: self.cost_unknown && self.calls > before.calls,
+            lost: self.lost.saturating_sub(before.lost),
         }
     }
 }
@@ -72,10 +89,16 @@ impl Pipeline {
         self.distils(parts).await;
         let run = self.open_parts(prepared, parts, journal).await.map_err(Error::store)?;
         let before = run.tally().await.map_err(Error::store)?;
+        let baseline = self.baseline(prepared, &before, journal).await.map_err(Error::store)?;
         let total = parts.prompts.len();
         let (ended, mut results) = mpsc::channel(64);
         let work = Arc::new(Parting { prompts: parts.prompts.clone(), schema: parts.schema.clone() });
-        let options = self.options(prepared, journal);
+        let mut options = self.options(prepared, journal);
+        options.cache = !prepared.fresh;
+        if let Some(most) = &mut options.max_cost {
+            // The engine counts all that was ever spent on this run; others' part of it is not this generation's.
+            *most = most.saturating_add(baseline.settled).saturating_add(baseline.possible);
+        }
         let store = (journal.store.clone(), run.clone());
         let engine =
             Engine::new(journal.calls.clone(), store, work, options, ended).await.map_err(Error::store)?;
@@ -95,7 +118,7 @@ impl Pipeline {
             }
         };
         let tally = run.tally().await.map_err(Error::store)?;
-        let spent = Spent::since(&before, &tally);
+        let spent = Spent::all(&tally).since(&baseline);
         if let Some(stop) = stop {
             return Ok((Err(stopped(stop, String::new())), spent));
         }
@@ -108,6 +131,23 @@ impl Pipeline {
         let report = json!({ "schema": "antiphon.distil/1", "parts": total, "failed": tally.failed });
         run.finish(RunStatus::Finished, report.to_string()).await.map_err(Error::store)?;
         Ok((Ok(noted), spent))
+    }
+
+    /// What others had spent on these parts when this generation first asked about them.
+    async fn baseline(
+        &self,
+        prepared: &Prepared,
+        before: &Tally,
+        journal: &Journal,
+    ) -> Result<Spent, antiphon_store::Error> {
+        let name = format!("distil-baseline/{}", prepared.run_id);
+        let known = journal.store.recall(name.clone()).await?;
+        if let Some(known) = known.and_then(|note| serde_json::from_str(&note).ok()) {
+            return Ok(known);
+        }
+        let baseline = Spent::all(before);
+        journal.store.remember(name, json!(baseline).to_string()).await?;
+        Ok(baseline)
     }
 
     /// The run of these questions. What failed of it is asked again.
@@ -143,10 +183,23 @@ async fn answers(run: &Run, total: usize) -> Result<Vec<Result<Value, LlmError>>
     let answer = |job: antiphon_store::JobRecord| match (job.state, job.result, job.error) {
         (JobState::Accepted, Some(result), _) => serde_json::from_str(&result)
             .map_err(|err| LlmError::new(LlmErrorKind::InvalidResponse, err.to_string())),
-        (_, _, Some((_, message))) => Err(LlmError::new(LlmErrorKind::SchemaMismatch, message)),
+        (_, _, Some((kind, message))) => Err(LlmError::new(kind_of(&kind), message)),
         _ => Err(LlmError::new(LlmErrorKind::Unavailable, "no answer came")),
     };
     Ok(jobs.into_iter().map(answer).collect())
+}
+
+/// What a caller can do about a failure of this name.
+fn kind_of(name: &str) -> LlmErrorKind {
+    match name {
+        "context_too_long" => LlmErrorKind::ContextTooLong,
+        "filtered" => LlmErrorKind::Filtered,
+        "refused" => LlmErrorKind::Refused,
+        "invalid_request" => LlmErrorKind::InvalidRequest,
+        "truncated" => LlmErrorKind::Truncated { cause: Cut::MaxTokens },
+        "schema_mismatch" => LlmErrorKind::SchemaMismatch,
+        _ => LlmErrorKind::Unavailable,
+    }
 }
 
 /// The work of asking about each part.

@@ -147,6 +147,7 @@ fn add(persona: &mut Persona, claim: Option<&str>, found: &Found, document: &Doc
             start,
             end,
             quote: words,
+            speaker: found.speaker.clone(),
             matched: found.matched,
         }),
         None => persona.quotes.push(Quote {

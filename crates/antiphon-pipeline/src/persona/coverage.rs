@@ -27,7 +27,7 @@ pub struct PersonaCoverage {
     pub supported: usize,
     /// Documents that its evidence and its quotes are from.
     pub documents: usize,
-    /// People whose words they are; those behind evidence alone are not told apart.
+    /// People whose words they are, by document.
     pub speakers: usize,
 }
 
@@ -54,7 +54,10 @@ impl Coverage {
         let all: Vec<_> = personas.iter().map(passages).collect();
         let persona = |(persona, passages): (&Persona, &BTreeSet<(String, usize, usize)>)| {
             let documents: BTreeSet<&String> = passages.iter().map(|(document, ..)| document).collect();
-            let speakers: BTreeSet<&String> = persona.quotes.iter().map(|quote| &quote.speaker).collect();
+            let quoted = persona.quotes.iter().map(|quote| (&quote.document, &quote.speaker));
+            let behind = persona.evidence.iter().map(|found| (&found.document, &found.speaker));
+            let speakers: BTreeSet<_> =
+                quoted.chain(behind).filter(|(_, speaker)| !speaker.is_empty()).collect();
             let lists = [&persona.goals, &persona.pain_points, &persona.behaviours, &persona.motivations];
             let claims: Vec<&String> = lists.into_iter().flatten().collect();
             let is_supported =

@@ -23,7 +23,11 @@ const FINDING_TOKENS: u64 = 90;
 /// Bytes of a token, as [`Prompt::estimated_tokens`] counts them.
 const TOKEN_BYTES: u64 = 4;
 /// Smaller contexts hold no part that is worth a call.
-const LEAST_BYTES: u64 = 2_000;
+pub(crate) const LEAST_BYTES: u64 = 2_000;
+/// Bytes that stand around each document of a prompt, beside its name.
+const FRAME_BYTES: usize = 80;
+/// Longer names of speakers are cut: they are none.
+const MOST_SPEAKER: usize = 80;
 
 /// A part of the documents that fits into one call.
 #[derive(Debug)]
@@ -76,7 +80,11 @@ pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> 
         for turn in &document.turns {
             let mut rest = document.words(turn);
             while !rest.is_empty() {
-                let free = room.saturating_sub(around(turn));
+                let is_new = portions
+                    .last()
+                    .is_none_or(|portion| portion.pieces.last().is_none_or(|last| last.document != index));
+                let frame = if is_new { FRAME_BYTES + document.name.len().min(most / 4) } else { 0 };
+                let free = room.saturating_sub(around(turn) + frame);
                 if rest.len() > free && free < most / 4 {
                     portions.push(Portion { pieces: Vec::new() });
                     room = most;
@@ -96,7 +104,7 @@ pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> 
 
 /// Bytes that a turn takes beside its words.
 fn around(turn: &antiphon_data::Turn) -> usize {
-    turn.speaker.len() + 3
+    turn.speaker.len().min(MOST_SPEAKER) + 3
 }
 
 /// Words of at most so many bytes, cut at white space where there is some, and the rest.
@@ -145,30 +153,34 @@ impl Portion {
             .parameters(config.recipe.parameters)
     }
 
-    /// What was found in it, as it stands in the documents, and how much of it was not.
-    pub(crate) fn findings(&self, answer: Value, documents: &[Document]) -> (Vec<Finding>, usize) {
+    /// What an answer about it says that participants said: claims, and the words to look for.
+    pub(crate) fn noted(&self, answer: Value) -> Vec<(String, Wanted)> {
         let answer: Answer = serde_json::from_value(answer).unwrap_or_default();
         let place = |id: &str| Some(self.pieces.get(recipe::index_of(id)?)?.document);
-        let wanted: Vec<Wanted> = answer
-            .findings
-            .iter()
-            .map(|noted| Wanted::new(&noted.quote).document(place(&noted.document)))
-            .collect();
-        let found = evidence::verify(&wanted, documents);
-        let findings: Vec<Finding> = answer
-            .findings
-            .into_iter()
-            .zip(found)
-            .filter_map(|(noted, found)| Some(Finding { claim: noted.claim, place: found.ok()? }))
-            .collect();
-        let lost = wanted.len() - findings.len();
-        (findings, lost)
+        let wanted = |noted: Noted| {
+            let wanted = Wanted::new(&noted.quote).document(place(&noted.document));
+            (noted.claim, wanted)
+        };
+        answer.findings.into_iter().map(wanted).collect()
     }
+}
+
+/// What was noted of all parts, as it stands in the documents, and how much of it does not.
+pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> (Vec<Finding>, usize) {
+    let (claims, wanted): (Vec<String>, Vec<Wanted>) = noted.into_iter().unzip();
+    let found = evidence::verify(&wanted, documents);
+    let findings: Vec<Finding> = claims
+        .into_iter()
+        .zip(found)
+        .filter_map(|(claim, found)| Some(Finding { claim, place: found.ok()? }))
+        .collect();
+    let lost = wanted.len() - findings.len();
+    (findings, lost)
 }
 
 impl Piece {
     fn say(&mut self, speaker: &Arc<str>, side: Side, words: &str) {
-        self.text.push_str(speaker);
+        self.text.push_str(&speaker[..speaker.floor_char_boundary(MOST_SPEAKER)]);
         self.text.push_str(": ");
         let start = self.text.len();
         self.text.push_str(words);
@@ -224,7 +236,9 @@ pub(crate) struct Finding {
 impl Finding {
     /// Bytes that it takes in a prompt.
     fn size(&self) -> u64 {
-        (self.place.end - self.place.start + self.place.speaker.len() + 3) as u64
+        // Its part of what stands around the document is reckoned as half.
+        (self.place.end - self.place.start + self.place.speaker.len().min(MOST_SPEAKER) + 3 + FRAME_BYTES / 2)
+            as u64
     }
 }
 
@@ -358,7 +372,7 @@ mod tests {
     use antiphon_data::Document;
     use serde_json::json;
 
-    use super::{Digest, Finding, PartSize, portions, schema};
+    use super::{Digest, Finding, PartSize, findings, portions, schema};
     use crate::config::GenerationConfig;
 
     fn documents(count: usize) -> Vec<Document> {
@@ -403,7 +417,7 @@ mod tests {
             { "kind": "goal", "claim": "Lies", "document": "d1", "quote": "I adore spreadsheets" },
         ] });
         assert_eq!(schema(9).unwrap().violations(&answer), []);
-        let (findings, lost) = last.findings(answer, &documents);
+        let (findings, lost) = findings(last.noted(answer), &documents);
         assert_eq!((findings.len(), lost, findings[0].place.document), (1, 1, 3));
         assert_eq!(findings[0].place.speaker, "P3");
     }
@@ -411,7 +425,7 @@ mod tests {
     #[test]
     fn where_not_all_fits_every_group_and_every_voice_has_its_share() {
         let documents = documents(12);
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut all: Vec<Finding> = Vec::new();
         for portion in portions(&documents, 1 << 20) {
             let noted: Vec<_> = (0..12)
                 .flat_map(|number| {
@@ -420,12 +434,12 @@ mod tests {
                         .map(|(claim, quote)| json!({ "kind": "goal", "claim": claim, "document": format!("d{}", number + 1), "quote": quote }))
                 })
                 .collect();
-            findings.extend(portion.findings(json!({ "findings": noted }), &documents).0);
+            all.extend(findings(portion.noted(json!({ "findings": noted })), &documents).0);
         }
-        assert_eq!(findings.len(), 24);
-        let whole = Digest::of(findings.clone(), &documents, 2, 1 << 20);
+        assert_eq!(all.len(), 24);
+        let whole = Digest::of(all.clone(), &documents, 2, 1 << 20);
         assert_eq!((whole.used, whole.distinct, whole.groups.len()), (24, 24, 0));
-        let part = Digest::of(findings, &documents, 2, 480);
+        let part = Digest::of(all, &documents, 2, 1_200);
         assert!(part.used < 24 && part.used >= 10, "{}", part.used);
         assert_eq!(part.groups.iter().map(Vec::len).collect::<Vec<_>>(), [6, 6]);
         let prompt = part.prompt(&GenerationConfig::new("", "m"));

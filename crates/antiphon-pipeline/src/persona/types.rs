@@ -87,6 +87,9 @@ pub struct Evidence {
     pub end: usize,
     /// The participant's words there, on one line.
     pub quote: String,
+    /// Who said them.
+    #[serde(default)]
+    pub speaker: String,
     /// How closely the words that were given as evidence agree with them.
     #[serde(rename = "match")]
     pub matched: Match,
