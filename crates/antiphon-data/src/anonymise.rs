@@ -76,14 +76,41 @@ fn pattern(text: &str) -> Option<Regex> {
     Regex::new(text).ok()
 }
 
-const EMAIL: &str = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}";
-/// Digits with the marks that stand in telephone numbers; of how many they are is looked at behind it.
-const PHONE: &str = r"(?:\+|\(\+?|\b)\d[\d ()./-]{5,22}\d\b";
+const EMAIL: &str = r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}";
 /// The name of an account, as in `@ada_b`.
 const ACCOUNT: &str = r"(?:^|[^\p{L}\p{N}_@.])(@[\p{L}\p{N}_.]*[\p{L}\p{N}_])";
-/// Dates and times have as many digits.
-const TIME: &str = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|\d:\d";
-const INTRODUCED: &str = r"(?:(?i:my name is|my name's|i am called|i'm called|call me|this is)\s+|\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.?\s+)(\p{Lu}[\p{L}'’-]+(?:\s+\p{Lu}[\p{L}'’-]+){0,2})";
+/// Digits with the marks that stand in telephone numbers; of how many they are is looked at behind it.
+const PHONE: &str = "(?:\\+|\\(\\+?|\\b)\\d[\\d ()./\u{a0}\u{2011}\u{2013}-]{5,22}\\d\\b";
+/// What has as many digits and is no number to call: dates, years, times, amounts, addresses of machines, coordinates.
+const NO_PHONE: &str = r"^(?:\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{4}[-–/]\d{4}|\d{1,3}(?:[ .]\d{3})+|\d+\.\d+\.\d+\.\d+|\d+\.\d+)$|\d:\d";
+const INTRODUCED: &str = r"(?:(?i:my name is|my name['’]s|i am called|i['’]m called|call me)[ \t]+|\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.?[ \t]+)(\p{Lu}[\p{L}'’-]+(?:[ \t]+\p{Lu}[\p{L}'’-]+){0,2})";
+/// Words of labels that are nobody's name.
+const NO_NAMES: [&str; 24] = [
+    "dr",
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "prof",
+    "the",
+    "manager",
+    "owner",
+    "lead",
+    "head",
+    "interviewer",
+    "moderator",
+    "facilitator",
+    "researcher",
+    "participant",
+    "respondent",
+    "speaker",
+    "customer",
+    "user",
+    "monday",
+    "friday",
+    "saturday",
+    "sunday",
+];
 
 impl Anonymiser {
     /// One that puts `strategy` in the place of what it takes out.
@@ -117,7 +144,7 @@ impl Anonymiser {
     #[must_use]
     pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replaced>) {
         let names = self.words_of_names(documents);
-        let mut found = Found { anonymiser: self, replaced: Vec::new(), by_text: BTreeMap::new() };
+        let mut found = Found::of(self);
         let patterns = Patterns::new();
         let mut made = Vec::with_capacity(documents.len());
         for (number, document) in (1..).zip(documents) {
@@ -128,9 +155,7 @@ impl Anonymiser {
             }
             patterns.cut(&document.text, &names, &mut cuts, &mut found);
             let cuts = joined(&document.text, cuts.in_order());
-            made.push(replaced(document, &cuts, number, |speaker| {
-                names.instead_of_speaker(speaker, &mut found)
-            }));
+            made.push(replaced(document, &cuts, number, |speaker| names.speaker(speaker, &mut found)));
         }
         (made, found.replaced)
     }
@@ -145,19 +170,30 @@ impl Anonymiser {
                 names.extend(found.get(1).map(|name| name.as_str().to_owned()));
             }
         }
-        Names::new(&names)
+        Names::new(&names, &self.names)
     }
 }
 
 /// The words of names, folded, each with the whole name that it is of.
-struct Names(BTreeMap<String, String>);
+struct Names {
+    words: BTreeMap<String, String>,
+    /// Those that were given: they go also in small letters, and where a script has none.
+    given: BTreeSet<String>,
+}
 
 impl Names {
-    fn new(names: &[String]) -> Self {
+    fn new(names: &[String], given: &[String]) -> Self {
+        let parts = |name: &str| -> Vec<String> {
+            let parts = name.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
+            let is_name = |word: &&str| word.chars().count() > 1 && !NO_NAMES.contains(&&*folded(word));
+            parts.filter(is_name).map(str::to_owned).collect()
+        };
+        let given: BTreeSet<String> =
+            given.iter().flat_map(|name| parts(name)).map(|word| folded(&word)).collect();
         let words = |name: &str| -> Vec<String> {
-            let words = name.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
-            let is_name = |word: &&str| word.chars().count() > 1 && word.starts_with(char::is_uppercase);
-            words.filter(is_name).map(str::to_owned).collect()
+            let is_name =
+                |word: &String| word.starts_with(char::is_uppercase) || given.contains(&folded(word));
+            parts(name).into_iter().filter(is_name).collect()
         };
         let mut whole: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
         for name in names {
@@ -176,21 +212,23 @@ impl Names {
                 (1, Some(name)) => (key, name),
                 _ => (key, word),
             };
-        Self(whole.into_iter().map(person).collect())
+        let words = whole.into_iter().map(person).collect();
+        Self { words, given }
     }
 
     /// The whole name that a word of a text is of, and how many of its bytes are the name: "Anna's" is Anna's.
     fn of(&self, word: &str) -> Option<(&str, usize)> {
-        if !word.starts_with(char::is_uppercase) {
-            return None;
-        }
         let stem = ["'s", "’s", "'S", "’S", "'", "’"].iter().find_map(|ending| word.strip_suffix(ending));
-        let known = |word: &str| self.0.get(&folded(word)).map(String::as_str);
+        let known = |word: &str| {
+            let key = folded(word);
+            let may_be = word.starts_with(char::is_uppercase) || self.given.contains(&key);
+            self.words.get(&key).filter(|_| may_be).map(String::as_str)
+        };
         known(word)
             .map(|name| (name, word.len()))
             .or_else(|| stem.and_then(|stem| Some((known(stem)?, stem.len()))))
-            // Of "Lee-Smith", who was called Lee before.
-            .or_else(|| known(word.split('-').next()?).map(|name| (name, word.len())))
+            // Of "Lee-Smith", who was called Lee before, and of "d'Anna".
+            .or_else(|| word.split(['-', '\'', '’']).find_map(known).map(|name| (name, word.len())))
     }
 
     /// What stands instead of a speaker; codes and sides of the interview are nobody's names.
@@ -198,8 +236,18 @@ impl Names {
         if speakers::is_nobody(speaker) {
             return speaker.to_owned();
         }
-        let whole = speaker.split(' ').find_map(|word| self.of(word));
+        let words = speaker.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
+        let whole = words.filter_map(|word| self.of(word)).next();
         found.instead("name", whole.map_or(speaker, |(name, _)| name))
+    }
+
+    /// The same for those who are to be told apart where all names are the same.
+    fn speaker(&self, speaker: &str, found: &mut Found<'_>) -> String {
+        let instead = self.instead_of_speaker(speaker, found);
+        match instead.as_str() {
+            "[name]" => format!("Speaker {}", found.number_of(speaker)),
+            _ => instead,
+        }
     }
 }
 
@@ -223,7 +271,7 @@ struct Patterns {
 impl Patterns {
     fn new() -> Self {
         let [email, account, phone, time, word] =
-            [EMAIL, ACCOUNT, PHONE, TIME, r"\p{L}[\p{L}\p{M}'’-]*"].map(pattern);
+            [EMAIL, ACCOUNT, PHONE, NO_PHONE, r"\p{L}[\p{L}\p{M}'’-]*"].map(pattern);
         Self { email, account, phone, time, word }
     }
 
@@ -239,9 +287,9 @@ impl Patterns {
         for place in self.phone.iter().flat_map(|pattern| pattern.find_iter(text)) {
             let digits = place.as_str().bytes().filter(u8::is_ascii_digit).count();
             let is_time = self.time.as_ref().is_some_and(|time| time.is_match(place.as_str()));
-            // Seven digits in a row are any number; with a mark between them they are one to call.
-            let is_phone = (8..=15).contains(&digits) || (digits == 7 && place.len() > 7);
-            if is_phone && !is_time {
+            // Digits in a row are any number; with marks between them, or a code before them, they are one to call.
+            let is_marked = place.len() > digits || place.as_str().starts_with('0');
+            if (7..=15).contains(&digits) && is_marked && !is_time {
                 cuts.add(place.range(), || found.instead("phone", place.as_str()));
             }
         }
@@ -273,8 +321,13 @@ impl Cuts {
         if speakers::is_nobody(&turn.speaker) {
             return;
         }
-        if let Some(at) = before[line..].find(&*turn.speaker) {
-            let start = line + at;
+        // A label stands alone but for its dress: "**Anna Lee:**" and "[00:01] Anna Lee:".
+        let label = before[line..].trim_end().trim_end_matches(['*', '_']).trim_end_matches(':');
+        let label = label.trim_end_matches(['*', '_', ' ']);
+        if let Some(lead) = label.strip_suffix(&*turn.speaker)
+            && !lead.ends_with(char::is_alphanumeric)
+        {
+            let start = line + lead.len();
             let range = start..start + turn.speaker.len();
             self.add(range, || names.instead_of_speaker(&turn.speaker, found));
         }
@@ -296,15 +349,36 @@ struct Found<'a> {
     anonymiser: &'a Anonymiser,
     replaced: Vec<Replaced>,
     by_text: BTreeMap<String, usize>,
+    /// How many there are of each kind.
+    counts: BTreeMap<&'static str, usize>,
+    speakers: BTreeMap<String, usize>,
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    fn of(anonymiser: &'a Anonymiser) -> Self {
+        Self {
+            anonymiser,
+            replaced: Vec::new(),
+            by_text: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            speakers: BTreeMap::new(),
+        }
+    }
+
+    /// Which of the speakers this is, from 1.
+    fn number_of(&mut self, speaker: &str) -> usize {
+        let next = self.speakers.len() + 1;
+        *self.speakers.entry(speaker.to_owned()).or_insert(next)
+    }
+
     fn instead(&mut self, kind: &'static str, original: &str) -> String {
         if let Some(at) = self.by_text.get(original) {
             self.replaced[*at].times += 1;
             return self.replaced[*at].instead.clone();
         }
-        let number = self.replaced.iter().filter(|found| found.kind == kind).count() + 1;
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        let number = *count;
         let instead = match (self.anonymiser.strategy, kind) {
             (Strategy::Redact, kind) => format!("[{kind}]"),
             (Strategy::Replace, "email") => format!("person{number}@mail.example"),
@@ -329,16 +403,12 @@ impl Found<'_> {
     }
 }
 
-/// Two words of one name beside each other are one person, called by the first.
+/// Two words of one name beside each other are one name.
 fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Range<usize>, String)> {
     let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
-    let is_name =
-        |instead: &str| ["[name]", "Person ", "name-"].iter().any(|start| instead.starts_with(start));
     for (range, instead) in cuts {
         match joined.last_mut() {
-            Some((last, before))
-                if is_name(before) && is_name(&instead) && &text[last.end..range.start] == " " =>
-            {
+            Some((last, before)) if *before == instead && &text[last.end..range.start] == " " => {
                 last.end = range.end;
             }
             _ => joined.push((range, instead)),
@@ -433,11 +503,24 @@ mod tests {
             (made[0].text.to_string(), made[0].turns.last().unwrap().speaker.to_string())
         };
         let file = made("maria_lopez.csv", "age,What annoys you?\n40,It is so slow\n");
-        assert_eq!(file.1, "[name]");
+        assert_eq!(file.1, "Speaker 1");
         let file = made("maria_lopez.txt", "Interviewer: Well?\nParticipant: It is slow.\n");
-        assert_eq!(file, ("Interviewer: Well?\nParticipant: It is slow.\n".to_owned(), "[name]".to_owned()));
+        assert_eq!(
+            file,
+            ("Interviewer: Well?\nParticipant: It is slow.\n".to_owned(), "Speaker 1".to_owned())
+        );
+        let file = made("t.txt", "Interviewer: Well?\nParticipant: It is.\n");
+        assert!(file.0.contains("Participant: It"), "{}", file.0);
+        let led = made(
+            "a.txt",
+            "Moderator (Sam): Well?\nDr Lee: Dr Smith, in 2019-2020 I made 12 500 000.\nModerator (Sam): My name is Sam\nDr Lee: Call me Lee. 01.23.45.67.89\n",
+        );
+        assert_eq!(
+            led.0,
+            "[name]: Well?\n[name]: Dr [name], in 2019-2020 I made 12 500 000.\n[name]: My name is [name]\n[name]: Call me [name]. [phone]\n"
+        );
         let other = made("b.json", r#"[{"speaker": "李小龙", "text": "I like it so"}]"#);
-        assert_eq!(other, ("[name]: I like it so\n".to_owned(), "[name]".to_owned()));
+        assert_eq!(other, ("[name]: I like it so\n".to_owned(), "Speaker 1".to_owned()));
     }
 
     #[test]

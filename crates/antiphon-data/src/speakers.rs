@@ -187,7 +187,10 @@ pub(crate) fn is_somebody(label: &str) -> bool {
 
 /// Whether a speaker's label is a code or a side of the interview, so that it names nobody.
 pub(crate) fn is_nobody(label: &str) -> bool {
-    is_known(label)
+    let label_in_small = label.to_lowercase();
+    let plain = unnumbered(&label_in_small);
+    is_code(label)
+        || [&INTERVIEWERS[..], &INTERVIEWERS_SHORT, &NOBODY].iter().any(|names| names.contains(&plain))
 }
 
 fn is_code(label: &str) -> bool {
