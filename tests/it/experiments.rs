@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use antiphon::data::{Anonymiser, Strategy};
 use antiphon_pipeline::experiment::{Definition, Experiment, How};
 use antiphon_pipeline::{
     Complexity, Count, ErrorKind, GenerationConfig, PersonaGenerator, PersonaRecipe, Pipeline,
@@ -46,8 +47,8 @@ async fn an_experiment_is_made_filled_run_and_told_of() {
     let names: Vec<_> = Experiment::list(base)
         .await
         .unwrap()
-        .iter()
-        .map(|experiment| experiment.definition().name.clone())
+        .into_iter()
+        .map(|experiment| experiment.unwrap().definition().name.clone())
         .collect();
     assert_eq!(names, ["one", "two"]);
 }
@@ -87,6 +88,14 @@ async fn names_lead_nowhere_else_and_data_takes_nobodys_place() {
     assert!(one.add_data(&notes, How::Link).await.is_err());
     assert_eq!(one.add_data(base, How::Link).await.unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(one.data().await.unwrap(), [PathBuf::from("notes.txt")]);
+    let mine = base.join("mine");
+    antiphon::fs::create_dir(&mine).await.unwrap();
+    antiphon::fs::write(mine.join("README.md"), "My project.").await.unwrap();
+    assert!(Experiment::create(base, "mine", "").await.unwrap_err().to_string().contains("files of others"));
+    let readme = one.root().join("README.md");
+    antiphon::fs::write(&readme, "All my own.\n").await.unwrap();
+    one.write_readme().await.unwrap();
+    assert_eq!(antiphon::fs::read_to_string(&readme).await.unwrap().text, "All my own.\n");
     antiphon::fs::write(one.root().join("experiment.toml"), "nmae = \"x\"").await.unwrap();
     let err = Experiment::load(one.root()).await.unwrap_err();
     assert!(err.to_string().ends_with("experiment.toml:1: unknown key nmae; did you mean name?"), "{err}");
@@ -122,4 +131,35 @@ async fn a_generator_makes_and_estimates_what_it_was_made_for() {
     assert!(estimate.input_tokens > 1_000 && estimate.output_tokens > 0);
     let recipe = PersonaRecipe::parse("r.toml", "count = \"1-2\"").unwrap();
     assert_eq!(GenerationConfig::new("", "m").recipe(recipe).count, Count::Between(1, 2));
+}
+
+#[tokio::test]
+async fn names_are_taken_out_of_experiments_too() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let talk = folder.path().join("anna_lee.txt");
+    let said = "Interviewer: Hello Anna.\nAnna Lee: I want to sleep for longer, every day.\n";
+    antiphon::fs::write(&talk, said).await.unwrap();
+    let experiment = Experiment::create(folder.path(), "one", "").await.unwrap();
+    experiment.add_data(&talk, How::Copy).await.unwrap();
+    let config = GenerationConfig::new("", Offline::MODEL).count(1);
+    let config = config.anonymiser(Anonymiser::new(Strategy::Replace));
+    let generator = PersonaGenerator::new(Pipeline::new(Arc::new(Offline::new())), config);
+    let made = generator.generate_experiment(&experiment).await.unwrap();
+    let text = serde_json::to_string(&(&made.personas, &made.report)).unwrap();
+    assert!(text.contains("Person 1") && !text.contains("Anna") && !text.contains("anna"), "{text}");
+}
+
+#[tokio::test]
+async fn what_changes_the_personas_makes_another_run() {
+    let pipeline = Pipeline::new(Arc::new(Offline::new()));
+    let fingerprint = async |config: GenerationConfig| pipeline.prepare(&config).await.unwrap().fingerprint;
+    let config = || GenerationConfig::new(interviews(), Offline::MODEL);
+    let usual = fingerprint(config()).await;
+    let mut alike = PersonaRecipe::default();
+    alike.max_similarity = 0.2;
+    assert_ne!(fingerprint(config().recipe(alike)).await, usual);
+    let without = |name: &str| Anonymiser::new(Strategy::Redact).names([name]);
+    let one = fingerprint(config().anonymiser(without("Harrowmere"))).await;
+    assert_ne!(one, fingerprint(config().anonymiser(without("Brackenford"))).await);
+    assert_eq!(fingerprint(config()).await, usual);
 }

@@ -30,6 +30,7 @@ pub(super) fn prompt_over(
 ) -> Prompt {
     let recipe = &config.recipe;
     let how_many = match config.count {
+        Count::Exactly(1) => "exactly 1 persona".to_owned(),
         Count::Exactly(count) => format!("exactly {count} personas"),
         Count::AtLeast(count) => {
             format!("at least {count} personas, and more only where participants differ more,")

@@ -6,6 +6,7 @@ use super::preset::PersonaRecipe;
 use super::types::Persona;
 use crate::checks::{Check, Checks};
 use crate::config::Grounding;
+use crate::toml_file::near_name;
 
 /// Something that has to hold of a persona: a rule of one's own, in a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +82,21 @@ pub struct Validation {
     pub findings: Vec<Finding>,
 }
 
+/// What a persona has, for rules.
+const FIELDS: [&str; 11] = [
+    "id",
+    "name",
+    "title",
+    "demographics",
+    "goals",
+    "pain_points",
+    "behaviours",
+    "motivations",
+    "quotes",
+    "evidence",
+    "unverified",
+];
+
 /// A recipe's own rules, compiled.
 #[derive(Debug)]
 pub(crate) struct Rules(Vec<(String, Level, Checks)>);
@@ -89,6 +105,16 @@ impl Rules {
     pub(crate) fn new(rules: &[Rule]) -> Result<Self, String> {
         let compiled = rules.iter().map(|rule| {
             let Rule { name, level, at, regex, min, max, unique } = rule.clone();
+            let field = at.split('/').nth(1).unwrap_or_default();
+            if !FIELDS.contains(&field) {
+                let near =
+                    near_name(field, FIELDS.into_iter()).map(|near| format!("; did you mean /{near}?"));
+                let near = near.unwrap_or_else(|| format!("; there are {}", FIELDS.join(", ")));
+                return Err(format!("the rule {name}: personas have nothing at {at}{near}"));
+            }
+            if min.zip(max).is_some_and(|(min, max)| min > max) {
+                return Err(format!("the rule {name}: its min is more than its max"));
+            }
             let checks = Checks::new(&[Check { at, regex, min, max, unique }]);
             let checks = checks.map_err(|why| format!("the rule {name}: {why}"))?;
             Ok((name, level, checks))

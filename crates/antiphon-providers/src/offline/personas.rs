@@ -66,7 +66,8 @@ pub(super) fn draft(
     if least == 0 || participants.len() < least {
         let message = format!(
             "offline draws each persona from participants of its own; the documents have {} of them and {least} \
-             personas were asked for; ask for fewer",
+             personas were asked for; ask for {} at most",
+            participants.len(),
             participants.len()
         );
         return Err(Error::new(ErrorKind::InvalidRequest, message));

@@ -13,7 +13,7 @@ pub(super) use self::content::ContentArgs;
 pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
 use self::model::{DrawingArgs, ProviderArgs};
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
-pub(super) use self::rows::{ExportArg, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
+pub(super) use self::rows::{AtOnce, ExportArg, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.

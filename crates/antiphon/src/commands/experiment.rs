@@ -12,7 +12,7 @@ use super::error::{CONFIG, CommandError, OK, USAGE};
 use super::generate::{self, Planned};
 use super::output::{self, Talk};
 use super::progress::{cost, counted};
-use crate::operations::GenerateRequest;
+use crate::operations::{GenerateRequest, is_address};
 use crate::runtime::{ConfigFile, Environment, resolve};
 
 pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -26,20 +26,31 @@ pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, Comman
                     definition.defaults.insert(key.to_owned(), value.clone().into());
                 }
             }
+            // A recipe that is not there is told now, and not at the first run.
+            definition.personas.recipe(Path::new("")).await.map_err(told)?;
             let experiment = Experiment::create_as(base, definition).await.map_err(told)?;
             talk.hint(&format!("antiphon experiment add {name} PATH brings data into it"));
             talk.hint(&format!("antiphon experiment generate {name} makes personas of that"));
             output::result(&format!("{}\n", experiment.root().display())).map(|()| OK)
         }
-        ExperimentCommand::List { json } => list(base, *json).await,
+        ExperimentCommand::List { json } => list(base, *json, *talk).await,
         ExperimentCommand::Show { name, json } => show(&load(base, name).await?, *json).await,
         ExperimentCommand::Add { name, paths, link } => {
             let experiment = load(base, name).await?;
             let how = if *link { How::Link } else { How::Copy };
             for path in paths {
+                // All or nothing, as far as that can be seen before.
+                if is_address(path) {
+                    let message = format!("{}: an address cannot be added", path.display());
+                    return Err(CommandError::new(USAGE, message).hint("antiphon fetch brings it here first"));
+                }
+                let found = antiphon_fs::metadata(path).await;
+                found.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
+            }
+            for path in paths {
                 experiment.add_data(path, how).await.map_err(told)?;
             }
-            experiment.write_readme().await.map_err(told)?;
+            tell_readme(&experiment, *talk).await;
             let files = experiment.data().await.map_err(told)?.len();
             talk.line(&format!("{} in {}", counted(files, "file"), experiment.data_path().display()));
             Ok(OK)
@@ -64,11 +75,15 @@ async fn load(base: &Path, name: &str) -> Result<Experiment, CommandError> {
     match loaded {
         Ok(experiment) => Ok(experiment),
         Err(err) => {
-            let known = Experiment::list(base).await.unwrap_or_default();
+            if antiphon_fs::exists(base.join(name).join("experiment.toml")).await.is_ok_and(|there| there) {
+                return Err(told(err));
+            }
+            let known: Vec<Experiment> =
+                Experiment::list(base).await.unwrap_or_default().into_iter().flatten().collect();
             let names = known.iter().map(|experiment| experiment.definition().name.as_str());
             Err(match antiphon_pipeline::near_name(name, names) {
                 Some(near) => told(err).hint(format!("did you mean {near}?")),
-                None => told(err).hint(format!("antiphon experiment create {name} makes one")),
+                None => told(err).hint("antiphon experiment list shows which there are"),
             })
         }
     }
@@ -81,9 +96,15 @@ async fn generate(
     talk: &Talk,
 ) -> Result<u8, CommandError> {
     let env = Environment::read();
-    let (mut planned, mut experiments) = (Vec::new(), Vec::new());
+    let (mut planned, mut experiments, mut roots) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         let experiment = load(base, name).await?;
+        let root = antiphon_fs::canonical(experiment.root()).await;
+        let root = root.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
+        if roots.contains(&root) {
+            continue;
+        }
+        roots.push(root);
         if experiment.data().await.map_err(told)?.is_empty() {
             let message = format!("experiment {name} has no data");
             let hint = format!("antiphon experiment add {name} PATH brings some");
@@ -101,7 +122,8 @@ async fn generate(
         }
         let settings = resolve(&how.flags(Some(experiment.outputs_path())), &env, &files)?;
         let drawn = how.personas.drawn().or(&definition.personas);
-        let recipe = drawn.recipe(experiment.root()).await.map_err(told)?;
+        let recipe = drawn.recipe(experiment.root()).await;
+        let recipe = recipe.map_err(|err| told(err).hint(format!("this is experiment {name}")))?;
         let request =
             GenerateRequest::new([experiment.data_path()], experiment.outputs_path()).recipe(recipe);
         planned.push(Planned::new(settings, request, how).await?);
@@ -109,16 +131,33 @@ async fn generate(
     }
     let code = generate::all(&planned, how, *talk).await?;
     for experiment in experiments.iter().filter(|_| !how.dry_run) {
-        experiment.write_readme().await.map_err(told)?;
+        tell_readme(experiment, *talk).await;
+        talk.hint(&format!(
+            "its runs are looked at with antiphon runs report latest --dir {}",
+            experiment.outputs_path().display()
+        ));
     }
     Ok(code)
 }
 
-async fn list(base: &Path, as_json: bool) -> Result<u8, CommandError> {
-    let experiments = Experiment::list(base).await.map_err(told)?;
+/// What was made is not lost because the README could not be written.
+async fn tell_readme(experiment: &Experiment, talk: Talk) {
+    if let Err(err) = experiment.write_readme().await {
+        talk.warning(&format!("the README is as it was: {}", told(err)));
+    }
+}
+
+async fn list(base: &Path, as_json: bool, talk: Talk) -> Result<u8, CommandError> {
     let mut rows = Vec::new();
-    for experiment in &experiments {
-        rows.push((experiment, experiment.statistics().await.map_err(told)?));
+    for experiment in Experiment::list(base).await.map_err(told)? {
+        // One that cannot be read hides no other.
+        match experiment {
+            Ok(experiment) => {
+                let all = experiment.statistics().await.map_err(told)?;
+                rows.push((experiment, all));
+            }
+            Err(err) => talk.error(&told(err)),
+        }
     }
     if as_json {
         let experiments: Vec<Value> = rows
@@ -129,11 +168,14 @@ async fn list(base: &Path, as_json: bool) -> Result<u8, CommandError> {
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = String::new();
-    for (experiment, all) in rows {
+    for (experiment, all) in &rows {
         let Definition { name, description, .. } = experiment.definition();
         let (files, runs) = (counted(all.files, "file"), counted(all.runs, "run"));
         let personas = counted(all.personas, "persona");
         // Writing to a String cannot fail.
+        if text.is_empty() {
+            text.push_str("NAME                     DATA       RUNS     PERSONAS       ABOUT\n");
+        }
         let _ = writeln!(text, "{name:<24} {files:<10} {runs:<8} {personas:<14} {description}");
     }
     output::result(&text).map(|()| OK)

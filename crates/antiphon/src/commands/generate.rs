@@ -1,18 +1,19 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use antiphon_data::Strategy;
 use antiphon_http::Reach;
 
 use antiphon_pipeline::{
-    ErrorKind, Event, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused, Report,
-    Validation,
+    Anonymised, ErrorKind, Event, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused,
+    Report, Validation,
 };
 use serde::Serialize;
 use serde_json::json;
 
 use super::cli::{GenerateArgs, GenerationArgs};
 use super::config;
-use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED};
+use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED, USAGE};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
@@ -40,8 +41,19 @@ async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<Pat
             continue;
         }
         let address = input.to_string_lossy();
+        if args.how.is_offline() {
+            let message = format!("{}: --offline uses no network", operations::without_secrets(&address));
+            return Err(
+                CommandError::new(USAGE, message).hint("fetch it first: antiphon fetch URL --out DIR")
+            );
+        }
         let path = operations::fetch_document(&address, out, reach).await;
-        let path = path.map_err(|err| CommandError::of_run(&err))?;
+        let path = path.map_err(|err| match reach {
+            Reach::Public => {
+                CommandError::of_run(&err).hint("--allow-local takes http, this machine and its network, too")
+            }
+            _ => CommandError::of_run(&err),
+        })?;
         talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));
         inputs.push(path);
     }
@@ -68,16 +80,29 @@ impl Planned {
         drawn.max_tokens = flags.max_tokens.or(drawn.max_tokens);
         drawn.seed = flags.seed.or(drawn.seed);
         let anonymiser = how.anonymiser(&request.out).await?;
+        let told = persona_recipe(&request);
         let request = request
+            .calls_at_once(super::map::at_once(&settings))
             .anonymiser(anonymiser)
             .deadline(how.deadline)
             .concurrency(settings.concurrency.value)
             .fresh(how.fresh)
             .resume(how.resume.clone())
             .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-            .note(output::begun_by(json!({ "recipe": "persona", "model": session.model })));
+            .note(output::begun_by(json!({ "recipe": told, "model": session.model })));
         Ok(Self { session, settings, request })
     }
+}
+
+/// What tells one generation from another in a list.
+fn persona_recipe(request: &GenerateRequest) -> String {
+    let recipe = &request.recipe;
+    let evidence = match recipe.grounding {
+        Grounding::Mark => "",
+        Grounding::Strict => ", strict",
+        _ => ", no evidence",
+    };
+    format!("persona ({}, {}{evidence})", recipe.name, request.count)
 }
 
 /// Makes personas of all that was planned, and tells of it.
@@ -305,8 +330,13 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
             }
         }
     }
-    let some_left_out =
-        report.runs.iter().flat_map(|run| &run.result).any(|done| !done.report.failures.is_empty());
+    let is_of_no_use =
+        |done: &Done| done.report.validation.findings.iter().any(|finding| finding.level == Level::Error);
+    let some_left_out = report
+        .runs
+        .iter()
+        .flat_map(|run| &run.result)
+        .any(|done| !done.report.failures.is_empty() || is_of_no_use(done));
     if let Some(code) = interrupts.code() {
         talk.line(match worst.is_empty() {
             true => "everything was finished all the same",
@@ -335,6 +365,19 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
 fn judged(report: &Report, talk: Talk) {
     /// More of a kind are in the report, and on the page.
     const MOST: usize = 5;
+    if let Some(Anonymised { strategy, replaced, .. }) = &report.anonymised {
+        let what = counted(*replaced, "name, address or number").replace("numbers", "number");
+        talk.line(&format!(
+            "{what} taken out{}",
+            match strategy {
+                Strategy::Redact => "",
+                _ => "; who is who stands in .anonymised/ in the output folder",
+            }
+        ));
+        if *replaced == 0 {
+            talk.warning("nothing was found to take out: look at the documents, and name names with --names");
+        }
+    }
     for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {
         talk.warning(&lacking.reason);
     }
@@ -354,8 +397,12 @@ fn judged(report: &Report, talk: Talk) {
     }
     let Validation { score, findings, .. } = &report.validation;
     let worth_a_look = || findings.iter().filter(|finding| finding.level >= Level::Warning);
-    for Finding { persona, rule, message, .. } in worth_a_look().take(MOST) {
-        talk.line(&format!("{persona}: {message} ({rule})"));
+    for Finding { persona, rule, message, level, .. } in worth_a_look().take(MOST) {
+        let level = if *level == Level::Error { "error" } else { "warning" };
+        talk.line(&format!("{persona}: {message} ({rule}, {level})"));
+    }
+    if let more @ 1.. = worth_a_look().count().saturating_sub(MOST) {
+        talk.line(&format!("and {more} more, on the page"));
     }
     if worth_a_look().next().is_some() {
         talk.line(&format!("{score} of 100 points by the rules"));

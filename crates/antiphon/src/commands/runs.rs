@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cli::{
-    Cli, Command, ContentArgs, ExperimentArgs, ExperimentCommand, ExportArg, GenerateArgs, GenerationArgs,
-    LimitArgs, MapArgs, RunsArgs, RunsCommand,
+    AtOnce, Cli, Command, ContentArgs, ExperimentArgs, ExperimentCommand, ExportArg, GenerateArgs,
+    GenerationArgs, LimitArgs, MapArgs, RunsArgs, RunsCommand,
 };
 use super::config;
 use super::error::{CONFIG, CommandError, OK, USAGE};
@@ -185,7 +185,7 @@ async fn go_on(
         Ok(Command::Generate(args)) => {
             let inputs = request["input"].as_str().map(Into::into).into_iter().collect();
             let out = Some(dir);
-            let how = gone_on_with(args.how, info.record.id, limits, *talk);
+            let how = gone_on_with(args.how, info.record.id, limits);
             Box::pin(super::generate::run(&GenerateArgs { inputs, allow_local: false, out, how }, talk)).await
         }
         Ok(Command::Experiment(ExperimentArgs {
@@ -195,7 +195,7 @@ async fn go_on(
             let input = request["input"].as_str().map(Path::new).unwrap_or_else(|| Path::new(""));
             let is_meant = |name: &String| input.starts_with(base.join(name));
             let names = names.into_iter().filter(is_meant).collect();
-            let how = Box::new(gone_on_with(*how, info.record.id, limits, *talk));
+            let how = Box::new(gone_on_with(*how, info.record.id, limits));
             let command = ExperimentCommand::Generate { names, how };
             Box::pin(super::experiment::run(&ExperimentArgs { dir: base, command }, talk)).await
         }
@@ -214,9 +214,9 @@ async fn go_on(
     }
 }
 
-fn gone_on_with(mut how: GenerationArgs, run: String, limits: &LimitArgs, talk: Talk) -> GenerationArgs {
+fn gone_on_with(mut how: GenerationArgs, run: String, limits: &LimitArgs) -> GenerationArgs {
     if limits.concurrency.is_some() {
-        talk.line("--concurrency changes nothing here: a generation makes one call at a time");
+        how.concurrency = limits.concurrency.and_then(AtOnce::number).or(how.concurrency);
     }
     how.max_cost = limits.max_cost.or(how.max_cost);
     (how.resume, how.fresh) = (Some(run), false);

@@ -51,7 +51,16 @@ pub async fn export_run(
 
 async fn written(run: Arc<Run>, folder: &Path, to: &Destination, format: ExportFormat) -> Result<(), Error> {
     let made = match run.record().kind.as_str() {
-        "generate" => personas(&folder.join(&run.record().id)).await,
+        "generate" => {
+            let made = personas(&folder.join(&run.record().id)).await?;
+            if made.is_empty() {
+                // What the journal has is the model's word, not looked up.
+                let message =
+                    format!("run {} has no personas: give the command again that began it", run.record().id);
+                return Err(Error::new(ErrorKind::Files, message));
+            }
+            made
+        }
         _ => Vec::new(),
     };
     if made.is_empty() && format == ExportFormat::Jsonl {
@@ -151,7 +160,12 @@ impl Out {
 
     async fn begin(to: &Destination) -> Result<Self, Error> {
         let sink = match to {
-            Destination::File(path) => Sink::File(Writer::atomic(path).await.map_err(Error::files)?),
+            Destination::File(path) => {
+                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                    antiphon_fs::create_dir(parent).await.map_err(Error::files)?;
+                }
+                Sink::File(Writer::atomic(path).await.map_err(Error::files)?)
+            }
             Destination::Lines(lines) => Sink::Lines(lines.clone()),
             _ => return Err(Error::internal("there is no such destination")),
         };

@@ -37,6 +37,9 @@ pub struct GenerateRequest {
     pub anonymiser: Option<Anonymiser>,
     /// The time for each input. Default: none.
     pub deadline: Option<Duration>,
+    /// The most calls at once of one run, where it makes several: parts of documents that are distilled. Default: as many as
+    /// the provider takes.
+    pub calls_at_once: Option<usize>,
     /// Runs under way at once. Default 4.
     pub concurrency: usize,
     /// Whether a finished run of the same kind is made again. Default: it is shown.
@@ -122,6 +125,7 @@ impl GenerateRequest {
             recipe: PersonaRecipe::default(),
             anonymiser: None,
             deadline: None,
+            calls_at_once: None,
             concurrency: 4,
             fresh: false,
             resume: None,
@@ -157,6 +161,13 @@ impl GenerateRequest {
     #[must_use]
     pub fn deadline(mut self, deadline: Option<Duration>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets how many calls of one run may be under way at once.
+    #[must_use]
+    pub fn calls_at_once(mut self, calls: Option<usize>) -> Self {
+        self.calls_at_once = calls;
         self
     }
 
@@ -339,6 +350,7 @@ impl Runs<'_> {
         let mut options = Options::default();
         options.retry = self.session.retry.clone();
         options.max_cost = self.request.max_cost;
+        options.concurrency = self.request.calls_at_once;
         let journal = Journal::new(self.session.calls.clone(), store, options);
         let Generation { personas, report, documents, .. } =
             match self.pipeline.run_in(prepared, run.clone(), journal).await {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_pipeline::engine::Phase;
 use antiphon_pipeline::map::{Cause, causes};
-use antiphon_pipeline::{Error, Persona, Personas};
+use antiphon_pipeline::{Error, ErrorKind, Persona, Personas};
 use antiphon_render::{RunCause, RunPage, RunRow};
 use antiphon_store::{JobRecord, JobState, Run};
 use jiff::Timestamp;
@@ -52,7 +52,10 @@ async fn page(run: &Run, folder: &Path) -> Result<RunPage, Error> {
         record.report.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut page = RunPage::default();
-    page.title = format!("{} with {}", text(&request["input"]), text(&request["recipe"]));
+    // The names of files may be those of people.
+    let is_anonymised = report["anonymised"].is_object();
+    let input = if is_anonymised { "documents without names".to_owned() } else { text(&request["input"]) };
+    page.title = format!("{input} with {}", text(&request["recipe"]));
     page.facts = [
         ("Run", record.id.clone()),
         ("Status", record.status.name().to_owned()),
@@ -83,15 +86,26 @@ async fn page(run: &Run, folder: &Path) -> Result<RunPage, Error> {
     page.advice = report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned);
     page.all_rows = tally.jobs();
     page.causes = causes(run).await.map_err(Error::store)?.into_iter().map(cause).collect();
-    page.personas = personas(&folder.join(&record.id)).await;
+    page.personas = personas(&folder.join(&record.id)).await?;
     rows(run, &mut page).await?;
+    if is_anonymised {
+        page.rows.iter_mut().for_each(|row| row.row = input.clone());
+    }
     Ok(page)
 }
 
 /// The personas that a generation wrote; the report of another run, or of one without them, has none.
-pub(super) async fn personas(folder: &Path) -> Vec<Persona> {
-    let Ok(text) = antiphon_fs::read_to_string(folder.join("personas.json")).await else { return Vec::new() };
-    serde_json::from_str::<Personas>(&text.text).map(|found| found.personas).unwrap_or_default()
+pub(super) async fn personas(folder: &Path) -> Result<Vec<Persona>, Error> {
+    let path = folder.join("personas.json");
+    let text = match antiphon_fs::read_to_string(&path).await {
+        Ok(text) => text.text,
+        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(err) => return Err(Error::files(err)),
+    };
+    let found: Result<Personas, _> = serde_json::from_str(&text);
+    found.map(|found| found.personas).map_err(|err| {
+        Error::new(ErrorKind::Files, format!("{} cannot be understood: {err}", path.display()))
+    })
 }
 
 fn cause(of: Cause) -> RunCause {

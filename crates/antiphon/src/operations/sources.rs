@@ -20,7 +20,7 @@ pub fn is_address(input: &Path) -> bool {
     ["https:", "http:"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme))
 }
 
-/// Fetches a document into a folder of its own below `out`, beside a note of where it is from, and tells its path. By
+/// Fetches a document into a hidden folder of its own below `out`, beside a note of where it is from, and tells its path. By
 /// https alone and from the open internet alone, whatever names and redirects lead to, unless `reach` says otherwise;
 /// a page of a file on GitHub stands for the file.
 ///
@@ -50,7 +50,7 @@ pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<P
     let bytes = response.bytes().await.map_err(failed)?;
     let name = named(&name_of(url.as_str()), &kind);
     let digest = blake3::hash(address.as_bytes()).to_hex();
-    let folder = out.join("sources").join(&digest[..16]);
+    let folder = out.join(".sources").join(&digest[..16]);
     antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
     let note = json!({
         "schema": "antiphon.source/1", "address": without_secrets(address), "fetched_at": Timestamp::now().to_string(),

@@ -159,6 +159,23 @@ fn personas_that_are_missing_are_a_failure_by_name_and_no_loss_of_the_others() {
 }
 
 #[test]
+fn personas_that_are_there_outlive_a_bad_answer_about_the_others() {
+    let early = "wants to close early on Mondays";
+    for bad in [
+        Reply::chat("{\"personas\": []}", "stop"),
+        Reply::chat("I am sorry.", "stop"),
+        Reply::json(400, &json!({})),
+    ] {
+        let models = Reply::json(200, &json!({ "data": [] }));
+        let server = Server::start([models, drafts(&[("Ada", early), ("Bea", early)]), bad]);
+        let lab = Lab::new();
+        let ran = lab.ask(&server.url("/v1"), "--count 2");
+        ran.ends_with(4, &["2 personas were asked for, and 1 came that differ"]);
+        assert!(ran.stdout.contains("Ada"), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing() {
     let server = Server::start([Reply::json(200, &json!({ "data": [] })), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
@@ -173,9 +190,10 @@ fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing(
         server.url("/v1")
     );
     let ran = lab.run(&line);
+    // What is of no use ends with 4.
     ran.ends_with(
-        0,
-        &["with 0 calls", "persona-001: /goals: its length is 1, and 2 is the least (two goals)"],
+        4,
+        &["with 0 calls", "persona-001: /goals: its length is 1, and 2 is the least (two goals, error)"],
     );
     let chats =
         server.requests().iter().skip(calls).filter(|seen| seen.line.contains("/completions")).count();
@@ -185,6 +203,8 @@ fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing(
         (&report["preset"], &report["validation"]["findings"][0]["level"]),
         (&json!("own"), &json!("error"))
     );
+    lab.file("own.toml", "[[rule]]\nname = \"x\"\nat = \"/gaols\"\nmin = 2\n");
+    lab.run(&line).ends_with(2, &["personas have nothing at /gaols; did you mean /goals?"]);
     lab.file("own.toml", "detial = 1\n");
     lab.run(&line).ends_with(2, &["own.toml:1: unknown key detial; did you mean detail?"]);
 }
@@ -287,12 +307,12 @@ fn documents_come_from_the_open_internet_by_https_alone_unless_allowed() {
     let server = Server::start([Reply::new(200, "text/html; charset=utf-8", page)]);
     let lab = Lab::new();
     let url = server.url("/talks/one?token=topsecret");
-    lab.run(&format!("generate {url} --offline -n 1")).ends_with(2, &["fetched by https alone"]);
+    lab.run(&format!("generate {url} -n 1")).ends_with(2, &["fetched by https alone"]);
     let secure = url.replace("http://", "https://");
-    lab.run(&format!("generate {secure} --offline -n 1"))
-        .ends_with(5, &["to this machine or to a network of its own"]);
+    lab.run(&format!("generate {secure} -n 1")).ends_with(5, &["to this machine or to a network of its own"]);
+    lab.run(&format!("generate {secure} --offline")).ends_with(2, &["--offline uses no network"]);
     assert_eq!(server.requests().len(), 0, "nothing was asked of it");
-    let ran = lab.run(&format!("generate {url} --offline -n 1 --allow-local --json"));
+    let ran = lab.run(&format!("generate {url} -n 1 --allow-local --json"));
     ran.ends_with(0, &["fetched http://127.0.0.1", "one.html"]);
     let made: Value = serde_json::from_str(&ran.stdout).unwrap();
     let run = &made["runs"][0];

@@ -48,7 +48,7 @@ fn a_generations_personas_are_in_its_report_and_go_out_in_every_form() {
     let json: Value = serde_json::from_str(&export("--format json")).unwrap();
     assert_eq!(json[0]["id"], "persona-001");
     let csv = export("-f csv");
-    assert!(csv.starts_with("id,name,title,") && csv.contains("p1.txt:2"), "{csv}");
+    assert!(csv.starts_with("\"id\",\"name\",\"title\",") && csv.contains("p1.txt:2"), "{csv}");
     let markdown = export("-f markdown");
     assert!(markdown.starts_with("# ") && markdown.contains("\n---\n"), "{markdown}");
     lab.run("runs export latest --out personas.csv").ends_with(0, &[]);
@@ -67,7 +67,10 @@ fn rows_go_out_as_tables_without_formulas() {
     ))
     .ends_with(0, &[]);
     let export = |format: &str| lab.run(&format!("runs export latest --format {format}")).stdout;
-    assert_eq!(export("csv"), "index,row.name,result\n0,Bern,'=1+1\n1,\"Ulm, an der Donau\",two | three\n");
+    assert_eq!(
+        export("csv"),
+        "\"index\",\"row.name\",\"result\"\n\"0\",\"Bern\",\"'=1+1\"\n\"1\",\"Ulm, an der Donau\",\"two | three\"\n"
+    );
     assert_eq!(
         export("markdown"),
         "| index | row.name | result |\n|---|---|---|\n| 0 | Bern | =1+1 |\n| 1 | Ulm, an der Donau | two \\| three |\n"

@@ -18,7 +18,7 @@ pub(in crate::commands) struct ExperimentArgs {
 pub(in crate::commands) enum ExperimentCommand {
     /// Make a folder for one, with its experiment.toml, data/, outputs/ and README.md
     Create {
-        /// Its name: letters, digits, -, _ and .
+        /// Its name, of letters, digits and these: . - _
         #[arg(value_name = "NAME")]
         name: String,
         /// What it is about

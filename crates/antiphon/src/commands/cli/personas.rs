@@ -87,7 +87,7 @@ pub(in crate::commands) struct GenerationArgs {
 #[derive(Debug, Clone, Args)]
 pub(in crate::commands) struct PersonaArgs {
     /// Personas for each path: 3, 3-5, ~4 (about) or 3+ (at least) [default: 3, or the recipe's]
-    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     count: Option<Count>,
 
     /// default, research (much of everything, and nothing unverified), quick (a first look), or a TOML file
@@ -175,6 +175,10 @@ impl PersonaArgs {
 }
 
 impl GenerationArgs {
+    pub(in crate::commands) fn is_offline(&self) -> bool {
+        self.flags(None).offline
+    }
+
     /// What takes names out, for runs below `out`, where the salt of codes is kept.
     pub(in crate::commands) async fn anonymiser(
         &self,

@@ -173,6 +173,7 @@ pub(in crate::commands) enum ExportArg {
     /// A table with a header, in which no cell is a formula
     Csv,
     /// For people: a table, and of personas a document
+    #[value(alias = "md")]
     Markdown,
 }
 
