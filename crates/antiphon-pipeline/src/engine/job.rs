@@ -349,33 +349,6 @@ impl Life {
         }
     }
 
-    /// An answer of whose list some elements are of no use: the others are kept, and as many asked for.
-    async fn part(
-        &mut self,
-        question: &Prompt,
-        (kept, reasons): (Vec<Value>, &str),
-        answer: Completion,
-        bill: Bill,
-    ) -> Next {
-        self.refusals += 1;
-        let rest = self
-            .shared
-            .work
-            .list()
-            .and_then(|list| rest_of(question, list, &kept, Lacking::Refused(reasons)));
-        let Some(rest) = rest.filter(|_| self.refusals <= self.shared.options.attempts + 3) else {
-            let message = format!("the answer does not fit: {}", first_line(reasons));
-            let err = Error::new(ErrorKind::SchemaMismatch, message);
-            return Next::End(self.fail(err.with_partial(answer), bill).await);
-        };
-        self.shared.warn(&format_args!("some of an answer is refused: {}", first_line(reasons)));
-        self.kept = kept;
-        match self.settle(Settlement::again(self.job.index, bill)).await {
-            Ok(()) => Next::Ask(Box::new(rest)),
-            Err(ended) => Next::End(ended),
-        }
-    }
-
     /// An answer that ends in the middle: what is whole of it is kept, and the rest asked for.
     async fn cut(&mut self, question: &Prompt, answer: Completion, bill: Bill, held_to: Option<u64>) -> Next {
         match held_to {

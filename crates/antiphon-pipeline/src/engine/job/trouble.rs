@@ -1,15 +1,44 @@
-//! What is done about a call that gave no answer.
+//! What is done about a call that gave no answer, or one of which a part is of no use.
 
 use std::time::Duration;
 
-use antiphon_llm::{Billed, Cut, Error, ErrorKind, FinishReason, Prompt, Usage, Verdict};
+use antiphon_llm::{Billed, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, Usage, Verdict};
 use antiphon_store::{Bill, Settlement};
 use jiff::Timestamp;
+use serde_json::Value;
 
-use super::{Life, Next, Paid};
+use super::{Life, Next, Paid, first_line};
 use crate::engine::stop::Stop;
+use crate::rest::{Lacking, rest_of};
 
 impl Life {
+    /// An answer of whose list some elements are of no use: the others are kept, and as many asked for.
+    pub(super) async fn part(
+        &mut self,
+        question: &Prompt,
+        (kept, reasons): (Vec<Value>, &str),
+        answer: Completion,
+        bill: Bill,
+    ) -> Next {
+        self.refusals += 1;
+        let rest = self
+            .shared
+            .work
+            .list()
+            .and_then(|list| rest_of(question, list, &kept, Lacking::Refused(reasons)));
+        let Some(rest) = rest.filter(|_| self.refusals <= self.shared.options.attempts + 3) else {
+            let message = format!("the answer does not fit: {}", first_line(reasons));
+            let err = Error::new(ErrorKind::SchemaMismatch, message);
+            return Next::End(self.fail(err.with_partial(answer), bill).await);
+        };
+        self.shared.warn(&format_args!("some of an answer is refused: {}", first_line(reasons)));
+        self.kept = kept;
+        match self.settle(Settlement::again(self.job.index, bill)).await {
+            Ok(()) => Next::Ask(Box::new(rest)),
+            Err(ended) => Next::End(ended),
+        }
+    }
+
     pub(super) async fn went_wrong(&mut self, question: &Prompt, err: Error, paid: Paid) -> Next {
         let Paid { grant, is_bound, held_to, sent } = paid;
         let kind = err.kind();
