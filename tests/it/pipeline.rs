@@ -212,7 +212,7 @@ fn small_server(window: u64, replies: impl IntoIterator<Item = Reply>) -> Server
 }
 
 fn findings(quotes: &[&str]) -> Reply {
-    let finding = |quote| json!({ "kind": "goal", "claim": "Waste less", "document": "d1", "quote": quote });
+    let finding = |quote| json!({ "claim": "Waste less", "document": "d1", "quote": quote });
     let findings: Vec<_> = quotes.iter().map(finding).collect();
     Reply::chat(&json!({ "findings": findings }).to_string(), "stop")
 }
@@ -232,6 +232,15 @@ async fn documents_that_do_not_fit_are_distilled_and_quotes_looked_up_in_the_doc
     let asked = server.requests().pop().unwrap().body["messages"].to_string();
     assert!(asked.contains("in excerpts") && asked.contains("P01: I hate throwing"), "{asked}");
     assert!(!asked.contains("spinning plates") && !asked.contains("I adore spreadsheets"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_estimate_knows_what_will_be_distilled() {
+    let server = small_server(8_192, []);
+    let small = pipeline(&server).estimate(&config()).await.unwrap();
+    let whole = pipeline(&small_server(128_000, [])).estimate(&config()).await.unwrap();
+    assert_eq!((small.calls, whole.calls, server.requests().len()), (4, 1, 1));
+    assert!(small.input_tokens > whole.input_tokens && small.output_tokens > whole.output_tokens);
 }
 
 #[tokio::test]

@@ -85,6 +85,15 @@ impl Body {
         self.text.push('\n');
     }
 
+    /// Makes interviewers of those who are called so: by their whole names, or by their first ones.
+    pub(crate) fn asked_by(&mut self, names: &[&str]) {
+        for turn in &mut self.turns {
+            if names.iter().any(|name| speakers::is_called(&turn.speaker, name)) {
+                turn.role = Role::Interviewer;
+            }
+        }
+    }
+
     /// Takes turns from the speakers that stand in the text itself.
     pub(crate) fn spoken(mut self, person: &str) -> Self {
         self.turns = speakers::turns(&self.text, person);

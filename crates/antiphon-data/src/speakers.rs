@@ -143,20 +143,35 @@ impl<'a> Header<'a> {
                 return Self::default();
             }
         }
-        if !HEADER_KEYS.iter().any(|key| fields.contains_key(*key)) {
+        let named = |key: &str| fields.get(key).copied().filter(is_name);
+        // Names alone make one where one of them speaks below.
+        let speaks = |name: &str| {
+            let mut labels = text[end..].lines().filter_map(|line| Some(label_of(line)?.0));
+            labels.any(|label| is_called(label, name))
+        };
+        let is_header = HEADER_KEYS.iter().any(|key| fields.contains_key(*key))
+            || named("interviewer").is_some_and(speaks);
+        if !is_header {
             return Self::default();
         }
-        let named = |key: &str| fields.get(key).copied().filter(is_name);
         Self { end, participant: named("participant"), interviewer: named("interviewer") }
     }
 
     /// `Sam` and `Sam Jones` for a header's `Interviewer: Sam Jones`.
     fn names_interviewer(&self, label: &str) -> bool {
-        let first = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
-        self.interviewer.is_some_and(|name| {
-            name.eq_ignore_ascii_case(label) || (!label.contains(' ') && first(name) == first(label))
-        })
+        self.interviewer.is_some_and(|name| is_called(label, name))
     }
+}
+
+/// Whether a key of a file says who asks.
+pub(crate) fn names_asker(key: &str) -> bool {
+    ["interviewer", "moderator", "facilitator", "researcher"].contains(&&*key.to_lowercase())
+}
+
+/// Whether a label is somebody's whole name, or the first one.
+pub(crate) fn is_called(label: &str, name: &str) -> bool {
+    let first = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
+    name.eq_ignore_ascii_case(label) || (!label.contains(' ') && first(name) == first(label))
 }
 
 /// Of the labels that were seen those that can be believed: known roles, codes such as `P07`, and what was seen twice.

@@ -19,6 +19,8 @@ const AT_ONCE: usize = 8;
 /// The parts of documents that do not fit, and what is asked about each.
 pub(crate) struct Parts {
     window: u64,
+    /// Tokens that an answer about one of them has at most, roughly.
+    answer_tokens: u64,
     portions: Vec<Portion>,
     pub(crate) schema: Schema,
     pub(crate) prompts: Vec<Prompt>,
@@ -60,7 +62,18 @@ impl Prepared {
             portion.prompt(&self.config, &self.documents, size.findings).output(output.clone())
         };
         let prompts = portions.iter().map(prompt).collect();
-        Ok(Some(Parts { window, portions, schema, prompts }))
+        Ok(Some(Parts { window, answer_tokens: size.answer_tokens(), portions, schema, prompts }))
+    }
+
+    /// Calls, and tokens that would be sent and come back, roughly.
+    pub(crate) fn likely_calls(&self, capabilities: Capabilities) -> Result<(u32, u64, u64), Error> {
+        let answer = self.likely_answer();
+        let Some(parts) = self.parts(capabilities)? else { return Ok((1, self.estimated_tokens, answer)) };
+        let asked: u64 = parts.prompts.iter().map(Prompt::estimated_tokens).sum();
+        let count = parts.prompts.len() as u64;
+        let digest = digest_bytes(parts.window, self.beside()) / 4;
+        let calls = u32::try_from(count + 1).unwrap_or(u32::MAX);
+        Ok((calls, asked + digest, count * parts.answer_tokens + answer))
     }
 
     /// Puts the most telling of what was found in the documents' place.

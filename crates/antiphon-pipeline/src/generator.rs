@@ -54,7 +54,7 @@ pub struct GenerationEstimate {
 }
 
 impl Pipeline {
-    /// What a configuration would take. Loads its documents, and asks nothing.
+    /// What a configuration would take. Loads its documents, asks the provider how much the model takes, and the model nothing.
     ///
     /// # Errors
     /// As [`prepare`](Pipeline::prepare).
@@ -63,14 +63,16 @@ impl Pipeline {
     /// Nothing is changed, so nothing is lost.
     pub async fn estimate(&self, config: &GenerationConfig) -> Result<GenerationEstimate, Error> {
         let prepared = self.prepare(config).await?;
-        let (input_tokens, output_tokens) = (prepared.estimated_tokens, prepared.likely_answer());
+        // No model works for it, so it costs nothing.
+        let capabilities = self.capabilities(&prepared).await;
+        let (calls, input_tokens, output_tokens) = prepared.likely_calls(capabilities)?;
         let usage = Usage::new(Some(input_tokens), Some(output_tokens));
         let price = (self.pricing)(input_tokens);
         Ok(GenerationEstimate {
             input: config.data_path.display().to_string(),
             documents: prepared.documents.len(),
             failures: prepared.unread(),
-            calls: 1,
+            calls,
             input_tokens,
             output_tokens,
             cost_usd_micros: price.and_then(|price| price.cost_usd_micros(usage)),

@@ -12,18 +12,19 @@ use crate::formats::tree::{self, Node, Value};
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
     let mut body = Body::default();
-    tree::add(&mut body, person, "", &Source::new(text).node(root, 0)?);
+    tree::add_all(&mut body, person, &[Source::new(text).node(root, 0)?]);
     Ok(body.or_unlabelled(person))
 }
 
 /// One JSON value a line; empty lines are passed over.
 pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut source = Source::new(text);
-    let mut body = Body::default();
+    let (mut body, mut rows) = (Body::default(), Vec::new());
     for (number, line) in (1..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty()) {
         let row: &RawValue = serde_json::from_str(line).map_err(|err| malformed(&err, number))?;
-        tree::add(&mut body, person, "", &source.node(row, 0)?);
+        rows.push(source.node(row, 0)?);
     }
+    tree::add_all(&mut body, person, &rows);
     Ok(body.or_unlabelled(person))
 }
 

@@ -81,6 +81,25 @@ fn a_rows_side_is_told_by_its_people_and_not_by_its_columns() {
 }
 
 #[test]
+fn whoever_a_file_says_asks_is_an_interviewer_wherever_they_speak() {
+    let roles = |name: &str, text: &str| -> Vec<(String, Role)> {
+        let document = Document::parse(name, text.as_bytes()).unwrap();
+        document.turns.iter().map(|turn| (turn.speaker.to_string(), turn.role)).collect()
+    };
+    let expected = [("Jo".to_owned(), Role::Interviewer), ("Anna".to_owned(), Role::Participant)];
+    let yaml = "interviewer: Jo Marsh\nturns:\n- {speaker: Jo, text: I hate that too. You?}\n- {speaker: Anna, text: I do}\n";
+    assert_eq!(roles("a.yaml", yaml), expected);
+    let json =
+        r#"{"moderator": "Jo", "turns": [{"who": "Jo", "text": "Well?"}, {"who": "Anna", "text": "I do"}]}"#;
+    assert_eq!(roles("a.json", json), expected);
+    let text =
+        "Interviewer: Jo Marsh\nParticipant: Anna Keller\n\nJo: Well?\nAnna: I do.\nJo: Why?\nAnna: So.\n";
+    assert_eq!(roles("a.txt", text)[..2], expected);
+    let talk = "Interviewer: How are you?\nParticipant: Fine.\n\nInterviewer: Why?\n";
+    assert_eq!(roles("b.txt", talk).len(), 3, "an exchange of two lines is no header");
+}
+
+#[test]
 fn what_is_nested_beside_a_text_belongs_to_it() {
     let segments = "[{\"speaker\":\"P1\",\"text\":\"I hate it\\nso\",\"tags\":[\"x\"]},\n{\"speaker\":\"Interviewer\",\"text\":\"Why?\",\"words\":[{\"t\":1}]}]";
     check("a.json", segments.as_bytes(), &[("P1", "I hate it\nso", 1), ("Interviewer", "Why?", 2)]);

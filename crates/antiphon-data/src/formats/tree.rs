@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use crate::builder::{Body, Words};
 use crate::error::Malformed;
 use crate::formats::record::{self, Field};
+use crate::speakers;
 
 /// Deeper nesting is refused: it is no interview, and reading it would need a stack as deep.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -29,8 +30,16 @@ pub(crate) fn too_deep(line: u32) -> Malformed {
     Malformed::at(line, format!("nested more than {MAX_DEPTH} levels deep"))
 }
 
+/// Adds a whole file. Whoever it names as the one who asks is an interviewer wherever they speak.
+pub(crate) fn add_all(body: &mut Body, person: &str, roots: &[Node<'_>]) {
+    roots.iter().for_each(|root| add(body, person, "", root));
+    let mut askers = Vec::new();
+    roots.iter().for_each(|root| root.askers(&mut askers));
+    body.asked_by(&askers);
+}
+
 /// Adds a value: every map with a text, or with scalars only, is a row.
-pub(crate) fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
+fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| add(body, person, key, item)),
         Value::Map(entries) => add_map(body, person, entries),
@@ -73,6 +82,22 @@ impl Node<'_> {
     /// Whether there are both somebody's words and somebody in it.
     fn holds_speech(&self) -> bool {
         self.has_key(&record::is_text_key) && self.has_key(&record::is_person_key)
+    }
+
+    /// The names that stand behind keys such as `interviewer`.
+    fn askers<'n>(&'n self, found: &mut Vec<&'n str>) {
+        match &self.value {
+            Value::List(items) => items.iter().for_each(|item| item.askers(found)),
+            Value::Map(entries) => {
+                for (key, node) in entries {
+                    match &node.value {
+                        Value::Text(name, _) if speakers::names_asker(key) => found.push(name.trim()),
+                        _ => node.askers(found),
+                    }
+                }
+            }
+            Value::Text(..) | Value::Plain(_) => {}
+        }
     }
 
     fn has_key(&self, wanted: &impl Fn(&str) -> bool) -> bool {

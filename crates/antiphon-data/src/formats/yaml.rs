@@ -21,7 +21,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
         builder.take(event, &span)?;
     }
     let mut body = Body::default();
-    builder.roots.iter().for_each(|root| tree::add(&mut body, person, "", root));
+    tree::add_all(&mut body, person, &builder.roots);
     Ok(body.or_unlabelled(person))
 }
 

@@ -51,6 +51,11 @@ pub(crate) struct PartSize {
 }
 
 impl PartSize {
+    /// Tokens of an answer with all findings, roughly.
+    pub(crate) fn answer_tokens(self) -> u64 {
+        FINDING_TOKENS * u64::from(self.findings)
+    }
+
     /// What fits into a context of so many tokens; `None` where it is too small for any part. A quarter of it is left for the
     /// answer at most.
     pub(crate) fn of(window: u64) -> Option<Self> {
@@ -140,9 +145,9 @@ impl Portion {
         most_findings: u32,
     ) -> Prompt {
         let task = format!(
-            "Below is a part of a collection of interviews. Note what participants say of themselves: up to {most_findings} \
+            "Below is a part of a collection of interviews. Note what participants say of themselves, their goals, troubles, habits and reasons: up to {most_findings} \
              findings, from each participant some, the most telling ones.\n\
-             Each finding has: kind, claim (one short sentence), document (the id of the document that supports it) and \
+             Each finding has: claim (one short sentence), document (the id of the document that supports it) and \
              quote (the participant's words, copied character by character from that document). Quote participants only, \
              never the interviewer.\n"
         );
@@ -200,12 +205,11 @@ impl Piece {
 pub(crate) fn schema(most_findings: u32) -> Result<Schema, LlmError> {
     let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
     let properties = json!({
-        "kind": { "type": "string", "enum": ["goal", "pain_point", "behaviour", "motivation", "fact"] },
         "claim": text(160),
         "document": { "type": "string", "pattern": "^d[0-9]{1,6}$" },
         "quote": text(300),
     });
-    let required = ["kind", "claim", "document", "quote"];
+    let required = ["claim", "document", "quote"];
     let finding = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
     let list = json!({ "type": "array", "items": finding, "maxItems": most_findings });
     let answer = json!({
@@ -413,8 +417,8 @@ mod tests {
         assert!(found.len() > 1);
         let last = found.last().unwrap();
         let answer = json!({ "findings": [
-            { "kind": "goal", "claim": "Goats", "document": "d1", "quote": "I like goats on the hill number 3." },
-            { "kind": "goal", "claim": "Lies", "document": "d1", "quote": "I adore spreadsheets" },
+            { "claim": "Goats", "document": "d1", "quote": "I like goats on the hill number 3." },
+            { "claim": "Lies", "document": "d1", "quote": "I adore spreadsheets" },
         ] });
         assert_eq!(schema(9).unwrap().violations(&answer), []);
         let (findings, lost) = findings(last.noted(answer), &documents);
@@ -431,7 +435,7 @@ mod tests {
                 .flat_map(|number| {
                     let what = ["bread at dawn", "goats on the hill"][number % 2];
                     [(format!("Likes {what}"), format!("I like {what} number {number}.")), ("Tea".to_owned(), "And tea.".to_owned())]
-                        .map(|(claim, quote)| json!({ "kind": "goal", "claim": claim, "document": format!("d{}", number + 1), "quote": quote }))
+                        .map(|(claim, quote)| json!({ "claim": claim, "document": format!("d{}", number + 1), "quote": quote }))
                 })
                 .collect();
             all.extend(findings(portion.noted(json!({ "findings": noted })), &documents).0);

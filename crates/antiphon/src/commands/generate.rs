@@ -157,12 +157,16 @@ async fn dry_run(planned: &[Planned], as_json: bool, talk: Talk) -> Result<u8, C
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = String::new();
-    for GenerationEstimate { input, documents, input_tokens, output_tokens, cost_usd_micros, .. } in &found {
+    for GenerationEstimate {
+        input, documents, calls, input_tokens, output_tokens, cost_usd_micros, ..
+    } in &found
+    {
         let (documents, price) = (counted(*documents, "document"), cost(*cost_usd_micros));
+        let calls = counted(usize::try_from(*calls).unwrap_or(usize::MAX), "call");
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{documents} in {input}: 1 call, about {input_tokens} + {output_tokens} tokens, {price}"
+            "{documents} in {input}: {calls}, about {input_tokens} + {output_tokens} tokens, {price}"
         );
     }
     output::result(&text).map(|()| OK)

@@ -213,8 +213,8 @@ fn a_recipe_file_has_rules_and_looking_at_an_answer_by_other_ones_costs_nothing(
 fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them() {
     let long = "I usually feed the goats before dawn. ".repeat(400);
     let noted = json!({ "findings": [
-        { "kind": "goal", "claim": "Close early", "document": "d1", "quote": SAID },
-        { "kind": "behaviour", "claim": "Feeds goats", "document": "d1", "quote": "I usually feed the goats before dawn." },
+        { "claim": "Close early", "document": "d1", "quote": SAID },
+        { "claim": "Feeds goats", "document": "d1", "quote": "I usually feed the goats before dawn." },
     ] });
     let noted = || Reply::chat(&noted.to_string(), "stop");
     let models = json!({ "data": [{ "id": "m", "max_model_len": 4096 }] });
