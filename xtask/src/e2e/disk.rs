@@ -67,7 +67,7 @@ pub(super) fn check_broken() -> Done<Outcome> {
 /// More files than may be open at once.
 pub(super) fn check_few_handles() -> Done<Outcome> {
     let (texts, runs) = (many_texts("disk/many", 1000)?, out("disk/many-runs")?);
-    let generate = generate(&texts, &runs, &["--offline"]);
+    let generate = generate(&texts, &runs, &["--offline", "--count", "1"]);
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 256 && exec \"$@\"", "sh"]).arg(generate.get_program());
     limited.args(generate.get_args()).current_dir(&runs);
