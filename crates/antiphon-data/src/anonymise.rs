@@ -41,7 +41,8 @@ pub enum Strategy {
     Redact,
     /// Somebody who is not there: `Person 1`, everywhere the same.
     Replace,
-    /// A short code, everywhere the same, that tells nothing without the salt.
+    /// A short code, everywhere the same. Without a [salt](Anonymiser::salt) of one's own, whoever has a list of names can
+    /// find whose it is.
     Hash,
 }
 
@@ -488,6 +489,16 @@ mod tests {
             "Interviewer: And you?\nP1: My name is Bo Larsson, I work with Mrs Abara. Bo is short. I like may flowers.\n",
             "Interviewer: And you?\nP1: My name is [name], I work with Mrs [name]. [name] is short. I like may flowers.\n",
         );
+    }
+
+    #[test]
+    fn every_pattern_is_one() {
+        for text in [super::EMAIL, super::ACCOUNT, super::PHONE, super::NO_PHONE, super::INTRODUCED] {
+            assert!(super::pattern(text).is_some(), "{text}");
+        }
+        let patterns = super::Patterns::new();
+        let all = [&patterns.email, &patterns.account, &patterns.phone, &patterns.time, &patterns.word];
+        assert!(all.iter().all(|pattern| pattern.is_some()));
     }
 
     #[test]
