@@ -370,16 +370,14 @@ fn judged(report: &Report, talk: Talk) {
     /// More of a kind are in the report, and on the page.
     const MOST: usize = 5;
     if let Some(Anonymised { strategy, replaced, .. }) = &report.anonymised {
-        let what = counted(*replaced, "name, address or number").replace("numbers", "number");
-        talk.line(&format!(
-            "{what} taken out{}",
-            match strategy {
-                Strategy::Redact => "",
-                _ => "; who is who stands in .anonymised/ in the output folder",
-            }
-        ));
-        if *replaced == 0 {
-            talk.warning("nothing was found to take out: look at the documents, and name names with --names");
+        let kept = match strategy {
+            Strategy::Redact => "",
+            _ => "; who is who stands in .anonymised/ in the output folder",
+        };
+        match replaced {
+            0 => talk
+                .warning("nothing was found to take out: look at the documents, and name names with --names"),
+            found => talk.line(&format!("names, addresses and numbers taken out: {found}{kept}")),
         }
     }
     for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {
