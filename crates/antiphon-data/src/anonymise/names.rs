@@ -1,0 +1,121 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::Found;
+use crate::speakers;
+
+/// Words of labels that are nobody's name.
+const NO_NAMES: [&str; 24] = [
+    "dr",
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "prof",
+    "the",
+    "manager",
+    "owner",
+    "lead",
+    "head",
+    "interviewer",
+    "moderator",
+    "facilitator",
+    "researcher",
+    "participant",
+    "respondent",
+    "speaker",
+    "customer",
+    "user",
+    "monday",
+    "friday",
+    "saturday",
+    "sunday",
+];
+
+/// The words of names, folded, each with the whole name that it is of.
+pub(super) struct Names {
+    words: BTreeMap<String, String>,
+    /// Those that were given: they go also in small letters, and where a script has none.
+    given: BTreeSet<String>,
+}
+
+impl Names {
+    pub(super) fn new(names: &[String], given: &[String]) -> Self {
+        let parts = |name: &str| -> Vec<String> {
+            let parts = name.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
+            let is_name = |word: &&str| word.chars().count() > 1 && !NO_NAMES.contains(&&*folded(word));
+            parts.filter(is_name).map(str::to_owned).collect()
+        };
+        let given: BTreeSet<String> =
+            given.iter().flat_map(|name| parts(name)).map(|word| folded(&word)).collect();
+        let words = |name: &str| -> Vec<String> {
+            let is_name =
+                |word: &String| word.starts_with(char::is_uppercase) || given.contains(&folded(word));
+            parts(name).into_iter().filter(is_name).collect()
+        };
+        let mut whole: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+        for name in names {
+            let parts = words(name);
+            for word in &parts {
+                let (_, of) = whole.entry(folded(word)).or_insert_with(|| (word.clone(), BTreeSet::new()));
+                if parts.len() > 1 {
+                    of.insert(parts.join(" "));
+                }
+            }
+        }
+        // A word that two people share is nobody's.
+        let person =
+            |(key, (word, of)): (String, (String, BTreeSet<String>))| match (of.len(), of.into_iter().next())
+            {
+                (1, Some(name)) => (key, name),
+                _ => (key, word),
+            };
+        let words = whole.into_iter().map(person).collect();
+        Self { words, given }
+    }
+
+    /// The whole name that a word of a text is of, and how many of its bytes are the name: "Anna's" is Anna's.
+    pub(super) fn of(&self, word: &str) -> Option<(&str, usize)> {
+        let stem = ["'s", "’s", "'S", "’S", "'", "’"].iter().find_map(|ending| word.strip_suffix(ending));
+        let known = |word: &str| {
+            let key = folded(word);
+            let may_be = word.starts_with(char::is_uppercase) || self.given.contains(&key);
+            self.words.get(&key).filter(|_| may_be).map(String::as_str)
+        };
+        known(word)
+            .map(|name| (name, word.len()))
+            .or_else(|| stem.and_then(|stem| Some((known(stem)?, stem.len()))))
+            // Of "Lee-Smith", who was called Lee before, and of "d'Anna".
+            .or_else(|| word.split(['-', '\'', '’']).find_map(known).map(|name| (name, word.len())))
+    }
+
+    /// What stands instead of a speaker; codes and sides of the interview are nobody's names.
+    pub(super) fn instead_of_speaker(&self, speaker: &str, found: &mut Found<'_>) -> String {
+        if speakers::is_nobody(speaker) {
+            return speaker.to_owned();
+        }
+        let words = speaker.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
+        let whole = words.filter_map(|word| self.of(word)).next();
+        found.instead("name", whole.map_or(speaker, |(name, _)| name))
+    }
+
+    /// The same for those who are to be told apart where all names are the same.
+    pub(super) fn speaker(&self, speaker: &str, found: &mut Found<'_>) -> String {
+        let instead = self.instead_of_speaker(speaker, found);
+        match instead.as_str() {
+            "[name]" => format!("Speaker {}", found.number_of(speaker)),
+            _ => instead,
+        }
+    }
+}
+
+/// In small letters, and without accents.
+fn folded(word: &str) -> String {
+    word.nfd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+        .map(|c| if c == '’' { '\'' } else { c })
+        .collect()
+}

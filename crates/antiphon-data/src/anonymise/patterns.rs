@@ -1,0 +1,81 @@
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::names::Names;
+use super::{Cuts, Found};
+
+/// A pattern that this file spells. One that is wrong ends the program instead of letting a name through.
+#[expect(clippy::expect_used, reason = "each is spelled here, and a test compiles it")]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a pattern of this file")
+}
+
+static EMAIL: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}"));
+/// The name of an account, as in `@ada_b`.
+static ACCOUNT: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?:^|[^\p{L}\p{N}_@.])(@[\p{L}\p{N}_.]*[\p{L}\p{N}_])"));
+/// Digits with the marks that stand in telephone numbers; of how many they are is looked at behind it.
+static PHONE: LazyLock<Regex> =
+    LazyLock::new(|| pattern("(?:\\+|\\(\\+?|\\b)\\d[\\d ()./\u{a0}\u{2011}\u{2013}-]{5,22}\\d\\b"));
+/// What has as many digits and is no number to call: dates, years, times, amounts, addresses of machines, coordinates.
+static NO_PHONE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^(?:\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{4}[-–/]\d{4}|\d{1,3}(?:[ .]\d{3})+|\d+\.\d+\.\d+\.\d+|\d+\.\d+)$|\d:\d",
+    )
+});
+static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\p{L}[\p{L}\p{M}'’-]*"));
+static INTRODUCED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:(?i:my name is|my name['’]s|i am called|i['’]m called|call me)[ \t]+|\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.?[ \t]+)(\p{Lu}[\p{L}'’-]+(?:[ \t]+\p{Lu}[\p{L}'’-]+){0,2})",
+    )
+});
+
+/// The names that somebody is introduced by.
+pub(super) fn introduced(text: &str) -> impl Iterator<Item = &str> {
+    INTRODUCED.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str()))
+}
+
+/// Cuts whatever is to go out of a text.
+pub(super) fn cut(text: &str, names: &Names, cuts: &mut Cuts, found: &mut Found<'_>) {
+    for place in EMAIL.find_iter(text) {
+        cuts.add(place.range(), || found.instead("email", place.as_str()));
+    }
+    for place in ACCOUNT.captures_iter(text).filter_map(|found| found.get(1)) {
+        cuts.add(place.range(), || found.instead("account", place.as_str()));
+    }
+    for place in PHONE.find_iter(text).filter(|place| is_phone(place.as_str())) {
+        cuts.add(place.range(), || found.instead("phone", place.as_str()));
+    }
+    for place in WORD.find_iter(text) {
+        if let Some((name, length)) = names.of(place.as_str()) {
+            cuts.add(place.start()..place.start() + length, || found.instead("name", name));
+        }
+    }
+}
+
+/// Digits in a row are any number; with marks between them, or a code before them, they are one to call.
+fn is_phone(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let is_marked = text.len() > digits || text.starts_with('0');
+    (7..=15).contains(&digits) && is_marked && !NO_PHONE.is_match(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    #[test]
+    fn every_pattern_is_one() {
+        let all = [
+            &super::EMAIL,
+            &super::ACCOUNT,
+            &super::PHONE,
+            &super::NO_PHONE,
+            &super::WORD,
+            &super::INTRODUCED,
+        ];
+        assert!(all.map(LazyLock::force).iter().all(|pattern| !pattern.is_match("")));
+    }
+}
