@@ -126,6 +126,18 @@ pub enum Status {
     Interrupted,
 }
 
+impl Status {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// A document of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]

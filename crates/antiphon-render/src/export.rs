@@ -1,7 +1,7 @@
 use antiphon_pipeline::Persona;
 use serde_json::{Map, Value};
 
-use crate::markdown::markdown;
+use crate::markdown::{line, markdown};
 
 /// What rows of a table are written as. Jobs come one after the other, so that a table may be larger than memory.
 ///
@@ -161,18 +161,7 @@ fn csv(cells: impl Iterator<Item = String>) -> String {
 
 /// Cells between pipes, on one line, with nothing in them that Markdown or a browser would act on.
 fn pipes<'c>(cells: impl Iterator<Item = &'c str>) -> String {
-    let plain = |cell: &str| {
-        let words = cell.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut escaped = String::with_capacity(words.len());
-        for c in words.chars() {
-            if matches!(c, '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '~') {
-                escaped.push('\\');
-            }
-            escaped.push(c);
-        }
-        escaped
-    };
-    cells.fold("|".to_owned(), |line, cell| format!("{line} {} |", plain(cell))) + "\n"
+    cells.fold("|".to_owned(), |row, cell| format!("{row} {} |", line(cell).replace('|', "\\|"))) + "\n"
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[St
 }
 
 /// Foreign text on one line, unable to begin a heading, a link or a tag.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     let mut escaped = String::with_capacity(text.len());
     for c in words.join(" ").chars() {

@@ -164,7 +164,7 @@ impl Experiment {
         for PastRun { report, personas, .. } in runs {
             let Report { run_id, started_at, model, status, .. } = report;
             let begun = started_at.get(..16).unwrap_or(started_at).replace('T', " ");
-            let status = format!("{status:?}").to_lowercase();
+            let status = status.name();
             let model = model.replace('|', "\\|");
             writeln!(
                 text,

@@ -2,7 +2,7 @@
 
 use antiphon_data::Document;
 use antiphon_pipeline::{Persona, Personas, Report};
-use antiphon_render::{Table, markdown, page, persona_row, personas_markdown};
+use antiphon_render::{RunCause, RunPage, RunRow, Table, markdown, page, persona_row, personas_markdown};
 use serde_json::json;
 
 const SAID: &str = "P1: I want to sleep longer, and I hate the noise.";
@@ -78,4 +78,22 @@ fn personas_as_a_page() {
     let (_, body) = html.split_once("<body>").unwrap();
     let (body, _) = body.split_once("<script>").unwrap();
     insta::assert_snapshot!("personas", body);
+}
+
+#[test]
+fn a_run_as_a_page() {
+    let (mut page, mut cause, mut row) = (RunPage::default(), RunCause::default(), RunRow::default());
+    page.title = "a.csv with r.toml".to_owned();
+    page.facts = vec![("Status".to_owned(), "finished".to_owned())];
+    page.count("Rows done", 1_000);
+    page.phases = vec![("checks".to_owned(), 250), ("the disk".to_owned(), 750)];
+    page.ends = vec![(1_000, true), (49_000, false)];
+    (cause.error, cause.rows, cause.message) = ("timeout".to_owned(), 1, "no word in 30 s".to_owned());
+    (row.state, row.row, row.result, row.millis) =
+        ("done".to_owned(), "{}".to_owned(), "x".to_owned(), Some(1_500));
+    (page.causes, page.rows, page.all_rows, page.personas) = (vec![cause], vec![row], 2, vec![persona()]);
+    let html = page.render().unwrap();
+    let (_, body) = html.split_once("<body>").unwrap();
+    let (body, _) = body.split_once("<script>").unwrap();
+    insta::assert_snapshot!("run", body);
 }

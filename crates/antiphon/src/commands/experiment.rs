@@ -236,7 +236,7 @@ async fn history(experiment: &Experiment, as_json: bool) -> Result<u8, CommandEr
     let mut text = String::new();
     for PastRun { folder, report, personas, .. } in &runs {
         let begun = report.started_at.get(..16).unwrap_or(&report.started_at).replace('T', " ");
-        let status = format!("{:?}", report.status).to_lowercase();
+        let status = report.status.name();
         let (personas, cost) = (counted(*personas, "persona"), cost(report.cost_usd_micros));
         let _ = writeln!(
             text,

@@ -84,6 +84,7 @@ impl Planned {
         let request = request
             .calls_at_once(super::map::at_once(&settings))
             .anonymiser(anonymiser)
+            .distil(how.distil.into())
             .deadline(how.deadline)
             .concurrency(settings.concurrency.value)
             .fresh(how.fresh)

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -9,22 +10,17 @@ use crate::operations::{is_address, without_secrets};
 /// What is kept with a run, and the command that began it, so that it can be given again. Keys come by the environment, and
 /// an address with a secret in it was refused before.
 pub(super) fn begun_by(mut note: Value) -> Value {
-    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    // An address may hold a key anywhere; a run is gone on with by the file that came from it.
-    let harmless = |word: String| match is_address(std::path::Path::new(&word)) {
-        true => address(&word).filter(|_| !may_be_input(&word)).unwrap_or_else(|| without_secrets(&word)),
-        false => word,
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    // A document's address may hold a key anywhere, and its run is gone on with by the file that came from it; a server's
+    // is needed as it is.
+    let harmless = |(at, word): (usize, &String)| match is_address(Path::new(word)) {
+        true if at == 0 || words[at - 1] != "--base-url" => without_secrets(word),
+        _ => word.clone(),
     };
-    note["arguments"] = words.map(harmless).collect();
+    note["arguments"] = words.iter().enumerate().map(harmless).collect();
     note["folder"] = std::env::current_dir().ok().map(|folder| folder.display().to_string()).into();
     note
-}
-
-/// Whether an address is more than a server's: what has a query, or a file at its end.
-fn may_be_input(word: &str) -> bool {
-    url::Url::parse(word).is_ok_and(|url| {
-        url.query().is_some() || url.path().rsplit('/').next().is_some_and(|last| last.contains('.'))
-    })
 }
 
 /// What is said on stderr, beside the results on stdout.

@@ -8,8 +8,8 @@ use antiphon_data::{Anonymiser, Document, Replaced};
 use antiphon_pipeline::engine::Options;
 use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{
-    Count, Error, Event, Generation, GenerationConfig, GenerationEstimate, Journal, Persona, PersonaRecipe,
-    Personas, Pipeline, Prepared, Report,
+    Count, Distil, Error, Event, Generation, GenerationConfig, GenerationEstimate, Journal, Persona,
+    PersonaRecipe, Personas, Pipeline, Prepared, Report,
 };
 use antiphon_render::{file_name, markdown, page};
 use antiphon_runtime::Runner;
@@ -33,6 +33,8 @@ pub struct GenerateRequest {
     pub count: Count,
     /// How they are drawn.
     pub recipe: PersonaRecipe,
+    /// Whether documents that do not fit into the model's context are distilled first. Default: they are.
+    pub distil: Distil,
     /// What takes names, addresses and numbers out of the documents. Default: nothing does.
     pub anonymiser: Option<Anonymiser>,
     /// The time for each input. Default: none.
@@ -123,6 +125,7 @@ impl GenerateRequest {
             out: out.into(),
             count: Count::Exactly(3),
             recipe: PersonaRecipe::default(),
+            distil: Distil::Auto,
             anonymiser: None,
             deadline: None,
             calls_at_once: None,
@@ -146,6 +149,13 @@ impl GenerateRequest {
     pub fn recipe(mut self, recipe: PersonaRecipe) -> Self {
         self.count = recipe.count.unwrap_or(self.count);
         self.recipe = recipe;
+        self
+    }
+
+    /// Sets whether documents that do not fit are distilled first.
+    #[must_use]
+    pub fn distil(mut self, distil: Distil) -> Self {
+        self.distil = distil;
         self
     }
 
@@ -300,6 +310,7 @@ fn config(session: &Session, request: &GenerateRequest, input: &Path, watch: &Wa
     let mut config = GenerationConfig::new(input, &session.model)
         .recipe(request.recipe.clone())
         .count(request.count)
+        .distil(request.distil)
         .anonymiser(request.anonymiser.clone())
         .cancel(watch.cancel.clone());
     config.deadline = request.deadline;

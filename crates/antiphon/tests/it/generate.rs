@@ -255,6 +255,16 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
 }
 
 #[test]
+fn who_wants_nothing_distilled_is_told_before_anything_is_paid() {
+    let models = json!({ "data": [{ "id": "m", "max_model_len": 4096 }] });
+    let server = Server::start([Reply::json(200, &models)]);
+    let lab = Lab::new();
+    lab.file("in/p3.txt", format!("P3: {}\n", "I usually feed the goats before dawn. ".repeat(400)));
+    lab.ask(&server.url("/v1"), "--distil never").ends_with(5, &["and m takes 4096"]);
+    assert!(server.requests().iter().all(|seen| !seen.line.contains("/completions")));
+}
+
+#[test]
 fn names_leave_the_machine_only_as_somebody_else() {
     use std::os::unix::fs::PermissionsExt;
     let said = "I hate the paperwork in Ulm";

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use antiphon_data::{Anonymiser, Strategy};
 use antiphon_pipeline::experiment::Drawn;
-use antiphon_pipeline::{Complexity, Count, Detail, Grounding};
+use antiphon_pipeline::{Complexity, Count, Detail, Distil, Grounding};
 use clap::{Args, ValueEnum};
 
 use super::rows::dollars;
@@ -35,6 +35,10 @@ pub(in crate::commands) struct GenerateArgs {
 pub(in crate::commands) struct GenerationArgs {
     #[command(flatten)]
     pub(in crate::commands) personas: PersonaArgs,
+
+    /// What becomes of interviews that are more than the model's context
+    #[arg(long, value_enum, default_value_t = DistilArg::Auto, value_name = "HOW")]
+    pub(in crate::commands) distil: DistilArg,
 
     /// Take names, e-mail addresses and telephone numbers out of the documents before anything leaves this machine
     #[arg(long, value_enum, value_name = "HOW")]
@@ -122,6 +126,23 @@ enum DetailArg {
     Standard,
     /// Two or three sentences
     Detailed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::commands) enum DistilArg {
+    /// Findings are drawn from one part of them after the other first: a call for each part
+    Auto,
+    /// They are refused before anything is paid
+    Never,
+}
+
+impl From<DistilArg> for Distil {
+    fn from(distil: DistilArg) -> Self {
+        match distil {
+            DistilArg::Auto => Self::Auto,
+            DistilArg::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
