@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use antiphon::engine::{Mapped, Mapping, Recipe};
 use antiphon::fs::temp_dir;
 use antiphon::llm::{Calls, Gates, Stack};
-use antiphon::pipeline::map::{Mapped, Mapping, Recipe};
 use antiphon::providers::{OpenAi, SecretString};
 use antiphon::runtime::Priority;
 use antiphon::store::Store;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_llm::{Calls, Gates, Stack};
-use antiphon_pipeline::map::{Mapped, Mapping, Recipe};
+use antiphon_engine::{Mapped, Mapping, Recipe};
 use antiphon_providers::{OpenAi, SecretString};
 use antiphon_sim::{Limit, Scenario, Server, Tells};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};

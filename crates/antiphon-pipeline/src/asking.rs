@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::persona::{Refused, sort_out};
 use crate::pipeline::{Pipeline, Prepared};
-use crate::rest::{Lacking, rest_of};
 use crate::watched::{Watched, Words};
+use antiphon_engine::{Lacking, rest_of};
 
 /// How often others are asked for in the place of personas that were refused.
 pub(crate) const REPLACEMENTS: u32 = 3;

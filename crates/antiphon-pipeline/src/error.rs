@@ -2,174 +2,110 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use antiphon_data::Failure;
+use antiphon_engine::ErrorKind;
 use antiphon_runtime::TaskError;
 
 use crate::report::Report;
 
-/// Why there is no result.
+/// The reason why there is no result, with the report of the run as far as it came.
 #[derive(Debug)]
-pub struct Error(Box<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    kind: ErrorKind,
-    message: String,
-    source: Option<Source>,
-    report: Option<Report>,
-}
-
-#[derive(Debug)]
-enum Source {
-    Input(antiphon_data::Error),
-    Provider(antiphon_llm::Error),
-    Files(antiphon_fs::Error),
-    #[cfg(feature = "store")]
-    Store(antiphon_store::Error),
-}
-
-/// What a caller can do about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The configuration cannot be met.
-    Config,
-    /// No document could be loaded: see [`Error::failures`].
-    Input,
-    /// The provider gave no answer that can be used: see [`Error::provider`].
-    Provider(antiphon_llm::ErrorKind),
-    /// Results could not be written, or earlier ones not read.
-    Files,
-    /// Nothing is left of the budget.
-    Budget,
-    /// The journal cannot be used.
-    #[cfg(feature = "store")]
-    Store(antiphon_store::ErrorKind),
-    /// It was given up.
-    Cancelled,
-    /// A defect of this program: a task panicked.
-    Internal,
+pub struct Error {
+    inner: antiphon_engine::Error,
+    report: Option<Box<Report>>,
 }
 
 impl Error {
-    /// An error of a kind, for whoever builds on the pipeline.
+    /// Creates an error without a source.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), source: None, report: None }))
+        antiphon_engine::Error::new(kind, message).into()
     }
 
-    /// Why nothing could be loaded.
+    /// Wraps an error of loading documents or rows.
     #[must_use]
     pub fn input(err: antiphon_data::Error) -> Self {
-        let kind = match err.kind() {
-            antiphon_data::ErrorKind::Cancelled => ErrorKind::Cancelled,
-            _ => ErrorKind::Input,
-        };
-        let message = err.to_string();
-        Self(Box::new(Inner { kind, message, report: None, source: Some(Source::Input(err)) }))
+        antiphon_engine::Error::input(err).into()
     }
 
     pub(crate) fn from_provider(err: antiphon_llm::Error) -> Self {
-        let kind = match err.kind() {
-            antiphon_llm::ErrorKind::Cancelled => ErrorKind::Cancelled,
-            kind => ErrorKind::Provider(kind),
-        };
-        let message = err.to_string();
-        Self(Box::new(Inner { kind, message, report: None, source: Some(Source::Provider(err)) }))
+        antiphon_engine::Error::from_provider(err).into()
     }
 
-    /// What stands in the way of a file.
+    /// Wraps an error of a file.
     #[must_use]
     pub fn files(err: antiphon_fs::Error) -> Self {
-        let message = err.to_string();
-        Self(Box::new(Inner {
-            kind: ErrorKind::Files,
-            message,
-            report: None,
-            source: Some(Source::Files(err)),
-        }))
+        antiphon_engine::Error::files(err).into()
     }
 
-    /// The journal's own error.
-    #[cfg(feature = "store")]
+    /// Wraps an error of the store.
     #[must_use]
     pub fn store(err: antiphon_store::Error) -> Self {
-        let kind = ErrorKind::Store(err.kind());
-        let message = err.to_string();
-        Self(Box::new(Inner { kind, message, report: None, source: Some(Source::Store(err)) }))
+        antiphon_engine::Error::store(err).into()
     }
 
-    /// What the caller can do.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind
-    }
-
-    /// The provider's own error, with its partial answer and its cost.
-    #[must_use]
-    pub fn provider(&self) -> Option<&antiphon_llm::Error> {
-        match &self.0.source {
-            Some(Source::Provider(err)) => Some(err),
-            _ => None,
-        }
-    }
-
-    /// The provider's own error by itself.
-    #[must_use]
-    pub fn into_provider(self) -> Option<antiphon_llm::Error> {
-        match self.0.source {
-            Some(Source::Provider(err)) => Some(err),
-            _ => None,
-        }
-    }
-
-    /// A task that panicked: a defect of this program, contained in its own run.
+    /// Reports a task that panicked: a defect of this program, contained in its own run.
     #[must_use]
     pub fn from_panic(err: &TaskError) -> Self {
-        Self::internal(format!("a defect of this program: {err}"))
+        antiphon_engine::Error::from_panic(err).into()
     }
 
-    /// A defect of this program.
+    /// Reports a defect of this program.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Internal, message)
+        antiphon_engine::Error::internal(message).into()
+    }
+
+    /// Returns what the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind()
+    }
+
+    /// Returns the provider's own error, with its partial answer and its cost.
+    #[must_use]
+    pub fn provider(&self) -> Option<&antiphon_llm::Error> {
+        self.inner.provider()
+    }
+
+    /// Returns the provider's own error by itself.
+    #[must_use]
+    pub fn into_provider(self) -> Option<antiphon_llm::Error> {
+        self.inner.into_provider()
+    }
+
+    /// Returns the files that could not be used, where that is the reason.
+    #[must_use]
+    pub fn failures(&self) -> &[Failure] {
+        self.inner.failures()
     }
 
     pub(crate) fn with_report(mut self, report: Report) -> Self {
-        self.0.report = Some(report);
+        self.report = Some(Box::new(report));
         self
     }
 
-    /// How far the run came and what it cost; `None` if no document was loaded.
+    /// Returns how far the run came and what it cost; `None` if no document was loaded.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
-        self.0.report.as_ref()
+        self.report.as_deref()
     }
+}
 
-    /// The files that could not be used, where that is the reason.
-    #[must_use]
-    pub fn failures(&self) -> &[Failure] {
-        match &self.0.source {
-            Some(Source::Input(err)) => err.failures(),
-            _ => &[],
-        }
+impl From<antiphon_engine::Error> for Error {
+    fn from(inner: antiphon_engine::Error) -> Self {
+        Self { inner, report: None }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        self.inner.fmt(f)
     }
 }
 
 impl StdError for Error {
-    /// What lies behind the wrapped error: its own text is this error's text already.
+    /// Returns the cause of the wrapped error: the wrapped error's text is this error's text already.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self.0.source.as_ref()? {
-            Source::Input(err) => err.source(),
-            Source::Provider(err) => err.source(),
-            Source::Files(err) => err.source(),
-            #[cfg(feature = "store")]
-            Source::Store(err) => err.source(),
-        }
+        self.inner.source()
     }
 }

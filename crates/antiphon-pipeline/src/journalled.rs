@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 
 use self::distil::Spent;
 use crate::asking::{Distinct, REPLACEMENTS, Took};
-use crate::engine::{Engine, Options, Stop, Unfit, Work};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::persona::{self, Count, Refused};
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::report::Report;
 use crate::watched::{Watched, Words};
+use antiphon_engine::ErrorKind;
+use antiphon_engine::{Engine, Options, Stop, Unfit, Work};
 
 /// Where a generation is journalled, and how its calls are made.
 #[derive(Debug, Clone)]

@@ -26,42 +26,32 @@
 //! ```
 
 mod asking;
-mod checks;
 mod config;
 pub mod content;
 mod distilling;
-#[cfg(feature = "store")]
-pub mod engine;
 mod error;
 mod event;
 pub mod evidence;
 pub mod experiment;
 mod generator;
-#[cfg(feature = "store")]
 mod journalled;
-#[cfg(feature = "store")]
-pub mod map;
 mod persona;
 mod pipeline;
 mod report;
-mod rest;
 pub mod runs;
-mod toml_file;
 mod watched;
 
-pub use checks::Check;
+pub use antiphon_engine::{Check, ErrorKind, near_name, read_toml};
 pub use config::{Complexity, Detail, Distil, GenerationConfig, Grounding};
-pub use error::{Error, ErrorKind};
+pub use error::Error;
 pub use event::Event;
 pub use generator::{GenerationEstimate, PersonaGenerator};
-#[cfg(feature = "store")]
 pub use journalled::Journal;
 pub use persona::{
     Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, NoCount, Persona, PersonaCoverage,
     PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
-pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Pricing};
+pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
 pub use report::{
     Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
 };
-pub use toml_file::{near_name, read_toml};

@@ -16,7 +16,6 @@ pub use self::coverage::{Coverage, DocumentCoverage, PersonaCoverage};
 pub use self::distinct::Refused;
 pub(crate) use self::distinct::sort_out;
 pub use self::preset::PersonaRecipe;
-#[cfg(feature = "store")]
 pub(crate) use self::recipe::unbounded;
 pub(crate) use self::recipe::{NAME, prompt, schema};
 pub use self::types::{Evidence, Match, Persona, Personas, Quote, Unverified};

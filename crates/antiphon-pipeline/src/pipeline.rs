@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_data::{Document, Loaded, Loader, Replaced};
+use antiphon_engine::Pricing;
 use antiphon_llm::{
     CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
     Provider, Schema, Scope, Usage,
@@ -16,15 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::asking::{Asked, Took};
 use crate::config::GenerationConfig;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::event::Event;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
 use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
 use crate::runs::{Fingerprint, RunId};
 use crate::watched::OnEvent;
+use antiphon_engine::ErrorKind;
 
-/// The price for a prompt of so many tokens.
-pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Makes personas from documents with one provider.
@@ -72,7 +72,6 @@ pub struct Prepared {
     pub(crate) failures: Vec<FailureReport>,
     pub(crate) distilled: Option<Distilled>,
     /// Whether nothing of earlier runs counts.
-    #[cfg(feature = "store")]
     pub(crate) fresh: bool,
     skipped: Vec<String>,
     started_at: Timestamp,
@@ -212,7 +211,6 @@ impl Pipeline {
             replaced,
             failures: left_out(config, failures.iter().map(FailureReport::from).collect()),
             distilled: None,
-            #[cfg(feature = "store")]
             fresh: false,
             skipped: match config.anonymiser {
                 Some(_) => vec![format!("{} files of other kinds", skipped.len())],

@@ -11,9 +11,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::config::GenerationConfig;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::persona::{self, Personas};
 use crate::report::{self, Report};
+use antiphon_engine::ErrorKind;
 
 /// The report is written last, so a folder without it is the rest of a broken run.
 const REPORT: &str = "run.json";

@@ -27,7 +27,6 @@ impl Words {
     }
 
     /// Takes them.
-    #[cfg(feature = "store")]
     pub(crate) fn take(&self) -> String {
         std::mem::take(&mut *self.text())
     }

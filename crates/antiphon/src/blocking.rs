@@ -28,13 +28,11 @@ use std::sync::LazyLock;
 
 use antiphon_http::Client;
 use antiphon_llm::{CallContext, Completion, Error, ErrorKind, Prompt, ProviderExt};
-#[cfg(feature = "sqlite")]
 use antiphon_runtime::Runner;
 use antiphon_runtime::{BlockOnError, CancellationToken};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::operations::{self, FetchRequest, Fetched};
-#[cfg(feature = "sqlite")]
 use crate::operations::{GenerateReport, GenerateRequest, Watch};
 use crate::runtime::{self, ConnectError, Session, Settings};
 
@@ -68,7 +66,6 @@ pub fn connect(settings: &Settings) -> Result<Result<Session, ConnectError>, Blo
 ///
 /// # Errors
 /// Why it cannot be run at all; those of the inputs are in the report.
-#[cfg(feature = "sqlite")]
 pub fn generate(
     session: &Session,
     request: &GenerateRequest,
@@ -81,7 +78,6 @@ pub fn generate(
 ///
 /// # Errors
 /// Why it cannot be run at all; those of the inputs are in the reports.
-#[cfg(feature = "sqlite")]
 pub fn generate_batch(
     session: &Session,
     requests: &[GenerateRequest],

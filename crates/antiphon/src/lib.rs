@@ -20,7 +20,7 @@
 //! ```
 //!
 //! The crates are there one by one, too: [`runtime`], [`stream`], [`fs`], [`resilience`], [`http`], [`text`], [`llm`],
-//! [`data`], [`providers`], [`pipeline`] and [`render`].
+//! [`data`], [`store`], [`providers`], [`engine`], [`pipeline`] and [`render`].
 
 pub mod blocking;
 #[cfg(feature = "cli")]
@@ -29,6 +29,7 @@ pub mod operations;
 pub mod runtime;
 
 pub use antiphon_data as data;
+pub use antiphon_engine as engine;
 pub use antiphon_fs as fs;
 pub use antiphon_http as http;
 pub use antiphon_llm as llm;
@@ -36,7 +37,6 @@ pub use antiphon_pipeline as pipeline;
 pub use antiphon_providers as providers;
 pub use antiphon_render as render;
 pub use antiphon_resilience as resilience;
-#[cfg(feature = "sqlite")]
 pub use antiphon_store as store;
 pub use antiphon_stream as stream;
 pub use antiphon_text as text;

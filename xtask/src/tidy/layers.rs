@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("antiphon-store", &["antiphon-fs"]),
     ("antiphon-providers", &["antiphon-llm", "antiphon-http", "antiphon-text"]),
     (
-        "antiphon-pipeline",
+        "antiphon-engine",
         &[
             "antiphon-llm",
             "antiphon-data",
@@ -28,10 +28,22 @@ const LAYERS: &[(&str, &[&str])] = &[
             "antiphon-stream",
             "antiphon-resilience",
             "antiphon-fs",
+        ],
+    ),
+    (
+        "antiphon-pipeline",
+        &[
+            "antiphon-engine",
+            "antiphon-llm",
+            "antiphon-data",
+            "antiphon-store",
+            "antiphon-runtime",
+            "antiphon-stream",
+            "antiphon-fs",
             "antiphon-text",
         ],
     ),
-    ("antiphon-render", &["antiphon-pipeline", "antiphon-data", "antiphon-fs"]),
+    ("antiphon-render", &["antiphon-pipeline", "antiphon-engine", "antiphon-data", "antiphon-fs"]),
 ];
 /// These may use all.
 const FREE: [&str; 3] = ["antiphon", "antiphon-tests", "xtask"];

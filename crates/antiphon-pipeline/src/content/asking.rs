@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::portfolio::schema;
 use super::voice::Voice;
-use crate::map::Recipe;
+use antiphon_engine::Recipe;
 
 /// Somebody's notes, and the voice that is to speak of them: a row of the recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,13 +54,11 @@ const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing:
 /// The recipe `portfolio`: a row is a [`Notes`], an answer a [`Content`](super::Content).
 #[must_use]
 pub fn recipe() -> Recipe {
-    Recipe {
-        name: "portfolio".to_owned(),
-        prompt: PROMPT.to_owned(),
-        system: Some(SYSTEM.to_owned()),
-        schema: Some(schema()),
-        list: Some("/repos".to_owned()),
-        document: Some("notes".to_owned()),
-        ..Recipe::empty()
-    }
+    let mut recipe = Recipe::empty();
+    (recipe.name, recipe.prompt) = ("portfolio".to_owned(), PROMPT.to_owned());
+    recipe.system = Some(SYSTEM.to_owned());
+    recipe.schema = Some(schema());
+    recipe.list = Some("/repos".to_owned());
+    recipe.document = Some("notes".to_owned());
+    recipe
 }

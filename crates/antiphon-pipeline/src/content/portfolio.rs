@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::grounds::{self, Removed};
 use super::voice::Voice;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use antiphon_engine::ErrorKind;
 
 /// The copy of a portfolio site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -272,7 +272,7 @@ mod tests {
     use crate::content::{Content, Project};
 
     fn rule(text: &str) -> TextRule {
-        crate::toml_file::read_toml("rule.toml", text).unwrap()
+        antiphon_engine::read_toml("rule.toml", text).unwrap()
     }
 
     #[track_caller]

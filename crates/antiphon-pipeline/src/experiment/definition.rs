@@ -3,8 +3,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Complexity, Detail, Grounding};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::persona::{Count, PersonaRecipe};
+use antiphon_engine::ErrorKind;
 
 /// The content of `experiment.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

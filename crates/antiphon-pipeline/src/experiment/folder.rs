@@ -6,8 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::definition::Definition;
 use crate::config::GenerationConfig;
-use crate::error::{Error, ErrorKind};
-use crate::toml_file::read_toml;
+use crate::error::Error;
+use antiphon_engine::ErrorKind;
+use antiphon_engine::read_toml;
 
 const DEFINITION: &str = "experiment.toml";
 

@@ -5,9 +5,10 @@ use antiphon_fs::WalkOptions;
 use serde::Serialize;
 
 use super::folder::{Experiment, files};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::persona::Personas;
 use crate::report::{Report, Status};
+use antiphon_engine::ErrorKind;
 
 /// A run of an experiment.
 #[derive(Debug, Clone)]

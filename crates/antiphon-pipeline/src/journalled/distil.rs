@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::{Journal, stopped};
 use crate::distilling::{Noted, Parts};
-use crate::engine::{Engine, Unfit, Work};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, Prepared};
+use antiphon_engine::{Engine, Unfit, Work};
 
 /// What a distillation cost this generation, or all that asked for it before.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

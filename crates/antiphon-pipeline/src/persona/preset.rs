@@ -4,8 +4,9 @@ use serde::Deserialize;
 use super::count::Count;
 use super::validation::{Rule, Rules};
 use crate::config::{Complexity, Detail, Grounding};
-use crate::error::{Error, ErrorKind};
-use crate::toml_file::{near_name, read_toml};
+use crate::error::Error;
+use antiphon_engine::ErrorKind;
+use antiphon_engine::{near_name, read_toml};
 
 /// How personas are drawn: the content of a recipe file, or one of those that are built in.
 ///

@@ -159,7 +159,6 @@ pub(crate) fn schema(count: Count, recipe: &PersonaRecipe) -> Result<Schema, Llm
 }
 
 /// The schema without bounds on how many personas there are.
-#[cfg(feature = "store")]
 pub(crate) fn unbounded(schema: &Schema) -> Schema {
     let mut value = schema.value().clone();
     if let Some(list) = value.pointer_mut("/properties/personas").and_then(Value::as_object_mut) {

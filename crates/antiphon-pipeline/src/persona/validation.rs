@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::preset::PersonaRecipe;
 use super::types::Persona;
-use crate::checks::{Check, Checks};
 use crate::config::Grounding;
-use crate::toml_file::near_name;
+use antiphon_engine::near_name;
+use antiphon_engine::{Check, Checks};
 
 /// Something that has to hold of a persona: a rule of one's own, in a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,9 @@ impl Rules {
             if min.zip(max).is_some_and(|(min, max)| min > max) {
                 return Err(format!("the rule {name}: its min is more than its max"));
             }
-            let checks = Checks::new(&[Check { at, regex, min, max, unique }]);
+            let mut check = Check::default();
+            (check.at, check.regex, check.min, check.max, check.unique) = (at, regex, min, max, unique);
+            let checks = Checks::new(&[check]);
             let checks = checks.map_err(|why| format!("the rule {name}: {why}"))?;
             Ok((name, level, checks))
         });

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
+use antiphon_engine::MapReport;
 use antiphon_pipeline::content::Reason;
-use antiphon_pipeline::map::MapReport;
 use serde_json::{Value, json};
 
 use super::cli::ContentArgs;

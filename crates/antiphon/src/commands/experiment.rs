@@ -81,7 +81,7 @@ async fn load(base: &Path, name: &str) -> Result<Experiment, CommandError> {
             let known: Vec<Experiment> =
                 Experiment::list(base).await.unwrap_or_default().into_iter().flatten().collect();
             let names = known.iter().map(|experiment| experiment.definition().name.as_str());
-            Err(match antiphon_pipeline::near_name(name, names) {
+            Err(match antiphon_engine::near_name(name, names) {
                 Some(near) => told(err).hint(format!("did you mean {near}?")),
                 None => told(err).hint("antiphon experiment list shows which there are"),
             })

@@ -2,9 +2,9 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use antiphon_engine::Stop;
+use antiphon_engine::{Destination, Estimate, Lines, MapReport, Mapped, Mapping, Order, Recipe};
 use antiphon_llm::ErrorKind as LlmKind;
-use antiphon_pipeline::engine::Stop;
-use antiphon_pipeline::map::{Destination, Estimate, Lines, MapReport, Mapped, Mapping, Order, Recipe};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
@@ -164,7 +164,7 @@ fn not_over_its_own(args: &MapArgs) -> Result<(), CommandError> {
 async fn recipe(path: &Path) -> Result<Recipe, CommandError> {
     let text = antiphon_fs::read_to_string(path).await;
     let text = text.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
-    Recipe::parse(&path.display().to_string(), &text.text).map_err(|err| CommandError::of_run(&err))
+    Recipe::parse(&path.display().to_string(), &text.text).map_err(|err| CommandError::of_run(&err.into()))
 }
 
 /// The rows' file; those of stdin are put into one first, so that they can be told apart from others and read again.

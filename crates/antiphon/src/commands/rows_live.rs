@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_pipeline::engine::Status;
+use antiphon_engine::Status;
 use antiphon_runtime::Progress;
 use serde_json::json;
 use tokio::time::Instant;

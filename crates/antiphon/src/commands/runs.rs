@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use antiphon_pipeline::map::{Destination, Lines};
+use antiphon_engine::{Destination, Lines};
 use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -2,10 +2,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use antiphon_data::{Document, Format, Loader, RowFormat};
+use antiphon_engine::Options;
+use antiphon_engine::{Estimate, Mapped, Mapping, OnStatus};
 use antiphon_llm::Parameters;
 use antiphon_pipeline::content::{Content, Notes, Removed, recipe};
-use antiphon_pipeline::engine::Options;
-use antiphon_pipeline::map::{Estimate, Mapped, Mapping, OnStatus};
 use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_render::{RenderError, RenderErrorKind, SiteBuilder, Theme};
 use antiphon_store::{JobRecord, JobState, Store};

@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use antiphon_engine::{Destination, Lines, export};
 use antiphon_fs::Writer;
-use antiphon_pipeline::map::{Destination, Lines, export};
 use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_render::{Table, persona_row, personas_markdown};
 use antiphon_store::{JobRecord, JobState, Run};

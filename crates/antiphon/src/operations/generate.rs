@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_data::{Anonymiser, Document, Replaced};
-use antiphon_pipeline::engine::Options;
+use antiphon_engine::Options;
 use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{
     Count, Distil, Error, Event, Generation, GenerationConfig, GenerationEstimate, Journal, Persona,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_pipeline::map::{Estimate, Mapped, Mapping};
+use antiphon_engine::{Estimate, Mapped, Mapping};
 use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_store::Store;
 
@@ -45,7 +45,7 @@ pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Erro
     let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
     let mapped = mapping.run(session.calls.clone(), store.clone(), &request.folder).await;
     close(store).await;
-    mapped
+    mapped.map_err(Error::from)
 }
 
 /// What a request would take: calls, tokens, money and time. Makes no call.
@@ -67,7 +67,7 @@ pub async fn estimate(session: &Session, request: &MapRequest) -> Result<Estimat
     let store = Store::open(journal).await.map_err(Error::store)?;
     let estimate = mapping.estimate(&session.calls, &store).await;
     close(store).await;
-    estimate
+    estimate.map_err(Error::from)
 }
 
 /// Waits until the journal is one file again, so that whoever copies it has all of it.

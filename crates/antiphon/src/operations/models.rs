@@ -1,5 +1,5 @@
+use antiphon_engine::near_name;
 use antiphon_llm::{CallContext, Error as LlmError, Price, Provider};
-use antiphon_pipeline::near_name;
 
 use crate::runtime::{ConnectError, Session, Settings, build, local, located};
 

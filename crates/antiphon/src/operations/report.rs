@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use antiphon_pipeline::engine::Phase;
-use antiphon_pipeline::map::{Cause, causes};
+use antiphon_engine::Phase;
+use antiphon_engine::{Cause, causes};
 use antiphon_pipeline::{Error, ErrorKind, Persona, Personas};
 use antiphon_render::{RunCause, RunPage, RunRow};
 use antiphon_store::{JobRecord, JobState, Run};

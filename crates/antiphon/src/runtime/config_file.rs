@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use antiphon_pipeline::read_toml;
+use antiphon_engine::read_toml;
 use antiphon_providers::prices::Prices;
 use serde::Deserialize;
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use antiphon_pipeline::near_name;
+use antiphon_engine::near_name;
 use secrecy::SecretString;
 use serde::Deserialize;
 

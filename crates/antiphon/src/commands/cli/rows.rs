@@ -241,7 +241,7 @@ impl From<FormatArg> for antiphon_data::RowFormat {
 }
 
 impl MapArgs {
-    pub(in crate::commands) fn flags(&self, recipe: &antiphon_pipeline::map::Recipe) -> Flags {
+    pub(in crate::commands) fn flags(&self, recipe: &antiphon_engine::Recipe) -> Flags {
         let concurrency = self.concurrency.and_then(AtOnce::number);
         let flags = self.provider.flags(concurrency, self.dir.clone(), self.max_cost);
         Flags { model: flags.model.or_else(|| recipe.model.clone()), ..flags }

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::checks::{Check, Checks};
-use crate::engine::{Unfit, Work};
 use crate::error::{Error, ErrorKind};
 use crate::toml_file::read_toml;
+use crate::{Unfit, Work};
 
 /// What is asked about each row, and what an answer has to be: the content of a recipe file.
 ///
 /// ```
-/// use antiphon_pipeline::map::Recipe;
+/// use antiphon_engine::Recipe;
 /// let recipe = Recipe::parse("towns.toml", r#"
 ///     prompt = "In which country is {{ name }}?"
 ///     system = "Answer with one word."
@@ -24,7 +24,7 @@ use crate::toml_file::read_toml;
 ///     regex = "^[A-Z]"
 /// "#)?;
 /// assert_eq!(recipe.attempts, 2);
-/// # Ok::<(), antiphon_pipeline::Error>(())
+/// # Ok::<(), antiphon_engine::Error>(())
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,7 +87,8 @@ fn yes() -> bool {
 
 impl Recipe {
     /// A recipe that asks nothing yet.
-    pub(crate) fn empty() -> Self {
+    #[must_use]
+    pub fn empty() -> Self {
         Self {
             name: String::new(),
             prompt: String::new(),

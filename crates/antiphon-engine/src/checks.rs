@@ -24,14 +24,18 @@ pub struct Check {
 }
 
 /// Checks with everything compiled, and what was seen so far where that matters.
-pub(crate) struct Checks {
+pub struct Checks {
     checks: Vec<(Check, Option<Regex>)>,
     /// For each check, what is taken, and by which row.
     taken: Mutex<Vec<HashMap<[u8; 16], u64>>>,
 }
 
 impl Checks {
-    pub(crate) fn new(checks: &[Check]) -> Result<Self, String> {
+    /// Compiles checks.
+    ///
+    /// # Errors
+    /// A sentence about the first that cannot work.
+    pub fn new(checks: &[Check]) -> Result<Self, String> {
         let compiled = checks.iter().map(|check| {
             let failed = |why: String| format!("the check at {}: {why}", place(&check.at));
             if check.regex.is_none() && check.min.is_none() && check.max.is_none() && !check.unique {
@@ -51,12 +55,16 @@ impl Checks {
     }
 
     /// Whether the results of other rows matter.
-    pub(crate) fn look_back(&self) -> bool {
+    #[must_use]
+    pub fn look_back(&self) -> bool {
         self.checks.iter().any(|(check, _)| check.unique)
     }
 
     /// Whether all hold; what has to be unique is taken by the row then.
-    pub(crate) fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The reasons, a line each.
+    pub fn hold(&self, row: u64, result: &Value) -> Result<(), String> {
         let mut wrong = Vec::new();
         for (check, regex) in &self.checks {
             let at = place(&check.at);

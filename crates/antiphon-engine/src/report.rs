@@ -5,7 +5,7 @@ use antiphon_llm::GateView;
 use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{PHASES, Phase, Stop};
+use crate::{PHASES, Phase, Stop};
 
 /// The `run.json` of a run over rows: what came of it, what it took, and where the time went. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

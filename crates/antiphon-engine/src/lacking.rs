@@ -5,16 +5,16 @@ use serde_json::Value;
 
 /// Why some elements of a list are asked for again.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Lacking<'a> {
+pub enum Lacking<'a> {
     /// The answer was cut.
-    #[cfg(feature = "store")]
     Cut,
     /// Elements were refused, for these reasons.
     Refused(&'a str),
 }
 
 /// The prompt that asks for what is missing of a list, behind the elements that are there.
-pub(crate) fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lacking<'_>) -> Option<Prompt> {
+#[must_use]
+pub fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lacking<'_>) -> Option<Prompt> {
     let Output::Json(schema) = &question.output else { return None };
     let mut value = schema.value().clone();
     let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
@@ -29,7 +29,6 @@ pub(crate) fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lackin
     let there = Value::Array(kept.to_vec()).to_string();
     let count = kept.len();
     let ask = match why {
-        #[cfg(feature = "store")]
         Lacking::Cut => format!(
             "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
              only the elements that are missing behind them, and nothing else."
@@ -43,7 +42,7 @@ pub(crate) fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lackin
     Some(prompt.message(Message::assistant(there)).message(Message::user(ask)))
 }
 
-#[cfg(all(test, feature = "store"))]
+#[cfg(test)]
 mod tests {
     use antiphon_llm::{Message, Output, Prompt, Schema};
     use serde_json::json;

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 use antiphon_data::Rows;
 use serde_json::{Value, json};
 
-use super::shared::Shared;
-use super::status::Counters;
-use super::stop::Stop;
+use crate::shared::Shared;
+use crate::status::Counters;
+use crate::stop::Stop;
 
 /// Rows that may be enqueued ahead of the calls.
 const MOST_AHEAD: usize = 32_768;

@@ -1,7 +1,7 @@
 use antiphon_llm::{Completion, Output, Prompt, json};
 use serde_json::{Value, json};
 
-use super::work::Unfit;
+use crate::work::Unfit;
 
 /// An answer that is nothing but a list, if none of it can be missing: the list has ended, or has as many elements as it may.
 pub(super) fn whole_of(question: &Prompt, list: &str, kept: &[Value], has_ended: bool) -> Option<Value> {

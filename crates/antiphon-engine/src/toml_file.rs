@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 /// #[serde(deny_unknown_fields)]
 /// struct Limits { #[expect(dead_code)] most: u32 }
 ///
-/// let err = antiphon_pipeline::read_toml::<Limits>("limits.toml", "mots = 3").unwrap_err();
+/// let err = antiphon_engine::read_toml::<Limits>("limits.toml", "mots = 3").unwrap_err();
 /// assert_eq!(err.to_string(), "limits.toml:1: unknown key mots; did you mean most?");
 /// ```
 ///

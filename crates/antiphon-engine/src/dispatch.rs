@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_data::Rows;
-use antiphon_llm::{CacheKey, Calls, Deadline};
+use antiphon_llm::{CacheKey, Calls, Deadline, Price};
 use antiphon_resilience::RetryPolicy;
 use antiphon_runtime::Priority;
 use antiphon_store::{Job, Run, Store};
@@ -13,15 +13,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{bad_row, feed};
-use super::job::{Asked, Ended, Failed, Life, Todo};
-use super::seen::Usual;
-use super::shared::Shared;
-use super::status::Status;
-use super::stop::Stop;
-use super::timings::{PHASES, Phase};
-use super::work::Work;
-use crate::pipeline::Pricing;
+use crate::feed::{bad_row, feed};
+use crate::job::{Asked, Ended, Failed, Life, Todo};
+use crate::seen::Usual;
+use crate::shared::Shared;
+use crate::status::Status;
+use crate::stop::Stop;
+use crate::timings::Phase;
+use crate::work::Work;
+
+/// The price for a prompt of so many tokens.
+pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 
 /// How an [`Engine`] works.
 #[derive(Clone)]
@@ -145,7 +147,8 @@ impl Engine {
     }
 
     /// The sum of each phase's time over all rows that this process ended.
-    pub(crate) fn time(&self) -> [(Phase, Duration); PHASES.len()] {
+    #[must_use]
+    pub fn time(&self) -> [(Phase, Duration); Phase::ALL.len()] {
         self.shared.counters.totals.sums()
     }
 
@@ -156,7 +159,7 @@ impl Engine {
     }
 
     /// Says what calls took in earlier runs of the same kind.
-    pub(crate) fn remember(&self, usual: Usual) {
+    pub fn remember(&self, usual: Usual) {
         self.shared.remember(usual);
     }
 

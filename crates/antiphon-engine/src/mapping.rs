@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::output::{Destination, Order, Output, Unwritten, write_failed};
-use super::recipe::Recipe;
-use super::report::{MapReport, MapStatus, MapTime, details, told};
-use crate::engine::{Engine, Options, Status, Stop, Usual, Work};
 use crate::error::{Error, ErrorKind};
+use crate::recipe::Recipe;
+use crate::report::{MapReport, MapStatus, MapTime, details, told};
+use crate::results::{Destination, Order, Output, Unwritten, write_failed};
+use crate::{Engine, Options, Status, Stop, Usual, Work};
 
 /// Is told how a run stands, a few times a second. It must not block.
 pub type OnStatus = Arc<dyn Fn(&Status) + Send + Sync>;
@@ -349,7 +349,7 @@ impl From<Unwritten> for Stop {
     }
 }
 
-type Phases = [(crate::engine::Phase, Duration); crate::engine::PHASES.len()];
+type Phases = [(crate::Phase, Duration); crate::PHASES.len()];
 
 fn done(tally: &Tally) -> u64 {
     tally.accepted + tally.failed

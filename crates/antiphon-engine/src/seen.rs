@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::learned::Learned;
+use crate::learned::Learned;
 
 /// What calls usually take, by those that were made.
 #[derive(Debug)]

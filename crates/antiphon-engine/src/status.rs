@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_llm::GateView;
 
-use super::timings::{Phase, Totals};
+use crate::timings::{Phase, Totals};
 
 /// What a run counts while it is under way.
 #[derive(Debug, Default)]

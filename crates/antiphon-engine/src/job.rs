@@ -15,15 +15,15 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
-use super::budget::Grant;
-use super::dispatch::{Options, Row};
-use super::rest::{whole_of, with_rest};
-use super::shared::{Shared, Sleeping};
-use super::status::Counters;
-use super::stop::Stop;
-use super::timings::{Phase, Spans};
-use super::work::Unfit;
-use crate::rest::{Lacking, rest_of};
+use crate::budget::Grant;
+use crate::dispatch::{Options, Row};
+use crate::lacking::{Lacking, rest_of};
+use crate::rest::{whole_of, with_rest};
+use crate::shared::{Shared, Sleeping};
+use crate::status::Counters;
+use crate::stop::Stop;
+use crate::timings::{Phase, Spans};
+use crate::work::Unfit;
 
 /// A row with what is asked about it.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use antiphon_llm::{CacheKey, Calls, Output, Prompt, Usage};
 use antiphon_store::{Run, RunStatus, Store};
 use serde::Serialize;
 
-use super::run::Mapping;
-use crate::engine::{Usual, bytes_of};
 use crate::error::{Error, ErrorKind};
+use crate::mapping::Mapping;
+use crate::{Usual, bytes_of};
 
 /// What a run would take, from the least to the most that is likely, before any call is made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,7 +58,7 @@ impl Mapping {
         let earlier = runs.into_iter().rev().find(is_same);
         let mut ended = HashSet::new();
         if let Some(run) = &earlier {
-            ended = super::run::ended(run).await?;
+            ended = super::mapping::ended(run).await?;
         }
         let usual = store.recall(self.usual_name(&scope)).await.map_err(Error::store)?;
         let usual: Option<Usual> = usual.and_then(|note| serde_json::from_str(&note).ok());

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Life, Next, Paid, first_line};
-use crate::engine::stop::Stop;
-use crate::rest::{Lacking, rest_of};
+use crate::lacking::{Lacking, rest_of};
+use crate::stop::Stop;
 
 impl Life {
     /// An answer of whose list some elements are of no use: the others are kept, and as many asked for.

@@ -12,12 +12,12 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budget, Grant};
-use super::dispatch::{Options, Row};
-use super::seen::{Seen, Usual};
-use super::status::Counters;
-use super::stop::Stop;
-use super::work::Work;
+use crate::budget::{Budget, Grant};
+use crate::dispatch::{Options, Row};
+use crate::seen::{Seen, Usual};
+use crate::status::Counters;
+use crate::stop::Stop;
+use crate::work::Work;
 
 /// What all rows of a run share.
 pub(super) struct Shared {

@@ -1,0 +1,153 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use antiphon_data::Failure;
+use antiphon_runtime::TaskError;
+
+/// The reason why there is no result.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Source>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Input(antiphon_data::Error),
+    Provider(antiphon_llm::Error),
+    Files(antiphon_fs::Error),
+    Store(antiphon_store::Error),
+}
+
+/// The kinds of [`Error`], by what a caller can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The configuration or the recipe cannot work.
+    Config,
+    /// No document or row could be loaded: see [`Error::failures`].
+    Input,
+    /// The provider gave no answer that can be used: see [`Error::provider`].
+    Provider(antiphon_llm::ErrorKind),
+    /// Results could not be written, or earlier ones not read.
+    Files,
+    /// The budget is used up.
+    Budget,
+    /// The store cannot be used.
+    Store(antiphon_store::ErrorKind),
+    /// The run was cancelled.
+    Cancelled,
+    /// A defect of this program: a task panicked.
+    Internal,
+}
+
+impl Error {
+    /// Creates an error without a source.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    fn caused(kind: ErrorKind, message: String, source: Source) -> Self {
+        Self(Box::new(Inner { kind, message, source: Some(source) }))
+    }
+
+    /// Wraps an error of loading documents or rows.
+    #[must_use]
+    pub fn input(err: antiphon_data::Error) -> Self {
+        let kind = match err.kind() {
+            antiphon_data::ErrorKind::Cancelled => ErrorKind::Cancelled,
+            _ => ErrorKind::Input,
+        };
+        Self::caused(kind, err.to_string(), Source::Input(err))
+    }
+
+    /// Wraps a provider's error.
+    #[must_use]
+    pub fn from_provider(err: antiphon_llm::Error) -> Self {
+        let kind = match err.kind() {
+            antiphon_llm::ErrorKind::Cancelled => ErrorKind::Cancelled,
+            kind => ErrorKind::Provider(kind),
+        };
+        Self::caused(kind, err.to_string(), Source::Provider(err))
+    }
+
+    /// Wraps an error of a file.
+    #[must_use]
+    pub fn files(err: antiphon_fs::Error) -> Self {
+        Self::caused(ErrorKind::Files, err.to_string(), Source::Files(err))
+    }
+
+    /// Wraps an error of the store.
+    #[must_use]
+    pub fn store(err: antiphon_store::Error) -> Self {
+        Self::caused(ErrorKind::Store(err.kind()), err.to_string(), Source::Store(err))
+    }
+
+    /// Reports a task that panicked: a defect of this program, contained in its own run.
+    #[must_use]
+    pub fn from_panic(err: &TaskError) -> Self {
+        Self::internal(format!("a defect of this program: {err}"))
+    }
+
+    /// Reports a defect of this program.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// Returns what the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the provider's own error, with its partial answer and its cost.
+    #[must_use]
+    pub fn provider(&self) -> Option<&antiphon_llm::Error> {
+        match &self.0.source {
+            Some(Source::Provider(err)) => Some(err),
+            _ => None,
+        }
+    }
+
+    /// Returns the provider's own error by itself.
+    #[must_use]
+    pub fn into_provider(self) -> Option<antiphon_llm::Error> {
+        match self.0.source {
+            Some(Source::Provider(err)) => Some(err),
+            _ => None,
+        }
+    }
+
+    /// Returns the files that could not be used, where that is the reason.
+    #[must_use]
+    pub fn failures(&self) -> &[Failure] {
+        match &self.0.source {
+            Some(Source::Input(err)) => err.failures(),
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl StdError for Error {
+    /// Returns the cause of the wrapped error: the wrapped error's text is this error's text already.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self.0.source.as_ref()? {
+            Source::Input(err) => err.source(),
+            Source::Provider(err) => err.source(),
+            Source::Files(err) => err.source(),
+            Source::Store(err) => err.source(),
+        }
+    }
+}

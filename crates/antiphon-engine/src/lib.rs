@@ -1,0 +1,56 @@
+//! Runs of recipes over rows: every call is in the journal before it is sent, every result before it is reported.
+//!
+//! A [`Recipe`] says what is asked about a row and what an answer has to be; a [`Mapping`] applies it to all rows of an
+//! input; an [`Engine`] gets through the jobs of one run under a [`Budget`], with retries, schema retries, salvage of cut
+//! answers, deduplication and a cache. Whoever needs another kind of recipe implements [`Work`].
+//!
+//! ```
+//! use antiphon_engine::Recipe;
+//! let recipe = Recipe::parse("towns.toml", "prompt = \"In which country is {{ name }}?\"")?;
+//! let prompt = recipe.asking("some-model")?.prompt("{\"name\": \"Ulm\"}");
+//! assert_eq!(prompt.unwrap().messages[0].rendered(), "In which country is Ulm?");
+//! # Ok::<(), antiphon_engine::Error>(())
+//! ```
+
+mod budget;
+mod checks;
+mod dispatch;
+mod error;
+mod estimate;
+mod feed;
+mod job;
+mod lacking;
+mod learned;
+mod mapping;
+mod recipe;
+mod report;
+mod rest;
+mod results;
+mod seen;
+mod shared;
+mod status;
+mod stop;
+mod timings;
+mod toml_file;
+mod work;
+
+pub use budget::{Budget, Exhausted, Grant};
+pub use checks::{Check, Checks};
+pub use dispatch::{Engine, Options, Pricing, Row};
+pub use error::{Error, ErrorKind};
+pub use estimate::Estimate;
+pub use job::Failed;
+pub use lacking::{Lacking, rest_of};
+pub use mapping::{Mapped, Mapping, OnStatus};
+pub use recipe::{Drawing, Recipe};
+pub use report::{Cause, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
+pub use results::{Destination, Lines, Order, export};
+pub use seen::Usual;
+pub use status::Status;
+pub use stop::Stop;
+pub use timings::Phase;
+pub use toml_file::{near_name, read_toml};
+pub use work::{Unfit, Work};
+
+pub(crate) use shared::bytes as bytes_of;
+pub(crate) use timings::PHASES;
