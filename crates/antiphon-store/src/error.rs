@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Why the store did not do what was asked. A clone tells the same to another caller whose work failed with it.
+/// An error of the store. Clones share one cause, for the callers whose work failed together.
 #[derive(Debug, Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -9,14 +9,11 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
-    source: Option<Source>,
+    cause: Option<Cause>,
 }
 
-#[derive(Debug)]
-enum Source {
-    Backend(rusqlite::Error),
-    Files(antiphon_fs::Error),
-}
+/// The error of a back end, whose text is part of the message already.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,42 +37,15 @@ pub enum ErrorKind {
     Io,
 }
 
-const NO_SPACE: &str = "no space left on the disk";
-
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
+        Self(Arc::new(Inner { kind, message: message.into(), cause: None }))
     }
 
-    pub(crate) fn files(err: antiphon_fs::Error) -> Self {
-        let kind = match err.kind() {
-            antiphon_fs::ErrorKind::StorageFull => ErrorKind::StorageFull,
-            antiphon_fs::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-            _ => ErrorKind::Io,
-        };
-        Self(Arc::new(Inner { kind, message: err.to_string(), source: Some(Source::Files(err)) }))
-    }
-
-    /// An error of the database in the file called `place`.
-    pub(crate) fn backend(err: rusqlite::Error, place: &str) -> Self {
-        use rusqlite::ErrorCode;
-        /// `SQLITE_IOERR_SHMSIZE`: the file beside the log cannot grow.
-        const NO_ROOM_FOR_INDEX: i32 = 4874;
-        let is_full = err.sqlite_error().is_some_and(|err| err.extended_code == NO_ROOM_FOR_INDEX);
-        let (kind, why) = match err.sqlite_error_code() {
-            _ if is_full => (ErrorKind::StorageFull, NO_SPACE.to_owned()),
-            Some(ErrorCode::DiskFull) => (ErrorKind::StorageFull, NO_SPACE.to_owned()),
-            Some(ErrorCode::NotADatabase) => (ErrorKind::Damaged, "it is no file of this program".to_owned()),
-            Some(ErrorCode::DatabaseCorrupt) => (ErrorKind::Damaged, "it is damaged".to_owned()),
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                (ErrorKind::PermissionDenied, "it may not be written to".to_owned())
-            }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                (ErrorKind::Busy, "another process has kept it busy for too long".to_owned())
-            }
-            _ => (ErrorKind::Io, err.to_string()),
-        };
-        Self(Arc::new(Inner { kind, message: format!("{place}: {why}"), source: Some(Source::Backend(err)) }))
+    /// An error of this kind after another error.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn caused(kind: ErrorKind, message: String, cause: impl Into<Cause>) -> Self {
+        Self(Arc::new(Inner { kind, message, cause: Some(cause.into()) }))
     }
 
     /// What the caller can do.
@@ -94,9 +64,6 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     /// What lies behind the wrapped error: its own text is part of this error's text already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self.0.source.as_ref()? {
-            Source::Backend(err) => std::error::Error::source(err),
-            Source::Files(err) => std::error::Error::source(err),
-        }
+        self.0.cause.as_ref()?.source()
     }
 }

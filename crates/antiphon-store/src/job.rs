@@ -128,28 +128,6 @@ impl JobState {
     pub fn is_end(self) -> bool {
         matches!(self, Self::Accepted | Self::Failed)
     }
-
-    pub(crate) fn code(self) -> i64 {
-        match self {
-            Self::Queued => 0,
-            Self::Intended => 1,
-            Self::Answered => 2,
-            Self::Accepted => 3,
-            Self::Failed => 4,
-            Self::PutBack => 5,
-        }
-    }
-
-    pub(crate) fn of(code: i64) -> Self {
-        match code {
-            1 => Self::Intended,
-            2 => Self::Answered,
-            3 => Self::Accepted,
-            4 => Self::Failed,
-            5 => Self::PutBack,
-            _ => Self::Queued,
-        }
-    }
 }
 
 impl Intent {
@@ -200,6 +178,17 @@ impl Bill {
     pub fn tokens(mut self, input: u64, output: u64) -> Self {
         (self.input_tokens, self.output_tokens) = (input, output);
         self
+    }
+
+    /// Adds another bill; the cost stays unknown once it is.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.settled = self.settled.zip(other.settled).map(|(sum, more)| sum.saturating_add(more));
+        self.lost = self.lost.saturating_add(other.lost);
+        self.possible = self.possible.saturating_add(other.possible);
+        self.unbounded = self.unbounded.saturating_add(other.unbounded);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
     }
 }
 

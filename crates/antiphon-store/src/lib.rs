@@ -1,17 +1,16 @@
-//! Runs, their jobs, and the answers that were paid for: on the disk before anybody is told.
+//! Runs, their jobs, and the answers that were paid for: stored before they are reported.
 //!
-//! A [`Store`] is one file. A [`Run`] is a list of jobs of which each goes from queued over intended (a call is about to be
-//! sent) and answered to accepted or failed; whoever holds a `Run` is its only owner. What a verb has returned from is
-//! kept: after a crash at any instant the same run goes on where it stood. It knows no language model; rows, answers and
-//! results are texts to it.
+//! A [`Store`] is in memory ([`Store::in_memory`]) or in one SQLite file (`Store::open`, feature `sqlite`, on by default);
+//! both have the same verbs. A [`Run`] is a list of jobs of which each goes from queued over intended (a call is about to be
+//! sent: a write-ahead record) and answered to accepted or failed; the holder of an owned `Run` is its only owner. A change
+//! is stored when its verb returns: after a crash at any instant the same run resumes from a file where it was. No language
+//! model is known here; rows, answers and results are texts.
 //!
 //! ```
 //! use antiphon_store::{Bill, Intent, NewRun, Settlement, Store};
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = antiphon_fs::temp_dir()?;
-//! # let path = folder.path().join("antiphon.db");
-//! let store = Store::open(&path).await?;
+//! # async fn main() -> Result<(), antiphon_store::Error> {
+//! let store = Store::in_memory();
 //! let run = store.open_run(NewRun::new("fingerprint of the command")).await?;
 //! run.enqueue(vec!["{\"city\": \"Oslo\"}".to_owned()]).await?;
 //! run.seal().await?;
@@ -24,11 +23,14 @@
 //! # }
 //! ```
 
+mod backend;
 mod error;
 mod job;
+mod memory;
 mod pages;
 mod record;
 mod run;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
 
@@ -40,6 +42,6 @@ pub use run::{Interrupted, Run};
 pub use store::Store;
 
 /// The README's code.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

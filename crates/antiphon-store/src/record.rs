@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::job::{Bill, JobState};
+
 /// What a run is to be.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -120,14 +122,6 @@ impl RunStatus {
             Self::Stopped => "stopped",
         }
     }
-
-    pub(crate) fn of(name: &str) -> Self {
-        match name {
-            "finished" => Self::Finished,
-            "stopped" => Self::Stopped,
-            _ => Self::Open,
-        }
-    }
 }
 
 impl Tally {
@@ -135,5 +129,28 @@ impl Tally {
     #[must_use]
     pub fn jobs(&self) -> u64 {
         self.queued + self.intended + self.answered + self.accepted + self.failed
+    }
+
+    /// The number of the jobs in this state.
+    pub(crate) fn jobs_in(&mut self, state: JobState) -> &mut u64 {
+        match state {
+            JobState::Queued | JobState::PutBack => &mut self.queued,
+            JobState::Intended => &mut self.intended,
+            JobState::Answered => &mut self.answered,
+            JobState::Accepted => &mut self.accepted,
+            JobState::Failed => &mut self.failed,
+        }
+    }
+
+    /// Adds what was spent.
+    pub(crate) fn add(&mut self, bill: &Bill) {
+        self.calls += u64::from(bill.calls);
+        self.settled = self.settled.saturating_add(bill.settled.unwrap_or(0));
+        self.cost_unknown |= bill.settled.is_none();
+        self.lost += u64::from(bill.lost);
+        self.possible = self.possible.saturating_add(bill.possible);
+        self.unbounded += u64::from(bill.unbounded);
+        self.input_tokens = self.input_tokens.saturating_add(bill.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(bill.output_tokens);
     }
 }

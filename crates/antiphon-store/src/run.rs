@@ -1,28 +1,29 @@
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
-use antiphon_fs::FileLock;
+use tokio::sync::Semaphore;
 
+use crate::backend::{Backend, Guard, Owned};
 use crate::error::Error;
 use crate::job::{Intent, Job, JobRecord, Settlement};
 use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
-use crate::sqlite::Backend;
 
-/// One run. From [`Store::open_run`](crate::Store::open_run) and [`take_run`](crate::Store::take_run) it is owned, and
-/// nobody else works on it while it lives; from [`look_at`](crate::Store::look_at) it is there to be read.
+/// One run. From [`Store::open_run`](crate::Store::open_run) and [`take_run`](crate::Store::take_run) the caller owns it and
+/// no one else works on it while the handle lives; from [`look_at`](crate::Store::look_at) it is there to be read.
 ///
-/// Every verb that changes something returns when the change is on the disk, and an answer or a result survives a loss
-/// of power. An [`Intent`] alone survives the death of the process and not that of the machine.
+/// Every verb that changes something returns when the change is stored. In a file that means on the disk: an answer or a
+/// result survives a loss of power, and an [`Intent`] alone survives the death of the process and not that of the machine.
 #[derive(Debug)]
 pub struct Run {
     backend: Backend,
     seq: i64,
     record: RunRecord,
     interrupted: Vec<Interrupted>,
+    /// One claim at a time, so that two do not read the same jobs.
+    claiming: Semaphore,
     /// Jobs before this one were claimed.
     cursor: Mutex<u64>,
-    lock: Option<FileLock>,
+    owner: Option<Guard>,
 }
 
 /// A call that was intended when the run's last owner died: it may have been billed.
@@ -43,12 +44,13 @@ impl Interrupted {
 
 impl Run {
     pub(crate) fn new(backend: Backend, seq: i64, record: RunRecord) -> Self {
-        let (interrupted, cursor, lock) = (Vec::new(), Mutex::default(), None);
-        Self { backend, seq, record, interrupted, cursor, lock }
+        let (claiming, cursor) = (Semaphore::new(1), Mutex::default());
+        Self { backend, seq, record, interrupted: Vec::new(), claiming, cursor, owner: None }
     }
 
-    pub(crate) fn owned(self, lock: FileLock, interrupted: Vec<Interrupted>) -> Self {
-        Self { lock: Some(lock), interrupted, ..self }
+    pub(crate) fn owned(backend: Backend, seq: i64, owned: Owned) -> Self {
+        let Owned { record, interrupted, guard } = owned;
+        Self { interrupted, owner: Some(guard), ..Self::new(backend, seq, record) }
     }
 
     /// What was known of it when it was opened.
@@ -60,7 +62,7 @@ impl Run {
     /// Whether this handle may change it.
     #[must_use]
     pub fn is_owned(&self) -> bool {
-        self.lock.is_some()
+        self.owner.is_some()
     }
 
     /// The calls that its last owner intended and never settled. They are queued again.
@@ -100,11 +102,11 @@ impl Run {
     /// # Cancel safety
     /// A dropped call claims nothing.
     pub async fn claim(&self, most: usize) -> Result<Vec<Job>, Error> {
+        let _turn = self.claiming.acquire().await;
         let from = *self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = self.backend.queued(self.seq, from, most).await?;
         if let Some(last) = jobs.last() {
-            let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-            *cursor = (*cursor).max(last.index + 1);
+            *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = last.index + 1;
         }
         Ok(jobs)
     }
@@ -139,6 +141,7 @@ impl Run {
     /// # Cancel safety
     /// A dropped call may still do it.
     pub async fn retry_failed(&self) -> Result<u64, Error> {
+        let _turn = self.claiming.acquire().await;
         let queued = self.backend.retry_failed(self.seq).await?;
         *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = 0;
         Ok(queued)

@@ -1,40 +1,85 @@
 //! The store in a SQLite file: one thread writes for everybody, in groups, and a second connection reads.
 
+mod codes;
+mod error;
 mod reads;
 mod schema;
 mod writer;
 mod writes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use antiphon_fs::{FileLock, Locked};
 use rusqlite::Connection;
 
+use crate::backend::{Backend, Owned};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
-use crate::run::Interrupted;
+use crate::store::Store;
 use writer::{Op, Writer};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Backend {
+pub(crate) struct Sqlite {
     // Goes before the writer, whose connection is the last one then and puts the log into the file.
     reader: Arc<Mutex<Connection>>,
     writer: Writer,
     place: Arc<str>,
+    /// Where the file is, and the folders of the runs.
+    folder: Arc<Path>,
 }
 
-impl Backend {
-    pub(crate) async fn open(path: PathBuf) -> Result<Self, Error> {
+impl Store {
+    /// Opens the store in the SQLite file at `path`, which is made, with its folder, if it is not there. Several processes
+    /// may have the same one open.
+    ///
+    /// ```
+    /// use antiphon_store::{NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = antiphon_fs::temp_dir()?;
+    /// # let path = folder.path().join("antiphon.db");
+    /// let store = Store::open(&path).await?;
+    /// let run = store.open_run(NewRun::new("fingerprint of the command")).await?;
+    /// run.enqueue(vec!["first row".to_owned()]).await?;
+    /// drop(run);
+    /// store.close().await;
+    ///
+    /// let store = Store::open(&path).await?;
+    /// let run = store.open_run(NewRun::new("fingerprint of the command")).await?;
+    /// assert_eq!(run.tally().await?.queued, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Newer` for a file of a later version, `Damaged` for one that is no store, `PermissionDenied`, `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have made the file.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let sqlite = Sqlite::open(path.as_ref().to_owned()).await?;
+        Ok(Self::over(Backend::Sqlite(sqlite)))
+    }
+}
+
+impl Sqlite {
+    async fn open(path: PathBuf) -> Result<Self, Error> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
         let place: Arc<str> = Arc::from(path.display().to_string());
         let named = place.clone();
         blocking(move || {
-            let failed = |err| Error::backend(err, &named);
+            let failed = |err| Error::database(err, &named);
             let writing = schema::open(&path, &named)?;
             let reading = Connection::open(&path).map_err(failed)?;
             schema::set_up_reader(&reading).map_err(failed)?;
             let writer = Writer::start(writing, named.clone())?;
-            Ok(Self { writer, reader: Arc::new(Mutex::new(reading)), place: named })
+            Ok(Self { writer, reader: Arc::new(Mutex::new(reading)), place: named, folder: folder.into() })
         })
         .await
     }
@@ -66,8 +111,24 @@ impl Backend {
         self.write(move |connection| writes::seal(connection, run)).await
     }
 
-    pub(crate) async fn reclaim(&self, run: i64) -> Result<(RunRecord, Vec<Interrupted>), Error> {
-        self.write(move |connection| writes::reclaim(connection, run)).await
+    pub(crate) async fn own(&self, run: i64, id: String) -> Result<Owned, Error> {
+        let folder = self.folder.join(&id);
+        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+        let process = std::process::id().to_string();
+        let lock = match FileLock::acquire(folder.join(".lock"), &process).await.map_err(Error::files)? {
+            Locked::Mine(lock) => lock,
+            Locked::Anothers { note } => return Err(Error::busy(&id, &note)),
+        };
+        // The lock goes with the change: a caller that is dropped meanwhile must not let another owner in before it.
+        let reclaim = move |connection: &Connection| {
+            let (record, interrupted) = writes::reclaim(connection, run)?;
+            Ok(Owned { record, interrupted, guard: Box::new(lock) })
+        };
+        self.write(reclaim).await
+    }
+
+    pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
+        self.read(move |connection| reads::find(connection, &prefix)).await
     }
 
     pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {
@@ -138,7 +199,7 @@ impl Backend {
         let (reader, place) = (self.reader.clone(), self.place.clone());
         blocking(move || {
             let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&reader).map_err(|err| Error::backend(err, &place))
+            work(&reader).map_err(|err| Error::database(err, &place))
         })
         .await
     }
@@ -158,53 +219,24 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Jobs of one run stand side by side: the run is the upper half of their key.
-const JOBS_OF_A_RUN: u64 = 1 << 32;
-
-/// The key of a run's job.
-#[expect(
-    clippy::cast_possible_wrap,
-    reason = "an index is below 2^32, and 2^31 runs are more than anybody has"
-)]
-fn key(run: i64, index: u64) -> i64 {
-    (run << 32) | (index.min(JOBS_OF_A_RUN - 1) as i64)
-}
-
-/// The index of the job with this key.
-#[expect(clippy::cast_sign_loss, reason = "keys are positive")]
-fn index(key: i64) -> u64 {
-    key as u64 % JOBS_OF_A_RUN
-}
-
-/// Numbers are kept as SQLite has them, with a sign.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
-fn small(number: i64) -> u32 {
-    u32::try_from(number).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::{Bill, ErrorKind, NewRun, Settlement, Store};
+    use super::*;
+    use crate::job::Bill;
 
     #[tokio::test]
     async fn a_full_disk_ends_everything_in_one_error_and_a_later_run_goes_on() {
         let folder = antiphon_fs::temp_dir().unwrap();
         let path = folder.path().join("antiphon.db");
-        let store = Store::open(&path).await.unwrap();
+        let sqlite = Sqlite::open(path.clone()).await.unwrap();
+        let store = Store::over(Backend::Sqlite(sqlite.clone()));
         let run = store.open_run(NewRun::new("f")).await.unwrap();
         run.enqueue((0..500).map(|n| n.to_string()).collect()).await.unwrap();
-        let limit = |connection: &rusqlite::Connection| {
+        let limit = |connection: &Connection| {
             let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
             connection.pragma_update_and_check(None, "max_page_count", pages + 8, |_| Ok(()))
         };
-        store.backend().write(limit).await.unwrap();
+        sqlite.write(limit).await.unwrap();
         let (mut kept, mut refused) = (0, 0);
         for index in 0..500 {
             let settlement = Settlement::accepted(index, "x".repeat(1_000), Bill::none());
@@ -220,7 +252,7 @@ mod tests {
             }
         }
         assert!(kept > 0 && refused > 0, "{kept} {refused}");
-        drop((run, store));
+        drop((run, store, sqlite));
         let store = Store::open(&path).await.unwrap();
         let run = store.open_run(NewRun::new("f")).await.unwrap();
         assert_eq!(run.tally().await.unwrap().accepted, kept);

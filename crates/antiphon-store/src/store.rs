@@ -1,72 +1,73 @@
-use std::path::{Path, PathBuf};
-
-use antiphon_fs::{FileLock, Locked};
 use uuid::Uuid;
 
+use crate::backend::Backend;
 use crate::error::{Error, ErrorKind};
 use crate::job::Answer;
+use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord};
 use crate::run::Run;
-use crate::sqlite::Backend;
 
-/// Runs, jobs and answers in one file. Clones are handles to the same.
+/// Runs with their jobs, and cached answers, in one of the back ends. Clones are handles to the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Backend,
-    folder: PathBuf,
 }
 
 impl Store {
-    /// Opens the store in the file at `path`, which is made, with its folder, if it is not there. Several processes may
-    /// have the same one open.
+    /// Creates a store in memory, whose contents are freed with the last handle to it or to one of its runs. Its verbs are
+    /// those of a file, without a disk: nothing survives the process, and ownership of a run is exclusive within it.
     ///
-    /// # Errors
-    /// `Newer` for a file of a later version, `Damaged` for one that is no store, `PermissionDenied`, `StorageFull` or `Io`.
-    ///
-    /// # Cancel safety
-    /// A dropped call may have made the file.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
-        let backend = Backend::open(path.to_owned()).await?;
-        Ok(Self { backend, folder })
+    /// ```
+    /// use antiphon_store::{NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let run = store.open_run(NewRun::new("fingerprint of the call")).await?;
+    /// run.enqueue(vec!["first row".to_owned()]).await?;
+    /// assert_eq!(run.seal().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::over(Backend::Memory(Memory::default()))
     }
 
-    /// The run that the fingerprint belongs to, newest first, or a new one; and with it the right to work on it, which
-    /// nobody else has until the [`Run`] is dropped. Calls that the run's last owner intended and never settled are queued
-    /// again: see [`Run::interrupted`]. A finished run is given as it is.
+    pub(crate) fn over(backend: Backend) -> Self {
+        Self { backend }
+    }
+
+    /// Takes the newest run with this fingerprint, or begins one; the caller is its only owner until the [`Run`] is
+    /// dropped. Calls that the run's last owner intended and never settled are queued again: see [`Run::interrupted`]. A
+    /// finished run is returned as it is.
     ///
     /// # Errors
-    /// `Busy` while another owner lives; else as [`open`](Self::open).
+    /// `Busy` while another owner lives; `PermissionDenied`, `StorageFull` or `Io` of a store in a file.
     ///
     /// # Cancel safety
-    /// A dropped call may have made the run; nobody owns it then.
+    /// A dropped call may have made the run; the run has no owner then.
     pub async fn open_run(&self, new: NewRun) -> Result<Run, Error> {
         let id = Uuid::now_v7().to_string();
         let (seq, record) = self.backend.find_or_create(new, id).await?;
-        self.own(seq, record).await
+        self.own(seq, record.id).await
     }
 
-    /// A run by its id, the beginning of one, or `latest`, to be worked on.
+    /// Takes a run by its id, the beginning of one, or `latest`, to work on it.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` where several begin so, or `Busy`; else as [`open`](Self::open).
+    /// `NotFound`, `Conflict` where several ids begin so, or `Busy`; else as [`open_run`](Self::open_run).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// A dropped call may have queued interrupted calls again; the run has no owner then.
     pub async fn take_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
-        self.own(seq, record).await
+        self.own(seq, record.id).await
     }
 
-    /// A run by its id, the beginning of one, or `latest`, to be looked at.
+    /// Reads a run by its id, the beginning of one, or `latest`, whoever owns it.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` where several begin so; else as [`open`](Self::open).
+    /// `NotFound`, `Conflict` where several ids begin so; else `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -75,22 +76,22 @@ impl Store {
         Ok(Run::new(self.backend.clone(), seq, record))
     }
 
-    /// All runs, oldest first, to be looked at.
+    /// Reads all runs, oldest first, whoever owns them.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn runs(&self) -> Result<Vec<Run>, Error> {
-        let to_look_at = |(seq, record)| Run::new(self.backend.clone(), seq, record);
-        Ok(self.backend.runs().await?.into_iter().map(to_look_at).collect())
+        let to_read = |(seq, record)| Run::new(self.backend.clone(), seq, record);
+        Ok(self.backend.runs().await?.into_iter().map(to_read).collect())
     }
 
-    /// The answers that were kept to these questions, in their order.
+    /// Returns the cached answers to these questions, in their order.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -98,21 +99,21 @@ impl Store {
         self.backend.answers(fingerprints).await
     }
 
-    /// Keeps a note under a name, over the one before: what was learnt of a provider's limits, say.
+    /// Stores a note under a name, over the one before: what was learnt of a provider's limits, say.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still keep it.
+    /// A dropped call may still store it.
     pub async fn remember(&self, name: String, note: String) -> Result<(), Error> {
         self.backend.remember(name, note).await
     }
 
-    /// The note that was kept under a name.
+    /// Returns the note under a name.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -120,8 +121,8 @@ impl Store {
         self.backend.recall(name).await
     }
 
-    /// Lets go of the store, and waits until the last handle of it has gone and its files are closed. What was kept is
-    /// then in the one file, unless another process has it open.
+    /// Gives this handle up. A store in a file waits until the last handle has gone and its files are closed: everything is
+    /// then in the one file, unless another process has it open. A store in memory has nothing to wait for.
     ///
     /// # Cancel safety
     /// A dropped call does not wait; nothing is lost.
@@ -129,21 +130,16 @@ impl Store {
         self.backend.close().await;
     }
 
-    #[cfg(test)]
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.backend
-    }
-
     async fn find(&self, id: &str) -> Result<(i64, RunRecord), Error> {
-        let mut fitting = self.backend.runs().await?;
-        match id {
+        let mut fitting = match id {
             "latest" => {
-                fitting.retain(|(_, run)| !run.kind.contains('/'));
+                let mut whole = self.backend.runs().await?;
+                whole.retain(|(_, run)| !run.kind.contains('/'));
                 // Oldest first.
-                fitting.drain(..fitting.len().saturating_sub(1)).for_each(drop);
+                whole.split_off(whole.len().saturating_sub(1))
             }
-            _ => fitting.retain(|(_, run)| run.id.starts_with(id)),
-        }
+            _ => self.backend.find(id.to_owned()).await?,
+        };
         match (fitting.pop(), fitting.is_empty()) {
             (Some(found), true) => Ok(found),
             (None, _) => Err(Error::new(ErrorKind::NotFound, format!("there is no run {id}"))),
@@ -154,20 +150,8 @@ impl Store {
         }
     }
 
-    async fn own(&self, seq: i64, record: RunRecord) -> Result<Run, Error> {
-        let folder = self.folder.join(&record.id);
-        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
-        let owner = std::process::id();
-        let lock = FileLock::acquire(folder.join(".lock"), &owner.to_string()).await.map_err(Error::files)?;
-        let lock = match lock {
-            Locked::Mine(lock) => lock,
-            Locked::Anothers { note } => {
-                let who = if note.is_empty() { String::new() } else { format!(" {note}") };
-                let message = format!("run {} is being worked on by process{who}", record.id);
-                return Err(Error::new(ErrorKind::Busy, message));
-            }
-        };
-        let (record, interrupted) = self.backend.reclaim(seq).await?;
-        Ok(Run::new(self.backend.clone(), seq, record).owned(lock, interrupted))
+    async fn own(&self, seq: i64, id: String) -> Result<Run, Error> {
+        let owned = self.backend.own(seq, id).await?;
+        Ok(Run::owned(self.backend.clone(), seq, owned))
     }
 }

@@ -1,6 +1,6 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{index, key, small, unsigned};
+use super::codes::{index, key, small, unsigned};
 use crate::job::{Answer, Bill, Job, JobRecord, JobState};
 use crate::record::{RunRecord, RunStatus, Tally};
 
@@ -30,6 +30,13 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
 
 pub(super) fn runs(connection: &Connection) -> rusqlite::Result<Vec<(i64, RunRecord)>> {
     connection.prepare_cached(&format!("{RUNS} ORDER BY seq"))?.query_map([], run)?.collect()
+}
+
+/// Two of the runs whose ids begin so: enough to see that the prefix names more than one.
+pub(super) fn find(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<(i64, RunRecord)>> {
+    // By the index on ids, up to the prefix with the last character that there is.
+    let sql = format!("{RUNS} WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY id LIMIT 2");
+    connection.prepare_cached(&sql)?.query_map([prefix], run)?.collect()
 }
 
 pub(super) fn answers(connection: &Connection, keys: &[[u8; 32]]) -> rusqlite::Result<Vec<Option<Answer>>> {
@@ -135,14 +142,7 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
     let mut rows = statement.query([key(run, 0), key(run + 1, 0)])?;
     while let Some(row) = rows.next()? {
         let number = |column: usize| row.get::<_, Option<i64>>(column).map(|sum| unsigned(sum.unwrap_or(0)));
-        let jobs = match JobState::of(row.get(0)?) {
-            JobState::Queued | JobState::PutBack => &mut tally.queued,
-            JobState::Intended => &mut tally.intended,
-            JobState::Answered => &mut tally.answered,
-            JobState::Accepted => &mut tally.accepted,
-            JobState::Failed => &mut tally.failed,
-        };
-        *jobs += number(1)?;
+        *tally.jobs_in(JobState::of(row.get(0)?)) += number(1)?;
         tally.calls += number(2)?;
         tally.settled += number(3)?;
         tally.cost_unknown |= number(4)? > 0;

@@ -73,7 +73,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens the file for writing, and brings it to this version.
 pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
-    let failed = |err| Error::backend(err, place);
+    let failed = |err| Error::database(err, place);
     let connection = Connection::open(path).map_err(failed)?;
     set_up(&connection).map_err(failed)?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));

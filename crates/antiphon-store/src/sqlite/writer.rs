@@ -126,7 +126,7 @@ impl Thread {
             group.drain(..).map(|request| (request.op, request.reply)).unzip();
         let results = match &self.broken {
             Some(err) => Err(err.clone()),
-            None => self.transact(ops, full).map_err(|err| Error::backend(err, &self.place)),
+            None => self.transact(ops, full).map_err(|err| Error::database(err, &self.place)),
         };
         match results {
             Ok(results) => {
@@ -166,21 +166,15 @@ impl Thread {
 
     /// The inner error is the change's own; the outer one is the database's, and all changes of the group fail with it.
     fn apply(&self, op: Op) -> rusqlite::Result<Result<(), Error>> {
-        let has_ended = |index: u64| {
-            Err(Error::new(
-                ErrorKind::Conflict,
-                format!("job {index} has ended already, or was never enqueued"),
-            ))
-        };
         Ok(match op {
             Op::Enqueue { run, rows } => Ok(writes::enqueue(&self.connection, run, &rows)?),
             Op::Intend { run, intent } => match writes::intend(&self.connection, run, &intent)? {
                 true => Ok(()),
-                false => has_ended(intent.index),
+                false => Err(Error::job_ended(intent.index)),
             },
             Op::Settle { run, settlement } => match writes::settle(&self.connection, run, &settlement)? {
                 true => Ok(()),
-                false => has_ended(settlement.index),
+                false => Err(Error::job_ended(settlement.index)),
             },
             Op::Other(work) => Ok(work(&self.connection)?),
         })

@@ -1,14 +1,11 @@
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{index, key, reads, signed, unsigned};
+use super::codes::{index, key, signed, unsigned};
+use super::reads;
+use crate::backend::now;
 use crate::job::{Intent, JobState, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::run::Interrupted;
-
-fn now() -> i64 {
-    Timestamp::now().as_millisecond()
-}
 
 pub(super) fn find_or_create(
     connection: &Connection,

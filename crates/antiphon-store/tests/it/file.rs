@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use antiphon_store::{Bill, ErrorKind, NewRun, Settlement, Store};
 
 /// A folder for a store, and the way to open it.
-pub(crate) struct Place {
+pub(crate) struct File {
     _folder: antiphon_fs::TempDir,
     path: PathBuf,
 }
 
-impl Place {
+impl File {
     pub(crate) fn new() -> Self {
         let folder = antiphon_fs::temp_dir().unwrap();
         let path = folder.path().join("antiphon.db");
@@ -24,7 +24,7 @@ impl Place {
 
 #[tokio::test]
 async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
-    let place = Place::new();
+    let place = File::new();
     drop(place.open().await);
     let newer = |version: u32| {
         let connection = rusqlite::Connection::open(&place.path).unwrap();
@@ -40,7 +40,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_brought_to_this_one() {
-    let place = Place::new();
+    let place = File::new();
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
     run.enqueue(vec!["{}".to_owned()]).await.unwrap();
     drop(run);
@@ -54,8 +54,9 @@ async fn a_file_of_an_older_version_is_brought_to_this_one() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test may block")]
 async fn what_is_no_store_is_refused_and_left_alone() {
-    let place = Place::new();
+    let place = File::new();
     std::fs::write(&place.path, "notes of mine, and quite a few of them, so that there is a header").unwrap();
     assert_eq!(Store::open(&place.path).await.unwrap_err().kind(), ErrorKind::Damaged);
     std::fs::remove_file(&place.path).unwrap();
@@ -69,7 +70,7 @@ async fn what_is_no_store_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn several_open_a_new_file_at_once() {
-    let place = Place::new();
+    let place = File::new();
     let mut all = tokio::task::JoinSet::new();
     for n in 0..8 {
         let path = place.path.clone();

@@ -1,0 +1,169 @@
+//! The store in memory: one mutex over plain collections, which are freed with the last handle.
+
+mod jobs;
+mod state;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::coop;
+
+use crate::backend::Owned;
+use crate::error::Error;
+use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
+use crate::record::{NewRun, RunRecord, RunStatus, Tally};
+use jobs::Jobs;
+use state::State;
+
+/// A handle to runs that live as long as the last handle.
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+/// The ownership of a run within this process.
+struct Owner {
+    memory: Memory,
+    run: i64,
+}
+
+impl Memory {
+    pub(crate) async fn find_or_create(&self, new: NewRun, id: String) -> Result<(i64, RunRecord), Error> {
+        self.with(|state| Ok(state.find_or_create(new, id))).await
+    }
+
+    pub(crate) async fn own(&self, run: i64, _id: String) -> Result<Owned, Error> {
+        self.with(|state| {
+            let (record, interrupted) = state.run(run)?.take()?;
+            let guard = Box::new(Owner { memory: self.clone(), run });
+            Ok(Owned { record, interrupted, guard })
+        })
+        .await
+    }
+
+    pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
+        self.with(|state| Ok(state.find(&prefix))).await
+    }
+
+    pub(crate) async fn runs(&self) -> Result<Vec<(i64, RunRecord)>, Error> {
+        self.with(|state| Ok(state.runs())).await
+    }
+
+    pub(crate) async fn enqueue(&self, run: i64, rows: Vec<String>) -> Result<(), Error> {
+        self.jobs_of(run, |jobs| jobs.enqueue(rows)).await
+    }
+
+    pub(crate) async fn seal(&self, run: i64) -> Result<u64, Error> {
+        self.with(|state| Ok(state.run(run)?.seal())).await
+    }
+
+    pub(crate) async fn queued(&self, run: i64, from: u64, most: usize) -> Result<Vec<Job>, Error> {
+        self.jobs_of(run, |jobs| jobs.queued(from, most)).await
+    }
+
+    pub(crate) async fn intend(&self, run: i64, intent: Intent) -> Result<(), Error> {
+        self.with(|state| state.run(run)?.jobs.intend(&intent)).await
+    }
+
+    pub(crate) async fn settle(&self, run: i64, settlement: Settlement) -> Result<(), Error> {
+        self.with(|state| state.settle(run, settlement)).await
+    }
+
+    pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {
+        self.with(|state| Ok(state.run(run)?.retry_failed())).await
+    }
+
+    pub(crate) async fn finish(&self, run: i64, status: RunStatus, report: String) -> Result<(), Error> {
+        self.with(|state| state.run(run).map(|run| run.finish(status, report))).await
+    }
+
+    pub(crate) async fn tally(&self, run: i64) -> Result<Tally, Error> {
+        self.jobs_of(run, |jobs| jobs.tally()).await
+    }
+
+    pub(crate) async fn jobs(&self, run: i64, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
+        self.jobs_of(run, |jobs| jobs.records(from, most)).await
+    }
+
+    pub(crate) async fn failed(&self, run: i64, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
+        self.jobs_of(run, |jobs| jobs.failed(from, most)).await
+    }
+
+    pub(crate) async fn lost(&self, run: i64, most: usize) -> Result<Vec<u64>, Error> {
+        self.jobs_of(run, |jobs| jobs.lost(most)).await
+    }
+
+    pub(crate) async fn answers(&self, keys: Vec<[u8; 32]>) -> Result<Vec<Option<Answer>>, Error> {
+        self.with(|state| Ok(state.answers(&keys))).await
+    }
+
+    pub(crate) async fn remember(&self, name: String, note: String) -> Result<(), Error> {
+        self.with(|state| {
+            state.remember(name, note);
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn recall(&self, name: String) -> Result<Option<String>, Error> {
+        self.with(|state| Ok(state.recall(&name))).await
+    }
+
+    /// Gives this handle up: there are no files to wait for.
+    pub(crate) async fn close(self) {
+        coop::consume_budget().await;
+    }
+
+    async fn jobs_of<T>(&self, run: i64, work: impl FnOnce(&mut Jobs) -> T + Send) -> Result<T, Error> {
+        self.with(|state| Ok(work(&mut state.run(run)?.jobs))).await
+    }
+
+    /// Does a verb's work in one step, which no dropped call can leave half done.
+    async fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T, Error> + Send) -> Result<T, Error> {
+        // Nothing else in a verb waits, so that a loop of verbs would never let another task run.
+        coop::consume_budget().await;
+        work(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Ok(run) = self.memory.lock().run(self.run) {
+            run.give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_handle_frees_everything() {
+        let memory = Memory::default();
+        let state = Arc::downgrade(&memory.state);
+        let (run, record) = memory.find_or_create(NewRun::new("f"), "id".to_owned()).await.unwrap();
+        let owned = memory.own(run, record.id).await.unwrap();
+        memory.enqueue(run, vec!["row".to_owned()]).await.unwrap();
+        memory.close().await;
+        assert!(state.upgrade().is_some(), "the owner still works with it");
+        drop(owned);
+        assert!(state.upgrade().is_none());
+    }
+}

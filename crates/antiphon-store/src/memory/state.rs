@@ -1,0 +1,120 @@
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use super::jobs::Jobs;
+use crate::backend::now;
+use crate::error::{Error, ErrorKind};
+use crate::job::{Answer, Settlement};
+use crate::record::{NewRun, RunRecord, RunStatus};
+use crate::run::Interrupted;
+
+/// Everything that a store in memory has. Synchronous: its handle has the lock.
+#[derive(Default)]
+pub(super) struct State {
+    runs: BTreeMap<i64, Entry>,
+    by_id: BTreeMap<String, i64>,
+    newest_by_fingerprint: HashMap<String, i64>,
+    answers: HashMap<[u8; 32], Answer>,
+    notes: HashMap<String, String>,
+}
+
+/// A run with its jobs.
+pub(super) struct Entry {
+    record: RunRecord,
+    pub(super) jobs: Jobs,
+    is_owned: bool,
+}
+
+impl State {
+    pub(super) fn find_or_create(&mut self, new: NewRun, id: String) -> (i64, RunRecord) {
+        let newest = self.newest_by_fingerprint.get(&new.fingerprint);
+        let found = newest.and_then(|seq| Some((*seq, self.runs.get(seq)?.record.clone())));
+        if let Some(found) = found.filter(|_| !new.fresh) {
+            return found;
+        }
+        let seq = self.runs.last_key_value().map_or(1, |(last, _)| last + 1);
+        let record = RunRecord {
+            id,
+            fingerprint: new.fingerprint,
+            kind: new.kind,
+            request: new.request,
+            status: RunStatus::Open,
+            total: None,
+            created_at: now(),
+            ended_at: None,
+            report: None,
+        };
+        self.by_id.insert(record.id.clone(), seq);
+        self.newest_by_fingerprint.insert(record.fingerprint.clone(), seq);
+        let entry = Entry { record: record.clone(), jobs: Jobs::default(), is_owned: false };
+        self.runs.insert(seq, entry);
+        (seq, record)
+    }
+
+    pub(super) fn run(&mut self, seq: i64) -> Result<&mut Entry, Error> {
+        self.runs.get_mut(&seq).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such run"))
+    }
+
+    pub(super) fn find(&self, prefix: &str) -> Vec<(i64, RunRecord)> {
+        let from = self.by_id.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let fitting = from.take_while(|(id, _)| id.starts_with(prefix)).take(2);
+        fitting.filter_map(|(_, seq)| Some((*seq, self.runs.get(seq)?.record.clone()))).collect()
+    }
+
+    pub(super) fn runs(&self) -> Vec<(i64, RunRecord)> {
+        self.runs.iter().map(|(seq, run)| (*seq, run.record.clone())).collect()
+    }
+
+    pub(super) fn settle(&mut self, run: i64, mut settlement: Settlement) -> Result<(), Error> {
+        let answer = settlement.answer.take();
+        self.run(run)?.jobs.settle(settlement)?;
+        self.answers.extend(answer);
+        Ok(())
+    }
+
+    pub(super) fn answers(&self, keys: &[[u8; 32]]) -> Vec<Option<Answer>> {
+        keys.iter().map(|key| self.answers.get(key).cloned()).collect()
+    }
+
+    pub(super) fn remember(&mut self, name: String, note: String) {
+        self.notes.insert(name, note);
+    }
+
+    pub(super) fn recall(&self, name: &str) -> Option<String> {
+        self.notes.get(name).cloned()
+    }
+}
+
+impl Entry {
+    /// Makes the caller the owner, unless there is one.
+    pub(super) fn take(&mut self) -> Result<(RunRecord, Vec<Interrupted>), Error> {
+        if self.is_owned {
+            return Err(Error::busy(&self.record.id, &std::process::id().to_string()));
+        }
+        self.is_owned = true;
+        Ok((self.record.clone(), self.jobs.reclaim()))
+    }
+
+    pub(super) fn give_back(&mut self) {
+        self.is_owned = false;
+    }
+
+    pub(super) fn seal(&mut self) -> u64 {
+        let total = self.jobs.len();
+        self.record.total = Some(total);
+        total
+    }
+
+    pub(super) fn retry_failed(&mut self) -> u64 {
+        let queued = self.jobs.retry_failed();
+        if queued > 0 {
+            self.record.status = RunStatus::Stopped;
+        }
+        queued
+    }
+
+    pub(super) fn finish(&mut self, status: RunStatus, report: String) {
+        (self.record.status, self.record.report) = (status, Some(report));
+        self.record.ended_at = Some(now());
+    }
+}

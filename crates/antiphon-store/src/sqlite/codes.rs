@@ -1,0 +1,69 @@
+//! How keys, states and numbers are stored.
+
+use crate::job::JobState;
+use crate::record::RunStatus;
+
+/// Jobs of one run are side by side: the run is the upper half of their key.
+const JOBS_OF_A_RUN: u64 = 1 << 32;
+
+/// The key of a run's job.
+#[expect(
+    clippy::cast_possible_wrap,
+    reason = "an index is below 2^32, and 2^31 runs are more than any store has"
+)]
+pub(super) fn key(run: i64, index: u64) -> i64 {
+    (run << 32) | (index.min(JOBS_OF_A_RUN - 1) as i64)
+}
+
+/// The index of the job with this key.
+#[expect(clippy::cast_sign_loss, reason = "keys are positive")]
+pub(super) fn index(key: i64) -> u64 {
+    key as u64 % JOBS_OF_A_RUN
+}
+
+/// Numbers are kept as SQLite has them, with a sign.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+pub(super) fn small(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
+
+impl JobState {
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::Queued => 0,
+            Self::Intended => 1,
+            Self::Answered => 2,
+            Self::Accepted => 3,
+            Self::Failed => 4,
+            Self::PutBack => 5,
+        }
+    }
+
+    pub(super) fn of(code: i64) -> Self {
+        match code {
+            1 => Self::Intended,
+            2 => Self::Answered,
+            3 => Self::Accepted,
+            4 => Self::Failed,
+            5 => Self::PutBack,
+            _ => Self::Queued,
+        }
+    }
+}
+
+impl RunStatus {
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            "finished" => Self::Finished,
+            "stopped" => Self::Stopped,
+            _ => Self::Open,
+        }
+    }
+}
