@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::error::{Error, ErrorKind};
+use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
 use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
@@ -49,14 +50,21 @@ macro_rules! verbs {
 
 // A run is known by its number in the store, `run` or `seq`, which grows with each new run.
 verbs! {
-    /// The newest run with this fingerprint, unless a fresh one is asked for; else a new run with this id.
+    /// The newest run with this fingerprint, unless that was cancelled or a fresh one is asked for; else a new run with this
+    /// id.
     find_or_create(new: NewRun, id: String) -> (i64, RunRecord);
     /// Takes the run for the caller and queues again what the last owner left: `Busy` while another owner lives.
     own(run: i64, id: String) -> Owned;
     /// Up to two runs whose ids begin with this prefix.
     find(prefix: String) -> Vec<(i64, RunRecord)>;
-    /// All runs, oldest first.
-    runs() -> Vec<(i64, RunRecord)>;
+    /// Up to `most` selected runs, newest first, of those before this one.
+    runs_page(filter: RunFilter, before: Option<i64>, most: usize) -> Vec<(i64, RunRecord)>;
+    /// The status of a run as it is now.
+    status(run: i64) -> RunStatus;
+    /// Ends a run as cancelled unless it has ended, and returns it as it is then.
+    cancel(run: i64) -> RunRecord;
+    /// Replaces the stored request of a run.
+    set_request(run: i64, request: String) -> ();
     /// Adds jobs at the end of a run: all or none.
     enqueue(run: i64, rows: Vec<String>) -> ();
     /// Stores the number of jobs as the run's total.
@@ -67,9 +75,9 @@ verbs! {
     intend(run: i64, intent: Intent) -> ();
     /// Records how a call has ended: `Conflict` for a job that has ended.
     settle(run: i64, settlement: Settlement) -> ();
-    /// Queues the failed jobs again.
+    /// Queues the failed jobs again, and marks a run that has any as stopped unless it was cancelled.
     retry_failed(run: i64) -> u64;
-    /// Stores how the run ended this time.
+    /// Stores how the run ended this time; a cancelled run stays cancelled.
     finish(run: i64, status: RunStatus, report: String) -> ();
     /// The sums over all jobs of a run.
     tally(run: i64) -> Tally;

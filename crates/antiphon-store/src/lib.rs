@@ -25,6 +25,7 @@
 
 mod backend;
 mod error;
+mod filter;
 mod job;
 mod memory;
 mod pages;
@@ -35,6 +36,7 @@ mod sqlite;
 mod store;
 
 pub use error::{Error, ErrorKind};
+pub use filter::RunFilter;
 pub use job::{Answer, Bill, Intent, Job, JobRecord, JobState, Settlement};
 pub use pages::Pages;
 pub use record::{NewRun, RunRecord, RunStatus, Tally};

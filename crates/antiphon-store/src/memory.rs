@@ -10,6 +10,7 @@ use tokio::task::coop;
 
 use crate::backend::Owned;
 use crate::error::Error;
+use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use jobs::Jobs;
@@ -45,8 +46,25 @@ impl Memory {
         self.with(|state| Ok(state.find(&prefix))).await
     }
 
-    pub(crate) async fn runs(&self) -> Result<Vec<(i64, RunRecord)>, Error> {
-        self.with(|state| Ok(state.runs())).await
+    pub(crate) async fn runs_page(
+        &self,
+        filter: RunFilter,
+        before: Option<i64>,
+        most: usize,
+    ) -> Result<Vec<(i64, RunRecord)>, Error> {
+        self.with(|state| Ok(state.runs_page(&filter, before, most))).await
+    }
+
+    pub(crate) async fn status(&self, run: i64) -> Result<RunStatus, Error> {
+        self.with(|state| Ok(state.run(run)?.status())).await
+    }
+
+    pub(crate) async fn cancel(&self, run: i64) -> Result<RunRecord, Error> {
+        self.with(|state| Ok(state.run(run)?.cancel())).await
+    }
+
+    pub(crate) async fn set_request(&self, run: i64, request: String) -> Result<(), Error> {
+        self.with(|state| state.run(run).map(|run| run.set_request(request))).await
     }
 
     pub(crate) async fn enqueue(&self, run: i64, rows: Vec<String>) -> Result<(), Error> {

@@ -25,8 +25,10 @@ pub enum RunStatus {
     Open,
     /// Every job has ended.
     Finished,
-    /// It was stopped before that, and can be gone on with.
+    /// Stopped before that; the run can be resumed.
     Stopped,
+    /// Ended by [`Store::cancel`](crate::Store::cancel): an end as [`Finished`](Self::Finished) is, so the run is never resumed.
+    Cancelled,
 }
 
 /// What is known of a run.
@@ -120,6 +122,7 @@ impl RunStatus {
             Self::Open => "open",
             Self::Finished => "finished",
             Self::Stopped => "stopped",
+            Self::Cancelled => "cancelled",
         }
     }
 }

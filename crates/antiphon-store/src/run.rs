@@ -147,7 +147,31 @@ impl Run {
         Ok(queued)
     }
 
-    /// Keeps how the run ended this time, and a report: a JSON text.
+    /// Reads the status of the run as it is now: an owner polls it to see that the run was cancelled.
+    /// [`record`](Self::record) has the status of when it was opened.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn status(&self) -> Result<RunStatus, Error> {
+        self.backend.status(self.seq).await
+    }
+
+    /// Replaces the stored request text, so that a request of an earlier version is stored as this version writes it. The
+    /// [`record`](Self::record) of this handle stays as it was read.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still replace it.
+    pub async fn set_request(&self, request: String) -> Result<(), Error> {
+        self.backend.set_request(self.seq, request).await
+    }
+
+    /// Stores how the run ended this time, and a report: a JSON text. A cancelled run stays cancelled, whatever the status is.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -194,7 +218,9 @@ impl Run {
         self.backend.lost(self.seq, most).await
     }
 
-    /// Up to `most` jobs from the one with index `from` on, in their order.
+    /// Returns up to `most` jobs from the one with index `from` on, in their order. To read results in pages, begin with 0
+    /// and continue with the last index and one: jobs neither move nor vanish, so that no page misses one, and the cost of a
+    /// page does not grow with `from`. [`pages`](Self::pages) does so.
     ///
     /// # Errors
     /// `Io`.

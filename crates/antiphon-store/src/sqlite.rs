@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use crate::backend::{Backend, Owned};
 use crate::error::{Error, ErrorKind};
+use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::store::Store;
@@ -147,8 +148,25 @@ impl Sqlite {
         self.read(move |connection| reads::recall(connection, &name)).await
     }
 
-    pub(crate) async fn runs(&self) -> Result<Vec<(i64, RunRecord)>, Error> {
-        self.read(reads::runs).await
+    pub(crate) async fn runs_page(
+        &self,
+        filter: RunFilter,
+        before: Option<i64>,
+        most: usize,
+    ) -> Result<Vec<(i64, RunRecord)>, Error> {
+        self.read(move |connection| reads::runs_page(connection, &filter, before, most)).await
+    }
+
+    pub(crate) async fn status(&self, run: i64) -> Result<RunStatus, Error> {
+        self.read(move |connection| reads::status(connection, run)).await
+    }
+
+    pub(crate) async fn cancel(&self, run: i64) -> Result<RunRecord, Error> {
+        self.write(move |connection| writes::cancel(connection, run)).await
+    }
+
+    pub(crate) async fn set_request(&self, run: i64, request: String) -> Result<(), Error> {
+        self.write(move |connection| writes::set_request(connection, run, &request)).await
     }
 
     pub(crate) async fn answers(&self, keys: Vec<[u8; 32]>) -> Result<Vec<Option<Answer>>, Error> {

@@ -2,9 +2,10 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind};
+use crate::filter::RunFilter;
 use crate::job::Answer;
 use crate::memory::Memory;
-use crate::record::{NewRun, RunRecord};
+use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::run::Run;
 
 /// Runs with their jobs, and cached answers, in one of the back ends. Clones are handles to the same store.
@@ -39,7 +40,7 @@ impl Store {
 
     /// Takes the newest run with this fingerprint, or begins one; the caller is its only owner until the [`Run`] is
     /// dropped. Calls that the run's last owner intended and never settled are queued again: see [`Run::interrupted`]. A
-    /// finished run is returned as it is.
+    /// finished run is returned as it is; after a cancelled one a new run begins.
     ///
     /// # Errors
     /// `Busy` while another owner lives; `PermissionDenied`, `StorageFull` or `Io` of a store in a file.
@@ -47,21 +48,31 @@ impl Store {
     /// # Cancel safety
     /// A dropped call may have made the run; the run has no owner then.
     pub async fn open_run(&self, new: NewRun) -> Result<Run, Error> {
-        let id = Uuid::now_v7().to_string();
-        let (seq, record) = self.backend.find_or_create(new, id).await?;
-        self.own(seq, record.id).await
+        loop {
+            let id = Uuid::now_v7().to_string();
+            let (seq, record) = self.backend.find_or_create(new.clone(), id).await?;
+            let run = self.own(seq, record.id).await?;
+            // A run that was cancelled between the two steps is found no more.
+            if run.record().status != RunStatus::Cancelled {
+                return Ok(run);
+            }
+        }
     }
 
-    /// Takes a run by its id, the beginning of one, or `latest`, to work on it.
+    /// Takes a run by its id, the beginning of one, or `latest` (the newest that is no part of another), to work on it.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` where several ids begin so, or `Busy`; else as [`open_run`](Self::open_run).
+    /// `NotFound`, `Conflict` where several ids begin so or the run was cancelled, or `Busy`; else as
+    /// [`open_run`](Self::open_run).
     ///
     /// # Cancel safety
     /// A dropped call may have queued interrupted calls again; the run has no owner then.
     pub async fn take_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
-        self.own(seq, record.id).await
+        refuse_cancelled(&record)?;
+        let run = self.own(seq, record.id).await?;
+        refuse_cancelled(run.record())?;
+        Ok(run)
     }
 
     /// Reads a run by its id, the beginning of one, or `latest`, whoever owns it.
@@ -76,7 +87,77 @@ impl Store {
         Ok(Run::new(self.backend.clone(), seq, record))
     }
 
-    /// Reads all runs, oldest first, whoever owns them.
+    /// Cancels a run by its id, the beginning of one, or `latest`, and returns it as it is then; cancelling again changes
+    /// nothing. Another owner, in this process or another, may be at work: it sees the new [`Run::status`], settles the calls
+    /// that are in progress, and finishes; the run stays cancelled.
+    ///
+    /// ```
+    /// use antiphon_store::{NewRun, RunStatus, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let run = store.open_run(NewRun::new("fingerprint of the call")).await?;
+    /// store.cancel(&run.record().id).await?;
+    /// assert_eq!(run.status().await?, RunStatus::Cancelled);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Conflict` for a finished run, or where several ids begin so; `NotFound`; else `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still cancel the run.
+    pub async fn cancel(&self, id: &str) -> Result<RunRecord, Error> {
+        let (seq, _) = self.find(id).await?;
+        let record = self.backend.cancel(seq).await?;
+        if record.status == RunStatus::Cancelled {
+            return Ok(record);
+        }
+        let message = format!("run {} cannot be cancelled: it has finished already", record.id);
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
+
+    /// Reads up to `most` selected runs, newest first, whoever owns them: the first ones, or those after the last run of
+    /// the page before, by its id. A run that begins meanwhile is on no later page. See [`runs`](Self::runs) for all at once.
+    ///
+    /// ```
+    /// use antiphon_store::{NewRun, RunFilter, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// for name in ["first", "second", "third"] {
+    ///     store.open_run(NewRun::new(name).request("map", "null")).await?;
+    /// }
+    /// let maps = RunFilter::default().kind("map");
+    /// let newest = store.runs_page(maps.clone(), None, 2).await?;
+    /// assert_eq!(newest[0].record().fingerprint, "third");
+    /// let older = store.runs_page(maps, Some(&newest[1].record().id), 2).await?;
+    /// assert_eq!(older[0].record().fingerprint, "first");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` for an `after` that names no run, `Conflict` for one that names several; else `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn runs_page(
+        &self,
+        filter: RunFilter,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Run>, Error> {
+        let before = match after {
+            Some(id) => Some(self.find(id).await?.0),
+            None => None,
+        };
+        let to_read = |(seq, record)| Run::new(self.backend.clone(), seq, record);
+        Ok(self.backend.runs_page(filter, before, most).await?.into_iter().map(to_read).collect())
+    }
+
+    /// Reads all runs, oldest first, whoever owns them. See [`runs_page`](Self::runs_page) for a listing.
     ///
     /// # Errors
     /// `Io`.
@@ -84,8 +165,9 @@ impl Store {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn runs(&self) -> Result<Vec<Run>, Error> {
-        let to_read = |(seq, record)| Run::new(self.backend.clone(), seq, record);
-        Ok(self.backend.runs().await?.into_iter().map(to_read).collect())
+        let mut runs = self.runs_page(RunFilter::default().with_parts(true), None, usize::MAX).await?;
+        runs.reverse();
+        Ok(runs)
     }
 
     /// Returns the cached answers to these questions, in their order.
@@ -132,12 +214,7 @@ impl Store {
 
     async fn find(&self, id: &str) -> Result<(i64, RunRecord), Error> {
         let mut fitting = match id {
-            "latest" => {
-                let mut whole = self.backend.runs().await?;
-                whole.retain(|(_, run)| !run.kind.contains('/'));
-                // Oldest first.
-                whole.split_off(whole.len().saturating_sub(1))
-            }
+            "latest" => self.backend.runs_page(RunFilter::default(), None, 1).await?,
             _ => self.backend.find(id.to_owned()).await?,
         };
         match (fitting.pop(), fitting.is_empty()) {
@@ -154,4 +231,11 @@ impl Store {
         let owned = self.backend.own(seq, id).await?;
         Ok(Run::owned(self.backend.clone(), seq, owned))
     }
+}
+
+fn refuse_cancelled(run: &RunRecord) -> Result<(), Error> {
+    if run.status == RunStatus::Cancelled {
+        return Err(Error::new(ErrorKind::Conflict, format!("run {} was cancelled", run.id)));
+    }
+    Ok(())
 }

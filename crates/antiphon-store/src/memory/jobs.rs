@@ -55,9 +55,8 @@ impl Jobs {
     }
 
     pub(super) fn records(&self, from: u64, most: usize) -> Vec<JobRecord> {
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let entries = (0_u64..).zip(&self.jobs).skip(from).take(most);
-        entries.map(|(index, job)| job.record(index)).collect()
+        let later = usize::try_from(from).ok().and_then(|from| self.jobs.get(from..)).unwrap_or_default();
+        (from..).zip(later).take(most).map(|(index, job)| job.record(index)).collect()
     }
 
     pub(super) fn failed(&self, from: u64, most: usize) -> Vec<JobRecord> {

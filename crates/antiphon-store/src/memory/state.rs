@@ -4,6 +4,7 @@ use std::ops::Bound;
 use super::jobs::Jobs;
 use crate::backend::now;
 use crate::error::{Error, ErrorKind};
+use crate::filter::RunFilter;
 use crate::job::{Answer, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::run::Interrupted;
@@ -29,7 +30,7 @@ impl State {
     pub(super) fn find_or_create(&mut self, new: NewRun, id: String) -> (i64, RunRecord) {
         let newest = self.newest_by_fingerprint.get(&new.fingerprint);
         let found = newest.and_then(|seq| Some((*seq, self.runs.get(seq)?.record.clone())));
-        if let Some(found) = found.filter(|_| !new.fresh) {
+        if let Some(found) = found.filter(|(_, run)| !new.fresh && run.status != RunStatus::Cancelled) {
             return found;
         }
         let seq = self.runs.last_key_value().map_or(1, |(last, _)| last + 1);
@@ -61,8 +62,15 @@ impl State {
         fitting.filter_map(|(_, seq)| Some((*seq, self.runs.get(seq)?.record.clone()))).collect()
     }
 
-    pub(super) fn runs(&self) -> Vec<(i64, RunRecord)> {
-        self.runs.iter().map(|(seq, run)| (*seq, run.record.clone())).collect()
+    pub(super) fn runs_page(
+        &self,
+        filter: &RunFilter,
+        before: Option<i64>,
+        most: usize,
+    ) -> Vec<(i64, RunRecord)> {
+        let newest_first = self.runs.range(..before.unwrap_or(i64::MAX)).rev();
+        let selected = newest_first.filter(|(_, run)| filter.selects(&run.record)).take(most);
+        selected.map(|(seq, run)| (*seq, run.record.clone())).collect()
     }
 
     pub(super) fn settle(&mut self, run: i64, mut settlement: Settlement) -> Result<(), Error> {
@@ -108,13 +116,38 @@ impl Entry {
     pub(super) fn retry_failed(&mut self) -> u64 {
         let queued = self.jobs.retry_failed();
         if queued > 0 {
-            self.record.status = RunStatus::Stopped;
+            self.set_status(RunStatus::Stopped);
         }
         queued
     }
 
     pub(super) fn finish(&mut self, status: RunStatus, report: String) {
-        (self.record.status, self.record.report) = (status, Some(report));
-        self.record.ended_at = Some(now());
+        self.set_status(status);
+        (self.record.report, self.record.ended_at) = (Some(report), Some(now()));
+    }
+
+    pub(super) fn status(&self) -> RunStatus {
+        self.record.status
+    }
+
+    pub(super) fn cancel(&mut self) -> RunRecord {
+        match self.record.status {
+            RunStatus::Finished | RunStatus::Cancelled => {}
+            RunStatus::Open | RunStatus::Stopped => {
+                (self.record.status, self.record.ended_at) = (RunStatus::Cancelled, Some(now()));
+            }
+        }
+        self.record.clone()
+    }
+
+    pub(super) fn set_request(&mut self, request: String) {
+        self.record.request = request;
+    }
+
+    /// Changes the status unless the run was cancelled.
+    fn set_status(&mut self, status: RunStatus) {
+        if self.record.status != RunStatus::Cancelled {
+            self.record.status = status;
+        }
     }
 }

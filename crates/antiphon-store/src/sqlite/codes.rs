@@ -63,6 +63,7 @@ impl RunStatus {
         match name {
             "finished" => Self::Finished,
             "stopped" => Self::Stopped,
+            "cancelled" => Self::Cancelled,
             _ => Self::Open,
         }
     }

@@ -1,6 +1,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codes::{index, key, small, unsigned};
+use crate::filter::RunFilter;
 use crate::job::{Answer, Bill, Job, JobRecord, JobState};
 use crate::record::{RunRecord, RunStatus, Tally};
 
@@ -28,8 +29,32 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
     Ok((row.get(0)?, record))
 }
 
-pub(super) fn runs(connection: &Connection) -> rusqlite::Result<Vec<(i64, RunRecord)>> {
-    connection.prepare_cached(&format!("{RUNS} ORDER BY seq"))?.query_map([], run)?.collect()
+pub(super) fn runs_page(
+    connection: &Connection,
+    filter: &RunFilter,
+    before: Option<i64>,
+    most: usize,
+) -> rusqlite::Result<Vec<(i64, RunRecord)>> {
+    let (kind, status) = (&filter.kind, filter.status.map(RunStatus::name));
+    let bounds = params![before.unwrap_or(i64::MAX), limit(most), kind, status];
+    connection.prepare_cached(&page_of(filter))?.query_map(bounds, run)?.collect()
+}
+
+/// The statement for a page: a condition that is not wanted is left out, or no index would be used.
+fn page_of(filter: &RunFilter) -> String {
+    let kind = match &filter.kind {
+        Some(_) => "kind = ?3",
+        None if filter.with_parts => "?3 IS NULL",
+        None => "?3 IS NULL AND instr(kind, '/') = 0",
+    };
+    let status = if filter.status.is_some() { "status = ?4" } else { "?4 IS NULL" };
+    format!("{RUNS} WHERE seq < ?1 AND {kind} AND {status} ORDER BY seq DESC LIMIT ?2")
+}
+
+pub(super) fn status(connection: &Connection, run: i64) -> rusqlite::Result<RunStatus> {
+    let sql = "SELECT status FROM runs WHERE seq = ?1";
+    let name = connection.prepare_cached(sql)?.query_row([run], |row| row.get::<_, String>(0))?;
+    Ok(RunStatus::of(&name))
 }
 
 /// Two of the runs whose ids begin so: enough to see that the prefix names more than one.
@@ -158,4 +183,30 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
 pub(super) fn recall(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT note FROM notes WHERE name = ?1";
     connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+
+    #[track_caller]
+    fn check(filter: RunFilter, expected: &str) {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection).unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", page_of(&filter));
+        let mut statement = connection.prepare(&sql).unwrap();
+        let (kind, status) = (&filter.kind, filter.status.map(RunStatus::name));
+        let steps = statement.query_map(params![9, 9, kind, status], |row| row.get::<_, String>(3)).unwrap();
+        assert_eq!(steps.collect::<Result<Vec<_>, _>>().unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_page_of_runs_reads_no_run_that_is_not_selected_by_its_index_and_sorts_nothing() {
+        let all = RunFilter::default();
+        check(all.clone(), "SEARCH runs USING INTEGER PRIMARY KEY (rowid<?)");
+        check(all.clone().kind("map"), "SEARCH runs USING INDEX runs_by_kind (kind=? AND rowid<?)");
+        let stopped = all.status(RunStatus::Stopped);
+        check(stopped, "SEARCH runs USING INDEX runs_by_status (status=? AND rowid<?)");
+    }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// Each makes the next version of the file from the one before. Never change one that was released: add another.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -66,6 +66,10 @@ const MIGRATIONS: [&str; 2] = ["
 ", "
     -- When a job was last settled, in milliseconds since 1970.
     ALTER TABLE jobs ADD COLUMN settled_at INTEGER;
+", "
+    -- For pages of runs; and a version that does not know cancelled runs, which would resume them, refuses the file.
+    CREATE INDEX runs_by_kind ON runs (kind);
+    CREATE INDEX runs_by_status ON runs (status);
 "];
 
 /// How long another process may be in the way.
@@ -120,7 +124,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// In one transaction, and looking again within it: another process may have been first.
-fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let steps = || {
         let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;

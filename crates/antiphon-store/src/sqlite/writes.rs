@@ -14,15 +14,20 @@ pub(super) fn find_or_create(
 ) -> rusqlite::Result<(i64, RunRecord)> {
     let newest = format!("{} WHERE fingerprint = ?1 ORDER BY seq DESC LIMIT 1", reads::RUNS);
     let found = connection.query_row(&newest, [&new.fingerprint], reads::run).optional()?;
-    if let Some(found) = found.filter(|_| !new.fresh) {
+    if let Some(found) = found.filter(|(_, run)| !new.fresh && run.status != RunStatus::Cancelled) {
         return Ok(found);
     }
     connection.execute(
         "INSERT INTO runs (id, fingerprint, kind, request, status, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![id, new.fingerprint, new.kind, new.request, RunStatus::Open.name(), now()],
     )?;
-    let created = format!("{} WHERE seq = ?1", reads::RUNS);
-    connection.query_row(&created, [connection.last_insert_rowid()], reads::run)
+    let seq = connection.last_insert_rowid();
+    Ok((seq, record(connection, seq)?))
+}
+
+fn record(connection: &Connection, run: i64) -> rusqlite::Result<RunRecord> {
+    let sql = format!("{} WHERE seq = ?1", reads::RUNS);
+    connection.query_row(&sql, [run], reads::run).map(|(_, record)| record)
 }
 
 pub(super) fn enqueue(connection: &Connection, run: i64, rows: &[String]) -> rusqlite::Result<()> {
@@ -121,8 +126,7 @@ pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<(Ru
         params![bounds[0], bounds[1], states[0], states[1], states[2]],
     )?;
     // Its last owner may have finished it between the look for it and the lock.
-    let record = connection.query_row(&format!("{} WHERE seq = ?1", reads::RUNS), [run], reads::run)?;
-    Ok((record.1, intended))
+    Ok((record(connection, run)?, intended))
 }
 
 pub(super) fn retry_failed(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
@@ -130,7 +134,7 @@ pub(super) fn retry_failed(connection: &Connection, run: i64) -> rusqlite::Resul
         WHERE key >= ?1 AND key < ?2 AND state = ?3";
     let queued = connection.execute(sql, [key(run, 0), key(run + 1, 0), JobState::Failed.code()])?;
     if queued > 0 {
-        let sql = "UPDATE runs SET status = ?2 WHERE seq = ?1";
+        let sql = "UPDATE runs SET status = ?2 WHERE seq = ?1 AND status <> 'cancelled'";
         connection.execute(sql, params![run, RunStatus::Stopped.name()])?;
     }
     Ok(queued as u64)
@@ -142,8 +146,20 @@ pub(super) fn finish(
     status: RunStatus,
     report: &str,
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE runs SET status = ?2, report = ?3, ended_at = ?4 WHERE seq = ?1";
+    let sql = "UPDATE runs SET status = iif(status = 'cancelled', status, ?2), report = ?3, ended_at = ?4
+        WHERE seq = ?1";
     connection.execute(sql, params![run, status.name(), report, now()]).map(drop)
+}
+
+pub(super) fn cancel(connection: &Connection, run: i64) -> rusqlite::Result<RunRecord> {
+    let sql = "UPDATE runs SET status = 'cancelled', ended_at = ?2
+        WHERE seq = ?1 AND status NOT IN ('finished', 'cancelled')";
+    connection.execute(sql, params![run, now()])?;
+    record(connection, run)
+}
+
+pub(super) fn set_request(connection: &Connection, run: i64, request: &str) -> rusqlite::Result<()> {
+    connection.execute("UPDATE runs SET request = ?2 WHERE seq = ?1", params![run, request]).map(drop)
 }
 
 pub(super) fn remember(connection: &Connection, name: &str, note: &str) -> rusqlite::Result<()> {

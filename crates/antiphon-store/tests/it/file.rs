@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use antiphon_store::{Bill, ErrorKind, NewRun, Settlement, Store};
+use antiphon_store::{Bill, ErrorKind, NewRun, RunFilter, RunStatus, Settlement, Store};
 
 /// A folder for a store, and the way to open it.
 pub(crate) struct File {
@@ -34,23 +34,42 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(2);
+    newer(3);
     assert!(place.open().await.runs().await.unwrap().is_empty());
+}
+
+/// A file as version 1 or 2 of the format left it, with a run of one job and a stopped status.
+async fn file_of_format(version: u32) -> File {
+    let place = File::new();
+    let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
+    run.enqueue(vec!["{}".to_owned()]).await.unwrap();
+    run.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
+    drop(run);
+    let old = rusqlite::Connection::open(&place.path).unwrap();
+    old.execute_batch("DROP INDEX runs_by_kind; DROP INDEX runs_by_status").unwrap();
+    if version == 1 {
+        old.execute_batch("ALTER TABLE jobs DROP COLUMN settled_at").unwrap();
+    }
+    old.pragma_update(None, "user_version", version).unwrap();
+    place
 }
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_brought_to_this_one() {
-    let place = File::new();
-    let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
-    run.enqueue(vec!["{}".to_owned()]).await.unwrap();
-    drop(run);
-    let old = rusqlite::Connection::open(&place.path).unwrap();
-    old.execute_batch("ALTER TABLE jobs DROP COLUMN settled_at; PRAGMA user_version = 1").unwrap();
-    drop(old);
-    let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
-    assert_eq!(run.jobs(0, 1).await.unwrap()[0].settled_at, None);
-    run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
-    assert!(run.jobs(0, 1).await.unwrap()[0].settled_at.is_some());
+    for version in [1, 2] {
+        let place = file_of_format(version).await;
+        let store = place.open().await;
+        let run = store.open_run(NewRun::new("f")).await.unwrap();
+        assert_eq!(run.jobs(0, 1).await.unwrap()[0].settled_at, None);
+        run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
+        assert!(run.jobs(0, 1).await.unwrap()[0].settled_at.is_some());
+        let stopped = RunFilter::default().status(RunStatus::Stopped);
+        assert_eq!(store.runs_page(stopped, None, 9).await.unwrap().len(), 1);
+        assert_eq!(store.cancel("latest").await.unwrap().status, RunStatus::Cancelled);
+        let file = rusqlite::Connection::open(&place.path).unwrap();
+        let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(format, 3);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Settlement};
 use crate::place::{Place, QUESTION, indexes, rows, run_of, suite};
 
 suite! {
+    jobs_are_read_in_pages
     jobs_are_claimed_once_and_in_order_also_while_more_come
     claims_at_the_same_time_share_no_job
     what_was_settled_is_kept_and_what_was_intended_is_named
@@ -25,6 +26,23 @@ async fn jobs_are_claimed_once_and_in_order_also_while_more_come(place: Place) {
     assert_eq!(indexes(&run.claim(9).await.unwrap()), [2, 3, 4]);
     assert_eq!((run.claim(9).await.unwrap(), run.seal().await.unwrap()), (Vec::new(), 5));
     assert_eq!(run.jobs(1, 1).await.unwrap()[0].row, "{\"n\":1}");
+}
+
+async fn jobs_are_read_in_pages(place: Place) {
+    let run = run_of(&place.open().await, 1_100).await;
+    let (mut from, mut pages) = (0, Vec::new());
+    while let Some(last) = run.jobs(from, 500).await.unwrap().last() {
+        pages.push((from, last.index));
+        from = last.index + 1;
+    }
+    assert_eq!(pages, [(0, 499), (500, 999), (1_000, 1_099)]);
+    for index in [3, 700] {
+        run.settle(Settlement::failed(index, "k", "m", Bill::none().lost(1, None))).await.unwrap();
+    }
+    let mut failed = run.failed();
+    let page: Vec<u64> = failed.next().await.unwrap().iter().map(|job| job.index).collect();
+    assert_eq!((page, failed.next().await.unwrap().len()), (vec![3, 700], 0));
+    assert_eq!((run.lost(1).await.unwrap(), run.lost(9).await.unwrap()), (vec![3], vec![3, 700]));
 }
 
 async fn claims_at_the_same_time_share_no_job(place: Place) {

@@ -1,6 +1,6 @@
 //! Runs, their owners, and what a store keeps beside them.
 
-use antiphon_store::{Answer, Bill, ErrorKind, NewRun, Run, RunStatus, Settlement};
+use antiphon_store::{Answer, Bill, ErrorKind, Intent, NewRun, Run, RunFilter, RunStatus, Settlement, Store};
 
 use crate::place::{Place, QUESTION, run_of, suite};
 
@@ -9,6 +9,11 @@ suite! {
     the_same_command_finds_its_run_and_fresh_begins_another
     answers_are_kept_for_whoever_asks_the_same
     notes_are_kept_and_replaced
+    a_run_is_cancelled_while_its_owner_works
+    a_cancelled_run_is_never_resumed
+    a_finished_run_is_not_cancelled
+    runs_are_read_in_pages_newest_first
+    a_request_is_replaced
 }
 
 async fn a_run_has_one_owner_and_many_readers(place: Place) {
@@ -59,4 +64,103 @@ async fn notes_are_kept_and_replaced(place: Place) {
         store.remember("limits".to_owned(), note.to_owned()).await.unwrap();
     }
     assert_eq!(place.open().await.recall("limits".to_owned()).await.unwrap().as_deref(), Some("20"));
+}
+
+async fn a_run_is_cancelled_while_its_owner_works(place: Place) {
+    let (store, other) = (place.open().await, place.open().await);
+    let run = run_of(&store, 2).await;
+    let id = run.record().id.clone();
+    run.intend(Intent::new(0, QUESTION)).await.unwrap();
+    let cancelled = other.cancel(&id[..30]).await.unwrap();
+    assert_eq!((cancelled.status, cancelled.ended_at.is_some()), (RunStatus::Cancelled, true));
+    assert_eq!((run.status().await.unwrap(), run.record().status), (RunStatus::Cancelled, RunStatus::Open));
+    assert_eq!(other.cancel(&id).await.unwrap().ended_at, cancelled.ended_at, "again changes nothing");
+    // What is in progress is paid for, and stored.
+    run.settle(Settlement::failed(0, "k", "m", Bill::call(Some(1)))).await.unwrap();
+    assert_eq!(run.retry_failed().await.unwrap(), 1);
+    run.finish(RunStatus::Stopped, "{\"rows\":2}".to_owned()).await.unwrap();
+    assert_eq!(run.status().await.unwrap(), RunStatus::Cancelled);
+    let kept = other.look_at(&id).await.unwrap();
+    assert_eq!(
+        (kept.record().status.name(), kept.record().report.as_deref()),
+        ("cancelled", Some("{\"rows\":2}"))
+    );
+    assert_eq!(kept.tally().await.unwrap().settled, 1);
+}
+
+async fn a_cancelled_run_is_never_resumed(place: Place) {
+    let store = place.open().await;
+    let first = run_of(&store, 1).await;
+    let fresh = store.open_run(NewRun::new("f").fresh(true)).await.unwrap();
+    let id = fresh.record().id.clone();
+    store.cancel(&id).await.unwrap();
+    for is_owned in [true, false] {
+        let err = store.take_run(&id).await.unwrap_err();
+        assert_eq!((err.kind(), err.to_string()), (ErrorKind::Conflict, format!("run {id} was cancelled")));
+        if is_owned {
+            fresh.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
+            assert_eq!(fresh.status().await.unwrap(), RunStatus::Cancelled);
+        }
+    }
+    let next = store.open_run(NewRun::new("f")).await.unwrap();
+    assert_eq!((next.record().status, next.tally().await.unwrap().jobs()), (RunStatus::Open, 0));
+    assert!(![&id, &first.record().id].contains(&&next.record().id), "the one before it is not taken up");
+    drop(next);
+    assert!(store.take_run("latest").await.unwrap().is_owned());
+}
+
+async fn a_finished_run_is_not_cancelled(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 1).await;
+    run.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
+    assert_eq!(store.cancel("latest").await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(run.status().await.unwrap(), RunStatus::Finished);
+    assert_eq!(store.cancel("none").await.unwrap_err().kind(), ErrorKind::NotFound);
+    run.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
+    assert_eq!(
+        store.cancel("latest").await.unwrap().status,
+        RunStatus::Cancelled,
+        "a stopped run has not ended"
+    );
+}
+
+/// The fingerprints of the selected runs, page by page.
+async fn pages(store: &Store, filter: &RunFilter, most: usize) -> Vec<String> {
+    let (mut pages, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = store.runs_page(filter.clone(), after.as_deref(), most).await.unwrap();
+        let Some(last) = page.last() else { break pages };
+        after = Some(last.record().id.clone());
+        pages.push(page.iter().map(|run| &*run.record().fingerprint).collect());
+    }
+}
+
+async fn runs_are_read_in_pages_newest_first(place: Place) {
+    let store = place.open().await;
+    for (name, kind) in [("a", "map"), ("b", "personas"), ("c", "map"), ("d", "map/part"), ("e", "map")] {
+        let run = store.open_run(NewRun::new(name).request(kind, "null")).await.unwrap();
+        if ["a", "b", "d"].contains(&name) {
+            run.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
+        }
+    }
+    let all = RunFilter::default();
+    assert_eq!(pages(&store, &all, 2).await, ["ec", "ba"]);
+    assert_eq!(pages(&store, &all.clone().with_parts(true), 3).await, ["edc", "ba"]);
+    assert_eq!(pages(&store, &all.clone().kind("map"), 2).await, ["ec", "a"]);
+    assert_eq!(pages(&store, &all.clone().kind("map/part"), 2).await, ["d"]);
+    let stopped = all.clone().status(RunStatus::Stopped);
+    assert_eq!(pages(&store, &stopped, 1).await, ["b", "a"]);
+    assert_eq!(pages(&store, &stopped.clone().with_parts(true), 9).await, ["dba"]);
+    assert_eq!(pages(&store, &stopped.kind("map"), 9).await, ["a"]);
+    assert_eq!(pages(&store, &all.clone().status(RunStatus::Cancelled), 9).await, [""; 0]);
+    let unknown = store.runs_page(all, Some("none"), 9).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
+async fn a_request_is_replaced(place: Place) {
+    let store = place.open().await;
+    let run = run_of(&store, 1).await;
+    run.set_request("{\"schema\":2}".to_owned()).await.unwrap();
+    assert_eq!(run.record().request, "{}", "as it was read");
+    assert_eq!(store.look_at("latest").await.unwrap().record().request, "{\"schema\":2}");
 }
