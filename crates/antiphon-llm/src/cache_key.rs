@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::prompt::{Output, Part, Prompt, Role, Side};
+use crate::prompt::{Document, Message, Output, Parameters, Part, Prompt, Role, Side, Turn};
 use crate::provider::Scope;
 
 /// What tells one question from another: the provider, its address, and everything of the prompt that changes the answer.
@@ -21,40 +21,28 @@ impl CacheKey {
     /// ```
     #[must_use]
     pub fn of(scope: &Scope, prompt: &Prompt) -> Self {
+        // Taken apart field by field, and matched without `_`: what is new must not be answered as if it were not there.
+        let Scope { vendor, base_url, variant, key_digest: _ } = scope;
+        let Prompt { model, system, messages, parameters, output } = prompt;
         let mut hasher = Fields(blake3::Hasher::new_derive_key("antiphon 2026-11-21 prompt"));
-        hasher.text(&scope.vendor).optional(scope.base_url.as_deref()).optional(scope.variant.as_deref());
-        hasher.text(&prompt.model).optional(prompt.system.as_deref());
-        hasher.number(prompt.messages.len() as u64);
-        for message in &prompt.messages {
-            hasher.number(u64::from(message.role == Role::Assistant)).number(message.parts.len() as u64);
-            for part in &message.parts {
-                match part {
-                    Part::Text(text) => hasher.number(0).text(text),
-                    Part::Document(document) => {
-                        let turns = document.turns.len() as u64;
-                        hasher
-                            .number(1)
-                            .text(&document.id)
-                            .text(&document.name)
-                            .text(&document.text)
-                            .number(turns);
-                        document.turns.iter().fold(&mut hasher, |hasher, turn| {
-                            let side = u64::from(turn.side == Side::Interviewer);
-                            let span = (turn.span.start as u64, turn.span.end as u64);
-                            hasher.text(&turn.speaker).number(side).number(span.0).number(span.1)
-                        })
-                    }
-                };
-            }
+        hasher.text(vendor).optional(base_url.as_deref()).optional(variant.as_deref());
+        hasher.text(model).optional(system.as_deref());
+        hasher.number(messages.len() as u64);
+        for Message { role, parts } in messages {
+            let role = match role {
+                Role::User => 0,
+                Role::Assistant => 1,
+            };
+            hasher.number(role).number(parts.len() as u64);
+            parts.iter().for_each(|part| hasher.part(part));
         }
-        let parameters = &prompt.parameters;
-        let optional = [parameters.temperature.map(f64::to_bits), parameters.max_tokens, parameters.seed];
-        for value in optional {
+        let Parameters { temperature, max_tokens, seed } = *parameters;
+        for value in [temperature.map(f64::to_bits), max_tokens, seed] {
             hasher.number(u64::from(value.is_some())).number(value.unwrap_or(0));
         }
-        match &prompt.output {
+        match output {
             Output::Text => hasher.number(0),
-            Output::Json(schema) => hasher.number(1).text(schema.name()).text(&schema.value().to_string()),
+            Output::Json(schema) => hasher.number(1).text(schema.name()).text(schema.text()),
         };
         Self(*hasher.0.finalize().as_bytes())
     }
@@ -86,6 +74,24 @@ impl Fields {
         self
     }
 
+    fn part(&mut self, part: &Part) {
+        match part {
+            Part::Text(text) => self.number(0).text(text),
+            Part::Document(Document { id, name, text, turns }) => {
+                self.number(1).text(id).text(name).text(text).number(turns.len() as u64);
+                turns.iter().fold(self, Self::turn)
+            }
+        };
+    }
+
+    fn turn(&mut self, Turn { speaker, side, span }: &Turn) -> &mut Self {
+        let side = match side {
+            Side::Participant => 0,
+            Side::Interviewer => 1,
+        };
+        self.text(speaker).number(side).number(span.start as u64).number(span.end as u64)
+    }
+
     fn optional(&mut self, text: Option<&str>) -> &mut Self {
         self.number(u64::from(text.is_some())).text(text.unwrap_or_default())
     }
@@ -98,7 +104,19 @@ mod tests {
     use serde_json::json;
 
     use super::{CacheKey, Prompt, Scope};
-    use crate::{Document, Message, Output, Parameters, Part, Role, Schema};
+    use crate::{Document, Message, Output, Parameters, Part, Role, Schema, Side, Turn};
+
+    #[test]
+    fn keys_stay_the_same_from_version_to_version() {
+        let turns = [Turn::new("P1", Side::Participant, 0..2), Turn::new("I", Side::Interviewer, 2..4)];
+        let document = Part::Document(Document::new("d1", "a.txt", "text").turns(turns));
+        let messages = [Message::of(Role::User, [Part::Text("Read:".to_owned()), document])];
+        let prompt = Prompt::new("m", messages).message(Message::assistant("ok")).system("Be brief.");
+        let prompt = prompt.parameters(Parameters::default().temperature(0.5).max_tokens(9).seed(1));
+        let schema = Schema::new("s", json!({"type": "object", "required": ["a"]})).unwrap();
+        let key = CacheKey::of(&Scope::new("v", None).variant("chat"), &prompt.output(Output::Json(schema)));
+        assert_eq!(key.to_string(), "66909fbd9afec1f2ebc7645ffdda808866efe40be31438ab012513c20a52b1b8");
+    }
 
     #[test]
     fn everything_that_changes_an_answer_changes_the_key_and_an_account_does_not() {

@@ -13,7 +13,7 @@ use crate::completion::{Completion, FinishReason, Usage};
 use crate::context::CallContext;
 use crate::error::{Billed, Error, ErrorKind};
 use crate::forward::forward;
-use crate::prompt::{Output, Prompt, Role};
+use crate::prompt::{Output, Prompt};
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
 use crate::redact::redact;
 use crate::streaming::{Delta, Streaming};
@@ -95,10 +95,10 @@ fn key_of(prompt: &Prompt) -> String {
 
 /// A prompt for people to read.
 fn readable(prompt: &Prompt) -> Value {
-    let messages = prompt.messages.iter().map(|message| {
-        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-        json!({ "role": role, "text": redact(&message.rendered(), &[]) })
-    });
+    let messages = prompt
+        .messages
+        .iter()
+        .map(|message| json!({ "role": message.role.name(), "text": redact(&message.rendered(), &[]) }));
     let output = match &prompt.output {
         Output::Text => "text",
         Output::Json(schema) => schema.name(),

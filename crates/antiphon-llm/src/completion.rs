@@ -142,7 +142,9 @@ impl Completion {
                 (ErrorKind::Truncated { cause: Cut::Disconnected }, "the provider broke the answer off")
             }
             (FinishReason::Filtered, _) => (ErrorKind::Filtered, "the provider's filter stopped the answer"),
-            _ => return Ok(self),
+            (FinishReason::Length, Output::Text) | (FinishReason::Stop | FinishReason::Unknown(_), _) => {
+                return Ok(self);
+            }
         };
         let billed = Billed::Yes(self.usage);
         Err(Error::new(kind, message).with_billed(billed).with_partial(self))
@@ -208,11 +210,13 @@ impl AddAssign for Usage {
     /// Adds another call's tokens; what one of the calls does not tell is unknown for both together.
     fn add_assign(&mut self, other: Self) {
         let add = |a: &mut Option<u64>, b: Option<u64>| *a = a.zip(b).map(|(a, b)| a.saturating_add(b));
-        add(&mut self.input, other.input);
-        add(&mut self.cached, other.cached);
-        add(&mut self.cache_write, other.cache_write);
-        add(&mut self.output, other.output);
-        add(&mut self.reasoning, other.reasoning);
+        // Taken apart, so that no new count is left out of a sum.
+        let Self { input, cached, cache_write, output, reasoning } = other;
+        add(&mut self.input, input);
+        add(&mut self.cached, cached);
+        add(&mut self.cache_write, cache_write);
+        add(&mut self.output, output);
+        add(&mut self.reasoning, reasoning);
     }
 }
 

@@ -125,7 +125,7 @@ impl Billed {
                 usage += more;
                 Self::Yes(usage)
             }
-            _ => Self::Maybe,
+            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
         }
     }
 }
@@ -163,10 +163,24 @@ impl ErrorKind {
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => {
                 Verdict::Throttled { retry_after }
             }
-            Self::Connect | Self::Unavailable => Verdict::Retry,
-            Self::Timeout { phase: Phase::Connect | Phase::FirstToken } => Verdict::Retry,
-            Self::Truncated { cause: Cut::Disconnected } => Verdict::Retry,
-            _ => Verdict::Stop,
+            Self::Connect
+            | Self::Unavailable
+            | Self::Timeout { phase: Phase::Connect | Phase::FirstToken }
+            | Self::Truncated { cause: Cut::Disconnected } => Verdict::Retry,
+            Self::InvalidRequest
+            | Self::Auth
+            | Self::ModelNotFound
+            | Self::Unsupported
+            | Self::Quota
+            | Self::CircuitOpen { .. }
+            | Self::Timeout { phase: Phase::NextToken | Phase::Total }
+            | Self::Truncated { cause: Cut::MaxTokens }
+            | Self::Refused
+            | Self::Filtered
+            | Self::ContextTooLong
+            | Self::InvalidResponse
+            | Self::SchemaMismatch
+            | Self::Cancelled => Verdict::Stop,
         }
     }
 }

@@ -44,15 +44,27 @@ impl<P> Fallback<P> {
 }
 
 fn another_may_help(kind: ErrorKind) -> bool {
-    !matches!(
-        kind,
+    match kind {
         ErrorKind::InvalidRequest
-            | ErrorKind::Refused
-            | ErrorKind::Filtered
-            | ErrorKind::SchemaMismatch
-            | ErrorKind::Cancelled
-            | ErrorKind::Timeout { phase: Phase::Total }
-    )
+        | ErrorKind::Refused
+        | ErrorKind::Filtered
+        | ErrorKind::SchemaMismatch
+        | ErrorKind::Cancelled
+        | ErrorKind::Timeout { phase: Phase::Total } => false,
+        ErrorKind::Auth
+        | ErrorKind::ModelNotFound
+        | ErrorKind::Unsupported
+        | ErrorKind::Quota
+        | ErrorKind::RateLimited { .. }
+        | ErrorKind::Overloaded { .. }
+        | ErrorKind::CircuitOpen { .. }
+        | ErrorKind::Connect
+        | ErrorKind::Unavailable
+        | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken }
+        | ErrorKind::Truncated { .. }
+        | ErrorKind::ContextTooLong
+        | ErrorKind::InvalidResponse => true,
+    }
 }
 
 impl<P: Provider> Fallback<P> {

@@ -8,7 +8,7 @@ use crate::context::CallContext;
 use crate::error::{Cut, Error, ErrorKind};
 use crate::forward::forward;
 use crate::genai;
-use crate::prompt::{Output, Prompt, Role};
+use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
@@ -247,8 +247,7 @@ fn asked(span: &Span, prompt: &Prompt) {
         span.record(genai::SYSTEM_INSTRUCTIONS, genai::parts(system).to_string());
     }
     let messages = prompt.messages.iter().map(|message| {
-        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-        serde_json::json!({ "role": role, "parts": genai::parts(&message.rendered()) })
+        serde_json::json!({ "role": message.role.name(), "parts": genai::parts(&message.rendered()) })
     });
     span.record(genai::INPUT_MESSAGES, messages.collect::<serde_json::Value>().to_string());
 }

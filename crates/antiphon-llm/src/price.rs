@@ -71,9 +71,11 @@ impl Price {
         if *self == Self::FREE {
             return Some(0);
         }
-        let (input, output) = usage.input.zip(usage.output)?;
-        let cached = usage.cached.unwrap_or(0).min(input);
-        let written = usage.cache_write.unwrap_or(0).min(input - cached);
+        // Reasoning is a part of the output, and has no price of its own.
+        let Usage { input, cached, cache_write, output, reasoning: _ } = usage;
+        let (input, output) = input.zip(output)?;
+        let cached = cached.unwrap_or(0).min(input);
+        let written = cache_write.unwrap_or(0).min(input - cached);
         let parts = [
             (input - cached - written, self.input),
             (cached, self.cached),

@@ -41,6 +41,9 @@ pub struct Parameters {
     pub seed: Option<u64>,
 }
 
+/// Escaped within a document, by one byte more.
+const END_OF_BLOCK: &str = "</document";
+
 /// The form of the answer.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -165,19 +168,6 @@ impl Prompt {
             Part::Text(_) => None,
         })
     }
-
-    /// A rough count of the prompt's tokens: one for four bytes, as English text has it.
-    #[must_use]
-    pub fn estimated_tokens(&self) -> u64 {
-        let parts = self.messages.iter().flat_map(|message| &message.parts);
-        let bytes: usize = parts
-            .map(|part| match part {
-                Part::Text(text) => text.len(),
-                Part::Document(document) => document.text.len() + document.name.len() + 32,
-            })
-            .sum();
-        (bytes + self.system.as_deref().map_or(0, str::len)).div_ceil(4) as u64
-    }
 }
 
 impl Parameters {
@@ -200,6 +190,28 @@ impl Parameters {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+}
+
+impl Output {
+    /// The schema that the answer has to fit, if there is one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&Schema> {
+        match self {
+            Self::Text => None,
+            Self::Json(schema) => Some(schema),
+        }
+    }
+}
+
+impl Role {
+    /// The side's name, as OpenAI and most vendors call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
     }
 }
 
@@ -257,11 +269,18 @@ impl Document {
         let name = self.name.replace(['"', '<', '>', '\n'], "_");
         // Writing to a String cannot fail. A text must not be able to end its own block.
         let _ = write!(out, "\n<document id=\"{}\" name=\"{name}\">\n", self.id);
-        match self.text.contains("</document") {
-            true => out.push_str(&self.text.replace("</document", "<\\/document")),
+        match self.text.contains(END_OF_BLOCK) {
+            true => out.push_str(&self.text.replace(END_OF_BLOCK, "<\\/document")),
             false => out.push_str(&self.text),
         }
         out.push_str("\n</document>\n");
+    }
+
+    /// Bytes of the rendered block, without rendering it.
+    pub(crate) fn rendered_len(&self) -> usize {
+        const FRAME: usize = "\n<document id=\"\" name=\"\">\n\n</document>\n".len();
+        let escapes = self.text.matches(END_OF_BLOCK).count();
+        FRAME + self.id.len() + self.name.len() + self.text.len() + escapes
     }
 }
 

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind};
 pub struct Schema {
     name: Arc<str>,
     value: Arc<Value>,
+    text: Arc<str>,
     validator: Arc<Validator>,
     /// What it is in the dialects that were asked for: a bulk run asks for the same few with every row.
     compiled: Arc<Mutex<Dialects>>,
@@ -58,8 +59,9 @@ impl Schema {
         // Later drafts leave it open whether formats bind; whoever writes one wants it kept.
         let options = jsonschema::options().should_validate_formats(true);
         let validator = options.build(&value).map_err(|err| invalid(err.to_string()))?;
+        let text = Arc::from(value.to_string());
         let (value, validator) = (Arc::new(value), Arc::new(validator));
-        Ok(Self { name: Arc::from(name), value, validator, compiled: Arc::default() })
+        Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })
     }
 
     /// The schema of a type, named after it. It is made once for each type.
@@ -99,6 +101,12 @@ impl Schema {
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// The schema as compact JSON; written once, when the schema is made.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Every way in which a value does not fit; none for one that does.

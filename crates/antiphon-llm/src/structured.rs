@@ -203,7 +203,9 @@ pub enum Rejected {
 fn cut(completion: Completion, usage: Usage, calls: u32) -> Error {
     let cause = match completion.finish {
         FinishReason::Length => Cut::MaxTokens,
-        _ => Cut::Disconnected,
+        FinishReason::Stop | FinishReason::Filtered | FinishReason::Failed | FinishReason::Unknown(_) => {
+            Cut::Disconnected
+        }
     };
     Error::new(ErrorKind::Truncated { cause }, "the JSON of the answer ends in the middle")
         .with_billed(Billed::Yes(usage))

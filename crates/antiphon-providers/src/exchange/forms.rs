@@ -3,7 +3,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_http::Response;
-use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Role, Schema};
+use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Schema};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -41,7 +41,7 @@ impl Forms {
     where
         Fut: Future<Output = Result<Response, Error>> + Send,
     {
-        let Output::Json(schema) = &prompt.output else { return Ok((ask(Form::Words).await?, Form::Words)) };
+        let Some(schema) = prompt.output.schema() else { return Ok((ask(Form::Words).await?, Form::Words)) };
         // A server that binds answers to JSON may mean objects alone.
         let is_object = schema.value()["type"] == "object";
         let usable = |form: &Form| *form != Form::Json || is_object;
@@ -78,7 +78,7 @@ impl Forms {
 
 fn digest(schema: &Schema) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (schema.name(), schema.value().to_string()).hash(&mut hasher);
+    (schema.name(), schema.text()).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -101,23 +101,20 @@ fn is_about_the_form(err: &Error) -> bool {
 
 /// The places of a schema that the server does not hold the answer to; all of it where it was only told in words.
 pub(crate) fn weakened(output: &Output, form: Form, dialect: &Dialect) -> Vec<String> {
-    match output {
-        Output::Json(schema) if form == Form::Schema => {
+    match output.schema() {
+        Some(schema) if form == Form::Schema => {
             let compiled = schema.compile(dialect);
             // What cannot be said is only a hint, all of it.
             if compiled.inexpressible.is_empty() { compiled.weakened.clone() } else { vec![String::new()] }
         }
-        Output::Json(_) => vec![String::new()],
-        _ => Vec::new(),
+        Some(_) => vec![String::new()],
+        None => Vec::new(),
     }
 }
 
 /// The standing instructions, with the schema told in words where the server does not bind the answer to it.
 pub(crate) fn system_of(prompt: &Prompt, form: Form) -> Option<String> {
-    let told = match &prompt.output {
-        Output::Json(schema) if form != Form::Schema => Some(in_words(schema)),
-        _ => None,
-    };
+    let told = prompt.output.schema().filter(|_| form != Form::Schema).map(in_words);
     match (&prompt.system, told) {
         (Some(system), Some(told)) => Some(format!("{system}\n\n{told}")),
         (system, told) => system.clone().or(told),
@@ -127,10 +124,10 @@ pub(crate) fn system_of(prompt: &Prompt, form: Form) -> Option<String> {
 /// The conversation as most vendors take it.
 pub(crate) fn turns(prompt: &Prompt, system: Option<&str>) -> Vec<Value> {
     let system = system.map(|system| json!({ "role": "system", "content": system }));
-    let others = prompt.messages.iter().map(|message| {
-        let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-        json!({ "role": role, "content": message.rendered() })
-    });
+    let others = prompt
+        .messages
+        .iter()
+        .map(|message| json!({ "role": message.role.name(), "content": message.rendered() }));
     system.into_iter().chain(others).collect()
 }
 
@@ -159,5 +156,5 @@ pub(crate) fn grammar_dialect() -> Dialect {
 }
 
 fn in_words(schema: &Schema) -> String {
-    format!("Answer with one JSON value and nothing else. It must fit this JSON schema:\n{}", schema.value())
+    format!("Answer with one JSON value and nothing else. It must fit this JSON schema:\n{}", schema.text())
 }

@@ -203,7 +203,7 @@ impl<D: Decode> Reader<D> {
     /// exactly as many tokens as were allowed is taken for cut, unless it is JSON and whole.
     fn ends_at_the_limit(&self) -> bool {
         let at_limit = self.facts.max_tokens.is_some() && self.answer.usage.output == self.facts.max_tokens;
-        at_limit && (matches!(self.facts.output, Output::Text) || json::extract(&self.answer.text).is_err())
+        at_limit && (self.facts.output.schema().is_none() || json::extract(&self.answer.text).is_err())
     }
 
     fn cut(&self) -> Error {

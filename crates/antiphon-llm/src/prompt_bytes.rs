@@ -1,0 +1,128 @@
+use crate::prompt::{Output, Part, Prompt};
+
+/// The size of what is sent to a model, in bytes: the basis of every estimate of tokens and cost.
+///
+/// Text and schema are counted apart, since a prompt's text is sent once, and its schema as often as the provider needs
+/// it: once by a provider that binds the answer to it (structured output) or is given it in words; and a dialect that cannot
+/// express a keyword adds it in words to the schema's descriptions. [`total`](Self::total) counts it once,
+/// [`max_total`](Self::max_total) twice.
+///
+/// What a provider puts around each message is not in it: a few tokens that no provider publishes.
+///
+/// ```
+/// use antiphon_llm::{Message, Output, Prompt, Schema};
+/// use serde_json::json;
+/// let prompt = Prompt::new("m", [Message::user("Name a city.")]).system("Be brief.");
+/// assert_eq!(prompt.bytes().text, 12 + 9);
+/// let prompt = prompt.output(Output::Json(Schema::new("city", json!({"type": "object"}))?));
+/// assert_eq!((prompt.bytes().schema, prompt.bytes().total()), (17, 12 + 9 + 17));
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PromptBytes {
+    /// Bytes of the standing instructions and of all messages, documents with the block that is put around them.
+    pub text: u64,
+    /// Bytes of the schema that the answer has to fit, as compact JSON; 0 where there is none.
+    pub schema: u64,
+}
+
+/// Bytes of a token, as English text has them on average.
+const TOKEN_BYTES: u64 = 4;
+
+impl PromptBytes {
+    /// Bytes of text and schema, the schema sent once.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.text.saturating_add(self.schema)
+    }
+
+    /// Bytes of text and schema, the schema sent twice, for a bound on what a call costs: a token has at least one byte.
+    #[must_use]
+    pub fn max_total(self) -> u64 {
+        self.total().saturating_add(self.schema)
+    }
+}
+
+impl Prompt {
+    /// Returns the bytes of everything that is sent: instructions, messages, documents and schema.
+    #[must_use]
+    pub fn bytes(&self) -> PromptBytes {
+        let parts = self.messages.iter().flat_map(|message| &message.parts);
+        let parts: usize = parts.map(bytes_of_part).sum();
+        let system = self.system.as_deref().map_or(0, str::len);
+        PromptBytes { text: (parts + system) as u64, schema: bytes_of_schema(&self.output) as u64 }
+    }
+
+    /// Returns a rough count of the prompt's tokens: one for four bytes of [`bytes`](Self::bytes), the schema counted once.
+    #[must_use]
+    pub fn estimated_tokens(&self) -> u64 {
+        self.bytes().total().div_ceil(TOKEN_BYTES)
+    }
+}
+
+// Without `_`: a new kind of part or output must not be counted as nothing.
+fn bytes_of_part(part: &Part) -> usize {
+    match part {
+        Part::Text(text) => text.len(),
+        Part::Document(document) => document.rendered_len(),
+    }
+}
+
+fn bytes_of_schema(output: &Output) -> usize {
+    match output {
+        Output::Text => 0,
+        Output::Json(schema) => schema.text().len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{Output, Part, Prompt, PromptBytes};
+    use crate::{Document, Message, Role, Schema};
+
+    #[track_caller]
+    fn check(prompt: &Prompt, text: u64, schema: u64, tokens: u64) {
+        assert_eq!(prompt.bytes(), PromptBytes { text, schema });
+        assert_eq!(prompt.estimated_tokens(), tokens);
+    }
+
+    #[test]
+    fn everything_that_is_sent_is_counted() {
+        let prompt = Prompt::new("m", []);
+        check(&prompt, 0, 0, 0);
+        let prompt = prompt.message(Message::user("abc")).message(Message::assistant("de"));
+        check(&prompt, 5, 0, 2);
+        let prompt = prompt.system("0123456");
+        check(&prompt, 12, 0, 3);
+        let schema = Schema::new("s", json!({"type": "object"})).unwrap();
+        let prompt = prompt.output(Output::Json(schema));
+        check(&prompt, 12, 17, 8);
+        assert_eq!((prompt.bytes().total(), prompt.bytes().max_total()), (29, 46));
+        let document = Part::Document(Document::new("d1", "a.txt", "words"));
+        let prompt = prompt.message(Message::of(Role::User, [document]));
+        check(
+            &prompt,
+            12 + "\n<document id=\"d1\" name=\"a.txt\">\nwords\n</document>\n".len() as u64,
+            17,
+            20,
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_is_counted_as_it_is_rendered(
+            text in "[a-zé<>/\n]{0,20}",
+            name in "[a-zé\"<\n]{0,9}",
+            said in "(</document|[a-z ]){0,9}",
+        ) {
+            let parts = [Part::Text(text), Part::Document(Document::new("d1", name, said))];
+            let message = Message::of(Role::User, parts);
+            let rendered = message.rendered().len() as u64;
+            prop_assert_eq!(Prompt::new("m", [message]).bytes().text, rendered);
+        }
+    }
+}
