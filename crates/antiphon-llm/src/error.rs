@@ -255,6 +255,29 @@ impl Error {
         self.0.kind
     }
 
+    /// Returns what the error means for the next attempt: its kind's [`verdict`](ErrorKind::verdict), with the wait that the
+    /// provider asked for wherever it said so. Whatever the trouble is, the provider knows best how long it takes.
+    ///
+    /// ```
+    /// use antiphon_llm::{Error, ErrorKind, LimitHints, Verdict};
+    /// use std::time::Duration;
+    /// let mut limits = LimitHints::default();
+    /// limits.retry_after = Some(Duration::from_secs(20));
+    /// let err = Error::new(ErrorKind::Unavailable, "down for maintenance").with_limits(limits);
+    /// assert_eq!(err.verdict(), Verdict::Throttled { retry_after: Some(Duration::from_secs(20)) });
+    /// ```
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match (self.0.kind.verdict(), self.0.limits.retry_after) {
+            (Verdict::Stop, _) => Verdict::Stop,
+            (Verdict::Retry, None) => Verdict::Retry,
+            (Verdict::Retry, retry_after) => Verdict::Throttled { retry_after },
+            (Verdict::Throttled { retry_after }, told) => {
+                Verdict::Throttled { retry_after: retry_after.or(told) }
+            }
+        }
+    }
+
     /// What there is of the answer: text, and tokens if they were told.
     #[must_use]
     pub fn partial(&self) -> Option<&Completion> {

@@ -46,11 +46,7 @@ impl<P: Provider> Retrying<P> {
         let mut lost = Billed::No;
         let classify = |err: &Error| {
             lost = lost.and(std::mem::replace(&mut last, err.billed()));
-            let verdict = match (err.kind().verdict(), err.limits().retry_after) {
-                // Whatever the trouble is, the server has said how long it takes.
-                (Verdict::Retry, told @ Some(_)) => Verdict::Throttled { retry_after: told },
-                (verdict, _) => verdict,
-            };
+            let verdict = err.verdict();
             if verdict != Verdict::Stop && self.policy.max_retries > 0 {
                 warn!("attempt {}: {err}", attempts.load(Ordering::Relaxed));
             }

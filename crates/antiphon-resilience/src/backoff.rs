@@ -55,7 +55,7 @@ impl Backoff {
         self.pause()
     }
 
-    fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.ceiling.mul_f64(self.jitter.random_range(0.0..=1.0));
         let grown = self.ceiling.as_secs_f64() * self.factor;
         self.ceiling = Duration::try_from_secs_f64(grown).map_or(self.cap, |grown| grown.min(self.cap));

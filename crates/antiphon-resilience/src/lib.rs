@@ -3,7 +3,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | call again after a failure | [`RetryPolicy`], its [`Backoff`], a [`RetryBudget`] shared by many calls, [`Attempts`] |
+//! | call again after a failure | [`RetryPolicy`], its [`Pauses`] and [`Backoff`], a [`RetryBudget`] shared by many calls, [`Attempts`] |
 //! | be done by a certain time, whatever happens | [`Deadline`] |
 //! | leave a service alone that does not work | [`CircuitBreaker`], [`Breakers`] |
 //! | keep to a limit that is known | [`RateLimiter`] |
@@ -34,6 +34,7 @@ mod cost;
 mod deadline;
 mod hints;
 mod limiter;
+mod pauses;
 mod retry;
 mod turns;
 
@@ -49,6 +50,7 @@ pub use cost::Cost;
 pub use deadline::Deadline;
 pub use hints::{Allowance, LimitHints, parse_reset, parse_retry_after, parse_retry_info};
 pub use limiter::{Rate, RateLimiter, RateLimits, RatePermit, TokenBuckets};
+pub use pauses::Pauses;
 pub use retry::{Attempt, Retry, RetryPolicy, Verdict};
 
 /// The README's code.

@@ -10,6 +10,7 @@ use crate::attempts::{Attempts, FailedAttempt};
 use crate::backoff::Backoff;
 use crate::budget::RetryBudget;
 use crate::deadline::{Deadline, now};
+use crate::pauses::Pauses;
 
 /// How often, and after what pause, a failed call is made again.
 ///
@@ -21,14 +22,14 @@ pub struct RetryPolicy {
     pub max_retries: u32,
     /// Ceiling of the first pause. Default 500 ms.
     pub base: Duration,
-    /// Ceiling of the first pause after a [`Verdict::Throttled`] without a wish. Default 1 s.
+    /// Ceiling of the first pause after a [`Verdict::Throttled`] without a `retry_after`. Default 1 s.
     pub throttled_base: Duration,
     /// Growth of the ceiling from pause to pause. Default 2.
     pub factor: f64,
     /// The largest ceiling. Default 20 s.
     pub cap: Duration,
-    /// A longer wish of the server is not waited for here: the error goes up at once, wish and all. Default 120 s.
-    pub max_wish: Duration,
+    /// The longest `retry_after` that is waited for here: with a longer one the error goes up at once. Default 120 s.
+    pub max_retry_after: Duration,
     /// Makes the jitter repeatable. Default `None`: from the system.
     pub seed: Option<u64>,
 }
@@ -41,7 +42,7 @@ impl Default for RetryPolicy {
             throttled_base: Duration::from_secs(1),
             factor: 2.0,
             cap: Duration::from_secs(20),
-            max_wish: Duration::from_secs(120),
+            max_retry_after: Duration::from_secs(120),
             seed: None,
         }
     }
@@ -97,6 +98,20 @@ impl RetryPolicy {
         self
     }
 
+    /// Sets the growth of the ceiling from pause to pause; less than 1 counts as 1.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// Sets the longest `retry_after` that is waited for.
+    #[must_use]
+    pub fn max_retry_after(mut self, max_retry_after: Duration) -> Self {
+        self.max_retry_after = max_retry_after;
+        self
+    }
+
     /// Makes the jitter repeatable.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -120,12 +135,18 @@ impl RetryPolicy {
             limits: Limits { policy: self, deadline: Deadline::none(), budget: None },
             log: None,
             number: 0,
-            backoff: None,
+            pauses: None,
             state: State::Idle,
         }
     }
 
-    /// The pauses under this policy, one after the other, as if no wish were ever heard.
+    /// The rule of this policy's pauses for one operation, for a caller that owns its retries.
+    #[must_use]
+    pub fn pauses(&self) -> Pauses {
+        Pauses::new(self.clone())
+    }
+
+    /// The drawn pauses under this policy, one after the other, as after failures without a `retry_after`.
     #[must_use]
     pub fn backoff(&self) -> Backoff {
         let backoff = Backoff::new(self.base, self.cap).factor(self.factor);
@@ -151,7 +172,7 @@ pub struct Retry<'a, C, Op, Fut, E> {
     log: Option<Log<'a, E>>,
     number: u32,
     // In a box, since most calls never need it.
-    backoff: Option<Box<Backoff>>,
+    pauses: Option<Box<Pauses>>,
     #[pin]
     state: State<Fut>,
 }
@@ -223,7 +244,7 @@ where
                         Err(err) => err,
                     };
                     let (verdict, now) = ((this.classify)(&err), now());
-                    let pause = this.limits.pause(this.backoff, *this.number, verdict, now);
+                    let pause = this.limits.pause(this.pauses, verdict, now);
                     if let Some(log) = this.log {
                         let (number, may_be_billed) = (*this.number, (log.may_be_billed)(&err));
                         log.attempts.push(FailedAttempt { number, at: now, verdict, pause, may_be_billed });
@@ -252,31 +273,10 @@ impl<C, Op, Fut, E> fmt::Debug for Retry<'_, C, Op, Fut, E> {
 }
 
 impl Limits<'_> {
-    /// The pause after attempt `number` failed, or `None` if it was the last one.
-    fn pause(
-        &self,
-        backoff: &mut Option<Box<Backoff>>,
-        number: u32,
-        verdict: Verdict,
-        now: Instant,
-    ) -> Option<Duration> {
-        if number > self.policy.max_retries {
-            return None;
-        }
-        let wish = match verdict {
-            Verdict::Throttled { retry_after } => retry_after,
-            Verdict::Stop => return None,
-            Verdict::Retry => None,
-        };
-        if wish.is_some_and(|wish| wish > self.policy.max_wish) {
-            return None;
-        }
-        let backoff = backoff.get_or_insert_with(|| Box::new(self.policy.backoff()));
-        let pause = match (wish, verdict) {
-            (Some(wish), _) => backoff.at_least(wish),
-            (None, Verdict::Throttled { .. }) => backoff.raised(self.policy.throttled_base),
-            (None, _) => backoff.next()?,
-        };
+    /// The pause after an attempt that failed, or `None` if it was the last one.
+    fn pause(&self, pauses: &mut Option<Box<Pauses>>, verdict: Verdict, now: Instant) -> Option<Duration> {
+        let pauses = pauses.get_or_insert_with(|| Box::new(self.policy.pauses()));
+        let pause = pauses.after(verdict)?;
         let in_time = self.deadline.allows(pause, now);
         (in_time && self.budget.is_none_or(|budget| budget.withdraw(verdict))).then_some(pause)
     }
