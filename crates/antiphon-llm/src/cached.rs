@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::cache_key::CacheKey;
 use crate::completion::{Completion, FinishReason, Timing};
 use crate::context::CallContext;
-use crate::error::{Billed, Error};
+use crate::error::Error;
 use crate::forward::forward;
 use crate::json;
 use crate::prompt::{Output, Prompt};
@@ -60,7 +60,7 @@ impl<P: Provider> Cached<P> {
             None
         });
         if let Some(mut answer) = kept {
-            (answer.attempts, answer.lost) = (0, Billed::No);
+            answer = answer.without_calls();
             answer.timing = Timing::new(None, Duration::ZERO);
             return Ok(Streaming::whole(answer));
         }

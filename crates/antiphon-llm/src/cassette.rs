@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cache_key::CacheKey;
 use crate::completion::{Completion, FinishReason, Usage};
 use crate::context::CallContext;
-use crate::error::{Billed, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::forward::forward;
 use crate::prompt::{Output, Prompt};
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
@@ -68,7 +68,7 @@ impl<P: Provider> Recorded<P> {
                 match append(&path, &line).await {
                     Ok(()) => answer.into_whole(&output).map(|answer| Delta::End(Box::new(answer))),
                     // It is paid all the same.
-                    Err(err) => Err(err.with_billed(Billed::Yes(answer.usage)).with_partial(*answer)),
+                    Err(err) => Err(err.with_spent(answer.spent()).with_partial(*answer)),
                 }
             }
         });

@@ -5,6 +5,7 @@ use antiphon_resilience::LimitHints;
 
 use crate::error::{Billed, Cut, Error, ErrorKind};
 use crate::prompt::Output;
+use crate::spent::Spent;
 
 /// A whole answer, and what it took to get it.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +23,10 @@ pub struct Completion {
     pub timing: Timing,
     /// Calls made in all, from 1; 0 for an answer that was there already.
     pub attempts: u32,
-    /// What the calls before the one that answered have cost for nothing.
+    /// Whether the calls before the one that answered cost money: [`spent`](Self::spent) in one word, for them alone.
     pub lost: Billed,
+    /// The calls before the one that answered; they are counted in `attempts`, too.
+    earlier: Spent,
 }
 
 /// Why a model stopped writing.
@@ -129,6 +132,31 @@ impl Completion {
         self
     }
 
+    /// Returns what this answer and all calls before it cost.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        let own = self.attempts.saturating_sub(self.earlier.calls);
+        let mut spent = self.earlier;
+        spent += Spent { calls: own, possibly_billed: 0, usage: (own > 0).then_some(self.usage) };
+        spent
+    }
+
+    /// Adds calls that were made before the one that answered.
+    #[must_use]
+    pub fn after(mut self, earlier: Spent) -> Self {
+        self.attempts = self.attempts.saturating_add(earlier.calls);
+        self.earlier += earlier;
+        self.lost = self.earlier.billed();
+        self
+    }
+
+    /// Marks an answer that is given without a call: from a cache, or from another caller's call. Its usage remains what it
+    /// cost the first time.
+    #[must_use]
+    pub fn without_calls(self) -> Self {
+        Self { attempts: 0, earlier: Spent::default(), lost: Billed::No, ..self }
+    }
+
     /// This answer, if it is one: JSON that was cut by the token limit is none, nor is filtered text.
     ///
     /// # Errors
@@ -146,8 +174,7 @@ impl Completion {
                 return Ok(self);
             }
         };
-        let billed = Billed::Yes(self.usage);
-        Err(Error::new(kind, message).with_billed(billed).with_partial(self))
+        Err(Error::new(kind, message).with_spent(self.spent()).with_partial(self))
     }
 }
 
@@ -178,6 +205,10 @@ impl FinishReason {
 }
 
 impl Usage {
+    /// No tokens at all, as far as anything is counted: what a sum begins with.
+    pub const NOTHING: Self =
+        Self { input: Some(0), cached: Some(0), cache_write: Some(0), output: Some(0), reasoning: Some(0) };
+
     /// Tokens of prompt and answer.
     #[must_use]
     pub fn new(input: Option<u64>, output: Option<u64>) -> Self {

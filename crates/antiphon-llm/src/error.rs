@@ -6,6 +6,7 @@ use std::time::Duration;
 use antiphon_resilience::{LimitHints, Verdict};
 
 use crate::completion::{Completion, Usage};
+use crate::spent::Spent;
 
 /// Why there is no answer, or only a part of one. A clone tells the same to another caller of the same call.
 #[derive(Debug, Clone)]
@@ -18,9 +19,8 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
     limits: LimitHints,
     partial: Option<Completion>,
-    attempts: u32,
     request_id: Option<String>,
-    billed: Billed,
+    spent: Spent,
 }
 
 /// What a caller can do about an [`Error`].
@@ -195,9 +195,8 @@ impl Error {
             source: None,
             limits: LimitHints::default(),
             partial: None,
-            attempts: 1,
             request_id: None,
-            billed: Billed::No,
+            spent: Spent::call(Billed::No),
         }))
     }
 
@@ -218,7 +217,21 @@ impl Error {
     /// Sets whether the call costs money.
     #[must_use]
     pub fn with_billed(mut self, billed: Billed) -> Self {
-        self.0.billed = billed;
+        self.0.spent = Spent { calls: self.0.spent.calls, ..Spent::call(billed) };
+        self
+    }
+
+    /// Sets what all calls that led to the error cost, in place of what was known of them.
+    #[must_use]
+    pub fn with_spent(mut self, spent: Spent) -> Self {
+        self.0.spent = spent;
+        self
+    }
+
+    /// Adds calls that were made before the one that failed.
+    #[must_use]
+    pub fn after(mut self, earlier: Spent) -> Self {
+        self.0.spent += earlier;
         self
     }
 
@@ -232,7 +245,7 @@ impl Error {
     /// Sets how many calls were made.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
-        self.0.attempts = attempts;
+        self.0.spent.calls = attempts;
         self
     }
 
@@ -284,10 +297,10 @@ impl Error {
         self.0.partial.as_ref()
     }
 
-    /// Calls made, from 1; 0 where the call was another's.
+    /// Calls made, from 1; 0 where none was sent, or the call was another's.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.0.attempts
+        self.0.spent.calls
     }
 
     /// The provider's own name for the call, for its support.
@@ -296,18 +309,24 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// Whether the call costs money.
+    /// Whether the calls cost money, in one word.
     #[must_use]
     pub fn billed(&self) -> Billed {
-        self.0.billed
+        self.0.spent.billed()
+    }
+
+    /// Returns what all calls that led to the error cost.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.0.spent
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        if self.0.attempts > 1 {
-            write!(f, " (after {} attempts)", self.0.attempts)?;
+        if self.attempts() > 1 {
+            write!(f, " (after {} attempts)", self.attempts())?;
         }
         match &self.0.request_id {
             Some(id) => write!(f, " (request {id})"),

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::context::CallContext;
-use crate::error::{Billed, Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, Phase};
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::Provider;
+use crate::spent::Spent;
 use crate::streaming::Streaming;
 
 /// Asks others, in their order, where the first provider cannot answer.
@@ -69,35 +70,30 @@ fn another_may_help(kind: ErrorKind) -> bool {
 
 impl<P: Provider> Fallback<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let (mut attempts, mut lost) = (0, Billed::No);
+        let mut earlier = Spent::default();
         let mut answer = self.inner.stream(prompt, context).await;
         for (provider, model) in &self.others {
             let err = match answer {
                 Err(err) if (self.may_help)(err.kind()) => err,
-                answer => return told(answer, attempts, lost),
+                answer => return after(answer, earlier),
             };
             warn!("{err}; asking {} for {model}", provider.scope());
-            attempts += err.attempts();
-            lost = lost.and(err.billed());
+            earlier += err.spent();
             let mut prompt = prompt.clone();
             prompt.model.clone_from(model);
-            answer = provider.stream(&prompt, context).await.map(Streaming::of_other_model);
+            // Given up here, it is given up with the calls before it.
+            let next = context.guard(provider.stream(&prompt, context)).await;
+            answer = next.and_then(std::convert::identity).map(Streaming::of_other_model);
         }
-        told(answer, attempts, lost)
+        after(answer, earlier)
     }
 }
 
-/// An answer that tells of the calls before it, too.
-fn told(answer: Result<Streaming, Error>, attempts: u32, lost: Billed) -> Result<Streaming, Error> {
+/// An answer with the calls before it.
+fn after(answer: Result<Streaming, Error>, earlier: Spent) -> Result<Streaming, Error> {
     match answer {
-        Ok(streaming) => {
-            let attempts = attempts + streaming.attempts();
-            Ok(streaming.with_attempts(attempts).with_lost(lost))
-        }
-        Err(err) => {
-            let (attempts, billed) = (attempts + err.attempts(), err.billed().and(lost));
-            Err(err.with_attempts(attempts).with_billed(billed))
-        }
+        Ok(streaming) => Ok(streaming.after(earlier)),
+        Err(err) => Err(err.after(earlier)),
     }
 }
 
@@ -106,10 +102,13 @@ forward!(Fallback);
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use super::{Billed, CallContext, Error, ErrorKind, Fallback, Prompt};
+    use antiphon_resilience::Deadline;
+
+    use super::{CallContext, Error, ErrorKind, Fallback, Prompt};
     use crate::scripted::Scripted;
-    use crate::{Completion, Message, ProviderExt};
+    use crate::{Billed, Completion, Message, ProviderExt};
 
     async fn ask(first: ErrorKind, second: ErrorKind) -> (usize, usize, Result<Completion, Error>) {
         let err = |kind| Err(Error::new(kind, "no").with_billed(Billed::Maybe));
@@ -122,12 +121,23 @@ mod tests {
         (next.calls(), last.calls(), answer)
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_up_is_counted_with_the_calls_before_it() {
+        let failed = Err(Error::new(ErrorKind::Auth, "no").with_billed(Billed::Maybe));
+        let slow = Scripted::new([Ok(Completion::new("late"))]).slow(Duration::from_secs(9));
+        let provider = Fallback::new(Scripted::new([failed])).or(Arc::new(slow), "n");
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+        let err = provider.complete(&Prompt::new("m", [Message::user("?")]), &context).await.unwrap_err();
+        assert_eq!((err.attempts(), err.spent().possibly_billed), (2, 2));
+    }
+
     #[tokio::test]
     async fn the_next_is_asked_where_that_may_help() {
         let (next, last, answer) = ask(ErrorKind::Quota, ErrorKind::Connect).await;
         let answer = answer.unwrap();
         assert_eq!((next, last, answer.text.as_str(), answer.attempts), (1, 1, "at last", 3));
         assert_eq!(answer.lost, Billed::Maybe);
+        assert_eq!(answer.spent().possibly_billed, 2);
         let (next, last, answer) = ask(ErrorKind::Auth, ErrorKind::Refused).await;
         let err = answer.unwrap_err();
         assert_eq!((next, last, err.kind(), err.attempts()), (1, 0, ErrorKind::Refused, 2));

@@ -10,6 +10,7 @@ use crate::error::{Billed, Error, ErrorKind};
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::{Provider, Scope};
+use crate::spent::Spent;
 use crate::streaming::Streaming;
 
 /// Keeps calls just under the provider's limits, which it learns from what the provider says, and waits its turn where
@@ -40,36 +41,36 @@ impl<P: Provider> Limited<P> {
             .output_tokens(prompt.parameters.max_tokens.unwrap_or(0));
         let mut queue = Duration::ZERO;
         let mut refusal: Option<Error> = None;
-        let mut calls = 0;
+        // What was refused is a call, too, though it cost nothing.
+        let mut refused = Spent::default();
         loop {
             let joined = Instant::now();
             let permit = tokio::select! {
                 biased;
                 () = context.drain.cancelled() => {
                     let message = "the call was not sent: nothing new is to begin";
-                    return Err(Error::new(ErrorKind::Cancelled, message).with_attempts(calls));
+                    return Err(Error::new(ErrorKind::Cancelled, message).with_spent(refused));
                 }
                 permit = gate.acquire_at(context.priority, cost, context.deadline) => permit,
             };
-            let permit = permit.map_err(|saturated| self.saturated(&saturated, refusal.as_ref(), calls))?;
+            let permit = permit
+                .map_err(|saturated| self.saturated(&saturated, refusal.as_ref()).with_spent(refused))?;
             queue += joined.elapsed();
             match self.inner.stream(prompt, context).await {
                 Ok(streaming) => {
                     let heard = streaming.head().limits;
                     permit.hear(&heard);
-                    // What was refused before is a call, too, though it cost nothing.
-                    let attempts = calls + streaming.attempts();
                     let end = move |result: Result<&Completion, &Error>| match result {
                         Ok(completion) => permit.finish(taken(completion.usage)),
                         Err(err) => permit.failed(&told(err, &heard)),
                     };
-                    return Ok(streaming.with_attempts(attempts).with_queue(queue).at_end(end));
+                    return Ok(streaming.after(refused).with_queue(queue).at_end(end));
                 }
                 Err(err) if is_refusal(&err) => {
                     permit.throttled(&told(&err, &LimitHints::default()));
-                    calls += err.attempts();
+                    refused += err.spent();
                     // Whoever looks on sees why nothing comes.
-                    warn!("attempt {calls}: {err}; it goes back into the line");
+                    warn!("attempt {}: {err}; it goes back into the line", refused.calls);
                     refusal = Some(err);
                 }
                 Err(err) => {
@@ -77,14 +78,13 @@ impl<P: Provider> Limited<P> {
                         ErrorKind::CircuitOpen { .. } => permit.unsent(),
                         _ => permit.failed(&told(&err, &LimitHints::default())),
                     }
-                    let attempts = calls + err.attempts();
-                    return Err(err.with_attempts(attempts));
+                    return Err(err.after(refused));
                 }
             }
         }
     }
 
-    fn saturated(&self, saturated: &Saturated, refusal: Option<&Error>, calls: u32) -> Error {
+    fn saturated(&self, saturated: &Saturated, refusal: Option<&Error>) -> Error {
         let kind = ErrorKind::RateLimited { retry_after: Some(saturated.retry_after) };
         let why = refusal.map_or(String::new(), |refusal| format!(", which said: {refusal}"));
         let message = format!(
@@ -92,7 +92,7 @@ impl<P: Provider> Limited<P> {
             self.inner.scope(),
             saturated.retry_after.as_secs_f64().ceil()
         );
-        Error::new(kind, message).with_attempts(calls.max(1))
+        Error::new(kind, message)
     }
 }
 

@@ -1,14 +1,15 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use antiphon_resilience::{Attempt, RetryBudget, RetryPolicy, Verdict};
+use antiphon_resilience::{RetryBudget, RetryPolicy, Verdict};
 use tracing::warn;
 
 use crate::context::CallContext;
-use crate::error::{Billed, Error};
+use crate::error::Error;
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::Provider;
+use crate::spent::Spent;
 use crate::streaming::Streaming;
 
 /// Calls the provider within again when that may help, as the policy says.
@@ -40,26 +41,21 @@ impl<P> Retrying<P> {
 
 impl<P: Provider> Retrying<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        // An attempt may be several calls: of a provider that is asked again for a limit, say.
-        let (attempts, made, mut last) = (AtomicU32::new(0), AtomicU32::new(0), Billed::No);
-        // Of the attempts before the last one.
-        let mut lost = Billed::No;
+        // Of all attempts that have ended. Each may be several calls: of a provider that is asked again for a limit, say.
+        let mut spent = Spent::default();
+        let in_progress = AtomicBool::new(false);
         let classify = |err: &Error| {
-            lost = lost.and(std::mem::replace(&mut last, err.billed()));
+            in_progress.store(false, Ordering::Relaxed);
+            spent += err.spent();
             let verdict = err.verdict();
             if verdict != Verdict::Stop && self.policy.max_retries > 0 {
-                warn!("attempt {}: {err}", attempts.load(Ordering::Relaxed));
+                warn!("attempt {}: {err}", spent.calls);
             }
             verdict
         };
-        let op = |attempt: Attempt| {
-            attempts.store(attempt.number, Ordering::Relaxed);
-            async {
-                let answer = self.inner.stream(prompt, context).await;
-                let calls = answer.as_ref().map_or_else(Error::attempts, Streaming::attempts);
-                made.fetch_add(calls, Ordering::Relaxed);
-                answer
-            }
+        let op = |_| {
+            in_progress.store(true, Ordering::Relaxed);
+            self.inner.stream(prompt, context)
         };
         let calls = self.policy.run(classify, op).deadline(context.deadline);
         let calls = match &self.budget {
@@ -67,15 +63,13 @@ impl<P: Provider> Retrying<P> {
             None => calls,
         };
         // The pauses between calls end with the caller's patience, too.
-        let result = context.guard(calls).await;
-        let attempts = attempts.load(Ordering::Relaxed).max(made.load(Ordering::Relaxed));
-        match result.and_then(std::convert::identity) {
-            Ok(streaming) => Ok(streaming.with_attempts(attempts).with_lost(lost.and(last))),
-            // A last attempt that cost nothing does not undo an earlier one.
-            Err(err) => {
-                let billed = err.billed().and(lost);
-                Err(err.with_billed(billed).with_attempts(attempts.max(1)))
-            }
+        match context.guard(calls).await {
+            Ok(Ok(streaming)) => Ok(streaming.after(spent)),
+            // The sum has its last call already.
+            Ok(Err(err)) => Err(err.with_spent(spent)),
+            Err(given_up) if in_progress.into_inner() => Err(given_up.after(spent)),
+            // Given up in a pause, when no call was in progress.
+            Err(given_up) => Err(given_up.with_spent(spent)),
         }
     }
 }
@@ -89,9 +83,9 @@ mod tests {
     use antiphon_resilience::Deadline;
     use tokio::time::Instant;
 
-    use super::{Billed, CallContext, Error, Prompt, RetryPolicy, Retrying};
+    use super::{CallContext, Error, Prompt, RetryPolicy, Retrying, Spent};
     use crate::scripted::Scripted;
-    use crate::{Completion, ErrorKind, Message, ProviderExt};
+    use crate::{Billed, Completion, ErrorKind, Message, ProviderExt};
 
     async fn ask(
         script: Vec<Result<Completion, Error>>,
@@ -141,6 +135,45 @@ mod tests {
         assert_eq!(answer.unwrap().lost, Billed::Maybe);
         let (_, _, answer) = ask(vec![err(ErrorKind::Connect), ok()], CallContext::default()).await;
         assert_eq!(answer.unwrap().lost, Billed::No);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_call_that_was_possibly_billed_is_counted() {
+        let slow = || Err(Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe));
+        let (_, _, answer) =
+            ask(vec![slow(), slow(), Ok(Completion::new("ok"))], CallContext::default()).await;
+        let spent = answer.unwrap().spent();
+        assert_eq!((spent.calls, spent.possibly_billed), (3, 2));
+        let (_, _, answer) = ask((0..4).map(|_| slow()).collect(), CallContext::default()).await;
+        let spent = answer.unwrap_err().spent();
+        assert_eq!((spent.calls, spent.possibly_billed), (4, 4));
+    }
+
+    /// Gives up after some seconds: a call takes 10 s, and the pause after it 50 s.
+    async fn given_up_after(seconds: u64) -> (Spent, Billed) {
+        let mut hints = antiphon_resilience::LimitHints::default();
+        hints.retry_after = Some(Duration::from_secs(50));
+        let free = Err(Error::new(ErrorKind::Unavailable, "down").with_limits(hints));
+        let script = [free, Ok(Completion::new("late"))];
+        let provider =
+            Retrying::new(Scripted::new(script).slow(Duration::from_secs(10)), RetryPolicy::default());
+        let (prompt, context) = (Prompt::new("m", [Message::user("?")]), CallContext::default());
+        let give_up = async {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            context.cancel.cancel();
+        };
+        let (answer, ()) = tokio::join!(provider.complete(&prompt, &context), give_up);
+        let err = answer.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Cancelled);
+        (err.spent(), err.billed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_up_is_possibly_billed_only_while_a_call_is_in_progress() {
+        let (maybe, free) = (Spent::call(Billed::Maybe), Spent::call(Billed::No));
+        assert_eq!(given_up_after(5).await, (maybe, Billed::Maybe));
+        assert_eq!(given_up_after(20).await, (free, Billed::No));
+        assert_eq!(given_up_after(69).await, (free + maybe, Billed::Maybe));
     }
 
     #[tokio::test(start_paused = true)]

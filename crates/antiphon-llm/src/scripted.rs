@@ -59,9 +59,9 @@ impl Provider for Scripted {
             takes => tokio::time::sleep(takes).await,
         }
         let answer = self.answers.lock().unwrap().pop().expect("the script has an answer for every call")?;
-        let head = answer.head.clone();
+        let (head, attempts) = (answer.head.clone(), answer.attempts);
         let end = answer.into_whole(&prompt.output).map(|answer| Delta::End(Box::new(answer)));
-        Streaming::begun(head, stream::iter([end])).await
+        Ok(Streaming::begun(head, stream::iter([end])).await?.with_attempts(attempts))
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -8,10 +8,11 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use crate::cache_key::CacheKey;
 use crate::completion::Completion;
 use crate::context::CallContext;
-use crate::error::{Billed, Error};
+use crate::error::Error;
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::{Provider, ProviderExt};
+use crate::spent::Spent;
 use crate::streaming::Streaming;
 
 /// Makes one call for equal prompts that are asked at the same time, and gives all of them its answer.
@@ -69,13 +70,11 @@ impl<P: Provider> SingleFlight<P> {
 
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let (call, joined) = self.board(prompt, context);
-        // Whoever joined has paid nothing more, however the call ended.
-        match context.guard(call).await? {
-            Ok(answer) if joined => {
-                Ok(Streaming::whole(Completion { attempts: 0, lost: Billed::No, ..answer }))
-            }
+        // A caller that joined has paid nothing more, however the call or the wait for it ended.
+        match context.guard(call).await.and_then(std::convert::identity) {
+            Ok(answer) if joined => Ok(Streaming::whole(answer.without_calls())),
             Ok(answer) => Ok(Streaming::whole(answer)),
-            Err(err) if joined => Err(err.with_billed(Billed::No).with_attempts(0)),
+            Err(err) if joined => Err(err.with_spent(Spent::default())),
             Err(err) => Err(err),
         }
     }
@@ -115,9 +114,9 @@ mod tests {
 
     use antiphon_resilience::Deadline;
 
-    use super::{CallContext, Completion, Error, Prompt, SingleFlight};
+    use super::{CallContext, Completion, Error, Prompt, SingleFlight, Spent};
     use crate::scripted::Scripted;
-    use crate::{ErrorKind, Message, ProviderExt};
+    use crate::{Billed, ErrorKind, Message, ProviderExt};
 
     fn flight<const N: usize>(script: [Result<Completion, Error>; N]) -> SingleFlight<Scripted> {
         SingleFlight::new(Scripted::new(script))
@@ -151,8 +150,22 @@ mod tests {
         let (same, context) = (prompt("?"), CallContext::default());
         let (gone, stayed) =
             tokio::join!(provider.complete(&same, &hasty), provider.complete(&same, &context));
-        assert!(matches!(gone.unwrap_err().kind(), ErrorKind::Timeout { .. }));
+        let gone = gone.unwrap_err();
+        assert!(matches!(gone.kind(), ErrorKind::Timeout { .. }));
+        assert_eq!(gone.spent(), Spent::call(Billed::Maybe), "the call was its own");
         assert_eq!((stayed.unwrap().text.as_str(), provider.inner.calls()), ("a", 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_joined_and_gives_up_has_spent_nothing() {
+        let slow = Scripted::new([Ok(Completion::new("a"))]).slow(Duration::from_secs(10));
+        let provider = SingleFlight::new(slow);
+        let hasty = CallContext::default().deadline(Deadline::after(Duration::from_secs(1)));
+        let (same, context) = (prompt("?"), CallContext::default());
+        let (stayed, gone) =
+            tokio::join!(provider.complete(&same, &context), provider.complete(&same, &hasty));
+        assert_eq!(gone.unwrap_err().spent(), Spent::default());
+        assert_eq!(stayed.unwrap().spent().calls, 1);
     }
 
     #[tokio::test(start_paused = true)]

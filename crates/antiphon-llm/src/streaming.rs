@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use crate::completion::{Completion, Head};
 use crate::context::CallContext;
 use crate::error::{Billed, Cut, Error, ErrorKind};
+use crate::spent::Spent;
 
 /// A piece of an answer.
 #[derive(Debug, Clone)]
@@ -26,8 +27,9 @@ pub struct Streaming {
     head: Head,
     first: Option<Delta>,
     rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>>,
-    attempts: u32,
-    lost: Billed,
+    /// Calls of its own: none where the answer was there already.
+    calls: u32,
+    earlier: Spent,
     queue: Duration,
     ended: bool,
     at_end: Vec<AtEnd>,
@@ -71,8 +73,8 @@ impl Streaming {
             head,
             first: Some(first),
             rest,
-            attempts: 1,
-            lost: Billed::No,
+            calls: 1,
+            earlier: Spent::default(),
             queue: Duration::ZERO,
             ended: false,
             at_end: Vec::new(),
@@ -88,18 +90,18 @@ impl Streaming {
     /// How many calls it took to begin.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.calls.saturating_add(self.earlier.calls)
     }
 
-    /// Says how many calls it took to begin; the end, or an error, will tell it.
+    /// Sets how many calls it took to begin, in all; the end, or an error, reports it.
     pub fn with_attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
+        self.calls = attempts.saturating_sub(self.earlier.calls);
         self
     }
 
-    /// Says what the calls have cost for nothing that came before this one.
-    pub fn with_lost(mut self, lost: Billed) -> Self {
-        self.lost = self.lost.and(lost);
+    /// Adds calls that were made before this one; the end, or an error, reports them.
+    pub fn after(mut self, earlier: Spent) -> Self {
+        self.earlier += earlier;
         self
     }
 
@@ -121,6 +123,11 @@ impl Streaming {
     pub fn at_end(mut self, tell: impl FnOnce(Result<&Completion, &Error>) + Send + 'static) -> Self {
         self.at_end.push(Box::new(tell));
         self
+    }
+
+    fn failed(&self, err: Error) -> Error {
+        let calls = err.attempts().max(self.calls);
+        err.with_attempts(calls).after(self.earlier)
     }
 
     fn end(&mut self, result: Result<&Completion, &Error>) {
@@ -147,12 +154,11 @@ impl Streaming {
                 }
             }
         });
-        end.await.and_then(std::convert::identity).map_err(|err| {
-            let err = err.with_attempts(self.attempts);
-            match err.partial() {
-                Some(_) => err,
-                None => err.with_partial(Completion::new(text).head(self.head.clone())),
-            }
+        // What ends the stream has the calls before it already; what ends the wait has not.
+        let end = end.await.unwrap_or_else(|err| Err(self.failed(err)));
+        end.map_err(|err| match err.partial() {
+            Some(_) => err,
+            None => err.with_partial(Completion::new(text).head(self.head.clone())),
         })
     }
 }
@@ -170,8 +176,9 @@ impl Stream for Streaming {
         };
         let next = match next.unwrap_or_else(|| Err(cut())) {
             Ok(Delta::End(mut completion)) => {
-                completion.attempts = self.attempts;
-                completion.lost = completion.lost.and(self.lost);
+                // Never fewer than the answer reports itself: a wrapper may have begun the stream anew.
+                completion.attempts = completion.attempts.max(self.calls);
+                *completion = std::mem::take(&mut *completion).after(self.earlier);
                 completion.timing.queue += self.queue;
                 completion.head.other_model |= self.head.other_model;
                 self.end(Ok(&completion));
@@ -179,8 +186,7 @@ impl Stream for Streaming {
             }
             Ok(words) => Ok(words),
             Err(err) => {
-                let billed = err.billed().and(self.lost);
-                let err = err.with_attempts(self.attempts).with_billed(billed);
+                let err = self.failed(err);
                 self.end(Err(&err));
                 Err(err)
             }
@@ -210,7 +216,10 @@ mod tests {
     use antiphon_resilience::Deadline;
     use futures_util::stream;
 
-    use super::{CallContext, Completion, Cut, Delta, Error, ErrorKind, Head, StreamExt, Streaming};
+    use super::{
+        Billed, CallContext, Completion, Cut, Delta, Error, ErrorKind, Head, Spent, StreamExt, Streaming,
+    };
+    use crate::Usage;
     use crate::error::Phase;
 
     fn words(text: &str) -> Result<Delta, Error> {
@@ -239,6 +248,32 @@ mod tests {
     async fn an_empty_stream_never_begins() {
         let err = Streaming::begun(Head::default(), stream::empty()).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Truncated { cause: Cut::Disconnected });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_an_answer_ends_it_reports_the_calls_before_it() {
+        let earlier = Spent::call(Billed::Maybe) + Spent::call(Billed::Maybe);
+        let usage = Usage::new(Some(10), Some(5));
+        let end = || Ok(Delta::End(Box::new(Completion::new("all").usage(usage))));
+        let begun = async |items: Vec<Result<Delta, Error>>| {
+            let stream = stream::iter(items).chain(stream::pending());
+            Streaming::begun(Head::default(), stream).await.unwrap().after(earlier)
+        };
+        let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
+        let whole = begun(vec![end()]).await;
+        assert_eq!(whole.attempts(), 3);
+        let whole = whole.complete(&context).await.unwrap();
+        assert_eq!((whole.spent(), whole.attempts), (earlier + Spent::call(Billed::Yes(usage)), 3));
+        let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
+        let broken = begun(vec![words("half"), broken]).await.complete(&context).await.unwrap_err();
+        assert_eq!(broken.spent(), earlier + Spent::call(Billed::No));
+        let late = begun(vec![words("half")]).await.complete(&context).await.unwrap_err();
+        assert_eq!(late.spent(), earlier + Spent::call(Billed::Maybe));
+        // Begun anew by a wrapper that knows nothing of the calls.
+        let inner = begun(vec![end()]).await;
+        let again = Streaming::begun(Head::default(), inner).await.unwrap();
+        let again = again.after(Spent::call(Billed::No)).complete(&context).await.unwrap();
+        assert_eq!(again.spent(), Spent { calls: 4, ..whole.spent() });
     }
 
     async fn check_partial(context: CallContext, kind: ErrorKind) {

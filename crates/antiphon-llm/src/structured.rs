@@ -10,6 +10,7 @@ use crate::json::{self, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
+use crate::spent::Spent;
 
 /// An answer that was read as data, and what it took.
 #[derive(Debug, Clone)]
@@ -19,12 +20,14 @@ pub struct Structured<T> {
     pub value: T,
     /// The answer it was read from.
     pub completion: Completion,
-    /// Tokens of all answers together.
+    /// Tokens of all calls together, as far as they were counted: those of [`spent`](Self::spent).
     pub usage: Usage,
-    /// What the calls that gave no answer have cost on top.
+    /// `Maybe` if some calls that gave no answer were possibly billed on top of that, else `No`.
     pub lost: Billed,
-    /// Calls made in all: attempts, and asking again.
+    /// Calls made in all: attempts, and schema retries.
     pub calls: u32,
+    /// What all calls cost.
+    pub spent: Spent,
     /// What had to be done to the answer's text; nothing of its content is changed by it.
     pub repairs: Vec<Repair>,
 }
@@ -47,6 +50,13 @@ pub struct Asking {
 
 /// How many violations the model is told of; the first few tell the rest.
 const MAX_VIOLATIONS: usize = 10;
+
+impl<T> Structured<T> {
+    fn new(value: T, repairs: Vec<Repair>, completion: Completion, spent: Spent) -> Self {
+        let lost = if spent.possibly_billed > 0 { Billed::Maybe } else { Billed::No };
+        Self { value, completion, usage: spent.tokens(), lost, calls: spent.calls, spent, repairs }
+    }
+}
 
 impl Default for Asking {
     fn default() -> Self {
@@ -117,37 +127,21 @@ impl Asking {
         context: &CallContext,
         read: impl Fn(&Completion) -> Result<(T, Vec<Repair>), Rejected> + Send,
     ) -> Result<Structured<T>, Error> {
-        let (mut earlier, mut lost): (Option<Usage>, _) = (None, Billed::No);
-        let (mut calls, mut reasks) = (0, 0);
+        let (mut spent, mut reasks) = (Spent::default(), 0);
         loop {
             let answer = provider.complete(&prompt, context).await;
-            let completion = answer.map_err(|err| with_earlier(err, earlier, calls))?;
-            // What was there already cost nothing this time.
-            let spent =
-                if completion.attempts == 0 { Usage::new(Some(0), Some(0)) } else { completion.usage };
-            let mut usage = spent;
-            usage = earlier.map_or(usage, |mut sum| {
-                sum += usage;
-                sum
-            });
-            earlier = Some(usage);
-            calls += completion.attempts;
-            lost = lost.and(completion.lost);
+            let completion = answer.map_err(|err| err.after(spent))?;
+            spent += completion.spent();
             let complaint = match read(&completion) {
-                Ok((value, repairs)) => {
-                    return Ok(Structured { value, completion, usage, lost, calls, repairs });
-                }
-                Err(Rejected::Cut) => return Err(cut(completion, usage, calls)),
+                Ok((value, repairs)) => return Ok(Structured::new(value, repairs, completion, spent)),
+                Err(Rejected::Cut) => return Err(cut(completion).with_spent(spent)),
                 Err(Rejected::Misfit(complaint)) => complaint,
             };
             warn!("the answer does not fit: {}", complaint.lines().next().unwrap_or_default());
             if reasks == self.max_reasks {
                 let message = format!("the answer does not fit its schema: {complaint}");
                 let err = Error::new(ErrorKind::SchemaMismatch, message);
-                return Err(err
-                    .with_billed(Billed::Yes(usage))
-                    .with_attempts(calls)
-                    .with_partial(completion));
+                return Err(err.with_spent(spent).with_partial(completion));
             }
             reasks += 1;
             prompt = Self::again(prompt, completion.text, &complaint);
@@ -200,7 +194,7 @@ pub enum Rejected {
     Misfit(String),
 }
 
-fn cut(completion: Completion, usage: Usage, calls: u32) -> Error {
+fn cut(completion: Completion) -> Error {
     let cause = match completion.finish {
         FinishReason::Length => Cut::MaxTokens,
         FinishReason::Stop | FinishReason::Filtered | FinishReason::Failed | FinishReason::Unknown(_) => {
@@ -208,24 +202,7 @@ fn cut(completion: Completion, usage: Usage, calls: u32) -> Error {
         }
     };
     Error::new(ErrorKind::Truncated { cause }, "the JSON of the answer ends in the middle")
-        .with_billed(Billed::Yes(usage))
-        .with_attempts(calls)
         .with_partial(completion)
-}
-
-/// An error of asking again has cost the first answer, too.
-fn with_earlier(err: Error, earlier: Option<Usage>, calls: u32) -> Error {
-    let Some(mut usage) = earlier else { return err };
-    let billed = match err.billed() {
-        Billed::No => Billed::Yes(usage),
-        Billed::Maybe => Billed::Maybe,
-        Billed::Yes(more) => {
-            usage += more;
-            Billed::Yes(usage)
-        }
-    };
-    let attempts = err.attempts() + calls;
-    err.with_billed(billed).with_attempts(attempts)
 }
 
 #[cfg(test)]
@@ -233,8 +210,8 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Prompt, ProviderExt, Schema,
-        Usage,
+        Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Prompt, ProviderExt,
+        Schema, Spent, Usage,
     };
     use crate::scripted::Scripted;
 
@@ -270,12 +247,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn calls_before_an_answer_are_counted_whatever_comes_of_it() {
+        let (lost, counted) = (Spent::call(Billed::Maybe), Billed::Yes(Usage::new(Some(1), Some(1))));
+        let sum = Usage::new(Some(11), Some(6));
+        let earlier = lost + Spent::call(counted);
+        let (_, answer) = ask(vec![Ok(said("{\"n\": 1}").after(earlier))]).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.usage, answer.lost, answer.calls), (sum, Billed::Maybe, 3));
+        assert_eq!(answer.spent.possibly_billed, 1);
+        let (_, answer) = ask(vec![Ok(said("{").after(earlier))]).await;
+        assert_eq!(answer.unwrap_err().spent(), Spent { calls: 3, possibly_billed: 1, usage: Some(sum) });
+        let (_, answer) = ask(vec![Ok(said("{\"n\": 1}").without_calls())]).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.usage, answer.spent), (Usage::NOTHING, Spent::default()));
+    }
+
+    #[tokio::test]
     async fn a_second_misfit_is_an_error_that_keeps_answer_and_cost() {
         let (provider, answer) = ask(vec![Ok(said("no")), Ok(said("still no"))]).await;
         let err = answer.unwrap_err();
         assert_eq!((err.kind(), err.attempts(), provider.calls()), (ErrorKind::SchemaMismatch, 2, 2));
         assert_eq!(err.partial().unwrap().text, "still no");
-        assert_eq!(err.billed(), super::Billed::Yes(Usage::new(Some(20), Some(10))));
+        assert_eq!(err.billed(), Billed::Yes(Usage::new(Some(20), Some(10))));
     }
 
     #[tokio::test]
@@ -294,6 +287,6 @@ mod tests {
         let (_, answer) = ask(vec![Ok(said("no")), Err(Error::new(ErrorKind::Auth, "no key"))]).await;
         let err = answer.unwrap_err();
         assert_eq!((err.kind(), err.attempts()), (ErrorKind::Auth, 2));
-        assert_eq!(err.billed(), super::Billed::Yes(Usage::new(Some(10), Some(5))));
+        assert_eq!(err.billed(), Billed::Yes(Usage::new(Some(10), Some(5))));
     }
 }
