@@ -15,7 +15,7 @@ struct Inner {
 /// The error of a back end, whose text is part of the message already.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a caller can do about an [`Error`].
+/// The kind of an [`Error`], by what a caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -48,7 +48,7 @@ impl Error {
         Self(Arc::new(Inner { kind, message, cause: Some(cause.into()) }))
     }
 
-    /// What the caller can do.
+    /// Returns the kind, by what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -62,7 +62,7 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {
-    /// What lies behind the wrapped error: its own text is part of this error's text already.
+    /// Returns the source of the wrapped error, whose own text is part of this error's text already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.cause.as_ref()?.source()
     }

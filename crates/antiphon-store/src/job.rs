@@ -1,18 +1,18 @@
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JobState {
-    /// Nothing was asked yet, or everything that was asked has been answered and more is to come.
+    /// No call was made yet, or the calls that were made have ended and another is due.
     Queued,
     /// A call is about to be sent, or was: if its owner dies now, it may have been billed.
     Intended,
-    /// There is an answer; it was not looked at yet.
+    /// An answer is there, and is not checked yet.
     Answered,
-    /// There is a result.
+    /// A result is stored.
     Accepted,
-    /// There will be none, unless the job is queued anew.
+    /// No result, unless the job is queued again.
     Failed,
-    /// It waits until a time that the server told.
+    /// Put back until a time that the server asked for.
     PutBack,
 }
 
@@ -20,9 +20,9 @@ pub enum JobState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Job {
-    /// Its place in the run, from 0.
+    /// The place in the run, from 0.
     pub index: u64,
-    /// What it is about, as it was enqueued.
+    /// The input, as it was enqueued.
     pub row: String,
     /// Calls that were intended for it before.
     pub attempt: u32,
@@ -30,31 +30,31 @@ pub struct Job {
     pub kept: Option<String>,
 }
 
-/// That a call is about to be sent.
+/// The write-ahead record of a call that is about to be sent.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Intent {
     /// The job.
     pub index: u64,
-    /// What identifies the question: equal ones have equal answers.
+    /// The identity of the question: equal ones have equal answers.
     pub fingerprint: [u8; 32],
     /// The most that the call may cost, in millionths of a US dollar; `None` if that is not known.
     pub reserved: Option<u64>,
 }
 
-/// What calls have cost.
+/// The cost of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Bill {
     /// Calls that were made.
     pub calls: u32,
-    /// What they cost, in millionths of a US dollar; `None` if that is not known.
+    /// The cost of those calls, in millionths of a US dollar; `None` if that is not known.
     pub settled: Option<u64>,
-    /// Calls of which nobody knows whether they were billed.
+    /// Possibly billed calls.
     pub lost: u32,
-    /// The most that those may have cost on top, as far as that is known.
+    /// The most that the possibly billed calls may have cost on top, as far as that is known.
     pub possible: u64,
-    /// Those of them of which nobody knows the most.
+    /// Possibly billed calls whose most is unknown.
     pub unbounded: u32,
     /// Tokens of the prompts.
     pub input_tokens: u64,
@@ -62,61 +62,61 @@ pub struct Bill {
     pub output_tokens: u64,
 }
 
-/// An answer that is kept for whoever asks the same again.
+/// A cached answer, for a caller that asks the same again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Answer {
-    /// What was said.
+    /// The text.
     pub text: String,
     /// The model that said it.
     pub model: Option<String>,
-    /// Tokens of the prompt, if they were told.
+    /// Tokens of the prompt, if they were reported.
     pub input_tokens: Option<u64>,
-    /// Tokens of the answer, if they were told.
+    /// Tokens of the answer, if they were reported.
     pub output_tokens: Option<u64>,
 }
 
-/// How a call ended, and where that leaves its job. All of it is kept, or nothing.
+/// The record that a call has ended, with the state of its job after it. All of it is stored, or nothing.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settlement {
     /// The job.
     pub index: u64,
-    /// Where it stands now.
+    /// The state after the call.
     pub state: JobState,
-    /// What was spent on it since the last time.
+    /// The cost since the last settlement.
     pub bill: Bill,
-    /// An answer to keep, and what identifies the question.
+    /// An answer to cache, and the identity of the question.
     pub answer: Option<([u8; 32], Answer)>,
-    /// The result of an accepted job; of others what there is of one.
+    /// The result of an accepted job; of another job the part of one.
     pub result: Option<String>,
     /// Why there is no result: a short name, and a sentence.
     pub error: Option<(String, String)>,
     /// When a job that was put back is due, in milliseconds since 1970.
     pub due: Option<i64>,
-    /// Where its time went, in microseconds; what each number means is the caller's.
+    /// The phases of the job's time, in microseconds; the meaning of each number is the caller's.
     pub timings: Vec<u32>,
 }
 
-/// All that is known of a job.
+/// A job with its state, cost and result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct JobRecord {
-    /// Its place in the run, from 0.
+    /// The place in the run, from 0.
     pub index: u64,
-    /// Where it stands.
+    /// The state.
     pub state: JobState,
-    /// What it is about.
+    /// The input.
     pub row: String,
     /// Calls that were intended for it.
     pub attempt: u32,
-    /// What was spent on it.
+    /// The cost of all its calls.
     pub bill: Bill,
-    /// Its result, if it is accepted; of others what there is of one.
+    /// The result, if the job is accepted; of another job the part of one.
     pub result: Option<String>,
     /// Why there is no result: a short name, and a sentence.
     pub error: Option<(String, String)>,
-    /// Where its time went, in microseconds.
+    /// The phases of the job's time, in microseconds.
     pub timings: Vec<u32>,
     /// When it was last settled, in milliseconds since 1970; `None` where it was not, or by a version that did not say.
     pub settled_at: Option<i64>,
@@ -131,7 +131,7 @@ impl JobState {
 }
 
 impl Intent {
-    /// Of a call for the job with this index, whose cost is not known.
+    /// Creates the record of a call for the job with this index, whose cost is not known.
     #[must_use]
     pub fn new(index: u64, fingerprint: [u8; 32]) -> Self {
         Self { index, fingerprint, reserved: None }
@@ -146,13 +146,13 @@ impl Intent {
 }
 
 impl Bill {
-    /// Of nothing: no call was made.
+    /// Creates a bill of no call.
     #[must_use]
     pub fn none() -> Self {
         Self { settled: Some(0), ..Self::default() }
     }
 
-    /// Of one call that cost so much.
+    /// Creates a bill of one call with this cost.
     #[must_use]
     pub fn call(settled: Option<u64>) -> Self {
         Self { calls: 1, settled, ..Self::default() }
@@ -165,7 +165,7 @@ impl Bill {
         self
     }
 
-    /// Sets how many calls may have been billed unseen, and the most that they may have cost, if that is known.
+    /// Sets the number of possibly billed calls, and the most that they may have cost, if that is known.
     #[must_use]
     pub fn lost(mut self, calls: u32, micros: Option<u64>) -> Self {
         let unbounded = if micros.is_none() { calls } else { 0 };
@@ -193,7 +193,7 @@ impl Bill {
 }
 
 impl Answer {
-    /// Words, of which nothing else is known.
+    /// Creates an answer with this text alone.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
@@ -220,51 +220,51 @@ impl Settlement {
         Self { index, state, bill, answer, result, error, due, timings: Vec::new() }
     }
 
-    /// The job has its result.
+    /// Settles a job with its result.
     #[must_use]
     pub fn accepted(index: u64, result: impl Into<String>, bill: Bill) -> Self {
         Self { result: Some(result.into()), ..Self::new(index, JobState::Accepted, bill) }
     }
 
-    /// There is an answer that is yet to be looked at; to keep it, add it with [`answer`](Self::answer).
+    /// Settles a call whose answer is not checked yet; to cache it, add it with [`answer`](Self::answer).
     #[must_use]
     pub fn answered(index: u64, bill: Bill) -> Self {
         Self::new(index, JobState::Answered, bill)
     }
 
-    /// The job has failed for good.
+    /// Settles a job that has failed, with a short name and a sentence.
     #[must_use]
     pub fn failed(index: u64, kind: impl Into<String>, message: impl Into<String>, bill: Bill) -> Self {
         Self { error: Some((kind.into(), message.into())), ..Self::new(index, JobState::Failed, bill) }
     }
 
-    /// The job will be asked again at once: what was spent is kept.
+    /// Settles a call after which the job is queued again at once.
     #[must_use]
     pub fn again(index: u64, bill: Bill) -> Self {
         Self::new(index, JobState::Queued, bill)
     }
 
-    /// The job waits until `due`, in milliseconds since 1970.
+    /// Settles a call after which the job is put back until `due`, in milliseconds since 1970.
     #[must_use]
     pub fn put_back(index: u64, due: i64, bill: Bill) -> Self {
         Self { due: Some(due), ..Self::new(index, JobState::PutBack, bill) }
     }
 
-    /// Keeps an answer for whoever asks the same again.
+    /// Caches an answer, for a caller that asks the same again.
     #[must_use]
     pub fn answer(mut self, fingerprint: [u8; 32], answer: Answer) -> Self {
         self.answer = Some((fingerprint, answer));
         self
     }
 
-    /// Keeps what there is of a result.
+    /// Stores the part of a result.
     #[must_use]
     pub fn result(mut self, result: impl Into<String>) -> Self {
         self.result = Some(result.into());
         self
     }
 
-    /// Says where the job's time went.
+    /// Sets the phases of the job's time.
     #[must_use]
     pub fn timings(mut self, micros: Vec<u32>) -> Self {
         self.timings = micros;

@@ -22,7 +22,7 @@ impl<'r> Pages<'r> {
         Self { run, from: 0, only_failed: true }
     }
 
-    /// The next jobs in their order; none at the end.
+    /// Returns the next jobs in their order; none at the end.
     ///
     /// # Errors
     /// `Io`.
@@ -30,9 +30,10 @@ impl<'r> Pages<'r> {
     /// # Cancel safety
     /// A dropped call has read nothing.
     pub async fn next(&mut self) -> Result<Vec<JobRecord>, Error> {
-        let jobs = match self.only_failed {
-            true => self.run.failed_from(self.from, PAGE).await?,
-            false => self.run.jobs(self.from, PAGE).await?,
+        let jobs = if self.only_failed {
+            self.run.failed_from(self.from, PAGE).await?
+        } else {
+            self.run.jobs(self.from, PAGE).await?
         };
         self.from = jobs.last().map_or(self.from, |last| last.index + 1);
         Ok(jobs)

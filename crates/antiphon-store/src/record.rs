@@ -2,26 +2,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Bill, JobState};
 
-/// What a run is to be.
+/// A run to find or to begin.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewRun {
-    /// What identifies it: the same command over the same input has the same.
+    /// The identity of the command: the same command over the same input has the same.
     pub fingerprint: String,
-    /// What kind of run it is, such as `map`. With a `/` in it, it is a part of other runs, and never the latest.
+    /// The kind of run, such as `map`. A kind with a `/` is a part of other runs, and never the latest.
     pub kind: String,
-    /// How it was asked for, so that it can be asked for again: a JSON text. Never a secret.
+    /// The request, so that it can be made again: a JSON text. Never a secret.
     pub request: String,
-    /// Whether an earlier run of this fingerprint is left alone and a new one begun. Default: it is gone on with.
+    /// Whether earlier runs of this fingerprint are ignored and a new one begins. Default: the newest one is resumed.
     pub fresh: bool,
 }
 
-/// How a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunStatus {
-    /// It is worked on, or its owner died.
+    /// In progress, or left by an owner that died.
     Open,
     /// Every job has ended.
     Finished,
@@ -31,27 +31,27 @@ pub enum RunStatus {
     Cancelled,
 }
 
-/// What is known of a run.
+/// A run as it was when it was read.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunRecord {
-    /// Its id: a UUID of version 7, so that ids sort by time.
+    /// The id: a UUID of version 7, so that ids sort by time.
     pub id: String,
-    /// What identifies the command.
+    /// The identity of the command.
     pub fingerprint: String,
-    /// What kind of run it is.
+    /// The kind of run.
     pub kind: String,
-    /// How it was asked for: a JSON text.
+    /// The request: a JSON text.
     pub request: String,
-    /// How it stands.
+    /// The status.
     pub status: RunStatus,
-    /// How many jobs it has; `None` while they are still being enqueued.
+    /// The number of jobs; `None` while they are still being enqueued.
     pub total: Option<u64>,
     /// When it began, in milliseconds since 1970.
     pub created_at: i64,
     /// When it last ended, well or not.
     pub ended_at: Option<i64>,
-    /// What was reported at its last end: a JSON text.
+    /// The report of its last end: a JSON text.
     pub report: Option<String>,
 }
 
@@ -61,9 +61,9 @@ pub struct RunRecord {
 pub struct Tally {
     /// Jobs that wait, those that were put back included.
     pub queued: u64,
-    /// Jobs of which a call may be under way.
+    /// Jobs of which a call may be in progress.
     pub intended: u64,
-    /// Jobs with an answer that was not looked at.
+    /// Jobs with an answer that is not checked yet.
     pub answered: u64,
     /// Jobs with a result.
     pub accepted: u64,
@@ -71,15 +71,15 @@ pub struct Tally {
     pub failed: u64,
     /// Calls that were made.
     pub calls: u64,
-    /// What they cost as far as it is known, in millionths of a US dollar.
+    /// The cost of those calls as far as it is known, in millionths of a US dollar.
     pub settled: u64,
     /// Whether some of them have no known cost.
     pub cost_unknown: bool,
-    /// Calls of which nobody knows whether they were billed.
+    /// Possibly billed calls.
     pub lost: u64,
-    /// The most that those may have cost on top, as far as that is known.
+    /// The most that the possibly billed calls may have cost on top, as far as that is known.
     pub possible: u64,
-    /// Those of them of which nobody knows the most.
+    /// Possibly billed calls whose most is unknown.
     pub unbounded: u64,
     /// Tokens of the prompts.
     pub input_tokens: u64,
@@ -88,7 +88,7 @@ pub struct Tally {
 }
 
 impl NewRun {
-    /// A run with this fingerprint, of no kind and without a request.
+    /// Creates a run with this fingerprint, of no kind and without a request.
     #[must_use]
     pub fn new(fingerprint: impl Into<String>) -> Self {
         Self {
@@ -99,14 +99,14 @@ impl NewRun {
         }
     }
 
-    /// Sets what kind of run it is, and how it was asked for: a JSON text without secrets.
+    /// Sets the kind of run, and the request: a JSON text without secrets.
     #[must_use]
     pub fn request(mut self, kind: impl Into<String>, request: impl Into<String>) -> Self {
         (self.kind, self.request) = (kind.into(), request.into());
         self
     }
 
-    /// Leaves an earlier run of the same fingerprint alone.
+    /// Sets whether earlier runs of this fingerprint are ignored.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
@@ -115,7 +115,7 @@ impl NewRun {
 }
 
 impl RunStatus {
-    /// Its name in reports.
+    /// Returns the name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -128,7 +128,7 @@ impl RunStatus {
 }
 
 impl Tally {
-    /// Jobs in all that were enqueued.
+    /// Returns the number of all jobs that were enqueued.
     #[must_use]
     pub fn jobs(&self) -> u64 {
         self.queued + self.intended + self.answered + self.accepted + self.failed

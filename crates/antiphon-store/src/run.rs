@@ -53,19 +53,19 @@ impl Run {
         Self { interrupted, owner: Some(guard), ..Self::new(backend, seq, record) }
     }
 
-    /// What was known of it when it was opened.
+    /// Returns the run as it was when this handle was opened.
     #[must_use]
     pub fn record(&self) -> &RunRecord {
         &self.record
     }
 
-    /// Whether this handle may change it.
+    /// Whether this handle owns the run, and may change it.
     #[must_use]
     pub fn is_owned(&self) -> bool {
         self.owner.is_some()
     }
 
-    /// The calls that its last owner intended and never settled. They are queued again.
+    /// Returns the calls that the run's last owner intended and never settled. Their jobs are queued again.
     #[must_use]
     pub fn interrupted(&self) -> &[Interrupted] {
         &self.interrupted
@@ -82,19 +82,19 @@ impl Run {
         self.backend.enqueue(self.seq, rows).await
     }
 
-    /// Says that all jobs were added, and gives their number.
+    /// Marks the list of jobs as complete, and returns their number.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still say so.
+    /// A dropped call may still mark it.
     pub async fn seal(&self) -> Result<u64, Error> {
         self.backend.seal(self.seq).await
     }
 
-    /// Up to `most` jobs that are to be done and were not claimed by this handle before, in their order. Fewer, or none,
-    /// where there are no more of them yet.
+    /// Claims up to `most` queued jobs that this handle did not claim before, in their order. Fewer, or none, where no more
+    /// are queued yet. Claims at the same time share no job.
     ///
     /// # Errors
     /// `Io`.
@@ -111,35 +111,35 @@ impl Run {
         Ok(jobs)
     }
 
-    /// Notes that a call is about to be sent. Send it only after this returned.
+    /// Records that a call is about to be sent: the write-ahead record of it. Send the call only after this returned.
     ///
     /// # Errors
     /// `Conflict` for a job that has ended; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still be noted; the job then counts as possibly billed if its owner dies.
+    /// A dropped call may still be recorded; the job then counts as possibly billed if its owner dies.
     pub async fn intend(&self, intent: Intent) -> Result<(), Error> {
         self.backend.intend(self.seq, intent).await
     }
 
-    /// Keeps how a call ended. Tell nobody of a result before this returned.
+    /// Records how a call has ended. Report no result before this returned.
     ///
     /// # Errors
     /// `Conflict` for a job that has ended: its first result stays. `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still keep it.
+    /// A dropped call may still be recorded.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
         self.backend.settle(self.seq, settlement).await
     }
 
-    /// Queues the failed jobs anew, and gives their number. What was spent on them stays.
+    /// Queues the failed jobs again, and returns their number. Their cost so far stays in the tally.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still do it.
+    /// A dropped call may still queue them; this handle may then claim them no more, and the next owner does.
     pub async fn retry_failed(&self) -> Result<u64, Error> {
         let _turn = self.claiming.acquire().await;
         let queued = self.backend.retry_failed(self.seq).await?;
@@ -177,12 +177,12 @@ impl Run {
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still keep it.
+    /// A dropped call may still store it.
     pub async fn finish(&self, status: RunStatus, report: String) -> Result<(), Error> {
         self.backend.finish(self.seq, status, report).await
     }
 
-    /// Jobs and money, added up.
+    /// Returns the sums of jobs, calls, tokens and cost.
     ///
     /// # Errors
     /// `Io`.
@@ -193,12 +193,12 @@ impl Run {
         self.backend.tally(self.seq).await
     }
 
-    /// All jobs, a page at a time.
+    /// Returns all jobs, a page at a time.
     pub fn pages(&self) -> Pages<'_> {
         Pages::all(self)
     }
 
-    /// The failed jobs, a page at a time.
+    /// Returns the failed jobs, a page at a time.
     pub fn failed(&self) -> Pages<'_> {
         Pages::failed(self)
     }
@@ -207,7 +207,7 @@ impl Run {
         self.backend.failed(self.seq, from, most).await
     }
 
-    /// The first `most` jobs with calls that may have been billed unseen, in their order.
+    /// Returns the first `most` jobs with possibly billed calls, in their order.
     ///
     /// # Errors
     /// `Io`.

@@ -1,4 +1,4 @@
-//! The store in a SQLite file: one thread writes for everybody, in groups, and a second connection reads.
+//! The store in a SQLite file: one thread writes for all callers, in groups, and a second connection reads.
 
 mod codes;
 mod error;
@@ -27,7 +27,7 @@ pub(crate) struct Sqlite {
     reader: Arc<Mutex<Connection>>,
     writer: Writer,
     place: Arc<str>,
-    /// Where the file is, and the folders of the runs.
+    /// The folder of the file and of the folders of the runs.
     folder: Arc<Path>,
 }
 
@@ -193,7 +193,7 @@ impl Sqlite {
         self.read(move |connection| reads::tally(connection, run)).await
     }
 
-    /// Runs rare work on the writing thread; what it gives is told only when it is on the disk.
+    /// Runs rare work on the writing thread, and returns its value when the change is on the disk.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

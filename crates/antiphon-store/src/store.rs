@@ -75,7 +75,7 @@ impl Store {
         Ok(run)
     }
 
-    /// Reads a run by its id, the beginning of one, or `latest`, whoever owns it.
+    /// Reads a run by its id, the beginning of one, or `latest`, with or without an owner.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` where several ids begin so; else `Io`.
@@ -118,7 +118,7 @@ impl Store {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    /// Reads up to `most` selected runs, newest first, whoever owns them: the first ones, or those after the last run of
+    /// Reads up to `most` selected runs, newest first, with or without an owner: the first ones, or those after the last run of
     /// the page before, by its id. A run that begins meanwhile is on no later page. See [`runs`](Self::runs) for all at once.
     ///
     /// ```
@@ -157,7 +157,7 @@ impl Store {
         Ok(self.backend.runs_page(filter, before, most).await?.into_iter().map(to_read).collect())
     }
 
-    /// Reads all runs, oldest first, whoever owns them. See [`runs_page`](Self::runs_page) for a listing.
+    /// Reads all runs, oldest first, with or without an owner. See [`runs_page`](Self::runs_page) for a listing.
     ///
     /// # Errors
     /// `Io`.

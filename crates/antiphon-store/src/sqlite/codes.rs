@@ -1,4 +1,4 @@
-//! How keys, states and numbers are stored.
+//! Keys, states and numbers as SQLite has them.
 
 use crate::job::JobState;
 use crate::record::RunStatus;
@@ -21,7 +21,7 @@ pub(super) fn index(key: i64) -> u64 {
     key as u64 % JOBS_OF_A_RUN
 }
 
-/// Numbers are kept as SQLite has them, with a sign.
+/// A number as SQLite stores it, with a sign.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

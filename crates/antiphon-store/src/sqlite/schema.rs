@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind};
 
-/// What tells our files from other SQLite files: `ANTI`.
+/// The mark of our files among other SQLite files: `ANTI`.
 const APPLICATION: i64 = 0x414E_5449;
 
 /// Each makes the next version of the file from the one before. Never change one that was released: add another.
@@ -72,7 +72,7 @@ const MIGRATIONS: [&str; 3] = ["
     CREATE INDEX runs_by_status ON runs (status);
 "];
 
-/// How long another process may be in the way.
+/// The longest wait for another process that keeps the file busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens the file for writing, and brings it to this version.
@@ -101,7 +101,7 @@ pub(super) fn open(path: &Path, place: &str) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// What the connection that only reads needs.
+/// Sets up the connection that only reads.
 pub(super) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "query_only", true)
@@ -137,7 +137,7 @@ pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     match steps() {
         Ok(()) => connection.execute_batch("COMMIT"),
         Err(err) => {
-            // The first error is the one that tells.
+            // The first error is the cause.
             let _ = connection.execute_batch("ROLLBACK");
             Err(err)
         }

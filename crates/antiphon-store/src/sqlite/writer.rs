@@ -81,7 +81,7 @@ impl Writer {
 struct Thread {
     connection: Connection,
     place: Arc<str>,
-    /// Whether commits are flushed as the connection stands.
+    /// Whether commits are flushed with the present setting of the connection.
     is_full: bool,
     /// Why nothing more can be kept.
     broken: Option<Error>,
@@ -95,9 +95,10 @@ impl Thread {
             let mut size = 0;
             loop {
                 while let Some(request) = next {
-                    match request.op.needs_no_flush() {
-                        true => group.push(request),
-                        false => flushed.push(request),
+                    if request.op.needs_no_flush() {
+                        group.push(request);
+                    } else {
+                        flushed.push(request);
                     }
                     let is_whole = group.len() + flushed.len() >= GROUP;
                     next = if is_whole { None } else { received.try_recv().ok() };
@@ -111,7 +112,7 @@ impl Thread {
                 std::thread::yield_now();
                 next = received.try_recv().ok();
             }
-            // Those that need no flush are told before the others wait for theirs: calls go out meanwhile.
+            // Changes without a flush are acknowledged before the others wait for theirs: calls go out meanwhile.
             self.commit(&mut group, false);
             self.commit(&mut flushed, true);
         }
@@ -131,7 +132,7 @@ impl Thread {
         match results {
             Ok(results) => {
                 for (reply, result) in replies.into_iter().zip(results) {
-                    // Whoever has gone does not want to know.
+                    // A caller that was dropped needs no reply.
                     let _ = reply.send(result);
                 }
             }
@@ -158,7 +159,7 @@ impl Thread {
             Err(err) => Err(err),
         };
         if done.is_err() && !self.connection.is_autocommit() {
-            // The first error is the one that tells.
+            // The first error is the cause.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         done
@@ -168,14 +169,14 @@ impl Thread {
     fn apply(&self, op: Op) -> rusqlite::Result<Result<(), Error>> {
         Ok(match op {
             Op::Enqueue { run, rows } => Ok(writes::enqueue(&self.connection, run, &rows)?),
-            Op::Intend { run, intent } => match writes::intend(&self.connection, run, &intent)? {
-                true => Ok(()),
-                false => Err(Error::job_ended(intent.index)),
-            },
-            Op::Settle { run, settlement } => match writes::settle(&self.connection, run, &settlement)? {
-                true => Ok(()),
-                false => Err(Error::job_ended(settlement.index)),
-            },
+            Op::Intend { run, intent } => {
+                let is_open = writes::intend(&self.connection, run, &intent)?;
+                is_open.then_some(()).ok_or_else(|| Error::job_ended(intent.index))
+            }
+            Op::Settle { run, settlement } => {
+                let was_open = writes::settle(&self.connection, run, &settlement)?;
+                was_open.then_some(()).ok_or_else(|| Error::job_ended(settlement.index))
+            }
             Op::Other(work) => Ok(work(&self.connection)?),
         })
     }

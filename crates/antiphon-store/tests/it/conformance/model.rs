@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::place::{Place, QUESTION, run_of};
 
-/// What may happen to a job.
+/// An event in the life of a job.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Intend(u64),
