@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use crate::error::Failure;
 use crate::{decode, formats};
 
 /// The text of one file, with its turns and the way back to the file's lines.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Document {
     /// The path from the input's root, with `/` between its parts.
@@ -20,7 +21,7 @@ pub struct Document {
     /// Size of the file in bytes.
     pub bytes: u64,
     /// The encoding it was read in, by its WHATWG name: `UTF-8` for nearly all.
-    pub encoding: &'static str,
+    pub encoding: Cow<'static, str>,
     /// What there is to read. For text, Markdown, Org, HTML and DOCX the words themselves with plain line ends; for
     /// the other formats the turns one after another, each led by its speaker.
     pub text: Arc<str>,
@@ -31,14 +32,14 @@ pub struct Document {
 }
 
 /// A place of the text at which another line of the source begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LineStart {
     pub(crate) offset: usize,
     pub(crate) line: u32,
 }
 
 /// One stretch of speech.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Turn {
     /// Who speaks: the code or name in the file, or the file's stem.
@@ -50,7 +51,8 @@ pub struct Turn {
 }
 
 /// The sides of an interview.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Whoever answers. Only what participants said can be quoted.
     Participant,
@@ -59,7 +61,7 @@ pub enum Role {
 }
 
 /// The formats that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
@@ -144,7 +146,7 @@ impl Document {
             format,
             sha256: hex(&Sha256::digest(bytes)),
             bytes: bytes.len() as u64,
-            encoding,
+            encoding: Cow::Borrowed(encoding),
             text: body.text.into(),
             turns: body.turns,
             lines: body.lines,

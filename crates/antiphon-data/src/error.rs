@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// One file that could not be used, and where in it the trouble is.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// The file's name, as its document would have had.

@@ -18,7 +18,8 @@ use csv::Records;
 pub type Row = Result<String, Failure>;
 
 /// What rows are written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RowFormat {
     /// A table with a header: an object a row, all its values texts.
@@ -103,30 +104,82 @@ impl Rows {
     /// Nothing is changed, so nothing is lost.
     pub async fn open(path: impl AsRef<Path>, format: Option<RowFormat>) -> Result<Self, Error> {
         let path = path.as_ref();
+        match is_folder(path).await? {
+            true => Self::of_folder(path, None).await,
+            false => {
+                let reader = Reader::open(path).await.map_err(Error::from_fs)?;
+                Self::of_file(reader, path, format).await
+            }
+        }
+    }
+
+    /// As [`open`](Self::open), together with the digest that tells the input from another: SHA-256 of the file, or of the
+    /// names and the content of all documents of a folder. A file is opened once.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn open_digested(
+        path: impl AsRef<Path>,
+        format: Option<RowFormat>,
+    ) -> Result<(Self, String), Error> {
+        let path = path.as_ref();
+        let mut hash = Sha256::new();
+        let rows = match is_folder(path).await? {
+            true => Self::of_folder(path, Some(&mut hash)).await?,
+            false => {
+                let reader = Reader::open(path).await.map_err(Error::from_fs)?;
+                let (reader, digested) = digested(reader, hash).await?;
+                hash = digested;
+                Self::of_file(reader, path, format).await?
+            }
+        };
+        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((rows, digest))
+    }
+
+    async fn of_file(reader: Reader, path: &Path, format: Option<RowFormat>) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let format = format_of(path, &name, format).await?;
-        let open = async || Reader::open(path).await.map_err(Error::from_fs);
+        let (reader, format) = match format.or_else(|| RowFormat::from_name(&name)) {
+            Some(format) => (reader, format),
+            None => sniffed(reader).await?,
+        };
         let source = match format {
-            RowFormat::Csv => Source::Csv(Box::new(Records::begin(open().await?.lines(), &name).await?)),
-            RowFormat::Jsonl => Source::Lines(open().await?.lines(), 0),
+            RowFormat::Csv => Source::Csv(Box::new(Records::begin(reader.lines(), &name).await?)),
+            RowFormat::Jsonl => Source::Lines(reader.lines(), 0),
             RowFormat::Json => {
-                let bytes = open().await?.bytes().await.map_err(Error::from_fs)?;
+                let bytes = reader.bytes().await.map_err(Error::from_fs)?;
                 Source::Values(values(&bytes, &name)?.into_iter())
             }
             RowFormat::Folder => {
-                let loader = Loader::new();
-                let Listing { mut paths, failures, skipped } = loader.list(path).await?;
-                if paths.is_empty() && failures.is_empty() {
-                    let others = skipped.len();
-                    let message =
-                        format!("no document in {name}: the {others} files in it are of other kinds");
-                    return Err(Error::new(ErrorKind::Empty, message));
-                }
-                paths.sort();
-                Source::Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures }
+                return Err(Error::new(ErrorKind::NothingReadable, format!("{name} is no folder")));
             }
         };
         Ok(Self { name, format, source })
+    }
+
+    async fn of_folder(path: &Path, hash: Option<&mut Sha256>) -> Result<Self, Error> {
+        let (name, loader) = (path.display().to_string(), Loader::new());
+        let Listing { mut paths, failures, skipped } = loader.list(path).await?;
+        if paths.is_empty() && failures.is_empty() {
+            let others = skipped.len();
+            let message = format!("no document in {name}: the {others} files in it are of other kinds");
+            return Err(Error::new(ErrorKind::Empty, message));
+        }
+        paths.sort();
+        if let Some(hash) = hash {
+            for file in &paths {
+                hash.update(name_of(path, file));
+                hash.update([0]);
+                let reader = Reader::open(file).await.map_err(Error::from_fs)?;
+                (_, *hash) = digested(reader, std::mem::take(hash)).await?;
+            }
+        }
+        let source =
+            Source::Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
+        Ok(Self { name, format: RowFormat::Folder, source })
     }
 
     /// What the rows are written as.
@@ -162,29 +215,6 @@ impl Rows {
         }
     }
 
-    /// What tells the input from another: SHA-256 of the file, or of the names and the content of all documents of a folder.
-    ///
-    /// # Errors
-    /// `NotFound` or `Io`.
-    ///
-    /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
-    pub async fn digest(path: impl AsRef<Path>) -> Result<String, Error> {
-        let path = path.as_ref();
-        let mut hash = Sha256::new();
-        if antiphon_fs::metadata(path).await.map_err(Error::from_fs)?.is_dir {
-            let mut paths = Loader::new().list(path).await?.paths;
-            paths.sort();
-            for file in paths {
-                hash.update(name_of(path, &file));
-                hash.update([0]);
-                add(&mut hash, &file).await?;
-            }
-        } else {
-            add(&mut hash, path).await?;
-        }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    }
 }
 
 impl fmt::Debug for Rows {
@@ -193,26 +223,26 @@ impl fmt::Debug for Rows {
     }
 }
 
-async fn add(hash: &mut Sha256, path: &Path) -> Result<(), Error> {
-    let mut chunks = Reader::open(path).await.map_err(Error::from_fs)?.chunks(1 << 20);
-    while let Some(chunk) = chunks.next().await {
-        hash.update(chunk.map_err(Error::from_fs)?);
-    }
-    Ok(())
+async fn is_folder(path: &Path) -> Result<bool, Error> {
+    Ok(antiphon_fs::metadata(path).await.map_err(Error::from_fs)?.is_dir)
 }
 
-async fn format_of(path: &Path, name: &str, format: Option<RowFormat>) -> Result<RowFormat, Error> {
-    if antiphon_fs::metadata(path).await.map_err(Error::from_fs)?.is_dir {
-        return Ok(RowFormat::Folder);
-    }
-    match format.or_else(|| RowFormat::from_name(name)) {
-        Some(format) => Ok(format),
-        None => {
-            let mut chunks = Reader::open(path).await.map_err(Error::from_fs)?.chunks(4 << 10);
-            let beginning = chunks.next().await.transpose().map_err(Error::from_fs)?;
-            Ok(RowFormat::from_beginning(&beginning.unwrap_or_default()))
-        }
-    }
+/// The hash with the whole file added, and the file at its beginning.
+async fn digested(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Error> {
+    let add = |hash: &mut Sha256, block: &[u8]| {
+        hash.update(block);
+        true
+    };
+    reader.scan(hash, add).await.map_err(Error::from_fs)
+}
+
+/// The format that a file's beginning tells, and the file at its beginning.
+async fn sniffed(reader: Reader) -> Result<(Reader, RowFormat), Error> {
+    let look = |format: &mut RowFormat, block: &[u8]| {
+        *format = RowFormat::from_beginning(block);
+        false
+    };
+    reader.scan(RowFormat::Csv, look).await.map_err(Error::from_fs)
 }
 
 async fn next_lines(lines: &mut Lines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
@@ -361,8 +391,8 @@ mod tests {
         assert_eq!(rows.format(), RowFormat::Folder);
         assert_eq!(batch[0], Ok(r#"{"name":"a.md","text":"words of a.md\n"}"#.to_owned()));
         assert_eq!((batch.len(), rows.next().await.unwrap().len()), (2, 0));
-        let digest = Rows::digest(folder.path()).await.unwrap();
+        let digest = Rows::open_digested(folder.path(), None).await.unwrap().1;
         antiphon_fs::write(folder.path().join("b.txt"), "other words").await.unwrap();
-        assert_ne!(Rows::digest(folder.path()).await.unwrap(), digest);
+        assert_ne!(Rows::open_digested(folder.path(), None).await.unwrap().1, digest);
     }
 }

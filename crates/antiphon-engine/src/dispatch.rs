@@ -3,18 +3,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_data::Rows;
-use antiphon_llm::{CacheKey, Calls, Deadline, Price};
+use antiphon_llm::{CacheKey, Calls, Completion, Head, Price, Usage};
 use antiphon_resilience::RetryPolicy;
-use antiphon_runtime::Priority;
-use antiphon_store::{Job, Run, Store};
+use antiphon_store::{Job, Run, RunStatus, Store};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::feed::{bad_row, feed};
+use crate::feed::{RowSource, bad_row, feed};
 use crate::job::{Asked, Ended, Failed, Life, Todo};
+use crate::limits::RunLimits;
 use crate::seen::Usual;
 use crate::shared::Shared;
 use crate::status::Status;
@@ -31,26 +31,16 @@ pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 pub struct Options {
     /// What the model costs for a prompt of so many tokens. Default: unknown, and so is the cost.
     pub pricing: Pricing,
-    /// The most rows of the input that are worked on. Default: all.
-    pub limit: Option<u64>,
-    /// The most calls at once. Default `None`: as many as the provider's limits allow.
-    pub concurrency: Option<usize>,
-    /// The most that all calls of the run may cost together, in millionths of a US dollar. Default: no limit.
-    pub max_cost: Option<u64>,
-    /// Which of the runs of this process goes first where the provider's limits make calls wait. Default: `Normal`.
-    pub priority: Priority,
+    /// The limits of the run. Default: none but two attempts for a row.
+    pub limits: RunLimits,
     /// How calls that failed are made again. Default: [`RetryPolicy::default`].
     pub retry: RetryPolicy,
-    /// How often a row is asked about until an answer fits. Default 2.
-    pub attempts: u32,
     /// Whether equal questions have equal answers, given once. Default: yes.
     pub cache: bool,
     /// Whether a text that reached the token limit is a result. Default: no.
     pub allow_cut: bool,
     /// A longer pause that the provider asks for ends the run. Default 15 minutes.
     pub max_pause: Duration,
-    /// When it must be over. Default: never.
-    pub deadline: Deadline,
     /// Once cancelled, nothing new begins, and what is under way goes on.
     pub drain: CancellationToken,
     /// Once cancelled, everything is given up.
@@ -61,16 +51,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             pricing: Arc::new(|_| None),
-            limit: None,
-            concurrency: None,
-            max_cost: None,
-            priority: Priority::default(),
+            limits: RunLimits::default(),
             retry: RetryPolicy::default(),
-            attempts: 2,
             cache: true,
             allow_cut: false,
             max_pause: Duration::from_secs(15 * 60),
-            deadline: Deadline::none(),
             drain: CancellationToken::new(),
             cancel: CancellationToken::new(),
         }
@@ -80,22 +65,49 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("concurrency", &self.concurrency)
-            .field("max_cost", &self.max_cost)
+            .field("limits", &self.limits)
+            .field("cache", &self.cache)
             .finish_non_exhaustive()
     }
 }
 
-/// A row that has ended.
+/// A job that has ended: its result, and what the answers told beside it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Row {
-    /// Its place in the input, from 0.
+pub struct JobOutcome {
+    /// The row's index in the input, from 0.
     pub index: u64,
-    /// The row itself: the text of a JSON object.
+    /// The row: the text of a JSON object.
     pub row: String,
-    /// Its result as JSON, or why there is none.
+    /// The result as JSON, or the reason why there is none.
     pub result: Result<String, Failed>,
+    /// What the job's answers told in this process.
+    pub seen: JobSeen,
+}
+
+/// What the answers of one job told beside their text.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct JobSeen {
+    /// Tokens of all answers; `None` where no answer came, or one was known already.
+    pub usage: Option<Usage>,
+    /// What the provider said of the last call.
+    pub head: Head,
+    /// The time from the last call's beginning to its first token.
+    pub first_token: Option<Duration>,
+    /// Remarks of the recipe: see [`Accepted::notes`](crate::Accepted::notes).
+    pub notes: Vec<Value>,
+}
+
+impl JobSeen {
+    pub(crate) fn see(&mut self, answer: &Completion) {
+        match &mut self.usage {
+            Some(usage) => *usage += answer.usage,
+            None => self.usage = Some(answer.usage),
+        }
+        self.head.clone_from(&answer.head);
+        self.first_token = answer.timing.first_token;
+    }
 }
 
 /// Gets through the rows of one run.
@@ -104,6 +116,8 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// How often the store is asked whether the run was cancelled.
+const CANCEL_CHECK: Duration = Duration::from_secs(1);
 /// Rows that are claimed at once.
 const BATCH: usize = 256;
 /// Calls that wait for the provider's limits, beside those that are under way.
@@ -127,10 +141,10 @@ impl Engine {
         (store, run): (Store, Arc<Run>),
         work: Arc<dyn Work>,
         options: Options,
-        ended: mpsc::Sender<Row>,
+        ended: mpsc::Sender<JobOutcome>,
     ) -> Result<Self, antiphon_store::Error> {
         let tally = run.tally().await?;
-        if options.max_cost.is_some() && (tally.cost_unknown || tally.unbounded > 0) {
+        if options.limits.max_cost.is_some() && (tally.cost_unknown || tally.unbounded > 0) {
             tracing::warn!(
                 "earlier calls of this run count as $0 in the budget where nobody knows what they cost: those \
                  without a price, and {} that broke off",
@@ -152,6 +166,12 @@ impl Engine {
         self.shared.counters.totals.sums()
     }
 
+    /// Takes the outcomes that could not be stored, on a full disk say: they were paid for and are nowhere else.
+    #[must_use]
+    pub fn take_unsaved(&self) -> Vec<JobOutcome> {
+        self.shared.take_unsaved()
+    }
+
     /// What its calls usually took; `None` while none was answered.
     #[must_use]
     pub fn usual(&self) -> Option<Usual> {
@@ -168,7 +188,7 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Hangs up; calls under way may have been billed, and are named so when the run is opened again.
-    pub async fn work(&self, rows: Option<Rows>) -> Option<Stop> {
+    pub async fn work(&self, rows: Option<RowSource>) -> Option<Stop> {
         let shared = &self.shared;
         let mut feeding = JoinSet::new();
         match rows {
@@ -200,6 +220,8 @@ impl Dispatch {
     async fn run(mut self, feeding: &mut JoinSet<Result<(), Stop>>) {
         let shared = self.shared.clone();
         let (halt, drain) = (shared.halt.clone(), shared.options.drain.clone());
+        let mut looks = interval(CANCEL_CHECK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.fill().await;
             let is_over =
@@ -208,6 +230,7 @@ impl Dispatch {
                 return;
             }
             let paused = shared.paused_until();
+            let deadline = shared.deadline();
             tokio::select! {
                 Some(done) = self.tasks.join_next() => self.ended(done).await,
                 Some(fed) = feeding.join_next() => match fed {
@@ -216,10 +239,22 @@ impl Dispatch {
                     Err(err) => shared.stop(defect(&err)),
                 },
                 () = shared.fed.notified() => self.has_more = true,
+                _ = looks.tick(), if !halt.is_cancelled() => self.look_for_cancel().await,
                 () = drain.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
                 () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
-                () = tokio::time::sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {}
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !halt.is_cancelled() => {
+                    shared.stop(Stop::Deadline { last: None });
+                }
+                () = sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {}
             }
+        }
+    }
+
+    /// Stops where another process has cancelled the run.
+    async fn look_for_cancel(&self) {
+        // A store that cannot be read is reported by the job that needs it.
+        if self.shared.run.status().await.is_ok_and(|status| status == RunStatus::Cancelled) {
+            self.shared.stop(Stop::Cancelled);
         }
     }
 
@@ -252,7 +287,7 @@ impl Dispatch {
         // Rows that only wait for the limits would be asked about after somebody said stop.
         let believed =
             self.shared.limits().map_or(AHEAD, |limits| limits.concurrency.min(limits.in_flight) + AHEAD);
-        let at_once = options.concurrency.unwrap_or(MOST_AT_ONCE).min(believed);
+        let at_once = options.limits.max_concurrency.unwrap_or(MOST_AT_ONCE).min(believed);
         at_once + self.shared.sleeping().min(MOST_SLEEPING)
     }
 

@@ -2,7 +2,10 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use antiphon_data::Failure;
+use antiphon_llm::Completion;
 use antiphon_runtime::TaskError;
+
+use crate::stop::Stop;
 
 /// The reason why there is no result.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub enum ErrorKind {
     Files,
     /// The budget is used up.
     Budget,
+    /// The deadline has passed before all calls could begin.
+    Deadline,
     /// The store cannot be used.
     Store(antiphon_store::ErrorKind),
     /// The run was cancelled.
@@ -86,6 +91,32 @@ impl Error {
     #[must_use]
     pub fn store(err: antiphon_store::Error) -> Self {
         Self::caused(ErrorKind::Store(err.kind()), err.to_string(), Source::Store(err))
+    }
+
+    /// Reports why a run stopped before it had its result, with the text of the answer that had begun to arrive.
+    #[must_use]
+    pub fn stopped(stop: Stop, partial: Option<String>) -> Self {
+        let message = stop.to_string();
+        let with_text = |err: antiphon_llm::Error| match (err.partial(), partial) {
+            (None, Some(text)) => Self::from_provider(err.with_partial(Completion::new(text))),
+            _ => Self::from_provider(err),
+        };
+        match stop {
+            Stop::Provider(err) => with_text(err),
+            Stop::Interrupted | Stop::Cancelled => {
+                with_text(antiphon_llm::Error::new(antiphon_llm::ErrorKind::Cancelled, message))
+            }
+            Stop::Saturated { retry_after } => {
+                let kind = antiphon_llm::ErrorKind::RateLimited { retry_after: Some(retry_after) };
+                with_text(antiphon_llm::Error::new(kind, message))
+            }
+            Stop::Budget { .. } => Self::new(ErrorKind::Budget, message),
+            Stop::Deadline { .. } => Self::new(ErrorKind::Deadline, message),
+            Stop::Store(err) => Self::store(err),
+            Stop::Output(_) => Self::new(ErrorKind::Files, message),
+            Stop::Input(_) => Self::new(ErrorKind::Input, message),
+            Stop::Unread | Stop::Internal(_) => Self::internal(message),
+        }
     }
 
     /// Reports a task that panicked: a defect of this program, contained in its own run.

@@ -1,13 +1,13 @@
 use std::collections::HashSet;
 
-use antiphon_data::Rows;
-use antiphon_llm::{CacheKey, Calls, Output, Prompt, Usage};
+use antiphon_data::Row;
+use antiphon_llm::{CacheKey, Calls, Prompt, Usage};
 use antiphon_store::{Run, RunStatus, Store};
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::mapping::Mapping;
-use crate::{Usual, bytes_of};
+use crate::seen::Usual;
 
 /// What a run would take, from the least to the most that is likely, before any call is made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,35 +49,39 @@ impl Mapping {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn estimate(&self, calls: &Calls, store: &Store) -> Result<Estimate, Error> {
-        let scope = calls.provider().scope();
-        let work = self.recipe.asking(&self.model)?;
-        self.look_at_first_row(&*work).await?;
-        let fingerprint = self.fingerprint(&scope).await?;
+        let mut opened = self.open(calls).await?;
+        let fingerprint = self.fingerprint_of(&opened, store).await?;
         let runs = store.runs().await.map_err(Error::store)?;
-        let is_same = |run: &Run| run.record().fingerprint == fingerprint && !self.fresh;
+        let is_same = |run: &Run| match &self.resume {
+            Some(id) => run.record().id.starts_with(id.as_str()),
+            None => Some(&run.record().fingerprint) == fingerprint.as_ref() && !self.fresh,
+        };
         let earlier = runs.into_iter().rev().find(is_same);
         let mut ended = HashSet::new();
         if let Some(run) = &earlier {
             ended = super::mapping::ended(run).await?;
         }
-        let usual = store.recall(self.usual_name(&scope)).await.map_err(Error::store)?;
+        let usual = store.recall(self.usual_name(&opened.scope)).await.map_err(Error::store)?;
         let usual: Option<Usual> = usual.and_then(|note| serde_json::from_str(&note).ok());
         let mut sum = Sum { distinct: HashSet::new(), found: Estimate::empty(), bytes: 0 };
-        let mut rows = Rows::open(&self.input, self.format).await.map_err(Error::input)?;
-        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut left = self.options.limits.max_rows.unwrap_or(u64::MAX);
         while left > 0 {
-            let batch = rows.next().await.map_err(Error::input)?;
+            let batch = match &mut opened.rows {
+                Some(rows) => rows.next().await.map_err(Error::input)?,
+                None => stored(earlier.as_ref(), sum.found.rows).await?,
+            };
             if batch.is_empty() {
                 break;
             }
+            let batch = batch.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
             let mut asked = Vec::new();
-            for row in batch.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            for row in batch {
                 let index = sum.found.rows;
                 sum.found.rows += 1;
                 left -= 1;
-                match row.map_err(|err| err.to_string()).and_then(|row| work.prompt(&row)) {
+                match row.map_err(|err| err.to_string()).and_then(|row| opened.work.prompt(&row)) {
                     _ if ended.contains(&index) => sum.found.done += 1,
-                    Ok(prompt) => asked.push((CacheKey::of(&scope, &prompt).bytes(), prompt)),
+                    Ok(prompt) => asked.push((CacheKey::of(&opened.scope, &prompt).bytes(), prompt)),
                     Err(_) => sum.found.bad += 1,
                 }
             }
@@ -89,7 +93,7 @@ impl Mapping {
             }
         }
         if sum.found.rows == 0 {
-            return Err(Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name)));
+            return Err(self.no_rows());
         }
         let is_finished = earlier.is_some_and(|run| run.record().status == RunStatus::Finished);
         Ok(self.told(if is_finished { sum.found } else { self.ranges(sum, usual, calls) }, usual))
@@ -102,9 +106,9 @@ impl Mapping {
     fn ranges(&self, sum: Sum, usual: Option<Usual>, calls: &Calls) -> Estimate {
         let Sum { found, bytes, .. } = sum;
         let fewest = found.calls.0;
-        let most = fewest * u64::from(self.recipe.attempts);
+        let tries = u64::from(self.options.limits.attempts.unwrap_or(self.recipe.attempts));
+        let most = fewest * tries;
         let (low, high) = usual.map_or((100, 1_000), |usual| usual.input_tokens_per_kilobyte);
-        let tries = u64::from(self.recipe.attempts);
         let framing = if usual.is_some() { 0 } else { 64 };
         let input = (bytes * low / 1_000, (bytes * high).div_ceil(1_000) * tries + framing * most);
         let limit = self.recipe.parameters.max_tokens.unwrap_or(USUAL_MOST);
@@ -131,7 +135,7 @@ impl Mapping {
     fn time(&self, fewest: u64, most: u64, usual: Usual, calls: &Calls) -> (u64, u64) {
         const BEGINNING: u64 = 8;
         const AT_ONCE: u64 = 4_096;
-        let at_once = self.options.concurrency.map_or(AT_ONCE, |calls| calls as u64);
+        let at_once = self.options.limits.max_concurrency.map_or(AT_ONCE, |calls| calls as u64);
         let limits = calls.gate(&self.model).and_then(|gate| gate.view().requests_per_second);
         #[expect(
             clippy::cast_possible_truncation,
@@ -144,6 +148,14 @@ impl Mapping {
         let slow = most.div_ceil(at_once.min(BEGINNING)) * usual.micros.1 / 1_000 + 1_000;
         (least, slow.max(by_rate * 2))
     }
+}
+
+/// The rows of a run that has all of them, from one on.
+async fn stored(run: Option<&Run>, from: u64) -> Result<Vec<Row>, Error> {
+    const PAGE: usize = 512;
+    let Some(run) = run else { return Ok(Vec::new()) };
+    let jobs = run.jobs(from, PAGE).await.map_err(Error::store)?;
+    Ok(jobs.into_iter().map(|job| Ok(job.row)).collect())
 }
 
 struct Sum {
@@ -159,10 +171,7 @@ impl Sum {
             return;
         }
         self.found.calls.0 += 1;
-        self.bytes += bytes_of(prompt);
-        if let Output::Json(schema) = &prompt.output {
-            self.bytes += schema.value().to_string().len() as u64;
-        }
+        self.bytes += prompt.bytes().total();
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use antiphon_data::Rows;
+use antiphon_data::{Row, Rows};
 use serde_json::{Value, json};
 
 use crate::shared::Shared;
@@ -11,11 +11,52 @@ use crate::stop::Stop;
 /// Rows that may be enqueued ahead of the calls.
 const MOST_AHEAD: usize = 32_768;
 
+/// The rows of an input, opened once: those that were looked at already come first.
+#[derive(Debug)]
+pub struct RowSource {
+    first: Vec<Row>,
+    rows: Option<Rows>,
+}
+
+impl RowSource {
+    /// Reads the first rows of an input.
+    ///
+    /// # Errors
+    /// As [`Rows::next`].
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn begin(mut rows: Rows) -> Result<Self, antiphon_data::Error> {
+        let first = rows.next().await?;
+        Ok(Self { first, rows: Some(rows) })
+    }
+
+    /// Creates a source from rows that are there already: texts of JSON objects.
+    #[must_use]
+    pub fn of(rows: Vec<String>) -> Self {
+        Self { first: rows.into_iter().map(Ok).collect(), rows: None }
+    }
+
+    /// Returns the first row, if there is any.
+    #[must_use]
+    pub fn first(&self) -> Option<&Row> {
+        self.first.first()
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Vec<Row>, antiphon_data::Error> {
+        match (self.first.is_empty(), &mut self.rows) {
+            (false, _) => Ok(std::mem::take(&mut self.first)),
+            (true, Some(rows)) => rows.next().await,
+            (true, None) => Ok(Vec::new()),
+        }
+    }
+}
+
 /// Adds rows to the run, behind those that it has, until there are no more.
-pub(super) async fn feed(shared: Arc<Shared>, mut rows: Rows) -> Result<(), Stop> {
+pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), Stop> {
     let input = |err: antiphon_data::Error| Stop::Input(err.to_string());
     let mut to_skip = Counters::get(&shared.counters.rows);
-    let mut left = usize::try_from(shared.options.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let mut left = usize::try_from(shared.options.limits.max_rows.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     while left > 0 {
         let batch = rows.next().await.map_err(input)?;
         if batch.is_empty() {

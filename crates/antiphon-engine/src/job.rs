@@ -8,7 +8,7 @@ use std::time::Duration;
 use antiphon_llm::{
     Asking, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, ProviderExt, json,
 };
-use antiphon_resilience::{Backoff, Gate};
+use antiphon_resilience::{Gate, Pauses};
 use antiphon_runtime::Priority;
 use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
 use serde_json::Value;
@@ -16,14 +16,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Grant;
-use crate::dispatch::{Options, Row};
+use crate::dispatch::{JobOutcome, JobSeen, Options};
 use crate::lacking::{Lacking, rest_of};
-use crate::rest::{whole_of, with_rest};
+use crate::reading::{checked, read, with_rest};
+use crate::rest::whole_of;
 use crate::shared::{Shared, Sleeping};
 use crate::status::Counters;
 use crate::stop::Stop;
 use crate::timings::{Phase, Spans};
-use crate::work::Unfit;
+use crate::work::{Accepted, Invalid, JobView};
 
 /// A row with what is asked about it.
 #[derive(Debug)]
@@ -84,18 +85,19 @@ pub(super) struct Life {
     shared: Arc<Shared>,
     job: Job,
     spans: Spans,
-    /// How often the answer did not fit, and how often there was none.
+    /// How many answers were invalid.
     misfits: u32,
-    failures: u32,
     /// Calls that were sent.
     calls: u32,
-    pauses: Backoff,
+    pauses: Pauses,
     /// What an answer needs at least, after one was cut for want of money.
     least: Option<u64>,
     /// How often a part of an answer was refused.
     refusals: u32,
-    /// Elements of answers that were cut.
+    /// Elements of answers that were cut or partially valid.
     kept: Vec<Value>,
+    /// What the answers told beside their text.
+    seen: JobSeen,
 }
 
 /// A call that was made, or tried.
@@ -128,17 +130,16 @@ const _: () = assert!(Priority::Normal as u8 == Gate::ORDINARY);
 impl Life {
     pub(super) async fn of(shared: Arc<Shared>, todo: Todo) -> Ended {
         let Todo { job, asked, since } = todo;
-        let policy = &shared.options.retry;
         let mut life = Self {
-            pauses: Backoff::new(policy.base, policy.cap),
+            pauses: shared.options.retry.pauses(),
             job,
             spans: Spans::default(),
             misfits: 0,
             refusals: 0,
-            failures: 0,
             calls: 0,
             least: None,
             kept: Vec::new(),
+            seen: JobSeen::default(),
             shared,
         };
         life.spans.add(Phase::Queue, since.elapsed());
@@ -150,7 +151,7 @@ impl Life {
 
     async fn live(&mut self, asked: Asked) -> Ended {
         let Asked { prompt: question, key, known, .. } = asked;
-        if let Some(ended) = self.take_known(known).await {
+        if let Some(ended) = self.take_known(&question, known).await {
             return ended;
         }
         // What is asked instead of the question, to get the rest of an answer or a better one.
@@ -158,8 +159,7 @@ impl Life {
         let mut place = None;
         loop {
             if self.shared.is_late(Duration::ZERO) {
-                let kind = ErrorKind::Timeout { phase: antiphon_llm::Phase::Total };
-                self.shared.stop(Stop::Provider(Error::new(kind, "not asked: the deadline has passed")));
+                self.shared.stop(Stop::Deadline { last: None });
             }
             if self.shared.halt.is_cancelled() {
                 return Ended::Left;
@@ -200,15 +200,14 @@ impl Life {
     }
 
     /// The result in an answer that is there already, if it fits.
-    async fn take_known(&mut self, known: Option<Answer>) -> Option<Ended> {
+    async fn take_known(&mut self, question: &Prompt, known: Option<Answer>) -> Option<Ended> {
         let known = known?;
         let mut answer = Completion::new(known.text);
         answer.attempts = 0;
-        let result = self.shared.work.read((self.job.index, &self.job.row), &answer).ok()?;
+        let value = read(question, &answer).ok()?;
+        let accepted = self.check(question, value).ok()?;
         Counters::add(&self.shared.counters.cached, 1);
-        let result = result.to_string();
-        let settlement = Settlement::accepted(self.job.index, result.clone(), Bill::none());
-        Some(self.accept(result, settlement).await)
+        Some(self.accept(accepted, Bill::none(), None).await)
     }
 
     /// One call, or why there was none.
@@ -233,9 +232,9 @@ impl Life {
         let intent = Intent::new(self.job.index, key).reserved(most);
         let (journal, sent) = (shared.clone(), Arc::new(AtomicU32::new(0)));
         let count = sent.clone();
-        let Options { deadline, cancel, priority, .. } = &shared.options;
-        let context = CallContext::default().deadline(*deadline).cancel(cancel.clone());
-        let context = context.drain(shared.halt.clone()).priority(*priority as u8).before_call(move || {
+        let Options { limits, cancel, .. } = &shared.options;
+        let context = CallContext::default().cancel(cancel.clone()).drain(shared.halt.clone());
+        let context = context.priority(limits.priority as u8).before_call(move || {
             let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
             async move { journal.intend(intent, &count).await }
         });
@@ -300,6 +299,7 @@ impl Life {
         paid: Paid,
     ) -> Next {
         self.shared.answered();
+        self.seen.see(&answer);
         let held_to = paid.held_to;
         let bill = self.shared.bill(answer.usage, answer.lost, paid.sent, (paid.grant, paid.is_bound));
         if answer.attempts > 0 {
@@ -310,28 +310,24 @@ impl Life {
             return self.cut(question, answer, bill, held_to).await;
         }
         let began = Instant::now();
-        let read = match self.kept.is_empty() {
-            true => self.shared.work.read((self.job.index, &self.job.row), &answer),
-            false => self.read_rest(&answer),
-        };
+        // Parsed once, whatever it is checked against.
+        let read = read(question, &answer).and_then(|value| self.check(question, value));
         self.spans.add(Phase::Check, began.elapsed());
         match read {
-            Ok(result) => {
-                let result = result.to_string();
-                let mut settlement = Settlement::accepted(self.job.index, result.clone(), bill);
+            Ok(accepted) => {
                 let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
-                if self.shared.options.cache && is_whole && self.kept.is_empty() {
-                    let model = answer.head.model.clone();
-                    let kept = Answer::new(answer.text).model(model);
-                    settlement = settlement.answer(key, kept.tokens(answer.usage.input, answer.usage.output));
-                }
-                Next::End(self.accept(result, settlement).await)
+                let is_worth_keeping = self.shared.options.cache && is_whole && self.kept.is_empty();
+                let cached = is_worth_keeping.then(|| (key, cached(answer)));
+                Next::End(self.accept(accepted, bill, cached).await)
             }
-            Err(Unfit::Cut) => self.cut(question, answer, bill, held_to).await,
-            Err(Unfit::Part(kept, reasons)) => self.part(question, (kept, &reasons), answer, bill).await,
-            Err(Unfit::Misfit(complaint)) => {
+            Err(Invalid::Truncated) => self.cut(question, answer, bill, held_to).await,
+            Err(Invalid::Partial { kept, reasons, notes }) => {
+                self.seen.notes.extend(notes);
+                self.part(question, (kept, &reasons), answer, bill).await
+            }
+            Err(Invalid::Violations(complaint)) => {
                 self.misfits += 1;
-                if self.misfits >= self.shared.options.attempts {
+                if self.misfits >= self.shared.attempts() {
                     let err = Error::new(
                         ErrorKind::SchemaMismatch,
                         format!("the answer does not fit: {complaint}"),
@@ -339,10 +335,10 @@ impl Life {
                     return Next::End(self.fail(err.with_partial(answer), bill).await);
                 }
                 self.shared.warn(&format_args!("an answer does not fit: {}", first_line(&complaint)));
-                // The next answer is asked for as a whole.
-                self.kept.clear();
+                // The next answer is asked for as a whole, unless earlier ones were partially valid.
+                self.forget_cut();
                 match self.settle(Settlement::again(self.job.index, bill)).await {
-                    Ok(()) => Next::Ask(Box::new(Asking::again(question.clone(), answer.text, &complaint))),
+                    Ok(()) => Next::Ask(Box::new(self.corrected(question, answer.text, &complaint))),
                     Err(ended) => Next::End(ended),
                 }
             }
@@ -361,18 +357,15 @@ impl Life {
         let has_ended = found.as_ref().is_some_and(|found| found.is_whole);
         let elements = found.map(|found| found.elements).unwrap_or_default();
         let goes_on = held_to.is_some() || !elements.is_empty();
-        if !goes_on || self.misfits > self.shared.options.attempts + 3 {
+        if !goes_on || self.misfits > self.shared.attempts() + 3 {
             return Next::End(self.fail(was_cut(answer), bill).await);
         }
         self.kept.extend(elements);
         let whole = list.as_deref().and_then(|list| whole_of(question, list, &self.kept, has_ended));
-        match whole.map(|whole| self.read_whole(whole, &answer)) {
-            Some(Ok(result)) => {
-                let result = result.to_string();
-                let settlement = Settlement::accepted(self.job.index, result.clone(), bill);
-                return Next::End(self.accept(result, settlement).await);
-            }
-            Some(Err(Unfit::Part(kept, reasons))) => {
+        match whole.map(|whole| self.check_whole(question, whole)) {
+            Some(Ok(accepted)) => return Next::End(self.accept(accepted, bill, None).await),
+            Some(Err(Invalid::Partial { kept, reasons, notes })) => {
+                self.seen.notes.extend(notes);
                 return self.part(question, (kept, &reasons), answer, bill).await;
             }
             _ => {}
@@ -389,23 +382,52 @@ impl Life {
         }
     }
 
-    /// The result in an answer of which nothing is missing but brackets.
-    fn read_whole(&self, whole: Value, answer: &Completion) -> Result<Value, Unfit> {
-        let mut answer = answer.clone();
-        (answer.text, answer.finish) = (whole.to_string(), FinishReason::Stop);
-        self.shared.work.read((self.job.index, &self.job.row), &answer)
+    /// Checks an answer's value behind the elements that were kept before it.
+    fn check(&self, question: &Prompt, value: Value) -> Result<Accepted, Invalid> {
+        let list = self.shared.work.list().unwrap_or_default();
+        let whole = with_rest(&self.kept, list, value)?;
+        self.check_whole(question, whole)
     }
 
-    /// The result of what was kept and of an answer that has the rest.
-    fn read_rest(&self, answer: &Completion) -> Result<Value, Unfit> {
-        let whole = with_rest(&self.kept, self.shared.work.list().unwrap_or_default(), answer)?;
-        let mut answer = answer.clone();
-        answer.text = whole.to_string();
-        self.shared.work.read((self.job.index, &self.job.row), &answer)
+    /// Checks a value of which nothing is missing.
+    fn check_whole(&self, question: &Prompt, whole: Value) -> Result<Accepted, Invalid> {
+        let work = &self.shared.work;
+        checked(work.schema(), question, &whole)?;
+        let job = JobView::new(self.job.index, &self.job.row).partial_answers(self.refusals);
+        work.accept(&job, whole)
     }
 
-    async fn accept(&mut self, result: String, settlement: Settlement) -> Ended {
+    /// The prompt after an answer that was invalid as a whole: for the rest, where earlier ones were partially valid.
+    fn corrected(&self, question: &Prompt, said: String, complaint: &str) -> Prompt {
+        let rest = self.rest_after_partial(question, complaint);
+        rest.unwrap_or_else(|| Asking::again(question.clone(), said, complaint))
+    }
+
+    /// The prompt for what is missing behind the elements of partially valid answers.
+    fn rest_after_partial(&self, question: &Prompt, reasons: &str) -> Option<Prompt> {
+        let list = self.shared.work.list().filter(|_| self.refusals > 0)?;
+        rest_of(question, list, &self.kept, Lacking::Refused(reasons))
+    }
+
+    /// Forgets the elements of a cut answer; those of a partially valid one were looked at, and stay.
+    fn forget_cut(&mut self) {
+        if self.refusals == 0 {
+            self.kept.clear();
+        }
+    }
+
+    /// Stores a result, and with it an answer for whoever asks the same again.
+    async fn accept(&mut self, accepted: Accepted, bill: Bill, cached: Option<([u8; 32], Answer)>) -> Ended {
+        let result = accepted.value.to_string();
+        self.seen.notes.extend(accepted.notes);
+        let mut settlement = Settlement::accepted(self.job.index, result.clone(), bill);
+        if let Some((key, answer)) = cached {
+            settlement = settlement.answer(key, answer);
+        }
         if let Err(ended) = self.settle(settlement).await {
+            // It was paid for, and is nowhere else.
+            let outcome = self.outcome(Ok(result));
+            self.shared.keep_unsaved(outcome);
             return ended;
         }
         Counters::add(&self.shared.counters.accepted, 1);
@@ -414,7 +436,12 @@ impl Life {
         Ended::Accepted
     }
 
+    /// Ends the job for an error, or with what earlier answers gave, where the recipe says that it will do.
     async fn fail(&mut self, failed: impl Into<Failed>, bill: Bill) -> Ended {
+        let kept = if self.refusals > 0 { self.shared.work.settle_for(&self.kept) } else { None };
+        if let Some(value) = kept {
+            return self.accept(Accepted::new(value), bill, None).await;
+        }
         let failed = failed.into();
         let settlement = Settlement::failed(self.job.index, &failed.kind, &failed.message, bill);
         let partial = failed.cause.as_ref().and_then(Error::partial);
@@ -454,13 +481,24 @@ impl Life {
     }
 
     async fn tell(&mut self, result: Result<String, Failed>) {
-        let row = Row { index: self.job.index, row: std::mem::take(&mut self.job.row), result };
+        let outcome = self.outcome(result);
         tokio::select! {
             // Whoever wanted it may have gone; it is in the store.
-            _ = self.shared.ended.send(row) => {}
+            _ = self.shared.ended.send(outcome) => {}
             () = self.shared.options.cancel.cancelled() => {}
         }
     }
+
+    fn outcome(&mut self, result: Result<String, Failed>) -> JobOutcome {
+        let (row, seen) = (std::mem::take(&mut self.job.row), std::mem::take(&mut self.seen));
+        JobOutcome { index: self.job.index, row, result, seen }
+    }
+}
+
+/// An answer as it is kept for whoever asks the same again.
+fn cached(answer: Completion) -> Answer {
+    let kept = Answer::new(answer.text).model(answer.head.model);
+    kept.tokens(answer.usage.input, answer.usage.output)
 }
 
 fn first_line(text: &str) -> &str {

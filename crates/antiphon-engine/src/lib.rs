@@ -12,16 +12,20 @@
 //! # Ok::<(), antiphon_engine::Error>(())
 //! ```
 
+mod batch;
 mod budget;
 mod checks;
 mod dispatch;
 mod error;
 mod estimate;
+mod event;
 mod feed;
 mod job;
 mod lacking;
 mod learned;
+mod limits;
 mod mapping;
+mod reading;
 mod recipe;
 mod report;
 mod rest;
@@ -34,23 +38,26 @@ mod timings;
 mod toml_file;
 mod work;
 
+pub use batch::{Batch, Batched};
 pub use budget::{Budget, Exhausted, Grant};
 pub use checks::{Check, Checks};
-pub use dispatch::{Engine, Options, Pricing, Row};
+pub use dispatch::{Engine, JobOutcome, JobSeen, Options, Pricing};
 pub use error::{Error, ErrorKind};
 pub use estimate::Estimate;
+pub use event::{EVENT_SCHEMA, RunEvent};
+pub use feed::RowSource;
 pub use job::Failed;
 pub use lacking::{Lacking, rest_of};
-pub use mapping::{Mapped, Mapping, OnStatus};
+pub use limits::RunLimits;
+pub use mapping::{Input, Mapped, Mapping, OnEvent};
 pub use recipe::{Drawing, Recipe};
 pub use report::{Cause, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
 pub use results::{Destination, Lines, Order, export};
 pub use seen::Usual;
-pub use status::Status;
+pub use status::{ProviderLimits, Status};
 pub use stop::Stop;
 pub use timings::Phase;
 pub use toml_file::{near_name, read_toml};
-pub use work::{Unfit, Work};
+pub use work::{Accepted, Invalid, JobView, Work};
 
-pub(crate) use shared::bytes as bytes_of;
 pub(crate) use timings::PHASES;

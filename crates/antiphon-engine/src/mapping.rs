@@ -8,53 +8,65 @@ use antiphon_data::{RowFormat, Rows};
 use antiphon_llm::{Calls, Scope};
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::error::{Error, ErrorKind};
+use crate::event::RunEvent;
+use crate::feed::RowSource;
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
 use crate::results::{Destination, Order, Output, Unwritten, write_failed};
 use crate::{Engine, Options, Status, Stop, Usual, Work};
 
-/// Is told how a run stands, a few times a second. It must not block.
-pub type OnStatus = Arc<dyn Fn(&Status) + Send + Sync>;
+/// The receiver of a run's events. It must not block.
+pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
+
+/// The place that a run's rows come from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Input {
+    /// A file of rows, or a folder of documents. Without a format the name tells, or the file's beginning.
+    Path(PathBuf, Option<RowFormat>),
+    /// Rows that are there already: texts of JSON objects.
+    Rows(Arc<[String]>),
+    /// The store: for a run that is resumed by its id and has all its rows already.
+    Stored,
+}
 
 /// A recipe over the rows of an input.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Mapping {
-    /// A file of rows, or a folder of documents.
-    pub input: PathBuf,
-    /// What the input is called in reports. Default: its path.
+    /// Where the rows come from.
+    pub input: Input,
+    /// The name of the input in reports. Default: its path.
     pub input_name: String,
-    /// What the rows are written as. Default: what the file's name or its beginning tells.
-    pub format: Option<RowFormat>,
-    /// What is asked about each.
+    /// The kind of the run in the store. Default: `map`.
+    pub kind: String,
+    /// What is asked about each row.
     pub recipe: Recipe,
     /// The model to ask.
     pub model: String,
-    /// The most rows that are worked on. Default: all.
-    pub limit: Option<u64>,
     /// Where results go. Default: `results.jsonl` in the run's folder.
     pub results: Option<Destination>,
-    /// In which order. Default: that of the rows.
+    /// In which order results are written. Default: that of the rows.
     pub order: Order,
-    /// Whether an earlier run of the same kind is left alone. Default: it is gone on with.
+    /// Whether an earlier run of the same kind is left alone. Default: it is resumed.
     pub fresh: bool,
     /// Whether answers of earlier runs are left alone, too, so that equal questions are asked again. Default: no.
-    pub asks_anew: bool,
-    /// The one run that is gone on with, by its id; the mapping has to be the same as it was. Default: the newest of the same.
+    pub ignores_answers: bool,
+    /// The one run that is resumed, by its id; the mapping has to be the same as it was. Default: the newest of the same.
     pub resume: Option<String>,
     /// Whether the rows of that run that failed are asked about again.
     pub retry_failed: bool,
-    /// How the command can be given again: kept with the run.
-    pub request: Value,
-    /// How the engine works. `attempts`, `cache` and `allow_cut` are the recipe's, `limit` is this one's.
+    /// What was asked for, as JSON: stored with the run. Never a secret.
+    pub request: String,
+    /// How the engine works. `cache` and `allow_cut` are the recipe's, and so are `attempts` where no limit is set.
     pub options: Options,
-    /// Is told how things stand.
-    pub on_status: OnStatus,
+    /// The receiver of events.
+    pub on_event: OnEvent,
 }
 
 /// A run over rows, as far as it came.
@@ -77,6 +89,15 @@ pub struct Mapped {
     pub resumed_at: u64,
 }
 
+/// A mapping with its recipe compiled and its input open: each once.
+pub(super) struct Opened {
+    pub(super) work: Arc<dyn Work>,
+    pub(super) rows: Option<RowSource>,
+    pub(super) scope: Scope,
+    /// What tells the input from another; `None` where the rows are in the store.
+    pub(super) digest: Option<String>,
+}
+
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapping")
@@ -86,120 +107,193 @@ impl fmt::Debug for Mapping {
     }
 }
 
+impl Input {
+    /// Opens the rows; with them what tells them from others.
+    async fn open(&self) -> Result<(Option<RowSource>, Option<String>), Error> {
+        match self {
+            Self::Path(path, format) => {
+                let (rows, digest) = Rows::open_digested(path, *format).await.map_err(Error::input)?;
+                let rows = RowSource::begin(rows).await.map_err(Error::input)?;
+                Ok((Some(rows), Some(digest)))
+            }
+            Self::Rows(rows) => {
+                let mut hash = blake3::Hasher::new();
+                rows.iter().for_each(|row| {
+                    hash.update(row.as_bytes()).update(b"\n");
+                });
+                let digest = hash.finalize().to_hex().to_string();
+                Ok((Some(RowSource::of(rows.to_vec())), Some(digest)))
+            }
+            Self::Stored => Ok((None, None)),
+        }
+    }
+}
+
 impl Mapping {
-    /// A recipe over all rows of `input`, asked of `model`.
+    /// Creates a mapping of a recipe over all rows of `input`, asked of `model`.
     #[must_use]
-    pub fn new(input: impl Into<PathBuf>, recipe: Recipe, model: impl Into<String>) -> Self {
-        let input = input.into();
+    pub fn new(input: Input, recipe: Recipe, model: impl Into<String>) -> Self {
+        let input_name = match &input {
+            Input::Path(path, _) => path.display().to_string(),
+            Input::Rows(_) | Input::Stored => String::new(),
+        };
         Self {
-            input_name: input.display().to_string(),
+            input_name,
             input,
-            format: None,
+            kind: "map".to_owned(),
             recipe,
             model: model.into(),
-            limit: None,
             results: None,
             order: Order::Input,
             fresh: false,
-            asks_anew: false,
+            ignores_answers: false,
             resume: None,
             retry_failed: false,
-            request: Value::Null,
+            request: "null".to_owned(),
             options: Options::default(),
-            on_status: Arc::new(|_| ()),
+            on_event: Arc::new(|_| ()),
         }
     }
 
-    /// What identifies the run at a provider.
-    ///
-    /// # Errors
-    /// `Input` where the input cannot be read.
-    ///
-    /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
-    pub async fn fingerprint(&self, scope: &Scope) -> Result<String, Error> {
-        let digest = Rows::digest(&self.input).await.map_err(Error::input)?;
-        let format = self.format.map(|format| format!("{format:?}"));
+    /// Returns what identifies the run: the same for the same recipe over the same rows at the same provider.
+    fn fingerprint(&self, scope: &Scope, digest: &str) -> String {
+        let format = match &self.input {
+            Input::Path(_, format) => format.map(|format| format!("{format:?}")),
+            Input::Rows(_) | Input::Stored => None,
+        };
         // Settings of the provider that change answers; not in words, since a header may be among them.
         let variant =
             scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
         let parts = json!({
             "kind": "map/1", "recipe": self.recipe, "model": self.model, "provider": scope.vendor,
-            "base_url": scope.base_url, "variant": variant, "input": digest, "format": format, "limit": self.limit,
+            "base_url": scope.base_url, "variant": variant, "input": digest, "format": format,
+            "limit": self.options.limits.max_rows,
         });
-        Ok(blake3::hash(parts.to_string().as_bytes()).to_hex().to_string())
+        blake3::hash(parts.to_string().as_bytes()).to_hex().to_string()
     }
 
-    /// Gets through the rows with `calls`, journalled in `store`, whose runs have their folders below `out`. The same
-    /// mapping again goes on with what is left; of a finished one it asks nothing.
+    /// Compiles the recipe, opens the input and looks at its first row: a recipe that does not fit the rows at all fails
+    /// before anything is made.
+    pub(super) async fn open(&self, calls: &Calls) -> Result<Opened, Error> {
+        let work = self.recipe.asking(&self.model)?;
+        let (rows, digest) = self.input.open().await?;
+        if let Some(rows) = &rows {
+            match rows.first() {
+                Some(Ok(row)) => work.prompt(row).map(drop).map_err(|why| {
+                    let message =
+                        format!("the recipe `{}` does not fit the first row: {why}", self.recipe.name);
+                    Error::new(ErrorKind::Config, message)
+                })?,
+                Some(Err(_)) => {}
+                None => return Err(self.no_rows()),
+            }
+        }
+        Ok(Opened { work, rows, digest, scope: calls.provider().scope() })
+    }
+
+    pub(super) fn no_rows(&self) -> Error {
+        Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
+    }
+
+    /// Returns the fingerprint of what was opened; `None` where an earlier version did not store what it needs.
+    pub(super) async fn fingerprint_of(
+        &self,
+        opened: &Opened,
+        store: &Store,
+    ) -> Result<Option<String>, Error> {
+        let digest = match (&opened.digest, &self.resume) {
+            (Some(digest), _) => Some(digest.clone()),
+            (None, Some(id)) => store.recall(digest_name(id)).await.map_err(Error::store)?,
+            (None, None) => None,
+        };
+        Ok(digest.map(|digest| self.fingerprint(&opened.scope, &digest)))
+    }
+
+    /// Gets through the rows with `calls`, journalled in `store`; the run has its folder below `out`. The same mapping
+    /// again resumes what is left; of a finished one nothing is asked.
     ///
     /// # Errors
-    /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a journal that cannot
+    /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot
     /// be used or a run that another process works on. What happens after the run began ends it as [`Mapped::stop`].
     ///
     /// # Cancel safety
-    /// Hangs up. What was accepted is kept, and calls under way count as possibly billed.
+    /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
     pub async fn run(&self, calls: Calls, store: Store, out: &Path) -> Result<Mapped, Error> {
         let began = Instant::now();
-        if self.options.max_cost.is_some() && (self.options.pricing)(0).is_none() {
+        if self.options.limits.max_cost.is_some() && (self.options.pricing)(0).is_none() {
             let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let scope = calls.provider().scope();
-        let work = self.recipe.asking(&self.model)?;
-        self.look_at_first_row(&*work).await?;
-        let fingerprint = self.fingerprint(&scope).await?;
-        let run = Arc::new(self.open(&store, &fingerprint).await?);
+        let opened = self.open(&calls).await?;
+        let fingerprint = self.fingerprint_of(&opened, &store).await?;
+        let run = Arc::new(self.open_run(&store, fingerprint.as_deref()).await?);
+        if let Some(digest) = &opened.digest {
+            let name = digest_name(&run.record().id);
+            store.remember(name, digest.clone()).await.map_err(Error::store)?;
+        }
         let before = run.tally().await.map_err(Error::store)?;
+        let run_id = run.record().id.clone();
+        (self.on_event)(RunEvent::Started { run_id, resumed: before.jobs() > 0 });
         let folder = out.join(&run.record().id);
         let to = self.results.clone().unwrap_or_else(|| Destination::File(folder.join("results.jsonl")));
+        let Opened { work, rows, scope, .. } = opened;
         if work.looks_back() {
             remember(&run, &*work).await?;
         }
-        let (stop, status, time) = self.go(calls, (store, run.clone()), work, &to).await?;
-        let report = self.report(&run, (&scope, fingerprint), stop.as_ref(), &status).await?;
+        let rows = rows.filter(|_| run.record().total.is_none());
+        let (stop, status, time) =
+            self.work(Worked { calls, store, run: run.clone(), work }, rows, &to).await?;
+        let report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         let time = MapTime::new(began.elapsed(), time, status.bottleneck, status.limits);
-        let report = MapReport { time, ..report };
-        let resumed_at = done(&before);
+        self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
+    }
+
+    /// Writes what is beside the results, and what is to be told of the run.
+    async fn end(
+        &self,
+        run: &Run,
+        (folder, to): (PathBuf, &Destination),
+        (report, stop): (MapReport, Option<Stop>),
+        resumed_at: u64,
+    ) -> Result<Mapped, Error> {
         let reused = run.record().status == RunStatus::Finished && resumed_at == report.rows;
         // A run that was finished before keeps the report of its own work.
         let earlier = run.record().report.as_deref().filter(|_| reused);
         let report = earlier.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(report);
-        let failed = write_failed(&run, &folder.join("failed.jsonl")).await;
+        let failed = write_failed(run, &folder.join("failed.jsonl")).await;
         let stop = match (stop, &failed) {
             (None, Err(why)) => Some(Stop::Output(why.clone())),
             (stop, _) => stop,
         };
-        let stop = match self.keep(&run, &folder, &report).await {
+        let stop = match self.keep(run, &folder, &report).await {
             Err(kept) => stop.or(Some(kept)),
             Ok(()) => stop,
         };
-        let results = match &to {
+        let results = match to {
             Destination::File(path) => Some(path.clone()),
             Destination::Lines(_) => None,
         };
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
     }
 
-    async fn open(&self, store: &Store, fingerprint: &str) -> Result<Run, Error> {
+    async fn open_run(&self, store: &Store, fingerprint: Option<&str>) -> Result<Run, Error> {
         let Some(id) = &self.resume else {
-            let new = NewRun::new(fingerprint).request("map", self.request.to_string()).fresh(self.fresh);
+            let fingerprint = fingerprint.ok_or_else(|| Error::internal("a new run needs an input"))?;
+            let new = NewRun::new(fingerprint).request(&self.kind, &self.request).fresh(self.fresh);
             return store.open_run(new).await.map_err(Error::store);
         };
         let run = store.take_run(id).await.map_err(Error::store)?;
-        match run.record().fingerprint == fingerprint {
-            true if self.retry_failed => run.retry_failed().await.map(|_| run).map_err(Error::store),
-            true => Ok(run),
-            false => {
-                let message = format!(
-                    "run {id} cannot be gone on with: its rows, its recipe, its provider or its model are not what they were"
-                );
-                Err(Error::new(ErrorKind::Config, message))
-            }
+        if fingerprint.is_some_and(|fingerprint| run.record().fingerprint != fingerprint) {
+            let message = format!("cannot resume run {id}: its input, recipe, provider or model changed");
+            return Err(Error::new(ErrorKind::Config, message));
         }
+        if self.retry_failed {
+            run.retry_failed().await.map_err(Error::store)?;
+        }
+        Ok(run)
     }
 
-    /// The name under which it is kept what calls of this recipe usually take.
+    /// The name under which the usage of this recipe's calls is kept.
     pub(super) fn usual_name(&self, scope: &Scope) -> String {
         let parts = json!({ "recipe": self.recipe, "model": self.model, "provider": scope.vendor, "base_url": scope.base_url, "variant": scope.variant });
         format!("usual/{}", blake3::hash(parts.to_string().as_bytes()).to_hex())
@@ -208,7 +302,7 @@ impl Mapping {
     async fn report(
         &self,
         run: &Run,
-        (scope, fingerprint): (&Scope, String),
+        scope: &Scope,
         stop: Option<&Stop>,
         status: &Status,
     ) -> Result<MapReport, Error> {
@@ -218,14 +312,18 @@ impl Mapping {
         Ok(MapReport {
             schema: "antiphon.map/1".to_owned(),
             run_id: run.record().id.clone(),
-            status: if stop.is_none() && left == 0 { MapStatus::Finished } else { MapStatus::Stopped },
+            status: match stop {
+                None if left == 0 => MapStatus::Finished,
+                Some(Stop::Cancelled) => MapStatus::Cancelled,
+                _ => MapStatus::Stopped,
+            },
             stopped_by: stop.map(told),
             recipe: self.recipe.name.clone(),
             provider: scope.vendor.clone(),
             base_url: scope.base_url.clone(),
             model: self.model.clone(),
             input: self.input_name.clone(),
-            fingerprint,
+            fingerprint: run.record().fingerprint.clone(),
             ended_at: Timestamp::now().to_string(),
             rows: tally.jobs(),
             accepted: tally.accepted,
@@ -242,37 +340,19 @@ impl Mapping {
         })
     }
 
-    /// A recipe that does not fit the rows at all fails before anything is made.
-    pub(super) async fn look_at_first_row(&self, work: &dyn Work) -> Result<(), Error> {
-        let mut rows = Rows::open(&self.input, self.format).await.map_err(Error::input)?;
-        let first = rows.next().await.map_err(Error::input)?;
-        match first.first() {
-            Some(Ok(row)) => work.prompt(row).map(drop).map_err(|why| {
-                let message = format!("the recipe `{}` does not fit the first row: {why}", self.recipe.name);
-                Error::new(ErrorKind::Config, message)
-            }),
-            Some(Err(_)) => Ok(()),
-            None => Err(Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))),
-        }
-    }
-
     /// Works until the end, and writes results meanwhile.
-    async fn go(
+    async fn work(
         &self,
-        calls: Calls,
-        (store, run): (Store, Arc<Run>),
-        work: Arc<dyn Work>,
+        worked: Worked,
+        rows: Option<RowSource>,
         to: &Destination,
     ) -> Result<(Option<Stop>, Status, Phases), Error> {
-        let rows = match run.record().total {
-            Some(_) => None,
-            None => Some(Rows::open(&self.input, self.format).await.map_err(Error::input)?),
-        };
+        let Worked { calls, store, run, work } = worked;
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
-        options.attempts = self.recipe.attempts;
-        (options.cache, options.allow_cut) = (self.recipe.cache && !self.asks_anew, self.recipe.allow_cut);
-        options.limit = self.limit;
+        options.limits.attempts = options.limits.attempts.or(Some(self.recipe.attempts));
+        options.cache = self.recipe.cache && !self.ignores_answers;
+        options.allow_cut = self.recipe.allow_cut;
         // Whoever reads the results may go: nothing new begins then.
         let drain = options.drain.child_token();
         options.drain = drain.clone();
@@ -300,10 +380,7 @@ impl Mapping {
         };
         let writing = async {
             let followed = output.follow(results).await;
-            output.finish().await.and(followed)
-        };
-        let writing = async {
-            let written = writing.await;
+            let written = output.finish().await.and(followed);
             if written.is_err() {
                 drain.cancel();
             }
@@ -313,18 +390,19 @@ impl Mapping {
         Ok((written.err().map(Stop::from).or(stop), status, time))
     }
 
-    async fn watched(&self, engine: &Engine, rows: Option<Rows>) -> Option<Stop> {
+    async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<Stop> {
         let work = engine.work(rows);
         tokio::pin!(work);
         let mut ticks = interval(Duration::from_millis(200));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let progress = || (self.on_event)(RunEvent::Progress(Box::new(engine.status())));
         let stop = loop {
             tokio::select! {
                 stop = &mut work => break stop,
-                _ = ticks.tick() => (self.on_status)(&engine.status()),
+                _ = ticks.tick() => progress(),
             }
         };
-        (self.on_status)(&engine.status());
+        progress();
         stop
     }
 
@@ -333,6 +411,7 @@ impl Mapping {
         let status = match report.status {
             MapStatus::Finished => RunStatus::Finished,
             MapStatus::Stopped => RunStatus::Stopped,
+            MapStatus::Cancelled => RunStatus::Cancelled,
         };
         run.finish(status, text.clone()).await.map_err(Stop::Store)?;
         let written = antiphon_fs::write(folder.join("run.json"), text + "\n").await;
@@ -347,6 +426,19 @@ impl From<Unwritten> for Stop {
             Unwritten::Failed(why) => Self::Output(why),
         }
     }
+}
+
+/// What a run is worked on with.
+struct Worked {
+    calls: Calls,
+    store: Store,
+    run: Arc<Run>,
+    work: Arc<dyn Work>,
+}
+
+/// The name under which a run's input is remembered, for the day when it is resumed from the store alone.
+fn digest_name(run: &str) -> String {
+    format!("input/{run}")
 }
 
 type Phases = [(crate::Phase, Duration); crate::PHASES.len()];

@@ -2,15 +2,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_llm::{Asking, Completion, Document, Message, Output, Parameters, Part, Prompt, Role, Schema};
+use antiphon_llm::{Document, Message, Output, Parameters, Part, Prompt, Role, Schema};
 use minijinja::{Environment, ErrorKind as TemplateErrorKind, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
 use crate::toml_file::read_toml;
-use crate::{Unfit, Work};
+use crate::work::{Accepted, Invalid, JobView, Work};
 
 /// What is asked about each row, and what an answer has to be: the content of a recipe file.
 ///
@@ -264,16 +264,9 @@ impl Work for Asked {
         })
     }
 
-    fn read(&self, (index, _): (u64, &str), answer: &Completion) -> Result<Value, Unfit> {
-        let result = match &self.schema {
-            Some(schema) => Asking::default().read(answer, schema)?.0,
-            None if answer.text.trim().is_empty() => {
-                return Err(Unfit::Misfit("the answer is empty".to_owned()));
-            }
-            None => json!(answer.text.trim()),
-        };
-        self.checks.hold(index, &result).map_err(Unfit::Misfit)?;
-        Ok(result)
+    fn accept(&self, job: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
+        self.checks.hold(job.index, &value).map_err(Invalid::Violations)?;
+        Ok(Accepted::new(value))
     }
 
     fn list(&self) -> Option<&str> {
@@ -300,10 +293,10 @@ impl fmt::Debug for Asked {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_llm::{Completion, Output};
+    use antiphon_llm::Output;
     use serde_json::json;
 
-    use super::{Recipe, Unfit};
+    use super::{Accepted, Invalid, JobView, Recipe};
 
     fn error(text: &str) -> String {
         Recipe::parse("r.toml", text).unwrap_err().to_string()
@@ -341,22 +334,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_by_schema_and_checks() {
+    fn the_only_list_of_a_schema_is_the_one_that_is_salvaged() {
         let text = "prompt = \"x\"\nschema = { type = \"object\", required = [\"items\"], properties = { items = { type = \"array\", items = { type = \"integer\" } } } }";
         let work = Recipe::parse("r.toml", text).unwrap().asking("m").unwrap();
         assert!(matches!(work.prompt("{}").unwrap().output, Output::Json(_)));
         assert_eq!(work.list(), Some("/items"));
-        assert_eq!(
-            work.read((0, "{}"), &Completion::new("```json\n{\"items\": [1]}\n```")),
-            Ok(json!({"items": [1]}))
-        );
-        assert_eq!(work.read((0, "{}"), &Completion::new("{\"items\": [1, ")), Err(Unfit::Cut));
-        assert!(matches!(
-            work.read((0, "{}"), &Completion::new("{\"items\": [\"a\"]}")),
-            Err(Unfit::Misfit(_))
-        ));
-        let work = Recipe::parse("r.toml", "prompt = \"x\"").unwrap().asking("m").unwrap();
-        assert_eq!(work.read((0, "{}"), &Completion::new(" words \n")), Ok(json!("words")));
-        assert!(work.read((0, "{}"), &Completion::new(" \n")).is_err());
+    }
+
+    #[test]
+    fn checks_hold_of_a_value() {
+        let text = "prompt = \"x\"\n[[check]]\nmin = 2";
+        let work = Recipe::parse("r.toml", text).unwrap().asking("m").unwrap();
+        let accept = |value| work.accept(&JobView::new(0, "{}"), value);
+        assert_eq!(accept(json!("words")), Ok(Accepted::new(json!("words"))));
+        assert!(matches!(accept(json!("a")), Err(Invalid::Violations(_))));
     }
 }

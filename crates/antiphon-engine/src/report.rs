@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use antiphon_llm::GateView;
 use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
+use crate::status::ProviderLimits;
 use crate::{PHASES, Phase, Stop};
 
 /// The `run.json` of a run over rows: what came of it, what it took, and where the time went. Unknown values are `null`.
@@ -66,8 +66,10 @@ pub struct MapReport {
 pub enum MapStatus {
     /// Every row has ended.
     Finished,
-    /// It can be gone on with.
+    /// It can be resumed.
     Stopped,
+    /// It was cancelled for good.
+    Cancelled,
 }
 
 /// Calls that may have been billed without an answer, and the most that they may have cost.
@@ -115,7 +117,7 @@ impl MapTime {
         wall: Duration,
         phases: [(Phase, Duration); PHASES.len()],
         bottleneck: Option<Phase>,
-        limits: Option<GateView>,
+        limits: Option<ProviderLimits>,
     ) -> Self {
         let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -127,14 +129,14 @@ impl MapTime {
     }
 }
 
-fn advice(phase: Phase, limits: Option<GateView>) -> String {
+fn advice(phase: Phase, limits: Option<ProviderLimits>) -> String {
     let rate = limits.and_then(|limits| limits.requests_per_second);
     match (phase, rate) {
         (Phase::Limiter, Some(rate)) => {
             format!("the provider takes {rate:.1} requests a second: a higher tier of the account, or a second provider, would help")
         }
         (Phase::Limiter, None) => "more calls at once did not bring more answers".to_owned(),
-        (Phase::Queue, _) => "rows waited for a place: a higher --concurrency would help".to_owned(),
+        (Phase::Queue, _) => "rows waited for a place: a higher --max-concurrency would help".to_owned(),
         (Phase::Budget, _) => {
             "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
                 .to_owned()
@@ -146,7 +148,7 @@ fn advice(phase: Phase, limits: Option<GateView>) -> String {
             "answers take long to write: shorter answers, or a faster model, would help".to_owned()
         }
         (Phase::Check, _) => "reading and checking answers takes long: simpler checks would help".to_owned(),
-        (Phase::Commit, _) => "the disk is slow to flush: a journal on a faster one (--dir) would help".to_owned(),
+        (Phase::Commit, _) => "the disk is slow to flush: a journal on a faster one (--out) would help".to_owned(),
     }
 }
 

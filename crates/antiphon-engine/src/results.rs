@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::Row;
+use crate::dispatch::JobOutcome;
 
 /// In which order results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -156,7 +156,7 @@ impl Output {
     }
 
     /// Writes rows as they end, until nobody sends any more.
-    pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<Row>) -> Result<(), Unwritten> {
+    pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
         let mut rows = Vec::new();
         while ended.recv_many(&mut rows, 256).await > 0 {
             for row in rows.drain(..) {
@@ -167,7 +167,7 @@ impl Output {
         Ok(())
     }
 
-    async fn add(&mut self, row: Row) -> Result<(), Unwritten> {
+    async fn add(&mut self, row: JobOutcome) -> Result<(), Unwritten> {
         let index = row.index;
         let line = row.result.ok().map(|result| line(index, &row.row, &result));
         if self.order == Order::Completion {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
-    Billed, Calls, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Output, Part, Price, Prompt,
+    Billed, Calls, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Price, Prompt,
     Scope, Usage,
 };
 use antiphon_store::{Bill, Intent, Run, Store, Tally};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{Budget, Grant};
-use crate::dispatch::{Options, Row};
+use crate::dispatch::{JobOutcome, Options};
 use crate::seen::{Seen, Usual};
 use crate::status::Counters;
 use crate::stop::Stop;
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) budget: Budget,
     pub(super) counters: Counters,
-    pub(super) ended: mpsc::Sender<Row>,
+    pub(super) ended: mpsc::Sender<JobOutcome>,
     /// Ends the handing out of rows.
     pub(super) halt: CancellationToken,
     pub(super) places: Arc<Semaphore>,
@@ -43,14 +43,15 @@ pub(super) struct Shared {
     pub(super) backlog: AtomicUsize,
     /// What keeps to the limits of the model that is asked.
     gate: OnceLock<Option<Gate>>,
-    /// Bytes of the schema, which the provider is sent with each prompt.
-    schema: OnceLock<u64>,
     seen: Mutex<Seen>,
     paused: Mutex<Option<Instant>>,
     has_answered: AtomicBool,
     trouble: Mutex<Option<LlmError>>,
     warned: Mutex<Option<Instant>>,
     stop: Mutex<Option<Stop>>,
+    deadline: Deadline,
+    /// Outcomes that could not be stored.
+    unsaved: Mutex<Vec<JobOutcome>>,
 }
 
 /// What a call may cost and how many tokens its answer may have: at most, and usually.
@@ -96,9 +97,10 @@ impl Shared {
         (store, run, tally): (Store, Arc<Run>, Tally),
         work: Arc<dyn Work>,
         options: Options,
-        ended: mpsc::Sender<Row>,
+        ended: mpsc::Sender<JobOutcome>,
     ) -> Self {
-        let at_once = options.concurrency.unwrap_or(Semaphore::MAX_PERMITS).max(1);
+        let at_once = options.limits.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS).max(1);
+        let deadline = options.limits.deadline.map_or(Deadline::none(), Deadline::after);
         let counters = Counters::default();
         let set = |counter: &std::sync::atomic::AtomicU64, value| counter.store(value, Ordering::Relaxed);
         set(&counters.rows, tally.jobs());
@@ -114,7 +116,7 @@ impl Shared {
             store,
             run,
             work,
-            budget: Budget::new(options.max_cost, tally.settled.saturating_add(tally.possible)),
+            budget: Budget::new(options.limits.max_cost, tally.settled.saturating_add(tally.possible)),
             counters,
             ended,
             halt: CancellationToken::new(),
@@ -126,13 +128,14 @@ impl Shared {
             taken: Notify::new(),
             backlog: AtomicUsize::new(0),
             gate: OnceLock::new(),
-            schema: OnceLock::new(),
             seen: Mutex::new(Seen::new()),
             paused: Mutex::default(),
             has_answered: AtomicBool::new(false),
             trouble: Mutex::default(),
             warned: Mutex::default(),
             stop: Mutex::default(),
+            deadline,
+            unsaved: Mutex::default(),
         }
     }
 
@@ -146,9 +149,28 @@ impl Shared {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many answers about one row are asked for until one is valid.
+    pub(super) fn attempts(&self) -> u32 {
+        self.options.limits.attempts.unwrap_or(2).max(1)
+    }
+
     /// Whether the deadline has passed, after a pause.
     pub(super) fn is_late(&self, pause: Duration) -> bool {
-        !self.options.deadline.allows(pause, Instant::now().into_std())
+        !self.deadline.allows(pause, Instant::now().into_std())
+    }
+
+    /// When the deadline is, if there is one.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.instant().map(Instant::from_std)
+    }
+
+    /// Keeps an outcome that could not be stored.
+    pub(super) fn keep_unsaved(&self, outcome: JobOutcome) {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+    }
+
+    pub(super) fn take_unsaved(&self) -> Vec<JobOutcome> {
+        std::mem::take(&mut *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn seal(&self) {
@@ -247,12 +269,7 @@ impl Shared {
 
     /// What a call may cost. A token has at least one byte, so a prompt has at most as many tokens as bytes.
     pub(super) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
-        let schema = *self.schema.get_or_init(|| match &prompt.output {
-            // Some are told of it in words, too.
-            Output::Json(schema) => 2 * schema.value().to_string().len() as u64,
-            _ => 0,
-        });
-        let input = bytes(prompt) + schema + FRAMING;
+        let input = prompt.bytes().max_total() + FRAMING;
         let price = (self.options.pricing)(input);
         let is_bound = self.budget.is_limited() && price != Some(Price::FREE);
         let most_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(USUAL_MOST));
@@ -281,8 +298,7 @@ impl Shared {
     }
 
     pub(super) fn learn(&self, prompt: &Prompt, usage: Usage, took: Duration) {
-        let bytes = bytes(prompt) + self.schema.get().map_or(0, |schema| schema / 2);
-        self.seen().saw(bytes, usage.input, usage.output, took);
+        self.seen().saw(prompt.bytes().total(), usage.input, usage.output, took);
     }
 
     pub(super) fn usual(&self) -> Option<Usual> {
@@ -353,17 +369,4 @@ impl fmt::Debug for Shared {
             .field("run", &self.run.record().id)
             .finish_non_exhaustive()
     }
-}
-
-/// Bytes of a prompt's texts.
-pub(crate) fn bytes(prompt: &Prompt) -> u64 {
-    let parts = prompt.messages.iter().flat_map(|message| &message.parts);
-    let bytes: usize = parts
-        .map(|part| match part {
-            Part::Text(text) => text.len(),
-            Part::Document(document) => document.text.len() + document.name.len() + 64,
-            _ => 0,
-        })
-        .sum();
-    (bytes + prompt.system.as_deref().map_or(0, str::len)) as u64
 }

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_llm::GateView;
+use serde::{Deserialize, Serialize};
 
 use crate::timings::{Phase, Totals};
 
@@ -23,8 +24,8 @@ pub(crate) struct Counters {
     pub(crate) totals: Totals,
 }
 
-/// How a run stands, for those who watch it.
-#[derive(Debug, Clone, PartialEq)]
+/// The counters of a run, for those who watch it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
     /// Rows that were read so far, or in all.
@@ -50,9 +51,34 @@ pub struct Status {
     /// The most that calls without a bill may have cost on top.
     pub possible_usd_micros: u64,
     /// What is believed of the provider's limits.
-    pub limits: Option<GateView>,
+    pub limits: Option<ProviderLimits>,
     /// What most of the time goes into.
     pub bottleneck: Option<Phase>,
+}
+
+/// The provider's limits as the adaptive limiter knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ProviderLimits {
+    /// Requests that are allowed each second; `None` while no limit was met.
+    pub requests_per_second: Option<f64>,
+    /// The concurrency limit at present.
+    pub max_concurrency: usize,
+    /// Calls in flight.
+    pub in_flight: usize,
+    /// The seconds for which the server asked to be left alone.
+    pub paused_seconds: Option<f64>,
+}
+
+impl From<GateView> for ProviderLimits {
+    fn from(view: GateView) -> Self {
+        Self {
+            requests_per_second: view.requests_per_second,
+            max_concurrency: view.concurrency,
+            in_flight: view.in_flight,
+            paused_seconds: view.paused_for.map(|pause| pause.as_secs_f64()),
+        }
+    }
 }
 
 impl Counters {
@@ -78,7 +104,7 @@ impl Counters {
             output_tokens: get(&self.output_tokens),
             cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),
             possible_usd_micros: get(&self.possible),
-            limits,
+            limits: limits.map(ProviderLimits::from),
             bottleneck: self.bottleneck(),
         }
     }

@@ -9,15 +9,22 @@ pub enum Stop {
         /// What was spent, in millionths of a US dollar; calls that may have been billed count in full.
         spent: u64,
     },
-    /// The provider takes no call of this account, or cannot be reached; or the deadline has passed.
+    /// The provider takes no call of this account, or cannot be reached.
     Provider(antiphon_llm::Error),
     /// The provider takes no more calls for a long time.
     Saturated {
         /// When it is worth asking again.
         retry_after: Duration,
     },
+    /// The deadline has passed: no call began after it.
+    Deadline {
+        /// What was the matter last, if a call had failed and would have been made again.
+        last: Option<antiphon_llm::Error>,
+    },
     /// Somebody asked it to.
     Interrupted,
+    /// The run was cancelled for good.
+    Cancelled,
     /// Nobody wants more results: whoever read them has gone.
     Unread,
     /// The journal cannot be written: what was acknowledged is kept.
@@ -38,7 +45,9 @@ impl Stop {
             Self::Budget { .. } => "budget",
             Self::Provider(err) => err.kind().name(),
             Self::Saturated { .. } => "saturated",
+            Self::Deadline { .. } => "deadline",
             Self::Interrupted => "interrupted",
+            Self::Cancelled => "cancelled",
             Self::Unread => "unread",
             Self::Store(_) => "store",
             Self::Output(_) => "output",
@@ -61,7 +70,12 @@ impl std::fmt::Display for Stop {
             Self::Saturated { retry_after } => {
                 write!(f, "the provider takes no more calls for {} s", retry_after.as_secs())
             }
+            Self::Deadline { last: None } => f.write_str("the deadline has passed"),
+            Self::Deadline { last: Some(err) } => {
+                write!(f, "the deadline has passed; the last call failed: {err}")
+            }
             Self::Interrupted => f.write_str("it was asked to stop"),
+            Self::Cancelled => f.write_str("the run was cancelled"),
             Self::Unread => f.write_str("nobody reads its results any more"),
             Self::Store(err) => err.fmt(f),
         }

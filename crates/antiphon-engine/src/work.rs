@@ -1,26 +1,41 @@
 use std::fmt;
 
-use antiphon_llm::{Completion, Prompt};
+use antiphon_llm::{Prompt, Schema};
 use serde_json::Value;
 
-/// What is asked about a row, and what is made of the answer.
+/// The recipe of a run's jobs: what is asked about a row, and what an answer's value is worth.
 ///
-/// Its methods are called from many jobs at once and must not block.
+/// [`Recipe`](crate::Recipe) is the one for rows of a table; implement it for a recipe with a meaning of its own. The methods
+/// are called from many jobs concurrently, must not block, and keep no state of a job: what a job has to remember between
+/// two answers goes into [`Accepted::notes`] and [`Invalid::Partial`], which the engine carries.
 pub trait Work: fmt::Debug + Send + Sync + 'static {
-    /// What is asked about a row, which is the text of a JSON object.
+    /// Returns the prompt about a row, which is the text of a JSON object.
     ///
     /// # Errors
-    /// Why nothing can be asked about it, for whoever wrote the recipe or the row.
+    /// A sentence for the author of the recipe or of the row, where nothing can be asked about it.
     fn prompt(&self, row: &str) -> Result<Prompt, String>;
 
-    /// The result in an answer about a row, which is told by its place, from 0, and its text.
+    /// Returns the schema that answers are checked against. Default `None`: the prompt's own.
+    fn schema(&self) -> Option<&Schema> {
+        None
+    }
+
+    /// Turns an answer's value into the job's result. The value fits the schema; without one it is the trimmed text.
     ///
     /// # Errors
-    /// Why the answer has none.
-    fn read(&self, row: (u64, &str), answer: &Completion) -> Result<Value, Unfit>;
+    /// The reason why the answer has no result.
+    fn accept(&self, _job: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
+        Ok(Accepted::new(value))
+    }
 
-    /// The path (RFC 6901) of the list whose whole elements are worth keeping from an answer that was cut.
+    /// Returns the path (RFC 6901) of the list whose whole elements are worth keeping from an answer that was cut.
     fn list(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns the result that the elements of a partially valid answer make if no valid one follows. Default `None`: the
+    /// job fails then.
+    fn settle_for(&self, _kept: &[Value]) -> Option<Value> {
         None
     }
 
@@ -29,28 +44,77 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Is told, where results of other rows matter, of those that are there already before anything is asked: a row's
-    /// place and the JSON of its result.
+    /// Receives, where results of other rows matter, those that are there already before anything is asked: a row's
+    /// index and the JSON of its result.
     fn accepted_before(&self, _index: u64, _result: &str) {}
 }
 
-/// Why an answer has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    /// It ends in the middle.
-    Cut,
-    /// Some elements of its list are of use, and others have to be asked for, for these reasons. The elements come once
-    /// more, before those of the next answer.
-    Part(Vec<Value>, String),
-    /// It does not fit, for these reasons, a line each; the model can be told, and asked again.
-    Misfit(String),
+/// The job that an answer is for.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct JobView<'a> {
+    /// The row's index, from 0.
+    pub index: u64,
+    /// The row: the text of a JSON object.
+    pub row: &'a str,
+    /// How many partially valid answers came before this one.
+    pub partial_answers: u32,
 }
 
-impl From<antiphon_llm::Rejected> for Unfit {
-    fn from(rejected: antiphon_llm::Rejected) -> Self {
-        match rejected {
-            antiphon_llm::Rejected::Cut => Self::Cut,
-            antiphon_llm::Rejected::Misfit(complaint) => Self::Misfit(complaint),
-        }
+impl<'a> JobView<'a> {
+    /// Creates the view of a job without earlier answers.
+    #[must_use]
+    pub fn new(index: u64, row: &'a str) -> Self {
+        Self { index, row, partial_answers: 0 }
     }
+
+    pub(crate) fn partial_answers(mut self, answers: u32) -> Self {
+        self.partial_answers = answers;
+        self
+    }
+}
+
+/// The result of a valid answer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The result.
+    pub value: Value,
+    /// Remarks for the caller, which are handed on with the job's outcome and are no part of the result.
+    pub notes: Vec<Value>,
+}
+
+impl Accepted {
+    /// Creates a result without remarks.
+    #[must_use]
+    pub fn new(value: Value) -> Self {
+        Self { value, notes: Vec::new() }
+    }
+
+    /// Sets the remarks.
+    #[must_use]
+    pub fn notes(mut self, notes: Vec<Value>) -> Self {
+        self.notes = notes;
+        self
+    }
+}
+
+/// The reasons why an answer has no result.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// The answer ends in the middle.
+    Truncated,
+    /// The answer is partially valid: some elements of its list are of use, and others have to be asked for. The elements
+    /// come once more, before those of the next answer.
+    Partial {
+        /// The elements to keep.
+        kept: Vec<Value>,
+        /// The reasons why the others were rejected, a line each; the model is given them.
+        reasons: String,
+        /// Remarks for the caller, which are handed on with the job's outcome.
+        notes: Vec<Value>,
+    },
+    /// The answer breaks its schema or a check, for these reasons, a line each; the model is given them, and asked again.
+    Violations(String),
 }

@@ -5,6 +5,7 @@ mod chunks;
 mod lines;
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use blocks::Blocks;
@@ -71,6 +72,37 @@ impl Reader {
     pub fn max_line(mut self, bytes: usize) -> Self {
         self.max_line = bytes;
         self
+    }
+
+    /// Passes the whole file through `visit`, a block of at most 1 MiB at a time, and goes back to the beginning, so that
+    /// the file can be digested and then read without opening it twice. `visit` runs on a blocking thread and stops the
+    /// scan by returning `false`.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Closes the file when the block being read is done: the reader is consumed.
+    pub async fn scan<T: Send + 'static>(
+        self,
+        state: T,
+        visit: impl Fn(&mut T, &[u8]) -> bool + Send + 'static,
+    ) -> Result<(Self, T), Error> {
+        let path = self.path.clone();
+        hop("read", &path.clone(), move || {
+            let (mut reader, mut state) = (self, state);
+            let failed = |err| Error::from_io(err, "read", &path);
+            let mut block = vec![0; 1 << 20];
+            loop {
+                let count = reader.file.read(&mut block).map_err(failed)?;
+                if count == 0 || !visit(&mut state, &block[..count]) {
+                    break;
+                }
+            }
+            reader.file.rewind().map_err(failed)?;
+            Ok((reader, state))
+        })
+        .await
     }
 
     /// All of it.

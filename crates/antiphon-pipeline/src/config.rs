@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_data::Anonymiser;
+use antiphon_engine::RunLimits;
 use antiphon_llm::Parameters;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,10 @@ pub struct GenerationConfig {
     pub distil: Distil,
     /// What takes names, addresses and numbers out of the documents before anything is asked. Default: nothing does.
     pub anonymiser: Option<Anonymiser>,
-    /// The time for everything, from the start of loading. Default: none.
-    pub deadline: Option<Duration>,
+    /// The limits of the run; its deadline counts from the moment when the documents are loaded. Default: none.
+    pub limits: RunLimits,
+    /// Whether an earlier run of the same kind is left alone. Default: it is resumed, or its personas shown.
+    pub fresh: bool,
     /// Gives this one up when cancelled. Default: a token that nobody cancels.
     pub cancel: CancellationToken,
 }
@@ -95,7 +98,8 @@ impl GenerationConfig {
             recipe: PersonaRecipe::default(),
             distil: Distil::Auto,
             anonymiser: None,
-            deadline: None,
+            limits: RunLimits::default(),
+            fresh: false,
             cancel: CancellationToken::new(),
         }
     }
@@ -164,10 +168,24 @@ impl GenerationConfig {
         self
     }
 
-    /// Sets the time for everything.
+    /// Sets the limits of the run.
+    #[must_use]
+    pub fn limits(mut self, limits: RunLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Leaves an earlier run of the same kind alone.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
+        self
+    }
+
+    /// Sets the time after which no call begins.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.limits.deadline = Some(deadline);
         self
     }
 

@@ -1,10 +1,12 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::Arc;
 
-use antiphon_llm::{Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, Schema};
-use antiphon_runtime::Runner;
-use serde_json::Value;
+use antiphon_engine::{Batch, Engine, JobOutcome, Options, Stop, Work};
+use antiphon_llm::{Capabilities, Cut, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt};
+use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
-use crate::asking::Took;
 use crate::config::Distil;
 use crate::error::Error;
 use crate::persona::distil::{
@@ -12,9 +14,7 @@ use crate::persona::distil::{
 };
 use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
-
-/// Parts that are asked about at once, where nothing journals them.
-const AT_ONCE: usize = 8;
+use crate::took::Expense;
 
 /// The parts of documents that do not fit, and what is asked about each.
 pub(crate) struct Parts {
@@ -22,7 +22,6 @@ pub(crate) struct Parts {
     /// Tokens that an answer about one of them has at most, roughly.
     answer_tokens: u64,
     portions: Vec<Portion>,
-    pub(crate) schema: Schema,
     pub(crate) prompts: Vec<Prompt>,
 }
 
@@ -57,12 +56,12 @@ impl Prepared {
         };
         let portions = portions(&self.documents, size.bytes);
         let schema = schema(size.findings).map_err(Error::from_provider)?;
-        let output = Output::Json(schema.clone());
+        let output = Output::Json(schema);
         let prompt = |portion: &Portion| {
             portion.prompt(&self.config, &self.documents, size.findings).output(output.clone())
         };
         let prompts = portions.iter().map(prompt).collect();
-        Ok(Some(Parts { window, answer_tokens: size.answer_tokens(), portions, schema, prompts }))
+        Ok(Some(Parts { window, answer_tokens: size.answer_tokens(), portions, prompts }))
     }
 
     /// Calls, and tokens that would be sent and come back, roughly.
@@ -125,62 +124,165 @@ impl Prepared {
 }
 
 impl Pipeline {
-    /// Distils documents that do not fit, and tells what that took, also where it failed.
+    /// Distils documents that do not fit, in a run of its own: whatever is drawn from the same documents later finds what was
+    /// found in them. The second value is what it cost, also where it failed.
     pub(crate) async fn distil(
         &self,
         prepared: &mut Prepared,
         capabilities: Capabilities,
-    ) -> (Result<(), Error>, Took) {
+        store: &Store,
+    ) -> (Result<(), Error>, Expense) {
         let parts = match prepared.parts(capabilities) {
             Ok(Some(parts)) => parts,
-            Ok(None) => return (Ok(()), Took::nothing()),
-            Err(err) => return (Err(err), Took::nothing()),
+            Ok(None) => return (Ok(()), Expense::default()),
+            Err(err) => return (Err(err), Expense::default()),
         };
-        self.distils(&parts).await;
-        let unprepared: &Prepared = prepared;
-        // What stops one part stops all: a key that is wrong is not tried a hundred times.
-        let is_over = AtomicBool::new(false);
-        let ask = async |prompt: &Prompt| {
-            if is_over.load(Ordering::Relaxed) || self.drain.is_cancelled() {
-                let err = LlmError::new(LlmErrorKind::Cancelled, "not asked: the run was asked to stop");
-                return (Err(err), Took::nothing());
-            }
-            let (answer, took) = self.ask_once(unprepared, prompt, &parts.schema).await;
-            if let Err(err) = &answer {
-                let stops = matches!(
-                    err.kind(),
-                    LlmErrorKind::Auth
-                        | LlmErrorKind::Quota
-                        | LlmErrorKind::ModelNotFound
-                        | LlmErrorKind::Cancelled
-                );
-                is_over.fetch_or(stops, Ordering::Relaxed);
-            }
-            (answer, took)
+        match self.note_parts(prepared, &parts, store).await {
+            Ok((Ok(noted), spent)) => (prepared.condense(parts, noted).await, spent),
+            Ok((Err(err), spent)) => (Err(err), spent),
+            Err(err) => (Err(err), Expense::default()),
+        }
+    }
+
+    /// The outer error is the store's.
+    async fn note_parts(
+        &self,
+        prepared: &Prepared,
+        parts: &Parts,
+        store: &Store,
+    ) -> Result<(Result<Noted, Error>, Expense), Error> {
+        self.distils(parts).await;
+        let (work, total) = (Arc::new(Parting { prompts: parts.prompts.clone() }), parts.prompts.len());
+        let rows = (0..total).map(|part| json!({ "part": part }).to_string());
+        let mut batch = Batch::new(KIND, rows.collect());
+        batch.fresh = prepared.config.fresh;
+        batch.request =
+            json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model })
+                .to_string();
+        let run = batch.open(store, &self.calls, &*work).await?;
+        let before = run.tally().await.map_err(Error::store)?;
+        let baseline = baseline(prepared, &before, store).await.map_err(Error::store)?;
+        let mut options = self.options(prepared);
+        options.cache = !prepared.config.fresh;
+        if let Some(most) = &mut options.limits.max_cost {
+            // The engine counts all that was ever spent on this run; others' part of it is not this run's.
+            *most = most.saturating_add(baseline.settled).saturating_add(baseline.possible);
+        }
+        let stop = self.run_parts((store.clone(), run.clone()), work, options, (&before, total)).await?;
+        let tally = run.tally().await.map_err(Error::store)?;
+        let spent = Expense::of(&tally).since(&baseline);
+        if let Some(stop) = stop {
+            return Ok((Err(antiphon_engine::Error::stopped(stop, None).into()), spent));
+        }
+        self.step(2, format!("{} of {total} parts distilled", tally.accepted)).await;
+        let noted = Noted {
+            answers: answers(&run, total).await.map_err(Error::store)?,
+            calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
+            cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
         };
-        let asked = parts.prompts.iter().map(ask);
-        let asked = Runner::new(AT_ONCE).gather(asked).await;
-        let (mut took, mut answers) = (Took::nothing(), Vec::new());
-        for one in asked {
-            match one {
-                Ok((answer, more)) => {
-                    took = took.and(more);
-                    answers.push(answer);
+        let report = json!({ "schema": "antiphon.distil/1", "parts": total, "failed": tally.failed });
+        run.finish(RunStatus::Finished, report.to_string()).await.map_err(Error::store)?;
+        Ok((Ok(noted), spent))
+    }
+
+    /// Gets through the parts, and reports how many are done.
+    async fn run_parts(
+        &self,
+        store: (Store, Arc<Run>),
+        work: Arc<Parting>,
+        options: Options,
+        (before, total): (&Tally, usize),
+    ) -> Result<Option<Stop>, Error> {
+        let (done, mut counted) = watch::channel(usize::try_from(before.accepted).unwrap_or(usize::MAX));
+        let count = |outcome: &JobOutcome| {
+            if outcome.result.is_ok() {
+                done.send_modify(|done| *done += 1);
+            }
+        };
+        let mut running = pin!(Engine::run_all(self.calls.clone(), store, work, options, count));
+        loop {
+            tokio::select! {
+                ran = &mut running => return Ok(ran.map_err(Error::store)?.stop),
+                Ok(()) = counted.changed() => {
+                    let done = *counted.borrow_and_update();
+                    if done < total {
+                        self.step(2, format!("{done} of {total} parts distilled")).await;
+                    }
                 }
-                Err(err) => return (Err(Error::from_panic(&err)), took),
             }
         }
-        let noted = Noted { answers, calls: took.calls, cost_usd_micros: took.cost_usd_micros };
-        (prepared.condense(parts, noted).await, took)
     }
 
     /// Tells that documents do not fit, and what is done about it.
-    pub(crate) async fn distils(&self, parts: &Parts) {
+    async fn distils(&self, parts: &Parts) {
         let (count, window) = (parts.prompts.len(), parts.window);
         let message = format!(
             "the documents are more than the {window} tokens that the model takes: findings are drawn from {count} parts of \
              them first"
         );
         self.step(2, message).await;
+    }
+}
+
+/// The kind of a distillation in the store: a part of other runs.
+const KIND: &str = "personas/distil";
+
+/// What others had spent on these parts when this run first asked about them.
+async fn baseline(
+    prepared: &Prepared,
+    before: &Tally,
+    store: &Store,
+) -> Result<Expense, antiphon_store::Error> {
+    let name = format!("distil-baseline/{}", prepared.run_id);
+    let known = store.recall(name.clone()).await?;
+    if let Some(known) = known.and_then(|note| serde_json::from_str(&note).ok()) {
+        return Ok(known);
+    }
+    let baseline = Expense::of(before);
+    store.remember(name, json!(baseline).to_string()).await?;
+    Ok(baseline)
+}
+
+/// The answer about each part, or why there is none.
+async fn answers(run: &Run, total: usize) -> Result<Vec<Result<Value, LlmError>>, antiphon_store::Error> {
+    let jobs = run.jobs(0, total).await?;
+    let answer = |job: antiphon_store::JobRecord| match (job.state, job.result, job.error) {
+        (JobState::Accepted, Some(result), _) => serde_json::from_str(&result)
+            .map_err(|err| LlmError::new(LlmErrorKind::InvalidResponse, err.to_string())),
+        (_, _, Some((kind, message))) => Err(LlmError::new(kind_of(&kind), message)),
+        _ => Err(LlmError::new(LlmErrorKind::Unavailable, "no answer came")),
+    };
+    Ok(jobs.into_iter().map(answer).collect())
+}
+
+/// What a caller can do about a failure of this name.
+fn kind_of(name: &str) -> LlmErrorKind {
+    match name {
+        "context_too_long" => LlmErrorKind::ContextTooLong,
+        "filtered" => LlmErrorKind::Filtered,
+        "refused" => LlmErrorKind::Refused,
+        "invalid_request" => LlmErrorKind::InvalidRequest,
+        "truncated" => LlmErrorKind::Truncated { cause: Cut::MaxTokens },
+        "schema_mismatch" => LlmErrorKind::SchemaMismatch,
+        _ => LlmErrorKind::Unavailable,
+    }
+}
+
+/// The recipe of asking about each part.
+#[derive(Debug)]
+struct Parting {
+    prompts: Vec<Prompt>,
+}
+
+impl Work for Parting {
+    fn prompt(&self, row: &str) -> Result<Prompt, String> {
+        let row: Value = serde_json::from_str(row).map_err(|err| err.to_string())?;
+        let part = row["part"].as_u64().and_then(|part| usize::try_from(part).ok());
+        let prompt = part.and_then(|part| self.prompts.get(part));
+        prompt.cloned().ok_or_else(|| "it names no part of the documents".to_owned())
+    }
+
+    fn list(&self) -> Option<&str> {
+        Some("/findings")
     }
 }

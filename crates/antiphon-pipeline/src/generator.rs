@@ -139,7 +139,8 @@ impl PersonaGenerator {
     pub async fn generate_experiment(&self, experiment: &Experiment) -> Outcome {
         let mut config = experiment.config(&self.config.model).await?;
         config.count = config.recipe.count.unwrap_or(self.config.count);
-        (config.deadline, config.cancel) = (self.config.deadline, self.config.cancel.clone());
+        (config.limits, config.cancel) = (self.config.limits, self.config.cancel.clone());
+        config.fresh = self.config.fresh;
         (config.distil, config.anonymiser) = (self.config.distil, self.config.anonymiser.clone());
         let prepared = self.pipeline.prepare(&config).await?;
         // Before anything is paid: a folder that cannot be made could not keep the answer.

@@ -1,7 +1,7 @@
 //! From documents to checked results.
 //!
 //! [`Pipeline`] loads documents, asks a provider, verifies every quote against what participants said, and tells what
-//! it took. It knows no vendor and writes nothing; [`runs`] is where results go.
+//! it took, on the engine that [`antiphon_engine`] is. It knows no vendor and writes no file; [`runs`] is where results go.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -25,33 +25,31 @@
 //! # }
 //! ```
 
-mod asking;
 mod config;
 pub mod content;
 mod distilling;
+mod drawing;
 mod error;
-mod event;
 pub mod evidence;
 pub mod experiment;
 mod generator;
-mod journalled;
 mod persona;
 mod pipeline;
 mod report;
+mod run;
 pub mod runs;
+mod took;
 mod watched;
 
 pub use antiphon_engine::{Check, ErrorKind, near_name, read_toml};
 pub use config::{Complexity, Detail, Distil, GenerationConfig, Grounding};
 pub use error::Error;
-pub use event::Event;
 pub use generator::{GenerationEstimate, PersonaGenerator};
-pub use journalled::Journal;
 pub use persona::{
     Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, NoCount, Persona, PersonaCoverage,
     PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
-pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
+pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Turns};
 pub use report::{
     Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
 };

@@ -1,27 +1,30 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use antiphon_data::{Document, Loaded, Loader, Replaced};
-use antiphon_engine::Pricing;
+use antiphon_engine::{Options, Pricing, RunEvent};
 use antiphon_llm::{
-    CallContext, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
-    Provider, Schema, Scope, Usage,
+    CallContext, Calls, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
+    Provider, RetryPolicy, Schema, Scope, Stack, Usage,
 };
 use antiphon_runtime::Runner;
+use antiphon_store::Store;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::asking::{Asked, Took};
 use crate::config::GenerationConfig;
 use crate::error::Error;
-use crate::event::Event;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
 use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
+use crate::run::{Sources, plain_request};
 use crate::runs::{Fingerprint, RunId};
+use crate::took::Took;
 use crate::watched::OnEvent;
 use antiphon_engine::ErrorKind;
 
@@ -30,11 +33,33 @@ type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send 
 /// Makes personas from documents with one provider.
 #[derive(Clone)]
 pub struct Pipeline {
-    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) calls: Calls,
+    pub(crate) options: Options,
     pub(crate) pricing: Pricing,
     pub(crate) drain: CancellationToken,
     pub(crate) on_event: OnEvent,
     on_progress: OnProgress,
+    store: Option<Store>,
+    turns: Turns,
+}
+
+/// Turns at the runs of a store: of two equal requests at the same time the second is shown what the first one made.
+/// Clones are handles to the same turns.
+#[derive(Debug, Clone, Default)]
+pub struct Turns(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
+
+impl Turns {
+    /// Waits for the turn at the run of a fingerprint. The flag tells whether another request had it before.
+    pub(crate) async fn take(&self, fingerprint: &Fingerprint) -> (Option<OwnedSemaphorePermit>, bool) {
+        let (turn, is_made) = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = fingerprint.to_string();
+            let is_made = turns.contains_key(&key);
+            (turns.entry(key).or_insert_with(|| Arc::new(Semaphore::new(1))).clone(), is_made)
+        };
+        // It is never closed.
+        (turn.acquire_owned().await.ok(), is_made)
+    }
 }
 
 /// What a configuration gave: personas, and how they came about.
@@ -71,9 +96,9 @@ pub struct Prepared {
     pub(crate) schema: Schema,
     pub(crate) failures: Vec<FailureReport>,
     pub(crate) distilled: Option<Distilled>,
-    /// Whether nothing of earlier runs counts.
-    pub(crate) fresh: bool,
-    skipped: Vec<String>,
+    pub(crate) skipped: Vec<String>,
+    /// How many names and numbers were taken out.
+    replaced_count: usize,
     started_at: Timestamp,
     load_time: Duration,
     pub(crate) deadline: Deadline,
@@ -93,21 +118,53 @@ impl Prepared {
     }
 
     pub(crate) fn context(&self) -> CallContext {
-        CallContext::default().deadline(self.deadline).cancel(self.config.cancel.clone())
+        CallContext::default().cancel(self.config.cancel.clone())
     }
 }
 
 impl Pipeline {
-    /// A pipeline over `provider`, which should own its retries: see [`antiphon_llm::Retrying`].
+    /// Creates a pipeline over a provider that makes each call once: the engine owns the retries. Under limits and a breaker,
+    /// build the provider with [`Stack::calls`] and use [`over`](Self::over).
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>) -> Self {
+        Self::over(Stack::new(provider).calls())
+    }
+
+    /// Creates a pipeline over calls from a [`Stack`], with its limits and its breaker.
+    #[must_use]
+    pub fn over(calls: Calls) -> Self {
         Self {
-            provider,
+            calls,
+            options: Options::default(),
             pricing: Arc::new(|_| None),
             drain: CancellationToken::new(),
             on_event: Arc::new(|_| ()),
             on_progress: Arc::new(|_, _, _| Box::pin(ready(()))),
+            store: None,
+            turns: Turns::default(),
         }
+    }
+
+    /// Stores runs, so that they can be resumed, equal requests are answered once, and answers outlive the process. Default:
+    /// each run has a store of its own in memory.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Shares turns with other pipelines over the same store.
+    #[must_use]
+    pub fn turns(mut self, turns: Turns) -> Self {
+        self.turns = turns;
+        self
+    }
+
+    /// Sets how calls that failed are made again. Default: [`RetryPolicy::default`].
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.options.retry = retry;
+        self
     }
 
     /// Sets what the model costs for a prompt of so many tokens. Default: unknown, and so is the cost of runs.
@@ -126,7 +183,7 @@ impl Pipeline {
 
     /// Calls `on_event` for everything that happens. It must not block.
     #[must_use]
-    pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
+    pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
         self
     }
@@ -143,13 +200,14 @@ impl Pipeline {
         self
     }
 
-    /// Makes personas of one configuration.
+    /// Makes personas of one configuration: with a [`store`](Self::store), an equal run that was broken off is resumed, and
+    /// of a finished one nothing is asked.
     ///
     /// # Errors
     /// Why there are none. The error has a [`Report`] once documents were loaded, and the provider's partial answer.
     ///
     /// # Cancel safety
-    /// Hangs up; a call under way may still be billed. Nothing is written, so nothing is left behind.
+    /// Hangs up; a call in progress may still be billed.
     pub async fn generate(&self, config: &GenerationConfig) -> Outcome {
         let prepared = self.prepare(config).await?;
         self.run(prepared).await
@@ -189,47 +247,70 @@ impl Pipeline {
         if self.drain.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
         }
-        let (began, started_at) = (now(), Timestamp::now());
-        let deadline = config.deadline.map_or(Deadline::none(), Deadline::after);
+        let began = now();
         self.step(1, format!("loading {}", config.data_path.display())).await;
         let on_event = self.on_event.clone();
-        let loader = Loader::new()
-            .cancel(config.cancel.clone())
-            .on_progress(move |done, total| on_event(Event::Loading { done, total }));
-        let context = CallContext::default().deadline(deadline).cancel(config.cancel.clone());
+        let loader = Loader::new().cancel(config.cancel.clone()).on_progress(move |done, total| {
+            on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
+        });
+        let context = CallContext::default().cancel(config.cancel.clone());
         let loaded =
             context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
         let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
         let (documents, replaced) = anonymised(config, documents).await?;
-        let documents: Arc<[Document]> = documents.into();
-        let prompt = persona::prompt(config, &documents);
-        let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
-        let prepared = Prepared {
-            fingerprint: Fingerprint::new(&prompt, &schema, &self.provider.scope(), &documents, config),
-            prompt,
-            schema,
-            replaced,
+        let names = report::names(&skipped);
+        let event = RunEvent::Loaded {
+            documents: documents.len() as u64,
+            bytes: documents.iter().map(|document| document.text.len() as u64).sum(),
+            failures: failures.iter().map(ToString::to_string).collect(),
+            skipped: names.clone(),
+        };
+        let sources = Sources {
+            input: config.data_path.display().to_string(),
+            documents,
             failures: left_out(config, failures.iter().map(FailureReport::from).collect()),
-            distilled: None,
-            fresh: false,
             skipped: match config.anonymiser {
                 Some(_) => vec![format!("{} files of other kinds", skipped.len())],
-                None => report::names(&skipped),
+                None => names,
             },
-            estimated_tokens: 0,
-            run_id: RunId::new(),
-            config: config.clone(),
-            documents,
-            started_at,
-            load_time: now().duration_since(began),
-            deadline,
+            replaced: config.anonymiser.is_some().then_some(replaced.len()),
         };
-        let bytes = prepared.documents.iter().map(|document| document.text.len()).sum();
-        (self.on_event)(Event::Loaded { documents: prepared.documents.len(), bytes, failures, skipped });
-        Ok(Prepared { estimated_tokens: prepared.prompt.estimated_tokens(), ..prepared })
+        let prepared = self.prepare_from(config, sources)?;
+        (self.on_event)(event);
+        Ok(Prepared { replaced, load_time: now().duration_since(began), ..prepared })
     }
 
-    /// Asks for the personas of what was prepared. Nothing is journalled: see `Pipeline::run_in` for that.
+    /// Puts together what documents are asked with.
+    pub(crate) fn prepare_from(
+        &self,
+        config: &GenerationConfig,
+        sources: Sources,
+    ) -> Result<Prepared, Error> {
+        let Sources { documents, failures, skipped, replaced, .. } = sources;
+        let (documents, config) = (Arc::<[Document]>::from(documents), config.clone());
+        let prompt = persona::prompt(&config, &documents);
+        let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
+        let scope = self.calls.provider().scope();
+        Ok(Prepared {
+            fingerprint: Fingerprint::new(&prompt, &schema, &scope, &documents, &config),
+            estimated_tokens: prompt.estimated_tokens(),
+            prompt,
+            schema,
+            replaced: Vec::new(),
+            replaced_count: replaced.unwrap_or_default(),
+            failures,
+            distilled: None,
+            skipped,
+            run_id: RunId::new(),
+            deadline: config.limits.deadline.map_or(Deadline::none(), Deadline::after),
+            config,
+            documents,
+            started_at: Timestamp::now(),
+            load_time: Duration::ZERO,
+        })
+    }
+
+    /// Asks for the personas of what was prepared, in a run of the pipeline's store, or of one in memory.
     ///
     /// # Errors
     /// As [`Pipeline::generate`].
@@ -237,33 +318,18 @@ impl Pipeline {
     /// # Cancel safety
     /// As [`Pipeline::generate`].
     pub async fn run(&self, mut prepared: Prepared) -> Outcome {
-        let began = now();
-        let capabilities = self.capabilities(&prepared).await;
-        let (distilled, before) = self.distil(&mut prepared, capabilities).await;
-        let mut report = self.report(&prepared, capabilities);
-        let begun = match distilled {
-            Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
-            Err(err) => Err(err),
-        };
-        let answer = match begun {
-            Ok(()) => {
-                let Asked { answer, took, refused } = self.ask(&prepared).await;
-                report.refused = refused;
-                self.tell(&mut report, before.and(took), answer.is_ok());
-                answer.map_err(Error::from_provider)
-            }
-            Err(err) => {
-                Self::note(&mut report, before);
-                Err(err)
-            }
-        };
-        report.timings.generate_ms = millis(now().duration_since(began));
-        self.end(prepared, report, answer).await
+        let store = self.store.clone().unwrap_or_else(Store::in_memory);
+        let (_turn, is_made) = self.turns.take(&prepared.fingerprint).await;
+        // Of equal requests in one process the first one starts fresh for all of them.
+        prepared.config.fresh &= !is_made || self.store.is_none();
+        let request = plain_request(&prepared);
+        let run = prepared.open(&store, &request).await?;
+        self.run_in(prepared, run, store).await
     }
 
     pub(crate) async fn capabilities(&self, prepared: &Prepared) -> Capabilities {
         let (model, context) = (&prepared.config.model, prepared.context());
-        context.guard(self.provider.capabilities(model, &context)).await.unwrap_or_default()
+        context.guard(self.calls.provider().capabilities(model, &context)).await.unwrap_or_default()
     }
 
     /// Tells that the call begins, unless something stands in its way.
@@ -282,7 +348,7 @@ impl Pipeline {
             count => format!("asking {} for {count} personas", config.model),
         };
         self.step(2, message).await;
-        (self.on_event)(Event::JobStarted);
+        (self.on_event)(RunEvent::JobStarted);
         check_context(prepared, capabilities).map_err(|err| {
             self.tell(report, Took::nothing(), false);
             Error::from_provider(err)
@@ -319,9 +385,9 @@ impl Pipeline {
 
     /// Notes what the calls took, and tells of it.
     pub(crate) fn tell(&self, report: &mut Report, took: Took, ok: bool) {
-        let (usage, cost_usd_micros) = (took.usage, took.cost_usd_micros);
+        let cost_usd_micros = took.cost_usd_micros;
         Self::note(report, took);
-        (self.on_event)(Event::JobFinished { ok, usage, cost_usd_micros });
+        (self.on_event)(RunEvent::JobFinished { ok, cost_usd_micros });
     }
 
     pub(crate) fn note(report: &mut Report, took: Took) {
@@ -357,7 +423,7 @@ impl Pipeline {
     }
 
     pub(crate) fn report(&self, prepared: &Prepared, capabilities: Capabilities) -> Report {
-        let Scope { vendor, base_url, .. } = self.provider.scope();
+        let Scope { vendor, base_url, .. } = self.calls.provider().scope();
         let config = &prepared.config;
         Report {
             schema: "antiphon.run/1".to_owned(),
@@ -388,7 +454,7 @@ impl Pipeline {
             timings: Timings { load_ms: millis(prepared.load_time), ..Timings::default() },
             anonymised: prepared.config.anonymiser.as_ref().map(|anonymiser| Anonymised {
                 strategy: anonymiser.strategy(),
-                replaced: prepared.replaced.len(),
+                replaced: prepared.replaced_count,
             }),
             distilled: prepared.distilled.clone(),
             refused: Vec::new(),
@@ -405,7 +471,7 @@ impl Pipeline {
 
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipeline").field("provider", &self.provider).finish_non_exhaustive()
+        f.debug_struct("Pipeline").field("provider", self.calls.provider()).finish_non_exhaustive()
     }
 }
 

@@ -203,7 +203,7 @@ impl From<&Document> for DocumentReport {
             format: format_name(document.format),
             bytes: document.bytes,
             sha256: document.sha256.clone(),
-            encoding: document.encoding.to_owned(),
+            encoding: document.encoding.to_string(),
             turns: document.turns.len(),
         }
     }

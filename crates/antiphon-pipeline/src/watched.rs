@@ -6,9 +6,9 @@ use antiphon_llm::{
 };
 use futures_util::StreamExt;
 
-use crate::event::Event;
+use antiphon_engine::RunEvent;
 
-pub(crate) type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
+pub(crate) use antiphon_engine::OnEvent;
 
 /// Tells of every piece of an answer as it comes, and keeps the newest answer's pieces.
 pub(crate) struct Watched {
@@ -53,7 +53,7 @@ impl Provider for Watched {
         let told = streaming.inspect(move |delta| {
             if let Ok(Delta::Text(words)) = delta {
                 so_far.text().push_str(words);
-                on_event(Event::Words { bytes: words.len() });
+                on_event(RunEvent::Text { bytes: words.len() as u64 });
             }
         });
         Ok(Streaming::begun(head, told).await?.with_attempts(attempts))

@@ -26,7 +26,7 @@ impl Life {
             .work
             .list()
             .and_then(|list| rest_of(question, list, &kept, Lacking::Refused(reasons)));
-        let Some(rest) = rest.filter(|_| self.refusals <= self.shared.options.attempts + 3) else {
+        let Some(rest) = rest.filter(|_| self.refusals <= self.shared.attempts() + 3) else {
             let message = format!("the answer does not fit: {}", first_line(reasons));
             let err = Error::new(ErrorKind::SchemaMismatch, message);
             return Next::End(self.fail(err.with_partial(answer), bill).await);
@@ -50,9 +50,6 @@ impl Life {
         };
         let bill = self.shared.bill(usage, lost, sent, (grant, is_bound));
         match kind {
-            _ if self.shared.is_late(Duration::ZERO) && kind != ErrorKind::Cancelled => {
-                self.give_up(err, bill).await
-            }
             ErrorKind::Cancelled => {
                 // The journal's own trouble has been told already.
                 self.shared.stop(Stop::Interrupted);
@@ -66,21 +63,25 @@ impl Life {
             }
             // It may have been billed, so it is asked again no more often than an answer that does not fit.
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
-                if err.kind().verdict() == Verdict::Stop
-                    && self.misfits + 1 < self.shared.options.attempts =>
+                if err.kind().verdict() == Verdict::Stop && self.misfits + 1 < self.shared.attempts() =>
             {
                 self.misfits += 1;
                 self.shared.warn(&err);
-                // The next answer is asked for as a whole.
-                self.kept.clear();
+                // The next answer is asked for as a whole, unless earlier ones were partially valid.
+                self.forget_cut();
+                let next = self.rest_after_partial(question, "the last answer did not come");
+                let next = next.unwrap_or_else(|| question.clone());
                 match self.settle(Settlement::again(self.job.index, bill)).await {
-                    Ok(()) => Next::Ask(Box::new(question.clone())),
+                    Ok(()) => Next::Ask(Box::new(next)),
                     Err(ended) => Next::End(ended),
                 }
             }
             _ => match self.pause(&err) {
                 // Whoever set the deadline learns what was the matter last.
-                Some(pause) if self.shared.is_late(pause) => self.give_up(err, bill).await,
+                Some(pause) if self.shared.is_late(pause) => {
+                    self.shared.stop(Stop::Deadline { last: Some(self.told(err)) });
+                    Next::End(self.leave(bill).await)
+                }
                 Some(pause) => {
                     self.shared.warn(&err);
                     let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
@@ -108,16 +109,14 @@ impl Life {
         err.with_attempts(self.calls.max(1))
     }
 
-    /// How long to wait before the same is asked again; `None` where that would not help, or did not.
+    /// Returns the pause before the same is asked again; `None` where that would not help, or did not.
     fn pause(&mut self, err: &Error) -> Option<Duration> {
-        let policy = &self.shared.options.retry;
-        let own = self.pauses.next().unwrap_or_default();
-        let told = match (err.kind(), err.kind().verdict()) {
-            // Nothing was sent, or nothing was done: no attempt is used up, and nobody else goes before then either.
-            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, _)
+        let verdict = match (err.kind(), err.kind().verdict(), err.limits().retry_after) {
+            // Nothing was sent, or nothing was done: no attempt is used up, and no other call begins before then either.
+            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, ..)
                 if err.billed() == Billed::No =>
             {
-                let pause = retry_after.unwrap_or(policy.throttled_base).saturating_add(own);
+                let pause = self.pauses.after_unbilled(retry_after);
                 if matches!(err.kind(), ErrorKind::CircuitOpen { .. }) && !self.shared.was_answered() {
                     let trouble = self.shared.last_trouble();
                     self.shared.stop(Stop::Provider(trouble.unwrap_or_else(|| err.clone())));
@@ -125,13 +124,15 @@ impl Life {
                 self.shared.refused(pause);
                 return Some(pause);
             }
-            (_, Verdict::Stop) => return None,
-            (_, Verdict::Throttled { retry_after }) => retry_after.or(err.limits().retry_after),
-            (_, Verdict::Retry) => err.limits().retry_after,
+            (_, Verdict::Retry, Some(wait)) | (_, Verdict::Throttled { retry_after: None }, Some(wait)) => {
+                Verdict::Throttled { retry_after: Some(wait) }
+            }
+            (_, verdict, _) => verdict,
         };
-        self.failures += 1;
-        self.shared.trouble(err);
-        (self.failures <= policy.max_retries).then(|| told.map_or(own, |told| told.saturating_add(own / 10)))
+        if verdict != Verdict::Stop {
+            self.shared.trouble(err);
+        }
+        self.pauses.after(verdict)
     }
 }
 

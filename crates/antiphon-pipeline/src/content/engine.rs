@@ -2,10 +2,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_llm::{
-    CallContext, Error as LlmError, ErrorKind as LlmErrorKind, Output, Provider, ProviderExt, Usage,
-};
-use antiphon_runtime::Runner;
+use antiphon_engine::{Batch, Batched, Engine, JobOutcome, Options, Stop};
+use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Provider, Stack, Usage};
+use antiphon_store::{JobState, Store};
 
 use super::asking::{Notes, recipe};
 use super::grounds::Removed;
@@ -15,8 +14,8 @@ use crate::error::Error;
 
 /// Makes the copy of portfolio sites with one provider, in any number of voices.
 ///
-/// Nothing is journalled: for that, [`recipe`](super::recipe) goes over rows. A provider out of
-/// [`Stack`](antiphon_llm::Stack) with a cache answers what it was asked before also while its breaker is open.
+/// The calls run on the engine: with a budget and retries, equal notes in equal voices asked once, and with a
+/// [`store`](Self::store) resumable. For a table of notes there is [`recipe`](super::recipe).
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -34,10 +33,10 @@ use crate::error::Error;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ContentEngine {
-    provider: Arc<dyn Provider>,
+    calls: Calls,
     model: String,
-    concurrency: usize,
-    context: CallContext,
+    options: Options,
+    store: Option<Store>,
 }
 
 /// Content, and how it came about.
@@ -55,44 +54,52 @@ pub struct Made {
 }
 
 impl ContentEngine {
-    /// An engine that asks `model` of a provider, up to ten times at once.
+    /// Creates an engine that asks `model` of a provider that makes each call once, with up to ten calls in progress. Under
+    /// limits and a breaker, build the provider with [`Stack::calls`] and use [`over`](Self::over).
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
-        Self { provider, model: model.into(), concurrency: 10, context: CallContext::default() }
+        Self::over(Stack::new(provider).calls(), model)
     }
 
-    /// Sets how many calls may be under way at once.
+    /// Creates an engine over calls from a [`Stack`], with its limits and its breaker.
     #[must_use]
-    pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency;
+    pub fn over(calls: Calls, model: impl Into<String>) -> Self {
+        let mut options = Options::default();
+        options.limits.max_concurrency = Some(10);
+        Self { calls, model: model.into(), options, store: None }
+    }
+
+    /// Sets the concurrency limit: the most calls in progress at once.
+    #[must_use]
+    pub fn concurrency(mut self, max_concurrency: usize) -> Self {
+        self.options.limits.max_concurrency = Some(max_concurrency);
         self
     }
 
-    /// Sets deadline and cancellation of all calls.
+    /// Sets prices, limits, retries, and what cancels all calls.
     #[must_use]
-    pub fn context(mut self, context: CallContext) -> Self {
-        self.context = context;
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
         self
     }
 
-    /// The copy for these notes in one voice.
+    /// Stores runs and answers: what was asked before is not asked again. Default: a store in memory for each call.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Makes the copy for these notes in one voice.
     ///
     /// # Errors
-    /// `Provider` with why there is no answer that fits.
+    /// `Provider` with the reason why there is no valid answer; `Store`, `Budget` and `Deadline` where they stop it.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Hangs up; the partial answer is lost.
     pub async fn generate(&self, notes: &str, voice: &Voice) -> Result<Made, Error> {
-        let recipe = recipe();
-        let work = recipe.asking(&self.model)?;
-        let prompt = work.prompt(&Notes::new("notes", notes, voice).row()).map_err(Error::internal)?;
-        let Output::Json(schema) = prompt.output.clone() else {
-            return Err(Error::internal("the recipe has lost its schema"));
-        };
-        let asked = self.provider.complete_json(&prompt, &schema, &self.context).await;
-        let answer = asked.map_err(Error::from_provider)?;
-        let (content, removed) = Content::of_answer(answer.value, notes, voice)?;
-        Ok(Made { content, removed, usage: answer.usage, instead_of: None })
+        let made = self.outcomes(&[(notes, voice)]).await.pop();
+        made.unwrap_or_else(|| Err(Error::internal("the job ended without an outcome")))
     }
 
     /// The copy for these notes in each voice, all at once, by the voices' names: of several of one name the last is asked.
@@ -160,10 +167,55 @@ impl ContentEngine {
     }
 
     async fn outcomes(&self, jobs: &[(&str, &Voice)]) -> Vec<Result<Made, Error>> {
-        let calls = jobs.iter().map(|(notes, voice)| self.generate(notes, voice));
-        let outcomes = Runner::new(self.concurrency.max(1)).gather(calls).await;
-        let settled =
-            outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err))));
-        settled.collect()
+        let mut made: Vec<Option<Result<Made, Error>>> = jobs.iter().map(|_| None).collect();
+        let stop = match self.run(jobs, &mut made).await {
+            Ok(stop) => stop,
+            Err(err) => Some(Stop::Internal(err.to_string())),
+        };
+        let left = || match &stop {
+            Some(stop) => Err(antiphon_engine::Error::stopped(stop.clone(), None).into()),
+            None => Err(Error::internal("the job ended without an outcome")),
+        };
+        made.into_iter().map(|made| made.unwrap_or_else(left)).collect()
     }
+
+    /// Runs a batch of notes, and puts what came of each into its place.
+    async fn run(
+        &self,
+        jobs: &[(&str, &Voice)],
+        made: &mut [Option<Result<Made, Error>>],
+    ) -> Result<Option<Stop>, Error> {
+        let work = recipe().asking(&self.model)?;
+        let rows = jobs.iter().map(|(notes, voice)| Notes::new("notes", *notes, voice).row());
+        let batch = Batch::new("content", rows.collect());
+        let store = self.store.clone().unwrap_or_else(Store::in_memory);
+        let run = batch.open(&store, &self.calls, &*work).await?;
+        for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
+            if let (JobState::Accepted, Some(result)) = (job.state, job.result) {
+                let at = usize::try_from(job.index).unwrap_or(usize::MAX);
+                *place = jobs.get(at).map(|job| content_of(&result, Usage::new(Some(0), Some(0)), *job));
+            }
+        }
+        let ran = Engine::run_all(self.calls.clone(), (store, run), work, self.options.clone(), |_| ()).await;
+        let Batched { outcomes, stop, .. } = ran.map_err(Error::store)?;
+        for JobOutcome { index, result, seen, .. } in outcomes {
+            let at = usize::try_from(index).unwrap_or(usize::MAX);
+            let (Some(place), Some(job)) = (made.get_mut(at), jobs.get(at)) else { continue };
+            *place = Some(match result {
+                Ok(result) => content_of(&result, seen.usage.unwrap_or(Usage::new(Some(0), Some(0))), *job),
+                Err(failed) => Err(match failed.cause {
+                    Some(err) => Error::from_provider(err),
+                    None => Error::internal(failed.message),
+                }),
+            });
+        }
+        Ok(stop)
+    }
+}
+
+/// The content in a result, held to the notes and the voice.
+fn content_of(result: &str, usage: Usage, (notes, voice): (&str, &Voice)) -> Result<Made, Error> {
+    let answer = serde_json::from_str(result).map_err(|err| Error::internal(err.to_string()))?;
+    let (content, removed) = Content::of_answer(answer, notes, voice)?;
+    Ok(Made { content, removed, usage, instead_of: None })
 }

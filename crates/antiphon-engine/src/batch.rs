@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use antiphon_llm::{CacheKey, Calls};
+use antiphon_store::{NewRun, Run, Store};
+use tokio::sync::mpsc;
+
+use crate::dispatch::{Engine, JobOutcome, Options};
+use crate::error::Error;
+use crate::stop::Stop;
+use crate::work::Work;
+
+/// A run over a few rows that are there already, whose outcomes are wanted at once: the stages of a pipeline, say. For
+/// tables of any size there is [`Mapping`](crate::Mapping).
+///
+/// A batch with the same prompts in the same store is the same run: what it has already is not asked again.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The kind of the run in the store.
+    pub kind: String,
+    /// What was asked for, as JSON: stored with the run. Never a secret.
+    pub request: String,
+    /// The rows: texts of JSON objects.
+    pub rows: Vec<String>,
+    /// Whether an earlier run of the same prompts is left alone. Default: it is resumed.
+    pub fresh: bool,
+}
+
+/// What came of a run's jobs in this process.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Batched {
+    /// One for each job that ended now, in no order. Those that ended in an earlier process are in the store.
+    pub outcomes: Vec<JobOutcome>,
+    /// Why the run stopped before all its jobs ended.
+    pub stop: Option<Stop>,
+}
+
+impl Batch {
+    /// Creates a batch of rows.
+    #[must_use]
+    pub fn new(kind: impl Into<String>, rows: Vec<String>) -> Self {
+        Self { kind: kind.into(), request: "null".to_owned(), rows, fresh: false }
+    }
+
+    /// Opens the run of this batch in `store`: the newest one with the same prompts at the same provider, or a new one.
+    /// Jobs that failed are queued again.
+    ///
+    /// # Errors
+    /// `Config` for a row about which nothing can be asked; `Store`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave a run without jobs, which the next call of this method gives them.
+    pub async fn open(&self, store: &Store, calls: &Calls, work: &dyn Work) -> Result<Arc<Run>, Error> {
+        let scope = calls.provider().scope();
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.kind.as_bytes());
+        for row in &self.rows {
+            let prompt = work.prompt(row).map_err(|why| Error::new(crate::ErrorKind::Config, why))?;
+            hash.update(&CacheKey::of(&scope, &prompt).bytes());
+        }
+        let new = NewRun::new(hash.finalize().to_hex().to_string());
+        let new = new.request(&self.kind, &self.request).fresh(self.fresh);
+        let run = store.open_run(new).await.map_err(Error::store)?;
+        run.retry_failed().await.map_err(Error::store)?;
+        if run.tally().await.map_err(Error::store)?.jobs() == 0 {
+            run.enqueue(self.rows.clone()).await.map_err(Error::store)?;
+            run.seal().await.map_err(Error::store)?;
+        }
+        Ok(Arc::new(run))
+    }
+}
+
+impl Engine {
+    /// Gets through the jobs that a run has, and gives their outcomes; each is handed to `on_outcome` as it comes.
+    ///
+    /// # Errors
+    /// The store's own, before anything is asked. What stops the run later is in [`Batched::stop`]; results that could
+    /// not be stored then are among the outcomes.
+    ///
+    /// # Cancel safety
+    /// Hangs up; what was accepted is kept, and calls in progress count as possibly billed.
+    pub async fn run_all(
+        calls: Calls,
+        (store, run): (Store, Arc<Run>),
+        work: Arc<dyn Work>,
+        options: Options,
+        mut on_outcome: impl FnMut(&JobOutcome) + Send,
+    ) -> Result<Batched, antiphon_store::Error> {
+        let (ended, mut results) = mpsc::channel(256);
+        let engine = Self::new(calls, (store, run), work, options, ended).await?;
+        let mut outcomes = Vec::new();
+        let stop = {
+            let mut working = std::pin::pin!(engine.work(None));
+            loop {
+                tokio::select! {
+                    stop = &mut working => break stop,
+                    Some(outcome) = results.recv() => {
+                        on_outcome(&outcome);
+                        outcomes.push(outcome);
+                    }
+                }
+            }
+        };
+        while let Ok(outcome) = results.try_recv() {
+            on_outcome(&outcome);
+            outcomes.push(outcome);
+        }
+        outcomes.extend(engine.take_unsaved());
+        Ok(Batched { outcomes, stop })
+    }
+}

@@ -1,0 +1,174 @@
+use std::time::Duration;
+
+use antiphon_runtime::Priority;
+use serde::{Deserialize, Serialize};
+
+/// The limits of a run: one type with one meaning for Rust, files, HTTP and the command line.
+///
+/// ```
+/// use antiphon_engine::RunLimits;
+/// let limits: RunLimits = serde_json::from_str(r#"{"max_cost_usd_micros": 500000, "deadline_seconds": 90}"#)?;
+/// assert_eq!((limits.max_cost, limits.deadline.map(|time| time.as_secs())), (Some(500_000), Some(90)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct RunLimits {
+    /// The most that all calls of the run may cost together, in millionths of a US dollar. The run stops resumably before
+    /// a call that might exceed it. Default: no limit.
+    #[serde(rename = "max_cost_usd_micros", skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<u64>,
+    /// The concurrency limit: the most calls in progress at once. Default: as many as the provider's limits allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<usize>,
+    /// How many answers about one row are asked for until one is valid. Default: the recipe's, which is 2 if it says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// The time from the start, or from a resumption, after which no call begins. Calls in progress come to their end, and
+    /// the run stops resumably. Default: none.
+    #[serde(rename = "deadline_seconds", with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
+    /// Which of the runs of a process goes first where the provider's limits make calls wait. Default: normal.
+    #[serde(with = "priority")]
+    pub priority: Priority,
+    /// The most rows of the input that are worked on, from the first. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<u64>,
+}
+
+impl RunLimits {
+    /// Sets the most that all calls may cost together, in millionths of a US dollar.
+    #[must_use]
+    pub fn max_cost(mut self, micros: impl Into<Option<u64>>) -> Self {
+        self.max_cost = micros.into();
+        self
+    }
+
+    /// Sets the most calls in progress at once.
+    #[must_use]
+    pub fn max_concurrency(mut self, calls: impl Into<Option<usize>>) -> Self {
+        self.max_concurrency = calls.into();
+        self
+    }
+
+    /// Sets how many answers about one row are asked for until one is valid.
+    #[must_use]
+    pub fn attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
+        self.attempts = attempts.into();
+        self
+    }
+
+    /// Sets the time after which no call begins.
+    #[must_use]
+    pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
+        self.deadline = deadline.into();
+        self
+    }
+
+    /// Sets which of the runs of a process goes first.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets the most rows that are worked on.
+    #[must_use]
+    pub fn max_rows(mut self, rows: impl Into<Option<u64>>) -> Self {
+        self.max_rows = rows.into();
+        self
+    }
+
+    /// Returns these limits with what `other` sets in their place: how a run is resumed with other limits.
+    #[must_use]
+    pub fn overridden_by(self, other: &Self) -> Self {
+        let priority = if other.priority == Priority::default() { self.priority } else { other.priority };
+        Self {
+            max_cost: other.max_cost.or(self.max_cost),
+            max_concurrency: other.max_concurrency.or(self.max_concurrency),
+            attempts: other.attempts.or(self.attempts),
+            deadline: other.deadline.or(self.deadline),
+            priority,
+            max_rows: other.max_rows.or(self.max_rows),
+        }
+    }
+}
+
+/// A duration as a number of seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => to.serialize_some(&time.as_secs_f64()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let seconds = Option::<f64>::deserialize(from)?;
+        let time =
+            |seconds| Duration::try_from_secs_f64(seconds).map_err(|err| Error::custom(err.to_string()));
+        seconds.map(time).transpose()
+    }
+}
+
+/// A priority by its name.
+mod priority {
+    use antiphon_runtime::Priority;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    fn name(priority: Priority) -> &'static str {
+        match priority {
+            Priority::Critical => "critical",
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+            Priority::Background => "background",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(priority: &Priority, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(name(*priority))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Priority, D::Error> {
+        let wanted = String::deserialize(from)?;
+        let found = Priority::ALL.into_iter().find(|priority| name(*priority) == wanted);
+        found.ok_or_else(|| Error::custom("a priority is critical, high, normal, low or background"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Priority, RunLimits};
+
+    #[test]
+    fn limits_survive_json() {
+        let limits = RunLimits::default()
+            .max_cost(7)
+            .deadline(Duration::from_millis(1_500))
+            .priority(Priority::Low)
+            .attempts(3);
+        let text = serde_json::to_string(&limits).unwrap();
+        assert_eq!(text, r#"{"max_cost_usd_micros":7,"attempts":3,"deadline_seconds":1.5,"priority":"low"}"#);
+        assert_eq!(serde_json::from_str::<RunLimits>(&text).unwrap(), limits);
+        assert_eq!(serde_json::from_str::<RunLimits>("{}").unwrap(), RunLimits::default());
+        assert!(serde_json::from_str::<RunLimits>("{\"max_costs\": 1}").is_err());
+        assert!(serde_json::from_str::<RunLimits>("{\"deadline_seconds\": -1}").is_err());
+    }
+
+    #[test]
+    fn a_resumed_run_keeps_what_is_not_set_anew() {
+        let limits = RunLimits::default().max_cost(7).max_rows(9).priority(Priority::High);
+        let new = limits.overridden_by(&RunLimits::default().max_cost(8));
+        assert_eq!((new.max_cost, new.max_rows, new.priority), (Some(8), Some(9), Priority::High));
+    }
+}

@@ -1,0 +1,95 @@
+use antiphon_llm::{Completion, FinishReason, Output, Prompt, Schema, json};
+use serde_json::{Value, json};
+
+use crate::work::Invalid;
+
+/// How many violations the model is told of; the first few tell the rest.
+const MAX_VIOLATIONS: usize = 10;
+
+/// Parses an answer: JSON where the prompt asks for it, else the trimmed text.
+pub(crate) fn read(prompt: &Prompt, answer: &Completion) -> Result<Value, Invalid> {
+    match &prompt.output {
+        Output::Json(_) => json::extract(&answer.text).map(|found| found.value).map_err(|err| {
+            let is_cut =
+                err.kind() == json::JsonErrorKind::Truncated || answer.finish == FinishReason::Length;
+            if is_cut { Invalid::Truncated } else { Invalid::Violations(err.to_string()) }
+        }),
+        Output::Text => match answer.text.trim() {
+            "" => Err(Invalid::Violations("the answer is empty".to_owned())),
+            text => Ok(json!(text)),
+        },
+        // A form of answers that this version cannot check must not pass unchecked.
+        other => Err(Invalid::Violations(format!("answers of the form {other:?} cannot be checked"))),
+    }
+}
+
+/// Puts the elements of a list that were kept before those of a later answer.
+pub(crate) fn with_rest(kept: &[Value], list: &str, answer: Value) -> Result<Value, Invalid> {
+    if kept.is_empty() {
+        return Ok(answer);
+    }
+    let mut whole = answer;
+    match whole.pointer_mut(list) {
+        Some(Value::Array(elements)) => {
+            let rest = std::mem::replace(elements, kept.to_vec());
+            elements.extend(rest);
+            Ok(whole)
+        }
+        _ => Err(Invalid::Violations(format!("there is no list at {list}"))),
+    }
+}
+
+/// Checks a value against a schema: a recipe's own one, or that of the prompt.
+pub(crate) fn checked(own: Option<&Schema>, prompt: &Prompt, value: &Value) -> Result<(), Invalid> {
+    let ((Some(schema), _) | (None, Output::Json(schema))) = (own, &prompt.output) else { return Ok(()) };
+    let violations = schema.violations(value);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
+    Err(Invalid::Violations(lines.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Completion, FinishReason, Message, Output, Prompt, Schema};
+    use serde_json::{Value, json};
+
+    use super::{Invalid, checked, read, with_rest};
+
+    fn prompt() -> Prompt {
+        let items = json!({"type": "array", "items": {"type": "integer"}});
+        let schema = json!({"type": "object", "required": ["items"], "properties": {"items": items}});
+        Prompt::new("m", [Message::user("?")]).output(Output::Json(Schema::new("answer", schema).unwrap()))
+    }
+
+    #[track_caller]
+    fn check(answer: Completion, expected: Result<Value, Invalid>) {
+        let prompt = prompt();
+        let found = read(&prompt, &answer).and_then(|value| checked(None, &prompt, &value).map(|()| value));
+        match (found, expected) {
+            (Err(Invalid::Violations(_)), Err(Invalid::Violations(_))) => {}
+            (found, expected) => assert_eq!(found, expected),
+        }
+    }
+
+    #[test]
+    fn answers_are_valid_truncated_or_in_violation_of_their_schema() {
+        check(Completion::new("```json\n{\"items\": [1]}\n```"), Ok(json!({"items": [1]})));
+        check(Completion::new("{\"items\": [1, "), Err(Invalid::Truncated));
+        check(Completion::new("well").finish(FinishReason::Length), Err(Invalid::Truncated));
+        check(Completion::new("well"), Err(Invalid::Violations(String::new())));
+        check(Completion::new("{\"items\": [\"a\"]}"), Err(Invalid::Violations(String::new())));
+        let text = Prompt::new("m", [Message::user("?")]);
+        assert_eq!(read(&text, &Completion::new(" words \n")), Ok(json!("words")));
+        assert!(matches!(read(&text, &Completion::new(" \n")), Err(Invalid::Violations(_))));
+    }
+
+    #[test]
+    fn kept_elements_come_before_the_rest() {
+        let merged = with_rest(&[json!(1)], "/items", json!({"items": [2]}));
+        assert_eq!(merged, Ok(json!({"items": [1, 2]})));
+        assert!(matches!(with_rest(&[json!(1)], "/items", json!({})), Err(Invalid::Violations(_))));
+        assert_eq!(with_rest(&[], "/items", json!({})), Ok(json!({})));
+    }
+}

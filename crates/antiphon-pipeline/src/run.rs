@@ -1,0 +1,260 @@
+use std::sync::Arc;
+
+use antiphon_data::Document;
+use antiphon_engine::{Batched, Engine, ErrorKind, JobOutcome, JobSeen, Options, RunEvent};
+use antiphon_llm::Usage;
+use antiphon_store::{JobState, NewRun, Run, RunStatus, Store};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::config::GenerationConfig;
+use crate::drawing::{Drawing, refused};
+use crate::error::Error;
+use crate::persona::Refused;
+use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
+use crate::report::{FailureReport, Report};
+use crate::took::Took;
+use crate::watched::{Watched, Words};
+
+/// The kind of a persona run in the store.
+pub(crate) const KIND: &str = "personas";
+
+/// The row of a persona run: all that its one job is about, so that another process needs no file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sources {
+    /// The documents' path, as it was given.
+    pub(crate) input: String,
+    pub(crate) documents: Vec<Document>,
+    pub(crate) failures: Vec<FailureReport>,
+    pub(crate) skipped: Vec<String>,
+    /// Names and numbers that were taken out, if any were to be.
+    pub(crate) replaced: Option<usize>,
+}
+
+impl Prepared {
+    /// The path of its documents.
+    #[must_use]
+    pub fn input(&self) -> String {
+        self.config.data_path.display().to_string()
+    }
+
+    /// Opens the run of this fingerprint: the newest one, or with the configuration's `fresh` a new one. It has one job,
+    /// whose row are the documents; a job that failed is queued again. `request` is stored with it, as JSON.
+    ///
+    /// # Errors
+    /// `Store` where the store cannot be used, or another process works on the run.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave a run without a job, which the next call of this method gives it.
+    pub async fn open(&mut self, store: &Store, request: &str) -> Result<Arc<Run>, Error> {
+        let new = NewRun::new(self.fingerprint.to_string());
+        let new = new.request(KIND, request).fresh(self.config.fresh);
+        let run = store.open_run(new).await.map_err(Error::store)?;
+        self.take(run).await
+    }
+
+    /// Takes the run with this id, which has to be of the same fingerprint.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `Config` for a run of something else.
+    ///
+    /// # Cancel safety
+    /// As [`open`](Self::open).
+    pub async fn resume(&mut self, store: &Store, id: &str) -> Result<Arc<Run>, Error> {
+        let run = store.take_run(id).await.map_err(Error::store)?;
+        if run.record().fingerprint != self.fingerprint.to_string() {
+            let message = format!(
+                "cannot resume run {id}: its documents, recipe, provider, model or parameters changed"
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.take(run).await
+    }
+
+    async fn take(&mut self, run: Run) -> Result<Arc<Run>, Error> {
+        self.run_id = run.record().id.parse().map_err(|_| unreadable(&run, "its id is no UUID"))?;
+        run.retry_failed().await.map_err(Error::store)?;
+        if run.tally().await.map_err(Error::store)?.jobs() == 0 {
+            let sources = Sources {
+                input: self.input(),
+                documents: self.documents.to_vec(),
+                failures: self.failures.clone(),
+                skipped: self.skipped.clone(),
+                replaced: self.config.anonymiser.is_some().then_some(self.replaced.len()),
+            };
+            let row = serde_json::to_string(&sources).map_err(|err| Error::internal(err.to_string()))?;
+            run.enqueue(vec![row]).await.map_err(Error::store)?;
+            run.seal().await.map_err(Error::store)?;
+        }
+        Ok(Arc::new(run))
+    }
+}
+
+impl Pipeline {
+    /// Prepares a run from the documents that are stored with it; `None` for a run of an earlier version, which stored
+    /// their path alone.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare), and `Store`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn prepare_stored(
+        &self,
+        config: &GenerationConfig,
+        run: &Run,
+    ) -> Result<Option<Prepared>, Error> {
+        let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
+        let sources = jobs.first().and_then(|job| serde_json::from_str::<Sources>(&job.row).ok());
+        match sources {
+            Some(sources) => self.prepare_from(config, sources).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks for the personas of what was prepared, in a run from [`Prepared::open`]: the intent of each call is in the store
+    /// before it is sent, and its answer before it is reported. Where an answer is there already, nothing is asked. Of a
+    /// list that was cut, whole personas are kept, and only the others asked for again.
+    ///
+    /// # Errors
+    /// As [`Pipeline::generate`]; `Store` where the store cannot be written; `Budget` and `Deadline` where they stop it.
+    ///
+    /// # Cancel safety
+    /// Hangs up. A call in progress counts as possibly billed when the run is opened again.
+    pub async fn run_in(&self, mut prepared: Prepared, run: Arc<Run>, store: Store) -> Outcome {
+        let resumed = run.tally().await.map_err(Error::store)?.calls > 0;
+        (self.on_event)(RunEvent::Started { run_id: run.record().id.clone(), resumed });
+        if let Some(answer) = accepted(&run).await? {
+            return self.made_before(prepared, (&run, &store), answer).await;
+        }
+        let began = now();
+        let capabilities = self.capabilities(&prepared).await;
+        let (distilled, spent) = self.distil(&mut prepared, capabilities, &store).await;
+        let mut report = self.report(&prepared, capabilities);
+        let begun = match distilled {
+            Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
+            Err(err) => Err(err),
+        };
+        let answer = match begun {
+            Ok(()) => {
+                let mut options = self.options(&prepared);
+                if let Some(most) = &mut options.limits.max_cost {
+                    *most = most.saturating_sub(spent.settled.saturating_add(spent.possible));
+                }
+                let Drawn { answer, took, refused } =
+                    self.draw(&prepared, (store, run.clone()), options).await?;
+                report.refused = refused;
+                self.tell(&mut report, took.with(&spent), answer.is_ok());
+                answer
+            }
+            Err(err) => {
+                let tally = run.tally().await.map_err(Error::store)?;
+                Self::note(&mut report, Took::of(&tally, &JobSeen::default()).with(&spent));
+                Err(err)
+            }
+        };
+        report.timings.generate_ms = millis(now().duration_since(began));
+        self.end(prepared, report, answer).await
+    }
+
+    /// How the engine works for a run.
+    pub(crate) fn options(&self, prepared: &Prepared) -> Options {
+        let mut options = self.options.clone();
+        options.pricing = self.pricing.clone();
+        options.limits = prepared.config.limits;
+        options.limits.deadline = prepared.deadline.remaining(now());
+        (options.drain, options.cancel) = (self.drain.clone(), prepared.config.cancel.clone());
+        options
+    }
+
+    /// The personas of an answer that an earlier process got.
+    async fn made_before(
+        &self,
+        mut prepared: Prepared,
+        (run, store): (&Run, &Store),
+        answer: Value,
+    ) -> Outcome {
+        let earlier = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
+        let earlier = earlier.and_then(|report| serde_json::from_str::<Report>(report).ok());
+        if let Some(mut report) = earlier {
+            let timings = report.timings;
+            let personas = self.verify(&prepared, answer, &mut report).await?;
+            report.timings = timings;
+            return Ok(Generation { personas, report, documents: prepared.documents });
+        }
+        let capabilities = self.capabilities(&prepared).await;
+        // What was distilled is in the store; it is read again for the report.
+        let (distilled, spent) = self.distil(&mut prepared, capabilities, store).await;
+        distilled?;
+        let mut report = self.report(&prepared, capabilities);
+        let tally = run.tally().await.map_err(Error::store)?;
+        // What no answer told is not known.
+        let usage = if tally.input_tokens == 0 { Usage::default() } else { Usage::new(Some(0), Some(0)) };
+        let mut seen = JobSeen::default();
+        seen.usage = Some(usage);
+        self.tell(&mut report, Took::of(&tally, &seen).with(&spent), true);
+        self.end(prepared, report, Ok(answer)).await
+    }
+
+    /// What the engine made of the one job. The outer error is the store's.
+    async fn draw(
+        &self,
+        prepared: &Prepared,
+        (store, run): (Store, Arc<Run>),
+        mut options: Options,
+    ) -> Result<Drawn, Error> {
+        let words = Words::default();
+        let (on_event, so_far) = (self.on_event.clone(), words.clone());
+        let calls = self.calls.clone().layer(|inner| Arc::new(Watched { inner, on_event, words: so_far }));
+        // Earlier runs are found as runs. An answer that reached the limit of tokens with its last word is whole.
+        (options.cache, options.allow_cut) = (false, true);
+        let work = Arc::new(Drawing::new(prepared));
+        let ran = Engine::run_all(calls, (store, run.clone()), work, options, |_| ()).await;
+        let Batched { mut outcomes, stop, .. } = ran.map_err(Error::store)?;
+        let (answer, seen) = match (outcomes.pop(), stop) {
+            (Some(JobOutcome { result, seen, .. }), _) => (result_of(result, &run), seen),
+            (None, Some(stop)) => {
+                let stopped = antiphon_engine::Error::stopped(stop, Some(words.take()));
+                (Err(stopped.into()), JobSeen::default())
+            }
+            (None, None) => (Err(Error::internal("the job ended without a result")), JobSeen::default()),
+        };
+        let tally = run.tally().await.map_err(Error::store)?;
+        Ok(Drawn { answer, took: Took::of(&tally, &seen), refused: refused(seen.notes) })
+    }
+}
+
+/// What came of drawing personas.
+struct Drawn {
+    answer: Result<Value, Error>,
+    took: Took,
+    refused: Vec<Refused>,
+}
+
+fn result_of(result: Result<String, antiphon_engine::Failed>, run: &Run) -> Result<Value, Error> {
+    match result {
+        Ok(result) => serde_json::from_str(&result).map_err(|err| unreadable(run, &err.to_string())),
+        Err(failed) => Err(match failed.cause {
+            Some(err) => Error::from_provider(err),
+            None => Error::internal(failed.message),
+        }),
+    }
+}
+
+/// The JSON of an answer that is in the store.
+async fn accepted(run: &Run) -> Result<Option<Value>, Error> {
+    let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
+    let job = jobs.into_iter().find(|job| job.state == JobState::Accepted);
+    let Some(result) = job.and_then(|job| job.result) else { return Ok(None) };
+    serde_json::from_str(&result).map(Some).map_err(|err| unreadable(run, &err.to_string()))
+}
+
+fn unreadable(run: &Run, why: &str) -> Error {
+    Error::internal(format!("run {} cannot be read from the store: {why}", run.record().id))
+}
+
+/// What was asked for, where no front says so: enough to tell runs apart in a list.
+pub(crate) fn plain_request(prepared: &Prepared) -> String {
+    json!({ "input": prepared.input(), "recipe": prepared.config.recipe.name, "model": prepared.config.model })
+        .to_string()
+}
