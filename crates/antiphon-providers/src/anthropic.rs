@@ -5,12 +5,20 @@
 //! <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>,
 //! <https://platform.claude.com/docs/en/api/errors> and <https://platform.claude.com/docs/en/api/rate-limits>.
 
+#[cfg(feature = "anthropic")]
 mod config;
+#[cfg(feature = "anthropic")]
 mod errors;
+mod kind;
+#[cfg(feature = "anthropic")]
 mod stream;
+#[cfg(feature = "anthropic")]
 mod wire;
 
+#[cfg(feature = "anthropic")]
 pub use config::Anthropic;
+
+pub(crate) use kind::KIND;
 
 #[cfg(feature = "_fuzz")]
 pub(crate) use stream::MessagesDecoder;

@@ -1,7 +1,14 @@
 //! Any server that speaks OpenAI's chat completions, and what is known of some of them.
 
+#[cfg(feature = "compatible")]
 mod config;
+mod kind;
+#[cfg(feature = "compatible")]
 mod vendor;
 
+#[cfg(feature = "compatible")]
 pub use config::Compatible;
+#[cfg(feature = "compatible")]
 pub use vendor::Vendor;
+
+pub(crate) use kind::KIND;

@@ -18,6 +18,7 @@
 )]
 
 mod answer;
+mod construct;
 mod endpoint;
 mod fault;
 mod forms;
@@ -28,7 +29,8 @@ mod settings;
 mod text;
 
 pub(crate) use answer::{Answer, Decode};
-pub(crate) use endpoint::{Auth, Endpoint, checked_base_url, encoded, url_of_ollama_host};
+pub(crate) use construct::{at_address, cloud, key_of, own_server, route_of};
+pub(crate) use endpoint::{Auth, Endpoint, checked_base_url, encoded};
 pub(crate) use fault::{Fault, cleaned, is_about, kind_of_status};
 pub(crate) use forms::{Form, Forms, grammar_dialect, system_of, turns, weakened};
 pub(crate) use framing::Framing;

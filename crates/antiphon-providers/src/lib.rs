@@ -10,34 +10,25 @@
 //! # Ok::<(), antiphon_llm::Error>(())
 //! ```
 
-#[cfg(feature = "anthropic")]
 mod anthropic;
 #[cfg(feature = "_chat")]
 mod chat;
-#[cfg(feature = "compatible")]
 mod compatible;
 #[cfg(feature = "_http")]
 mod exchange;
 #[cfg(feature = "_fuzz")]
 pub mod fuzzing;
-#[cfg(feature = "gemini")]
 mod gemini;
-#[cfg(feature = "llamacpp")]
 mod llamacpp;
-#[cfg(feature = "_http")]
 pub mod local;
-#[cfg(feature = "offline")]
 mod offline;
-#[cfg(feature = "ollama")]
 mod ollama;
-#[cfg(feature = "openai")]
 mod openai;
 pub mod prices;
+pub mod registry;
 
 #[cfg(feature = "anthropic")]
 pub use anthropic::Anthropic;
-#[cfg(feature = "_http")]
-pub use antiphon_http::SecretString;
 #[cfg(feature = "compatible")]
 pub use compatible::{Compatible, Vendor};
 #[cfg(feature = "gemini")]
@@ -47,6 +38,8 @@ pub use llamacpp::{LlamaCpp, Props, Slot};
 #[cfg(feature = "offline")]
 pub use offline::Offline;
 #[cfg(feature = "ollama")]
-pub use ollama::{Loaded, Ollama, PullProgress};
+pub use ollama::{Loaded, Ollama};
 #[cfg(feature = "openai")]
 pub use openai::OpenAi;
+pub use registry::PullProgress;
+pub use secrecy::SecretString;

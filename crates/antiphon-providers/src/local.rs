@@ -1,10 +1,10 @@
-//! Local engines that answer on their default ports.
+//! Discovery of local engines that answer on their default ports.
 
-use std::time::Duration;
+#[cfg(feature = "_http")]
+mod probe;
 
-use antiphon_http::{Client, Request};
-use futures_util::future::join_all;
-use serde_json::Value;
+use crate::compatible;
+use crate::registry::{Kind, LocalServer, kinds, servers};
 
 /// An engine that may be running on this machine, and how it says who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +16,38 @@ pub struct Engine {
     pub root: String,
 }
 
-/// The engines that are looked for, on their default ports, and Ollama where `ollama_host` says, in the form of the variable
-/// `OLLAMA_HOST`. llama.cpp's server listened on 8080 until the summer of 2026, and on 9931 since.
-#[must_use]
-pub fn engines(ollama_host: Option<&str>) -> Vec<Engine> {
-    let mut engines = [("llamacpp", 8080), ("llamacpp", 9931), ("lmstudio", 1234)]
-        .map(|(name, port)| Engine::new(name, format!("http://127.0.0.1:{port}")))
-        .to_vec();
-    engines.push(Engine::new("ollama", crate::exchange::url_of_ollama_host(ollama_host.unwrap_or_default())));
+/// The engines to look for, as far as this build can speak to them: where `place` says that one of a name is, and on their
+/// default ports. One that is started on purpose goes before one that runs in the background anyway.
+///
+/// ```
+/// use antiphon_providers::local;
+///
+/// # async fn example() {
+/// let found = local::discover(local::engines(|_| None)).await;
+/// for engine in found {
+///     println!("{} at {}", engine.name, engine.root);
+/// }
+/// # }
+/// ```
+pub fn engines<'p>(place: impl Fn(&str) -> Option<&'p str>) -> Vec<Engine> {
+    let wanted = || servers().filter(|server| server.is_discoverable());
+    let mut engines: Vec<Engine> =
+        wanted().flat_map(|server| usual_places(server, place(server.name))).collect();
+    for server in wanted().filter(|server| server.host_form.is_none()) {
+        // The place that the user chose goes before the usual ones.
+        engines.splice(0..0, place(server.name).map(|url| Engine::new(server.name, root_of(url))));
+    }
+    engines.retain(|engine| engine.kind().is_some());
     engines
+}
+
+/// The places of a server by default; where its variable is one place, that.
+fn usual_places(server: &'static LocalServer, place: Option<&str>) -> Vec<Engine> {
+    let at = |root| Engine::new(server.name, root);
+    match server.host_form {
+        Some(url_of_host) => vec![at(url_of_host(place.unwrap_or_default()))],
+        None => server.ports.iter().map(|port| at(format!("http://127.0.0.1:{port}"))).collect(),
+    }
 }
 
 /// Those of `engines` that answer and identify themselves, in their order. All are asked at once, for half a second.
@@ -32,43 +55,15 @@ pub fn engines(ollama_host: Option<&str>) -> Vec<Engine> {
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
 pub async fn discover(engines: Vec<Engine>) -> Vec<Engine> {
-    let patience = Duration::from_millis(500);
-    let client = Client::builder()
-        .connect_timeout(patience)
-        .first_byte_timeout(patience)
-        .idle_timeout(patience)
-        .max_body(4 << 20)
-        .build();
-    let asked = join_all(engines.into_iter().map(|engine| {
-        let client = client.clone();
-        async move {
-            let is_there = tokio::time::timeout(patience, identifies(&client, &engine)).await;
-            (is_there == Ok(true)).then_some(engine)
-        }
-    }));
-    asked.await.into_iter().flatten().collect()
-}
-
-/// Another program may listen on the port, so an engine counts only when it answers as that engine does: llama.cpp's
-/// `/props` tells its slots, LM Studio greets its own tools, Ollama tells its version.
-async fn identifies(client: &Client, engine: &Engine) -> bool {
-    let path = match engine.name {
-        "llamacpp" => "/props",
-        "lmstudio" => "/lmstudio-greeting",
-        _ => "/api/version",
-    };
-    let Ok(response) = client.send(Request::get(&format!("{}{path}", engine.root))).await else {
-        return false;
-    };
-    if response.status() != 200 {
-        return false;
+    #[cfg(feature = "_http")]
+    {
+        probe::answering(engines).await
     }
-    let Ok(body) = response.text().await else { return false };
-    let Ok(body) = serde_json::from_str::<Value>(&body) else { return false };
-    match engine.name {
-        "llamacpp" => body["total_slots"].is_u64() && body["default_generation_settings"].is_object(),
-        "lmstudio" => body["lmstudio"] == true,
-        _ => body["version"].is_string(),
+    // Without a client no engine can be asked.
+    #[cfg(not(feature = "_http"))]
+    {
+        drop(engines);
+        std::future::ready(Vec::new()).await
     }
 }
 
@@ -83,5 +78,80 @@ impl Engine {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.root)
+    }
+
+    /// Returns the kind by which this build speaks to it: its own, else that of compatible servers; `None`: neither is
+    /// compiled in.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static Kind> {
+        let is_its_own = |kind: &&Kind| kind.servers.iter().any(|server| server.name == self.name);
+        let own = kinds().iter().copied().find(is_its_own);
+        own.into_iter().chain([&compatible::KIND]).find(|kind| kind.is_built())
+    }
+
+    /// Whether a configured address, if there is one, leads here: what is configured for another place, a key say, is not
+    /// for whatever answers at this one.
+    #[must_use]
+    pub fn is_at(&self, base_url: Option<&str>) -> bool {
+        let host_form = self.server().and_then(|server| server.host_form);
+        match (host_form, base_url) {
+            (Some(url_of_host), url) => url_of_host(url.unwrap_or_default()) == self.root,
+            (None, Some(url)) => root_of(url) == self.root,
+            (None, None) => true,
+        }
+    }
+
+    fn server(&self) -> Option<&'static LocalServer> {
+        servers().find(|server| server.name == self.name)
+    }
+}
+
+/// An engine's address without the path of its OpenAI-compatible interface.
+fn root_of(base_url: &str) -> &str {
+    base_url.trim_end_matches('/').trim_end_matches("/v1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, engines};
+
+    #[track_caller]
+    fn check(engine: Engine, base_url: Option<&str>, expected: bool) {
+        assert_eq!(engine.is_at(base_url), expected, "{engine:?} {base_url:?}");
+    }
+
+    #[test]
+    #[cfg(all(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
+    fn chosen_places_go_before_usual_ones_and_a_host_in_place_of_them() {
+        let found = |place: fn(&str) -> Option<&'static str>| -> Vec<String> {
+            engines(place).into_iter().map(|engine| format!("{} {}", engine.name, engine.root)).collect()
+        };
+        let usual = [
+            "llamacpp http://127.0.0.1:8080",
+            "llamacpp http://127.0.0.1:9931",
+            "lmstudio http://127.0.0.1:1234",
+        ];
+        assert_eq!(found(|_| None), [&usual[..], &["ollama http://127.0.0.1:11434"]].concat());
+        let chosen = found(|name| match name {
+            "llamacpp" => Some("http://box:1/v1/"),
+            "ollama" => Some("box"),
+            _ => None,
+        });
+        assert_eq!(chosen, [&["llamacpp http://box:1"], &usual[..], &["ollama http://box:11434"]].concat());
+    }
+
+    #[test]
+    fn what_is_configured_for_another_place_is_not_for_this_one() {
+        let lmstudio = || Engine::new("lmstudio", "http://127.0.0.1:1234");
+        check(lmstudio(), None, true);
+        check(lmstudio(), Some("http://127.0.0.1:1234/v1"), true);
+        check(lmstudio(), Some("https://elsewhere/v1"), false);
+        check(Engine::new("ollama", "http://box:11434"), Some("box"), true);
+        check(Engine::new("ollama", "http://box:11434"), None, false);
+    }
+
+    #[test]
+    fn only_engines_that_this_build_speaks_to_are_looked_for() {
+        assert!(engines(|_| None).iter().all(|engine| engine.kind().is_some_and(|kind| kind.is_built())));
     }
 }

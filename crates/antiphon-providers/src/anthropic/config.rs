@@ -9,9 +9,13 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::MessagesDecoder;
-use super::{errors, wire};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, encoded, weakened};
+use super::{errors, kind, wire};
+use crate::exchange::{
+    Asked, Auth, Endpoint, Form, Forms, Link, at_address, cloud, connection_settings, encoded, key_of,
+    weakened,
+};
 use crate::prices;
+use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Anthropic's models.
 ///
@@ -79,14 +83,14 @@ pub(super) fn dialect() -> Dialect {
 
 impl Anthropic {
     /// The model to ask when nobody names one: the cheapest current one that takes a million tokens.
-    pub const DEFAULT_MODEL: &'static str = "claude-haiku-5-5";
+    pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
     /// Anthropic with a key.
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
             vendor: "anthropic".to_owned(),
-            base_url: "https://api.anthropic.com/v1".to_owned(),
+            base_url: kind::BASE_URL.to_owned(),
             auth: Auth::Header("x-api-key".to_owned(), key),
             // The later version of 2026-10-21 refuses a temperature of any model; this one leaves that to the model.
             headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
@@ -114,6 +118,12 @@ impl Anthropic {
 }
 
 connection_settings!(Anthropic, "/v1", 120);
+
+/// Constructs it as the registry asks for it.
+pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
+    let provider = Anthropic::new(key_of(options)?).configured(options);
+    Ok(cloud(kind, options, at_address(provider, options, Anthropic::base_url)?))
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

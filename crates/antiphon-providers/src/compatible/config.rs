@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use antiphon_http::SecretString;
 use antiphon_llm::{
-    CallContext, Capabilities, Embedder, Embeddings, Error, Health, Model, Prompt, Provider, Scope,
-    Streaming, async_trait,
+    CallContext, Capabilities, Embedder, Embeddings, Error, ErrorKind, Health, Model, Prompt, Provider,
+    Scope, Streaming, async_trait,
 };
 
 use super::vendor::Vendor;
 use crate::chat::Chat;
-use crate::exchange::{Endpoint, connection_settings};
+use crate::exchange::{Endpoint, connection_settings, own_server};
+use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Any server that speaks OpenAI's chat completions: LM Studio, vLLM, hosted ones. [`Vendor`] describes one.
 ///
@@ -48,6 +49,38 @@ impl Compatible {
 }
 
 connection_settings!(Compatible, "/v1", 300);
+
+/// Constructs it as the registry asks for it: a shipped vendor if the name is one's, with the options over it.
+pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
+    let vendor = located(options)?;
+    if options.key.is_none() && !options.key_env.is_empty() {
+        return Err(BuildError::MissingKey { variables: options.key_env.clone() });
+    }
+    let vendor = vendor.with(options)?;
+    let provider = Compatible::of(&vendor, options.key.clone())?.configured(options);
+    let built = own_server(options, provider);
+    Ok(Built {
+        is_local: built.is_local && vendor.free,
+        lists_what_it_has: vendor.key_env.is_none(),
+        default_model: vendor.default_model,
+        ..built
+    })
+}
+
+/// The vendor, at the address that options name or else at its own.
+fn located(options: &Options) -> Result<Vendor, Error> {
+    let name = &options.name;
+    match (Vendor::find(name), &options.base_url) {
+        (Some(vendor), None) => Ok(vendor),
+        (Some(vendor), Some(url)) => vendor.base_url(url),
+        (None, Some(url)) => Vendor::new(name, url),
+        (None, None) => {
+            let message =
+                format!("the provider {name} needs an address: add --base-url http://localhost:8080/v1");
+            Err(Error::new(ErrorKind::InvalidRequest, message))
+        }
+    }
+}
 
 /// A local model may read a long prompt for minutes before it says its first word.
 pub(super) const TOKEN_TIMEOUT: Duration = Duration::from_secs(300);

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::config::TOKEN_TIMEOUT;
 use crate::chat::{Quirks, fault};
 use crate::exchange::{Auth, Endpoint, Form, checked_base_url};
+use crate::registry::{Options, RegistryEntry};
 
 /// A server that speaks chat completions, as a TOML file describes it.
 ///
@@ -34,6 +35,9 @@ use crate::exchange::{Auth, Endpoint, Form, checked_base_url};
 pub struct Vendor {
     /// The short name under which it is reported.
     pub name: String,
+    /// One line for help texts.
+    #[serde(default)]
+    pub help: Option<String>,
     /// Where it is; an address without a path gets `/v1`.
     #[serde(default)]
     pub base_url: Option<String>,
@@ -83,6 +87,7 @@ impl Vendor {
     pub fn new(name: &str, base_url: &str) -> Result<Self, Error> {
         let vendor = Self {
             name: name.to_owned(),
+            help: None,
             base_url: Some(base_url.to_owned()),
             key_env: None,
             auth: None,
@@ -166,6 +171,16 @@ impl Vendor {
         Ok(self)
     }
 
+    /// The same with what options say over it, if everything in it can be.
+    pub(super) fn with(mut self, options: &Options) -> Result<Self, Error> {
+        self.auth = options.auth.clone().or(self.auth);
+        self.schema = options.schema.clone().or(self.schema);
+        self.token_limit = options.token_limit.clone().or(self.token_limit);
+        self.headers.extend(options.headers.clone());
+        self.extra.extend(options.extra.clone());
+        self.checked()
+    }
+
     pub(super) fn endpoint(&self, key: Option<SecretString>) -> Result<Endpoint, Error> {
         let base_url = self.base_url.clone().ok_or_else(|| {
             let message = format!("{} has no usual address: name its base URL", self.name);
@@ -196,6 +211,18 @@ impl Vendor {
             extra: self.extra.clone(),
         }
     }
+}
+
+/// The shipped vendors as the registry lists them.
+pub(super) fn entries() -> Vec<RegistryEntry> {
+    let entry = |vendor: Vendor| RegistryEntry {
+        help: vendor.help.unwrap_or_else(|| vendor.name.clone()),
+        name: vendor.name,
+        kind: &super::KIND,
+        key_env: vendor.key_env.into_iter().collect(),
+        base_url: vendor.base_url,
+    };
+    Vendor::shipped().into_iter().map(entry).collect()
 }
 
 const FORMS: [Form; 3] = [Form::Schema, Form::Json, Form::Words];

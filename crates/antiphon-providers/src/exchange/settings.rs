@@ -23,6 +23,11 @@ macro_rules! connection_settings {
                 self.with(|endpoint| endpoint.max_connections = max_connections)
             }
 
+            /// Sets what options say of the connection, but for address and key.
+            pub(crate) fn configured(self, options: &$crate::registry::Options) -> Self {
+                self.with(|endpoint| endpoint.configure(options))
+            }
+
             /// Sets the name under which it is reported.
             #[must_use]
             pub fn named(self, name: &str) -> Self {

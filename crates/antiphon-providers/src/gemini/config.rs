@@ -10,9 +10,13 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::GenerateDecoder;
-use super::{errors, wire};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, encoded, weakened};
+use super::{errors, kind, wire};
+use crate::exchange::{
+    Asked, Auth, Endpoint, Form, Forms, Link, at_address, cloud, connection_settings, encoded, key_of,
+    weakened,
+};
 use crate::prices;
+use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Google's Gemini models.
 ///
@@ -63,14 +67,14 @@ pub(super) fn dialect() -> Dialect {
 
 impl Gemini {
     /// The model to ask when nobody names one: the cheapest one that is not about to be shut down.
-    pub const DEFAULT_MODEL: &'static str = "gemini-3.5-flash-lite";
+    pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
     /// Gemini with a key.
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
             vendor: "gemini".to_owned(),
-            base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
+            base_url: kind::BASE_URL.to_owned(),
             auth: Auth::Header("x-goog-api-key".to_owned(), key),
             headers: Vec::new(),
             token_timeout: Duration::from_secs(120),
@@ -95,6 +99,12 @@ impl Gemini {
 }
 
 connection_settings!(Gemini, "/v1beta", 120);
+
+/// Constructs it as the registry asks for it.
+pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
+    let provider = Gemini::new(key_of(options)?).configured(options);
+    Ok(cloud(kind, options, at_address(provider, options, Gemini::base_url)?))
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

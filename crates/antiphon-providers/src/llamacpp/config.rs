@@ -10,11 +10,13 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::NativeDecoder;
-use super::{errors, wire};
+use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, grammar_dialect, weakened,
+    Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, grammar_dialect, own_server, route_of,
+    weakened,
 };
+use crate::registry::{BuildError, Built, Kind, Options};
 
 /// llama.cpp's server on one's own machine: by its chat completions, or by its own `/completion`.
 ///
@@ -151,6 +153,18 @@ impl LlamaCpp {
 }
 
 connection_settings!(LlamaCpp, "/v1", 300);
+
+/// Constructs it as the registry asks for it.
+pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
+    let url = options.base_url.as_deref().unwrap_or(kind::DEFAULT_URL);
+    let server = LlamaCpp::new(url)?.configured(options);
+    let server = if route_of(kind, options)? == "native" { server.native() } else { server };
+    let server = match &options.key {
+        Some(key) => server.key(key.clone()),
+        None => server,
+    };
+    Ok(Built { tells_slots: true, ..own_server(options, server) })
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

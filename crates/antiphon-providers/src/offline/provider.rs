@@ -1,13 +1,14 @@
+use std::sync::Arc;
+
 use antiphon_llm::{
     CallContext, Capabilities, Completion, Error, ErrorKind, Head, Health, Model, Output, Prompt, Provider,
     Scope, Streaming, async_trait,
 };
 
+use super::kind::MODEL;
 use super::personas::{self, Wanted};
 use super::portfolio;
-
-/// The name under which the statistics go as a model.
-const MODEL: &str = "extractive-1";
+use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
 ///
@@ -25,6 +26,19 @@ impl Offline {
     pub fn new() -> Self {
         Self
     }
+}
+
+/// Constructs it as the registry asks for it.
+pub(super) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
+    Ok(Built {
+        provider: Arc::new(Offline::new()),
+        default_model: Some(MODEL.to_owned()),
+        lists_what_it_has: true,
+        is_local: true,
+        has_models: false,
+        tells_slots: false,
+        price_vendor: None,
+    })
 }
 
 #[async_trait]

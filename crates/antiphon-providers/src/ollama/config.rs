@@ -6,15 +6,19 @@ use antiphon_llm::{
     Scope, Streaming, Usage, async_trait,
 };
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::info;
 
+use super::host::url_of_host;
 use super::stream::OllamaDecoder;
-use super::{errors, wire};
+use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, cleaned, connection_settings, grammar_dialect, weakened,
+    Asked, Auth, Endpoint, Form, Forms, Link, cleaned, connection_settings, grammar_dialect, own_server,
+    route_of, weakened,
 };
+use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 
 /// A model's server on one's own machine, by its own format.
 ///
@@ -50,21 +54,9 @@ pub struct Loaded {
     pub bytes_on_gpu: u64,
 }
 
-/// How far the server is with fetching a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PullProgress {
-    /// What it does.
-    pub status: String,
-    /// The bytes that have come of the file that is fetched now.
-    pub completed: Option<u64>,
-    /// The bytes of that file.
-    pub total: Option<u64>,
-}
-
 impl Ollama {
     /// Where it listens when nobody says otherwise.
-    pub const DEFAULT_URL: &'static str = "http://127.0.0.1:11434";
+    pub const DEFAULT_URL: &'static str = kind::DEFAULT_URL;
 
     /// The server at an address.
     ///
@@ -91,7 +83,7 @@ impl Ollama {
     /// # Errors
     /// `InvalidRequest` for what is no address.
     pub fn at_host(host: &str) -> Result<Self, Error> {
-        Self::new(&crate::exchange::url_of_ollama_host(host))
+        Self::new(&url_of_host(host))
     }
 
     /// Sets the key, for a server behind one; sent as a bearer token in the `Authorization` header.
@@ -182,6 +174,32 @@ impl Ollama {
 }
 
 connection_settings!(Ollama, "", 300);
+
+/// The server at the address that options name, in the form of `OLLAMA_HOST`, with their key.
+fn reached_by(options: &Options) -> Result<Ollama, Error> {
+    let server = Ollama::at_host(options.base_url.as_deref().unwrap_or_default())?;
+    Ok(match &options.key {
+        Some(key) => server.key(key.clone()),
+        None => server,
+    })
+}
+
+/// Constructs it as the registry asks for it.
+pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
+    let server = reached_by(options)?.configured(options);
+    let mut server = if route_of(kind, options)? == "generate" { server.generate() } else { server };
+    server.context = options.context;
+    Ok(own_server(options, server))
+}
+
+/// Fetches a model as the registry asks for it.
+pub(super) fn pull<'a>(
+    options: &'a Options,
+    model: &'a str,
+    on_progress: &'a mut (dyn FnMut(PullProgress) + Send),
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move { reached_by(options)?.pull(model, on_progress).await })
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

@@ -10,10 +10,13 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::stream::ResponsesDecoder;
-use super::{errors, wire};
+use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
-use crate::exchange::{Asked, Auth, Endpoint, Form, Forms, connection_settings, weakened};
+use crate::exchange::{
+    Asked, Auth, Endpoint, Form, Forms, at_address, cloud, connection_settings, key_of, route_of, weakened,
+};
 use crate::prices;
+use crate::registry::{BuildError, Built, Kind, Options};
 
 /// OpenAI's models.
 ///
@@ -72,14 +75,14 @@ fn dialect() -> Dialect {
 
 impl OpenAi {
     /// The model to ask when nobody names one: the cheapest current one that takes a million tokens.
-    pub const DEFAULT_MODEL: &'static str = "gpt-6-luna";
+    pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
     /// OpenAI with a key, by its chat completions.
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
             vendor: "openai".to_owned(),
-            base_url: "https://api.openai.com/v1".to_owned(),
+            base_url: kind::BASE_URL.to_owned(),
             auth: Auth::Bearer(key),
             headers: Vec::new(),
             // Reasoning models say nothing while they think.
@@ -124,6 +127,14 @@ impl OpenAi {
 }
 
 connection_settings!(OpenAi, "/v1", 120);
+
+/// Constructs it as the registry asks for it.
+pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
+    let provider = OpenAi::new(key_of(options)?).configured(options);
+    let provider = at_address(provider, options, OpenAi::base_url)?;
+    let provider = if route_of(kind, options)? == "responses" { provider.responses() } else { provider };
+    Ok(cloud(kind, options, provider))
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

@@ -314,14 +314,9 @@ pub(crate) async fn local(settings: &Settings) -> Result<Vec<Built>, ConnectErro
 
 #[cfg(any(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
 async fn found(settings: &Settings) -> Vec<ProviderSettings> {
-    use antiphon_providers::local::{Engine, discover, engines};
-    let place = |name| settings.engines.get(name).and_then(|named| named.base_url.as_deref());
-    let mut wanted = engines(place("ollama"));
-    for name in ["llamacpp", "lmstudio"] {
-        // Where somebody has put it goes before where it usually is.
-        wanted.splice(0..0, place(name).map(|url| Engine::new(name, super::provider::root_of(url))));
-    }
-    let found = discover(wanted).await;
+    use antiphon_providers::local::{discover, engines};
+    let place = |name: &str| settings.engines.get(name).and_then(|named| named.base_url.as_deref());
+    let found = discover(engines(place)).await;
     found.iter().map(|engine| ProviderSettings::of_engine(engine, settings)).collect()
 }
 

@@ -1,0 +1,30 @@
+use crate::registry::{Kind, LocalServer, Probe, SlotSetting, if_built};
+
+pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// llama.cpp's server as the registry lists it.
+pub(crate) static KIND: Kind = Kind {
+    name: "llamacpp",
+    help: "llama.cpp's server; its own /completion with route = \"native\"",
+    base_url: Some(DEFAULT_URL),
+    routes: &["chat", "native"],
+    options: &["route"],
+    servers: &[LocalServer {
+        name: "llamacpp",
+        title: "llama.cpp",
+        // Until the summer of 2026, and since.
+        ports: &[8080, 9931],
+        start: "llama-server -m MODEL.gguf -np 4",
+        slots: Some(SlotSetting::Flag("-np 4")),
+        is_service: false,
+        probe: Some(Probe {
+            path: "/props",
+            identifies: |body| {
+                body["total_slots"].is_u64() && body["default_generation_settings"].is_object()
+            },
+        }),
+        host_form: None,
+    }],
+    build: if_built!("llamacpp", super::config::build),
+    ..Kind::EMPTY
+};

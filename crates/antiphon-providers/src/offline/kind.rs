@@ -1,0 +1,14 @@
+use crate::registry::{Kind, if_built};
+
+/// The name under which the statistics go as a model.
+pub(super) const MODEL: &str = "extractive-1";
+
+/// Text statistics as the registry lists them.
+pub(crate) static KIND: Kind = Kind {
+    name: "offline",
+    help: "no model: drafts by text statistics",
+    default_model: Some(MODEL),
+    is_offline: true,
+    build: if_built!("offline", super::provider::build),
+    ..Kind::EMPTY
+};

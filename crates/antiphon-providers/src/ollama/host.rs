@@ -1,0 +1,46 @@
+/// `OLLAMA_HOST` as an address (<https://github.com/ollama/ollama/blob/main/envconfig/config.go>).
+pub(super) fn url_of_host(host: &str) -> String {
+    let host = host.trim().trim_matches(['"', '\'']).trim();
+    let (scheme, rest, port) = match host.split_once("://") {
+        Some(("https", rest)) => ("https", rest, 443),
+        Some((_, rest)) => ("http", rest, 80),
+        None if host == "ollama.com" => ("https", host, 443),
+        None => ("http", host, 11_434),
+    };
+    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
+    let (name, told) = match authority.rsplit_once(':') {
+        Some((name, told)) if !told.contains(']') => (name, told.parse().ok()),
+        _ => (authority, None::<u16>),
+    };
+    // It listens on every address, and is reached by one of them.
+    let name = match name {
+        "" | "0.0.0.0" => "127.0.0.1",
+        "[::]" | "::" => "[::1]",
+        name => name,
+    };
+    let url = format!("{scheme}://{name}:{}/{path}", told.unwrap_or(port));
+    url.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url_of_host;
+
+    #[test]
+    fn hosts_are_read_as_the_server_reads_them() {
+        for (host, url) in [
+            ("", "http://127.0.0.1:11434"),
+            ("0.0.0.0", "http://127.0.0.1:11434"),
+            (":8000", "http://127.0.0.1:8000"),
+            ("box", "http://box:11434"),
+            ("ollama.com", "https://ollama.com:443"),
+            ("box:99", "http://box:99"),
+            ("http://box", "http://box:80"),
+            ("https://box/prefix/", "https://box:443/prefix"),
+            ("[::]:1", "http://[::1]:1"),
+            ("\"box:77x\"", "http://box:11434"),
+        ] {
+            assert_eq!(url_of_host(host), url, "{host}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The registry of providers: one table, with an entry for each kind and each shipped vendor.
+//!
+//! Everything that a program needs to know of a vendor before it is asked is data here: names for configuration and help
+//! texts, variables for key and address, the default model, the options that it takes, how its engine is found and started,
+//! and the constructor. A kind whose cargo feature is off stays known by its name, and is refused with that feature's name.
+//!
+//! To add a vendor, describe it in a folder of its own and name that description in the table.
+
+mod built;
+mod entry;
+mod error;
+mod kind;
+mod options;
+mod pull;
+mod server;
+mod table;
+
+pub use built::Built;
+pub use entry::RegistryEntry;
+pub use error::BuildError;
+pub use kind::{Kind, Variable};
+pub use options::Options;
+pub use pull::{ModelPull, PullProgress};
+pub use server::{LocalServer, SlotSetting};
+pub use table::{entries, entry, kinds, servers};
+
+pub(crate) use kind::if_built;
+pub(crate) use server::Probe;

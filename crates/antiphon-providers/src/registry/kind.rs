@@ -1,0 +1,208 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
+
+use antiphon_llm::{Error, ErrorKind};
+use serde::{Deserialize, Deserializer, de};
+
+use super::built::Built;
+use super::entry::RegistryEntry;
+use super::error::BuildError;
+use super::options::{Options, SPECIAL};
+use super::pull::{ModelPull, PullProgress};
+use super::server::LocalServer;
+use super::table::kinds;
+
+/// A kind of provider: a vendor's wire format, as data and a constructor.
+///
+/// ```
+/// use antiphon_providers::registry::{BuildError, Kind, Options};
+///
+/// let ollama = Kind::find("ollama").ok_or("unknown")?;
+/// assert_eq!(ollama.routes, ["chat", "generate"]);
+/// match ollama.build(&Options::new("ollama").base_url("box:11434")) {
+///     Ok(built) => assert_eq!(built.provider.scope().base_url.as_deref(), Some("http://box:11434")),
+///     Err(BuildError::NotBuilt { feature }) => assert_eq!(feature, "ollama"),
+///     Err(err) => return Err(err.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[non_exhaustive]
+pub struct Kind {
+    /// The name in configuration, which is that of its cargo feature, too.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub help: &'static str,
+    /// The environment variables for its key, in the order in which they are looked at; none: it needs no key.
+    pub key_env: &'static [&'static str],
+    /// The environment variable for its address.
+    pub base_url_env: Option<Variable>,
+    /// The usual address; `None` where only the caller can name one, or none is needed.
+    pub base_url: Option<&'static str>,
+    /// The model to ask where the caller names none; `None`: the first that it lists.
+    pub default_model: Option<&'static str>,
+    /// The routes that it can be asked by, the default first; none where there is no choice.
+    pub routes: &'static [&'static str],
+    /// The options that it takes beside those of all: names of fields of [`Options`].
+    pub options: &'static [&'static str],
+    /// The engines of the user's own that speak it; none where it is a cloud.
+    pub servers: &'static [LocalServer],
+    /// The vendor's name in the table of prices, if it is one vendor's.
+    pub price_vendor: Option<&'static str>,
+    /// Whether it calls no server and no model.
+    pub is_offline: bool,
+    /// The way to have it fetch a model, if there is one.
+    pub pull: Option<ModelPull>,
+    /// The shipped vendors of this kind.
+    pub(crate) vendors: Option<fn() -> Vec<RegistryEntry>>,
+    /// The constructor; `None`: not compiled in.
+    pub(crate) build: Option<Build>,
+}
+
+/// A constructor: options in, a provider out.
+type Build = fn(&Kind, &Options) -> Result<Built, BuildError>;
+
+/// An environment variable and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// The variable's name.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub help: &'static str,
+}
+
+impl Kind {
+    /// A kind of which nothing is known, for descriptions to begin with.
+    pub(crate) const EMPTY: Self = Self {
+        name: "",
+        help: "",
+        key_env: &[],
+        base_url_env: None,
+        base_url: None,
+        default_model: None,
+        routes: &[],
+        options: &[],
+        servers: &[],
+        price_vendor: None,
+        is_offline: false,
+        pull: None,
+        vendors: None,
+        build: None,
+    };
+
+    /// Returns the kind of this name, whether it is compiled in or not.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        kinds().iter().copied().find(|kind| kind.name == name)
+    }
+
+    /// Whether it is compiled in.
+    #[must_use]
+    pub fn is_built(&self) -> bool {
+        self.build.is_some()
+    }
+
+    /// Whether its server moves: it has had several default ports, so that discovery has to find it.
+    #[must_use]
+    pub fn has_several_ports(&self) -> bool {
+        self.server(self.name).is_some_and(|server| server.ports.len() > 1)
+    }
+
+    /// Returns the engine of this kind that a provider of this name is: the one of the same name, else the kind's own.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<&'static LocalServer> {
+        let named = |name: &str| self.servers.iter().find(|server| server.name == name);
+        named(name).or_else(|| named(self.name))
+    }
+
+    /// Refuses an option that this kind does not observe.
+    ///
+    /// # Errors
+    /// [`BuildError::UnusedOption`] names it, without its value.
+    pub fn check(&self, options: &Options) -> Result<(), BuildError> {
+        let unused = SPECIAL.iter().find(|(name, is_set)| is_set(options) && !self.options.contains(name));
+        unused.map_or(Ok(()), |&(option, _)| {
+            Err(BuildError::UnusedOption { provider: options.name.clone(), kind: self.name, option })
+        })
+    }
+
+    /// Constructs a provider. Nothing is sent.
+    ///
+    /// # Errors
+    /// The reason why it cannot be: an option, a key that is missing, or a cargo feature that is off.
+    pub fn build(&self, options: &Options) -> Result<Built, BuildError> {
+        self.check(options)?;
+        let build = self.build.ok_or(BuildError::NotBuilt { feature: self.name })?;
+        build(self, options)
+    }
+
+    /// Has the server fetch a model, and reports its progress.
+    ///
+    /// # Errors
+    /// The reason why it cannot be fetched; `Unsupported` for a kind that fetches none, or is not compiled in.
+    ///
+    /// # Cancel safety
+    /// The server keeps what it has, and resumes when it is asked again.
+    pub async fn pull(
+        &self,
+        options: &Options,
+        model: &str,
+        mut on_progress: impl FnMut(PullProgress) + Send,
+    ) -> Result<(), Error> {
+        let unsupported = |message: String| Error::new(ErrorKind::Unsupported, message);
+        let Some(pull) = &self.pull else {
+            return Err(unsupported(format!("{} fetches no models", self.name)));
+        };
+        let Some(run) = pull.run else {
+            return Err(unsupported(BuildError::NotBuilt { feature: self.name }.to_string()));
+        };
+        run(options, model, &mut on_progress).await
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kind {}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kind").field(&self.name).finish()
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for &'static Kind {
+    /// By its name; an unknown one is an error that lists those that are known.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        static NAMES: LazyLock<Vec<&'static str>> =
+            LazyLock::new(|| kinds().iter().map(|kind| kind.name).collect());
+        let name = Cow::<'de, str>::deserialize(deserializer)?;
+        Kind::find(&name).ok_or_else(|| de::Error::unknown_variant(&name, &NAMES))
+    }
+}
+
+/// A vendor's function, or `None` where its cargo feature is off.
+macro_rules! if_built {
+    ($feature:literal, $function:path) => {{
+        #[cfg(feature = $feature)]
+        {
+            Some($function)
+        }
+        #[cfg(not(feature = $feature))]
+        {
+            None
+        }
+    }};
+}
+
+pub(crate) use if_built;

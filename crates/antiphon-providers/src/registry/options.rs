@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+/// Options of one provider, from which [`Kind::build`](super::Kind::build) constructs it.
+///
+/// A field that is `None` or empty leaves the kind's own default. Printing shows no key, no header and no extra field.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The name under which it is reported.
+    pub name: String,
+    /// The address; `None`: the usual one.
+    pub base_url: Option<String>,
+    /// The key.
+    pub key: Option<SecretString>,
+    /// The environment variables in which the caller looked for the key: only for the error where it is missing, and for
+    /// `compatible`, where a name here says that a key is needed.
+    pub key_env: Vec<String>,
+    /// The time to the first token and between two of them; default 120 s for clouds and 300 s for others.
+    pub token_timeout: Option<Duration>,
+    /// The size of the connection pool: connections in use at a time. Default 100.
+    pub max_connections: Option<usize>,
+    /// The route to ask by, where the kind has several: one of [`Kind::routes`](super::Kind::routes).
+    pub route: Option<String>,
+    /// The tokens that prompt and answer may have together, where the server takes that from its callers.
+    pub context: Option<u64>,
+    /// The way in which the key is sent: `bearer` or `header:NAME`.
+    pub auth: Option<String>,
+    /// More headers of each request.
+    pub headers: BTreeMap<String, String>,
+    /// The surest form in which it takes schemas: `json_schema`, `json_object` or `words`.
+    pub schema: Option<String>,
+    /// The field for the most tokens of an answer.
+    pub token_limit: Option<String>,
+    /// More fields of each request.
+    pub extra: Map<String, Value>,
+}
+
+/// A predicate for one option: is it set?
+type IsSet = fn(&Options) -> bool;
+
+/// The options that only some kinds take, by their names in configuration.
+pub(super) const SPECIAL: [(&str, IsSet); 7] = [
+    ("route", |options| options.route.is_some()),
+    ("context", |options| options.context.is_some()),
+    ("auth", |options| options.auth.is_some()),
+    ("headers", |options| !options.headers.is_empty()),
+    ("schema", |options| options.schema.is_some()),
+    ("token_limit", |options| options.token_limit.is_some()),
+    ("extra", |options| !options.extra.is_empty()),
+];
+
+impl Options {
+    /// Options with every default, for a provider of this name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Sets the address.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Sets the key.
+    #[must_use]
+    pub fn key(mut self, key: SecretString) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+impl fmt::Debug for Options {
+    /// Without headers and extra fields: a caller may have put a key there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, key, key_env, route, context, .. } = self;
+        f.debug_struct("Options")
+            .field("name", name)
+            .field("has_base_url", &self.base_url.is_some())
+            .field("has_key", &key.is_some())
+            .field("key_env", key_env)
+            .field("route", route)
+            .field("context", context)
+            .finish_non_exhaustive()
+    }
+}

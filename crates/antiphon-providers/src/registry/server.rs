@@ -1,0 +1,64 @@
+use std::fmt;
+
+use serde_json::Value;
+
+/// An engine that users run themselves: its default ports, how it identifies itself, and how it is started.
+#[non_exhaustive]
+pub struct LocalServer {
+    /// The name, which is one of the registry's.
+    pub name: &'static str,
+    /// The name in messages.
+    pub title: &'static str,
+    /// The ports that it listens on by default, in the order in which they are tried.
+    pub ports: &'static [u16],
+    /// The command that starts it.
+    pub start: &'static str,
+    /// The setting for how many calls it works on at a time.
+    pub slots: Option<SlotSetting>,
+    /// Whether it usually runs in the background. One that was started on purpose is preferred to it.
+    pub is_service: bool,
+    /// The way in which it identifies itself; `None`: it cannot, and is not looked for.
+    pub(crate) probe: Option<Probe>,
+    /// Reads an address in its variable's own form, which then is the only place; `None`: the address is a URL, and the
+    /// default ports are tried as well.
+    pub(crate) host_form: Option<fn(&str) -> String>,
+}
+
+/// The setting for an engine's concurrency limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlotSetting {
+    /// A flag of the command that starts it, with an example.
+    Flag(&'static str),
+    /// An environment variable of the engine, which reports nothing.
+    Variable(&'static str),
+}
+
+/// A question that only one engine answers in its way: another program may listen on the port.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "_http"), expect(dead_code, reason = "asked only where there is an HTTP client"))]
+pub(crate) struct Probe {
+    /// The path to ask at.
+    pub(crate) path: &'static str,
+    /// Whether the answer is this engine's.
+    pub(crate) identifies: fn(&Value) -> bool,
+}
+
+impl LocalServer {
+    /// Whether discovery looks for it.
+    #[must_use]
+    pub fn is_discoverable(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
+impl fmt::Debug for LocalServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, ports, start, .. } = self;
+        f.debug_struct("LocalServer")
+            .field("name", name)
+            .field("ports", ports)
+            .field("start", start)
+            .finish_non_exhaustive()
+    }
+}
