@@ -17,9 +17,7 @@ pub use doctor::{Checkup, Finding, doctor};
 pub use export::{ExportFormat, export_run};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
 pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, estimate_generation, generate};
-#[cfg(feature = "ollama")]
-pub use local::pull;
-pub use local::{LocalEngine, local_engines};
+pub use local::{LocalEngine, local_engines, pull, puller};
 pub use map::{MapRequest, WORTH_TELLING, estimate, map};
 pub use models::{ModelInfo, ProviderModels, models, near_models};
 pub use report::report_run;

@@ -9,6 +9,7 @@ mod settings;
 #[cfg(feature = "otel")]
 mod telemetry;
 
+pub use antiphon_providers::registry::Kind;
 pub use antiphon_runtime::{
     AcquireError, BatchProcessor, BlockOnError, CancellationToken, FromFns, Manage, Pool, PoolOptions,
     PoolStatus, Pooled, Priority, Progress, Refusal, Refused, Runner, RunnerMetrics, Shutdown, Snapshot,
@@ -17,7 +18,7 @@ pub use antiphon_runtime::{
 pub use config_file::ConfigFile;
 pub use connect::{ConnectError, Session, connect, http_client, known_providers};
 pub use environment::Environment;
-pub use provider::{KINDS, Kind, ProviderSettings};
+pub use provider::ProviderSettings;
 pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, resolve};
 
 #[cfg(feature = "otel")]

@@ -1,4 +1,5 @@
 use antiphon_llm::{ErrorKind, Health};
+use antiphon_providers::registry;
 use serde::Serialize;
 
 use super::cli::DoctorArgs;
@@ -6,7 +7,7 @@ use super::config;
 use super::error::{CONFIG, CommandError, OK, SOME_FAILED};
 use super::output::{self, Talk};
 use crate::operations::{self, Checkup, Finding};
-use crate::runtime::{Environment, Flags, Kind, ProviderSettings, known_providers, resolve};
+use crate::runtime::{Environment, Flags, ProviderSettings, known_providers, resolve};
 
 pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandError> {
     let env = Environment::read();
@@ -14,9 +15,11 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
     let settings = resolve(&Flags::default(), &env, &files)?;
     let mut providers = known_providers(&env, &files);
     // Those that are nowhere until somebody says where, and the one that is always there.
-    let is_somewhere = |named: &ProviderSettings| named.name != "compatible" || named.base_url.is_some();
+    let is_somewhere = |named: &ProviderSettings| {
+        named.base_url.is_some() || registry::entry(&named.name).is_none_or(|entry| entry.base_url.is_some())
+    };
     providers.retain(|(_, named)| {
-        named.as_ref().map_or(true, |named| named.kind != Kind::Offline && is_somewhere(named))
+        named.as_ref().map_or(true, |named| !named.kind.is_offline && is_somewhere(named))
     });
     talk.line(&format!("asking {} providers, for 5 seconds at most", providers.len()));
     let checkups = operations::doctor(&settings, &providers).await;

@@ -1,4 +1,5 @@
-use antiphon_llm::Model;
+use antiphon_llm::{ErrorKind, Model};
+use antiphon_providers::registry::{self, LocalServer};
 use serde::Serialize;
 
 use super::cli::{LocalArgs, LocalCommand};
@@ -6,8 +7,8 @@ use super::config;
 use super::error::{ALL_FAILED, CommandError, OK};
 use super::output::{self, Talk};
 use super::progress::counted;
-use crate::operations::{self, LocalEngine};
-use crate::runtime::{Environment, Flags, Settings, resolve};
+use crate::operations::{self, LocalEngine, puller};
+use crate::runtime::{Environment, Flags, Kind, Settings, resolve};
 
 pub(super) async fn run(args: &LocalArgs, talk: &Talk) -> Result<u8, CommandError> {
     let env = Environment::read();
@@ -39,10 +40,22 @@ async fn listed(
     let engines = operations::local_engines(settings).await?;
     output::result(&text(&engines)?)?;
     if engines.is_empty() {
-        talk.line("no local engine answers: looked for llama.cpp (ports 8080 and 9931), LM Studio (1234) and Ollama");
-        talk.hint("install Ollama from https://ollama.com and run: antiphon local pull llama3.2");
+        let looked_for: Vec<String> =
+            registry::servers().filter(|server| server.is_discoverable()).map(with_ports).collect();
+        talk.line(&format!("no local engine answers: looked for {}", looked_for.join(", ")));
+        if let Some((server, pull)) = puller().and_then(|kind| Some((kind.server(kind.name)?, kind.pull?))) {
+            let (title, install, example) = (server.title, pull.install, pull.example);
+            talk.hint(&format!("install {title} from {install} and run: antiphon local pull {example}"));
+        }
     }
     Ok(OK)
+}
+
+/// An engine and the ports that it is looked for on.
+fn with_ports(server: &LocalServer) -> String {
+    let ports: Vec<String> = server.ports.iter().map(ToString::to_string).collect();
+    let noun = if ports.len() == 1 { "port" } else { "ports" };
+    format!("{} ({noun} {})", server.title, ports.join(" and "))
 }
 
 fn status(engine: &LocalEngine) -> String {
@@ -73,7 +86,6 @@ fn models(engine: &LocalEngine) -> String {
     format!("{} at {}\n{models}", engine.name, engine.place)
 }
 
-#[cfg(feature = "ollama")]
 async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, CommandError> {
     let mut said = String::new();
     let done = operations::pull(settings, model, |progress| {
@@ -89,20 +101,24 @@ async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, Comman
             said = now;
         }
     });
-    done.await.map_err(|err| match err.kind() {
-        antiphon_llm::ErrorKind::Connect => CommandError::new(ALL_FAILED, err.to_string())
-            .hint("Ollama is looked for at OLLAMA_HOST, else on port 11434; antiphon doctor shows whether it answers"),
-        _ => CommandError::new(ALL_FAILED, err.to_string()),
+    done.await.map_err(|err| {
+        let hint = puller().filter(|_| err.kind() == ErrorKind::Connect).and_then(place_of);
+        hint.into_iter().fold(CommandError::new(ALL_FAILED, err.to_string()), CommandError::hint)
     })?;
     output::result(&format!("{model}\n"))?;
-    talk.line(&format!("ask it with: antiphon generate PATH --provider ollama --model {model}"));
+    if let Some(kind) = puller() {
+        talk.line(&format!("ask it with: antiphon generate PATH --provider {kind} --model {model}"));
+    }
     Ok(OK)
 }
 
-#[cfg(not(feature = "ollama"))]
-async fn pull(_: &Settings, _: &str, _: Talk) -> Result<u8, CommandError> {
-    std::future::ready(Err(CommandError::new(ALL_FAILED, "this build has no Ollama: its feature is off")))
-        .await
+/// The place at which an engine is looked for.
+fn place_of(kind: &Kind) -> Option<String> {
+    let (server, variable) = (kind.server(kind.name)?, kind.base_url_env?);
+    let (title, name, port) = (server.title, variable.name, server.ports.first()?);
+    Some(format!(
+        "{title} is looked for at {name}, else on port {port}; antiphon doctor shows whether it answers"
+    ))
 }
 
 #[derive(Serialize)]

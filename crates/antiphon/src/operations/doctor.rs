@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use antiphon_llm::{CallContext, Error, ErrorKind, Health, Provider};
+use antiphon_providers::registry::SlotSetting;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::runtime::{ConfigError, ConnectError, Kind, ProviderSettings, Settings, build, located};
+use crate::runtime::{ConfigError, ConnectError, ProviderSettings, Settings, build, located};
 
 /// What the doctor found of one provider.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ async fn examined(settings: &Settings, named: &ProviderSettings) -> Checkup {
     });
     match health {
         Ok(health) => {
-            let advice = advice_for(named.kind, &health);
+            let advice = advice_for(named, &health);
             found(place, Finding::Well(health), advice)
         }
         // An engine that does not run is not ill, nor is another program on its port, unless somebody said that it is there.
@@ -123,7 +124,7 @@ fn advice_against(err: &Error, named: &ProviderSettings) -> Option<String> {
         }
         ErrorKind::Auth => Some(format!("look at the key in {}", named.key_env.join(" or "))),
         ErrorKind::Quota => Some("look at the account's billing page".to_owned()),
-        ErrorKind::Connect if matches!(named.kind, Kind::Ollama | Kind::LlamaCpp | Kind::Compatible) => {
+        ErrorKind::Connect if !named.kind.servers.is_empty() => {
             Some(start_of(named).unwrap_or_else(|| "is it running, and is that its address?".to_owned()))
         }
         ErrorKind::Connect => Some("is there a network, or does it need a proxy (HTTPS_PROXY)?".to_owned()),
@@ -135,28 +136,25 @@ fn advice_against(err: &Error, named: &ProviderSettings) -> Option<String> {
     }
 }
 
-fn advice_for(kind: Kind, health: &Health) -> Option<String> {
-    match (kind, health.models, health.parallel) {
-        (Kind::Ollama, Some(0), _) => Some("it has no model: antiphon local pull llama3.2".to_owned()),
-        (_, Some(0), _) => Some("it lists no model: load one".to_owned()),
-        (Kind::LlamaCpp, _, Some(1)) => {
-            Some("it works on one call at a time: start it with -np 4 for more".to_owned())
+fn advice_for(named: &ProviderSettings, health: &Health) -> Option<String> {
+    let slots = named.kind.server(&named.name).and_then(|server| server.slots);
+    match (&named.kind.pull, slots) {
+        (Some(pull), _) if health.models == Some(0) => {
+            Some(format!("it has no model: antiphon local pull {}", pull.example))
         }
-        (Kind::Ollama, _, _) => Some(
-            "how many calls it works on at once is up to OLLAMA_NUM_PARALLEL, 1 where nobody sets it"
-                .to_owned(),
-        ),
+        _ if health.models == Some(0) => Some("it lists no model: load one".to_owned()),
+        (_, Some(SlotSetting::Flag(flag))) if health.parallel == Some(1) => {
+            Some(format!("it works on one call at a time: start it with {flag} for more"))
+        }
+        (_, Some(SlotSetting::Variable(variable))) => {
+            Some(format!("how many calls it works on at once is up to {variable}, 1 where nobody sets it"))
+        }
         _ => None,
     }
 }
 
-/// How an engine is started.
+/// The way to start an engine.
 fn start_of(named: &ProviderSettings) -> Option<String> {
-    Some(match (named.kind, named.name.as_str()) {
-        (Kind::Ollama, _) => "start it: ollama serve".to_owned(),
-        (Kind::LlamaCpp, _) => "start it: llama-server -m MODEL.gguf -np 4".to_owned(),
-        (_, "lmstudio") => "start its server: lms server start".to_owned(),
-        (_, "vllm") => "start it: vllm serve MODEL".to_owned(),
-        _ => return None,
-    })
+    let server = named.kind.server(&named.name)?;
+    Some(format!("start it: {}", server.start))
 }

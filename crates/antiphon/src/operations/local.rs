@@ -1,4 +1,5 @@
-use antiphon_llm::{CallContext, Error, Health, Model, Provider};
+use antiphon_llm::{CallContext, Error, ErrorKind, Health, Model, Provider};
+use antiphon_providers::registry::{self, Kind, Options, PullProgress};
 use futures_util::future::join_all;
 
 use crate::runtime::{ConnectError, Settings, local};
@@ -25,7 +26,7 @@ pub struct LocalEngine {
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
 pub async fn local_engines(settings: &Settings) -> Result<Vec<LocalEngine>, ConnectError> {
-    let engines = local(settings).await?.into_iter().map(|built| async move {
+    let engines = local(settings).await?.into_iter().map(|(_, built)| async move {
         let scope = built.provider.scope();
         let context = CallContext::default();
         LocalEngine {
@@ -38,24 +39,31 @@ pub async fn local_engines(settings: &Settings) -> Result<Vec<LocalEngine>, Conn
     Ok(join_all(engines).await)
 }
 
-/// Has Ollama fetch a model, and tells how far it is.
+/// The kind of engine that can be asked to fetch models.
+#[must_use]
+pub fn puller() -> Option<&'static Kind> {
+    registry::kinds().iter().copied().find(|kind| kind.pull.is_some())
+}
+
+/// Has the engine that can do so fetch a model, and reports its progress.
 ///
 /// # Errors
-/// Why it cannot be fetched, or that no Ollama answers.
+/// Why it cannot be fetched, that no such engine answers, or that this build has none.
 ///
 /// # Cancel safety
-/// Ollama goes on with what it has when it is asked again.
-#[cfg(feature = "ollama")]
+/// The engine keeps what it has, and resumes when it is asked again.
 pub async fn pull(
     settings: &Settings,
     model: &str,
-    tell: impl FnMut(antiphon_providers::PullProgress) + Send,
+    on_progress: impl FnMut(PullProgress) + Send,
 ) -> Result<(), Error> {
-    let named = settings.engines.get("ollama");
-    let host = named.and_then(|named| named.base_url.as_deref()).unwrap_or_default();
-    let mut ollama = antiphon_providers::Ollama::at_host(host)?;
-    if let Some(key) = named.and_then(|named| named.key.clone()) {
-        ollama = ollama.key(key);
+    let Some(kind) = puller() else {
+        return Err(Error::new(ErrorKind::Unsupported, "no engine fetches models"));
+    };
+    let mut options = Options::new(kind.name);
+    if let Some(named) = settings.engines.get(kind.name) {
+        options.base_url.clone_from(&named.base_url);
+        options.key.clone_from(&named.key);
     }
-    ollama.pull(model, tell).await
+    kind.pull(&options, model, on_progress).await
 }

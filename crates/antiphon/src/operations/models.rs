@@ -39,7 +39,7 @@ pub struct ModelInfo {
 pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectError> {
     let built = match &settings.provider {
         Some(named) => vec![build(settings, &located(settings, &named.value).await)?],
-        None => local(settings).await?,
+        None => local(settings).await?.into_iter().map(|(_, built)| built).collect(),
     };
     let mut all = Vec::new();
     for built in built {

@@ -7,9 +7,10 @@ use antiphon_llm::{
     CallContext, Calls, Error as LlmError, Gates, Model, Price, Provider, RetryBudget, Scope, Stack,
 };
 use antiphon_providers::prices::Prices;
+use antiphon_providers::registry::{BuildError, Built};
 use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy, Window};
 
-use super::build::{Built, build, located};
+use super::build::{build, located};
 use super::config_file::ConfigFile;
 use super::environment::Environment;
 use super::provider::{ProviderSettings, known_names, named_provider};
@@ -68,7 +69,7 @@ impl fmt::Display for ConnectError {
                 write!(f, "the environment variable {} is not set", variables.join(" or "))
             }
             Self::Setting(message) | Self::Config(message) => f.write_str(message),
-            Self::NotBuilt(feature) => write!(f, "this build has no provider {feature}: its feature is off"),
+            Self::NotBuilt(feature) => BuildError::NotBuilt { feature }.fmt(f),
             Self::Provider(err) => {
                 write!(f, "no model was named, and the server's list cannot be had: {err}")
             }
@@ -238,9 +239,10 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     let flagged = settings.model.as_ref().filter(|model| matches!(model.origin, Origin::Flag(_)));
     let mut passed_over = Vec::new();
     // Only what runs here: an engine on another machine is named by somebody who means it.
-    for built in super::build::local(settings).await?.into_iter().filter(|built| built.is_local) {
+    let found = super::build::local(settings).await?.into_iter();
+    for (named, built) in found.filter(|(_, built)| built.is_local) {
         let place = built.provider.scope().to_string();
-        let of_file = built.own_model.clone().or(settings.model.as_ref().map(|model| model.value.clone()));
+        let of_file = named.entry.model.or(settings.model.as_ref().map(|model| model.value.clone()));
         let wanted = flagged.map(|model| model.value.clone()).or(of_file);
         // An engine without a model, or without the one that is wanted, cannot serve; the next one may.
         if let Some(wanted) = &wanted

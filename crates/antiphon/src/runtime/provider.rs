@@ -3,12 +3,14 @@ use std::fmt;
 use std::time::Duration;
 
 use antiphon_engine::near_name;
+use antiphon_providers::local::Engine;
+use antiphon_providers::registry::{self, Kind, Options};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
-use super::settings::{ConfigError, Flags, Origin, Sourced, in_files};
+use super::settings::{ConfigError, Flags, Origin, Settings, Sourced, in_files};
 
 /// A provider, and what is needed to reach it.
 #[derive(Debug, Clone)]
@@ -16,8 +18,8 @@ use super::settings::{ConfigError, Flags, Origin, Sourced, in_files};
 pub struct ProviderSettings {
     /// The name it goes by.
     pub name: String,
-    /// What it speaks.
-    pub kind: Kind,
+    /// The kind in the registry.
+    pub kind: &'static Kind,
     /// Where it is; `None`: where its kind usually is.
     pub base_url: Option<String>,
     /// The variables that its key is looked for in, in this order; none: it needs no key.
@@ -32,43 +34,11 @@ pub struct ProviderSettings {
     pub(super) entry: ProviderEntry,
 }
 
-/// The kinds of providers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Kind {
-    /// OpenAI.
-    OpenAi,
-    /// Anthropic.
-    Anthropic,
-    /// Google's Gemini.
-    Gemini,
-    /// Ollama.
-    Ollama,
-    /// llama.cpp's server.
-    LlamaCpp,
-    /// Any server that speaks OpenAI's chat completions.
-    Compatible,
-    /// No model and no network.
-    Offline,
-}
-
-/// The names of the built-in providers; those of vendors that speak OpenAI's format are beside them.
-pub const KINDS: [(&str, Kind); 7] = [
-    ("openai", Kind::OpenAi),
-    ("anthropic", Kind::Anthropic),
-    ("gemini", Kind::Gemini),
-    ("ollama", Kind::Ollama),
-    ("llamacpp", Kind::LlamaCpp),
-    ("compatible", Kind::Compatible),
-    ("offline", Kind::Offline),
-];
-
 /// `[providers.NAME]` of a configuration file.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProviderEntry {
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<&'static Kind>,
     pub(super) base_url: Option<String>,
     pub(super) key_env: Option<String>,
     /// The model to ask when no flag names one.
@@ -89,47 +59,26 @@ pub(super) struct ProviderEntry {
     pub(super) extra: BTreeMap<String, toml::Value>,
 }
 
-#[cfg(any(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
 impl ProviderSettings {
-    /// An engine that was found.
-    pub(super) fn of_engine(
-        engine: &antiphon_providers::local::Engine,
-        settings: &super::settings::Settings,
-    ) -> Self {
-        let kind = match engine.name {
-            "ollama" if cfg!(feature = "ollama") => Kind::Ollama,
-            "llamacpp" if cfg!(feature = "llamacpp") => Kind::LlamaCpp,
-            _ => Kind::Compatible,
-        };
-        let base_url = match kind {
-            Kind::Ollama => engine.root.clone(),
-            _ => engine.base_url(),
-        };
-        // What is said of an engine elsewhere, a key say, is not for whoever answers here.
-        let is_here = |known: &&Self| {
-            known.kind == Kind::Ollama
-                || known.base_url.as_deref().is_none_or(|url| root_of(url) == engine.root)
-        };
-        match settings.engines.get(engine.name).filter(is_here) {
-            Some(known) => Self { base_url: Some(base_url), kind, ..known.clone() },
+    /// The settings of an engine that was found; `None` where this build has no kind that speaks to it.
+    pub(super) fn of_engine(engine: &Engine, settings: &Settings) -> Option<Self> {
+        let (kind, base_url) = (engine.kind()?, Some(engine.base_url()));
+        // What is configured for another place, a key say, is not for whatever answers here.
+        let configured = settings.engines.get(engine.name);
+        Some(match configured.filter(|named| engine.is_at(named.base_url.as_deref())) {
+            Some(named) => Self { base_url, kind, ..named.clone() },
             None => Self {
                 name: engine.name.to_owned(),
                 kind,
-                base_url: Some(base_url),
+                base_url,
                 key_env: Vec::new(),
                 key: None,
                 is_configured: false,
                 is_entered: false,
                 entry: ProviderEntry::default(),
             },
-        }
+        })
     }
-}
-
-/// An engine's address without the path of its OpenAI-compatible interface.
-#[cfg(any(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
-pub(super) fn root_of(base_url: &str) -> &str {
-    base_url.trim_end_matches('/').trim_end_matches("/v1")
 }
 
 impl fmt::Debug for ProviderEntry {
@@ -147,6 +96,19 @@ impl fmt::Debug for ProviderEntry {
 }
 
 impl ProviderEntry {
+    /// Sets the options that only some kinds take.
+    pub(super) fn set(&self, options: &mut Options) {
+        let as_json =
+            |(name, value): (&String, &toml::Value)| Some((name.clone(), serde_json::to_value(value).ok()?));
+        options.route.clone_from(&self.route);
+        options.context = self.context;
+        options.auth.clone_from(&self.auth);
+        options.headers.clone_from(&self.headers);
+        options.schema.clone_from(&self.schema);
+        options.token_limit.clone_from(&self.token_limit);
+        options.extra = self.extra.iter().filter_map(as_json).collect();
+    }
+
     /// Whether its `key_env`, if it has one, can be a variable's name. A key has other letters than a name has.
     pub(super) fn names_a_variable(&self) -> bool {
         let is_of_names = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
@@ -173,82 +135,6 @@ impl ProviderEntry {
             extra,
         }
     }
-}
-
-impl ProviderSettings {
-    /// Refuses what this kind of provider does not heed: a setting without effect would be a lie.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let ProviderEntry { route, context, auth, headers, schema, token_limit, extra, .. } = &self.entry;
-        let is_compatible = self.kind == Kind::Compatible;
-        let has_routes = matches!(self.kind, Kind::OpenAi | Kind::Ollama | Kind::LlamaCpp);
-        let set = [
-            ("route", route.is_some() && !has_routes),
-            ("context", context.is_some() && self.kind != Kind::Ollama),
-            ("auth", auth.is_some() && !is_compatible),
-            ("headers", !headers.is_empty() && !is_compatible),
-            ("schema", schema.is_some() && !is_compatible),
-            ("token_limit", token_limit.is_some() && !is_compatible),
-            ("extra", !extra.is_empty() && !is_compatible),
-        ];
-        match set.iter().find(|(_, is_idle)| *is_idle) {
-            Some((key, _)) => {
-                Err(format!("the provider {} is of the kind {} and has no {key}", self.name, self.kind))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Kind {
-    /// The variables that its key is looked for in.
-    fn key_env(self) -> &'static [&'static str] {
-        match self {
-            Self::OpenAi => &["OPENAI_API_KEY"],
-            Self::Anthropic => &["ANTHROPIC_API_KEY"],
-            Self::Gemini => &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-            Self::Ollama | Self::LlamaCpp | Self::Compatible | Self::Offline => &[],
-        }
-    }
-
-    /// The variable for its address.
-    fn base_url_env(self) -> Option<&'static str> {
-        match self {
-            Self::OpenAi => Some("OPENAI_BASE_URL"),
-            Self::Ollama => Some("OLLAMA_HOST"),
-            _ => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The variable for the key of a vendor that is known by name; `None` for a name that is not.
-#[cfg(feature = "compatible")]
-fn vendor_key(name: &str) -> Option<Option<String>> {
-    antiphon_providers::Vendor::find(name).map(|vendor| vendor.key_env)
-}
-
-#[cfg(not(feature = "compatible"))]
-fn vendor_key(_: &str) -> Option<Option<String>> {
-    None
-}
-
-#[cfg(feature = "compatible")]
-fn vendors() -> Vec<String> {
-    antiphon_providers::Vendor::shipped().into_iter().map(|vendor| vendor.name).collect()
-}
-
-#[cfg(not(feature = "compatible"))]
-fn vendors() -> Vec<String> {
-    Vec::new()
 }
 
 /// The provider that holds, if one is named.
@@ -278,12 +164,12 @@ pub(super) fn provider(
     Ok(Some(Sourced::new(settings, origin)))
 }
 
-/// All providers that are known by a name: the built-in ones, the vendors', and those of files.
+/// All names by which providers can be chosen: those of the registry, and those of files.
 pub(super) fn known_names(files: &[ConfigFile]) -> Vec<String> {
-    let built_in = KINDS.iter().map(|(name, _)| (*name).to_owned());
+    let registered = registry::entries().iter().map(|entry| entry.name.clone());
     let of_files = files.iter().flat_map(|file| file.content.providers.keys().cloned());
     let mut names: Vec<String> = Vec::new();
-    for name in built_in.chain(vendors()).chain(of_files) {
+    for name in registered.chain(of_files) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -304,11 +190,9 @@ pub(super) fn named_provider(
     files: &[ConfigFile],
 ) -> Result<ProviderSettings, ConfigError> {
     let entry = entry_of(name, files);
-    let vendor_key = vendor_key(name);
-    let built_in = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
-    let built_in = built_in.or(vendor_key.is_some().then_some(Kind::Compatible));
-    let told = entry.as_ref().and_then(|entry| entry.kind);
-    let Some(kind) = told.or(built_in) else {
+    let registered = registry::entry(name);
+    let entered_kind = entry.as_ref().and_then(|entry| entry.kind);
+    let Some(kind) = entered_kind.or(registered.map(|registered| registered.kind)) else {
         let known = known_names(files);
         let near = near_name(name, known.iter().map(String::as_str));
         let advice =
@@ -318,7 +202,7 @@ pub(super) fn named_provider(
             None => ConfigError::new(format!("unknown provider {name}; {advice}")),
         });
     };
-    if told.zip(built_in).is_some_and(|(told, built_in)| told != built_in) {
+    if registered.is_some_and(|registered| registered.kind != kind) {
         let message = format!(
             "the name {name} is taken: a provider of another kind needs another name in antiphon.toml"
         );
@@ -334,11 +218,12 @@ pub(super) fn named_provider(
     }
     let is_entered = entry.is_some();
     let entry = entry.unwrap_or_default();
-    let key_env = match entry.key_env.clone().or(vendor_key.flatten()) {
-        Some(variable) => vec![variable],
-        None => kind.key_env().iter().map(|&variable| variable.to_owned()).collect(),
+    let key_env = match (&entry.key_env, registered) {
+        (Some(variable), _) => vec![variable.clone()],
+        (None, Some(registered)) => registered.key_env.clone(),
+        (None, None) => kind.key_env.iter().map(|&variable| variable.to_owned()).collect(),
     };
-    let of_env = kind.base_url_env().filter(|_| name == kind.name()).and_then(|variable| env.get(variable));
+    let of_env = kind.base_url_env.filter(|_| name == kind.name).and_then(|variable| env.get(variable.name));
     let key = key_env.iter().find_map(|variable| env.secret(variable));
     Ok(ProviderSettings {
         name: name.to_owned(),

@@ -1,14 +1,10 @@
-#![cfg_attr(
-    not(any(feature = "compatible", feature = "llamacpp", feature = "ollama")),
-    allow(dead_code, reason = "what the files say of engines is only needed where there are any")
-)]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_providers::prices::Prices;
+use antiphon_providers::registry;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
@@ -244,7 +240,6 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     };
     let default_model =
         in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file)));
-    let known = known_names(files);
     Ok(Settings {
         model: model.or(named_model).or(default_model),
         concurrency,
@@ -257,17 +252,24 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))
             .unwrap_or_else(|| Sourced::new(PathBuf::from("antiphon-out"), Origin::Default)),
         token_timeout,
-        engines: ["llamacpp", "lmstudio", "ollama"]
-            .into_iter()
-            .filter(|name| known.iter().any(|known| known == name))
-            .map(|name| Ok((name, named_provider(name, env, files)?)))
-            .collect::<Result<_, ConfigError>>()?,
+        engines: engines(env, files)?,
         capture_content: env.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT") == Some("true"),
         has_openai_key: env.get("OPENAI_API_KEY").is_some(),
         openai_url: named_provider("openai", env, files)?.base_url,
         prices: prices(files)?,
         provider,
     })
+}
+
+/// The settings of the engines that discovery looks for, from environment and files.
+fn engines(
+    env: &Environment,
+    files: &[ConfigFile],
+) -> Result<BTreeMap<&'static str, ProviderSettings>, ConfigError> {
+    let known = known_names(files);
+    let names = registry::servers().filter(|server| server.is_discoverable()).map(|server| server.name);
+    let named = names.filter(|name| known.iter().any(|known| known == name));
+    named.map(|name| Ok((name, named_provider(name, env, files)?))).collect()
 }
 
 /// The shipped prices, with those of the files over them.
@@ -328,7 +330,7 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::{ConfigFile, Environment, Flags, Origin, resolve};
-    use crate::runtime::Kind;
+    use crate::runtime::build;
 
     fn file(path: &str, text: &str) -> ConfigFile {
         ConfigFile::parse(path, text).unwrap()
@@ -369,8 +371,8 @@ mod tests {
         let settings = resolve(&Flags::default().provider("lab"), &env, &files).unwrap();
         let lab = settings.provider.unwrap().value;
         assert_eq!(
-            (lab.kind, lab.base_url.as_deref(), lab.key.is_some()),
-            (Kind::Compatible, Some("http://lab/v1"), true)
+            (lab.kind.name, lab.base_url.as_deref(), lab.key.is_some()),
+            ("compatible", Some("http://lab/v1"), true)
         );
         assert_eq!(settings.token_timeout.unwrap().value.as_secs(), 9);
         let openai =
@@ -393,9 +395,10 @@ mod tests {
         assert_eq!((openai.base_url.as_deref(), openai.key.is_some()), (Some("https://proxy/v1"), true));
         assert_eq!(settings.model.unwrap().value, "gpt-6-luna");
         let idle = [file("a.toml", "[providers.openai]\nheaders = { x-team = \"sk-not-to-be-shown\" }\n")];
-        let idle =
-            resolve(&Flags::default().provider("openai"), &env, &idle).unwrap().provider.unwrap().value;
-        assert!(idle.check().unwrap_err().contains("has no headers"));
+        let settings = resolve(&Flags::default().provider("openai"), &env, &idle).unwrap();
+        let idle = settings.provider.clone().unwrap().value;
+        let err = build(&settings, &idle).unwrap_err().to_string();
+        assert_eq!(err, "the provider openai is of the kind openai and has no headers");
         assert!(!format!("{idle:?}").contains("not-to-be-shown"));
     }
 
