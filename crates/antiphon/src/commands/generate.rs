@@ -18,7 +18,7 @@ use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
 use crate::operations::{self, Done, GenerateReport, GenerateRequest, RunOutcome, Watch};
-use crate::runtime::{Environment, Session, Settings, connect, resolve};
+use crate::runtime::{Environment, Kind, Session, Settings, connect, resolve};
 
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let env = Environment::read();
@@ -220,14 +220,8 @@ fn cloud_hint(documents: usize, bytes: usize, place: Option<&str>) -> String {
     )
 }
 
-#[cfg(feature = "openai")]
 fn cloud_model() -> &'static str {
-    antiphon_providers::OpenAi::DEFAULT_MODEL
-}
-
-#[cfg(not(feature = "openai"))]
-fn cloud_model() -> &'static str {
-    "its default model"
+    Kind::find("openai").and_then(|kind| kind.default_model).unwrap_or("its default model")
 }
 
 fn as_list(report: &GenerateReport) -> String {
