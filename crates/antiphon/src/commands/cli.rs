@@ -1,5 +1,6 @@
 mod content;
 mod experiment;
+mod help;
 mod model;
 mod personas;
 mod rows;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::content::ContentArgs;
 pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
+use self::help::LongHelp;
 use self::model::{DrawingArgs, ProviderArgs};
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
 pub(super) use self::rows::{AtOnce, ExportArg, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
@@ -41,8 +43,8 @@ pub(super) enum Command {
     /// path is a run of its own and gets a folder of its own below --out, with personas.json, a Markdown file for each
     /// persona, personas.html and run.json. The same command again shows the finished run and asks nothing.
     ///
-    /// Without --provider a local engine is used if one answers on its default port (llama.cpp, LM Studio, Ollama), else
-    /// no model at all. Data goes to a cloud only when you name it.
+    /// Without --provider a local engine is used if one answers on its default port (antiphon local status), else no model
+    /// at all. Data goes to a cloud only when you name it.
     Generate(Box<GenerateArgs>),
     /// Ask a model about each row of a table, and keep what it says.
     ///
@@ -139,15 +141,7 @@ impl Command {
 }
 
 /// What the environment says where no flag does.
-const ENVIRONMENT: &str = "\
-Environment:
-  ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
-                      [default: 30 for files, 120 for clouds, 300 for other models]
-  ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 3]
-  ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]
-  OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY (or GOOGLE_API_KEY), HF_TOKEN, OPENROUTER_API_KEY
-  OPENAI_BASE_URL, OLLAMA_HOST
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
+const ENVIRONMENT: LongHelp = LongHelp::Environment;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = ENVIRONMENT)]
@@ -272,9 +266,7 @@ pub(super) struct ModelsArgs {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Whose models: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter, or a
-    /// name from antiphon.toml
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", help = help::provider_of_models())]
     provider: Option<String>,
 
     /// The server's address
@@ -282,12 +274,8 @@ pub(super) struct ModelsArgs {
     base_url: Option<String>,
 }
 
-/// Where keys and addresses are looked for.
-const KEYS: &str = "\
-Environment:
-  OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY (or GOOGLE_API_KEY), HF_TOKEN, OPENROUTER_API_KEY
-  OPENAI_BASE_URL  Another address for OpenAI's interface
-  OLLAMA_HOST      Where Ollama listens [default: 127.0.0.1:11434]";
+/// The providers, and where keys and addresses are looked for.
+const KEYS: LongHelp = LongHelp::Providers;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = KEYS)]
@@ -317,7 +305,7 @@ pub(super) enum LocalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Have Ollama fetch a model, such as llama3.2
+    #[command(about = help::pull())]
     Pull {
         /// The model's name
         #[arg(value_name = "MODEL")]

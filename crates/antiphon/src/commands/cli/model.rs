@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use antiphon_llm::Parameters;
 use clap::Args;
 
+use super::help;
 use crate::runtime::Flags;
 
 /// How answers are drawn.
@@ -25,17 +26,14 @@ pub(in crate::commands) struct DrawingArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(in crate::commands) struct ProviderArgs {
-    /// Who answers: openai, anthropic, gemini, ollama, llamacpp, compatible, lmstudio, vllm, huggingface, openrouter,
-    /// offline, or a name from antiphon.toml
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", help = help::provider())]
     provider: Option<String>,
 
     /// The model to ask [default: the provider's]
     #[arg(short, long, value_name = "NAME")]
     model: Option<String>,
 
-    /// The server's address, such as http://localhost:8080/v1 [env for openai: OPENAI_BASE_URL]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = help::base_url())]
     base_url: Option<String>,
 
     /// Use no network and no model: drafts by text statistics

@@ -1,0 +1,123 @@
+use std::fmt;
+
+use antiphon_providers::registry::{self, RegistryEntry};
+use clap::builder::StyledStr;
+
+/// Long help texts that list what the registry knows.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LongHelp {
+    /// The environment variables that a run observes.
+    Environment,
+    /// The providers, and the variables for their keys and addresses.
+    Providers,
+}
+
+const SETTINGS: &str = "\
+Environment:
+  ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
+                      [default: 30 for files, 120 for clouds, 300 for other models]
+  ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 3]
+  ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]";
+
+impl fmt::Display for LongHelp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => {
+                let keys: Vec<String> = registry::entries().iter().filter_map(keys_of).collect();
+                let addresses: Vec<&str> = addresses().map(|variable| variable.name).collect();
+                writeln!(f, "{SETTINGS}")?;
+                writeln!(f, "  {}\n  {}", keys.join(", "), addresses.join(", "))?;
+                write!(f, "  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY")
+            }
+            Self::Providers => {
+                writeln!(f, "Providers:")?;
+                let width = registry::entries().iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+                for entry in registry::entries() {
+                    let keys = keys_of(entry).map_or(String::new(), |keys| format!(" [{keys}]"));
+                    writeln!(f, "  {:<width$}  {}{keys}", entry.name, entry.help)?;
+                }
+                write!(f, "\nEnvironment:")?;
+                let width = addresses().map(|variable| variable.name.len()).max().unwrap_or(0);
+                addresses()
+                    .try_for_each(|address| write!(f, "\n  {:<width$}  {}", address.name, address.help))
+            }
+        }
+    }
+}
+
+impl From<LongHelp> for StyledStr {
+    fn from(help: LongHelp) -> Self {
+        help.to_string().into()
+    }
+}
+
+/// The variables for the key of a provider, such as `A (or B)`; `None`: it needs no key.
+fn keys_of(entry: &RegistryEntry) -> Option<String> {
+    let (first, others) = entry.key_env.split_first()?;
+    Some(match others {
+        [] => first.clone(),
+        others => format!("{first} (or {})", others.join(", ")),
+    })
+}
+
+fn addresses() -> impl Iterator<Item = registry::Variable> {
+    registry::kinds().iter().filter_map(|kind| kind.base_url_env)
+}
+
+/// The names of all providers, after what they are listed for; without models, offline is none.
+fn names(lead: &str, is_listed: impl Fn(&RegistryEntry) -> bool) -> String {
+    let listed = registry::entries().iter().filter(|entry| is_listed(entry));
+    let names: Vec<&str> = listed.map(|entry| &*entry.name).collect();
+    format!("{lead}: {}, or a name from antiphon.toml", names.join(", "))
+}
+
+/// The help text of `--provider`.
+pub(super) fn provider() -> String {
+    names("The provider to ask", |_| true)
+}
+
+/// The help text of `--provider` where models are listed.
+pub(super) fn provider_of_models() -> String {
+    names("The provider whose models are listed", |entry| !entry.kind.is_offline)
+}
+
+/// The help text of `--base-url`.
+pub(super) fn base_url() -> String {
+    let of_kind = |kind: &&registry::Kind| Some(format!("{} for {kind}", kind.base_url_env?.name));
+    let variables: Vec<String> = registry::kinds().iter().filter_map(of_kind).collect();
+    let variables = variables.join(", ");
+    format!("The server's address, such as http://localhost:8080/v1 [env: {variables}]")
+}
+
+/// The help text of the command that fetches models.
+pub(super) fn pull() -> String {
+    let example = crate::operations::puller().and_then(|kind| Some((kind.server(kind.name)?, kind.pull?)));
+    match example {
+        Some((server, pull)) => format!("Have {} fetch a model, such as {}", server.title, pull.example),
+        None => "Have a local engine fetch a model".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_providers::registry;
+
+    use super::LongHelp;
+
+    #[test]
+    fn every_provider_and_every_variable_is_in_the_help_texts() {
+        let (environment, providers) = (LongHelp::Environment.to_string(), LongHelp::Providers.to_string());
+        assert!(environment.lines().skip(1).all(|line| line.starts_with("  ")), "{environment}");
+        for entry in registry::entries() {
+            assert!(super::provider().contains(&entry.name), "{}", entry.name);
+            assert!(providers.contains(&format!("  {}  ", entry.name)) || providers.contains(&entry.help));
+            for key in &entry.key_env {
+                assert!(environment.contains(key.as_str()) && providers.contains(key.as_str()), "{key}");
+            }
+        }
+        for variable in super::addresses() {
+            assert!(environment.contains(variable.name) && super::base_url().contains(variable.name));
+            assert!(providers.contains(variable.help), "{}", variable.name);
+        }
+    }
+}
