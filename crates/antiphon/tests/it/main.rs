@@ -18,5 +18,6 @@ mod mistakes;
 #[cfg(feature = "otel")]
 mod otel;
 mod program;
+mod registry;
 mod report;
 mod secrets;
