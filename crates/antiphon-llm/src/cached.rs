@@ -90,9 +90,7 @@ forward!(Cached);
 fn is_worth_keeping(answer: &Completion, output: &Output) -> bool {
     let fits = match output {
         Output::Text => !answer.text.trim().is_empty(),
-        Output::Json(schema) => {
-            json::extract(&answer.text).is_ok_and(|found| schema.violations(&found.value).is_empty())
-        }
+        Output::Json(schema) => json::extract(&answer.text).is_ok_and(|found| schema.is_valid(&found.value)),
     };
     answer.finish == FinishReason::Stop && !answer.head.other_model && fits
 }

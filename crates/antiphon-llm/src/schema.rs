@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::dialect::{Compiled, Dialect};
 use crate::error::{Error, ErrorKind};
+use crate::structured::Rejected;
 
 /// A JSON schema with the name that providers ask for; whatever a provider drops of it, it is enforced here.
 ///
@@ -30,6 +31,9 @@ pub struct Schema {
 }
 
 type Dialects = Vec<(Dialect, Arc<Compiled>)>;
+
+/// How many violations the model is told of; the first few tell the rest.
+const MAX_VIOLATIONS: usize = 10;
 
 /// The schemas of types, which do not change while a program runs.
 static OF_TYPES: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
@@ -119,6 +123,25 @@ impl Schema {
         self.validator.iter_errors(value).map(violation).collect()
     }
 
+    /// Checks a value and words why it does not fit, a line for each of the first ten violations, for a model to be told.
+    ///
+    /// # Errors
+    /// [`Rejected::Misfit`] with the violations.
+    pub fn check(&self, value: &Value) -> Result<(), Rejected> {
+        let violations = self.violations(value);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
+        Err(Rejected::Misfit(lines.join("\n")))
+    }
+
+    /// Returns whether a value fits; stops at the first violation and words none.
+    #[must_use]
+    pub fn is_valid(&self, value: &Value) -> bool {
+        self.validator.is_valid(value)
+    }
+
     /// The schema as a provider with this dialect takes it, and what had to be left out for that.
     #[must_use]
     pub fn compile(&self, dialect: &Dialect) -> Arc<Compiled> {
@@ -162,6 +185,19 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with("/n/1: ") && !found[0].contains("far too long"), "{found:?}");
         assert!(found[1].starts_with("/n/2: "), "{found:?}");
+    }
+
+    #[test]
+    fn a_check_agrees_with_the_violations() {
+        let schema = Schema::new("s", json!({"items": {"type": "string"}})).unwrap();
+        let check = |value, expected: Result<(), usize>| {
+            let found = schema.check(&value);
+            let lines = found.clone().map_err(|rejected| rejected.to_string().lines().count());
+            assert_eq!((lines, schema.is_valid(&value)), (expected, expected.is_ok()), "{found:?}");
+        };
+        check(json!(["a"]), Ok(()));
+        check(json!(["a", 1]), Err(1));
+        check(json!(vec![0; 30]), Err(10));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -6,7 +8,7 @@ use tracing::warn;
 use crate::completion::{Completion, FinishReason, Usage};
 use crate::context::CallContext;
 use crate::error::{Billed, Cut, Error, ErrorKind};
-use crate::json::{self, JsonErrorKind, Repair, Strictness};
+use crate::json::{self, Extracted, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
@@ -47,9 +49,6 @@ pub struct Asking {
     /// What is forgiven in an answer's text. Default [`Strictness::Lenient`].
     pub strictness: Strictness,
 }
-
-/// How many violations the model is told of; the first few tell the rest.
-const MAX_VIOLATIONS: usize = 10;
 
 impl<T> Structured<T> {
     fn new(value: T, repairs: Vec<Repair>, completion: Completion, spent: Spent) -> Self {
@@ -162,26 +161,37 @@ impl Asking {
         prompt.message(Message::user(again))
     }
 
-    /// The JSON of an answer, which fits `schema`, and what had to be done to its text.
+    /// The JSON of an answer, which fits `schema`, and what had to be done to its text: [`parse`](Self::parse), and then
+    /// [`Schema::check`].
     ///
     /// # Errors
     /// Whether the answer was cut, or why it does not fit.
     pub fn read(self, completion: &Completion, schema: &Schema) -> Result<(Value, Vec<Repair>), Rejected> {
-        let found = match json::extract_with(&completion.text, self.strictness) {
-            Ok(found) => found,
-            Err(err)
-                if err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length =>
-            {
-                return Err(Rejected::Cut);
-            }
-            Err(err) => return Err(Rejected::Misfit(err.to_string())),
-        };
-        let violations = schema.violations(&found.value);
-        if violations.is_empty() {
-            return Ok((found.value, found.repairs));
-        }
-        let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
-        Err(Rejected::Misfit(lines.join("\n")))
+        let found = self.parse(completion)?;
+        schema.check(&found.value)?;
+        Ok((found.value, found.repairs))
+    }
+
+    /// The JSON of an answer, whatever its schema, for a caller that checks one answer more than once: parsing is the
+    /// expensive part, and [`Schema::check`] takes the value.
+    ///
+    /// ```
+    /// use antiphon_llm::{Asking, Completion, Rejected, Schema};
+    /// use serde_json::json;
+    /// let found = Asking::default().parse(&Completion::new("Sure: {\"names\": [\"Ada\"]}"))?;
+    /// let schema = |most: u32| Schema::new("names", json!({"properties": {"names": {"maxItems": most}}})).unwrap();
+    /// schema(2).check(&found.value)?;
+    /// assert!(schema(0).check(&found.value).is_err());
+    /// # Ok::<(), Rejected>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Whether the answer was cut, or why it has no JSON.
+    pub fn parse(self, completion: &Completion) -> Result<Extracted, Rejected> {
+        json::extract_with(&completion.text, self.strictness).map_err(|err| {
+            let is_cut = err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length;
+            if is_cut { Rejected::Cut } else { Rejected::Misfit(err.to_string()) }
+        })
     }
 }
 
@@ -193,6 +203,17 @@ pub enum Rejected {
     /// It does not fit, for these reasons, a line each: the model can be told.
     Misfit(String),
 }
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("the JSON of the answer ends in the middle"),
+            Self::Misfit(complaint) => f.write_str(complaint),
+        }
+    }
+}
+
+impl std::error::Error for Rejected {}
 
 fn cut(completion: Completion) -> Error {
     let cause = match completion.finish {
