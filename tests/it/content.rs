@@ -2,7 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_llm::{CircuitBreaker, ErrorKind as LlmKind, Guarded, Provider, RetryPolicy, Retrying};
+use antiphon_engine::Options;
+use antiphon_llm::{CircuitBreaker, ErrorKind as LlmKind, Guarded, Provider, RetryPolicy};
 use antiphon_pipeline::ErrorKind;
 use antiphon_pipeline::content::{Case, ContentEngine, TextRule, Voice};
 use antiphon_providers::{Compatible, Offline};
@@ -27,7 +28,9 @@ fn compatible(url: &str) -> Compatible {
 
 fn engine(server: &Server) -> ContentEngine {
     let quick = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
-    ContentEngine::new(Arc::new(Retrying::new(compatible(&server.url("/v1")), quick)), "m")
+    let mut options = Options::default();
+    options.retry = quick;
+    ContentEngine::new(Arc::new(compatible(&server.url("/v1"))), "m").options(options)
 }
 
 fn loud() -> Voice {
@@ -56,7 +59,7 @@ async fn voices_speak_at_once_and_one_that_fails_loses_no_other() {
     let good = || Reply::chat(&answer("T").to_string(), "stop");
     let bad = Reply::json(400, &json!({ "error": { "message": "no" } }));
     let server = Server::start([good(), bad, good()]);
-    let voices = [Voice::new("a", ""), Voice::new("b", ""), Voice::new("c", "")];
+    let voices = [Voice::new("a", "A."), Voice::new("b", "B."), Voice::new("c", "C.")];
     let jobs: Vec<(&str, &Voice)> = voices.iter().map(|voice| (NOTES, voice)).collect();
     let (succeeded, failed) = engine(&server).generate_batch(&jobs).await;
     assert_eq!((succeeded.len(), failed.len()), (2, 1));

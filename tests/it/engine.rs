@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use antiphon::engine::{Mapped, Mapping, Recipe};
+use antiphon::engine::{Input, Mapped, Mapping, Recipe};
 use antiphon::fs::temp_dir;
 use antiphon::llm::{Calls, Gates, Stack};
 use antiphon::providers::{OpenAi, SecretString};
@@ -22,7 +22,7 @@ fn mapping(folder: &Path, rows: u32) -> Mapping {
     let text: String = (0..rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
     fs::write(&path, text).unwrap();
     let recipe = Recipe::parse("r.toml", "prompt = \"Name a bakery. {{ n }}\"").unwrap();
-    Mapping::new(path, recipe, "sim-1")
+    Mapping::new(Input::Path(path, None), recipe, "sim-1")
 }
 
 async fn run(mapping: Mapping, calls: Calls, out: &Path) -> Mapped {
@@ -36,7 +36,7 @@ async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait()
     let folder = temp_dir().unwrap();
     let (calls, out) = (calls(&server), folder.path().join("out"));
     let (ordinary, mut urgent) = (mapping(folder.path(), 600), mapping(folder.path(), 200));
-    urgent.options.priority = Priority::High;
+    urgent.options.limits.priority = Priority::High;
     let ordinary = tokio::spawn({
         let (calls, out) = (calls.clone(), out.clone());
         async move { run(ordinary, calls, &out).await }

@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Phase, Price, RetryPolicy, Retrying};
-use antiphon_pipeline::{Count, Distil, ErrorKind, Event, GenerationConfig, Pipeline, Status};
+use antiphon_engine::RunEvent;
+use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Price, RetryPolicy};
+use antiphon_pipeline::{Count, Distil, ErrorKind, GenerationConfig, Pipeline, Status};
 use antiphon_providers::Compatible;
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
@@ -13,8 +14,7 @@ use crate::sample::{SAID, answer, interviews};
 fn pipeline(server: &Server) -> Pipeline {
     let provider = Compatible::new(&server.url("/v1")).unwrap();
     let quick = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
-    Pipeline::new(Arc::new(Retrying::new(provider, quick)))
-        .pricing(|_| Some(Price::new(100_000, 10_000, 500_000)))
+    Pipeline::new(Arc::new(provider)).retry(quick).pricing(|_| Some(Price::new(100_000, 10_000, 500_000)))
 }
 
 fn config() -> GenerationConfig {
@@ -23,6 +23,10 @@ fn config() -> GenerationConfig {
 
 fn chat(quote: &str) -> Reply {
     Reply::chat(&answer(1, quote).to_string(), "stop")
+}
+
+fn chat_of(text: &str) -> Reply {
+    Reply::chat(text, "stop")
 }
 
 /// A server that lists no models first, as it is asked for its context.
@@ -103,17 +107,22 @@ async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
 
 #[tokio::test]
 async fn cancelling_and_deadlines_end_a_run_with_what_is_known() {
+    let late = config().deadline(Duration::from_millis(600));
+    let slow_misfit = Reply::raw("").then(Duration::from_millis(700), "").followed_by(chat_of("no"));
+    let misfit = server([slow_misfit, chat(SAID)]);
+    let err = pipeline(&misfit).generate(&late).await.unwrap_err();
+    assert_eq!((err.kind(), err.report().unwrap().calls), (ErrorKind::Deadline, 1));
+    assert_eq!(err.report().unwrap().cost_usd_micros, Some(200), "a call in progress comes to its end");
+    let slow_answer = Reply::raw("").then(Duration::from_millis(700), "").followed_by(chat(SAID));
+    assert!(pipeline(&server([slow_answer])).generate(&late).await.is_ok(), "and its answer counts");
+
     let slow =
         || server([Reply::raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").and_stall()]);
-    let late = config().deadline(Duration::from_millis(600));
-    let err = pipeline(&slow()).generate(&late).await.unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Timeout { phase: Phase::Total }));
-    assert_eq!(err.report().unwrap().cost_usd_micros, None, "nobody knows what it cost");
 
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
     let pipeline = pipeline(&slow()).on_event(move |event| {
-        if matches!(event, Event::JobStarted) {
+        if matches!(event, RunEvent::JobStarted) {
             stop.cancel();
         }
     });
@@ -140,14 +149,14 @@ async fn progress_and_events_tell_every_step() {
             std::future::ready(())
         })
         .on_event(move |event| {
-            if let Event::Words { bytes } = event {
+            if let RunEvent::Text { bytes } = event {
                 *counted.lock().unwrap() += bytes;
             }
         });
     pipeline.generate(&config()).await.unwrap();
     let steps: Vec<_> = steps.lock().unwrap().iter().map(|(step, total, _)| (*step, *total)).collect();
     assert_eq!(steps, [(1, 4), (2, 4), (3, 4), (4, 4)]);
-    assert_eq!(*words.lock().unwrap(), answer(1, SAID).to_string().len());
+    assert_eq!(*words.lock().unwrap(), answer(1, SAID).to_string().len() as u64);
 }
 
 /// An answer with these personas: each a name and a goal.

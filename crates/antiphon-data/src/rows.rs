@@ -177,8 +177,7 @@ impl Rows {
                 (_, *hash) = digested(reader, std::mem::take(hash)).await?;
             }
         }
-        let source =
-            Source::Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
+        let source = Source::Documents { root: path.to_owned(), loader, paths: paths.into_iter(), failures };
         Ok(Self { name, format: RowFormat::Folder, source })
     }
 
@@ -214,7 +213,6 @@ impl Rows {
             }
         }
     }
-
 }
 
 impl fmt::Debug for Rows {

@@ -243,6 +243,9 @@ impl Mapping {
         let rows = rows.filter(|_| run.record().total.is_none());
         let (stop, status, time) =
             self.work(Worked { calls, store, run: run.clone(), work }, rows, &to).await?;
+        // What was stopped when nothing was left to do is finished.
+        let is_done = status.is_all && status.accepted + status.failed == status.rows;
+        let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
         let report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         let time = MapTime::new(began.elapsed(), time, status.bottleneck, status.limits);
         self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await

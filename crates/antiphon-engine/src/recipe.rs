@@ -33,6 +33,9 @@ pub struct Recipe {
     /// A name for reports. Default: the file's.
     #[serde(default)]
     pub name: String,
+    /// The file that it was read from, for error messages.
+    #[serde(skip)]
+    pub file: String,
     /// What is asked: a template (Jinja), in which a row's fields stand by their names, and all of it as `row`.
     pub prompt: String,
     /// Standing instructions: a template, too.
@@ -85,12 +88,20 @@ fn yes() -> bool {
     true
 }
 
+impl From<Parameters> for Drawing {
+    fn from(parameters: Parameters) -> Self {
+        let Parameters { temperature, max_tokens, seed, .. } = parameters;
+        Self { temperature, max_tokens, seed }
+    }
+}
+
 impl Recipe {
     /// A recipe that asks nothing yet.
     #[must_use]
     pub fn empty() -> Self {
         Self {
             name: String::new(),
+            file: String::new(),
             prompt: String::new(),
             system: None,
             document: None,
@@ -110,6 +121,17 @@ impl Recipe {
     /// # Errors
     /// `Config`, with the file and the line.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let recipe = Self::read(name, text)?;
+        recipe.asking("model")?;
+        Ok(recipe)
+    }
+
+    /// Reads the text of a recipe file called `name`, and compiles nothing yet: [`asking`](Self::asking) does, and reports
+    /// what [`parse`](Self::parse) would.
+    ///
+    /// # Errors
+    /// `Config`, with the file and the line.
+    pub fn read(name: &str, text: &str) -> Result<Self, Error> {
         let mut recipe: Self = read_toml(name, text)?;
         if recipe.name.is_empty() {
             let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str());
@@ -119,15 +141,14 @@ impl Recipe {
             let message = format!("{name}: attempts = 0 would ask nothing: 1 is the least");
             return Err(Error::new(ErrorKind::Config, message));
         }
-        recipe.asking("model").map_err(|err| Error::new(ErrorKind::Config, format!("{name}: {err}")))?;
+        recipe.file = name.to_owned();
         Ok(recipe)
     }
 
     /// Sets how answers are drawn.
     #[must_use]
     pub fn drawing(mut self, parameters: Parameters) -> Self {
-        let Parameters { temperature, max_tokens, seed, .. } = parameters;
-        self.parameters = Drawing { temperature, max_tokens, seed };
+        self.parameters = parameters.into();
         self
     }
 
@@ -145,7 +166,10 @@ impl Recipe {
     /// # Errors
     /// `Config` for a template, a schema or a check that cannot be understood.
     pub fn asking(&self, model: &str) -> Result<Arc<dyn Work>, Error> {
-        let failed = |message: String| Error::new(ErrorKind::Config, message);
+        let failed = |message: String| match self.file.as_str() {
+            "" => Error::new(ErrorKind::Config, message),
+            file => Error::new(ErrorKind::Config, format!("{file}: {message}")),
+        };
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         // It is a text for a model, not a page.

@@ -76,7 +76,7 @@ impl std::fmt::Display for Stop {
             }
             Self::Interrupted => f.write_str("it was asked to stop"),
             Self::Cancelled => f.write_str("the run was cancelled"),
-            Self::Unread => f.write_str("nobody reads its results any more"),
+            Self::Unread => f.write_str("its results are no longer read"),
             Self::Store(err) => err.fmt(f),
         }
     }

@@ -49,7 +49,7 @@ pub use persona::{
     Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, NoCount, Persona, PersonaCoverage,
     PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
-pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Turns};
+pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Turn, Turns};
 pub use report::{
     Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
 };

@@ -11,7 +11,7 @@ use antiphon_llm::{
     Provider, RetryPolicy, Schema, Scope, Stack, Usage,
 };
 use antiphon_runtime::Runner;
-use antiphon_store::Store;
+use antiphon_store::{Run, Store};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -48,9 +48,16 @@ pub struct Pipeline {
 #[derive(Debug, Clone, Default)]
 pub struct Turns(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
 
+/// The turn at a run. The next request of the same gets it when this is dropped.
+#[derive(Debug)]
+#[must_use = "the turn ends when it is dropped"]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
 impl Turns {
     /// Waits for the turn at the run of a fingerprint. The flag tells whether another request had it before.
-    pub(crate) async fn take(&self, fingerprint: &Fingerprint) -> (Option<OwnedSemaphorePermit>, bool) {
+    async fn take(&self, fingerprint: &Fingerprint) -> (Turn, bool) {
         let (turn, is_made) = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let key = fingerprint.to_string();
@@ -58,7 +65,7 @@ impl Turns {
             (turns.entry(key).or_insert_with(|| Arc::new(Semaphore::new(1))).clone(), is_made)
         };
         // It is never closed.
-        (turn.acquire_owned().await.ok(), is_made)
+        (Turn { _permit: turn.acquire_owned().await.ok() }, is_made)
     }
 }
 
@@ -319,12 +326,28 @@ impl Pipeline {
     /// As [`Pipeline::generate`].
     pub async fn run(&self, mut prepared: Prepared) -> Outcome {
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
-        let (_turn, is_made) = self.turns.take(&prepared.fingerprint).await;
-        // Of equal requests in one process the first one starts fresh for all of them.
-        prepared.config.fresh &= !is_made || self.store.is_none();
         let request = plain_request(&prepared);
-        let run = prepared.open(&store, &request).await?;
+        let (run, _turn) = self.open(&mut prepared, &store, &request).await?;
         self.run_in(prepared, run, store).await
+    }
+
+    /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests in one process
+    /// the first one starts fresh for all of them.
+    ///
+    /// # Errors
+    /// As [`Prepared::open`].
+    ///
+    /// # Cancel safety
+    /// As [`Prepared::open`].
+    pub async fn open(
+        &self,
+        prepared: &mut Prepared,
+        store: &Store,
+        request: &str,
+    ) -> Result<(Arc<Run>, Turn), Error> {
+        let (turn, is_made) = self.turns.take(&prepared.fingerprint).await;
+        prepared.config.fresh &= !is_made || self.store.is_none();
+        Ok((prepared.open(store, request).await?, turn))
     }
 
     pub(crate) async fn capabilities(&self, prepared: &Prepared) -> Capabilities {

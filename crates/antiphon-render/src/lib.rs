@@ -27,4 +27,4 @@ pub use markdown::{file_name, markdown};
 pub use page::page;
 pub use report::{RunCause, RunPage, RunRow};
 pub use site::{SiteBuilder, build_portfolio};
-pub use theme::{Theme, Words};
+pub use theme::{Theme, ThemeSource, Words};

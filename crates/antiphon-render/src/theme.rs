@@ -27,6 +27,22 @@ pub struct Theme {
     pub words: Words,
     pub(crate) css: String,
     pub(crate) template: Option<String>,
+    toml: String,
+}
+
+/// The whole text of a theme: what a run stores, so that another process can build the same site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThemeSource {
+    /// The theme's name.
+    pub name: String,
+    /// The text of `theme.toml`.
+    pub toml: String,
+    /// The text of `style.css`.
+    pub css: String,
+    /// The text of `page.html`, if the theme has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
 }
 
 /// Words that stand on every page.
@@ -168,6 +184,22 @@ impl Theme {
         Self::parse(&name, (&path, &toml), &css, template)
     }
 
+    /// Returns the whole text of the theme.
+    #[must_use]
+    pub fn source(&self) -> ThemeSource {
+        let Self { name, toml, css, template, .. } = self.clone();
+        ThemeSource { name, toml, css, template }
+    }
+
+    /// Creates a theme from its whole text.
+    ///
+    /// # Errors
+    /// `Theme` for what cannot be used, with file and line.
+    pub fn from_source(source: &ThemeSource) -> Result<Self, RenderError> {
+        let ThemeSource { name, toml, css, template } = source;
+        Self::parse(name, (&format!("{name}/theme.toml"), toml), css, template.clone())
+    }
+
     fn parse(
         name: &str,
         (path, toml): (&str, &str),
@@ -189,7 +221,8 @@ impl Theme {
             );
             return Err(wrong(format!("the theme {name}: {message}")));
         }
-        Ok(Self { name: name.to_owned(), title, description, voice, words, css: css.to_owned(), template })
+        let (name, css, toml) = (name.to_owned(), css.to_owned(), toml.to_owned());
+        Ok(Self { name, title, description, voice, words, css, template, toml })
     }
 }
 
@@ -233,6 +266,8 @@ mod tests {
         let themes = Theme::all().unwrap();
         assert_eq!(themes.len(), 8);
         for theme in &themes {
+            let again = Theme::from_source(&theme.source()).unwrap();
+            assert_eq!((again.source(), &again.title), (theme.source(), &theme.title));
             assert!(!theme.voice.tone.is_empty() && theme.voice.name == theme.name, "{}", theme.name);
             assert!(
                 theme.css.contains("@media print") && theme.css.contains(":focus-visible"),

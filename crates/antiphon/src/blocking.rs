@@ -6,7 +6,8 @@
 //! ```
 //! use antiphon::blocking;
 //! use antiphon::llm::{Message, Prompt};
-//! use antiphon::operations::{GenerateRequest, Watch};
+//! use antiphon::operations::{RunRequest, Watch, Workspace};
+//! use antiphon::pipeline::PersonaRecipe;
 //! use antiphon::runtime::{Environment, Flags, resolve};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,8 +16,10 @@
 //! # blocking::run(antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n"))??;
 //! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
 //! let session = blocking::connect(&settings)??;
-//! let report = blocking::generate(&session, &GenerateRequest::new([input], out).count(1), Watch::default())?;
-//! assert!(report.runs[0].result.is_ok());
+//! let workspace = Workspace::new(Environment::default(), Vec::new(), out);
+//! let request = RunRequest::personas(input, &PersonaRecipe::default())?.provider("offline");
+//! let outcome = blocking::start(&workspace, &request, Watch::default())??;
+//! assert!(!outcome.personas().is_empty());
 //! let err = blocking::complete(&session, &Prompt::new("m", [Message::user("Hello?")])).unwrap_err();
 //! assert!(err.to_string().contains("name a provider"), "statistics cannot talk");
 //! # Ok(())
@@ -28,12 +31,12 @@ use std::sync::LazyLock;
 
 use antiphon_http::Client;
 use antiphon_llm::{CallContext, Completion, Error, ErrorKind, Prompt, ProviderExt};
-use antiphon_runtime::Runner;
 use antiphon_runtime::{BlockOnError, CancellationToken};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::operations::{self, FetchRequest, Fetched};
-use crate::operations::{GenerateReport, GenerateRequest, Watch};
+use crate::operations::{
+    self, FetchRequest, Fetched, OperationError, RunOutcome, RunRequest, Watch, Workspace,
+};
 use crate::runtime::{self, ConnectError, Session, Settings};
 
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
@@ -62,33 +65,36 @@ pub fn connect(settings: &Settings) -> Result<Result<Session, ConnectError>, Blo
     run(runtime::connect(settings))
 }
 
-/// [`operations::generate`].
+/// [`Workspace::start`].
 ///
 /// # Errors
-/// Why it cannot be run at all; those of the inputs are in the report.
-pub fn generate(
-    session: &Session,
-    request: &GenerateRequest,
+/// Without, why it cannot be run at all; within, its own.
+pub fn start(
+    workspace: &Workspace,
+    request: &RunRequest,
     watch: Watch,
-) -> Result<GenerateReport, BlockOnError> {
-    run(operations::generate(session, request, watch))
+) -> Result<Result<RunOutcome, OperationError>, BlockOnError> {
+    run(workspace.start(request, watch))
 }
 
-/// Several requests, at most so many at once; the reports are in their order.
+/// [`Workspace::start_all`].
 ///
 /// # Errors
-/// Why it cannot be run at all; those of the inputs are in the reports.
-pub fn generate_batch(
-    session: &Session,
-    requests: &[GenerateRequest],
+/// Why it cannot be run at all; those of the requests are in their places.
+pub fn start_all(
+    workspace: &Workspace,
+    requests: &[RunRequest],
     max_concurrent: usize,
-) -> Result<Vec<GenerateReport>, BlockOnError> {
-    let all = requests.iter().map(|request| operations::generate(session, request, Watch::default()));
-    let reports = run(Runner::new(max_concurrent).gather(all))?;
-    let report = |(report, request): (Result<GenerateReport, _>, &GenerateRequest)| {
-        report.unwrap_or_else(|err| GenerateReport::failed(request, &err))
-    };
-    Ok(reports.into_iter().zip(requests).map(report).collect())
+) -> Result<Vec<Result<RunOutcome, OperationError>>, BlockOnError> {
+    run(workspace.start_all(requests, max_concurrent, &Watch::default()))
+}
+
+/// [`Workspace::close`].
+///
+/// # Errors
+/// Why it cannot be run at all.
+pub fn close(workspace: Workspace) -> Result<(), BlockOnError> {
+    run(workspace.close())
 }
 
 /// The whole answer to a prompt; its model is the session's, whatever the prompt says.

@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 mod experiment;
 mod fetch;
+mod front;
 mod generate;
 mod interrupt;
 mod local;

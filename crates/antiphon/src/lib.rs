@@ -1,20 +1,21 @@
 //! Data into content, in bulk, with language models: the whole pipeline behind one dependency.
 //!
 //! ```
-//! use antiphon::operations::{GenerateRequest, Watch, generate};
-//! use antiphon::runtime::{Environment, Flags, connect, resolve};
+//! use antiphon::operations::{RunRequest, Watch, Workspace};
+//! use antiphon::pipeline::PersonaRecipe;
+//! use antiphon::runtime::Environment;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = antiphon::fs::temp_dir()?;
 //! # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
 //! # antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
-//! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
-//! let session = connect(&settings).await?;
-//! let request = GenerateRequest::new([input], out).count(1);
-//! let report = generate(&session, &request, Watch::default()).await;
-//! let done = report.runs[0].result.as_ref().map_err(ToString::to_string)?;
-//! assert_eq!(done.personas[0].goals, ["I want to sleep through the night for once."]);
+//! let workspace = Workspace::new(Environment::default(), Vec::new(), out);
+//! let recipe = PersonaRecipe::parse("recipe.toml", "count = 1")?;
+//! let request = RunRequest::personas(input, &recipe)?.provider("offline");
+//! let outcome = workspace.start(&request, Watch::default()).await?;
+//! assert_eq!(outcome.personas()[0].goals, ["I want to sleep through the night for once."]);
+//! workspace.close().await;
 //! # Ok(())
 //! # }
 //! ```

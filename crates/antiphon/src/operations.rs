@@ -1,25 +1,37 @@
 //! What can be done, as plain data in and out: nothing here prints, reads the environment or knows a command line.
+//!
+//! A run is a [`RunRequest`]; a [`Workspace`] is the folder that runs are in, and its methods are the operations on them.
 
 mod content;
 mod doctor;
+mod error;
+mod experiments;
 mod export;
 mod fetch;
-mod generate;
+mod legacy;
 mod local;
 mod map;
 mod models;
+mod outcome;
+mod personas;
 mod report;
+mod request;
 mod runs;
 mod sources;
+mod start;
+mod workspace;
 
-pub use content::{ContentRequest, SitePage, Sites, content, estimate_content, themes};
+pub use content::themes;
 pub use doctor::{Checkup, Finding, doctor};
-pub use export::{ExportFormat, export_run};
+pub use error::{Hint, OperationError, OperationErrorKind, StopNotice};
+pub use experiments::{ExperimentInfo, ExperimentRun, ExperimentStart, Experiments};
+pub use export::ExportFormat;
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
-pub use generate::{Done, GenerateReport, GenerateRequest, RunOutcome, Watch, estimate_generation, generate};
 pub use local::{LocalEngine, local_engines, pull, puller};
-pub use map::{MapRequest, WORTH_TELLING, estimate, map};
+pub use map::WORTH_TELLING;
 pub use models::{ModelInfo, ProviderModels, models, near_models};
-pub use report::report_run;
-pub use runs::{Change, RunDiff, RunInfo, diff_runs, run_info, runs};
+pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult, SitePage};
+pub use request::{Anonymise, OutputWishes, RecipeSource, RunKind, RunRequest};
+pub use runs::{Change, ListFilter, Page, ResultList, ResultRow, RunDiff, RunInfo, RunList};
 pub use sources::{fetch_document, is_address};
+pub use workspace::{Watch, Workspace};

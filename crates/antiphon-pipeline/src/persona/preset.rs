@@ -1,5 +1,5 @@
 use antiphon_llm::Parameters;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::count::Count;
 use super::validation::{Rule, Rules};
@@ -64,11 +64,13 @@ impl Default for PersonaRecipe {
     }
 }
 
-/// What may stand in a recipe file.
-#[derive(Deserialize)]
+/// The content of a recipe file.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<Count>,
     #[serde(default)]
     complexity: Complexity,
@@ -76,10 +78,15 @@ struct File {
     detail: Detail,
     #[serde(default)]
     evidence: Grounding,
+    #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_similarity: Option<f64>,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
@@ -114,6 +121,39 @@ impl PersonaRecipe {
             }
         }
         Ok(recipe)
+    }
+
+    /// Writes the recipe as the text of a recipe file, from which [`parse`](Self::parse) reads the same recipe: how a
+    /// recipe that flags have changed is stored with its run.
+    ///
+    /// # Errors
+    /// `Internal` for a defect of this crate.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        let Self {
+            name,
+            count,
+            complexity,
+            detail,
+            grounding,
+            instructions,
+            parameters,
+            rules,
+            max_similarity,
+        } = self.clone();
+        let file = File {
+            name: Some(name),
+            count,
+            complexity,
+            detail,
+            evidence: grounding,
+            instructions,
+            temperature: parameters.temperature,
+            max_tokens: parameters.max_tokens,
+            seed: parameters.seed,
+            max_similarity: Some(max_similarity),
+            rules,
+        };
+        toml::to_string(&file).map_err(|err| Error::internal(err.to_string()))
     }
 
     /// Reads the text of a recipe file called `name`.
@@ -163,6 +203,17 @@ mod tests {
         assert_eq!((research.detail, research.grounding), (Detail::Detailed, Grounding::Strict));
         let err = PersonaRecipe::built_in("reserch").unwrap_err();
         assert!(err.to_string().contains("did you mean research?"), "{err}");
+    }
+
+    #[test]
+    fn a_recipe_survives_being_written() {
+        let text = "count = \"3-5\"\nevidence = \"strict\"\nseed = 7\ninstructions = \"Short.\"\n[[rule]]\nname = \"x\"\nat = \"/name\"\nmin = 3\n";
+        for recipe in
+            [PersonaRecipe::parse("own.toml", text).unwrap(), PersonaRecipe::built_in("quick").unwrap()]
+        {
+            let written = recipe.to_toml().unwrap();
+            assert_eq!(PersonaRecipe::parse("recipe", &written).unwrap(), recipe, "{written}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod help;
 mod model;
 mod personas;
 mod rows;
+mod run;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use self::content::ContentArgs;
 pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
 use self::help::LongHelp;
-use self::model::{DrawingArgs, ProviderArgs};
+pub(super) use self::model::DrawingArgs;
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
-pub(super) use self::rows::{AtOnce, ExportArg, LimitArgs, MapArgs, OrderArg, RunsArgs, RunsCommand};
+pub(super) use self::rows::{ExportArg, MapArgs, OrderArg, RunsArgs, RunsCommand};
+pub(super) use self::run::{LimitArgs, RunArgs, file_of_out};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.
@@ -109,16 +111,16 @@ impl Command {
     /// Whether its result is one JSON document.
     pub(super) fn wants_json(&self) -> bool {
         match self {
-            Self::Generate(args) => args.how.json,
+            Self::Generate(args) => args.how.run.json,
             Self::Experiment(args) => match &args.command {
-                ExperimentCommand::Generate { how, .. } => how.json,
+                ExperimentCommand::Generate { how, .. } => how.run.json,
                 ExperimentCommand::List { json }
                 | ExperimentCommand::Show { json, .. }
                 | ExperimentCommand::History { json, .. } => *json,
                 _ => false,
             },
-            Self::Map(args) => args.json,
-            Self::Content(args) => args.json,
+            Self::Map(args) => args.run.json,
+            Self::Content(args) => args.run.json,
             Self::Fetch(args) => args.json,
             Self::Models(args) => args.json,
             Self::Doctor(args) => args.json,
@@ -155,7 +157,7 @@ pub(super) struct FetchArgs {
     pub(super) out: Option<PathBuf>,
 
     /// Files under way at once [default: 10] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "N", value_parser = concurrency)]
+    #[arg(long = "max-concurrency", value_name = "N", value_parser = concurrency, alias = "concurrency")]
     pub(super) concurrency: Option<usize>,
 
     /// Fetch again what is there already, and put it in its place

@@ -1,100 +1,104 @@
-use std::sync::Arc;
-
 use antiphon_engine::MapReport;
 use antiphon_pipeline::content::Reason;
 use serde_json::{Value, json};
 
 use super::cli::ContentArgs;
-use super::config;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
+use super::front::{Display, Front, closed, fill, source, watch};
 use super::interrupt::Interrupts;
-use super::map::{at_once, print_estimate, stopped};
+use super::map::{print_plan, stopped};
 use super::output::{self, Talk};
 use super::progress::{cost, counted};
 use super::rows_live::RowsLive;
-use crate::operations::{self, ContentRequest, SitePage, Sites};
-use crate::runtime::{Environment, Session, Settings, connect, resolve};
+use crate::operations::{self, ContentResult, RunOutcome, RunRequest, RunResult, SitePage};
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
-    let of_run = |err: antiphon_pipeline::Error| CommandError::of_run(&err);
-    let env = Environment::read();
-    let settings = resolve(&args.flags(), &env, &config::files(&env).await?)?;
-    let themes = operations::themes(&args.theme).await.map_err(of_run)?;
-    let session = connect(&settings).await?;
-    talk.line(&format!("provider: {}", session.why));
-    let mut request = ContentRequest::new(args.inputs.clone(), themes, &settings.out.value);
-    fill(&mut request, args, &settings, &session);
-    if args.dry_run {
-        let estimate = operations::estimate_content(&session, &request).await.map_err(of_run)?;
-        return print_estimate(&estimate, args.json);
+    let front = Front::new(&args.run.flags(args.out.out.clone())).await?;
+    let request = request(args).await?;
+    let display = Display::Rows(RowsLive::new(args.run.progress, talk));
+    let watch = watch(&display, talk, &front.settings);
+    let workspace = front.workspace();
+    if args.run.dry_run {
+        let plan = workspace.plan(&request, &watch).await;
+        display.end();
+        return print_plan(&closed(workspace, plan).await?, args.run.json);
     }
-    let live = RowsLive::new(args.progress, talk);
-    let interrupts = Interrupts::listen(request.options.drain.clone(), request.options.cancel.clone(), talk);
-    let watched = live.clone();
-    let on_status = Arc::new(move |status: &_| watched.status(status));
-    let made = Box::pin(operations::content(&session, &request, on_status)).await;
-    live.end();
-    let sites = made.map_err(of_run)?;
-    let text = if args.json { output::json(&as_json(&sites))? } else { as_text(&sites, &session) };
-    output::result(&text)?;
-    let code = end(&sites, talk);
-    if args.fresh && sites.mapped.stop.is_some() {
+    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
+    let made = Box::pin(workspace.start(&request, watch)).await;
+    display.end();
+    let outcome = closed(workspace, made).await?;
+    let code = finish(&outcome, args.run.json, &interrupts, talk)?;
+    if args.run.fresh && outcome.stop.is_some() {
         talk.goes_on_without_fresh();
     }
+    Ok(code)
+}
+
+async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
+    let themes = operations::themes(&args.theme).await?;
+    let mut request = RunRequest::content(args.inputs.clone(), &themes, args.drawing.parameters())?;
+    request.recipe.name = format!("portfolio in {}", args.theme.join(", "));
+    fill(&mut request, &args.run);
+    request.limits.max_rows = args.rows.max_rows;
+    request.output.site.clone_from(&args.site);
+    request.output.title = Some(args.title.clone());
+    request.output.fallback = match &args.fallback {
+        Some(file) => Some(source(file).await?),
+        None => None,
+    };
+    Ok(request)
+}
+
+/// Prints what came of pages, says what is missing, and gives the exit code.
+pub(super) fn finish(
+    outcome: &RunOutcome,
+    as_json: bool,
+    interrupts: &Interrupts,
+    talk: Talk,
+) -> Result<u8, CommandError> {
+    let RunResult::Content(made) = &outcome.result else {
+        return Err(CommandError::internal("the outcome is not that of pages"));
+    };
+    output::result(&if as_json { output::json(&as_document(outcome, made))? } else { as_text(made) })?;
+    let code = end(outcome, made, talk);
     Ok(interrupts.code().unwrap_or(code))
 }
 
-fn fill(request: &mut ContentRequest, args: &ContentArgs, settings: &Settings, session: &Session) {
-    request.site.clone_from(&args.site);
-    request.title.clone_from(&args.title);
-    request.fallback.clone_from(&args.fallback);
-    request.fresh = args.fresh;
-    request.resume.clone_from(&args.resume);
-    request.retry_failed = args.retry_failed;
-    request.parameters = args.drawing.parameters();
-    let inputs: Vec<String> = args.inputs.iter().map(|input| input.display().to_string()).collect();
-    let recipe = format!("portfolio in {}", args.theme.join(", "));
-    let note = json!({ "input": inputs.join(", "), "recipe": recipe, "model": session.model });
-    request.note = output::begun_by(note);
-    request.options.concurrency = at_once(settings);
-    request.options.max_cost = settings.max_cost.as_ref().map(|cost| cost.value);
-}
-
-fn as_json(sites: &Sites) -> Value {
-    let files: Vec<String> = sites.files.iter().map(|file| file.display().to_string()).collect();
+fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {
+    let files: Vec<String> = made.files.iter().map(|file| file.display().to_string()).collect();
     json!({
         "schema": "antiphon.content/1",
-        "run_id": sites.mapped.report.run_id,
-        "folder": sites.mapped.folder.display().to_string(),
+        "run_id": outcome.run_id,
+        "folder": outcome.folder.display().to_string(),
         "files": files,
-        "pages": sites.pages,
-        "reused": sites.mapped.reused,
-        "report": sites.mapped.report,
+        "pages": made.pages,
+        "reused": outcome.reused,
+        "report": made.report,
     })
 }
 
-fn as_text(sites: &Sites, session: &Session) -> String {
-    let made = sites.pages.iter().filter(|page| page.content.is_some()).count();
-    let MapReport { input_tokens, output_tokens, cost_usd_micros, .. } = &sites.mapped.report;
-    let how = match session.is_offline() {
-        true => "drafts by text statistics: no language model was used".to_owned(),
-        false => format!("{input_tokens} + {output_tokens} tokens, {}", cost(*cost_usd_micros)),
+fn as_text(made: &ContentResult) -> String {
+    let done = made.pages.iter().filter(|page| page.content.is_some()).count();
+    let MapReport { input_tokens, output_tokens, cost_usd_micros, base_url, .. } = &made.report;
+    let how = match base_url {
+        None => "drafts by text statistics: no language model was used".to_owned(),
+        Some(_) => format!("{input_tokens} + {output_tokens} tokens, {}", cost(*cost_usd_micros)),
     };
-    let mut text = match sites.pages.len() {
-        all if all == made => format!("{} ({how})\n", counted(all, "page")),
-        all => format!("{made} of {} ({how})\n", counted(all, "page")),
+    let mut text = match made.pages.len() {
+        all if all == done => format!("{} ({how})\n", counted(all, "page")),
+        all => format!("{done} of {} ({how})\n", counted(all, "page")),
     };
-    if let Some(index) = sites.files.last() {
+    if let Some(index) = made.files.last() {
         text.push_str(&format!("\n{}\n", index.display()));
     }
     text
 }
 
 /// Says what is missing and what to do next, and gives the exit code.
-fn end(sites: &Sites, talk: Talk) -> u8 {
-    let Sites { mapped, pages, failures, skipped, .. } = sites;
-    if mapped.reused {
+fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
+    let ContentResult { report, pages, failures, skipped, .. } = made;
+    if outcome.reused {
         talk.line(
             "these pages were written before and are built again, with 0 calls; --fresh asks for them anew",
         );
@@ -112,19 +116,19 @@ fn end(sites: &Sites, talk: Talk) -> u8 {
     }
     warn_of_missing(pages, talk);
     // What was told when it was made need not be told with each building.
-    if !mapped.reused {
+    if !outcome.reused {
         pages.iter().for_each(|page| warn_of_removed(page, talk));
     }
-    if mapped.failed.is_some() {
-        talk.hint(&format!("antiphon runs retry-failed {} asks for them again", mapped.report.run_id));
+    if made.failed_rows.is_some() {
+        talk.hint(&format!("antiphon runs retry-failed {} asks for them again", report.run_id));
     }
-    if mapped.report.possibly_billed.calls > 0 {
-        let calls = usize::try_from(mapped.report.possibly_billed.calls).unwrap_or(usize::MAX);
+    if report.possibly_billed.calls > 0 {
+        let calls = usize::try_from(report.possibly_billed.calls).unwrap_or(usize::MAX);
         talk.warning(&format!("{} that broke off may have been billed, too", counted(calls, "call")));
     }
-    talk.line(&format!("content and report: {}", mapped.folder.display()));
+    talk.line(&format!("content and report: {}", outcome.folder.display()));
     let answered = pages.iter().filter(|page| page.error.is_none()).count();
-    match &mapped.stop {
+    match &outcome.stop {
         Some(stop) => stopped(stop, talk),
         None if answered == pages.len() && failures.is_empty() => OK,
         None if answered == 0 => ALL_FAILED,

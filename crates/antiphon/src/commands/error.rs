@@ -1,10 +1,9 @@
 use std::fmt;
 
-use antiphon_llm::{Cut, ErrorKind as LlmKind, Phase};
-use antiphon_pipeline::{Error, ErrorKind};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::operations::{Hint, OperationError, OperationErrorKind};
 use crate::runtime::{ConfigError, ConnectError};
 
 /// Exit codes; the more urgent of several wins.
@@ -25,6 +24,19 @@ pub(super) struct CommandError {
     code: u8,
     message: String,
     hints: Vec<String>,
+}
+
+/// The exit code of each kind of error.
+pub(super) fn exit_code(kind: OperationErrorKind) -> u8 {
+    match kind {
+        OperationErrorKind::Request | OperationErrorKind::NotFound | OperationErrorKind::Conflict => USAGE,
+        OperationErrorKind::Configuration => CONFIG,
+        OperationErrorKind::Incomplete => SOME_FAILED,
+        OperationErrorKind::Failed => ALL_FAILED,
+        OperationErrorKind::Budget => BUDGET,
+        OperationErrorKind::Cancelled => INTERRUPTED,
+        OperationErrorKind::Busy | OperationErrorKind::Internal => INTERNAL,
+    }
 }
 
 impl CommandError {
@@ -49,112 +61,101 @@ impl CommandError {
         &self.hints
     }
 
+    /// The same with words before its message.
+    pub(super) fn about(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// It, for those who read results with a program.
     pub(super) fn as_document(&self) -> impl Serialize {
         json!({ "schema": "antiphon.error/1", "error": self.message, "hints": self.hints })
     }
+}
 
-    /// The error of a provider that was only looked at.
-    pub(super) fn of_provider(err: &antiphon_llm::Error) -> Self {
-        let code = if matches!(err.kind(), LlmKind::Auth | LlmKind::Quota) { CONFIG } else { ALL_FAILED };
-        hint_of(err.kind()).into_iter().fold(Self::new(code, err.to_string()), Self::hint)
-    }
+/// Words for advice.
+pub(super) fn advice(hint: &Hint) -> String {
+    let text = match hint {
+        Hint::CheckKey => {
+            "check the key in the variable that antiphon doctor names for this provider, and what it may be used for"
+        }
+        Hint::SetVariable { name } => return format!("set it: export {name}=…"),
+        Hint::CheckBilling => "the account has no money or allowance left: look at its billing page",
+        Hint::NameModel => "name a model that the server has with --model; antiphon models lists them",
+        Hint::SimilarModels { models } => return format!("models with such a name: {}", models.join(", ")),
+        Hint::NameProvider => "name a provider, such as --provider ollama or --provider openai --model NAME",
+        Hint::TrySimulator => {
+            "to try it without one: antiphon simulate, and --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
+        }
+        Hint::TryOffline => "without a key and without a network: generate and content with --offline",
+        Hint::CheckServer => {
+            "is the server running, as after ollama serve, and is the address right? (--base-url)"
+        }
+        Hint::CheckAddress => {
+            "does the base URL lead to this provider's interface? antiphon doctor shows what answers where"
+        }
+        Hint::RunDoctor => "antiphon doctor shows what answers",
+        Hint::ChangeParameters => {
+            "the message says what is not accepted: --count, --model or --temperature may have to change"
+        }
+        Hint::RaiseDeadline => "allow more time with --deadline; the same command resumes what is left",
+        Hint::RaiseTokenTimeout => "allow more time between tokens with ANTIPHON_TIMEOUT=600 (seconds)",
+        Hint::AllowLongerAnswers => {
+            "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
+        }
+        Hint::RunAgain => "the same command tries again",
+        Hint::RunAgainLater => "the same command tries again and resumes what is left; wait a little first",
+        Hint::UseLargerModel => "a larger model, or fewer personas (--count), may keep to the form",
+        Hint::RaiseContext => {
+            "--offline has no such limit; an engine of one's own can be given more, as far as its model goes: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
+        }
+        Hint::ProviderFailing => {
+            "the provider fails too often: wait a little, and look at it with antiphon doctor"
+        }
+        Hint::RaiseMaxCost => "with a higher --max-cost the same command goes on with what is left",
+        Hint::SetMaxCost => "say how much it may cost with --max-cost, or that anything is fine with --yes",
+        Hint::Resumes => "the same command goes on with what is left",
+        Hint::ResumesWhenFixed => {
+            "what was acknowledged is kept; when that is fixed the same command goes on with what is left"
+        }
+        Hint::StartFresh => "--fresh starts a new run",
+        Hint::DidYouMean { name } => return format!("did you mean {name}?"),
+        Hint::Unread { failure } => failure,
+        Hint::FetchFirst => "fetch it first: antiphon fetch URL --out DIR",
+        Hint::AllowLocal => "--allow-local takes http, this machine and its network, too",
+        Hint::About { what } => return format!("this is {what}"),
+        Hint::ListExperiments => "antiphon experiment list shows which there are",
+        Hint::AddData { experiment } => {
+            return format!("antiphon experiment add {experiment} PATH brings some");
+        }
+        Hint::GiveCommandAgain => "give the same command again, with the same input",
+        Hint::SeeFolder { folder } => return format!("what there is of it: {}", folder.display()),
+    };
+    text.to_owned()
+}
 
-    /// The error of one input.
-    pub(super) fn of_run(err: &Error) -> Self {
-        let code = match err.kind() {
-            ErrorKind::Config => USAGE,
-            ErrorKind::Input if err.failures().is_empty() => USAGE,
-            ErrorKind::Provider(LlmKind::Auth | LlmKind::Quota) => CONFIG,
-            ErrorKind::Cancelled => INTERRUPTED,
-            ErrorKind::Internal => INTERNAL,
-            ErrorKind::Store(antiphon_store::ErrorKind::Newer) => CONFIG,
-            ErrorKind::Store(antiphon_store::ErrorKind::NotFound | antiphon_store::ErrorKind::Conflict) => {
-                USAGE
-            }
-            ErrorKind::Store(antiphon_store::ErrorKind::Busy | antiphon_store::ErrorKind::Damaged) => {
-                INTERNAL
-            }
-            ErrorKind::Budget => BUDGET,
-            _ => ALL_FAILED,
-        };
-        let mut message = err.to_string();
-        let mut cause = std::error::Error::source(err);
-        while let Some(source) = cause {
-            message = format!("{message}: {source}");
-            cause = source.source();
-        }
-        let mut error = Self::new(code, message);
-        error.hints.extend(err.failures().iter().take(10).map(ToString::to_string));
-        if let ErrorKind::Provider(kind) = err.kind() {
-            error.hints.extend(hint_of(kind).map(str::to_owned));
-        }
-        error
+impl From<OperationError> for CommandError {
+    fn from(err: OperationError) -> Self {
+        (&err).into()
     }
 }
 
-/// What a user can do about a provider's error.
-pub(super) fn hint_of(kind: LlmKind) -> Option<&'static str> {
-    Some(match kind {
-        LlmKind::Auth => {
-            "check the key in the variable that antiphon doctor names for this provider, and what it may be used for"
-        }
-        LlmKind::Quota => "the account has no money or allowance left: look at its billing page",
-        LlmKind::ModelNotFound => "name a model that the server has with --model; antiphon models lists them",
-        LlmKind::Connect => "is the server running, and is the address right? (--base-url)",
-        LlmKind::InvalidResponse | LlmKind::Unsupported => {
-            "does the base URL lead to this provider's interface? antiphon doctor shows what answers where"
-        }
-        LlmKind::InvalidRequest => {
-            "the message says what is not accepted: --count, --model or --temperature may have to change"
-        }
-        LlmKind::Timeout { phase: Phase::Total } => "allow more time with --deadline",
-        LlmKind::Timeout { .. } => "allow more time between tokens with ANTIPHON_TIMEOUT=600 (seconds)",
-        LlmKind::Truncated { cause: Cut::MaxTokens } => {
-            "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
-        }
-        LlmKind::Truncated { cause: Cut::Disconnected } => "the same command tries again",
-        LlmKind::RateLimited { .. } | LlmKind::Overloaded { .. } => {
-            "the same command tries again; wait a little first"
-        }
-        LlmKind::SchemaMismatch => "a larger model, or fewer personas (--count), may keep to the form",
-        LlmKind::ContextTooLong => {
-            "--offline has no such limit; an engine of one's own can be given more, as far as its model goes: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
-        }
-        LlmKind::CircuitOpen { .. } => {
-            "the provider fails too often: wait a little, and look at it with antiphon doctor"
-        }
-        _ => return None,
-    })
+impl From<&OperationError> for CommandError {
+    fn from(err: &OperationError) -> Self {
+        let hints = err.hints().iter().map(advice).collect();
+        Self { code: exit_code(err.kind()), message: err.to_string(), hints }
+    }
 }
 
 impl From<ConfigError> for CommandError {
     fn from(err: ConfigError) -> Self {
-        let code = if err.is_of_flags() { USAGE } else { CONFIG };
-        Self::new(code, err.to_string())
+        OperationError::from(err).into()
     }
 }
 
 impl From<ConnectError> for CommandError {
     fn from(err: ConnectError) -> Self {
-        let message = err.to_string();
-        match &err {
-            ConnectError::MissingKey(variables) => Self::new(CONFIG, message)
-                .hint(format!("set it: export {}=…", variables.first().map_or("", String::as_str)))
-                .hint("without a key and without a network: generate and content with --offline"),
-            ConnectError::Provider(err) => {
-                let code = if err.kind() == LlmKind::Auth { CONFIG } else { ALL_FAILED };
-                let error = Self::new(code, message);
-                match err.kind() {
-                    LlmKind::Connect => error
-                        .hint("is it running, as after ollama serve, and is the address right? (--base-url)")
-                        .hint("antiphon doctor shows what answers"),
-                    kind => hint_of(kind).into_iter().fold(error, Self::hint),
-                }
-            }
-            ConnectError::NotBuilt(_) | ConnectError::Config(_) => Self::new(CONFIG, message),
-            ConnectError::Setting(_) => Self::new(USAGE, message),
-        }
+        OperationError::from(err).into()
     }
 }
 
@@ -165,3 +166,26 @@ impl fmt::Display for CommandError {
 }
 
 impl std::error::Error for CommandError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{OperationErrorKind, exit_code};
+
+    #[test]
+    fn every_kind_has_its_exit_code() {
+        for (kind, code) in [
+            (OperationErrorKind::Internal, 1),
+            (OperationErrorKind::Busy, 1),
+            (OperationErrorKind::Request, 2),
+            (OperationErrorKind::NotFound, 2),
+            (OperationErrorKind::Conflict, 2),
+            (OperationErrorKind::Configuration, 3),
+            (OperationErrorKind::Incomplete, 4),
+            (OperationErrorKind::Failed, 5),
+            (OperationErrorKind::Budget, 6),
+            (OperationErrorKind::Cancelled, 130),
+        ] {
+            assert_eq!(exit_code(kind), code, "{kind:?}");
+        }
+    }
+}

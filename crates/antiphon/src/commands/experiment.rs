@@ -1,22 +1,21 @@
 use std::fmt::Write;
 use std::io::{IsTerminal, Write as _};
-use std::path::Path;
 
-use antiphon_pipeline::Error;
-use antiphon_pipeline::experiment::{Definition, Experiment, How, PastRun};
+use antiphon_pipeline::PersonaRecipe;
+use antiphon_pipeline::experiment::{Definition, How};
 use serde_json::{Value, json};
 
 use super::cli::{ExperimentArgs, ExperimentCommand, GenerationArgs};
-use super::config;
-use super::error::{CONFIG, CommandError, OK, USAGE};
+use super::error::{CommandError, OK, USAGE};
+use super::front::Front;
 use super::generate::{self, Planned};
 use super::output::{self, Talk};
 use super::progress::{cost, counted};
-use crate::operations::{GenerateRequest, is_address};
-use crate::runtime::{ConfigFile, Environment, resolve};
+use crate::operations::{ExperimentInfo, ExperimentRun, ExperimentStart, Experiments, Workspace};
+use crate::runtime::{Flags, resolve};
 
 pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let base = &args.dir;
+    let experiments = Experiments::new(&args.dir);
     match &args.command {
         ExperimentCommand::Create { name, description, provider, model, personas } => {
             let mut definition = Definition::new(name, description);
@@ -26,150 +25,95 @@ pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, Comman
                     definition.defaults.insert(key.to_owned(), value.clone().into());
                 }
             }
-            // A recipe that is not there is told now, and not at the first run.
-            definition.personas.recipe(Path::new("")).await.map_err(told)?;
-            let experiment = Experiment::create_as(base, definition).await.map_err(told)?;
+            let made = experiments.create(definition).await?;
             talk.hint(&format!("antiphon experiment add {name} PATH brings data into it"));
             talk.hint(&format!("antiphon experiment generate {name} makes personas of that"));
-            output::result(&format!("{}\n", experiment.root().display())).map(|()| OK)
+            output::result(&format!("{}\n", made.folder.display())).map(|()| OK)
         }
-        ExperimentCommand::List { json } => list(base, *json, *talk).await,
-        ExperimentCommand::Show { name, json } => show(&load(base, name).await?, *json).await,
+        ExperimentCommand::List { json } => list(&experiments, *json, *talk).await,
+        ExperimentCommand::Show { name, json } => show(&experiments.show(name).await?, *json),
         ExperimentCommand::Add { name, paths, link } => {
-            let experiment = load(base, name).await?;
             let how = if *link { How::Link } else { How::Copy };
-            for path in paths {
-                // All or nothing, as far as that can be seen before.
-                if is_address(path) {
-                    let message = format!("{}: an address cannot be added", path.display());
-                    return Err(CommandError::new(USAGE, message).hint("antiphon fetch brings it here first"));
-                }
-                let found = antiphon_fs::metadata(path).await;
-                found.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
-            }
-            for path in paths {
-                experiment.add_data(path, how).await.map_err(told)?;
-            }
-            tell_readme(&experiment, *talk).await;
-            let files = experiment.data().await.map_err(told)?.len();
-            talk.line(&format!("{} in {}", counted(files, "file"), experiment.data_path().display()));
+            let info = experiments.add(name, paths, how).await?;
+            write_readme(&experiments, name, *talk).await;
+            let data = info.folder.join("data");
+            talk.line(&format!("{} in {}", counted(info.data.len(), "file"), data.display()));
             Ok(OK)
         }
-        ExperimentCommand::Generate { names, how } => generate(base, names, how, talk).await,
-        ExperimentCommand::History { name, json } => history(&load(base, name).await?, *json).await,
+        ExperimentCommand::Generate { names, how } => generate(&experiments, names, how, talk).await,
+        ExperimentCommand::History { name, json } => history(&experiments.history(name).await?, *json),
         ExperimentCommand::Outputs { name, run } => {
-            let personas = load(base, name).await?.outputs(run).await.map_err(told)?;
+            let personas = experiments.outputs(name, run).await?;
             output::result(&output::json(&personas)?).map(|()| OK)
         }
-        ExperimentCommand::Delete { name, yes } => delete(base, name, *yes, *talk).await,
-    }
-}
-
-fn told(err: Error) -> CommandError {
-    CommandError::of_run(&err)
-}
-
-/// An experiment by its name, or by its folder.
-async fn load(base: &Path, name: &str) -> Result<Experiment, CommandError> {
-    let loaded = Experiment::load(base.join(name)).await;
-    match loaded {
-        Ok(experiment) => Ok(experiment),
-        Err(err) => {
-            if antiphon_fs::exists(base.join(name).join("experiment.toml")).await.is_ok_and(|there| there) {
-                return Err(told(err));
-            }
-            let known: Vec<Experiment> =
-                Experiment::list(base).await.unwrap_or_default().into_iter().flatten().collect();
-            let names = known.iter().map(|experiment| experiment.definition().name.as_str());
-            Err(match antiphon_engine::near_name(name, names) {
-                Some(near) => told(err).hint(format!("did you mean {near}?")),
-                None => told(err).hint("antiphon experiment list shows which there are"),
-            })
-        }
+        ExperimentCommand::Delete { name, yes } => delete(&experiments, name, *yes, *talk).await,
     }
 }
 
 async fn generate(
-    base: &Path,
+    experiments: &Experiments,
     names: &[String],
     how: &GenerationArgs,
     talk: &Talk,
 ) -> Result<u8, CommandError> {
-    let env = Environment::read();
-    let (mut planned, mut experiments, mut roots) = (Vec::new(), Vec::new(), Vec::new());
+    let front = Front::new(&Flags::default()).await?;
+    let (mut planned, mut started, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
-        let experiment = load(base, name).await?;
-        let root = antiphon_fs::canonical(experiment.root()).await;
-        let root = root.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
-        if roots.contains(&root) {
+        let place = experiments.place(name).await?;
+        if places.contains(&place) {
             continue;
         }
-        roots.push(root);
-        if experiment.data().await.map_err(told)?.is_empty() {
-            let message = format!("experiment {name} has no data");
-            let hint = format!("antiphon experiment add {name} PATH brings some");
-            return Err(CommandError::new(USAGE, message).hint(hint));
-        }
-        let mut files = config::files(&env).await?;
-        let definition = experiment.definition();
-        if !definition.defaults.is_empty() {
-            // What it says goes before the other files.
-            let place = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
-            let defaults =
-                toml::Table::from_iter([("defaults".to_owned(), definition.defaults.clone().into())]);
-            let file = ConfigFile::parse(&place, &defaults.to_string());
-            files.insert(0, file.map_err(|err| CommandError::new(CONFIG, err.to_string()))?);
-        }
-        let settings = resolve(&how.flags(Some(experiment.outputs_path())), &env, &files)?;
-        let drawn = how.personas.drawn().or(&definition.personas);
-        let recipe = drawn.recipe(experiment.root()).await;
-        let recipe = recipe.map_err(|err| told(err).hint(format!("this is experiment {name}")))?;
-        let request =
-            GenerateRequest::new([experiment.data_path()], experiment.outputs_path()).recipe(recipe);
-        planned.push(Planned::new(settings, request, how).await?);
-        experiments.push(experiment);
+        places.push(place);
+        let start = experiments.start(name, &how.personas.drawn(), &front.files).await?;
+        let ExperimentStart { request, files, outputs, .. } = start;
+        let settings = resolve(&how.run.flags(Some(outputs.clone())), &front.environment, &files)?;
+        let recipe = PersonaRecipe::parse(&request.recipe.name, &request.recipe.text);
+        let recipe = recipe.map_err(crate::operations::OperationError::from)?;
+        let mut request = generate::request(request, how).await?;
+        let drawn = generate::drawn(&recipe, how).to_toml();
+        request.recipe.text = drawn.map_err(crate::operations::OperationError::from)?;
+        let workspace = Workspace::new(front.environment.clone(), files, outputs.clone());
+        planned.push(Planned { workspace, requests: vec![request], settings });
+        started.push((name, outputs));
     }
-    let code = generate::all(&planned, how, *talk).await?;
-    for experiment in experiments.iter().filter(|_| !how.dry_run) {
-        tell_readme(experiment, *talk).await;
+    let code = generate::all(planned, how, *talk).await?;
+    for (name, outputs) in started.iter().filter(|_| !how.run.dry_run) {
+        write_readme(experiments, name, *talk).await;
         talk.hint(&format!(
-            "its runs are looked at with antiphon runs report latest --dir {}",
-            experiment.outputs_path().display()
+            "its runs are looked at with antiphon runs report latest --out {}",
+            outputs.display()
         ));
     }
     Ok(code)
 }
 
 /// What was made is not lost because the README could not be written.
-async fn tell_readme(experiment: &Experiment, talk: Talk) {
-    if let Err(err) = experiment.write_readme().await {
-        talk.warning(&format!("the README is as it was: {}", told(err)));
+async fn write_readme(experiments: &Experiments, name: &str, talk: Talk) {
+    if let Err(err) = experiments.write_readme(name).await {
+        talk.warning(&format!("the README is as it was: {err}"));
     }
 }
 
-async fn list(base: &Path, as_json: bool, talk: Talk) -> Result<u8, CommandError> {
+async fn list(experiments: &Experiments, as_json: bool, talk: Talk) -> Result<u8, CommandError> {
     let mut rows = Vec::new();
-    for experiment in Experiment::list(base).await.map_err(told)? {
+    for experiment in experiments.list().await? {
         // One that cannot be read hides no other.
         match experiment {
-            Ok(experiment) => {
-                let all = experiment.statistics().await.map_err(told)?;
-                rows.push((experiment, all));
-            }
-            Err(err) => talk.error(&told(err)),
+            Ok(experiment) => rows.push(experiment),
+            Err(err) => talk.error(&err.into()),
         }
     }
     if as_json {
         let experiments: Vec<Value> = rows
             .iter()
-            .map(|(experiment, all)| json!({ "definition": experiment.definition(), "statistics": all }))
+            .map(|info| json!({ "definition": info.definition, "statistics": info.statistics }))
             .collect();
         let document = json!({ "schema": "antiphon.experiments/1", "experiments": experiments });
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = String::new();
-    for (experiment, all) in &rows {
-        let Definition { name, description, .. } = experiment.definition();
+    for ExperimentInfo { definition, statistics: all, .. } in &rows {
+        let Definition { name, description, .. } = definition;
         let (files, runs) = (counted(all.files, "file"), counted(all.runs, "run"));
         let personas = counted(all.personas, "persona");
         // Writing to a String cannot fail.
@@ -181,9 +125,8 @@ async fn list(base: &Path, as_json: bool, talk: Talk) -> Result<u8, CommandError
     output::result(&text).map(|()| OK)
 }
 
-async fn show(experiment: &Experiment, as_json: bool) -> Result<u8, CommandError> {
-    let (definition, data) = (experiment.definition(), experiment.data().await.map_err(told)?);
-    let all = experiment.statistics().await.map_err(told)?;
+fn show(info: &ExperimentInfo, as_json: bool) -> Result<u8, CommandError> {
+    let ExperimentInfo { folder, definition, data, statistics: all, .. } = info;
     let data: Vec<String> = data.iter().map(|path| path.display().to_string()).collect();
     if as_json {
         let document = json!({
@@ -200,7 +143,7 @@ async fn show(experiment: &Experiment, as_json: bool) -> Result<u8, CommandError
     for (name, value) in [
         ("name", Some(definition.name.clone())),
         ("about", Some(definition.description.clone()).filter(|about| !about.is_empty())),
-        ("folder", Some(experiment.root().display().to_string())),
+        ("folder", Some(folder.display().to_string())),
         ("created", Some(definition.created_at.clone())),
         ("provider", default("provider")),
         ("model", default("model")),
@@ -226,15 +169,14 @@ async fn show(experiment: &Experiment, as_json: bool) -> Result<u8, CommandError
     output::result(&text).map(|()| OK)
 }
 
-async fn history(experiment: &Experiment, as_json: bool) -> Result<u8, CommandError> {
-    let runs = experiment.history().await.map_err(told)?;
+fn history(runs: &[ExperimentRun], as_json: bool) -> Result<u8, CommandError> {
     if as_json {
         let reports: Vec<_> = runs.iter().map(|run| &run.report).collect();
         let document = json!({ "schema": "antiphon.history/1", "runs": reports });
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = String::new();
-    for PastRun { folder, report, personas, .. } in &runs {
+    for ExperimentRun { folder, report, personas, .. } in runs {
         let begun = report.started_at.get(..16).unwrap_or(&report.started_at).replace('T', " ");
         let status = report.status.name();
         let (personas, cost) = (counted(*personas, "persona"), cost(report.cost_usd_micros));
@@ -248,19 +190,25 @@ async fn history(experiment: &Experiment, as_json: bool) -> Result<u8, CommandEr
     output::result(&text).map(|()| OK)
 }
 
-async fn delete(base: &Path, name: &str, is_sure: bool, talk: Talk) -> Result<u8, CommandError> {
-    let experiment = load(base, name).await?;
-    let own = experiment.definition().name.clone();
-    let confirmation = if is_sure { own } else { asked(&experiment).await? };
-    let root = experiment.root().display().to_string();
-    experiment.delete(&confirmation).await.map_err(told)?;
-    talk.line(&format!("removed {root}"));
+async fn delete(
+    experiments: &Experiments,
+    name: &str,
+    is_sure: bool,
+    talk: Talk,
+) -> Result<u8, CommandError> {
+    let info = experiments.show(name).await?;
+    let confirmation = match is_sure {
+        true => info.definition.name.clone(),
+        false => asked(&info).await?,
+    };
+    experiments.delete(name, &confirmation).await?;
+    talk.line(&format!("removed {}", info.folder.display()));
     Ok(OK)
 }
 
 /// The name of what is to be removed, typed by whoever wants that.
-async fn asked(experiment: &Experiment) -> Result<String, CommandError> {
-    let (name, all) = (&experiment.definition().name, experiment.statistics().await.map_err(told)?);
+async fn asked(info: &ExperimentInfo) -> Result<String, CommandError> {
+    let (name, all) = (&info.definition.name, &info.statistics);
     if !std::io::stdin().is_terminal() {
         let message = format!("not removed: nobody is there to be asked whether {name} may go");
         return Err(CommandError::new(USAGE, message).hint("say it with --yes"));

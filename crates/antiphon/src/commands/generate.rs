@@ -3,32 +3,58 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::Strategy;
 use antiphon_http::Reach;
-
 use antiphon_pipeline::{
-    Anonymised, ErrorKind, Event, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused,
+    Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, PersonaRecipe, Personas, Refused,
     Report, Validation,
 };
 use serde::Serialize;
 use serde_json::json;
 
 use super::cli::{GenerateArgs, GenerationArgs};
-use super::config;
-use super::error::{ALL_FAILED, CONFIG, CommandError, INTERRUPTED, OK, SOME_FAILED, USAGE};
+use super::error::{ALL_FAILED, CONFIG, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
+use super::front::{Display, Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
-use crate::operations::{self, Done, GenerateReport, GenerateRequest, RunOutcome, Watch};
-use crate::runtime::{Environment, Kind, Session, Settings, connect, resolve};
+use crate::operations::{
+    self, Hint, OperationError, PersonasResult, Plan, RunOutcome, RunRequest, RunResult, Watch, Workspace,
+};
+use crate::runtime::Settings;
+
+type Outcome = Result<RunOutcome, OperationError>;
 
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let env = Environment::read();
-    let settings = resolve(&args.how.flags(args.out.clone()), &env, &config::files(&env).await?)?;
-    let recipe = args.how.personas.drawn().recipe(Path::new("")).await;
-    let recipe = recipe.map_err(|err| CommandError::of_run(&err))?;
-    let inputs = fetched(args, &settings.out.value, talk).await?;
-    let request = GenerateRequest::new(inputs, &settings.out.value).recipe(recipe);
-    let planned = Planned::new(settings, request, &args.how).await?;
-    all(&[planned], &args.how, *talk).await
+    let front = Front::new(&args.how.run.flags(args.out.out.clone())).await?;
+    let recipe = args.how.personas.drawn().recipe(Path::new("")).await.map_err(OperationError::from)?;
+    let inputs = fetched(args, &front.settings.out.value, talk).await?;
+    let mut requests = Vec::new();
+    for input in inputs {
+        requests.push(request(RunRequest::personas(input, &drawn(&recipe, &args.how))?, &args.how).await?);
+    }
+    let workspace = front.workspace();
+    let planned = Planned { workspace, requests, settings: front.settings };
+    all(vec![planned], &args.how, *talk).await
+}
+
+/// The recipe with the sampling parameters that flags set.
+pub(super) fn drawn(recipe: &PersonaRecipe, how: &GenerationArgs) -> PersonaRecipe {
+    let mut recipe = recipe.clone();
+    let (drawn, flags) = (&mut recipe.parameters, how.drawing.parameters());
+    drawn.temperature = flags.temperature.or(drawn.temperature);
+    drawn.max_tokens = flags.max_tokens.or(drawn.max_tokens);
+    drawn.seed = flags.seed.or(drawn.seed);
+    recipe
+}
+
+/// A request with what the flags say.
+pub(super) async fn request(
+    mut request: RunRequest,
+    how: &GenerationArgs,
+) -> Result<RunRequest, CommandError> {
+    fill(&mut request, &how.run);
+    request.distil = how.distil.into();
+    request.anonymise = how.anonymise().await?;
+    Ok(request)
 }
 
 /// The inputs, with files in the place of addresses.
@@ -41,18 +67,14 @@ async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<Pat
             continue;
         }
         let address = input.to_string_lossy();
-        if args.how.is_offline() {
+        if args.how.run.provider.is_offline() {
             let message = format!("{}: --offline uses no network", operations::without_secrets(&address));
-            return Err(
-                CommandError::new(USAGE, message).hint("fetch it first: antiphon fetch URL --out DIR")
-            );
+            return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst)));
         }
         let path = operations::fetch_document(&address, out, reach).await;
         let path = path.map_err(|err| match reach {
-            Reach::Public => {
-                CommandError::of_run(&err).hint("--allow-local takes http, this machine and its network, too")
-            }
-            _ => CommandError::of_run(&err),
+            Reach::Public => err.hint(Hint::AllowLocal),
+            _ => err,
         })?;
         talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));
         inputs.push(path);
@@ -60,96 +82,68 @@ async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<Pat
     Ok(inputs)
 }
 
-/// Generations with one provider.
+/// Persona runs in one workspace.
 pub(super) struct Planned {
-    session: Session,
-    settings: Settings,
-    request: GenerateRequest,
+    pub(super) workspace: Workspace,
+    pub(super) requests: Vec<RunRequest>,
+    pub(super) settings: Settings,
 }
 
-impl Planned {
-    /// What the recipe leaves open is as `how` says.
-    pub(super) async fn new(
-        settings: Settings,
-        mut request: GenerateRequest,
-        how: &GenerationArgs,
-    ) -> Result<Self, CommandError> {
-        let session = connect(&settings).await?;
-        let (drawn, flags) = (&mut request.recipe.parameters, how.drawing.parameters());
-        drawn.temperature = flags.temperature.or(drawn.temperature);
-        drawn.max_tokens = flags.max_tokens.or(drawn.max_tokens);
-        drawn.seed = flags.seed.or(drawn.seed);
-        let anonymiser = how.anonymiser(&request.out).await?;
-        let told = persona_recipe(&request);
-        let request = request
-            .calls_at_once(super::map::at_once(&settings))
-            .anonymiser(anonymiser)
-            .distil(how.distil.into())
-            .deadline(how.deadline)
-            .concurrency(settings.concurrency.value)
-            .fresh(how.fresh)
-            .resume(how.resume.clone())
-            .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
-            .note(output::begun_by(json!({ "recipe": told, "model": session.model })));
-        Ok(Self { session, settings, request })
+/// Makes personas of all that was planned, and reports them.
+pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
+    let jobs = planned.iter().map(|one| one.requests.len()).sum();
+    let live = Live::new(how.run.progress, talk, jobs);
+    let display = Display::Personas(live.clone());
+    if how.run.dry_run {
+        return dry_run(planned, how.run.json, (&display, talk)).await;
     }
-}
-
-/// What tells one generation from another in a list.
-fn persona_recipe(request: &GenerateRequest) -> String {
-    let recipe = &request.recipe;
-    let evidence = match recipe.grounding {
-        Grounding::Mark => "",
-        Grounding::Strict => ", strict",
-        _ => ", no evidence",
-    };
-    format!("persona ({}, {}{evidence})", recipe.name, request.count)
-}
-
-/// Makes personas of all that was planned, and tells of it.
-pub(super) async fn all(planned: &[Planned], how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
-    let mut reasons: Vec<&str> = planned.iter().map(|one| one.session.why.as_str()).collect();
-    reasons.dedup();
-    reasons.iter().for_each(|why| talk.line(&format!("provider: {why}")));
-    if how.dry_run {
-        return dry_run(planned, how.json, talk).await;
-    }
-    let live = Live::new(how.progress, talk, planned.iter().map(|one| one.request.inputs.len()).sum());
+    let watches: Vec<_> = planned.iter().map(|one| watch(&display, talk, &one.settings)).collect();
     let tokens = Watch::default();
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), talk);
-    let runs = planned.iter().map(|one| {
-        let watch = watch(&tokens, &live, (&one.session, &one.settings), talk);
-        operations::generate(&one.session, &one.request, watch)
+    let runs = planned.iter().zip(watches).map(async |(one, mut watch)| {
+        (watch.drain, watch.cancel) = (tokens.drain.clone(), tokens.cancel.clone());
+        one.workspace.start_all(&one.requests, one.settings.concurrency.value, &watch).await
     });
-    // Inside each, as many are under way at once as its own settings say.
-    let reports = live.ticking(Box::pin(futures_util::future::join_all(runs))).await;
+    // Inside each, as many are in progress at once as its own settings say.
+    let outcomes = live.ticking(Box::pin(futures_util::future::join_all(runs))).await;
     live.end();
-    for (one, report) in planned.iter().zip(&reports) {
-        if report.runs.iter().any(is_unknown_model) {
-            let near = operations::near_models(&one.session).await;
-            if !near.is_empty() {
-                talk.hint(&format!("models with such a name: {}", near.join(", ")));
-            }
-        }
+    for one in planned {
+        one.workspace.close().await;
     }
-    let report = GenerateReport { runs: reports.into_iter().flat_map(|report| report.runs).collect() };
-    let text = if how.json { as_json(&report)? } else { as_list(&report) };
+    let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
+    let text = if how.run.json { as_json(&outcomes)? } else { as_list(&outcomes) };
     output::result(&text)?;
-    let code = end(&report, &interrupts, talk);
-    if how.fresh && report.runs.iter().any(|run| run.result.is_err() && run.folder.is_some()) {
+    let code = end(&outcomes, &interrupts, talk);
+    if how.run.fresh && outcomes.iter().any(|run| run.as_ref().is_err_and(|err| err.folder().is_some())) {
         talk.goes_on_without_fresh();
     }
     Ok(code)
 }
 
+/// Reports one run that was resumed.
+pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> Result<u8, CommandError> {
+    let outcomes = [outcome];
+    output::result(&as_list(&outcomes))?;
+    Ok(end(&outcomes, interrupts, talk))
+}
+
 /// Says what all that was planned would take.
-async fn dry_run(planned: &[Planned], as_json: bool, talk: Talk) -> Result<u8, CommandError> {
+async fn dry_run(
+    planned: Vec<Planned>,
+    as_json: bool,
+    (display, talk): (&Display, Talk),
+) -> Result<u8, CommandError> {
     let mut found = Vec::new();
     for one in planned {
-        for estimate in operations::estimate_generation(&one.session, &one.request).await {
-            found.push(estimate.map_err(|err| CommandError::of_run(&err))?);
+        let watch = watch(display, talk, &one.settings);
+        for request in &one.requests {
+            if let Plan::Personas(plan) = one.workspace.plan(request, &watch).await? {
+                found.push(plan);
+            }
         }
+        one.workspace.close().await;
     }
+    display.end();
     for failure in found.iter().flat_map(|estimate| &estimate.failures) {
         talk.warning(&format!("left out {failure}"));
     }
@@ -158,11 +152,9 @@ async fn dry_run(planned: &[Planned], as_json: bool, talk: Talk) -> Result<u8, C
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = String::new();
-    for GenerationEstimate {
-        input, documents, calls, input_tokens, output_tokens, cost_usd_micros, ..
-    } in &found
-    {
-        let (documents, price) = (counted(*documents, "document"), cost(*cost_usd_micros));
+    for plan in &found {
+        let GenerationEstimate { input, documents, calls, input_tokens, output_tokens, .. } = &**plan;
+        let (documents, price) = (counted(*documents, "document"), cost(plan.cost_usd_micros));
         let calls = counted(usize::try_from(*calls).unwrap_or(usize::MAX), "call");
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -173,83 +165,37 @@ async fn dry_run(planned: &[Planned], as_json: bool, talk: Talk) -> Result<u8, C
     output::result(&text).map(|()| OK)
 }
 
-fn is_unknown_model(run: &RunOutcome) -> bool {
-    let unknown = ErrorKind::Provider(antiphon_llm::ErrorKind::ModelNotFound);
-    run.result.as_ref().is_err_and(|err| err.kind() == unknown)
-}
-
-fn watch(tokens: &Watch, live: &Live, (session, settings): (&Session, &Settings), talk: Talk) -> Watch {
-    let (for_steps, for_events) = (live.clone(), live.clone());
-    let hint_at_cloud = session.chosen_by_default && settings.has_openai_key;
-    let place = settings
-        .openai_url
-        .as_deref()
-        .map(|url| output::address(url).unwrap_or_else(|| "the address in OPENAI_BASE_URL".to_owned()));
-    tokens.clone().on_progress(move |step, steps, message| for_steps.step(step, steps, message)).on_event(
-        move |event| {
-            for_events.event(&event);
-            if let Event::Loaded { documents, bytes, .. } = event
-                && hint_at_cloud
-            {
-                for_events.aside(|| talk.hint(&cloud_hint(documents, bytes, place.as_deref())));
-            }
-        },
-    )
-}
-
-/// A key in the environment is no leave to send anything: it only earns a hint at what would be sent, where, and for
-/// how much.
-fn cloud_hint(documents: usize, bytes: usize, place: Option<&str>) -> String {
-    let tokens = bytes.div_ceil(4) as u64;
-    let model = cloud_model();
-    let answer = antiphon_llm::Usage::new(Some(tokens), Some(3_000));
-    // Another address may have other prices.
-    let price = match place {
-        None => antiphon_providers::prices::price("openai", model, tokens),
-        Some(_) => None,
-    };
-    let place = place.unwrap_or("api.openai.com");
-    let cost = match price.and_then(|price| price.cost_usd_micros(answer)) {
-        Some(micros) => format!("about {}", cost(Some(micros))),
-        None => cost(None),
-    };
-    let documents = counted(documents, "document");
-    format!(
-        "OPENAI_API_KEY is set; --provider openai would send {documents}, about {tokens} tokens, to \
-         {place} ({model}, {cost})"
-    )
-}
-
-fn cloud_model() -> &'static str {
-    Kind::find("openai").and_then(|kind| kind.default_model).unwrap_or("its default model")
-}
-
-fn as_list(report: &GenerateReport) -> String {
+fn as_list(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
-    for run in &report.runs {
-        if let (Ok(done), Some(folder)) = (&run.result, &run.folder) {
-            // Writing to a String cannot fail.
-            let _ = list(&mut text, run, done, folder);
-        }
-        if let Some(done) = &run.unwritten {
-            // What could not be written is at least printed: it is nowhere else, and may have been paid for.
-            let personas = Personas::new(&done.report.run_id, done.personas.clone());
-            text.push_str(&serde_json::to_string_pretty(&personas).unwrap_or_default());
-            text.push('\n');
+    for outcome in outcomes {
+        match outcome {
+            Ok(RunOutcome { result: RunResult::Personas(made), input, folder, .. }) => {
+                // Writing to a String cannot fail.
+                let _ = list(&mut text, input, made, folder);
+            }
+            Ok(_) => {}
+            Err(err) => {
+                if let (Some(unwritten), Some(report)) = (err.unwritten(), err.folder()) {
+                    // What could not be written is at least printed: it is nowhere else, and may have been paid for.
+                    let run = report.file_name().unwrap_or_default().to_string_lossy();
+                    let personas = Personas::new(run, unwritten.to_vec());
+                    text.push_str(&serde_json::to_string_pretty(&personas).unwrap_or_default());
+                    text.push('\n');
+                }
+            }
         }
     }
     text
 }
 
-fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std::fmt::Result {
-    let Report { documents, usage, cost_usd_micros, may_cost_more, model_used, .. } = &done.report;
+fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) -> std::fmt::Result {
+    let Report { documents, usage, cost_usd_micros, may_cost_more, model_used, .. } = &made.report;
     let cost = match (may_cost_more, cost(*cost_usd_micros)) {
         (true, cost) => format!("{cost}; a call that gave no answer may have been billed, too"),
         (false, cost) => cost,
     };
-    let input = run.input.display();
     let (personas, documents) =
-        (counted(done.personas.len(), "persona"), counted(documents.len(), "document"));
+        (counted(made.personas.len(), "persona"), counted(documents.len(), "document"));
     write!(text, "{personas} from {documents} in {input}")?;
     match (usage.input_tokens.zip(usage.output_tokens), model_used) {
         (_, false) => writeln!(text, " (drafts by text statistics: no language model was used)")?,
@@ -258,7 +204,7 @@ fn list(text: &mut String, run: &RunOutcome, done: &Done, folder: &Path) -> std:
         }
         (None, _) => writeln!(text, " ({cost})")?,
     }
-    for (number, persona) in (1..).zip(&done.personas) {
+    for (number, persona) in (1..).zip(&made.personas) {
         writeln!(text, "\n{number:>3}  {}\n     {}\n     {}", persona.name, persona.title, counts(persona))?;
     }
     writeln!(text, "\n{}", folder.join("personas.html").display())
@@ -293,49 +239,58 @@ struct Run<'a> {
     report: Option<&'a Report>,
 }
 
-fn as_json(report: &GenerateReport) -> Result<String, CommandError> {
-    let runs = report.runs.iter().map(|run| {
-        let (personas, report, reused, error) = match (&run.result, &run.unwritten) {
-            (Ok(done), _) => (&done.personas[..], Some(&done.report), done.reused, None),
-            (Err(err), Some(done)) => (&done.personas[..], Some(&done.report), false, Some(err.to_string())),
-            (Err(err), None) => (&[][..], err.report(), false, Some(err.to_string())),
-        };
-        let folder = run.folder.as_ref().map(|folder| folder.display().to_string());
-        Run { input: run.input.display().to_string(), folder, reused, error, personas, report }
-    });
-    let document = Document { schema: "antiphon.generate/1", runs: runs.collect() };
-    let mut text = serde_json::to_string_pretty(&document)
-        .map_err(|err| CommandError::internal(format!("the result cannot be written as JSON: {err}")))?;
-    text.push('\n');
-    Ok(text)
+fn as_json(outcomes: &[Outcome]) -> Result<String, CommandError> {
+    let run = |outcome| match outcome {
+        Ok(outcome) => {
+            let RunOutcome { input, folder, reused, result, .. }: &RunOutcome = outcome;
+            let report = match result {
+                RunResult::Personas(made) => Some(&made.report),
+                _ => None,
+            };
+            let (input, folder) = (input.clone(), Some(folder.display().to_string()));
+            Run { input, folder, reused: *reused, error: None, personas: outcome.personas(), report }
+        }
+        Err(err) => {
+            let err: &OperationError = err;
+            let display = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
+            Run {
+                input: display(err.input()).unwrap_or_default(),
+                folder: display(err.folder()),
+                reused: false,
+                error: Some(err.to_string()),
+                personas: err.unwritten().unwrap_or_default(),
+                report: err.report(),
+            }
+        }
+    };
+    output::json(&Document {
+        schema: "antiphon.generate/1",
+        runs: outcomes.iter().map(Result::as_ref).map(run).collect(),
+    })
 }
 
 /// Says what failed and what to do next, and gives the exit code.
-fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
-    let mut worst: Vec<u8> = Vec::new();
-    for run in &report.runs {
-        match &run.result {
-            Ok(done) if done.reused => {
-                talk.line(
-                    "this run was finished before and is shown again, with 0 calls; --fresh makes it anew",
-                );
-                judged(&done.report, talk);
+fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
+    let (mut worst, mut some_left_out) = (Vec::new(), false);
+    for outcome in outcomes {
+        match outcome {
+            Ok(outcome) => {
+                if outcome.reused {
+                    talk.line(
+                        "this run was finished before and is shown again, with 0 calls; --fresh makes it anew",
+                    );
+                }
+                if let RunResult::Personas(made) = &outcome.result {
+                    judged(&made.report, talk);
+                    some_left_out |= is_lacking(&made.report);
+                }
             }
-            Ok(done) => judged(&done.report, talk),
             Err(err) => {
-                let err = in_context(err, run, report.runs.len());
-                talk.error(&err);
-                worst.push(err.code());
+                talk.error(&in_context(err, outcomes.len()));
+                worst.push(exit_code(err.kind()));
             }
         }
     }
-    let is_of_no_use =
-        |done: &Done| done.report.validation.findings.iter().any(|finding| finding.level == Level::Error);
-    let some_left_out = report
-        .runs
-        .iter()
-        .flat_map(|run| &run.result)
-        .any(|done| !done.report.failures.is_empty() || is_of_no_use(done));
     if let Some(code) = interrupts.code() {
         talk.line(match worst.is_empty() {
             true => "everything was finished all the same",
@@ -346,7 +301,7 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
     match worst.len() {
         0 if some_left_out => SOME_FAILED,
         0 => OK,
-        n if n < report.runs.len() => {
+        n if n < outcomes.len() => {
             if worst.contains(&CONFIG) {
                 CONFIG
             } else {
@@ -358,6 +313,12 @@ fn end(report: &GenerateReport, interrupts: &Interrupts, talk: Talk) -> u8 {
         _ if worst.iter().all(|code| *code == worst[0]) => worst[0],
         _ => ALL_FAILED,
     }
+}
+
+/// Whether something was left out of a run, or is of no use.
+fn is_lacking(report: &Report) -> bool {
+    let is_of_no_use = |finding: &Finding| finding.level == Level::Error;
+    !report.failures.is_empty() || report.validation.findings.iter().any(is_of_no_use)
 }
 
 /// What a user should know of personas beside the personas.
@@ -406,21 +367,14 @@ fn judged(report: &Report, talk: Talk) {
     }
 }
 
-fn in_context(err: &antiphon_pipeline::Error, run: &RunOutcome, runs: usize) -> CommandError {
-    let plain = CommandError::of_run(err);
-    let named = match runs {
-        1 => CommandError::new(plain.code(), plain.to_string()),
-        _ => CommandError::new(plain.code(), format!("{}: {plain}", run.input.display())),
+fn in_context(err: &OperationError, runs: usize) -> CommandError {
+    let named = match (runs, err.input()) {
+        (2.., Some(input)) => CommandError::from(err).about(&input.display().to_string()),
+        _ => CommandError::from(err),
     };
-    let with_hints = plain.hints().iter().fold(named, |err, hint| err.hint(hint));
-    let with_hints = match err.kind() {
-        ErrorKind::Budget => with_hints.hint("with a higher --max-cost the same command goes on"),
-        ErrorKind::Cancelled => CommandError::new(INTERRUPTED, with_hints.to_string()),
-        _ => with_hints,
-    };
-    match (&run.folder, err.kind()) {
-        _ if run.unwritten.is_some() => with_hints.hint("the personas are printed instead"),
-        (Some(folder), _) => with_hints.hint(format!("what there is of it: {}", folder.display())),
-        (None, _) => with_hints,
+    match err.folder() {
+        _ if err.unwritten().is_some() => named.hint("the personas are printed instead"),
+        Some(folder) => named.hint(advice(&Hint::SeeFolder { folder: folder.clone() })),
+        None => named,
     }
 }

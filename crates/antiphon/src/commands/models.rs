@@ -4,7 +4,7 @@ use super::cli::ModelsArgs;
 use super::config;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::output::{self, Talk};
-use crate::operations::{self, ModelInfo, ProviderModels};
+use crate::operations::{self, ModelInfo, OperationError, ProviderModels};
 use crate::runtime::{Environment, resolve};
 
 pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -20,7 +20,7 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
     output::result(&if args.json { as_json(&all)? } else { as_list(&all, args.all) })?;
     let some_are_well = all.iter().any(|provider| provider.models.is_ok());
     let failed = all.iter().filter_map(|provider| provider.models.as_ref().err()).map(|err| {
-        let err = CommandError::of_provider(err);
+        let err = CommandError::from(OperationError::from(err));
         talk.error(&err);
         err.code()
     });

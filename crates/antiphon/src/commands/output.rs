@@ -1,27 +1,7 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
-
-use serde_json::Value;
 
 use super::error::CommandError;
-use crate::operations::{is_address, without_secrets};
-
-/// What is kept with a run, and the command that began it, so that it can be given again. Keys come by the environment, and
-/// an address with a secret in it was refused before.
-pub(super) fn begun_by(mut note: Value) -> Value {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    // A document's address may hold a key anywhere, and its run is gone on with by the file that came from it; a server's
-    // is needed as it is.
-    let harmless = |(at, word): (usize, &String)| match is_address(Path::new(word)) {
-        true if at == 0 || words[at - 1] != "--base-url" => without_secrets(word),
-        _ => word.clone(),
-    };
-    note["arguments"] = words.iter().enumerate().map(harmless).collect();
-    note["folder"] = std::env::current_dir().ok().map(|folder| folder.display().to_string()).into();
-    note
-}
 
 /// What is said on stderr, beside the results on stdout.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +66,13 @@ pub(super) fn json(document: &impl serde::Serialize) -> Result<String, CommandEr
 /// A result on stdout as it is, whatever it is.
 pub(super) fn result_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     written(&mut io::stdout().lock(), bytes)
+}
+
+/// Whole lines on stdout, for results that come one after another.
+pub(super) fn stdout(lines: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(lines)?;
+    stdout.flush()
 }
 
 fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {

@@ -2,7 +2,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use antiphon_pipeline::Event;
+use antiphon_engine::RunEvent;
 use antiphon_runtime::{Progress, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -36,8 +36,8 @@ pub(super) enum Shown {
 #[derive(Debug, Default)]
 struct State {
     step: String,
-    loading: usize,
-    bytes: usize,
+    loading: u64,
+    bytes: u64,
     answering: Option<Instant>,
     failed: usize,
     cost_usd_micros: Option<u64>,
@@ -68,7 +68,7 @@ impl Live {
         }
     }
 
-    pub(super) fn step(&self, step: u32, steps: u32, message: &str) {
+    fn step(&self, step: u32, steps: u32, message: &str) {
         self.state().step = message.to_owned();
         match &self.shown {
             // The last step of a run is told by its job's own line.
@@ -80,23 +80,24 @@ impl Live {
         }
     }
 
-    pub(super) fn event(&self, event: &Event) {
+    pub(super) fn event(&self, event: &RunEvent) {
         match event {
-            Event::Loading { done, total } => {
+            RunEvent::Step { step, steps, message } => return self.step(*step, *steps, message),
+            RunEvent::Loading { done, total } => {
                 let mut state = self.state();
-                self.documents.advance(done.saturating_sub(state.loading) as u64);
+                self.documents.advance(done.saturating_sub(state.loading));
                 state.loading = *done;
                 if self.jobs.snapshot().total == Some(1) {
-                    self.documents.set_total(*total as u64);
+                    self.documents.set_total(*total);
                 }
             }
-            Event::Loaded { documents, failures, skipped, .. } => {
+            RunEvent::Loaded { documents, failures, skipped, .. } => {
                 self.state().loading = 0;
                 self.loaded(*documents, failures, skipped);
             }
-            Event::JobStarted => self.state().answering = Some(Instant::now()),
-            Event::Words { bytes } => self.state().bytes += bytes,
-            Event::JobFinished { ok, cost_usd_micros, .. } => {
+            RunEvent::JobStarted => self.state().answering = Some(Instant::now()),
+            RunEvent::Text { bytes } => self.state().bytes += bytes,
+            RunEvent::JobFinished { ok, cost_usd_micros } => {
                 let mut state = self.state();
                 state.failed += usize::from(!ok);
                 match cost_usd_micros {
@@ -138,12 +139,7 @@ impl Live {
         }
     }
 
-    fn loaded(
-        &self,
-        documents: usize,
-        failures: &[antiphon_data::Failure],
-        skipped: &[antiphon_data::Skipped],
-    ) {
+    fn loaded(&self, documents: u64, failures: &[String], skipped: &[String]) {
         const MOST: usize = 10;
         self.aside(|| {
             for failure in failures.iter().take(MOST) {
@@ -154,14 +150,14 @@ impl Live {
                     .warning(&format!("left out {} more files; run.json names all", failures.len() - MOST));
             }
             if let Some(first) = skipped.first() {
-                let more = if skipped.len() > 1 {
-                    format!(" and {} more", skipped.len() - 1)
-                } else {
-                    String::new()
+                let more = match skipped.len() {
+                    1 => String::new(),
+                    all => format!(" and {} more", all - 1),
                 };
-                self.talk.warning(&format!("passed over {}{more}: of no known kind", first.file));
+                self.talk.warning(&format!("passed over {first}{more}: of no known kind"));
             }
             if matches!(self.shown, Shown::Lines) {
+                let documents = usize::try_from(documents).unwrap_or(usize::MAX);
                 self.talk.line(&format!("{} loaded", counted(documents, "document")));
             }
         });

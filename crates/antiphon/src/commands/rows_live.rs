@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_engine::Status;
+use antiphon_engine::{RunEvent, Status};
 use antiphon_runtime::Progress;
 use serde_json::json;
 use tokio::time::Instant;
@@ -36,8 +36,22 @@ impl RowsLive {
         Self { shown: Shown::new(mode, talk), talk, rows: Progress::new(None), last: Arc::default() }
     }
 
+    pub(super) fn event(&self, event: &RunEvent) {
+        if let RunEvent::Progress(status) = event {
+            self.status(status);
+        }
+    }
+
+    /// Says something while a line may be moving.
+    pub(super) fn aside(&self, say: impl FnOnce()) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(say),
+            _ => say(),
+        }
+    }
+
     /// Says how things stand: a line that moves at once, others now and then.
-    pub(super) fn status(&self, status: &Status) {
+    fn status(&self, status: &Status) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let done = status.accepted + status.failed;
         let tokens = status.output_tokens;
@@ -104,9 +118,9 @@ impl RowsLive {
         if let Some(limits) = status.limits {
             parts.push(match limits.requests_per_second {
                 Some(rate) => format!("limit {rate:.1}/s"),
-                None => format!("up to {} at once", limits.concurrency),
+                None => format!("up to {} at once", limits.max_concurrency),
             });
-            parts.extend(limits.paused_for.map(|pause| format!("paused for {} s", pause.as_secs() + 1)));
+            parts.extend(limits.paused_seconds.map(|pause| format!("paused for {:.0} s", pause.ceil())));
         }
         parts.join(" · ")
     }
@@ -130,7 +144,7 @@ impl RowsLive {
             "rows_per_second": rows.rate,
             "eta_seconds": rows.eta.map(|eta| eta.as_secs()),
             "limit_requests_per_second": limits.and_then(|limits| limits.requests_per_second),
-            "limit_concurrency": limits.map(|limits| limits.concurrency),
+            "limit_concurrency": limits.map(|limits| limits.max_concurrency),
             "bottleneck": status.bottleneck,
         })
         .to_string()

@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use antiphon_engine::{Destination, Lines, export};
 use antiphon_fs::Writer;
-use antiphon_pipeline::{Error, ErrorKind};
 use antiphon_render::{Table, persona_row, personas_markdown};
 use antiphon_store::{JobRecord, JobState, Run};
 use serde_json::{Value, json};
 
-use super::map::close;
+use super::error::{OperationError, OperationErrorKind};
 use super::report::personas;
-use super::runs::journal;
+use super::runs::kind_of;
+use super::workspace::Workspace;
 
 /// What results are written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,44 +27,46 @@ pub enum ExportFormat {
     Markdown,
 }
 
-/// Writes the results that a run has, in the order of its rows; of a generation, its personas.
-///
-/// # Errors
-/// As [`run_info`](super::run_info), and `Files` where they cannot be written.
-///
-/// # Cancel safety
-/// A dropped call leaves at most a `.part` file.
-pub async fn export_run(
-    folder: &Path,
-    id: &str,
-    to: &Destination,
-    format: ExportFormat,
-) -> Result<(), Error> {
-    let store = journal(folder).await?;
-    let exported = match store.look_at(id).await {
-        Ok(run) => written(Arc::new(run), folder, to, format).await,
-        Err(err) => Err(Error::store(err)),
-    };
-    close(store).await;
-    exported
+impl Workspace {
+    /// Writes the results that a run has, in the order of its rows; of a persona run, its personas.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status), and `Failed` where they cannot be written.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves at most a `.part` file.
+    pub async fn export(
+        &self,
+        run: &str,
+        to: &Destination,
+        format: ExportFormat,
+    ) -> Result<(), OperationError> {
+        let run = self.existing().await?.look_at(run).await?;
+        written(Arc::new(run), self.folder(), to, format).await
+    }
 }
 
-async fn written(run: Arc<Run>, folder: &Path, to: &Destination, format: ExportFormat) -> Result<(), Error> {
-    let made = match run.record().kind.as_str() {
-        "generate" => {
+async fn written(
+    run: Arc<Run>,
+    folder: &Path,
+    to: &Destination,
+    format: ExportFormat,
+) -> Result<(), OperationError> {
+    let made = match kind_of(run.record()).as_str() {
+        "personas" => {
             let made = personas(&folder.join(&run.record().id)).await?;
             if made.is_empty() {
-                // What the journal has is the model's word, not looked up.
+                // What the store has is the model's word, not looked up.
                 let message =
                     format!("run {} has no personas: give the command again that began it", run.record().id);
-                return Err(Error::new(ErrorKind::Files, message));
+                return Err(failed(message));
             }
             made
         }
         _ => Vec::new(),
     };
     if made.is_empty() && format == ExportFormat::Jsonl {
-        return export(run, to).await.map_err(|why| Error::new(ErrorKind::Files, why));
+        return export(run, to).await.map_err(failed);
     }
     let mut out = Out::begin(to).await?;
     match (made.is_empty(), format) {
@@ -85,7 +87,7 @@ async fn written(run: Arc<Run>, folder: &Path, to: &Destination, format: ExportF
     out.finish().await
 }
 
-async fn of_rows(run: &Run, out: &mut Out, format: ExportFormat) -> Result<(), Error> {
+async fn of_rows(run: &Run, out: &mut Out, format: ExportFormat) -> Result<(), OperationError> {
     let mut table = Table::default();
     let is_table = matches!(format, ExportFormat::Csv | ExportFormat::Markdown);
     if is_table {
@@ -121,10 +123,13 @@ async fn of_rows(run: &Run, out: &mut Out, format: ExportFormat) -> Result<(), E
 }
 
 /// Every row that has a result, with it, until one says that no more is wanted.
-async fn each(run: &Run, mut with: impl AsyncFnMut(Value) -> Result<bool, Error>) -> Result<(), Error> {
+async fn each(
+    run: &Run,
+    mut with: impl AsyncFnMut(Value) -> Result<bool, OperationError>,
+) -> Result<(), OperationError> {
     let mut pages = run.pages();
     loop {
-        let jobs = pages.next().await.map_err(Error::store)?;
+        let jobs = pages.next().await?;
         if jobs.is_empty() {
             return Ok(());
         }
@@ -134,6 +139,10 @@ async fn each(run: &Run, mut with: impl AsyncFnMut(Value) -> Result<bool, Error>
             }
         }
     }
+}
+
+fn failed(why: String) -> OperationError {
+    OperationError::new(OperationErrorKind::Failed, why)
 }
 
 fn record(job: JobRecord) -> Value {
@@ -158,41 +167,41 @@ enum Sink {
 impl Out {
     const BLOCK: usize = 64 << 10;
 
-    async fn begin(to: &Destination) -> Result<Self, Error> {
+    async fn begin(to: &Destination) -> Result<Self, OperationError> {
         let sink = match to {
             Destination::File(path) => {
                 if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                    antiphon_fs::create_dir(parent).await.map_err(Error::files)?;
+                    antiphon_fs::create_dir(parent).await?;
                 }
-                Sink::File(Writer::atomic(path).await.map_err(Error::files)?)
+                Sink::File(Writer::atomic(path).await?)
             }
             Destination::Lines(lines) => Sink::Lines(lines.clone()),
-            _ => return Err(Error::internal("there is no such destination")),
+            _ => return Err(OperationError::internal("there is no such destination")),
         };
         Ok(Self { sink, block: String::new(), is_wanted: true })
     }
 
-    async fn write(&mut self, text: String) -> Result<(), Error> {
+    async fn write(&mut self, text: String) -> Result<(), OperationError> {
         self.block.push_str(&text);
         if self.block.len() < Self::BLOCK { Ok(()) } else { self.flush().await }
     }
 
-    async fn flush(&mut self) -> Result<(), Error> {
+    async fn flush(&mut self) -> Result<(), OperationError> {
         let block = std::mem::take(&mut self.block);
         match &mut self.sink {
             _ if block.is_empty() => {}
-            Sink::File(writer) => writer.write(block).await.map_err(Error::files)?,
+            Sink::File(writer) => writer.write(block).await?,
             Sink::Lines(lines) => {
-                self.is_wanted &= lines.take(block).await.map_err(|why| Error::new(ErrorKind::Files, why))?;
+                self.is_wanted &= lines.take(block).await.map_err(failed)?;
             }
         }
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<(), Error> {
+    async fn finish(mut self) -> Result<(), OperationError> {
         self.flush().await?;
         match self.sink {
-            Sink::File(writer) => writer.finish().await.map_err(Error::files),
+            Sink::File(writer) => Ok(writer.finish().await?),
             Sink::Lines(_) => Ok(()),
         }
     }

@@ -1,99 +1,137 @@
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use antiphon_engine::{Estimate, Mapped, Mapping};
-use antiphon_pipeline::{Error, ErrorKind};
-use antiphon_store::Store;
+use antiphon_engine::{Destination, Input, Mapped, Mapping};
 
+use super::error::{Hint, OperationError, OperationErrorKind, StopNotice};
+use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
+use super::request::RunRequest;
+use super::start::Opening;
+use super::workspace::{Connected, Watch, Workspace};
 use crate::runtime::Session;
-
-/// A recipe over rows, and where its runs are kept.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct MapRequest {
-    /// What to do.
-    pub mapping: Mapping,
-    /// The folder of the journal and of all runs.
-    pub folder: PathBuf,
-}
 
 /// From this wall time on, in milliseconds, it is worth telling where the time of a run went.
 pub const WORTH_TELLING: u64 = 5_000;
 
-/// The journal's name in its folder.
-pub(super) const JOURNAL: &str = "antiphon.db";
+pub(super) async fn plan(
+    workspace: &Workspace,
+    connected: &Connected,
+    watch: &Watch,
+) -> Result<Plan, OperationError> {
+    let mapping = mapping(workspace, connected, &Opening::New, watch).await?;
+    let store = workspace.store_to_look_at().await?;
+    let estimate = mapping.estimate(&connected.session.calls, &store).await?;
+    Ok(Plan::Rows(Box::new(estimate)))
+}
 
-impl MapRequest {
-    /// `mapping`, with its runs below `folder`.
-    #[must_use]
-    pub fn new(mapping: Mapping, folder: impl Into<PathBuf>) -> Self {
-        Self { mapping, folder: folder.into() }
+pub(super) async fn run(
+    workspace: &Workspace,
+    connected: Connected,
+    opening: Opening,
+    watch: Watch,
+) -> Result<RunOutcome, OperationError> {
+    let mapping = mapping(workspace, &connected, &opening, &watch).await?;
+    let mapped = work(workspace, &connected, mapping).await?;
+    let Mapped { report, folder, results, failed, stop, reused, resumed_at, .. } = mapped;
+    Ok(RunOutcome {
+        schema: "antiphon.outcome/1".to_owned(),
+        run_id: report.run_id.clone(),
+        input: connected.request.input_name(),
+        folder,
+        reused,
+        resumed_at,
+        stop: stop.as_ref().map(StopNotice::from),
+        result: RunResult::Map(Box::new(MapResult { report, results, failed_rows: failed })),
+    })
+}
+
+/// Runs a mapping in the workspace's store.
+pub(super) async fn work(
+    workspace: &Workspace,
+    connected: &Connected,
+    mapping: Mapping,
+) -> Result<Mapped, OperationError> {
+    let store = workspace.store().await?;
+    Ok(mapping.run(connected.session.calls.clone(), store.clone(), workspace.folder()).await?)
+}
+
+async fn mapping(
+    workspace: &Workspace,
+    connected: &Connected,
+    opening: &Opening,
+    watch: &Watch,
+) -> Result<Mapping, OperationError> {
+    let Connected { session, request, recipe } = connected;
+    if session.is_offline() {
+        return Err(no_model());
     }
-}
-
-/// Asks about each row and writes the results; the same request again goes on with what is left.
-///
-/// # Errors
-/// `Config` for a recipe that cannot work, or a budget where the price is not known; `Input` for rows that cannot be
-/// read; `Store` for a journal that cannot be used, or a run that another process works on.
-///
-/// # Cancel safety
-/// Hangs up. What was accepted is kept, and calls under way count as possibly billed.
-pub async fn map(session: &Session, request: &MapRequest) -> Result<Mapped, Error> {
-    let mapping = ready(session, request)?;
-    let store = Store::open(request.folder.join(JOURNAL)).await.map_err(Error::store)?;
-    let mapped = mapping.run(session.calls.clone(), store.clone(), &request.folder).await;
-    close(store).await;
-    mapped.map_err(Error::from)
-}
-
-/// What a request would take: calls, tokens, money and time. Makes no call.
-///
-/// # Errors
-/// As [`map`], for what can be seen without a call.
-///
-/// # Cancel safety
-/// Nothing is changed, so nothing is lost.
-pub async fn estimate(session: &Session, request: &MapRequest) -> Result<Estimate, Error> {
-    let mapping = ready(session, request)?;
-    let mut journal = request.folder.join(JOURNAL);
-    // Looking leaves nothing behind where there was nothing.
-    let mut instead = None;
-    if !antiphon_fs::exists(&journal).await.is_ok_and(|there| there) {
-        let folder = antiphon_fs::temp_dir().map_err(|err| Error::new(ErrorKind::Files, err.to_string()))?;
-        journal = instead.insert(folder).path().join(JOURNAL);
-    }
-    let store = Store::open(journal).await.map_err(Error::store)?;
-    let estimate = mapping.estimate(&session.calls, &store).await;
-    close(store).await;
-    estimate.map_err(Error::from)
-}
-
-/// Waits until the journal is one file again, so that whoever copies it has all of it.
-pub(super) async fn close(store: Store) {
-    // A task that was given up may hold a handle for longer than anybody wants to wait.
-    let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
-}
-
-/// The mapping with what the session knows.
-fn ready(session: &Session, request: &MapRequest) -> Result<Mapping, Error> {
-    let mut mapping = request.mapping.clone();
-    may_keep_budget(session, mapping.options.max_cost)?;
-    let priced = session.clone();
-    mapping.options.pricing = Arc::new(move |tokens| priced.price(tokens));
-    mapping.options.retry = session.retry.clone();
+    let recipe = recipe.clone().ok_or_else(|| OperationError::internal("the recipe was not read"))?;
+    let input = input(workspace, request, opening, watch).await?;
+    let mut mapping = Mapping::new(input, recipe, &session.model);
+    mapping.order = request.output.order;
+    mapping.results = match &request.output.results {
+        Some(path) if path == Path::new("-") => watch.results.clone().map(Destination::Lines),
+        Some(path) => Some(Destination::File(request.place(path))),
+        None => None,
+    };
+    prepare(&mut mapping, workspace, connected, (opening, watch))?;
     Ok(mapping)
 }
 
-pub(super) fn may_keep_budget(session: &Session, max_cost: Option<u64>) -> Result<(), Error> {
-    if max_cost.is_none() || session.price(0).is_some() {
-        return Ok(());
+/// Sets what all mappings have in common.
+pub(super) fn prepare(
+    mapping: &mut Mapping,
+    workspace: &Workspace,
+    connected: &Connected,
+    (opening, watch): (&Opening, &Watch),
+) -> Result<(), OperationError> {
+    let Connected { session, request, .. } = connected;
+    mapping.input_name = request.input_name();
+    mapping.request = request.to_store(workspace.folder())?;
+    mapping.fresh = request.fresh;
+    (mapping.resume, mapping.retry_failed) = (opening.id(), opening.retries_failed());
+    mapping.options.limits = request.limits;
+    mapping.options.pricing = pricing(session);
+    mapping.options.retry = session.retry.clone();
+    (mapping.options.drain, mapping.options.cancel) = (watch.drain.clone(), watch.cancel.clone());
+    mapping.on_event = watch.on_event.clone();
+    Ok(())
+}
+
+pub(super) fn pricing(session: &Session) -> antiphon_engine::Pricing {
+    let session = session.clone();
+    Arc::new(move |tokens| session.price(tokens))
+}
+
+async fn input(
+    workspace: &Workspace,
+    request: &RunRequest,
+    opening: &Opening,
+    watch: &Watch,
+) -> Result<Input, OperationError> {
+    if opening.has_all_rows() {
+        return Ok(Input::Stored);
     }
-    let message = format!(
-        "a budget cannot be kept, since the price of {} is not known: say it below [prices] in antiphon.toml, or leave \
-         --max-cost out",
-        session.model
-    );
-    Err(Error::new(ErrorKind::Config, message))
+    let [input] = &request.inputs[..] else {
+        let message = format!("rows come from one input, and {} are named", request.inputs.len());
+        return Err(OperationError::new(OperationErrorKind::Request, message));
+    };
+    if input != Path::new("-") {
+        let path = request.locate(input, workspace.folder()).await;
+        return Ok(Input::Path(path, request.format));
+    }
+    match &watch.stdin {
+        Some(file) => Ok(Input::Path(file.clone(), request.format)),
+        None => {
+            let message = "the rows of this run came from stdin, and not all of them are stored";
+            Err(OperationError::new(OperationErrorKind::Request, message).hint(Hint::GiveCommandAgain))
+        }
+    }
+}
+
+fn no_model() -> OperationError {
+    let message = "a recipe needs a language model, and no local engine answers";
+    OperationError::new(OperationErrorKind::Request, message)
+        .hint(Hint::NameProvider)
+        .hint(Hint::TrySimulator)
 }

@@ -3,66 +3,64 @@ use std::path::{Path, PathBuf};
 
 use antiphon_engine::Phase;
 use antiphon_engine::{Cause, causes};
-use antiphon_pipeline::{Error, ErrorKind, Persona, Personas};
+use antiphon_pipeline::{Persona, Personas};
 use antiphon_render::{RunCause, RunPage, RunRow};
 use antiphon_store::{JobRecord, JobState, Run};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::map::{WORTH_TELLING, close};
-use super::runs::{RunInfo, info, journal};
+use super::error::{OperationError, OperationErrorKind};
+use super::map::WORTH_TELLING;
+use super::runs::Described;
+use super::workspace::Workspace;
 
 /// The most rows that a report shows.
 const MOST_ROWS: usize = 1_000;
 
-/// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of which
-/// it shows a thousand at most, those that failed first.
-///
-/// # Errors
-/// As [`run_info`](super::run_info), and `Files` where it cannot be written.
-///
-/// # Cancel safety
-/// The page is whole or not there.
-pub async fn report_run(folder: &Path, id: &str, to: Option<&Path>) -> Result<PathBuf, Error> {
-    let store = journal(folder).await?;
-    let found = match store.look_at(id).await {
-        Ok(run) => page(&run, folder).await.map(|page| (page, run.record().id.clone())),
-        Err(err) => Err(Error::store(err)),
-    };
-    close(store).await;
-    let (page, id) = found?;
-    let path = to.map_or_else(|| folder.join(id).join("report.html"), Path::to_owned);
-    let html = tokio::task::spawn_blocking(move || page.render()).await;
-    let html = match html {
-        Ok(html) => html.map_err(|err| Error::internal(err.to_string()))?,
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        Err(_) => return Err(Error::internal("the runtime is shutting down")),
-    };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        antiphon_fs::create_dir(parent).await.map_err(Error::files)?;
+impl Workspace {
+    /// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of
+    /// which it shows a thousand at most, those that failed first. Default: `report.html` in the run's folder.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status), and `Failed` where it cannot be written.
+    ///
+    /// # Cancel safety
+    /// The page is whole or not there.
+    pub async fn report(&self, run: &str, to: Option<&Path>) -> Result<PathBuf, OperationError> {
+        let run = self.existing().await?.look_at(run).await?;
+        let (page, id) = (page(&run, self.folder()).await?, run.record().id.clone());
+        let path = to.map_or_else(|| self.folder().join(id).join("report.html"), Path::to_owned);
+        let html = match tokio::task::spawn_blocking(move || page.render()).await {
+            Ok(html) => html.map_err(|err| OperationError::internal(err.to_string()))?,
+            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+            Err(_) => return Err(OperationError::internal("the runtime is shutting down")),
+        };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            antiphon_fs::create_dir(parent).await?;
+        }
+        antiphon_fs::write(&path, html).await?;
+        Ok(path)
     }
-    antiphon_fs::write(&path, html).await.map_err(Error::files)?;
-    Ok(path)
 }
 
-async fn page(run: &Run, folder: &Path) -> Result<RunPage, Error> {
-    let RunInfo { record, tally, .. } = info(run).await?;
-    let request: Value = serde_json::from_str(&record.request).unwrap_or_default();
+async fn page(run: &Run, folder: &Path) -> Result<RunPage, OperationError> {
+    let (tally, record) = (run.tally().await?, run.record());
+    let described = Described::of(record);
     let report: Value =
         record.report.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut page = RunPage::default();
     // The names of files may be those of people.
     let is_anonymised = report["anonymised"].is_object();
-    let input = if is_anonymised { "documents without names".to_owned() } else { text(&request["input"]) };
-    page.title = format!("{input} with {}", text(&request["recipe"]));
+    let input = if is_anonymised { "documents without names".to_owned() } else { described.input };
+    page.title = format!("{input} with {}", described.recipe.unwrap_or_default());
     page.facts = [
         ("Run", record.id.clone()),
         ("Status", record.status.name().to_owned()),
         ("Begun", at(Some(record.created_at))),
         ("Ended", at(record.ended_at)),
         ("Provider", text(&report["provider"])),
-        ("Model", text(&request["model"])),
+        ("Model", described.model.unwrap_or_default()),
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
@@ -85,7 +83,7 @@ async fn page(run: &Run, folder: &Path) -> Result<RunPage, Error> {
     let is_long = report["time"]["wall_ms"].as_u64() >= Some(WORTH_TELLING);
     page.advice = report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned);
     page.all_rows = tally.jobs();
-    page.causes = causes(run).await.map_err(Error::store)?.into_iter().map(cause).collect();
+    page.causes = causes(run).await?.into_iter().map(cause).collect();
     page.personas = personas(&folder.join(&record.id)).await?;
     rows(run, &mut page).await?;
     if is_anonymised {
@@ -95,16 +93,17 @@ async fn page(run: &Run, folder: &Path) -> Result<RunPage, Error> {
 }
 
 /// The personas that a generation wrote; the report of another run, or of one without them, has none.
-pub(super) async fn personas(folder: &Path) -> Result<Vec<Persona>, Error> {
+pub(super) async fn personas(folder: &Path) -> Result<Vec<Persona>, OperationError> {
     let path = folder.join("personas.json");
     let text = match antiphon_fs::read_to_string(&path).await {
         Ok(text) => text.text,
         Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(err) => return Err(Error::files(err)),
+        Err(err) => return Err(err.into()),
     };
     let found: Result<Personas, _> = serde_json::from_str(&text);
     found.map(|found| found.personas).map_err(|err| {
-        Error::new(ErrorKind::Files, format!("{} cannot be understood: {err}", path.display()))
+        let message = format!("{} cannot be understood: {err}", path.display());
+        OperationError::new(OperationErrorKind::Failed, message)
     })
 }
 
@@ -115,12 +114,12 @@ fn cause(of: Cause) -> RunCause {
 }
 
 /// Adds up where the time went, and keeps rows to be shown.
-async fn rows(run: &Run, page: &mut RunPage) -> Result<(), Error> {
+async fn rows(run: &Run, page: &mut RunPage) -> Result<(), OperationError> {
     let mut micros = [0_u64; Phase::ALL.len()];
     let (mut failed, mut others) = (VecDeque::new(), VecDeque::new());
     let mut jobs = run.pages();
     loop {
-        let batch = jobs.next().await.map_err(Error::store)?;
+        let batch = jobs.next().await?;
         if batch.is_empty() {
             break;
         }

@@ -2,11 +2,11 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
 use antiphon_http::{Client, Reach, RetryPolicy};
-use antiphon_pipeline::{Error, ErrorKind};
 use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
 
+use super::error::{OperationError, OperationErrorKind};
 use super::fetch::{name_of, without_secrets};
 
 /// The largest document that is fetched. Bytes.
@@ -25,19 +25,21 @@ pub fn is_address(input: &Path) -> bool {
 /// a page of a file on GitHub stands for the file.
 ///
 /// # Errors
-/// `Config` for an address that is not taken, `Files` for what cannot be fetched or written.
+/// `Request` for an address that is not taken, `Failed` for what cannot be fetched or written.
 ///
 /// # Cancel safety
 /// Hangs up. The file is whole or not there.
-pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<PathBuf, Error> {
-    let wrong = |why: &str| Error::new(ErrorKind::Config, format!("{}: {why}", without_secrets(address)));
+pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<PathBuf, OperationError> {
+    let wrong = |why: &str| {
+        OperationError::new(OperationErrorKind::Request, format!("{}: {why}", without_secrets(address)))
+    };
     let url = Url::parse(address).map_err(|err| wrong(&format!("the address is not valid: {err}")))?;
     if reach == Reach::Public && url.scheme() != "https" {
         return Err(wrong("documents are fetched by https alone"));
     }
     let url = raw(url);
     let failed = |err: antiphon_http::Error| {
-        Error::new(ErrorKind::Files, format!("{}: {err}", without_secrets(address)))
+        OperationError::new(OperationErrorKind::Failed, format!("{}: {err}", without_secrets(address)))
     };
     let client = Client::builder()
         .reach(reach)
@@ -51,15 +53,15 @@ pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<P
     let name = named(&name_of(url.as_str()), &kind);
     let digest = blake3::hash(address.as_bytes()).to_hex();
     let folder = out.join(".sources").join(&digest[..16]);
-    antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+    antiphon_fs::create_dir(&folder).await?;
     let note = json!({
         "schema": "antiphon.source/1", "address": without_secrets(address), "fetched_at": Timestamp::now().to_string(),
         "bytes": bytes.len(), "content_type": kind,
     });
     let path = folder.join(name);
-    antiphon_fs::write(&path, bytes).await.map_err(Error::files)?;
+    antiphon_fs::write(&path, bytes).await?;
     // Hidden, so that it is no document.
-    antiphon_fs::write(folder.join(".source.json"), format!("{note:#}\n")).await.map_err(Error::files)?;
+    antiphon_fs::write(folder.join(".source.json"), format!("{note:#}\n")).await?;
     Ok(path)
 }
 

@@ -20,6 +20,8 @@ use super::settings::{ConfigError, Origin, Settings};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Session {
+    /// The provider's name.
+    pub name: String,
     /// The provider, with its retries, limits and spans.
     pub provider: Arc<dyn Provider>,
     /// The same without retries, for the engine, which journals each call and owns its retries.
@@ -204,7 +206,8 @@ async fn session(settings: &Settings, built: Built, model: Option<&str>) -> Resu
         None => built.provider.clone(),
     };
     let calls = stack().calls();
-    Ok(Session { provider, calls, retry, model, why, chosen_by_default: false, price })
+    let name = scope.vendor.clone();
+    Ok(Session { name, provider, calls, retry, model, why, chosen_by_default: false, price })
 }
 
 /// The provider's own choice, or the first model that it lists and that answers here: not one that a local engine hands on

@@ -57,7 +57,7 @@ fn a_page_that_failed_is_named_and_asked_for_again() {
     let server = Server::start([answer("One"), bad(), bad(), answer("Two")]);
     let lab = lab();
     let line = format!(
-        "content ada.md --theme hacker,retro --concurrency 1 --site out --provider compatible --base-url {} --model m",
+        "content ada.md --theme hacker,retro --max-concurrency 1 --site out --provider compatible --base-url {} --model m",
         server.url("/v1")
     );
     let ran = lab.run(&line);

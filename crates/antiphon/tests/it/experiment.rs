@@ -27,7 +27,7 @@ fn an_experiment_from_its_beginning_to_its_end() {
     assert!(lab.run("experiment history goats").stdout.contains("extractive-1"));
     let personas: Value = serde_json::from_str(&lab.run("experiment outputs goats").stdout).unwrap();
     assert_eq!(personas["schema"], "antiphon.personas/1");
-    lab.run("runs resume latest --dir experiments/goats/outputs").ends_with(0, &["shown again"]);
+    lab.run("runs resume latest --out experiments/goats/outputs").ends_with(0, &["shown again"]);
     lab.run("experiment delete goats").ends_with(2, &["say it with --yes"]);
     assert!(lab.path("experiments/goats").exists());
     lab.run("experiment delete goats --yes").ends_with(0, &["removed experiments/goats"]);

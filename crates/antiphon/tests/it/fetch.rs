@@ -11,7 +11,7 @@ fn files_go_into_the_folder_and_their_paths_to_stdout() {
     let lab = Lab::new();
     let server = Server::start([Reply::new(200, "text/plain", "hello")]);
     let urls = format!("{} {}", server.url("/a/one.txt?key=topsecret"), server.url("/b/one.txt"));
-    let ran = lab.run(&format!("fetch {urls} --out got --concurrency 1"));
+    let ran = lab.run(&format!("fetch {urls} --out got --max-concurrency 1"));
     ran.ends_with(0, &["/…/one.txt: 5 bytes"]);
     assert_eq!(ran.stdout, "got/one.txt\ngot/one-2.txt\n");
     assert_eq!(std::fs::read_to_string(lab.path("got/one-2.txt")).unwrap(), "hello");

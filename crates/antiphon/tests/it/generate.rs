@@ -251,7 +251,7 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
     assert_eq!(server.requests().iter().skip(calls).filter(chats).count(), 1);
     assert!(lab.run("runs list").stdout.contains("with distil"));
     let latest: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
-    assert_eq!(latest["kind"], "generate");
+    assert_eq!(latest["kind"], "personas");
 }
 
 #[test]

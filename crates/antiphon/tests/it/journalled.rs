@@ -77,12 +77,12 @@ fn a_failed_run_is_asked_again_in_its_own_folder() {
     let run = &shown["runs"][0];
     assert_eq!(
         (&run["kind"], &run["status"], &run["failed"]),
-        (&json!("generate"), &json!("stopped"), &json!(1))
+        (&json!("personas"), &json!("stopped"), &json!(1))
     );
     let id = run["run_id"].as_str().unwrap();
     let elsewhere = lab.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let mut resume = lab.command(&format!("runs resume {} --dir ../antiphon-out", &id[..30]));
+    let mut resume = lab.command(&format!("runs resume {} --out ../antiphon-out", &id[..30]));
     let output = resume.current_dir(elsewhere).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!((&report(&lab)["status"], &report(&lab)["run_id"]), (&json!("finished"), &json!(id)));
@@ -155,13 +155,18 @@ fn inputs_that_are_the_same_are_asked_about_once() {
 
 #[test]
 fn after_its_deadline_nothing_is_asked_again() {
-    let server = Server::start([models(), Reply::raw("").and_stall()]);
+    let slow = Reply::raw("").then(Duration::from_millis(1_200), "").followed_by(Reply::chat("no", "stop"));
+    let server = Server::start([models(), slow, models(), Reply::chat(&answer(), "stop")]);
     let lab = Lab::new();
-    let began = std::time::Instant::now();
-    lab.ask(&server.url("/v1"), "--deadline 1").ends_with(5, &["before its deadline", "--deadline"]);
-    assert!(began.elapsed() >= Duration::from_secs(1), "it waited for as long as it was told");
-    let calls = server.requests().iter().filter(|request| request.line.contains("/chat/")).count();
-    assert_eq!((calls, &report(&lab)["may_cost_more"]), (1, &json!(true)));
+    lab.ask(&server.url("/v1"), "--deadline 1").ends_with(4, &["the deadline has passed", "--deadline"]);
+    let calls = || server.requests().iter().filter(|request| request.line.contains("/chat/")).count();
+    assert_eq!(
+        (calls(), &report(&lab)["may_cost_more"]),
+        (1, &json!(false)),
+        "a call in progress ends by itself"
+    );
+    lab.ask(&server.url("/v1"), "").ends_with(0, &[]);
+    assert_eq!((calls(), &report(&lab)["calls"]), (2, &json!(2)), "the same command resumes it");
 }
 
 #[test]

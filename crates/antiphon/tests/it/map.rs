@@ -68,7 +68,7 @@ fn lines(path: PathBuf) -> Vec<Value> {
 #[test]
 fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
     let bench = Bench::new(Scenario::default(), 30);
-    let ran = bench.map("--out results.jsonl");
+    let ran = bench.map("--results results.jsonl");
     ran.ends_with(0, &["provider: sim at", "report: antiphon-out"]);
     assert!(ran.stdout.starts_with("30 of 30 rows done, 30 calls"), "{ran:?}");
     let results = lines(bench.lab.path("results.jsonl"));
@@ -77,7 +77,7 @@ fn each_row_is_asked_about_once_and_the_same_command_asks_nothing() {
     assert_eq!(results[7]["row"], json!({"name": "Town 7", "number": "7"}));
     assert!(results[7]["result"].is_string());
     fs::remove_file(bench.lab.path("results.jsonl")).unwrap();
-    let again = bench.map("--out results.jsonl");
+    let again = bench.map("--results results.jsonl");
     again.ends_with(0, &["finished before", "0 calls"]);
     assert_eq!((bench.stats().requests, lines(bench.lab.path("results.jsonl")).len()), (30, 30));
     bench.map("--fresh").ends_with(0, &[]);
@@ -100,7 +100,7 @@ fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_goes_on() {
     assert!(told.matches("error:").count() == 1 && told.contains("antiphon.db"), "{told}");
     let asked = bench.stats().requests;
     assert!((1..300).contains(&asked), "{asked}: it began, and did not come to its end");
-    bench.map("--out results.jsonl").ends_with(0, &["went on with run"]);
+    bench.map("--results results.jsonl").ends_with(0, &["went on with run"]);
     assert_eq!(lines(bench.lab.path("results.jsonl")).len(), 300);
     assert!(bench.stats().requests < 600, "what was kept is not asked again");
 }
@@ -182,7 +182,7 @@ fn equal_rows_are_asked_about_once() {
 #[test]
 fn rows_come_from_stdin_and_results_go_to_stdout_alone() {
     let bench = Bench::new(Scenario::default(), 0);
-    let line = "map - -r r.toml --provider sim --model m --out - --concurrency 3";
+    let line = "map - -r r.toml --provider sim --model m --results - --max-concurrency 3";
     let mut child = bench
         .lab
         .command(line)
@@ -201,20 +201,20 @@ fn rows_come_from_stdin_and_results_go_to_stdout_alone() {
 #[test]
 fn a_reader_that_has_enough_ends_the_run_quietly() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(5))), 5_000);
-    let line = map("--out - --concurrency 4");
+    let line = map("--results - --max-concurrency 4");
     let mut child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let ran = Ran::new(child.wait_with_output().unwrap());
     assert!(first.starts_with("{\"index\":0"), "{first}");
-    ran.ends_with(0, &["nobody reads the results any more"]);
+    ran.ends_with(0, &["its results are no longer read"]);
     assert!(bench.stats().requests < 5_000 && !ran.stderr.contains("error"), "{ran:?}");
 }
 
 #[test]
 fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(40))), 400);
-    let line = map("--concurrency 8 --json");
+    let line = map("--max-concurrency 8 --json");
     let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while bench.stats().answered < 20 {
         std::thread::yield_now();
@@ -236,7 +236,7 @@ fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
 #[test]
 fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(100))), 60);
-    let line = map("--concurrency 8 --json");
+    let line = map("--max-concurrency 8 --json");
     let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while bench.stats().answered < 8 || bench.stats().in_flight == 0 {
         std::thread::yield_now();
@@ -277,7 +277,7 @@ fn whoever_says_yes_is_not_asked() {
 #[test]
 fn two_processes_do_not_work_on_one_run() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(50))), 200);
-    let line = map("--concurrency 4");
+    let line = map("--max-concurrency 4");
     let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while bench.stats().answered < 4 {
         std::thread::yield_now();
@@ -294,10 +294,10 @@ fn money_that_is_gone_stops_the_run_and_it_can_be_gone_on_with() {
     let server =
         Scripted::start([Reply::chat("one", "stop"), Reply::json(429, &broke), Reply::chat("two", "stop")]);
     let lab = lab(&server.url("/v1"), 2);
-    let first = lab.run(&map("--concurrency 1 --json"));
+    let first = lab.run(&map("--max-concurrency 1 --json"));
     first.ends_with(3, &["exceeded your current quota", "goes on with what is left"]);
     assert_eq!((report(&first)["accepted"].as_u64(), report(&first)["left"].as_u64()), (Some(1), Some(1)));
-    let second = lab.run(&map("--concurrency 1 --json"));
+    let second = lab.run(&map("--max-concurrency 1 --json"));
     second.ends_with(0, &[]);
     assert_eq!((report(&second)["accepted"].as_u64(), server.requests().len()), (Some(2), 3));
 }
@@ -312,7 +312,7 @@ fn what_is_whole_of_a_cut_answer_is_kept_and_only_the_rest_asked_for() {
         "r.toml",
         "prompt = \"{{ name }}\"\nschema = { type = \"object\", required = [\"items\"], properties = { items = { type = \"array\", minItems = 3, maxItems = 3, items = { type = \"object\", required = [\"n\"] } } } }",
     );
-    let ran = lab.run(&map("--out out.jsonl"));
+    let ran = lab.run(&map("--results out.jsonl"));
     ran.ends_with(0, &[]);
     assert_eq!(lines(lab.path("out.jsonl"))[0]["result"], json!({"items": [{"n": 1}, {"n": 2}, {"n": 3}]}));
     let asked = &server.requests()[1].body;
@@ -329,7 +329,7 @@ fn an_answer_that_does_not_fit_is_asked_for_again_with_the_reason() {
     ]);
     let lab = lab(&server.url("/v1"), 2);
     lab.file("r.toml", "prompt = \"{{ name }}\"\n[[check]]\nregex = \"@\"");
-    let ran = lab.run(&map("--concurrency 1 --json"));
+    let ran = lab.run(&map("--max-concurrency 1 --json"));
     ran.ends_with(4, &["1 row failed: schema_mismatch", "it does not match @"]);
     assert_eq!((report(&ran)["accepted"].as_u64(), report(&ran)["calls"].as_u64()), (Some(1), Some(4)));
     assert!(server.requests()[1].body.to_string().contains("it does not match @"));
@@ -345,7 +345,7 @@ fn the_estimate_makes_no_call_and_the_run_keeps_to_it() {
         (0, &json!([120, 240]), &Value::Null)
     );
     assert!(!bench.lab.path("antiphon-out").exists(), "who only looks leaves nothing");
-    bench.map("--limit 30").ends_with(0, &[]);
+    bench.map("--max-rows 30").ends_with(0, &[]);
     let told: Value = report(&bench.map("--dry-run --json"));
     assert_eq!(
         (bench.stats().requests, &told["cached"], &told["based_on_calls"]),
@@ -385,7 +385,7 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
     assert!(shown.contains("finished") && shown.contains("60 done, 0 failed, 0 left"), "{shown}");
     let exported = bench.lab.run(&format!("runs export {id}")).stdout;
     assert_eq!(exported.lines().count(), 60);
-    bench.map("--fresh --limit 50").ends_with(0, &[]);
+    bench.map("--fresh --max-rows 50").ends_with(0, &[]);
     let runs: Value = serde_json::from_str(&bench.lab.run("runs list --json").stdout).unwrap();
     let other = runs["runs"][1]["run_id"].as_str().unwrap();
     let diff = bench.lab.run(&format!("runs diff {id} {other}")).stdout;
@@ -425,7 +425,7 @@ fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
     bench.lab.run("map nowhere.csv -r r.toml --provider sim --model m").ends_with(2, &["nowhere.csv"]);
     bench.lab.run("map towns.csv -r none.toml --provider sim").ends_with(2, &["none.toml"]);
     bench.lab.run("map towns.csv -r r.toml --offline").ends_with(2, &["a recipe needs a language model"]);
-    bench.map("--concurrency many").ends_with(2, &["auto, or a number from 1, is needed"]);
+    bench.map("--max-concurrency many").ends_with(2, &["auto, or a number from 1, is needed"]);
     bench.map("--no-input").ends_with(0, &[]);
     assert_eq!(bench.stats().requests, 3);
 }
@@ -442,7 +442,7 @@ fn a_server_that_is_not_there_costs_no_row() {
 fn results_do_not_take_the_place_of_what_they_are_made_from() {
     let bench = Bench::new(Scenario::default(), 3);
     for file in ["towns.csv", "./r.toml"] {
-        bench.map(&format!("--out {file}")).ends_with(2, &["results would take its place"]);
+        bench.map(&format!("--results {file}")).ends_with(2, &["results would take its place"]);
     }
     assert_eq!(bench.stats().requests, 0);
 }
@@ -454,7 +454,7 @@ fn results_do_not_take_the_place_of_a_device_a_pipe_or_a_folder() {
     let pipe = bench.lab.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for place in ["folder", "pipe"] {
-        bench.map(&format!("--out {place}")).ends_with(1, &["it is no file"]);
+        bench.map(&format!("--results {place}")).ends_with(1, &["it is no file"]);
     }
     assert!(!fs::metadata(pipe).unwrap().is_file() && bench.stats().requests == 0);
 }

@@ -15,8 +15,9 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
     lab.file("rows.csv", "name\nBern\nUlm\nGraz\n");
     lab.file("r.toml", "prompt = \"{{ name }}\"\nattempts = 1\n[[check]]\nregex = \"@\"\n");
     let url = server.url("/v1");
-    let line =
-        format!("map rows.csv -r r.toml --concurrency 1 --provider compatible --base-url {url} --model m");
+    let line = format!(
+        "map rows.csv -r r.toml --max-concurrency 1 --provider compatible --base-url {url} --model m"
+    );
     lab.run(&line).ends_with(4, &[]);
     let ran = lab.run("runs report latest");
     ran.ends_with(0, &[]);
@@ -32,7 +33,7 @@ fn a_run_has_a_page_with_its_figures_its_failures_and_its_rows() {
         assert!(page.contains(told), "{told} is not in {page}");
     }
     assert_eq!(page.matches("<script>").count(), 1, "what a model says is text");
-    lab.run("runs report latest --out here/page.html").ends_with(0, &[]);
+    lab.run("runs report latest --results here/page.html").ends_with(0, &[]);
     assert_eq!(fs::read_to_string(lab.path("here/page.html")).unwrap(), page);
     lab.run("runs report nothing").ends_with(2, &["there is no run nothing"]);
 }
@@ -51,7 +52,7 @@ fn a_generations_personas_are_in_its_report_and_go_out_in_every_form() {
     assert!(csv.starts_with("\"id\",\"name\",\"title\",") && csv.contains("p1.txt:2"), "{csv}");
     let markdown = export("-f markdown");
     assert!(markdown.starts_with("# ") && markdown.contains("\n---\n"), "{markdown}");
-    lab.run("runs export latest --out personas.csv").ends_with(0, &[]);
+    lab.run("runs export latest --results personas.csv").ends_with(0, &[]);
     assert_eq!(fs::read_to_string(lab.path("personas.csv")).unwrap(), csv);
 }
 
@@ -63,7 +64,7 @@ fn rows_go_out_as_tables_without_formulas() {
     lab.file("r.toml", "prompt = \"{{ name }}\"\n");
     let url = server.url("/v1");
     lab.run(&format!(
-        "map rows.csv -r r.toml --concurrency 1 --provider compatible --base-url {url} --model m"
+        "map rows.csv -r r.toml --max-concurrency 1 --provider compatible --base-url {url} --model m"
     ))
     .ends_with(0, &[]);
     let export = |format: &str| lab.run(&format!("runs export latest --format {format}")).stdout;

@@ -2,9 +2,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::rows::{AtOnce, EXITS, auto_or_number, dollars};
-use super::{DrawingArgs, ENVIRONMENT, ProgressMode, ProviderArgs};
-use crate::runtime::Flags;
+use super::run::{EXITS, OutArgs, RowLimitArgs, RunArgs};
+use super::{DrawingArgs, ENVIRONMENT};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
@@ -30,52 +29,15 @@ pub(in crate::commands) struct ContentArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) fallback: Option<PathBuf>,
 
-    /// The folder of the journal and of all runs [default: antiphon-out]
-    #[arg(long, value_name = "DIR")]
-    pub(in crate::commands) dir: Option<PathBuf>,
-
-    /// The most calls at once, or auto: as many as the provider takes [default: auto] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "auto|N", value_parser = auto_or_number)]
-    pub(in crate::commands) concurrency: Option<AtOnce>,
-
-    /// Stop before all calls together cost more than so many US dollars
-    #[arg(long, value_name = "USD", value_parser = dollars)]
-    pub(in crate::commands) max_cost: Option<f64>,
-
-    /// Leave an earlier run of the same command alone, and ask for all pages anew
-    #[arg(long)]
-    pub(in crate::commands) fresh: bool,
-
-    /// The one run that is gone on with: for `runs resume`
-    #[arg(skip)]
-    pub(in crate::commands) resume: Option<String>,
-
-    /// Whether its failed pages are asked for again: for `runs retry-failed`
-    #[arg(skip)]
-    pub(in crate::commands) retry_failed: bool,
-
-    /// Say what it would take, and make no call
-    #[arg(long)]
-    pub(in crate::commands) dry_run: bool,
-
-    /// Print one JSON document on stdout
-    #[arg(long)]
-    pub(in crate::commands) json: bool,
-
-    /// How progress is shown on stderr
-    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub(in crate::commands) progress: ProgressMode,
+    #[command(flatten)]
+    pub(in crate::commands) out: OutArgs,
 
     #[command(flatten)]
-    pub(in crate::commands) provider: ProviderArgs,
+    pub(in crate::commands) run: RunArgs,
+
+    #[command(flatten)]
+    pub(in crate::commands) rows: RowLimitArgs,
 
     #[command(flatten)]
     pub(in crate::commands) drawing: DrawingArgs,
-}
-
-impl ContentArgs {
-    pub(in crate::commands) fn flags(&self) -> Flags {
-        let concurrency = self.concurrency.and_then(AtOnce::number);
-        self.provider.flags(concurrency, self.dir.clone(), self.max_cost)
-    }
 }

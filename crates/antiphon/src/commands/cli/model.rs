@@ -51,14 +51,19 @@ impl DrawingArgs {
 }
 
 impl ProviderArgs {
-    pub(super) fn flags(
-        &self,
-        concurrency: Option<usize>,
-        out: Option<PathBuf>,
-        max_cost: Option<f64>,
-    ) -> Flags {
+    /// The provider's name, its address and the model, as a request has them.
+    pub(in crate::commands) fn named(&self) -> (Option<String>, Option<String>, Option<String>) {
+        let offline = self.offline.then(|| "offline".to_owned());
+        (offline.or_else(|| self.provider.clone()), self.base_url.clone(), self.model.clone())
+    }
+
+    pub(in crate::commands) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    pub(super) fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
         let Self { provider, model, base_url, offline } = self.clone();
-        Flags { provider, model, base_url, offline, concurrency, out, max_cost }
+        Flags { provider, model, base_url, offline, concurrency, out, ..Flags::default() }
     }
 }
 

@@ -1,15 +1,14 @@
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use antiphon_data::{Anonymiser, Strategy};
+use antiphon_data::Strategy;
 use antiphon_pipeline::experiment::Drawn;
 use antiphon_pipeline::{Complexity, Count, Detail, Distil, Grounding};
 use clap::{Args, ValueEnum};
 
-use super::rows::dollars;
-use super::{DrawingArgs, ENVIRONMENT, ProgressMode, ProviderArgs, concurrency, seconds};
+use super::run::{OutArgs, RunArgs};
+use super::{DrawingArgs, ENVIRONMENT};
 use crate::commands::error::{CommandError, USAGE};
-use crate::runtime::Flags;
+use crate::operations::Anonymise;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = ENVIRONMENT)]
@@ -22,9 +21,8 @@ pub(in crate::commands) struct GenerateArgs {
     #[arg(long)]
     pub(in crate::commands) allow_local: bool,
 
-    /// Where results go [default: antiphon-out]
-    #[arg(short, long, value_name = "DIR")]
-    pub(in crate::commands) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::commands) out: OutArgs,
 
     #[command(flatten)]
     pub(in crate::commands) how: GenerationArgs,
@@ -48,40 +46,8 @@ pub(in crate::commands) struct GenerationArgs {
     #[arg(long = "names", value_name = "FILE", requires = "anonymise")]
     more_names: Option<PathBuf>,
 
-    /// Give each path up after so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(in crate::commands) deadline: Option<Duration>,
-
-    /// Runs under way at once [default: 4] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "N", value_parser = concurrency)]
-    pub(in crate::commands) concurrency: Option<usize>,
-
-    /// Stop before the calls for a path cost more than so many US dollars
-    #[arg(long, value_name = "USD", value_parser = dollars)]
-    pub(in crate::commands) max_cost: Option<f64>,
-
-    /// Make a run again that is finished already
-    #[arg(long)]
-    pub(in crate::commands) fresh: bool,
-
-    /// The one run that is gone on with: for `runs resume`
-    #[arg(skip)]
-    pub(in crate::commands) resume: Option<String>,
-
-    /// Say what it would take, and make no call
-    #[arg(long)]
-    pub(in crate::commands) dry_run: bool,
-
-    /// Print one JSON document on stdout instead of a list
-    #[arg(long)]
-    pub(in crate::commands) json: bool,
-
-    /// How progress is shown on stderr
-    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub(in crate::commands) progress: ProgressMode,
-
     #[command(flatten)]
-    pub(in crate::commands) provider: ProviderArgs,
+    pub(in crate::commands) run: RunArgs,
 
     #[command(flatten)]
     pub(in crate::commands) drawing: DrawingArgs,
@@ -196,53 +162,26 @@ impl PersonaArgs {
 }
 
 impl GenerationArgs {
-    pub(in crate::commands) fn is_offline(&self) -> bool {
-        self.flags(None).offline
-    }
-
-    /// What takes names out, for runs below `out`, where the salt of codes is kept.
-    pub(in crate::commands) async fn anonymiser(
-        &self,
-        out: &Path,
-    ) -> Result<Option<Anonymiser>, CommandError> {
-        let failed = |err: antiphon_fs::Error| CommandError::new(USAGE, err.to_string());
-        let Some(how) = self.anonymise else { return Ok(None) };
-        let mut anonymiser = Anonymiser::new(match how {
+    /// How personal data is taken out, with the names of the file that a flag names.
+    pub(in crate::commands) async fn anonymise(&self) -> Result<Option<Anonymise>, CommandError> {
+        let Some(mode) = self.anonymise else { return Ok(None) };
+        let names = match &self.more_names {
+            Some(file) => {
+                let text = antiphon_fs::read_to_string(file).await;
+                text.map_err(|err| CommandError::new(USAGE, err.to_string()))?.text.into_owned()
+            }
+            None => String::new(),
+        };
+        let names = names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        let mode = match mode {
             AnonymiseArg::Redact => Strategy::Redact,
             AnonymiseArg::Replace => Strategy::Replace,
             AnonymiseArg::Hash => Strategy::Hash,
-        });
-        if let Some(file) = &self.more_names {
-            let names = antiphon_fs::read_to_string(file).await.map_err(failed)?.text;
-            let names = names.lines().map(str::trim).filter(|name| !name.is_empty());
-            anonymiser = anonymiser.names(names);
-        }
-        if how == AnonymiseArg::Hash {
-            anonymiser = anonymiser.salt(salt(out).await.map_err(failed)?);
-        }
-        Ok(Some(anonymiser))
-    }
-
-    pub(in crate::commands) fn flags(&self, out: Option<PathBuf>) -> Flags {
-        self.provider.flags(self.concurrency, out, self.max_cost)
+        };
+        Ok(Some(Anonymise::new(mode, names.collect())))
     }
 }
 
 fn count(text: &str) -> Result<Count, String> {
     text.parse().map_err(|err: antiphon_pipeline::NoCount| err.to_string())
-}
-
-/// What codes below `out` are made with: made once, so that the same person has the same code in each run.
-async fn salt(out: &Path) -> Result<String, antiphon_fs::Error> {
-    let path = out.join(".anonymised").join("salt");
-    match antiphon_fs::read_to_string(&path).await {
-        Ok(salt) => Ok(salt.text.into_owned()),
-        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => {
-            antiphon_fs::create_dir(out.join(".anonymised")).await?;
-            let salt = format!("{:032x}", rand::random::<u128>());
-            antiphon_fs::write_private(&path, salt.clone()).await?;
-            Ok(salt)
-        }
-        Err(err) => Err(err),
-    }
 }

@@ -2,14 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ENVIRONMENT, ProgressMode, ProviderArgs, concurrency};
-use crate::runtime::Flags;
-
-/// How a run ends, and what the environment says where no flag does.
-pub(super) const EXITS: &str = "\
-Exit codes:
-  0 done  1 a defect, or a disk  2 usage  3 configuration or key  4 some rows failed  5 all failed, or nobody answered
-  6 the budget is used up  130 interrupted  143 terminated";
+use super::ENVIRONMENT;
+use super::run::{EXITS, LimitArgs, OutArgs, RowLimitArgs, RunArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
@@ -23,48 +17,19 @@ pub(in crate::commands) struct MapArgs {
     pub(in crate::commands) recipe: PathBuf,
 
     /// Where results go, a JSON object a line; - for stdout [default: results.jsonl in the run's folder]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::commands) out: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::commands) results: Option<PathBuf>,
 
-    /// The folder of the journal and of all runs [default: antiphon-out]
-    #[arg(long, value_name = "DIR")]
-    pub(in crate::commands) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::commands) out: OutArgs,
 
     /// What ROWS is written as [default: what its name or its beginning tells]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(in crate::commands) format: Option<FormatArg>,
 
-    /// The first N rows alone
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::commands) limit: Option<u64>,
-
-    /// The most calls at once, or auto: as many as the provider takes [default: auto] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "auto|N", value_parser = auto_or_number)]
-    pub(in crate::commands) concurrency: Option<AtOnce>,
-
-    /// Stop before all calls together cost more than so many US dollars
-    #[arg(long, value_name = "USD", value_parser = dollars)]
-    pub(in crate::commands) max_cost: Option<f64>,
-
     /// The order of results
     #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
     pub(in crate::commands) order: OrderArg,
-
-    /// Leave an earlier run of the same command alone, and begin anew
-    #[arg(long)]
-    pub(in crate::commands) fresh: bool,
-
-    /// The one run that is gone on with: for `runs resume`
-    #[arg(skip)]
-    pub(in crate::commands) resume: Option<String>,
-
-    /// Whether its failed rows are asked about again: for `runs retry-failed`
-    #[arg(skip)]
-    pub(in crate::commands) retry_failed: bool,
-
-    /// Say what it would take, and make no call
-    #[arg(long)]
-    pub(in crate::commands) dry_run: bool,
 
     /// Do not ask before a run that may cost more than a dollar
     #[arg(short, long, conflicts_with = "no_input")]
@@ -74,23 +39,18 @@ pub(in crate::commands) struct MapArgs {
     #[arg(long)]
     pub(in crate::commands) no_input: bool,
 
-    /// Print the report as JSON on stdout
-    #[arg(long)]
-    pub(in crate::commands) json: bool,
-
-    /// How progress is shown on stderr
-    #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
-    pub(in crate::commands) progress: ProgressMode,
+    #[command(flatten)]
+    pub(in crate::commands) run: RunArgs,
 
     #[command(flatten)]
-    pub(in crate::commands) provider: ProviderArgs,
+    pub(in crate::commands) max_rows: RowLimitArgs,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::commands) struct RunsArgs {
-    /// The folder of the journal [default: antiphon-out]
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(in crate::commands) dir: Option<PathBuf>,
+    /// The folder of the journal and of all runs [default: antiphon-out]
+    #[arg(short, long, value_name = "DIR", alias = "dir", global = true)]
+    pub(in crate::commands) out: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(in crate::commands) command: RunsCommand,
@@ -113,7 +73,7 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Go on with a run that was stopped, as it was begun
+    /// Resume a run that was stopped, as it was begun, from what the journal has
     Resume {
         /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
@@ -128,6 +88,12 @@ pub(in crate::commands) enum RunsCommand {
         run: String,
         #[command(flatten)]
         limits: LimitArgs,
+    },
+    /// Cancel a run for good: a process that works on it stops, and what it has stays
+    Cancel {
+        /// Its id, the beginning of it, or latest
+        #[arg(value_name = "RUN")]
+        run: String,
     },
     /// Compare the results of two runs, row by row
     Diff {
@@ -147,17 +113,17 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(value_name = "RUN")]
         run: String,
         /// The file [default: report.html in the run's folder]
-        #[arg(short, long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        #[arg(long, value_name = "FILE")]
+        results: Option<PathBuf>,
     },
     /// Write the results that a run has, in the order of its rows; of a generation, its personas
     Export {
         /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         run: String,
-        /// The file [default: stdout]
-        #[arg(short, long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        /// The file; - for stdout [default: stdout]
+        #[arg(long, value_name = "FILE")]
+        results: Option<PathBuf>,
         /// What it is written as [default: as the file's name ends, else jsonl]
         #[arg(short, long, value_enum, value_name = "FORMAT")]
         format: Option<ExportArg>,
@@ -189,22 +155,6 @@ impl ExportArg {
     }
 }
 
-/// What may be another than when a run was begun.
-#[derive(Debug, Args)]
-pub(in crate::commands) struct LimitArgs {
-    /// Stop before all calls of the run together cost more than so many US dollars [default: as it was begun]
-    #[arg(long, value_name = "USD", value_parser = dollars)]
-    pub(in crate::commands) max_cost: Option<f64>,
-
-    /// The most calls at once, or auto [default: as it was begun]
-    #[arg(long, value_name = "auto|N", value_parser = auto_or_number)]
-    pub(in crate::commands) concurrency: Option<AtOnce>,
-}
-
-/// How many calls at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commands) struct AtOnce(Option<usize>);
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::commands) enum FormatArg {
     /// A table with a header
@@ -223,13 +173,6 @@ pub(in crate::commands) enum OrderArg {
     Completion,
 }
 
-impl AtOnce {
-    /// The number, if there is one.
-    pub(in crate::commands) fn number(self) -> Option<usize> {
-        self.0
-    }
-}
-
 impl From<FormatArg> for antiphon_data::RowFormat {
     fn from(format: FormatArg) -> Self {
         match format {
@@ -238,34 +181,4 @@ impl From<FormatArg> for antiphon_data::RowFormat {
             FormatArg::Json => Self::Json,
         }
     }
-}
-
-impl MapArgs {
-    pub(in crate::commands) fn flags(&self, recipe: &antiphon_engine::Recipe) -> Flags {
-        let concurrency = self.concurrency.and_then(AtOnce::number);
-        let flags = self.provider.flags(concurrency, self.dir.clone(), self.max_cost);
-        Flags { model: flags.model.or_else(|| recipe.model.clone()), ..flags }
-    }
-
-    pub(in crate::commands) fn results_on_stdout(&self) -> bool {
-        self.out.as_deref() == Some(std::path::Path::new("-"))
-    }
-}
-
-pub(super) fn auto_or_number(text: &str) -> Result<AtOnce, String> {
-    match text {
-        "auto" => Ok(AtOnce(None)),
-        number => concurrency(number)
-            .map(|number| AtOnce(Some(number)))
-            .map_err(|_| "auto, or a number from 1, is needed".to_owned()),
-    }
-}
-
-pub(in crate::commands) fn dollars(text: &str) -> Result<f64, String> {
-    let dollars = text
-        .trim_start_matches('$')
-        .parse()
-        .ok()
-        .filter(|dollars: &f64| dollars.is_finite() && *dollars >= 0.0);
-    dollars.ok_or_else(|| "an amount of US dollars is needed, such as 2.50".to_owned())
 }

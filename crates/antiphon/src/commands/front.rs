@@ -1,0 +1,179 @@
+//! What the commands that run something have in common: a workspace, a request, and what is shown meanwhile.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use antiphon_engine::{Lines, RunEvent};
+
+use super::cli::{RunArgs, file_of_out};
+use super::config;
+use super::error::{CommandError, USAGE};
+use super::output::{self, Talk};
+use super::progress::Live;
+use super::rows_live::RowsLive;
+use crate::operations::{OperationError, RecipeSource, RunRequest, Watch, Workspace};
+use crate::runtime::{ConfigFile, Environment, Flags, Kind, Settings, resolve};
+
+/// The configuration of a command, and the workspace that it names.
+pub(super) struct Front {
+    pub(super) settings: Settings,
+    pub(super) environment: Environment,
+    pub(super) files: Vec<ConfigFile>,
+}
+
+impl Front {
+    pub(super) async fn new(flags: &Flags) -> Result<Self, CommandError> {
+        let environment = Environment::read();
+        let files = config::files(&environment).await?;
+        Ok(Self { settings: resolve(flags, &environment, &files)?, environment, files })
+    }
+
+    pub(super) fn workspace(&self) -> Workspace {
+        Workspace::new(self.environment.clone(), self.files.clone(), &self.settings.out.value)
+    }
+}
+
+/// Puts into a request what the flags say of provider, limits, and a fresh start.
+pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
+    (request.provider, request.base_url, request.model) = args.provider.named();
+    request.limits = args.limits.limits();
+    request.fresh = args.fresh;
+    request.base = std::env::current_dir().ok();
+}
+
+/// A file that a flag names, with its whole text.
+pub(super) async fn source(path: &Path) -> Result<RecipeSource, CommandError> {
+    let text = antiphon_fs::read_to_string(path).await;
+    let text = text.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
+    Ok(RecipeSource { name: path.display().to_string(), text: text.text.into_owned() })
+}
+
+/// The file for results, and the folder: `--out` named a file before it was the folder, and is understood for one release.
+pub(super) async fn results(
+    out: Option<&PathBuf>,
+    results: Option<&PathBuf>,
+    endings: &[&str],
+    talk: Talk,
+) -> (Option<PathBuf>, Option<PathBuf>) {
+    match (out, results) {
+        (Some(file), None) if file_of_out(file, endings).await => {
+            talk.warning(&format!(
+                "--out is the folder of runs now: {0} is taken for a file; say --results {0}",
+                file.display()
+            ));
+            (None, Some(file.clone()))
+        }
+        (out, results) => (out.cloned(), results.cloned()),
+    }
+}
+
+/// Closes the workspace whatever came of it, so that its store is one file.
+pub(super) async fn closed<T>(
+    workspace: Workspace,
+    done: Result<T, OperationError>,
+) -> Result<T, CommandError> {
+    workspace.close().await;
+    done.map_err(CommandError::from)
+}
+
+/// What is shown of runs, by their events.
+#[derive(Debug, Clone)]
+pub(super) enum Display {
+    /// Of personas: documents, words, jobs.
+    Personas(Live),
+    /// Of rows.
+    Rows(RowsLive),
+}
+
+impl Display {
+    fn event(&self, event: &RunEvent) {
+        match self {
+            Self::Personas(live) => live.event(event),
+            Self::Rows(live) => live.event(event),
+        }
+    }
+
+    pub(super) fn aside(&self, say: impl FnOnce()) {
+        match self {
+            Self::Personas(live) => live.aside(say),
+            Self::Rows(live) => live.aside(say),
+        }
+    }
+
+    /// Takes the moving line away.
+    pub(super) fn end(&self) {
+        match self {
+            Self::Personas(live) => live.end(),
+            Self::Rows(live) => live.end(),
+        }
+    }
+}
+
+/// A watch that shows what happens, and names each provider once.
+pub(super) fn watch(display: &Display, talk: Talk, settings: &Settings) -> Watch {
+    let (display, named) = (display.clone(), Arc::new(Mutex::new(HashSet::new())));
+    let chosen_by_default = Arc::new(Mutex::new(false));
+    let hint = CloudHint::of(settings);
+    Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
+        match &event {
+            RunEvent::Connected { provider, by_default, .. } => {
+                *chosen_by_default.lock().unwrap_or_else(PoisonError::into_inner) = *by_default;
+                if named.lock().unwrap_or_else(PoisonError::into_inner).insert(provider.clone()) {
+                    display.aside(|| talk.line(&format!("provider: {provider}")));
+                }
+            }
+            RunEvent::Loaded { documents, bytes, .. } => {
+                let by_default = *chosen_by_default.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(hint) = hint.as_ref().filter(|_| by_default) {
+                    display.aside(|| talk.hint(&hint.text(*documents, *bytes)));
+                }
+            }
+            _ => {}
+        }
+        display.event(&event);
+    })
+}
+
+/// A key in the environment is no leave to send anything: it only earns a hint at what would be sent, where, and for
+/// how much.
+#[derive(Debug, Clone)]
+struct CloudHint {
+    place: Option<String>,
+}
+
+impl CloudHint {
+    fn of(settings: &Settings) -> Option<Self> {
+        let place = settings
+            .openai_url
+            .as_deref()
+            .map(|url| output::address(url).unwrap_or_else(|| "the address in OPENAI_BASE_URL".to_owned()));
+        settings.has_openai_key.then_some(Self { place })
+    }
+
+    fn text(&self, documents: u64, bytes: u64) -> String {
+        let tokens = bytes.div_ceil(4);
+        let model = cloud_model();
+        let answer = antiphon_llm::Usage::new(Some(tokens), Some(3_000));
+        // Another address may have other prices.
+        let price = match &self.place {
+            None => antiphon_providers::prices::price("openai", model, tokens),
+            Some(_) => None,
+        };
+        let place = self.place.as_deref().unwrap_or("api.openai.com");
+        let cost = match price.and_then(|price| price.cost_usd_micros(answer)) {
+            Some(micros) => format!("about {}", super::progress::cost(Some(micros))),
+            None => super::progress::cost(None),
+        };
+        let documents =
+            super::progress::counted(usize::try_from(documents).unwrap_or(usize::MAX), "document");
+        format!(
+            "OPENAI_API_KEY is set; --provider openai would send {documents}, about {tokens} tokens, to \
+             {place} ({model}, {cost})"
+        )
+    }
+}
+
+fn cloud_model() -> &'static str {
+    Kind::find("openai").and_then(|kind| kind.default_model).unwrap_or("its default model")
+}

@@ -1,0 +1,442 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use antiphon_engine::{ErrorKind, Stop};
+use antiphon_llm::{Cut, ErrorKind as LlmKind, Phase};
+use antiphon_pipeline::{Persona, Report};
+use antiphon_render::{RenderError, RenderErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::{ConfigError, ConnectError};
+
+/// The reason why an operation gave nothing, for every front: the kind decides on an exit code or an HTTP status, and a
+/// hint is data that the front words.
+#[derive(Debug)]
+pub struct OperationError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: OperationErrorKind,
+    message: String,
+    source: Option<antiphon_pipeline::Error>,
+    hints: Vec<Hint>,
+    folder: Option<PathBuf>,
+    input: Option<PathBuf>,
+    unwritten: Option<Vec<Persona>>,
+}
+
+/// The kinds of [`OperationError`], by what a caller can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OperationErrorKind {
+    /// The request cannot work: an input, a recipe or a value in it is wrong.
+    Request,
+    /// There is no such run, or no store.
+    NotFound,
+    /// The run is not in a state for this operation.
+    Conflict,
+    /// A setting, a key or an account is missing or wrong.
+    Configuration,
+    /// Some of the work is left or failed, and could be done later: a deadline passed, or a limit was reached.
+    Incomplete,
+    /// Nothing came of it: the provider gave no valid answer, or files could not be written.
+    Failed,
+    /// The budget is used up.
+    Budget,
+    /// Another process works on the run.
+    Busy,
+    /// It was cancelled or interrupted.
+    Cancelled,
+    /// A defect of this program, or a store that cannot be used.
+    Internal,
+}
+
+/// Advice about an error or a stop: data that a front words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "advice", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Hint {
+    /// Check the key, and what it may be used for.
+    CheckKey,
+    /// Set the environment variable that has the key.
+    SetVariable {
+        /// The variable's name.
+        name: String,
+    },
+    /// The account has no money or allowance left.
+    CheckBilling,
+    /// Name a model that the server has.
+    NameModel,
+    /// The provider has models with names like the one that was asked for.
+    SimilarModels {
+        /// The likeliest first.
+        models: Vec<String>,
+    },
+    /// Name a provider: no local engine answers.
+    NameProvider,
+    /// Try the simulated vendor.
+    TrySimulator,
+    /// Without a key and a network, personas and sites can be drafted offline.
+    TryOffline,
+    /// Check whether the server is running, and its address.
+    CheckServer,
+    /// Check whether the address leads to this provider's interface.
+    CheckAddress,
+    /// See which providers answer.
+    RunDoctor,
+    /// Change what the provider does not accept.
+    ChangeParameters,
+    /// Allow more time with a later deadline.
+    RaiseDeadline,
+    /// Allow more time between tokens.
+    RaiseTokenTimeout,
+    /// Allow longer answers, or ask for fewer personas.
+    AllowLongerAnswers,
+    /// The same request tries again.
+    RunAgain,
+    /// The same request tries again after a while.
+    RunAgainLater,
+    /// A larger model, or a smaller task, may keep to the schema.
+    UseLargerModel,
+    /// The model's context is too small.
+    RaiseContext,
+    /// The provider fails too often.
+    ProviderFailing,
+    /// The same request resumes with a higher budget.
+    RaiseMaxCost,
+    /// Say how much the run may cost.
+    SetMaxCost,
+    /// The same request resumes what is left.
+    Resumes,
+    /// What is wrong outside has to be put right; then the same request resumes.
+    ResumesWhenFixed,
+    /// A fresh start leaves the earlier run alone.
+    StartFresh,
+    /// A name that is near the one that was given.
+    DidYouMean {
+        /// The name.
+        name: String,
+    },
+    /// A file that could not be used, and why.
+    Unread {
+        /// The file with the reason.
+        failure: String,
+    },
+    /// Fetch the address first.
+    FetchFirst,
+    /// Addresses by http and of this machine can be allowed.
+    AllowLocal,
+    /// The run whose recipe or experiment this is about.
+    About {
+        /// What it is.
+        what: String,
+    },
+    /// See which experiments there are.
+    ListExperiments,
+    /// Add data to an experiment.
+    AddData {
+        /// Its name.
+        experiment: String,
+    },
+    /// Give the whole command again: what it takes is not in the store.
+    GiveCommandAgain,
+    /// The partial results are in the run's folder.
+    SeeFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl OperationError {
+    /// Creates an error without a source.
+    #[must_use]
+    pub fn new(kind: OperationErrorKind, message: impl Into<String>) -> Self {
+        let (source, hints, folder, input, unwritten) = (None, Vec::new(), None, None, None);
+        Self(Box::new(Inner { kind, message: message.into(), source, hints, folder, input, unwritten }))
+    }
+
+    /// Reports a defect of this program.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(OperationErrorKind::Internal, message)
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.0.hints.push(hint);
+        self
+    }
+
+    /// Names the run's folder, where the partial results are.
+    pub(super) fn in_folder(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.0.folder = folder.into();
+        self
+    }
+
+    /// Names the input that it is about.
+    pub(super) fn of_input(mut self, input: impl Into<PathBuf>) -> Self {
+        self.0.input = Some(input.into());
+        self
+    }
+
+    /// Adds personas that were made and could not be written.
+    pub(super) fn with_unwritten(mut self, personas: Vec<Persona>) -> Self {
+        self.0.unwritten = Some(personas);
+        self
+    }
+
+    /// Returns what the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> OperationErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the advice, the most important first.
+    #[must_use]
+    pub fn hints(&self) -> &[Hint] {
+        &self.0.hints
+    }
+
+    /// Returns the run's folder, if the run came so far.
+    #[must_use]
+    pub fn folder(&self) -> Option<&PathBuf> {
+        self.0.folder.as_ref()
+    }
+
+    /// Returns the input that it is about.
+    #[must_use]
+    pub fn input(&self) -> Option<&PathBuf> {
+        self.0.input.as_ref()
+    }
+
+    /// Returns how far a persona run came and what it cost.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.0.source.as_ref().and_then(antiphon_pipeline::Error::report)
+    }
+
+    /// Returns personas that were made and could not be written, on a full disk say: they are nowhere else.
+    #[must_use]
+    pub fn unwritten(&self) -> Option<&[Persona]> {
+        self.0.unwritten.as_deref()
+    }
+
+    /// Whether the provider does not have the model.
+    pub(super) fn is_unknown_model(&self) -> bool {
+        let unknown = ErrorKind::Provider(LlmKind::ModelNotFound);
+        self.0.source.as_ref().is_some_and(|err| err.kind() == unknown)
+    }
+}
+
+impl fmt::Display for OperationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+// The source's text is part of the message already, with all that lies behind it.
+impl std::error::Error for OperationError {}
+
+impl Serialize for OperationError {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: &'static str,
+            kind: OperationErrorKind,
+            error: &'a str,
+            hints: &'a [Hint],
+        }
+        let Inner { kind, message, hints, .. } = &*self.0;
+        Document { schema: "antiphon.error/1", kind: *kind, error: message, hints }.serialize(to)
+    }
+}
+
+impl From<antiphon_pipeline::Error> for OperationError {
+    fn from(err: antiphon_pipeline::Error) -> Self {
+        let mut message = err.to_string();
+        let mut cause = std::error::Error::source(&err);
+        while let Some(source) = cause {
+            message = format!("{message}: {source}");
+            cause = source.source();
+        }
+        let mut error = Self::new(kind_of(&err), message);
+        let unread = |failure: &antiphon_data::Failure| Hint::Unread { failure: failure.to_string() };
+        error.0.hints.extend(err.failures().iter().take(10).map(unread));
+        error.0.hints.extend(match err.kind() {
+            ErrorKind::Provider(kind) => hint_of(kind),
+            ErrorKind::Budget => Some(Hint::RaiseMaxCost),
+            ErrorKind::Deadline => Some(Hint::RaiseDeadline),
+            _ => None,
+        });
+        error.0.source = Some(err);
+        error
+    }
+}
+
+impl From<antiphon_engine::Error> for OperationError {
+    fn from(err: antiphon_engine::Error) -> Self {
+        antiphon_pipeline::Error::from(err).into()
+    }
+}
+
+impl From<antiphon_store::Error> for OperationError {
+    fn from(err: antiphon_store::Error) -> Self {
+        antiphon_pipeline::Error::store(err).into()
+    }
+}
+
+impl From<antiphon_fs::Error> for OperationError {
+    fn from(err: antiphon_fs::Error) -> Self {
+        antiphon_pipeline::Error::files(err).into()
+    }
+}
+
+impl From<RenderError> for OperationError {
+    fn from(err: RenderError) -> Self {
+        let kind = match err.kind() {
+            RenderErrorKind::Theme | RenderErrorKind::Template => OperationErrorKind::Request,
+            _ => OperationErrorKind::Failed,
+        };
+        let message = match std::error::Error::source(&err) {
+            Some(why) if err.kind() == RenderErrorKind::Files => format!("{err}: {why}"),
+            _ => err.to_string(),
+        };
+        Self::new(kind, message)
+    }
+}
+
+impl From<ConfigError> for OperationError {
+    fn from(err: ConfigError) -> Self {
+        let kind = match err.is_of_flags() {
+            true => OperationErrorKind::Request,
+            false => OperationErrorKind::Configuration,
+        };
+        Self::new(kind, err.to_string())
+    }
+}
+
+impl From<ConnectError> for OperationError {
+    fn from(err: ConnectError) -> Self {
+        let message = err.to_string();
+        match err {
+            ConnectError::MissingKey(variables) => {
+                let name = variables.into_iter().next().unwrap_or_default();
+                let error = Self::new(OperationErrorKind::Configuration, message);
+                error.hint(Hint::SetVariable { name }).hint(Hint::TryOffline)
+            }
+            ConnectError::Provider(err) => {
+                let error = Self::new(kind_of_provider(err.kind()), message);
+                match err.kind() {
+                    LlmKind::Connect => error.hint(Hint::CheckServer).hint(Hint::RunDoctor),
+                    kind => hint_of(kind).into_iter().fold(error, Self::hint),
+                }
+            }
+            ConnectError::NotBuilt(_) | ConnectError::Config(_) => {
+                Self::new(OperationErrorKind::Configuration, message)
+            }
+            ConnectError::Setting(_) => Self::new(OperationErrorKind::Request, message),
+        }
+    }
+}
+
+impl From<&antiphon_llm::Error> for OperationError {
+    /// The error of a provider that was only looked at.
+    fn from(err: &antiphon_llm::Error) -> Self {
+        let kind = match err.kind() {
+            LlmKind::Auth | LlmKind::Quota => OperationErrorKind::Configuration,
+            _ => OperationErrorKind::Failed,
+        };
+        hint_of(err.kind()).into_iter().fold(Self::new(kind, err.to_string()), Self::hint)
+    }
+}
+
+fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
+    match kind {
+        LlmKind::Auth => OperationErrorKind::Configuration,
+        _ => OperationErrorKind::Failed,
+    }
+}
+
+fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
+    use antiphon_store::ErrorKind as StoreKind;
+    match err.kind() {
+        ErrorKind::Config => OperationErrorKind::Request,
+        ErrorKind::Input if err.failures().is_empty() => OperationErrorKind::Request,
+        ErrorKind::Provider(LlmKind::Auth | LlmKind::Quota) => OperationErrorKind::Configuration,
+        ErrorKind::Cancelled => OperationErrorKind::Cancelled,
+        ErrorKind::Internal => OperationErrorKind::Internal,
+        ErrorKind::Budget => OperationErrorKind::Budget,
+        ErrorKind::Deadline => OperationErrorKind::Incomplete,
+        ErrorKind::Store(StoreKind::Newer) => OperationErrorKind::Configuration,
+        ErrorKind::Store(StoreKind::NotFound) => OperationErrorKind::NotFound,
+        ErrorKind::Store(StoreKind::Conflict) => OperationErrorKind::Conflict,
+        ErrorKind::Store(StoreKind::Busy) => OperationErrorKind::Busy,
+        ErrorKind::Store(StoreKind::Damaged) => OperationErrorKind::Internal,
+        _ => OperationErrorKind::Failed,
+    }
+}
+
+/// The advice about a provider's error.
+pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
+    Some(match kind {
+        LlmKind::Auth => Hint::CheckKey,
+        LlmKind::Quota => Hint::CheckBilling,
+        LlmKind::ModelNotFound => Hint::NameModel,
+        LlmKind::Connect => Hint::CheckServer,
+        LlmKind::InvalidResponse | LlmKind::Unsupported => Hint::CheckAddress,
+        LlmKind::InvalidRequest => Hint::ChangeParameters,
+        LlmKind::Timeout { phase: Phase::Total } => Hint::RaiseDeadline,
+        LlmKind::Timeout { .. } => Hint::RaiseTokenTimeout,
+        LlmKind::Truncated { cause: Cut::MaxTokens } => Hint::AllowLongerAnswers,
+        LlmKind::Truncated { cause: Cut::Disconnected } => Hint::RunAgain,
+        LlmKind::RateLimited { .. } | LlmKind::Overloaded { .. } => Hint::RunAgainLater,
+        LlmKind::SchemaMismatch => Hint::UseLargerModel,
+        LlmKind::ContextTooLong => Hint::RaiseContext,
+        LlmKind::CircuitOpen { .. } => Hint::ProviderFailing,
+        _ => return None,
+    })
+}
+
+/// The reason why a run stopped before all its rows ended. It can be resumed, unless it was cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StopNotice {
+    /// The cause's short name, as in reports.
+    pub cause: String,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// What a caller can do; `None` where the stop is no trouble: the reader of the results had enough.
+    pub kind: Option<OperationErrorKind>,
+    /// The advice.
+    pub hints: Vec<Hint>,
+}
+
+impl From<&Stop> for StopNotice {
+    fn from(stop: &Stop) -> Self {
+        let (kind, hints) = match stop {
+            Stop::Unread => (None, vec![Hint::Resumes]),
+            Stop::Interrupted => (Some(OperationErrorKind::Cancelled), vec![Hint::Resumes]),
+            Stop::Cancelled => (Some(OperationErrorKind::Cancelled), vec![Hint::StartFresh]),
+            Stop::Budget { .. } => (Some(OperationErrorKind::Budget), vec![Hint::RaiseMaxCost]),
+            Stop::Deadline { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::Resumes]),
+            Stop::Provider(err) => {
+                let is_of_account =
+                    matches!(err.kind(), LlmKind::Auth | LlmKind::Quota | LlmKind::ModelNotFound);
+                let kind = match is_of_account {
+                    true => OperationErrorKind::Configuration,
+                    false => OperationErrorKind::Failed,
+                };
+                (Some(kind), hint_of(err.kind()).into_iter().chain([Hint::Resumes]).collect())
+            }
+            Stop::Saturated { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::RunAgainLater]),
+            Stop::Store(_) | Stop::Output(_) => {
+                (Some(OperationErrorKind::Internal), vec![Hint::ResumesWhenFixed])
+            }
+            Stop::Input(_) => (Some(OperationErrorKind::Request), vec![Hint::Resumes]),
+            _ => (Some(OperationErrorKind::Internal), vec![Hint::Resumes]),
+        };
+        Self { cause: stop.name().to_owned(), message: stop.to_string(), kind, hints }
+    }
+}

@@ -1,0 +1,263 @@
+use std::path::{Path, PathBuf};
+
+use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, How, PastRun, Statistics};
+use antiphon_pipeline::{Personas, Report, near_name};
+use serde::Serialize;
+
+use super::error::{Hint, OperationError, OperationErrorKind};
+use super::request::RunRequest;
+use super::sources::is_address;
+use crate::runtime::{ConfigError, ConfigFile};
+
+/// The folder of all experiments.
+#[derive(Debug, Clone)]
+pub struct Experiments {
+    base: PathBuf,
+}
+
+/// An experiment with what all its runs came to.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ExperimentInfo {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its `experiment.toml`.
+    pub definition: Definition,
+    /// The files of its data, below `data/`.
+    pub data: Vec<PathBuf>,
+    /// What its runs came to.
+    pub statistics: Statistics,
+}
+
+/// A run of an experiment.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ExperimentRun {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// How many personas it made.
+    pub personas: usize,
+    /// How they came about.
+    pub report: Report,
+}
+
+/// What a run of an experiment is started with.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ExperimentStart {
+    /// What is asked for.
+    pub request: RunRequest,
+    /// The configuration files that hold for it: the experiment's own defaults first.
+    pub files: Vec<ConfigFile>,
+    /// The folder of its runs.
+    pub outputs: PathBuf,
+}
+
+impl Experiments {
+    /// Creates the view of the experiments below a folder, which need not be there.
+    #[must_use]
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Self { base: base.into() }
+    }
+
+    /// Makes the folder of an experiment.
+    ///
+    /// # Errors
+    /// `Request` for a name that is no folder's or is taken, or a recipe that is not there.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave an empty folder, which the same call takes.
+    pub async fn create(&self, definition: Definition) -> Result<ExperimentInfo, OperationError> {
+        // A recipe that is not there is reported now, and not at the first run.
+        definition.personas.recipe(Path::new("")).await?;
+        info(&Experiment::create_as(&self.base, definition).await?).await
+    }
+
+    /// Lists the experiments, or why one cannot be read: that hides no other.
+    ///
+    /// # Errors
+    /// `Failed` for a folder that cannot be listed.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn list(&self) -> Result<Vec<Result<ExperimentInfo, OperationError>>, OperationError> {
+        let mut all = Vec::new();
+        for experiment in Experiment::list(&self.base).await? {
+            all.push(match experiment {
+                Ok(experiment) => info(&experiment).await,
+                Err(err) => Err(err.into()),
+            });
+        }
+        Ok(all)
+    }
+
+    /// Returns one experiment.
+    ///
+    /// # Errors
+    /// `Request` for a name that none has, with one that is near.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn show(&self, name: &str) -> Result<ExperimentInfo, OperationError> {
+        info(&self.load(name).await?).await
+    }
+
+    /// Adds files or folders to an experiment's data, as copies or as links: all or nothing, as far as that can be seen
+    /// before.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); `Request` for what is not there, is an address, or would take another's place.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave a part; the same call brings the rest.
+    pub async fn add(
+        &self,
+        name: &str,
+        paths: &[PathBuf],
+        how: How,
+    ) -> Result<ExperimentInfo, OperationError> {
+        let wrong = |message: String| OperationError::new(OperationErrorKind::Request, message);
+        let experiment = self.load(name).await?;
+        for path in paths {
+            if is_address(path) {
+                let message = format!("{}: an address cannot be added", path.display());
+                return Err(wrong(message).hint(Hint::FetchFirst));
+            }
+            antiphon_fs::metadata(path).await.map_err(|err| wrong(err.to_string()))?;
+        }
+        for path in paths {
+            experiment.add_data(path, how).await?;
+        }
+        info(&experiment).await
+    }
+
+    /// Returns what a run of an experiment is started with; `drawn` goes over what the experiment says.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used,
+    /// `Configuration` for defaults that cannot be.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn start(
+        &self,
+        name: &str,
+        drawn: &Drawn,
+        files: &[ConfigFile],
+    ) -> Result<ExperimentStart, OperationError> {
+        let experiment = self.load(name).await?;
+        if experiment.data().await?.is_empty() {
+            let message = format!("experiment {name} has no data");
+            let error = OperationError::new(OperationErrorKind::Request, message);
+            return Err(error.hint(Hint::AddData { experiment: name.to_owned() }));
+        }
+        let definition = experiment.definition();
+        let mut files = files.to_vec();
+        if !definition.defaults.is_empty() {
+            // What it says goes before the other files.
+            files.insert(
+                0,
+                defaults(&experiment)
+                    .map_err(|err| OperationError::new(OperationErrorKind::Configuration, err.to_string()))?,
+            );
+        }
+        let recipe = drawn.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
+            OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
+        })?;
+        let request = RunRequest::personas(experiment.data_path(), &recipe)?;
+        Ok(ExperimentStart { request, files, outputs: experiment.outputs_path() })
+    }
+
+    /// Returns the folder of an experiment, whatever links lead to it.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn place(&self, name: &str) -> Result<PathBuf, OperationError> {
+        Ok(antiphon_fs::canonical(self.load(name).await?.root()).await?)
+    }
+
+    /// Writes an experiment's README anew, with what is known of its runs.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show), and `Failed` where it cannot be written.
+    ///
+    /// # Cancel safety
+    /// The file is the old one or the new one.
+    pub async fn write_readme(&self, name: &str) -> Result<(), OperationError> {
+        Ok(self.load(name).await?.write_readme().await?)
+    }
+
+    /// Lists the runs of an experiment, the newest first.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn history(&self, name: &str) -> Result<Vec<ExperimentRun>, OperationError> {
+        let runs = self.load(name).await?.history().await?;
+        let run = |PastRun { folder, report, personas, .. }| ExperimentRun { folder, personas, report };
+        Ok(runs.into_iter().map(run).collect())
+    }
+
+    /// Returns the personas of one of its runs: its id, the beginning of it, or `latest`.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); `Request` where there is no such run.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn outputs(&self, name: &str, run: &str) -> Result<Personas, OperationError> {
+        Ok(self.load(name).await?.outputs(run).await?)
+    }
+
+    /// Removes an experiment with all its data and outputs; what links lead to stays. `confirmation` is its name once more.
+    ///
+    /// # Errors
+    /// As [`show`](Self::show); `Request` for another name.
+    ///
+    /// # Cancel safety
+    /// A dropped call continues.
+    pub async fn delete(&self, name: &str, confirmation: &str) -> Result<(), OperationError> {
+        Ok(self.load(name).await?.delete(confirmation).await?)
+    }
+
+    /// An experiment by its name, or by its folder.
+    async fn load(&self, name: &str) -> Result<Experiment, OperationError> {
+        let err = match Experiment::load(self.base.join(name)).await {
+            Ok(experiment) => return Ok(experiment),
+            Err(err) => OperationError::from(err),
+        };
+        let definition = self.base.join(name).join("experiment.toml");
+        if antiphon_fs::exists(definition).await.is_ok_and(|there| there) {
+            return Err(err);
+        }
+        let known: Vec<Experiment> =
+            Experiment::list(&self.base).await.unwrap_or_default().into_iter().flatten().collect();
+        let names = known.iter().map(|experiment| experiment.definition().name.as_str());
+        Err(match near_name(name, names) {
+            Some(near) => err.hint(Hint::DidYouMean { name: near.to_owned() }),
+            None => err.hint(Hint::ListExperiments),
+        })
+    }
+}
+
+async fn info(experiment: &Experiment) -> Result<ExperimentInfo, OperationError> {
+    Ok(ExperimentInfo {
+        folder: experiment.root().to_owned(),
+        definition: experiment.definition().clone(),
+        data: experiment.data().await?,
+        statistics: experiment.statistics().await?,
+    })
+}
+
+/// An experiment's `[defaults]` as a configuration file.
+fn defaults(experiment: &Experiment) -> Result<ConfigFile, ConfigError> {
+    let place = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
+    let defaults = experiment.definition().defaults.clone();
+    let table = toml::Table::from_iter([("defaults".to_owned(), defaults.into())]);
+    ConfigFile::parse(&place, &table.to_string())
+}

@@ -1,0 +1,268 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use antiphon_engine::{Lines, OnEvent, Recipe, RunEvent, RunLimits};
+use antiphon_pipeline::Turns;
+use antiphon_runtime::CancellationToken;
+use antiphon_store::Store;
+use tokio::sync::OnceCell;
+
+use super::error::{OperationError, OperationErrorKind};
+use super::request::{RunKind, RunRequest};
+use crate::runtime::{ConfigFile, Environment, Flags, Origin, Session, Settings, connect, resolve};
+
+/// The store's file in the folder of runs.
+#[cfg(feature = "sqlite")]
+const JOURNAL: &str = "antiphon.db";
+
+/// A folder of runs with its store, under a configuration: what every operation on runs works in.
+///
+/// A process may have several, also of one folder. [`close`](Self::close) leaves the store as one file.
+///
+/// ```
+/// use antiphon::operations::{RunRequest, Watch, Workspace};
+/// use antiphon::pipeline::PersonaRecipe;
+/// use antiphon::runtime::Environment;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = antiphon::fs::temp_dir()?;
+/// # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
+/// # antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
+/// let workspace = Workspace::new(Environment::default(), Vec::new(), out);
+/// let request = RunRequest::personas(input, &PersonaRecipe::built_in("quick")?)?.provider("offline");
+/// let outcome = workspace.start(&request, Watch::default()).await?;
+/// let status = workspace.status(&outcome.run_id).await?;
+/// assert_eq!((status.accepted, status.failed), (1, 0));
+/// workspace.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Workspace {
+    environment: Environment,
+    files: Vec<ConfigFile>,
+    folder: PathBuf,
+    store: OnceCell<Store>,
+    /// Providers that are ready: what one request learns of a provider, another need not ask.
+    sessions: Mutex<HashMap<Named, Arc<OnceCell<Session>>>>,
+    pub(super) turns: Turns,
+}
+
+/// Provider, address and model, as a request names them.
+type Named = (Option<String>, Option<String>, Option<String>);
+
+/// How a caller watches and steers a run. Nothing of this is stored.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Watch {
+    /// Once cancelled, nothing new begins, and what is in progress comes to its end.
+    pub drain: CancellationToken,
+    /// Once cancelled, calls in progress are given up, too.
+    pub cancel: CancellationToken,
+    /// The receiver of results where the request wants them on `-`.
+    pub(super) results: Option<Lines>,
+    /// The file that stands for the input `-`.
+    pub(super) stdin: Option<PathBuf>,
+    pub(super) on_event: OnEvent,
+}
+
+/// A provider that is ready, and the request with all that the configuration adds to it.
+pub(super) struct Connected {
+    pub(super) session: Session,
+    pub(super) request: RunRequest,
+    /// The recipe of a map run, read once.
+    pub(super) recipe: Option<Recipe>,
+}
+
+impl Workspace {
+    /// Creates the workspace of a folder, which need not be there, under an environment and configuration files.
+    #[must_use]
+    pub fn new(environment: Environment, files: Vec<ConfigFile>, folder: impl Into<PathBuf>) -> Self {
+        let (store, sessions, turns) = (OnceCell::new(), Mutex::default(), Turns::default());
+        Self { environment, files, folder: folder.into(), store, sessions, turns }
+    }
+
+    /// Returns the folder of all runs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Lets go of the store, and waits until its files are closed: whoever copies the store then has all of it.
+    ///
+    /// # Cancel safety
+    /// A dropped call does not wait; nothing is lost.
+    pub async fn close(self) {
+        if let Some(store) = self.store.into_inner() {
+            // A task that was given up may hold a handle for longer than anyone wants to wait.
+            let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
+        }
+    }
+
+    /// The store, which is made if it is not there.
+    pub(super) async fn store(&self) -> Result<&Store, OperationError> {
+        let opened = self.store.get_or_try_init(|| open(&self.folder)).await;
+        opened.map_err(OperationError::from)
+    }
+
+    /// The store, if there is one.
+    pub(super) async fn existing(&self) -> Result<&Store, OperationError> {
+        if self.store.initialized() || has_store(&self.folder).await {
+            return self.store().await;
+        }
+        let message = format!("there are no runs in {}", self.folder.display());
+        Err(OperationError::new(OperationErrorKind::NotFound, message))
+    }
+
+    /// The store, or an empty one in memory: looking leaves nothing behind where there was nothing.
+    pub(super) async fn store_to_look_at(&self) -> Result<Store, OperationError> {
+        match self.store.initialized() || has_store(&self.folder).await {
+            true => self.store().await.cloned(),
+            false => Ok(Store::in_memory()),
+        }
+    }
+
+    /// What holds for a request, after environment and files.
+    pub(super) fn settings(&self, request: &RunRequest) -> Result<Settings, OperationError> {
+        let offline = request.provider.as_deref() == Some("offline");
+        let flags = Flags {
+            offline,
+            provider: request.provider.clone().filter(|_| !offline),
+            model: request.model.clone().filter(|_| !offline),
+            base_url: request.base_url.clone(),
+            ..Flags::default()
+        };
+        Ok(resolve(&flags, &self.environment, &self.files)?)
+    }
+
+    async fn session(&self, request: &RunRequest, settings: &Settings) -> Result<Session, OperationError> {
+        let named = (request.provider.clone(), request.base_url.clone(), request.model.clone());
+        let ready = {
+            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.entry(named).or_default().clone()
+        };
+        Ok(ready.get_or_try_init(|| connect(settings)).await?.clone())
+    }
+
+    /// Makes the provider of a request ready, and completes the request by what the configuration says.
+    pub(super) async fn connect(
+        &self,
+        request: &RunRequest,
+        watch: &Watch,
+    ) -> Result<Connected, OperationError> {
+        let mut request = request.clone();
+        let recipe = match request.kind {
+            RunKind::Map => Some(Recipe::read(&request.recipe.name, &request.recipe.text)?),
+            RunKind::Personas | RunKind::Content => None,
+        };
+        request.model = request.model.or_else(|| recipe.as_ref()?.model.clone());
+        let settings = self.settings(&request)?;
+        let session = self.session(&request, &settings).await?;
+        watch.tell(RunEvent::Connected {
+            provider: session.why.clone(),
+            by_default: session.chosen_by_default,
+            offline: session.is_offline(),
+        });
+        request.provider = Some(session.name.clone());
+        request.model = Some(session.model.clone());
+        let limits = RunLimits::default()
+            .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
+            .max_concurrency(match settings.concurrency.origin {
+                Origin::Default => None,
+                _ => Some(settings.concurrency.value),
+            });
+        request.limits = limits.overridden_by(&request.limits);
+        may_keep_budget(&session, &request.limits)?;
+        Ok(Connected { session, request, recipe })
+    }
+}
+
+impl fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workspace").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            drain: CancellationToken::new(),
+            cancel: CancellationToken::new(),
+            results: None,
+            stdin: None,
+            on_event: Arc::new(|_| ()),
+        }
+    }
+}
+
+impl Watch {
+    /// Calls `on_event` for every event. It must not block.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Arc::new(on_event);
+        self
+    }
+
+    /// Sets the receiver of results for a request that wants them on `-`.
+    #[must_use]
+    pub fn results(mut self, results: Lines) -> Self {
+        self.results = Some(results);
+        self
+    }
+
+    /// Sets the file that stands for the input `-`.
+    #[must_use]
+    pub fn stdin(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stdin = Some(file.into());
+        self
+    }
+
+    pub(super) fn tell(&self, event: RunEvent) {
+        (self.on_event)(event);
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("drain", &self.drain)
+            .field("cancel", &self.cancel)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn open(folder: &Path) -> Result<Store, antiphon_store::Error> {
+    Store::open(folder.join(JOURNAL)).await
+}
+
+/// Without the feature `sqlite` runs live as long as the workspace.
+#[cfg(not(feature = "sqlite"))]
+async fn open(_: &Path) -> Result<Store, antiphon_store::Error> {
+    std::future::ready(Ok(Store::in_memory())).await
+}
+
+#[cfg(feature = "sqlite")]
+async fn has_store(folder: &Path) -> bool {
+    antiphon_fs::exists(folder.join(JOURNAL)).await.is_ok_and(|there| there)
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn has_store(_: &Path) -> bool {
+    std::future::ready(false).await
+}
+
+fn may_keep_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
+    if limits.max_cost.is_none() || session.price(0).is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "a budget cannot be kept, since the price of {} is not known: say it below [prices] in antiphon.toml, or leave \
+         --max-cost out",
+        session.model
+    );
+    Err(OperationError::new(OperationErrorKind::Request, message))
+}
