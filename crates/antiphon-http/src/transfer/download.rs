@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_fs::Writer;
-use antiphon_resilience::{Deadline, RetryPolicy};
+use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -146,11 +146,10 @@ impl Download {
         }
     }
 
-    /// Fetches until everything is there, going on where it broke off if the client retries.
+    /// Fetches until everything is there; a client that retries resumes after a break, by its retry policy.
     async fn fetch_all(&self, part: &Part, progress: &mut Progress, place: &Place) -> Result<(), Error> {
-        let policy = self.client.inner.options.retry.as_ref();
-        let fresh = || (policy.map_or(0, |policy| policy.max_retries), policy.map(RetryPolicy::backoff));
-        let (mut left, mut backoff) = fresh();
+        let policy = self.client.inner.options.retry.clone().unwrap_or_else(RetryPolicy::never);
+        let mut pauses = policy.pauses();
         loop {
             let before = progress.done;
             let err = match self.fetch(part, progress, place).await {
@@ -162,17 +161,12 @@ impl Download {
                 }
                 Err(err) => err,
             };
-            // What went wrong before the body, the client has tried again itself.
-            let broke = err.phase() == Phase::NextByte
-                && matches!(err.kind(), ErrorKind::Interrupted | ErrorKind::Timeout { .. });
             if progress.done > before {
                 // Only tries in a row that bring nothing count: the others come to an end by themselves.
-                (left, backoff) = fresh();
+                pauses = policy.pauses();
             }
-            let pause = backoff.as_mut().filter(|_| broke && left > 0).and_then(Iterator::next);
             let in_time = |pause: &Duration| self.request.deadline.allows(*pause, Instant::now().into_std());
-            let Some(pause) = pause.filter(in_time) else { return Err(err) };
-            left -= 1;
+            let Some(pause) = pauses.after(verdict(&err)).filter(in_time) else { return Err(err) };
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.cancel.cancelled() => return Err(cancelled(place.clone())),
@@ -290,6 +284,17 @@ impl Download {
         };
         writer.finish().await.map_err(|err| of_file(err, &place))?;
         received
+    }
+}
+
+/// What a failed try means for the next: only a body that breaks off is resumed here. What went wrong before it, the client
+/// has retried itself.
+fn verdict(err: &Error) -> Verdict {
+    match err.kind() {
+        ErrorKind::Interrupted | ErrorKind::Timeout { .. } if err.phase() == Phase::NextByte => {
+            Verdict::Retry
+        }
+        _ => Verdict::Stop,
     }
 }
 

@@ -97,6 +97,19 @@ async fn a_broken_download_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_try_that_brings_something_gives_all_retries_back() {
+    let folder = temp_dir().unwrap();
+    let one = RetryPolicy::default().max_retries(1).base(Duration::ZERO, Duration::ZERO);
+    let client = Client::builder().retry(one).build();
+    let files = Files::start("\"v1\"", 70_000).await;
+    let done = client.download(&files.server.url(), folder.path().join("file.bin")).run().await.unwrap();
+    assert_eq!((done.bytes, files.ranges().len()), (300_000, 5));
+    let empty = Files::start("\"v1\"", 0).await;
+    client.download(&empty.server.url(), folder.path().join("x")).run().await.unwrap_err();
+    assert_eq!(empty.ranges().len(), 2);
+}
+
+#[tokio::test]
 async fn a_later_program_goes_on_too_if_the_file_is_still_the_same() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file.bin");
