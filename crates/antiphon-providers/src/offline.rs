@@ -4,28 +4,10 @@
 //! the same answer. Its cue phrases are English.
 
 #[cfg(feature = "offline")]
-mod cues;
-#[cfg(feature = "offline")]
-mod facts;
-#[cfg(feature = "offline")]
-mod item;
+mod drafts;
 mod kind;
-#[cfg(feature = "offline")]
-mod outline;
-#[cfg(feature = "offline")]
-mod personas;
-#[cfg(feature = "offline")]
-mod portfolio;
-#[cfg(feature = "offline")]
-mod provider;
-#[cfg(feature = "offline")]
-mod select;
-#[cfg(feature = "offline")]
-mod speech;
-#[cfg(feature = "offline")]
-mod text;
 
 #[cfg(feature = "offline")]
-pub use provider::Offline;
+pub use drafts::Offline;
 
 pub(crate) use kind::KIND;

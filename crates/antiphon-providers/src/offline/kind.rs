@@ -9,6 +9,6 @@ pub(crate) static KIND: Kind = Kind {
     help: "no model: drafts by text statistics",
     default_model: Some(MODEL),
     is_offline: true,
-    build: if_built!("offline", super::provider::build),
+    build: if_built!("offline", super::drafts::build),
     ..Kind::EMPTY
 };

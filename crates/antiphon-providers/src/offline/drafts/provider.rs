@@ -5,9 +5,9 @@ use antiphon_llm::{
     Scope, Streaming, async_trait,
 };
 
-use super::kind::MODEL;
 use super::personas::{self, Wanted};
 use super::portfolio;
+use crate::offline::kind::MODEL;
 use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
@@ -29,7 +29,7 @@ impl Offline {
 }
 
 /// Constructs it as the registry asks for it.
-pub(super) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
+pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
     Ok(Built {
         provider: Arc::new(Offline::new()),
         default_model: Some(MODEL.to_owned()),

@@ -36,7 +36,7 @@ pub(super) fn participants(documents: &[Document]) -> Vec<Participant<'_>> {
     let mut by_code: BTreeMap<&str, Vec<Sentence<'_>>> = BTreeMap::new();
     for (index, document) in documents.iter().enumerate() {
         let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
-        for turn in document.turns.iter().filter(|turn| turn.side == Side::Participant) {
+        for turn in document.turns.iter().filter(|turn| answers(turn.side)) {
             let Some(words) = document.text.get(turn.span.clone()) else { continue };
             let turns = turns.entry(&turn.speaker).or_default();
             *turns += 1;
@@ -51,4 +51,12 @@ pub(super) fn participants(documents: &[Document]) -> Vec<Participant<'_>> {
         .filter(|(_, sentences)| !sentences.is_empty())
         .map(|(code, sentences)| Participant { code, sentences })
         .collect()
+}
+
+/// Whether a side's words are material: those of whoever answers.
+fn answers(side: Side) -> bool {
+    match side {
+        Side::Participant => true,
+        Side::Interviewer => false,
+    }
 }

@@ -1,0 +1,16 @@
+//! The provider and its statistics, compiled in by the cargo feature `offline`; the description in `kind` always is.
+
+mod cues;
+mod facts;
+mod item;
+mod outline;
+mod personas;
+mod portfolio;
+mod provider;
+mod select;
+mod speech;
+mod text;
+
+pub use provider::Offline;
+
+pub(super) use provider::build;
