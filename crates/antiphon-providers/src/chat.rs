@@ -3,11 +3,6 @@
 //! Facts from <https://developers.openai.com/api/reference/resources/chat> and the OpenAPI description it is made of
 //! (<https://github.com/openai/openai-openapi>); what other servers do differently stands where it is dealt with.
 
-#![cfg_attr(
-    not(all(feature = "compatible", feature = "openai")),
-    allow(dead_code, reason = "which of its parts are needed depends on the vendors that are built")
-)]
-
 mod config;
 mod errors;
 mod stream;

@@ -1,39 +1,35 @@
 //! What all vendors' formats have in common: where a server is and how one is let in, what can go wrong on the way, and
 //! how an answer is read piece by piece.
 
-#![cfg_attr(
-    not(all(
-        feature = "anthropic",
-        feature = "compatible",
-        feature = "gemini",
-        feature = "llamacpp",
-        feature = "ollama",
-        feature = "openai"
-    )),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "which of its parts are needed depends on the vendors that are built"
-    )
-)]
-
 mod answer;
-mod construct;
+#[cfg(feature = "_cloud")]
+mod cloud;
+mod conversation;
 mod endpoint;
 mod fault;
 mod forms;
 mod framing;
+#[cfg(any(feature = "llamacpp", feature = "ollama"))]
+mod grammar;
 mod link;
+#[cfg(feature = "_own")]
+mod own;
 mod reader;
 mod settings;
 mod text;
 
 pub(crate) use answer::{Answer, Decode};
-pub(crate) use construct::{at_address, cloud, key_of, own_server, route_of};
-pub(crate) use endpoint::{Auth, Endpoint, checked_base_url, encoded};
-pub(crate) use fault::{Fault, cleaned, is_about, kind_of_status};
-pub(crate) use forms::{Form, Forms, grammar_dialect, system_of, turns, weakened};
+#[cfg(feature = "_cloud")]
+pub(crate) use cloud::{at_address, cloud, key_of};
+pub(crate) use conversation::{system_of, turns};
+pub(crate) use endpoint::{Auth, Endpoint, checked_base_url};
+pub(crate) use fault::{Fault, is_about, kind_of_status};
+pub(crate) use forms::{Form, Forms, weakened};
 pub(crate) use framing::Framing;
-pub(crate) use link::{Asked, Link};
+#[cfg(any(feature = "llamacpp", feature = "ollama"))]
+pub(crate) use grammar::grammar_dialect;
+pub(crate) use link::{Asked, Link, Page};
+#[cfg(feature = "_own")]
+pub(crate) use own::own_server;
 pub(crate) use settings::connection_settings;
 pub(crate) use text::Text;

@@ -11,8 +11,7 @@ use tracing::info;
 use super::stream::MessagesDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, at_address, cloud, connection_settings, encoded, key_of,
-    weakened,
+    Asked, Auth, Endpoint, Form, Forms, Link, Page, at_address, cloud, connection_settings, key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -91,7 +90,7 @@ impl Anthropic {
         let endpoint = Endpoint {
             vendor: "anthropic".to_owned(),
             base_url: kind::BASE_URL.to_owned(),
-            auth: Auth::Header("x-api-key".to_owned(), key),
+            auth: Auth { header: Some("x-api-key".to_owned()), key: Some(key) },
             // The later version of 2026-10-21 refuses a temperature of any model; this one leaves that to the model.
             headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
             token_timeout: Duration::from_secs(120),
@@ -110,8 +109,8 @@ impl Anthropic {
         let page = |page: &Value| {
             let models = wire::models(page)?;
             let last = models.last().filter(|_| page["has_more"] == true);
-            let next = last.map(|model| format!("&after_id={}", encoded(&model.id)));
-            Some((models, next))
+            let next = last.map(|model| ("after_id", model.id.clone()));
+            Some(Page { models, next })
         };
         self.link.models("/models?limit=1000", page).await
     }

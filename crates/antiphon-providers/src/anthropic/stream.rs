@@ -1,6 +1,5 @@
 use antiphon_llm::FinishReason;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::errors::fault;
@@ -51,8 +50,7 @@ impl Decode for MessagesDecoder {
                 answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
             }
             "error" => {
-                let value: Value = serde_json::from_str(data).map_err(strange)?;
-                if let Some(fault) = fault(200, &value, None) {
+                if let Some(fault) = Fault::within(data, fault) {
                     return Err(fault);
                 }
             }
@@ -73,8 +71,7 @@ impl MessagesDecoder {
     }
 
     fn message(&mut self, message: Message, answer: &mut Answer) {
-        answer.served_by(message.model.as_deref());
-        answer.id = message.id.or(answer.id.take());
+        answer.identify(message.id.as_deref(), message.model.as_deref());
         if let Some(mut usage) = message.usage {
             // At the beginning it is a placeholder.
             usage.output_tokens = usage.output_tokens.filter(|_| message.stop_reason.is_some());

@@ -25,7 +25,7 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
     body.insert("max_tokens".to_owned(), json!(parameters.max_tokens.or_else(known).unwrap_or(MAX_TOKENS)));
-    body.insert("messages".to_owned(), Value::Array(turns(prompt, None)));
+    body.insert("messages".to_owned(), json!(turns(prompt, None)));
     body.insert("stream".to_owned(), json!(true));
     let optional = [
         ("system", system_of(prompt, form).map(Value::from)),

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::stream::ChatDecoder;
 use super::wire;
-use crate::exchange::{Asked, Endpoint, Form, Forms, Link, weakened};
+use crate::exchange::{Asked, Endpoint, Form, Forms, Link, Page, weakened};
 
 /// What makes one server of this format differ from another.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl Chat {
     }
 
     pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
-        self.link.models("/models", |answer| Some((wire::models(answer)?, None))).await
+        self.link.models("/models", |answer| Some(Page { models: wire::models(answer)?, next: None })).await
     }
 }
 

@@ -1,4 +1,6 @@
-use serde_json::Value;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::errors::fault;
 use super::wire::{Chunk, finish_reason};
@@ -31,8 +33,7 @@ impl Decode for ChatDecoder {
         if is_error && let Some(fault) = said(event, data) {
             return Err(fault);
         }
-        answer.served_by(chunk.model.as_ref().map(|model| &*model.0));
-        answer.is_called(chunk.id.as_ref().map(|id| &*id.0));
+        answer.identify(Text::option(chunk.id.as_ref()), Text::option(chunk.model.as_ref()));
         if let Some(usage) = chunk.usage {
             answer.usage = usage.into();
         }
@@ -53,13 +54,15 @@ impl Decode for ChatDecoder {
 
 /// The error in an event, if it is one.
 fn said(event: &str, data: &str) -> Option<Fault> {
-    let value: Value = serde_json::from_str(data).ok()?;
-    let value = if event == "error" && value.get("error").is_none() {
-        serde_json::json!({ "error": value })
-    } else {
-        value
-    };
-    fault(200, &value, None)
+    Fault::within(data, if event == "error" { bare_fault } else { fault })
+}
+
+/// The error in an `error` event, whose fields may stand at its top.
+fn bare_fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
+    match body.get("error") {
+        Some(_) => fault(status, body, retry_after),
+        None => fault(status, &json!({ "error": body }), retry_after),
+    }
 }
 
 #[cfg(test)]

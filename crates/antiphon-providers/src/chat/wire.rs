@@ -15,7 +15,7 @@ use crate::exchange::{Form, Text, system_of, turns};
 pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("messages".to_owned(), Value::Array(turns(prompt, system_of(prompt, form).as_deref())));
+    body.insert("messages".to_owned(), json!(turns(prompt, system_of(prompt, form).as_deref())));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     let parameters = prompt.parameters;

@@ -40,7 +40,7 @@ impl Compatible {
     /// Sets the key, sent as a bearer token in the `Authorization` header unless the vendor has a header of its own.
     #[must_use]
     pub fn key(self, key: SecretString) -> Self {
-        self.with(|endpoint| *endpoint = endpoint.with_key(key))
+        self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
@@ -113,5 +113,21 @@ impl Provider for Compatible {
 impl Embedder for Compatible {
     async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error> {
         self.chat.embed(model, texts, context).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_http::SecretString;
+
+    use super::{Compatible, Vendor};
+
+    #[test]
+    fn a_key_that_is_set_later_goes_into_the_vendors_own_header() {
+        let text = "name = 'lab'\nbase_url = 'http://h/v1'\nauth = 'header:x-lab-key'";
+        let vendor = Vendor::parse("lab.toml", text).unwrap();
+        let provider = Compatible::of(&vendor, None).unwrap().key(SecretString::from("k"));
+        let auth = &provider.chat.link.endpoint.auth;
+        assert_eq!((auth.header.as_deref(), auth.key.is_some()), (Some("x-lab-key"), true));
     }
 }

@@ -186,11 +186,7 @@ impl Vendor {
             let message = format!("{} has no usual address: name its base URL", self.name);
             Error::new(ErrorKind::InvalidRequest, message)
         })?;
-        let auth = match (key, self.auth.as_deref().and_then(header_of)) {
-            (None, _) => Auth::None,
-            (Some(key), Some(header)) => Auth::Header(header.to_owned(), key),
-            (Some(key), None) => Auth::Bearer(key),
-        };
+        let auth = Auth { header: self.auth.as_deref().and_then(header_of).map(str::to_owned), key };
         let timeout = self.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Ok(Endpoint {
             vendor: self.name.clone(),

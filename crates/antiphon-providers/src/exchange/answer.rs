@@ -38,21 +38,12 @@ pub(crate) trait Decode: Send + Unpin + 'static {
 }
 
 impl Answer {
-    /// Notes the vendor's name for it where nobody did before.
-    pub(crate) fn is_called(&mut self, id: Option<&str>) {
-        if self.id.is_none()
-            && let Some(id) = id.filter(|id| !id.is_empty())
-        {
-            self.id = Some(id.to_owned());
-        }
-    }
-
-    /// Notes the model where nobody did before.
-    pub(crate) fn served_by(&mut self, model: Option<&str>) {
-        if self.model.is_none()
-            && let Some(model) = model.filter(|model| !model.is_empty())
-        {
-            self.model = Some(model.to_owned());
+    /// Records the vendor's names for the answer and for the model that serves it; the first of each is kept.
+    pub(crate) fn identify(&mut self, id: Option<&str>, model: Option<&str>) {
+        for (known, said) in [(&mut self.id, id), (&mut self.model, model)] {
+            if known.is_none() {
+                *known = said.filter(|said| !said.is_empty()).map(str::to_owned);
+            }
         }
     }
 }

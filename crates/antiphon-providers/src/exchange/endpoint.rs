@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::fault::Fault;
+use crate::registry::Options;
 
 /// Where a server is, how one is let in, and how it says that something went wrong.
 #[derive(Debug, Clone)]
@@ -24,56 +25,38 @@ pub(crate) struct Endpoint {
 }
 
 /// How one is let in.
-#[derive(Debug, Clone)]
-pub(crate) enum Auth {
-    /// By nobody.
-    None,
-    /// By `Authorization: Bearer`.
-    Bearer(SecretString),
-    /// By a header of the vendor's own.
-    Header(String, SecretString),
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Auth {
+    /// The vendor's own header for the key; `None`: `Authorization: Bearer`.
+    pub(crate) header: Option<String>,
+    /// The key; `None`: everyone is let in.
+    pub(crate) key: Option<SecretString>,
 }
 
 impl Endpoint {
     pub(crate) fn scope(&self) -> Scope {
         let scope = Scope::new(&self.vendor, Some(self.base_url.clone()));
-        match self.auth.key() {
+        match &self.auth.key {
             Some(key) => scope.key(key.expose_secret()),
             None => scope,
         }
     }
 
-    /// The same way in, with another key.
-    pub(crate) fn with_key(&self, key: SecretString) -> Self {
-        let auth = match &self.auth {
-            Auth::Header(name, _) => Auth::Header(name.clone(), key),
-            Auth::None | Auth::Bearer(_) => Auth::Bearer(key),
-        };
-        Self { auth, ..self.clone() }
+    /// Sets what options say of the connection, but for address and key.
+    pub(crate) fn configure(&mut self, options: &Options) {
+        options.name.clone_into(&mut self.vendor);
+        self.token_timeout = options.token_timeout.unwrap_or(self.token_timeout);
+        self.max_connections = options.max_connections.unwrap_or(self.max_connections);
     }
 
     pub(crate) fn dressed(&self, request: Request) -> Request {
-        let request = match &self.auth {
-            Auth::None => request,
-            Auth::Bearer(key) => request.bearer(key),
-            Auth::Header(name, key) => request.header(name, key.expose_secret()),
+        let request = match (&self.auth.key, &self.auth.header) {
+            (None, _) => request,
+            (Some(key), None) => request.bearer(key),
+            (Some(key), Some(name)) => request.header(name, key.expose_secret()),
         };
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
-}
-
-impl Auth {
-    pub(crate) fn key(&self) -> Option<&SecretString> {
-        match self {
-            Self::None => None,
-            Self::Bearer(key) | Self::Header(_, key) => Some(key),
-        }
-    }
-}
-
-/// A value as it may stand in an address.
-pub(crate) fn encoded(value: &str) -> String {
-    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
 /// An address to which paths can be added: without a slash at its end, and with `default_path` if it has no path at all.

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_http::Response;
 use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Schema};
-use serde_json::{Value, json};
 use tracing::info;
 
 /// How an answer's form is asked for, from the surest way to the one that every server understands.
@@ -110,51 +109,4 @@ pub(crate) fn weakened(output: &Output, form: Form, dialect: &Dialect) -> Vec<St
         Some(_) => vec![String::new()],
         None => Vec::new(),
     }
-}
-
-/// The standing instructions, with the schema told in words where the server does not bind the answer to it.
-pub(crate) fn system_of(prompt: &Prompt, form: Form) -> Option<String> {
-    let told = prompt.output.schema().filter(|_| form != Form::Schema).map(in_words);
-    match (&prompt.system, told) {
-        (Some(system), Some(told)) => Some(format!("{system}\n\n{told}")),
-        (system, told) => system.clone().or(told),
-    }
-}
-
-/// The conversation as most vendors take it.
-pub(crate) fn turns(prompt: &Prompt, system: Option<&str>) -> Vec<Value> {
-    let system = system.map(|system| json!({ "role": "system", "content": system }));
-    let others = prompt
-        .messages
-        .iter()
-        .map(|message| json!({ "role": message.role.name(), "content": message.rendered() }));
-    system.into_iter().chain(others).collect()
-}
-
-/// What engines that make a grammar of a schema put into it
-/// (<https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md>); they say nothing of the rest.
-pub(crate) fn grammar_dialect() -> Dialect {
-    Dialect::default().refuses(&[
-        "contains",
-        "dependentRequired",
-        "dependentSchemas",
-        "else",
-        "if",
-        "maxContains",
-        "maxProperties",
-        "minContains",
-        "minProperties",
-        "multipleOf",
-        "not",
-        "patternProperties",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "uniqueItems",
-    ])
-}
-
-fn in_words(schema: &Schema) -> String {
-    format!("Answer with one JSON value and nothing else. It must fit this JSON schema:\n{}", schema.text())
 }

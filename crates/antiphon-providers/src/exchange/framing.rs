@@ -14,6 +14,21 @@ pub(crate) enum Framing {
     Lines,
 }
 
+impl Framing {
+    /// Whether a body of this content type comes in such pieces; one without a type does.
+    pub(super) fn is_of(self, content_type: &str) -> bool {
+        content_type.is_empty()
+            || content_type.starts_with("text/event-stream")
+            || (self == Self::Lines && content_type.contains("ndjson"))
+    }
+
+    /// Whether a body begins as such pieces do.
+    pub(super) fn begins(self, body: &str) -> bool {
+        let body = body.trim_start();
+        body.starts_with("data:") || body.starts_with(if self == Self::Events { "event:" } else { "{" })
+    }
+}
+
 /// The pieces of a body.
 pub(super) enum Pieces {
     Events(Events),

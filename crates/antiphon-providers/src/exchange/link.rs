@@ -34,6 +34,13 @@ pub(crate) struct Asked<'p> {
     pub(crate) began: Instant,
 }
 
+/// A page of a list of models.
+pub(crate) struct Page {
+    pub(crate) models: Vec<Model>,
+    /// The query parameter that leads to the next page.
+    pub(crate) next: Option<(&'static str, String)>,
+}
+
 impl Link {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
         // The reader's own clock, which knows words from comments, is to ring first.
@@ -78,22 +85,23 @@ impl Link {
         Ok((self.json(response).await?, version))
     }
 
-    /// A list of models that may come in pages: `page` reads one, and gives what is behind the path of the next.
+    /// A list of models that may come in pages, each read by `page`; then `path` has a query already.
     pub(crate) async fn models(
         &self,
         path: &str,
-        page: impl Fn(&Value) -> Option<(Vec<Model>, Option<String>)>,
+        page: impl Fn(&Value) -> Option<Page>,
     ) -> Result<(Vec<Model>, &'static str), Error> {
         let (mut models, mut next) = (Vec::new(), String::new());
         loop {
             let (answer, version) = self.get(&format!("{path}{next}")).await?;
-            let Some((listed, following)) = page(&answer) else {
+            let Some(page) = page(&answer) else {
                 let base_url = &self.endpoint.base_url;
                 let message =
                     format!("what {base_url}{path} answers is no list of models; is the base URL right?");
                 return Err(Error::new(ErrorKind::InvalidResponse, message));
             };
-            models.extend(listed);
+            models.extend(page.models);
+            let following = page.next.map(|(name, value)| format!("&{name}={}", encoded(&value)));
             match following.filter(|following| *following != next) {
                 Some(following) => next = following,
                 None => return Ok((models, version)),
@@ -118,10 +126,7 @@ impl Link {
             return Err(self.strange(&place, &kind, &body));
         };
         match (self.endpoint.faults)(200, &value, None) {
-            Some(fault) => {
-                let said = cleaned(&fault.message, self.endpoint.auth.key());
-                Err(Error::new(fault.kind, format!("{place}: {said}")))
-            }
+            Some(fault) => Err(Error::new(fault.kind, format!("{place}: {}", self.cleaned(&fault.message)))),
             None => Ok(value),
         }
     }
@@ -138,7 +143,7 @@ impl Link {
         let head = Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened);
         let facts = Facts {
             place: response.place(),
-            key: self.endpoint.auth.key().cloned(),
+            key: self.endpoint.auth.key.clone(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
             max_tokens: asked.prompt.parameters.max_tokens,
@@ -149,16 +154,12 @@ impl Link {
             http_version: response.version(),
         };
         let kind = response.header("content-type").unwrap_or_default().to_owned();
+        if !D::FRAMING.is_of(&kind) {
+            return Box::pin(self.whole(response, &kind, decode, facts)).await;
+        }
         let pieces = match D::FRAMING {
-            Framing::Events if kind.is_empty() || kind.starts_with("text/event-stream") => {
-                Pieces::Events(response.events())
-            }
-            Framing::Lines
-                if kind.is_empty() || kind.starts_with("text/event-stream") || kind.contains("ndjson") =>
-            {
-                Pieces::Lines(response.lines())
-            }
-            _ => return Box::pin(self.whole(response, &kind, decode, facts)).await,
+            Framing::Events => Pieces::Events(response.events()),
+            Framing::Lines => Pieces::Lines(response.lines()),
         };
         Reader::new(pieces, decode, facts).begin().await
     }
@@ -174,14 +175,10 @@ impl Link {
         let body = response.text().await.map_err(|err| of_http(&err))?;
         let strange = |facts: &Facts, kind: &str| Err(self.strange(&facts.place, kind, &body));
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
-            let begins = body.trim_start();
-            let is_framed = match D::FRAMING {
-                Framing::Events => begins.starts_with("data:") || begins.starts_with("event:"),
-                Framing::Lines => begins.starts_with("data:") || begins.starts_with('{'),
-            };
-            return match is_framed {
-                true => Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await,
-                false => strange(&facts, kind),
+            return if D::FRAMING.begins(&body) {
+                Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await
+            } else {
+                strange(&facts, kind)
             };
         };
         let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
@@ -200,9 +197,14 @@ impl Link {
         reader.begin().await
     }
 
+    /// A server's words, fit for an error: see [`cleaned`].
+    pub(crate) fn cleaned(&self, text: &str) -> String {
+        cleaned(text, self.endpoint.auth.key.as_ref())
+    }
+
     fn strange(&self, place: &str, kind: &str, body: &str) -> Error {
         let kind = if kind.is_empty() { "something unnamed" } else { kind };
-        let said = cleaned(body, self.endpoint.auth.key());
+        let said = self.cleaned(body);
         let message = format!(
             "{place}: it answers with {kind} and not with what was asked for; is the base URL right? ({said})"
         );
@@ -216,7 +218,6 @@ impl Link {
         let request_id = response.request_id().map(str::to_owned);
         let moved_to = response.header("location").is_some() && (300..400).contains(&status);
         let body = response.text().await.unwrap_or_default();
-        let key = self.endpoint.auth.key();
         let fault = serde_json::from_str::<Value>(&body)
             .ok()
             .and_then(|body| (self.endpoint.faults)(status, &body, limits.retry_after));
@@ -235,9 +236,14 @@ impl Link {
         info!("{place}: {status}");
         // A server that failed may have been at work; one that refused was not.
         let billed = if fault.kind == ErrorKind::Unavailable { Billed::Maybe } else { Billed::No };
-        Error::new(fault.kind, format!("{place}: {status}: {}", cleaned(&fault.message, key)))
+        Error::new(fault.kind, format!("{place}: {status}: {}", self.cleaned(&fault.message)))
             .with_billed(billed)
             .with_request_id(request_id)
             .with_limits(fault.limits.map_or(limits, |limits| *limits))
     }
+}
+
+/// A value as it may stand in an address.
+fn encoded(value: &str) -> String {
+    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }

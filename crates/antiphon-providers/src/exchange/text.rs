@@ -7,8 +7,13 @@ use serde::Deserialize;
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 impl Text<'_> {
+    /// The words, if the field is there.
+    pub(crate) fn option<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+        text.map(|text| &*text.0)
+    }
+
     /// The words, or none where the field is missing or null.
     pub(crate) fn of<'t>(text: Option<&'t Text<'_>>) -> &'t str {
-        text.map_or("", |text| &text.0)
+        Self::option(text).unwrap_or_default()
     }
 }

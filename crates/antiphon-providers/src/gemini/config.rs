@@ -12,8 +12,7 @@ use tracing::info;
 use super::stream::GenerateDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, at_address, cloud, connection_settings, encoded, key_of,
-    weakened,
+    Asked, Auth, Endpoint, Form, Forms, Link, Page, at_address, cloud, connection_settings, key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -75,7 +74,7 @@ impl Gemini {
         let endpoint = Endpoint {
             vendor: "gemini".to_owned(),
             base_url: kind::BASE_URL.to_owned(),
-            auth: Auth::Header("x-goog-api-key".to_owned(), key),
+            auth: Auth { header: Some("x-goog-api-key".to_owned()), key: Some(key) },
             headers: Vec::new(),
             token_timeout: Duration::from_secs(120),
             max_connections: 100,
@@ -92,7 +91,8 @@ impl Gemini {
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let token = page["nextPageToken"].as_str().filter(|token| !token.is_empty());
-            Some((wire::models(page)?, token.map(|token| format!("&pageToken={}", encoded(token)))))
+            let next = token.map(|token| ("pageToken", token.to_owned()));
+            Some(Page { models: wire::models(page)?, next })
         };
         self.link.models("/models?pageSize=1000", page).await
     }

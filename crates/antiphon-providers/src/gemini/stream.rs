@@ -58,8 +58,7 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     {
         return Err(fault);
     }
-    answer.served_by(chunk.model_version.as_ref().map(|model| &*model.0));
-    answer.is_called(chunk.response_id.as_ref().map(|id| &*id.0));
+    answer.identify(Text::option(chunk.response_id.as_ref()), Text::option(chunk.model_version.as_ref()));
     if let Some(usage) = chunk.usage_metadata {
         answer.usage = usage.into();
     }

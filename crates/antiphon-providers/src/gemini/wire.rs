@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Form, Text, system_of};
+use crate::exchange::{Form, Text, system_of, turns};
 
 /// `models/NAME`, as its addresses have it; a name is no path.
 pub(super) fn model_path(model: &str) -> Result<String, Error> {
@@ -17,14 +17,9 @@ pub(super) fn model_path(model: &str) -> Result<String, Error> {
 
 /// The request's body.
 pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
-    let contents: Value = prompt
-        .messages
-        .iter()
-        .map(|message| {
-            let role = if message.role == Role::Assistant { "model" } else { "user" };
-            json!({ "role": role, "parts": [{ "text": message.rendered() }] })
-        })
-        .collect();
+    let turns = turns(prompt, None).into_iter();
+    let contents: Value =
+        turns.map(|turn| json!({ "role": role(turn.role), "parts": [{ "text": turn.content }] })).collect();
     let mut body = Map::new();
     body.insert("contents".to_owned(), contents);
     if let Some(system) = system_of(prompt, form) {
@@ -51,6 +46,11 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
         body.insert("generationConfig".to_owned(), Value::Object(config));
     }
     Value::Object(body)
+}
+
+/// The vendor's name for a side of the conversation.
+fn role(name: &str) -> &str {
+    if name == Role::Assistant.name() { "model" } else { name }
 }
 
 /// A piece of an answer, or the whole of it.

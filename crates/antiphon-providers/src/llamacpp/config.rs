@@ -13,8 +13,7 @@ use super::stream::NativeDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, grammar_dialect, own_server, route_of,
-    weakened,
+    Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, grammar_dialect, own_server, weakened,
 };
 use crate::registry::{BuildError, Built, Kind, Options};
 
@@ -63,33 +62,35 @@ impl LlamaCpp {
         let endpoint = Endpoint {
             vendor: "llamacpp".to_owned(),
             base_url: crate::exchange::checked_base_url(url, "/v1")?,
-            auth: Auth::None,
+            auth: Auth::default(),
             headers: Vec::new(),
             // A local model may read a long prompt for minutes before it says its first word.
             token_timeout: Duration::from_secs(300),
             max_connections: 100,
             faults: errors::fault,
         };
-        Ok(Self::of(endpoint, false))
-    }
-
-    fn of(endpoint: Endpoint, native: bool) -> Self {
         let quirks = Quirks {
             token_limit: "max_tokens".to_owned(),
             dialect: grammar_dialect(),
             forms: &[Form::Schema, Form::Json, Form::Words],
             extra: Map::new(),
         };
-        let base_url = endpoint.base_url.strip_suffix("/v1").unwrap_or(&endpoint.base_url).to_owned();
-        let link = Link::new(Endpoint { base_url, ..endpoint.clone() });
-        let forms = Forms::new(&[Form::Schema, Form::Words]);
-        Self { link, chat: Chat::new(endpoint, quirks), native, forms }
+        Ok(Self::over(Chat::new(endpoint, quirks), false))
+    }
+
+    fn over(chat: Chat, native: bool) -> Self {
+        let link = chat.link.with(|endpoint| {
+            if let Some(root) = endpoint.base_url.strip_suffix("/v1") {
+                endpoint.base_url = root.to_owned();
+            }
+        });
+        Self { link, chat, native, forms: Forms::new(&[Form::Schema, Form::Words]) }
     }
 
     /// Sets the key, where the server was started with `--api-key`.
     #[must_use]
     pub fn key(self, key: SecretString) -> Self {
-        self.with(|endpoint| *endpoint = endpoint.with_key(key))
+        self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
     /// Asks by the server's own `/completion` instead. The model's template is applied by the server beforehand, in a call
@@ -101,9 +102,7 @@ impl LlamaCpp {
     }
 
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        let mut endpoint = self.chat.link.endpoint;
-        change(&mut endpoint);
-        Self::of(endpoint, self.native)
+        Self::over(self.chat.with(change), self.native)
     }
 
     /// What the server says of itself.
@@ -158,7 +157,7 @@ connection_settings!(LlamaCpp, "/v1", 300);
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let url = options.base_url.as_deref().unwrap_or(kind::DEFAULT_URL);
     let server = LlamaCpp::new(url)?.configured(options);
-    let server = if route_of(kind, options)? == "native" { server.native() } else { server };
+    let server = if kind.route(options)? == Some("native") { server.native() } else { server };
     let server = match &options.key {
         Some(key) => server.key(key.clone()),
         None => server,

@@ -16,7 +16,7 @@ impl Decode for NativeDecoder {
         {
             return Err(fault);
         }
-        answer.served_by(event.model.as_ref().map(|model| &*model.0));
+        answer.identify(None, Text::option(event.model.as_ref()));
         answer.text.push_str(Text::of(event.content.as_ref()));
         if event.stop {
             answer.usage = usage(&event);

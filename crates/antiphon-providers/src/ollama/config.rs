@@ -15,8 +15,8 @@ use super::host::url_of_host;
 use super::stream::OllamaDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, cleaned, connection_settings, grammar_dialect, own_server,
-    route_of, weakened,
+    Asked, Auth, Endpoint, Form, Forms, Link, Page, connection_settings, grammar_dialect, own_server,
+    weakened,
 };
 use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 
@@ -66,7 +66,7 @@ impl Ollama {
         let endpoint = Endpoint {
             vendor: "ollama".to_owned(),
             base_url: crate::exchange::checked_base_url(url, "")?,
-            auth: Auth::None,
+            auth: Auth::default(),
             headers: Vec::new(),
             // A local model may read a long prompt for minutes before it says its first word.
             token_timeout: Duration::from_secs(300),
@@ -89,7 +89,7 @@ impl Ollama {
     /// Sets the key, for a server behind one; sent as a bearer token in the `Authorization` header.
     #[must_use]
     pub fn key(self, key: SecretString) -> Self {
-        self.with(|endpoint| *endpoint = endpoint.with_key(key))
+        self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
     /// Asks by `/api/generate` instead of `/api/chat`: the conversation goes as one text.
@@ -141,9 +141,8 @@ impl Ollama {
         let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
         let place = response.place();
         let mut lines = response.lines();
-        let key = self.link.endpoint.auth.key();
         let failed = |kind, why: &str| {
-            Error::new(kind, format!("{place}: {model} cannot be fetched: {}", cleaned(why, key)))
+            Error::new(kind, format!("{place}: {model} cannot be fetched: {}", self.link.cleaned(why)))
         };
         while let Some(line) = lines.next().await {
             let line = line.map_err(|err| failed(ErrorKind::Unavailable, &err.to_string()))?;
@@ -167,9 +166,9 @@ impl Ollama {
         Err(failed(ErrorKind::Unavailable, "the connection ended before it was whole"))
     }
 
-    async fn list(&self) -> Result<Vec<Model>, Error> {
-        let page = |answer: &Value| Some((wire::models(answer)?, None));
-        Ok(self.link.models("/api/tags", page).await?.0)
+    async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
+        let page = |answer: &Value| Some(Page { models: wire::models(answer)?, next: None });
+        self.link.models("/api/tags", page).await
     }
 }
 
@@ -187,7 +186,7 @@ fn reached_by(options: &Options) -> Result<Ollama, Error> {
 /// Constructs it as the registry asks for it.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let server = reached_by(options)?.configured(options);
-    let mut server = if route_of(kind, options)? == "generate" { server.generate() } else { server };
+    let mut server = if kind.route(options)? == Some("generate") { server.generate() } else { server };
     server.context = options.context;
     Ok(own_server(options, server))
 }
@@ -226,16 +225,13 @@ impl Provider for Ollama {
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
-        self.list().await
+        Ok(self.list().await?.0)
     }
 
     async fn health(&self, _: &CallContext) -> Result<Health, Error> {
-        let began = Instant::now();
-        let (answer, version) = self.link.get("/api/version").await?;
-        let latency = began.elapsed();
+        let (answer, _) = self.link.get("/api/version").await?;
         let number = answer["version"].as_str().map(str::to_owned);
-        let models = self.list().await?;
-        Ok(Health::new(latency).http_version(version).version(number).models(models.len()))
+        Ok(Link::health_by(self.list()).await?.version(number))
     }
 
     /// The context of a model that is loaded; else the one that is set, as far as the model goes.

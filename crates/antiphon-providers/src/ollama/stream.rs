@@ -22,7 +22,7 @@ impl Decode for OllamaDecoder {
         {
             return Err(fault);
         }
-        answer.served_by(line.model.as_ref().map(|model| &*model.0));
+        answer.identify(None, Text::option(line.model.as_ref()));
         answer.text.push_str(Text::of(line.response.as_ref()));
         answer.text.push_str(Text::of(line.message.as_ref().and_then(|message| message.content.as_ref())));
         if line.done {

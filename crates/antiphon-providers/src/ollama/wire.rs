@@ -27,7 +27,7 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
     body.insert("model".to_owned(), json!(prompt.model));
     match route {
         Route::Chat => {
-            body.insert("messages".to_owned(), Value::Array(turns(prompt, system.as_deref())));
+            body.insert("messages".to_owned(), json!(turns(prompt, system.as_deref())));
         }
         Route::Generate => {
             body.insert("prompt".to_owned(), json!(as_one_text(prompt)));

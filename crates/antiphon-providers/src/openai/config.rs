@@ -13,7 +13,7 @@ use super::stream::ResponsesDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, at_address, cloud, connection_settings, key_of, route_of, weakened,
+    Asked, Auth, Endpoint, Form, Forms, at_address, cloud, connection_settings, key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -83,7 +83,7 @@ impl OpenAi {
         let endpoint = Endpoint {
             vendor: "openai".to_owned(),
             base_url: kind::BASE_URL.to_owned(),
-            auth: Auth::Bearer(key),
+            auth: Auth { header: None, key: Some(key) },
             headers: Vec::new(),
             // Reasoning models say nothing while they think.
             token_timeout: Duration::from_secs(120),
@@ -132,7 +132,7 @@ connection_settings!(OpenAi, "/v1", 120);
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let provider = OpenAi::new(key_of(options)?).configured(options);
     let provider = at_address(provider, options, OpenAi::base_url)?;
-    let provider = if route_of(kind, options)? == "responses" { provider.responses() } else { provider };
+    let provider = if kind.route(options)? == Some("responses") { provider.responses() } else { provider };
     Ok(cloud(kind, options, provider))
 }
 

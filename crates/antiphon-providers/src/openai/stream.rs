@@ -39,8 +39,7 @@ impl Decode for ResponsesDecoder {
             }
             "response.created" | "response.in_progress" => {
                 let begun: OfResponse = of(data)?;
-                answer.served_by(begun.response.model.as_deref());
-                answer.id = begun.response.id.or(answer.id.take());
+                answer.identify(begun.response.id.as_deref(), begun.response.model.as_deref());
             }
             "response.completed" | "response.incomplete" => {
                 let ended: OfResponse = of(data)?;
@@ -75,16 +74,12 @@ fn of<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {
 }
 
 fn failed(data: &str) -> Fault {
-    let value: Value = match of(data) {
-        Ok(value) => value,
-        Err(fault) => return fault,
-    };
-    fault(200, &value, None)
+    Fault::within(data, fault)
         .unwrap_or_else(|| Fault::new(antiphon_llm::ErrorKind::Unavailable, "the response failed"))
 }
 
 fn ends(response: Response, answer: &mut Answer) {
-    answer.served_by(response.model.as_deref());
+    answer.identify(response.id.as_deref(), response.model.as_deref());
     answer.finish = response.finish();
     answer.is_over = answer.finish.is_some();
     let said = response.output.iter().filter(|item| !item.is_commentary());
@@ -98,7 +93,6 @@ fn ends(response: Response, answer: &mut Answer) {
     if let Some(usage) = response.usage {
         answer.usage = usage.into();
     }
-    answer.id = response.id.or(answer.id.take());
 }
 
 #[cfg(test)]

@@ -25,11 +25,8 @@ pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
 
 /// The conversation as items. Their type may be left out at the vendor, and not at llama.cpp.
 fn items(prompt: &Prompt) -> Vec<Value> {
-    let mut items = turns(prompt, None);
-    for item in items.iter_mut().filter_map(Value::as_object_mut) {
-        item.insert("type".to_owned(), json!("message"));
-    }
-    items
+    let turns = turns(prompt, None).into_iter();
+    turns.map(|turn| json!({ "role": turn.role, "content": turn.content, "type": "message" })).collect()
 }
 
 fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {

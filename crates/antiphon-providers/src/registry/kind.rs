@@ -116,14 +116,29 @@ impl Kind {
         named(name).or_else(|| named(self.name))
     }
 
-    /// Refuses an option that this kind does not observe.
+    /// Refuses an option that this kind does not observe, and a route that it does not have.
     ///
     /// # Errors
-    /// [`BuildError::UnusedOption`] names it, without its value.
+    /// [`BuildError::UnusedOption`] names the option, without its value; [`BuildError::Invalid`] names the routes.
     pub fn check(&self, options: &Options) -> Result<(), BuildError> {
         let unused = SPECIAL.iter().find(|(name, is_set)| is_set(options) && !self.options.contains(name));
-        unused.map_or(Ok(()), |&(option, _)| {
-            Err(BuildError::UnusedOption { provider: options.name.clone(), kind: self.name, option })
+        if let Some(&(option, _)) = unused {
+            let provider = options.name.clone();
+            return Err(BuildError::UnusedOption { provider, kind: self.name, option });
+        }
+        self.route(options)?;
+        Ok(())
+    }
+
+    /// Returns the route that options name, else the default one; none where there is no choice.
+    pub(crate) fn route(&self, options: &Options) -> Result<Option<&'static str>, Error> {
+        let Some(wanted) = options.route.as_deref() else { return Ok(self.routes.first().copied()) };
+        let route = self.routes.iter().copied().find(|route| *route == wanted);
+        route.map(Some).ok_or_else(|| {
+            let known: Vec<String> = self.routes.iter().map(|route| format!("{route:?}")).collect();
+            let (name, known) = (&options.name, known.join(" or "));
+            let message = format!("the provider {name} has no route {wanted:?}: it is {known}");
+            Error::new(ErrorKind::InvalidRequest, message)
         })
     }
 

@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use antiphon_llm::{Error, Provider};
+use secrecy::SecretString;
+
+use crate::registry::{BuildError, Built, Kind, Options};
+
+/// The key, without which a cloud answers nothing.
+pub(crate) fn key_of(options: &Options) -> Result<SecretString, BuildError> {
+    let missing = || BuildError::MissingKey { variables: options.key_env.clone() };
+    options.key.clone().ok_or_else(missing)
+}
+
+/// The same provider at the address that options name, if they name one.
+pub(crate) fn at_address<P>(
+    provider: P,
+    options: &Options,
+    base_url: impl FnOnce(P, &str) -> Result<P, Error>,
+) -> Result<P, Error> {
+    match &options.base_url {
+        Some(url) => base_url(provider, url),
+        None => Ok(provider),
+    }
+}
+
+/// A vendor's own service, at its own address or at another one.
+pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider) -> Built {
+    let price_vendor = match &options.base_url {
+        None => kind.price_vendor.map(str::to_owned),
+        // Under a name of its own it may have prices of its own; under the vendor's it is another service.
+        Some(_) => Some(options.name.clone()).filter(|name| name != kind.name),
+    };
+    Built {
+        provider: Arc::new(provider),
+        default_model: kind.default_model.map(str::to_owned),
+        lists_what_it_has: false,
+        is_local: false,
+        has_models: true,
+        tells_slots: false,
+        price_vendor,
+    }
+}

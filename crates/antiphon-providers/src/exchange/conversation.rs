@@ -1,0 +1,35 @@
+use std::borrow::Cow;
+
+use antiphon_llm::{Prompt, Schema};
+use serde::Serialize;
+
+use super::forms::Form;
+
+/// A turn of the conversation as most vendors take it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Turn<'p> {
+    /// The side, as OpenAI calls it.
+    pub(crate) role: &'static str,
+    pub(crate) content: Cow<'p, str>,
+}
+
+/// The conversation, the standing instructions before it where they are a turn.
+pub(crate) fn turns<'p>(prompt: &'p Prompt, system: Option<&'p str>) -> Vec<Turn<'p>> {
+    let system = system.map(|system| Turn { role: "system", content: Cow::Borrowed(system) });
+    let others =
+        prompt.messages.iter().map(|message| Turn { role: message.role.name(), content: message.rendered() });
+    system.into_iter().chain(others).collect()
+}
+
+/// The standing instructions, with the schema told in words where the server does not bind the answer to it.
+pub(crate) fn system_of(prompt: &Prompt, form: Form) -> Option<String> {
+    let told = prompt.output.schema().filter(|_| form != Form::Schema).map(in_words);
+    match (&prompt.system, told) {
+        (Some(system), Some(told)) => Some(format!("{system}\n\n{told}")),
+        (system, told) => system.clone().or(told),
+    }
+}
+
+fn in_words(schema: &Schema) -> String {
+    format!("Answer with one JSON value and nothing else. It must fit this JSON schema:\n{}", schema.text())
+}
