@@ -202,6 +202,30 @@ impl Output {
             Self::Json(schema) => Some(schema),
         }
     }
+
+    /// The form's name, for errors.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json(_) => "json",
+        }
+    }
+}
+
+impl Part {
+    /// The name of its kind, for errors.
+    ///
+    /// ```
+    /// assert_eq!(antiphon_llm::Part::Text("Read this.".to_owned()).name(), "text");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Document(_) => "document",
+        }
+    }
 }
 
 impl Role {
