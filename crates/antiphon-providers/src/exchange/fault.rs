@@ -31,17 +31,27 @@ impl Fault {
         read(200, &serde_json::from_str(data).ok()?, None)
     }
 
-    /// Whether the server surely did nothing: it failed before its first words for a reason that it had beforehand.
-    pub(crate) fn cost_nothing(&self) -> bool {
-        !matches!(
-            self.kind,
-            ErrorKind::Unavailable
-                | ErrorKind::InvalidResponse
-                | ErrorKind::Refused
-                | ErrorKind::Filtered
-                | ErrorKind::Truncated { .. }
-                | ErrorKind::Timeout { .. }
-        )
+    /// The cost of a call that the server refused by its status: one that failed may have been at work, a filter of prompts
+    /// was not.
+    pub(super) fn billed_when_refused(&self) -> Billed {
+        if self.kind == ErrorKind::Filtered { Billed::No } else { self.billed_before_words() }
+    }
+
+    /// The cost of a call that failed before its first words: none where the server had its reason before any model worked.
+    ///
+    /// The kinds that cost nothing are listed, and not those that do: a new one is possibly billed until it is known.
+    pub(super) fn billed_before_words(&self) -> Billed {
+        match self.kind {
+            ErrorKind::InvalidRequest
+            | ErrorKind::Auth
+            | ErrorKind::ModelNotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::Quota
+            | ErrorKind::RateLimited { .. }
+            | ErrorKind::Overloaded { .. }
+            | ErrorKind::ContextTooLong => Billed::No,
+            _ => Billed::Maybe,
+        }
     }
 }
 
@@ -79,6 +89,7 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
         }
         HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: Phase::NextToken }, Billed::Maybe),
         HttpKind::InvalidResponse | HttpKind::TooLarge { .. } => (ErrorKind::InvalidResponse, Billed::Maybe),
+        // Whatever else went wrong, the server may have acted.
         _ => (ErrorKind::Unavailable, Billed::Maybe),
     };
     Error::new(kind, err.to_string()).with_billed(billed)
@@ -110,8 +121,33 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
 #[cfg(test)]
 mod tests {
     use antiphon_http::SecretString;
+    use antiphon_llm::{Billed, Cut, ErrorKind, Phase};
 
-    use super::cleaned;
+    use super::{Fault, cleaned, kind_of_status};
+
+    #[track_caller]
+    fn check_billed(kind: ErrorKind, refused: Billed, before_words: Billed) {
+        let fault = Fault::new(kind, "no");
+        assert_eq!((fault.billed_when_refused(), fault.billed_before_words()), (refused, before_words));
+    }
+
+    #[test]
+    fn only_reasons_of_before_the_work_cost_nothing() {
+        for status in [400, 401, 402, 404, 413, 429, 503] {
+            check_billed(kind_of_status(status, None), Billed::No, Billed::No);
+        }
+        check_billed(kind_of_status(500, None), Billed::Maybe, Billed::Maybe);
+        check_billed(ErrorKind::Filtered, Billed::No, Billed::Maybe);
+        for kind in [
+            ErrorKind::Refused,
+            ErrorKind::InvalidResponse,
+            ErrorKind::Truncated { cause: Cut::Disconnected },
+            ErrorKind::Timeout { phase: Phase::FirstToken },
+            ErrorKind::SchemaMismatch,
+        ] {
+            check_billed(kind, Billed::Maybe, Billed::Maybe);
+        }
+    }
 
     #[test]
     fn keys_are_cut_out_of_what_servers_say() {

@@ -234,10 +234,8 @@ impl Link {
             None => Fault::new(kind_of_status(status, limits.retry_after), body),
         };
         info!("{place}: {status}");
-        // A server that failed may have been at work; one that refused was not.
-        let billed = if fault.kind == ErrorKind::Unavailable { Billed::Maybe } else { Billed::No };
         Error::new(fault.kind, format!("{place}: {status}: {}", self.cleaned(&fault.message)))
-            .with_billed(billed)
+            .with_billed(fault.billed_when_refused())
             .with_request_id(request_id)
             .with_limits(fault.limits.map_or(limits, |limits| *limits))
     }

@@ -226,8 +226,7 @@ impl<D: Decode> Reader<D> {
             ErrorKind::InvalidResponse => format!("{}: {said}", self.facts.place),
             _ => format!("{}: the answer broke off with an error: {said}", self.facts.place),
         };
-        let free = self.given == 0 && fault.cost_nothing();
-        let billed = if free { Billed::No } else { Billed::Maybe };
+        let billed = if self.given == 0 { fault.billed_before_words() } else { Billed::Maybe };
         let limits = fault.limits.as_deref().copied().unwrap_or(self.facts.head.limits);
         Error::new(fault.kind, message).with_billed(billed).with_limits(limits)
     }
@@ -245,11 +244,10 @@ impl<D: Decode> Reader<D> {
             _ => err,
         };
         // Before its end an answer is counted only as far as it had come, if at all.
-        let billed = match self.answer.usage {
-            usage if self.answer.finish.is_some() && usage.output.is_some() && err.billed() != Billed::No => {
-                Billed::Yes(usage)
-            }
-            _ => err.billed(),
+        let is_counted = self.answer.finish.is_some() && self.answer.usage.output.is_some();
+        let billed = match err.billed() {
+            Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage),
+            billed => billed,
         };
         let partial = self.completion();
         Poll::Ready(Some(Err(self.told(err.with_billed(billed).with_partial(partial)))))
