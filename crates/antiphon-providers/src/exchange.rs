@@ -15,6 +15,7 @@ mod link;
 #[cfg(feature = "_own")]
 mod own;
 mod reader;
+mod sendable;
 mod settings;
 mod text;
 

@@ -12,9 +12,9 @@ const MAX_TOKENS: u64 = 8_192;
 
 /// The form in which an answer can be asked for: a schema that the vendor's dialect cannot say is told in words.
 pub(super) fn expressible(prompt: &Prompt, form: Form) -> Form {
-    match &prompt.output {
-        Output::Json(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => Form::Words,
-        _ => form,
+    match prompt.output.schema() {
+        Some(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => Form::Words,
+        Some(_) | None => form,
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
 }
 
 fn output_config(output: &Output, form: Form) -> Option<Value> {
-    let (Output::Json(schema), Form::Schema) = (output, form) else { return None };
+    let schema = output.schema().filter(|_| form == Form::Schema)?;
     Some(json!({ "format": { "type": "json_schema", "schema": schema.compile(&dialect()).schema } }))
 }
 

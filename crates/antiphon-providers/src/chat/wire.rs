@@ -31,7 +31,7 @@ pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
 }
 
 fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value> {
-    let Output::Json(schema) = output else { return None };
+    let schema = output.schema()?;
     match form {
         Form::Schema => {
             let compiled = schema.compile(&quirks.dialect);

@@ -6,6 +6,8 @@ use antiphon_http::Response;
 use antiphon_llm::{Dialect, Error, ErrorKind, Output, Prompt, Schema};
 use tracing::info;
 
+use super::sendable::check_sendable;
+
 /// How an answer's form is asked for, from the surest way to the one that every server understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
@@ -31,7 +33,8 @@ impl Forms {
         Self { ladder, learnt: Arc::default() }
     }
 
-    /// Asks in the surest form that the server is known to take, and in a weaker one where it refuses that form.
+    /// Asks in the surest form that the server is known to take, and in a weaker one where it refuses that form. A prompt
+    /// that cannot be sent as it is goes nowhere.
     pub(crate) async fn ask<Fut>(
         &self,
         prompt: &Prompt,
@@ -40,6 +43,7 @@ impl Forms {
     where
         Fut: Future<Output = Result<Response, Error>> + Send,
     {
+        check_sendable(prompt)?;
         let Some(schema) = prompt.output.schema() else { return Ok((ask(Form::Words).await?, Form::Words)) };
         // A server that binds answers to JSON may mean objects alone.
         let is_object = schema.value()["type"] == "object";

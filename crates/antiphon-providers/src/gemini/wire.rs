@@ -1,4 +1,4 @@
-use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Output, Prompt, Role, Usage};
+use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -26,12 +26,12 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
         body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": system }] }));
     }
     let parameters = prompt.parameters;
-    let (kind, schema) = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => {
+    let (kind, schema) = match (prompt.output.schema(), form) {
+        (Some(schema), Form::Schema) => {
             (Some("application/json"), Some(schema.compile(&dialect()).schema.clone()))
         }
-        (Output::Json(_), Form::Json) => (Some("application/json"), None),
-        _ => (None, None),
+        (Some(_), Form::Json) => (Some("application/json"), None),
+        (Some(_), Form::Words) | (None, _) => (None, None),
     };
     let optional = [
         ("temperature", parameters.temperature.map(Value::from)),
@@ -48,7 +48,7 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
     Value::Object(body)
 }
 
-/// The vendor's name for a side of the conversation.
+/// The vendor's name for a side of the conversation: another one for the model, and no default for a side that it does not know.
 fn role(name: &str) -> &str {
     if name == Role::Assistant.name() { "model" } else { name }
 }
@@ -177,5 +177,18 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
     match entries.len() == texts {
         true => Ok(entries.into_iter().map(|entry| entry.values).collect()),
         false => Err(strange(format!("{} vectors for {texts} texts", entries.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::Role;
+
+    use super::role;
+
+    #[test]
+    fn each_side_is_sent_under_its_own_name() {
+        assert_eq!([Role::User, Role::Assistant].map(|side| role(side.name())), ["user", "model"]);
+        assert_eq!(role("tool"), "tool", "and not as the user's");
     }
 }

@@ -1,4 +1,4 @@
-use antiphon_llm::{FinishReason, Output, Prompt, Usage};
+use antiphon_llm::{FinishReason, Prompt, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,10 +13,8 @@ pub(super) fn messages(prompt: &Prompt, form: Form) -> Value {
 /// The body of `/completion`.
 pub(super) fn completion(prompt: &Prompt, text: &str, form: Form) -> Value {
     let parameters = prompt.parameters;
-    let schema = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
-        _ => None,
-    };
+    let schema = prompt.output.schema().filter(|_| form == Form::Schema);
+    let schema = schema.map(|schema| schema.compile(&grammar_dialect()).schema.clone());
     let optional = [
         ("temperature", parameters.temperature.map(Value::from)),
         ("n_predict", parameters.max_tokens.map(Value::from)),

@@ -1,4 +1,4 @@
-use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Output, Prompt, Role, Usage};
+use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,10 +17,10 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
     ];
     let options: Map<_, _> =
         options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-    let format = match (&prompt.output, form) {
-        (Output::Json(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
-        (Output::Json(_), Form::Json) => Some(json!("json")),
-        _ => None,
+    let format = match (prompt.output.schema(), form) {
+        (Some(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
+        (Some(_), Form::Json) => Some(json!("json")),
+        (Some(_), Form::Words) | (None, _) => None,
     };
     let system = system_of(prompt, form);
     let mut body = Map::new();
@@ -46,16 +46,17 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
 
 /// A conversation as one text; a single message is only its words.
 fn as_one_text(prompt: &Prompt) -> String {
-    match &prompt.messages[..] {
-        [only] => only.rendered().into_owned(),
-        messages => {
-            let lines = messages.iter().map(|message| {
-                let who = if message.role == Role::Assistant { "Assistant" } else { "User" };
-                format!("{who}: {}\n\n", message.rendered())
-            });
-            lines.collect::<String>() + "Assistant:"
-        }
+    if let [only] = &prompt.messages[..] {
+        return only.rendered().into_owned();
     }
+    let said = turns(prompt, None).into_iter();
+    let said = said.map(|turn| format!("{}: {}\n\n", capitalised(turn.role), turn.content));
+    said.collect::<String>() + &capitalised(Role::Assistant.name()) + ":"
+}
+
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// A line of an answer, or the whole of it.
@@ -131,5 +132,20 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
     match vectors.len() == texts {
         true => Ok(vectors),
         false => Err(strange(format!("{} vectors for {texts} texts", vectors.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Message, Prompt};
+
+    use super::as_one_text;
+
+    #[test]
+    fn each_side_of_one_text_has_its_own_name() {
+        let prompt = Prompt::new("m", [Message::user("Who?")]);
+        assert_eq!(as_one_text(&prompt), "Who?");
+        let prompt = prompt.message(Message::assistant("A fox.")).message(Message::user("Sure?"));
+        assert_eq!(as_one_text(&prompt), "User: Who?\n\nAssistant: A fox.\n\nUser: Sure?\n\nAssistant:");
     }
 }

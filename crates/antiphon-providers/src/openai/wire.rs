@@ -30,7 +30,7 @@ fn items(prompt: &Prompt) -> Vec<Value> {
 }
 
 fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {
-    let (Output::Json(schema), Form::Schema) = (output, form) else { return None };
+    let schema = output.schema().filter(|_| form == Form::Schema)?;
     let compiled = schema.compile(dialect);
     let strict = compiled.inexpressible.is_empty();
     let sent = if strict { &compiled.schema } else { schema.value() };
