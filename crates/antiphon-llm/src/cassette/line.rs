@@ -1,0 +1,228 @@
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use crate::cache_key::CacheKey;
+use crate::completion::{Completion, FinishReason, Usage};
+use crate::error::{Error, ErrorKind};
+use crate::prompt::{Output, Prompt};
+use crate::provider::{Capabilities, Scope};
+use crate::redact::redact;
+
+/// The format's name and version, in the first line of a cassette.
+const SCHEMA: &str = "antiphon.cassette/1";
+
+/// The first line: the provider whose answers follow.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HeaderLine {
+    schema: String,
+    scope: ScopeOnTape,
+}
+
+/// A [`Scope`] without the digest of its key, which says whose account it is and nothing of the answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ScopeOnTape {
+    vendor: String,
+    base_url: Option<String>,
+    variant: Option<String>,
+}
+
+/// A line with the capabilities of a model, by which a replayed run sends the same prompts as the recorded one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ModelLine {
+    pub(super) model: String,
+    pub(super) capabilities: Capabilities,
+}
+
+/// A line with a prompt, in the form that people read, and its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AnswerLine {
+    key: String,
+    prompt: Value,
+    text: String,
+    finish: String,
+    usage: Usage,
+    model: Option<String>,
+    #[serde(default)]
+    other_model: bool,
+    #[serde(default)]
+    weakened: Vec<String>,
+}
+
+impl HeaderLine {
+    pub(super) fn of(scope: &Scope) -> Self {
+        Self { schema: SCHEMA.to_owned(), scope: ScopeOnTape::of(scope) }
+    }
+}
+
+impl ScopeOnTape {
+    fn of(scope: &Scope) -> Self {
+        let Scope { vendor, base_url, variant, key_digest: _ } = scope;
+        let plain = |text: &String| redact(text, &[]);
+        Self {
+            vendor: vendor.clone(),
+            base_url: base_url.as_ref().map(plain),
+            variant: variant.as_ref().map(plain),
+        }
+    }
+
+    fn into_scope(self) -> Scope {
+        let scope = Scope::new(self.vendor, self.base_url);
+        Scope { variant: self.variant, ..scope }
+    }
+}
+
+/// What is recorded of a prompt.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    key: String,
+    prompt: Value,
+    pub(super) output: Output,
+}
+
+impl Asked {
+    pub(super) fn of(prompt: &Prompt) -> Arc<Self> {
+        Arc::new(Self { key: key_of(prompt), prompt: readable(prompt), output: prompt.output.clone() })
+    }
+
+    pub(super) fn answered(&self, answer: &Completion) -> AnswerLine {
+        AnswerLine {
+            key: self.key.clone(),
+            prompt: self.prompt.clone(),
+            text: redact(&answer.text, &[]),
+            finish: answer.finish.name().to_owned(),
+            usage: answer.usage,
+            model: answer.head.model.clone(),
+            other_model: answer.head.other_model,
+            weakened: answer.head.weakened.clone(),
+        }
+    }
+}
+
+/// A prompt's key, which is the same at every provider: a cassette may be played in place of another address.
+pub(super) fn key_of(prompt: &Prompt) -> String {
+    CacheKey::of(&Scope::new("cassette", None), prompt).to_string()
+}
+
+/// A prompt for people to read.
+fn readable(prompt: &Prompt) -> Value {
+    let messages = prompt
+        .messages
+        .iter()
+        .map(|message| json!({ "role": message.role.name(), "text": redact(&message.rendered(), &[]) }));
+    let output = match &prompt.output {
+        Output::Text => "text",
+        Output::Json(schema) => schema.name(),
+    };
+    json!({
+        "model": prompt.model,
+        "system": prompt.system.as_deref().map(|system| redact(system, &[])),
+        "messages": messages.collect::<Vec<_>>(),
+        "parameters": prompt.parameters,
+        "output": output,
+    })
+}
+
+/// The content of a cassette file.
+#[derive(Debug)]
+pub(super) struct Cassette {
+    pub(super) scope: Scope,
+    /// The models that were asked or looked up, with what was known of each.
+    pub(super) models: BTreeMap<String, Capabilities>,
+    pub(super) answers: HashMap<String, VecDeque<Completion>>,
+}
+
+/// A line of a file, for errors.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    path: &'a Path,
+    number: usize,
+}
+
+impl Cassette {
+    /// Reads the lines of the file at `path`; `None` if there are none. Lines that a crash has cut are left out.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Option<Self>, Error> {
+        let mut cassette: Option<Self> = None;
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let place = Place { path, number: index + 1 };
+            let value = match serde_json::from_str(line) {
+                Err(err) if err.is_eof() => {
+                    warn!("{}:{}: a line that a crash has cut is ignored", path.display(), place.number);
+                    continue;
+                }
+                parsed => place.parsed(parsed)?,
+            };
+            match &mut cassette {
+                Some(cassette) => cassette.add(value, place)?,
+                None => cassette = Some(Self::begun(place.header(value)?)),
+            }
+        }
+        Ok(cassette)
+    }
+
+    fn begun(scope: ScopeOnTape) -> Self {
+        Self { scope: scope.into_scope(), models: BTreeMap::new(), answers: HashMap::new() }
+    }
+
+    fn add(&mut self, line: Value, place: Place<'_>) -> Result<(), Error> {
+        if line.get("schema").is_some() {
+            // Two processes may have begun the file at the same time.
+            if place.header(line)? != ScopeOnTape::of(&self.scope) {
+                let why = "the answers of another provider begin here. Record each into a file of its own";
+                return Err(place.invalid(&why));
+            }
+        } else if line.get("capabilities").is_some() {
+            let ModelLine { model, capabilities } = place.parsed(serde_json::from_value(line))?;
+            self.models.insert(model, capabilities);
+        } else {
+            self.add_answer(place.parsed(serde_json::from_value(line))?);
+        }
+        Ok(())
+    }
+
+    fn add_answer(&mut self, line: AnswerLine) {
+        if let Some(model) = line.prompt["model"].as_str() {
+            self.models.entry(model.to_owned()).or_default();
+        }
+        let finish = FinishReason::of(&line.finish);
+        let mut answer = Completion::new(line.text).finish(finish).usage(line.usage);
+        answer.head.model = line.model;
+        answer.head.other_model = line.other_model;
+        answer.head.weakened = line.weakened;
+        self.answers.entry(line.key).or_default().push_back(answer);
+    }
+
+    /// Whether the cassette holds the answers of `scope`, on any account.
+    pub(super) fn is_of(&self, scope: &Scope) -> bool {
+        ScopeOnTape::of(&self.scope) == ScopeOnTape::of(scope)
+    }
+}
+
+impl Place<'_> {
+    fn header(self, line: Value) -> Result<ScopeOnTape, Error> {
+        match line.get("schema").and_then(Value::as_str) {
+            Some(SCHEMA) => Ok(self.parsed(serde_json::from_value::<HeaderLine>(line))?.scope),
+            Some(other) => {
+                Err(self.invalid(&format_args!("its format is {other}, and this version reads {SCHEMA}")))
+            }
+            None => {
+                let why = "no cassette begins with this line. Keep cassettes in a folder without other files";
+                Err(self.invalid(&why))
+            }
+        }
+    }
+
+    fn parsed<T>(self, parsed: serde_json::Result<T>) -> Result<T, Error> {
+        parsed.map_err(|err| self.invalid(&format_args!("this is no line of a cassette: {err}")))
+    }
+
+    fn invalid(self, why: &dyn fmt::Display) -> Error {
+        let message = format!("cannot read the cassette {}:{}: {why}", self.path.display(), self.number);
+        Error::new(ErrorKind::InvalidRequest, message)
+    }
+}

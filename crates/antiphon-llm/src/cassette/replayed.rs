@@ -1,0 +1,167 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use antiphon_fs::{ErrorKind as FsErrorKind, WalkOptions};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::line::{Cassette, key_of};
+use crate::completion::Completion;
+use crate::context::CallContext;
+use crate::error::{Error, ErrorKind};
+use crate::prompt::Prompt;
+use crate::provider::{Capabilities, Health, Model, Provider, Scope};
+use crate::redact::redact;
+use crate::spent::Spent;
+use crate::streaming::Streaming;
+
+/// A provider that answers from cassettes that [`Recorded`](crate::Recorded) wrote, and never calls a network.
+///
+/// It has the scope, the models and the capabilities of the provider that was recorded, so that a replayed run is the
+/// same run: the same fingerprint, the same prompts. Usage is that of the recorded call.
+///
+/// A prompt that was recorded several times gets its answers in their order, and the last of them from then on. One
+/// that was never recorded is `Unsupported`, so that a [`Fallback`](crate::Fallback) asks the next provider, as the
+/// recorded one did.
+///
+/// A folder may have cassettes of several providers. All of them answer; the scope is that of the first by file name.
+/// [`of_scope`](Self::of_scope) gives each provider of a [`Fallback`](crate::Fallback) its own.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    path: PathBuf,
+    first: Arc<Tape>,
+    others: Vec<Arc<Tape>>,
+}
+
+/// A cassette that is being played.
+#[derive(Debug)]
+struct Tape(Mutex<Cassette>);
+
+impl Replayed {
+    /// Reads the cassette at `path`, or all cassettes in that folder: its files that end in `.jsonl`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a file that cannot be read, a folder without cassettes, or a line that is none of a
+    /// cassette's, with its number.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let metadata = antiphon_fs::metadata(path).await.map_err(unreadable)?;
+        let files = if metadata.is_dir { cassettes_in(path).await? } else { vec![path.to_owned()] };
+        let mut tapes = Vec::with_capacity(files.len());
+        for file in files {
+            let text = antiphon_fs::read_to_string(&file).await.map_err(unreadable)?;
+            tapes.extend(Cassette::parse(&file, &text.text)?.map(|cassette| Arc::new(Tape(cassette.into()))));
+        }
+        Self::of(path, tapes).ok_or_else(|| {
+            let message = format!("cannot replay {}: there is no cassette. Record one first", path.display());
+            Error::new(ErrorKind::InvalidRequest, message)
+        })
+    }
+
+    fn of(path: &Path, tapes: Vec<Arc<Tape>>) -> Option<Self> {
+        let mut tapes = tapes.into_iter();
+        Some(Self { path: path.to_owned(), first: tapes.next()?, others: tapes.collect() })
+    }
+
+    /// Returns the scopes of the providers that were recorded, in the order of their files' names.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        self.tapes().map(|tape| tape.with(|cassette| cassette.scope.clone())).collect()
+    }
+
+    /// Returns the answers of one provider alone, if it was recorded; the digest of a key does not count. Where a prompt
+    /// has several answers, both take them from the same line.
+    #[must_use]
+    pub fn of_scope(&self, scope: &Scope) -> Option<Self> {
+        let same = |tape: &&Arc<Tape>| tape.with(|cassette| cassette.is_of(scope));
+        Self::of(&self.path, self.tapes().filter(same).cloned().collect())
+    }
+
+    fn tapes(&self) -> impl Iterator<Item = &Arc<Tape>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    fn known(&self) -> BTreeMap<String, Capabilities> {
+        self.tapes().flat_map(|tape| tape.with(|cassette| cassette.models.clone())).collect()
+    }
+
+    fn missing(&self, prompt: &Prompt) -> Error {
+        let last = prompt.messages.last().map(|message| message.rendered().into_owned());
+        let words: String = redact(&last.unwrap_or_default(), &[]).chars().take(60).collect();
+        let message = format!(
+            "cannot replay from {}: no answer of {} to {:?} was recorded. Record again, or ask with the same input, recipe \
+             and parameters",
+            self.path.display(),
+            prompt.model,
+            words.trim(),
+        );
+        Error::new(ErrorKind::Unsupported, message).with_spent(Spent::default())
+    }
+}
+
+impl Tape {
+    fn with<T>(&self, see: impl FnOnce(&mut Cassette) -> T) -> T {
+        see(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn next(&self, key: &str) -> Option<Completion> {
+        self.with(|cassette| {
+            let answers = cassette.answers.get_mut(key)?;
+            if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
+        })
+    }
+}
+
+fn unreadable(err: antiphon_fs::Error) -> Error {
+    let advice = if err.kind() == FsErrorKind::NotFound { ". Record it first" } else { "" };
+    Error::new(ErrorKind::InvalidRequest, format!("cannot replay: {err}{advice}")).with_source(err)
+}
+
+async fn cassettes_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let options = WalkOptions::default().glob("*.jsonl").max_depth(1);
+    let mut batches = antiphon_fs::walk(folder, options, CancellationToken::new());
+    let mut files = Vec::new();
+    while let Some(batch) = batches.next().await {
+        for entry in batch {
+            files.push(entry.map_err(unreadable)?.path);
+        }
+    }
+    Ok(files)
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Provider for Replayed {
+    /// The scope of the recorded provider; of several, the first by file name.
+    fn scope(&self) -> Scope {
+        self.first.with(|cassette| cassette.scope.clone())
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        let key = key_of(prompt);
+        let answer = self.tapes().find_map(|tape| tape.next(&key)).ok_or_else(|| self.missing(prompt))?;
+        answer.into_whole(&prompt.output).map(Streaming::whole)
+    }
+
+    /// The models that are on the cassettes, by name.
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        let models = self.known().into_iter();
+        Ok(models.map(|(model, known)| Model::new(model, known.context_window)).collect())
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        Ok(Health::default().models(self.known().len()))
+    }
+
+    /// The capabilities that were recorded; a model that was not looked up has none that are known.
+    async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
+        self.tapes()
+            .find_map(|tape| tape.with(|cassette| cassette.models.get(model).copied()))
+            .unwrap_or_default()
+    }
+}
