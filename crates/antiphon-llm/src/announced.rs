@@ -57,7 +57,8 @@ impl Calls {
         Self { provider: layer(self.provider), ..self }
     }
 
-    /// What keeps to the limits for a model; `None` where nobody does.
+    /// Returns what keeps to the limits of the first provider for a model; `None` for a stack without gates. The limits
+    /// of a fallback are in the gates that its own stack was given.
     #[must_use]
     pub fn gate(&self, model: &str) -> Option<Gate> {
         let gates = self.gates.as_ref()?;
@@ -76,6 +77,12 @@ mod tests {
     use crate::scripted::Scripted;
     use crate::{CallContext, Completion, Error, ErrorKind, Message, Prompt, ProviderExt, Stack};
 
+    type Script = Vec<Result<Completion, Error>>;
+
+    fn failed(kind: ErrorKind) -> Result<Completion, Error> {
+        Err(Error::new(kind, "no"))
+    }
+
     fn refused() -> Error {
         let retry_after = Some(Duration::from_secs(1));
         let mut hints = LimitHints::default();
@@ -85,8 +92,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_call_is_told_of_before_it_is_sent_and_none_is_made_again() {
-        let failed = Error::new(ErrorKind::Unavailable, "down");
-        let scripted = Scripted::new([Err(refused()), Ok(Completion::new("ok")), Err(failed)]);
+        let scripted =
+            Scripted::new([Err(refused()), Ok(Completion::new("ok")), failed(ErrorKind::Unavailable)]);
         let calls = Stack::new(scripted).gates(Gates::default()).calls();
         let told = Arc::new(AtomicU32::new(0));
         let count = told.clone();
@@ -109,5 +116,94 @@ mod tests {
         let prompt = Prompt::new("m", [Message::user("?")]);
         let err = calls.provider().complete(&prompt, &context).await.unwrap_err();
         assert!(err.to_string().contains("the journal is full"), "{err}");
+    }
+
+    /// Asks three providers by turns as the engine does; returns the calls of each, the answer, and whether each call came
+    /// after an intent of its own.
+    async fn ask_chain(scripts: [Script; 3]) -> ([usize; 3], Result<Completion, Error>, bool) {
+        let scripted = scripts.map(|script| Arc::new(Scripted::new(script)));
+        let [first, second, third] = scripted.clone().map(Stack::new);
+        let calls = first.fallback(second.gates(Gates::default()), "n").fallback(third, "l").calls();
+        let (told, in_order) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (count, ordered, sent) = (told.clone(), in_order.clone(), scripted.clone());
+        let context = CallContext::default().before_call(move || {
+            let sent: usize = sent.iter().map(|provider| provider.calls()).sum();
+            let earlier = count.fetch_add(1, Ordering::Relaxed);
+            ordered.fetch_add(u32::from(sent == earlier as usize), Ordering::Relaxed);
+            std::future::ready(Ok(()))
+        });
+        let answer = calls.provider().complete(&Prompt::new("m", [Message::user("?")]), &context).await;
+        let calls = scripted.map(|provider| provider.calls());
+        let (told, in_order) = (told.load(Ordering::Relaxed), in_order.load(Ordering::Relaxed));
+        (calls, answer, told as usize == calls.iter().sum::<usize>() && in_order == told)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_call_of_a_fallback_has_an_intent_before_it_is_sent_and_none_is_repeated() {
+        let script = [
+            vec![failed(ErrorKind::Unavailable)],
+            vec![failed(ErrorKind::Connect)],
+            vec![Ok(Completion::new("ok"))],
+        ];
+        let (calls, answer, intended) = ask_chain(script).await;
+        let answer = answer.unwrap();
+        assert_eq!((calls, answer.attempts, answer.head.other_model, intended), ([1, 1, 1], 3, true, true));
+        // Only a refusal that cost nothing is sent again, by the gates of its own stack and with a new intent.
+        let script = [
+            vec![failed(ErrorKind::Auth)],
+            vec![Err(refused()), failed(ErrorKind::Unavailable)],
+            vec![failed(ErrorKind::Overloaded { retry_after: None })],
+        ];
+        let (calls, answer, intended) = ask_chain(script).await;
+        let err = answer.unwrap_err();
+        let kind = ErrorKind::Overloaded { retry_after: None };
+        assert_eq!((calls, err.kind(), err.attempts(), intended), ([1, 2, 1], kind, 4, true));
+        // An error that another provider does not help is the last one.
+        let script = [vec![failed(ErrorKind::Quota)], vec![failed(ErrorKind::Refused)], vec![]];
+        let (calls, answer, intended) = ask_chain(script).await;
+        assert_eq!((calls, answer.unwrap_err().kind(), intended), ([1, 1, 0], ErrorKind::Refused, true));
+    }
+
+    #[tokio::test]
+    async fn an_intent_that_fails_ends_the_answer_before_any_fallback() {
+        let scripted = [0, 1].map(|_| Arc::new(Scripted::new([failed(ErrorKind::Unavailable)])));
+        let [first, second] = scripted.clone().map(Stack::new);
+        let calls = first.fallback(second, "n").calls();
+        // The journal is full after one intent.
+        let left = Arc::new(AtomicU32::new(1));
+        let context = CallContext::default().before_call(move || {
+            let full =
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
+            std::future::ready(if full {
+                Err(Error::new(ErrorKind::Cancelled, "the journal is full"))
+            } else {
+                Ok(())
+            })
+        });
+        let prompt = Prompt::new("m", [Message::user("?")]);
+        let err = calls.provider().complete(&prompt, &context).await.unwrap_err();
+        assert_eq!((err.kind(), scripted.map(|provider| provider.calls())), (ErrorKind::Cancelled, [1, 0]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limits_of_a_fallback_are_its_own() {
+        let gates = Gates::default();
+        let first = Stack::new(Scripted::new([failed(ErrorKind::Auth), failed(ErrorKind::Auth)]))
+            .gates(gates.clone());
+        let second = Scripted::new([Err(refused()), Ok(Completion::new("ok")), Ok(Completion::new("ok"))]);
+        let second = Stack::new(second.named("second")).gates(gates.clone());
+        let calls = first.fallback(second, "n").calls();
+        let prompt = Prompt::new("m", [Message::user("?")]);
+        for _ in 0..2 {
+            calls.provider().complete(&prompt, &CallContext::default()).await.unwrap();
+        }
+        let views = gates.views().into_iter();
+        let views: Vec<_> =
+            views.map(|(scope, model, view)| (scope, model, view.answered, view.throttled)).collect();
+        assert_eq!(
+            views,
+            [("scripted".to_owned(), "m".to_owned(), 0, 0), ("second".to_owned(), "n".to_owned(), 2, 1)]
+        );
+        assert!(calls.gate("m").is_some_and(|gate| gate.view().throttled == 0), "the first one's");
     }
 }

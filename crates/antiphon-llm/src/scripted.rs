@@ -19,6 +19,7 @@ pub(crate) struct Scripted {
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) models: Mutex<Vec<String>>,
     takes: Duration,
+    name: &'static str,
 }
 
 impl Scripted {
@@ -30,7 +31,14 @@ impl Scripted {
             asked: Mutex::default(),
             models: Mutex::default(),
             takes: Duration::ZERO,
+            name: "scripted",
         }
+    }
+
+    /// Is another provider than the others.
+    pub(crate) fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     /// Takes so long for each answer.
@@ -47,7 +55,7 @@ impl Scripted {
 #[async_trait]
 impl Provider for Scripted {
     fn scope(&self) -> Scope {
-        Scope::new("scripted", None)
+        Scope::new(self.name, None)
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {

@@ -12,26 +12,44 @@ use crate::provider::Provider;
 use crate::retrying::Retrying;
 use crate::single_flight::SingleFlight;
 
-/// Puts the wrappers of a provider into the one order in which they work together.
+/// A builder that puts the wrappers of a provider into the one order in which they work together.
 ///
-/// From without to within: single flight, cache, fallback, span, retries, limits, breaker, announcement. The breaker is within all waits, so that
-/// no trial is held while a call waits for its turn; a call waits anew before each retry; only one layer retries; and a
-/// call that others share has landed when its answer is in the cache, so that nobody pays for it between the two.
+/// From without to within: single flight, cache, fallback, span, retries, limits, breaker, before-send hook. The breaker
+/// is within all waits, so that no trial is held while a call waits for its turn; a call waits anew before each retry;
+/// only one layer retries; and a call that others share has landed when its answer is in the cache, so that the call is
+/// not paid again between the two.
+///
+/// A fallback is a stack of its own, with the limits, the breaker and the retries of its own provider:
 ///
 /// ```
-/// use antiphon_llm::{Completion, BlockingProvider, CallContext, Error, Message, Prompt, ProviderExt, Scope, Stack, SyncProvider};
+/// use std::time::Duration;
+/// use antiphon_llm::{CallContext, CircuitBreaker, Gates, Message, Prompt, ProviderExt, RetryPolicy, Stack};
+/// # use antiphon_llm::{Completion, BlockingProvider, Error, ErrorKind, Scope, SyncProvider};
 /// # #[derive(Debug)]
-/// # struct Echo;
+/// # struct Echo(&'static str);
 /// # impl SyncProvider for Echo {
-/// #     fn scope(&self) -> Scope { Scope::new("echo", None) }
-/// #     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> { Ok(Completion::new(prompt.messages[0].rendered())) }
+/// #     fn scope(&self) -> Scope { Scope::new(self.0, None) }
+/// #     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> {
+/// #         if self.0 == "down" { return Err(Error::new(ErrorKind::Unavailable, "down")) }
+/// #         Ok(Completion::new(prompt.messages[0].rendered()))
+/// #     }
 /// # }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// # let provider = BlockingProvider::new(Echo, 1);
-/// let provider = Stack::new(provider).single_flight().build();
-/// let answer = provider.complete(&Prompt::new("m", [Message::user("Hello")]), &CallContext::default()).await?;
-/// assert_eq!((answer.text.as_str(), answer.attempts), ("Hello", 1));
+/// # let first = BlockingProvider::new(Echo("down"), 1);
+/// # let second = BlockingProvider::new(Echo("echo"), 1);
+/// let gates = Gates::default(); // shared: limits are learned for each account and model
+/// let provider = Stack::new(first)
+///     .retry(RetryPolicy::never())
+///     .gates(gates.clone())
+///     .breaker(CircuitBreaker::simple(5, Duration::from_secs(60)))
+///     .fallback(Stack::new(second).gates(gates), "small-model")
+///     .single_flight()
+///     .build();
+/// let prompt = Prompt::new("large-model", [Message::user("Hello")]);
+/// let answer = provider.complete(&prompt, &CallContext::default()).await?;
+/// assert_eq!((answer.text.as_str(), answer.attempts), ("Hello", 2));
+/// assert!(answer.head.other_model);
 /// # Ok(())
 /// # }
 /// ```
@@ -43,7 +61,7 @@ pub struct Stack {
     budget: Option<RetryBudget>,
     gates: Option<Gates>,
     breaker: Option<CircuitBreaker>,
-    fallbacks: Vec<(Arc<dyn Provider>, String)>,
+    fallbacks: Vec<(Stack, String)>,
     cache: Option<Arc<dyn AnswerCache>>,
     content: bool,
     single_flight: bool,
@@ -89,9 +107,13 @@ impl Stack {
         self
     }
 
-    /// Adds who is asked where this provider cannot answer, and for which model; best a stack of its own.
-    pub fn fallback(mut self, provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
-        self.fallbacks.push((provider, model.into()));
+    /// Adds a stack that is asked for `model` where this provider, and the fallbacks before, cannot answer; see
+    /// [`Fallback`] for which errors count.
+    ///
+    /// [`build`](Self::build) asks it when the retries of this provider are used up. [`calls`](Self::calls), which has no
+    /// retries, asks it after the first error that counts.
+    pub fn fallback(mut self, stack: Stack, model: impl Into<String>) -> Self {
+        self.fallbacks.push((stack, model.into()));
         self
     }
 
@@ -113,14 +135,60 @@ impl Stack {
         self
     }
 
-    /// The provider with everything around it but retries, for whoever journals each call and owns its retries.
+    /// Returns the provider with everything around it but retries, for a caller that journals each call and owns its
+    /// retries.
+    ///
+    /// This holds for the fallbacks, too: each call of each provider runs the before-send hook
+    /// ([`CallContext::before_call`](crate::CallContext::before_call)) once, waits for the limits of its own provider, and
+    /// is never repeated. A hook that fails ends the answer; no fallback is asked.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use antiphon_llm::{CallContext, Gates, Message, Prompt, ProviderExt, Stack};
+    /// # use antiphon_llm::{Completion, BlockingProvider, Error, ErrorKind, Scope, SyncProvider};
+    /// # #[derive(Debug)]
+    /// # struct Echo(&'static str);
+    /// # impl SyncProvider for Echo {
+    /// #     fn scope(&self) -> Scope { Scope::new(self.0, None) }
+    /// #     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> {
+    /// #         if self.0 == "down" { return Err(Error::new(ErrorKind::Unavailable, "down")) }
+    /// #         Ok(Completion::new(prompt.messages[0].rendered()))
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let first = BlockingProvider::new(Echo("down"), 1);
+    /// # let second = BlockingProvider::new(Echo("echo"), 1);
+    /// let gates = Gates::default();
+    /// let second = Stack::new(second).gates(gates.clone());
+    /// let calls = Stack::new(first).gates(gates).fallback(second, "small-model").calls();
+    ///
+    /// let intents = Arc::new(AtomicU32::new(0));
+    /// let journal = intents.clone();
+    /// let context = CallContext::default().before_call(move || {
+    ///     journal.fetch_add(1, Ordering::Relaxed);
+    ///     async { Ok(()) }
+    /// });
+    /// let prompt = Prompt::new("large-model", [Message::user("Hello")]);
+    /// calls.provider().complete(&prompt, &context).await?;
+    /// assert_eq!(intents.load(Ordering::Relaxed), 2, "one call of each provider");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn calls(self) -> Calls {
         let gates = self.gates.clone();
-        Calls::new(self.retry(RetryPolicy::never()).build(), gates)
+        Calls::new(self.without_retries().build(), gates)
     }
 
-    /// The provider with everything around it.
+    fn without_retries(self) -> Self {
+        let fallbacks = self.fallbacks.into_iter();
+        let fallbacks = fallbacks.map(|(stack, model)| (stack.without_retries(), model)).collect();
+        Self { retry: RetryPolicy::never(), budget: None, fallbacks, ..self }
+    }
+
+    /// Returns the provider with everything around it.
     #[must_use]
     pub fn build(self) -> Arc<dyn Provider> {
         let mut provider: Arc<dyn Provider> = Arc::new(Announced::new(self.provider));
@@ -139,7 +207,8 @@ impl Stack {
         provider = Arc::new(if self.content { observed.with_content() } else { observed });
         if !self.fallbacks.is_empty() {
             let first = Fallback::new(provider);
-            let all = self.fallbacks.into_iter().fold(first, |all, (other, model)| all.or(other, model));
+            let others = self.fallbacks.into_iter();
+            let all = others.fold(first, |all, (other, model)| all.or(other.build(), model));
             provider = Arc::new(all);
         }
         if let Some(cache) = self.cache {
