@@ -10,8 +10,8 @@ use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// Tells of every call just before it is sent: see [`CallContext::before_call`]. It stands next to the provider, within all
-/// that waits.
+/// A provider that runs the before-send hook of each call: see [`CallContext::before_call`]. The wrapper is next to the
+/// provider, within all waits.
 #[derive(Debug, Clone)]
 pub(crate) struct Announced<P> {
     inner: P,
@@ -30,10 +30,10 @@ impl<P: Provider> Announced<P> {
 
 forward!(Announced);
 
-/// A provider that makes one call for each prompt, tells of it just before it is sent, and never makes it again: for
-/// whoever keeps a journal and owns the retries. From [`Stack::calls`](crate::Stack::calls).
+/// A provider without retries, which runs the before-send hook of each call: for a caller that keeps a write-ahead journal
+/// and owns the retries. [`Stack::calls`](crate::Stack::calls) makes it and has an example.
 ///
-/// A refusal for a limit that cost nothing goes back into the line, and is announced anew.
+/// A refusal for a limit that cost nothing goes back into the line, and its hook runs anew.
 #[derive(Debug, Clone)]
 pub struct Calls {
     provider: Arc<dyn Provider>,

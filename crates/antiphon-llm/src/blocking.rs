@@ -23,7 +23,10 @@ pub trait SyncProvider: fmt::Debug + Send + Sync + 'static {
     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error>;
 }
 
-/// Runs blocking code on threads of its own, so many at once and no more.
+/// A provider that runs blocking code on a bounded number of threads.
+///
+/// Use it for code that cannot be made async; a client of an HTTP service implements [`Provider`] itself and needs no
+/// thread for each call. [`from_fn`](Self::from_fn) makes a provider of a closure, for tests and examples.
 ///
 /// ```
 /// use antiphon_llm::{BlockingProvider, CallContext, Completion, Error, Message, Prompt, ProviderExt, Scope, SyncProvider};
@@ -60,6 +63,54 @@ impl<S> BlockingProvider<S> {
     #[must_use]
     pub fn new(inner: S, max_threads: usize) -> Self {
         Self { inner: Arc::new(inner), threads: Arc::new(Semaphore::new(max_threads.max(1))) }
+    }
+}
+
+impl<F> BlockingProvider<FnProvider<F>>
+where
+    F: Fn(&Prompt) -> Result<Completion, Error> + Send + Sync + 'static,
+{
+    /// Creates a provider that answers with a function, at most `max_threads` calls at once; 0 counts as 1.
+    ///
+    /// ```
+    /// use antiphon_llm::{BlockingProvider, CallContext, Completion, Error, Message, Prompt, ProviderExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let provider = BlockingProvider::from_fn("echo", 4, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
+    /// let answer = provider.complete(&Prompt::new("m", [Message::user("Hello")]), &CallContext::default()).await?;
+    /// assert_eq!(answer.text, "Hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn from_fn(vendor: impl Into<String>, max_threads: usize, answer: F) -> Self {
+        Self::new(FnProvider { scope: Scope::new(vendor, None), answer }, max_threads)
+    }
+}
+
+/// A [`SyncProvider`] that is a function, for [`BlockingProvider::from_fn`].
+pub struct FnProvider<F> {
+    scope: Scope,
+    answer: F,
+}
+
+impl<F> SyncProvider for FnProvider<F>
+where
+    F: Fn(&Prompt) -> Result<Completion, Error> + Send + Sync + 'static,
+{
+    fn scope(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> {
+        (self.answer)(prompt)
+    }
+}
+
+impl<F> fmt::Debug for FnProvider<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnProvider").field("scope", &self.scope).finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,8 @@ use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::{Delta, Streaming};
 
-/// Where answers are kept. [`MemoryCache`] keeps them in this process; implement it for a store that stays.
+/// A store of answers for [`Cached`]. [`MemoryCache`] keeps them in this process; implement the trait for a store that is
+/// shared or outlives the process.
 #[async_trait]
 pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
     /// The answer that was kept, if there is one.
@@ -33,11 +34,30 @@ pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
     async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error>;
 }
 
-/// Gives an answer again that was given before to the same prompt, for the same model, with the same parameters.
+/// A provider with a cache of answers, by prompt, model and parameters.
+///
+/// Use it for prompts that come back after their answer; for equal prompts at the same time use
+/// [`SingleFlight`](crate::SingleFlight) around it, as a [`Stack`](crate::Stack) does. The engine's runs have a cache of
+/// their own in their store, and need none here.
 ///
 /// Only whole answers are kept, of the model that was asked for and in the form that was asked for: none that was cut, refused
 /// or filtered. An answer from the cache has no attempts and cost
 /// nothing; its usage is what it cost the first time.
+///
+/// ```
+/// use std::sync::Arc;
+/// use antiphon_llm::{Cached, CallContext, MemoryCache, Message, Prompt, ProviderExt};
+/// # use antiphon_llm::{BlockingProvider, Completion, Error};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
+/// let provider = Cached::new(provider, Arc::new(MemoryCache::new(1_000)));
+/// let (prompt, context) = (Prompt::new("m", [Message::user("Hello")]), CallContext::default());
+/// assert_eq!(provider.complete(&prompt, &context).await?.attempts, 1);
+/// assert_eq!(provider.complete(&prompt, &context).await?.attempts, 0, "no call was made");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cached<P> {
     inner: P,
@@ -95,7 +115,7 @@ fn is_worth_keeping(answer: &Completion, output: &Output) -> bool {
     answer.finish == FinishReason::Stop && !answer.head.other_model && fits
 }
 
-/// Answers in this process's memory, the newest of them. Clones are handles to the same answers.
+/// An [`AnswerCache`] in memory, of the newest answers. Clones are handles to the same answers.
 #[derive(Debug, Clone)]
 pub struct MemoryCache {
     kept: Arc<Mutex<Kept>>,

@@ -10,11 +10,37 @@ use crate::provider::Provider;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// Asks others, in their order, where the first provider cannot answer.
+/// A provider that asks others, in their order, where the first one cannot answer.
+///
+/// [`Stack::fallback`](crate::Stack::fallback) puts one around providers that have limits, breakers and retries of their
+/// own; use this type for a rule of your own ([`when`](Self::when)). The answer says that another model gave it
+/// ([`Head::other_model`](crate::Head)), so that caches do not keep it.
 ///
 /// Only before a first word: what a caller has seen is never begun again elsewhere. Whether another provider may help is
 /// decided by the kind of the error; a prompt that is wrong is wrong everywhere, and what a model declined to say is not
 /// asked of the next.
+///
+/// ```
+/// use std::sync::Arc;
+/// use antiphon_llm::{CallContext, ErrorKind, Fallback, Message, Prompt, ProviderExt};
+/// # use antiphon_llm::{BlockingProvider, Completion, Error};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let large = BlockingProvider::from_fn("large", 1, |_| Err(Error::new(ErrorKind::ContextTooLong, "too long")));
+/// # let small = BlockingProvider::from_fn("small", 1, |_| Ok(Completion::new("an answer")));
+/// let context = CallContext::default();
+/// let prompt = Prompt::new("large-model", [Message::user("A long question")]);
+/// let provider = Fallback::new(large).or(Arc::new(small), "small-model");
+/// let answer = provider.complete(&prompt, &context).await?;
+/// assert_eq!((answer.text.as_str(), answer.attempts, answer.head.other_model), ("an answer", 2, true));
+///
+/// // Another model only while the first one cannot be reached.
+/// let provider = provider.when(|kind| matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable));
+/// let err = provider.complete(&prompt, &context).await.unwrap_err();
+/// assert_eq!(err.kind(), ErrorKind::ContextTooLong);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Fallback<P> {
     inner: P,
@@ -29,7 +55,7 @@ impl<P> Fallback<P> {
         Self { inner, others: Vec::new(), may_help: another_may_help }
     }
 
-    /// Adds who is asked next, and for which model.
+    /// Adds a provider that is asked next, for `model`.
     #[must_use]
     pub fn or(mut self, provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
         self.others.push((provider, model.into()));

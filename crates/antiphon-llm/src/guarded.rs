@@ -8,11 +8,31 @@ use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// Makes no calls while too many of them fail, but for a trial now and then.
+/// A provider with a circuit breaker: no calls while too many of them fail, but for a trial now and then.
 ///
 /// A failure is one that the provider is to blame for: it cannot be reached, breaks down, is overloaded or answers
 /// nonsense. A refusal for a limit, a wrong key or a prompt that it does not take says nothing about its health; nor does a
 /// caller who gives up.
+///
+/// A [`Stack`](crate::Stack) puts the breaker within all waits. On its own the wrapper fits a program that calls once and
+/// wants to know at once that a service is down:
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_llm::{CallContext, CircuitBreaker, ErrorKind, Guarded, Message, Prompt, ProviderExt};
+/// # use antiphon_llm::{BlockingProvider, Error};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let provider = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
+/// let provider = Guarded::new(provider, CircuitBreaker::simple(2, Duration::from_secs(60)));
+/// let (prompt, context) = (Prompt::new("m", [Message::user("Hello")]), CallContext::default());
+/// for _ in 0..2 {
+///     assert_eq!(provider.complete(&prompt, &context).await.unwrap_err().kind(), ErrorKind::Unavailable);
+/// }
+/// let err = provider.complete(&prompt, &context).await.unwrap_err();
+/// assert!(matches!(err.kind(), ErrorKind::CircuitOpen { retry_after: Some(_) }));
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Guarded<P> {
     inner: P,

@@ -47,7 +47,7 @@ pub use antiphon_resilience::{
     Verdict, parse_retry_info,
 };
 pub use async_trait::async_trait;
-pub use blocking::{BlockingProvider, SyncProvider};
+pub use blocking::{BlockingProvider, FnProvider, SyncProvider};
 pub use cache_key::CacheKey;
 pub use cached::{AnswerCache, Cached, MemoryCache};
 pub use cassette::{Recorded, Replayed};
@@ -72,6 +72,11 @@ pub use stack::Stack;
 pub use streaming::{Delta, Streaming};
 pub use structured::{Asking, Rejected, Structured};
 pub use tokio_util::sync::CancellationToken;
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod scripted;

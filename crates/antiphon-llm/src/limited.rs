@@ -13,11 +13,30 @@ use crate::provider::{Provider, Scope};
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// Keeps calls just under the provider's limits, which it learns from what the provider says, and waits its turn where
-/// they are reached.
+/// A provider with admission control: calls stay just under the provider's limits, which are learned from its answers, and
+/// wait their turn where a limit is reached.
+///
+/// Use it where the limits are not known or change; for a limit that is known, hold a permit of a
+/// [`RateLimiter`](antiphon_resilience::RateLimiter) around the call.
 ///
 /// A refusal for a limit that cost nothing is no failure: the call goes back into the line until its deadline. All calls
 /// with one [`Gates`] share what is learnt, for each account and model.
+///
+/// ```
+/// use antiphon_llm::{CallContext, Gates, Limited, Message, Prompt, ProviderExt};
+/// # use antiphon_llm::{BlockingProvider, Completion, Error};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
+/// let gates = Gates::default();
+/// let provider = Limited::new(provider, gates.clone());
+/// let prompt = Prompt::new("small-model", [Message::user("Hello")]);
+/// provider.complete(&prompt, &CallContext::default()).await?;
+/// let (scope, model, view) = gates.views().remove(0);
+/// assert_eq!((scope.as_str(), model.as_str(), view.answered), ("echo", "small-model", 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Limited<P> {
     inner: P,

@@ -12,12 +12,28 @@ use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// Opens one span for each call, over all its attempts and until its answer's end, and counts tokens and time.
+/// A provider with a span for each call, over all its attempts and until its answer's end, and counts of tokens and time.
+///
+/// A [`Stack`](crate::Stack) has one; use the wrapper alone for calls that need neither retries nor limits.
 ///
 /// The span and its fields have the names of OpenTelemetry's conventions for generative AI, which [`genai`] lists. Prompts
 /// and answers are in it only [when asked for](Self::with_content).
 ///
 /// With the feature `metrics`, durations and tokens go to the `metrics` facade.
+///
+/// ```
+/// use antiphon_llm::{CallContext, Message, Observed, Prompt, ProviderExt};
+/// # use antiphon_llm::{BlockingProvider, Completion, Error};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
+/// // With a subscriber for `tracing`, the call shows as `chat m` with its tokens, and here with its words, too.
+/// let provider = Observed::new(provider).with_content();
+/// let prompt = Prompt::new("m", [Message::user("Hello")]);
+/// assert_eq!(provider.complete(&prompt, &CallContext::default()).await?.text, "Hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Observed<P> {
     inner: P,

@@ -57,10 +57,50 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities;
 }
 
-/// Turns texts into vectors. What embeds is seldom what answers, so it is a trait of its own.
+/// A source of embeddings: vectors of texts, which are near each other where the texts have similar meanings.
+///
+/// A trait of its own beside [`Provider`], since the models that embed are seldom those that answer. The providers of
+/// antiphon-providers that have such models implement it. The crates of this workspace search by words (BM25) and find
+/// near duplicates by MinHash, which need no calls; use embeddings where other words for the same thing must be found.
+///
+/// ```
+/// use antiphon_llm::{CallContext, Embedder, Embeddings, Error, async_trait};
+///
+/// /// Counts of letters: an embedding by plain statistics, without a model.
+/// #[derive(Debug)]
+/// struct Letters;
+///
+/// #[async_trait]
+/// impl Embedder for Letters {
+///     async fn embed(&self, _: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
+///         let count = |text: &String| {
+///             let mut counts = vec![0.0_f32; 26];
+///             for letter in text.bytes().filter(u8::is_ascii_lowercase) {
+///                 counts[usize::from(letter - b'a')] += 1.0;
+///             }
+///             counts
+///         };
+///         Ok(Embeddings::new(texts.iter().map(count).collect()))
+///     }
+/// }
+///
+/// fn cosine(a: &[f32], b: &[f32]) -> f32 {
+///     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+///     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let texts = ["weaving on a loom", "the looms weave", "a quick fox"].map(str::to_owned);
+/// let vectors = Letters.embed("letters", &texts, &CallContext::default()).await?.vectors;
+/// assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Embedder: fmt::Debug + Send + Sync + 'static {
-    /// One vector for each text, in their order. Vendors allow some hundreds of texts a call; implementations split more.
+    /// Returns one vector for each text, in their order. Vendors allow some hundreds of texts a call; implementations split
+    /// more.
     ///
     /// # Errors
     /// Why there are none; never some of them.

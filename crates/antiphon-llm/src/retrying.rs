@@ -12,10 +12,33 @@ use crate::provider::Provider;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// Calls the provider within again when that may help, as the policy says.
+/// A provider with retries: a failed call is made again when that may help, as the policy says.
+///
+/// A [`Stack`](crate::Stack) has one. Use the wrapper alone where there are no limits to share; a caller that owns the
+/// retries itself, as the engine does, uses [`Stack::calls`](crate::Stack::calls).
 ///
 /// Only calls without a first word are made again: what comes after that, the caller has seen. Wrap a provider once;
 /// of two layers that retry, each multiplies the other's calls.
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, RetryPolicy, Retrying};
+/// # use std::sync::atomic::{AtomicU32, Ordering};
+/// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let calls = AtomicU32::new(0);
+/// # let flaky = BlockingProvider::from_fn("flaky", 1, move |_| match calls.fetch_add(1, Ordering::Relaxed) {
+/// #     0 => Err(Error::new(ErrorKind::Unavailable, "down")),
+/// #     _ => Ok(Completion::new("Hello")),
+/// # });
+/// let quick = Duration::from_millis(1);
+/// let provider = Retrying::new(flaky, RetryPolicy::default().max_retries(2).base(quick, quick));
+/// let prompt = Prompt::new("m", [Message::user("Hello")]);
+/// assert_eq!(provider.complete(&prompt, &CallContext::default()).await?.attempts, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Retrying<P> {
     inner: P,

@@ -15,10 +15,27 @@ use crate::provider::{Provider, ProviderExt};
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// Makes one call for equal prompts that are asked at the same time, and gives all of them its answer.
+/// A provider that makes one call for equal prompts at the same time (deduplication), and gives all of them its answer.
+///
+/// Use it where many callers ask the same at once; an answer is not kept after its call, which is what
+/// [`Cached`](crate::Cached) does.
 ///
 /// The call goes on as long as anybody waits for it. Whoever shares an answer gets it whole, at its end. An answer that
 /// was joined has no attempts of its own: nothing more was paid.
+///
+/// ```
+/// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, SingleFlight};
+/// # use antiphon_llm::{BlockingProvider, Completion, Error};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
+/// let provider = SingleFlight::new(provider);
+/// let (prompt, context) = (Prompt::new("m", [Message::user("Hello")]), CallContext::default());
+/// let (one, two) = tokio::join!(provider.complete(&prompt, &context), provider.complete(&prompt, &context));
+/// assert_eq!(one?.attempts + two?.attempts, 1, "one call for both");
+/// # Ok(())
+/// # }
+/// ```
 pub struct SingleFlight<P> {
     inner: Arc<P>,
     flights: Flights,

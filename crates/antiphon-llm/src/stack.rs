@@ -24,20 +24,11 @@ use crate::single_flight::SingleFlight;
 /// ```
 /// use std::time::Duration;
 /// use antiphon_llm::{CallContext, CircuitBreaker, Gates, Message, Prompt, ProviderExt, RetryPolicy, Stack};
-/// # use antiphon_llm::{Completion, BlockingProvider, Error, ErrorKind, Scope, SyncProvider};
-/// # #[derive(Debug)]
-/// # struct Echo(&'static str);
-/// # impl SyncProvider for Echo {
-/// #     fn scope(&self) -> Scope { Scope::new(self.0, None) }
-/// #     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> {
-/// #         if self.0 == "down" { return Err(Error::new(ErrorKind::Unavailable, "down")) }
-/// #         Ok(Completion::new(prompt.messages[0].rendered()))
-/// #     }
-/// # }
+/// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// # let first = BlockingProvider::new(Echo("down"), 1);
-/// # let second = BlockingProvider::new(Echo("echo"), 1);
+/// # let first = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
+/// # let second = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
 /// let gates = Gates::default(); // shared: limits are learned for each account and model
 /// let provider = Stack::new(first)
 ///     .retry(RetryPolicy::never())
@@ -146,20 +137,11 @@ impl Stack {
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicU32, Ordering};
     /// use antiphon_llm::{CallContext, Gates, Message, Prompt, ProviderExt, Stack};
-    /// # use antiphon_llm::{Completion, BlockingProvider, Error, ErrorKind, Scope, SyncProvider};
-    /// # #[derive(Debug)]
-    /// # struct Echo(&'static str);
-    /// # impl SyncProvider for Echo {
-    /// #     fn scope(&self) -> Scope { Scope::new(self.0, None) }
-    /// #     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> {
-    /// #         if self.0 == "down" { return Err(Error::new(ErrorKind::Unavailable, "down")) }
-    /// #         Ok(Completion::new(prompt.messages[0].rendered()))
-    /// #     }
-    /// # }
+    /// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Error> {
-    /// # let first = BlockingProvider::new(Echo("down"), 1);
-    /// # let second = BlockingProvider::new(Echo("echo"), 1);
+    /// # let first = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
+    /// # let second = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
     /// let gates = Gates::default();
     /// let second = Stack::new(second).gates(gates.clone());
     /// let calls = Stack::new(first).gates(gates).fallback(second, "small-model").calls();

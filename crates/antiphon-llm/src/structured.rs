@@ -34,12 +34,29 @@ pub struct Structured<T> {
     pub repairs: Vec<Repair>,
 }
 
-/// How structured answers are asked for: [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) and
-/// [`ProviderExt::complete_as`](crate::ProviderExt::complete_as) use the default.
+/// The options of structured output: how often an invalid answer is asked for again, and how much is forgiven in its text.
+///
+/// [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) and
+/// [`ProviderExt::complete_as`](crate::ProviderExt::complete_as) use the default; use this type for other options. Runs over
+/// many rows belong to the engine, which also keeps what is valid of a partially valid answer.
 ///
 /// ```
-/// let asking = antiphon_llm::Asking::default().max_reasks(3).strict();
-/// assert_eq!(asking.max_reasks, 3);
+/// use antiphon_llm::{Asking, CallContext, Message, Prompt, Schema};
+/// # use antiphon_llm::{BlockingProvider, Completion};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon_llm::Error> {
+/// # let provider = BlockingProvider::from_fn("m", 1, |prompt| match prompt.messages.len() {
+/// #     1 => Ok(Completion::new("Paris, of course.")),
+/// #     _ => Ok(Completion::new(r#"{"name": "Paris"}"#)),
+/// # });
+/// let schema = Schema::new("city", serde_json::json!({"type": "object", "required": ["name"]}))?;
+/// let prompt = Prompt::new("m", [Message::user("The capital of France?")]);
+/// let asking = Asking::default().max_reasks(3).strict();
+/// let city = asking.json(&provider, &prompt, &schema, &CallContext::default()).await?;
+/// assert_eq!(city.value["name"], "Paris");
+/// assert_eq!(city.calls, 2, "the first answer was no JSON, and was asked for again with the reason");
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]

@@ -33,16 +33,10 @@ use crate::streaming::{Delta, Streaming};
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, Recorded, Replayed};
-/// # use antiphon_llm::{BlockingProvider, Completion, Error, Scope, SyncProvider};
-/// # #[derive(Debug)]
-/// # struct Echo;
-/// # impl SyncProvider for Echo {
-/// #     fn scope(&self) -> Scope { Scope::new("echo", None) }
-/// #     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error> { Ok(Completion::new(prompt.messages[0].rendered())) }
-/// # }
+/// # use antiphon_llm::{BlockingProvider, Completion};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let provider = BlockingProvider::new(Echo, 1);
+/// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
 /// # let folder = antiphon_fs::temp_dir()?;
 /// # let dir = folder.path().join("cassettes");
 /// let (prompt, context) = (Prompt::new("m", [Message::user("Hello")]), CallContext::default());

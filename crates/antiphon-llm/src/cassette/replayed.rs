@@ -28,6 +28,25 @@ use crate::streaming::Streaming;
 ///
 /// A folder may have cassettes of several providers. All of them answer; the scope is that of the first by file name.
 /// [`of_scope`](Self::of_scope) gives each provider of a [`Fallback`](crate::Fallback) its own.
+///
+/// ```
+/// use antiphon_llm::{CallContext, ErrorKind, Message, Prompt, Provider, ProviderExt, Recorded, Replayed};
+/// # use antiphon_llm::{BlockingProvider, Completion};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
+/// # let folder = antiphon_fs::temp_dir()?;
+/// # let (dir, context) = (folder.path(), CallContext::default());
+/// # Recorded::in_dir(provider, dir).complete(&Prompt::new("m", [Message::user("Hello")]), &context).await?;
+/// let replayed = Replayed::open(dir).await?;
+/// assert_eq!(replayed.scope().vendor, "echo");
+/// assert_eq!(replayed.models(&context).await?[0].id, "m");
+/// let err = replayed.complete(&Prompt::new("m", [Message::user("Goodbye")]), &context).await.unwrap_err();
+/// assert_eq!(err.kind(), ErrorKind::Unsupported);
+/// assert!(err.to_string().contains("no answer of m to \"Goodbye\" was recorded"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Replayed {
     path: PathBuf,
@@ -143,6 +162,8 @@ impl Provider for Replayed {
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        // As a provider does: callers that ask the same at the same time get to share the answer.
+        tokio::task::yield_now().await;
         let key = key_of(prompt);
         let answer = self.tapes().find_map(|tape| tape.next(&key)).ok_or_else(|| self.missing(prompt))?;
         answer.into_whole(&prompt.output).map(Streaming::whole)
