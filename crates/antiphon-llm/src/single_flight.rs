@@ -76,6 +76,8 @@ impl<P: Provider> SingleFlight<P> {
         let context = context.clone().deadline(ends.deadline).cancel(ends.cancel).drain(ends.drain);
         let call = async move {
             let _landing = landing;
+            // Those who ask in the same moment join before an answer that is there at once has landed.
+            tokio::task::yield_now().await;
             inner.complete(&prompt, &context).await
         };
         let call = call.boxed().shared();

@@ -162,8 +162,6 @@ impl Provider for Replayed {
     }
 
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
-        // As a provider does: callers that ask the same at the same time get to share the answer.
-        tokio::task::yield_now().await;
         let key = key_of(prompt);
         let answer = self.tapes().find_map(|tape| tape.next(&key)).ok_or_else(|| self.missing(prompt))?;
         answer.into_whole(&prompt.output).map(Streaming::whole)

@@ -7,7 +7,7 @@ use super::{Recorded, Replayed};
 use crate::scripted::Scripted;
 use crate::{
     BlockingProvider, CallContext, Capabilities, Completion, Cut, Error, ErrorKind, Fallback, FinishReason,
-    Message, Output, Prompt, Provider, ProviderExt, Schema, Scope, SyncProvider, Usage,
+    Message, Output, Prompt, Provider, ProviderExt, Schema, Scope, SingleFlight, SyncProvider, Usage,
 };
 
 fn prompt(text: &str) -> Prompt {
@@ -189,6 +189,21 @@ async fn a_prompt_that_was_not_recorded_names_the_file_and_the_remedy() {
         message.ends_with("Record again, or ask with the same input, recipe and parameters"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn callers_of_the_same_moment_share_an_answer_that_is_there_at_once() {
+    let folder = antiphon_fs::temp_dir().unwrap();
+    let path = folder.path().join("c.jsonl");
+    let (asked, context) = (prompt("?"), CallContext::default());
+    let recorded = Recorded::new(Scripted::new(["one", "two"].map(|text| Ok(Completion::new(text)))), &path);
+    for _ in 0..2 {
+        recorded.complete(&asked, &context).await.unwrap();
+    }
+    let replayed = SingleFlight::new(Replayed::open(&path).await.unwrap());
+    let (one, two) = tokio::join!(replayed.complete(&asked, &context), replayed.complete(&asked, &context));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!((one.text.as_str(), one.attempts, two.text.as_str(), two.attempts), ("one", 1, "one", 0));
 }
 
 #[track_caller]
