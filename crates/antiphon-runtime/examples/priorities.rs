@@ -1,10 +1,11 @@
-//! A runner with one slot: what is urgent overtakes what waits, and a panic harms nobody else.
+//! A runner with one slot: urgent tasks overtake those that wait, and a panic harms no other task.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a program, and one of its tasks panics on purpose"
 )]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_runtime::{Priority, Runner, Shutdown, TaskError};
@@ -12,19 +13,30 @@ use tokio::time::sleep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), TaskError> {
+    // Instead of a backtrace, which would hide the rest.
+    std::panic::set_hook(Box::new(|panic| println!("a task panics: {panic}")));
     let runner = Runner::new(1).task_timeout(Duration::from_secs(1));
     let busy = runner.submit(sleep(Duration::from_millis(50))).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for priority in [Priority::Background, Priority::Normal, Priority::Critical] {
-        tasks.push(runner.submit_at(priority, async move { println!("{priority:?} runs") }).await);
+        let order = order.clone();
+        let run = async move {
+            println!("{priority:?} runs");
+            order.lock().unwrap().push(priority);
+        };
+        tasks.push(runner.submit_at(priority, run).await);
     }
-    let broken = runner.submit(async { "a panic harms nobody else".parse::<u32>().unwrap() }).await;
+    let broken = runner.submit(async { "no number".parse::<u32>().unwrap() }).await;
     busy.await?;
     for task in tasks {
         task.await?;
     }
-    println!("the last one: {:?}", broken.await);
+    assert_eq!(*order.lock().unwrap(), [Priority::Critical, Priority::Normal, Priority::Background]);
+    assert!(matches!(broken.await, Err(TaskError::Panicked(_))));
     runner.shutdown(Shutdown::Drain).await;
-    println!("{:?}", runner.metrics());
+    let metrics = runner.metrics();
+    println!("{metrics:?}");
+    assert_eq!((metrics.completed, metrics.failed, metrics.running), (4, 1, 0));
     Ok(())
 }

@@ -2,7 +2,8 @@ use crate::task::{Task, job};
 
 /// Starts a future beside the caller and returns a handle on it, which owns it: dropping the handle cancels the future.
 ///
-/// Use a [`Runner`](crate::Runner) for more than a few: this has no limit.
+/// Use a [`Runner`](crate::Runner) for more than a few: this has no limit. It differs from `tokio::spawn` in that the task
+/// has an owner, and in that a panic comes back as a [`TaskError`](crate::TaskError).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

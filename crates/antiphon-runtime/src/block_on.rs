@@ -35,7 +35,8 @@ impl std::error::Error for BlockOnError {
 
 /// Runs a future to its end from synchronous code, on this thread and a runtime of its own.
 ///
-/// What the future leaves in the background ends with it.
+/// What the future leaves in the background ends with it. For many calls from synchronous code, keep a runtime of tokio's:
+/// this one is made and dropped with each call.
 ///
 /// ```
 /// let sum = antiphon_runtime::block_on(async { 1 + 1 })?;

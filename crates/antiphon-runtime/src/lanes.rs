@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::task::{Ending, Job};
 use crate::waiters::{Ticket, Waiters};
 
-/// What runs first when there is a choice. Within one priority, first come is first served.
+/// The order in which waiting tasks begin. Within one priority, first come is first served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
     /// Before everything else.
@@ -26,7 +26,7 @@ impl Priority {
     pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Normal, Self::Low, Self::Background];
 }
 
-/// What a [`Runner`](crate::Runner) has done and is doing.
+/// Counts and times of a [`Runner`](crate::Runner); see [`Runner::metrics`](crate::Runner::metrics).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RunnerMetrics {

@@ -17,8 +17,14 @@ use crate::observe;
 
 /// A bounded set of resources, such as connections, that are made when needed and used again.
 ///
+/// A connection pool, for one. Where there is nothing to use again, and only the number of calls is to be bounded, use a
+/// [`Runner`](crate::Runner) or [`gather`](crate::gather).
+///
 /// Those who wait are served in the order in which they came. Cloning gives another handle to the same pool; when the
 /// last handle is gone the pool is closed.
+///
+/// [`from_fns`](Pool::from_fns) takes two functions; implement [`Manage`] where a resource must be checked before it is used
+/// again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -38,7 +44,7 @@ pub struct Pool<M: Manage> {
     handle: Arc<Handle<M>>,
 }
 
-/// How large a [`Pool`] is and how long it keeps its resources.
+/// The size of a [`Pool`] and how long it keeps its resources; [`Manage`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolOptions {
@@ -73,7 +79,7 @@ impl PoolOptions {
     }
 }
 
-/// What a [`Pool`] holds at one instant.
+/// The content of a [`Pool`] at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStatus {
@@ -169,6 +175,22 @@ impl<M: Manage> Pool<M> {
     }
 
     /// [`acquire`](Pool::acquire) that gives up after a time, be it in the line or while a resource is made.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, time::Duration};
+    /// use antiphon_runtime::{AcquireError, Pool};
+    ///
+    /// let pool = Pool::from_fns(1, || async { Ok::<_, Infallible>("a connection") }, |_| async {});
+    /// let busy = pool.acquire().await?;
+    /// let late = pool.acquire_within(Duration::from_millis(1)).await;
+    /// assert_eq!(late.unwrap_err(), AcquireError::TimedOut);
+    /// drop(busy);
+    /// assert_eq!(*pool.acquire().await?, "a connection");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`acquire`](Pool::acquire), and `TimedOut`.

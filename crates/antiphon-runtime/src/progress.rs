@@ -6,15 +6,29 @@ use tokio::sync::watch;
 
 use crate::clock::now;
 
-/// How much of some work is done, for those who watch it.
+/// A count of the work that is done, with its rate and the time left, for those who watch it.
 ///
 /// Cloning gives another handle to the same count. Watchers get the newest [`Snapshot`] and may miss older ones, so a
 /// slow watcher never slows the work.
 ///
 /// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
 /// let progress = antiphon_runtime::Progress::new(Some(8));
-/// progress.advance(2);
-/// assert_eq!(progress.snapshot().done, 2);
+/// let mut watcher = progress.subscribe();
+/// let worker = tokio::spawn(async move {
+///     for _ in 0..8 {
+///         progress.advance(1);
+///         tokio::task::yield_now().await;
+///     }
+/// });
+/// let mut newest = None;
+/// while let Some(snapshot) = watcher.changed().await {
+///     newest = snapshot.percent();
+/// }
+/// assert_eq!(newest, Some(100.0), "the last handle is gone with the worker");
+/// # worker.await.unwrap();
+/// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -27,7 +41,7 @@ struct Shared {
     newest: watch::Sender<Snapshot>,
 }
 
-/// What [`Progress`] knew at one instant.
+/// The state of a [`Progress`] at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -44,7 +58,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// How much is done, 0 to 100; all of nothing is 100, and `None` while the total is unknown.
+    /// Returns the part that is done, 0 to 100; all of nothing is 100, and `None` while the total is unknown.
     #[must_use]
     pub fn percent(&self) -> Option<f64> {
         let total = self.total?;

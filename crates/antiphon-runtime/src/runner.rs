@@ -41,7 +41,7 @@ pub struct Runner {
     task_timeout: Option<Duration>,
 }
 
-/// How a [`Runner`] stops.
+/// The ways in which a [`Runner`] stops; see [`Runner::shutdown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
     /// Everything that was submitted runs to its end.
@@ -149,7 +149,24 @@ impl Runner {
         task.at(place)
     }
 
-    /// [`submit_at`](Runner::submit_at) that never waits.
+    /// [`submit_at`](Runner::submit_at) that never waits, for a caller that would rather refuse than queue (backpressure): a
+    /// service that answers 503, say.
+    ///
+    /// ```
+    /// use antiphon_runtime::{Priority, Refusal, Runner};
+    /// use std::future::pending;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let runner = Runner::new(1).max_queued(1);
+    /// let first = runner.try_submit(Priority::Normal, pending::<()>());
+    /// assert!(first.is_ok());
+    /// let refused = runner.try_submit(Priority::Normal, pending::<()>()).expect_err("the queue is full");
+    /// assert_eq!(refused.reason, Refusal::Full);
+    /// // The future comes back untouched: it can wait for room after all, or be dropped.
+    /// drop(refused.future);
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Refused`], with the future, while the queue is full or after a shutdown.
@@ -196,6 +213,15 @@ impl Runner {
     ///
     /// Inputs are taken lazily, at most as many ahead as the runner has slots and places in its queue.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let runner = antiphon_runtime::Runner::new(4);
+    /// let lengths = runner.map(["a", "bb", "ccc"], |word| async move { word.len() }).await;
+    /// assert_eq!(lengths, [Ok(1), Ok(2), Ok(3)]);
+    /// # }
+    /// ```
+    ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
@@ -224,6 +250,21 @@ impl Runner {
 
     /// Takes nothing more, and returns when nothing runs any more; every task has then its result or is
     /// [`TaskError::Cancelled`].
+    ///
+    /// ```
+    /// use antiphon_runtime::{Runner, Shutdown, TaskError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let runner = Runner::new(1);
+    /// let begun = runner.submit(async { 1 }).await;
+    /// let queued = runner.submit(async { 2 }).await;
+    /// runner.shutdown(Shutdown::Drain).await;
+    /// assert_eq!((begun.await, queued.await), (Ok(1), Ok(2)));
+    /// let late = runner.submit(async { 3 }).await;
+    /// assert_eq!(late.await, Err(TaskError::Cancelled));
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// A dropped call has still closed the runner. Call it again to wait further, or to cancel what a drain waits for.

@@ -15,6 +15,21 @@ use crate::runner::Place;
 ///
 /// Awaiting it gives the result. Dropping it asks the work to stop; [`detach`](Task::detach) lets it run on.
 ///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_runtime::{Runner, TaskError};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let runner = Runner::new(2);
+/// let slow = runner.submit(tokio::time::sleep(Duration::from_secs(600))).await;
+/// let quick = runner.submit(async { "done" }).await;
+/// assert_eq!(quick.await, Ok("done"));
+/// assert_eq!(slow.cancel().await, Err(TaskError::Cancelled));
+/// assert_eq!(runner.metrics().cancelled, 1, "its slot is free again");
+/// # }
+/// ```
+///
 /// # Cancel safety
 /// Awaiting `&mut task` loses nothing when it is dropped; dropping the task itself cancels the work.
 #[must_use = "dropping a task cancels it: await it, or detach it"]
@@ -44,7 +59,8 @@ impl<T> Task<T> {
         self.await
     }
 
-    /// Lets the work run to its end without anybody who waits for it; its result is dropped.
+    /// Lets the work run to its end although no one waits for it; its result is dropped. It still belongs to its runner,
+    /// whose end is its end.
     pub fn detach(mut self) {
         self.is_owner = false;
     }

@@ -16,7 +16,9 @@ impl fmt::Display for TimedOut {
 
 impl std::error::Error for TimedOut {}
 
-/// Gives a future so much time and drops it when that is over; the error tells the limit.
+/// Runs a future with a time limit and drops it when that is over; the error names the limit.
+///
+/// For a limit on each task of a [`Runner`](crate::Runner), use [`Runner::task_timeout`](crate::Runner::task_timeout).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -1,6 +1,45 @@
 use std::fmt;
 
-/// How a [`Pool`](super::Pool) makes, checks and closes its resources.
+/// A maker of the resources of a [`Pool`](super::Pool), which also checks and closes them.
+///
+/// Two functions are enough for many: see [`Pool::from_fns`](super::Pool::from_fns).
+///
+/// ```
+/// use std::convert::Infallible;
+/// use std::time::Duration;
+/// use antiphon_runtime::{Manage, Pool, PoolOptions};
+///
+/// /// A connection that serves three requests, as some servers allow (`Keep-Alive: max=3`).
+/// struct Connection {
+///     left: u32,
+/// }
+///
+/// struct Connections;
+///
+/// impl Manage for Connections {
+///     type Resource = Connection;
+///     type Error = Infallible;
+///
+///     async fn create(&self) -> Result<Connection, Infallible> {
+///         Ok(Connection { left: 3 })
+///     }
+///
+///     async fn check(&self, connection: &mut Connection) -> bool {
+///         connection.left > 0
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = PoolOptions::new(8).idle_timeout(Duration::from_secs(90));
+/// let pool = Pool::new(Connections, options);
+/// for _ in 0..7 {
+///     pool.acquire().await?.left -= 1;
+/// }
+/// assert_eq!(pool.status().created, 3);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Cancel safety
 /// `create` and `check` are dropped wherever they wait when their caller is; a resource whose check was dropped is closed.
