@@ -1,32 +1,82 @@
-//! Two producers, a queue between them and a pipeline of slow stages.
+//! Two feeds of questions, a queue between them and two workers, and stages of slow calls: nothing is read ahead of what the
+//! slowest stage takes (backpressure), and what is answered is written in groups.
 #![expect(clippy::print_stdout, reason = "a program")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_stream::{Closed, Queue, Stages, merge};
-use futures_util::{StreamExt, stream};
+use antiphon_stream::{Closed, Queue, Stages, StreamExt as _, merge};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 
-async fn slow(n: u32) -> u32 {
+const CALLS_AT_ONCE: usize = 8;
+const ROOM: usize = 4;
+
+/// A slow call that is sometimes of no use.
+async fn ask(n: usize) -> Result<String, usize> {
     sleep(Duration::from_millis(20)).await;
-    n * 2
+    if n.is_multiple_of(10) { Err(n) } else { Ok(format!("answer {n}")) }
+}
+
+/// A service that stores groups, and is slower than the calls for small ones.
+async fn store(group: Vec<String>, stored: Arc<Mutex<Vec<String>>>) -> usize {
+    sleep(Duration::from_millis(5)).await;
+    let size = group.len();
+    stored.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
+    size
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Closed<u32>> {
-    let (start, queue) = (Instant::now(), Queue::new(4));
+async fn main() -> Result<(), Closed<usize>> {
+    let (start, queue) = (Instant::now(), Queue::new(ROOM));
+    let (read, stored) = (AtomicUsize::new(0), Arc::new(Mutex::new(Vec::new())));
+
+    // Feeds that are always ahead: only the queue's room holds them back.
     let produce = async {
-        let mut numbers = merge([stream::iter(0..20), stream::iter(100..120)]);
+        let mut numbers = merge([stream::iter(0..40), stream::iter(100..140)]);
         while let Some(n) = numbers.next().await {
+            read.fetch_add(1, Ordering::Relaxed);
             queue.push(n).await?;
         }
         queue.close();
         Ok(())
     };
-    let stages =
-        Stages::new().map(8, slow).filter(8, |n: &u32| std::future::ready(n.is_multiple_of(4))).batch(5);
-    let consume = stages.run(queue.stream()).for_each(async |batch| println!("{batch:?}"));
-    let (produced, ()) = tokio::join!(produce, consume);
-    println!("40 calls of 20 ms in {:?}", start.elapsed());
-    produced
+
+    // Put together once, and run by each worker.
+    let into = stored.clone();
+    let stages = Stages::new()
+        .map(CALLS_AT_ONCE, ask)
+        .filter(CALLS_AT_ONCE, |answer: &Result<String, usize>| std::future::ready(answer.is_ok()))
+        .stage(|answers| answers.filter_map(|answer| std::future::ready(answer.ok())))
+        .stage(|answers| answers.batch_within(16, Duration::from_millis(30)))
+        .map(2, move |group| store(group, into.clone()));
+    let work = async |worker: usize| {
+        let mut groups = stages.run(queue.stream());
+        let mut answers = 0;
+        while let Some(size) = groups.next().await {
+            answers += size;
+            println!("worker {worker}: {size} answers stored after {:?}", start.elapsed());
+        }
+        answers
+    };
+
+    let early = async {
+        sleep(Duration::from_millis(10)).await;
+        // No call has ended yet: what was read is in a call or in the queue, or waits for room there.
+        let most = 2 * CALLS_AT_ONCE + ROOM + 1;
+        let read = read.load(Ordering::Relaxed);
+        println!("after 10 ms: {read} of 80 questions read, {most} at most");
+        assert!(read <= most);
+    };
+    let (produced, one, two, ()) = tokio::join!(produce, work(1), work(2), early);
+    produced?;
+    let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+    println!(
+        "{} of 80 answers stored, {one} and {two} by the workers, in {:?}",
+        stored.len(),
+        start.elapsed()
+    );
+    assert_eq!((one + two, stored.len()), (72, 72), "eight were of no use");
+    Ok(())
 }

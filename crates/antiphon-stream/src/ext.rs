@@ -9,7 +9,19 @@ pub trait StreamExt: Stream {
     /// Calls `f` on each item, at most `limit` calls at once, and yields the results in the order of the items.
     ///
     /// A result that is ready early waits for those before it and counts towards the limit, so memory is bounded by
-    /// `limit`. Use [`map_async_unordered`](StreamExt::map_async_unordered) where order does not matter.
+    /// `limit`. Use [`map_async_unordered`](StreamExt::map_async_unordered) where order does not matter. Items are taken
+    /// from the source only when there is room for their calls (backpressure).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use antiphon_stream::StreamExt as _;
+    /// use futures_util::{StreamExt as _, stream};
+    ///
+    /// let lengths = stream::iter(["one", "three"]).map_async(8, |word| async move { word.len() });
+    /// assert_eq!(lengths.collect::<Vec<_>>().await, [3, 5]);
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the stream drops the calls under way and the results that were not taken.
@@ -24,6 +36,24 @@ pub trait StreamExt: Stream {
 
     /// Calls `f` on each item, at most `limit` calls at once, and yields each result as soon as it is there.
     ///
+    /// A slow call holds up no other result, as it does in [`map_async`](StreamExt::map_async); keep the item with its
+    /// result where it matters which is which.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use antiphon_stream::StreamExt as _;
+    /// use futures_util::{StreamExt as _, stream};
+    ///
+    /// let waits = stream::iter([30, 10, 20]).map_async_unordered(3, |ms| async move {
+    ///     tokio::time::sleep(Duration::from_millis(ms)).await;
+    ///     ms
+    /// });
+    /// assert_eq!(waits.collect::<Vec<_>>().await, [10, 20, 30]);
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Dropping the stream drops the calls under way and the results that were not taken.
     fn map_async_unordered<F, Fut>(self, limit: usize, f: F) -> MapAsyncUnordered<Self, F, Fut>
@@ -35,7 +65,22 @@ pub trait StreamExt: Stream {
         MapAsyncUnordered::new(self, limit, f)
     }
 
-    /// Keeps the items for which `f` says yes, at most `limit` calls at once, in their order.
+    /// Keeps the items for which `f` resolves to `true`, at most `limit` calls at once, in their order.
+    ///
+    /// For a check that needs no call, use `filter` of the futures crate.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use antiphon_stream::StreamExt as _;
+    /// use futures_util::{StreamExt as _, stream};
+    ///
+    /// // Each address would be looked up here.
+    /// let lives = |host: &&str| std::future::ready(host.ends_with(".test"));
+    /// let living = stream::iter(["a.test", "b.invalid", "c.test"]).filter_async(8, lives);
+    /// assert_eq!(living.collect::<Vec<_>>().await, ["a.test", "c.test"]);
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the stream drops the calls under way and their items.
@@ -52,6 +97,17 @@ pub trait StreamExt: Stream {
     ///
     /// It waits for a whole group however long that takes: see [`batch_within`](StreamExt::batch_within).
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use antiphon_stream::StreamExt as _;
+    /// use futures_util::{StreamExt as _, stream};
+    ///
+    /// let groups = stream::iter(1..=5).batch(2);
+    /// assert_eq!(groups.collect::<Vec<_>>().await, [vec![1, 2], vec![3, 4], vec![5]]);
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Dropping the stream drops the group that was being filled.
     fn batch(self, size: usize) -> Batch<Self>
@@ -62,6 +118,26 @@ pub trait StreamExt: Stream {
     }
 
     /// Groups of `size` items, or of fewer once `time` has passed since a group's first item.
+    ///
+    /// For live sources, whose last items must not wait for others: a group commit, say. For sources that end soon,
+    /// [`batch`](StreamExt::batch) needs no timer.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use antiphon_stream::StreamExt as _;
+    /// use futures_util::{StreamExt as _, stream};
+    ///
+    /// // Three items at once, and then none for an hour.
+    /// let source = stream::iter([1, 2, 3]).chain(stream::once(async {
+    ///     tokio::time::sleep(Duration::from_secs(3600)).await;
+    ///     4
+    /// }));
+    /// let groups = source.batch_within(2, Duration::from_millis(50));
+    /// assert_eq!(groups.collect::<Vec<_>>().await, [vec![1, 2], vec![3], vec![4]]);
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// When polled outside a tokio runtime.

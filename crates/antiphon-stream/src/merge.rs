@@ -7,9 +7,9 @@ use futures_core::Stream;
 
 use crate::slots::Slots;
 
-/// Takes items from all `streams` as they come.
+/// Merges `streams` into one that yields their items as they come.
 ///
-/// It is fair: a stream that always has an item gets one turn for each of the others' turns. Idle streams cost nothing,
+/// For two streams, `select` of the futures crate is as good; this one is made for hundreds. It is fair: a stream that always has an item gets one turn for each of the others' turns. Idle streams cost nothing,
 /// however many there are. An item that is an error is an item; a stream that ends ends nobody else.
 ///
 /// ```

@@ -10,8 +10,9 @@ use tokio_util::sync::PollSemaphore;
 
 /// A bounded queue between many producers and many consumers; each item goes to one of them, in the order of pushing.
 ///
-/// Cloning gives another handle to the same queue. It does not close by itself: whoever knows that nothing more comes
-/// calls [`close`](Queue::close), and consumers then get what is left, and then the end.
+/// A bounded channel of tokio's has one consumer and closes with its last sender. Use this queue where several consumers
+/// share the work, or where handles are both: it does not close by itself, but by [`close`](Queue::close), after which
+/// consumers get what is left, and then the end. Cloning gives another handle to the same queue.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -90,7 +91,17 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds an item if there is room now.
+    /// Adds an item if there is room now, for a producer that would rather drop or refuse than wait.
+    ///
+    /// ```
+    /// use antiphon_stream::{PushError, Queue};
+    /// let queue = Queue::new(1);
+    /// assert_eq!(queue.try_push("first"), Ok(()));
+    /// assert_eq!(queue.try_push("second"), Err(PushError::Full("second")));
+    /// assert_eq!(queue.try_pop(), Some("first"));
+    /// queue.close();
+    /// assert_eq!(queue.try_push("third"), Err(PushError::Closed("third")));
+    /// ```
     ///
     /// # Errors
     /// [`PushError`], with the item.

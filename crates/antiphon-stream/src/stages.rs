@@ -90,7 +90,18 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         self.stage(move |source| source.window(size, step))
     }
 
-    /// Any other stage: a function from stream to stream, called once for each run.
+    /// Adds any other stage: a function from stream to stream, called once for each run.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use antiphon_stream::Stages;
+    /// use futures_util::{StreamExt, stream};
+    ///
+    /// let first_two = Stages::new().map(4, |n: u32| async move { n * 2 }).stage(|doubled| doubled.take(2));
+    /// assert_eq!(first_two.run(stream::iter(1..)).collect::<Vec<_>>().await, [2, 4]);
+    /// # }
+    /// ```
     #[must_use]
     pub fn stage<F, S>(self, f: F) -> Stages<I, S::Item>
     where
