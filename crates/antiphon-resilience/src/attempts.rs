@@ -5,6 +5,28 @@ use crate::retry::Verdict;
 /// The attempts of a call that failed: when, how, and whether they may have cost money all the same.
 ///
 /// The attempt that succeeds is not in it, so the log of an undisturbed call is empty and allocates nothing.
+///
+/// ```
+/// use antiphon_resilience::{Attempts, RetryPolicy, Verdict};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let (policy, mut attempts) = (RetryPolicy::default(), Attempts::default());
+/// let answer = policy
+///     .run(|_: &&str| Verdict::Retry, |attempt| async move {
+///         match attempt.number {
+///             1 => Err("refused"),
+///             2 => Err("cut off"),
+///             _ => Ok("done"),
+///         }
+///     })
+///     .log(&mut attempts, |err| *err == "cut off")
+///     .await;
+/// assert_eq!(answer, Ok("done"));
+/// assert_eq!((attempts.len(), attempts.may_be_billed()), (2, 1));
+/// assert!(attempts.iter().all(|failed| failed.pause.is_some()));
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempts(Vec<FailedAttempt>);
 

@@ -9,11 +9,27 @@ use crate::retry::Verdict;
 /// back), and a success pays 1 in. While a place works, retries are never refused; when it does not, the calls settle at
 /// little more than one each. Keep one budget for each place, such as a host: one that is down must not starve the others.
 ///
+/// A [`RetryPolicy`](crate::RetryPolicy) bounds the retries of one call, a budget those of all calls, and a
+/// [`CircuitBreaker`](crate::CircuitBreaker) stops the calls themselves.
+///
 /// The idea of such a bucket is that of the AWS SDKs' standard retry mode.
 ///
 /// ```
-/// use antiphon_resilience::RetryBudget;
-/// assert_eq!(RetryBudget::default().available(), 500);
+/// use antiphon_resilience::{RetryBudget, RetryPolicy, Verdict};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let (policy, budget) = (RetryPolicy::default().max_retries(3), RetryBudget::new(100));
+/// let mut calls = 0;
+/// for _ in 0..100 {
+///     let down = policy.run(|_: &&str| Verdict::Retry, |_| {
+///         calls += 1;
+///         async { Err::<(), _>("down") }
+///     });
+///     down.budget(&budget).await.unwrap_err();
+/// }
+/// assert_eq!(calls, 107, "not 400: seven retries were in the bucket");
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct RetryBudget {

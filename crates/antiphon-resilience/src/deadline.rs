@@ -1,6 +1,23 @@
 use std::time::{Duration, Instant};
 
 /// One instant by which everything that belongs to a call must be over: attempts, pauses and queueing together.
+///
+/// A time-out bounds one step and begins anew with each; pass a deadline down instead, so that the steps share one bound.
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let (policy, deadline) = (RetryPolicy::default(), Deadline::after(Duration::from_secs(5)));
+/// let busy = |_: &&str| Verdict::Throttled { retry_after: Some(Duration::from_secs(30)) };
+/// let answer = policy.run(busy, |_| async { Err::<(), _>("busy") }).deadline(deadline).await;
+/// assert_eq!(answer, Err("busy"));
+/// let left = deadline.remaining(tokio::time::Instant::now().into_std());
+/// assert_eq!(left, Some(Duration::from_secs(5)), "a pause that would end too late is not begun");
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Deadline(Option<Instant>);
 

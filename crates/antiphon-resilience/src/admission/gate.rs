@@ -135,6 +135,37 @@ impl Gate {
     /// Makes a call when it may go, and makes it again when the server refused it for a limit, until `deadline`. Such a
     /// refusal cost nothing and uses up no retry; every other end is one.
     ///
+    /// Use [`acquire`](Self::acquire) for calls that are more than a closure, such as those whose answers stream.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use antiphon_resilience::{Cost, Deadline, GateError, Gates, LimitHints, Reply};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let gate = Gates::default().gate("https://api.example.org", "small-model");
+    /// let start = tokio::time::Instant::now();
+    /// let mut calls = 0;
+    /// let answer = gate.call(Cost::request(), Deadline::after(Duration::from_secs(60)), || {
+    ///     calls += 1;
+    ///     let mut hints = LimitHints::default();
+    ///     let reply = match calls {
+    ///         1 => {
+    ///             hints.retry_after = Some(Duration::from_secs(5));
+    ///             Reply::Throttled { error: "429", hints }
+    ///         }
+    ///         _ => Reply::Answered { value: "hello", usage: None, hints },
+    ///     };
+    ///     async move { reply }
+    /// });
+    /// assert_eq!(answer.await, Ok("hello"));
+    /// assert!(calls == 2 && start.elapsed() >= Duration::from_secs(5));
+    ///
+    /// let failed = || async { Reply::Failed::<(), _> { error: "500", hints: LimitHints::default() } };
+    /// assert_eq!(gate.call(Cost::request(), Deadline::none(), failed).await, Err(GateError::Failed("500")));
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`GateError::Saturated`], or the call's own error as [`GateError::Failed`].
     ///

@@ -101,7 +101,19 @@ impl CircuitBreaker {
         self.shared.name.as_deref()
     }
 
-    /// Leave to make one call, whose result is told to the permit.
+    /// Admits one call, whose result is reported to the permit; for a call that is more than a future, such as one whose
+    /// answer streams. [`call`](CircuitBreaker::call) is shorter to use.
+    ///
+    /// ```
+    /// use antiphon_resilience::{BreakerState, CircuitBreaker};
+    /// let breaker = CircuitBreaker::simple(1, std::time::Duration::from_secs(60));
+    /// let given_up = breaker.permit()?;
+    /// drop(given_up); // counts for nothing
+    /// breaker.permit()?.failure();
+    /// assert_eq!(breaker.status().state, BreakerState::Open);
+    /// assert!(breaker.permit().is_err());
+    /// # Ok::<(), antiphon_resilience::Rejected>(())
+    /// ```
     ///
     /// # Errors
     /// [`Rejected`] while it is open, or half-open with all trials out.

@@ -18,12 +18,27 @@ pub struct BreakerEvent {
 
 /// The changes of one breaker; see [`CircuitBreaker::events`](crate::CircuitBreaker::events).
 ///
-/// A slow reader holds nobody up: of more than 64 unread changes the oldest are lost.
+/// A slow reader holds up no call: of more than 64 unread changes the oldest are lost.
+///
+/// ```
+/// use antiphon_resilience::{BreakerState, CircuitBreaker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let breaker = CircuitBreaker::simple(1, std::time::Duration::from_secs(60)).named("search");
+/// let mut events = breaker.events();
+/// breaker.call(async { Err::<(), _>("down") }).await.unwrap_err();
+/// drop(breaker);
+/// let opened = events.next().await.expect("the breaker has opened");
+/// assert_eq!((opened.name.as_deref(), opened.to), (Some("search"), BreakerState::Open));
+/// assert_eq!(events.next().await, None, "the breaker is gone");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct BreakerEvents(Receiver<BreakerEvent>);
 
 impl BreakerEvents {
-    /// The next change; `None` once the breaker is gone.
+    /// Waits for the next change; `None` once the breaker is gone.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.

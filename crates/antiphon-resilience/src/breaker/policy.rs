@@ -1,6 +1,34 @@
 use std::time::Duration;
 
-/// When a [`CircuitBreaker`](crate::CircuitBreaker) opens, and how it closes again.
+/// The rule by which a [`CircuitBreaker`](crate::CircuitBreaker) opens and closes again.
+///
+/// [`CircuitBreaker::simple`](crate::CircuitBreaker::simple) is enough for one service with few calls.
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_resilience::{BreakerPolicy, BreakerState, CircuitBreaker, SlowCalls, Window};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), antiphon_resilience::BreakerError<&'static str>> {
+/// // Opens when, of the calls of the last minute, a quarter failed or half took two seconds or longer.
+/// let policy = BreakerPolicy::default()
+///     .window(Window::Time(Duration::from_secs(60)))
+///     .min_calls(4)
+///     .failure_rate(0.25)
+///     .slow_calls(SlowCalls::new(Duration::from_secs(2), 0.5))
+///     .open_for(Duration::from_secs(10), Duration::from_secs(120));
+/// let breaker = CircuitBreaker::new(policy);
+/// for seconds in [0, 3, 0, 3] {
+///     let call = async move {
+///         tokio::time::sleep(Duration::from_secs(seconds)).await;
+///         Ok::<_, &str>(())
+///     };
+///     breaker.call(call).await?;
+/// }
+/// assert_eq!(breaker.status().state, BreakerState::Open);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BreakerPolicy {

@@ -44,6 +44,19 @@ impl Breakers {
 
     /// Puts a breaker with a policy of its own under its name, in place of the one that was there; one without a name
     /// goes under the empty key.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use antiphon_resilience::{BreakerPolicy, BreakerState, Breakers, CircuitBreaker};
+    /// let breakers = Breakers::new(BreakerPolicy::default());
+    /// breakers.register(CircuitBreaker::simple(1, Duration::from_secs(5)).named("fragile"));
+    /// breakers.get("fragile").permit()?.failure();
+    /// let (name, status) = breakers.statuses().remove(0);
+    /// assert_eq!((name.as_str(), status.state), ("fragile", BreakerState::Open));
+    /// breakers.reset_all();
+    /// assert!(breakers.get("fragile").permit().is_ok());
+    /// # Ok::<(), antiphon_resilience::Rejected>(())
+    /// ```
     pub fn register(&self, breaker: CircuitBreaker) {
         self.lock().insert(breaker.name().unwrap_or_default().to_owned(), breaker);
     }

@@ -2,7 +2,13 @@ use std::time::{Duration, Instant};
 
 use crate::cost::Cost;
 
-/// So much in each period, and so much at once.
+/// A rate limit of a token bucket: so much in each period, and so much at once.
+///
+/// ```
+/// use antiphon_resilience::Rate;
+/// let rate = Rate::per_minute(90_000).burst(10_000);
+/// assert_eq!((rate.per_second, rate.burst), (1_500.0, 10_000.0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Rate {
@@ -46,6 +52,27 @@ impl Rate {
 }
 
 /// The limits that a [`RateLimiter`](crate::RateLimiter) keeps, all of them at once; `None` is no limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_resilience::{Cost, Rate, RateLimiter, RateLimits};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let limits = RateLimits::default()
+///     .requests(Rate::per_second(10))
+///     .min_spacing(Duration::from_millis(50))
+///     .max_concurrent(2);
+/// let (limiter, start) = (RateLimiter::new(limits), tokio::time::Instant::now());
+/// let first = limiter.acquire(Cost::request()).await;
+/// let _second = limiter.acquire(Cost::request()).await;
+/// assert_eq!(start.elapsed(), Duration::from_millis(50));
+/// assert!(limiter.try_acquire(Cost::request()).is_none(), "two are in progress");
+/// drop(first);
+/// limiter.acquire(Cost::request()).await;
+/// assert_eq!(start.elapsed(), Duration::from_millis(100));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct RateLimits {

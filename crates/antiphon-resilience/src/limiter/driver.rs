@@ -6,7 +6,10 @@ use crate::cost::Cost;
 use crate::deadline::now;
 use crate::turns::{Look, Turns};
 
-/// Lets calls go as [`RateLimits`] allow: so many in a time, so many tokens, so many at once, so far apart.
+/// A rate limiter by token buckets: so many calls in a time, so many tokens, so many at once, so far apart, as
+/// [`RateLimits`] say.
+///
+/// Use it where the limits are known; [`Gates`](crate::Gates) find those that are not.
 ///
 /// Whoever asks first goes first, also when a later call would need less. Clones are handles to the same limiter.
 ///
