@@ -124,8 +124,8 @@ mod tests {
         let scripted = scripts.map(|script| Arc::new(Scripted::new(script)));
         let [first, second, third] = scripted.clone().map(Stack::new);
         let calls = first.fallback(second.gates(Gates::default()), "n").fallback(third, "l").calls();
-        let (told, in_order) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let (count, ordered, sent) = (told.clone(), in_order.clone(), scripted.clone());
+        let (intents, in_order) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (count, ordered, sent) = (intents.clone(), in_order.clone(), scripted.clone());
         let context = CallContext::default().before_call(move || {
             let sent: usize = sent.iter().map(|provider| provider.calls()).sum();
             let earlier = count.fetch_add(1, Ordering::Relaxed);
@@ -134,8 +134,8 @@ mod tests {
         });
         let answer = calls.provider().complete(&Prompt::new("m", [Message::user("?")]), &context).await;
         let calls = scripted.map(|provider| provider.calls());
-        let (told, in_order) = (told.load(Ordering::Relaxed), in_order.load(Ordering::Relaxed));
-        (calls, answer, told as usize == calls.iter().sum::<usize>() && in_order == told)
+        let (intents, in_order) = (intents.load(Ordering::Relaxed), in_order.load(Ordering::Relaxed));
+        (calls, answer, intents as usize == calls.iter().sum::<usize>() && in_order == intents)
     }
 
     #[tokio::test(start_paused = true)]

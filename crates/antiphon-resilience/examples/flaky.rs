@@ -53,7 +53,7 @@ impl Service {
     }
 }
 
-/// What an error means for the next attempt: the one place where that is decided.
+/// The verdict on an error: the one place that decides whether, and when, a call is made again.
 fn classify(err: &BreakerError<Trouble>) -> Verdict {
     match err {
         // The breaker knows when its next trial is.

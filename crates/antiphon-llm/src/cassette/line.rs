@@ -77,7 +77,7 @@ impl ScopeOnTape {
     }
 }
 
-/// What is recorded of a prompt.
+/// The recorded part of a prompt.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     key: String,
