@@ -1,3 +1,4 @@
+mod settle;
 mod trouble;
 
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use crate::budget::Grant;
-use crate::dispatch::{JobOutcome, JobSeen, Options};
+use crate::dispatch::{JobSeen, Options};
 use crate::lacking::{Lacking, rest_of};
 use crate::reading::{checked, read, with_rest};
 use crate::rest::whole_of;
@@ -317,7 +318,7 @@ impl Life {
             Ok(accepted) => {
                 let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
                 let is_worth_keeping = self.shared.options.cache && is_whole && self.kept.is_empty();
-                let cached = is_worth_keeping.then(|| (key, cached(answer)));
+                let cached = is_worth_keeping.then(|| (key, settle::cached(answer)));
                 Next::End(self.accept(accepted, bill, cached).await)
             }
             Err(Invalid::Truncated) => self.cut(question, answer, bill, held_to).await,
@@ -415,90 +416,6 @@ impl Life {
             self.kept.clear();
         }
     }
-
-    /// Stores a result, and with it an answer for whoever asks the same again.
-    async fn accept(&mut self, accepted: Accepted, bill: Bill, cached: Option<([u8; 32], Answer)>) -> Ended {
-        let result = accepted.value.to_string();
-        self.seen.notes.extend(accepted.notes);
-        let mut settlement = Settlement::accepted(self.job.index, result.clone(), bill);
-        if let Some((key, answer)) = cached {
-            settlement = settlement.answer(key, answer);
-        }
-        if let Err(ended) = self.settle(settlement).await {
-            // It was paid for, and is nowhere else.
-            let outcome = self.outcome(Ok(result));
-            self.shared.keep_unsaved(outcome);
-            return ended;
-        }
-        Counters::add(&self.shared.counters.accepted, 1);
-        self.shared.counters.totals.add(&self.spans);
-        self.tell(Ok(result)).await;
-        Ended::Accepted
-    }
-
-    /// Ends the job for an error, or with what earlier answers gave, where the recipe says that it will do.
-    async fn fail(&mut self, failed: impl Into<Failed>, bill: Bill) -> Ended {
-        let kept = if self.refusals > 0 { self.shared.work.settle_for(&self.kept) } else { None };
-        if let Some(value) = kept {
-            return self.accept(Accepted::new(value), bill, None).await;
-        }
-        let failed = failed.into();
-        let settlement = Settlement::failed(self.job.index, &failed.kind, &failed.message, bill);
-        let partial = failed.cause.as_ref().and_then(Error::partial);
-        let settlement = match partial.filter(|partial| !partial.text.is_empty()) {
-            Some(partial) => settlement.result(&partial.text),
-            None => settlement,
-        };
-        if let Err(ended) = self.settle(settlement).await {
-            return ended;
-        }
-        Counters::add(&self.shared.counters.failed, 1);
-        self.shared.counters.totals.add(&self.spans);
-        self.tell(Err(failed.clone())).await;
-        Ended::Failed(failed)
-    }
-
-    /// Leaves the job for later, with what it has cost.
-    async fn leave(&mut self, bill: Bill) -> Ended {
-        match self.settle(Settlement::again(self.job.index, bill)).await {
-            Ok(()) => Ended::Left,
-            Err(ended) => ended,
-        }
-    }
-
-    async fn settle(&mut self, settlement: Settlement) -> Result<(), Ended> {
-        let began = Instant::now();
-        let mut settlement = settlement.timings(self.spans.micros());
-        if !settlement.state.is_end() && !self.kept.is_empty() {
-            settlement = settlement.result(Value::Array(self.kept.clone()).to_string());
-        }
-        let kept = self.shared.run.settle(settlement).await;
-        self.spans.add(Phase::Commit, began.elapsed());
-        kept.map_err(|err| {
-            self.shared.stop(Stop::Store(err));
-            Ended::Left
-        })
-    }
-
-    async fn tell(&mut self, result: Result<String, Failed>) {
-        let outcome = self.outcome(result);
-        tokio::select! {
-            // Whoever wanted it may have gone; it is in the store.
-            _ = self.shared.ended.send(outcome) => {}
-            () = self.shared.options.cancel.cancelled() => {}
-        }
-    }
-
-    fn outcome(&mut self, result: Result<String, Failed>) -> JobOutcome {
-        let (row, seen) = (std::mem::take(&mut self.job.row), std::mem::take(&mut self.seen));
-        JobOutcome { index: self.job.index, row, result, seen }
-    }
-}
-
-/// An answer as it is kept for whoever asks the same again.
-fn cached(answer: Completion) -> Answer {
-    let kept = Answer::new(answer.text).model(answer.head.model);
-    kept.tokens(answer.usage.input, answer.usage.output)
 }
 
 fn first_line(text: &str) -> &str {

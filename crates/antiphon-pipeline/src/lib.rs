@@ -35,10 +35,12 @@ pub mod experiment;
 mod generator;
 mod persona;
 mod pipeline;
+mod prepare;
 mod report;
 mod run;
 pub mod runs;
 mod took;
+mod turns;
 mod watched;
 
 pub use antiphon_engine::{Check, ErrorKind, near_name, read_toml};
@@ -49,7 +51,8 @@ pub use persona::{
     Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, NoCount, Persona, PersonaCoverage,
     PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
 };
-pub use pipeline::{Generation, Outcome, Pipeline, Prepared, Turn, Turns};
+pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
 pub use report::{
     Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
 };
+pub use turns::{Turn, Turns};

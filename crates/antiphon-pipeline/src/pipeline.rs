@@ -1,10 +1,9 @@
-use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_data::{Document, Loaded, Loader, Replaced};
+use antiphon_data::{Document, Replaced};
 use antiphon_engine::{Options, Pricing, RunEvent};
 use antiphon_llm::{
     CallContext, Calls, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
@@ -15,16 +14,16 @@ use antiphon_store::{Run, Store};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
 use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
-use crate::run::{Sources, plain_request};
+use crate::run::plain_request;
 use crate::runs::{Fingerprint, RunId};
 use crate::took::Took;
+use crate::turns::{Turn, Turns};
 use crate::watched::OnEvent;
 use antiphon_engine::ErrorKind;
 
@@ -41,32 +40,6 @@ pub struct Pipeline {
     on_progress: OnProgress,
     store: Option<Store>,
     turns: Turns,
-}
-
-/// Turns at the runs of a store: of two equal requests at the same time the second is shown what the first one made.
-/// Clones are handles to the same turns.
-#[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
-
-/// The turn at a run. The next request of the same gets it when this is dropped.
-#[derive(Debug)]
-#[must_use = "the turn ends when it is dropped"]
-pub struct Turn {
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Turns {
-    /// Waits for the turn at the run of a fingerprint. The flag tells whether another request had it before.
-    async fn take(&self, fingerprint: &Fingerprint) -> (Turn, bool) {
-        let (turn, is_made) = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = fingerprint.to_string();
-            let is_made = turns.contains_key(&key);
-            (turns.entry(key).or_insert_with(|| Arc::new(Semaphore::new(1))).clone(), is_made)
-        };
-        // It is never closed.
-        (Turn { _permit: turn.acquire_owned().await.ok() }, is_made)
-    }
 }
 
 /// What a configuration gave: personas, and how they came about.
@@ -105,9 +78,9 @@ pub struct Prepared {
     pub(crate) distilled: Option<Distilled>,
     pub(crate) skipped: Vec<String>,
     /// How many names and numbers were taken out.
-    replaced_count: usize,
-    started_at: Timestamp,
-    load_time: Duration,
+    pub(crate) replaced_count: usize,
+    pub(crate) started_at: Timestamp,
+    pub(crate) load_time: Duration,
     pub(crate) deadline: Deadline,
 }
 
@@ -232,89 +205,6 @@ impl Pipeline {
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err))))
             .collect()
-    }
-
-    /// Loads a configuration's documents and asks nothing yet.
-    ///
-    /// # Errors
-    /// `Config` for a count that cannot be met, `Input` when no document can be loaded, or `Cancelled`.
-    ///
-    /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
-    pub async fn prepare(&self, config: &GenerationConfig) -> Result<Prepared, Error> {
-        let wrong = |message: String| Error::new(ErrorKind::Config, message);
-        if !config.count.is_possible() {
-            return Err(wrong(format!(
-                "{} personas cannot be made: ask for 1 to {}",
-                config.count,
-                Count::MOST
-            )));
-        }
-        Rules::new(&config.recipe.rules).map_err(wrong)?;
-        if self.drain.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
-        }
-        let began = now();
-        self.step(1, format!("loading {}", config.data_path.display())).await;
-        let on_event = self.on_event.clone();
-        let loader = Loader::new().cancel(config.cancel.clone()).on_progress(move |done, total| {
-            on_event(RunEvent::Loading { done: done as u64, total: total as u64 });
-        });
-        let context = CallContext::default().cancel(config.cancel.clone());
-        let loaded =
-            context.guard(loader.load_path(&config.data_path)).await.map_err(Error::from_provider)?;
-        let Loaded { documents, failures, skipped, .. } = loaded.map_err(Error::input)?;
-        let (documents, replaced) = anonymised(config, documents).await?;
-        let names = report::names(&skipped);
-        let event = RunEvent::Loaded {
-            documents: documents.len() as u64,
-            bytes: documents.iter().map(|document| document.text.len() as u64).sum(),
-            failures: failures.iter().map(ToString::to_string).collect(),
-            skipped: names.clone(),
-        };
-        let sources = Sources {
-            input: config.data_path.display().to_string(),
-            documents,
-            failures: left_out(config, failures.iter().map(FailureReport::from).collect()),
-            skipped: match config.anonymiser {
-                Some(_) => vec![format!("{} files of other kinds", skipped.len())],
-                None => names,
-            },
-            replaced: config.anonymiser.is_some().then_some(replaced.len()),
-        };
-        let prepared = self.prepare_from(config, sources)?;
-        (self.on_event)(event);
-        Ok(Prepared { replaced, load_time: now().duration_since(began), ..prepared })
-    }
-
-    /// Puts together what documents are asked with.
-    pub(crate) fn prepare_from(
-        &self,
-        config: &GenerationConfig,
-        sources: Sources,
-    ) -> Result<Prepared, Error> {
-        let Sources { documents, failures, skipped, replaced, .. } = sources;
-        let (documents, config) = (Arc::<[Document]>::from(documents), config.clone());
-        let prompt = persona::prompt(&config, &documents);
-        let schema = persona::schema(config.count, &config.recipe).map_err(Error::from_provider)?;
-        let scope = self.calls.provider().scope();
-        Ok(Prepared {
-            fingerprint: Fingerprint::new(&prompt, &schema, &scope, &documents, &config),
-            estimated_tokens: prompt.estimated_tokens(),
-            prompt,
-            schema,
-            replaced: Vec::new(),
-            replaced_count: replaced.unwrap_or_default(),
-            failures,
-            distilled: None,
-            skipped,
-            run_id: RunId::new(),
-            deadline: config.limits.deadline.map_or(Deadline::none(), Deadline::after),
-            config,
-            documents,
-            started_at: Timestamp::now(),
-            load_time: Duration::ZERO,
-        })
     }
 
     /// Asks for the personas of what was prepared, in a run of the pipeline's store, or of one in memory.
@@ -495,29 +385,6 @@ impl Pipeline {
 impl fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipeline").field("provider", self.calls.provider()).finish_non_exhaustive()
-    }
-}
-
-/// Files that could not be used; in the report of anonymised ones by numbers, since their names may be people's.
-fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<FailureReport> {
-    if config.anonymiser.is_some() {
-        for (number, failure) in (1..).zip(&mut failures) {
-            failure.document = Some(format!("file-{number:03}"));
-        }
-    }
-    failures
-}
-
-/// The documents without what a configuration wants taken out of them.
-async fn anonymised(
-    config: &GenerationConfig,
-    documents: Vec<Document>,
-) -> Result<(Vec<Document>, Vec<Replaced>), Error> {
-    let Some(anonymiser) = config.anonymiser.clone() else { return Ok((documents, Vec::new())) };
-    match tokio::task::spawn_blocking(move || anonymiser.apply(&documents)).await {
-        Ok(made) => Ok(made),
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
     }
 }
 
