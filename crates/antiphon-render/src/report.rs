@@ -1,3 +1,4 @@
+use antiphon_engine::{Cause, RowSummary, RunInfo, RunSummary};
 use antiphon_pipeline::Persona;
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -67,7 +68,58 @@ const MOST_SHOWN: usize = 400;
 /// Bars of the histogram.
 const BARS: usize = 24;
 
+/// From this wall time on, in milliseconds, it is worth telling where the time of a run went.
+const WORTH_TELLING: u64 = 5_000;
+
 impl RunPage {
+    /// Creates the page of a run, with the personas that it made.
+    #[must_use]
+    pub fn new(summary: RunSummary, personas: Vec<Persona>) -> Self {
+        let RunSummary { info, causes, phases_ms, ends, rows, .. } = summary;
+        let report = info.report.clone().unwrap_or_default();
+        // The names of files may be those of people.
+        let is_anonymised = report["anonymised"].is_object();
+        let input = if is_anonymised { "documents without names" } else { &info.input };
+        let is_long = report["time"]["wall_ms"].as_u64() >= Some(WORTH_TELLING);
+        let row = |row: RowSummary| {
+            let shown = if is_anonymised { input.to_owned() } else { row.row };
+            let RowSummary { index, state, result, millis, .. } = row;
+            RunRow { index, state: state.to_owned(), row: shown, result, millis }
+        };
+        let cause = |of: Cause| RunCause { error: of.error, rows: of.rows, message: of.message };
+        let mut page = Self {
+            title: format!("{input} with {}", info.recipe.as_deref().unwrap_or_default()),
+            facts: facts(&info, report["provider"].as_str()),
+            phases: phases_ms.into_iter().map(|(phase, millis)| (phase.told().to_owned(), millis)).collect(),
+            // Of a short run it says nothing.
+            advice: report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned),
+            ends,
+            causes: causes.into_iter().map(cause).collect(),
+            personas,
+            rows: rows.into_iter().map(row).collect(),
+            all_rows: info.rows,
+            figures: Vec::new(),
+        };
+        page.add_figures(&info);
+        page
+    }
+
+    fn add_figures(&mut self, info: &RunInfo) {
+        let cost = match info.cost_usd_micros {
+            None => "unknown".to_owned(),
+            Some(0) => "none".to_owned(),
+            Some(micros) => format!("${:.4}", micros as f64 / 1e6),
+        };
+        self.count("Rows done", info.accepted);
+        self.count("Failed", info.failed);
+        self.count("Left", info.rows - info.accepted - info.failed);
+        self.count("Calls", info.calls);
+        self.count("Tokens asked", info.input_tokens);
+        self.count("Tokens answered", info.output_tokens);
+        self.figures.push(("Cost".to_owned(), cost));
+        self.count("Calls that may be billed, too", info.possibly_billed_calls);
+    }
+
     /// Adds a figure that is a count.
     pub fn count(&mut self, name: impl Into<String>, number: u64) {
         self.figures.push((name.into(), grouped(number)));
@@ -90,6 +142,22 @@ impl RunPage {
         };
         template.render(context).map_err(RenderError::template)
     }
+}
+
+/// What was run, as names and values.
+fn facts(info: &RunInfo, provider: Option<&str>) -> Vec<(String, String)> {
+    // As people write it.
+    let time = |at: &str| at.replace('T', " ").replace('Z', " UTC");
+    let facts = [
+        ("Run", info.run_id.clone()),
+        ("Status", info.status.name().to_owned()),
+        ("Begun", time(&info.created_at)),
+        ("Ended", info.ended_at.as_deref().map(time).unwrap_or_default()),
+        ("Provider", provider.unwrap_or_default().to_owned()),
+        ("Model", info.model.clone().unwrap_or_default()),
+    ];
+    let known = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    known.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A part of the bar that tells where the time went.

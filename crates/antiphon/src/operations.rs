@@ -21,6 +21,7 @@ mod sources;
 mod start;
 mod workspace;
 
+pub use antiphon_engine::{Change, ResultRow, RunDiff, RunEvent, RunInfo, RunLimits};
 pub use content::themes;
 pub use doctor::{Checkup, Finding, doctor};
 pub use error::{Hint, OperationError, OperationErrorKind, StopNotice};
@@ -32,6 +33,6 @@ pub use map::WORTH_TELLING;
 pub use models::{ModelInfo, ProviderModels, models, near_models};
 pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult, SitePage};
 pub use request::{Anonymise, OutputWishes, RecipeSource, RunKind, RunRequest};
-pub use runs::{Change, ListFilter, Page, ResultList, ResultRow, RunDiff, RunInfo, RunList};
+pub use runs::{ListFilter, Page, ResultList, RunList};
 pub use sources::{fetch_document, is_address};
 pub use workspace::{Watch, Workspace};

@@ -1,0 +1,104 @@
+use std::collections::{HashMap, VecDeque};
+
+use antiphon_store::{JobRecord, JobState, Run};
+use serde::Serialize;
+
+/// What two runs have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RunDiff {
+    /// Rows with the same result in both.
+    pub same: u64,
+    /// Rows with another result.
+    pub changed: u64,
+    /// Rows that have a result in the first one alone.
+    pub only_first: u64,
+    /// Rows that have a result in the second one alone.
+    pub only_second: u64,
+    /// Rows of either that have a result in neither.
+    pub neither: u64,
+    /// The first rows that are not the same, with what either run has.
+    pub changes: Vec<Change>,
+}
+
+/// A row that does not have the same result in both runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Change {
+    /// Its place, from 0, in the second run, or in the first where only that one has a result.
+    pub index: u64,
+    /// The row.
+    pub row: String,
+    /// Its result in the first run, as JSON, if there is one.
+    pub first: Option<String>,
+    /// Its result in the second run.
+    pub second: Option<String>,
+}
+
+impl RunDiff {
+    /// The most changes that are kept with their results.
+    const MOST: usize = 20;
+
+    /// Compares the results of two runs, row by row: rows are the same where their content is.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn of(first: &Run, second: &Run) -> Result<Self, antiphon_store::Error> {
+        let mut before: HashMap<String, VecDeque<(u64, Option<String>)>> = HashMap::new();
+        each_job(first, |job| {
+            before.entry(job.row).or_default().push_back((job.index, job.result));
+        })
+        .await?;
+        let mut diff = Self::default();
+        each_job(second, |job| {
+            let found = before.get_mut(&job.row).and_then(VecDeque::pop_front);
+            let first = found.and_then(|(_, result)| result);
+            diff.add(Change { index: job.index, row: job.row, first, second: job.result });
+        })
+        .await?;
+        let left = before.into_iter().flat_map(|(row, results)| {
+            results.into_iter().map(move |(index, first)| Change {
+                index,
+                row: row.clone(),
+                first,
+                second: None,
+            })
+        });
+        let mut left: Vec<Change> = left.collect();
+        left.sort_by_key(|change| change.index);
+        left.into_iter().for_each(|change| diff.add(change));
+        Ok(diff)
+    }
+
+    fn add(&mut self, change: Change) {
+        let count = match (&change.first, &change.second) {
+            (None, None) => &mut self.neither,
+            (Some(first), Some(second)) if first == second => &mut self.same,
+            (Some(_), Some(_)) => &mut self.changed,
+            (Some(_), None) => &mut self.only_first,
+            (None, Some(_)) => &mut self.only_second,
+        };
+        *count += 1;
+        if change.first != change.second && self.changes.len() < Self::MOST {
+            self.changes.push(change);
+        }
+    }
+}
+
+/// Goes through a run's jobs, each with its result if that was accepted.
+async fn each_job(run: &Run, mut take: impl FnMut(JobRecord) + Send) -> Result<(), antiphon_store::Error> {
+    let mut pages = run.pages();
+    loop {
+        let jobs = pages.next().await?;
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        for mut job in jobs {
+            job.result = job.result.filter(|_| job.state == JobState::Accepted);
+            take(job);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::VecDeque;
+
+use antiphon_store::{JobRecord, JobState, Run};
+
+use crate::inspect::RunInfo;
+use crate::report::{Cause, causes};
+use crate::timings::Phase;
+
+/// A run as it is looked at afterwards: its counters, where the time went, why rows failed, and the rows themselves.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// How it stands.
+    pub info: RunInfo,
+    /// Why rows failed, the most frequent reason first.
+    pub causes: Vec<Cause>,
+    /// Each phase's time, added up over all rows, in milliseconds.
+    pub phases_ms: Vec<(Phase, u64)>,
+    /// When rows ended, in milliseconds since 1970, and whether they have a result.
+    pub ends: Vec<(i64, bool)>,
+    /// Some of its rows: those that failed first, where not all are here.
+    pub rows: Vec<RowSummary>,
+}
+
+/// One row of a run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RowSummary {
+    /// Its index, from 0.
+    pub index: u64,
+    /// `done`, `failed` or `left`.
+    pub state: &'static str,
+    /// The row.
+    pub row: String,
+    /// Its result, or the reason why there is none.
+    pub result: String,
+    /// What its calls took, in milliseconds, if any were made.
+    pub millis: Option<u64>,
+}
+
+impl RunSummary {
+    /// Reads a run with at most `max_rows` of its rows.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn of(run: &Run, max_rows: usize) -> Result<Self, antiphon_store::Error> {
+        let (info, causes) = (RunInfo::of(run).await?, causes(run).await?);
+        let mut micros = [0_u64; Phase::ALL.len()];
+        let (mut failed, mut others, mut ends) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        let mut jobs = run.pages();
+        loop {
+            let batch = jobs.next().await?;
+            if batch.is_empty() {
+                break;
+            }
+            for job in batch {
+                if let (Some(at), true) = (job.settled_at, job.state.is_end()) {
+                    ends.push((at, job.state == JobState::Accepted));
+                }
+                micros.iter_mut().zip(&job.timings).for_each(|(sum, took)| *sum += u64::from(*took));
+                let kept = if job.state == JobState::Failed { &mut failed } else { &mut others };
+                if kept.len() < max_rows {
+                    kept.push_back(RowSummary::from(job));
+                }
+            }
+        }
+        let phases_ms = Phase::ALL.into_iter().zip(micros.map(|micros| micros / 1_000)).collect();
+        let mut rows: Vec<_> = failed.into_iter().chain(others).take(max_rows).collect();
+        if info.rows <= max_rows as u64 {
+            rows.sort_by_key(|row| row.index);
+        }
+        Ok(Self { info, causes, phases_ms, ends, rows })
+    }
+}
+
+impl From<JobRecord> for RowSummary {
+    fn from(job: JobRecord) -> Self {
+        let in_calls = Phase::ALL.iter().zip(&job.timings).filter(|(phase, _)| phase.is_of_call());
+        let micros: u64 = in_calls.map(|(_, took)| u64::from(*took)).sum();
+        Self {
+            index: job.index,
+            millis: (job.bill.calls > 0 && micros > 0).then_some(micros / 1_000),
+            state: match job.state {
+                JobState::Accepted => "done",
+                JobState::Failed => "failed",
+                _ => "left",
+            },
+            result: match (job.state, job.result, job.error) {
+                (JobState::Accepted, Some(result), _) => result,
+                (_, _, Some((error, message))) => format!("{error}: {message}"),
+                _ => String::new(),
+            },
+            row: job.row,
+        }
+    }
+}
