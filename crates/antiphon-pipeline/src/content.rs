@@ -7,10 +7,12 @@ mod asking;
 mod engine;
 mod grounds;
 mod portfolio;
+mod sources;
 mod voice;
 
 pub use asking::{Notes, recipe};
 pub use engine::{ContentEngine, Made};
 pub use grounds::{Reason, Removed};
 pub use portfolio::{CallToAction, Content, Hero, Link, Project};
+pub use sources::{LoadedNotes, SitePage};
 pub use voice::{Case, TextRule, Voice};

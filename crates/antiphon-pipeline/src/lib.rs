@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod anonymised;
 mod config;
 pub mod content;
 mod distilling;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use antiphon_data::Document;
+use antiphon_engine::ErrorKind;
 use antiphon_llm::{Part, Prompt, Schema, Scope};
+use antiphon_store::{Run, RunStatus};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,11 +16,14 @@ use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::{self, Personas};
 use crate::report::{self, Report};
-use antiphon_engine::ErrorKind;
+
+pub use crate::anonymised::{keep_replaced, salt};
 
 /// The report is written last, so a folder without it is the rest of a broken run.
 const REPORT: &str = "run.json";
 const PERSONAS: &str = "personas.json";
+/// What there is of an answer that cannot be used.
+const PARTIAL: &str = "partial.txt";
 
 /// A run's name: a UUID of version 7, so that names sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,17 +150,6 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Removes a file of the run, if it is there.
-    ///
-    /// # Errors
-    /// `Files` where that cannot be done.
-    ///
-    /// # Cancel safety
-    /// A dropped call may still remove it.
-    pub async fn remove(&self, name: &str) -> Result<(), Error> {
-        antiphon_fs::remove(self.path.join(name)).await.map_err(Error::files)
-    }
-
     /// Writes the personas as data.
     ///
     /// # Errors
@@ -167,37 +161,64 @@ impl RunFolder {
         self.write(PERSONAS, pretty(personas)?).await
     }
 
-    /// Whether it has a file.
+    /// Whether it has everything of a finished run with this report.
     ///
     /// # Errors
     /// `Files` where that cannot be seen.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn has(&self, name: &str) -> Result<bool, Error> {
-        antiphon_fs::exists(&self.path.join(name)).await.map_err(Error::files)
+    pub async fn is_whole(&self, run: &Run, report: &Report) -> Result<bool, Error> {
+        for name in [PERSONAS, "personas.html", REPORT] {
+            if !antiphon_fs::exists(self.path.join(name)).await.map_err(Error::files)? {
+                return Ok(false);
+            }
+        }
+        // The same answer may be looked at by other rules than before.
+        Ok(run.record().report.as_deref() == Some(&*pretty(report)?))
+    }
+
+    /// Writes the report and finishes the run with it: the last step, after which the folder is complete.
+    ///
+    /// # Errors
+    /// `Files` and `Store` where that cannot be done.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave the run open; a resumed run then writes its files again.
+    pub async fn finish(&self, run: &Run, report: &Report) -> Result<(), Error> {
+        // The text of an earlier attempt is of no answer now.
+        antiphon_fs::remove(self.path.join(PARTIAL)).await.map_err(Error::files)?;
+        let text = self.write_report(report).await?;
+        run.finish(RunStatus::Finished, text).await.map_err(Error::store)
+    }
+
+    /// Keeps what there is of a run that failed: its report, and the text that it may have been billed for.
+    ///
+    /// # Errors
+    /// `Files` and `Store` where that cannot be done.
+    ///
+    /// # Cancel safety
+    /// As [`RunFolder::finish`].
+    pub async fn write_failed(&self, run: &Run, err: &Error) -> Result<(), Error> {
+        let partial = err.provider().and_then(|err| err.partial()).map(|partial| partial.text.as_str());
+        if let Some(text) = partial.filter(|text| !text.is_empty()) {
+            self.write(PARTIAL, text.to_owned()).await?;
+        }
+        match err.report() {
+            Some(report) => {
+                let text = self.write_report(report).await?;
+                run.finish(RunStatus::Stopped, text).await.map_err(Error::store)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes the report, and returns its text. It comes last: with it the run is complete.
-    ///
-    /// # Errors
-    /// `Files` where that cannot be done.
-    ///
-    /// # Cancel safety
-    /// As [`RunFolder::write`].
-    pub async fn write_report(&self, report: &Report) -> Result<String, Error> {
-        let text = text_of(report)?;
+    pub(crate) async fn write_report(&self, report: &Report) -> Result<String, Error> {
+        let text = pretty(report)?;
         self.write(REPORT, text.clone()).await?;
         Ok(text)
     }
-}
-
-/// The text of `run.json`.
-///
-/// # Errors
-/// `Internal` for a defect of this program.
-pub fn text_of(report: &Report) -> Result<String, Error> {
-    pretty(report)
 }
 
 fn pretty(value: &impl Serialize) -> Result<String, Error> {

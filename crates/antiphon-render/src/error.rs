@@ -42,6 +42,15 @@ impl RenderError {
         }
     }
 
+    /// A theme's folder that cannot be read is a mistake of whoever named it.
+    pub(crate) fn of_theme(self) -> Self {
+        let message = match &self.source {
+            Some(why) if self.kind == RenderErrorKind::Files => format!("{}: {why}", self.message),
+            _ => self.message.clone(),
+        };
+        Self { kind: RenderErrorKind::Theme, message, source: self.source }
+    }
+
     pub(crate) fn interrupted() -> Self {
         Self::new(RenderErrorKind::Files, "nothing was written: the runtime is shutting down")
     }

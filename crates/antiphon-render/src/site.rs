@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use antiphon_pipeline::content::{Content, Project};
+use antiphon_pipeline::content::{Content, Project, SitePage};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -59,6 +59,23 @@ impl SiteBuilder {
     pub fn page(mut self, name: impl Into<String>, content: Content, theme: Theme) -> Self {
         self.pages.push(Page { name: name.into(), content, theme });
         self
+    }
+
+    /// Adds the pages that have content, each in the theme of its name.
+    pub fn pages(mut self, pages: &[SitePage], themes: &[Theme]) -> Self {
+        for page in pages {
+            let theme = themes.iter().find(|theme| theme.name == page.theme);
+            if let (Some(content), Some(theme)) = (&page.content, theme) {
+                self = self.page(&page.notes, content.clone(), theme.clone());
+            }
+        }
+        self
+    }
+
+    /// Whether it has no page.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
     }
 
     /// The files by their names: `index.html` alone for one page, else `NAME-THEME.html` for each and an index. Takes

@@ -184,6 +184,48 @@ impl Theme {
         Self::parse(&name, (&path, &toml), &css, template)
     }
 
+    /// Finds the themes of these names, of which one with a `/` is a folder's, and `all` is all that are built in.
+    ///
+    /// # Errors
+    /// `Theme` for a name that no theme has, or a theme that cannot be read or used.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn find(names: &[String]) -> Result<Vec<Self>, RenderError> {
+        let mut themes: Vec<Self> = Vec::new();
+        for name in names.iter().map(|name| name.trim()) {
+            for theme in Self::named(name).await? {
+                match themes.iter().find(|known| known.name == theme.name) {
+                    Some(_) if name.contains(['/', '\\']) => {
+                        let message =
+                            format!("two themes are called {}: pages are named after them", theme.name);
+                        return Err(wrong(message));
+                    }
+                    Some(_) => {}
+                    None => themes.push(theme),
+                }
+            }
+        }
+        Ok(themes)
+    }
+
+    async fn named(name: &str) -> Result<Vec<Self>, RenderError> {
+        if name == "all" {
+            return Self::all();
+        }
+        let folder = Path::new(name);
+        if name.contains(['/', '\\']) {
+            return Ok(vec![Self::load(folder).await.map_err(RenderError::of_theme)?]);
+        }
+        match Self::built_in(name) {
+            Ok(theme) => Ok(vec![theme]),
+            Err(_) if antiphon_fs::exists(folder.join("theme.toml")).await.is_ok_and(|there| there) => {
+                Err(wrong(format!("there is no theme {name}; for the folder of that name say ./{name}/")))
+            }
+            Err(err) => Err(err),
+        }
+    }
+
     /// Returns the whole text of the theme.
     #[must_use]
     pub fn source(&self) -> ThemeSource {

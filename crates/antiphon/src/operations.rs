@@ -22,7 +22,6 @@ mod start;
 mod workspace;
 
 pub use antiphon_engine::{Change, ResultRow, RunDiff, RunEvent, RunInfo, RunLimits};
-pub use content::themes;
 pub use doctor::{Checkup, Finding, doctor};
 pub use error::{Hint, OperationError, OperationErrorKind, StopNotice};
 pub use experiments::{ExperimentInfo, ExperimentRun, ExperimentStart, Experiments};
@@ -31,7 +30,7 @@ pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_s
 pub use local::{LocalEngine, local_engines, pull, puller};
 pub use map::WORTH_TELLING;
 pub use models::{ModelInfo, ProviderModels, models, near_models};
-pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult, SitePage};
+pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult};
 pub use request::{Anonymise, OutputWishes, RecipeSource, RunKind, RunRequest};
 pub use runs::{ListFilter, Page, ResultList, RunList};
 pub use sources::{fetch_document, is_address};

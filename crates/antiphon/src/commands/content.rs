@@ -1,5 +1,6 @@
 use antiphon_engine::MapReport;
-use antiphon_pipeline::content::Reason;
+use antiphon_pipeline::content::{Reason, SitePage};
+use antiphon_render::Theme;
 use serde_json::{Value, json};
 
 use super::cli::ContentArgs;
@@ -10,7 +11,7 @@ use super::map::{print_plan, stopped};
 use super::output::{self, Talk};
 use super::progress::{cost, counted};
 use super::rows_live::RowsLive;
-use crate::operations::{self, ContentResult, RunOutcome, RunRequest, RunResult, SitePage};
+use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
@@ -36,7 +37,7 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
 }
 
 async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
-    let themes = operations::themes(&args.theme).await?;
+    let themes = Theme::find(&args.theme).await.map_err(OperationError::from)?;
     let mut request = RunRequest::content(args.inputs.clone(), &themes, args.drawing.parameters())?;
     request.recipe.name = format!("portfolio in {}", args.theme.join(", "));
     fill(&mut request, &args.run);

@@ -9,12 +9,12 @@ use antiphon_engine::{Order, RunLimits};
 use antiphon_llm::Parameters;
 use antiphon_pipeline::PersonaRecipe;
 use antiphon_pipeline::experiment::{Drawn, Experiment};
+use antiphon_render::Theme;
 use antiphon_store::RunRecord;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::content::themes;
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{Anonymise, RecipeSource, RunRequest};
 
@@ -212,7 +212,7 @@ impl Words {
             true => self.folder.join(name).display().to_string(),
             false => name.to_owned(),
         };
-        let themes = themes(&named.map(whole).collect::<Vec<_>>()).await?;
+        let themes = Theme::find(&named.map(whole).collect::<Vec<_>>()).await?;
         let inputs = self.plain.iter().skip(1).map(PathBuf::from).collect();
         let mut request = RunRequest::content(inputs, &themes, self.parameters())?;
         request.output.site = self.value("--site").map(PathBuf::from);

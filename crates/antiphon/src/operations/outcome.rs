@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use antiphon_engine::{Estimate, MapReport};
-use antiphon_pipeline::content::{Content, Removed};
+use antiphon_pipeline::content::SitePage;
 use antiphon_pipeline::{GenerationEstimate, Persona, Report};
 use serde::Serialize;
 
@@ -91,22 +91,6 @@ pub struct ContentResult {
     pub skipped: Vec<String>,
     /// The file of the pages' rows that failed, if any did.
     pub failed_rows: Option<PathBuf>,
-}
-
-/// A page, or why there is none.
-#[derive(Debug, Serialize)]
-#[non_exhaustive]
-pub struct SitePage {
-    /// The document's name.
-    pub notes: String,
-    /// The theme's.
-    pub theme: String,
-    /// The copy.
-    pub content: Option<Content>,
-    /// What an answer had that the notes do not have; it is not on the page.
-    pub removed: Vec<Removed>,
-    /// Why there is no answer. With content, that is the fallback's.
-    pub error: Option<String>,
 }
 
 /// What a request would take, before any call is made.

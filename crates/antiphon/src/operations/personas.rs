@@ -1,15 +1,11 @@
 use std::path::Path;
-use std::sync::Arc;
 
-use antiphon_data::{Anonymiser, Document, Replaced, Strategy};
+use antiphon_data::{Anonymiser, Strategy};
 use antiphon_engine::RunEvent;
-use antiphon_pipeline::runs::RunFolder;
-use antiphon_pipeline::{
-    Count, Error, Generation, GenerationConfig, PersonaRecipe, Personas, Pipeline, Prepared,
-};
-use antiphon_render::{file_name, markdown, page};
-use antiphon_store::{Run, RunStatus, Store};
-use serde_json::json;
+use antiphon_pipeline::runs::{RunFolder, keep_replaced, salt};
+use antiphon_pipeline::{Count, Error, Generation, GenerationConfig, PersonaRecipe, Pipeline, Prepared};
+use antiphon_render::write_personas;
+use antiphon_store::{RunStatus, Store};
 
 use super::error::{OperationError, OperationErrorKind};
 use super::map::pricing;
@@ -20,9 +16,6 @@ use super::workspace::{Connected, Watch, Workspace};
 
 /// How many personas are made where neither the request nor the recipe says it.
 const USUAL_COUNT: Count = Count::Exactly(3);
-
-/// What there is of an answer that cannot be used.
-const PARTIAL: &str = "partial.txt";
 
 pub(super) async fn plan(
     workspace: &Workspace,
@@ -60,11 +53,23 @@ pub(super) async fn run(
     let reused = run.record().status == RunStatus::Finished;
     let made = match pipeline.run_in(prepared, run.clone(), store).await {
         Ok(made) => made,
-        Err(err) => return Err(failed(write_failed(&folder, &run, err).await)),
+        Err(err) => {
+            // The run's own error matters more than one of writing it down.
+            let _ = folder.write_failed(&run, &err).await;
+            return Err(failed(err));
+        }
     };
     let Generation { personas, report, documents, .. } = made;
     let made = PersonasResult { personas, report };
-    if let Err(err) = write(&folder, &run, &made, (reused, documents)).await {
+    let PersonasResult { personas, report } = &made;
+    let written = async {
+        if reused && folder.is_whole(&run, report).await? {
+            return Ok(());
+        }
+        write_personas(&folder, personas, report, documents).await?;
+        folder.finish(&run, report).await
+    };
+    if let Err(err) = written.await {
         return Err(failed(err).with_unwritten(made.personas));
     }
     Ok(RunOutcome {
@@ -142,101 +147,4 @@ async fn anonymiser(request: &RunRequest, out: &Path) -> Result<Option<Anonymise
         Strategy::Hash => anonymiser.salt(salt(out).await?),
         _ => anonymiser,
     }))
-}
-
-/// What codes below `out` are made with: made once, so that the same person has the same code in each run.
-async fn salt(out: &Path) -> Result<String, antiphon_fs::Error> {
-    let path = out.join(".anonymised").join("salt");
-    match antiphon_fs::read_to_string(&path).await {
-        Ok(salt) => Ok(salt.text.into_owned()),
-        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => {
-            antiphon_fs::create_dir(out.join(".anonymised")).await?;
-            let salt = uuid::Uuid::new_v4().simple().to_string();
-            antiphon_fs::write_private(&path, salt.clone()).await?;
-            Ok(salt)
-        }
-        Err(err) => Err(err),
-    }
-}
-
-/// Keeps what was taken out of the documents where its owner alone can read it, apart from the run; nothing where it
-/// cannot be told back.
-async fn keep_replaced(out: &Path, prepared: &Prepared) -> Result<(), Error> {
-    let redacted = |replaced: &Replaced| replaced.instead.starts_with('[');
-    if prepared.replaced.iter().all(redacted) {
-        return Ok(());
-    }
-    // Hidden, so that a later run does not take it for an interview.
-    let folder = out.join(".anonymised");
-    antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
-    let (run, replaced) = (prepared.run_id.to_string(), &prepared.replaced);
-    let document = json!({ "schema": "antiphon.replaced/1", "run_id": run, "replaced": replaced });
-    let written = antiphon_fs::write_private(folder.join(format!("{run}.json")), format!("{document:#}\n"));
-    written.await.map_err(Error::files)
-}
-
-/// Writes everything of a run that is not there; its report comes last and finishes it.
-async fn write(
-    folder: &RunFolder,
-    run: &Run,
-    made: &PersonasResult,
-    (reused, documents): (bool, Arc<[Document]>),
-) -> Result<(), Error> {
-    let PersonasResult { personas, report, .. } = made;
-    // The same answer may be looked at by other rules than before.
-    if reused
-        && is_whole(folder).await?
-        && run.record().report.as_deref() == Some(&*antiphon_pipeline::runs::text_of(report)?)
-    {
-        return Ok(());
-    }
-    // What was paid for goes first.
-    folder.write_personas(&Personas::new(&report.run_id, personas.clone())).await?;
-    let rendered = {
-        let (personas, report) = (personas.clone(), report.clone());
-        tokio::task::spawn_blocking(move || page(&personas, &report, &documents)).await
-    };
-    let html = match rendered {
-        Ok(Ok(html)) => html,
-        Ok(Err(err)) => return Err(Error::internal(err.to_string())),
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        Err(_) => return Err(Error::internal("the runtime is shutting down")),
-    };
-    for (index, persona) in personas.iter().enumerate() {
-        folder.write(&format!("personas/{}", file_name(index, persona)), markdown(persona)).await?;
-    }
-    folder.write("personas.html", html).await?;
-    // The text of an earlier attempt is of no answer now.
-    folder.remove(PARTIAL).await?;
-    let report = folder.write_report(report).await?;
-    run.finish(RunStatus::Finished, report).await.map_err(Error::store)
-}
-
-async fn is_whole(folder: &RunFolder) -> Result<bool, Error> {
-    for name in ["personas.json", "personas.html", "run.json"] {
-        if !folder.has(name).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Keeps the report of a failed run, and the text that it may have been billed for.
-async fn write_failed(folder: &RunFolder, run: &Run, err: Error) -> Error {
-    let kept = async {
-        let partial = err.provider().and_then(|err| err.partial()).map(|partial| partial.text.as_str());
-        if let Some(text) = partial.filter(|text| !text.is_empty()) {
-            folder.write(PARTIAL, text.to_owned()).await?;
-        }
-        match err.report() {
-            Some(report) => {
-                let report = folder.write_report(report).await?;
-                run.finish(RunStatus::Stopped, report).await.map_err(Error::store)
-            }
-            None => Ok(()),
-        }
-    };
-    // The run's own error matters more than one of writing it down.
-    let _ = kept.await;
-    err
 }

@@ -1,0 +1,40 @@
+use std::sync::Arc;
+
+use antiphon_data::Document;
+use antiphon_pipeline::runs::RunFolder;
+use antiphon_pipeline::{Error, Persona, Personas, Report};
+
+use crate::markdown::{file_name, markdown};
+use crate::page::page;
+
+/// Writes personas into the folder of their run: as data, which goes first since it was paid for, as one page, and each
+/// as Markdown.
+///
+/// # Errors
+/// `Files` where that cannot be done; `Internal` for a defect of this program.
+///
+/// # Cancel safety
+/// Some of the files may have been written, each whole.
+pub async fn write_personas(
+    folder: &RunFolder,
+    personas: &[Persona],
+    report: &Report,
+    documents: Arc<[Document]>,
+) -> Result<(), Error> {
+    folder.write_personas(&Personas::new(&report.run_id, personas.to_vec())).await?;
+    let rendered = {
+        let (personas, report) = (personas.to_vec(), report.clone());
+        tokio::task::spawn_blocking(move || page(&personas, &report, &documents)).await
+    };
+    let html = match rendered {
+        Ok(Ok(html)) => html,
+        Ok(Err(err)) => return Err(Error::internal(err.to_string())),
+        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
+        Err(_) => return Err(Error::internal("the runtime is shutting down")),
+    };
+    for (index, persona) in personas.iter().enumerate() {
+        folder.write(&format!("personas/{}", file_name(index, persona)), markdown(persona)).await?;
+    }
+    folder.write("personas.html", html).await?;
+    Ok(())
+}
