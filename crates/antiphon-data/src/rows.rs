@@ -136,8 +136,31 @@ impl Rows {
                 Self::of_file(reader, path, format).await?
             }
         };
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((rows, digest))
+        Ok((rows, hex(hash)))
+    }
+
+    /// Returns the digest of rows that are not in a file: that of a file of JSON Lines which has them.
+    ///
+    /// ```
+    /// use antiphon_data::{RowFormat, Rows};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = antiphon_fs::temp_dir()?;
+    /// # let path = folder.path().join("rows.jsonl");
+    /// antiphon_fs::write(&path, "{\"n\": 1}\n{\"n\": 2}\n").await?;
+    /// let (_, digest) = Rows::open_digested(&path, Some(RowFormat::Jsonl)).await?;
+    /// assert_eq!(Rows::digest_of(["{\"n\": 1}", "{\"n\": 2}"]), digest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn digest_of(rows: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+        let mut hash = Sha256::new();
+        for row in rows {
+            hash.update(row.as_ref());
+            hash.update(b"\n");
+        }
+        hex(hash)
     }
 
     async fn of_file(reader: Reader, path: &Path, format: Option<RowFormat>) -> Result<Self, Error> {
@@ -223,6 +246,10 @@ impl fmt::Debug for Rows {
 
 async fn is_folder(path: &Path) -> Result<bool, Error> {
     Ok(antiphon_fs::metadata(path).await.map_err(Error::from_fs)?.is_dir)
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hash with the whole file added, and the file at its beginning.

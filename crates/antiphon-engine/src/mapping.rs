@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_data::{RowFormat, Rows};
 use antiphon_llm::{Calls, Scope};
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
 use jiff::Timestamp;
@@ -15,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::error::{Error, ErrorKind};
 use crate::event::RunEvent;
 use crate::feed::RowSource;
+use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
 use crate::results::{Destination, Order, Output, Unwritten, write_failed};
@@ -22,18 +22,6 @@ use crate::{Engine, Options, Status, Stop, Usual, Work};
 
 /// The receiver of a run's events. It must not block.
 pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
-
-/// The place that a run's rows come from.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Input {
-    /// A file of rows, or a folder of documents. Without a format the name tells, or the file's beginning.
-    Path(PathBuf, Option<RowFormat>),
-    /// Rows that are there already: texts of JSON objects.
-    Rows(Arc<[String]>),
-    /// The store: for a run that is resumed by its id and has all its rows already.
-    Stored,
-}
 
 /// A recipe over the rows of an input.
 #[derive(Clone)]
@@ -95,7 +83,7 @@ pub(super) struct Opened {
     pub(super) rows: Option<RowSource>,
     pub(super) scope: Scope,
     /// What tells the input from another; `None` where the rows are in the store.
-    pub(super) digest: Option<String>,
+    pub(super) identity: Option<InputIdentity>,
 }
 
 impl fmt::Debug for Mapping {
@@ -104,28 +92,6 @@ impl fmt::Debug for Mapping {
             .field("input", &self.input)
             .field("recipe", &self.recipe.name)
             .finish_non_exhaustive()
-    }
-}
-
-impl Input {
-    /// Opens the rows; with them what tells them from others.
-    async fn open(&self) -> Result<(Option<RowSource>, Option<String>), Error> {
-        match self {
-            Self::Path(path, format) => {
-                let (rows, digest) = Rows::open_digested(path, *format).await.map_err(Error::input)?;
-                let rows = RowSource::begin(rows).await.map_err(Error::input)?;
-                Ok((Some(rows), Some(digest)))
-            }
-            Self::Rows(rows) => {
-                let mut hash = blake3::Hasher::new();
-                rows.iter().for_each(|row| {
-                    hash.update(row.as_bytes()).update(b"\n");
-                });
-                let digest = hash.finalize().to_hex().to_string();
-                Ok((Some(RowSource::of(rows.to_vec())), Some(digest)))
-            }
-            Self::Stored => Ok((None, None)),
-        }
     }
 }
 
@@ -156,11 +122,8 @@ impl Mapping {
     }
 
     /// Returns what identifies the run: the same for the same recipe over the same rows at the same provider.
-    fn fingerprint(&self, scope: &Scope, digest: &str) -> String {
-        let format = match &self.input {
-            Input::Path(_, format) => format.map(|format| format!("{format:?}")),
-            Input::Rows(_) | Input::Stored => None,
-        };
+    fn fingerprint(&self, scope: &Scope, input: &InputIdentity) -> String {
+        let (digest, format) = (&input.digest, &input.format);
         // Settings of the provider that change answers; not in words, since a header may be among them.
         let variant =
             scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
@@ -176,7 +139,7 @@ impl Mapping {
     /// before anything is made.
     pub(super) async fn open(&self, calls: &Calls) -> Result<Opened, Error> {
         let work = self.recipe.asking(&self.model)?;
-        let (rows, digest) = self.input.open().await?;
+        let (rows, identity) = self.input.open().await?;
         if let Some(rows) = &rows {
             match rows.first() {
                 Some(Ok(row)) => work.prompt(row).map(drop).map_err(|why| {
@@ -188,7 +151,7 @@ impl Mapping {
                 None => return Err(self.no_rows()),
             }
         }
-        Ok(Opened { work, rows, digest, scope: calls.provider().scope() })
+        Ok(Opened { work, rows, identity, scope: calls.provider().scope() })
     }
 
     pub(super) fn no_rows(&self) -> Error {
@@ -201,12 +164,15 @@ impl Mapping {
         opened: &Opened,
         store: &Store,
     ) -> Result<Option<String>, Error> {
-        let digest = match (&opened.digest, &self.resume) {
-            (Some(digest), _) => Some(digest.clone()),
-            (None, Some(id)) => store.recall(digest_name(id)).await.map_err(Error::store)?,
+        let identity = match (&opened.identity, &self.resume) {
+            (Some(identity), _) => Some(identity.clone()),
+            (None, Some(id)) => {
+                let note = store.recall(input_name(id)).await.map_err(Error::store)?;
+                note.map(|note| InputIdentity::of_note(&note))
+            }
             (None, None) => None,
         };
-        Ok(digest.map(|digest| self.fingerprint(&opened.scope, &digest)))
+        Ok(identity.map(|identity| self.fingerprint(&opened.scope, &identity)))
     }
 
     /// Gets through the rows with `calls`, journalled in `store`; the run has its folder below `out`. The same mapping
@@ -227,9 +193,9 @@ impl Mapping {
         let opened = self.open(&calls).await?;
         let fingerprint = self.fingerprint_of(&opened, &store).await?;
         let run = Arc::new(self.open_run(&store, fingerprint.as_deref()).await?);
-        if let Some(digest) = &opened.digest {
-            let name = digest_name(&run.record().id);
-            store.remember(name, digest.clone()).await.map_err(Error::store)?;
+        if let Some(identity) = &opened.identity {
+            let name = input_name(&run.record().id);
+            store.remember(name, identity.note()).await.map_err(Error::store)?;
         }
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
@@ -440,7 +406,7 @@ struct Worked {
 }
 
 /// The name under which a run's input is remembered, for the day when it is resumed from the store alone.
-fn digest_name(run: &str) -> String {
+fn input_name(run: &str) -> String {
     format!("input/{run}")
 }
 
