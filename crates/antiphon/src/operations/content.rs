@@ -47,7 +47,10 @@ pub(super) async fn run(
     let document = json!({ "schema": "antiphon.content/1", "run_id": report.run_id, "pages": pages });
     antiphon_fs::write(folder.join("content.json"), format!("{document:#}\n")).await?;
     let request = &connected.request;
-    let site = request.output.site.as_deref().map_or_else(|| folder.join("site"), |site| request.place(site));
+    let site = match &request.output.site {
+        Some(site) => request.place_output(site, workspace.folder()).await,
+        None => folder.join("site"),
+    };
     let title = request.output.title.as_deref().unwrap_or("Portfolio");
     let builder = SiteBuilder::new(title).pages(&pages, &themes);
     let files = if builder.is_empty() { Vec::new() } else { builder.write(&site).await? };

@@ -37,27 +37,21 @@ struct Words {
     folder: PathBuf,
 }
 
-/// Flags that take no value.
-const SWITCHES: [&str; 15] = [
+/// Long flags that take no value.
+const SWITCHES: [&str; 9] = [
     "--fresh",
     "--dry-run",
     "--json",
     "--yes",
-    "-y",
     "--no-input",
     "--quiet",
-    "-q",
     "--offline",
     "--allow-local",
-    "-v",
-    "-vv",
-    "-vvv",
     "--verbose",
-    "--link",
 ];
 
-/// Short flags by their long names.
-const SHORT: [(&str, &str); 8] = [
+/// Short flags that take a value, with their long names; all others are switches.
+const SHORT: [(&str, &str); 7] = [
     ("-r", "--recipe"),
     ("-o", "--out"),
     ("-p", "--provider"),
@@ -65,8 +59,14 @@ const SHORT: [(&str, &str); 8] = [
     ("-n", "--count"),
     ("-t", "--theme"),
     ("-s", "--site"),
-    ("-f", "--format"),
 ];
+
+/// Whether an earlier version's `content` began the run: it stored it as one over rows.
+pub(super) fn is_content(record: &RunRecord) -> bool {
+    let note: Option<Note> = serde_json::from_str(&record.request).ok();
+    let words = note.map(|note| Words::of(note.arguments, note.folder).plain);
+    words.is_some_and(|words| words.first().is_some_and(|command| command == "content"))
+}
 
 /// What such a run is asked to do, as far as what it names is still there; `None` for a run that does not tell.
 pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, OperationError>> {
@@ -82,9 +82,9 @@ pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, Ope
     };
     Some(made.map(|mut request| {
         request.base = Some(words.folder.clone());
-        request.stored_in = Some(words.folder.join(words.value("--dir").unwrap_or("antiphon-out")));
-        request.limits = words.limits();
-        request.provider = words.value("--provider").map(str::to_owned);
+        request.stored_in = Some(words.folder.join(words.out(&note.input)));
+        request.limits = request.limits.overridden_by(&words.limits());
+        request.provider = words.value("--provider").map(str::to_owned).or(request.provider);
         if words.flags.contains_key("--offline") {
             request.provider = Some("offline".to_owned());
         }
@@ -99,23 +99,34 @@ impl Words {
         let (mut plain, mut flags) = (Vec::new(), HashMap::new());
         let mut words = arguments.into_iter();
         while let Some(word) = words.next() {
-            let long = |flag: &str| {
-                SHORT.iter().find(|(short, _)| *short == flag).map_or(flag, |(_, long)| *long).to_owned()
-            };
-            match word.split_once('=') {
-                Some((flag, value)) if flag.starts_with('-') => {
-                    flags.insert(long(flag), value.to_owned());
-                }
-                _ if SWITCHES.contains(&word.as_str()) => {
+            match word.as_str() {
+                "--" => plain.extend(words.by_ref()),
+                "-" => plain.push(word),
+                switch if SWITCHES.contains(&switch) => {
                     flags.insert(word, String::new());
                 }
-                _ if word.starts_with('-') && word.len() > 1 => {
-                    flags.insert(long(&word), words.next().unwrap_or_default());
+                flag if flag.starts_with("--") => {
+                    let (flag, value) = match flag.split_once('=') {
+                        Some((flag, value)) => (flag.to_owned(), value.to_owned()),
+                        None => (word, words.next().unwrap_or_default()),
+                    };
+                    flags.insert(flag, value);
                 }
+                letters if letters.starts_with('-') => add_short(letters, &mut words, &mut flags),
                 _ => plain.push(word),
             }
         }
         Self { plain, flags, folder }
+    }
+
+    /// The folder of runs that the command named; what the configuration said is not known.
+    fn out(&self, input: &str) -> PathBuf {
+        let flag = match self.plain.first().map(String::as_str) {
+            Some("experiment") => return Path::new(input).with_file_name("outputs"),
+            Some("generate") => "--out",
+            _ => "--dir",
+        };
+        PathBuf::from(self.value(flag).unwrap_or("antiphon-out"))
     }
 
     fn value(&self, flag: &str) -> Option<&str> {
@@ -132,16 +143,10 @@ impl Words {
     fn limits(&self) -> RunLimits {
         let dollars: Option<f64> =
             self.value("--max-cost").and_then(|cost| cost.trim_start_matches('$').parse().ok());
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates, which is no limit"
-        )]
-        let micros = dollars.map(|dollars| (dollars * 1e6).round() as u64);
         let deadline =
             self.parsed::<f64>("--deadline").and_then(|time| Duration::try_from_secs_f64(time).ok());
         RunLimits::default()
-            .max_cost(micros)
+            .max_cost(dollars.map(micros))
             .max_concurrency(self.parsed::<usize>("--concurrency"))
             .deadline(deadline)
             .max_rows(self.parsed::<u64>("--limit"))
@@ -203,7 +208,18 @@ impl Words {
     async fn experiment(&self, input: &str) -> Result<RunRequest, OperationError> {
         let root = self.folder.join(input);
         let experiment = Experiment::load(root.parent().unwrap_or(&root)).await?;
-        self.personas(input, &experiment.definition().personas, experiment.root()).await
+        let definition = experiment.definition();
+        let mut request = self.personas(input, &definition.personas, experiment.root()).await?;
+        let of = |key: &str| definition.defaults.get(key);
+        request.provider = of("provider").and_then(toml::Value::as_str).map(str::to_owned);
+        let dollars =
+            of("max_cost").and_then(|cost| cost.as_float().or(cost.as_integer().map(|cost| cost as f64)));
+        let concurrency = of("concurrency").and_then(toml::Value::as_integer);
+        request.limits = request
+            .limits
+            .max_cost(dollars.map(micros))
+            .max_concurrency(concurrency.and_then(|calls| usize::try_from(calls).ok()));
+        Ok(request)
     }
 
     async fn content(&self) -> Result<RunRequest, OperationError> {
@@ -224,9 +240,36 @@ impl Words {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is no limit")]
+fn micros(dollars: f64) -> u64 {
+    (dollars * 1e6).round() as u64
+}
+
+/// Adds short flags that stand in one word: switches, and a last one with its value in the word or behind it.
+fn add_short(word: &str, words: &mut impl Iterator<Item = String>, flags: &mut HashMap<String, String>) {
+    let mut letters = word.get(1..).unwrap_or_default().chars();
+    while let Some(letter) = letters.next() {
+        let short = format!("-{letter}");
+        let Some((_, long)) = SHORT.iter().find(|(known, _)| *known == short) else {
+            flags.insert(short, String::new());
+            continue;
+        };
+        let rest = letters.as_str();
+        let value = match rest.strip_prefix('=').unwrap_or(rest) {
+            "" => words.next().unwrap_or_default(),
+            value => value.to_owned(),
+        };
+        flags.insert((*long).to_owned(), value);
+        return;
+    }
+}
+
+/// Reads a file that the command named, and of which the store has the name alone.
 async fn read(path: &Path, name: &str) -> Result<RecipeSource, OperationError> {
-    let text = antiphon_fs::read_to_string(path).await;
-    let text = text.map_err(|err| OperationError::new(OperationErrorKind::Configuration, err.to_string()))?;
+    let text = antiphon_fs::read_to_string(path).await.map_err(|err| {
+        let message = format!("an earlier version stored this run without the text of {name}: {err}");
+        OperationError::new(OperationErrorKind::Configuration, message)
+    })?;
     Ok(RecipeSource { name: name.to_owned(), text: text.text.into_owned() })
 }
 
@@ -237,11 +280,15 @@ mod tests {
 
     use super::Words;
 
+    fn words(line: &str) -> Words {
+        Words::of(line.split(' ').map(str::to_owned).collect(), PathBuf::from("/a"))
+    }
+
     #[test]
     fn an_old_command_is_read_word_by_word() {
-        let line =
-            "map rows.csv -r r.toml --max-cost=$0.5 --limit 9 --fresh -y --deadline 1.5 --concurrency 3";
-        let words = Words::of(line.split(' ').map(str::to_owned).collect(), PathBuf::from("/a"));
+        let words = words(
+            "map rows.csv -r r.toml --max-cost=$0.5 --limit 9 --fresh -y --deadline 1.5 --concurrency 3",
+        );
         assert_eq!(
             (&words.plain[..], words.value("--recipe")),
             (&["map".to_owned(), "rows.csv".to_owned()][..], Some("r.toml"))
@@ -252,5 +299,26 @@ mod tests {
             (Some(500_000), Some(9), Some(3))
         );
         assert_eq!(limits.deadline, Some(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn short_flags_may_stand_in_one_word() {
+        let found = words("generate in -vvqn3 -pollama -m=tiny --concurrency auto -- -odd");
+        assert_eq!(found.plain, ["generate", "in", "-odd"]);
+        let named = ["--count", "--provider", "--model"].map(|flag| found.value(flag));
+        assert_eq!(named, [Some("3"), Some("ollama"), Some("tiny")]);
+        assert_eq!(found.limits().max_concurrency, None);
+        assert_eq!(words("map - -r r.toml").plain, ["map", "-"]);
+    }
+
+    #[test]
+    fn the_folder_of_runs_is_where_each_command_had_it() {
+        let check = |line: &str, input: &str, expected: &str| {
+            assert_eq!(words(line).out(input), PathBuf::from(expected), "{line}");
+        };
+        check("generate in --out made", "in", "made");
+        check("map rows.csv -r r.toml --out results.jsonl", "rows.csv", "antiphon-out");
+        check("map rows.csv -r r.toml --dir made", "rows.csv", "made");
+        check("experiment generate goats", "experiments/goats/data", "experiments/goats/outputs");
     }
 }

@@ -71,7 +71,7 @@ async fn mapping(
     mapping.order = request.output.order;
     mapping.results = match &request.output.results {
         Some(path) if path == Path::new("-") => watch.results.clone().map(Destination::Lines),
-        Some(path) => Some(Destination::File(request.place(path))),
+        Some(path) => Some(Destination::File(request.place_output(path, workspace.folder()).await)),
         None => None,
     };
     prepare(&mut mapping, workspace, connected, (opening, watch))?;
@@ -109,7 +109,8 @@ async fn input(
     opening: &Opening,
     watch: &Watch,
 ) -> Result<Input, OperationError> {
-    if opening.has_all_rows() {
+    // Of a run of an earlier version the input tells whether the recipe is still the one that it began with.
+    if opening.has_all_rows() && opening.has_recipe() {
         return Ok(Input::Stored);
     }
     let [input] = &request.inputs[..] else {

@@ -277,6 +277,20 @@ impl RunRequest {
         }
     }
 
+    /// Returns where an output goes: below the base, or below where the base moved to together with the folder of runs.
+    pub(super) async fn place_output(&self, path: &Path, folder: &Path) -> PathBuf {
+        let placed = self.place(path);
+        let base = self.base.as_deref().filter(|_| path.is_relative());
+        let Some((base, was)) = base.zip(self.stored_in.as_deref()) else { return placed };
+        let Some(now) = moved(base, was, folder).map(|base| base.join(path)) else { return placed };
+        match std::path::absolute(path).is_ok_and(|here| here == now) {
+            true => path.to_owned(),
+            // A copy beside the original leaves that alone only where the process works in it.
+            false if antiphon_fs::exists(base).await.unwrap_or(true) => placed,
+            false => now,
+        }
+    }
+
     /// Returns where an input is: below the base, or where it moved together with the folder of runs.
     pub(super) async fn locate(&self, input: &Path, folder: &Path) -> PathBuf {
         let path = self.place(input);

@@ -26,6 +26,8 @@ pub(super) enum Opening {
 pub(super) struct Resumption {
     pub(super) record: RunRecord,
     pub(super) retry_failed: bool,
+    /// Whether the recipe is stored with the run. An earlier version stored its file's name alone.
+    pub(super) has_recipe: bool,
 }
 
 impl Opening {
@@ -43,6 +45,11 @@ impl Opening {
     /// Whether all rows are in the store, so that no input is needed.
     pub(super) fn has_all_rows(&self) -> bool {
         matches!(self, Self::Resumed(resumed) if resumed.record.total.is_some())
+    }
+
+    /// Whether the recipe that the run began with is stored with it, so that nothing else can stand in its place.
+    pub(super) fn has_recipe(&self) -> bool {
+        matches!(self, Self::Resumed(resumed) if resumed.has_recipe)
     }
 }
 
@@ -138,12 +145,13 @@ impl Workspace {
     ) -> Result<RunOutcome, OperationError> {
         let store = self.existing().await?;
         let found = store.look_at(run).await?;
+        let has_recipe = RunRequest::read(&found.record().request).is_ok();
         let mut request = self.request_of(&found).await?;
         request.limits = request.limits.overridden_by(limits);
         let connected = self.connect(&request, &watch).await?;
         let record = found.record().clone();
         // The queue of failed jobs changes only when it is clear that the run can be resumed.
-        let opening = Opening::Resumed(Box::new(Resumption { record, retry_failed }));
+        let opening = Opening::Resumed(Box::new(Resumption { record, retry_failed, has_recipe }));
         self.execute(connected, opening, watch).await
     }
 
