@@ -20,4 +20,5 @@ mod otel;
 mod program;
 mod registry;
 mod report;
+mod resume;
 mod secrets;

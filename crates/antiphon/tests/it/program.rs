@@ -62,6 +62,24 @@ impl Lab {
         Ran::new(output)
     }
 
+    /// The program in a folder of the lab.
+    pub(crate) fn run_in(&self, folder: &str, line: &str) -> Ran {
+        Ran::new(self.command(line).current_dir(self.path(folder)).output().unwrap())
+    }
+
+    /// Starts the program in a folder of the lab, and kills it without warning when `is_time`.
+    pub(crate) fn kill_in(&self, folder: &str, line: &str, is_time: impl Fn() -> bool) {
+        let mut command = self.command(line);
+        command.current_dir(self.path(folder)).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        while !is_time() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed: {line}");
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// The program against a server, with quick retries and one persona.
     pub(crate) fn ask(&self, url: &str, more: &str) -> Ran {
         let count = if more.contains("--count") { "" } else { "--count 1" };
