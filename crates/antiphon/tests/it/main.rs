@@ -6,12 +6,15 @@
     reason = "a test crate: panics are failed tests, and blocking is free"
 )]
 
+mod cancel;
 mod content;
+mod earlier;
 mod experiment;
 mod fetch;
 mod generate;
 mod interrupt;
 mod journalled;
+mod limits;
 mod look;
 mod map;
 mod mistakes;

@@ -1,0 +1,159 @@
+//! The limits and places that all runs have in common on the command line.
+
+use std::fs;
+use std::time::Duration;
+
+use antiphon_sim::{Latency, Scenario, Server as Simulator};
+use antiphon_tests::{Reply, Server};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::program::{Lab, Ran};
+
+const MAP: &str = "map towns.csv -r r.toml --provider sim --model m --progress none";
+
+fn lab(url: &str, rows: usize) -> Lab {
+    let lab = Lab::new();
+    let table: String = (0..rows).map(|n| format!("Town {n}\n")).collect();
+    lab.file("towns.csv", format!("name\n{table}"));
+    lab.file("r.toml", "prompt = \"What is {{ name }} known for?\"\n");
+    lab.file("antiphon.toml", format!("[providers.sim]\nkind = \"compatible\"\nbase_url = \"{url}\"\n"));
+    lab
+}
+
+fn report(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+fn late(text: &str) -> Reply {
+    Reply::raw("").then(Duration::from_millis(1_300), "").followed_by(Reply::chat(text, "stop"))
+}
+
+#[test]
+fn after_a_deadline_no_call_begins_and_the_run_is_resumed() {
+    let runtime = Runtime::new().unwrap();
+    let scenario = Scenario::default().latency(Latency::Fixed(Duration::from_millis(100)));
+    let server = runtime.block_on(Simulator::start(scenario, 0)).unwrap();
+    let lab = lab(&format!("{}/v1", server.url()), 60);
+    let ran = lab.run(&format!("{MAP} --json --deadline 1 --max-concurrency 2"));
+    ran.ends_with(4, &["the deadline has passed", "goes on with what is left"]);
+    let stopped = report(&ran);
+    assert_eq!(
+        (&stopped["status"], &stopped["stopped_by"][0], &stopped["possibly_billed"]["calls"]),
+        (&json!("stopped"), &json!("deadline"), &json!(0))
+    );
+    let (accepted, asked) = (stopped["accepted"].as_u64().unwrap(), server.stats().requests);
+    assert!((1..60).contains(&accepted), "{accepted}");
+    assert_eq!(asked, accepted, "calls in progress come to their end");
+    let shown: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
+    assert_eq!(
+        (&shown["status"], &shown["report"]["stopped_by"][0]),
+        (&json!("stopped"), &json!("deadline"))
+    );
+    lab.run("runs resume latest --deadline 60 --max-concurrency 16").ends_with(0, &["went on with run"]);
+    assert_eq!(server.stats().requests, 60);
+    let shown: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
+    assert_eq!((&shown["status"], &shown["accepted"]), (&json!("finished"), &json!(60)));
+}
+
+#[test]
+fn a_run_whose_last_call_ends_after_the_deadline_is_finished() {
+    let server = Server::start([late("known for its late trains")]);
+    let lab = lab(&server.url("/v1"), 1);
+    let ran = lab.run(&format!("{MAP} --json --deadline 1"));
+    ran.ends_with(0, &[]);
+    let report = report(&ran);
+    assert_eq!(
+        (&report["status"], &report["stopped_by"], &report["accepted"]),
+        (&json!("finished"), &Value::Null, &json!(1))
+    );
+    assert!(report["time"]["wall_ms"].as_u64() > Some(1_000), "{report}");
+    lab.run(&format!("{MAP} --deadline 1")).ends_with(0, &["finished before", "0 calls"]);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_call_that_fails_after_the_deadline_is_not_made_again() {
+    let fails = Reply::raw("").then(Duration::from_millis(1_300), "").followed_by(Reply::new(
+        500,
+        "text/plain",
+        "no",
+    ));
+    let server = Server::start([fails, Reply::chat("fine", "stop")]);
+    let lab = lab(&server.url("/v1"), 1);
+    let ran = lab.run(&format!("{MAP} --json --deadline 1"));
+    ran.ends_with(4, &["the deadline has passed"]);
+    assert_eq!((server.requests().len(), &report(&ran)["left"]), (1, &json!(1)));
+    lab.run("runs resume latest").ends_with(0, &[]);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn out_is_the_folder_and_a_file_that_it_named_before_is_still_taken_for_one() {
+    let server = Server::start([Reply::chat("words", "stop")]);
+    let lab = lab(&server.url("/v1"), 2);
+    let ran = lab.run(&format!("{MAP} --out made/here"));
+    ran.ends_with(0, &["report: made/here/"]);
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
+    assert!(lab.path("made/here/antiphon.db").is_file() && !lab.path("antiphon-out").exists());
+    assert!(ran.stdout.contains("made/here/") && ran.stdout.ends_with("/results.jsonl\n"), "{ran:?}");
+
+    let warning = |file: &str| {
+        format!("warning: --out is the folder of runs now: {file} is taken for a file; say --results {file}")
+    };
+    let old = lab.run(&format!("{MAP} --out old.jsonl"));
+    old.ends_with(0, &[&warning("old.jsonl"), "report: antiphon-out/"]);
+    assert!(old.stdout.ends_with("\nold.jsonl\n"), "{old:?}");
+    assert_eq!(fs::read_to_string(lab.path("old.jsonl")).unwrap().lines().count(), 2);
+    lab.file("there", "a file of any name");
+    lab.run(&format!("{MAP} -o there")).ends_with(0, &[&warning("there")]);
+    assert_eq!(fs::read_to_string(lab.path("there")).unwrap().lines().count(), 2);
+    let lines = lab.run(&format!("{MAP} --out -"));
+    lines.ends_with(0, &[&warning("-"), "2 of 2 rows done"]);
+    assert!(lines.stdout.lines().all(|line| line.starts_with("{\"index\":")), "{lines:?}");
+    // A folder with such an ending, or both flags, leave no doubt.
+    lab.run(&format!("{MAP} --out dir.jsonl --results r.jsonl")).ends_with(0, &["report: dir.jsonl/"]);
+    assert!(lab.path("dir.jsonl/antiphon.db").is_file() && lab.path("r.jsonl").is_file());
+}
+
+#[test]
+fn exports_and_reports_still_take_a_file_from_out() {
+    let server = Server::start([Reply::chat("words", "stop")]);
+    let lab = lab(&server.url("/v1"), 2);
+    lab.run(MAP).ends_with(0, &[]);
+    lab.run("runs export latest --out x.csv")
+        .ends_with(0, &["x.csv is taken for a file; say --results x.csv"]);
+    assert!(
+        fs::read_to_string(lab.path("x.csv")).unwrap().starts_with("\"index\",\"row.name\",\"result\"\n")
+    );
+    lab.run("runs report latest --out page.html").ends_with(0, &["say --results page.html"]);
+    assert!(fs::read_to_string(lab.path("page.html")).unwrap().contains("towns.csv with r.toml"));
+    let quiet = lab.run("runs export latest --results y.csv --out antiphon-out");
+    quiet.ends_with(0, &[]);
+    assert_eq!(
+        (quiet.stderr.as_str(), fs::read(lab.path("y.csv")).ok()),
+        ("", fs::read(lab.path("x.csv")).ok())
+    );
+    lab.run("runs export latest --results - --format csv").ends_with(0, &[]);
+    lab.run("runs list --out nowhere").ends_with(2, &["there are no runs in nowhere"]);
+}
+
+#[test]
+fn names_of_flags_before_this_release_are_still_understood() {
+    let server = Server::start([Reply::chat("words", "stop")]);
+    let lab = lab(&server.url("/v1"), 3);
+    lab.run(&format!("{MAP} --dir made --concurrency 2 --limit 2")).ends_with(0, &["report: made/"]);
+    let shown: Value = serde_json::from_str(&lab.run("runs show latest --dir made --json").stdout).unwrap();
+    let limits = &shown["request"]["limits"];
+    assert_eq!(
+        (&shown["rows"], &limits["max_rows"], &limits["max_concurrency"]),
+        (&json!(2), &json!(2), &json!(2))
+    );
+    for command in ["map", "generate", "content", "runs resume", "runs retry-failed", "experiment generate"] {
+        let help = lab.run(&format!("{command} --help")).stdout;
+        for flag in ["--max-concurrency", "--deadline", "--priority", "--attempts", "--max-cost"] {
+            assert!(help.contains(flag), "{command} has no {flag}");
+        }
+        assert!(!help.contains("--concurrency") && !help.contains("--limit "), "{command}: {help}");
+    }
+}
