@@ -71,3 +71,8 @@ pub use toml_file::{near_name, read_toml};
 pub use work::{Accepted, Invalid, JobView, Work};
 
 pub(crate) use timings::PHASES;
+
+/// The README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
