@@ -49,7 +49,10 @@ pub use request::Request;
 pub use response::Response;
 pub use secrecy::SecretString;
 #[cfg(feature = "transfer")]
-pub use transfer::{Answer, Download, Downloaded, Upload};
+pub use transfer::{
+    Answer, Download, Downloaded, FetchError, FetchRequest, Fetched, FetchedFile, Upload, fetch,
+    safe_file_name, without_secrets,
+};
 
 /// The README's code.
 #[cfg(doctest)]

@@ -2,11 +2,15 @@
 
 mod batch;
 mod download;
+mod fetch;
+mod names;
 mod part;
 mod upload;
 
 pub use batch::Answer;
 pub use download::{Download, Downloaded};
+pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch};
+pub use names::{safe_file_name, without_secrets};
 pub use upload::Upload;
 
 use std::fmt;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use antiphon_fs::Writer;
 use antiphon_resilience::{Deadline, RetryPolicy, Verdict};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ pub struct Download {
 }
 
 /// A file that was fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Downloaded {
     /// Where it is.

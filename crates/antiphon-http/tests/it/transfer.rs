@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_fs::{read, temp_dir, write};
-use antiphon_http::{Client, ErrorKind, Request, RetryPolicy};
+use antiphon_http::{Client, ErrorKind, FetchRequest, Request, RetryPolicy, fetch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::{method, path};
@@ -386,4 +386,37 @@ async fn an_upload_may_take_longer_than_the_answer_to_it() {
     let begun = std::time::Instant::now();
     assert_eq!(hasty.upload(&server.url(), &file).run().await.unwrap().status(), 200);
     assert!(begun.elapsed() > Duration::from_millis(800), "it took longer than the limit for the head");
+}
+
+fn sendable<T: Send>(future: T) -> T {
+    future
+}
+
+#[tokio::test]
+async fn many_files_are_fetched_in_order_under_names_of_their_own_and_exist_afterwards() {
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_body_string("slow").set_delay(Duration::from_millis(50));
+    Mock::given(path("/a/x.txt")).respond_with(slow).mount(&server).await;
+    Mock::given(path("/b/x.txt"))
+        .respond_with(ResponseTemplate::new(200).set_body_string("fast"))
+        .mount(&server)
+        .await;
+    let folder = temp_dir().unwrap();
+    let urls = ["/a/x.txt?key=topsecret", "/b/x.txt", "/none"].map(|path| format!("{}{path}", server.uri()));
+    let request = FetchRequest::new(urls, folder.path());
+    let (client, done) = (Client::builder().build(), Mutex::new(Vec::new()));
+    let report = |fetched: &antiphon_http::Fetched| done.lock().unwrap().push(fetched.number);
+    let fetched = sendable(fetch(&client, &request, report, CancellationToken::new())).await.unwrap();
+    assert_eq!(fetched.iter().map(|fetched| fetched.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(done.lock().unwrap().last(), Some(&1), "each is reported when it is done");
+    assert_eq!(read(folder.path().join("x-2.txt")).await.unwrap(), b"fast");
+    let again = fetch(&client, &request, |_| {}, CancellationToken::new()).await.unwrap();
+    let document = serde_json::to_value(&again).unwrap();
+    assert_eq!((&document[0]["outcome"], &document[0]["bytes"]), (&"there_already".into(), &4.into()));
+    assert_eq!((&document[2]["outcome"], &document[2]["status"]), (&"failed".into(), &404.into()));
+    assert!(!format!("{document} {again:?} {request:?}").contains("topsecret"));
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let none = fetch(&client, &request.fresh(true), |_| {}, cancelled).await.unwrap();
+    assert_eq!(none[0].http_error().map(antiphon_http::Error::kind), Some(ErrorKind::Cancelled));
 }

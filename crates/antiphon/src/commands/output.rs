@@ -57,6 +57,17 @@ pub(super) fn result(text: &str) -> Result<(), CommandError> {
     written(&mut anstream::stdout().lock(), text.as_bytes())
 }
 
+/// A result on stdout: its document as JSON, if there is one, else its text.
+pub(super) fn print(
+    document: Option<serde_json::Value>,
+    text: impl FnOnce() -> String,
+) -> Result<(), CommandError> {
+    result(&match document {
+        Some(document) => json(&document)?,
+        None => text(),
+    })
+}
+
 /// A result as JSON for people and programs.
 pub(super) fn json(document: &impl serde::Serialize) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(document);

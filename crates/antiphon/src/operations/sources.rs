@@ -1,13 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
-use antiphon_http::{Client, Reach, RetryPolicy};
+use antiphon_http::{Client, Reach, RetryPolicy, safe_file_name, without_secrets};
 use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
 
 use super::error::{OperationError, OperationErrorKind};
-use super::fetch::{name_of, without_secrets};
 
 /// The largest document that is fetched. Bytes.
 const MOST_BYTES: usize = 32 << 20;
@@ -50,7 +49,7 @@ pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<P
     let response = client.get(url.as_str()).await.map_err(failed)?;
     let kind = response.header("content-type").unwrap_or_default().to_owned();
     let bytes = response.bytes().await.map_err(failed)?;
-    let name = named(&name_of(url.as_str()), &kind);
+    let name = named(&safe_file_name(url.as_str()), &kind);
     let digest = blake3::hash(address.as_bytes()).to_hex();
     let folder = out.join(".sources").join(&digest[..16]);
     antiphon_fs::create_dir(&folder).await?;
