@@ -36,7 +36,7 @@ async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait()
     let folder = temp_dir().unwrap();
     let (calls, out) = (calls(&server), folder.path().join("out"));
     let (ordinary, mut urgent) = (mapping(folder.path(), 600), mapping(folder.path(), 200));
-    urgent.options.limits.priority = Priority::High;
+    urgent.options.limits.priority = Some(Priority::High);
     let ordinary = tokio::spawn({
         let (calls, out) = (calls.clone(), out.clone());
         async move { run(ordinary, calls, &out).await }

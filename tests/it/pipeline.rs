@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use antiphon::store::Store;
 use antiphon_engine::RunEvent;
 use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Price, RetryPolicy};
 use antiphon_pipeline::{Count, Distil, ErrorKind, GenerationConfig, Pipeline, Status};
@@ -91,6 +92,28 @@ async fn one_config_that_fails_loses_no_other() {
         .map(|outcome| outcome.as_ref().map(|made| made.personas.len()).map_err(|err| err.kind()))
         .collect();
     assert_eq!(kinds, [Ok(1), Err(ErrorKind::Input), Err(ErrorKind::Config), Ok(1)]);
+}
+
+#[tokio::test]
+async fn equal_requests_start_fresh_once_for_each_call() {
+    let server = server((0..4).map(|_| chat(SAID)));
+    let pipeline = pipeline(&server).store(Store::in_memory());
+    let fresh = config().fresh(true);
+    let id = |outcome: antiphon_pipeline::Outcome| outcome.unwrap().report.run_id;
+    let first = id(pipeline.generate(&fresh).await);
+    let second = id(pipeline.generate(&fresh).await);
+    assert_ne!(first, second, "an earlier call does not make a later one stale");
+    // One after another and at once: within one call the first makes it for all.
+    for at_once in [1, 2] {
+        let ids: Vec<_> = pipeline
+            .generate_batch(&[fresh.clone(), fresh.clone()], at_once)
+            .await
+            .into_iter()
+            .map(id)
+            .collect();
+        assert_eq!(ids[0], ids[1]);
+        assert_ne!(ids[0], second);
+    }
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ impl Life {
         let count = sent.clone();
         let Options { limits, cancel, .. } = &shared.options;
         let context = CallContext::default().cancel(cancel.clone()).drain(shared.halt.clone());
-        let context = context.priority(limits.priority as u8).before_call(move || {
+        let context = context.priority(limits.priority.unwrap_or_default() as u8).before_call(move || {
             let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
             async move { journal.intend(intent, &count).await }
         });

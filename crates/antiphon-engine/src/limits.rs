@@ -30,8 +30,8 @@ pub struct RunLimits {
     #[serde(rename = "deadline_seconds", with = "seconds", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
     /// Which of the runs of a process goes first where the provider's limits make calls wait. Default: normal.
-    #[serde(with = "priority")]
-    pub priority: Priority,
+    #[serde(with = "priority", skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// The most rows of the input that are worked on, from the first. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rows: Option<u64>,
@@ -68,8 +68,8 @@ impl RunLimits {
 
     /// Sets which of the runs of a process goes first.
     #[must_use]
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+    pub fn priority(mut self, priority: impl Into<Option<Priority>>) -> Self {
+        self.priority = priority.into();
         self
     }
 
@@ -83,13 +83,12 @@ impl RunLimits {
     /// Returns these limits with what `other` sets in their place: how a run is resumed with other limits.
     #[must_use]
     pub fn overridden_by(self, other: &Self) -> Self {
-        let priority = if other.priority == Priority::default() { self.priority } else { other.priority };
         Self {
             max_cost: other.max_cost.or(self.max_cost),
             max_concurrency: other.max_concurrency.or(self.max_concurrency),
             attempts: other.attempts.or(self.attempts),
             deadline: other.deadline.or(self.deadline),
-            priority,
+            priority: other.priority.or(self.priority),
             max_rows: other.max_rows.or(self.max_rows),
         }
     }
@@ -122,7 +121,7 @@ mod seconds {
 mod priority {
     use antiphon_runtime::Priority;
     use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     fn name(priority: Priority) -> &'static str {
         match priority {
@@ -134,15 +133,17 @@ mod priority {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-    pub(super) fn serialize<S: Serializer>(priority: &Priority, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(name(*priority))
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(priority: &Option<Priority>, to: S) -> Result<S::Ok, S::Error> {
+        priority.map(name).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Priority, D::Error> {
-        let wanted = String::deserialize(from)?;
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Priority>, D::Error> {
+        let Some(wanted) = Option::<String>::deserialize(from)? else { return Ok(None) };
         let found = Priority::ALL.into_iter().find(|priority| name(*priority) == wanted);
-        found.ok_or_else(|| Error::custom("a priority is critical, high, normal, low or background"))
+        found
+            .map(Some)
+            .ok_or_else(|| Error::custom("a priority is critical, high, normal, low or background"))
     }
 }
 
@@ -169,6 +170,8 @@ mod tests {
     fn a_resumed_run_keeps_what_is_not_set_anew() {
         let limits = RunLimits::default().max_cost(7).max_rows(9).priority(Priority::High);
         let new = limits.overridden_by(&RunLimits::default().max_cost(8));
-        assert_eq!((new.max_cost, new.max_rows, new.priority), (Some(8), Some(9), Priority::High));
+        assert_eq!((new.max_cost, new.max_rows, new.priority), (Some(8), Some(9), Some(Priority::High)));
+        let lowered = limits.overridden_by(&RunLimits::default().priority(Priority::Normal));
+        assert_eq!(lowered.priority, Some(Priority::Normal));
     }
 }

@@ -133,7 +133,7 @@ impl Pipeline {
         self
     }
 
-    /// Shares turns with other pipelines over the same store.
+    /// Shares turns with other pipelines over the same store: see [`Turns::group`].
     #[must_use]
     pub fn turns(mut self, turns: Turns) -> Self {
         self.turns = turns;
@@ -189,8 +189,17 @@ impl Pipeline {
     /// # Cancel safety
     /// Hangs up; a call in progress may still be billed.
     pub async fn generate(&self, config: &GenerationConfig) -> Outcome {
+        self.grouped().generate_once(config).await
+    }
+
+    async fn generate_once(&self, config: &GenerationConfig) -> Outcome {
         let prepared = self.prepare(config).await?;
-        self.run(prepared).await
+        self.run_once(prepared).await
+    }
+
+    /// The pipeline for requests that start fresh once, however many of them are equal.
+    fn grouped(&self) -> Self {
+        Self { turns: self.turns.group(), ..self.clone() }
     }
 
     /// Makes personas of each configuration, with at most `max_concurrent` under way at once: one outcome for each, in
@@ -199,7 +208,8 @@ impl Pipeline {
     /// # Cancel safety
     /// As [`Pipeline::generate`], for all that are under way; results so far are lost.
     pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrent: usize) -> Vec<Outcome> {
-        let jobs = configs.iter().map(|config| self.generate(config));
+        let group = self.grouped();
+        let jobs = configs.iter().map(|config| group.generate_once(config));
         let outcomes = Runner::new(max_concurrent).gather(jobs).await;
         outcomes
             .into_iter()
@@ -214,15 +224,19 @@ impl Pipeline {
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate`].
-    pub async fn run(&self, mut prepared: Prepared) -> Outcome {
+    pub async fn run(&self, prepared: Prepared) -> Outcome {
+        self.grouped().run_once(prepared).await
+    }
+
+    async fn run_once(&self, mut prepared: Prepared) -> Outcome {
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let request = plain_request(&prepared);
         let (run, _turn) = self.open(&mut prepared, &store, &request).await?;
         self.run_in(prepared, run, store).await
     }
 
-    /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests in one process
-    /// the first one starts fresh for all of them.
+    /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests with the same
+    /// [`turns`](Self::turns) the first one starts fresh for all of them.
     ///
     /// # Errors
     /// As [`Prepared::open`].

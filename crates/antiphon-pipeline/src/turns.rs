@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -8,7 +8,12 @@ use crate::runs::Fingerprint;
 /// Turns at the runs of a store: of two equal requests at the same time the second is shown what the first one made.
 /// Clones are handles to the same turns.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
+pub struct Turns {
+    /// The runs that somebody has a turn at, or waits for.
+    taken: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    /// Those that the requests of this group had a turn at.
+    made: Arc<Mutex<HashSet<String>>>,
+}
 
 /// The turn at a run. The next request of the same gets it when this is dropped.
 #[derive(Debug)]
@@ -18,15 +23,27 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// Waits for the turn at the run of a fingerprint. The flag tells whether another request had it before.
+    /// Creates a group of requests at the same runs: what is to be started fresh is so once for the group.
+    #[must_use]
+    pub fn group(&self) -> Self {
+        Self { taken: self.taken.clone(), made: Arc::default() }
+    }
+
+    /// Waits for the turn at the run of a fingerprint. The flag tells whether another request made it: one of the same
+    /// group, or one that had the turn meanwhile.
     pub(crate) async fn take(&self, fingerprint: &Fingerprint) -> (Turn, bool) {
-        let (turn, is_made) = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = fingerprint.to_string();
-            let is_made = turns.contains_key(&key);
-            (turns.entry(key).or_insert_with(|| Arc::new(Semaphore::new(1))).clone(), is_made)
+        let key = fingerprint.to_string();
+        let turn = {
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            // A permit, and whoever waits for one, holds its semaphore.
+            taken.retain(|_, turn| Arc::strong_count(turn) > 1);
+            taken.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };
-        // It is never closed.
-        (Turn { _permit: turn.acquire_owned().await.ok() }, is_made)
+        let is_repeated = !self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        match turn.clone().try_acquire_owned() {
+            Ok(permit) => (Turn { _permit: Some(permit) }, is_repeated),
+            // It is never closed.
+            Err(_) => (Turn { _permit: turn.acquire_owned().await.ok() }, true),
+        }
     }
 }

@@ -17,7 +17,7 @@
 //! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
 //! let session = blocking::connect(&settings)??;
 //! let workspace = Workspace::new(Environment::default(), Vec::new(), out);
-//! let request = RunRequest::personas(input, &PersonaRecipe::default())?.provider("offline");
+//! let request = RunRequest::personas(input, &PersonaRecipe::parse("one.toml", "count = 1")?)?.provider("offline");
 //! let outcome = blocking::start(&workspace, &request, Watch::default())??;
 //! assert!(!outcome.personas().is_empty());
 //! let err = blocking::complete(&session, &Prompt::new("m", [Message::user("Hello?")])).unwrap_err();

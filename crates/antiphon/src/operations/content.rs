@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use antiphon_data::Loader;
 use antiphon_engine::{Input, Mapped, Mapping};
+use antiphon_pipeline::Turns;
 use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
 use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
@@ -26,7 +27,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let planned = planned(workspace, connected, &Opening::New, watch).await?;
+    let planned = planned(workspace, connected, &Opening::New(Turns::default()), watch).await?;
     let store = workspace.store_to_look_at().await?;
     let estimate = planned.mapping.estimate(&connected.session.calls, &store).await?;
     Ok(Plan::Rows(Box::new(estimate)))

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{Destination, Input, Mapped, Mapping};
+use antiphon_pipeline::Turns;
 
 use super::error::{Hint, OperationError, OperationErrorKind, StopNotice};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
@@ -18,7 +19,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let mapping = mapping(workspace, connected, &Opening::New, watch).await?;
+    let mapping = mapping(workspace, connected, &Opening::New(Turns::default()), watch).await?;
     let store = workspace.store_to_look_at().await?;
     let estimate = mapping.estimate(&connected.session.calls, &store).await?;
     Ok(Plan::Rows(Box::new(estimate)))

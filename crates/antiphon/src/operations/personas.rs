@@ -23,7 +23,7 @@ pub(super) async fn plan(
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
     let config = config(workspace, connected, watch).await?;
-    let mut estimate = pipeline(workspace, connected, watch).estimate(&config).await?;
+    let mut estimate = pipeline(connected, watch).estimate(&config).await?;
     estimate.input = connected.request.input_name();
     Ok(Plan::Personas(Box::new(estimate)))
 }
@@ -36,7 +36,7 @@ pub(super) async fn run(
 ) -> Result<RunOutcome, OperationError> {
     let config = config(workspace, &connected, &watch).await?;
     let store = workspace.store().await?.clone();
-    let pipeline = pipeline(workspace, &connected, &watch).store(store.clone());
+    let pipeline = pipeline(&connected, &watch).turns(opening.turns()).store(store.clone());
     let mut prepared = prepare(&pipeline, &config, &opening, &store).await?;
     let (run, _turn) = match opening.id() {
         Some(id) => (prepared.resume(&store, &id).await?, None),
@@ -84,12 +84,11 @@ pub(super) async fn run(
     })
 }
 
-fn pipeline(workspace: &Workspace, connected: &Connected, watch: &Watch) -> Pipeline {
+fn pipeline(connected: &Connected, watch: &Watch) -> Pipeline {
     let session = &connected.session;
     let (price, on_event, on_step) = (pricing(session), watch.on_event.clone(), watch.on_event.clone());
     Pipeline::over(session.calls.clone())
         .retry(session.retry.clone())
-        .turns(workspace.turns.clone())
         .pricing(move |tokens| price(tokens))
         .drain(watch.drain.clone())
         .on_event(move |event| on_event(event))

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use antiphon_engine::RunLimits;
+use antiphon_pipeline::Turns;
 use antiphon_runtime::{Runner, TaskError};
 use antiphon_store::{Run, RunRecord};
 
@@ -15,8 +16,8 @@ use crate::runtime::Session;
 /// How a run is opened.
 #[derive(Debug, Clone)]
 pub(super) enum Opening {
-    /// By its fingerprint: the newest one of the same, or a new one.
-    New,
+    /// By its fingerprint: the newest one of the same, or a new one. Requests of one call have turns in common.
+    New(Turns),
     /// By its id.
     Resumed(Box<Resumption>),
 }
@@ -33,8 +34,16 @@ pub(super) struct Resumption {
 impl Opening {
     pub(super) fn id(&self) -> Option<String> {
         match self {
-            Self::New => None,
+            Self::New(_) => None,
             Self::Resumed(resumed) => Some(resumed.record.id.clone()),
+        }
+    }
+
+    /// Returns the turns at runs that requests of one call have in common.
+    pub(super) fn turns(&self) -> Turns {
+        match self {
+            Self::New(turns) => turns.clone(),
+            Self::Resumed(_) => Turns::default(),
         }
     }
 
@@ -81,8 +90,17 @@ impl Workspace {
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
     pub async fn start(&self, request: &RunRequest, watch: Watch) -> Result<RunOutcome, OperationError> {
+        self.start_in(self.turns.group(), request, watch).await
+    }
+
+    async fn start_in(
+        &self,
+        turns: Turns,
+        request: &RunRequest,
+        watch: Watch,
+    ) -> Result<RunOutcome, OperationError> {
         let connected = self.connect(request, &watch).await?;
-        self.execute(connected, Opening::New, watch).await
+        self.execute(connected, Opening::New(turns), watch).await
     }
 
     /// Runs several requests, at most so many at once: one outcome for each, in order. One that fails, even by a panic, loses
@@ -96,7 +114,8 @@ impl Workspace {
         max_concurrent: usize,
         watch: &Watch,
     ) -> Vec<Result<RunOutcome, OperationError>> {
-        let runs = requests.iter().map(|request| self.start(request, watch.clone()));
+        let turns = self.turns.group();
+        let runs = requests.iter().map(|request| self.start_in(turns.clone(), request, watch.clone()));
         let outcomes = Runner::new(max_concurrent.max(1)).gather(runs).await;
         let defect =
             |err: TaskError| Err(OperationError::internal(format!("a defect of this program: {err}")));

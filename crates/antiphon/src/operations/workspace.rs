@@ -33,7 +33,7 @@ const JOURNAL: &str = "antiphon.db";
 /// # let (input, out) = (folder.path().join("p1.txt"), folder.path().join("out"));
 /// # antiphon::fs::write(&input, "P1: I want to sleep through the night for once. I hate the noise in this street.\n").await?;
 /// let workspace = Workspace::new(Environment::default(), Vec::new(), out);
-/// let request = RunRequest::personas(input, &PersonaRecipe::built_in("quick")?)?.provider("offline");
+/// let request = RunRequest::personas(input, &PersonaRecipe::parse("one.toml", "count = 1")?)?.provider("offline");
 /// let outcome = workspace.start(&request, Watch::default()).await?;
 /// let status = workspace.status(&outcome.run_id).await?;
 /// assert_eq!((status.accepted, status.failed), (1, 0));

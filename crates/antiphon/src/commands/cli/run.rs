@@ -69,9 +69,9 @@ pub(in crate::commands) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
 
-    /// Which run goes first where the provider's limits make calls wait
-    #[arg(long, value_enum, default_value_t = PriorityArg::Normal, value_name = "PRIORITY")]
-    priority: PriorityArg,
+    /// Which run goes first where the provider's limits make calls wait [default: normal]
+    #[arg(long, value_enum, value_name = "PRIORITY")]
+    priority: Option<PriorityArg>,
 }
 
 /// A limit on the rows of an input.
@@ -87,11 +87,10 @@ pub(in crate::commands) struct RowLimitArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MaxConcurrency(Option<usize>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PriorityArg {
     Critical,
     High,
-    #[default]
     Normal,
     Low,
     Background,
@@ -111,13 +110,13 @@ impl LimitArgs {
             .max_concurrency(self.max_concurrency())
             .attempts(self.attempts)
             .deadline(self.deadline)
-            .priority(match self.priority {
+            .priority(self.priority.map(|priority| match priority {
                 PriorityArg::Critical => Priority::Critical,
                 PriorityArg::High => Priority::High,
                 PriorityArg::Normal => Priority::Normal,
                 PriorityArg::Low => Priority::Low,
                 PriorityArg::Background => Priority::Background,
-            })
+            }))
     }
 
     pub(in crate::commands) fn max_concurrency(&self) -> Option<usize> {
