@@ -19,4 +19,5 @@ mod quotes;
 mod sample;
 mod secrets;
 mod spans;
+mod stored;
 mod wire;

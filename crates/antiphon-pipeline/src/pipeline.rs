@@ -20,7 +20,7 @@ use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
 use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
-use crate::run::plain_request;
+use crate::run::{finish, plain_request};
 use crate::runs::{Fingerprint, RunId};
 use crate::took::Took;
 use crate::turns::{Turn, Turns};
@@ -232,7 +232,9 @@ impl Pipeline {
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let request = plain_request(&prepared);
         let (run, _turn) = self.open(&mut prepared, &store, &request).await?;
-        self.run_in(prepared, run, store).await
+        let outcome = self.run_in(prepared, run.clone(), store).await;
+        finish(&run, &outcome).await;
+        outcome
     }
 
     /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests with the same

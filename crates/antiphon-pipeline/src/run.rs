@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::persona::Refused;
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::report::{FailureReport, Report};
+use crate::runs::text_of;
 use crate::took::Took;
 use crate::watched::{Watched, Words};
 
@@ -251,6 +252,26 @@ async fn accepted(run: &Run) -> Result<Option<Value>, Error> {
 
 fn unreadable(run: &Run, why: &str) -> Error {
     Error::internal(format!("run {} cannot be read from the store: {why}", run.record().id))
+}
+
+/// Stores how a run ended, where no front does that after it has written what was made. What is paid for is not thrown away
+/// because that cannot be stored: the next start finds the answer all the same.
+pub(crate) async fn finish(run: &Run, outcome: &Outcome) {
+    let (status, report) = match outcome {
+        Ok(_) if run.record().status == RunStatus::Finished => return,
+        Ok(made) => (RunStatus::Finished, &made.report),
+        Err(err) => match err.report() {
+            Some(report) => (RunStatus::Stopped, report),
+            None => return,
+        },
+    };
+    let stored = match text_of(report) {
+        Ok(text) => run.finish(status, text).await.map_err(Error::store),
+        Err(err) => Err(err),
+    };
+    if let Err(err) = stored {
+        tracing::warn!("the end of run {} is not stored: {err}", run.record().id);
+    }
 }
 
 /// What was asked for, where no front says so: enough to tell runs apart in a list.

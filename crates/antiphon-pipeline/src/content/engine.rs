@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use antiphon_engine::{Batch, Batched, Engine, JobOutcome, Options, Stop};
 use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Provider, Stack, Usage};
-use antiphon_store::{JobState, Store};
+use antiphon_store::{JobState, Run, RunStatus, Store};
+use serde_json::json;
 
 use super::asking::{Notes, recipe};
 use super::grounds::Removed;
@@ -196,7 +197,9 @@ impl ContentEngine {
                 *place = jobs.get(at).map(|job| content_of(&result, Usage::new(Some(0), Some(0)), *job));
             }
         }
-        let ran = Engine::run_all(self.calls.clone(), (store, run), work, self.options.clone(), |_| ()).await;
+        let ran =
+            Engine::run_all(self.calls.clone(), (store, run.clone()), work, self.options.clone(), |_| ())
+                .await;
         let Batched { outcomes, stop, .. } = ran.map_err(Error::store)?;
         for JobOutcome { index, result, seen, .. } in outcomes {
             let at = usize::try_from(index).unwrap_or(usize::MAX);
@@ -209,7 +212,17 @@ impl ContentEngine {
                 }),
             });
         }
+        finish(&run, stop.as_ref()).await;
         Ok(stop)
+    }
+}
+
+/// Stores how a run ended. The outcomes are the caller's also where that cannot be stored.
+async fn finish(run: &Run, stop: Option<&Stop>) {
+    let status = if stop.is_none() { RunStatus::Finished } else { RunStatus::Stopped };
+    let report = json!({ "schema": "antiphon.batch/1", "stopped_by": stop.map(|stop| (stop.name(), stop.to_string())) });
+    if let Err(err) = run.finish(status, report.to_string()).await {
+        tracing::warn!("the end of run {} is not stored: {err}", run.record().id);
     }
 }
 
