@@ -4,6 +4,7 @@ use std::sync::Arc;
 use antiphon_engine::{Destination, TextWriter, each_result, export};
 use antiphon_render::{Table, persona_row, personas_markdown};
 use antiphon_store::Run;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::{OperationError, OperationErrorKind};
@@ -11,7 +12,8 @@ use super::report::personas;
 use super::workspace::Workspace;
 
 /// What results are written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExportFormat {
     /// A JSON value a line.

@@ -203,7 +203,7 @@ impl<T> Sourced<T> {
 /// # Errors
 /// An unknown provider, a number that is none, or an address without a provider.
 pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result<Settings, ConfigError> {
-    let concurrency = flags.concurrency.map(|value| Sourced::new(value, Origin::Flag("--concurrency")));
+    let concurrency = flags.concurrency.map(|value| Sourced::new(value, Origin::Flag("--max-concurrency")));
     let concurrency = match concurrency {
         None => number(env, "ANTIPHON_WORKERS")?,
         flag => flag,

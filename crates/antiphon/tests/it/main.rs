@@ -25,3 +25,4 @@ mod registry;
 mod report;
 mod resume;
 mod secrets;
+mod workspace;
