@@ -10,6 +10,7 @@ mod llama;
 mod llmock;
 mod net;
 mod program;
+mod resume;
 mod sites;
 
 use std::panic::catch_unwind;
@@ -31,13 +32,17 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 22] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("more files than handles", disk::check_few_handles),
     ("killed at any instant", kill::check),
     ("frozen in the middle", kill::check_frozen),
     ("a disk that is full in the middle of a run", kill::check_full_disk),
+    ("resume after the folder moved", resume::check_moved),
+    ("resume after the recipe was deleted", resume::check_without_recipe),
+    ("two runs of the library API over one journal", resume::check_journal),
+    ("flags as the release before named them", resume::check_former_flags),
     ("the page in a browser", browser::check),
     ("every theme in a browser", sites::check),
     ("personas from a real model", llama::check),

@@ -11,6 +11,11 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
+/// The folder that cargo builds into: what is built by this tool, or beside it, is run from there.
+pub(crate) fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
 /// Runs a command in the root, its output going where ours goes.
 pub(crate) fn run(command: &mut Command) -> Done {
     let text = shown(command);

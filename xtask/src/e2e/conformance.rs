@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::net::{Server, free_port, get, post};
 use super::{Outcome, install, llama, llmock};
-use crate::shell::{Done, root, run, words};
+use crate::shell::{Done, root, run, target, words};
 
 const MODEL: &str = "smollm2";
 
@@ -52,7 +52,7 @@ pub(super) fn check_llama() -> Done<Outcome> {
 pub(super) fn check_speed() -> Done<Outcome> {
     let Some(server) = llama::start()? else { return Ok(llama::skipped()) };
     run(&mut words("cargo build --quiet -p antiphon-tests --example speed"))?;
-    let mut command = Command::new(root().join("target/debug/examples/speed"));
+    let mut command = Command::new(target().join("debug/examples/speed"));
     let output = command.args([&format!("http://127.0.0.1:{}", server.port), MODEL]).output();
     let output = output.map_err(|err| err.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ");
@@ -113,7 +113,7 @@ fn build() -> Done {
 }
 
 fn example(args: &[&str]) -> Command {
-    let mut command = Command::new(root().join("target/debug/examples/conformance"));
+    let mut command = Command::new(target().join("debug/examples/conformance"));
     command.args(args.iter().filter(|arg| !arg.is_empty()));
     command
 }

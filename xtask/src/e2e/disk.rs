@@ -3,7 +3,7 @@ use std::process::{Command, Output};
 
 use super::Outcome;
 use super::program::{Ran, generate, out};
-use crate::shell::{Done, is_there, root, run, words};
+use crate::shell::{Done, is_there, run, target, words};
 
 /// Called with DISK SIZE PROGRAM ARGUMENTS…: runs the program beside a disk of that size, and tells how it ended and
 /// what is left on the disk.
@@ -30,7 +30,7 @@ pub(super) fn check_full() -> Done<Outcome> {
     let texts = many_texts("disk/texts", 100)?;
     let mut command = words(apart);
     command.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(&disk).arg("16k");
-    command.arg(root().join("target/debug/antiphon")).arg("generate").arg(&texts);
+    command.arg(target().join("debug/antiphon")).arg("generate").arg(&texts);
     command.arg("--out").arg(disk.join("runs")).args(["--offline", "--progress", "none"]).current_dir(&disk);
     let ran = output(&mut command)?;
     let told = String::from_utf8_lossy(&ran.stderr).matches("no space left on the disk").count();
@@ -107,7 +107,7 @@ fn judged(ran: &Output, ended: &str, told: &str) -> Done {
 /// The file crate's example that replaces a file.
 fn replace() -> Done<PathBuf> {
     run(&mut words("cargo build --quiet -p antiphon-fs --example replace"))?;
-    Ok(root().join("target/debug/examples/replace"))
+    Ok(target().join("debug/examples/replace"))
 }
 
 fn many_texts(name: &str, count: usize) -> Done<PathBuf> {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::disk::namespace;
 use super::program::out;
 use super::{LONG, Outcome};
-use crate::shell::{Done, root, words};
+use crate::shell::{Done, target, words};
 
 /// Calls at once of the program under test.
 const AT_ONCE: u64 = 8;
@@ -84,7 +84,7 @@ pub(super) fn check_full_disk() -> Done<Outcome> {
     let (folder, server) = begin(&case, 0)?;
     std::fs::create_dir_all(folder.join("runs")).map_err(|err| err.to_string())?;
     let mut command = words(apart);
-    command.args(["sh", "-c", ON_A_DISK_THAT_GROWS, "sh"]).arg(root().join("target/debug/antiphon"));
+    command.args(["sh", "-c", ON_A_DISK_THAT_GROWS, "sh"]).arg(target().join("debug/antiphon"));
     command.args([
         "map",
         "rows.jsonl",
@@ -93,7 +93,7 @@ pub(super) fn check_full_disk() -> Done<Outcome> {
         "--json",
         "--progress",
         "none",
-        "--dir",
+        "--out",
         "runs",
     ]);
     command.args(["--provider", "sim", "--model", "m", "--base-url", &server.url]).current_dir(&folder);
@@ -176,9 +176,9 @@ fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
 }
 
 fn map(folder: &Path, url: &str) -> Command {
-    let mut command = Command::new(root().join("target/debug/antiphon"));
+    let mut command = Command::new(target().join("debug/antiphon"));
     command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none"]);
-    command.args(["--provider", "sim", "--model", "m", "--base-url", url, "--concurrency"]);
+    command.args(["--provider", "sim", "--model", "m", "--base-url", url, "--max-concurrency"]);
     command.arg(AT_ONCE.to_string()).current_dir(folder);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -228,7 +228,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(args: &[&str]) -> Done<Self> {
-        let mut command = Command::new(root().join("target/debug/antiphon"));
+        let mut command = Command::new(target().join("debug/antiphon"));
         command.args(["simulate", "--port", "0"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|err| err.to_string())?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::net::{Server, free_port, get, post};
 use super::program::{Ran, generate, out, samples};
 use super::{Outcome, install};
-use crate::shell::{Done, root, run, words};
+use crate::shell::{Done, run, target, words};
 
 /// Words of a sample that a persona can quote.
 const SAID: &str =
@@ -69,7 +69,7 @@ pub(super) fn check_manners() -> Done<Outcome> {
     for (name, behavior) in &cases {
         post(server.port, "/_llmock/reset", "{}")?;
         post(server.port, "/_llmock/scenario", &json!({ "behaviors": [behavior] }).to_string())?;
-        let mut command = Command::new(root().join("target/debug/examples/chat"));
+        let mut command = Command::new(target().join("debug/examples/chat"));
         let output = command.arg(format!("http://127.0.0.1:{}/v1", server.port)).arg("gpt-4o").output();
         let output = output.map_err(|err| format!("{name}: {err}"))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::shell::{Done, root};
+use crate::shell::{Done, root, target};
 
 /// A folder for a check's output, emptied first: what is in it stays to be looked at.
 pub(super) fn out(name: &str) -> Done<PathBuf> {
@@ -23,7 +23,7 @@ pub(super) fn samples() -> PathBuf {
 
 /// `antiphon generate INPUT --out OUT --json` with more arguments.
 pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(root().join("target/debug/antiphon"));
+    let mut command = Command::new(target().join("debug/antiphon"));
     command
         .arg("generate")
         .arg(input)
@@ -35,10 +35,10 @@ pub(super) fn generate(input: &Path, out: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// `antiphon content NOTES --site SITE --theme THEMES --json`.
+/// `antiphon content NOTES --site SITE --out RUNS --theme THEMES --json`.
 pub(super) fn content(notes: &Path, site: &Path, themes: &str) -> Command {
-    let mut command = Command::new(root().join("target/debug/antiphon"));
-    command.arg("content").arg(notes).arg("--site").arg(site).arg("--dir").arg(site.with_extension("runs"));
+    let mut command = Command::new(target().join("debug/antiphon"));
+    command.arg("content").arg(notes).arg("--site").arg(site).arg("--out").arg(site.with_extension("runs"));
     command.args(["--theme", themes, "--json", "--progress", "none"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

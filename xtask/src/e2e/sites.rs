@@ -8,7 +8,7 @@ use std::process::Command;
 use super::Outcome;
 use super::browser::{Browser, program};
 use super::program::{Ran, content, generate, out, samples};
-use crate::shell::{Done, root};
+use crate::shell::{Done, root, target};
 
 /// The widths of a telephone and of a desktop.
 const WIDTHS: [u32; 2] = [390, 1280];
@@ -64,11 +64,11 @@ fn files(folder: &Path) -> Done<Vec<PathBuf>> {
     ended_well(&ran)?;
     files.push(ran.file("personas.html"));
     let report = folder.join("report.html");
-    let mut command = Command::new(root().join("target/debug/antiphon"));
+    let mut command = Command::new(target().join("debug/antiphon"));
     command
-        .args(["runs", "report", "latest", "--dir"])
+        .args(["runs", "report", "latest", "--out"])
         .arg(folder.join("site.runs"))
-        .arg("--out")
+        .arg("--results")
         .arg(&report);
     let output = command.output().map_err(|err| err.to_string())?;
     if !output.status.success() {

@@ -17,7 +17,7 @@ use self::help::LongHelp;
 pub(super) use self::model::DrawingArgs;
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
 pub(super) use self::rows::{ExportArg, MapArgs, OrderArg, RunsArgs, RunsCommand};
-pub(super) use self::run::{LimitArgs, RunArgs, file_of_out};
+pub(super) use self::run::{LimitArgs, OutArgs, RunArgs, file_of_out};
 use crate::runtime::Flags;
 
 /// Turns data into LLM-generated content in bulk.

@@ -15,7 +15,7 @@ use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, R
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
-    let front = Front::new(&args.run.flags(args.out.out.clone())).await?;
+    let front = Front::new(&args.run.flags(args.out.folder())).await?;
     let request = request(args).await?;
     let display = Display::Rows(RowsLive::new(args.run.progress, talk));
     let watch = watch(&display, talk, &front.settings);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_engine::{Lines, RunEvent};
 
-use super::cli::{RunArgs, file_of_out};
+use super::cli::{OutArgs, RunArgs, file_of_out};
 use super::config;
 use super::error::{CommandError, USAGE};
 use super::output::{self, Talk};
@@ -51,20 +51,20 @@ pub(super) async fn source(path: &Path) -> Result<RecipeSource, CommandError> {
 
 /// The file for results, and the folder: `--out` named a file before it was the folder, and is understood for one release.
 pub(super) async fn results(
-    out: Option<&PathBuf>,
+    out: &OutArgs,
     results: Option<&PathBuf>,
     endings: &[&str],
     talk: Talk,
 ) -> (Option<PathBuf>, Option<PathBuf>) {
-    match (out, results) {
-        (Some(file), None) if file_of_out(file, endings).await => {
+    match (&out.out, results) {
+        (Some(file), None) if out.dir.is_some() || file_of_out(file, endings).await => {
             talk.warning(&format!(
                 "--out is the folder of runs now: {0} is taken for a file; say --results {0}",
                 file.display()
             ));
-            (None, Some(file.clone()))
+            (out.dir.clone(), Some(file.clone()))
         }
-        (out, results) => (out.cloned(), results.cloned()),
+        (_, results) => (out.folder(), results.cloned()),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::runtime::Settings;
 type Outcome = Result<RunOutcome, OperationError>;
 
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let front = Front::new(&args.how.run.flags(args.out.out.clone())).await?;
+    let front = Front::new(&args.how.run.flags(args.out.folder())).await?;
     let recipe = args.how.personas.drawn().recipe(Path::new("")).await.map_err(OperationError::from)?;
     let inputs = fetched(args, &front.settings.out.value, talk).await?;
     let mut requests = Vec::new();

@@ -20,7 +20,7 @@ const RESULT_FILES: [&str; 1] = ["jsonl"];
 
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
-    let (out, results) = results(args.out.out.as_ref(), args.results.as_ref(), &RESULT_FILES, talk).await;
+    let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
     not_over_its_own(args, results.as_deref())?;
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;

@@ -27,8 +27,8 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     };
     let takes_file = matches!(args.command, RunsCommand::Export { .. } | RunsCommand::Report { .. });
     let (out, file) = match takes_file {
-        true => results(args.out.as_ref(), named, &EXPORTS, *talk).await,
-        false => (args.out.clone(), None),
+        true => results(&args.out, named, &EXPORTS, *talk).await,
+        false => (args.out.folder(), None),
     };
     let flags = Flags { out, ..Flags::default() };
     let front = Front::new(&flags).await?;

@@ -111,6 +111,9 @@ fn out_is_the_folder_and_a_file_that_it_named_before_is_still_taken_for_one() {
     let lines = lab.run(&format!("{MAP} --out -"));
     lines.ends_with(0, &[&warning("-"), "2 of 2 rows done"]);
     assert!(lines.stdout.lines().all(|line| line.starts_with("{\"index\":")), "{lines:?}");
+    let both = lab.run(&format!("{MAP} --dir made/here --out any.txt"));
+    both.ends_with(0, &[&warning("any.txt"), "report: made/here/"]);
+    assert_eq!(fs::read_to_string(lab.path("any.txt")).unwrap().lines().count(), 2);
     // A folder with such an ending, or both flags, leave no doubt.
     lab.run(&format!("{MAP} --out dir.jsonl --results r.jsonl")).ends_with(0, &["report: dir.jsonl/"]);
     assert!(lab.path("dir.jsonl/antiphon.db").is_file() && lab.path("r.jsonl").is_file());
@@ -135,6 +138,8 @@ fn exports_and_reports_still_take_a_file_from_out() {
         ("", fs::read(lab.path("x.csv")).ok())
     );
     lab.run("runs export latest --results - --format csv").ends_with(0, &[]);
+    lab.run("runs export latest --dir antiphon-out --out z.csv").ends_with(0, &["say --results z.csv"]);
+    assert_eq!(fs::read(lab.path("z.csv")).ok(), fs::read(lab.path("x.csv")).ok());
     lab.run("runs list --out nowhere").ends_with(2, &["there are no runs in nowhere"]);
 }
 

@@ -48,9 +48,8 @@ pub(in crate::commands) struct MapArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::commands) struct RunsArgs {
-    /// The folder of the journal and of all runs [default: antiphon-out]
-    #[arg(short, long, value_name = "DIR", alias = "dir", global = true)]
-    pub(in crate::commands) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::commands) out: OutArgs,
 
     #[command(subcommand)]
     pub(in crate::commands) command: RunsCommand,

@@ -19,8 +19,18 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 pub(in crate::commands) struct OutArgs {
     /// The folder of the journal and of all runs [default: antiphon-out]
-    #[arg(short, long, value_name = "DIR", alias = "dir")]
+    #[arg(short, long, value_name = "DIR", global = true)]
     pub(in crate::commands) out: Option<PathBuf>,
+
+    /// The folder, as earlier versions called it: there --out was the file for results
+    #[arg(long, value_name = "DIR", global = true, hide = true)]
+    pub(in crate::commands) dir: Option<PathBuf>,
+}
+
+impl OutArgs {
+    pub(in crate::commands) fn folder(&self) -> Option<PathBuf> {
+        self.out.clone().or_else(|| self.dir.clone())
+    }
 }
 
 /// What all commands that run something have.
