@@ -13,6 +13,7 @@
 mod anthropic;
 #[cfg(feature = "_chat")]
 mod chat;
+pub mod checkup;
 mod compatible;
 #[cfg(feature = "_http")]
 mod exchange;

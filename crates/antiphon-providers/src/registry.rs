@@ -22,7 +22,7 @@ pub use kind::{Kind, Variable};
 pub use options::Options;
 pub use pull::{ModelPull, PullProgress};
 pub use server::{LocalServer, SlotSetting};
-pub use table::{entries, entry, kinds, servers};
+pub use table::{entries, entry, kinds, puller, servers};
 
 pub(crate) use kind::if_built;
 pub(crate) use server::Probe;

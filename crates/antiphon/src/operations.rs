@@ -3,16 +3,14 @@
 //! A run is a [`RunRequest`]; a [`Workspace`] is the folder that runs are in, and its methods are the operations on them.
 
 mod content;
-mod doctor;
 mod error;
 mod experiments;
 mod export;
 mod legacy;
-mod local;
 mod map;
-mod models;
 mod outcome;
 mod personas;
+mod providers;
 mod report;
 mod request;
 mod runs;
@@ -22,14 +20,14 @@ mod workspace;
 
 pub use antiphon_engine::{Change, ResultRow, RunDiff, RunEvent, RunInfo, RunLimits};
 pub use antiphon_http::{FetchError, FetchRequest, Fetched, FetchedFile, fetch, without_secrets};
-pub use doctor::{Checkup, Finding, doctor};
+pub use antiphon_providers::checkup::{Checkup, Finding, LocalEngine, ModelInfo, ProviderModels};
+pub use antiphon_providers::registry::puller;
 pub use error::{Hint, OperationError, OperationErrorKind, StopNotice};
 pub use experiments::{ExperimentInfo, ExperimentRun, ExperimentStart, Experiments};
 pub use export::ExportFormat;
-pub use local::{LocalEngine, local_engines, pull, puller};
 pub use map::WORTH_TELLING;
-pub use models::{ModelInfo, ProviderModels, models, near_models};
 pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult};
+pub use providers::{doctor, local_engines, models, near_models, pull};
 pub use request::{Anonymise, OutputWishes, RecipeSource, RunKind, RunRequest};
 pub use runs::{ListFilter, Page, ResultList, RunList};
 pub use sources::{fetch_document, is_address};

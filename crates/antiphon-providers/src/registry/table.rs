@@ -52,6 +52,12 @@ pub fn servers() -> impl Iterator<Item = &'static LocalServer> {
     of_kinds(false).chain(of_kinds(true))
 }
 
+/// Returns the kind of engine that can be asked to fetch models.
+#[must_use]
+pub fn puller() -> Option<&'static Kind> {
+    kinds().iter().copied().find(|kind| kind.pull.is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

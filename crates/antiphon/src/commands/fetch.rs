@@ -5,18 +5,17 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::cli::FetchArgs;
-use super::config;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE};
+use super::front::Front;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::counted;
 use crate::operations::{self, FetchRequest, Fetched, FetchedFile, without_secrets};
-use crate::runtime::{Environment, Flags, http_client, resolve};
+use crate::runtime::{Flags, http_client};
 
 pub(super) async fn run(args: &FetchArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let env = Environment::read();
     let flags = Flags { concurrency: args.concurrency, ..Flags::default() };
-    let settings = resolve(&flags, &env, &config::files(&env).await?)?;
+    let settings = Front::new(&flags).await?.settings;
     let client = http_client(&settings);
     let concurrency = settings.workers();
     match &args.out {

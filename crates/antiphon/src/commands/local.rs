@@ -1,33 +1,20 @@
 use antiphon_llm::{ErrorKind, Model};
 use antiphon_providers::registry::{self, LocalServer};
-use serde::Serialize;
+use serde_json::json;
 
 use super::cli::{LocalArgs, LocalCommand};
-use super::config;
 use super::error::{ALL_FAILED, CommandError, OK};
+use super::front::Front;
 use super::output::{self, Talk};
 use super::progress::counted;
 use crate::operations::{self, LocalEngine, puller};
-use crate::runtime::{Environment, Flags, Kind, Settings, resolve};
+use crate::runtime::{Flags, Kind, Settings};
 
 pub(super) async fn run(args: &LocalArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let env = Environment::read();
-    let settings = resolve(&Flags::default(), &env, &config::files(&env).await?)?;
+    let settings = Front::new(&Flags::default()).await?.settings;
     match &args.command {
-        LocalCommand::Status { json } => {
-            listed(&settings, talk, |engines| match json {
-                true => as_json(engines),
-                false => Ok(engines.iter().map(status).collect()),
-            })
-            .await
-        }
-        LocalCommand::Models { json } => {
-            listed(&settings, talk, |engines| match json {
-                true => as_json(engines),
-                false => Ok(engines.iter().map(models).collect()),
-            })
-            .await
-        }
+        LocalCommand::Status { json } => listed(&settings, talk, *json, status).await,
+        LocalCommand::Models { json } => listed(&settings, talk, *json, models).await,
         LocalCommand::Pull { model } => pull(&settings, model, *talk).await,
     }
 }
@@ -35,10 +22,12 @@ pub(super) async fn run(args: &LocalArgs, talk: &Talk) -> Result<u8, CommandErro
 async fn listed(
     settings: &Settings,
     talk: &Talk,
-    text: impl Fn(&[LocalEngine]) -> Result<String, CommandError>,
+    as_json: bool,
+    line: fn(&LocalEngine) -> String,
 ) -> Result<u8, CommandError> {
     let engines = operations::local_engines(settings).await?;
-    output::result(&text(&engines)?)?;
+    let document = || json!({ "schema": "antiphon.local/1", "engines": engines });
+    output::print(as_json.then(document), || engines.iter().map(line).collect())?;
     if engines.is_empty() {
         let looked_for: Vec<String> =
             registry::servers().filter(|server| server.is_discoverable()).map(with_ports).collect();
@@ -119,38 +108,4 @@ fn place_of(kind: &Kind) -> Option<String> {
     Some(format!(
         "{title} is looked for at {name}, else on port {port}; antiphon doctor shows whether it answers"
     ))
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    engines: Vec<Entry<'a>>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    name: &'a str,
-    base_url: &'a str,
-    version: Option<&'a str>,
-    parallel: Option<u32>,
-    latency_ms: Option<u64>,
-    models: Vec<&'a str>,
-    error: Option<String>,
-}
-
-fn as_json(engines: &[LocalEngine]) -> Result<String, CommandError> {
-    let entry = |engine| {
-        let LocalEngine { name, place, health, models, .. }: &LocalEngine = engine;
-        let well = health.as_ref().ok();
-        Entry {
-            name,
-            base_url: place,
-            version: well.and_then(|health| health.version.as_deref()),
-            parallel: well.and_then(|health| health.parallel),
-            latency_ms: well.and_then(|health| u64::try_from(health.latency.as_millis()).ok()),
-            models: models.iter().flatten().map(|model| model.id.as_str()).collect(),
-            error: health.as_ref().err().or(models.as_ref().err()).map(ToString::to_string),
-        }
-    };
-    output::json(&Document { schema: "antiphon.local/1", engines: engines.iter().map(entry).collect() })
 }

@@ -1,15 +1,13 @@
-use serde::Serialize;
+use serde_json::json;
 
 use super::cli::ModelsArgs;
-use super::config;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
+use super::front::Front;
 use super::output::{self, Talk};
 use crate::operations::{self, ModelInfo, OperationError, ProviderModels};
-use crate::runtime::{Environment, resolve};
 
 pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandError> {
-    let env = Environment::read();
-    let settings = resolve(&args.flags(), &env, &config::files(&env).await?)?;
+    let settings = Front::new(&args.flags()).await?.settings;
     let all = operations::models(&settings).await?;
     if all.is_empty() {
         talk.line("no provider is named and no local engine answers");
@@ -17,7 +15,8 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
             "name a provider, as in --provider openai; antiphon doctor shows which ones could be asked",
         );
     }
-    output::result(&if args.json { as_json(&all)? } else { as_list(&all, args.all) })?;
+    let document = || json!({ "schema": "antiphon.models/1", "providers": all });
+    output::print(args.json.then(document), || as_list(&all, args.all))?;
     let some_are_well = all.iter().any(|provider| provider.models.is_ok());
     let failed = all.iter().filter_map(|provider| provider.models.as_ref().err()).map(|err| {
         let err = CommandError::from(OperationError::from(err));
@@ -61,52 +60,4 @@ fn price(model: &ModelInfo) -> String {
         Some(price) => format!("{} in, {} out a million tokens", dollars(price.input), dollars(price.output)),
         None => String::new(),
     }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    providers: Vec<Listed<'a>>,
-}
-
-#[derive(Serialize)]
-struct Listed<'a> {
-    provider: &'a str,
-    error: Option<String>,
-    models: Vec<Entry<'a>>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    id: &'a str,
-    answers: bool,
-    context_window: Option<u64>,
-    max_output: Option<u64>,
-    /// Millionths of a US dollar for a million tokens.
-    input_usd_micros: Option<u64>,
-    output_usd_micros: Option<u64>,
-}
-
-fn as_json(all: &[ProviderModels]) -> Result<String, CommandError> {
-    let entry = |model| {
-        let ModelInfo { id, context_window, max_output, price, answers, .. }: &ModelInfo = model;
-        Entry {
-            id,
-            answers: *answers,
-            context_window: *context_window,
-            max_output: *max_output,
-            input_usd_micros: price.map(|price| price.input),
-            output_usd_micros: price.map(|price| price.output),
-        }
-    };
-    let listed = |provider| {
-        let ProviderModels { provider, models, .. }: &ProviderModels = provider;
-        Listed {
-            provider,
-            error: models.as_ref().err().map(ToString::to_string),
-            models: models.iter().flatten().map(entry).collect(),
-        }
-    };
-    let providers = all.iter().map(listed).collect();
-    output::json(&Document { schema: "antiphon.models/1", providers })
 }

@@ -1,5 +1,6 @@
 //! From settings to the registry's options, and from them to providers.
 
+use antiphon_llm::{Error, ErrorKind};
 use antiphon_providers::local::{discover, engines};
 use antiphon_providers::registry::{self, BuildError, Built, Options};
 
@@ -66,6 +67,20 @@ impl From<BuildError> for ConnectError {
             BuildError::MissingKey { variables } => Self::MissingKey(variables),
             err @ BuildError::UnusedOption { .. } => Self::Config(err.to_string()),
             err => Self::Setting(err.to_string()),
+        }
+    }
+}
+
+/// Without losing a word: a checkup shows a wrong setting as a run does.
+impl From<ConnectError> for BuildError {
+    fn from(err: ConnectError) -> Self {
+        match err {
+            ConnectError::NotBuilt(feature) => Self::NotBuilt { feature },
+            ConnectError::MissingKey(variables) => Self::MissingKey { variables },
+            ConnectError::Provider(err) => Self::Invalid(err),
+            ConnectError::Setting(message) | ConnectError::Config(message) => {
+                Self::Invalid(Error::new(ErrorKind::InvalidRequest, message))
+            }
         }
     }
 }

@@ -1,0 +1,239 @@
+use std::time::Duration;
+
+use antiphon_llm::{CallContext, Error, ErrorKind, Health, Phase, Provider};
+use tokio::time::timeout;
+
+use super::finding::{Checkup, Finding};
+use crate::registry::{BuildError, Built, Kind, SlotSetting};
+
+/// The time that a provider has to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A provider to be examined, with what the caller's configuration says of it.
+///
+/// ```
+/// use antiphon_providers::checkup::Subject;
+/// use antiphon_providers::registry::{Kind, Options};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let kind = Kind::find("anthropic").ok_or("unknown")?;
+/// let checkup = Subject::new(kind.name, kind).examine(kind.build(&Options::new(kind.name))).await;
+/// assert_eq!(checkup.finding.status(), "absent", "no one expects a provider without a key to answer");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Subject<'s> {
+    /// The provider's name.
+    pub name: &'s str,
+    /// The provider's kind.
+    pub kind: &'static Kind,
+    /// The environment variables in which its key is looked for. Default: none.
+    pub key_env: &'s [String],
+    /// Whether someone set it up, so that silence is a failure. Default: no one did.
+    pub is_configured: bool,
+    /// Whether it is the one that runs use, so that a missing key is a failure. Default: it is not.
+    pub is_chosen: bool,
+}
+
+impl<'s> Subject<'s> {
+    /// Creates a subject of which nothing is configured.
+    #[must_use]
+    pub fn new(name: &'s str, kind: &'static Kind) -> Self {
+        Self { name, kind, key_env: &[], is_configured: false, is_chosen: false }
+    }
+
+    /// Sets the environment variables in which its key is looked for.
+    #[must_use]
+    pub fn key_env(mut self, variables: &'s [String]) -> Self {
+        self.key_env = variables;
+        self
+    }
+
+    /// Sets whether someone set it up.
+    #[must_use]
+    pub fn configured(mut self, is_configured: bool) -> Self {
+        self.is_configured = is_configured;
+        self
+    }
+
+    /// Sets whether it is the one that runs use.
+    #[must_use]
+    pub fn chosen(mut self, is_chosen: bool) -> Self {
+        self.is_chosen = is_chosen;
+        self
+    }
+
+    /// Examines the provider as it was built: key, address, models, slots. It has 5 seconds to answer, and no model works
+    /// for it.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn examine(self, built: Result<Built, BuildError>) -> Checkup {
+        let provider = match built {
+            Ok(built) => built.provider,
+            Err(err) => return self.unbuilt(&err),
+        };
+        let health = timeout(PATIENCE, provider.health(&CallContext::default())).await;
+        let health = health.unwrap_or_else(|_| {
+            let kind = ErrorKind::Timeout { phase: Phase::Total };
+            Err(Error::new(kind, format!("no answer within {} s", PATIENCE.as_secs())))
+        });
+        let place = provider.scope().base_url;
+        match health {
+            Ok(health) => {
+                let advice = self.advice_for(&health);
+                Checkup { place, advice, ..Checkup::new(self.name, Finding::Well(health)) }
+            }
+            Err(err) if self.is_configured => {
+                let advice = self.advice_against(&err);
+                Checkup { place, advice, ..Checkup::new(self.name, Finding::Ill(err)) }
+            }
+            Err(err) => {
+                let (why, advice) = self.absence(&err);
+                Checkup { place, advice, ..Checkup::new(self.name, Finding::Absent(why.to_owned())) }
+            }
+        }
+    }
+
+    fn unbuilt(&self, err: &BuildError) -> Checkup {
+        match err {
+            BuildError::MissingKey { variables } => {
+                let finding = if self.is_chosen {
+                    let message = "it is the provider of antiphon.toml, and has no key";
+                    Finding::Ill(Error::new(ErrorKind::Auth, message))
+                } else {
+                    Finding::Absent("no key".to_owned())
+                };
+                let variable = variables.first().map_or("", String::as_str);
+                Checkup::new(self.name, finding).advice(format!("export {variable}=…"))
+            }
+            BuildError::NotBuilt { .. } => Checkup::new(self.name, Finding::Absent(err.to_string())),
+            BuildError::UnusedOption { .. } | BuildError::Invalid(_) => {
+                Checkup::misconfigured(self.name, err.to_string())
+                    .advice("look at antiphon.toml and the environment")
+            }
+        }
+    }
+
+    /// The reason why a provider counts as absent that no one set up: its engine does not run, or another program listens
+    /// on its port.
+    fn absence(&self, err: &Error) -> (&'static str, Option<String>) {
+        match err.kind() {
+            ErrorKind::Connect => ("nobody answers", self.start()),
+            ErrorKind::Auth => ("something answers that asks for a key", self.advice_against(err)),
+            ErrorKind::Overloaded { .. } => ("it is not ready", self.advice_against(err)),
+            ErrorKind::Timeout { .. } => ("something answers too slowly", None),
+            _ => ("something else answers", None),
+        }
+    }
+
+    fn advice_against(&self, err: &Error) -> Option<String> {
+        let advice = match err.kind() {
+            ErrorKind::Auth if self.key_env.is_empty() => {
+                "it asks for a key: name its variable with key_env in antiphon.toml"
+            }
+            ErrorKind::Auth => return Some(format!("look at the key in {}", self.key_env.join(" or "))),
+            ErrorKind::Quota => "look at the account's billing page",
+            ErrorKind::Connect if !self.kind.servers.is_empty() => {
+                return self.start().or_else(|| Some("is it running, and is that its address?".to_owned()));
+            }
+            ErrorKind::Connect => "is there a network, or does it need a proxy (HTTPS_PROXY)?",
+            ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
+                "something else answers there: look at the address"
+            }
+            ErrorKind::Overloaded { .. } => "it is starting, or busy: ask again in a moment",
+            _ => return None,
+        };
+        Some(advice.to_owned())
+    }
+
+    fn advice_for(&self, health: &Health) -> Option<String> {
+        let slots = self.kind.server(self.name).and_then(|server| server.slots);
+        match (&self.kind.pull, slots) {
+            (Some(pull), _) if health.models == Some(0) => {
+                Some(format!("it has no model: antiphon local pull {}", pull.example))
+            }
+            _ if health.models == Some(0) => Some("it lists no model: load one".to_owned()),
+            (_, Some(SlotSetting::Flag(flag))) if health.parallel == Some(1) => {
+                Some(format!("it works on one call at a time: start it with {flag} for more"))
+            }
+            (_, Some(SlotSetting::Variable(variable))) => Some(format!(
+                "how many calls it works on at once is up to {variable}, 1 where nobody sets it"
+            )),
+            _ => None,
+        }
+    }
+
+    /// The way to start an engine.
+    fn start(&self) -> Option<String> {
+        let server = self.kind.server(self.name)?;
+        Some(format!("start it: {}", server.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Error, ErrorKind, Health};
+
+    use super::Subject;
+    use crate::registry::Kind;
+
+    #[track_caller]
+    fn subject(name: &str) -> Subject<'_> {
+        let kind = if name == "lab" { "compatible" } else { name };
+        Subject::new(name, Kind::find(kind).unwrap())
+    }
+
+    #[track_caller]
+    fn check_error(subject: Subject<'_>, kind: ErrorKind, expected: Option<&str>) {
+        assert_eq!(subject.advice_against(&Error::new(kind, "")).as_deref(), expected, "{subject:?}");
+    }
+
+    #[track_caller]
+    fn check_health(name: &str, (models, parallel): (usize, Option<u32>), expected: &str) {
+        let mut health = Health::default();
+        (health.models, health.parallel) = (Some(models), parallel);
+        let advice = subject(name).advice_for(&health).unwrap_or_default();
+        assert!(advice.contains(expected) && advice.is_empty() == expected.is_empty(), "{name}: {advice}");
+    }
+
+    #[test]
+    fn an_error_has_advice_that_fits_the_kind_of_provider() {
+        let keys = ["MY_KEY".to_owned(), "OTHER_KEY".to_owned()];
+        let billing = Some("look at the account's billing page");
+        let keyless = Some("it asks for a key: name its variable with key_env in antiphon.toml");
+        let network = Some("is there a network, or does it need a proxy (HTTPS_PROXY)?");
+        check_error(subject("lab"), ErrorKind::Auth, keyless);
+        check_error(
+            subject("openai").key_env(&keys),
+            ErrorKind::Auth,
+            Some("look at the key in MY_KEY or OTHER_KEY"),
+        );
+        check_error(subject("openai"), ErrorKind::Quota, billing);
+        check_error(subject("openai"), ErrorKind::Connect, network);
+        check_error(subject("ollama"), ErrorKind::Connect, Some("start it: ollama serve"));
+        check_error(subject("lab"), ErrorKind::Connect, Some("is it running, and is that its address?"));
+        check_error(subject("openai"), ErrorKind::InvalidRequest, None);
+    }
+
+    #[test]
+    fn what_no_one_set_up_is_absent_and_not_ill() {
+        let (why, advice) = subject("ollama").absence(&Error::new(ErrorKind::Connect, ""));
+        assert_eq!((why, advice.as_deref()), ("nobody answers", Some("start it: ollama serve")));
+        let (why, advice) = subject("ollama").absence(&Error::new(ErrorKind::InvalidResponse, ""));
+        assert_eq!((why, advice), ("something else answers", None));
+    }
+
+    #[test]
+    fn an_engine_that_answers_has_advice_on_models_and_slots() {
+        check_health("ollama", (0, None), "antiphon local pull ");
+        check_health("llamacpp", (0, None), "it lists no model");
+        check_health("llamacpp", (1, Some(1)), "it works on one call at a time: start it with ");
+        check_health("llamacpp", (1, Some(4)), "");
+        check_health("ollama", (1, None), "up to OLLAMA_NUM_PARALLEL");
+        check_health("openai", (1, None), "");
+    }
+}

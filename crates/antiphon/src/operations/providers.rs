@@ -1,0 +1,95 @@
+use antiphon_engine::near_name;
+use antiphon_llm::{CallContext, Error as LlmError, ErrorKind, Provider};
+use antiphon_providers::checkup::{Checkup, LocalEngine, ProviderModels, Subject};
+use antiphon_providers::registry::{Options, PullProgress, puller};
+use futures_util::future::join_all;
+
+use crate::runtime::{ConfigError, ConnectError, ProviderSettings, Session, Settings, build, local, located};
+
+/// Examines every provider at once: keys, addresses, models, slots. Each has 5 seconds to answer, and no model works for it.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn doctor(
+    settings: &Settings,
+    providers: &[(String, Result<ProviderSettings, ConfigError>)],
+) -> Vec<Checkup> {
+    let chosen = settings.provider.as_ref().map(|chosen| &chosen.value.name);
+    let checkups = providers.iter().map(|(name, named)| async move {
+        let named = match named {
+            Ok(named) => located(settings, named).await,
+            Err(err) => return Checkup::misconfigured(name, err.to_string()).advice("look at antiphon.toml"),
+        };
+        let subject = Subject::new(name, named.kind).key_env(&named.key_env).configured(named.is_configured);
+        subject.chosen(chosen == Some(name)).examine(build(settings, &named).map_err(Into::into)).await
+    });
+    join_all(checkups).await
+}
+
+/// Lists the models of the provider that the settings name; without one, those of the local engines that answer.
+///
+/// # Errors
+/// The setting that is missing or wrong.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectError> {
+    let built = match &settings.provider {
+        Some(named) => vec![build(settings, &located(settings, &named.value).await)?],
+        None => local(settings).await?.into_iter().map(|(_, built)| built).collect(),
+    };
+    Ok(join_all(built.iter().map(|built| ProviderModels::list(built, &settings.prices))).await)
+}
+
+/// Returns models of the session's provider whose names are like the one that it does not have, the likeliest first.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn near_models(session: &Session) -> Vec<String> {
+    let listed = session.provider.models(&CallContext::default()).await.unwrap_or_default();
+    let mut names: Vec<String> =
+        listed.into_iter().filter(|model| model.answers).map(|model| model.id).collect();
+    let mut near = Vec::new();
+    while near.len() < 3
+        && let Some(name) = near_name(&session.model, names.iter().map(String::as_str)).map(str::to_owned)
+    {
+        names.retain(|other| *other != name);
+        near.push(name);
+    }
+    near
+}
+
+/// Finds the engines on this machine that answer and identify themselves: where the settings say, and on their usual ports.
+///
+/// # Errors
+/// The setting that is wrong.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn local_engines(settings: &Settings) -> Result<Vec<LocalEngine>, ConnectError> {
+    let engines = local(settings).await?;
+    Ok(join_all(engines.iter().map(|(_, built)| LocalEngine::ask(built))).await)
+}
+
+/// Has the engine that can do so fetch a model, and reports its progress.
+///
+/// # Errors
+/// The reason why the model cannot be fetched: no such engine answers, or this build has none.
+///
+/// # Cancel safety
+/// The engine keeps what it has, and resumes when it is asked again.
+pub async fn pull(
+    settings: &Settings,
+    model: &str,
+    on_progress: impl FnMut(PullProgress) + Send,
+) -> Result<(), LlmError> {
+    let Some(kind) = puller() else {
+        return Err(LlmError::new(ErrorKind::Unsupported, "no engine fetches models"));
+    };
+    let mut options = Options::new(kind.name);
+    if let Some(named) = settings.engines.get(kind.name) {
+        options.base_url.clone_from(&named.base_url);
+        options.key.clone_from(&named.key);
+    }
+    kind.pull(&options, model, on_progress).await
+}
