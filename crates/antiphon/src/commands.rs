@@ -17,7 +17,6 @@ mod map;
 mod models;
 mod output;
 mod progress;
-mod rows_live;
 mod runs;
 mod simulate;
 

@@ -5,29 +5,28 @@ use serde_json::{Value, json};
 
 use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
-use super::front::{Display, Front, closed, fill, source, watch};
+use super::front::{Front, closed, fill, source, watch};
 use super::interrupt::Interrupts;
 use super::map::{print_plan, stopped};
 use super::output::{self, Talk};
-use super::progress::{cost, counted};
-use super::rows_live::RowsLive;
+use super::progress::{Live, cost, counted};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
     let front = Front::new(&args.run.flags(args.out.folder())).await?;
     let request = request(args).await?;
-    let display = Display::Rows(RowsLive::new(args.run.progress, talk));
-    let watch = watch(&display, talk, &front.settings);
+    let live = Live::of_rows(args.run.progress, talk);
+    let watch = watch(&live, talk, &front.settings);
     let workspace = front.workspace();
     if args.run.dry_run {
         let plan = workspace.plan(&request, &watch).await;
-        display.end();
+        live.end();
         return print_plan(&closed(workspace, plan).await?, args.run.json);
     }
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
     let made = Box::pin(workspace.start(&request, watch)).await;
-    display.end();
+    live.end();
     let outcome = closed(workspace, made).await?;
     let code = finish(&outcome, args.run.json, &interrupts, talk)?;
     if args.run.fresh && outcome.stop.is_some() {
@@ -124,8 +123,8 @@ fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
         talk.hint(&format!("antiphon runs retry-failed {} asks for them again", report.run_id));
     }
     if report.possibly_billed.calls > 0 {
-        let calls = usize::try_from(report.possibly_billed.calls).unwrap_or(usize::MAX);
-        talk.warning(&format!("{} that broke off may have been billed, too", counted(calls, "call")));
+        let calls = counted(report.possibly_billed.calls, "call");
+        talk.warning(&format!("{calls} that broke off may have been billed, too"));
     }
     talk.line(&format!("content and report: {}", outcome.folder.display()));
     let answered = pages.iter().filter(|page| page.error.is_none()).count();

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use antiphon_engine::{Lines, RunEvent};
 
@@ -10,8 +10,7 @@ use super::cli::{OutArgs, RunArgs, file_of_out};
 use super::config;
 use super::error::{CommandError, USAGE};
 use super::output::{self, Talk};
-use super::progress::Live;
-use super::rows_live::RowsLive;
+use super::progress::{Live, cost, counted};
 use crate::operations::{OperationError, RecipeSource, RunRequest, Watch, Workspace};
 use crate::runtime::{ConfigFile, Environment, Flags, Kind, Settings, resolve};
 
@@ -77,61 +76,29 @@ pub(super) async fn closed<T>(
     done.map_err(CommandError::from)
 }
 
-/// What is shown of runs, by their events.
-#[derive(Debug, Clone)]
-pub(super) enum Display {
-    /// Of personas: documents, words, jobs.
-    Personas(Live),
-    /// Of rows.
-    Rows(RowsLive),
-}
-
-impl Display {
-    fn event(&self, event: &RunEvent) {
-        match self {
-            Self::Personas(live) => live.event(event),
-            Self::Rows(live) => live.event(event),
-        }
-    }
-
-    pub(super) fn aside(&self, say: impl FnOnce()) {
-        match self {
-            Self::Personas(live) => live.aside(say),
-            Self::Rows(live) => live.aside(say),
-        }
-    }
-
-    /// Takes the moving line away.
-    pub(super) fn end(&self) {
-        match self {
-            Self::Personas(live) => live.end(),
-            Self::Rows(live) => live.end(),
-        }
-    }
-}
-
 /// A watch that shows what happens, and names each provider once.
-pub(super) fn watch(display: &Display, talk: Talk, settings: &Settings) -> Watch {
-    let (display, named) = (display.clone(), Arc::new(Mutex::new(HashSet::new())));
-    let chosen_by_default = Arc::new(Mutex::new(false));
-    let hint = CloudHint::of(settings);
+pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
+    let (live, hint) = (live.clone(), CloudHint::of(settings));
+    // The providers that were named, and whether the last one was chosen by default.
+    let seen = Mutex::new((HashSet::new(), false));
     Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         match &event {
             RunEvent::Connected { provider, by_default, .. } => {
-                *chosen_by_default.lock().unwrap_or_else(PoisonError::into_inner) = *by_default;
-                if named.lock().unwrap_or_else(PoisonError::into_inner).insert(provider.clone()) {
-                    display.aside(|| talk.line(&format!("provider: {provider}")));
+                seen.1 = *by_default;
+                if seen.0.insert(provider.clone()) {
+                    live.aside(|| talk.line(&format!("provider: {provider}")));
                 }
             }
             RunEvent::Loaded { documents, bytes, .. } => {
-                let by_default = *chosen_by_default.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(hint) = hint.as_ref().filter(|_| by_default) {
-                    display.aside(|| talk.hint(&hint.text(*documents, *bytes)));
+                if let Some(hint) = hint.as_ref().filter(|_| seen.1) {
+                    live.aside(|| talk.hint(&hint.text(*documents, *bytes)));
                 }
             }
             _ => {}
         }
-        display.event(&event);
+        drop(seen);
+        live.event(&event);
     })
 }
 
@@ -161,15 +128,12 @@ impl CloudHint {
             Some(_) => None,
         };
         let place = self.place.as_deref().unwrap_or("api.openai.com");
-        let cost = match price.and_then(|price| price.cost_usd_micros(answer)) {
-            Some(micros) => format!("about {}", super::progress::cost(Some(micros))),
-            None => super::progress::cost(None),
-        };
-        let documents =
-            super::progress::counted(usize::try_from(documents).unwrap_or(usize::MAX), "document");
+        let micros = price.and_then(|price| price.cost_usd_micros(answer));
+        let about = if micros.is_some() { "about " } else { "" };
+        let (documents, cost) = (counted(documents, "document"), cost(micros));
         format!(
             "OPENAI_API_KEY is set; --provider openai would send {documents}, about {tokens} tokens, to \
-             {place} ({model}, {cost})"
+             {place} ({model}, {about}{cost})"
         )
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::cli::{GenerateArgs, GenerationArgs};
 use super::error::{ALL_FAILED, CONFIG, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
-use super::front::{Display, Front, fill, watch};
+use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
@@ -92,12 +92,11 @@ pub(super) struct Planned {
 /// Makes personas of all that was planned, and reports them.
 pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
     let jobs = planned.iter().map(|one| one.requests.len()).sum();
-    let live = Live::new(how.run.progress, talk, jobs);
-    let display = Display::Personas(live.clone());
+    let live = Live::of_jobs(how.run.progress, talk, jobs);
     if how.run.dry_run {
-        return dry_run(planned, how.run.json, (&display, talk)).await;
+        return dry_run(planned, how.run.json, (&live, talk)).await;
     }
-    let watches: Vec<_> = planned.iter().map(|one| watch(&display, talk, &one.settings)).collect();
+    let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
     let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), talk);
     let runs = planned.iter().zip(watches).map(async |(one, mut watch)| {
@@ -131,11 +130,11 @@ pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> 
 async fn dry_run(
     planned: Vec<Planned>,
     as_json: bool,
-    (display, talk): (&Display, Talk),
+    (live, talk): (&Live, Talk),
 ) -> Result<u8, CommandError> {
     let mut found = Vec::new();
     for one in planned {
-        let watch = watch(display, talk, &one.settings);
+        let watch = watch(live, talk, &one.settings);
         for request in &one.requests {
             if let Plan::Personas(plan) = one.workspace.plan(request, &watch).await? {
                 found.push(plan);
@@ -143,7 +142,7 @@ async fn dry_run(
         }
         one.workspace.close().await;
     }
-    display.end();
+    live.end();
     for failure in found.iter().flat_map(|estimate| &estimate.failures) {
         talk.warning(&format!("left out {failure}"));
     }
@@ -155,7 +154,7 @@ async fn dry_run(
     for plan in &found {
         let GenerationEstimate { input, documents, calls, input_tokens, output_tokens, .. } = &**plan;
         let (documents, price) = (counted(*documents, "document"), cost(plan.cost_usd_micros));
-        let calls = counted(usize::try_from(*calls).unwrap_or(usize::MAX), "call");
+        let calls = counted(*calls, "call");
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
-use super::front::{Display, Front, closed, fill, results, source, watch};
+use super::front::{Front, closed, fill, results, source, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{cost, counted};
-use super::rows_live::RowsLive;
+use super::progress::{Live, cost, counted};
 use crate::operations::{
     Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice, WORTH_TELLING, Watch, Workspace,
 };
@@ -25,21 +24,21 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spooled = spooled(args).await?;
-    let display = Display::Rows(RowsLive::new(args.run.progress, talk));
-    let mut watch = watch(&display, talk, &front.settings);
+    let live = Live::of_rows(args.run.progress, talk);
+    let mut watch = watch(&live, talk, &front.settings);
     if let Some(file) = &spooled {
         watch = watch.stdin(file.path());
     }
     let workspace = front.workspace();
     if args.run.dry_run {
         let plan = workspace.plan(&request, &watch).await;
-        display.end();
+        live.end();
         return print_plan(&closed(workspace, plan).await?, args.run.json);
     }
     agreed(args, (&workspace, &request), &watch, talk).await?;
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
     let done = Box::pin(workspace.start(&request, watch)).await;
-    display.end();
+    live.end();
     let outcome = closed(workspace, done).await?;
     let code = finish(&outcome, args.run.json, &interrupts, talk)?;
     if args.run.fresh && outcome.stop.is_some() {
@@ -209,7 +208,7 @@ fn as_document(outcome: &RunOutcome, made: &MapResult) -> serde_json::Value {
 
 fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     let MapReport { rows, accepted, failed, left, calls, cached, .. } = &made.report;
-    let mut parts = vec![format!("{accepted} of {} done", counted_rows(*rows))];
+    let mut parts = vec![format!("{accepted} of {} done", counted(*rows, "row"))];
     if *failed > 0 {
         parts.push(format!("{failed} failed"));
     }
@@ -236,10 +235,6 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     text
 }
 
-fn counted_rows(rows: u64) -> String {
-    usize::try_from(rows).map_or_else(|_| format!("{rows} rows"), |rows| counted(rows, "row"))
-}
-
 /// Says what is missing and what to do next, and gives the exit code.
 fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Talk) -> u8 {
     let report = &made.report;
@@ -249,7 +244,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
         talk.line(&format!("went on with run {} at {} rows", report.run_id, outcome.resumed_at));
     }
     for cause in &report.causes {
-        let (rows, row) = (counted_rows(cause.rows), cause.first_row);
+        let (rows, row) = (counted(cause.rows, "row"), cause.first_row);
         talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
     }
     if let Some(path) = &made.failed_rows {
@@ -281,11 +276,8 @@ fn possibly_billed(report: &MapReport, talk: Talk) {
     }
     let most = billed.most_usd_micros;
     let most = most.map(|most| format!(", with at most {}", cost(Some(most)))).unwrap_or_default();
-    let calls = usize::try_from(billed.calls).unwrap_or(usize::MAX);
-    talk.warning(&format!(
-        "{} that broke off may have been billed, too{most}; run.json names the rows",
-        counted(calls, "call")
-    ));
+    let calls = counted(billed.calls, "call");
+    talk.warning(&format!("{calls} that broke off may have been billed, too{most}; run.json names the rows"));
 }
 
 /// Says why a run stopped, and gives the exit code.

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::cli::{ExportArg, LimitArgs, ProgressMode, RunsArgs, RunsCommand};
 use super::error::{CommandError, OK};
-use super::front::{Display, Front, closed, results, watch};
+use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
-use super::rows_live::RowsLive;
 use crate::operations::{
     Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult,
     WORTH_TELLING, Workspace,
@@ -209,20 +208,20 @@ async fn resume(
 ) -> Result<u8, CommandError> {
     let workspace = front.workspace();
     let info = workspace.status(run).await?;
-    let live = Live::new(ProgressMode::Auto, talk, 1);
-    let display = match info.kind.as_str() {
-        "personas" => Display::Personas(live.clone()),
-        _ => Display::Rows(RowsLive::new(ProgressMode::Auto, talk)),
+    let is_personas = info.kind == "personas";
+    let live = if is_personas {
+        Live::of_jobs(ProgressMode::Auto, talk, 1)
+    } else {
+        Live::of_rows(ProgressMode::Auto, talk)
     };
-    let watch = watch(&display, talk, &front.settings);
+    let watch = watch(&live, talk, &front.settings);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
     let limits = limits.limits();
     let done = match retry_failed {
         false => live.ticking(Box::pin(workspace.resume(&info.run_id, &limits, watch))).await,
         true => live.ticking(Box::pin(workspace.retry_failed(&info.run_id, &limits, watch))).await,
     };
-    display.end();
-    let is_personas = info.kind == "personas";
+    live.end();
     if is_personas {
         write_readme(&workspace, talk).await;
         workspace.close().await;

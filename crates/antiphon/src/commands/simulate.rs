@@ -66,7 +66,7 @@ fn told(stats: &Stats, verdict: &Verdict) -> String {
     let faults =
         faults.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
     let faults: String = faults.collect();
-    let requests = counted(usize::try_from(stats.requests).unwrap_or(usize::MAX), "request");
+    let requests = counted(stats.requests, "request");
     format!("{requests}, {} answered, {} refused{faults}", stats.answered, stats.throttled)
 }
 
