@@ -189,7 +189,7 @@ impl Pipeline {
     /// # Cancel safety
     /// Hangs up; a call in progress may still be billed.
     pub async fn generate(&self, config: &GenerationConfig) -> Outcome {
-        self.grouped().generate_once(config).await
+        Box::pin(self.grouped().generate_once(config)).await
     }
 
     async fn generate_once(&self, config: &GenerationConfig) -> Outcome {
@@ -225,7 +225,7 @@ impl Pipeline {
     /// # Cancel safety
     /// As [`Pipeline::generate`].
     pub async fn run(&self, prepared: Prepared) -> Outcome {
-        self.grouped().run_once(prepared).await
+        Box::pin(self.grouped().run_once(prepared)).await
     }
 
     async fn run_once(&self, mut prepared: Prepared) -> Outcome {

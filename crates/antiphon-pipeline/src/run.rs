@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::persona::Refused;
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::report::{FailureReport, Report};
-use crate::runs::text_of;
+use crate::runs::pretty;
 use crate::took::Took;
 use crate::watched::{Watched, Words};
 
@@ -265,7 +265,7 @@ pub(crate) async fn finish(run: &Run, outcome: &Outcome) {
             None => return,
         },
     };
-    let stored = match text_of(report) {
+    let stored = match pretty(report) {
         Ok(text) => run.finish(status, text).await.map_err(Error::store),
         Err(err) => Err(err),
     };

@@ -221,7 +221,7 @@ impl RunFolder {
     }
 }
 
-fn pretty(value: &impl Serialize) -> Result<String, Error> {
+pub(crate) fn pretty(value: &impl Serialize) -> Result<String, Error> {
     let mut text = serde_json::to_string_pretty(value).map_err(|err| {
         Error::new(ErrorKind::Internal, format!("a result cannot be written as JSON: {err}"))
     })?;

@@ -10,10 +10,11 @@ use antiphon::engine::{Destination, Lines, Order, RunEvent, RunLimits};
 use antiphon::llm::Parameters;
 use antiphon::operations::{
     Anonymise, Experiments, ExportFormat, Hint, ListFilter, OperationError, OperationErrorKind, OutputWishes,
-    Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch, Workspace, themes,
+    Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch, Workspace,
 };
 use antiphon::pipeline::PersonaRecipe;
 use antiphon::pipeline::experiment::{Definition, Drawn, How};
+use antiphon::render::Theme;
 use antiphon::runtime::{ConfigFile, Environment};
 use antiphon::store::RunStatus;
 use antiphon_tests::{Reply, Server};
@@ -57,7 +58,7 @@ impl Place {
 
     async fn content(&self) -> RunRequest {
         self.lab.file("ada.md", "# Ada\n\nI weave engines of brass. https://github.com/ada/loom\n");
-        let themes = themes(&["hacker".to_owned()]).await.unwrap();
+        let themes = Theme::find(&["hacker".to_owned()]).await.unwrap();
         RunRequest::content(vec![self.lab.path("ada.md")], &themes, Parameters::default())
             .unwrap()
             .provider("offline")
