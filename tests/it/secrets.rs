@@ -41,9 +41,9 @@ async fn all_that_shows(server: &Server) -> String {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
     let folder = antiphon::fs::temp_dir().unwrap();
-    let cassette = folder.path().join("cassette.jsonl");
-    let mut seen = String::new();
-    for format in FORMATS {
+    let (mut seen, mut recorded) = (String::new(), String::new());
+    for (index, format) in FORMATS.into_iter().enumerate() {
+        let cassette = folder.path().join(format!("{index}.jsonl"));
         let target = Target { key: KEY.to_owned(), ..Target::new(format, &server.url(), "sim-1") };
         let cache = Arc::new(MemoryCache::new(10));
         let provider = Observed::new(Recorded::new(target.provider(), &cassette)).with_content();
@@ -51,8 +51,8 @@ async fn all_that_shows(server: &Server) -> String {
         let answer = provider.complete(&target.prompt(), &CallContext::default()).await;
         let shown = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.text.clone());
         writeln!(seen, "{provider:?}\n{cache:?}\n{answer:?}\n{shown}").unwrap();
+        recorded += &std::fs::read_to_string(&cassette).unwrap_or_default();
     }
-    let recorded = std::fs::read_to_string(&cassette).unwrap_or_default();
     assert_eq!(recorded.contains("sim-1"), server.stats().answered > 0, "{recorded}");
     let logged = log.0.lock().unwrap().clone();
     assert!(logged.contains("sim-1") && seen.len() > 1_000, "nothing was written down: {logged}");

@@ -153,9 +153,11 @@ impl Tape {
         match Cassette::parse(&self.path, &text)? {
             None => self.append(&HeaderLine::of(scope)).await,
             Some(cassette) if cassette.is_of(scope) => Ok(()),
-            Some(cassette) => {
+            Some(Cassette { scope: recorded, .. }) => {
+                let is_same_server = recorded.vendor == scope.vendor && recorded.base_url == scope.base_url;
+                let settings = if is_same_server { " with these settings" } else { "" };
                 let why =
-                    format!("it has answers of {}, not of {scope}. Choose another file", cassette.scope);
+                    format!("it has answers of {recorded}, not of {scope}{settings}. Choose another file");
                 Err(self.failed(&why))
             }
         }

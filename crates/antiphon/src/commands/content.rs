@@ -1,4 +1,4 @@
-use antiphon_engine::MapReport;
+use antiphon_engine::{MapReport, Meter};
 use antiphon_pipeline::content::{Reason, SitePage};
 use antiphon_render::Theme;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
     let talk = *talk;
     let front = Front::new(&args.run.flags(args.out.folder())).await?;
     let request = request(args).await?;
-    let live = Live::of_rows(args.run.progress, talk);
+    let live = Live::new(args.run.progress, talk, Meter::of_rows());
     let watch = watch(&live, talk, &front.settings);
     let workspace = front.workspace();
     if args.run.dry_run {

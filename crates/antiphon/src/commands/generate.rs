@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Strategy;
+use antiphon_engine::Meter;
 use antiphon_http::Reach;
 use antiphon_pipeline::{
     Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, PersonaRecipe, Personas, Refused,
@@ -91,8 +92,8 @@ pub(super) struct Planned {
 
 /// Makes personas of all that was planned, and reports them.
 pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
-    let jobs = planned.iter().map(|one| one.requests.len()).sum();
-    let live = Live::of_jobs(how.run.progress, talk, jobs);
+    let jobs: usize = planned.iter().map(|one| one.requests.len()).sum();
+    let live = Live::new(how.run.progress, talk, Meter::of_documents(jobs as u64));
     if how.run.dry_run {
         return dry_run(planned, how.run.json, (&live, talk)).await;
     }

@@ -1,7 +1,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use antiphon_engine::{Estimate, MapReport, Order};
+use antiphon_engine::{Estimate, MapReport, Meter, Order};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spooled = spooled(args).await?;
-    let live = Live::of_rows(args.run.progress, talk);
+    let live = Live::new(args.run.progress, talk, Meter::of_rows());
     let mut watch = watch(&live, talk, &front.settings);
     if let Some(file) = &spooled {
         watch = watch.stdin(file.path());

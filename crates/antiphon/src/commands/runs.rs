@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use antiphon_engine::{Destination, Lines};
+use antiphon_engine::{Destination, Lines, Meter};
 use serde_json::json;
 
 use super::cli::{ExportArg, LimitArgs, ProgressMode, RunsArgs, RunsCommand};
@@ -209,11 +209,8 @@ async fn resume(
     let workspace = front.workspace();
     let info = workspace.status(run).await?;
     let is_personas = info.kind == "personas";
-    let live = if is_personas {
-        Live::of_jobs(ProgressMode::Auto, talk, 1)
-    } else {
-        Live::of_rows(ProgressMode::Auto, talk)
-    };
+    let meter = if is_personas { Meter::of_documents(1) } else { Meter::of_rows() };
+    let live = Live::new(ProgressMode::Auto, talk, meter);
     let watch = watch(&live, talk, &front.settings);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
     let limits = limits.limits();

@@ -1,0 +1,323 @@
+use std::time::Duration;
+
+use antiphon_runtime::Progress;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::event::RunEvent;
+use crate::status::Status;
+use crate::timings::Phase;
+
+/// A meter of runs: takes their events, and gives counts, rates and the time left to every display of progress.
+///
+/// ```
+/// use antiphon_engine::{Meter, RunEvent};
+///
+/// let mut meter = Meter::of_documents(1);
+/// meter.count(&RunEvent::Loading { done: 2, total: 2 });
+/// meter.count(&RunEvent::JobFinished { ok: true, cost_usd_micros: Some(1_200) });
+/// let line = serde_json::to_string(&meter.read())?;
+/// assert!(line.starts_with(r#"{"event":"progress","documents_done":2,"documents_total":2,"jobs_done":1"#), "{line}");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Meter(Counts);
+
+#[derive(Debug)]
+enum Counts {
+    Documents(Box<Documents>),
+    Rows(Rows),
+}
+
+#[derive(Debug)]
+struct Documents {
+    jobs: Progress,
+    documents: Progress,
+    step: String,
+    loading: u64,
+    bytes: u64,
+    answering: Option<Instant>,
+    failed: u64,
+    /// The cost of the jobs that have ended; `None`: a price is not known.
+    cost: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Rows {
+    rows: Progress,
+    status: Option<Status>,
+    /// The first status and its time: the work of earlier processes is no speed of this one.
+    first: Option<(Status, Instant)>,
+}
+
+/// A reading of a [`Meter`]: serialised, a line of `--progress json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Reading {
+    /// Of runs whose jobs are whole documents.
+    Documents(DocumentsReading),
+    /// Of a run over rows.
+    Rows(RowsReading),
+}
+
+/// The progress of runs whose jobs are whole documents.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename = "progress")]
+#[non_exhaustive]
+pub struct DocumentsReading {
+    /// Documents that were read.
+    pub documents_done: u64,
+    /// Documents in all, as far as that is known.
+    pub documents_total: Option<u64>,
+    /// Jobs that have ended.
+    pub jobs_done: u64,
+    /// Jobs in all.
+    pub jobs_total: Option<u64>,
+    /// Jobs without a result.
+    pub jobs_failed: u64,
+    /// Bytes of answers.
+    pub answer_bytes: u64,
+    /// Seconds until all jobs have ended, at the present rate.
+    pub eta_seconds: Option<u64>,
+    /// The cost of the jobs that have ended, in millionths of a US dollar; `None` if a price is not known.
+    pub cost_usd_micros: Option<u64>,
+    /// The step that the last run is at, in a few words. Not serialised, nor is what follows.
+    #[serde(skip)]
+    pub step: String,
+    /// The time since the last job began to be answered.
+    #[serde(skip)]
+    pub answering: Option<Duration>,
+    /// Documents that are read each second.
+    #[serde(skip)]
+    pub documents_per_second: Option<f64>,
+    /// The time until all jobs have ended, else until all documents are read.
+    #[serde(skip)]
+    pub time_left: Option<Duration>,
+}
+
+/// The progress of a run over rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename = "progress")]
+#[non_exhaustive]
+pub struct RowsReading {
+    /// Rows that were read so far, or in all.
+    pub rows: u64,
+    /// Whether that is all of them.
+    pub rows_are_all: bool,
+    /// Rows with a result.
+    pub accepted: u64,
+    /// Rows without one.
+    pub failed: u64,
+    /// Results that took no call.
+    pub cached: u64,
+    /// Calls that this process sent.
+    pub calls: u64,
+    /// Rows that are worked on.
+    pub under_way: u64,
+    /// Tokens of prompts.
+    pub input_tokens: u64,
+    /// Tokens of answers.
+    pub output_tokens: u64,
+    /// The cost of the run, in millionths of a US dollar; `None` if a price is not known.
+    pub cost_usd_micros: Option<u64>,
+    /// The most that calls without a bill may have cost on top.
+    pub possible_usd_micros: u64,
+    /// Rows that end each second.
+    pub rows_per_second: Option<f64>,
+    /// Seconds until all rows have ended, at the present rate.
+    pub eta_seconds: Option<u64>,
+    /// The provider's rate limit; `None` while none was met.
+    pub limit_requests_per_second: Option<f64>,
+    /// The concurrency limit at present.
+    pub limit_concurrency: Option<usize>,
+    /// The phase that most of the time goes into.
+    pub bottleneck: Option<Phase>,
+    /// Tokens of answers each second, of this process. Not serialised, nor is what follows.
+    #[serde(skip)]
+    pub tokens_per_second: Option<f64>,
+    /// Seconds for which the provider asked to be left alone.
+    #[serde(skip)]
+    pub paused_seconds: Option<f64>,
+    /// The time until all rows have ended.
+    #[serde(skip)]
+    pub time_left: Option<Duration>,
+}
+
+impl Meter {
+    /// Creates a meter of so many jobs, each of which is a run over documents.
+    #[must_use]
+    pub fn of_documents(jobs: u64) -> Self {
+        Self(Counts::Documents(Box::new(Documents {
+            jobs: Progress::new(Some(jobs)),
+            documents: Progress::new(None),
+            step: String::new(),
+            loading: 0,
+            bytes: 0,
+            answering: None,
+            failed: 0,
+            cost: Some(0),
+        })))
+    }
+
+    /// Creates a meter of a run over rows.
+    #[must_use]
+    pub fn of_rows() -> Self {
+        Self(Counts::Rows(Rows { rows: Progress::new(None), status: None, first: None }))
+    }
+
+    /// Whether it is a meter of rows.
+    #[must_use]
+    pub fn counts_rows(&self) -> bool {
+        matches!(self.0, Counts::Rows(_))
+    }
+
+    /// Counts an event.
+    pub fn count(&mut self, event: &RunEvent) {
+        match &mut self.0 {
+            Counts::Documents(documents) => documents.count(event),
+            Counts::Rows(rows) => rows.count(event),
+        }
+    }
+
+    /// Returns the counts; `None` of rows before their first status.
+    #[must_use]
+    pub fn read(&self) -> Option<Reading> {
+        match &self.0 {
+            Counts::Documents(documents) => Some(Reading::Documents(documents.read())),
+            Counts::Rows(rows) => rows.read().map(Reading::Rows),
+        }
+    }
+}
+
+impl Documents {
+    fn count(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::Step { message, .. } => self.step.clone_from(message),
+            RunEvent::Loading { done, total } => {
+                self.documents.advance(done.saturating_sub(self.loading));
+                self.loading = *done;
+                // Of several runs each knows its own total only.
+                if self.jobs.snapshot().total == Some(1) {
+                    self.documents.set_total(*total);
+                }
+            }
+            RunEvent::Loaded { .. } => self.loading = 0,
+            RunEvent::JobStarted => self.answering = Some(Instant::now()),
+            RunEvent::Text { bytes } => self.bytes += bytes,
+            RunEvent::JobFinished { ok, cost_usd_micros } => {
+                self.failed += u64::from(!ok);
+                self.cost = self.cost.zip(*cost_usd_micros).map(|(before, cost)| before + cost);
+                self.jobs.advance(1);
+            }
+            RunEvent::Connected { .. } | RunEvent::Started { .. } | RunEvent::Progress(_) => {}
+        }
+    }
+
+    fn read(&self) -> DocumentsReading {
+        let (documents, jobs) = (self.documents.snapshot(), self.jobs.snapshot());
+        DocumentsReading {
+            documents_done: documents.done,
+            documents_total: documents.total,
+            jobs_done: jobs.done,
+            jobs_total: jobs.total,
+            jobs_failed: self.failed,
+            answer_bytes: self.bytes,
+            eta_seconds: jobs.eta.map(|eta| eta.as_secs()),
+            cost_usd_micros: self.cost.filter(|_| jobs.done > 0),
+            step: self.step.clone(),
+            answering: self.answering.map(|since| since.elapsed()),
+            documents_per_second: documents.rate,
+            time_left: jobs.eta.or(documents.eta),
+        }
+    }
+}
+
+impl Rows {
+    fn count(&mut self, event: &RunEvent) {
+        let RunEvent::Progress(status) = event else { return };
+        let done = |status: &Status| status.accepted + status.failed;
+        let (first, _) = self.first.get_or_insert_with(|| (Status::clone(status), Instant::now()));
+        if status.is_all {
+            self.rows.set_total(status.rows.saturating_sub(done(first)));
+        }
+        let before = done(self.status.as_ref().unwrap_or(status));
+        self.rows.advance(done(status).saturating_sub(before));
+        self.status = Some(Status::clone(status));
+    }
+
+    fn read(&self) -> Option<RowsReading> {
+        let (status, rows) = (self.status.as_ref()?, self.rows.snapshot());
+        let (first, began) = self.first.as_ref()?;
+        let seconds = began.elapsed().as_secs_f64();
+        let tokens = status.output_tokens.saturating_sub(first.output_tokens);
+        Some(RowsReading {
+            rows: status.rows,
+            rows_are_all: status.is_all,
+            accepted: status.accepted,
+            failed: status.failed,
+            cached: status.cached,
+            calls: status.calls,
+            under_way: status.under_way,
+            input_tokens: status.input_tokens,
+            output_tokens: status.output_tokens,
+            cost_usd_micros: status.cost_usd_micros,
+            possible_usd_micros: status.possible_usd_micros,
+            rows_per_second: rows.rate,
+            eta_seconds: rows.eta.map(|eta| eta.as_secs()),
+            limit_requests_per_second: status.limits.and_then(|limits| limits.requests_per_second),
+            limit_concurrency: status.limits.map(|limits| limits.max_concurrency),
+            bottleneck: status.bottleneck,
+            tokens_per_second: (seconds > 1.0 && tokens > 0).then(|| tokens as f64 / seconds),
+            paused_seconds: status.limits.and_then(|limits| limits.paused_seconds),
+            time_left: rows.eta,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use tokio::time::advance;
+
+    use super::{Meter, Reading};
+    use crate::event::RunEvent;
+
+    fn progress(accepted: u64, output_tokens: u64) -> RunEvent {
+        let status = json!({
+            "event": "progress", "rows": 9, "is_all": true, "accepted": accepted, "failed": 1, "cached": 0, "calls": 2,
+            "under_way": 4, "input_tokens": 1, "output_tokens": output_tokens, "cost_usd_micros": null,
+            "possible_usd_micros": 0, "limits": null, "bottleneck": "queue",
+        });
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_of_earlier_processes_are_no_speed_of_this_one() {
+        let mut meter = Meter::of_rows();
+        assert_eq!(meter.read(), None);
+        meter.count(&progress(4, 100));
+        advance(Duration::from_secs(2)).await;
+        meter.count(&progress(6, 120));
+        let Some(Reading::Rows(read)) = meter.read() else { panic!("rows were counted") };
+        assert_eq!((read.rows_per_second, read.eta_seconds), (Some(1.0), Some(2)));
+        assert_eq!(read.tokens_per_second, Some(10.0));
+        let line: Value = json!(Reading::Rows(read));
+        assert_eq!((&line["event"], &line["bottleneck"]), (&json!("progress"), &json!("queue")));
+        assert!(line.get("time_left").is_none() && line.as_object().is_some_and(|line| line.len() == 17));
+    }
+
+    #[test]
+    fn a_cost_is_unknown_as_soon_as_one_price_is() {
+        let mut meter = Meter::of_documents(3);
+        for (cost, expected) in [(Some(2), Some(2)), (None, None), (Some(3), None)] {
+            meter.count(&RunEvent::JobFinished { ok: cost.is_some(), cost_usd_micros: cost });
+            let Some(Reading::Documents(read)) = meter.read() else { panic!("documents were counted") };
+            assert_eq!(read.cost_usd_micros, expected);
+        }
+        let line = json!(meter.read());
+        assert_eq!((&line["jobs_done"], &line["jobs_failed"]), (&json!(3), &json!(1)));
+        assert!(line.as_object().is_some_and(|line| line.len() == 9));
+    }
+}
