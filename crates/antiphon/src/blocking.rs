@@ -17,7 +17,8 @@
 //! let settings = resolve(&Flags::default().offline(), &Environment::default(), &[])?;
 //! let session = blocking::connect(&settings)??;
 //! let workspace = Workspace::new(Environment::default(), Vec::new(), out);
-//! let request = RunRequest::personas(input, &PersonaRecipe::parse("one.toml", "count = 1")?)?.provider("offline");
+//! let recipe = PersonaRecipe::parse("recipe.toml", "count = 1")?;
+//! let request = RunRequest::personas(input, &recipe)?.provider("offline");
 //! let outcome = blocking::start(&workspace, &request, Watch::default())??;
 //! assert!(!outcome.personas().is_empty());
 //! let err = blocking::complete(&session, &Prompt::new("m", [Message::user("Hello?")])).unwrap_err();
