@@ -31,6 +31,10 @@ pub type Pricing = Arc<dyn Fn(u64) -> Option<Price> + Send + Sync>;
 pub struct Options {
     /// What the model costs for a prompt of so many tokens. Default: unknown, and so is the cost.
     pub pricing: Pricing,
+    /// The number of fallbacks that the calls may ask about one prompt, one after the other: see
+    /// [`Stack::fallback`](antiphon_llm::Stack::fallback). Each may be billed, so a budget reserves as much as all of them
+    /// may cost together at the price of [`pricing`](Self::pricing), which has to be the dearest. Default: none.
+    pub fallbacks: u32,
     /// The limits of the run. Default: none but two attempts for a row.
     pub limits: RunLimits,
     /// How calls that failed are made again. Default: [`RetryPolicy::default`].
@@ -51,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             pricing: Arc::new(|_| None),
+            fallbacks: 0,
             limits: RunLimits::default(),
             retry: RetryPolicy::default(),
             cache: true,

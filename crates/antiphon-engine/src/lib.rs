@@ -35,6 +35,7 @@ mod report;
 mod rest;
 mod results;
 mod seen;
+mod served;
 mod shared;
 mod status;
 mod stop;

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
 use crate::results::{Destination, Order, Output, Unwritten, write_failed};
+use crate::served::Served;
 use crate::{Engine, Options, Status, Stop, Usual, Work};
 
 /// The receiver of a run's events. It must not block.
@@ -207,12 +208,13 @@ impl Mapping {
             remember(&run, &*work).await?;
         }
         let rows = rows.filter(|_| run.record().total.is_none());
-        let (stop, status, time) =
+        let (stop, status, time, served) =
             self.work(Worked { calls, store, run: run.clone(), work }, rows, &to).await?;
         // What was stopped when nothing was left to do is finished.
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
         let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
-        let report = self.report(&run, &scope, stop.as_ref(), &status).await?;
+        let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
+        report.served_models = served.models();
         let time = MapTime::new(began.elapsed(), time, status.bottleneck, status.limits);
         self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
     }
@@ -305,6 +307,7 @@ impl Mapping {
             cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
             possibly_billed,
             causes,
+            served_models: BTreeMap::new(),
             time: MapTime::default(),
         })
     }
@@ -315,7 +318,7 @@ impl Mapping {
         worked: Worked,
         rows: Option<RowSource>,
         to: &Destination,
-    ) -> Result<(Option<Stop>, Status, Phases), Error> {
+    ) -> Result<(Option<Stop>, Status, Phases, Served), Error> {
         let Worked { calls, store, run, work } = worked;
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
@@ -335,8 +338,11 @@ impl Mapping {
         // Before anything is asked: what was done before is written once, and a place that cannot be written to costs nothing.
         let mut output = match Output::begin(run, self.order, to).await {
             Ok(output) => output,
-            Err(unwritten) => return Ok((Some(unwritten.into()), engine.status(), engine.time())),
+            Err(unwritten) => {
+                return Ok((Some(unwritten.into()), engine.status(), engine.time(), Served::default()));
+            }
         };
+        let served = output.served.clone();
         let working = async {
             let stop = self.watched(&engine, rows).await;
             let (status, time) = (engine.status(), engine.time());
@@ -356,7 +362,7 @@ impl Mapping {
             written
         };
         let ((stop, status, time), written) = tokio::join!(working, writing);
-        Ok((written.err().map(Stop::from).or(stop), status, time))
+        Ok((written.err().map(Stop::from).or(stop), status, time, served))
     }
 
     async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<Stop> {

@@ -45,6 +45,11 @@ pub struct Recipe {
     pub document: Option<String>,
     /// The model, unless another one is named elsewhere.
     pub model: Option<String>,
+    /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer, unless others are
+    /// named elsewhere. Default: the configuration's.
+    // Left out where there is none: the fingerprints of runs are over this struct as JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// How answers are drawn.
     #[serde(default)]
     pub parameters: Drawing,
@@ -106,6 +111,7 @@ impl Recipe {
             system: None,
             document: None,
             model: None,
+            fallback: Vec::new(),
             parameters: Drawing::default(),
             schema: None,
             list: None,
@@ -363,6 +369,13 @@ mod tests {
         let work = Recipe::parse("r.toml", text).unwrap().asking("m").unwrap();
         assert!(matches!(work.prompt("{}").unwrap().output, Output::Json(_)));
         assert_eq!(work.list(), Some("/items"));
+    }
+
+    #[test]
+    fn a_recipe_without_fallbacks_is_hashed_as_before_there_were_any() {
+        let hashed = |text: &str| serde_json::to_value(Recipe::parse("r.toml", text).unwrap()).unwrap();
+        assert_eq!(hashed("prompt = \"x\"").get("fallback"), None);
+        assert_eq!(hashed("prompt = \"x\"\nfallback = [\"lab/m\"]")["fallback"], json!(["lab/m"]));
     }
 
     #[test]

@@ -55,6 +55,10 @@ pub struct MapReport {
     pub possibly_billed: PossiblyBilled,
     /// Why rows failed, the most frequent first.
     pub causes: Vec<Cause>,
+    /// The models that gave the results of this part of the run, as far as their answers named them, each with how many it
+    /// gave: also those of fallbacks.
+    #[serde(default)]
+    pub served_models: BTreeMap<String, u64>,
     /// Where the time of this part of the run went.
     pub time: MapTime,
 }

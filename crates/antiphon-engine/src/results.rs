@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::dispatch::JobOutcome;
+use crate::served::Served;
 
 /// In which order results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -100,6 +101,7 @@ pub(super) struct Output {
     /// Rows that ended and whose results are in the store alone.
     stored: HashSet<u64>,
     is_broken: bool,
+    pub(super) served: Served,
 }
 
 impl Output {
@@ -131,6 +133,7 @@ impl Output {
             bytes: 0,
             stored: HashSet::new(),
             is_broken: false,
+            served: Served::default(),
         };
         output.earlier().await?;
         Ok(output)
@@ -168,6 +171,7 @@ impl Output {
     }
 
     async fn add(&mut self, row: JobOutcome) -> Result<(), Unwritten> {
+        self.served.count(&row);
         let index = row.index;
         let line = row.result.ok().map(|result| line(index, &row.row, &result));
         if self.order == Order::Completion {

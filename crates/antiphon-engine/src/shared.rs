@@ -64,8 +64,10 @@ pub(super) struct Bounds {
     /// So little that less would be no call.
     pub(super) floor: u64,
     without_output: u64,
-    /// In millionths of a US dollar for a million tokens.
+    /// In millionths of a US dollar for a million tokens, of all providers that may be asked.
     output_price: u64,
+    /// How many bills there may be, each rounded up.
+    bills: u64,
     /// The most tokens that the answer may have.
     pub(super) most_tokens: Option<u64>,
 }
@@ -76,8 +78,8 @@ impl Bounds {
         if grant.is_whole() || self.output_price == 0 {
             return self.most_tokens;
         }
-        // Rounded down, with one millionth to spare for the rounding of the bill.
-        let left = grant.amount().saturating_sub(self.without_output + 1);
+        // Rounded down, with one millionth to spare for the rounding of each bill.
+        let left = grant.amount().saturating_sub(self.without_output + self.bills);
         Some((left * 1_000_000 / self.output_price).max(1))
     }
 }
@@ -267,7 +269,7 @@ impl Shared {
         })
     }
 
-    /// What a call may cost. A token has at least one byte, so a prompt has at most as many tokens as bytes.
+    /// What a call may cost, with those of all fallbacks. A token has at least one byte, so a prompt has at most as many tokens as bytes.
     pub(super) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
         let input = prompt.bytes().max_total() + FRAMING;
         let price = (self.options.pricing)(input);
@@ -275,13 +277,14 @@ impl Shared {
         let most_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(USUAL_MOST));
         let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| most_tokens.map_or(least, |most| least.min(most)));
+        let bills = u64::from(self.options.fallbacks) + 1;
         let cost = |output: Option<u64>| match price? {
             Price::FREE => Some(0),
             price => {
                 let usage = Usage::new(Some(input), Some(output?));
                 let written =
                     usage.cache_write(Some(if price.cache_write > price.input { input } else { 0 }));
-                price.cost_usd_micros(written)
+                price.cost_usd_micros(written)?.checked_mul(bills)
             }
         };
         let whole = cost(most_tokens);
@@ -292,7 +295,8 @@ impl Shared {
             // Where it is known what answers need, less would only be cut.
             floor: least.or_else(|| cost(Some(FEWEST))).unwrap_or(0),
             without_output: cost(Some(0)).unwrap_or(0),
-            output_price: price.map_or(0, |price| price.output),
+            output_price: price.map_or(0, |price| price.output.saturating_mul(bills)),
+            bills,
             most_tokens,
         }
     }
@@ -318,11 +322,14 @@ impl Shared {
         };
         let mut cost = cost_of(usage);
         let amount = grant.amount();
+        // With fallbacks the grant pays for the answer and for the calls before it.
+        let beside =
+            if self.options.fallbacks > 0 { amount.saturating_sub(cost.unwrap_or(0)) } else { amount };
         let (mut lost_calls, mut possible) = (0, Some(0));
         match lost {
             Billed::No => {}
             Billed::Yes(more) => cost = cost.zip(cost_of(more)).map(|(cost, more)| cost + more),
-            Billed::Maybe => (lost_calls, possible) = (1, bound.then_some(amount)),
+            Billed::Maybe => (lost_calls, possible) = (1, bound.then_some(beside)),
         }
         if cost.is_none() && bound {
             // What is not known may be all of it.

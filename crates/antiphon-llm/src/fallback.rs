@@ -33,6 +33,7 @@ use crate::streaming::Streaming;
 /// let provider = Fallback::new(large).or(Arc::new(small), "small-model");
 /// let answer = provider.complete(&prompt, &context).await?;
 /// assert_eq!((answer.text.as_str(), answer.attempts, answer.head.other_model), ("an answer", 2, true));
+/// assert_eq!(answer.head.model.as_deref(), Some("small-model"));
 ///
 /// // Another model only while the first one cannot be reached.
 /// let provider = provider.when(|kind| matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable));
@@ -109,7 +110,7 @@ impl<P: Provider> Fallback<P> {
             prompt.model.clone_from(model);
             // Given up here, it is given up with the calls before it.
             let next = context.guard(provider.stream(&prompt, context)).await;
-            answer = next.and_then(std::convert::identity).map(Streaming::of_other_model);
+            answer = next.and_then(std::convert::identity).map(|next| next.of_other_model(model));
         }
         after(answer, earlier)
     }

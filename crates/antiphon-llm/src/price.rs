@@ -40,6 +40,33 @@ impl Price {
         self
     }
 
+    /// Returns the dearer price of both for each kind of token: the most that a call costs of which either model may
+    /// answer. What is [`FREE`](Self::FREE) makes nothing dearer.
+    ///
+    /// ```
+    /// use antiphon_llm::Price;
+    /// let (small, large) = (Price::new(100, 100, 500), Price::new(300, 30, 400));
+    /// let dearer = small.dearer(large);
+    /// assert_eq!((dearer.input, dearer.cached, dearer.output), (300, 100, 500));
+    /// assert_eq!(small.dearer(Price::FREE), small);
+    /// ```
+    #[must_use]
+    pub fn dearer(self, other: Self) -> Self {
+        if other == Self::FREE {
+            return self;
+        }
+        if self == Self::FREE {
+            return other;
+        }
+        Self {
+            input: self.input.max(other.input),
+            cached: self.cached.max(other.cached),
+            cache_write: self.cache_write.max(other.cache_write),
+            output: self.output.max(other.output),
+            batch_percent: self.batch_percent.max(other.batch_percent),
+        }
+    }
+
     /// The price of calls that may take hours.
     ///
     /// ```

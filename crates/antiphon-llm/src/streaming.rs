@@ -111,9 +111,10 @@ impl Streaming {
         self
     }
 
-    /// Says that another model answers than was asked for.
-    pub fn of_other_model(mut self) -> Self {
+    /// Says that another model answers than was asked for: `model`, unless the provider reports its name.
+    pub fn of_other_model(mut self, model: &str) -> Self {
         self.head.other_model = true;
+        self.head.model.get_or_insert_with(|| model.to_owned());
         self
     }
 
@@ -180,7 +181,10 @@ impl Stream for Streaming {
                 completion.attempts = completion.attempts.max(self.calls);
                 *completion = std::mem::take(&mut *completion).after(self.earlier);
                 completion.timing.queue += self.queue;
-                completion.head.other_model |= self.head.other_model;
+                if self.head.other_model {
+                    completion.head.other_model = true;
+                    completion.head.model = completion.head.model.take().or_else(|| self.head.model.clone());
+                }
                 self.end(Ok(&completion));
                 Ok(Delta::End(completion))
             }

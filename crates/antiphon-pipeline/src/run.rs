@@ -158,6 +158,14 @@ impl Pipeline {
         self.end(prepared, report, answer).await
     }
 
+    /// Sets the number of fallbacks that the calls may ask about one prompt, so that a budget holds for all of them: see
+    /// [`Options::fallbacks`]. Default: none.
+    #[must_use]
+    pub fn fallbacks(mut self, fallbacks: u32) -> Self {
+        self.options.fallbacks = fallbacks;
+        self
+    }
+
     /// How the engine works for a run.
     pub(crate) fn options(&self, prepared: &Prepared) -> Options {
         let mut options = self.options.clone();

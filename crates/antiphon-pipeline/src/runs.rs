@@ -72,7 +72,7 @@ impl Fingerprint {
                 Part::Text(text) => Some(text.as_str()),
                 _ => None,
             });
-        let parts = json!({
+        let mut parts = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "recipe": persona::NAME,
             "system": prompt.system,
@@ -85,6 +85,10 @@ impl Fingerprint {
             "variant": variant,
             "max_similarity": config.recipe.max_similarity,
         });
+        // Answers may come from what the recipe names. A recipe without fallbacks has the fingerprint that it always had.
+        if !config.recipe.fallback.is_empty() {
+            parts["fallback"] = json!(config.recipe.fallback);
+        }
         let mut hash = blake3::Hasher::new();
         hash.update(parts.to_string().as_bytes());
         for document in documents {

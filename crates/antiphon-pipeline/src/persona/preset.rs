@@ -41,6 +41,9 @@ pub struct PersonaRecipe {
     pub instructions: Option<String>,
     /// How answers are drawn. Default: the provider's own choice.
     pub parameters: Parameters,
+    /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer, unless others are
+    /// named elsewhere. Default: the configuration's.
+    pub fallback: Vec<String>,
     /// What has to hold of each persona, beside what always has to.
     pub rules: Vec<Rule>,
     /// Of two personas that are more alike than this, from 0 to 1, the second one is refused, and another one asked for.
@@ -58,6 +61,7 @@ impl Default for PersonaRecipe {
             grounding: Grounding::Mark,
             instructions: None,
             parameters: Parameters::default(),
+            fallback: Vec::new(),
             rules: Vec::new(),
             max_similarity: 0.6,
         }
@@ -86,6 +90,8 @@ struct File {
     max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fallback: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_similarity: Option<f64>,
     #[serde(default, rename = "rule")]
@@ -137,6 +143,7 @@ impl PersonaRecipe {
             grounding,
             instructions,
             parameters,
+            fallback,
             rules,
             max_similarity,
         } = self.clone();
@@ -150,6 +157,7 @@ impl PersonaRecipe {
             temperature: parameters.temperature,
             max_tokens: parameters.max_tokens,
             seed: parameters.seed,
+            fallback,
             max_similarity: Some(max_similarity),
             rules,
         };
@@ -183,6 +191,7 @@ impl PersonaRecipe {
             grounding: file.evidence,
             instructions: file.instructions,
             parameters,
+            fallback: file.fallback,
             rules: file.rules,
             max_similarity,
         })
@@ -207,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_recipe_survives_being_written() {
-        let text = "count = \"3-5\"\nevidence = \"strict\"\nseed = 7\ninstructions = \"Short.\"\n[[rule]]\nname = \"x\"\nat = \"/name\"\nmin = 3\n";
+        let text = "count = \"3-5\"\nevidence = \"strict\"\nseed = 7\nfallback = [\"lab/small\"]\ninstructions = \"Short.\"\n[[rule]]\nname = \"x\"\nat = \"/name\"\nmin = 3\n";
         for recipe in
             [PersonaRecipe::parse("own.toml", text).unwrap(), PersonaRecipe::built_in("quick").unwrap()]
         {
