@@ -26,7 +26,7 @@ pub struct Meter(Counts);
 #[derive(Debug)]
 enum Counts {
     Documents(Box<Documents>),
-    Rows(Rows),
+    Rows(Box<Rows>),
 }
 
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Meter {
     /// Creates a meter of a run over rows.
     #[must_use]
     pub fn of_rows() -> Self {
-        Self(Counts::Rows(Rows { rows: Progress::new(None), status: None, first: None }))
+        Self(Counts::Rows(Box::new(Rows { rows: Progress::new(None), status: None, first: None })))
     }
 
     /// Whether it is a meter of rows.

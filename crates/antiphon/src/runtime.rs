@@ -4,8 +4,11 @@ mod build;
 mod config_file;
 mod connect;
 mod environment;
+mod fallback;
 mod provider;
+mod session;
 mod settings;
+mod target;
 #[cfg(feature = "otel")]
 mod telemetry;
 
@@ -16,9 +19,11 @@ pub use antiphon_runtime::{
     Subscription, Task, TaskError, TimedOut, background, block_on, gather, timeout,
 };
 pub use config_file::ConfigFile;
-pub use connect::{ConnectError, Session, connect, http_client, known_providers};
+pub use connect::{ConnectError, connect, http_client, known_providers};
 pub use environment::Environment;
+pub use fallback::FallbackSettings;
 pub use provider::ProviderSettings;
+pub use session::Session;
 pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, resolve};
 
 #[cfg(feature = "otel")]

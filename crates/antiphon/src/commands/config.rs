@@ -81,9 +81,16 @@ fn shown(settings: &Settings, with_origin: bool) -> String {
     let seconds = |timeout: &std::time::Duration| format!("{} s", timeout.as_secs_f64());
     let provider =
         told(settings.provider.as_ref(), |provider| provider.name.clone(), "a local engine, else offline");
+    let fallback = match &settings.fallback {
+        Sourced { value, origin, .. } if value.is_empty() => ("none".to_owned(), origin.clone()),
+        named => {
+            told(Some(named), |all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "), "")
+        }
+    };
     let rows = [
         ("provider", provider),
         ("model", told(settings.model.as_ref(), String::clone, "the provider's default")),
+        ("fallback", fallback),
         ("concurrency", told(Some(&settings.concurrency), ToString::to_string, "")),
         (
             "max_cost",

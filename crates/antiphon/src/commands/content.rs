@@ -9,7 +9,7 @@ use super::front::{Front, closed, fill, source, watch};
 use super::interrupt::Interrupts;
 use super::map::{print_plan, stopped};
 use super::output::{self, Talk};
-use super::progress::{Live, cost, counted};
+use super::progress::{Live, by_others, cost, counted};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -83,7 +83,11 @@ fn as_text(made: &ContentResult) -> String {
     let MapReport { input_tokens, output_tokens, cost_usd_micros, base_url, .. } = &made.report;
     let how = match base_url {
         None => "drafts by text statistics: no language model was used".to_owned(),
-        Some(_) => format!("{input_tokens} + {output_tokens} tokens, {}", cost(*cost_usd_micros)),
+        Some(_) => {
+            let taken = format!("{input_tokens} + {output_tokens} tokens, {}", cost(*cost_usd_micros));
+            let others = by_others(&made.report.served_models, &made.report.model);
+            std::iter::once(taken).chain(others).collect::<Vec<_>>().join(", ")
+        }
     };
     let mut text = match made.pages.len() {
         all if all == done => format!("{} ({how})\n", counted(all, "page")),

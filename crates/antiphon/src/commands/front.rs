@@ -36,6 +36,7 @@ impl Front {
 /// Puts into a request what the flags say of provider, limits, and a fresh start.
 pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
     (request.provider, request.base_url, request.model) = args.provider.named();
+    request.fallback = args.provider.fallbacks();
     request.limits = args.limits.limits();
     request.fresh = args.fresh;
     request.base = std::env::current_dir().ok();

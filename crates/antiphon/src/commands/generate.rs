@@ -16,7 +16,7 @@ use super::error::{ALL_FAILED, CONFIG, CommandError, OK, SOME_FAILED, USAGE, adv
 use super::front::{Front, fill, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost, counted};
+use super::progress::{Live, cost, counted, is_other_model};
 use crate::operations::{
     self, Hint, OperationError, PersonasResult, Plan, RunOutcome, RunRequest, RunResult, Watch, Workspace,
 };
@@ -194,6 +194,9 @@ fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) ->
         (true, cost) => format!("{cost}; a call that gave no answer may have been billed, too"),
         (false, cost) => cost,
     };
+    let served =
+        made.report.served_model.as_ref().filter(|served| is_other_model(served, &made.report.model));
+    let cost = served.map_or(cost.clone(), |served| format!("{cost}, by {served}"));
     let (personas, documents) =
         (counted(made.personas.len(), "persona"), counted(documents.len(), "document"));
     write!(text, "{personas} from {documents} in {input}")?;

@@ -9,7 +9,7 @@ use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice, exi
 use super::front::{Front, closed, fill, results, source, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost, counted};
+use super::progress::{Live, by_others, cost, counted};
 use crate::operations::{
     Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice, WORTH_TELLING, Watch, Workspace,
 };
@@ -225,6 +225,7 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     let (asked, answered) = (made.report.input_tokens, made.report.output_tokens);
     parts.push(format!("{asked} + {answered} tokens"));
     parts.push(cost(made.report.cost_usd_micros));
+    parts.extend(by_others(&made.report.served_models, &made.report.model));
     if outcome.resumed_at > 0 && !outcome.reused {
         parts.push("all sessions of the run together".to_owned());
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -192,6 +193,17 @@ pub(super) fn cost(micros: Option<u64>) -> String {
         Some(0) => "no cost".to_owned(),
         Some(micros) => format!("${:.4}", micros as f64 / 1e6),
     }
+}
+
+/// Whether a served model is another one than was asked, and no more precise name of it.
+pub(super) fn is_other_model(served: &str, asked: &str) -> bool {
+    !served.starts_with(asked)
+}
+
+/// The results that other models gave than the one that was asked, such as those of fallbacks.
+pub(super) fn by_others(served: &BTreeMap<String, u64>, asked: &str) -> Vec<String> {
+    let others = served.iter().filter(|(model, _)| is_other_model(model, asked));
+    others.map(|(model, results)| format!("{results} by {model}")).collect()
 }
 
 /// `1 document`, `2 documents`.

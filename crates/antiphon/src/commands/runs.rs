@@ -158,6 +158,12 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
         line("unsure", &format!("{calls} calls that broke off may have been billed{most}"));
     }
     let report = info.report.unwrap_or_default();
+    let served = report["served_models"].as_object().into_iter().flatten();
+    let mut served: Vec<String> = served.map(|(model, results)| format!("{model} ({results})")).collect();
+    served.extend(report["served_model"].as_str().map(str::to_owned));
+    if !served.is_empty() {
+        line("served by", &served.join(", "));
+    }
     for cause in report["causes"].as_array().into_iter().flatten() {
         let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
         line("failed", &format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));

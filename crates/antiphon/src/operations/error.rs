@@ -337,6 +337,11 @@ impl From<ConnectError> for OperationError {
                 Self::new(OperationErrorKind::Configuration, message)
             }
             ConnectError::Setting(_) => Self::new(OperationErrorKind::Request, message),
+            ConnectError::Fallback { cause, .. } => {
+                let mut error = Self::from(*cause);
+                error.0.message = message;
+                error
+            }
         }
     }
 }

@@ -93,10 +93,16 @@ pub(super) fn prepare(
     (mapping.resume, mapping.retry_failed) = (opening.id(), opening.retries_failed());
     mapping.options.limits = request.limits;
     mapping.options.pricing = pricing(session);
+    mapping.options.fallbacks = fallbacks(session);
     mapping.options.retry = session.retry.clone();
     (mapping.options.drain, mapping.options.cancel) = (watch.drain.clone(), watch.cancel.clone());
     mapping.on_event = watch.on_event.clone();
     Ok(())
+}
+
+/// The number of fallbacks that may be asked about one prompt.
+pub(super) fn fallbacks(session: &Session) -> u32 {
+    u32::try_from(session.fallbacks.len()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn pricing(session: &Session) -> antiphon_engine::Pricing {

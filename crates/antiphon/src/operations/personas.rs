@@ -8,7 +8,7 @@ use antiphon_render::write_personas;
 use antiphon_store::{RunStatus, Store};
 
 use super::error::{OperationError, OperationErrorKind};
-use super::map::pricing;
+use super::map::{fallbacks, pricing};
 use super::outcome::{PersonasResult, Plan, RunOutcome, RunResult};
 use super::request::{Anonymise, RunRequest};
 use super::start::Opening;
@@ -90,6 +90,7 @@ fn pipeline(connected: &Connected, watch: &Watch) -> Pipeline {
     Pipeline::over(session.calls.clone())
         .retry(session.retry.clone())
         .pricing(move |tokens| price(tokens))
+        .fallbacks(fallbacks(session))
         .drain(watch.drain.clone())
         .on_event(move |event| on_event(event))
         .on_progress(move |step, steps, message| {

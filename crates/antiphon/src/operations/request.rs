@@ -53,6 +53,10 @@ pub struct RunRequest {
     /// The model to ask. Default: the recipe's, the configuration's or the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer. Default: the
+    /// recipe's, else the configuration's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// The limits of the run.
     #[serde(default)]
     pub limits: RunLimits,
@@ -160,6 +164,7 @@ impl RunRequest {
             provider: None,
             base_url: None,
             model: None,
+            fallback: Vec::new(),
             limits: RunLimits::default(),
             grounding: None,
             distil: Distil::Auto,
@@ -213,6 +218,13 @@ impl RunRequest {
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
+        self
+    }
+
+    /// Sets the fallbacks, each as `provider/model`.
+    #[must_use]
+    pub fn fallback(mut self, fallback: Vec<String>) -> Self {
+        self.fallback = fallback;
         self
     }
 

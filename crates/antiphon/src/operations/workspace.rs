@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_engine::{Lines, OnEvent, Recipe, RunEvent, RunLimits};
-use antiphon_pipeline::Turns;
+use antiphon_pipeline::{PersonaRecipe, Turns};
 use antiphon_runtime::CancellationToken;
 use antiphon_store::Store;
 use tokio::sync::OnceCell;
 
 use super::error::{OperationError, OperationErrorKind};
-use super::request::{RunKind, RunRequest};
+use super::request::{RecipeSource, RunKind, RunRequest};
 use crate::runtime::{ConfigFile, Environment, Flags, Origin, Session, Settings, connect, resolve};
 
 /// The store's file in the folder of runs.
@@ -52,8 +52,8 @@ pub struct Workspace {
     pub(super) turns: Turns,
 }
 
-/// Provider, address and model, as a request names them.
-type Named = (Option<String>, Option<String>, Option<String>);
+/// Provider, address, model and fallbacks, as a request names them.
+type Named = (Option<String>, Option<String>, Option<String>, Vec<String>);
 
 /// How a caller watches and steers a run. Nothing of this is stored.
 #[derive(Clone)]
@@ -134,13 +134,15 @@ impl Workspace {
             provider: request.provider.clone().filter(|_| !offline),
             model: request.model.clone().filter(|_| !offline),
             base_url: request.base_url.clone(),
+            fallback: request.fallback.clone(),
             ..Flags::default()
         };
         Ok(resolve(&flags, &self.environment, &self.files)?)
     }
 
     async fn session(&self, request: &RunRequest, settings: &Settings) -> Result<Session, OperationError> {
-        let named = (request.provider.clone(), request.base_url.clone(), request.model.clone());
+        let RunRequest { provider, base_url, model, fallback, .. } = request.clone();
+        let named = (provider, base_url, model, fallback);
         let ready = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.entry(named).or_default().clone()
@@ -155,11 +157,20 @@ impl Workspace {
         watch: &Watch,
     ) -> Result<Connected, OperationError> {
         let mut request = request.clone();
-        let recipe = match request.kind {
-            RunKind::Map => Some(Recipe::read(&request.recipe.name, &request.recipe.text)?),
-            RunKind::Personas | RunKind::Content => None,
+        let RecipeSource { name, text } = &request.recipe;
+        let (recipe, fallback) = match request.kind {
+            RunKind::Map => {
+                let recipe = Recipe::read(name, text)?;
+                let fallback = recipe.fallback.clone();
+                (Some(recipe), fallback)
+            }
+            RunKind::Personas => (None, PersonaRecipe::parse(name, text)?.fallback),
+            RunKind::Content => (None, Vec::new()),
         };
         request.model = request.model.or_else(|| recipe.as_ref()?.model.clone());
+        if request.fallback.is_empty() {
+            request.fallback = fallback;
+        }
         let settings = self.settings(&request)?;
         let session = self.session(&request, &settings).await?;
         watch.tell(RunEvent::Connected {
@@ -169,6 +180,7 @@ impl Workspace {
         });
         request.provider = Some(session.name.clone());
         request.model = Some(session.model.clone());
+        request.fallback.clone_from(&session.fallbacks);
         let limits = RunLimits::default()
             .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
             .max_concurrency(match settings.concurrency.origin {
@@ -257,13 +269,11 @@ async fn has_store(_: &Path) -> bool {
 }
 
 fn may_keep_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
-    if limits.max_cost.is_none() || session.price(0).is_some() {
-        return Ok(());
-    }
+    let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
+    let Some(model) = unpriced else { return Ok(()) };
     let message = format!(
-        "a budget cannot be kept, since the price of {} is not known: say it below [prices] in antiphon.toml, or leave \
-         --max-cost out",
-        session.model
+        "a budget cannot be kept, since the price of {model} is not known: say it below [prices] in antiphon.toml, or \
+         leave --max-cost out"
     );
     Err(OperationError::new(OperationErrorKind::Request, message))
 }

@@ -78,6 +78,9 @@ impl From<ConnectError> for BuildError {
             ConnectError::NotBuilt(feature) => Self::NotBuilt { feature },
             ConnectError::MissingKey(variables) => Self::MissingKey { variables },
             ConnectError::Provider(err) => Self::Invalid(err),
+            err @ ConnectError::Fallback { .. } => {
+                Self::Invalid(Error::new(ErrorKind::InvalidRequest, err.to_string()))
+            }
             ConnectError::Setting(message) | ConnectError::Config(message) => {
                 Self::Invalid(Error::new(ErrorKind::InvalidRequest, message))
             }

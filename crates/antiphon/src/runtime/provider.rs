@@ -43,6 +43,8 @@ pub(super) struct ProviderEntry {
     pub(super) key_env: Option<String>,
     /// The model to ask when no flag names one.
     pub(super) model: Option<String>,
+    /// The fallbacks, each as `provider/model`.
+    pub(super) fallback: Option<Vec<String>>,
     /// Seconds.
     pub(super) timeout: Option<f64>,
     /// The route to ask by where a kind has several: `chat` or `responses`, `chat` or `generate`, `chat` or `native`.
@@ -125,6 +127,7 @@ impl ProviderEntry {
             base_url: self.base_url.or(below.base_url.clone()),
             key_env: self.key_env.or(below.key_env.clone()),
             model: self.model.or(below.model.clone()),
+            fallback: self.fallback.or(below.fallback.clone()),
             timeout: self.timeout.or(below.timeout),
             route: self.route.or(below.route.clone()),
             context: self.context.or(below.context),

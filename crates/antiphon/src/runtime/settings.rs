@@ -8,6 +8,7 @@ use antiphon_providers::registry;
 
 use super::config_file::ConfigFile;
 use super::environment::Environment;
+use super::fallback::{FallbackSettings, fallbacks};
 use super::provider::{ProviderSettings, known_names, named_provider, provider};
 
 /// What was said on the command line, or by a caller in its place.
@@ -20,6 +21,8 @@ pub struct Flags {
     pub model: Option<String>,
     /// A server's address.
     pub base_url: Option<String>,
+    /// The fallbacks, each as `provider/model`; none: those of the configuration.
+    pub fallback: Vec<String>,
     /// Whether no network is to be used at all.
     pub offline: bool,
     /// How many runs may be under way at once.
@@ -38,6 +41,8 @@ pub struct Settings {
     pub provider: Option<Sourced<ProviderSettings>>,
     /// The model; `None`: the provider's default.
     pub model: Option<Sourced<String>>,
+    /// The fallbacks, to be asked in their order where the provider cannot answer.
+    pub fallback: Sourced<Vec<FallbackSettings>>,
     /// How many runs may be under way at once.
     pub concurrency: Sourced<usize>,
     /// The most that a run may cost, in millionths of a US dollar; `None`: no limit.
@@ -242,6 +247,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         in_files(files, |file| file.content.defaults.model.clone().filter(|_| is_for_it(file)));
     Ok(Settings {
         model: model.or(named_model).or(default_model),
+        fallback: fallbacks(flags, env, files, provider.as_ref())?,
         concurrency,
         max_cost,
         max_retries: max_retries

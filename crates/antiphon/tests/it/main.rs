@@ -10,6 +10,7 @@ mod cancel;
 mod content;
 mod earlier;
 mod experiment;
+mod fallback;
 mod fetch;
 mod generate;
 mod interrupt;

@@ -36,6 +36,11 @@ pub(in crate::commands) struct ProviderArgs {
     #[arg(long, value_name = "URL", help = help::base_url())]
     base_url: Option<String>,
 
+    /// Another model to ask where the provider cannot answer; may be given several times, and they are asked in their order.
+    /// A budget and the reported cost then count the dearest price of all [default: the recipe's, or antiphon.toml's]
+    #[arg(long, value_name = "PROVIDER/MODEL", conflicts_with = "offline")]
+    fallback_model: Vec<String>,
+
     /// Use no network and no model: drafts by text statistics
     #[arg(long, conflicts_with_all = ["provider", "base_url", "model"])]
     offline: bool,
@@ -57,13 +62,18 @@ impl ProviderArgs {
         (offline.or_else(|| self.provider.clone()), self.base_url.clone(), self.model.clone())
     }
 
+    /// The fallbacks.
+    pub(in crate::commands) fn fallbacks(&self) -> Vec<String> {
+        self.fallback_model.clone()
+    }
+
     pub(in crate::commands) fn is_offline(&self) -> bool {
         self.offline
     }
 
     pub(super) fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
-        let Self { provider, model, base_url, offline } = self.clone();
-        Flags { provider, model, base_url, offline, concurrency, out, ..Flags::default() }
+        let Self { provider, model, base_url, fallback_model: fallback, offline } = self.clone();
+        Flags { provider, model, base_url, fallback, offline, concurrency, out, ..Flags::default() }
     }
 }
 

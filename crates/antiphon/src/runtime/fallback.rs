@@ -1,0 +1,151 @@
+use std::fmt;
+
+use super::config_file::ConfigFile;
+use super::environment::Environment;
+use super::provider::{ProviderSettings, named_provider};
+use super::settings::{ConfigError, Flags, Origin, Sourced, in_files};
+
+/// A provider and its model, to be asked where those before it cannot answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FallbackSettings {
+    /// The provider.
+    pub provider: ProviderSettings,
+    /// The model.
+    pub model: String,
+}
+
+impl fmt::Display for FallbackSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider.name, self.model)
+    }
+}
+
+/// The fallbacks that hold: those of flags win over those of the provider's own entry, and these over the defaults. An
+/// empty list in a nearer place turns off what the others say. Statistics have none.
+pub(super) fn fallbacks(
+    flags: &Flags,
+    env: &Environment,
+    files: &[ConfigFile],
+    provider: Option<&Sourced<ProviderSettings>>,
+) -> Result<Sourced<Vec<FallbackSettings>>, ConfigError> {
+    let none = Sourced::new(Vec::new(), Origin::Default);
+    if provider.is_some_and(|named| named.value.kind.is_offline) {
+        return Ok(none);
+    }
+    let Some(Sourced { value: names, origin }) = named(flags, files, provider) else { return Ok(none) };
+    let found = names.iter().map(|name| fallback(name, &origin, env, files));
+    let found: Result<_, _> = found.collect();
+    match found {
+        Ok(found) => Ok(Sourced::new(found, origin)),
+        Err(err) if matches!(origin, Origin::Flag(_)) => Err(err.of_flags()),
+        Err(err) => Err(err),
+    }
+}
+
+fn named(
+    flags: &Flags,
+    files: &[ConfigFile],
+    provider: Option<&Sourced<ProviderSettings>>,
+) -> Option<Sourced<Vec<String>>> {
+    if !flags.fallback.is_empty() {
+        return Some(Sourced::new(flags.fallback.clone(), Origin::Flag("--fallback-model")));
+    }
+    let of_entry = |file: &ConfigFile| {
+        let name = &provider?.value.name;
+        file.content.providers.get(name)?.fallback.clone()
+    };
+    // The fallbacks behind a file's default provider are behind no other that a flag names: it may be named since the
+    // others must not have the data.
+    let flagged = provider.filter(|named| matches!(named.origin, Origin::Flag(_)));
+    let of_defaults = |file: &ConfigFile| {
+        let defaults = &file.content.defaults;
+        let is_for_it = match (flagged, &defaults.provider) {
+            (Some(flagged), Some(default)) => flagged.value.name == *default,
+            _ => true,
+        };
+        defaults.fallback.clone().filter(|_| is_for_it)
+    };
+    in_files(files, of_entry).or_else(|| in_files(files, of_defaults))
+}
+
+/// The fallback of a name such as `openrouter/meta/some-model`: the provider's ends at the first slash.
+fn fallback(
+    name: &str,
+    origin: &Origin,
+    env: &Environment,
+    files: &[ConfigFile],
+) -> Result<FallbackSettings, ConfigError> {
+    let parts = name.split_once('/').map(|(provider, model)| (provider.trim(), model.trim()));
+    let Some((provider, model)) = parts.filter(|(provider, model)| !provider.is_empty() && !model.is_empty())
+    else {
+        let message = format!(
+            "a fallback ({origin}) has no provider or no model: name both, as in anthropic/claude-haiku-4-5"
+        );
+        return Err(ConfigError::new(message));
+    };
+    let provider = named_provider(provider, env, files)?;
+    if provider.kind.is_offline {
+        let message = format!("{} has no model, and is no fallback of one: name another", provider.name);
+        return Err(ConfigError::new(message));
+    }
+    Ok(FallbackSettings { provider, model: model.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigFile, Environment, Flags};
+    use crate::runtime::resolve;
+
+    const LAB: &str = "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://lab/v1\"\n";
+
+    /// The fallbacks under two files, of which the first is nearer.
+    fn found(flags: &Flags, files: [&str; 2]) -> Result<Vec<String>, String> {
+        let [near, far] = files;
+        let files = [
+            ConfigFile::parse("near.toml", &format!("{near}{LAB}")).unwrap(),
+            ConfigFile::parse("far.toml", far).unwrap(),
+        ];
+        let settings = resolve(flags, &Environment::default(), &files).map_err(|err| err.to_string())?;
+        Ok(settings.fallback.value.iter().map(ToString::to_string).collect())
+    }
+
+    #[track_caller]
+    fn check(flags: Flags, files: [&str; 2], expected: &[&str]) {
+        assert_eq!(found(&flags, files).unwrap(), expected, "{files:?}");
+    }
+
+    #[test]
+    fn the_nearer_place_names_the_fallbacks() {
+        let far = "[defaults]\nfallback = [\"gemini/g\"]\n";
+        let near = "[defaults]\nfallback = [\"openai/a\", \"lab/b/c\"]\n";
+        check(Flags::default(), ["", far], &["gemini/g"]);
+        check(Flags::default(), [near, far], &["openai/a", "lab/b/c"]);
+        check(Flags::default(), ["[defaults]\nfallback = []\n", far], &[]);
+        let of_lab = "[providers.lab]\nfallback = [\"ollama/o\"]\n";
+        check(Flags::default().provider("lab"), ["", &format!("{far}{of_lab}")], &["ollama/o"]);
+        check(Flags::default().provider("openai"), ["", &format!("{far}{of_lab}")], &["gemini/g"]);
+        let flags = || Flags { fallback: vec!["lab/mine".to_owned()], ..Flags::default() };
+        check(flags(), [near, far], &["lab/mine"]);
+        check(flags().offline(), [near, far], &[]);
+    }
+
+    #[test]
+    fn what_is_behind_a_default_provider_is_behind_no_other_that_a_flag_names() {
+        let file = "[defaults]\nprovider = \"openai\"\nfallback = [\"gemini/g\"]\n";
+        check(Flags::default(), [file, ""], &["gemini/g"]);
+        check(Flags::default().provider("openai"), [file, ""], &["gemini/g"]);
+        check(Flags::default().provider("ollama"), [file, ""], &[]);
+    }
+
+    #[test]
+    fn mistakes_in_fallbacks_name_their_place() {
+        let error = |name: &str| {
+            found(&Flags::default(), [&format!("[defaults]\nfallback = [\"{name}\"]\n"), ""]).unwrap_err()
+        };
+        assert!(error("openai").starts_with("a fallback (near.toml) has no provider or no model"));
+        assert!(error("openai/").contains("no model"));
+        assert!(error("opanai/m").contains("did you mean openai?"));
+        assert!(error("offline/m").contains("no fallback"));
+    }
+}

@@ -1,0 +1,114 @@
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use antiphon_llm::{CallContext, CircuitBreaker, Gates, Price, Provider, RetryBudget, Scope, Stack};
+use antiphon_providers::prices::Prices;
+use antiphon_providers::registry::Built;
+use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy, Window};
+
+use super::connect::{ConnectError, default_model, is_remote};
+use super::settings::Settings;
+
+/// A provider with the model that it is asked for, and all that calls of the two share: limits, breaker, price.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) scope: Scope,
+    pub(super) model: String,
+    pub(super) price: PriceOf,
+    pub(super) gates: Option<Gates>,
+    pub(super) breaker: Option<CircuitBreaker>,
+}
+
+/// The prices of a provider's models.
+#[derive(Debug, Clone)]
+pub(super) enum PriceOf {
+    /// The provider runs on the user's own machine.
+    Nothing,
+    /// The table has prices of this vendor.
+    Table(Arc<Prices>, String),
+    /// No price is known.
+    Unknown,
+}
+
+impl PriceOf {
+    /// Returns the price of a model for a prompt of so many tokens; `None` if that is not known.
+    pub(super) fn of(&self, model: &str, prompt_tokens: u64) -> Option<Price> {
+        match self {
+            Self::Nothing => Some(Price::FREE),
+            Self::Table(prices, vendor) => prices.price(vendor, model, prompt_tokens),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// The limits of all providers of this process: what one run learns, the others need not learn again.
+static GATES: LazyLock<Gates> = LazyLock::new(Gates::default);
+/// Whether providers are well, by their address, account and model.
+static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
+    // Of many calls at once a fifth may fail by chance without anything being down, so more of them are looked at; and a
+    // trial may take as long as the slowest engine does to its first word.
+    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20);
+    Breakers::new(policy.max_half_open(Duration::from_secs(300)))
+});
+
+/// Gates of engines that say how many calls they work on at once: more would only wait there, with their clocks running.
+static GATES_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), Gates>>> = LazyLock::new(Mutex::default);
+
+fn gates_of(scope: &Scope, slots: Option<u32>) -> Gates {
+    let Some(slots) = slots else { return GATES.clone() };
+    let mut known = GATES_OF_SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || Gates::new(GatePolicy::default().max_concurrency(slots as usize));
+    known.entry((scope.to_string(), slots)).or_insert_with(new).clone()
+}
+
+impl Target {
+    /// Makes a provider ready that is really asked, for `model` or for its usual one.
+    pub(super) async fn live(
+        settings: &Settings,
+        built: &Built,
+        model: Option<&str>,
+    ) -> Result<Self, ConnectError> {
+        let (model, is_remote) = match model {
+            // Statistics have no models.
+            Some(model) if built.has_models => (model.to_owned(), is_remote(built, model).await),
+            _ => (default_model(built).await?, false),
+        };
+        let scope = built.provider.scope();
+        let price = match (&built.price_vendor, built.is_local && !is_remote) {
+            (_, true) => PriceOf::Nothing,
+            (Some(vendor), _) => PriceOf::Table(Arc::new(settings.prices.clone()), vendor.clone()),
+            (None, _) => PriceOf::Unknown,
+        };
+        let slots = match built.tells_slots {
+            true => built.provider.capabilities(&model, &CallContext::default()).await.parallel,
+            false => None,
+        };
+        let account = scope.key_digest.as_deref().unwrap_or_default();
+        let has_server = scope.base_url.is_some();
+        Ok(Self {
+            gates: has_server.then(|| gates_of(&scope, slots)),
+            breaker: has_server.then(|| BREAKERS.get(&format!("{scope} {account} {model}"))),
+            provider: built.provider.clone(),
+            scope,
+            model,
+            price,
+        })
+    }
+
+    /// Returns the provider with its retries, limits and spans, to be built or to be another's fallback.
+    pub(super) fn stack(&self, settings: &Settings) -> Stack {
+        let retry = RetryPolicy::default().max_retries(settings.max_retries.value);
+        let stack = Stack::new(self.provider.clone()).retry(retry).retry_budget(RetryBudget::default());
+        let stack = match &self.gates {
+            Some(gates) => stack.gates(gates.clone()),
+            None => stack,
+        };
+        let stack = match &self.breaker {
+            Some(breaker) => stack.breaker(breaker.clone()),
+            None => stack,
+        };
+        if settings.capture_content { stack.observe_content() } else { stack }
+    }
+}
