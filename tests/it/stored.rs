@@ -93,7 +93,7 @@ async fn a_run_that_was_dropped_in_a_call_is_resumed_and_its_call_reported() {
     let folder = antiphon::fs::temp_dir().unwrap();
     let server = Server::start([models(), stalls(), models(), chat()]);
     let broken = pipeline(&server, &journal(&folder)).await;
-    dropped_at(1, &server, broken.generate(&config())).await;
+    dropped_at(1, &server, Box::pin(broken.generate(&config()))).await;
     let before =
         Store::open(journal(&folder)).await.unwrap().look_at("latest").await.unwrap().record().clone();
     assert_ne!(before.status, RunStatus::Finished);
@@ -114,7 +114,7 @@ async fn a_generator_over_the_same_journal_asks_nothing() {
     let server = Server::start([models(), stalls(), models(), chat()]);
     let generator = async || PersonaGenerator::new(pipeline(&server, &journal(&folder)).await, config());
     let broken = generator().await;
-    dropped_at(1, &server, broken.generate(interviews())).await;
+    dropped_at(1, &server, Box::pin(broken.generate(interviews()))).await;
     let first = generator().await.generate(interviews()).await.unwrap();
     assert!(first.report.may_cost_more);
     let outcomes = generator().await.generate_batch([interviews(), interviews()], 2).await;

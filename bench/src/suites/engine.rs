@@ -3,8 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use antiphon_engine::{Input, Mapped, Mapping, Recipe};
 use antiphon_llm::{Calls, Gates, Stack};
-use antiphon_engine::{Mapped, Mapping, Recipe};
 use antiphon_providers::{OpenAi, SecretString};
 use antiphon_sim::{Limit, Scenario, Server, Tells};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};
@@ -123,8 +123,9 @@ impl Place {
     async fn map(&self, calls: Calls, at_once: usize) {
         let out = self.folder.path().join("out");
         let store = Store::open(out.join("antiphon.db")).await.expect("a store");
-        let mut mapping = Mapping::new(self.folder.path().join("rows.jsonl"), self.recipe.clone(), "sim-1");
-        mapping.options.concurrency = Some(at_once);
+        let input = Input::Path(self.folder.path().join("rows.jsonl"), None);
+        let mut mapping = Mapping::new(input, self.recipe.clone(), "sim-1");
+        mapping.options.limits.max_concurrency = Some(at_once);
         let Mapped { report, .. } = mapping.run(calls, store, &out).await.expect("a run");
         assert_eq!((report.failed, report.left), (0, 0), "{:?}", report.causes);
         self.runs.set(self.runs.get() + 1);
