@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
         .build()
         .map_err(|err| CommandError::internal(format!("no threads to work with: {err}")))
         .and_then(|runtime| {
-            let log = Log::start(cli.verbose, cli.quiet, runtime.handle(), talk)?;
+            let log = Log::start(cli.verbose, cli.quiet, runtime.handle())?;
             let done = runtime.block_on(run(&cli.command, &talk));
             log.end(talk);
             // A read or a write that was given up must not keep the program from ending.

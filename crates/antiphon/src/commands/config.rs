@@ -4,49 +4,40 @@ use antiphon_fs::ErrorKind;
 
 use super::cli::{ConfigArgs, ConfigCommand};
 use super::error::{CONFIG, CommandError, OK};
+use super::front::Front;
 use super::output;
 use crate::runtime::{
-    ConfigError, ConfigFile, Environment, Flags, Origin, ProviderSettings, Settings, Sourced,
-    known_providers, resolve,
+    ConfigError, ConfigFile, Environment, Flags, Origin, ProviderSettings, Settings, Sourced, known_providers,
 };
 
 pub(super) async fn run(args: &ConfigArgs) -> Result<u8, CommandError> {
     let ConfigCommand::Show { origin } = &args.command;
-    let env = Environment::read();
-    let files = files(&env).await?;
-    let settings = resolve(&Flags::default(), &env, &files)?;
-    let providers: Vec<_> =
-        known_providers(&env, &files).into_iter().filter(|(_, named)| is_told_of(named)).collect();
+    let Front { settings, environment, files } = Front::new(&Flags::default()).await?;
+    let providers = known_providers(&environment, &files);
     output::result(&(shown(&settings, *origin) + &of_providers(&providers)))?;
     Ok(OK)
 }
 
-type Named = Result<ProviderSettings, ConfigError>;
-
-/// Whether somebody has said something of a provider, or it is in the way of all others.
-fn is_told_of(named: &Named) -> bool {
-    named.as_ref().map_or(true, |named| named.is_entered || named.is_configured)
-}
-
-/// What holds of the providers that somebody set up; of keys, only whether they are there.
-fn of_providers(providers: &[(String, Named)]) -> String {
-    let told = |named: &ProviderSettings| {
-        let place = named.base_url.as_deref().map(|url| {
-            output::address(url)
-                .map_or_else(|| " at an address of its own".to_owned(), |place| format!(" at {place}"))
-        });
+/// The providers that someone set up, or that are in the way of all others; of keys, only whether they exist.
+fn of_providers(providers: &[(String, Result<ProviderSettings, ConfigError>)]) -> String {
+    let place = |url: &str| {
+        output::address(url).map_or(" at an address of its own".to_owned(), |place| format!(" at {place}"))
+    };
+    let described = |named: &ProviderSettings| {
+        let place = named.base_url.as_deref().map(place).unwrap_or_default();
         let key = match (&named.key, &named.key_env[..]) {
             (Some(_), _) => ", has a key".to_owned(),
             (None, []) => String::new(),
             (None, variables) => format!(", no key in {}", variables.join(" or ")),
         };
-        format!("{}{}{key}", named.kind, place.unwrap_or_default())
+        format!("{}{place}{key}", named.kind)
     };
-    let line = |(name, named): &(String, Named)| match named {
-        Ok(named) => format!("  {name:<12} {}\n", told(named)),
-        Err(err) => format!("  {name:<12} {err}\n"),
+    let line = |(name, named): &(String, Result<ProviderSettings, ConfigError>)| match named {
+        Ok(named) if !named.is_entered && !named.is_configured => None,
+        Ok(named) => Some(format!("  {name:<12} {}\n", described(named))),
+        Err(err) => Some(format!("  {name:<12} {err}\n")),
     };
-    let lines: String = providers.iter().map(line).collect();
+    let lines: String = providers.iter().filter_map(line).collect();
     if lines.is_empty() { lines } else { format!("providers\n{lines}") }
 }
 
@@ -68,42 +59,32 @@ pub(super) async fn files(env: &Environment) -> Result<Vec<ConfigFile>, CommandE
 }
 
 fn shown(settings: &Settings, with_origin: bool) -> String {
-    fn told<T>(
-        sourced: Option<&Sourced<T>>,
-        text: impl Fn(&T) -> String,
-        otherwise: &str,
-    ) -> (String, Origin) {
-        match sourced {
-            Some(sourced) => (text(&sourced.value), sourced.origin.clone()),
-            None => (otherwise.to_owned(), Origin::Default),
-        }
-    }
-    let seconds = |timeout: &std::time::Duration| format!("{} s", timeout.as_secs_f64());
-    let provider =
-        told(settings.provider.as_ref(), |provider| provider.name.clone(), "a local engine, else offline");
-    let fallback = match &settings.fallback {
-        Sourced { value, origin, .. } if value.is_empty() => ("none".to_owned(), origin.clone()),
-        named => {
-            told(Some(named), |all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "), "")
-        }
+    let mut text = String::new();
+    let mut line = |name: &str, value: Option<(String, &Origin)>, otherwise: &str| {
+        let (value, origin) = value.unwrap_or_else(|| (otherwise.to_owned(), &Origin::Default));
+        text.push_str(&if with_origin {
+            format!("{name:<12} {value:<32} {origin}\n")
+        } else {
+            format!("{name:<12} {value}\n")
+        });
     };
-    let rows = [
-        ("provider", provider),
-        ("model", told(settings.model.as_ref(), String::clone, "the provider's default")),
-        ("fallback", fallback),
-        ("concurrency", told(Some(&settings.concurrency), ToString::to_string, "")),
-        (
-            "max_cost",
-            told(settings.max_cost.as_ref(), |cost| format!("${:.2}", *cost as f64 / 1e6), "no limit"),
-        ),
-        ("max_retries", told(Some(&settings.max_retries), ToString::to_string, "")),
-        ("pool_size", told(Some(&settings.pool_size), ToString::to_string, "")),
-        ("timeout", told(settings.token_timeout.as_ref(), seconds, "the provider's default")),
-        ("out", told(Some(&settings.out), |out| out.display().to_string(), "")),
-    ];
-    let line = |(name, (value, origin)): &(&str, (String, Origin))| match with_origin {
-        true => format!("{name:<12} {value:<32} {origin}\n"),
-        false => format!("{name:<12} {value}\n"),
-    };
-    rows.iter().map(line).collect()
+    let provider = of(settings.provider.as_ref(), |provider| provider.name.clone());
+    line("provider", provider, "a local engine, else offline");
+    line("model", of(settings.model.as_ref(), String::clone), "the provider's default");
+    let fallback = Some(&settings.fallback).filter(|fallback| !fallback.value.is_empty());
+    let fallback = of(fallback, |all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    line("fallback", fallback, "none");
+    line("concurrency", of(Some(&settings.concurrency), ToString::to_string), "");
+    let max_cost = of(settings.max_cost.as_ref(), |cost| format!("${:.2}", *cost as f64 / 1e6));
+    line("max_cost", max_cost, "no limit");
+    line("max_retries", of(Some(&settings.max_retries), ToString::to_string), "");
+    line("pool_size", of(Some(&settings.pool_size), ToString::to_string), "");
+    let timeout = of(settings.token_timeout.as_ref(), |timeout| format!("{} s", timeout.as_secs_f64()));
+    line("timeout", timeout, "the provider's default");
+    line("out", of(Some(&settings.out), |out| out.display().to_string()), "");
+    text
+}
+
+fn of<T>(sourced: Option<&Sourced<T>>, text: impl Fn(&T) -> String) -> Option<(String, &Origin)> {
+    sourced.map(|sourced| (text(&sourced.value), &sourced.origin))
 }

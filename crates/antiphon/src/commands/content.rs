@@ -60,7 +60,7 @@ pub(super) fn finish(
     let RunResult::Content(made) = &outcome.result else {
         return Err(CommandError::internal("the outcome is not that of pages"));
     };
-    output::result(&if as_json { output::json(&as_document(outcome, made))? } else { as_text(made) })?;
+    output::print(as_json.then(|| as_document(outcome, made)), || as_text(made))?;
     let code = end(outcome, made, talk);
     Ok(interrupts.code().unwrap_or(code))
 }

@@ -8,8 +8,7 @@ use antiphon_pipeline::{
     Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, PersonaRecipe, Personas, Refused,
     Report, Validation,
 };
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cli::{GenerateArgs, GenerationArgs};
 use super::error::{ALL_FAILED, CONFIG, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
@@ -111,8 +110,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
         one.workspace.close().await;
     }
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
-    let text = if how.run.json { as_json(&outcomes)? } else { as_list(&outcomes) };
-    output::result(&text)?;
+    output::print(how.run.json.then(|| as_json(&outcomes)), || as_list(&outcomes))?;
     let code = end(&outcomes, &interrupts, talk);
     if how.run.fresh && outcomes.iter().any(|run| run.as_ref().is_err_and(|err| err.folder().is_some())) {
         talk.goes_on_without_fresh();
@@ -226,50 +224,32 @@ fn counts(persona: &Persona) -> String {
     counts.join(", ")
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    runs: Vec<Run<'a>>,
-}
-
-#[derive(Serialize)]
-struct Run<'a> {
-    input: String,
-    folder: Option<String>,
-    reused: bool,
-    error: Option<String>,
-    personas: &'a [Persona],
-    report: Option<&'a Report>,
-}
-
-fn as_json(outcomes: &[Outcome]) -> Result<String, CommandError> {
-    let run = |outcome| match outcome {
-        Ok(outcome) => {
-            let RunOutcome { input, folder, reused, result, .. }: &RunOutcome = outcome;
-            let report = match result {
-                RunResult::Personas(made) => Some(&made.report),
-                _ => None,
+fn as_json(outcomes: &[Outcome]) -> Value {
+    let run = |outcome: &Outcome| match outcome {
+        Ok(RunOutcome { input, folder, reused, result, .. }) => {
+            let (personas, report) = match result {
+                RunResult::Personas(made) => (&made.personas[..], Some(&made.report)),
+                _ => (&[][..], None),
             };
-            let (input, folder) = (input.clone(), Some(folder.display().to_string()));
-            Run { input, folder, reused: *reused, error: None, personas: outcome.personas(), report }
+            let folder = folder.display().to_string();
+            json!({
+                "input": input, "folder": folder, "reused": reused, "error": null, "personas": personas, "report": report,
+            })
         }
         Err(err) => {
-            let err: &OperationError = err;
-            let display = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
-            Run {
-                input: display(err.input()).unwrap_or_default(),
-                folder: display(err.folder()),
-                reused: false,
-                error: Some(err.to_string()),
-                personas: err.unwritten().unwrap_or_default(),
-                report: err.report(),
-            }
+            let path = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
+            json!({
+                "input": path(err.input()).unwrap_or_default(),
+                "folder": path(err.folder()),
+                "reused": false,
+                "error": err.to_string(),
+                "personas": err.unwritten().unwrap_or_default(),
+                "report": err.report(),
+            })
         }
     };
-    output::json(&Document {
-        schema: "antiphon.generate/1",
-        runs: outcomes.iter().map(Result::as_ref).map(run).collect(),
-    })
+    let runs: Vec<Value> = outcomes.iter().map(run).collect();
+    json!({ "schema": "antiphon.generate/1", "runs": runs })
 }
 
 /// Says what failed and what to do next, and gives the exit code.

@@ -20,37 +20,36 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// The first Ctrl-C cancels `drain`, so that what is under way ends well; the second one, or being terminated,
-    /// cancels `cancel`.
+    /// The first Ctrl-C cancels `drain`, so that calls in progress end well; the second one, or being terminated, cancels
+    /// `cancel`.
     pub(super) fn listen(drain: CancellationToken, cancel: CancellationToken, talk: Talk) -> Self {
+        Self::start(Some((drain, talk)), cancel)
+    }
+
+    /// The first Ctrl-C, or being terminated, cancels `cancel`: for work that can be resumed later.
+    pub(super) fn listen_for_one(cancel: CancellationToken) -> Self {
+        Self::start(None, cancel)
+    }
+
+    fn start(drain: Option<(CancellationToken, Talk)>, cancel: CancellationToken) -> Self {
         let code = Arc::new(AtomicU8::new(0));
-        let said = code.clone();
+        let last = code.clone();
         let mut listening = JoinSet::new();
         listening.spawn(async move {
             let mut signals = Signals::new();
             let first = signals.next().await;
-            said.store(first, Ordering::Relaxed);
-            drain.cancel();
-            if first == INTERRUPTED {
-                talk.line("interrupted: what is under way is finished first; press Ctrl-C again to stop now");
-                said.store(signals.next().await, Ordering::Relaxed);
+            last.store(first, Ordering::Relaxed);
+            if let Some((drain, talk)) = drain {
+                drain.cancel();
+                if first == INTERRUPTED {
+                    talk.line(
+                        "interrupted: what is under way is finished first; press Ctrl-C again to stop now",
+                    );
+                    last.store(signals.next().await, Ordering::Relaxed);
+                }
             }
             cancel.cancel();
             // What still hangs does not look at tokens: a disk that does not answer, say.
-            std::process::exit(signals.next().await.into());
-        });
-        Self { code, _listening: listening }
-    }
-
-    /// The first Ctrl-C, or being terminated, cancels `cancel`: for work that can be gone on with later.
-    pub(super) fn listen_for_one(cancel: CancellationToken) -> Self {
-        let code = Arc::new(AtomicU8::new(0));
-        let said = code.clone();
-        let mut listening = JoinSet::new();
-        listening.spawn(async move {
-            let mut signals = Signals::new();
-            said.store(signals.next().await, Ordering::Relaxed);
-            cancel.cancel();
             std::process::exit(signals.next().await.into());
         });
         Self { code, _listening: listening }

@@ -20,7 +20,7 @@ pub(super) struct Log {
 impl Log {
     /// Sends what the crates log to stderr, warnings and with each `-v` more; and spans and metrics to a collector, where
     /// the environment names one.
-    pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle, talk: Talk) -> Result<Self, CommandError> {
+    pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle) -> Result<Self, CommandError> {
         let level = match (quiet, verbose) {
             (true, _) => LevelFilter::ERROR,
             (_, 0) => LevelFilter::WARN,
@@ -35,27 +35,23 @@ impl Log {
             .without_time()
             .with_filter(level);
         let registry = tracing_subscriber::registry().with(stderr);
-        // Another subscriber of this process stays: then somebody embeds the program and listens already.
+        // Another subscriber of this process stays: the program is embedded there, and its host listens already.
         #[cfg(feature = "otel")]
         {
-            let _ = (handle, talk);
-            let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
             let env = Environment::read();
-            let wanted = endpoints.iter().any(|name| env.get(name).is_some());
-            let telemetry = match wanted && env.get("OTEL_SDK_DISABLED") != Some("true") {
-                true => Some(
-                    Telemetry::start(handle.clone())
-                        .map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))?,
-                ),
-                false => None,
-            };
+            let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+            let wanted = endpoints.iter().any(|name| env.get(name).is_some())
+                && env.get("OTEL_SDK_DISABLED") != Some("true");
+            let telemetry = wanted.then(|| Telemetry::start(handle.clone())).transpose();
+            let telemetry =
+                telemetry.map_err(|err| CommandError::new(super::error::CONFIG, err.to_string()))?;
             let spans = telemetry.as_ref().map(|telemetry| telemetry.layer().with_filter(LevelFilter::INFO));
             let _ = registry.with(spans).try_init();
             Ok(Self { telemetry })
         }
         #[cfg(not(feature = "otel"))]
         {
-            let _ = (handle, talk, registry.try_init());
+            let _ = (handle, registry.try_init());
             Ok(Self {})
         }
     }

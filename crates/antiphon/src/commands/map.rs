@@ -215,10 +215,7 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     if *left > 0 {
         parts.push(format!("{left} left"));
     }
-    parts.push(match *calls {
-        1 => "1 call".to_owned(),
-        calls => format!("{calls} calls"),
-    });
+    parts.push(counted(*calls, "call"));
     if *cached > 0 {
         parts.push(format!("{cached} from the cache"));
     }

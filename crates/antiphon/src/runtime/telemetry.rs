@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_http::Client;
@@ -155,35 +155,42 @@ struct Series<I> {
     labels: Vec<KeyValue>,
 }
 
-/// The bounds that the conventions advise, in seconds and in tokens
+/// The bounds that the conventions advise, from a first one on: doubled in seconds, and times four in tokens
 /// (<https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>).
-const SECONDS: [f64; 14] =
-    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
-const TOKENS: [f64; 14] = [
-    1.0,
-    4.0,
-    16.0,
-    64.0,
-    256.0,
-    1_024.0,
-    4_096.0,
-    16_384.0,
-    65_536.0,
-    262_144.0,
-    1_048_576.0,
-    4_194_304.0,
-    16_777_216.0,
-    67_108_864.0,
-];
+fn bounds(first: f64, factor: f64) -> Vec<f64> {
+    std::iter::successors(Some(first), |bound| Some(bound * factor)).take(14).collect()
+}
 
 impl Bridge {
-    fn with<R>(&self, use_it: impl FnOnce(&Meter, &mut Instruments) -> R) -> R {
-        use_it(&self.meter, &mut self.instruments.lock().unwrap_or_else(PoisonError::into_inner))
+    fn instruments(&self) -> MutexGuard<'_, Instruments> {
+        self.instruments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.with(|_, instruments| instruments.told.insert(name.as_str().to_owned(), (unit, description)));
+        self.instruments().told.insert(name.as_str().to_owned(), (unit, description));
     }
+
+    fn histogram(&self, name: &str, told: Option<&(Option<Unit>, SharedString)>) -> otel::Histogram<f64> {
+        let (unit, bounds) = match name {
+            genai::METRIC_TOKENS => ("{token}", bounds(1.0, 4.0)),
+            _ => ("s", bounds(0.01, 2.0)),
+        };
+        let unit = told.and_then(|(unit, _)| *unit).map_or(unit, |unit| unit.as_canonical_label());
+        let description = told.map(|(_, description)| description.to_string()).unwrap_or_default();
+        let builder = self.meter.f64_histogram(name.to_owned()).with_unit(unit);
+        builder.with_description(description).with_boundaries(bounds).build()
+    }
+}
+
+/// A series of an instrument, which is built for the first series of its name.
+fn series<I: Clone>(
+    instruments: &mut HashMap<String, I>,
+    key: &Key,
+    build: impl FnOnce(String) -> I,
+) -> Arc<Series<I>> {
+    let name = key.name().to_owned();
+    let instrument = instruments.entry(name.clone()).or_insert_with(|| build(name)).clone();
+    Arc::new(Series { instrument, labels: labels(key) })
 }
 
 fn labels(key: &Key) -> Vec<KeyValue> {
@@ -204,46 +211,19 @@ impl Recorder for Bridge {
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let instrument = self.with(|meter, instruments| {
-            let name = key.name().to_owned();
-            instruments
-                .counters
-                .entry(name.clone())
-                .or_insert_with(|| meter.u64_counter(name).build())
-                .clone()
-        });
-        Counter::from_arc(Arc::new(Series { instrument, labels: labels(key) }))
+        let build = |name| self.meter.u64_counter(name).build();
+        Counter::from_arc(series(&mut self.instruments().counters, key, build))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let instrument = self.with(|meter, instruments| {
-            let name = key.name().to_owned();
-            instruments.gauges.entry(name.clone()).or_insert_with(|| meter.f64_gauge(name).build()).clone()
-        });
-        Gauge::from_arc(Arc::new(Series { instrument, labels: labels(key) }))
+        let build = |name| self.meter.f64_gauge(name).build();
+        Gauge::from_arc(series(&mut self.instruments().gauges, key, build))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let instrument = self.with(|meter, instruments| {
-            let name = key.name().to_owned();
-            let (unit, bounds) = match name.as_str() {
-                genai::METRIC_TOKENS => ("{token}", &TOKENS),
-                _ => ("s", &SECONDS),
-            };
-            let told = instruments.told.get(&name).cloned();
-            let build = || {
-                let (unit, description) = match told {
-                    Some((told, description)) => {
-                        (told.map_or(unit, |unit| unit.as_canonical_label()), description.into_owned())
-                    }
-                    None => (unit, String::new()),
-                };
-                let builder = meter.f64_histogram(name.clone()).with_unit(unit).with_description(description);
-                builder.with_boundaries(bounds.to_vec()).build()
-            };
-            instruments.histograms.entry(name.clone()).or_insert_with(build).clone()
-        });
-        Histogram::from_arc(Arc::new(Series { instrument, labels: labels(key) }))
+        let Instruments { told, histograms, .. } = &mut *self.instruments();
+        let build = |name: String| self.histogram(&name, told.get(&name));
+        Histogram::from_arc(series(histograms, key, build))
     }
 }
 
