@@ -110,6 +110,31 @@ impl Format {
         })
     }
 
+    /// Returns the ending of a file of this media type, as in a `Content-Type`; text of an unknown kind is plain text, and
+    /// of what no reader takes there is none.
+    ///
+    /// ```
+    /// use antiphon_data::Format;
+    /// assert_eq!(Format::ending_of("text/html; charset=utf-8"), Some("html"));
+    /// assert_eq!(Format::ending_of("application/pdf"), None);
+    /// ```
+    #[must_use]
+    pub fn ending_of(media_type: &str) -> Option<&'static str> {
+        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Some(match essence.as_str() {
+            "text/html" | "application/xhtml+xml" => "html",
+            "text/markdown" => "md",
+            "text/csv" => "csv",
+            "text/vtt" => "vtt",
+            "application/json" => "json",
+            "application/x-ndjson" | "application/jsonl" => "jsonl",
+            "application/yaml" | "text/yaml" | "application/x-yaml" => "yaml",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+            text if text.is_empty() || text.starts_with("text/") => "txt",
+            _ => return None,
+        })
+    }
+
     /// The endings of all formats, for messages.
     #[must_use]
     pub fn endings() -> &'static str {

@@ -79,26 +79,12 @@ fn raw(url: Url) -> Url {
     raw.and_then(|raw| Url::parse(&raw).ok()).unwrap_or(url)
 }
 
-/// A name whose ending says what is in the file.
+/// A name whose ending says what is in the file; of a kind that no reader takes, the failure to read it will say so.
 fn named(name: &str, kind: &str) -> String {
-    if Format::from_name(name).is_some() {
-        return name.to_owned();
+    match (Format::from_name(name), Format::ending_of(kind)) {
+        (None, Some(ending)) => format!("{name}.{ending}"),
+        (Some(_), _) | (None, None) => name.to_owned(),
     }
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let ending = match kind.as_str() {
-        "text/html" | "application/xhtml+xml" => "html",
-        "text/markdown" => "md",
-        "text/csv" => "csv",
-        "text/vtt" => "vtt",
-        "application/json" => "json",
-        "application/x-ndjson" | "application/jsonl" => "jsonl",
-        "application/yaml" | "text/yaml" | "application/x-yaml" => "yaml",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
-        kind if kind.is_empty() || kind.starts_with("text/") => "txt",
-        // Of a kind that nobody reads: its failure will say so.
-        _ => return name.to_owned(),
-    };
-    format!("{name}.{ending}")
 }
 
 #[cfg(test)]
