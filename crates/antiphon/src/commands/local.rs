@@ -79,7 +79,7 @@ async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, Comman
     let mut said = String::new();
     let done = operations::pull(settings, model, |progress| {
         let now = match (progress.completed, progress.total) {
-            // Every tenth of a file is enough to see that it goes on.
+            // Every tenth of a file is enough to see progress.
             (Some(completed), Some(total)) if total > 0 => {
                 format!("{}: {} % of {} MB", progress.status, completed * 10 / total * 10, total / 1_000_000)
             }
