@@ -121,6 +121,8 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// How long the calls of a cancelled run may go on, until they are given up.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How often the store is asked whether the run was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_secs(1);
 /// Rows that are claimed at once.
@@ -145,7 +147,7 @@ impl Engine {
         calls: Calls,
         (store, run): (Store, Arc<Run>),
         work: Arc<dyn Work>,
-        options: Options,
+        mut options: Options,
         ended: mpsc::Sender<JobOutcome>,
     ) -> Result<Self, antiphon_store::Error> {
         let tally = run.tally().await?;
@@ -156,6 +158,8 @@ impl Engine {
                 tally.unbounded
             );
         }
+        // A run that is cancelled gives up its own calls, and not those of others with the same token.
+        options.cancel = options.cancel.child_token();
         Ok(Self { shared: Arc::new(Shared::new(calls, (store, run, tally), work, options, ended)) })
     }
 
@@ -227,6 +231,7 @@ impl Dispatch {
         let (halt, drain) = (shared.halt.clone(), shared.options.drain.clone());
         let mut looks = interval(CANCEL_CHECK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut give_up = None;
         loop {
             self.fill().await;
             let is_over =
@@ -244,7 +249,16 @@ impl Dispatch {
                     Err(err) => shared.stop(defect(&err)),
                 },
                 () = shared.fed.notified() => self.has_more = true,
-                _ = looks.tick(), if !halt.is_cancelled() => self.look_for_cancel().await,
+                _ = looks.tick(), if !halt.is_cancelled() => {
+                    if self.is_cancelled().await {
+                        shared.stop(Stop::Cancelled);
+                        give_up = Some(Instant::now() + CANCEL_GRACE);
+                    }
+                }
+                () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
+                    give_up = None;
+                    shared.options.cancel.cancel();
+                }
                 () = drain.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
                 () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !halt.is_cancelled() => {
@@ -255,12 +269,10 @@ impl Dispatch {
         }
     }
 
-    /// Stops where another process has cancelled the run.
-    async fn look_for_cancel(&self) {
+    /// Whether another process has cancelled the run.
+    async fn is_cancelled(&self) -> bool {
         // A store that cannot be read is reported by the job that needs it.
-        if self.shared.run.status().await.is_ok_and(|status| status == RunStatus::Cancelled) {
-            self.shared.stop(Stop::Cancelled);
-        }
+        self.shared.run.status().await.is_ok_and(|status| status == RunStatus::Cancelled)
     }
 
     /// Begins as many rows as may be under way.

@@ -1,4 +1,4 @@
-use antiphon_store::{JobRecord, JobState, Run, RunRecord, RunStatus};
+use antiphon_store::{JobRecord, JobState, Run, RunStatus};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -84,7 +84,7 @@ impl RunInfo {
         Ok(Self {
             schema: "antiphon.run-info/1".to_owned(),
             run_id: record.id.clone(),
-            kind: kind_of(record),
+            kind: record.kind.clone(),
             status: record.status,
             created_at: at(record.created_at),
             ended_at: record.ended_at.map(at),
@@ -112,15 +112,6 @@ impl From<JobRecord> for ResultRow {
         let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         let result = job.result.as_deref().filter(|_| job.state == JobState::Accepted).map(value);
         Self { index: job.index, row: value(&job.row), result, error: job.error }
-    }
-}
-
-/// Names a run's kind, also of one that an earlier version stored.
-fn kind_of(record: &RunRecord) -> String {
-    match record.kind.as_str() {
-        "generate" => "personas".to_owned(),
-        "generate/distil" => "personas/distil".to_owned(),
-        kind => kind.to_owned(),
     }
 }
 

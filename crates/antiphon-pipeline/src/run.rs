@@ -108,7 +108,18 @@ impl Pipeline {
         let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
         let sources = jobs.first().and_then(|job| serde_json::from_str::<Sources>(&job.row).ok());
         match sources {
-            Some(sources) => self.prepare_from(config, sources).map(Some),
+            Some(sources) => {
+                let event = RunEvent::Loaded {
+                    documents: sources.documents.len() as u64,
+                    bytes: sources.documents.iter().map(|document| document.text.len() as u64).sum(),
+                    // They were reported when the run was started.
+                    failures: Vec::new(),
+                    skipped: Vec::new(),
+                };
+                let prepared = self.prepare_from(config, sources)?;
+                (self.on_event)(event);
+                Ok(Some(prepared))
+            }
             None => Ok(None),
         }
     }

@@ -67,9 +67,11 @@ const MIGRATIONS: [&str; 3] = ["
     -- When a job was last settled, in milliseconds since 1970.
     ALTER TABLE jobs ADD COLUMN settled_at INTEGER;
 ", "
-    -- For pages of runs; and a version that does not know cancelled runs, which would resume them, refuses the file.
+    -- For pages of runs; and a version that does not know cancelled runs, which would resume them, refuses the file. Personas are called so.
     CREATE INDEX runs_by_kind ON runs (kind);
     CREATE INDEX runs_by_status ON runs (status);
+    UPDATE runs SET kind = 'personas' WHERE kind = 'generate';
+    UPDATE runs SET kind = 'personas/distil' WHERE kind = 'generate/distil';
 "];
 
 /// The longest wait for another process that keeps the file busy.

@@ -53,7 +53,7 @@ async fn written(
     format: ExportFormat,
 ) -> Result<(), OperationError> {
     let made = match run.record().kind.as_str() {
-        "personas" | "generate" => {
+        "personas" => {
             let made = personas(&folder.join(&run.record().id)).await?;
             if made.is_empty() {
                 // What the store has is the model's word, not looked up.

@@ -154,7 +154,7 @@ async fn info(run: &Run) -> Result<RunInfo, OperationError> {
 
 /// The row of a job for people: of a persona run, whose row are the documents, the input's name.
 pub(super) fn shown_row(run: &Run, row: String) -> String {
-    let is_of_personas = matches!(run.record().kind.as_str(), "personas" | "generate");
+    let is_of_personas = run.record().kind == "personas";
     let input = |row: &str| serde_json::from_str::<Value>(row).ok()?["input"].as_str().map(str::to_owned);
     match is_of_personas.then(|| input(&row)).flatten() {
         Some(input) => json!({ "input": input }).to_string(),

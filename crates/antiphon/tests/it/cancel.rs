@@ -115,3 +115,18 @@ fn a_persona_run_is_cancelled_while_another_process_works_on_it() {
     lab.run(line).ends_with(0, &[]);
     assert_ne!(shown(&lab, "latest")["run_id"], cancelled["run_id"], "the same command starts a new run");
 }
+
+#[test]
+fn a_cancelled_run_gives_up_a_call_that_stalls() {
+    let runtime = Runtime::new().unwrap();
+    let scenario = Scenario::default().latency(Latency::Fixed(Duration::from_secs(600)));
+    let server = runtime.block_on(Simulator::start(scenario, 0)).unwrap();
+    let lab = lab(&format!("{}/v1", server.url()), 2);
+    let child = begun(&lab, MAP, || server.stats().requests >= 1);
+    lab.run("runs cancel latest").ends_with(0, &["cancelled run"]);
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    ran.ends_with(130, &["the run was cancelled"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["status"], &report["accepted"]), (&json!("cancelled"), &json!(0)));
+    assert_ne!(report["possibly_billed"]["calls"], json!(0), "what was sent may have been billed");
+}
