@@ -20,6 +20,11 @@ impl Price {
     /// Nothing at all, as for what runs on one's own machine.
     pub const FREE: Self = Self { input: 0, cached: 0, cache_write: 0, output: 0, batch_percent: 100 };
 
+    /// The price of answers that were paid for before, as those of a cassette: nothing. Other than [`FREE`](Self::FREE) it
+    /// is the price of a model that has one: a budget bounds the answers as it did when they were recorded, so that the
+    /// prompts are the same.
+    pub const PREPAID: Self = Self { batch_percent: 0, ..Self::FREE };
+
     /// A price for prompts, cached prompts and answers.
     #[must_use]
     pub fn new(input: u64, cached: u64, output: u64) -> Self {
@@ -85,7 +90,8 @@ impl Price {
         }
     }
 
-    /// What some tokens cost, in millionths of a US dollar, rounded up; `None` where their number is not known.
+    /// What some tokens cost, in millionths of a US dollar, rounded up; `None` where their number is not known and they
+    /// cost something.
     ///
     /// ```
     /// use antiphon_llm::{Price, Usage};
@@ -95,7 +101,7 @@ impl Price {
     /// ```
     #[must_use]
     pub fn cost_usd_micros(&self, usage: Usage) -> Option<u64> {
-        if *self == Self::FREE {
+        if [self.input, self.cached, self.cache_write, self.output] == [0; 4] {
             return Some(0);
         }
         // Reasoning is a part of the output, and has no price of its own.

@@ -208,6 +208,19 @@ impl Scope {
         self
     }
 
+    /// Sets what else changes its answers by a digest, for settings that may have a secret among them: a scope is stored,
+    /// in a cassette say.
+    ///
+    /// ```
+    /// let scope = antiphon_llm::Scope::new("lab", None).variant_digest("x-team-key: secret");
+    /// assert!(!format!("{scope:?}").contains("secret"));
+    /// ```
+    #[must_use]
+    pub fn variant_digest(self, settings: &str) -> Self {
+        let digest = blake3::derive_key("antiphon 2026 variant of a scope", settings.as_bytes());
+        self.variant(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
     /// Sets whose account it is, by a digest of its key.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {

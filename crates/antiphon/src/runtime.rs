@@ -1,11 +1,13 @@
 //! The wiring of the crates to configuration and environment, and what [`antiphon_runtime`] offers.
 
 mod build;
+mod cassette;
 mod config_file;
 mod connect;
 mod environment;
 mod fallback;
 mod provider;
+mod replay;
 mod session;
 mod settings;
 mod target;
@@ -18,6 +20,7 @@ pub use antiphon_runtime::{
     PoolStatus, Pooled, Priority, Progress, Refusal, Refused, Runner, RunnerMetrics, Shutdown, Snapshot,
     Subscription, Task, TaskError, TimedOut, background, block_on, gather, timeout,
 };
+pub use cassette::Cassette;
 pub use config_file::ConfigFile;
 pub use connect::{ConnectError, connect, http_client, known_providers};
 pub use environment::Environment;

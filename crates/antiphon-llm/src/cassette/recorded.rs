@@ -89,6 +89,18 @@ impl<P: Provider> Recorded<P> {
         Self::new(inner, path)
     }
 
+    /// Creates the folder and begins the file now, as the first call does otherwise: a caller that makes many calls learns
+    /// once that nothing can be recorded.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a file that cannot be written, or that has the answers of another provider.
+    ///
+    /// # Cancel safety
+    /// A dropped call may leave a file with its first line, to which later ones append.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.tape.begin(&self.inner.scope()).await
+    }
+
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         self.tape.begin(&self.inner.scope()).await?;
         let asked = Asked::of(prompt);

@@ -60,8 +60,8 @@ impl Provider for Chat {
         let (extra, headers) = (&self.quirks.extra, &self.link.endpoint.headers);
         match extra.is_empty() && headers.is_empty() {
             true => self.link.scope(),
-            // What is sent with each request may change the answers.
-            false => self.link.scope().variant(json!([extra, headers]).to_string()),
+            // What is sent with each request may change the answers. A header may be a key.
+            false => self.link.scope().variant_digest(&json!([extra, headers]).to_string()),
         }
     }
 

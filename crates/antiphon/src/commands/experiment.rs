@@ -73,6 +73,7 @@ async fn generate(
         let drawn = generate::drawn(&recipe, how).to_toml();
         request.recipe.text = drawn.map_err(crate::operations::OperationError::from)?;
         let workspace = Workspace::new(front.environment.clone(), files, outputs.clone());
+        let workspace = workspace.cassette(settings.cassette.clone());
         planned.push(Planned { workspace, requests: vec![request], settings });
         started.push((name, outputs));
     }

@@ -29,7 +29,9 @@ impl Front {
     }
 
     pub(super) fn workspace(&self) -> Workspace {
-        Workspace::new(self.environment.clone(), self.files.clone(), &self.settings.out.value)
+        let workspace =
+            Workspace::new(self.environment.clone(), self.files.clone(), &self.settings.out.value);
+        workspace.cassette(self.settings.cassette.clone())
     }
 }
 

@@ -169,6 +169,12 @@ impl OperationError {
         self
     }
 
+    /// Takes advice back that does not hold here.
+    pub(super) fn without_hint(mut self, hint: &Hint) -> Self {
+        self.0.hints.retain(|given| given != hint);
+        self
+    }
+
     /// Names the run's folder, where the partial results are.
     pub(super) fn in_folder(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
         self.0.folder = folder.into();
@@ -336,7 +342,9 @@ impl From<ConnectError> for OperationError {
             ConnectError::NotBuilt(_) | ConnectError::Config(_) => {
                 Self::new(OperationErrorKind::Configuration, message)
             }
-            ConnectError::Setting(_) => Self::new(OperationErrorKind::Request, message),
+            ConnectError::Setting(_) | ConnectError::Cassette(_) => {
+                Self::new(OperationErrorKind::Request, message)
+            }
             ConnectError::Fallback { cause, .. } => {
                 let mut error = Self::from(*cause);
                 error.0.message = message;

@@ -189,6 +189,8 @@ impl Workspace {
         };
         match done {
             Ok(outcome) => Ok(outcome),
+            // No address leads to what was not recorded.
+            Err(err) if session.is_replayed => Err(err.without_hint(&Hint::CheckAddress).of_input(input)),
             Err(err) => Err(with_similar_models(err, &session).await.of_input(input)),
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::error::{OperationError, OperationErrorKind};
 use super::request::{RecipeSource, RunKind, RunRequest};
-use crate::runtime::{ConfigFile, Environment, Flags, Origin, Session, Settings, connect, resolve};
+use crate::runtime::{Cassette, ConfigFile, Environment, Flags, Origin, Session, Settings, connect, resolve};
 
 /// The store's file in the folder of runs.
 #[cfg(feature = "sqlite")]
@@ -49,6 +49,7 @@ pub struct Workspace {
     store: OnceCell<Store>,
     /// Providers that are ready: what one request learns of a provider, another need not ask.
     sessions: Mutex<HashMap<Named, Arc<OnceCell<Session>>>>,
+    cassette: Option<Cassette>,
     pub(super) turns: Turns,
 }
 
@@ -83,7 +84,15 @@ impl Workspace {
     #[must_use]
     pub fn new(environment: Environment, files: Vec<ConfigFile>, folder: impl Into<PathBuf>) -> Self {
         let (store, sessions, turns) = (OnceCell::new(), Mutex::default(), Turns::default());
-        Self { environment, files, folder: folder.into(), store, sessions, turns }
+        Self { environment, files, folder: folder.into(), store, sessions, cassette: None, turns }
+    }
+
+    /// Records the answers of this workspace's runs, or replays recorded ones. That is stored with no run: one that is
+    /// resumed elsewhere asks its provider.
+    #[must_use]
+    pub fn cassette(mut self, cassette: impl Into<Option<Cassette>>) -> Self {
+        self.cassette = cassette.into();
+        self
     }
 
     /// Returns the folder of all runs.
@@ -135,6 +144,7 @@ impl Workspace {
             model: request.model.clone().filter(|_| !offline),
             base_url: request.base_url.clone(),
             fallback: request.fallback.clone(),
+            cassette: self.cassette.clone(),
             ..Flags::default()
         };
         Ok(resolve(&flags, &self.environment, &self.files)?)

@@ -81,7 +81,9 @@ impl From<ConnectError> for BuildError {
             err @ ConnectError::Fallback { .. } => {
                 Self::Invalid(Error::new(ErrorKind::InvalidRequest, err.to_string()))
             }
-            ConnectError::Setting(message) | ConnectError::Config(message) => {
+            ConnectError::Setting(message)
+            | ConnectError::Config(message)
+            | ConnectError::Cassette(message) => {
                 Self::Invalid(Error::new(ErrorKind::InvalidRequest, message))
             }
         }

@@ -5,9 +5,11 @@ use antiphon_providers::registry::{BuildError, Built};
 use antiphon_resilience::RetryPolicy;
 
 use super::build::{build, located};
+use super::cassette::Cassette;
 use super::config_file::ConfigFile;
 use super::environment::Environment;
 use super::provider::{ProviderSettings, known_names, named_provider};
+use super::replay::replay;
 use super::session::Session;
 use super::settings::{ConfigError, Origin, Settings};
 use super::target::Target;
@@ -26,6 +28,8 @@ pub enum ConnectError {
     NotBuilt(&'static str),
     /// The server was asked for its models, and that failed.
     Provider(LlmError),
+    /// A folder of cassettes cannot be written, or read.
+    Cassette(String),
     /// A fallback is not ready.
     Fallback {
         /// The fallback as it was named: `provider/model`.
@@ -41,7 +45,7 @@ impl fmt::Display for ConnectError {
             Self::MissingKey(variables) => {
                 write!(f, "the environment variable {} is not set", variables.join(" or "))
             }
-            Self::Setting(message) | Self::Config(message) => f.write_str(message),
+            Self::Setting(message) | Self::Config(message) | Self::Cassette(message) => f.write_str(message),
             Self::Fallback { name, cause } => {
                 write!(f, "the fallback {name} cannot be used: {cause}. Set it up, or leave it out")
             }
@@ -56,14 +60,17 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 /// Makes the provider that the settings name; without one a local engine that answers, else offline. Never a cloud
-/// that was not named, also not as a fallback.
+/// that was not named, also not as a fallback. Recorded answers take the place of all of them where the settings say so.
 ///
 /// # Errors
 /// What is missing or wrong, also of a fallback: it is reported before anything is asked.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost.
+/// Nothing is changed, so nothing is lost; a cassette that is begun stays.
 pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
+    if let Some(Cassette::Replay(folder)) = &settings.cassette {
+        return replay(settings, folder).await;
+    }
     let Some(named) = &settings.provider else { return by_default(settings).await };
     let built = build(settings, &located(settings, &named.value).await)?;
     let model = settings.model.as_ref().map(|model| &*model.value);
@@ -172,7 +179,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
                 let why = format!("{} (it answers on this machine)", session.why);
                 return Ok(Session { why, chosen_by_default: true, ..session });
             }
-            Err(err @ ConnectError::Config(_)) => return Err(err),
+            Err(err @ (ConnectError::Config(_) | ConnectError::Cassette(_))) => return Err(err),
             Err(err) => passed_over.push(format!("{place}: {err}")),
         }
     }

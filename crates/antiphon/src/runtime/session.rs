@@ -26,6 +26,8 @@ pub struct Session {
     pub why: String,
     /// Whether it was chosen by default, so that other choices are worth a hint.
     pub chosen_by_default: bool,
+    /// Whether recorded answers take the place of the provider.
+    pub is_replayed: bool,
     /// The models that may answer, with their prices.
     pub(super) prices: Vec<(String, PriceOf)>,
 }
@@ -57,6 +59,7 @@ impl Session {
             fallbacks: names,
             why,
             chosen_by_default: false,
+            is_replayed: false,
             prices: std::iter::once(&first)
                 .chain(&fallbacks)
                 .map(|target| (target.model.clone(), target.price.clone()))
@@ -72,7 +75,7 @@ impl Session {
 
     /// Returns the price for a prompt of so many tokens; `None` if it is not known. With fallbacks it is the dearest price
     /// of all models that may answer, for each kind of token: a budget then holds whichever does, and costs are reported as
-    /// the most that they may be.
+    /// the most that they may be. Of a replayed run it is nothing.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
         let prices = self.prices.iter().map(|(model, price)| price.of(model, prompt_tokens));

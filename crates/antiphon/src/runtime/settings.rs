@@ -6,6 +6,7 @@ use std::time::Duration;
 use antiphon_providers::prices::Prices;
 use antiphon_providers::registry;
 
+use super::cassette::Cassette;
 use super::config_file::ConfigFile;
 use super::environment::Environment;
 use super::fallback::{FallbackSettings, fallbacks};
@@ -23,6 +24,8 @@ pub struct Flags {
     pub base_url: Option<String>,
     /// The fallbacks, each as `provider/model`; none: those of the configuration.
     pub fallback: Vec<String>,
+    /// Whether answers are recorded, or replayed.
+    pub cassette: Option<Cassette>,
     /// Whether no network is to be used at all.
     pub offline: bool,
     /// How many runs may be under way at once.
@@ -43,6 +46,8 @@ pub struct Settings {
     pub model: Option<Sourced<String>>,
     /// The fallbacks, to be asked in their order where the provider cannot answer.
     pub fallback: Sourced<Vec<FallbackSettings>>,
+    /// Whether answers are recorded, or replayed.
+    pub cassette: Option<Cassette>,
     /// How many runs may be under way at once.
     pub concurrency: Sourced<usize>,
     /// The most that a run may cost, in millionths of a US dollar; `None`: no limit.
@@ -248,6 +253,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     Ok(Settings {
         model: model.or(named_model).or(default_model),
         fallback: fallbacks(flags, env, files, provider.as_ref())?,
+        cassette: flags.cassette.clone(),
         concurrency,
         max_cost,
         max_retries: max_retries

@@ -1,12 +1,16 @@
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, CircuitBreaker, Gates, Price, Provider, RetryBudget, Scope, Stack};
+use antiphon_llm::{
+    CallContext, CircuitBreaker, Gates, Price, Provider, Recorded, RetryBudget, Scope, Stack,
+};
 use antiphon_providers::prices::Prices;
 use antiphon_providers::registry::Built;
 use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy, Window};
 
+use super::cassette::Cassette;
 use super::connect::{ConnectError, default_model, is_remote};
 use super::settings::Settings;
 
@@ -26,6 +30,8 @@ pub(super) struct Target {
 pub(super) enum PriceOf {
     /// The provider runs on the user's own machine.
     Nothing,
+    /// The answers were paid for when they were recorded.
+    Prepaid,
     /// The table has prices of this vendor.
     Table(Arc<Prices>, String),
     /// No price is known.
@@ -37,6 +43,7 @@ impl PriceOf {
     pub(super) fn of(&self, model: &str, prompt_tokens: u64) -> Option<Price> {
         match self {
             Self::Nothing => Some(Price::FREE),
+            Self::Prepaid => Some(Price::PREPAID),
             Self::Table(prices, vendor) => prices.price(vendor, model, prompt_tokens),
             Self::Unknown => None,
         }
@@ -64,7 +71,8 @@ fn gates_of(scope: &Scope, slots: Option<u32>) -> Gates {
 }
 
 impl Target {
-    /// Makes a provider ready that is really asked, for `model` or for its usual one.
+    /// Makes a provider ready that is really asked, for `model` or for its usual one; its answers are recorded where the
+    /// settings say so.
     pub(super) async fn live(
         settings: &Settings,
         built: &Built,
@@ -90,7 +98,10 @@ impl Target {
         Ok(Self {
             gates: has_server.then(|| gates_of(&scope, slots)),
             breaker: has_server.then(|| BREAKERS.get(&format!("{scope} {account} {model}"))),
-            provider: built.provider.clone(),
+            provider: match &settings.cassette {
+                Some(Cassette::Record(folder)) => recorded(built.provider.clone(), folder).await?,
+                _ => built.provider.clone(),
+            },
             scope,
             model,
             price,
@@ -110,5 +121,14 @@ impl Target {
             None => stack,
         };
         if settings.capture_content { stack.observe_content() } else { stack }
+    }
+}
+
+/// The provider around which each answer is recorded: within the retries, so that the cassette has what the provider said.
+async fn recorded(provider: Arc<dyn Provider>, folder: &Path) -> Result<Arc<dyn Provider>, ConnectError> {
+    let recorded = Recorded::in_dir(provider, folder);
+    match recorded.prepare().await {
+        Ok(()) => Ok(Arc::new(recorded)),
+        Err(err) => Err(ConnectError::Cassette(format!("{err}. Name another folder with --record"))),
     }
 }

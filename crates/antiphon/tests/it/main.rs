@@ -22,6 +22,7 @@ mod mistakes;
 #[cfg(feature = "otel")]
 mod otel;
 mod program;
+mod recorded;
 mod registry;
 mod report;
 mod resume;

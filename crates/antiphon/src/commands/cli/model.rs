@@ -4,7 +4,7 @@ use antiphon_llm::Parameters;
 use clap::Args;
 
 use super::help;
-use crate::runtime::Flags;
+use crate::runtime::{Cassette, Flags};
 
 /// How answers are drawn.
 #[derive(Debug, Clone, Args)]
@@ -44,6 +44,28 @@ pub(in crate::commands) struct ProviderArgs {
     /// Use no network and no model: drafts by text statistics
     #[arg(long, conflicts_with_all = ["provider", "base_url", "model"])]
     offline: bool,
+}
+
+/// Whether answers are recorded, or come from a recording.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub(in crate::commands) struct CassetteArgs {
+    /// Record each answer into files in DIR, from which --replay answers
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    record: Option<PathBuf>,
+
+    /// Answer from what --record left in DIR: no network and no key; nothing is paid, so the report says no cost, whatever the
+    /// recorded run cost
+    #[arg(long, value_name = "DIR", conflicts_with = "offline")]
+    replay: Option<PathBuf>,
+}
+
+impl CassetteArgs {
+    /// The folder and its use. A run that makes no call records none.
+    pub(super) fn cassette(&self, makes_calls: bool) -> Option<Cassette> {
+        let record = self.record.clone().filter(|_| makes_calls).map(Cassette::Record);
+        self.replay.clone().map(Cassette::Replay).or(record)
+    }
 }
 
 impl DrawingArgs {

@@ -5,7 +5,7 @@ use antiphon_engine::RunLimits;
 use antiphon_runtime::Priority;
 use clap::{Args, ValueEnum};
 
-use super::model::ProviderArgs;
+use super::model::{CassetteArgs, ProviderArgs};
 use super::{ProgressMode, concurrency, seconds};
 use crate::runtime::Flags;
 
@@ -57,6 +57,9 @@ pub(in crate::commands) struct RunArgs {
 
     #[command(flatten)]
     pub(in crate::commands) provider: ProviderArgs,
+
+    #[command(flatten)]
+    cassette: CassetteArgs,
 }
 
 /// The limits of a run: [`RunLimits`] on the command line.
@@ -136,7 +139,9 @@ impl LimitArgs {
 
 impl RunArgs {
     pub(in crate::commands) fn flags(&self, out: Option<PathBuf>) -> Flags {
-        self.provider.flags(self.limits.max_concurrency(), out)
+        let mut flags = self.provider.flags(self.limits.max_concurrency(), out);
+        flags.cassette = self.cassette.cassette(!self.dry_run);
+        flags
     }
 }
 

@@ -1,0 +1,142 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use antiphon_llm::{CallContext, Gates, Provider, Replayed};
+use antiphon_providers::registry::Built;
+
+use super::build::build;
+use super::connect::{ConnectError, is_handed_on};
+use super::provider::ProviderSettings;
+use super::session::Session;
+use super::settings::{Origin, Settings, Sourced};
+use super::target::{PriceOf, Target};
+
+/// A folder of cassettes that takes the place of all providers.
+struct Replay<'a> {
+    settings: &'a Settings,
+    folder: &'a Path,
+    all: Replayed,
+}
+
+/// The answers of one provider, and what is known of that provider without asking it.
+struct Tape {
+    answers: Replayed,
+    /// The provider as it would be asked; `None` where it cannot be constructed here.
+    built: Option<Built>,
+    /// Whether it is the provider that the settings name.
+    is_named: bool,
+}
+
+/// Makes recorded answers ready in the place of the provider that was recorded, and of its fallbacks: a fallback that was
+/// not recorded is left out.
+pub(super) async fn replay(settings: &Settings, folder: &Path) -> Result<Session, ConnectError> {
+    let all = Replayed::open(folder).await.map_err(|err| ConnectError::Cassette(err.to_string()))?;
+    let replay = Replay { settings, folder, all };
+    let tape = replay.first()?;
+    let model = replay.model(&tape).await?;
+    let gates = Gates::default();
+    let fallbacks = settings.fallback.value.iter().filter_map(|fallback| {
+        let tape = replay.of(&fallback.provider)?;
+        Some(target(tape, fallback.model.clone(), &gates))
+    });
+    let session = Session::of(settings, target(tape, model, &gates), fallbacks.collect());
+    let why = format!("{}; replayed from {}, at no cost", session.why, folder.display());
+    Ok(Session { why, is_replayed: true, ..session })
+}
+
+/// A cassette in the place of a provider. Limits of its own count the calls in progress, and no server can fail.
+fn target(tape: Tape, model: String, gates: &Gates) -> Target {
+    let scope = tape.answers.scope();
+    let is_free = match &tape.built {
+        Some(built) => built.is_local && !is_handed_on(&model),
+        None => scope.base_url.is_none(),
+    };
+    Target {
+        provider: Arc::new(tape.answers),
+        price: if is_free { PriceOf::Nothing } else { PriceOf::Prepaid },
+        gates: scope.base_url.is_some().then(|| gates.clone()),
+        breaker: None,
+        scope,
+        model,
+    }
+}
+
+impl Replay<'_> {
+    /// The answers of the provider that is asked first: the one that is named, else the first that is no fallback.
+    fn first(&self) -> Result<Tape, ConnectError> {
+        let named = self.settings.provider.as_ref();
+        if let Some(tape) = named.and_then(|named| self.of(&named.value)) {
+            return Ok(tape);
+        }
+        if let Some(Sourced { value: named, origin: Origin::Flag(_) }) = named {
+            let scopes: Vec<String> = self.all.scopes().iter().map(ToString::to_string).collect();
+            let (folder, found) = (self.folder.display(), scopes.join(", "));
+            let message = format!(
+                "cannot replay {folder}: it has answers of {found}, and none of {}. Name that provider, or record again",
+                named.name
+            );
+            return Err(ConnectError::Cassette(message));
+        }
+        let fallbacks = &self.settings.fallback.value;
+        let is_fallback = |name: &str| fallbacks.iter().any(|fallback| fallback.provider.name == name);
+        let first = self.all.scopes().into_iter().find(|scope| !is_fallback(&scope.vendor));
+        let answers = first.and_then(|scope| self.all.of_scope(&scope)).unwrap_or_else(|| self.all.clone());
+        let scope = answers.scope();
+        let engine = self.settings.engines.get(scope.vendor.as_str());
+        let engine = engine.map(|engine| ProviderSettings { base_url: scope.base_url, ..engine.clone() });
+        let built = engine.and_then(|engine| self.built(&engine));
+        Ok(Tape { answers, built, is_named: false })
+    }
+
+    /// The answers of a provider: those of the same address and options, else the first under its name.
+    fn of(&self, named: &ProviderSettings) -> Option<Tape> {
+        let built = self.built(named);
+        let same = built.as_ref().and_then(|built| self.all.of_scope(&built.provider.scope()));
+        let answers = same.or_else(|| {
+            let scope = self.all.scopes().into_iter().find(|scope| scope.vendor == named.name)?;
+            self.all.of_scope(&scope)
+        });
+        Some(Tape { answers: answers?, built, is_named: true })
+    }
+
+    /// The provider as it would be asked, which needs no key here, since it is not asked.
+    fn built(&self, named: &ProviderSettings) -> Option<Built> {
+        let mut named = named.clone();
+        if !named.key_env.is_empty() {
+            named.key.get_or_insert_with(|| "of a recording".into());
+        }
+        build(self.settings, &named).ok()
+    }
+
+    /// The model that is named, else the one that was recorded.
+    async fn model(&self, tape: &Tape) -> Result<String, ConnectError> {
+        let is_its_own = |origin: &Origin| tape.is_named || matches!(origin, Origin::Flag(_));
+        let has_models = tape.built.as_ref().is_none_or(|built| built.has_models);
+        let named = self.settings.model.as_ref().filter(|named| has_models && is_its_own(&named.origin));
+        if let Some(named) = named {
+            return Ok(named.value.clone());
+        }
+        let vendor = tape.answers.scope().vendor;
+        let listed = tape.answers.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
+        let mut recorded: Vec<String> = listed.into_iter().map(|model| model.id).collect();
+        let usual = tape.built.as_ref().and_then(|built| built.default_model.clone());
+        if let Some(usual) = usual.filter(|usual| recorded.contains(usual)) {
+            return Ok(usual);
+        }
+        if recorded.len() > 1 {
+            let fallbacks = self.settings.fallback.value.iter();
+            let of_it: Vec<_> = fallbacks.filter(|fallback| fallback.provider.name == vendor).collect();
+            recorded.retain(|model| of_it.iter().all(|fallback| fallback.model != *model));
+        }
+        let (folder, found) = (self.folder.display(), recorded.join(", "));
+        match (recorded.pop(), recorded.is_empty()) {
+            (Some(model), true) => Ok(model),
+            (Some(_), false) => Err(ConnectError::Cassette(format!(
+                "cannot replay {folder}: several models of {vendor} were recorded. Name one with --model: {found}"
+            ))),
+            (None, _) => Err(ConnectError::Cassette(format!(
+                "cannot replay {folder}: no answer of {vendor} was recorded. Name the model with --model, or record again"
+            ))),
+        }
+    }
+}
