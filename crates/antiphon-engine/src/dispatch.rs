@@ -181,6 +181,14 @@ impl Engine {
         self.shared.take_unsaved()
     }
 
+    /// Hands over the outcomes that could not be stored like those that were.
+    pub(crate) async fn hand_over_unsaved(&self) {
+        for outcome in self.take_unsaved() {
+            // The receiver may have gone.
+            let _ = self.shared.ended.send(outcome).await;
+        }
+    }
+
     /// What its calls usually took; `None` while none was answered.
     #[must_use]
     pub fn usual(&self) -> Option<Usual> {
@@ -260,6 +268,7 @@ impl Dispatch {
                     shared.options.cancel.cancel();
                 }
                 () = drain.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
+                () = shared.options.cancel.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
                 () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !halt.is_cancelled() => {
                     shared.stop(Stop::Deadline { last: None });

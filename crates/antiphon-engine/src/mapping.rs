@@ -251,7 +251,13 @@ impl Mapping {
         let Some(id) = &self.resume else {
             let fingerprint = fingerprint.ok_or_else(|| Error::internal("a new run needs an input"))?;
             let new = NewRun::new(fingerprint).request(&self.kind, &self.request).fresh(self.fresh);
-            return store.open_run(new).await.map_err(Error::store);
+            let run = store.open_run(new).await.map_err(Error::store)?;
+            let record = run.record();
+            if record.status != RunStatus::Finished && record.request != self.request {
+                // Limits and outputs are those of the newest start.
+                run.set_request(self.request.clone()).await.map_err(Error::store)?;
+            }
+            return Ok(run);
         };
         let run = store.take_run(id).await.map_err(Error::store)?;
         if fingerprint.is_some_and(|fingerprint| run.record().fingerprint != fingerprint) {
@@ -349,6 +355,7 @@ impl Mapping {
             if let Some(usual) = engine.usual() {
                 remember_usual(&notes, name, usual).await;
             }
+            engine.hand_over_unsaved().await;
             // With it the last sender goes, and the results are complete.
             drop(engine);
             (stop, status, time)
@@ -389,8 +396,12 @@ impl Mapping {
             MapStatus::Cancelled => RunStatus::Cancelled,
         };
         run.finish(status, text.clone()).await.map_err(Stop::Store)?;
-        let written = antiphon_fs::write(folder.join("run.json"), text + "\n").await;
-        written.map_err(|err| Stop::Output(err.to_string()))
+        let written = async {
+            // A store in memory makes no folder.
+            antiphon_fs::create_dir(folder).await?;
+            antiphon_fs::write(folder.join("run.json"), text + "\n").await
+        };
+        written.await.map_err(|err| Stop::Output(err.to_string()))
     }
 }
 

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::dispatch::JobOutcome;
+use crate::error::Error;
 use crate::served::Served;
+use crate::text_writer::TextWriter;
 
 /// In which order results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -260,15 +262,21 @@ impl Output {
 /// Writes all results that a run has, in the order of its rows.
 ///
 /// # Errors
-/// Why they cannot be read or written, as a sentence.
+/// `Store` where they cannot be read, `Files` where they cannot be written.
 ///
 /// # Cancel safety
-/// A dropped call leaves at most a `.part` file.
-pub async fn export(run: Arc<Run>, to: &Destination) -> Result<(), String> {
-    let written = async { Output::begin(run, Order::Completion, to).await?.finish().await };
-    match written.await {
-        Ok(()) | Err(Unwritten::Unread) => Ok(()),
-        Err(Unwritten::Failed(why)) => Err(why),
+/// A file is whole or not there.
+pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
+    let mut out = TextWriter::begin(to).await?;
+    let mut pages = run.pages();
+    loop {
+        let jobs = pages.next().await.map_err(Error::store)?;
+        if jobs.is_empty() || !out.is_wanted() {
+            return out.finish().await;
+        }
+        for line in jobs.iter().filter_map(line_of) {
+            out.write(&(line + "\n")).await?;
+        }
     }
 }
 

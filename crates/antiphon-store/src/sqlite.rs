@@ -9,6 +9,7 @@ mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use antiphon_fs::{FileLock, Locked};
 use rusqlite::Connection;
@@ -20,6 +21,10 @@ use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::store::Store;
 use writer::{Op, Writer};
+
+/// How long a run that this very process owns is waited for, and how often it is looked at meanwhile.
+const OWN_PATIENCE: Duration = Duration::from_secs(1);
+const OWN_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sqlite {
@@ -116,9 +121,17 @@ impl Sqlite {
         let folder = self.folder.join(&id);
         antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
         let process = std::process::id().to_string();
-        let lock = match FileLock::acquire(folder.join(".lock"), &process).await.map_err(Error::files)? {
-            Locked::Mine(lock) => lock,
-            Locked::Anothers { note } => return Err(Error::busy(&id, &note)),
+        let mut patience = OWN_PATIENCE;
+        let lock = loop {
+            match FileLock::acquire(folder.join(".lock"), &process).await.map_err(Error::files)? {
+                Locked::Mine(lock) => break lock,
+                // A run that this process has just dropped: its tasks let go of it in a moment.
+                Locked::Anothers { note } if note == process && !patience.is_zero() => {
+                    tokio::time::sleep(OWN_PAUSE).await;
+                    patience = patience.saturating_sub(OWN_PAUSE);
+                }
+                Locked::Anothers { note } => return Err(Error::busy(&id, &note)),
+            }
         };
         // The lock goes with the change: a caller that is dropped meanwhile must not let another owner in before it.
         let reclaim = move |connection: &Connection| {

@@ -236,7 +236,7 @@ fn resumed(folder: &Path, killed: &Killed) -> Done<String> {
     {
         return Err(format!("{before} became {after}; {told}"));
     }
-    if !told.contains("went on with run") || number(&after["calls"]) != rows || lost > AT_ONCE {
+    if !told.contains("resumed run") || number(&after["calls"]) != rows || lost > AT_ONCE {
         return Err(format!("{} calls and {lost} lost for {rows} rows; {told}", after["calls"]));
     }
     let results =

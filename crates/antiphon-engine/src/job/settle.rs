@@ -85,6 +85,7 @@ impl Life {
     async fn tell(&mut self, result: Result<String, Failed>) {
         let outcome = self.outcome(result);
         tokio::select! {
+            biased;
             // Whoever wanted it may have gone; it is in the store.
             _ = self.shared.ended.send(outcome) => {}
             () = self.shared.options.cancel.cancelled() => {}

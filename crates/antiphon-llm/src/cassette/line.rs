@@ -104,9 +104,12 @@ impl Asked {
     }
 }
 
-/// A prompt's key, which is the same at every provider: a cassette may be played in place of another address.
+/// A prompt's key, which is the same at every provider: a cassette may be played in place of another address. The longest
+/// answer is no part of it, since a budget shortens that as it runs out.
 pub(super) fn key_of(prompt: &Prompt) -> String {
-    CacheKey::of(&Scope::new("cassette", None), prompt).to_string()
+    let mut prompt = prompt.clone();
+    prompt.parameters.max_tokens = None;
+    CacheKey::of(&Scope::new("cassette", None), &prompt).to_string()
 }
 
 /// A prompt for people to read.

@@ -53,7 +53,7 @@ pub(super) enum Command {
     /// ROWS is a csv, jsonl or json file, a folder of documents, or - for stdin. The recipe is a TOML file with a prompt, in
     /// which a row's fields stand as {{ name }}, and what an answer has to be: a JSON schema and checks, or any text.
     ///
-    /// Every call is in a journal before it is sent and every result before it is told. The same command again goes on
+    /// Every call is in a journal before it is sent and every result before it is reported. The same command again resumes
     /// with what is left, after any kind of end; of a finished run it asks nothing. Rows that fail are named with why, in
     /// failed.jsonl, which can be run again.
     Map(Box<MapArgs>),
@@ -66,12 +66,12 @@ pub(super) enum Command {
     Content(Box<ContentArgs>),
     /// Keep data, how personas are drawn from it, and every run in one folder that one comes back to
     Experiment(ExperimentArgs),
-    /// Look at runs, and go on with them
+    /// Look at runs, and resume them
     Runs(RunsArgs),
-    /// Fetch files, many at once, and go on with what broke off.
+    /// Fetch files, many at once, and resume what broke off.
     ///
     /// With --out each goes into a file named after its address, beside NAME.part while it is not whole; the same command
-    /// goes on with that, and leaves alone what is there already. Without --out what comes is printed, up to 16 MiB each.
+    /// resumes that, and leaves alone what is there already. Without --out what comes is printed, up to 16 MiB each.
     /// Redirects are followed, and failures are tried again.
     Fetch(FetchArgs),
     /// Run a server that answers as a model's vendor does, with limits and faults, for tests without a bill.
@@ -156,7 +156,7 @@ pub(super) struct FetchArgs {
     #[arg(short, long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 
-    /// Files under way at once [default: 10] [env: ANTIPHON_WORKERS]
+    /// Files in progress at once [default: 10] [env: ANTIPHON_WORKERS]
     #[arg(long = "max-concurrency", value_name = "N", value_parser = concurrency, alias = "concurrency")]
     pub(super) concurrency: Option<usize>,
 

@@ -112,13 +112,14 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::ProviderFailing => {
             "the provider fails too often: wait a little, and look at it with antiphon doctor"
         }
-        Hint::RaiseMaxCost => "with a higher --max-cost the same command goes on with what is left",
+        Hint::RaiseMaxCost => "with a higher --max-cost the same command resumes with what is left",
         Hint::SetMaxCost => "say how much it may cost with --max-cost, or that anything is fine with --yes",
-        Hint::Resumes => "the same command goes on with what is left",
+        Hint::Resumes => "the same command resumes with what is left",
         Hint::ResumesWhenFixed => {
-            "what was acknowledged is kept; when that is fixed the same command goes on with what is left"
+            "what was acknowledged is kept; when that is fixed the same command resumes with what is left"
         }
-        Hint::StartFresh => "--fresh starts a new run",
+        Hint::ResumeRun { run } => return format!("antiphon runs resume {run} asks about what is left"),
+        Hint::StartAgain => "the same command starts a new run",
         Hint::DidYouMean { name } => return format!("did you mean {name}?"),
         Hint::Unread { failure } => failure,
         Hint::FetchFirst => "fetch it first: antiphon fetch URL --out DIR",

@@ -56,7 +56,7 @@ async fn to_files(
     let missing = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
     if missing > 0 {
         let files = counted(fetched.len(), "file");
-        talk.line(&format!("{missing} of {files} missing: the same command goes on with them"));
+        talk.line(&format!("{missing} of {files} missing: the same command fetches them"));
     }
     Ok(interrupts.code().unwrap_or(code(missing, fetched.len())))
 }

@@ -43,7 +43,7 @@ impl Interrupts {
                 drain.cancel();
                 if first == INTERRUPTED {
                     talk.line(
-                        "interrupted: what is under way is finished first; press Ctrl-C again to stop now",
+                        "interrupted: calls in progress are finished first; press Ctrl-C again to stop now",
                     );
                     last.store(signals.next().await, Ordering::Relaxed);
                 }

@@ -35,7 +35,7 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
         live.end();
         return print_plan(&closed(workspace, plan).await?, args.run.json);
     }
-    agreed(args, (&workspace, &request), &watch, talk).await?;
+    agreed(args, (&workspace, &request), &watch, (&live, talk)).await?;
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
     let done = Box::pin(workspace.start(&request, watch)).await;
     live.end();
@@ -117,7 +117,7 @@ async fn agreed(
     args: &MapArgs,
     (workspace, request): (&Workspace, &RunRequest),
     watch: &Watch,
-    talk: Talk,
+    (live, talk): (&Live, Talk),
 ) -> Result<(), CommandError> {
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if args.yes || request.limits.max_cost.is_some() || !(may_ask || args.no_input) {
@@ -128,20 +128,25 @@ async fn agreed(
         Plan::Rows(estimate) => estimate.rows,
         _ => 0,
     };
-    let most = match plan.max_cost_usd_micros() {
+    let (most, allow) = match plan.max_cost_usd_micros() {
         Some(most) if most < WORTH_ASKING => return Ok(()),
-        Some(most) => format!("may cost up to {}", cost(Some(most))),
-        None => "has a cost that is not known".to_owned(),
+        Some(most) => (format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost)),
+        // A budget cannot be kept without a price.
+        None => ("has a cost that is not known".to_owned(), "allow it with --yes".to_owned()),
     };
-    let needed = CommandError::new(USAGE, format!("this run {most}: it needs to be allowed"))
-        .hint(advice(&Hint::SetMaxCost));
+    let needed = CommandError::new(USAGE, format!("this run {most}: it needs to be allowed")).hint(allow);
     if args.no_input {
         return Err(needed);
     }
-    talk.line(&format!("this run {most}: {rows} rows. Continue? [y/N]"));
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
+    let live = live.clone();
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut read = Ok(String::new());
+        live.aside(|| {
+            talk.line(&format!("this run {most}: {rows} rows. Continue? [y/N]"));
+            let mut line = String::new();
+            read = std::io::stdin().read_line(&mut line).map(|_| line);
+        });
+        read
     });
     let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(needed) }
@@ -239,7 +244,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
     if outcome.reused {
         talk.line("this run was finished before and is shown again, with 0 calls; --fresh begins another one, with the answers that the journal has unless the recipe says cache = false");
     } else if outcome.resumed_at > 0 {
-        talk.line(&format!("went on with run {} at {} rows", report.run_id, outcome.resumed_at));
+        talk.line(&format!("resumed run {} at {} rows", report.run_id, outcome.resumed_at));
     }
     for cause in &report.causes {
         let (rows, row) = (counted(cause.rows, "row"), cause.first_row);

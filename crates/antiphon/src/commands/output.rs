@@ -36,7 +36,7 @@ impl Talk {
 
     /// Says how to go on with what was begun with `--fresh`.
     pub(super) fn goes_on_without_fresh(self) {
-        self.hint("with --fresh the same command begins another run: without it, it goes on with this one");
+        self.hint("with --fresh the same command begins another run: without it, it resumes this one");
     }
 
     pub(super) fn hint(self, text: &str) {

@@ -175,7 +175,7 @@ fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
         Some(format!("{} of {}{more} rows", reading.accepted, reading.rows)),
         unless_none(reading.failed, "failed"),
         unless_none(reading.cached, "cached"),
-        Some(format!("{} under way", reading.under_way)),
+        Some(format!("{} in progress", reading.under_way)),
         reading.rows_per_second.map(|rate| format!("{rate:.1} rows/s")),
         reading.tokens_per_second.map(|rate| format!("{rate:.0} tokens/s")),
         Some(cost(reading.cost_usd_micros)),
@@ -265,8 +265,7 @@ mod tests {
             "bottleneck": null,
         });
         let event = serde_json::from_value(status).unwrap();
-        let expected =
-            "2 of 9+ rows · 1 failed · 1 cached · 4 under way · cost unknown · limit 2.5/s · paused for 2 s";
+        let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · cost unknown · limit 2.5/s · paused for 2 s";
         check(Meter::of_rows(), &[event], expected);
     }
 

@@ -111,8 +111,13 @@ pub enum Hint {
     Resumes,
     /// What is wrong outside has to be put right; then the same request resumes.
     ResumesWhenFixed,
-    /// A fresh start leaves the earlier run alone.
-    StartFresh,
+    /// The run is left alone: the same request starts a new one.
+    StartAgain,
+    /// There is nothing to ask again about: what is left is for a resumption.
+    ResumeRun {
+        /// The run's id.
+        run: String,
+    },
     /// A name that is near the one that was given.
     DidYouMean {
         /// The name.
@@ -431,7 +436,7 @@ impl From<&Stop> for StopNotice {
         let (kind, hints) = match stop {
             Stop::Unread => (None, vec![Hint::Resumes]),
             Stop::Interrupted => (Some(OperationErrorKind::Cancelled), vec![Hint::Resumes]),
-            Stop::Cancelled => (Some(OperationErrorKind::Cancelled), vec![Hint::StartFresh]),
+            Stop::Cancelled => (Some(OperationErrorKind::Cancelled), vec![Hint::StartAgain]),
             Stop::Budget { .. } => (Some(OperationErrorKind::Budget), vec![Hint::RaiseMaxCost]),
             Stop::Deadline { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::Resumes]),
             Stop::Provider(err) => {

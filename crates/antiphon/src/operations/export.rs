@@ -66,7 +66,7 @@ async fn written(
         _ => Vec::new(),
     };
     if made.is_empty() && format == ExportFormat::Jsonl {
-        return export(run, to).await.map_err(failed);
+        return Ok(export(&run, to).await?);
     }
     let mut out = TextWriter::begin(to).await?;
     match (made.is_empty(), format) {

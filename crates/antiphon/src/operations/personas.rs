@@ -43,6 +43,10 @@ pub(super) async fn run(
         None => {
             let request = connected.request.to_store(workspace.folder())?;
             let (run, turn) = pipeline.open(&mut prepared, &store, &request).await?;
+            if run.record().status != RunStatus::Finished && run.record().request != request {
+                // Limits and outputs are those of the newest start.
+                run.set_request(request).await?;
+            }
             (run, Some(turn))
         }
     };

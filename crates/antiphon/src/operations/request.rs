@@ -55,8 +55,8 @@ pub struct RunRequest {
     pub model: Option<String>,
     /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer. Default: the
     /// recipe's, else the configuration's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fallback: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Vec<String>>,
     /// The limits of the run.
     #[serde(default)]
     pub limits: RunLimits,
@@ -164,7 +164,7 @@ impl RunRequest {
             provider: None,
             base_url: None,
             model: None,
-            fallback: Vec::new(),
+            fallback: None,
             limits: RunLimits::default(),
             grounding: None,
             distil: Distil::Auto,
@@ -224,7 +224,7 @@ impl RunRequest {
     /// Sets the fallbacks, each as `provider/model`.
     #[must_use]
     pub fn fallback(mut self, fallback: Vec<String>) -> Self {
-        self.fallback = fallback;
+        self.fallback = Some(fallback);
         self
     }
 

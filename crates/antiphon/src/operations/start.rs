@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use antiphon_engine::RunLimits;
 use antiphon_pipeline::Turns;
 use antiphon_runtime::{Runner, TaskError};
-use antiphon_store::{Run, RunRecord};
+use antiphon_store::{Run, RunRecord, RunStatus};
 
 use super::error::{Hint, OperationError, OperationErrorKind};
 use super::legacy;
@@ -164,6 +164,13 @@ impl Workspace {
     ) -> Result<RunOutcome, OperationError> {
         let store = self.existing().await?;
         let found = store.look_at(run).await?;
+        let is_left = matches!(found.record().status, RunStatus::Open | RunStatus::Stopped);
+        if retry_failed && is_left && found.tally().await?.failed == 0 {
+            let run = found.record().id.clone();
+            let message = format!("no row of run {run} has failed");
+            let error = OperationError::new(OperationErrorKind::Conflict, message);
+            return Err(error.hint(Hint::ResumeRun { run }));
+        }
         let has_recipe = RunRequest::read(&found.record().request).is_ok();
         let mut request = self.request_of(&found).await?;
         request.limits = request.limits.overridden_by(limits);

@@ -54,7 +54,7 @@ pub struct Workspace {
 }
 
 /// Provider, address, model and fallbacks, as a request names them.
-type Named = (Option<String>, Option<String>, Option<String>, Vec<String>);
+type Named = (Option<String>, Option<String>, Option<String>, Option<Vec<String>>);
 
 /// How a caller watches and steers a run. Nothing of this is stored.
 #[derive(Clone)]
@@ -114,8 +114,14 @@ impl Workspace {
 
     /// The store, which is made if it is not there.
     pub(super) async fn store(&self) -> Result<&Store, OperationError> {
-        let opened = self.store.get_or_try_init(|| open(&self.folder)).await;
-        opened.map_err(OperationError::from)
+        let opened = self.store.get_or_try_init(|| async {
+            match self.cassette {
+                // What a replay lacks is no result of the run that was recorded.
+                Some(Cassette::Replay(_)) => Ok(Store::in_memory()),
+                _ => open(&self.folder).await,
+            }
+        });
+        opened.await.map_err(OperationError::from)
     }
 
     /// The store, if there is one.
@@ -155,9 +161,14 @@ impl Workspace {
         let named = (provider, base_url, model, fallback);
         let ready = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.entry(named).or_default().clone()
+            sessions.entry(named.clone()).or_default().clone()
         };
-        Ok(ready.get_or_try_init(|| connect(settings)).await?.clone())
+        let connected = ready.get_or_try_init(|| connect(settings)).await.cloned();
+        // A local engine, or a server that is away now, may answer the next request.
+        if !connected.as_ref().is_ok_and(|session| !(session.chosen_by_default && session.is_offline())) {
+            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&named);
+        }
+        Ok(connected?)
     }
 
     /// Makes the provider of a request ready, and completes the request by what the configuration says.
@@ -178,8 +189,8 @@ impl Workspace {
             RunKind::Content => (None, Vec::new()),
         };
         request.model = request.model.or_else(|| recipe.as_ref()?.model.clone());
-        if request.fallback.is_empty() {
-            request.fallback = fallback;
+        if request.fallback.is_none() && !fallback.is_empty() {
+            request.fallback = Some(fallback);
         }
         let settings = self.settings(&request)?;
         let session = self.session(&request, &settings).await?;
@@ -190,7 +201,8 @@ impl Workspace {
         });
         request.provider = Some(session.name.clone());
         request.model = Some(session.model.clone());
-        request.fallback.clone_from(&session.fallbacks);
+        // None is stored, too: a resumed run takes up no fallback of another machine.
+        request.fallback = Some(session.fallbacks.clone());
         let limits = RunLimits::default()
             .max_cost(settings.max_cost.as_ref().map(|cost| cost.value))
             .max_concurrency(match settings.concurrency.origin {

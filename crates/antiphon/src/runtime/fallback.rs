@@ -48,8 +48,8 @@ fn named(
     files: &[ConfigFile],
     provider: Option<&Sourced<ProviderSettings>>,
 ) -> Option<Sourced<Vec<String>>> {
-    if !flags.fallback.is_empty() {
-        return Some(Sourced::new(flags.fallback.clone(), Origin::Flag("--fallback-model")));
+    if let Some(named) = &flags.fallback {
+        return Some(Sourced::new(named.clone(), Origin::Flag("--fallback-model")));
     }
     let of_entry = |file: &ConfigFile| {
         let name = &provider?.value.name;
@@ -125,7 +125,7 @@ mod tests {
         let of_lab = "[providers.lab]\nfallback = [\"ollama/o\"]\n";
         check(Flags::default().provider("lab"), ["", &format!("{far}{of_lab}")], &["ollama/o"]);
         check(Flags::default().provider("openai"), ["", &format!("{far}{of_lab}")], &["gemini/g"]);
-        let flags = || Flags { fallback: vec!["lab/mine".to_owned()], ..Flags::default() };
+        let flags = || Flags { fallback: Some(vec!["lab/mine".to_owned()]), ..Flags::default() };
         check(flags(), [near, far], &["lab/mine"]);
         check(flags().offline(), [near, far], &[]);
     }

@@ -23,7 +23,7 @@ pub struct Flags {
     /// A server's address.
     pub base_url: Option<String>,
     /// The fallbacks, each as `provider/model`; none: those of the configuration.
-    pub fallback: Vec<String>,
+    pub fallback: Option<Vec<String>>,
     /// Whether answers are recorded, or replayed.
     pub cassette: Option<Cassette>,
     /// Whether no network is to be used at all.

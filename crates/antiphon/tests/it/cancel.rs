@@ -51,7 +51,7 @@ fn a_run_is_cancelled_while_another_process_works_on_it() {
     lab.run(&format!("runs cancel {}", &id[..30])).ends_with(0, &["cancelled run", "and stay"]);
     let ran = Ran::new(child.wait_with_output().unwrap());
     assert!(began.elapsed() < SECONDS, "{:?}", began.elapsed());
-    ran.ends_with(130, &["the run was cancelled", "--fresh starts a new run"]);
+    ran.ends_with(130, &["the run was cancelled", "the same command starts a new run"]);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(
         (&report["status"], &report["stopped_by"][0], &report["possibly_billed"]["calls"]),

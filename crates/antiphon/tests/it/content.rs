@@ -84,7 +84,7 @@ fn what_somebody_wrote_stands_in_for_a_provider_that_is_away() {
     let ran = lab.run(&format!(
         "content ada.md --fallback mine.json --site out --provider compatible --base-url {url} --model m"
     ));
-    ran.ends_with(5, &["the page has the fallback's words", "goes on with what is left"]);
+    ran.ends_with(5, &["the page has the fallback's words", "resumes with what is left"]);
     assert!(fs::read_to_string(lab.path("out/index.html")).unwrap().contains(">By hand</h1>"));
     lab.file("mine.json", r#"{"brand_name": ""}"#);
     lab.run("content ada.md --fallback mine.json --offline")

@@ -279,7 +279,7 @@ fn their_runs_over_rows_are_resumed_and_found_by_the_same_command() {
             flags => format!("map towns.csv -r r.toml --provider sim --model m --max-concurrency 1 {flags}"),
         };
         // From another folder the old one is still where its files are.
-        lab.run(&line).ends_with(0, &[&format!("went on with run {run} at 1 rows")]);
+        lab.run(&line).ends_with(0, &[&format!("resumed run {run} at 1 rows")]);
         assert_eq!(server.requests().len(), 2, "{line}");
         let results = fs::read_to_string(lab.path("results.jsonl")).unwrap();
         let results: Vec<Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -70,7 +70,7 @@ fn a_file_that_broke_off_is_gone_on_with_by_the_same_command() {
     let rest = Reply::with_headers(206, "etag: \"1\"\r\ncontent-range: bytes 5-9/10\r\n", "whole");
     let server = Server::start([half, rest]);
     let line = format!("fetch {} --out got", server.url("/file"));
-    lab.run(&line).ends_with(5, &["the connection broke", "the same command goes on"]);
+    lab.run(&line).ends_with(5, &["the connection broke", "the same command fetches them"]);
     lab.run(&line).ends_with(0, &["10 bytes, 5 of them from an earlier try"]);
     assert_eq!(std::fs::read_to_string(lab.path("got/file")).unwrap(), "half whole");
     assert!(server.requests()[1].headers.iter().any(|line| line.eq_ignore_ascii_case("range: bytes=5-")));

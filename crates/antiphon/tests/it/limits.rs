@@ -36,7 +36,7 @@ fn after_a_deadline_no_call_begins_and_the_run_is_resumed() {
     let server = runtime.block_on(Simulator::start(scenario, 0)).unwrap();
     let lab = lab(&format!("{}/v1", server.url()), 60);
     let ran = lab.run(&format!("{MAP} --json --deadline 1 --max-concurrency 2"));
-    ran.ends_with(4, &["the deadline has passed", "goes on with what is left"]);
+    ran.ends_with(4, &["the deadline has passed", "resumes with what is left"]);
     let stopped = report(&ran);
     assert_eq!(
         (&stopped["status"], &stopped["stopped_by"][0], &stopped["possibly_billed"]["calls"]),
@@ -50,7 +50,7 @@ fn after_a_deadline_no_call_begins_and_the_run_is_resumed() {
         (&shown["status"], &shown["report"]["stopped_by"][0]),
         (&json!("stopped"), &json!("deadline"))
     );
-    lab.run("runs resume latest --deadline 60 --max-concurrency 16").ends_with(0, &["went on with run"]);
+    lab.run("runs resume latest --deadline 60 --max-concurrency 16").ends_with(0, &["resumed run"]);
     assert_eq!(server.stats().requests, 60);
     let shown: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
     assert_eq!((&shown["status"], &shown["accepted"]), (&json!("finished"), &json!(60)));
@@ -161,4 +161,15 @@ fn names_of_flags_before_this_release_are_still_understood() {
         }
         assert!(!help.contains("--concurrency") && !help.contains("--limit "), "{command}: {help}");
     }
+}
+
+#[test]
+fn a_resumed_run_has_the_limits_of_its_newest_start() {
+    let server = Server::start([Reply::chat("words", "stop"), late("words")]);
+    let lab = lab(&server.url("/v1"), 3);
+    let one = format!("{MAP} --max-concurrency 1");
+    lab.run(&format!("{one} --deadline 1")).ends_with(4, &["the deadline has passed"]);
+    lab.run(&format!("{one} --attempts 5")).ends_with(0, &["resumed run"]);
+    let shown: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
+    assert_eq!(shown["request"]["limits"]["attempts"], json!(5), "{shown}");
 }

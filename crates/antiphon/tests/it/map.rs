@@ -100,7 +100,7 @@ fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_goes_on() {
     assert!(told.matches("error:").count() == 1 && told.contains("antiphon.db"), "{told}");
     let asked = bench.stats().requests;
     assert!((1..300).contains(&asked), "{asked}: it began, and did not come to its end");
-    bench.map("--results results.jsonl").ends_with(0, &["went on with run"]);
+    bench.map("--results results.jsonl").ends_with(0, &["resumed run"]);
     assert_eq!(lines(bench.lab.path("results.jsonl")).len(), 300);
     assert!(bench.stats().requests < 600, "what was kept is not asked again");
 }
@@ -109,7 +109,7 @@ fn a_disk_that_fails_ends_the_run_in_one_error_and_the_same_command_goes_on() {
 fn a_budget_holds_and_a_higher_one_goes_on() {
     let bench = Bench::new(Scenario::default().answer_tokens(40), 200);
     let ran = bench.map("--fresh --max-cost 0.01 --json");
-    ran.ends_with(6, &["the budget is used up", "--max-cost", "without it, it goes on with this one"]);
+    ran.ends_with(6, &["the budget is used up", "--max-cost", "without it, it resumes this one"]);
     let first = report(&ran);
     let (spent, left) = (first["cost_usd_micros"].as_u64().unwrap(), first["left"].as_u64().unwrap());
     assert!((9_500..=10_000).contains(&spent) && left > 0, "{spent} {left}");
@@ -118,7 +118,7 @@ fn a_budget_holds_and_a_higher_one_goes_on() {
         (Some("budget"), Some("stopped"))
     );
     let ran = bench.map("--max-cost 1 --json");
-    ran.ends_with(0, &["went on with run"]);
+    ran.ends_with(0, &["resumed run"]);
     let second = report(&ran);
     assert_eq!(
         (second["accepted"].as_u64(), second["run_id"].as_str()),
@@ -222,7 +222,7 @@ fn ctrl_c_finishes_what_is_under_way_and_the_same_command_goes_on() {
     let id = child.id().to_string();
     assert!(Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().unwrap().success());
     let ran = Ran::new(child.wait_with_output().unwrap());
-    ran.ends_with(130, &["the same command goes on"]);
+    ran.ends_with(130, &["the same command resumes"]);
     let first = report(&ran);
     assert_eq!(
         (first["stopped_by"][0].as_str(), first["possibly_billed"]["calls"].as_u64()),
@@ -244,7 +244,7 @@ fn being_terminated_stops_at_once_and_names_what_it_broke_off() {
     let id = child.id().to_string();
     assert!(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success());
     let ran = Ran::new(child.wait_with_output().unwrap());
-    ran.ends_with(143, &["the same command goes on"]);
+    ran.ends_with(143, &["the same command resumes"]);
     let lost = report(&ran)["possibly_billed"]["calls"].as_u64().unwrap();
     assert!((1..=8).contains(&lost), "{lost}");
     let ran = bench.map("--json");
@@ -295,7 +295,7 @@ fn money_that_is_gone_stops_the_run_and_it_can_be_gone_on_with() {
         Scripted::start([Reply::chat("one", "stop"), Reply::json(429, &broke), Reply::chat("two", "stop")]);
     let lab = lab(&server.url("/v1"), 2);
     let first = lab.run(&map("--max-concurrency 1 --json"));
-    first.ends_with(3, &["exceeded your current quota", "goes on with what is left"]);
+    first.ends_with(3, &["exceeded your current quota", "resumes with what is left"]);
     assert_eq!((report(&first)["accepted"].as_u64(), report(&first)["left"].as_u64()), (Some(1), Some(1)));
     let second = lab.run(&map("--max-concurrency 1 --json"));
     second.ends_with(0, &[]);
@@ -377,9 +377,9 @@ fn runs_are_listed_shown_compared_exported_and_gone_on_with() {
         "{text}"
     );
     bench.lab.run("runs resume latest").ends_with(6, &["the budget is used up"]);
-    bench.lab.run(&format!("runs resume {id} --max-cost 0.006")).ends_with(6, &["went on with run"]);
+    bench.lab.run(&format!("runs resume {id} --max-cost 0.006")).ends_with(6, &["resumed run"]);
     let last = bench.map("");
-    last.ends_with(0, &["went on with run"]);
+    last.ends_with(0, &["resumed run"]);
     assert!(last.stdout.contains("all sessions of the run together"), "{}", last.stdout);
     let shown = bench.lab.run(&format!("runs show {id}")).stdout;
     assert!(shown.contains("finished") && shown.contains("60 done, 0 failed, 0 left"), "{shown}");
@@ -434,7 +434,7 @@ fn mistakes_in_a_recipe_are_told_before_anything_is_asked() {
 fn a_server_that_is_not_there_costs_no_row() {
     let lab = lab(&antiphon_tests::refusing_url("/v1"), 60).with("ANTIPHON_RETRY_MAX", "1");
     let ran = lab.run(&map("--json"));
-    ran.ends_with(5, &["onnection refused", "goes on with what is left"]);
+    ran.ends_with(5, &["onnection refused", "resumes with what is left"]);
     assert_eq!((report(&ran)["failed"].as_u64(), report(&ran)["left"].as_u64()), (Some(0), Some(60)));
 }
 

@@ -204,3 +204,20 @@ fn drafts_without_a_model_are_replayed_too() {
         fs::read_dir(lab.path("b")).unwrap().map(|found| found.unwrap().path()).find(|path| path.is_dir());
     assert_eq!(json_file(&run.unwrap().join("run.json"))["model_used"], false);
 }
+
+#[test]
+fn what_a_replay_lacks_is_no_result_of_the_run_itself() {
+    let server = Server::start(words());
+    let lab = lab(&server.url("/v1"));
+    with_key(&lab, &format!("{MAP} --record tapes --max-rows 1 --out a")).ends_with(0, &[]);
+    lab.run(&format!("{MAP} --replay tapes --out b")).ends_with(4, &["cannot replay"]);
+    with_key(&lab, &format!("{MAP} --out b")).ends_with(0, &[]);
+}
+
+#[test]
+fn a_run_that_a_budget_shortened_is_replayed_without_it() {
+    let server = Server::start(words());
+    let lab = lab(&server.url("/v1"));
+    with_key(&lab, &format!("{MAP} --record tapes --max-cost 0.03 --out a")).ends_with(0, &[]);
+    lab.run(&format!("{MAP} --replay tapes --out b")).ends_with(0, &[]);
+}

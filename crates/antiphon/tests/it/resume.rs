@@ -156,7 +156,7 @@ fn a_map_run_that_was_killed_while_it_read_finds_its_rows_where_both_have_moved(
     moved_without(&lab, &["r.toml"]);
     let before = simulated.server.stats().requests;
     let ran = lab.run_in("b", "runs resume latest --max-cost 0.01");
-    ran.ends_with(6, &["went on with run", id.as_str().unwrap()]);
+    ran.ends_with(6, &["resumed run", id.as_str().unwrap()]);
     assert!(simulated.server.stats().requests > before);
     let resumed = shown(&lab, "b");
     assert_eq!(resumed["run_id"], id);
@@ -175,7 +175,7 @@ fn a_map_run_that_lacks_rows_is_refused_where_its_input_is_gone_or_another() {
     lab.run_in("a", "runs resume latest").ends_with(2, &["cannot resume run", "its input", "changed"]);
     assert_eq!(simulated.server.stats().requests, before, "nothing was asked");
     fs::write(&input, rows).unwrap();
-    lab.run_in("a", "runs resume latest --max-cost 0.01").ends_with(6, &["went on with run"]);
+    lab.run_in("a", "runs resume latest --max-cost 0.01").ends_with(6, &["resumed run"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn rows_from_stdin_are_resumed_from_the_store() {
     let output = lab.command(&line).current_dir(lab.path("a")).stdin(rows).output().unwrap();
     Ran::new(output).ends_with(6, &[]);
     moved_without(&lab, &["r.toml", "towns.csv"]);
-    lab.run_in("b", "runs resume latest --max-cost 1").ends_with(0, &["went on with run"]);
+    lab.run_in("b", "runs resume latest --max-cost 1").ends_with(0, &["resumed run"]);
     assert_eq!(shown(&lab, "b")["accepted"], 60);
 }
 

@@ -85,8 +85,8 @@ impl ProviderArgs {
     }
 
     /// The fallbacks.
-    pub(in crate::commands) fn fallbacks(&self) -> Vec<String> {
-        self.fallback_model.clone()
+    pub(in crate::commands) fn fallbacks(&self) -> Option<Vec<String>> {
+        Some(self.fallback_model.clone()).filter(|named| !named.is_empty())
     }
 
     pub(in crate::commands) fn is_offline(&self) -> bool {
@@ -94,7 +94,8 @@ impl ProviderArgs {
     }
 
     pub(super) fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
-        let Self { provider, model, base_url, fallback_model: fallback, offline } = self.clone();
+        let fallback = self.fallbacks();
+        let Self { provider, model, base_url, offline, .. } = self.clone();
         Flags { provider, model, base_url, fallback, offline, concurrency, out, ..Flags::default() }
     }
 }

@@ -64,35 +64,33 @@ pub(in crate::commands) struct RunArgs {
 
 /// The limits of a run: [`RunLimits`] on the command line.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Limits")]
 pub(in crate::commands) struct LimitArgs {
     /// Stop before all calls of a run together cost more than so many US dollars
-    #[arg(long, value_name = "USD", value_parser = dollars)]
+    #[arg(long, help_heading = "Limits", value_name = "USD", value_parser = dollars)]
     max_cost: Option<f64>,
 
     /// The most calls in progress at once, or auto: as many as the provider takes [default: auto] [env: ANTIPHON_WORKERS]
-    #[arg(long, value_name = "auto|N", value_parser = auto_or_number, alias = "concurrency")]
+    #[arg(long, help_heading = "Limits", value_name = "auto|N", value_parser = auto_or_number, alias = "concurrency")]
     max_concurrency: Option<MaxConcurrency>,
 
     /// Answers about one row that are asked for until one is valid [default: the recipe's, or 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = "Limits", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempts: Option<u32>,
 
     /// Begin no call after so many seconds; what is left can be resumed
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, help_heading = "Limits", value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
 
     /// Which run goes first where the provider's limits make calls wait [default: normal]
-    #[arg(long, value_enum, value_name = "PRIORITY")]
+    #[arg(long, help_heading = "Limits", value_enum, value_name = "PRIORITY")]
     priority: Option<PriorityArg>,
 }
 
 /// A limit on the rows of an input.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Limits")]
 pub(in crate::commands) struct RowLimitArgs {
     /// The first N rows alone
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), alias = "limit")]
+    #[arg(long, help_heading = "Limits", value_name = "N", value_parser = clap::value_parser!(u64).range(1..), alias = "limit")]
     pub(in crate::commands) max_rows: Option<u64>,
 }
 
