@@ -201,7 +201,7 @@ pub async fn structured(target: &Target) -> Result<(), String> {
     let prompt = prompt.parameters(Parameters::default().max_tokens(400));
     let provider = target.provider();
     let done = provider.complete_json(&prompt, &schema(), &CallContext::default()).await.map_err(said)?;
-    ensure(done.calls == 1, || format!("it took {} calls", done.calls))?;
+    ensure(done.spent.calls == 1, || format!("it took {} calls", done.spent.calls))?;
     ensure(done.value["count"].as_u64().is_some_and(|count| (1..=9).contains(&count)), || {
         done.value.to_string()
     })

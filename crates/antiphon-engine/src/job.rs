@@ -302,7 +302,7 @@ impl Life {
         self.shared.answered();
         self.seen.see(&answer);
         let held_to = paid.held_to;
-        let bill = self.shared.bill(answer.usage, answer.lost, paid.sent, (paid.grant, paid.is_bound));
+        let bill = self.shared.bill(answer.usage, answer.earlier, paid.sent, (paid.grant, paid.is_bound));
         if answer.attempts > 0 {
             self.shared.learn(question, answer.usage, answer.timing.total);
         }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
-    Billed, Calls, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Price, Prompt,
-    Scope, Usage,
+    Calls, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Price, Prompt, Scope,
+    Spent, Usage,
 };
 use antiphon_store::{Bill, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -313,9 +313,15 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What calls have cost: so much of it is known, and others may have been billed. `bound` says whether the grant is the
-    /// most that they may have cost.
-    pub(super) fn bill(&self, usage: Usage, lost: Billed, calls: u32, (grant, bound): (Grant, bool)) -> Bill {
+    /// What calls have cost: the one that answered, and `earlier` ones. `bound` says whether the grant is the most that all
+    /// of them may have cost.
+    pub(super) fn bill(
+        &self,
+        usage: Usage,
+        earlier: Spent,
+        calls: u32,
+        (grant, bound): (Grant, bool),
+    ) -> Bill {
         let cost_of = |usage: Usage| {
             let price = (self.options.pricing)(usage.input.unwrap_or(0));
             price.and_then(|price| price.cost_usd_micros(usage))
@@ -325,26 +331,28 @@ impl Shared {
         // With fallbacks the grant pays for the answer and for the calls before it.
         let beside =
             if self.options.fallbacks > 0 { amount.saturating_sub(cost.unwrap_or(0)) } else { amount };
-        let (mut lost_calls, mut possible) = (0, Some(0));
-        match lost {
-            Billed::No => {}
-            Billed::Yes(more) => cost = cost.zip(cost_of(more)).map(|(cost, more)| cost + more),
-            Billed::Maybe => (lost_calls, possible) = (1, bound.then_some(beside)),
+        if let Some(more) = earlier.usage {
+            cost = cost.zip(cost_of(more)).map(|(cost, more)| cost + more);
         }
+        let lost = earlier.possibly_billed;
+        let mut possible = if lost > 0 { bound.then_some(beside) } else { Some(0) };
         if cost.is_none() && bound {
             // What is not known may be all of it.
             possible = Some(amount);
         }
-        let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
+        let tokens = |of: fn(&Usage) -> Option<u64>| -> u64 {
+            [Some(usage), earlier.usage].iter().flatten().filter_map(of).sum()
+        };
+        let (input, output) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
         grant.settle(cost.unwrap_or(0) + possible.unwrap_or(0));
         let counters = &self.counters;
         Counters::add(&counters.input_tokens, input);
         Counters::add(&counters.output_tokens, output);
         Counters::add(&counters.cost, cost.unwrap_or(0));
         Counters::add(&counters.without_price, u64::from(cost.is_none()));
-        Counters::add(&counters.lost, u64::from(lost_calls));
+        Counters::add(&counters.lost, u64::from(lost));
         Counters::add(&counters.possible, possible.unwrap_or(0));
-        let mut bill = Bill::call(cost).calls(calls).tokens(input, output).lost(lost_calls, possible);
+        let mut bill = Bill::call(cost).calls(calls).tokens(input, output).lost(lost, possible);
         // Also where no call was lost: its cost is not known.
         bill.possible = possible.unwrap_or(0);
         bill

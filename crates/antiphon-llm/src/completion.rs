@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use antiphon_resilience::LimitHints;
 
-use crate::error::{Billed, Cut, Error, ErrorKind};
+use crate::error::{Cut, Error, ErrorKind};
 use crate::prompt::Output;
 use crate::spent::Spent;
 
@@ -23,10 +23,9 @@ pub struct Completion {
     pub timing: Timing,
     /// Calls made in all, from 1; 0 for an answer that was there already.
     pub attempts: u32,
-    /// Whether the calls before the one that answered cost money: [`spent`](Self::spent) in one word, for them alone.
-    pub lost: Billed,
-    /// The calls before the one that answered; they are counted in `attempts`, too.
-    earlier: Spent,
+    /// The calls before the one that answered, such as failed ones that were possibly billed. They are counted in `attempts`,
+    /// too.
+    pub earlier: Spent,
 }
 
 /// Why a model stopped writing.
@@ -146,7 +145,6 @@ impl Completion {
     pub fn after(mut self, earlier: Spent) -> Self {
         self.attempts = self.attempts.saturating_add(earlier.calls);
         self.earlier += earlier;
-        self.lost = self.earlier.billed();
         self
     }
 
@@ -154,7 +152,7 @@ impl Completion {
     /// cost the first time.
     #[must_use]
     pub fn without_calls(self) -> Self {
-        Self { attempts: 0, earlier: Spent::default(), lost: Billed::No, ..self }
+        Self { attempts: 0, earlier: Spent::default(), ..self }
     }
 
     /// This answer, if it is one: JSON that was cut by the token limit is none, nor is filtered text.

@@ -163,7 +163,7 @@ mod tests {
         let (next, last, answer) = ask(ErrorKind::Quota, ErrorKind::Connect).await;
         let answer = answer.unwrap();
         assert_eq!((next, last, answer.text.as_str(), answer.attempts), (1, 1, "at last", 3));
-        assert_eq!(answer.lost, Billed::Maybe);
+        assert_eq!(answer.earlier.billed(), Billed::Maybe);
         assert_eq!(answer.spent().possibly_billed, 2);
         let (next, last, answer) = ask(ErrorKind::Auth, ErrorKind::Refused).await;
         let err = answer.unwrap_err();

@@ -155,9 +155,9 @@ mod tests {
         let slow = Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe);
         let ok = || Ok(Completion::new("ok"));
         let (_, _, answer) = ask(vec![Err(slow), ok()], CallContext::default()).await;
-        assert_eq!(answer.unwrap().lost, Billed::Maybe);
+        assert_eq!(answer.unwrap().earlier.billed(), Billed::Maybe);
         let (_, _, answer) = ask(vec![err(ErrorKind::Connect), ok()], CallContext::default()).await;
-        assert_eq!(answer.unwrap().lost, Billed::No);
+        assert_eq!(answer.unwrap().earlier.billed(), Billed::No);
     }
 
     #[tokio::test(start_paused = true)]

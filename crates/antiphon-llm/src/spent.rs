@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(error(second).after(one).billed(), first.and(second));
         if let Billed::Yes(usage) = second {
             let answer = Completion::new("ok").usage(usage).after(one);
-            assert_eq!((answer.spent(), answer.attempts, answer.lost), (expected, 2, first));
+            assert_eq!((answer.spent(), answer.attempts, answer.earlier.billed()), (expected, 2, first));
         }
     }
 
@@ -130,7 +130,10 @@ mod tests {
     #[test]
     fn an_answer_without_a_call_costs_nothing_but_the_calls_before_it() {
         let cached = Completion::new("ok").usage(usage(10)).after(Spent::call(Billed::Maybe)).without_calls();
-        assert_eq!((cached.spent(), cached.attempts, cached.lost), (Spent::default(), 0, Billed::No));
+        assert_eq!(
+            (cached.spent(), cached.attempts, cached.earlier.billed()),
+            (Spent::default(), 0, Billed::No)
+        );
         let after = cached.after(Spent::call(Billed::Yes(usage(3))));
         assert_eq!(after.spent(), Spent::call(Billed::Yes(usage(3))));
         assert_eq!(Spent::default().tokens(), Usage::NOTHING);

@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::warn;
 
-use crate::completion::{Completion, FinishReason, Usage};
+use crate::completion::{Completion, FinishReason};
 use crate::context::CallContext;
-use crate::error::{Billed, Cut, Error, ErrorKind};
+use crate::error::{Cut, Error, ErrorKind};
 use crate::json::{self, Extracted, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
@@ -22,13 +22,7 @@ pub struct Structured<T> {
     pub value: T,
     /// The answer it was read from.
     pub completion: Completion,
-    /// Tokens of all calls together, as far as they were counted: those of [`spent`](Self::spent).
-    pub usage: Usage,
-    /// `Maybe` if some calls that gave no answer were possibly billed on top of that, else `No`.
-    pub lost: Billed,
-    /// Calls made in all: attempts, and schema retries.
-    pub calls: u32,
-    /// What all calls cost.
+    /// All calls, attempts and schema retries, and what they cost.
     pub spent: Spent,
     /// What had to be done to the answer's text; nothing of its content is changed by it.
     pub repairs: Vec<Repair>,
@@ -54,7 +48,7 @@ pub struct Structured<T> {
 /// let asking = Asking::default().max_reasks(3).strict();
 /// let city = asking.json(&provider, &prompt, &schema, &CallContext::default()).await?;
 /// assert_eq!(city.value["name"], "Paris");
-/// assert_eq!(city.calls, 2, "the first answer was no JSON, and was asked for again with the reason");
+/// assert_eq!(city.spent.calls, 2, "the first answer was no JSON, and was asked for again with the reason");
 /// # Ok(())
 /// # }
 /// ```
@@ -69,8 +63,7 @@ pub struct Asking {
 
 impl<T> Structured<T> {
     fn new(value: T, repairs: Vec<Repair>, completion: Completion, spent: Spent) -> Self {
-        let lost = if spent.possibly_billed > 0 { Billed::Maybe } else { Billed::No };
-        Self { value, completion, usage: spent.tokens(), lost, calls: spent.calls, spent, repairs }
+        Self { value, completion, spent, repairs }
     }
 }
 
@@ -248,10 +241,11 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Prompt, ProviderExt,
-        Schema, Spent, Usage,
+        CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Prompt, ProviderExt, Schema,
+        Spent,
     };
     use crate::scripted::Scripted;
+    use crate::{Billed, Usage};
 
     fn said(text: &str) -> Completion {
         Completion::new(text).usage(Usage::new(Some(10), Some(5)))
@@ -278,8 +272,8 @@ mod tests {
     async fn a_misfit_is_asked_for_once_more_with_the_reason() {
         let (provider, answer) = ask(vec![Ok(said("{\"n\": \"one\"}")), Ok(said("{\"n\": 1}"))]).await;
         let answer = answer.unwrap();
-        assert_eq!((answer.value, answer.calls), (json!({"n": 1}), 2));
-        assert_eq!(answer.usage, Usage::new(Some(20), Some(10)));
+        assert_eq!((answer.value, answer.spent.calls), (json!({"n": 1}), 2));
+        assert_eq!(answer.spent.usage, Some(Usage::new(Some(20), Some(10))));
         let asked = provider.asked.lock().unwrap();
         assert!(asked[1].contains("/n: ") && asked[1].contains("integer"), "{asked:?}");
     }
@@ -291,13 +285,12 @@ mod tests {
         let earlier = lost + Spent::call(counted);
         let (_, answer) = ask(vec![Ok(said("{\"n\": 1}").after(earlier))]).await;
         let answer = answer.unwrap();
-        assert_eq!((answer.usage, answer.lost, answer.calls), (sum, Billed::Maybe, 3));
-        assert_eq!(answer.spent.possibly_billed, 1);
+        assert_eq!(answer.spent, Spent { calls: 3, possibly_billed: 1, usage: Some(sum) });
         let (_, answer) = ask(vec![Ok(said("{").after(earlier))]).await;
         assert_eq!(answer.unwrap_err().spent(), Spent { calls: 3, possibly_billed: 1, usage: Some(sum) });
         let (_, answer) = ask(vec![Ok(said("{\"n\": 1}").without_calls())]).await;
         let answer = answer.unwrap();
-        assert_eq!((answer.usage, answer.spent), (Usage::NOTHING, Spent::default()));
+        assert_eq!(answer.spent, Spent::default());
     }
 
     #[tokio::test]

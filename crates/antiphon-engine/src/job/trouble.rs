@@ -42,13 +42,12 @@ impl Life {
     pub(super) async fn went_wrong(&mut self, question: &Prompt, err: Error, paid: Paid) -> Next {
         let Paid { grant, is_bound, held_to, sent } = paid;
         let kind = err.kind();
-        let (usage, lost) = match err.billed() {
-            Billed::Yes(usage) => (usage, Billed::No),
+        let mut spent = err.spent();
+        if sent == 0 {
             // What was never sent cannot have been billed.
-            _ if sent == 0 => (Usage::new(Some(0), Some(0)), Billed::No),
-            lost => (Usage::new(Some(0), Some(0)), lost),
-        };
-        let bill = self.shared.bill(usage, lost, sent, (grant, is_bound));
+            spent.possibly_billed = 0;
+        }
+        let bill = self.shared.bill(Usage::NOTHING, spent, sent, (grant, is_bound));
         match kind {
             ErrorKind::Cancelled => {
                 // The journal's own trouble has been told already.

@@ -180,3 +180,17 @@ fn a_budget_holds_at_the_dearer_price_also_where_both_may_be_billed() {
     let unpriced = map(&lab, "--fallback-model lab/unpriced --max-cost 1");
     unpriced.ends_with(2, &["the price of unpriced is not known"]);
 }
+
+#[test]
+fn each_call_of_a_chain_that_may_be_billed_is_counted() {
+    let silent = Server::start([Reply::raw("").and_stall()]);
+    let server = Server::start([short("small")]);
+    let lab = lab(&silent.url("/v1"), &server.url("/v1")).with("ANTIPHON_TIMEOUT", "0.3");
+    let config = fs::read_to_string(lab.path("antiphon.toml")).unwrap();
+    let slow = format!("[providers.slow]\nkind = \"compatible\"\nbase_url = \"{}\"\n", silent.url("/v1"));
+    lab.file("antiphon.toml", config + &slow);
+    lab.file("rows.jsonl", "{\"n\": 1}\n");
+    let ran = map(&lab, "--fallback-model slow/big --fallback-model lab/small");
+    ran.ends_with(0, &["2 calls that broke off may have been billed"]);
+    assert_eq!(report(&ran)["possibly_billed"]["calls"], json!(2));
+}
