@@ -64,8 +64,9 @@ async fn generate(
             continue;
         }
         places.push(place);
-        let start = experiments.start(name, &how.personas.drawn(), &front.files).await?;
-        let ExperimentStart { request, files, outputs, .. } = start;
+        let start = experiments.start(name, &how.personas.drawn()).await?;
+        let files = start.files(&front.files)?;
+        let ExperimentStart { request, outputs, .. } = start;
         let settings = resolve(&how.run.flags(Some(outputs.clone())), &front.environment, &files)?;
         let recipe = PersonaRecipe::parse(&request.recipe.name, &request.recipe.text);
         let recipe = recipe.map_err(crate::operations::OperationError::from)?;

@@ -2,12 +2,12 @@ use std::path::{Path, PathBuf};
 
 use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, How, PastRun, Statistics};
 use antiphon_pipeline::{Personas, Report, near_name};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Hint, OperationError, OperationErrorKind};
-use super::request::RunRequest;
+use super::request::{RecipeSource, RunRequest};
 use super::sources::is_address;
-use crate::runtime::{ConfigError, ConfigFile};
+use crate::runtime::ConfigFile;
 
 /// The folder of all experiments.
 #[derive(Debug, Clone)]
@@ -42,13 +42,13 @@ pub struct ExperimentRun {
 }
 
 /// What a run of an experiment is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExperimentStart {
     /// What is asked for.
     pub request: RunRequest,
-    /// The configuration files that hold for it: the experiment's own defaults first.
-    pub files: Vec<ConfigFile>,
+    /// The experiment's own defaults, if it has any, as the text of a configuration file that goes before all others.
+    pub defaults: Option<RecipeSource>,
     /// The folder of its runs.
     pub outputs: PathBuf,
 }
@@ -134,17 +134,11 @@ impl Experiments {
     /// Returns what a run of an experiment is started with; `drawn` goes over what the experiment says.
     ///
     /// # Errors
-    /// As [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used,
-    /// `Configuration` for defaults that cannot be.
+    /// As [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn start(
-        &self,
-        name: &str,
-        drawn: &Drawn,
-        files: &[ConfigFile],
-    ) -> Result<ExperimentStart, OperationError> {
+    pub async fn start(&self, name: &str, drawn: &Drawn) -> Result<ExperimentStart, OperationError> {
         let experiment = self.load(name).await?;
         if experiment.data().await?.is_empty() {
             let message = format!("experiment {name} has no data");
@@ -152,20 +146,12 @@ impl Experiments {
             return Err(error.hint(Hint::AddData { experiment: name.to_owned() }));
         }
         let definition = experiment.definition();
-        let mut files = files.to_vec();
-        if !definition.defaults.is_empty() {
-            // What it says goes before the other files.
-            files.insert(
-                0,
-                defaults(&experiment)
-                    .map_err(|err| OperationError::new(OperationErrorKind::Configuration, err.to_string()))?,
-            );
-        }
         let recipe = drawn.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
             OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
         })?;
         let request = RunRequest::personas(experiment.data_path(), &recipe)?;
-        Ok(ExperimentStart { request, files, outputs: experiment.outputs_path() })
+        let defaults = (!definition.defaults.is_empty()).then(|| defaults(&experiment));
+        Ok(ExperimentStart { request, defaults, outputs: experiment.outputs_path() })
     }
 
     /// Returns the folder of an experiment, whatever links lead to it.
@@ -254,10 +240,22 @@ async fn info(experiment: &Experiment) -> Result<ExperimentInfo, OperationError>
     })
 }
 
+impl ExperimentStart {
+    /// Returns the configuration files that hold for it: its own defaults, and then `files`.
+    ///
+    /// # Errors
+    /// `Configuration` for defaults that cannot be used.
+    pub fn files(&self, files: &[ConfigFile]) -> Result<Vec<ConfigFile>, OperationError> {
+        let own = self.defaults.iter().map(|source| ConfigFile::parse(&source.name, &source.text));
+        let all: Result<Vec<_>, _> = own.chain(files.iter().cloned().map(Ok)).collect();
+        all.map_err(|err| OperationError::new(OperationErrorKind::Configuration, err.to_string()))
+    }
+}
+
 /// An experiment's `[defaults]` as a configuration file.
-fn defaults(experiment: &Experiment) -> Result<ConfigFile, ConfigError> {
-    let place = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
+fn defaults(experiment: &Experiment) -> RecipeSource {
+    let name = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
     let defaults = experiment.definition().defaults.clone();
-    let table = toml::Table::from_iter([("defaults".to_owned(), defaults.into())]);
-    ConfigFile::parse(&place, &table.to_string())
+    let text = toml::Table::from_iter([("defaults".to_owned(), defaults.into())]).to_string();
+    RecipeSource { name, text }
 }

@@ -9,8 +9,9 @@ use antiphon::data::Strategy;
 use antiphon::engine::{Destination, Lines, Order, RunEvent, RunLimits};
 use antiphon::llm::Parameters;
 use antiphon::operations::{
-    Anonymise, Experiments, ExportFormat, Hint, ListFilter, OperationError, OperationErrorKind, OutputWishes,
-    Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch, Workspace,
+    Anonymise, ExperimentStart, Experiments, ExportFormat, Hint, ListFilter, OperationError,
+    OperationErrorKind, OutputWishes, Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch,
+    Workspace,
 };
 use antiphon::pipeline::PersonaRecipe;
 use antiphon::pipeline::experiment::{Definition, Drawn, How};
@@ -313,9 +314,11 @@ async fn experiments_are_data() {
     let drawn = Drawn { count: Some(2.into()), ..Drawn::default() };
     let info = experiments.add("goats", &[place.lab.path("in")], How::Copy).await.unwrap();
     assert_eq!(serialises(&info, None)["data"].as_array().map(Vec::len), Some(2));
-    let start = experiments.start("goats", &drawn, &[]).await.unwrap();
+    let start = experiments.start("goats", &drawn).await.unwrap();
     survives(&start.request);
-    let workspace = Workspace::new(Environment::default(), start.files, start.outputs);
+    let start: ExperimentStart = serde_json::from_value(json!(start)).unwrap();
+    let files = start.files(&[]).unwrap();
+    let workspace = Workspace::new(Environment::default(), files, start.outputs);
     workspace.start(&start.request.provider("offline"), Watch::default()).await.unwrap();
     let history = experiments.history("goats").await.unwrap();
     assert_eq!(serialises(&history[0], None)["personas"], 2);
