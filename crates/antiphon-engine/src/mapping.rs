@@ -214,7 +214,7 @@ impl Mapping {
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
         let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
-        report.served_models = served.models();
+        report.served_models = served.into_models();
         let time = MapTime::new(began.elapsed(), time, status.bottleneck, status.limits);
         self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
     }
@@ -348,7 +348,6 @@ impl Mapping {
                 return Ok((Some(unwritten.into()), engine.status(), engine.time(), Served::default()));
             }
         };
-        let served = output.served.clone();
         let working = async {
             let stop = self.watched(&engine, rows).await;
             let (status, time) = (engine.status(), engine.time());
@@ -362,13 +361,14 @@ impl Mapping {
         };
         let writing = async {
             let followed = output.follow(results).await;
+            let served = std::mem::take(&mut output.served);
             let written = output.finish().await.and(followed);
             if written.is_err() {
                 drain.cancel();
             }
-            written
+            (written, served)
         };
-        let ((stop, status, time), written) = tokio::join!(working, writing);
+        let ((stop, status, time), (written, served)) = tokio::join!(working, writing);
         Ok((written.err().map(Stop::from).or(stop), status, time, served))
     }
 

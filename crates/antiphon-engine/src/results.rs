@@ -125,6 +125,7 @@ impl Output {
             }
             Destination::Lines(lines) => Sink::Lines(lines.clone()),
         };
+        let served = Served::after(run.record().report.as_deref());
         let mut output = Self {
             run,
             order,
@@ -135,7 +136,7 @@ impl Output {
             bytes: 0,
             stored: HashSet::new(),
             is_broken: false,
-            served: Served::default(),
+            served,
         };
         output.earlier().await?;
         Ok(output)

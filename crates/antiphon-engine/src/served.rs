@@ -1,28 +1,33 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dispatch::JobOutcome;
+use crate::report::MapReport;
 
 /// The most names that are counted: a server may report another one with each answer.
 const MOST: usize = 32;
 
-/// Results by the model that gave them. Clones are handles to the same counts.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Served(Arc<Mutex<BTreeMap<String, u64>>>);
+/// Results by the model that gave them.
+#[derive(Debug, Default)]
+pub(crate) struct Served(BTreeMap<String, u64>);
 
 impl Served {
+    /// Goes on from the report of an earlier session, if there is one.
+    pub(crate) fn after(report: Option<&str>) -> Self {
+        let report = report.and_then(|report| serde_json::from_str::<MapReport>(report).ok());
+        Self(report.map(|report| report.served_models).unwrap_or_default())
+    }
+
     /// Counts an outcome, if it has a result and the provider named the model of its last answer.
-    pub(crate) fn count(&self, outcome: &JobOutcome) {
+    pub(crate) fn count(&mut self, outcome: &JobOutcome) {
         let (Ok(_), Some(model)) = (&outcome.result, &outcome.seen.head.model) else { return };
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() < MOST || counts.contains_key(model) {
-            *counts.entry(model.clone()).or_default() += 1;
+        if self.0.len() < MOST || self.0.contains_key(model) {
+            *self.0.entry(model.clone()).or_default() += 1;
         }
     }
 
-    /// Returns the counts so far.
-    pub(crate) fn models(&self) -> BTreeMap<String, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the counts.
+    pub(crate) fn into_models(self) -> BTreeMap<String, u64> {
+        self.0
     }
 }
 
@@ -42,16 +47,16 @@ mod tests {
 
     #[test]
     fn results_are_counted_by_the_model_that_was_reported() {
-        let served = Served::default();
+        let mut served = Served::default();
         for model in [Some("small"), Some("large"), Some("small"), None] {
             served.count(&outcome(model, Ok("1".to_owned())));
         }
         served.count(&outcome(Some("large"), Err(Failed::bad_row("no".to_owned()))));
-        let models: Vec<_> = served.models().into_iter().collect();
-        assert_eq!(models, [("large".to_owned(), 1), ("small".to_owned(), 2)]);
+        let models: Vec<_> = served.0.iter().map(|(model, results)| (model.as_str(), *results)).collect();
+        assert_eq!(models, [("large", 1), ("small", 2)]);
         for model in 0..1_000 {
             served.count(&outcome(Some(&model.to_string()), Ok("1".to_owned())));
         }
-        assert_eq!(served.models().len(), MOST);
+        assert_eq!(served.into_models().len(), MOST);
     }
 }

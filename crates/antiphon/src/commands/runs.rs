@@ -148,7 +148,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     line("rows", &format!("{} done, {} failed, {left} left", info.accepted, info.failed));
     line("calls", &info.calls.to_string());
     line("tokens", &format!("{} + {}", info.input_tokens, info.output_tokens));
-    line("cost", &cost(info.cost_usd_micros));
+    line("cost", cost(info.cost_usd_micros).trim_start_matches("cost "));
     if info.possibly_billed_calls > 0 {
         let most = match info.possibly_billed_unbounded {
             0 => format!(", with at most {}", cost(Some(info.possibly_billed_usd_micros))),

@@ -1,6 +1,7 @@
 //! The limits and places that all runs have in common on the command line.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use antiphon_sim::{Latency, Scenario, Server as Simulator};
@@ -138,6 +139,10 @@ fn exports_and_reports_still_take_a_file_from_out() {
         ("", fs::read(lab.path("x.csv")).ok())
     );
     lab.run("runs export latest --results - --format csv").ends_with(0, &[]);
+    // The part of another writer, such as a run that is in progress.
+    lab.file("r.jsonl.part", "{}");
+    lab.run("runs export latest --results r.jsonl").ends_with(0, &[]);
+    assert_eq!(fs::read_to_string(lab.path("r.jsonl.part")).unwrap(), "{}");
     lab.run("runs export latest --dir antiphon-out --out z.csv").ends_with(0, &["say --results z.csv"]);
     assert_eq!(fs::read(lab.path("z.csv")).ok(), fs::read(lab.path("x.csv")).ok());
     lab.run("runs list --out nowhere").ends_with(2, &["there are no runs in nowhere"]);
@@ -172,4 +177,24 @@ fn a_resumed_run_has_the_limits_of_its_newest_start() {
     lab.run(&format!("{one} --attempts 5")).ends_with(0, &["resumed run"]);
     let shown: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
     assert_eq!(shown["request"]["limits"]["attempts"], json!(5), "{shown}");
+    assert_eq!(shown["report"]["served_models"], json!({ "served-1": 3 }), "of both sessions");
+}
+
+#[cfg(unix)]
+#[test]
+fn answers_that_cannot_be_stored_are_among_the_results() {
+    let server = Server::start([Reply::chat(&"words ".repeat(100), "stop")]);
+    let lab = lab(&server.url("/v1"), 200);
+    let program = lab.command(&format!("{MAP} --json --max-concurrency 4 --results r.jsonl"));
+    // No file may have more than 256 KiB: the journal's log needs that before the results do.
+    let limited = "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", limited]).arg(program.get_program()).args(program.get_args());
+    shell.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(program.get_current_dir().unwrap());
+    let ran = Ran::new(shell.output().unwrap());
+    assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+    let results = fs::read_to_string(lab.path("r.jsonl")).unwrap().lines().count();
+    assert!(results < 200, "all could be stored");
+    assert_eq!(results, server.requests().len(), "{}", ran.stderr);
 }
