@@ -154,6 +154,21 @@ async fn cancelling_and_deadlines_end_a_run_with_what_is_known() {
 }
 
 #[tokio::test]
+async fn cancelling_ends_a_wait_that_the_server_asked_for() {
+    let busy = Reply::with_headers(429, "content-type: text/plain\r\nretry-after: 600\r\n", "later");
+    let server = server([busy]);
+    let cancel = CancellationToken::new();
+    let (pipeline, config) = (pipeline(&server), config().cancel(cancel.clone()));
+    let generating = tokio::spawn(async move { pipeline.generate(&config).await });
+    while server.requests().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    cancel.cancel();
+    let err = generating.await.unwrap().unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Cancelled, "{err}");
+}
+
+#[tokio::test]
 async fn a_drained_pipeline_begins_nothing() {
     let server = server([chat(SAID)]);
     let drain = CancellationToken::new();
