@@ -2,9 +2,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon::store::Store;
-use antiphon_engine::RunEvent;
+use antiphon_engine::{RunEvent, RunLimits};
 use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Price, RetryPolicy};
-use antiphon_pipeline::{Count, Distil, ErrorKind, GenerationConfig, Pipeline, Status};
+use antiphon_pipeline::{
+    Count, Distil, ErrorKind, Generation, GenerationConfig, Outcome, Pipeline, Report, Status,
+};
 use antiphon_providers::Compatible;
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
@@ -99,7 +101,7 @@ async fn equal_requests_start_fresh_once_for_each_call() {
     let server = server((0..4).map(|_| chat(SAID)));
     let pipeline = pipeline(&server).store(Store::in_memory());
     let fresh = config().fresh(true);
-    let id = |outcome: antiphon_pipeline::Outcome| outcome.unwrap().report.run_id;
+    let id = |outcome: Outcome| outcome.unwrap().report.run_id;
     let first = id(pipeline.generate(&fresh).await);
     let second = id(pipeline.generate(&fresh).await);
     assert_ne!(first, second, "an earlier call does not make a later one stale");
@@ -305,4 +307,58 @@ async fn a_part_that_cannot_be_distilled_is_named_and_one_alone_is_an_error() {
         .unwrap_err();
     assert!(err.to_string().contains("nothing that a participant said was found in 3 parts"), "{err}");
     assert_eq!(err.report().unwrap().calls, 3, "they are paid all the same");
+}
+
+/// Opens the run of a configuration and works on it, as a process does that ends before it has written anything.
+async fn unwritten(pipeline: &Pipeline, config: &GenerationConfig, store: &Store) -> Outcome {
+    let mut prepared = pipeline.prepare(config).await.unwrap();
+    let (run, _turn) = pipeline.open(&mut prepared, store, "{}").await.unwrap();
+    Box::pin(pipeline.run_in(prepared, run, store.clone())).await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_stored_is_given_again_without_asking_about_parts_that_failed() {
+    let refused = Reply::json(400, &json!({ "error": { "message": "no" } }));
+    let server = small_server(8_192, [refused, findings(&[SAID]), findings(&[SAID]), chat(SAID)]);
+    let store = Store::in_memory();
+    let pipeline = pipeline(&server).store(store.clone());
+    let first = unwritten(&pipeline, &config(), &store).await.unwrap();
+    let again = unwritten(&pipeline, &config(), &store).await.unwrap();
+    assert_eq!(server.requests().len(), 5, "the models, three parts and the personas");
+    let told = |made: &Generation| {
+        let Report { calls, cost_usd_micros, distilled, failures, .. } = made.report.clone();
+        (calls, cost_usd_micros, json!(distilled), json!(failures))
+    };
+    assert_eq!((told(&again), again.personas), (told(&first), first.personas));
+}
+
+#[tokio::test]
+async fn a_distillation_counts_what_its_run_has_spent() {
+    // Each try at the first part, and at the personas, is paid and comes to nothing.
+    let no = || Reply::chat("no", "stop");
+    let server = small_server(8_192, [no(), no(), findings(&[SAID]), findings(&[SAID]), no()]);
+    let store = Store::in_memory();
+    let pipeline = pipeline(&server).store(store.clone());
+    let limits = RunLimits::default().max_cost(20_000).max_concurrency(1);
+    let config = config().limits(limits);
+    for _ in 0..100 {
+        unwritten(&pipeline, &config, &store).await.unwrap_err();
+    }
+    let spent = (server.requests().len() as u64 - 1) * 200;
+    assert!(spent > 10_000 && spent <= 20_000, "{spent}");
+}
+
+#[tokio::test]
+async fn two_runs_at_once_over_the_same_documents_distil_them_once() {
+    let folder = antiphon::fs::temp_dir().unwrap();
+    let store = Store::open(folder.path().join("antiphon.db")).await.unwrap();
+    let found = || findings(&[SAID]);
+    let slow = Reply::raw("").then(Duration::from_millis(1_500), "").followed_by(found());
+    let server = small_server(8_192, [slow, found(), found(), chat(SAID), chat(SAID)]);
+    let pipeline = pipeline(&server).store(store);
+    let configs = [config(), config().count(Count::Between(1, 2))];
+    for made in pipeline.generate_batch(&configs, 2).await {
+        assert_eq!(made.unwrap().personas.len(), 1);
+    }
+    assert_eq!(server.requests().len(), 6, "the models, three parts and the personas of two runs");
 }

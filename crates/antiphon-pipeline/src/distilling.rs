@@ -1,18 +1,21 @@
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use antiphon_engine::{Batch, Engine, JobOutcome, Options, Stop, Work};
+use antiphon_engine::{Batch, Engine, ErrorKind, JobOutcome, Options, Stop, Work};
 use antiphon_llm::{Capabilities, Cut, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt};
 use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::config::Distil;
 use crate::error::Error;
 use crate::persona::distil::{
     Digest, LEAST_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema,
 };
-use crate::pipeline::{Pipeline, Prepared};
+use crate::pipeline::{Pipeline, Prepared, now};
 use crate::report::{Distilled, FailureReport};
 use crate::took::Expense;
 
@@ -125,23 +128,49 @@ impl Prepared {
 
 impl Pipeline {
     /// Distils documents that do not fit, in a run of its own: whatever is drawn from the same documents later finds what was
-    /// found in them. The second value is what it cost, also where it failed.
+    /// found in them. `paid` is what the run that it is for has cost so far. The second value is what distilling cost, also
+    /// where it failed.
     pub(crate) async fn distil(
         &self,
         prepared: &mut Prepared,
         capabilities: Capabilities,
-        store: &Store,
+        (store, paid): (&Store, &Expense),
     ) -> (Result<(), Error>, Expense) {
         let parts = match prepared.parts(capabilities) {
             Ok(Some(parts)) => parts,
             Ok(None) => return (Ok(()), Expense::default()),
             Err(err) => return (Err(err), Expense::default()),
         };
-        match self.note_parts(prepared, &parts, store).await {
-            Ok((Ok(noted), spent)) => (prepared.condense(parts, noted).await, spent),
-            Ok((Err(err), spent)) => (Err(err), spent),
-            Err(err) => (Err(err), Expense::default()),
+        let (noted, spent) = match self.note_parts(prepared, &parts, (store, paid)).await {
+            Ok((Ok(noted), spent)) => (noted, spent),
+            Ok((Err(err), spent)) => return (Err(err), spent),
+            Err(err) => return (Err(err), Expense::default()),
+        };
+        let before = prepared.failures.len();
+        if let Err(err) = prepared.condense(parts, noted).await {
+            return (Err(err), spent);
         }
+        let outcome = DistilOutcome {
+            distilled: prepared.distilled.clone(),
+            failures: prepared.failures.split_at(before).1.to_vec(),
+            spent: spent.clone(),
+        };
+        let kept = store.remember(outcome_name(prepared), json!(outcome).to_string()).await;
+        (kept.map_err(Error::store), spent)
+    }
+
+    /// Notes what came of an earlier process' distillation for a run whose answer is in the store, and returns its cost.
+    pub(crate) async fn distilled_before(
+        &self,
+        prepared: &mut Prepared,
+        store: &Store,
+    ) -> Result<Expense, Error> {
+        let known = store.recall(outcome_name(prepared)).await.map_err(Error::store)?;
+        let known = known.and_then(|outcome| serde_json::from_str(&outcome).ok());
+        let DistilOutcome { distilled, failures, spent } = known.unwrap_or_default();
+        prepared.distilled = distilled;
+        prepared.failures.extend(failures);
+        Ok(spent)
     }
 
     /// The outer error is the store's.
@@ -149,7 +178,7 @@ impl Pipeline {
         &self,
         prepared: &Prepared,
         parts: &Parts,
-        store: &Store,
+        (store, paid): (&Store, &Expense),
     ) -> Result<(Result<Noted, Error>, Expense), Error> {
         self.distils(parts).await;
         let (work, total) = (Arc::new(Parting { prompts: parts.prompts.clone() }), parts.prompts.len());
@@ -159,14 +188,14 @@ impl Pipeline {
         batch.request =
             json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model })
                 .to_string();
-        let run = batch.open(store, &self.calls, &*work).await?;
+        let run = self.open_parts(prepared, &batch, (store, &*work)).await?;
         let before = run.tally().await.map_err(Error::store)?;
         let baseline = baseline(prepared, &before, store).await.map_err(Error::store)?;
         let mut options = self.options(prepared);
         options.cache = !prepared.config.fresh;
         if let Some(most) = &mut options.limits.max_cost {
             // The engine counts all that was ever spent on this run; others' part of it is not this run's.
-            *most = most.saturating_add(baseline.settled).saturating_add(baseline.possible);
+            *most = most.saturating_sub(paid.most()).saturating_add(baseline.most());
         }
         let stop = self.run_parts((store.clone(), run.clone()), work, options, (&before, total)).await?;
         let tally = run.tally().await.map_err(Error::store)?;
@@ -183,6 +212,28 @@ impl Pipeline {
         let report = json!({ "schema": "antiphon.distil/1", "parts": total, "failed": tally.failed });
         run.finish(RunStatus::Finished, report.to_string()).await.map_err(Error::store)?;
         Ok((Ok(noted), spent))
+    }
+
+    /// Opens the run of the parts; while another one distils the same documents, waits for what it finds.
+    async fn open_parts(
+        &self,
+        prepared: &Prepared,
+        batch: &Batch,
+        (store, work): (&Store, &Parting),
+    ) -> Result<Arc<Run>, Error> {
+        const BUSY: ErrorKind = ErrorKind::Store(antiphon_store::ErrorKind::Busy);
+        loop {
+            let is_to_end =
+                self.drain.is_cancelled() || prepared.deadline.remaining(now()) == Some(Duration::ZERO);
+            match batch.open(store, &self.calls, work).await {
+                Err(err) if err.kind() == BUSY && !is_to_end => {
+                    self.step(2, "waiting for another run that distils the same documents".to_owned()).await;
+                    let pause = prepared.context().guard(sleep(BUSY_PAUSE)).await;
+                    pause.map_err(Error::from_provider)?;
+                }
+                opened => return Ok(opened?),
+            }
+        }
     }
 
     /// Gets through the parts, and reports how many are done.
@@ -223,6 +274,22 @@ impl Pipeline {
         self.step(2, message).await;
     }
 }
+
+/// What came of a distillation for one run, for a process that finds the answer that was drawn from it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct DistilOutcome {
+    distilled: Option<Distilled>,
+    failures: Vec<FailureReport>,
+    spent: Expense,
+}
+
+fn outcome_name(prepared: &Prepared) -> String {
+    format!("distilled/{}", prepared.run_id)
+}
+
+/// How often a distillation that another process works on is looked at.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The kind of a distillation in the store: a part of other runs.
 const KIND: &str = "personas/distil";

@@ -14,7 +14,7 @@ use crate::persona::Refused;
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::report::{FailureReport, Report};
 use crate::runs::pretty;
-use crate::took::Took;
+use crate::took::{Expense, Took};
 use crate::watched::{Watched, Words};
 
 /// The kind of a persona run in the store.
@@ -134,14 +134,15 @@ impl Pipeline {
     /// # Cancel safety
     /// Hangs up. A call in progress counts as possibly billed when the run is opened again.
     pub async fn run_in(&self, mut prepared: Prepared, run: Arc<Run>, store: Store) -> Outcome {
-        let resumed = run.tally().await.map_err(Error::store)?.calls > 0;
+        let paid = Expense::of(&run.tally().await.map_err(Error::store)?);
+        let resumed = paid.calls > 0;
         (self.on_event)(RunEvent::Started { run_id: run.record().id.clone(), resumed });
         if let Some(answer) = accepted(&run).await? {
             return self.made_before(prepared, (&run, &store), answer).await;
         }
         let began = now();
         let capabilities = self.capabilities(&prepared).await;
-        let (distilled, spent) = self.distil(&mut prepared, capabilities, &store).await;
+        let (distilled, spent) = self.distil(&mut prepared, capabilities, (&store, &paid)).await;
         let mut report = self.report(&prepared, capabilities);
         let begun = match distilled {
             Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
@@ -151,7 +152,7 @@ impl Pipeline {
             Ok(()) => {
                 let mut options = self.options(&prepared);
                 if let Some(most) = &mut options.limits.max_cost {
-                    *most = most.saturating_sub(spent.settled.saturating_add(spent.possible));
+                    *most = most.saturating_sub(spent.most());
                 }
                 let Drawn { answer, took, refused } =
                     self.draw(&prepared, (store, run.clone()), options).await?;
@@ -203,9 +204,7 @@ impl Pipeline {
             return Ok(Generation { personas, report, documents: prepared.documents });
         }
         let capabilities = self.capabilities(&prepared).await;
-        // What was distilled is in the store; it is read again for the report.
-        let (distilled, spent) = self.distil(&mut prepared, capabilities, store).await;
-        distilled?;
+        let spent = self.distilled_before(&mut prepared, store).await?;
         let mut report = self.report(&prepared, capabilities);
         let tally = run.tally().await.map_err(Error::store)?;
         // What no answer told is not known.

@@ -75,6 +75,11 @@ impl Expense {
         }
     }
 
+    /// Returns the most that it may have cost, in millionths of a US dollar.
+    pub(crate) fn most(&self) -> u64 {
+        self.settled.saturating_add(self.possible)
+    }
+
     /// What was added since it was `before`.
     pub(crate) fn since(self, before: &Self) -> Self {
         Self {
