@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::status::ProviderLimits;
 use crate::{PHASES, Phase, Stop};
 
+/// The wall time, in milliseconds, from which it is worth reporting where the time of a run went.
+pub const LONG_RUN_MS: u64 = 5_000;
+
 /// The `run.json` of a run over rows: what came of it, what it took, and where the time went. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]

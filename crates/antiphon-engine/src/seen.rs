@@ -55,9 +55,10 @@ impl Seen {
     /// As many tokens as nearly every answer has at most; `None` while too few were seen.
     pub(super) fn usual_output(&self) -> Option<u64> {
         let earlier = self.earlier.filter(|earlier| earlier.calls >= ENOUGH);
-        match self.outputs.seen() >= ENOUGH {
-            true => Some(self.outputs.quantile(MOST)),
-            false => earlier.map(|earlier| earlier.output_tokens.1),
+        if self.outputs.seen() >= ENOUGH {
+            Some(self.outputs.quantile(MOST))
+        } else {
+            earlier.map(|earlier| earlier.output_tokens.1)
         }
     }
 

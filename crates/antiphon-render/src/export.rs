@@ -34,10 +34,7 @@ pub fn persona_row(persona: &Persona) -> Value {
                 .filter(|found| found.claim == *claim)
                 .map(|found| place(&found.document, found.line))
                 .collect();
-            match places.is_empty() {
-                true => claim.clone(),
-                false => format!("{claim} ({})", places.join(", ")),
-            }
+            if places.is_empty() { claim.clone() } else { format!("{claim} ({})", places.join(", ")) }
         };
         claims.iter().map(told).collect()
     };

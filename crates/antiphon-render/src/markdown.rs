@@ -76,9 +76,10 @@ fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[St
             .filter(|evidence| evidence.claim == *claim)
             .map(|evidence| format!("{}:{}", line(&evidence.document), evidence.line))
             .collect();
-        match places.is_empty() {
-            true => writeln!(out, "- {}", line(claim))?,
-            false => writeln!(out, "- {} ({})", line(claim), places.join(", "))?,
+        if places.is_empty() {
+            writeln!(out, "- {}", line(claim))?
+        } else {
+            writeln!(out, "- {} ({})", line(claim), places.join(", "))?
         }
     }
     Ok(())

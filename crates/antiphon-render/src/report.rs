@@ -1,4 +1,4 @@
-use antiphon_engine::{Cause, RowSummary, RunInfo, RunSummary};
+use antiphon_engine::{Cause, LONG_RUN_MS, RowSummary, RunInfo, RunSummary};
 use antiphon_pipeline::Persona;
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -68,9 +68,6 @@ const MOST_SHOWN: usize = 400;
 /// Bars of the histogram.
 const BARS: usize = 24;
 
-/// From this wall time on, in milliseconds, it is worth telling where the time of a run went.
-const WORTH_TELLING: u64 = 5_000;
-
 impl RunPage {
     /// Creates the page of a run, with the personas that it made.
     #[must_use]
@@ -80,7 +77,7 @@ impl RunPage {
         // The names of files may be those of people.
         let is_anonymised = report["anonymised"].is_object();
         let input = if is_anonymised { "documents without names" } else { &info.input };
-        let is_long = report["time"]["wall_ms"].as_u64() >= Some(WORTH_TELLING);
+        let is_long = report["time"]["wall_ms"].as_u64() >= Some(LONG_RUN_MS);
         let row = |row: RowSummary| {
             let shown = if is_anonymised { input.to_owned() } else { row.row };
             let RowSummary { index, state, result, millis, .. } = row;
@@ -278,10 +275,7 @@ impl Timeline {
         let mut counts = [(0_u64, 0_u64); SLICES];
         for (at, is_well) in ends {
             let slice = usize::try_from(at.abs_diff(first) / width).unwrap_or(SLICES).min(SLICES - 1);
-            match is_well {
-                true => counts[slice].0 += 1,
-                false => counts[slice].1 += 1,
-            }
+            if *is_well { counts[slice].0 += 1 } else { counts[slice].1 += 1 }
         }
         let most = counts.iter().map(|(done, failed)| done + failed).max().unwrap_or(1).max(1);
         let slice = |(index, (done, failed)): (usize, &(u64, u64))| Slice {

@@ -25,7 +25,6 @@ pub use antiphon_providers::registry::puller;
 pub use error::{Hint, OperationError, OperationErrorKind, StopNotice};
 pub use experiments::{ExperimentInfo, ExperimentRun, ExperimentStart, Experiments};
 pub use export::ExportFormat;
-pub use map::WORTH_TELLING;
 pub use outcome::{ContentResult, MapResult, PersonasResult, Plan, RunOutcome, RunResult};
 pub use providers::{doctor, local_engines, models, near_models, pull};
 pub use request::{Anonymise, OutputWishes, RecipeSource, RunKind, RunRequest};

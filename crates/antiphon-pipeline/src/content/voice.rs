@@ -221,10 +221,7 @@ fn replace(word: &mut String, from: &str, to: &str) {
     if inner.is_empty() || inner.to_lowercase() != from.to_lowercase() {
         return;
     }
-    let to = match inner.starts_with(char::is_uppercase) {
-        true => capitalised(to),
-        false => to.to_owned(),
-    };
+    let to = if inner.starts_with(char::is_uppercase) { capitalised(to) } else { to.to_owned() };
     *word = word.replacen(inner, &to, 1);
 }
 
@@ -237,9 +234,10 @@ fn title(words: &[String]) -> String {
     let last = words.len() - 1;
     let cased = words.iter().enumerate().map(|(index, word)| {
         let is_inner = index > 0 && index < last;
-        match is_inner && SHORT.contains(&word.to_lowercase().as_str()) {
-            true => word.to_lowercase(),
-            false => capitalised(word),
+        if is_inner && SHORT.contains(&word.to_lowercase().as_str()) {
+            word.to_lowercase()
+        } else {
+            capitalised(word)
         }
     });
     cased.collect::<Vec<_>>().join(" ")

@@ -119,10 +119,8 @@ impl Needle {
         let same = |window: &&[Token]| window.iter().map(|token| token.number).eq(self.words.iter().copied());
         let hits = tokens.windows(self.words.len().max(1)).filter(same).map(|window| {
             let span = widened(text, window[0].span.start..window[window.len() - 1].span.end);
-            let matched = match bare(&text[span.clone()]) == self.text {
-                true => Match::Exact,
-                false => Match::Normalised,
-            };
+            let matched =
+                if bare(&text[span.clone()]) == self.text { Match::Exact } else { Match::Normalised };
             Hit { start: span.start, end: span.end, matched, distance: 0 }
         });
         hits.min_by_key(|hit| hit.matched)

@@ -54,9 +54,10 @@ fn any_word(text: &str, start: usize, word: &mut String) -> (usize, usize) {
             end = next;
         }
     }
-    match word.is_ascii() {
-        true => word.make_ascii_lowercase(),
-        false => *word = word.nfkc().flat_map(char::to_lowercase).collect(),
+    if word.is_ascii() {
+        word.make_ascii_lowercase()
+    } else {
+        *word = word.nfkc().flat_map(char::to_lowercase).collect()
     }
     (end, next)
 }

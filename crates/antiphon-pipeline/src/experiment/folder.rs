@@ -266,9 +266,10 @@ fn taken(path: &Path) -> Error {
 async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     if antiphon_fs::exists(to).await.map_err(Error::files)? {
         let (there, new) = (antiphon_fs::read(to).await, antiphon_fs::read(from).await);
-        return match there.map_err(Error::files)? == new.map_err(Error::files)? {
-            true => Ok(()),
-            false => Err(taken(to)),
+        return if there.map_err(Error::files)? == new.map_err(Error::files)? {
+            Ok(())
+        } else {
+            Err(taken(to))
         };
     }
     antiphon_fs::copy(from, to).await.map(|_| ()).map_err(Error::files)

@@ -199,10 +199,7 @@ async fn delete(
     talk: Talk,
 ) -> Result<u8, CommandError> {
     let info = experiments.show(name).await?;
-    let confirmation = match is_sure {
-        true => info.definition.name.clone(),
-        false => asked(&info).await?,
-    };
+    let confirmation = if is_sure { info.definition.name.clone() } else { asked(&info).await? };
     experiments.delete(name, &confirmation).await?;
     talk.line(&format!("removed {}", info.folder.display()));
     Ok(OK)

@@ -275,9 +275,10 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
         }
     }
     if let Some(code) = interrupts.code() {
-        talk.line(match worst.is_empty() {
-            true => "everything was finished all the same",
-            false => "the same command makes what is not finished, and shows what is",
+        talk.line(if worst.is_empty() {
+            "everything was finished all the same"
+        } else {
+            "the same command makes what is not finished, and shows what is"
         });
         return code;
     }

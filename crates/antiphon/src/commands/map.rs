@@ -1,7 +1,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use antiphon_engine::{Estimate, MapReport, Meter, Order};
+use antiphon_engine::{Estimate, LONG_RUN_MS, MapReport, Meter, Order};
 use serde_json::json;
 
 use super::cli::{MapArgs, OrderArg};
@@ -11,7 +11,7 @@ use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted};
 use crate::operations::{
-    Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice, WORTH_TELLING, Watch, Workspace,
+    Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice, Watch, Workspace,
 };
 
 /// The endings of files that `--out` named before it was the folder.
@@ -73,9 +73,8 @@ pub(super) fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError>
 
 /// An estimate for people.
 fn as_table(estimate: &Estimate) -> String {
-    let range = |(least, most): (u64, u64)| match least == most {
-        true => least.to_string(),
-        false => format!("{least} to {most}"),
+    let range = |(least, most): (u64, u64)| {
+        if least == most { least.to_string() } else { format!("{least} to {most}") }
     };
     let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
     let mut text = format!(
@@ -90,9 +89,8 @@ fn as_table(estimate: &Estimate) -> String {
     let money = |micros: u64| cost(Some(micros));
     let costs = estimate.cost_usd_micros.map_or_else(
         || cost(None),
-        |(least, most)| match least == most {
-            true => money(least),
-            false => format!("{} to {}", money(least), money(most)),
+        |(least, most)| {
+            if least == most { money(least) } else { format!("{} to {}", money(least), money(most)) }
         },
     );
     text.push_str(&format!("cost       {costs}\n"));
@@ -257,7 +255,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
     possibly_billed(report, talk);
     // Of a short run it says nothing.
     if !outcome.reused
-        && report.time.wall_ms >= WORTH_TELLING
+        && report.time.wall_ms >= LONG_RUN_MS
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
         talk.line(&format!("most of the time: {}; {advice}", phase.told()));

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use antiphon_engine::{Destination, Lines, Meter};
+use antiphon_engine::{Destination, LONG_RUN_MS, Lines, Meter};
 use serde_json::json;
 
 use super::cli::{ExportArg, LimitArgs, ProgressMode, RunsArgs, RunsCommand};
@@ -11,8 +11,7 @@ use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, cost};
 use crate::operations::{
-    Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult,
-    WORTH_TELLING, Workspace,
+    Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult, Workspace,
 };
 use crate::runtime::Flags;
 
@@ -25,10 +24,8 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
         _ => None,
     };
     let takes_file = matches!(args.command, RunsCommand::Export { .. } | RunsCommand::Report { .. });
-    let (out, file) = match takes_file {
-        true => results(&args.out, named, &EXPORTS, *talk).await,
-        false => (args.out.folder(), None),
-    };
+    let (out, file) =
+        if takes_file { results(&args.out, named, &EXPORTS, *talk).await } else { (args.out.folder(), None) };
     let flags = Flags { out, ..Flags::default() };
     let front = Front::new(&flags).await?;
     let workspace = front.workspace();
@@ -169,7 +166,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
         line("failed", &format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
     }
     // Of a short run it says nothing.
-    if report["time"]["wall_ms"].as_u64() >= Some(WORTH_TELLING)
+    if report["time"]["wall_ms"].as_u64() >= Some(LONG_RUN_MS)
         && let Some(advice) = report["time"]["advice"].as_str()
     {
         line("time", advice);
@@ -220,9 +217,10 @@ async fn resume(
     let watch = watch(&live, talk, &front.settings);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
     let limits = limits.limits();
-    let done = match retry_failed {
-        false => live.ticking(Box::pin(workspace.resume(&info.run_id, &limits, watch))).await,
-        true => live.ticking(Box::pin(workspace.retry_failed(&info.run_id, &limits, watch))).await,
+    let done = if retry_failed {
+        live.ticking(Box::pin(workspace.retry_failed(&info.run_id, &limits, watch))).await
+    } else {
+        live.ticking(Box::pin(workspace.resume(&info.run_id, &limits, watch))).await
     };
     live.end();
     if is_personas {

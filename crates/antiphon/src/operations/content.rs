@@ -8,7 +8,7 @@ use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
 
 use super::error::{OperationError, OperationErrorKind, StopNotice};
-use super::map::{prepare, work};
+use super::map::{estimate, prepare, work};
 use super::outcome::{ContentResult, Plan, RunOutcome, RunResult};
 use super::request::{ContentRecipe, RecipeSource};
 use super::start::Opening;
@@ -28,9 +28,7 @@ pub(super) async fn plan(
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
     let planned = planned(workspace, connected, &Opening::New(Turns::default()), watch).await?;
-    let store = workspace.store_to_look_at().await?;
-    let estimate = planned.mapping.estimate(&connected.session.calls, &store).await?;
-    Ok(Plan::Rows(Box::new(estimate)))
+    estimate(workspace, connected, &planned.mapping).await
 }
 
 pub(super) async fn run(
@@ -95,8 +93,8 @@ async fn planned(
                 paths.push(request.locate(input, workspace.folder()).await);
             }
             let loader = Loader::new().cancel(watch.cancel.clone());
-            let notes = LoadedNotes::load(&loader, &paths, &voices(&themes)).await?;
-            (Input::Rows(Arc::from(notes.rows.clone())), notes)
+            let mut notes = LoadedNotes::load(&loader, &paths, &voices(&themes)).await?;
+            (Input::Rows(Arc::from(std::mem::take(&mut notes.rows))), notes)
         }
     };
     if fallback.is_some() && notes.files > 1 {

@@ -320,10 +320,8 @@ impl From<RenderError> for OperationError {
 
 impl From<ConfigError> for OperationError {
     fn from(err: ConfigError) -> Self {
-        let kind = match err.is_of_flags() {
-            true => OperationErrorKind::Request,
-            false => OperationErrorKind::Configuration,
-        };
+        let kind =
+            if err.is_of_flags() { OperationErrorKind::Request } else { OperationErrorKind::Configuration };
         Self::new(kind, err.to_string())
     }
 }
@@ -442,9 +440,10 @@ impl From<&Stop> for StopNotice {
             Stop::Provider(err) => {
                 let is_of_account =
                     matches!(err.kind(), LlmKind::Auth | LlmKind::Quota | LlmKind::ModelNotFound);
-                let kind = match is_of_account {
-                    true => OperationErrorKind::Configuration,
-                    false => OperationErrorKind::Failed,
+                let kind = if is_of_account {
+                    OperationErrorKind::Configuration
+                } else {
+                    OperationErrorKind::Failed
                 };
                 (Some(kind), hint_of(err.kind()).into_iter().chain([Hint::Resumes]).collect())
             }

@@ -178,9 +178,12 @@ impl Words {
         folder: &Path,
     ) -> Result<RunRequest, OperationError> {
         let drawn = Drawn {
-            recipe: self.value("--recipe").map(|file| match file.ends_with(".toml") {
-                true => self.folder.join(file).display().to_string(),
-                false => file.to_owned(),
+            recipe: self.value("--recipe").map(|file| {
+                if file.ends_with(".toml") {
+                    self.folder.join(file).display().to_string()
+                } else {
+                    file.to_owned()
+                }
             }),
             count: self.parsed("--count"),
             complexity: self.parsed("--complexity"),
@@ -224,9 +227,12 @@ impl Words {
 
     async fn content(&self) -> Result<RunRequest, OperationError> {
         let named = self.value("--theme").unwrap_or("minimalist").split(',');
-        let whole = |name: &str| match name.contains(['/', '\\']) {
-            true => self.folder.join(name).display().to_string(),
-            false => name.to_owned(),
+        let whole = |name: &str| {
+            if name.contains(['/', '\\']) {
+                self.folder.join(name).display().to_string()
+            } else {
+                name.to_owned()
+            }
         };
         let themes = Theme::find(&named.map(whole).collect::<Vec<_>>()).await?;
         let inputs = self.plain.iter().skip(1).map(PathBuf::from).collect();

@@ -11,18 +11,23 @@ use super::start::Opening;
 use super::workspace::{Connected, Watch, Workspace};
 use crate::runtime::Session;
 
-/// From this wall time on, in milliseconds, it is worth telling where the time of a run went.
-pub const WORTH_TELLING: u64 = 5_000;
-
 pub(super) async fn plan(
     workspace: &Workspace,
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
     let mapping = mapping(workspace, connected, &Opening::New(Turns::default()), watch).await?;
+    estimate(workspace, connected, &mapping).await
+}
+
+/// Estimates a mapping by what the workspace's store knows.
+pub(super) async fn estimate(
+    workspace: &Workspace,
+    connected: &Connected,
+    mapping: &Mapping,
+) -> Result<Plan, OperationError> {
     let store = workspace.store_to_look_at().await?;
-    let estimate = mapping.estimate(&connected.session.calls, &store).await?;
-    Ok(Plan::Rows(Box::new(estimate)))
+    Ok(Plan::Rows(Box::new(mapping.estimate(&connected.session.calls, &store).await?)))
 }
 
 pub(super) async fn run(

@@ -135,9 +135,10 @@ impl Workspace {
 
     /// The store, or an empty one in memory: looking leaves nothing behind where there was nothing.
     pub(super) async fn store_to_look_at(&self) -> Result<Store, OperationError> {
-        match self.store.initialized() || has_store(&self.folder).await {
-            true => self.store().await.cloned(),
-            false => Ok(Store::in_memory()),
+        if self.store.initialized() || has_store(&self.folder).await {
+            self.store().await.cloned()
+        } else {
+            Ok(Store::in_memory())
         }
     }
 

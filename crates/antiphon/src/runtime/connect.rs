@@ -76,9 +76,10 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     let model = settings.model.as_ref().map(|model| &*model.value);
     let first = Target::live(settings, &built, model).await?;
     let session = Session::of(settings, first, fallbacks(settings).await?);
-    let why = match session.is_offline() {
-        false => session.why,
-        true => format!("{} (chosen by {})", session.why, named.origin),
+    let why = if session.is_offline() {
+        format!("{} (chosen by {})", session.why, named.origin)
+    } else {
+        session.why
     };
     Ok(Session { why, ..session })
 }
@@ -183,10 +184,8 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
             Err(err) => passed_over.push(format!("{place}: {err}")),
         }
     }
-    let why = match passed_over.is_empty() {
-        true => "no local engine answers".to_owned(),
-        false => passed_over.join("; "),
-    };
+    let why =
+        if passed_over.is_empty() { "no local engine answers".to_owned() } else { passed_over.join("; ") };
     without_engine(settings, &why).await
 }
 

@@ -89,9 +89,10 @@ impl Target {
             (Some(vendor), _) => PriceOf::Table(Arc::new(settings.prices.clone()), vendor.clone()),
             (None, _) => PriceOf::Unknown,
         };
-        let slots = match built.tells_slots {
-            true => built.provider.capabilities(&model, &CallContext::default()).await.parallel,
-            false => None,
+        let slots = if built.tells_slots {
+            built.provider.capabilities(&model, &CallContext::default()).await.parallel
+        } else {
+            None
         };
         let account = scope.key_digest.as_deref().unwrap_or_default();
         let has_server = scope.base_url.is_some();
