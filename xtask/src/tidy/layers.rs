@@ -30,6 +30,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "antiphon-fs",
         ],
     ),
+    ("antiphon-otel", &["antiphon-http", "antiphon-llm"]),
+    (
+        "antiphon-connect",
+        &[
+            "antiphon-engine",
+            "antiphon-providers",
+            "antiphon-http",
+            "antiphon-llm",
+            "antiphon-resilience",
+            "antiphon-fs",
+        ],
+    ),
     (
         "antiphon-pipeline",
         &[

@@ -345,7 +345,9 @@ pub(super) enum ProgressMode {
 
 impl ModelsArgs {
     pub(super) fn flags(&self) -> Flags {
-        Flags { provider: self.provider.clone(), base_url: self.base_url.clone(), ..Flags::default() }
+        let mut flags = Flags::default();
+        (flags.provider, flags.base_url) = (self.provider.clone(), self.base_url.clone());
+        flags
     }
 }
 

@@ -1,14 +1,8 @@
-use std::path::PathBuf;
-
-use antiphon_fs::ErrorKind;
-
 use super::cli::{ConfigArgs, ConfigCommand};
-use super::error::{CONFIG, CommandError, OK};
+use super::error::{CommandError, OK};
 use super::front::Front;
 use super::output;
-use crate::runtime::{
-    ConfigError, ConfigFile, Environment, Flags, Origin, ProviderSettings, Settings, Sourced, known_providers,
-};
+use crate::runtime::{ConfigError, Flags, Origin, ProviderSettings, Settings, Sourced, known_providers};
 
 pub(super) async fn run(args: &ConfigArgs) -> Result<u8, CommandError> {
     let ConfigCommand::Show { origin } = &args.command;
@@ -39,23 +33,6 @@ fn of_providers(providers: &[(String, Result<ProviderSettings, ConfigError>)]) -
     };
     let lines: String = providers.iter().filter_map(line).collect();
     if lines.is_empty() { lines } else { format!("providers\n{lines}") }
-}
-
-/// The files that hold: ./antiphon.toml, and the user's own.
-pub(super) async fn files(env: &Environment) -> Result<Vec<ConfigFile>, CommandError> {
-    let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
-    let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
-    let user = user.map(|folder| folder.join("antiphon").join("antiphon.toml"));
-    let mut files = Vec::new();
-    for path in std::iter::once(PathBuf::from("antiphon.toml")).chain(user) {
-        let name = path.display().to_string();
-        match antiphon_fs::read(&path).await {
-            Ok(bytes) => files.push(ConfigFile::parse(&name, &String::from_utf8_lossy(&bytes))?),
-            Err(err) if err.kind() == ErrorKind::NotFound => {}
-            Err(err) => return Err(CommandError::new(CONFIG, err.to_string())),
-        }
-    }
-    Ok(files)
 }
 
 fn shown(settings: &Settings, with_origin: bool) -> String {

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use antiphon_engine::{Lines, RunEvent};
 
 use super::cli::{OutArgs, RunArgs, file_of_out};
-use super::config;
 use super::error::{CommandError, USAGE};
 use super::output::{self, Talk};
 use super::progress::{Live, cost, counted};
@@ -24,7 +23,7 @@ pub(super) struct Front {
 impl Front {
     pub(super) async fn new(flags: &Flags) -> Result<Self, CommandError> {
         let environment = Environment::read();
-        let files = config::files(&environment).await?;
+        let files = ConfigFile::in_use(&environment).await?;
         Ok(Self { settings: resolve(flags, &environment, &files)?, environment, files })
     }
 

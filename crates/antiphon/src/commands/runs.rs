@@ -26,7 +26,8 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     let takes_file = matches!(args.command, RunsCommand::Export { .. } | RunsCommand::Report { .. });
     let (out, file) =
         if takes_file { results(&args.out, named, &EXPORTS, *talk).await } else { (args.out.folder(), None) };
-    let flags = Flags { out, ..Flags::default() };
+    let mut flags = Flags::default();
+    flags.out = out;
     let front = Front::new(&flags).await?;
     let workspace = front.workspace();
     match &args.command {

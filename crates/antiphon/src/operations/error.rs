@@ -342,9 +342,6 @@ impl From<ConnectError> for OperationError {
                     kind => hint_of(kind).into_iter().fold(error, Self::hint),
                 }
             }
-            ConnectError::NotBuilt(_) | ConnectError::Config(_) => {
-                Self::new(OperationErrorKind::Configuration, message)
-            }
             ConnectError::Setting(_) | ConnectError::Cassette(_) => {
                 Self::new(OperationErrorKind::Request, message)
             }
@@ -353,6 +350,7 @@ impl From<ConnectError> for OperationError {
                 error.0.message = message;
                 error
             }
+            _ => Self::new(OperationErrorKind::Configuration, message),
         }
     }
 }

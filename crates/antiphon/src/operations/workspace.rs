@@ -144,16 +144,13 @@ impl Workspace {
 
     /// What holds for a request, after environment and files.
     pub(super) fn settings(&self, request: &RunRequest) -> Result<Settings, OperationError> {
-        let offline = request.provider.as_deref() == Some("offline");
-        let flags = Flags {
-            offline,
-            provider: request.provider.clone().filter(|_| !offline),
-            model: request.model.clone().filter(|_| !offline),
-            base_url: request.base_url.clone(),
-            fallback: request.fallback.clone(),
-            cassette: self.cassette.clone(),
-            ..Flags::default()
-        };
+        let mut flags = Flags::default();
+        flags.offline = request.provider.as_deref() == Some("offline");
+        if !flags.offline {
+            (flags.provider, flags.model) = (request.provider.clone(), request.model.clone());
+        }
+        (flags.base_url, flags.fallback) = (request.base_url.clone(), request.fallback.clone());
+        flags.cassette = self.cassette.clone();
         Ok(resolve(&flags, &self.environment, &self.files)?)
     }
 

@@ -94,9 +94,12 @@ impl ProviderArgs {
     }
 
     pub(super) fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
-        let fallback = self.fallbacks();
-        let Self { provider, model, base_url, offline, .. } = self.clone();
-        Flags { provider, model, base_url, fallback, offline, concurrency, out, ..Flags::default() }
+        let mut flags = Flags::default();
+        (flags.provider, flags.model, flags.base_url) =
+            (self.provider.clone(), self.model.clone(), self.base_url.clone());
+        (flags.fallback, flags.offline) = (self.fallbacks(), self.offline);
+        (flags.concurrency, flags.out) = (concurrency, out);
+        flags
     }
 }
 

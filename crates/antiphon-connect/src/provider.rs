@@ -8,9 +8,9 @@ use antiphon_providers::registry::{self, Kind, Options};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::config_file::ConfigFile;
-use super::environment::Environment;
-use super::settings::{ConfigError, Flags, Origin, Settings, Sourced, in_files};
+use crate::config_file::ConfigFile;
+use crate::environment::Environment;
+use crate::settings::{ConfigError, Flags, Origin, Settings, Sourced, in_files};
 
 /// A provider, and what is needed to reach it.
 #[derive(Debug, Clone)]
@@ -29,41 +29,41 @@ pub struct ProviderSettings {
     /// Whether somebody set it up: a key, an address, or an entry in a file.
     pub is_configured: bool,
     /// Whether the files have an entry for it.
-    pub(crate) is_entered: bool,
+    pub is_entered: bool,
     /// What else the configuration says of it.
-    pub(super) entry: ProviderEntry,
+    pub(crate) entry: ProviderEntry,
 }
 
 /// `[providers.NAME]` of a configuration file.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProviderEntry {
-    pub(super) kind: Option<&'static Kind>,
-    pub(super) base_url: Option<String>,
-    pub(super) key_env: Option<String>,
+pub(crate) struct ProviderEntry {
+    pub(crate) kind: Option<&'static Kind>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) key_env: Option<String>,
     /// The model to ask when no flag names one.
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     /// The fallbacks, each as `provider/model`.
-    pub(super) fallback: Option<Vec<String>>,
+    pub(crate) fallback: Option<Vec<String>>,
     /// Seconds.
-    pub(super) timeout: Option<f64>,
+    pub(crate) timeout: Option<f64>,
     /// The route to ask by where a kind has several: `chat` or `responses`, `chat` or `generate`, `chat` or `native`.
-    pub(super) route: Option<String>,
+    pub(crate) route: Option<String>,
     /// The tokens that prompt and answer may have together, where the server takes that from its callers.
-    pub(super) context: Option<u64>,
+    pub(crate) context: Option<u64>,
     /// How the key is sent, of the kind `compatible`.
-    pub(super) auth: Option<String>,
+    pub(crate) auth: Option<String>,
     #[serde(default)]
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) schema: Option<String>,
-    pub(super) token_limit: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) schema: Option<String>,
+    pub(crate) token_limit: Option<String>,
     #[serde(default)]
-    pub(super) extra: BTreeMap<String, toml::Value>,
+    pub(crate) extra: BTreeMap<String, toml::Value>,
 }
 
 impl ProviderSettings {
     /// The settings of an engine that was found; `None` where this build has no kind that speaks to it.
-    pub(super) fn of_engine(engine: &Engine, settings: &Settings) -> Option<Self> {
+    pub(crate) fn of_engine(engine: &Engine, settings: &Settings) -> Option<Self> {
         let (kind, base_url) = (engine.kind()?, Some(engine.base_url()));
         // What is configured for another place, a key say, is not for whatever answers here.
         let configured = settings.engines.get(engine.name);
@@ -99,7 +99,7 @@ impl fmt::Debug for ProviderEntry {
 
 impl ProviderEntry {
     /// Sets the options that only some kinds take.
-    pub(super) fn set(&self, options: &mut Options) {
+    pub(crate) fn set(&self, options: &mut Options) {
         let as_json =
             |(name, value): (&String, &toml::Value)| Some((name.clone(), serde_json::to_value(value).ok()?));
         options.route.clone_from(&self.route);
@@ -112,7 +112,7 @@ impl ProviderEntry {
     }
 
     /// Whether its `key_env`, if it has one, can be a variable's name. A key has other letters than a name has.
-    pub(super) fn names_a_variable(&self) -> bool {
+    pub(crate) fn names_a_variable(&self) -> bool {
         let is_of_names = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         self.key_env.as_ref().is_none_or(|name| !name.is_empty() && name.bytes().all(is_of_names))
     }
@@ -141,7 +141,7 @@ impl ProviderEntry {
 }
 
 /// The provider that holds, if one is named.
-pub(super) fn provider(
+pub(crate) fn provider(
     flags: &Flags,
     env: &Environment,
     files: &[ConfigFile],
@@ -168,7 +168,7 @@ pub(super) fn provider(
 }
 
 /// All names by which providers can be chosen: those of the registry, and those of files.
-pub(super) fn known_names(files: &[ConfigFile]) -> Vec<String> {
+pub(crate) fn known_names(files: &[ConfigFile]) -> Vec<String> {
     let registered = registry::entries().iter().map(|entry| entry.name.clone());
     let of_files = files.iter().flat_map(|file| file.content.providers.keys().cloned());
     let mut names: Vec<String> = Vec::new();
@@ -181,13 +181,13 @@ pub(super) fn known_names(files: &[ConfigFile]) -> Vec<String> {
 }
 
 /// What all files together say of a provider, the nearer ones over the others.
-pub(super) fn entry_of(name: &str, files: &[ConfigFile]) -> Option<ProviderEntry> {
+pub(crate) fn entry_of(name: &str, files: &[ConfigFile]) -> Option<ProviderEntry> {
     let entries = files.iter().filter_map(|file| file.content.providers.get(name)).cloned();
     entries.reduce(|nearer, below| nearer.over(&below))
 }
 
 /// What environment and files say of a provider.
-pub(super) fn named_provider(
+pub(crate) fn named_provider(
     name: &str,
     env: &Environment,
     files: &[ConfigFile],

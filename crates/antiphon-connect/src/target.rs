@@ -10,24 +10,24 @@ use antiphon_providers::prices::Prices;
 use antiphon_providers::registry::Built;
 use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy, Window};
 
-use super::cassette::Cassette;
-use super::connect::{ConnectError, default_model, is_remote};
-use super::settings::Settings;
+use crate::cassette::Cassette;
+use crate::connect::{ConnectError, default_model, is_remote};
+use crate::settings::Settings;
 
 /// A provider with the model that it is asked for, and all that calls of the two share: limits, breaker, price.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) provider: Arc<dyn Provider>,
-    pub(super) scope: Scope,
-    pub(super) model: String,
-    pub(super) price: PriceOf,
-    pub(super) gates: Option<Gates>,
-    pub(super) breaker: Option<CircuitBreaker>,
+pub(crate) struct Target {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) scope: Scope,
+    pub(crate) model: String,
+    pub(crate) price: PriceOf,
+    pub(crate) gates: Option<Gates>,
+    pub(crate) breaker: Option<CircuitBreaker>,
 }
 
 /// The prices of a provider's models.
 #[derive(Debug, Clone)]
-pub(super) enum PriceOf {
+pub(crate) enum PriceOf {
     /// The provider runs on the user's own machine.
     Nothing,
     /// The answers were paid for when they were recorded.
@@ -40,7 +40,7 @@ pub(super) enum PriceOf {
 
 impl PriceOf {
     /// Returns the price of a model for a prompt of so many tokens; `None` if that is not known.
-    pub(super) fn of(&self, model: &str, prompt_tokens: u64) -> Option<Price> {
+    pub(crate) fn of(&self, model: &str, prompt_tokens: u64) -> Option<Price> {
         match self {
             Self::Nothing => Some(Price::FREE),
             Self::Prepaid => Some(Price::PREPAID),
@@ -73,7 +73,7 @@ fn gates_of(scope: &Scope, slots: Option<u32>) -> Gates {
 impl Target {
     /// Makes a provider ready that is really asked, for `model` or for its usual one; its answers are recorded where the
     /// settings say so.
-    pub(super) async fn live(
+    pub(crate) async fn live(
         settings: &Settings,
         built: &Built,
         model: Option<&str>,
@@ -110,7 +110,7 @@ impl Target {
     }
 
     /// Returns the provider with its retries, limits and spans, to be built or to be another's fallback.
-    pub(super) fn stack(&self, settings: &Settings) -> Stack {
+    pub(crate) fn stack(&self, settings: &Settings) -> Stack {
         let retry = RetryPolicy::default().max_retries(settings.max_retries.value);
         let stack = Stack::new(self.provider.clone()).retry(retry).retry_budget(RetryBudget::default());
         let stack = match &self.gates {

@@ -4,9 +4,9 @@ use antiphon_llm::{Error, ErrorKind};
 use antiphon_providers::local::{discover, engines};
 use antiphon_providers::registry::{self, BuildError, Built, Options};
 
-use super::connect::ConnectError;
-use super::provider::ProviderSettings;
-use super::settings::Settings;
+use crate::connect::ConnectError;
+use crate::provider::ProviderSettings;
+use crate::settings::Settings;
 
 /// A provider where it is: one whose server has had several default ports is looked for where no address is configured.
 pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> ProviderSettings {
@@ -42,7 +42,7 @@ fn options(settings: &Settings, named: &ProviderSettings) -> Options {
 }
 
 /// The kind without a model.
-pub(super) fn offline() -> Result<Built, ConnectError> {
+pub(crate) fn offline() -> Result<Built, ConnectError> {
     let kind = registry::kinds().iter().find(|kind| kind.is_offline);
     let kind = kind.ok_or(ConnectError::NotBuilt("offline"))?;
     Ok(kind.build(&Options::new(kind.name))?)

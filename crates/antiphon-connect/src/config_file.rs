@@ -1,53 +1,80 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use antiphon_engine::read_toml;
+use antiphon_fs::ErrorKind;
 use antiphon_providers::prices::Prices;
 use serde::Deserialize;
 
-use super::provider::ProviderEntry;
-use super::settings::ConfigError;
+use crate::environment::Environment;
+use crate::provider::ProviderEntry;
+use crate::settings::ConfigError;
 
 /// A parsed `antiphon.toml`.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
-    pub(super) path: String,
-    pub(super) content: Content,
-    pub(super) prices: Prices,
+    pub(crate) path: String,
+    pub(crate) content: Content,
+    pub(crate) prices: Prices,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Content {
-    pub(super) defaults: Defaults,
-    pub(super) providers: BTreeMap<String, ProviderEntry>,
+pub(crate) struct Content {
+    pub(crate) defaults: Defaults,
+    pub(crate) providers: BTreeMap<String, ProviderEntry>,
     prices: Option<toml::Table>,
-    pub(super) retry: Retry,
-    pub(super) output: Output,
+    pub(crate) retry: Retry,
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Defaults {
-    pub(super) provider: Option<String>,
-    pub(super) model: Option<String>,
-    pub(super) fallback: Option<Vec<String>>,
-    pub(super) concurrency: Option<usize>,
-    pub(super) max_cost: Option<f64>,
+pub(crate) struct Defaults {
+    pub(crate) provider: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) fallback: Option<Vec<String>>,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) max_cost: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Retry {
-    pub(super) max_retries: Option<u32>,
+pub(crate) struct Retry {
+    pub(crate) max_retries: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Output {
-    pub(super) dir: Option<String>,
+pub(crate) struct Output {
+    pub(crate) dir: Option<String>,
 }
 
 impl ConfigFile {
+    /// Reads the files that hold: `antiphon.toml` of the working folder, and the user's own below `$XDG_CONFIG_HOME`, else
+    /// `$HOME/.config`, in `antiphon/antiphon.toml`. One that is not there says nothing.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and for a file that cannot be read.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn in_use(env: &Environment) -> Result<Vec<Self>, ConfigError> {
+        let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
+        let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+        let user = user.map(|folder| folder.join("antiphon").join("antiphon.toml"));
+        let mut files = Vec::new();
+        for path in std::iter::once(PathBuf::from("antiphon.toml")).chain(user) {
+            let name = path.display().to_string();
+            match antiphon_fs::read(&path).await {
+                Ok(bytes) => files.push(Self::parse(&name, &String::from_utf8_lossy(&bytes))?),
+                Err(err) if err.kind() == ErrorKind::NotFound => {}
+                Err(err) => return Err(ConfigError::new(err.to_string())),
+            }
+        }
+        Ok(files)
+    }
+
     /// Reads the text of the file at `path`.
     ///
     /// # Errors

@@ -4,15 +4,15 @@ use antiphon_llm::{CallContext, Error as LlmError, Model};
 use antiphon_providers::registry::{BuildError, Built};
 use antiphon_resilience::RetryPolicy;
 
-use super::build::{build, located};
-use super::cassette::Cassette;
-use super::config_file::ConfigFile;
-use super::environment::Environment;
-use super::provider::{ProviderSettings, known_names, named_provider};
-use super::replay::replay;
-use super::session::Session;
-use super::settings::{ConfigError, Origin, Settings};
-use super::target::Target;
+use crate::build::{build, located};
+use crate::cassette::Cassette;
+use crate::config_file::ConfigFile;
+use crate::environment::Environment;
+use crate::provider::{ProviderSettings, known_names, named_provider};
+use crate::replay::replay;
+use crate::session::Session;
+use crate::settings::{ConfigError, Origin, Settings};
+use crate::target::Target;
 
 /// Why no provider is ready.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ pub fn http_client(settings: &Settings) -> antiphon_http::Client {
 
 /// The provider's own choice, or the first model that it lists and that answers here: not one that a local engine hands on
 /// to a cloud, which nobody named.
-pub(super) async fn default_model(built: &Built) -> Result<String, ConnectError> {
+pub(crate) async fn default_model(built: &Built) -> Result<String, ConnectError> {
     if let Some(model) = &built.default_model {
         return Ok(model.clone());
     }
@@ -144,7 +144,7 @@ pub(super) async fn default_model(built: &Built) -> Result<String, ConnectError>
 }
 
 /// Whether a local engine only hands a model on to a cloud.
-pub(super) async fn is_remote(built: &Built, model: &str) -> bool {
+pub(crate) async fn is_remote(built: &Built, model: &str) -> bool {
     if !built.is_local || !built.lists_what_it_has {
         return false;
     }
@@ -153,7 +153,7 @@ pub(super) async fn is_remote(built: &Built, model: &str) -> bool {
 }
 
 /// Whether the name of a local engine's model says that it is a cloud's.
-pub(super) fn is_handed_on(model: &str) -> bool {
+pub(crate) fn is_handed_on(model: &str) -> bool {
     model.ends_with("-cloud") || model.ends_with(":cloud")
 }
 
@@ -162,7 +162,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     let fallbacks = fallbacks(settings).await?;
     let mut passed_over = Vec::new();
     // Only what runs here: an engine on another machine is named by somebody who means it.
-    let found = super::build::local(settings).await?.into_iter();
+    let found = crate::build::local(settings).await?.into_iter();
     for (named, built) in found.filter(|(_, built)| built.is_local) {
         let place = built.provider.scope().to_string();
         let of_file = named.entry.model.or(settings.model.as_ref().map(|model| model.value.clone()));
@@ -203,7 +203,7 @@ async fn without_engine(settings: &Settings, why: &str) -> Result<Session, Conne
     if let Some(wanted) = wanted {
         return Err(ConnectError::Setting(format!("no provider is named, and {wanted}: {why}")));
     }
-    let offline = Target::live(settings, &super::build::offline()?, None).await?;
+    let offline = Target::live(settings, &crate::build::offline()?, None).await?;
     let session = Session::of(settings, offline, Vec::new());
     let why = format!("{} (no provider named and {why})", session.why);
     Ok(Session { why, chosen_by_default: true, ..session })

@@ -4,7 +4,11 @@ use antiphon_providers::checkup::{Checkup, LocalEngine, ProviderModels, Subject}
 use antiphon_providers::registry::{Options, PullProgress, puller};
 use futures_util::future::join_all;
 
-use crate::runtime::{ConfigError, ConnectError, ProviderSettings, Session, Settings, build, local, located};
+use crate::build::{build, local, located};
+use crate::connect::ConnectError;
+use crate::provider::ProviderSettings;
+use crate::session::Session;
+use crate::settings::{ConfigError, Settings};
 
 /// Examines every provider at once: keys, addresses, models, slots. Each has 5 seconds to answer, and no model works for it.
 ///

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use antiphon_llm::{Calls, Price, Provider};
 use antiphon_resilience::RetryPolicy;
 
-use super::settings::Settings;
-use super::target::{PriceOf, Target};
+use crate::settings::Settings;
+use crate::target::{PriceOf, Target};
 
 /// A provider that is ready to be asked, with everything around it, and a model.
 #[derive(Debug, Clone)]
@@ -29,12 +29,12 @@ pub struct Session {
     /// Whether recorded answers take the place of the provider.
     pub is_replayed: bool,
     /// The models that may answer, with their prices.
-    pub(super) prices: Vec<(String, PriceOf)>,
+    pub(crate) prices: Vec<(String, PriceOf)>,
 }
 
 impl Session {
     /// Puts a session together. A provider without a server is asked as it is, and has no fallback.
-    pub(super) fn of(settings: &Settings, first: Target, mut fallbacks: Vec<Target>) -> Self {
+    pub(crate) fn of(settings: &Settings, first: Target, mut fallbacks: Vec<Target>) -> Self {
         let has_server = first.scope.base_url.is_some();
         fallbacks.retain(|other| has_server && (&other.scope, &other.model) != (&first.scope, &first.model));
         let stack = || {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use antiphon_llm::{CallContext, Gates, Provider, Replayed};
 use antiphon_providers::registry::Built;
 
-use super::build::build;
-use super::connect::{ConnectError, is_handed_on};
-use super::provider::ProviderSettings;
-use super::session::Session;
-use super::settings::{Origin, Settings, Sourced};
-use super::target::{PriceOf, Target};
+use crate::build::build;
+use crate::connect::{ConnectError, is_handed_on};
+use crate::provider::ProviderSettings;
+use crate::session::Session;
+use crate::settings::{Origin, Settings, Sourced};
+use crate::target::{PriceOf, Target};
 
 /// A folder of cassettes that takes the place of all providers.
 struct Replay<'a> {
@@ -29,7 +29,7 @@ struct Tape {
 
 /// Makes recorded answers ready in the place of the provider that was recorded, and of its fallbacks: a fallback that was
 /// not recorded is left out.
-pub(super) async fn replay(settings: &Settings, folder: &Path) -> Result<Session, ConnectError> {
+pub(crate) async fn replay(settings: &Settings, folder: &Path) -> Result<Session, ConnectError> {
     let all = Replayed::open(folder).await.map_err(|err| ConnectError::Cassette(err.to_string()))?;
     let replay = Replay { settings, folder, all };
     let tape = replay.first()?;

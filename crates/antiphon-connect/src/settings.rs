@@ -6,11 +6,11 @@ use std::time::Duration;
 use antiphon_providers::prices::Prices;
 use antiphon_providers::registry;
 
-use super::cassette::Cassette;
-use super::config_file::ConfigFile;
-use super::environment::Environment;
-use super::fallback::{FallbackSettings, fallbacks};
-use super::provider::{ProviderSettings, known_names, named_provider, provider};
+use crate::cassette::Cassette;
+use crate::config_file::ConfigFile;
+use crate::environment::Environment;
+use crate::fallback::{FallbackSettings, fallbacks};
+use crate::provider::{ProviderSettings, known_names, named_provider, provider};
 
 /// What was said on the command line, or by a caller in its place.
 #[derive(Debug, Clone, Default)]
@@ -115,11 +115,11 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_of_flags: false }
     }
 
-    pub(super) fn of_flags(self) -> Self {
+    pub(crate) fn of_flags(self) -> Self {
         Self { is_of_flags: true, ..self }
     }
 
@@ -180,7 +180,7 @@ impl Settings {
 
     /// Connections to one provider in use at once: nobody's limit but the provider's should bind, so it is more than for plain
     /// HTTP unless somebody said something.
-    pub(super) fn connections_to_models(&self) -> usize {
+    pub(crate) fn connections_to_models(&self) -> usize {
         match self.pool_size.origin {
             Origin::Default => 512,
             _ => self.pool_size.value,
@@ -189,20 +189,20 @@ impl Settings {
 
     /// The time to the first token of one provider, and between two of them: the environment's, else what the files say of
     /// this one.
-    pub(super) fn timeout_of(&self, named: &ProviderSettings) -> Option<Duration> {
+    pub(crate) fn timeout_of(&self, named: &ProviderSettings) -> Option<Duration> {
         let of_all = self.timeout_of_all();
         of_all.or_else(|| Duration::try_from_secs_f64(named.entry.timeout?).ok())
     }
 
     /// The time-out that is no provider's own.
-    pub(super) fn timeout_of_all(&self) -> Option<Duration> {
+    pub(crate) fn timeout_of_all(&self) -> Option<Duration> {
         let of_all = |timeout: &&Sourced<Duration>| matches!(timeout.origin, Origin::Environment(_));
         self.token_timeout.as_ref().filter(of_all).map(|timeout| timeout.value)
     }
 }
 
 impl<T> Sourced<T> {
-    pub(super) fn new(value: T, origin: Origin) -> Self {
+    pub(crate) fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }
     }
 }
@@ -297,7 +297,7 @@ fn prices(files: &[ConfigFile]) -> Result<Prices, ConfigError> {
     }
 }
 
-pub(super) fn in_files<T>(
+pub(crate) fn in_files<T>(
     files: &[ConfigFile],
     value: impl Fn(&ConfigFile) -> Option<T>,
 ) -> Option<Sourced<T>> {
@@ -342,7 +342,7 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::{ConfigFile, Environment, Flags, Origin, resolve};
-    use crate::runtime::build;
+    use crate::build::build;
 
     fn file(path: &str, text: &str) -> ConfigFile {
         ConfigFile::parse(path, text).unwrap()

@@ -1,9 +1,9 @@
 use std::fmt;
 
-use super::config_file::ConfigFile;
-use super::environment::Environment;
-use super::provider::{ProviderSettings, named_provider};
-use super::settings::{ConfigError, Flags, Origin, Sourced, in_files};
+use crate::config_file::ConfigFile;
+use crate::environment::Environment;
+use crate::provider::{ProviderSettings, named_provider};
+use crate::settings::{ConfigError, Flags, Origin, Sourced, in_files};
 
 /// A provider and its model, to be asked where those before it cannot answer.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl fmt::Display for FallbackSettings {
 
 /// The fallbacks that hold: those of flags win over those of the provider's own entry, and these over the defaults. An
 /// empty list in a nearer place turns off what the others say. Statistics have none.
-pub(super) fn fallbacks(
+pub(crate) fn fallbacks(
     flags: &Flags,
     env: &Environment,
     files: &[ConfigFile],
@@ -95,7 +95,7 @@ fn fallback(
 #[cfg(test)]
 mod tests {
     use super::{ConfigFile, Environment, Flags};
-    use crate::runtime::resolve;
+    use crate::resolve;
 
     const LAB: &str = "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://lab/v1\"\n";
 

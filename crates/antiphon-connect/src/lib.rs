@@ -1,0 +1,44 @@
+//! From flags, environment and configuration files to a language model that is ready to be asked: with its retries, limits,
+//! breaker, price and fallbacks around it.
+//!
+//! ```
+//! use antiphon_connect::{ConfigFile, Environment, Flags, connect, resolve};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let file = ConfigFile::parse(
+//!     "antiphon.toml",
+//!     "[defaults]\nprovider = \"lab\"\nmodel = \"small\"\n\
+//!      [providers.lab]\nkind = \"compatible\"\nbase_url = \"http://127.0.0.1:8080/v1\"\n",
+//! )?;
+//! // A flag wins over the environment, that over files, and those over the defaults.
+//! let settings = resolve(&Flags::default().model("large"), &Environment::default(), &[file])?;
+//! let session = connect(&settings).await?;
+//! assert_eq!((session.name.as_str(), session.model.as_str()), ("lab", "large"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod build;
+mod cassette;
+mod config_file;
+mod connect;
+mod environment;
+mod fallback;
+mod provider;
+mod replay;
+mod session;
+mod settings;
+mod survey;
+mod target;
+
+pub use antiphon_providers::registry::Kind;
+pub use cassette::Cassette;
+pub use config_file::ConfigFile;
+pub use connect::{ConnectError, connect, http_client, known_providers};
+pub use environment::Environment;
+pub use fallback::FallbackSettings;
+pub use provider::ProviderSettings;
+pub use session::Session;
+pub use settings::{ConfigError, Flags, Origin, Settings, Sourced, resolve};
+pub use survey::{doctor, local_engines, models, near_models, pull};

@@ -1,0 +1,24 @@
+//! Spans and metrics of these crates to an OpenTelemetry collector, by OTLP over HTTP.
+//!
+//! ```
+//! use antiphon_otel::Telemetry;
+//! use tracing_subscriber::layer::SubscriberExt;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The exporter sends from here, so that this runtime ends after the telemetry.
+//! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+//! let telemetry = Telemetry::start(runtime.handle().clone())?;
+//! let subscriber = tracing_subscriber::registry().with(telemetry.layer());
+//! tracing::subscriber::with_default(subscriber, || {
+//!     // What is done here is sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
+//! });
+//! # // No collector answers here, and what is not taken is reported.
+//! # let _ =
+//! telemetry.shutdown();
+//! # Ok(())
+//! # }
+//! ```
+
+mod telemetry;
+
+pub use telemetry::{Telemetry, TelemetryError};
