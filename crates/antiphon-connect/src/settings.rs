@@ -3,6 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use antiphon_engine::usd_micros;
 use antiphon_providers::prices::Prices;
 use antiphon_providers::registry;
 
@@ -312,9 +313,7 @@ fn max_cost(flags: &Flags, files: &[ConfigFile]) -> Result<Option<Sourced<u64>>,
     if !(0.0..1e9).contains(&value) {
         return Err(ConfigError::new(format!("max_cost ({origin}) must be a number of US dollars from 0")));
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 10^15")]
-    let value = (value * 1e6).round() as u64;
-    Ok(Some(Sourced::new(value, origin)))
+    Ok(Some(Sourced::new(usd_micros(value), origin)))
 }
 
 fn number<T: std::str::FromStr>(

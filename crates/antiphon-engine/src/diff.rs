@@ -7,6 +7,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RunDiff {
+    /// Always `antiphon.diff/1`.
+    pub schema: String,
     /// Rows with the same result in both.
     pub same: u64,
     /// Rows with another result.
@@ -52,7 +54,7 @@ impl RunDiff {
             before.entry(job.row).or_default().push_back((job.index, job.result));
         })
         .await?;
-        let mut diff = Self::default();
+        let mut diff = Self { schema: "antiphon.diff/1".to_owned(), ..Self::default() };
         each_job(second, |job| {
             let found = before.get_mut(&job.row).and_then(VecDeque::pop_front);
             let first = found.and_then(|(_, result)| result);

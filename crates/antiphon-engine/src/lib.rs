@@ -58,7 +58,7 @@ pub use input::Input;
 pub use inspect::{ResultRow, RunInfo};
 pub use job::Failed;
 pub use lacking::{Lacking, rest_of};
-pub use limits::RunLimits;
+pub use limits::{RunLimits, usd_micros};
 pub use mapping::{Mapped, Mapping, OnEvent};
 pub use meter::{DocumentsReading, Meter, Reading, RowsReading};
 pub use recipe::{Drawing, Recipe};

@@ -37,6 +37,17 @@ pub struct RunLimits {
     pub max_rows: Option<u64>,
 }
 
+/// Returns US dollars in millionths, rounded; what is below zero or no number is 0, and what does not fit is the most.
+///
+/// ```
+/// assert_eq!(antiphon_engine::usd_micros(0.5), 500_000);
+/// ```
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as documented")]
+#[must_use]
+pub fn usd_micros(dollars: f64) -> u64 {
+    (dollars * 1e6).round() as u64
+}
+
 impl RunLimits {
     /// Sets the most that all calls may cost together, in millionths of a US dollar.
     #[must_use]

@@ -191,6 +191,16 @@ impl Parameters {
         self.seed = Some(seed);
         self
     }
+
+    /// Returns these, with the values of `other` for what they leave open.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            temperature: self.temperature.or(other.temperature),
+            max_tokens: self.max_tokens.or(other.max_tokens),
+            seed: self.seed.or(other.seed),
+        }
+    }
 }
 
 impl Output {

@@ -6,4 +6,4 @@ mod history;
 
 pub use self::definition::{Definition, Drawn};
 pub use self::folder::{Experiment, How};
-pub use self::history::{PastRun, Statistics};
+pub use self::history::{ExperimentInfo, PastRun, Statistics};

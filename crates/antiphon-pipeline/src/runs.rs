@@ -25,6 +25,24 @@ const PERSONAS: &str = "personas.json";
 /// What there is of an answer that cannot be used.
 const PARTIAL: &str = "partial.txt";
 
+/// Reads the personas that a run wrote into its folder; `None` where it wrote none.
+///
+/// # Errors
+/// `Files` for a file that cannot be read, or is no such document.
+///
+/// # Cancel safety
+/// Nothing is changed, so nothing is lost.
+pub async fn read_personas(folder: &Path) -> Result<Option<Personas>, Error> {
+    let path = folder.join(PERSONAS);
+    let text = match antiphon_fs::read_to_string(&path).await {
+        Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(Error::files)?.text,
+    };
+    serde_json::from_str(&text).map(Some).map_err(|err| {
+        Error::new(ErrorKind::Files, format!("{} cannot be understood: {err}", path.display()))
+    })
+}
+
 /// A run's name: a UUID of version 7, so that names sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunId(Uuid);

@@ -10,6 +10,7 @@
 //! assert!(text.starts_with("# The early riser\n") && text.contains("## Goals\n\n- Sleep\n"));
 //! ```
 
+mod blocking;
 mod error;
 mod export;
 mod link;

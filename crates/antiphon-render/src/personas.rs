@@ -4,6 +4,7 @@ use antiphon_data::Document;
 use antiphon_pipeline::runs::RunFolder;
 use antiphon_pipeline::{Error, Persona, Personas, Report};
 
+use crate::blocking::blocking;
 use crate::markdown::{file_name, markdown};
 use crate::page::page;
 
@@ -22,15 +23,10 @@ pub async fn write_personas(
     documents: Arc<[Document]>,
 ) -> Result<(), Error> {
     folder.write_personas(&Personas::new(&report.run_id, personas.to_vec())).await?;
-    let rendered = {
+    let html = {
         let (personas, report) = (personas.to_vec(), report.clone());
-        tokio::task::spawn_blocking(move || page(&personas, &report, &documents)).await
-    };
-    let html = match rendered {
-        Ok(Ok(html)) => html,
-        Ok(Err(err)) => return Err(Error::internal(err.to_string())),
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        Err(_) => return Err(Error::internal("the runtime is shutting down")),
+        let html = blocking(move || page(&personas, &report, &documents)).await;
+        html.map_err(|err| Error::internal(err.to_string()))?
     };
     for (index, persona) in personas.iter().enumerate() {
         folder.write(&format!("personas/{}", file_name(index, persona)), markdown(persona)).await?;

@@ -1,10 +1,13 @@
+use std::path::Path;
+
 use antiphon_engine::{Cause, LONG_RUN_MS, RowSummary, RunInfo, RunSummary};
 use antiphon_pipeline::Persona;
 use minijinja::value::Serde;
 use serde::Serialize;
 
+use crate::blocking::blocking;
 use crate::error::RenderError;
-use crate::site::{environment, grouped};
+use crate::site::{environment, grouped, write_page};
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -138,6 +141,17 @@ impl RunPage {
             ..minijinja::Value::from(Serde(self))
         };
         template.render(context).map_err(RenderError::template)
+    }
+
+    /// Writes the page, in a folder that is made if it is not there.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render); `Files` where it cannot be written.
+    ///
+    /// # Cancel safety
+    /// The file is whole or not there.
+    pub async fn write(self, path: &Path) -> Result<(), RenderError> {
+        write_page(path, blocking(move || self.render()).await?).await
     }
 }
 

@@ -6,6 +6,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::blocking::blocking;
 use crate::error::{RenderError, RenderErrorKind};
 use crate::link::safe_link;
 use crate::theme::{Theme, Words};
@@ -108,12 +109,7 @@ impl SiteBuilder {
     /// # Cancel safety
     /// Some of the files may have been written, each whole.
     pub async fn write(self, folder: &Path) -> Result<Vec<PathBuf>, RenderError> {
-        let built = tokio::task::spawn_blocking(move || self.build()).await;
-        let files = match built {
-            Ok(files) => files?,
-            Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-            Err(_) => return Err(RenderError::interrupted()),
-        };
+        let files = blocking(move || self.build()).await?;
         antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
         for (name, _) in &files {
             is_ours_to_write(&folder.join(name)).await?;
@@ -126,6 +122,14 @@ impl SiteBuilder {
         }
         Ok(written)
     }
+}
+
+/// Writes one page, in a folder that is made if it is not there.
+pub(crate) async fn write_page(path: &Path, html: String) -> Result<(), RenderError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
+    }
+    antiphon_fs::write(path, html).await.map_err(RenderError::files)
 }
 
 /// A page that somebody made by hand stays: what is written over is a page of an earlier site, which has the policy.
@@ -151,15 +155,7 @@ async fn is_ours_to_write(path: &Path) -> Result<(), RenderError> {
 /// The file is whole or not there.
 pub async fn build_portfolio(content: Content, theme: Theme, output: &Path) -> Result<(), RenderError> {
     let page = Page { name: String::new(), content, theme };
-    let html = match tokio::task::spawn_blocking(move || page.render()).await {
-        Ok(html) => html?,
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        Err(_) => return Err(RenderError::interrupted()),
-    };
-    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
-    }
-    antiphon_fs::write(output, html).await.map_err(RenderError::files)
+    write_page(output, blocking(move || page.render()).await?).await
 }
 
 impl Page {

@@ -52,6 +52,13 @@ impl Definition {
             ..Self::default()
         }
     }
+
+    /// Returns its defaults as the text of an `antiphon.toml`; `None` where it has none.
+    #[must_use]
+    pub fn defaults_toml(&self) -> Option<String> {
+        let file = || toml::Table::from_iter([("defaults".to_owned(), self.defaults.clone().into())]);
+        (!self.defaults.is_empty()).then(|| file().to_string())
+    }
 }
 
 impl Drawn {

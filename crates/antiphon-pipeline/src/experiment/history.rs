@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use antiphon_fs::WalkOptions;
 use serde::Serialize;
 
+use super::definition::Definition;
 use super::folder::{Experiment, files};
 use crate::error::Error;
 use crate::persona::Personas;
 use crate::report::{Report, Status};
+use crate::runs::read_personas;
 use antiphon_engine::ErrorKind;
 
 /// A run of an experiment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PastRun {
     /// Its folder.
@@ -20,6 +22,20 @@ pub struct PastRun {
     pub report: Report,
     /// Personas that it made.
     pub personas: usize,
+}
+
+/// An experiment with what all its runs came to.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ExperimentInfo {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its `experiment.toml`.
+    pub definition: Definition,
+    /// The files of its data, below `data/`.
+    pub data: Vec<PathBuf>,
+    /// What its runs came to.
+    pub statistics: Statistics,
 }
 
 /// What all runs of an experiment came to.
@@ -95,10 +111,24 @@ impl Experiment {
         if run != "latest" && found.next().is_some() {
             return Err(Error::new(ErrorKind::Config, format!("several runs begin with {run}")));
         }
-        let path = past.folder.join("personas.json");
-        let text = antiphon_fs::read_to_string(&path).await.map_err(Error::files)?;
-        serde_json::from_str(&text.text).map_err(|err| {
-            Error::new(ErrorKind::Files, format!("{} cannot be understood: {err}", path.display()))
+        read_personas(&past.folder)
+            .await?
+            .ok_or_else(|| Error::new(ErrorKind::Files, format!("{} has no personas", past.folder.display())))
+    }
+
+    /// Returns the experiment with what all its runs came to.
+    ///
+    /// # Errors
+    /// As [`history`](Self::history).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn info(&self) -> Result<ExperimentInfo, Error> {
+        Ok(ExperimentInfo {
+            folder: self.root().to_owned(),
+            definition: self.definition().clone(),
+            data: self.data().await?,
+            statistics: self.statistics().await?,
         })
     }
 

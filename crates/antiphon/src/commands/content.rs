@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
-use super::front::{Front, closed, fill, source, watch};
+use super::front::{Front, fill, source, watch};
 use super::interrupt::Interrupts;
-use super::map::{print_plan, stopped};
+use super::map::{over_rows, stopped};
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted};
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
@@ -18,21 +18,7 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
     let request = request(args).await?;
     let live = Live::new(args.run.progress, talk, Meter::of_rows());
     let watch = watch(&live, talk, &front.settings);
-    let workspace = front.workspace();
-    if args.run.dry_run {
-        let plan = workspace.plan(&request, &watch).await;
-        live.end();
-        return print_plan(&closed(workspace, plan).await?, args.run.json);
-    }
-    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let made = Box::pin(workspace.start(&request, watch)).await;
-    live.end();
-    let outcome = closed(workspace, made).await?;
-    let code = finish(&outcome, args.run.json, &interrupts, talk)?;
-    if args.run.fresh && outcome.stop.is_some() {
-        talk.goes_on_without_fresh();
-    }
-    Ok(code)
+    over_rows((front.workspace(), &request), watch, &args.run, (&live, talk), finish).await
 }
 
 async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {

@@ -1,8 +1,8 @@
 use std::fmt::Write;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 
 use antiphon_pipeline::PersonaRecipe;
-use antiphon_pipeline::experiment::{Definition, How};
+use antiphon_pipeline::experiment::{Definition, How, PastRun};
 use serde_json::{Value, json};
 
 use super::cli::{ExperimentArgs, ExperimentCommand, GenerationArgs};
@@ -11,7 +11,7 @@ use super::front::Front;
 use super::generate::{self, Planned};
 use super::output::{self, Talk};
 use super::progress::{cost, counted};
-use crate::operations::{ExperimentInfo, ExperimentRun, ExperimentStart, Experiments, Workspace};
+use crate::operations::{ExperimentInfo, ExperimentStart, Experiments, Workspace};
 use crate::runtime::{Flags, resolve};
 
 pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -90,7 +90,7 @@ async fn generate(
 }
 
 /// What was made is not lost because the README could not be written.
-async fn write_readme(experiments: &Experiments, name: &str, talk: Talk) {
+pub(super) async fn write_readme(experiments: &Experiments, name: &str, talk: Talk) {
     if let Err(err) = experiments.write_readme(name).await {
         talk.warning(&format!("the README is as it was: {err}"));
     }
@@ -171,14 +171,14 @@ fn show(info: &ExperimentInfo, as_json: bool) -> Result<u8, CommandError> {
     output::result(&text).map(|()| OK)
 }
 
-fn history(runs: &[ExperimentRun], as_json: bool) -> Result<u8, CommandError> {
+fn history(runs: &[PastRun], as_json: bool) -> Result<u8, CommandError> {
     if as_json {
         let reports: Vec<_> = runs.iter().map(|run| &run.report).collect();
         let document = json!({ "schema": "antiphon.history/1", "runs": reports });
         return output::result(&output::json(&document)?).map(|()| OK);
     }
     let mut text = String::new();
-    for ExperimentRun { folder, report, personas, .. } in runs {
+    for PastRun { folder, report, personas, .. } in runs {
         let begun = report.started_at.get(..16).unwrap_or(&report.started_at).replace('T', " ");
         let status = report.status.name();
         let (personas, cost) = (counted(*personas, "persona"), cost(report.cost_usd_micros));
@@ -214,13 +214,7 @@ async fn asked(info: &ExperimentInfo) -> Result<String, CommandError> {
     }
     let (files, runs) = (counted(all.files, "file"), counted(all.runs, "run"));
     let question = format!("{files} of data and {runs} of {name} will be removed. Type its name to go on: ");
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut answer = String::new();
-        let mut stderr = anstream::stderr().lock();
-        let asked = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
-        asked.and_then(|()| std::io::stdin().read_line(&mut answer)).map(|_| answer)
-    });
-    let answer = answer.await.map_err(|err| CommandError::internal(err.to_string()))?;
-    let answer = answer.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))?;
-    Ok(answer.trim().to_owned())
+    let answer = tokio::task::spawn_blocking(move || output::ask(&question)).await;
+    let answer = answer.map_err(|err| CommandError::internal(err.to_string()))?;
+    answer.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))
 }

@@ -39,10 +39,7 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
 /// The recipe with the sampling parameters that flags set.
 pub(super) fn drawn(recipe: &PersonaRecipe, how: &GenerationArgs) -> PersonaRecipe {
     let mut recipe = recipe.clone();
-    let (drawn, flags) = (&mut recipe.parameters, how.drawing.parameters());
-    drawn.temperature = flags.temperature.or(drawn.temperature);
-    drawn.max_tokens = flags.max_tokens.or(drawn.max_tokens);
-    drawn.seed = flags.seed.or(drawn.seed);
+    recipe.parameters = how.drawing.parameters().or(recipe.parameters);
     recipe
 }
 

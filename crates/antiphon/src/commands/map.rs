@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use antiphon_engine::{Estimate, LONG_RUN_MS, MapReport, Meter, Order};
 use serde_json::json;
 
-use super::cli::{MapArgs, OrderArg};
+use super::cli::{MapArgs, OrderArg, RunArgs};
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
 use super::front::{Front, closed, fill, results, source, watch};
 use super::interrupt::Interrupts;
@@ -30,18 +30,31 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
         watch = watch.stdin(file.path());
     }
     let workspace = front.workspace();
-    if args.run.dry_run {
-        let plan = workspace.plan(&request, &watch).await;
-        live.end();
-        return print_plan(&closed(workspace, plan).await?, args.run.json);
+    if !args.run.dry_run {
+        agreed(args, (&workspace, &request), &watch, &live).await?;
     }
-    agreed(args, (&workspace, &request), &watch, (&live, talk)).await?;
+    over_rows((workspace, &request), watch, &args.run, (&live, talk), finish).await
+}
+
+/// Plans or runs a request over rows, and reports it by `finish`.
+pub(super) async fn over_rows(
+    (workspace, request): (Workspace, &RunRequest),
+    watch: Watch,
+    how: &RunArgs,
+    (live, talk): (&Live, Talk),
+    finish: impl FnOnce(&RunOutcome, bool, &Interrupts, Talk) -> Result<u8, CommandError>,
+) -> Result<u8, CommandError> {
+    if how.dry_run {
+        let plan = workspace.plan(request, &watch).await;
+        live.end();
+        return print_plan(&closed(workspace, plan).await?, how.json);
+    }
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let done = Box::pin(workspace.start(&request, watch)).await;
+    let done = Box::pin(workspace.start(request, watch)).await;
     live.end();
     let outcome = closed(workspace, done).await?;
-    let code = finish(&outcome, args.run.json, &interrupts, talk)?;
-    if args.run.fresh && outcome.stop.is_some() {
+    let code = finish(&outcome, how.json, &interrupts, talk)?;
+    if how.fresh && outcome.stop.is_some() {
         talk.goes_on_without_fresh();
     }
     Ok(code)
@@ -62,7 +75,7 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
 }
 
 /// Prints what a run would take.
-pub(super) fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
+fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
     let text = match plan {
         _ if as_json => output::json(plan)?,
         Plan::Rows(estimate) => as_table(estimate),
@@ -115,7 +128,7 @@ async fn agreed(
     args: &MapArgs,
     (workspace, request): (&Workspace, &RunRequest),
     watch: &Watch,
-    (live, talk): (&Live, Talk),
+    live: &Live,
 ) -> Result<(), CommandError> {
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if args.yes || request.limits.max_cost.is_some() || !(may_ask || args.no_input) {
@@ -136,18 +149,10 @@ async fn agreed(
     if args.no_input {
         return Err(needed);
     }
-    let live = live.clone();
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut read = Ok(String::new());
-        live.aside(|| {
-            talk.line(&format!("this run {most}: {rows} rows. Continue? [y/N]"));
-            let mut line = String::new();
-            read = std::io::stdin().read_line(&mut line).map(|_| line);
-        });
-        read
-    });
-    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(needed) }
+    let (live, question) = (live.clone(), format!("this run {most}: {rows} rows. Continue? [y/N] "));
+    let answer = tokio::task::spawn_blocking(move || live.aside(|| output::ask(&question))).await;
+    let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
+    if matches!(&*answer, "y" | "Y" | "yes") { Ok(()) } else { Err(needed) }
 }
 
 /// Results must not take the place of what they are made from.

@@ -95,6 +95,16 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
     }
 }
 
+/// What somebody types when they are asked. It blocks.
+pub(super) fn ask(question: &str) -> io::Result<String> {
+    let mut stderr = anstream::stderr().lock();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}
+
 /// Colour where stderr takes it: anstream takes it away elsewhere, and where NO_COLOR is set.
 fn painted(text: &str, colour: &str) -> String {
     format!("\u{1b}[{colour}m{text}\u{1b}[0m")

@@ -89,7 +89,7 @@ impl Live {
     }
 
     /// Prints something while a line may be moving.
-    pub(super) fn aside(&self, print: impl FnOnce()) {
+    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(print),
             _ => print(),

@@ -183,13 +183,7 @@ async fn diff(
 ) -> Result<(), CommandError> {
     let diff = workspace.diff(first, second).await?;
     if as_json {
-        let mut document = json!({ "schema": "antiphon.diff/1" });
-        if let (serde_json::Value::Object(all), serde_json::Value::Object(found)) =
-            (&mut document, json!(diff))
-        {
-            all.extend(found);
-        }
-        return output::result(&output::json(&document)?);
+        return output::result(&output::json(&diff)?);
     }
     let mut text = format!(
         "{} the same, {} changed, {} only in the first, {} only in the second, {} in neither\n",
@@ -244,8 +238,6 @@ async fn write_readme(workspace: &Workspace, talk: Talk) {
     };
     if antiphon_fs::exists(root.join("experiment.toml")).await.is_ok_and(|there| there) {
         let experiments = Experiments::new(root.parent().unwrap_or_else(|| Path::new("")));
-        if let Err(err) = experiments.write_readme(&name.to_string_lossy()).await {
-            talk.warning(&format!("the README is as it was: {err}"));
-        }
+        super::experiment::write_readme(&experiments, &name.to_string_lossy(), talk).await;
     }
 }

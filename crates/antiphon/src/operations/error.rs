@@ -336,11 +336,9 @@ impl From<ConnectError> for OperationError {
                 error.hint(Hint::SetVariable { name }).hint(Hint::TryOffline)
             }
             ConnectError::Provider(err) => {
-                let error = Self::new(kind_of_provider(err.kind()), message);
-                match err.kind() {
-                    LlmKind::Connect => error.hint(Hint::CheckServer).hint(Hint::RunDoctor),
-                    kind => hint_of(kind).into_iter().fold(error, Self::hint),
-                }
+                let mut error = Self::from(&err);
+                error.0.message = message;
+                if err.kind() == LlmKind::Connect { error.hint(Hint::RunDoctor) } else { error }
             }
             ConnectError::Setting(_) | ConnectError::Cassette(_) => {
                 Self::new(OperationErrorKind::Request, message)
@@ -363,13 +361,6 @@ impl From<&antiphon_llm::Error> for OperationError {
             _ => OperationErrorKind::Failed,
         };
         hint_of(err.kind()).into_iter().fold(Self::new(kind, err.to_string()), Self::hint)
-    }
-}
-
-fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
-    match kind {
-        LlmKind::Auth => OperationErrorKind::Configuration,
-        _ => OperationErrorKind::Failed,
     }
 }
 

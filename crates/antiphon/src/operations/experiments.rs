@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, How, PastRun, Statistics};
-use antiphon_pipeline::{Personas, Report, near_name};
+use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, ExperimentInfo, How, PastRun};
+use antiphon_pipeline::{Personas, near_name};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Hint, OperationError, OperationErrorKind};
@@ -13,32 +13,6 @@ use crate::runtime::ConfigFile;
 #[derive(Debug, Clone)]
 pub struct Experiments {
     base: PathBuf,
-}
-
-/// An experiment with what all its runs came to.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct ExperimentInfo {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Its `experiment.toml`.
-    pub definition: Definition,
-    /// The files of its data, below `data/`.
-    pub data: Vec<PathBuf>,
-    /// What its runs came to.
-    pub statistics: Statistics,
-}
-
-/// A run of an experiment.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct ExperimentRun {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// How many personas it made.
-    pub personas: usize,
-    /// How they came about.
-    pub report: Report,
 }
 
 /// What a run of an experiment is started with.
@@ -70,7 +44,7 @@ impl Experiments {
     pub async fn create(&self, definition: Definition) -> Result<ExperimentInfo, OperationError> {
         // A recipe that is not there is reported now, and not at the first run.
         definition.personas.recipe(Path::new("")).await?;
-        info(&Experiment::create_as(&self.base, definition).await?).await
+        Ok(Experiment::create_as(&self.base, definition).await?.info().await?)
     }
 
     /// Lists the experiments, or why one cannot be read: that hides no other.
@@ -84,7 +58,7 @@ impl Experiments {
         let mut all = Vec::new();
         for experiment in Experiment::list(&self.base).await? {
             all.push(match experiment {
-                Ok(experiment) => info(&experiment).await,
+                Ok(experiment) => experiment.info().await.map_err(OperationError::from),
                 Err(err) => Err(err.into()),
             });
         }
@@ -99,7 +73,7 @@ impl Experiments {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn show(&self, name: &str) -> Result<ExperimentInfo, OperationError> {
-        info(&self.load(name).await?).await
+        Ok(self.load(name).await?.info().await?)
     }
 
     /// Adds files or folders to an experiment's data, as copies or as links: all or nothing, as far as that can be seen
@@ -128,7 +102,7 @@ impl Experiments {
         for path in paths {
             experiment.add_data(path, how).await?;
         }
-        info(&experiment).await
+        Ok(experiment.info().await?)
     }
 
     /// Returns what a run of an experiment is started with; `drawn` goes over what the experiment says.
@@ -150,7 +124,10 @@ impl Experiments {
             OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
         })?;
         let request = RunRequest::personas(experiment.data_path(), &recipe)?;
-        let defaults = (!definition.defaults.is_empty()).then(|| defaults(&experiment));
+        let defaults = definition.defaults_toml().map(|text| {
+            let name = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
+            RecipeSource { name, text }
+        });
         Ok(ExperimentStart { request, defaults, outputs: experiment.outputs_path() })
     }
 
@@ -183,10 +160,8 @@ impl Experiments {
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn history(&self, name: &str) -> Result<Vec<ExperimentRun>, OperationError> {
-        let runs = self.load(name).await?.history().await?;
-        let run = |PastRun { folder, report, personas, .. }| ExperimentRun { folder, personas, report };
-        Ok(runs.into_iter().map(run).collect())
+    pub async fn history(&self, name: &str) -> Result<Vec<PastRun>, OperationError> {
+        Ok(self.load(name).await?.history().await?)
     }
 
     /// Returns the personas of one of its runs: its id, the beginning of it, or `latest`.
@@ -231,15 +206,6 @@ impl Experiments {
     }
 }
 
-async fn info(experiment: &Experiment) -> Result<ExperimentInfo, OperationError> {
-    Ok(ExperimentInfo {
-        folder: experiment.root().to_owned(),
-        definition: experiment.definition().clone(),
-        data: experiment.data().await?,
-        statistics: experiment.statistics().await?,
-    })
-}
-
 impl ExperimentStart {
     /// Returns the configuration files that hold for it: its own defaults, and then `files`.
     ///
@@ -250,12 +216,4 @@ impl ExperimentStart {
         let all: Result<Vec<_>, _> = own.chain(files.iter().cloned().map(Ok)).collect();
         all.map_err(|err| OperationError::new(OperationErrorKind::Configuration, err.to_string()))
     }
-}
-
-/// An experiment's `[defaults]` as a configuration file.
-fn defaults(experiment: &Experiment) -> RecipeSource {
-    let name = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());
-    let defaults = experiment.definition().defaults.clone();
-    let text = toml::Table::from_iter([("defaults".to_owned(), defaults.into())]).to_string();
-    RecipeSource { name, text }
 }

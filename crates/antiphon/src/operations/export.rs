@@ -2,13 +2,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{Destination, TextWriter, each_result, export};
+use antiphon_pipeline::runs::read_personas;
 use antiphon_render::{Table, persona_row, personas_markdown};
 use antiphon_store::Run;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::{OperationError, OperationErrorKind};
-use super::report::personas;
 use super::workspace::Workspace;
 
 /// What results are written as.
@@ -54,14 +54,14 @@ async fn written(
 ) -> Result<(), OperationError> {
     let made = match run.record().kind.as_str() {
         "personas" => {
-            let made = personas(&folder.join(&run.record().id)).await?;
-            if made.is_empty() {
-                // What the store has is the model's word, not looked up.
+            let made = read_personas(&folder.join(&run.record().id)).await?;
+            let made = made.map(|made| made.personas).filter(|made| !made.is_empty());
+            // What the store has is the model's word, not looked up.
+            made.ok_or_else(|| {
                 let message =
                     format!("run {} has no personas: give the command again that began it", run.record().id);
-                return Err(failed(message));
-            }
-            made
+                OperationError::new(OperationErrorKind::Failed, message)
+            })?
         }
         _ => Vec::new(),
     };
@@ -122,8 +122,4 @@ async fn of_rows(run: &Run, out: &mut TextWriter, format: ExportFormat) -> Resul
         out.write("\n]\n").await?;
     }
     Ok(())
-}
-
-fn failed(why: String) -> OperationError {
-    OperationError::new(OperationErrorKind::Failed, why)
 }

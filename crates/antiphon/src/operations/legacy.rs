@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_data::{RowFormat, Strategy};
-use antiphon_engine::{Order, RunLimits};
+use antiphon_engine::{Order, RunLimits, usd_micros};
 use antiphon_llm::Parameters;
 use antiphon_pipeline::PersonaRecipe;
 use antiphon_pipeline::experiment::{Drawn, Experiment};
@@ -61,14 +61,7 @@ const SHORT: [(&str, &str); 7] = [
     ("-s", "--site"),
 ];
 
-/// Whether an earlier version's `content` began the run: it stored it as one over rows.
-pub(super) fn is_content(record: &RunRecord) -> bool {
-    let note: Option<Note> = serde_json::from_str(&record.request).ok();
-    let words = note.map(|note| Words::of(note.arguments, note.folder).plain);
-    words.is_some_and(|words| words.first().is_some_and(|command| command == "content"))
-}
-
-/// What such a run is asked to do, as far as what it names is still there; `None` for a run that does not tell.
+/// What a run of an earlier version is asked to do, as far as what it names is still there; `None` for a run that does not tell.
 pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, OperationError>> {
     let note: Note = serde_json::from_str(&record.request).ok()?;
     let words = Words::of(note.arguments, note.folder);
@@ -146,7 +139,7 @@ impl Words {
         let deadline =
             self.parsed::<f64>("--deadline").and_then(|time| Duration::try_from_secs_f64(time).ok());
         RunLimits::default()
-            .max_cost(dollars.map(micros))
+            .max_cost(dollars.map(usd_micros))
             .max_concurrency(self.parsed::<usize>("--concurrency"))
             .deadline(deadline)
             .max_rows(self.parsed::<u64>("--limit"))
@@ -191,10 +184,7 @@ impl Words {
             evidence: self.parsed("--evidence"),
         };
         let mut recipe: PersonaRecipe = drawn.or(below).recipe(folder).await?;
-        let flags = self.parameters();
-        recipe.parameters.temperature = flags.temperature.or(recipe.parameters.temperature);
-        recipe.parameters.max_tokens = flags.max_tokens.or(recipe.parameters.max_tokens);
-        recipe.parameters.seed = flags.seed.or(recipe.parameters.seed);
+        recipe.parameters = self.parameters().or(recipe.parameters);
         let mut request = RunRequest::personas(input, &recipe)?;
         request.distil = self.parsed("--distil").unwrap_or_default();
         if let Some(mode) = self.parsed::<Strategy>("--anonymise") {
@@ -220,7 +210,7 @@ impl Words {
         let concurrency = of("concurrency").and_then(toml::Value::as_integer);
         request.limits = request
             .limits
-            .max_cost(dollars.map(micros))
+            .max_cost(dollars.map(usd_micros))
             .max_concurrency(concurrency.and_then(|calls| usize::try_from(calls).ok()));
         Ok(request)
     }
@@ -244,11 +234,6 @@ impl Words {
         }
         Ok(request)
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is no limit")]
-fn micros(dollars: f64) -> u64 {
-    (dollars * 1e6).round() as u64
 }
 
 /// Adds short flags that stand in one word: switches, and a last one with its value in the word or behind it.

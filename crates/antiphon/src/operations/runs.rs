@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::OperationError;
-use super::legacy;
 use super::workspace::Workspace;
 
 /// Which runs are listed.
@@ -80,7 +79,7 @@ impl Workspace {
         let found = store.runs_page(wanted, page.after.as_deref(), page.limit).await?;
         let mut runs = Vec::new();
         for run in &found {
-            runs.push(info(run).await?);
+            runs.push(RunInfo::of(run).await?);
         }
         let next = (found.len() == page.limit).then(|| runs.last().map(|run| run.run_id.clone())).flatten();
         Ok(RunList { runs, next })
@@ -94,7 +93,7 @@ impl Workspace {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn status(&self, run: &str) -> Result<RunInfo, OperationError> {
-        info(&self.existing().await?.look_at(run).await?).await
+        Ok(RunInfo::of(&self.existing().await?.look_at(run).await?).await?)
     }
 
     /// Cancels a run for good: a process that works on it stops within seconds, what it has stays, and it is never resumed.
@@ -142,14 +141,6 @@ impl Workspace {
         }
         Ok(diff)
     }
-}
-
-async fn info(run: &Run) -> Result<RunInfo, OperationError> {
-    let mut info = RunInfo::of(run).await?;
-    if legacy::is_content(run.record()) {
-        info.kind = "content".to_owned();
-    }
-    Ok(info)
 }
 
 /// The row of a job for people: of a persona run, whose row are the documents, the input's name.

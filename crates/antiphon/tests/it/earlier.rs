@@ -4,6 +4,7 @@ use std::fs;
 
 use antiphon::data::{RowFormat, Rows};
 use antiphon::engine::Recipe;
+use antiphon::operations::{ListFilter, Page, Workspace};
 use antiphon::pipeline::content::{Notes, recipe as content_recipe};
 use antiphon::pipeline::{GenerationConfig, PersonaRecipe, Pipeline};
 use antiphon::render::Theme;
@@ -212,6 +213,19 @@ fn went_on_with(lab: &Lab, run: &str, accepted: u64) {
     assert_eq!((&shown["status"], &shown["accepted"]), (&json!("finished"), &json!(accepted)), "{shown}");
 }
 
+/// How many runs a filter by kind finds.
+fn of_kind(lab: &Lab, kind: &str) -> usize {
+    let mut filter = ListFilter::default();
+    filter.kind = Some(kind.to_owned());
+    let list = async {
+        let workspace = Workspace::new(Environment::default(), Vec::new(), lab.path("antiphon-out"));
+        let found = workspace.list(&filter, &Page::default()).await.unwrap().runs.len();
+        workspace.close().await;
+        found
+    };
+    antiphon::blocking::run(list).unwrap()
+}
+
 #[test]
 fn their_runs_are_listed_shown_compared_exported_and_reported() {
     for format in [1, 2] {
@@ -229,6 +243,9 @@ fn their_runs_are_listed_shown_compared_exported_and_reported() {
             list["runs"].as_array().unwrap().iter().map(|run| run[key].clone()).collect::<Vec<_>>()
         };
         assert_eq!(of("kind"), ["map", "map", "personas", "content"]);
+        for (kind, found) in [("map", 2), ("personas", 1), ("content", 1)] {
+            assert_eq!(of_kind(&lab, kind), found, "{kind}");
+        }
         assert_eq!(of("status"), ["finished", "stopped", "finished", "stopped"]);
         assert_eq!(of("accepted"), [3, 1, 1, 1]);
         assert_eq!(of("input"), ["towns.csv", "towns.csv", "in", "ada.md"]);

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use antiphon_engine::RunLimits;
+use antiphon_engine::{RunLimits, usd_micros};
 use antiphon_runtime::Priority;
 use clap::{Args, ValueEnum};
 
@@ -110,14 +110,8 @@ enum PriorityArg {
 impl LimitArgs {
     /// The limits as data.
     pub(in crate::commands) fn limits(&self) -> RunLimits {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked to be from 0 to 10^9"
-        )]
-        let micros = self.max_cost.map(|dollars| (dollars * 1e6).round() as u64);
         RunLimits::default()
-            .max_cost(micros)
+            .max_cost(self.max_cost.map(usd_micros))
             .max_concurrency(self.max_concurrency())
             .attempts(self.attempts)
             .deadline(self.deadline)
