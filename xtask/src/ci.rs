@@ -48,6 +48,8 @@ fn parts() -> Done {
         ("antiphon-http", "".to_owned()),
         ("antiphon-store", " --all-targets".to_owned()),
         ("antiphon-providers", "".to_owned()),
+        ("antiphon-connect", "".to_owned()),
+        ("antiphon-otel", "".to_owned()),
         ("antiphon", " --all-targets".to_owned()),
         ("antiphon", " --features offline".to_owned()),
     ];

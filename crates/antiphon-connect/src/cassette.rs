@@ -9,8 +9,7 @@ use std::path::PathBuf;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = antiphon_fs::temp_dir()?;
-/// let mut flags = Flags::default().offline();
-/// flags.cassette = Some(Cassette::Record(folder.path().join("tapes")));
+/// let flags = Flags::default().offline().cassette(Cassette::Record(folder.path().join("tapes")));
 /// let session = connect(&resolve(&flags, &Environment::default(), &[])?).await?;
 /// assert!(session.is_offline() && !session.is_replayed);
 /// # Ok(())

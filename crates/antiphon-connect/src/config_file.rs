@@ -59,7 +59,7 @@ impl ConfigFile {
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn in_use(env: &Environment) -> Result<Vec<Self>, ConfigError> {
+    pub async fn load_all(env: &Environment) -> Result<Vec<Self>, ConfigError> {
         let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
         let user = env.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
         let user = user.map(|folder| folder.join("antiphon").join("antiphon.toml"));

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use antiphon_llm::{CallContext, Error as LlmError, Model};
+use antiphon_llm::{CallContext, Error as LlmError, ErrorKind, Model};
 use antiphon_providers::registry::{BuildError, Built};
 use antiphon_resilience::RetryPolicy;
 
@@ -39,6 +39,41 @@ pub enum ConnectError {
     },
 }
 
+/// The kinds of [`ConnectError`], by what a caller can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectErrorKind {
+    /// What was asked for cannot be: another provider, model or folder has to be named.
+    Request,
+    /// A key, a file or the build has to be put right.
+    Configuration,
+    /// The provider has to be asked again, or put right.
+    Provider(ErrorKind),
+}
+
+impl ConnectError {
+    /// Returns what the caller can do; of a fallback's, what its own error says.
+    #[must_use]
+    pub fn kind(&self) -> ConnectErrorKind {
+        match self {
+            Self::MissingKey(_) | Self::Config(_) | Self::NotBuilt(_) => ConnectErrorKind::Configuration,
+            Self::Setting(_) | Self::Cassette(_) => ConnectErrorKind::Request,
+            Self::Provider(err) => ConnectErrorKind::Provider(err.kind()),
+            Self::Fallback { cause, .. } => cause.kind(),
+        }
+    }
+
+    /// Returns the variables that the missing key is looked for in; none where no key is missing.
+    #[must_use]
+    pub fn missing_key(&self) -> &[String] {
+        match self {
+            Self::MissingKey(variables) => variables,
+            Self::Fallback { cause, .. } => cause.missing_key(),
+            _ => &[],
+        }
+    }
+}
+
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,6 +92,7 @@ impl fmt::Display for ConnectError {
     }
 }
 
+// What lies behind it is a part of the message already.
 impl std::error::Error for ConnectError {}
 
 /// Makes the provider that the settings name; without one a local engine that answers, else offline. Never a cloud

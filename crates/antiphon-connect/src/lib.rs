@@ -35,7 +35,7 @@ mod target;
 pub use antiphon_providers::registry::Kind;
 pub use cassette::Cassette;
 pub use config_file::ConfigFile;
-pub use connect::{ConnectError, connect, http_client, known_providers};
+pub use connect::{ConnectError, ConnectErrorKind, connect, http_client, known_providers};
 pub use environment::Environment;
 pub use fallback::FallbackSettings;
 pub use provider::ProviderSettings;

@@ -167,6 +167,41 @@ impl Flags {
         self.base_url = Some(url.into());
         self
     }
+
+    /// Sets the fallbacks, each as `provider/model`.
+    #[must_use]
+    pub fn fallback(mut self, fallback: impl Into<Option<Vec<String>>>) -> Self {
+        self.fallback = fallback.into();
+        self
+    }
+
+    /// Sets whether answers are recorded, or replayed.
+    #[must_use]
+    pub fn cassette(mut self, cassette: impl Into<Option<Cassette>>) -> Self {
+        self.cassette = cassette.into();
+        self
+    }
+
+    /// Sets how many runs may be under way at once.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: impl Into<Option<usize>>) -> Self {
+        self.concurrency = concurrency.into();
+        self
+    }
+
+    /// Sets where results go.
+    #[must_use]
+    pub fn out(mut self, out: impl Into<Option<PathBuf>>) -> Self {
+        self.out = out.into();
+        self
+    }
+
+    /// Sets the most that a run may cost, in US dollars.
+    #[must_use]
+    pub fn max_cost(mut self, dollars: impl Into<Option<f64>>) -> Self {
+        self.max_cost = dollars.into();
+        self
+    }
 }
 
 impl Settings {

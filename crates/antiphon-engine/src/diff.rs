@@ -4,7 +4,7 @@ use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
 
 /// What two runs have in common.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RunDiff {
     /// Always `antiphon.diff/1`.
@@ -37,6 +37,13 @@ pub struct Change {
     pub second: Option<String>,
 }
 
+impl Default for RunDiff {
+    fn default() -> Self {
+        let (schema, changes) = ("antiphon.diff/1".to_owned(), Vec::new());
+        Self { schema, same: 0, changed: 0, only_first: 0, only_second: 0, neither: 0, changes }
+    }
+}
+
 impl RunDiff {
     /// The most changes that are kept with their results.
     const MOST: usize = 20;
@@ -54,7 +61,7 @@ impl RunDiff {
             before.entry(job.row).or_default().push_back((job.index, job.result));
         })
         .await?;
-        let mut diff = Self { schema: "antiphon.diff/1".to_owned(), ..Self::default() };
+        let mut diff = Self::default();
         each_job(second, |job| {
             let found = before.get_mut(&job.row).and_then(VecDeque::pop_front);
             let first = found.and_then(|(_, result)| result);

@@ -62,7 +62,7 @@ pub use limits::{RunLimits, usd_micros};
 pub use mapping::{Mapped, Mapping, OnEvent};
 pub use meter::{DocumentsReading, Meter, Reading, RowsReading};
 pub use recipe::{Drawing, Recipe};
-pub use report::{Cause, LONG_RUN_MS, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
+pub use report::{Cause, LONG_RUN, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
 pub use results::{Destination, Lines, Order, export};
 pub use seen::Usual;
 pub use status::{ProviderLimits, Status};

@@ -37,17 +37,6 @@ pub struct RunLimits {
     pub max_rows: Option<u64>,
 }
 
-/// Returns US dollars in millionths, rounded; what is below zero or no number is 0, and what does not fit is the most.
-///
-/// ```
-/// assert_eq!(antiphon_engine::usd_micros(0.5), 500_000);
-/// ```
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as documented")]
-#[must_use]
-pub fn usd_micros(dollars: f64) -> u64 {
-    (dollars * 1e6).round() as u64
-}
-
 impl RunLimits {
     /// Sets the most that all calls may cost together, in millionths of a US dollar.
     #[must_use]
@@ -103,6 +92,17 @@ impl RunLimits {
             max_rows: other.max_rows.or(self.max_rows),
         }
     }
+}
+
+/// Returns US dollars in millionths, rounded; what is below zero or no number is 0, and what does not fit is the most.
+///
+/// ```
+/// assert_eq!(antiphon_engine::usd_micros(0.5), 500_000);
+/// ```
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as documented")]
+#[must_use]
+pub fn usd_micros(dollars: f64) -> u64 {
+    (dollars * 1e6).round() as u64
 }
 
 /// A duration as a number of seconds.

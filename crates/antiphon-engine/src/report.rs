@@ -8,7 +8,7 @@ use crate::status::ProviderLimits;
 use crate::{PHASES, Phase, Stop};
 
 /// The wall time, in milliseconds, from which it is worth reporting where the time of a run went.
-pub const LONG_RUN_MS: u64 = 5_000;
+pub const LONG_RUN: Duration = Duration::from_secs(5);
 
 /// The `run.json` of a run over rows: what came of it, what it took, and where the time went. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

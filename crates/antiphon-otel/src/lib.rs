@@ -9,12 +9,12 @@
 //! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
 //! let telemetry = Telemetry::start(runtime.handle().clone())?;
 //! let subscriber = tracing_subscriber::registry().with(telemetry.layer());
-//! tracing::subscriber::with_default(subscriber, || {
-//!     // What is done here is sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
-//! });
-//! # // No collector answers here, and what is not taken is reported.
-//! # let _ =
-//! telemetry.shutdown();
+//! // What is done here is sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
+//! let span = tracing::subscriber::with_default(subscriber, || tracing::info_span!("work").entered().metadata());
+//! assert_eq!(span.map(|span| span.name()), Some("work"));
+//! if let Err(err) = telemetry.shutdown() {
+//!     println!("{err}"); // no collector answers
+//! }
 //! # Ok(())
 //! # }
 //! ```

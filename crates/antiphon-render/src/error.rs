@@ -13,12 +13,14 @@ pub struct RenderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenderErrorKind {
-    /// A template is broken: a theme's own, or by a defect one of this crate.
+    /// A theme's template is broken.
     Template,
     /// A theme cannot be used as it is.
     Theme,
     /// A file cannot be read or written.
     Files,
+    /// A template of this crate is broken, which is a defect, or the runtime shuts down.
+    Internal,
 }
 
 impl RenderError {
@@ -51,8 +53,13 @@ impl RenderError {
         Self { kind: RenderErrorKind::Theme, message, source: self.source }
     }
 
+    /// Creates the error of a template of this crate.
+    pub(crate) fn defect(err: minijinja::Error) -> Self {
+        Self { kind: RenderErrorKind::Internal, ..Self::template(err) }
+    }
+
     pub(crate) fn interrupted() -> Self {
-        Self::new(RenderErrorKind::Files, "nothing was written: the runtime is shutting down")
+        Self::new(RenderErrorKind::Internal, "the runtime is shutting down")
     }
 
     /// What the caller can do.

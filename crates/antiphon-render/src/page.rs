@@ -17,7 +17,7 @@ const MOST_UNQUOTED: usize = 100;
 /// All text is escaped, and the page's own policy forbids it to load or send anything.
 ///
 /// # Errors
-/// `Template` if the template is broken, which is a defect of this crate.
+/// `Internal` if the template is broken, which is a defect of this crate.
 pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Result<String, RenderError> {
     let mut citations = Citations::default();
     for persona in personas {
@@ -28,8 +28,8 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
     let cards: Vec<Card> = personas.iter().map(|persona| Card::new(persona, &citations)).collect();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("page.html", TEMPLATE).map_err(RenderError::template)?;
-    let template = environment.get_template("page.html").map_err(RenderError::template)?;
+    environment.add_template("page.html", TEMPLATE).map_err(RenderError::defect)?;
+    let template = environment.get_template("page.html").map_err(RenderError::defect)?;
     // Where nothing was looked up there is nothing to tell.
     let coverage = Some(&report.coverage).filter(|_| report.evidence != Grounding::Off);
     let unquoted: Vec<&str> = coverage.into_iter().flat_map(Coverage::unquoted).collect();
@@ -46,7 +46,7 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
         documents: report.documents.len(),
         turns: report.documents.iter().map(|document| document.turns).sum(),
     };
-    template.render(Serde(&page)).map_err(RenderError::template)
+    template.render(Serde(&page)).map_err(RenderError::defect)
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 use std::path::Path;
+use std::time::Duration;
 
-use antiphon_engine::{Cause, LONG_RUN_MS, RowSummary, RunInfo, RunSummary};
+use antiphon_engine::{Cause, LONG_RUN, RowSummary, RunInfo, RunSummary};
 use antiphon_pipeline::Persona;
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -80,7 +81,7 @@ impl RunPage {
         // The names of files may be those of people.
         let is_anonymised = report["anonymised"].is_object();
         let input = if is_anonymised { "documents without names" } else { &info.input };
-        let is_long = report["time"]["wall_ms"].as_u64() >= Some(LONG_RUN_MS);
+        let is_long = report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN);
         let row = |row: RowSummary| {
             let shown = if is_anonymised { input.to_owned() } else { row.row };
             let RowSummary { index, state, result, millis, .. } = row;
@@ -128,11 +129,11 @@ impl RunPage {
     /// The page: one file that loads nothing, with a search that needs no server.
     ///
     /// # Errors
-    /// `Template` if the template is broken, which is a defect of this crate.
+    /// `Internal` if the template is broken, which is a defect of this crate.
     pub fn render(&self) -> Result<String, RenderError> {
         let mut environment = environment();
-        environment.add_template("report.html", TEMPLATE).map_err(RenderError::template)?;
-        let template = environment.get_template("report.html").map_err(RenderError::template)?;
+        environment.add_template("report.html", TEMPLATE).map_err(RenderError::defect)?;
+        let template = environment.get_template("report.html").map_err(RenderError::defect)?;
         let context = minijinja::context! {
             bands => Serde(&bands(&self.phases)),
             timeline => Serde(&Timeline::of(&self.ends)),
@@ -140,7 +141,7 @@ impl RunPage {
             shown => Serde(&self.rows.iter().map(Shown::new).collect::<Vec<_>>()),
             ..minijinja::Value::from(Serde(self))
         };
-        template.render(context).map_err(RenderError::template)
+        template.render(context).map_err(RenderError::defect)
     }
 
     /// Writes the page, in a folder that is made if it is not there.

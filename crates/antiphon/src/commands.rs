@@ -17,6 +17,7 @@ mod map;
 mod models;
 mod output;
 mod progress;
+mod rows;
 mod runs;
 mod simulate;
 

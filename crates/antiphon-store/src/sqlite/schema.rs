@@ -72,9 +72,10 @@ const MIGRATIONS: [&str; 3] = ["
     CREATE INDEX runs_by_status ON runs (status);
     UPDATE runs SET kind = 'personas' WHERE kind = 'generate';
     UPDATE runs SET kind = 'personas/distil' WHERE kind = 'generate/distil';
-    -- Of sites, which were runs over rows like others, the stored command line tells: its first word that is no switch.
-    UPDATE runs SET kind = 'content' WHERE kind = 'map' AND json_valid(request) AND 'content' =
-        (SELECT value FROM json_each(request, '$.arguments') WHERE value NOT LIKE '-%' ORDER BY key LIMIT 1);
+    -- Sites were runs over rows like others: the stored command line, by its first word that is no switch, says which.
+    UPDATE runs SET kind = 'content' WHERE kind = 'map' AND 'content' =
+        (SELECT value FROM json_each(CASE WHEN json_valid(request) THEN request ELSE '{}' END, '$.arguments')
+         WHERE value NOT LIKE '-%' ORDER BY key LIMIT 1);
 "];
 
 /// The longest wait for another process that keeps the file busy.

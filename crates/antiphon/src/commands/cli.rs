@@ -28,7 +28,7 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
 
-    /// Say nothing on stderr but errors
+    /// Say nothing on stderr but errors and questions
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 

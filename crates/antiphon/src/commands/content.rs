@@ -7,9 +7,10 @@ use super::cli::ContentArgs;
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED};
 use super::front::{Front, fill, source, watch};
 use super::interrupt::Interrupts;
-use super::map::{over_rows, stopped};
+use super::map::stopped;
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted};
+use super::rows::RowsRun;
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
 pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -18,7 +19,8 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
     let request = request(args).await?;
     let live = Live::new(args.run.progress, talk, Meter::of_rows());
     let watch = watch(&live, talk, &front.settings);
-    over_rows((front.workspace(), &request), watch, &args.run, (&live, talk), finish).await
+    let run = RowsRun { workspace: front.workspace(), request, watch, how: &args.run, live, talk };
+    run.go(finish).await
 }
 
 async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {

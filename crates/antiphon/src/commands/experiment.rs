@@ -1,7 +1,6 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use antiphon_pipeline::PersonaRecipe;
 use antiphon_pipeline::experiment::{Definition, How, PastRun};
 use serde_json::{Value, json};
 
@@ -64,15 +63,11 @@ async fn generate(
             continue;
         }
         places.push(place);
-        let start = experiments.start(name, &how.personas.drawn()).await?;
+        let start = experiments.start(name, &how.personas.drawn(), how.drawing.parameters()).await?;
         let files = start.files(&front.files)?;
         let ExperimentStart { request, outputs, .. } = start;
         let settings = resolve(&how.run.flags(Some(outputs.clone())), &front.environment, &files)?;
-        let recipe = PersonaRecipe::parse(&request.recipe.name, &request.recipe.text);
-        let recipe = recipe.map_err(crate::operations::OperationError::from)?;
-        let mut request = generate::request(request, how).await?;
-        let drawn = generate::drawn(&recipe, how).to_toml();
-        request.recipe.text = drawn.map_err(crate::operations::OperationError::from)?;
+        let request = generate::request(request, how).await?;
         let workspace = Workspace::new(front.environment.clone(), files, outputs.clone());
         let workspace = workspace.cassette(settings.cassette.clone());
         planned.push(Planned { workspace, requests: vec![request], settings });

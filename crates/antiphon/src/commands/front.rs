@@ -23,7 +23,7 @@ pub(super) struct Front {
 impl Front {
     pub(super) async fn new(flags: &Flags) -> Result<Self, CommandError> {
         let environment = Environment::read();
-        let files = ConfigFile::in_use(&environment).await?;
+        let files = ConfigFile::load_all(&environment).await?;
         Ok(Self { settings: resolve(flags, &environment, &files)?, environment, files })
     }
 
@@ -122,7 +122,7 @@ impl CloudHint {
 
     fn text(&self, documents: u64, bytes: u64) -> String {
         let tokens = bytes.div_ceil(4);
-        let model = cloud_model();
+        let model = Kind::find("openai").and_then(|kind| kind.default_model).unwrap_or("its default model");
         let answer = antiphon_llm::Usage::new(Some(tokens), Some(3_000));
         // Another address may have other prices.
         let price = match &self.place {
@@ -138,8 +138,4 @@ impl CloudHint {
              {place} ({model}, {about}{cost})"
         )
     }
-}
-
-fn cloud_model() -> &'static str {
-    Kind::find("openai").and_then(|kind| kind.default_model).unwrap_or("its default model")
 }

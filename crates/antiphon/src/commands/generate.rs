@@ -5,8 +5,7 @@ use antiphon_data::Strategy;
 use antiphon_engine::Meter;
 use antiphon_http::Reach;
 use antiphon_pipeline::{
-    Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, PersonaRecipe, Personas, Refused,
-    Report, Validation,
+    Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused, Report, Validation,
 };
 use serde_json::{Value, json};
 
@@ -25,22 +24,16 @@ type Outcome = Result<RunOutcome, OperationError>;
 
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let front = Front::new(&args.how.run.flags(args.out.folder())).await?;
-    let recipe = args.how.personas.drawn().recipe(Path::new("")).await.map_err(OperationError::from)?;
+    let mut recipe = args.how.personas.drawn().recipe(Path::new("")).await.map_err(OperationError::from)?;
+    recipe.parameters = args.how.drawing.parameters().or(recipe.parameters);
     let inputs = fetched(args, &front.settings.out.value, talk).await?;
     let mut requests = Vec::new();
     for input in inputs {
-        requests.push(request(RunRequest::personas(input, &drawn(&recipe, &args.how))?, &args.how).await?);
+        requests.push(request(RunRequest::personas(input, &recipe)?, &args.how).await?);
     }
     let workspace = front.workspace();
     let planned = Planned { workspace, requests, settings: front.settings };
     all(vec![planned], &args.how, *talk).await
-}
-
-/// The recipe with the sampling parameters that flags set.
-pub(super) fn drawn(recipe: &PersonaRecipe, how: &GenerationArgs) -> PersonaRecipe {
-    let mut recipe = recipe.clone();
-    recipe.parameters = how.drawing.parameters().or(recipe.parameters);
-    recipe
 }
 
 /// A request with what the flags say.

@@ -1,18 +1,18 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use antiphon_engine::{Estimate, LONG_RUN_MS, MapReport, Meter, Order};
+use antiphon_engine::{LONG_RUN, MapReport, Meter, Order};
 use serde_json::json;
 
-use super::cli::{MapArgs, OrderArg, RunArgs};
+use super::cli::{MapArgs, OrderArg};
 use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice, exit_code};
-use super::front::{Front, closed, fill, results, source, watch};
+use super::front::{Front, fill, results, source, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::{Live, by_others, cost, counted};
-use crate::operations::{
-    Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice, Watch, Workspace,
-};
+use super::rows::RowsRun;
+use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice};
 
 /// The endings of files that `--out` named before it was the folder.
 const RESULT_FILES: [&str; 1] = ["jsonl"];
@@ -29,35 +29,11 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     if let Some(file) = &spooled {
         watch = watch.stdin(file.path());
     }
-    let workspace = front.workspace();
+    let run = RowsRun { workspace: front.workspace(), request, watch, how: &args.run, live, talk };
     if !args.run.dry_run {
-        agreed(args, (&workspace, &request), &watch, &live).await?;
+        agreed(args, &run).await?;
     }
-    over_rows((workspace, &request), watch, &args.run, (&live, talk), finish).await
-}
-
-/// Plans or runs a request over rows, and reports it by `finish`.
-pub(super) async fn over_rows(
-    (workspace, request): (Workspace, &RunRequest),
-    watch: Watch,
-    how: &RunArgs,
-    (live, talk): (&Live, Talk),
-    finish: impl FnOnce(&RunOutcome, bool, &Interrupts, Talk) -> Result<u8, CommandError>,
-) -> Result<u8, CommandError> {
-    if how.dry_run {
-        let plan = workspace.plan(request, &watch).await;
-        live.end();
-        return print_plan(&closed(workspace, plan).await?, how.json);
-    }
-    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
-    let done = Box::pin(workspace.start(request, watch)).await;
-    live.end();
-    let outcome = closed(workspace, done).await?;
-    let code = finish(&outcome, how.json, &interrupts, talk)?;
-    if how.fresh && outcome.stop.is_some() {
-        talk.goes_on_without_fresh();
-    }
-    Ok(code)
+    run.go(finish).await
 }
 
 async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest, CommandError> {
@@ -74,62 +50,12 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
     Ok(request)
 }
 
-/// Prints what a run would take.
-fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
-    let text = match plan {
-        _ if as_json => output::json(plan)?,
-        Plan::Rows(estimate) => as_table(estimate),
-        _ => return Err(CommandError::internal("there is no such plan")),
-    };
-    output::result(&text).map(|()| OK)
-}
-
-/// An estimate for people.
-fn as_table(estimate: &Estimate) -> String {
-    let range = |(least, most): (u64, u64)| {
-        if least == most { least.to_string() } else { format!("{least} to {most}") }
-    };
-    let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
-    let mut text = format!(
-        "rows       {rows}: {done} done, {cached} known or asked twice, {bad} cannot be asked about\n"
-    );
-    text.push_str(&format!("calls      {}\n", range(*calls)));
-    text.push_str(&format!(
-        "tokens     {} asked, {} answered\n",
-        range(*input_tokens),
-        range(*output_tokens)
-    ));
-    let money = |micros: u64| cost(Some(micros));
-    let costs = estimate.cost_usd_micros.map_or_else(
-        || cost(None),
-        |(least, most)| {
-            if least == most { money(least) } else { format!("{} to {}", money(least), money(most)) }
-        },
-    );
-    text.push_str(&format!("cost       {costs}\n"));
-    let seconds = |millis: u64| format!("{:.1} s", millis as f64 / 1e3);
-    let time = estimate.millis.map_or_else(
-        || "not known before the first calls: try --max-rows 20".to_owned(),
-        |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
-    );
-    text.push_str(&format!("time       {time}\n"));
-    text.push_str(&match estimate.based_on_calls {
-        0 => "based on   what the recipe allows, since nothing like it was asked before\n".to_owned(),
-        calls => format!("based on   {calls} calls of this recipe\n"),
-    });
-    text
-}
-
 /// From this much on a person is asked first, in millionths of a US dollar.
 const WORTH_ASKING: u64 = 1_000_000;
 
 /// Whether somebody who can be asked wants to spend what may be a lot.
-async fn agreed(
-    args: &MapArgs,
-    (workspace, request): (&Workspace, &RunRequest),
-    watch: &Watch,
-    live: &Live,
-) -> Result<(), CommandError> {
+async fn agreed(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
+    let RowsRun { workspace, request, watch, live, .. } = run;
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if args.yes || request.limits.max_cost.is_some() || !(may_ask || args.no_input) {
         return Ok(());
@@ -260,7 +186,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
     possibly_billed(report, talk);
     // Of a short run it says nothing.
     if !outcome.reused
-        && report.time.wall_ms >= LONG_RUN_MS
+        && Duration::from_millis(report.time.wall_ms) >= LONG_RUN
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
         talk.line(&format!("most of the time: {}; {advice}", phase.told()));

@@ -95,13 +95,15 @@ fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
     }
 }
 
-/// What somebody types when they are asked. It blocks.
+/// Asks on stderr, and reads a line from stdin. It blocks.
 pub(super) fn ask(question: &str) -> io::Result<String> {
-    let mut stderr = anstream::stderr().lock();
-    stderr.write_all(question.as_bytes())?;
-    stderr.flush()?;
+    // Others may write to stderr while somebody thinks.
+    write!(anstream::stderr().lock(), "{}", harmless(question))?;
+    anstream::stderr().flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    if io::stdin().read_line(&mut answer)? == 0 {
+        writeln!(anstream::stderr())?;
+    }
     Ok(answer.trim().to_owned())
 }
 

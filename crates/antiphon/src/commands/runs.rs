@@ -1,7 +1,8 @@
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use antiphon_engine::{Destination, LONG_RUN_MS, Lines, Meter};
+use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
 use serde_json::json;
 
 use super::cli::{ExportArg, LimitArgs, ProgressMode, RunsArgs, RunsCommand};
@@ -26,9 +27,7 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     let takes_file = matches!(args.command, RunsCommand::Export { .. } | RunsCommand::Report { .. });
     let (out, file) =
         if takes_file { results(&args.out, named, &EXPORTS, *talk).await } else { (args.out.folder(), None) };
-    let mut flags = Flags::default();
-    flags.out = out;
-    let front = Front::new(&flags).await?;
+    let front = Front::new(&Flags::default().out(out)).await?;
     let workspace = front.workspace();
     match &args.command {
         RunsCommand::Resume { run, limits } => resume(front, (run, false), limits, *talk).await,
@@ -167,7 +166,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
         line("failed", &format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
     }
     // Of a short run it says nothing.
-    if report["time"]["wall_ms"].as_u64() >= Some(LONG_RUN_MS)
+    if report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN)
         && let Some(advice) = report["time"]["advice"].as_str()
     {
         line("time", advice);

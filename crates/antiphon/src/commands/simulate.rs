@@ -3,26 +3,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::cli::{SimulateArgs, TellsArg};
 use super::error::{ALL_FAILED, CommandError, OK, USAGE};
+use super::front::source;
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
 use super::progress::counted;
+use crate::operations::RecipeSource;
 
 pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let scenario = match &args.scenario {
         Some(path) => {
-            let text = antiphon_fs::read_to_string(path)
-                .await
-                .map_err(|err| CommandError::new(USAGE, err.to_string()))?;
-            Scenario::parse(&path.display().to_string(), &text.text)
-                .map_err(|err| CommandError::new(USAGE, err.to_string()))?
+            let RecipeSource { name, text } = source(path).await?;
+            Scenario::parse(&name, &text).map_err(|err| CommandError::new(USAGE, err.to_string()))?
         }
         None => scenario(args),
     };
     if scenario.faults.sum() > 1.0 {
-        return Err(CommandError::new(
-            USAGE,
-            "the parts of requests that go wrong are more than all of them together",
-        ));
+        let message = "the parts of requests that go wrong are more than all of them together";
+        return Err(CommandError::new(USAGE, message));
     }
     let server = Server::start(scenario, args.port).await.map_err(|err| {
         let message = format!("port {} of this machine cannot be had: {err}", args.port);

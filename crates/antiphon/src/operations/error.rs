@@ -7,7 +7,7 @@ use antiphon_pipeline::{Persona, Report};
 use antiphon_render::{RenderError, RenderErrorKind};
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{ConfigError, ConnectError};
+use crate::runtime::{ConfigError, ConnectError, ConnectErrorKind};
 
 /// The reason why an operation gave nothing, for every front: the kind decides on an exit code or an HTTP status, and a
 /// hint is data that the front words.
@@ -308,6 +308,7 @@ impl From<RenderError> for OperationError {
     fn from(err: RenderError) -> Self {
         let kind = match err.kind() {
             RenderErrorKind::Theme | RenderErrorKind::Template => OperationErrorKind::Request,
+            RenderErrorKind::Internal => OperationErrorKind::Internal,
             _ => OperationErrorKind::Failed,
         };
         let message = match std::error::Error::source(&err) {
@@ -328,39 +329,35 @@ impl From<ConfigError> for OperationError {
 
 impl From<ConnectError> for OperationError {
     fn from(err: ConnectError) -> Self {
-        let message = err.to_string();
-        match err {
-            ConnectError::MissingKey(variables) => {
-                let name = variables.into_iter().next().unwrap_or_default();
-                let error = Self::new(OperationErrorKind::Configuration, message);
-                error.hint(Hint::SetVariable { name }).hint(Hint::TryOffline)
-            }
-            ConnectError::Provider(err) => {
-                let mut error = Self::from(&err);
-                error.0.message = message;
-                if err.kind() == LlmKind::Connect { error.hint(Hint::RunDoctor) } else { error }
-            }
-            ConnectError::Setting(_) | ConnectError::Cassette(_) => {
-                Self::new(OperationErrorKind::Request, message)
-            }
-            ConnectError::Fallback { cause, .. } => {
-                let mut error = Self::from(*cause);
-                error.0.message = message;
-                error
-            }
-            _ => Self::new(OperationErrorKind::Configuration, message),
+        let kind = match err.kind() {
+            ConnectErrorKind::Request => OperationErrorKind::Request,
+            ConnectErrorKind::Provider(kind) => kind_of_provider(kind),
+            _ => OperationErrorKind::Configuration,
+        };
+        let mut error = Self::new(kind, err.to_string());
+        if let Some(name) = err.missing_key().first() {
+            error = error.hint(Hint::SetVariable { name: name.clone() }).hint(Hint::TryOffline);
         }
+        if let ConnectErrorKind::Provider(kind) = err.kind() {
+            error.0.hints.extend(hint_of(kind));
+            error.0.hints.extend((kind == LlmKind::Connect).then_some(Hint::RunDoctor));
+        }
+        error
     }
 }
 
 impl From<&antiphon_llm::Error> for OperationError {
-    /// The error of a provider that was only looked at.
     fn from(err: &antiphon_llm::Error) -> Self {
-        let kind = match err.kind() {
-            LlmKind::Auth | LlmKind::Quota => OperationErrorKind::Configuration,
-            _ => OperationErrorKind::Failed,
-        };
-        hint_of(err.kind()).into_iter().fold(Self::new(kind, err.to_string()), Self::hint)
+        hint_of(err.kind())
+            .into_iter()
+            .fold(Self::new(kind_of_provider(err.kind()), err.to_string()), Self::hint)
+    }
+}
+
+fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
+    match kind {
+        LlmKind::Auth | LlmKind::Quota => OperationErrorKind::Configuration,
+        _ => OperationErrorKind::Failed,
     }
 }
 
@@ -369,7 +366,7 @@ fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
     match err.kind() {
         ErrorKind::Config => OperationErrorKind::Request,
         ErrorKind::Input if err.failures().is_empty() => OperationErrorKind::Request,
-        ErrorKind::Provider(LlmKind::Auth | LlmKind::Quota) => OperationErrorKind::Configuration,
+        ErrorKind::Provider(kind) => kind_of_provider(kind),
         ErrorKind::Cancelled => OperationErrorKind::Cancelled,
         ErrorKind::Internal => OperationErrorKind::Internal,
         ErrorKind::Budget => OperationErrorKind::Budget,

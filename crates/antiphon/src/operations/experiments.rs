@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use antiphon_llm::Parameters;
 use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, ExperimentInfo, How, PastRun};
 use antiphon_pipeline::{Personas, near_name};
 use serde::{Deserialize, Serialize};
@@ -105,14 +106,20 @@ impl Experiments {
         Ok(experiment.info().await?)
     }
 
-    /// Returns what a run of an experiment is started with; `drawn` goes over what the experiment says.
+    /// Returns what a run of an experiment is started with; `drawn` goes over what the experiment says, and `parameters`
+    /// over those of its recipe.
     ///
     /// # Errors
     /// As [`show`](Self::show); `Request` for an experiment without data or with a recipe that cannot be used.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn start(&self, name: &str, drawn: &Drawn) -> Result<ExperimentStart, OperationError> {
+    pub async fn start(
+        &self,
+        name: &str,
+        drawn: &Drawn,
+        parameters: Parameters,
+    ) -> Result<ExperimentStart, OperationError> {
         let experiment = self.load(name).await?;
         if experiment.data().await?.is_empty() {
             let message = format!("experiment {name} has no data");
@@ -120,9 +127,10 @@ impl Experiments {
             return Err(error.hint(Hint::AddData { experiment: name.to_owned() }));
         }
         let definition = experiment.definition();
-        let recipe = drawn.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
+        let mut recipe = drawn.or(&definition.personas).recipe(experiment.root()).await.map_err(|err| {
             OperationError::from(err).hint(Hint::About { what: format!("experiment {name}") })
         })?;
+        recipe.parameters = parameters.or(recipe.parameters);
         let request = RunRequest::personas(experiment.data_path(), &recipe)?;
         let defaults = definition.defaults_toml().map(|text| {
             let name = format!("{}: [defaults]", experiment.root().join("experiment.toml").display());

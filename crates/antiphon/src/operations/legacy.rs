@@ -61,7 +61,7 @@ const SHORT: [(&str, &str); 7] = [
     ("-s", "--site"),
 ];
 
-/// What a run of an earlier version is asked to do, as far as what it names is still there; `None` for a run that does not tell.
+/// Returns what a run of an earlier version is asked to do, as far as what it names is still there; `None` for a run that does not tell.
 pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, OperationError>> {
     let note: Note = serde_json::from_str(&record.request).ok()?;
     let words = Words::of(note.arguments, note.folder);

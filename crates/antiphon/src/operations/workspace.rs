@@ -144,13 +144,12 @@ impl Workspace {
 
     /// What holds for a request, after environment and files.
     pub(super) fn settings(&self, request: &RunRequest) -> Result<Settings, OperationError> {
-        let mut flags = Flags::default();
+        let mut flags = Flags::default().fallback(request.fallback.clone()).cassette(self.cassette.clone());
         flags.offline = request.provider.as_deref() == Some("offline");
         if !flags.offline {
             (flags.provider, flags.model) = (request.provider.clone(), request.model.clone());
         }
-        (flags.base_url, flags.fallback) = (request.base_url.clone(), request.fallback.clone());
-        flags.cassette = self.cassette.clone();
+        flags.base_url.clone_from(&request.base_url);
         Ok(resolve(&flags, &self.environment, &self.files)?)
     }
 

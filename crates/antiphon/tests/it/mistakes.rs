@@ -113,6 +113,16 @@ fn servers_on_bad_days() {
 }
 
 #[test]
+fn an_account_without_money_is_told_when_models_are_listed() {
+    let server = Server::start([Reply::json(
+        429,
+        &json!({ "error": { "message": "pay first", "type": "insufficient_quota" } }),
+    )]);
+    let line = format!("generate in --provider compatible --base-url {}", server.url("/v1"));
+    Lab::new().run(&line).ends_with(3, &["no model was named", "pay first", "billing"]);
+}
+
+#[test]
 fn nobody_listens() {
     let lab = Lab::new().with("ANTIPHON_RETRY_MAX", "1");
     lab.ask(&refusing_url("/v1"), "").ends_with(5, &["refused", "after 2 attempts", "is the server running"]);

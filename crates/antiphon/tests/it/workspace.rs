@@ -314,7 +314,7 @@ async fn experiments_are_data() {
     let drawn = Drawn { count: Some(2.into()), ..Drawn::default() };
     let info = experiments.add("goats", &[place.lab.path("in")], How::Copy).await.unwrap();
     assert_eq!(serialises(&info, None)["data"].as_array().map(Vec::len), Some(2));
-    let start = experiments.start("goats", &drawn).await.unwrap();
+    let start = experiments.start("goats", &drawn, Parameters::default()).await.unwrap();
     survives(&start.request);
     let start: ExperimentStart = serde_json::from_value(json!(start)).unwrap();
     let files = start.files(&[]).unwrap();

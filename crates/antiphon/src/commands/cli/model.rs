@@ -94,11 +94,9 @@ impl ProviderArgs {
     }
 
     pub(super) fn flags(&self, concurrency: Option<usize>, out: Option<PathBuf>) -> Flags {
-        let mut flags = Flags::default();
-        (flags.provider, flags.model, flags.base_url) =
-            (self.provider.clone(), self.model.clone(), self.base_url.clone());
-        (flags.fallback, flags.offline) = (self.fallbacks(), self.offline);
-        (flags.concurrency, flags.out) = (concurrency, out);
+        let mut flags = Flags::default().fallback(self.fallbacks()).concurrency(concurrency).out(out);
+        (flags.provider, flags.model) = (self.provider.clone(), self.model.clone());
+        (flags.base_url, flags.offline) = (self.base_url.clone(), self.offline);
         flags
     }
 }
