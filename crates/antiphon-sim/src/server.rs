@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::judge::Verdict;
-use crate::scenario::{Limit, Scenario};
+use crate::scenario::{Faults, Limit, Scenario};
 use crate::service::{Shared, serve};
 use crate::stats::Stats;
 
@@ -66,6 +66,11 @@ impl Server {
     /// Has other limits from now on, until it is reset: of requests, and of tokens.
     pub fn change_limits(&self, requests: Option<Limit>, tokens: Option<Limit>) {
         self.shared.change(requests, tokens);
+    }
+
+    /// Has other faults from now on, until it is reset.
+    pub fn change_faults(&self, faults: Faults) {
+        self.shared.change_faults(faults);
     }
 
     /// Forgets what it has seen, and fills its limits.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::answer::{AnswerBody, BrokenOff, Report};
 use crate::bucket::Bucket;
 use crate::judge::{End, Judge, Verdict};
-use crate::scenario::{Fate, Limit, Scenario, Tells};
+use crate::scenario::{Fate, Faults, Limit, Scenario, Tells};
 use crate::stats::Stats;
 use crate::tell::{Levels, tell};
 use crate::wire::{Answer, Asked, Finish, Headers, Mishap, Wire, side, wire_of};
@@ -32,6 +32,7 @@ struct State {
     judge: Judge,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
+    faults: Faults,
     rng: SmallRng,
     begun: Option<Instant>,
     /// Grows with each reset: what began before one is counted no more.
@@ -64,6 +65,7 @@ impl State {
             judge: Judge::default(),
             requests: scenario.requests.map(|limit| Bucket::new(limit, now)),
             tokens: scenario.tokens.map(|limit| Bucket::new(limit, now)),
+            faults: scenario.faults,
             rng: SmallRng::seed_from_u64(scenario.seed),
             begun: None,
             epoch: 0,
@@ -100,6 +102,10 @@ impl Shared {
                 (bucket, limit) => *bucket = limit.map(|limit| Bucket::new(limit, now)),
             }
         }
+    }
+
+    pub(crate) fn change_faults(&self, faults: Faults) {
+        self.lock().faults = faults;
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -170,7 +176,7 @@ impl Shared {
     fn admit(&self, request: u64, wire: &dyn Wire, (version, body): (Version, usize), cost: f64) -> Admitted {
         let now = Instant::now();
         let mut state = self.lock();
-        let State { stats, judge, requests, tokens, rng, begun, epoch } = &mut *state;
+        let State { stats, judge, requests, tokens, faults, rng, begun, epoch } = &mut *state;
         begun.get_or_insert(now);
         let now = now.into_std();
         judge.came(request, now);
@@ -195,7 +201,7 @@ impl Shared {
             judge.ended(request, End::Refused(told.map(|wait| now + wait)));
             return Admitted::No { levels, wait: wait.unwrap_or_default() };
         }
-        let fate = match self.scenario.faults.draw(rng) {
+        let fate = match faults.draw(rng) {
             // It has no way to say so.
             Fate::Filter if !wire.filters() => Fate::Answer,
             fate => fate,

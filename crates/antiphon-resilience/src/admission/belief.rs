@@ -171,7 +171,7 @@ impl Belief {
         self.begun.get_or_insert(now);
         self.sent += 1;
         self.in_flight += 1;
-        self.concurrency.sent(self.in_flight);
+        self.concurrency.sent(self.in_flight, now);
         self.delivered.send(now);
         for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
             dimension.send(amount, now);
@@ -239,8 +239,8 @@ impl Belief {
 
     pub(super) fn failed(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.failed += 1;
+        self.concurrency.failed(self.in_flight, now.saturating_duration_since(ticket.at), now);
         self.in_flight -= 1;
-        self.concurrency.freeze(now);
         // A connection that failed tells nothing, also not that the server has ceased to tell.
         if *hints != LimitHints::default() {
             self.hear(ticket, hints, false, now);

@@ -6,7 +6,8 @@ use super::gates::GatePolicy;
 ///
 /// It grows as in TCP's slow start while at least four fifths of it are used, by one for each answer until the first cut,
 /// and slowly from then on; it is cut once for each bout of refusals; and it stops where more calls at once bring no more
-/// answers, as with an engine whose slots are all taken.
+/// answers, as with an engine whose slots are all taken, or a server that fails what it has no room for. Faults that come
+/// however many calls there are cost their own share and nothing else.
 #[derive(Debug)]
 pub(super) struct Concurrency {
     limit: f64,
@@ -15,13 +16,20 @@ pub(super) struct Concurrency {
     still_until: Option<Instant>,
     round: Option<Round>,
     best: Option<Best>,
+    /// How long answers take, smoothed. Seconds.
+    usual: f64,
+    last_answer: Option<Instant>,
+    /// The limit before it was last lowered for failures, which may turn out to have been an outage.
+    in_doubt: Option<f64>,
 }
 
-/// As many answers as calls could be under way when it began, and what they show.
+/// As many ends as calls could be under way when it began, over at least the time of an answer, and what they show.
 #[derive(Debug)]
 struct Round {
     limit: f64,
+    since: Instant,
     answers: f64,
+    failures: f64,
     /// The seconds that those calls took, added up.
     seconds: f64,
     /// The most calls under way.
@@ -32,7 +40,10 @@ struct Round {
 #[derive(Debug)]
 struct Best {
     limit: f64,
+    /// Answers each second.
     per_second: f64,
+    /// How much of that may be chance, since failures come at random: a part of it, by two standard deviations.
+    spread: f64,
 }
 
 /// Until the first answer, or for so long, only a few scouts go: the answer may tell a limit.
@@ -40,14 +51,25 @@ const SCOUTS: usize = 8;
 const SCOUTING: Duration = Duration::from_millis(500);
 
 const CUT: f64 = 0.7;
-const FREEZE: Duration = Duration::from_secs(5);
 const HOLD: Duration = Duration::from_secs(30);
+/// The weight of the newest answer in how long they take.
+const NEWEST: f64 = 0.1;
 
 impl Concurrency {
     pub(super) fn new(policy: &GatePolicy) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 calls under way")]
         let (start, max) = (policy.start_concurrency.max(1) as f64, policy.max_concurrency.max(1) as f64);
-        Self { limit: start.min(max), max, was_cut: false, still_until: None, round: None, best: None }
+        Self {
+            limit: start.min(max),
+            max,
+            was_cut: false,
+            still_until: None,
+            round: None,
+            best: None,
+            usual: 0.0,
+            last_answer: None,
+            in_doubt: None,
+        }
     }
 
     /// The most calls at once.
@@ -70,31 +92,63 @@ impl Concurrency {
     }
 
     /// A call was sent; so many are under way now.
-    pub(super) fn sent(&mut self, under_way: usize) {
-        let limit = self.limit;
-        let round = self.round.get_or_insert(Round { limit, answers: 0.0, seconds: 0.0, peak: 0 });
+    pub(super) fn sent(&mut self, under_way: usize, now: Instant) {
+        let round = self.round.get_or_insert_with(|| Round::new(self.limit, under_way, now));
         round.peak = round.peak.max(under_way);
     }
 
     /// An answer came after `took`, while so many calls were under way, itself included.
     pub(super) fn answered(&mut self, under_way: usize, took: Duration, now: Instant) {
+        let seconds = took.as_secs_f64();
+        if let Some(limit) = self.in_doubt
+            && self.was_away(now)
+        {
+            // Nothing was answered meanwhile: it was not for the number of calls.
+            self.limit = self.limit.max(limit);
+            (self.still_until, self.round, self.best, self.in_doubt) = (None, None, None, None);
+        }
+        self.last_answer = Some(now);
+        self.usual += if self.usual == 0.0 { seconds } else { (seconds - self.usual) * NEWEST };
         let Some(round) = &mut self.round else { return };
         round.answers += 1.0;
-        round.seconds += took.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 calls under way")]
-        let peak = round.peak as f64;
-        let used = peak >= 0.8 * round.limit.floor();
-        if round.answers >= round.limit {
-            let done = Best { limit: round.limit, per_second: peak * round.answers / round.seconds };
-            if used && done.per_second.is_finite() {
-                self.weigh(done, now);
-            }
-            self.round = Some(Round { limit: self.limit, answers: 0.0, seconds: 0.0, peak: under_way });
-        }
-        if used && self.still_until.is_none_or(|until| until <= now) {
+        round.seconds += seconds;
+        let is_used = round.is_used();
+        self.look(under_way, now);
+        if is_used && self.still_until.is_none_or(|until| until <= now) {
             let step = if self.was_cut { 1.0 / self.limit } else { 1.0 };
             self.limit = (self.limit + step).min(self.max);
         }
+    }
+
+    /// A call failed after `took`, for another reason than a limit, while so many were under way, itself included.
+    pub(super) fn failed(&mut self, under_way: usize, took: Duration, now: Instant) {
+        let Some(round) = &mut self.round else { return };
+        round.failures += 1.0;
+        round.seconds += took.as_secs_f64();
+        self.look(under_way, now);
+    }
+
+    /// Looks at the round, if it is over.
+    fn look(&mut self, under_way: usize, now: Instant) {
+        let usual = Duration::try_from_secs_f64(self.usual).unwrap_or_default();
+        // Failures that are quick would crowd answers out of a short round.
+        let is_long =
+            |round: &Round| round.failures == 0.0 || now.saturating_duration_since(round.since) >= usual;
+        let is_over = |round: &mut Round| round.answers + round.failures >= round.limit && is_long(round);
+        let Some(round) = self.round.take_if(is_over) else { return };
+        let next = Round::new(self.limit, under_way, now);
+        if round.is_used()
+            && let Some(done) = round.shows()
+        {
+            self.weigh(done, now);
+        }
+        self.round = Some(Round { limit: self.limit, ..next });
+    }
+
+    /// Whether the server has answered nothing for longer than answers take.
+    fn was_away(&self, now: Instant) -> bool {
+        let gap = self.last_answer.map(|last| now.saturating_duration_since(last).as_secs_f64());
+        gap.is_some_and(|gap| gap > 2.0 * self.usual)
     }
 
     /// The server had too much.
@@ -104,20 +158,45 @@ impl Concurrency {
         (self.round, self.best) = (None, None);
     }
 
-    /// The server had a fault: no reason to ask for less, nor for more.
-    pub(super) fn freeze(&mut self, now: Instant) {
-        self.still_until = self.still_until.max(Some(now + FREEZE));
-    }
-
     /// Goes back to what did as well with fewer calls at once.
     fn weigh(&mut self, round: Best, now: Instant) {
         match &self.best {
             Some(best) if round.limit < 1.3 * best.limit => {}
-            Some(best) if round.per_second < 1.1 * best.per_second => {
+            Some(best) if round.per_second * (1.0 + round.spread) < 1.1 * best.per_second => {
+                self.in_doubt = (round.spread > 0.0).then_some(self.limit);
                 self.limit = best.limit;
                 self.still_until = self.still_until.max(Some(now + HOLD));
             }
+            // It may be chance: a larger one will tell.
+            Some(best) if round.per_second < 1.1 * best.per_second => {}
             _ => self.best = Some(round),
         }
+    }
+}
+
+impl Round {
+    fn new(limit: f64, peak: usize, since: Instant) -> Self {
+        Self { limit, since, answers: 0.0, failures: 0.0, seconds: 0.0, peak }
+    }
+
+    /// Whether at least four fifths of the limit were used.
+    fn is_used(&self) -> bool {
+        self.peak() >= 0.8 * self.limit.floor()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 calls under way")]
+    fn peak(&self) -> f64 {
+        self.peak as f64
+    }
+
+    /// What it shows; `None` of a round without an answer, in which the server was away.
+    fn shows(&self) -> Option<Best> {
+        let per_second = self.peak() * self.answers / self.seconds;
+        let spread = 2.0 * (self.failures / (self.answers * (self.answers + self.failures))).sqrt();
+        (per_second.is_finite() && spread.is_finite()).then_some(Best {
+            limit: self.limit,
+            per_second,
+            spread,
+        })
     }
 }

@@ -100,7 +100,7 @@ impl Delivered {
     }
 
     /// The server refused the request `number`, which was sent at `at`, after it had let `through` pass; `refusals` came
-    /// before it in a row. Gives the pause to make, which is the server's wish if it has one.
+    /// before it in a row. Gives the pause to make, which is the server's wish if it has one that does good.
     pub(super) fn refused(
         &mut self,
         (number, at): (u64, Instant),
@@ -109,12 +109,15 @@ impl Delivered {
         refusals: u32,
     ) -> Duration {
         let pace = self.measure(number, at, through);
-        let doubling = FIRST_PAUSE.saturating_mul(1 << refusals.min(10)).min(LONGEST_PAUSE);
-        let pause = wish.unwrap_or_else(|| match refusals {
+        let doubled = |times: u32| FIRST_PAUSE.saturating_mul(1 << times.min(10)).min(LONGEST_PAUSE);
+        let pause = match (wish, refusals) {
+            (Some(wish), 0 | 1) => wish,
+            // A server that refuses all the same after its wish was granted twice does not know what to wish for.
+            (Some(wish), _) => wish.max(doubled(refusals - 2)),
             // Two slots: one for the request that came too early, and one to be sure.
-            0 => Duration::try_from_secs_f64(2.0 / pace.rate).map_or(doubling, |pause| pause.min(doubling)),
-            _ => doubling,
-        });
+            (None, 0) => Duration::try_from_secs_f64(2.0 / pace.rate).unwrap_or(FIRST_PAUSE).min(FIRST_PAUSE),
+            (None, _) => doubled(refusals),
+        };
         self.pace = Some(pace);
         pause.max(SHORTEST_PAUSE)
     }

@@ -74,7 +74,10 @@ impl LimitHints {
         let allowance = |family: Family| told.families[family as usize].allowance(now);
         let retry_after = told.retry_after_ms.or(told.ms_retry_after_ms).and_then(parse_millis);
         Self {
-            retry_after: retry_after.or_else(|| parse_retry_after(told.retry_after?, now)),
+            retry_after: longer(
+                retry_after,
+                told.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max(),
+            ),
             requests: allowance(Family::Requests)
                 .or_else(|| allowance(Family::AnthropicRequests))
                 .or_else(|| allowance(Family::RequestsMinute))
@@ -93,7 +96,8 @@ impl LimitHints {
 #[derive(Default)]
 struct Told<'h> {
     date: Option<&'h str>,
-    retry_after: Option<&'h str>,
+    /// Each of them, where a proxy has added its own.
+    retry_after: Vec<&'h str>,
     retry_after_ms: Option<&'h str>,
     ms_retry_after_ms: Option<&'h str>,
     /// By [`Family`].
@@ -126,7 +130,7 @@ impl<'h> Told<'h> {
     fn take(&mut self, name: &str, value: &'h str) {
         let place = match name {
             "date" => &mut self.date,
-            "retry-after" => &mut self.retry_after,
+            "retry-after" => return self.retry_after.push(value),
             "retry-after-ms" => &mut self.retry_after_ms,
             "x-ms-retry-after-ms" => &mut self.ms_retry_after_ms,
             name => match self.of_a_limit(name) {
@@ -175,6 +179,14 @@ impl Three<'_> {
             remaining: self.remaining.and_then(count),
             resets_in: self.reset.and_then(|value| parse_reset(value, now)),
         }
+    }
+}
+
+/// The longer of two waits; whole seconds that are the milliseconds, rounded up, are no longer wait.
+fn longer(millis: Option<Duration>, seconds: Option<Duration>) -> Option<Duration> {
+    match (millis, seconds) {
+        (Some(millis), Some(seconds)) if seconds < millis + Duration::from_secs(1) => Some(millis),
+        (millis, seconds) => millis.max(seconds),
     }
 }
 
@@ -229,6 +241,8 @@ mod tests {
             |millis| LimitHints { retry_after: Some(Duration::from_millis(millis)), ..LimitHints::default() };
         check(&[("retry-after", "1"), ("retry-after-ms", "137")], wait(137));
         check(&[("retry-after", "2"), ("retry-after-ms", "soon")], wait(2_000));
+        check(&[("retry-after", "60"), ("retry-after-ms", "137")], wait(60_000));
+        check(&[("retry-after", "3"), ("retry-after", "inf"), ("retry-after", "120")], wait(120_000));
         let dates =
             [("date", "Sun, 06 Nov 1994 08:49:30 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
         check(&dates, wait(7_000));

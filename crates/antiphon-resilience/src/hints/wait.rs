@@ -2,8 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// A longer wait than a day counts as a day: it is a mistake or an attack, but no leave to call at once.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A longer wait than a year counts as a year: it is a mistake or an attack, but no leave to call at once.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Numbers from here on are seconds since 1970, and from there on milliseconds: as a wait they would be decades.
 const EPOCH_SECONDS: f64 = 1e9;
@@ -13,7 +13,8 @@ const EPOCH_MILLIS: f64 = 1e12;
 /// any of its three forms (RFC 9110, sections 10.2.3 and 5.6.7), which is taken against `now`. Give the answer's own
 /// `Date` as `now` where there is one, since the clocks of two machines differ.
 ///
-/// A date in the past is no wait, and a wait of more than a day is a day; what cannot be read or is negative is `None`.
+/// A date in the past is no wait, and a wait of more than a year is a year; what cannot be read, is negative or is not finite
+/// is `None`.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -40,6 +41,7 @@ pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse::<f64>() {
+        Ok(number) if !number.is_finite() => None,
         Ok(millis) if millis >= EPOCH_MILLIS => Some(until(since_epoch(millis / 1000.0), now)),
         Ok(seconds) if seconds >= EPOCH_SECONDS => Some(until(since_epoch(seconds), now)),
         Ok(seconds) => of_seconds(seconds),
@@ -94,15 +96,13 @@ fn parse_span(text: &str) -> Option<Duration> {
 }
 
 fn of_seconds(seconds: f64) -> Option<Duration> {
-    match seconds > LONGEST.as_secs_f64() {
-        true => Some(LONGEST),
-        false => Duration::try_from_secs_f64(seconds).ok(),
-    }
+    let is_wait = seconds.is_finite() && seconds >= 0.0;
+    is_wait.then(|| Duration::from_secs_f64(seconds.min(LONGEST.as_secs_f64())))
 }
 
 fn since_epoch(seconds: f64) -> SystemTime {
     let at = Duration::try_from_secs_f64(seconds).ok().and_then(|at| SystemTime::UNIX_EPOCH.checked_add(at));
-    // Beyond what a clock can show; the wait is cut to a day in any case.
+    // Beyond what a clock can show; the wait is cut to a year in any case.
     at.unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 2))
 }
 
@@ -136,9 +136,11 @@ mod tests {
         check(parse_retry_after, "Sunday, 06-Nov-94 08:49:37 GMT", Some(7_000));
         check(parse_retry_after, "Sun Nov  6 08:49:37 1994", Some(7_000));
         check(parse_retry_after, "Sun, 06 Nov 1994 08:49:29 GMT", Some(0));
-        check(parse_retry_after, "1e300", Some(86_400_000));
-        check(parse_retry_after, "Sat, 06 Nov 2094 08:49:37 GMT", Some(86_400_000));
-        for nonsense in ["", "-1", "soon", "NaN", "7s"] {
+        const YEAR: u64 = 365 * 86_400_000;
+        check(parse_retry_after, "Wed, 16 Nov 1994 08:49:30 GMT", Some(10 * 86_400_000));
+        check(parse_retry_after, "1e300", Some(YEAR));
+        check(parse_retry_after, "Sat, 06 Nov 2094 08:49:37 GMT", Some(YEAR));
+        for nonsense in ["", "-1", "soon", "NaN", "7s", "inf", "infinity", "-inf"] {
             check(parse_retry_after, nonsense, None);
         }
     }
@@ -165,7 +167,7 @@ mod tests {
         check(parse_reset, "1994-11-06T08:49:31.5Z", Some(1_500));
         check(parse_reset, "1994-11-06T09:49:31+01:00", Some(1_000));
         check(parse_reset, "Sun, 06 Nov 1994 08:49:37 GMT", Some(7_000));
-        for nonsense in ["", "-3s", "5 apples", "1x", "s", "..s", "NaN"] {
+        for nonsense in ["", "-3s", "5 apples", "1x", "s", "..s", "NaN", "inf"] {
             check(parse_reset, nonsense, None);
         }
     }
@@ -184,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_wait_is_longer_than_a_day(text in "\\PC{0,24}", number: f64, seconds in 0_u64..1 << 40) {
+        fn no_wait_is_longer_than_a_year(text in "\\PC{0,24}", number: f64, seconds in 0_u64..1 << 40) {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             for value in [text.clone(), number.to_string(), format!("{number}s"), format!("{seconds}")] {
                 for parse in [parse_retry_after, parse_reset] {

@@ -8,6 +8,8 @@ use tokio::time::{Instant, sleep};
 use super::{Cost, Deadline, Gate, GateError, GatePolicy, LimitHints, Reply, Saturated};
 use crate::Allowance;
 
+mod faults;
+
 /// How a server refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Tells {

@@ -1,0 +1,101 @@
+//! Servers whose faults are no limits.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::admission::gate::{Cost, Deadline, Gate, GatePolicy, LimitHints, Reply};
+
+/// How long 4,000 calls of 400 ms take through a gate, and the most that were under way; `fault` says of the call with this
+/// number, among so many under way, how long it takes to fail. A call that failed is made again.
+async fn with_faults(fault: impl Fn(u64, usize) -> Option<u64> + Sync) -> (f64, usize) {
+    let gate = Gate::new(GatePolicy::default());
+    let (start, state) = (Instant::now(), Mutex::new((0_u64, 0_usize, 0_usize)));
+    let call = || async {
+        let fault = {
+            let mut state = state.lock().unwrap();
+            (state.0, state.1) = (state.0 + 1, state.1 + 1);
+            state.2 = state.2.max(state.1);
+            fault(state.0, state.1)
+        };
+        sleep(Duration::from_millis(fault.unwrap_or(400))).await;
+        state.lock().unwrap().1 -= 1;
+        match fault {
+            Some(_) => Reply::Failed { error: (), hints: LimitHints::default() },
+            None => Reply::Answered { value: (), usage: None, hints: LimitHints::default() },
+        }
+    };
+    let until_answered = || async {
+        while gate.call(Cost::request(), Deadline::none(), call).await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    join_all((0..4_000).map(|_| until_answered())).await;
+    let most = state.lock().unwrap().2;
+    (start.elapsed().as_secs_f64(), most)
+}
+
+/// Whether the `number`th of calls is one of a part of all, spread as if by chance.
+fn is_hit(number: u64, part: f64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "32 bits")]
+    let at = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as f64;
+    at < part * 2_f64.powi(32)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_steady_share_of_faults_costs_its_share() {
+    let (whole, most) = with_faults(|_, _| None).await;
+    assert!(most > 500, "{most}");
+    for (part, takes, in_a_row) in [(0.05, 20, 3.0), (0.05, 400, 3.0), (0.3, 20, 7.0), (0.3, 400, 7.0)] {
+        let (took, most) = with_faults(|number, _| is_hit(number, part).then_some(takes)).await;
+        // The last call may fail so often in a row.
+        let last = in_a_row * (Duration::from_millis(takes).as_secs_f64() + 0.1);
+        let share = 1.1 * whole / (1.0 - part) + last;
+        assert!(took < share, "{part} of {takes} ms: {took:.1} s, and at most {share:.1}, {most} at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_that_come_with_more_calls_at_once_stop_them() {
+    for takes in [1, 50, 400] {
+        let (took, most) = with_faults(|_, under_way| (under_way > 60).then_some(takes)).await;
+        // 60 at once are 150 each second.
+        assert!(most < 300 && took < 1.3 * 4_000.0 / 150.0, "{takes} ms: {took:.1} s, {most} at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_its_length() {
+    let (whole, _) = with_faults(|_, _| None).await;
+    for (at, takes) in [(0.3, 5), (1.0, 5), (2.0, 5), (2.0, 300)] {
+        let start = Instant::now();
+        let is_away = move |now: f64| (at..at + 1.0).contains(&now);
+        let (took, most) = with_faults(|_, _| is_away(start.elapsed().as_secs_f64()).then_some(takes)).await;
+        assert!(took < whole + 3.0, "at {at} s, {takes} ms: {took:.1} s and {whole:.1} s, {most} at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_wishes_for_next_to_nothing_and_refuses_is_asked_less_and_less() {
+    for wish in [0, 1] {
+        let (gate, start) = (Gate::new(GatePolicy::default()), Instant::now());
+        let calls = std::cell::Cell::new(0);
+        let call = || {
+            calls.set(calls.get() + 1);
+            let hints =
+                LimitHints { retry_after: Some(Duration::from_millis(wish)), ..LimitHints::default() };
+            let is_over = start.elapsed() > Duration::from_secs(60);
+            async move {
+                match is_over {
+                    true => Reply::Answered { value: (), usage: None, hints: LimitHints::default() },
+                    false => Reply::Throttled { error: (), hints },
+                }
+            }
+        };
+        gate.call(Cost::request(), Deadline::none(), call).await.unwrap();
+        let took = start.elapsed().as_secs_f64();
+        assert!(calls.get() < 40 && took < 75.0, "{wish} ms: {} calls in {took:.0} s", calls.get());
+    }
+}
