@@ -47,7 +47,7 @@ impl Seen {
             self.outputs.saw(output);
         }
         if let Some(input) = input.filter(|_| bytes > 0) {
-            self.inputs.saw(input * 1_000 / bytes);
+            self.inputs.saw(input.saturating_mul(1_000) / bytes);
         }
         self.micros.saw(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }

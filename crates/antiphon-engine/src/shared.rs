@@ -47,6 +47,8 @@ pub(super) struct Shared {
     paused: Mutex<Option<Instant>>,
     has_answered: AtomicBool,
     trouble: Mutex<Option<LlmError>>,
+    /// Failures of one kind that no retry heals, while nothing was answered.
+    hopeless: Mutex<(LlmErrorKind, u64)>,
     warned: Mutex<Option<Instant>>,
     stop: Mutex<Option<Stop>>,
     deadline: Deadline,
@@ -90,6 +92,8 @@ const USUAL_MOST: u64 = 4_096;
 const FEWEST: u64 = 64;
 /// Tokens that a provider puts around a prompt, at most.
 const FRAMING: u64 = 64;
+/// Calls that fail in the same way before anything was answered, after which a run ends.
+const HOPELESS: u64 = 20;
 /// Pauses in a row after which a provider counts as saturated.
 const MOST_REFUSALS: u32 = 8;
 
@@ -134,6 +138,7 @@ impl Shared {
             paused: Mutex::default(),
             has_answered: AtomicBool::new(false),
             trouble: Mutex::default(),
+            hopeless: Mutex::new((LlmErrorKind::Cancelled, 0)),
             warned: Mutex::default(),
             stop: Mutex::default(),
             deadline,
@@ -229,6 +234,23 @@ impl Shared {
 
     pub(super) fn last_trouble(&self) -> Option<LlmError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether no row can be expected to fare better than this one: nothing was ever answered, and so many calls, or all that
+    /// there are, failed in one way that no retry heals.
+    pub(super) fn is_hopeless(&self, kind: LlmErrorKind) -> bool {
+        use LlmErrorKind::{InvalidRequest, InvalidResponse, Unsupported};
+        if self.was_answered() || !matches!(kind, InvalidRequest | InvalidResponse | Unsupported) {
+            return false;
+        }
+        let mut hopeless = self.hopeless.lock().unwrap_or_else(PoisonError::into_inner);
+        if hopeless.0 != kind {
+            *hopeless = (kind, 0);
+        }
+        hopeless.1 += 1;
+        let is_all = Counters::get(&self.counters.is_sealed) > 0;
+        let rows = if is_all { Counters::get(&self.counters.rows) } else { u64::MAX };
+        hopeless.1 >= rows.min(HOPELESS)
     }
 
     /// Tells why a call is made again; a few times a minute, since a whole run may have the same trouble.
@@ -332,7 +354,7 @@ impl Shared {
         let beside =
             if self.options.fallbacks > 0 { amount.saturating_sub(cost.unwrap_or(0)) } else { amount };
         if let Some(more) = earlier.usage {
-            cost = cost.zip(cost_of(more)).map(|(cost, more)| cost + more);
+            cost = cost.zip(cost_of(more)).map(|(cost, more)| cost.saturating_add(more));
         }
         let lost = earlier.possibly_billed;
         let mut possible = if lost > 0 { bound.then_some(beside) } else { Some(0) };
@@ -341,10 +363,10 @@ impl Shared {
             possible = Some(amount);
         }
         let tokens = |of: fn(&Usage) -> Option<u64>| -> u64 {
-            [Some(usage), earlier.usage].iter().flatten().filter_map(of).sum()
+            [Some(usage), earlier.usage].iter().flatten().filter_map(of).fold(0, u64::saturating_add)
         };
         let (input, output) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
-        grant.settle(cost.unwrap_or(0) + possible.unwrap_or(0));
+        grant.settle(cost.unwrap_or(0).saturating_add(possible.unwrap_or(0)));
         let counters = &self.counters;
         Counters::add(&counters.input_tokens, input);
         Counters::add(&counters.output_tokens, output);

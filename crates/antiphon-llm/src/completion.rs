@@ -213,6 +213,26 @@ impl Usage {
         Self { input, output, ..Self::default() }
     }
 
+    /// Returns the counts that can be true: more than 2^40 tokens are none of one call's, and a prompt, which has some, was
+    /// not counted where it has 0.
+    ///
+    /// ```
+    /// use antiphon_llm::Usage;
+    /// assert_eq!(Usage::new(Some(0), Some(1 << 62)).plausible(), Usage::new(None, None));
+    /// ```
+    #[must_use]
+    pub fn plausible(self) -> Self {
+        let possible = |tokens: Option<u64>| tokens.filter(|tokens| *tokens <= 1 << 40);
+        let Self { input, cached, cache_write, output, reasoning } = self;
+        Self {
+            input: possible(input).filter(|tokens| *tokens > 0),
+            cached: possible(cached),
+            cache_write: possible(cache_write),
+            output: possible(output),
+            reasoning: possible(reasoning),
+        }
+    }
+
     /// Sets the tokens that came from the provider's cache.
     #[must_use]
     pub fn cached(mut self, cached: Option<u64>) -> Self {

@@ -10,9 +10,9 @@ use crate::streaming::Streaming;
 
 /// A provider with a circuit breaker: no calls while too many of them fail, but for a trial now and then.
 ///
-/// A failure is one that the provider is to blame for: it cannot be reached, breaks down, is overloaded or answers
-/// nonsense. A refusal for a limit, a wrong key or a prompt that it does not take says nothing about its health; nor does a
-/// caller who gives up.
+/// A failure is one that the provider is to blame for: it cannot be reached, breaks down, is overloaded or breaks off. An
+/// answer that came and is invalid, a refusal for a limit, a wrong key or a prompt that it does not take says nothing about
+/// its health; nor does a caller who gives up.
 ///
 /// A [`Stack`](crate::Stack) puts the breaker within all waits. On its own the wrapper fits a program that calls once and
 /// wants to know at once that a service is down:
@@ -101,7 +101,6 @@ fn says(err: Option<&Error>) -> Says {
             ErrorKind::Connect
             | ErrorKind::Unavailable
             | ErrorKind::Overloaded { .. }
-            | ErrorKind::InvalidResponse
             | ErrorKind::Truncated { cause: Cut::Disconnected }
             | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken },
         ) => Says::Ill,
@@ -139,6 +138,19 @@ mod tests {
         assert_eq!(err.to_string(), "scripted is not called for another 30 s: too many calls failed");
         tokio::time::sleep(Duration::from_secs(31)).await;
         ask().await.unwrap();
+        assert_eq!(breaker.status().state, BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn invalid_answers_do_not_open_it() {
+        let nonsense = |_| Err(Error::new(ErrorKind::InvalidResponse, "no JSON"));
+        let breaker = CircuitBreaker::simple(2, Duration::from_secs(30));
+        let provider = Guarded::new(Scripted::new((0..5).map(nonsense)), breaker.clone());
+        for _ in 0..5 {
+            let prompt = Prompt::new("m", [Message::user("?")]);
+            let err = provider.complete(&prompt, &CallContext::default()).await.unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::InvalidResponse);
+        }
         assert_eq!(breaker.status().state, BreakerState::Closed);
     }
 }

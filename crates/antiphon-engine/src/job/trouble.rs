@@ -62,7 +62,7 @@ impl Life {
             }
             // It may have been billed, so it is asked again no more often than an answer that does not fit.
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
-                if err.kind().verdict() == Verdict::Stop && self.misfits + 1 < self.shared.attempts() =>
+                if err.kind().verdict() == Verdict::Stop && self.may_ask_again(kind) =>
             {
                 self.misfits += 1;
                 self.shared.warn(&err);
@@ -92,9 +92,18 @@ impl Life {
                 }
                 // Nothing was ever answered: it is not the row's fault, and the run can be gone on with.
                 None if is_of_server(kind) && !self.shared.was_answered() => self.give_up(err, bill).await,
+                None if self.shared.is_hopeless(kind) => self.give_up(err, bill).await,
                 None => Next::End(self.fail(self.told(err), bill).await),
             },
         }
+    }
+
+    /// Whether one more answer may be asked for: as often as one that does not fit, and one that did not come no more often
+    /// than failed calls are made again.
+    fn may_ask_again(&self, kind: ErrorKind) -> bool {
+        let came = kind == ErrorKind::InvalidResponse;
+        self.misfits + 1 < self.shared.attempts()
+            && (came || self.misfits < self.shared.options.retry.max_retries)
     }
 
     /// Ends the run for an error that is not the row's, which is left for later.
@@ -110,9 +119,9 @@ impl Life {
 
     /// Returns the pause before the same is asked again; `None` where that would not help, or did not.
     fn pause(&mut self, err: &Error) -> Option<Duration> {
-        let verdict = match (err.kind(), err.kind().verdict(), err.limits().retry_after) {
+        let verdict = match (err.kind(), err.kind().verdict()) {
             // Nothing was sent, or nothing was done: no attempt is used up, and no other call begins before then either.
-            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, ..)
+            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, _)
                 if err.billed() == Billed::No =>
             {
                 let pause = self.pauses.after_unbilled(retry_after);
@@ -123,15 +132,23 @@ impl Life {
                 self.shared.refused(pause);
                 return Some(pause);
             }
-            (_, Verdict::Retry, Some(wait)) | (_, Verdict::Throttled { retry_after: None }, Some(wait)) => {
-                Verdict::Throttled { retry_after: Some(wait) }
-            }
-            (_, verdict, _) => verdict,
+            (_, verdict) => verdict,
         };
-        if verdict != Verdict::Stop {
-            self.shared.trouble(err);
+        if verdict == Verdict::Stop {
+            return None;
         }
-        self.pauses.after(verdict)
+        self.shared.trouble(err);
+        let asked = err.limits().retry_after.or(match verdict {
+            Verdict::Throttled { retry_after } => retry_after,
+            _ => None,
+        });
+        let Some(wait) = asked else { return self.pauses.after(verdict) };
+        if wait > self.shared.options.max_pause {
+            // It is no fault of the row's: the run ends, whatever the status was.
+            self.shared.refused(wait);
+            return Some(wait);
+        }
+        self.pauses.after(Verdict::Retry).map(|pause| wait.saturating_add(pause))
     }
 }
 

@@ -31,12 +31,6 @@ impl Fault {
         read(200, &serde_json::from_str(data).ok()?, None)
     }
 
-    /// The cost of a call that the server refused by its status: one that failed may have been at work, a filter of prompts
-    /// was not.
-    pub(super) fn billed_when_refused(&self) -> Billed {
-        if self.kind == ErrorKind::Filtered { Billed::No } else { self.billed_before_words() }
-    }
-
     /// The cost of a call that failed before its first words: none where the server had its reason before any model worked.
     ///
     /// The kinds that cost nothing are listed, and not those that do: a new one is possibly billed until it is known.
@@ -126,18 +120,17 @@ mod tests {
     use super::{Fault, cleaned, kind_of_status};
 
     #[track_caller]
-    fn check_billed(kind: ErrorKind, refused: Billed, before_words: Billed) {
-        let fault = Fault::new(kind, "no");
-        assert_eq!((fault.billed_when_refused(), fault.billed_before_words()), (refused, before_words));
+    fn check_billed(kind: ErrorKind, before_words: Billed) {
+        assert_eq!(Fault::new(kind, "no").billed_before_words(), before_words);
     }
 
     #[test]
     fn only_reasons_of_before_the_work_cost_nothing() {
         for status in [400, 401, 402, 404, 413, 429, 503] {
-            check_billed(kind_of_status(status, None), Billed::No, Billed::No);
+            check_billed(kind_of_status(status, None), Billed::No);
         }
-        check_billed(kind_of_status(500, None), Billed::Maybe, Billed::Maybe);
-        check_billed(ErrorKind::Filtered, Billed::No, Billed::Maybe);
+        check_billed(kind_of_status(500, None), Billed::Maybe);
+        check_billed(ErrorKind::Filtered, Billed::Maybe);
         for kind in [
             ErrorKind::Refused,
             ErrorKind::InvalidResponse,
@@ -145,7 +138,7 @@ mod tests {
             ErrorKind::Timeout { phase: Phase::FirstToken },
             ErrorKind::SchemaMismatch,
         ] {
-            check_billed(kind, Billed::Maybe, Billed::Maybe);
+            check_billed(kind, Billed::Maybe);
         }
     }
 

@@ -217,7 +217,9 @@ impl Link {
         let (status, place, limits) = (response.status(), response.place(), response.limits());
         let request_id = response.request_id().map(str::to_owned);
         let moved_to = response.header("location").is_some() && (300..400).contains(&status);
-        let body = response.text().await.unwrap_or_default();
+        let body = response.text().await;
+        let is_whole = body.is_ok();
+        let body = body.unwrap_or_default();
         let fault = serde_json::from_str::<Value>(&body)
             .ok()
             .and_then(|body| (self.endpoint.faults)(status, &body, limits.retry_after));
@@ -234,8 +236,10 @@ impl Link {
             None => Fault::new(kind_of_status(status, limits.retry_after), body),
         };
         info!("{place}: {status}");
+        // Vendors bill answers, and an error that is told by its status, and is whole, has none.
+        let billed = if is_whole { Billed::No } else { fault.billed_before_words() };
         Error::new(fault.kind, format!("{place}: {status}: {}", self.cleaned(&fault.message)))
-            .with_billed(fault.billed_when_refused())
+            .with_billed(billed)
             .with_request_id(request_id)
             .with_limits(fault.limits.map_or(limits, |limits| *limits))
     }

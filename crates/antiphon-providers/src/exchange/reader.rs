@@ -246,7 +246,7 @@ impl<D: Decode> Reader<D> {
         // Before its end an answer is counted only as far as it had come, if at all.
         let is_counted = self.answer.finish.is_some() && self.answer.usage.output.is_some();
         let billed = match err.billed() {
-            Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage),
+            Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage.plausible()),
             billed => billed,
         };
         let partial = self.completion();
@@ -273,7 +273,7 @@ impl<D: Decode> Reader<D> {
             .http_version(self.facts.http_version);
         let head = self.head();
         Completion::new(std::mem::take(&mut self.answer.text))
-            .usage(self.answer.usage)
+            .usage(self.answer.usage.plausible())
             .head(head)
             .timing(timing)
     }

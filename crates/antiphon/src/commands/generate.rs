@@ -265,12 +265,11 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
         }
     }
     if let Some(code) = interrupts.code() {
-        talk.line(if worst.is_empty() {
-            "everything was finished all the same"
-        } else {
-            "the same command makes what is not finished, and shows what is"
-        });
-        return code;
+        if !worst.is_empty() {
+            talk.line("the same command makes what is not finished, and shows what is");
+            return code;
+        }
+        talk.line("everything was finished all the same");
     }
     match worst.len() {
         0 if some_left_out => SOME_FAILED,

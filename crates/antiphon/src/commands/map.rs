@@ -198,7 +198,8 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
         None if report.accepted == 0 => ALL_FAILED,
         None => SOME_FAILED,
     };
-    interrupts.code().unwrap_or(code)
+    // What was finished all the same is as if nobody had interrupted.
+    interrupts.code().filter(|_| report.left > 0).unwrap_or(code)
 }
 
 fn possibly_billed(report: &MapReport, talk: Talk) {

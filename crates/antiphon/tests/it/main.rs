@@ -11,6 +11,7 @@ mod content;
 mod earlier;
 mod experiment;
 mod fallback;
+mod faults;
 mod fetch;
 mod generate;
 mod interrupt;

@@ -14,8 +14,8 @@ use tokio::runtime::Runtime;
 use crate::program::{Lab, Ran, json_file};
 
 /// A simulator, with a lab that has rows and a recipe for it.
-struct Bench {
-    lab: Lab,
+pub(crate) struct Bench {
+    pub(crate) lab: Lab,
     server: Server,
     // The server's own.
     _runtime: Runtime,
@@ -24,7 +24,7 @@ struct Bench {
 const RECIPE: &str = "prompt = \"What is {{ name }} known for?\"\n[parameters]\nmax_tokens = 64\n";
 
 impl Bench {
-    fn new(scenario: Scenario, rows: usize) -> Self {
+    pub(crate) fn new(scenario: Scenario, rows: usize) -> Self {
         let runtime = Runtime::new().unwrap();
         let server = runtime.block_on(Server::start(scenario, 0)).unwrap();
         Self { lab: lab(&format!("{}/v1", server.url()), rows), server, _runtime: runtime }
@@ -34,12 +34,12 @@ impl Bench {
         self.lab.run(&map(more))
     }
 
-    fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         self.server.stats()
     }
 }
 
-fn lab(url: &str, rows: usize) -> Lab {
+pub(crate) fn lab(url: &str, rows: usize) -> Lab {
     let lab = Lab::new();
     let table: String = (0..rows).map(|n| format!("Town {n},{n}\n")).collect();
     lab.file("towns.csv", format!("name,number\n{table}"));
@@ -51,11 +51,11 @@ fn lab(url: &str, rows: usize) -> Lab {
     lab
 }
 
-fn map(more: &str) -> String {
+pub(crate) fn map(more: &str) -> String {
     format!("map towns.csv -r r.toml --provider sim --model m --progress none {more}")
 }
 
-fn report(ran: &Ran) -> Value {
+pub(crate) fn report(ran: &Ran) -> Value {
     let report = serde_json::from_str(&ran.stdout);
     assert!(report.is_ok(), "{ran:?}");
     report.unwrap()

@@ -188,4 +188,8 @@ fn retries_and_time_outs_are_read_from_the_environment() {
     let server = Server::start([Reply::json(200, &json!({ "data": [] })), slow]);
     let lab = Lab::new().with("ANTIPHON_TIMEOUT", "0.2").with("ANTIPHON_RETRY_MAX", "0");
     lab.ask(&server.url("/v1"), "").ends_with(5, &["no answer in time"]);
+    let stalls = Reply::events([r#"{"choices":[{"delta":{"content":"{"}}]}"#]).and_stall();
+    let server = Server::start([Reply::json(200, &json!({ "data": [] })), stalls]);
+    lab.ask(&server.url("/v1"), "").ends_with(5, &[]);
+    assert_eq!(server.requests().len(), 2, "an answer that stalls is asked for once, too");
 }
