@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 antiphon-bench compare OUT-FOLDER
-antiphon-bench suite runtime|stream|fs|http|resilience|llm|engine|all [--json FILE]
+antiphon-bench suite runtime|stream|fs|http|resilience|llm|engine|faults|content|all [--json FILE]
 antiphon-bench serve LATENCY-MS WORDS STREAMS      (the server of the http rows, until stdin ends)
 antiphon-bench hold ours|reqwest http1|http2 URL N (N requests in flight; prints the peak of its memory in KiB)";
 

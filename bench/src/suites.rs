@@ -2,6 +2,7 @@
 
 mod content;
 mod engine;
+mod faults;
 mod fs;
 mod http;
 mod llm;
@@ -20,7 +21,7 @@ pub(crate) use http::{body, post, reqwest_client};
 
 pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
     let mut rows = Vec::new();
-    let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine", "content"];
+    let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine", "faults", "content"];
     if name != "all" && !known.contains(&name) {
         return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
     }
@@ -35,6 +36,7 @@ pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
             "resilience" => resilience::rows(),
             "llm" => llm::rows()?,
             "engine" => engine::rows()?,
+            "faults" => faults::rows(),
             "content" => content::rows()?,
             _ => fs::rows()?,
         });

@@ -3,11 +3,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon::runtime::{Environment, Flags, connect, resolve};
 use antiphon_engine::{Input, Mapped, Mapping, Recipe};
 use antiphon_llm::{Calls, Gates, Stack};
 use antiphon_providers::{OpenAi, SecretString};
-use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Tells};
+use antiphon_sim::{Limit, Scenario, Server, Tells};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
@@ -77,7 +76,6 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
         let row = Row { suite: "engine", row: name, baseline: "the limit itself", ops: 1, target };
         rows.push(row.reach(2, || reached(scenario.clone().tells(tells), change, most)));
     }
-    rows.extend(under_faults());
     let (place, calls) = (Place::new(KEPT), self::calls(&server.url, 256)?);
     runtime.block_on(place.map(calls.clone(), 256));
     rows.push(row("a finished run of 100,000 jobs, shown again", "2 seconds", 1, 1.0).measure_rounds(
@@ -107,14 +105,14 @@ fn calls(url: &str, connections: usize) -> Result<Calls, String> {
 }
 
 /// A folder with rows and a recipe.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
-    recipe: Recipe,
+    pub(super) recipe: Recipe,
     runs: Cell<u64>,
 }
 
 impl Place {
-    fn new(rows: usize) -> Self {
+    pub(super) fn new(rows: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let text: String = (0..rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
         std::fs::write(folder.path().join("rows.jsonl"), text).expect("rows");
@@ -122,7 +120,7 @@ impl Place {
         Self { folder, recipe, runs: Cell::new(0) }
     }
 
-    async fn map(&self, calls: Calls, at_once: usize) {
+    pub(super) async fn map(&self, calls: Calls, at_once: usize) {
         let out = self.folder.path().join("out");
         let store = Store::open(out.join("antiphon.db")).await.expect("a store");
         let input = Input::Path(self.folder.path().join("rows.jsonl"), None);
@@ -170,54 +168,6 @@ fn reached(scenario: Scenario, change: Option<Limit>, most: f64) -> f64 {
     let (stats, verdict) = (server.stats(), server.verdict());
     println!("engine   {:.2} % refused, {:?}", verdict.throttled * 100.0, stats.limit_reached);
     if verdict.throttled > most { 0.0 } else { stats.limit_reached.expect("it has a limit") }
-}
-
-/// Runs at a server with faults, each against the same run without.
-fn under_faults() -> Vec<Measured> {
-    let none = Faults::default();
-    let steady = [
-        ("4,000 rows of 400 ms, 5 % 500s", none.error(0.05), 1.25),
-        ("4,000 rows of 400 ms, 3 % cut streams, 2 % 500s", none.error(0.02).half(0.03), 1.3),
-        ("4,000 rows of 400 ms, 30 % no JSON", none.garbage(0.3), 2.0),
-    ];
-    let row = |row, target| Row { suite: "engine", row, baseline: "without faults", ops: 1, target };
-    let mut rows = Vec::new();
-    for (name, faults, target) in steady {
-        rows.push(row(name, target).measure_rounds(1, || faulty(faults, false), || faulty(none, false)));
-    }
-    // The length of the outage and two seconds for a whole run of about four.
-    let outage = row("4,000 rows of 400 ms, an outage of one second", 1.75);
-    rows.push(outage.measure_rounds(1, || faulty(none, true), || faulty(none, false)));
-    rows
-}
-
-/// How long 4,000 rows take at a server with such faults; `goes_down` for a second in the midst of them.
-fn faulty(faults: Faults, goes_down: bool) -> Duration {
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let latency = Latency::Fixed(Duration::from_millis(400));
-    let scenario = Scenario::default().latency(latency).faults(faults);
-    let server = Arc::new(runtime.block_on(Server::start(scenario, 0)).expect("a server"));
-    if goes_down {
-        let server = server.clone();
-        runtime.spawn(async move {
-            while server.stats().answered < 1_000 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            server.change_faults(Faults::default().error(1.0));
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            server.change_faults(Faults::default());
-        });
-    }
-    // As the program has it, with its breaker.
-    let flags = Flags::default().provider("openai").base_url(format!("{}/v1", server.url())).model("sim-1");
-    let key = Environment::from_iter([("OPENAI_API_KEY", "k"), ("ANTIPHON_POOL_SIZE", "4096")]);
-    let settings = resolve(&flags, &key, &[]).expect("settings");
-    let session = runtime.block_on(connect(&settings)).expect("a session");
-    let mut place = Place::new(4_000);
-    // Of a row all answers but the last may be of no use.
-    place.recipe.attempts = 20;
-    let work = two_threads();
-    wall(|| work.block_on(place.map(session.calls, 4_096)))
 }
 
 /// Ours: a thousand tasks that each settle a job. By hand: the same changes in one transaction.
