@@ -57,6 +57,8 @@ static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
     // Of many calls at once a fifth may fail by chance without anything being down, so more of them are looked at; and a
     // trial may take as long as the slowest engine does to its first word.
     let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20);
+    // A short outage costs little more than its length, and a long one is looked at less and less often.
+    let policy = policy.open_for(Duration::from_millis(500), Duration::from_secs(300));
     Breakers::new(policy.max_half_open(Duration::from_secs(300)))
 });
 

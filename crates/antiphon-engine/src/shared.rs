@@ -46,6 +46,8 @@ pub(super) struct Shared {
     seen: Mutex<Seen>,
     paused: Mutex<Option<Instant>>,
     has_answered: AtomicBool,
+    /// The part of the last calls that were answered, of [`WHOLE`].
+    health: AtomicU32,
     trouble: Mutex<Option<LlmError>>,
     /// Failures of one kind that no retry heals, while nothing was answered.
     hopeless: Mutex<(LlmErrorKind, u64)>,
@@ -92,6 +94,9 @@ const USUAL_MOST: u64 = 4_096;
 const FEWEST: u64 = 64;
 /// Tokens that a provider puts around a prompt, at most.
 const FRAMING: u64 = 64;
+const WHOLE: u32 = 1 << 16;
+/// From here on a provider is well.
+const WELL: u32 = WHOLE / 2;
 /// Calls that fail in the same way before anything was answered, after which a run ends.
 const HOPELESS: u64 = 20;
 /// Pauses in a row after which a provider counts as saturated.
@@ -137,6 +142,7 @@ impl Shared {
             seen: Mutex::new(Seen::new()),
             paused: Mutex::default(),
             has_answered: AtomicBool::new(false),
+            health: AtomicU32::new(0),
             trouble: Mutex::default(),
             hopeless: Mutex::new((LlmErrorKind::Cancelled, 0)),
             warned: Mutex::default(),
@@ -216,8 +222,20 @@ impl Shared {
         *paused
     }
 
+    /// Whether most of the last calls were answered, and not only few have been made.
+    pub(super) fn is_well(&self) -> bool {
+        self.health.load(Ordering::Relaxed) > WELL
+    }
+
+    /// Notes how a call ended, of which the newest count most.
+    fn note_health(&self, is_answer: bool) {
+        let mix = |health: u32| Some(health - health / 16 + if is_answer { WHOLE / 16 } else { 0 });
+        let _ = self.health.fetch_update(Ordering::Relaxed, Ordering::Relaxed, mix);
+    }
+
     /// The provider has answered a call.
     pub(super) fn answered(&self) {
+        self.note_health(true);
         self.refusals.store(0, Ordering::Relaxed);
         self.has_answered.store(true, Ordering::Relaxed);
     }
@@ -229,6 +247,7 @@ impl Shared {
 
     /// Remembers what was the matter with a call, for when no more are made.
     pub(super) fn trouble(&self, err: &LlmError) {
+        self.note_health(false);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(err.clone());
     }
 
@@ -263,14 +282,27 @@ impl Shared {
         }
     }
 
-    /// The provider takes nothing for so long.
-    pub(super) fn refused(&self, pause: Duration) {
+    /// The circuit breaker lets no call through for so long. Short openings are a way to look again soon, and no refusals.
+    pub(super) fn opened(&self, pause: Duration) {
+        const LONG: Duration = Duration::from_secs(30);
+        if pause >= LONG {
+            return self.refused(pause);
+        }
+        self.pause(pause);
+    }
+
+    /// Begins nothing for so long; whether that was not so before.
+    fn pause(&self, pause: Duration) -> bool {
         let now = Instant::now();
         let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = paused.is_none_or(|until| until <= now);
         *paused = (*paused).max(Some(now + pause));
-        drop(paused);
-        let refusals = if is_new { self.refusals.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        is_new
+    }
+
+    /// The provider takes nothing for so long.
+    pub(super) fn refused(&self, pause: Duration) {
+        let refusals = if self.pause(pause) { self.refusals.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
         if pause > self.options.max_pause || refusals > MOST_REFUSALS {
             self.stop(Stop::Saturated { retry_after: pause });
         }

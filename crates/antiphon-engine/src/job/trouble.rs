@@ -81,6 +81,11 @@ impl Life {
                     self.shared.stop(Stop::Deadline { last: Some(self.told(err)) });
                     Next::End(self.leave(bill).await)
                 }
+                Some(pause) if sent == 0 => {
+                    // Of what was not sent there is nothing to store.
+                    self.shared.warn(&err);
+                    Next::Wait(pause)
+                }
                 Some(pause) => {
                     self.shared.warn(&err);
                     let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
@@ -119,36 +124,49 @@ impl Life {
 
     /// Returns the pause before the same is asked again; `None` where that would not help, or did not.
     fn pause(&mut self, err: &Error) -> Option<Duration> {
-        let verdict = match (err.kind(), err.kind().verdict()) {
-            // Nothing was sent, or nothing was done: no attempt is used up, and no other call begins before then either.
-            (ErrorKind::RateLimited { retry_after } | ErrorKind::CircuitOpen { retry_after }, _)
-                if err.billed() == Billed::No =>
-            {
+        let (kind, shared) = (err.kind(), self.shared.clone());
+        let verdict = match kind {
+            ErrorKind::CircuitOpen { retry_after } => return Some(self.while_open(err, retry_after)),
+            // Nothing was done: no attempt is used up, and no other call begins before then either.
+            ErrorKind::RateLimited { retry_after } if err.billed() == Billed::No => {
                 let pause = self.pauses.after_unbilled(retry_after);
-                if matches!(err.kind(), ErrorKind::CircuitOpen { .. }) && !self.shared.was_answered() {
-                    let trouble = self.shared.last_trouble();
-                    self.shared.stop(Stop::Provider(trouble.unwrap_or_else(|| err.clone())));
-                }
-                self.shared.refused(pause);
+                shared.refused(pause);
                 return Some(pause);
             }
-            (_, verdict) => verdict,
+            kind => kind.verdict(),
         };
         if verdict == Verdict::Stop {
             return None;
         }
-        self.shared.trouble(err);
+        shared.trouble(err);
         let asked = err.limits().retry_after.or(match verdict {
             Verdict::Throttled { retry_after } => retry_after,
             _ => None,
         });
-        let Some(wait) = asked else { return self.pauses.after(verdict) };
-        if wait > self.shared.options.max_pause {
+        let Some(wait) = asked else {
+            let pause = self.pauses.after(verdict)?;
+            // A fault among answers says nothing of how long to wait.
+            return Some(if shared.is_well() { pause / 10 } else { pause });
+        };
+        if wait > shared.options.max_pause {
             // It is no fault of the row's: the run ends, whatever the status was.
-            self.shared.refused(wait);
+            shared.refused(wait);
             return Some(wait);
         }
         self.pauses.after(Verdict::Retry).map(|pause| wait.saturating_add(pause))
+    }
+
+    /// The pause while the circuit breaker is open, or waits for its trials: rows come back spread over a short time.
+    fn while_open(&self, err: &Error, retry_after: Option<Duration>) -> Duration {
+        const TRIAL: Duration = Duration::from_millis(250);
+        if !self.shared.was_answered() {
+            let trouble = self.shared.last_trouble();
+            self.shared.stop(Stop::Provider(trouble.unwrap_or_else(|| err.clone())));
+        }
+        let spread = TRIAL * u32::try_from(self.job.index % 256).unwrap_or(0) / 256;
+        let pause = retry_after.unwrap_or(TRIAL) + spread;
+        self.shared.opened(pause);
+        pause
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use antiphon_sim::{Latency, Scenario};
+use antiphon_sim::{Faults, Latency, Scenario};
 use antiphon_tests::{Reply, Server as Scripted};
 use serde_json::{Value, json};
 
@@ -62,6 +62,26 @@ fn an_error_status_spends_nothing_of_a_budget() {
     ran.ends_with(0, &[]);
     let report = report(&ran);
     assert_eq!((&report["calls"], &report["possibly_billed"]["calls"]), (&json!(2), &json!(0)), "{ran:?}");
+}
+
+#[test]
+fn an_outage_costs_no_row() {
+    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(50))), 600);
+    let child =
+        bench.lab.command(&map("--json")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while bench.stats().answered < 100 {
+        std::thread::yield_now();
+    }
+    bench.server.change_faults(Faults::default().error(1.0));
+    while bench.stats().errors < 40 {
+        std::thread::yield_now();
+    }
+    bench.server.change_faults(Faults::default());
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    ran.ends_with(0, &[]);
+    assert_eq!(report(&ran)["accepted"], 600, "{ran:?}");
+    let stats = bench.stats();
+    assert_eq!((stats.answered, stats.requests - stats.errors), (600, 600), "{stats:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::program::{Lab, Ran, json_file};
 /// A simulator, with a lab that has rows and a recipe for it.
 pub(crate) struct Bench {
     pub(crate) lab: Lab,
-    server: Server,
+    pub(crate) server: Server,
     // The server's own.
     _runtime: Runtime,
 }
