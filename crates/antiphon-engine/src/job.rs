@@ -268,7 +268,7 @@ impl Life {
         };
         self.spans.add(Phase::Budget, began.elapsed());
         let Ok(grant) = grant else {
-            shared.stop(Stop::Budget { spent: shared.budget.spent() });
+            shared.stop_for_budget(bounds.floor);
             return Err(Ended::Left);
         };
         let tokens = bounds.tokens_for(&grant);

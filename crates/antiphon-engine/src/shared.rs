@@ -158,6 +158,13 @@ impl Shared {
         self.halt.cancel();
     }
 
+    /// Ends the run since a further call may cost more than is left.
+    pub(super) fn stop_for_budget(&self, needs: u64) {
+        let (spent, possible) = (Counters::get(&self.counters.cost), Counters::get(&self.counters.possible));
+        let cap = self.options.limits.max_cost.unwrap_or(u64::MAX);
+        self.stop(Stop::Budget { cap, spent, possible, needs });
+    }
+
     pub(super) fn stopped(&self) -> Option<Stop> {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,13 +1,20 @@
+use std::fmt;
 use std::time::Duration;
 
 /// Why a run ended before all its rows did. It can be gone on with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Stop {
-    /// Nothing is left of the budget that a further call would need.
+    /// Less is left of the budget than a further call may cost. All in millionths of a US dollar.
     Budget {
-        /// What was spent, in millionths of a US dollar; calls that may have been billed count in full.
+        /// The budget.
+        cap: u64,
+        /// What was spent.
         spent: u64,
+        /// What calls without a bill may have cost on top, at most.
+        possible: u64,
+        /// What a further call may cost, with the shortest answer that is worth one.
+        needs: u64,
     },
     /// The provider takes no call of this account, or cannot be reached.
     Provider(antiphon_llm::Error),
@@ -57,13 +64,18 @@ impl Stop {
     }
 }
 
-impl std::fmt::Display for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Budget { spent } => {
-                #[expect(clippy::cast_precision_loss, reason = "for people")]
-                let dollars = *spent as f64 / 1e6;
-                write!(f, "the budget is used up: ${dollars:.4} are spent")
+            Self::Budget { cap, spent: 0, possible: 0, needs } => {
+                write!(f, "the budget of {} is too small: a call may cost {}", Usd(*cap), Usd(*needs))
+            }
+            Self::Budget { spent, possible, needs, .. } => {
+                write!(f, "the budget is used up: {} spent", Usd(*spent))?;
+                if *possible > 0 {
+                    write!(f, ", {} possibly billed", Usd(*possible))?;
+                }
+                write!(f, ", and the next call may cost {}", Usd(*needs))
             }
             Self::Provider(err) => err.fmt(f),
             Self::Output(message) | Self::Input(message) | Self::Internal(message) => f.write_str(message),
@@ -79,5 +91,37 @@ impl std::fmt::Display for Stop {
             Self::Unread => f.write_str("its results are no longer read"),
             Self::Store(err) => err.fmt(f),
         }
+    }
+}
+
+/// Millionths of a US dollar for people: four digits, and of less than that all six.
+struct Usd(u64);
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dollars, micros) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        match self.0 {
+            1..100 => write!(f, "$0.{micros:06}"),
+            _ => write!(f, "${dollars}.{:04}", micros / 100),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stop;
+
+    #[test]
+    fn a_budget_that_is_too_small_says_what_a_call_may_cost() {
+        let told = |spent, possible| Stop::Budget { cap: 1_000, spent, possible, needs: 42 }.to_string();
+        assert_eq!(told(0, 0), "the budget of $0.0010 is too small: a call may cost $0.000042");
+        assert_eq!(
+            told(1_234_567, 0),
+            "the budget is used up: $1.2345 spent, and the next call may cost $0.000042"
+        );
+        assert_eq!(
+            told(0, 200_000),
+            "the budget is used up: $0.0000 spent, $0.2000 possibly billed, and the next call may cost $0.000042"
+        );
     }
 }

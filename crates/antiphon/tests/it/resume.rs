@@ -219,10 +219,10 @@ fn a_persona_run_that_met_its_budget_is_resumed_with_a_higher_one_from_another_p
     let server = Server::start([models(), models(), Reply::chat(&answer(), "stop")]);
     let lab = project(&server.url("/v1"), 1);
     let line = "generate talks --recipe people.toml --provider sim --model m --max-cost 0.000001";
-    lab.run_in("a", line).ends_with(6, &["the budget is used up"]);
+    lab.run_in("a", line).ends_with(6, &["the budget of $0.000001 is too small"]);
     assert_eq!((chats(&server).len(), &shown(&lab, "a")["status"]), (0, &json!("stopped")));
     moved_without(&lab, &["people.toml", "talks"]);
-    lab.run_in("b", "runs resume latest").ends_with(6, &["the budget is used up"]);
+    lab.run_in("b", "runs resume latest").ends_with(6, &["the budget of $0.000001 is too small"]);
     lab.run_in("b", "runs resume latest --max-cost 50").ends_with(0, &[]);
     assert_eq!((chats(&server).len(), &shown(&lab, "b")["status"]), (1, &json!("finished")));
 }
