@@ -59,6 +59,8 @@ static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
     let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20);
     // A short outage costs little more than its length, and a long one is looked at less and less often.
     let policy = policy.open_for(Duration::from_millis(500), Duration::from_secs(300));
+    // One answer closes it: where a share of all calls fails, several in a row would seldom come.
+    let policy = policy.trials(1);
     Breakers::new(policy.max_half_open(Duration::from_secs(300)))
 });
 

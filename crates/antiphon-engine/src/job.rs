@@ -122,7 +122,7 @@ struct Paid {
 enum Next {
     End(Ended),
     Ask(Box<Prompt>),
-    Wait(Duration),
+    Wait(Duration, Phase),
 }
 
 // A context has the place in the gate's line as a number, which is the runner's own.
@@ -177,7 +177,7 @@ impl Life {
             match next {
                 Next::End(ended) => return ended,
                 Next::Ask(next) => instead = Some(next),
-                Next::Wait(pause) => {
+                Next::Wait(pause, phase) => {
                     // Whoever waits holds no place among the calls.
                     place = None;
                     let began = Instant::now();
@@ -186,7 +186,7 @@ impl Life {
                         () = sleep(pause) => {}
                         () = self.shared.halt.cancelled() => return Ended::Left,
                     }
-                    self.spans.add(Phase::Queue, began.elapsed());
+                    self.spans.add(phase, began.elapsed());
                 }
             }
         }
@@ -251,7 +251,7 @@ impl Life {
         }
         match &answer {
             Ok(answer) => self.spend(answer, took),
-            Err(_) => self.spans.add(Phase::FirstByte, took),
+            Err(_) => self.spans.add(Phase::Retry, took),
         }
         self.calls += paid.sent;
         Ok(Called { answer, paid })

@@ -156,6 +156,13 @@ fn advice(phase: Phase, limits: Option<ProviderLimits>) -> String {
         }
         (Phase::Check, _) => "reading and checking answers takes long: simpler checks would help".to_owned(),
         (Phase::Commit, _) => "the disk is slow to flush: a journal on a faster one (--out) would help".to_owned(),
+        (Phase::Retry, _) => {
+            "calls failed and were made again: the warnings say why, and another provider would help".to_owned()
+        }
+        (Phase::Breaker, _) => {
+            "the provider failed so often that it was not called for a while: a fallback (--fallback-model) would help"
+                .to_owned()
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
-    /// Waiting for a place among the calls under way, and between two attempts.
+    /// Waiting for a place among the calls under way.
     Queue,
     /// Waiting for money that other calls have reserved.
     Budget,
@@ -25,11 +25,15 @@ pub enum Phase {
     Check,
     /// Getting intent and result onto the disk.
     Commit,
+    /// Calls that failed, and the pauses after them.
+    Retry,
+    /// Waiting for the circuit breaker to let calls through.
+    Breaker,
 }
 
 impl Phase {
     /// All phases, in the order in which a job's time is kept.
-    pub const ALL: [Self; 8] = PHASES;
+    pub const ALL: [Self; 10] = PHASES;
 
     /// The phase in words, as in "most of the time: …".
     #[must_use]
@@ -43,6 +47,8 @@ impl Phase {
             Self::Stream => "the words",
             Self::Check => "checks",
             Self::Commit => "the disk",
+            Self::Retry => "failed calls, and the pauses after them",
+            Self::Breaker => "waiting for a provider that failed",
         }
     }
 
@@ -53,7 +59,7 @@ impl Phase {
     }
 }
 
-pub(crate) const PHASES: [Phase; 8] = [
+pub(crate) const PHASES: [Phase; 10] = [
     Phase::Queue,
     Phase::Budget,
     Phase::Limiter,
@@ -62,6 +68,8 @@ pub(crate) const PHASES: [Phase; 8] = [
     Phase::Stream,
     Phase::Check,
     Phase::Commit,
+    Phase::Retry,
+    Phase::Breaker,
 ];
 
 /// Where one job's time went.

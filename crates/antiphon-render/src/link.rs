@@ -40,7 +40,8 @@ pub fn safe_link(address: &str) -> Option<String> {
         "mailto" => is_mail(url.path()),
         _ => false,
     };
-    is_whole.then(|| url.to_string())
+    // The one quote that an address may have as it is.
+    is_whole.then(|| url.as_str().replace('\'', "%27"))
 }
 
 fn is_mail(address: &str) -> bool {
@@ -91,6 +92,7 @@ mod tests {
     #[test]
     fn what_leads_somewhere_is_a_link() {
         for (address, link) in [
+            ("https://a.test/o'clock?x='", "https://a.test/o%27clock?x=%27"),
             ("https://a.test/x?y=z#w", "https://a.test/x?y=z#w"),
             ("http://a.test", "http://a.test/"),
             ("HTTPS://A.test/B", "https://a.test/B"),

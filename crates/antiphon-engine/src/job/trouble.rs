@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Life, Next, Paid, first_line};
 use crate::lacking::{Lacking, rest_of};
 use crate::stop::Stop;
+use crate::timings::Phase;
 
 impl Life {
     /// An answer of whose list some elements are of no use: the others are kept, and as many asked for.
@@ -84,14 +85,14 @@ impl Life {
                 Some(pause) if sent == 0 => {
                     // Of what was not sent there is nothing to store.
                     self.shared.warn(&err);
-                    Next::Wait(pause)
+                    Next::Wait(pause, phase_of(kind))
                 }
                 Some(pause) => {
                     self.shared.warn(&err);
                     let due = Timestamp::now().as_millisecond().saturating_add(millis(pause));
                     let settlement = Settlement::put_back(self.job.index, due, bill);
                     match self.settle(settlement).await {
-                        Ok(()) => Next::Wait(pause),
+                        Ok(()) => Next::Wait(pause, phase_of(kind)),
                         Err(ended) => Next::End(ended),
                     }
                 }
@@ -170,6 +171,15 @@ impl Life {
     }
 }
 
+/// What a row waits for after an error.
+fn phase_of(kind: ErrorKind) -> Phase {
+    match kind {
+        ErrorKind::CircuitOpen { .. } => Phase::Breaker,
+        ErrorKind::RateLimited { .. } => Phase::Limiter,
+        _ => Phase::Retry,
+    }
+}
+
 /// Whether an error says that the server cannot be asked at all, whatever it is asked.
 fn is_of_server(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable | ErrorKind::Overloaded { .. })
@@ -177,4 +187,22 @@ fn is_of_server(kind: ErrorKind) -> bool {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorKind, Phase, phase_of};
+
+    #[test]
+    fn a_wait_is_named_by_its_cause() {
+        let open = ErrorKind::CircuitOpen { retry_after: None };
+        for (kind, phase) in [
+            (open, Phase::Breaker),
+            (ErrorKind::RateLimited { retry_after: None }, Phase::Limiter),
+            (ErrorKind::Unavailable, Phase::Retry),
+            (ErrorKind::Overloaded { retry_after: None }, Phase::Retry),
+        ] {
+            assert_eq!(phase_of(kind), phase, "{kind:?}");
+        }
+    }
 }

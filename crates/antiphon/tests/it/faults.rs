@@ -79,9 +79,23 @@ fn an_outage_costs_no_row() {
     bench.server.change_faults(Faults::default());
     let ran = Ran::new(child.wait_with_output().unwrap());
     ran.ends_with(0, &[]);
-    assert_eq!(report(&ran)["accepted"], 600, "{ran:?}");
+    let report = report(&ran);
+    assert_eq!(report["accepted"], 600, "{ran:?}");
+    let phases = report["time"]["phases_ms"].as_array().unwrap();
+    let of = |name: &str| phases.iter().find(|phase| phase[0] == name).unwrap()[1].as_u64().unwrap();
+    assert!(of("retry") > 0, "{phases:?}");
     let stats = bench.stats();
     assert_eq!((stats.answered, stats.requests - stats.errors), (600, 600), "{stats:?}");
+}
+
+#[test]
+fn failed_calls_are_named_as_where_the_time_went() {
+    let scenario = Scenario::default().latency(Latency::Fixed(Duration::from_millis(5)));
+    let bench = Bench::new(scenario.faults(Faults::default().error(0.3)), 100);
+    let ran = bench.map("--max-concurrency 4 --json");
+    let report = report(&ran);
+    let (cause, advice) = (&report["time"]["bottleneck"], report["time"]["advice"].as_str().unwrap());
+    assert!(*cause == "retry" && advice.starts_with("calls failed and were made again"), "{ran:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Bench {
         Self { lab: lab(&format!("{}/v1", server.url()), rows), server, _runtime: runtime }
     }
 
-    fn map(&self, more: &str) -> Ran {
+    pub(crate) fn map(&self, more: &str) -> Ran {
         self.lab.run(&map(more))
     }
 
