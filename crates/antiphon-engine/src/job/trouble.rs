@@ -125,13 +125,12 @@ impl Life {
 
     /// Returns the pause before the same is asked again; `None` where that would not help, or did not.
     fn pause(&mut self, err: &Error) -> Option<Duration> {
-        let (kind, shared) = (err.kind(), self.shared.clone());
-        let verdict = match kind {
+        let verdict = match err.kind() {
             ErrorKind::CircuitOpen { retry_after } => return Some(self.while_open(err, retry_after)),
             // Nothing was done: no attempt is used up, and no other call begins before then either.
             ErrorKind::RateLimited { retry_after } if err.billed() == Billed::No => {
                 let pause = self.pauses.after_unbilled(retry_after);
-                shared.refused(pause);
+                self.shared.refused(pause);
                 return Some(pause);
             }
             kind => kind.verdict(),
@@ -139,7 +138,7 @@ impl Life {
         if verdict == Verdict::Stop {
             return None;
         }
-        shared.trouble(err);
+        self.shared.trouble(err);
         let asked = err.limits().retry_after.or(match verdict {
             Verdict::Throttled { retry_after } => retry_after,
             _ => None,
@@ -147,11 +146,11 @@ impl Life {
         let Some(wait) = asked else {
             let pause = self.pauses.after(verdict)?;
             // A fault among answers says nothing of how long to wait.
-            return Some(if shared.is_well() { pause / 10 } else { pause });
+            return Some(if self.shared.is_well() { pause / 10 } else { pause });
         };
-        if wait > shared.options.max_pause {
+        if wait > self.shared.options.max_pause {
             // It is no fault of the row's: the run ends, whatever the status was.
-            shared.refused(wait);
+            self.shared.refused(wait);
             return Some(wait);
         }
         self.pauses.after(Verdict::Retry).map(|pause| wait.saturating_add(pause))

@@ -136,13 +136,12 @@ impl Concurrency {
             |round: &Round| round.failures == 0.0 || now.saturating_duration_since(round.since) >= usual;
         let is_over = |round: &mut Round| round.answers + round.failures >= round.limit && is_long(round);
         let Some(round) = self.round.take_if(is_over) else { return };
-        let next = Round::new(self.limit, under_way, now);
         if round.is_used()
             && let Some(done) = round.shows()
         {
             self.weigh(done, now);
         }
-        self.round = Some(Round { limit: self.limit, ..next });
+        self.round = Some(Round::new(self.limit, under_way, now));
     }
 
     /// Whether the server has answered nothing for longer than answers take.

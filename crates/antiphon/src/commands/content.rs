@@ -50,7 +50,7 @@ pub(super) fn finish(
     };
     output::print(as_json.then(|| as_document(outcome, made)), || as_text(made))?;
     let code = end(outcome, made, talk);
-    Ok(interrupts.code().filter(|_| made.report.left > 0).unwrap_or(code))
+    Ok(interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code))
 }
 
 fn as_document(outcome: &RunOutcome, made: &ContentResult) -> Value {

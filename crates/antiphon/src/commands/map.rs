@@ -199,7 +199,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
         None => SOME_FAILED,
     };
     // What was finished all the same is as if nobody had interrupted.
-    interrupts.code().filter(|_| report.left > 0).unwrap_or(code)
+    interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code)
 }
 
 fn possibly_billed(report: &MapReport, talk: Talk) {
