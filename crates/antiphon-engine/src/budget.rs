@@ -69,25 +69,36 @@ impl Budget {
             tokio::pin!(changed);
             // From here on a change is seen, also one before the wait.
             changed.as_mut().enable();
-            {
-                let mut state = self.lock();
-                let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(state.spent + state.reserved));
-                let is_last = state.reserved == 0;
-                let amount = match whole <= left {
-                    true => whole,
-                    false if least > left && is_last && floor <= left => left,
-                    false => least.min(whole),
-                };
-                if amount <= left {
-                    state.reserved += amount;
-                    return Ok(Grant { budget: self.clone(), amount, is_whole: amount == whole });
-                }
-                if is_last {
-                    return Err(Exhausted);
-                }
+            if let Some(granted) = self.try_reserve(whole, least, floor) {
+                return granted;
             }
             changed.await;
         }
+    }
+
+    /// Reserves as [`reserve`](Self::reserve) does, without waiting; `None` if calls in progress may yet give something back.
+    pub(crate) fn try_reserve(&self, whole: u64, least: u64, floor: u64) -> Option<Result<Grant, Exhausted>> {
+        let mut state = self.lock();
+        let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(state.spent + state.reserved));
+        let is_last = state.reserved == 0;
+        let amount = if whole <= left {
+            whole
+        } else if least > left && is_last && floor <= left {
+            left
+        } else {
+            least.min(whole)
+        };
+        if amount <= left {
+            state.reserved += amount;
+            return Some(Ok(Grant { budget: self.clone(), amount, is_whole: amount == whole }));
+        }
+        is_last.then_some(Err(Exhausted))
+    }
+
+    /// What calls in progress may yet spend.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> u64 {
+        self.lock().reserved
     }
 
     fn settle(&self, reserved: u64, cost: u64) {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::{RowSource, bad_row, feed};
-use crate::job::{Asked, Ended, Failed, Life, Todo};
+use crate::job::{Asked, Ended, Failed, Todo, drive};
 use crate::limits::RunLimits;
 use crate::seen::Usual;
 use crate::shared::Shared;
@@ -166,13 +166,13 @@ impl Engine {
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared.counters.status(self.shared.limits())
+        self.shared.state.accounts.counters.status(self.shared.limits())
     }
 
     /// The sum of each phase's time over all rows that this process ended.
     #[must_use]
     pub fn time(&self) -> [(Phase, Duration); Phase::ALL.len()] {
-        self.shared.counters.totals.sums()
+        self.shared.state.accounts.counters.totals.sums()
     }
 
     /// Takes the outcomes that could not be stored, on a full disk say: they were paid for and are nowhere else.
@@ -192,12 +192,12 @@ impl Engine {
     /// What its calls usually took; `None` while none was answered.
     #[must_use]
     pub fn usual(&self) -> Option<Usual> {
-        self.shared.usual()
+        self.shared.state.accounts.usual()
     }
 
     /// Says what calls took in earlier runs of the same kind.
     pub fn remember(&self, usual: Usual) {
-        self.shared.remember(usual);
+        self.shared.state.accounts.remember(usual);
     }
 
     /// Works until every row has ended, or something stops it. `rows` are those that are to be added behind the ones that the
@@ -210,10 +210,10 @@ impl Engine {
         let mut feeding = JoinSet::new();
         match rows {
             Some(rows) => drop(feeding.spawn(feed(shared.clone(), rows))),
-            None => shared.seal(),
+            None => shared.state.accounts.counters.seal(),
         }
         Dispatch::new(shared.clone()).run(&mut feeding).await;
-        shared.stopped()
+        shared.state.stop.reason()
     }
 }
 
@@ -236,7 +236,8 @@ impl Dispatch {
 
     async fn run(mut self, feeding: &mut JoinSet<Result<(), Stop>>) {
         let shared = self.shared.clone();
-        let (halt, drain) = (shared.halt.clone(), shared.options.drain.clone());
+        let state = &shared.state;
+        let (halt, drain) = (state.stop.token().clone(), state.options.drain.clone());
         let mut looks = interval(CANCEL_CHECK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut give_up = None;
@@ -247,31 +248,31 @@ impl Dispatch {
             if self.tasks.is_empty() && is_over {
                 return;
             }
-            let paused = shared.paused_until();
-            let deadline = shared.deadline();
+            let paused = state.health.paused_until(Instant::now());
+            let deadline = state.stop.deadline();
             tokio::select! {
                 Some(done) = self.tasks.join_next() => self.ended(done).await,
                 Some(fed) = feeding.join_next() => match fed {
                     Ok(Ok(())) => self.has_more = true,
-                    Ok(Err(stop)) => shared.stop(stop),
-                    Err(err) => shared.stop(defect(&err)),
+                    Ok(Err(stop)) => state.stop.stop(stop),
+                    Err(err) => state.stop.stop(defect(&err)),
                 },
-                () = shared.fed.notified() => self.has_more = true,
+                () = shared.queue.fed.notified() => self.has_more = true,
                 _ = looks.tick(), if !halt.is_cancelled() => {
                     if self.is_cancelled().await {
-                        shared.stop(Stop::Cancelled);
+                        state.stop.stop(Stop::Cancelled);
                         give_up = Some(Instant::now() + CANCEL_GRACE);
                     }
                 }
                 () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
                     give_up = None;
-                    shared.options.cancel.cancel();
+                    state.options.cancel.cancel();
                 }
-                () = drain.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
-                () = shared.options.cancel.cancelled(), if !halt.is_cancelled() => shared.stop(Stop::Interrupted),
+                () = drain.cancelled(), if !halt.is_cancelled() => state.stop.stop(Stop::Interrupted),
+                () = state.options.cancel.cancelled(), if !halt.is_cancelled() => state.stop.stop(Stop::Interrupted),
                 () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !halt.is_cancelled() => {
-                    shared.stop(Stop::Deadline { last: None });
+                    state.stop.stop(Stop::Deadline { last: None });
                 }
                 () = sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {}
             }
@@ -286,9 +287,11 @@ impl Dispatch {
 
     /// Begins as many rows as may be under way.
     async fn fill(&mut self) {
-        while self.tasks.len() < self.room() && self.parked < MOST_PARKED && !self.shared.halt.is_cancelled()
+        while self.tasks.len() < self.room()
+            && self.parked < MOST_PARKED
+            && !self.shared.state.stop.is_stopped()
         {
-            if self.shared.paused_until().is_some() {
+            if self.shared.state.health.paused_until(Instant::now()).is_some() {
                 return;
             }
             if self.ready.is_empty() {
@@ -297,7 +300,7 @@ impl Dispatch {
                 }
                 match self.claim().await {
                     Ok(todos) => self.ready.extend(todos),
-                    Err(err) => self.shared.stop(Stop::Store(err)),
+                    Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
                 }
                 self.has_more = !self.ready.is_empty();
             }
@@ -309,17 +312,17 @@ impl Dispatch {
 
     /// How many rows may be under way, those that wait for another attempt aside.
     fn room(&self) -> usize {
-        let options = &self.shared.options;
+        let options = &self.shared.state.options;
         // Rows that only wait for the limits would be asked about after somebody said stop.
         let believed =
             self.shared.limits().map_or(AHEAD, |limits| limits.concurrency.min(limits.in_flight) + AHEAD);
         let at_once = options.limits.max_concurrency.unwrap_or(MOST_AT_ONCE).min(believed);
-        at_once + self.shared.sleeping().min(MOST_SLEEPING)
+        at_once + self.shared.queue.sleeping().min(MOST_SLEEPING)
     }
 
     fn begin(&mut self, todo: Todo) {
         let key = match &todo.asked {
-            Ok(asked) if asked.shares && asked.known.is_none() => Some(asked.key),
+            Ok(asked) if asked.shares && asked.cached.is_none() => Some(asked.key),
             _ => None,
         };
         if let Some(key) = key {
@@ -331,14 +334,14 @@ impl Dispatch {
             self.flights.insert(key, Vec::new());
         }
         let shared = self.shared.clone();
-        self.tasks.spawn(async move { (key, Life::of(shared, todo).await) });
+        self.tasks.spawn(async move { (key, drive(shared, todo).await) });
     }
 
     /// Hands the answer, or the failure, on to the rows that asked the same; or lets them ask for themselves.
     async fn ended(&mut self, done: Result<(Option<[u8; 32]>, Ended), JoinError>) {
         let (key, ended) = match done {
             Ok(done) => done,
-            Err(err) => return self.shared.stop(defect(&err)),
+            Err(err) => return self.shared.state.stop.stop(defect(&err)),
         };
         let Some(mut others) = key.and_then(|key| self.flights.remove(&key)) else { return };
         if others.is_empty() {
@@ -350,7 +353,7 @@ impl Dispatch {
                 let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
                 let known = known.flatten();
                 for asked in others.iter_mut().filter_map(|todo| todo.asked.as_mut().ok()) {
-                    asked.known.clone_from(&known);
+                    asked.cached.clone_from(&known);
                     asked.shares = false;
                 }
             }
@@ -364,13 +367,13 @@ impl Dispatch {
     async fn claim(&self) -> Result<Vec<Todo>, antiphon_store::Error> {
         let shared = &self.shared;
         let jobs = shared.run.claim(BATCH).await?;
-        shared.claimed(jobs.len());
+        shared.queue.claimed(jobs.len());
         let mut todos: Vec<Todo> = jobs.into_iter().map(|job| self.todo(job)).collect();
-        if shared.options.cache {
+        if shared.state.options.cache {
             let asked = || todos.iter().filter_map(|todo| todo.asked.as_ref().ok());
             let known = shared.store.answers(asked().map(|asked| asked.key).collect()).await?;
             let asked = todos.iter_mut().filter_map(|todo| todo.asked.as_mut().ok());
-            asked.zip(known).for_each(|(asked, known)| asked.known = known);
+            asked.zip(known).for_each(|(asked, known)| asked.cached = known);
         }
         Ok(todos)
     }
@@ -378,11 +381,16 @@ impl Dispatch {
     fn todo(&self, job: Job) -> Todo {
         let asked = match bad_row(&job.row) {
             Some(reason) => Err(Failed::bad_row(reason)),
-            None => match self.shared.work.prompt(&job.row) {
+            None => match self.shared.state.work.prompt(&job.row) {
                 Ok(prompt) => {
                     let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
                     self.shared.asks(&prompt.model);
-                    Ok(Box::new(Asked { prompt, key, known: None, shares: self.shared.options.cache }))
+                    Ok(Box::new(Asked {
+                        prompt: Arc::new(prompt),
+                        key,
+                        cached: None,
+                        shares: self.shared.state.options.cache,
+                    }))
                 }
                 Err(reason) => Err(Failed::bad_row(reason)),
             },

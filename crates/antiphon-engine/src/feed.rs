@@ -55,8 +55,9 @@ impl RowSource {
 /// Adds rows to the run, behind those that it has, until there are no more.
 pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), Stop> {
     let input = |err: antiphon_data::Error| Stop::Input(err.to_string());
-    let mut to_skip = Counters::get(&shared.counters.rows);
-    let mut left = usize::try_from(shared.options.limits.max_rows.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let mut to_skip = Counters::get(&shared.state.accounts.counters.rows);
+    let mut left =
+        usize::try_from(shared.state.options.limits.max_rows.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     while left > 0 {
         let batch = rows.next().await.map_err(input)?;
         if batch.is_empty() {
@@ -73,16 +74,16 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
         }
         let count = new.len();
         shared.run.enqueue(new).await.map_err(Stop::Store)?;
-        Counters::add(&shared.counters.rows, count as u64);
-        let ahead = shared.backlog.fetch_add(count, Ordering::Relaxed) + count;
-        shared.fed.notify_one();
+        Counters::add(&shared.state.accounts.counters.rows, count as u64);
+        let ahead = shared.queue.backlog.fetch_add(count, Ordering::Relaxed) + count;
+        shared.queue.fed.notify_one();
         if ahead > MOST_AHEAD {
-            shared.taken.notified().await;
+            shared.queue.taken.notified().await;
         }
     }
     shared.run.seal().await.map_err(Stop::Store)?;
-    shared.seal();
-    shared.fed.notify_one();
+    shared.state.accounts.counters.seal();
+    shared.queue.fed.notify_one();
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 //! # Ok::<(), antiphon_engine::Error>(())
 //! ```
 
+mod accounts;
 mod batch;
 mod budget;
 mod checks;
@@ -21,6 +22,9 @@ mod error;
 mod estimate;
 mod event;
 mod feed;
+#[cfg(test)]
+mod fixtures;
+mod health;
 mod input;
 mod inspect;
 mod job;
@@ -34,11 +38,13 @@ mod recipe;
 mod report;
 mod rest;
 mod results;
+mod run_state;
 mod seen;
 mod served;
 mod shared;
 mod status;
 mod stop;
+mod stop_signal;
 mod summary;
 mod text_writer;
 mod timings;

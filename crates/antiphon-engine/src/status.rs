@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_llm::GateView;
+use antiphon_store::{Bill, Tally};
 use serde::{Deserialize, Serialize};
 
 use crate::timings::{Phase, Totals};
@@ -82,6 +83,35 @@ impl From<GateView> for ProviderLimits {
 }
 
 impl Counters {
+    /// Continues the counts of earlier processes.
+    pub(crate) fn after(tally: &Tally) -> Self {
+        Self {
+            rows: tally.jobs().into(),
+            accepted: tally.accepted.into(),
+            failed: tally.failed.into(),
+            cost: tally.settled.into(),
+            without_price: u64::from(tally.cost_unknown).into(),
+            lost: tally.lost.into(),
+            possible: tally.possible.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Counts what a call has cost.
+    pub(crate) fn count_bill(&self, bill: &Bill) {
+        Self::add(&self.input_tokens, bill.input_tokens);
+        Self::add(&self.output_tokens, bill.output_tokens);
+        Self::add(&self.cost, bill.settled.unwrap_or(0));
+        Self::add(&self.without_price, u64::from(bill.settled.is_none()));
+        Self::add(&self.lost, u64::from(bill.lost));
+        Self::add(&self.possible, bill.possible);
+    }
+
+    /// All rows are known.
+    pub(crate) fn seal(&self) {
+        self.is_sealed.store(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn add(counter: &AtomicU64, more: u64) {
         counter.fetch_add(more, Ordering::Relaxed);
     }

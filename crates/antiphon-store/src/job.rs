@@ -130,6 +130,14 @@ impl JobState {
     }
 }
 
+impl Job {
+    /// Creates a job that was not tried yet, as [`Run::claim`](crate::Run::claim) returns it.
+    #[must_use]
+    pub fn new(index: u64, row: impl Into<String>) -> Self {
+        Self { index, row: row.into(), attempt: 0, kept: None }
+    }
+}
+
 impl Intent {
     /// Creates the record of a call for the job with this index, whose cost is not known.
     #[must_use]

@@ -1,0 +1,208 @@
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use antiphon_llm::{Price, Prompt, Spent, Usage};
+use antiphon_store::{Bill, Tally};
+
+use crate::budget::{Budget, Grant};
+use crate::dispatch::{Options, Pricing};
+use crate::seen::{Seen, Usual};
+use crate::status::Counters;
+use crate::stop::Stop;
+
+/// The accounting of a run: what calls may cost, what they did cost, and the tokens that they usually take.
+pub(crate) struct Accounts {
+    pub(crate) budget: Budget,
+    pub(crate) counters: Counters,
+    cap: Option<u64>,
+    pricing: Pricing,
+    fallbacks: u32,
+    seen: Mutex<Seen>,
+}
+
+/// The money that is reserved for one call, and what it buys.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub(crate) grant: Grant,
+    /// Whether the grant is the most that the call may have cost.
+    pub(crate) is_bound: bool,
+    /// The most tokens that the answer could have, where money held it to fewer than it may have.
+    pub(crate) held_to: Option<u64>,
+}
+
+/// What a call may cost and how many tokens its answer may have: at most, and usually.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    /// At most; `None` if that is not known.
+    pub(crate) whole: Option<u64>,
+    /// As much as calls usually need.
+    pub(crate) least: u64,
+    /// So little that less would be no call.
+    pub(crate) floor: u64,
+    without_output: u64,
+    /// In millionths of a US dollar for a million tokens, of all providers that may be asked.
+    output_price: u64,
+    /// How many bills there may be, each rounded up.
+    bills: u64,
+    /// The most tokens that the answer may have.
+    max_tokens: Option<u64>,
+}
+
+/// The most tokens of an answer under a budget, where no limit is set.
+const USUAL_MOST: u64 = 4_096;
+/// An answer of fewer tokens than this is not worth a call.
+const FEWEST: u64 = 64;
+/// Tokens that a provider puts around a prompt, at most.
+const FRAMING: u64 = 64;
+
+impl Bounds {
+    /// Takes a grant for a call within these bounds. Returns it with the most tokens that the answer may then have.
+    pub(crate) fn reserve(&self, grant: Grant) -> (Reservation, Option<u64>) {
+        let tokens = self.tokens_for(&grant);
+        let held_to = tokens.filter(|_| !grant.is_whole());
+        (Reservation { grant, is_bound: self.whole.is_some(), held_to }, tokens)
+    }
+
+    /// The most tokens of an answer that a grant pays for.
+    fn tokens_for(&self, grant: &Grant) -> Option<u64> {
+        if grant.is_whole() || self.output_price == 0 {
+            return self.max_tokens;
+        }
+        // Rounded down, with one millionth to spare for the rounding of each bill.
+        let left = grant.amount().saturating_sub(self.without_output + self.bills);
+        Some((left * 1_000_000 / self.output_price).max(1))
+    }
+}
+
+impl Reservation {
+    /// Returns the most that the call may cost; `None` if that is not known.
+    pub(crate) fn amount(&self) -> Option<u64> {
+        self.is_bound.then(|| self.grant.amount())
+    }
+
+    /// Gives everything back: no call was sent.
+    pub(crate) fn release(self) {
+        self.grant.settle(0);
+    }
+}
+
+impl Accounts {
+    /// Continues the accounts of earlier processes.
+    pub(crate) fn new(options: &Options, tally: &Tally) -> Self {
+        let cap = options.limits.max_cost;
+        Self {
+            budget: Budget::new(cap, tally.settled.saturating_add(tally.possible)),
+            counters: Counters::after(tally),
+            cap,
+            pricing: options.pricing.clone(),
+            fallbacks: options.fallbacks,
+            seen: Mutex::new(Seen::new()),
+        }
+    }
+
+    /// Returns the reason to stop when a further call may cost more than is left.
+    pub(crate) fn exhausted(&self, needs: u64) -> Stop {
+        let (spent, possible) = (Counters::get(&self.counters.cost), Counters::get(&self.counters.possible));
+        Stop::Budget { cap: self.cap.unwrap_or(u64::MAX), spent, possible, needs }
+    }
+
+    /// Returns what a call may cost, with those of all fallbacks. A token has at least one byte, so a prompt has at most as
+    /// many tokens as bytes. `least` is what the answer needs at least, in tokens, where that is known.
+    pub(crate) fn bounds(&self, prompt: &Prompt, least: Option<u64>) -> Bounds {
+        let input = prompt.bytes().max_total() + FRAMING;
+        let price = (self.pricing)(input);
+        let is_bound = self.budget.is_limited() && price != Some(Price::FREE);
+        let max_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(USUAL_MOST));
+        let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
+        let least_tokens = least.max(usual).map(|least| max_tokens.map_or(least, |most| least.min(most)));
+        let bills = u64::from(self.fallbacks) + 1;
+        let cost = |output: Option<u64>| most_of(price?, input, output?)?.checked_mul(bills);
+        let whole = cost(max_tokens);
+        let least = least_tokens.and_then(|least| cost(Some(least)));
+        Bounds {
+            whole,
+            least: least.or(whole).unwrap_or(0),
+            // Where it is known what answers need, less would only be cut.
+            floor: least.or_else(|| cost(Some(FEWEST))).unwrap_or(0),
+            without_output: cost(Some(0)).unwrap_or(0),
+            output_price: price.map_or(0, |price| price.output.saturating_mul(bills)),
+            bills,
+            max_tokens,
+        }
+    }
+
+    /// Settles a reservation: what the call that answered has cost, and `earlier` ones on its way.
+    pub(crate) fn bill(&self, usage: Usage, earlier: Spent, calls: u32, reservation: Reservation) -> Bill {
+        let Reservation { grant, is_bound, .. } = reservation;
+        let mut cost = self.cost_of(usage);
+        let amount = grant.amount();
+        // With fallbacks the grant pays for the answer and for the calls before it.
+        let beside = if self.fallbacks > 0 { amount.saturating_sub(cost.unwrap_or(0)) } else { amount };
+        if let Some(more) = earlier.usage {
+            cost = cost.zip(self.cost_of(more)).map(|(cost, more)| cost.saturating_add(more));
+        }
+        let lost = earlier.possibly_billed;
+        let mut possible = if lost > 0 { is_bound.then_some(beside) } else { Some(0) };
+        if cost.is_none() && is_bound {
+            // What is not known may be all of it.
+            possible = Some(amount);
+        }
+        let tokens = |of: fn(&Usage) -> Option<u64>| -> u64 {
+            [Some(usage), earlier.usage].iter().flatten().filter_map(of).fold(0, u64::saturating_add)
+        };
+        let (input, output) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
+        grant.settle(cost.unwrap_or(0).saturating_add(possible.unwrap_or(0)));
+        let mut bill = Bill::call(cost).calls(calls).tokens(input, output).lost(lost, possible);
+        // Also where no call was lost: its cost is not known.
+        bill.possible = possible.unwrap_or(0);
+        self.counters.count_bill(&bill);
+        bill
+    }
+
+    /// Learns from an answer what calls usually take.
+    pub(crate) fn learn(&self, prompt: &Prompt, usage: Usage, took: Duration) {
+        self.seen().saw(prompt.bytes().total(), usage.input, usage.output, took);
+    }
+
+    /// Learns from earlier runs of the same kind.
+    pub(crate) fn remember(&self, usual: Usual) {
+        self.seen().remember(usual);
+    }
+
+    pub(crate) fn usual(&self) -> Option<Usual> {
+        self.seen().usual()
+    }
+
+    /// Returns the jobs of the run, once all of them are known.
+    pub(crate) fn all_jobs(&self) -> Option<u64> {
+        let is_all = Counters::get(&self.counters.is_sealed) > 0;
+        is_all.then(|| Counters::get(&self.counters.rows))
+    }
+
+    fn cost_of(&self, usage: Usage) -> Option<u64> {
+        (self.pricing)(usage.input.unwrap_or(0))?.cost_usd_micros(usage)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The most that a call of so many tokens costs: its prompt may be written to the provider's prompt cache.
+fn most_of(price: Price, input: u64, output: u64) -> Option<u64> {
+    if price == Price::FREE {
+        return Some(0);
+    }
+    let written = if price.cache_write > price.input { input } else { 0 };
+    price.cost_usd_micros(Usage::new(Some(input), Some(output)).cache_write(Some(written)))
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("budget", &self.budget)
+            .field("cap", &self.cap)
+            .finish_non_exhaustive()
+    }
+}

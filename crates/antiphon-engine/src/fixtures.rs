@@ -1,0 +1,147 @@
+//! What the crate's tests ask, and a provider that answers from a script.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use antiphon_llm::{
+    CallContext, Capabilities, Completion, Delta, Error, ErrorKind, Health, Message, Model, Output,
+    Parameters, Price, Prompt, Provider, Schema, Scope, Streaming, Usage, async_trait,
+};
+use antiphon_resilience::RetryPolicy;
+use antiphon_store::Tally;
+use serde_json::{Value, json};
+
+use crate::dispatch::Options;
+use crate::run_state::RunState;
+use crate::work::{Accepted, Invalid, JobView, Work};
+
+/// The key of the list that answers have.
+pub(crate) const LIST: &str = "/items";
+
+/// Asks for three numbers, of which none may be negative: such elements are rejected, and the others kept.
+#[derive(Debug)]
+pub(crate) struct Numbers;
+
+impl Work for Numbers {
+    fn prompt(&self, row: &str) -> Result<Prompt, String> {
+        if row == "bad" { Err("a bad row".to_owned()) } else { Ok(prompt(row)) }
+    }
+
+    fn accept(&self, _: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
+        let items = value["items"].as_array().cloned().unwrap_or_default();
+        let (bad, kept): (Vec<Value>, Vec<Value>) =
+            items.into_iter().partition(|item| item.as_i64().is_some_and(|item| item < 0));
+        if bad.is_empty() {
+            return Ok(Accepted::new(value));
+        }
+        Err(Invalid::Partial { kept, reasons: format!("{} is negative", bad[0]), notes: Vec::new() })
+    }
+
+    fn list(&self) -> Option<&str> {
+        Some(LIST)
+    }
+}
+
+/// The prompt for three numbers.
+pub(crate) fn prompt(row: &str) -> Prompt {
+    let items = json!({"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3});
+    let schema = json!({"type": "object", "required": ["items"], "properties": {"items": items}});
+    let output = Output::Json(Schema::new("answer", schema).unwrap());
+    Prompt::new("model", [Message::user(row)])
+        .output(output)
+        .parameters(Parameters::default().max_tokens(1_000))
+}
+
+/// Options with a price of $1 for a million tokens, and pauses that are drawn from a seed.
+pub(crate) fn options() -> Options {
+    Options {
+        pricing: Arc::new(|_| Some(Price::new(1_000_000, 1_000_000, 1_000_000))),
+        retry: RetryPolicy::default().max_retries(3).seed(7),
+        cache: false,
+        ..Options::default()
+    }
+}
+
+pub(crate) fn run_state(options: Options) -> RunState {
+    RunState::new(Arc::new(Numbers), options, &Tally::default())
+}
+
+/// An answer of 30 tokens to a prompt of 20.
+pub(crate) fn answer(text: &str) -> Completion {
+    Completion::new(text).usage(Usage::new(Some(20), Some(30)))
+}
+
+pub(crate) fn error(kind: ErrorKind) -> Error {
+    Error::new(kind, "no answer")
+}
+
+/// One of each kind of error that a call can end with.
+pub(crate) fn all_errors() -> Vec<ErrorKind> {
+    use antiphon_llm::{Cut, ErrorKind as Kind, Phase};
+    let retry_after = Some(Duration::from_secs(2));
+    vec![
+        Kind::InvalidRequest,
+        Kind::Auth,
+        Kind::ModelNotFound,
+        Kind::Unsupported,
+        Kind::Quota,
+        Kind::RateLimited { retry_after },
+        Kind::Overloaded { retry_after: None },
+        Kind::CircuitOpen { retry_after },
+        Kind::Connect,
+        Kind::Unavailable,
+        Kind::Timeout { phase: Phase::FirstToken },
+        Kind::Timeout { phase: Phase::NextToken },
+        Kind::Truncated { cause: Cut::MaxTokens },
+        Kind::Truncated { cause: Cut::Disconnected },
+        Kind::Refused,
+        Kind::Filtered,
+        Kind::ContextTooLong,
+        Kind::InvalidResponse,
+        Kind::SchemaMismatch,
+        Kind::Cancelled,
+    ]
+}
+
+/// A provider whose calls end, after a while, with the results of a script, and then with none.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    takes: Duration,
+    results: Mutex<Vec<Result<Completion, Error>>>,
+}
+
+impl Scripted {
+    pub(crate) fn new(takes: Duration, results: impl IntoIterator<Item = Result<Completion, Error>>) -> Self {
+        let mut results: Vec<_> = results.into_iter().collect();
+        results.reverse();
+        Self { takes, results: Mutex::new(results) }
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    fn scope(&self) -> Scope {
+        Scope::new("scripted", None)
+    }
+
+    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+        tokio::time::sleep(self.takes).await;
+        let next = self.results.lock().unwrap().pop();
+        let Some(result) = next else { return std::future::pending().await };
+        let answer = result?.into_whole(&prompt.output)?;
+        let end = futures_util::stream::iter([Ok(Delta::End(Box::new(answer.clone())))]);
+        Streaming::begun(answer.head, end).await
+    }
+
+    async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn health(&self, _: &CallContext) -> Result<Health, Error> {
+        Ok(Health::default())
+    }
+
+    async fn capabilities(&self, _: &str, _: &CallContext) -> Capabilities {
+        Capabilities::default()
+    }
+}

@@ -1,0 +1,201 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use antiphon_llm::{Error, ErrorKind};
+use tokio::time::Instant;
+
+use crate::stop::Stop;
+
+/// What the calls of a run showed of its provider: whether it answers, and until when no call is begun.
+///
+/// A state machine without I/O; callers pass the time.
+#[derive(Debug)]
+pub(crate) struct ProviderHealth {
+    max_pause: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    has_answered: bool,
+    /// The share of the last calls that were answered, of [`WHOLE`].
+    share: u32,
+    /// Pauses in a row that the provider asked for.
+    throttles: u32,
+    paused_until: Option<Instant>,
+    last_error: Option<Error>,
+    /// Failures of one kind that no retry heals, while nothing was answered.
+    hopeless: Option<(ErrorKind, u64)>,
+}
+
+const WHOLE: u32 = 1 << 16;
+/// The share of answers from which on a provider is well.
+const WELL: u32 = WHOLE / 2;
+/// Calls that fail in the same way before anything was answered, after which a run ends.
+const HOPELESS: u64 = 20;
+/// Pauses in a row after which a provider counts as saturated.
+const MAX_THROTTLES: u32 = 8;
+/// Shorter openings of the circuit breaker look again soon, and are not counted as throttling.
+const LONG_OPENING: Duration = Duration::from_secs(30);
+
+impl ProviderHealth {
+    /// Creates the state before the first call. A longer pause than `max_pause` stops the run.
+    pub(crate) fn new(max_pause: Duration) -> Self {
+        Self { max_pause, state: Mutex::default() }
+    }
+
+    /// Counts a call that was answered.
+    pub(crate) fn answered(&self) {
+        let mut state = self.lock();
+        state.mix(WHOLE / 16);
+        state.throttles = 0;
+        state.has_answered = true;
+    }
+
+    /// Counts a call that failed, and remembers its error.
+    pub(crate) fn failed(&self, err: &Error) {
+        let mut state = self.lock();
+        state.mix(0);
+        state.last_error = Some(err.clone());
+    }
+
+    /// Whether any call was answered in this process.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.lock().has_answered
+    }
+
+    /// Whether most of the last calls were answered, and more than a few were made.
+    pub(crate) fn is_well(&self) -> bool {
+        self.lock().share > WELL
+    }
+
+    pub(crate) fn last_error(&self) -> Option<Error> {
+        self.lock().last_error.clone()
+    }
+
+    /// Counts a failure that no retry heals. Returns whether no job can be expected to fare better: nothing was ever
+    /// answered, and so many calls, or one for each of `jobs`, failed in the same way.
+    pub(crate) fn is_hopeless(&self, kind: ErrorKind, jobs: Option<u64>) -> bool {
+        use ErrorKind::{InvalidRequest, InvalidResponse, Unsupported};
+        let mut state = self.lock();
+        if state.has_answered || !matches!(kind, InvalidRequest | InvalidResponse | Unsupported) {
+            return false;
+        }
+        let before = state.hopeless.filter(|(same, _)| *same == kind).map_or(0, |(_, calls)| calls);
+        state.hopeless = Some((kind, before + 1));
+        before + 1 >= jobs.unwrap_or(u64::MAX).min(HOPELESS)
+    }
+
+    /// Returns until when no call is begun; `None` if calls may begin.
+    pub(crate) fn paused_until(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        state.paused_until = state.paused_until.filter(|until| *until > now);
+        state.paused_until
+    }
+
+    /// Begins no call for as long as the provider asked. Returns why the run stops, where it asked for too long or too often.
+    pub(crate) fn throttled(&self, pause: Duration, now: Instant) -> Option<Stop> {
+        let mut state = self.lock();
+        if state.pause(pause, now) {
+            state.throttles += 1;
+        }
+        let is_saturated = pause > self.max_pause || state.throttles > MAX_THROTTLES;
+        is_saturated.then_some(Stop::Saturated { retry_after: pause })
+    }
+
+    /// Begins no call for as long as the circuit breaker is open.
+    pub(crate) fn opened(&self, pause: Duration, now: Instant) -> Option<Stop> {
+        if pause >= LONG_OPENING {
+            return self.throttled(pause, now);
+        }
+        self.lock().pause(pause, now);
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Counts a call, of which the newest count most.
+    fn mix(&mut self, gain: u32) {
+        self.share = self.share - self.share / 16 + gain;
+    }
+
+    /// Returns whether calls could begin before this pause.
+    fn pause(&mut self, pause: Duration, now: Instant) -> bool {
+        let is_new = self.paused_until.is_none_or(|until| until <= now);
+        self.paused_until = self.paused_until.max(Some(now + pause));
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_llm::{Error, ErrorKind};
+    use tokio::time::Instant;
+
+    use super::{HOPELESS, MAX_THROTTLES, ProviderHealth};
+    use crate::stop::Stop;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn health() -> ProviderHealth {
+        ProviderHealth::new(60 * SECOND)
+    }
+
+    #[test]
+    fn a_provider_is_well_while_most_of_the_last_calls_are_answered() {
+        let health = health();
+        assert!(!health.is_well() && !health.has_answered());
+        (0..12).for_each(|_| health.answered());
+        assert!(health.is_well() && health.has_answered());
+        (0..12).for_each(|_| health.failed(&Error::new(ErrorKind::Unavailable, "down")));
+        assert!(!health.is_well() && health.has_answered());
+        assert_eq!(health.last_error().map(|err| err.kind()), Some(ErrorKind::Unavailable));
+    }
+
+    #[test]
+    fn failures_of_one_kind_are_hopeless_while_nothing_was_answered() {
+        let (few, many) = (health(), health());
+        let bad = ErrorKind::InvalidRequest;
+        assert!(!few.is_hopeless(bad, Some(2)) && few.is_hopeless(bad, Some(2)), "all jobs there are");
+        (1..HOPELESS).for_each(|_| assert!(!many.is_hopeless(bad, None)));
+        assert!(!many.is_hopeless(ErrorKind::Unsupported, None), "another kind is counted anew");
+        (1..HOPELESS).for_each(|_| assert!(!many.is_hopeless(bad, None)));
+        assert!(many.is_hopeless(bad, None));
+        assert!(!many.is_hopeless(ErrorKind::Refused, Some(1)), "a refusal is about its own row");
+        many.answered();
+        assert!(!many.is_hopeless(bad, Some(1)));
+    }
+
+    #[test]
+    fn a_pause_lasts_until_its_end_and_the_longest_counts() {
+        let (health, now) = (health(), Instant::now());
+        assert_eq!(health.paused_until(now), None);
+        assert!(health.throttled(3 * SECOND, now).is_none() && health.opened(2 * SECOND, now).is_none());
+        assert_eq!(health.paused_until(now + SECOND), Some(now + 3 * SECOND));
+        assert_eq!(health.paused_until(now + 3 * SECOND), None);
+    }
+
+    #[test]
+    fn too_long_a_pause_or_too_many_in_a_row_stop_the_run() {
+        let (health, mut now) = (health(), Instant::now());
+        assert!(
+            matches!(health.throttled(61 * SECOND, now), Some(Stop::Saturated { retry_after }) if retry_after == 61 * SECOND)
+        );
+        now += 61 * SECOND;
+        health.answered();
+        for _ in 0..MAX_THROTTLES {
+            assert!(health.throttled(SECOND, now).is_none());
+            assert!(health.throttled(SECOND, now).is_none(), "calls of one moment are one pause");
+            now += SECOND;
+        }
+        assert!(health.opened(SECOND, now).is_none(), "a short opening is no throttling");
+        now += SECOND;
+        assert!(health.opened(30 * SECOND, now).is_some());
+    }
+}

@@ -1,0 +1,174 @@
+//! Carries out what a job's state machine decides.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use antiphon_llm::{CallContext, Completion, Prompt, ProviderExt};
+use antiphon_store::{Intent, Settlement};
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::machine::{Action, Ending, Event, JobMachine, Moment};
+use super::{Ended, Todo};
+use crate::accounts::Bounds;
+use crate::shared::{Shared, Sleeping};
+use crate::status::Counters;
+use crate::timings::{Phase, Spans};
+
+/// A job on its way.
+struct Driver {
+    shared: Arc<Shared>,
+    spans: Spans,
+    /// The place among the calls in progress, kept from one call to the next.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Drives a job to its end in this process.
+///
+/// Dropped, it leaves the job for a later process; a call in progress counts as possibly billed.
+pub(crate) async fn drive(shared: Arc<Shared>, todo: Todo) -> Ended {
+    let Todo { job, asked, since } = todo;
+    let mut machine = JobMachine::new(job, shared.state.options.retry.pauses());
+    let mut driver = Driver { shared, spans: Spans::default(), permit: None };
+    driver.spans.add(Phase::Queue, since.elapsed());
+    let mut event = match asked {
+        Err(failed) => Event::Rejected(failed),
+        Ok(mut asked) => match asked.cached.take() {
+            Some(answer) => Event::CacheHit(asked, answer),
+            None => Event::Started(asked),
+        },
+    };
+    loop {
+        let instant = Instant::now();
+        let now = Moment { instant, unix_millis: Timestamp::now().as_millisecond() };
+        let action = machine.on(event, &driver.shared.state, now);
+        driver.spans.add(Phase::Check, instant.elapsed());
+        if let Some(notice) = machine.take_notice() {
+            driver.shared.warn(&notice);
+        }
+        event = match action {
+            Action::Reserve(bounds) => driver.reserve(bounds).await,
+            Action::Call(prompt, intent) => driver.call(&prompt, intent).await,
+            Action::Commit(settlement) => driver.commit(*settlement).await,
+            Action::Sleep(pause, phase) => driver.sleep(pause, phase).await,
+            Action::End(ending) => return driver.end(machine, ending).await,
+        };
+    }
+}
+
+impl Driver {
+    /// Waits for a place among the calls in progress, then for money.
+    async fn reserve(&mut self, bounds: Bounds) -> Event {
+        let shared = self.shared.clone();
+        let halted = shared.state.stop.token().cancelled();
+        let granted = async {
+            let began = Instant::now();
+            if self.permit.is_none() {
+                self.permit = shared.permits.clone().acquire_owned().await.ok();
+                self.spans.add(Phase::Queue, began.elapsed());
+            }
+            let began = Instant::now();
+            let budget = &shared.state.accounts.budget;
+            let grant = budget.reserve(bounds.whole.unwrap_or(0), bounds.least, bounds.floor).await;
+            self.spans.add(Phase::Budget, began.elapsed());
+            grant
+        };
+        tokio::select! {
+            granted = granted => granted.map_or(Event::Exhausted, Event::Granted),
+            () = halted => Event::Halted,
+        }
+    }
+
+    /// Sends a prompt; each time, its intent is durable before.
+    async fn call(&mut self, prompt: &Prompt, intent: Intent) -> Event {
+        let (shared, sent) = (self.shared.clone(), Arc::new(AtomicU32::new(0)));
+        let (journal, count) = (shared.clone(), sent.clone());
+        let options = &shared.state.options;
+        let context = CallContext::default()
+            .cancel(options.cancel.clone())
+            .drain(shared.state.stop.token().clone())
+            .priority(options.limits.priority.unwrap_or_default() as u8)
+            .before_call(move || {
+                let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
+                async move { journal.intend(intent, &count).await }
+            });
+        let under_way = &shared.state.accounts.counters.under_way;
+        Counters::add(under_way, 1);
+        let began = Instant::now();
+        let answer = shared.calls.provider().complete(prompt, &context).await;
+        let took = began.elapsed();
+        under_way.fetch_sub(1, Ordering::Relaxed);
+        let sent = sent.load(Ordering::Relaxed);
+        match answer {
+            Ok(answer) => {
+                self.time_answer(&answer, took);
+                Event::Answered(Box::new(answer), sent)
+            }
+            Err(err) => {
+                self.spans.add(Phase::Retry, took);
+                Event::Failed(err, sent)
+            }
+        }
+    }
+
+    /// Adds where the time of an answer went.
+    fn time_answer(&mut self, answer: &Completion, took: Duration) {
+        let timing = &answer.timing;
+        let first_byte = timing.first_byte.unwrap_or(timing.total);
+        let first_token = timing.first_token.unwrap_or(timing.total).max(first_byte);
+        self.spans.add(Phase::Limiter, timing.queue);
+        self.spans.add(Phase::FirstByte, first_byte);
+        self.spans.add(Phase::FirstToken, first_token - first_byte);
+        self.spans.add(Phase::Stream, timing.total.saturating_sub(first_token));
+        self.spans.add(Phase::Commit, took.saturating_sub(timing.queue + timing.total));
+    }
+
+    async fn commit(&mut self, settlement: Settlement) -> Event {
+        let began = Instant::now();
+        let committed = self.shared.run.settle(settlement.timings(self.spans.micros())).await;
+        self.spans.add(Phase::Commit, began.elapsed());
+        committed.map_or_else(Event::NotCommitted, |()| Event::Committed)
+    }
+
+    /// Waits without a place among the calls.
+    async fn sleep(&mut self, pause: Duration, phase: Phase) -> Event {
+        self.permit = None;
+        let _sleeping = Sleeping::new(&self.shared);
+        let began = Instant::now();
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.shared.state.stop.token().cancelled() => return Event::Halted,
+        }
+        self.spans.add(phase, began.elapsed());
+        Event::Woke
+    }
+
+    /// Counts the job, and hands its outcome to the caller.
+    async fn end(self, mut machine: JobMachine, ending: Ending) -> Ended {
+        let shared = &self.shared;
+        let counters = &shared.state.accounts.counters;
+        let (count, result, ended) = match ending {
+            Ending::Left => return Ended::Left,
+            Ending::Unsaved(result) => {
+                shared.keep_unsaved(machine.outcome(Ok(result)));
+                return Ended::Left;
+            }
+            Ending::Accepted(result) => (&counters.accepted, Ok(result), Ended::Accepted),
+            Ending::Failed(failed) => (&counters.failed, Err(failed.clone()), Ended::Failed(failed)),
+        };
+        Counters::add(count, 1);
+        counters.totals.add(&self.spans);
+        tokio::select! {
+            biased;
+            // The caller may have gone; the outcome is in the store.
+            _ = shared.ended.send(machine.outcome(result)) => {}
+            () = shared.state.options.cancel.cancelled() => {}
+        }
+        ended
+    }
+}

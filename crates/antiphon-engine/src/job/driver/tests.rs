@@ -1,0 +1,151 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_llm::{Completion, Error, ErrorKind, Stack, Timing};
+use antiphon_store::{JobState, NewRun, Run, Store};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::batch::Batched;
+use crate::dispatch::{Engine, Options};
+use crate::fixtures::{Numbers, Scripted, answer, error, options};
+use crate::stop::Stop;
+use crate::timings::Phase;
+
+const THREE: &str = r#"{"items": [1, 2, 3]}"#;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The results of a script, of which each call takes a second.
+type Script = Vec<Result<Completion, Error>>;
+
+fn throttled() -> Error {
+    error(ErrorKind::RateLimited { retry_after: Some(2 * SECOND) })
+}
+
+/// An answer whose first token came after 300 ms, of which the first byte took 200.
+fn timed() -> Completion {
+    let timing = Timing::new(Some(Duration::from_millis(300)), SECOND);
+    answer(THREE).timing(timing.first_byte(Some(Duration::from_millis(200))))
+}
+
+async fn run_of(store: &Store, rows: &[&str]) -> Arc<Run> {
+    let run = store.open_run(NewRun::new("a run")).await.unwrap();
+    run.enqueue(rows.iter().map(ToString::to_string).collect()).await.unwrap();
+    run.seal().await.unwrap();
+    Arc::new(run)
+}
+
+/// Runs the rows with a script, on the paused clock. Returns what came of it, the time that it took, and the run.
+async fn run(rows: &[&str], script: Script, options: Options) -> (Batched, Duration, Arc<Run>) {
+    let store = Store::in_memory();
+    let run = run_of(&store, rows).await;
+    let calls = Stack::new(Scripted::new(SECOND, script)).calls();
+    let began = Instant::now();
+    let batched = Engine::run_all(calls, (store, run.clone()), Arc::new(Numbers), options, |_| {}).await;
+    (batched.unwrap(), began.elapsed(), run)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_gives_its_place_to_another() {
+    let mut options = options();
+    options.limits.max_concurrency = Some(1);
+    let pause = options.retry.pauses().after_unbilled(Some(2 * SECOND));
+    let script = vec![Err(throttled()), Ok(answer(THREE)), Ok(answer(THREE))];
+    let (batched, took, _) = run(&["a", "b"], script, options).await;
+    assert!(batched.stop.is_none() && batched.outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    // The pause is everyone's; then the second row's call, and that of the first.
+    assert_eq!(took.as_secs(), (SECOND + pause + 2 * SECOND).as_secs(), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_job_is_in_the_phase_that_took_it() {
+    let options = options();
+    let pause = options.retry.pauses().after_unbilled(Some(2 * SECOND));
+    let (store, script) = (Store::in_memory(), vec![Err(throttled()), Ok(timed())]);
+    let run = run_of(&store, &["a"]).await;
+    let calls = Stack::new(Scripted::new(SECOND, script)).calls();
+    let (ended, mut outcomes) = mpsc::channel(4);
+    let engine = Engine::new(calls, (store, run), Arc::new(Numbers), options, ended).await.unwrap();
+    assert!(engine.work(None).await.is_none() && outcomes.recv().await.is_some());
+    let millis = |wanted: Phase| {
+        let time = engine.time().into_iter().find(|(phase, _)| *phase == wanted);
+        time.map(|(_, took)| took.as_millis())
+    };
+    for (phase, expected) in [
+        (Phase::Queue, 0),
+        (Phase::Retry, 1_000),
+        (Phase::FirstByte, 200),
+        (Phase::FirstToken, 100),
+        (Phase::Stream, 700),
+        (Phase::Breaker, 0),
+    ] {
+        assert_eq!(millis(phase), Some(expected), "{phase:?}");
+    }
+    let waited = millis(Phase::Limiter).unwrap();
+    assert!((pause.as_millis()..=pause.as_millis() + 1).contains(&waited), "{waited} ms for {pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_pause_at_once_and_leaves_the_job() {
+    let options = options();
+    let drain = options.drain.clone();
+    let stopping = async {
+        tokio::time::sleep(SECOND + SECOND / 2).await;
+        drain.cancel();
+    };
+    let ((batched, took, run), ()) = tokio::join!(run(&["a"], vec![Err(throttled())], options), stopping);
+    assert!(matches!(batched.stop, Some(Stop::Interrupted)), "{:?}", batched.stop);
+    assert_eq!((took, batched.outcomes.len()), (SECOND + SECOND / 2, 0));
+    let tally = run.tally().await.unwrap();
+    assert_eq!((tally.calls, tally.lost, tally.settled), (1, 0, 0), "{tally:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_in_progress_when_the_process_dies_is_possibly_billed() {
+    let (store, options) = (Store::in_memory(), options());
+    let run = run_of(&store, &["a"]).await;
+    let calls = Stack::new(Scripted::new(SECOND, vec![])).calls();
+    let work = Engine::run_all(calls, (store.clone(), run.clone()), Arc::new(Numbers), options, |_| {});
+    assert!(tokio::time::timeout(5 * SECOND, work).await.is_err(), "the script has no answer");
+    assert_eq!(run.tally().await.unwrap().intended, 1, "the intent was there before the call");
+    // The call's task is aborted, and goes when it is polled next.
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    drop(run);
+    let run = store.open_run(NewRun::new("a run")).await.unwrap();
+    let tally = run.tally().await.unwrap();
+    assert_eq!((tally.intended, tally.lost), (0, 1));
+    assert!(tally.possible > 0, "the call's bound is held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_questions_are_one_call() {
+    let mut options = options();
+    options.cache = true;
+    let (batched, took, run) = run(&["a", "a", "a"], vec![Ok(answer(THREE))], options).await;
+    assert_eq!((batched.outcomes.len(), took), (3, SECOND));
+    assert!(batched.outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    assert_eq!(run.tally().await.unwrap().calls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_questions_fail_together() {
+    let mut options = options();
+    options.cache = true;
+    let script = vec![Ok(answer(THREE)), Err(error(ErrorKind::Refused))];
+    let (batched, _, run) = run(&["a", "b", "b"], script, options).await;
+    let failed = batched.outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+    assert_eq!((batched.outcomes.len(), failed, run.tally().await.unwrap().calls), (3, 2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_about_which_nothing_can_be_asked_fails_without_a_call() {
+    let (batched, took, run) = run(&["bad"], vec![], options()).await;
+    assert_eq!((took, batched.outcomes.len()), (Duration::ZERO, 1));
+    let failed = batched.outcomes[0].result.as_ref().unwrap_err();
+    assert_eq!((failed.kind.as_str(), failed.message.as_str()), ("bad_row", "a bad row"));
+    let tally = run.tally().await.unwrap();
+    assert_eq!((tally.calls, tally.failed), (0, 1));
+    assert_eq!(run.jobs(0, 9).await.unwrap()[0].state, JobState::Failed);
+}

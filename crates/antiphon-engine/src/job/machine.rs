@@ -1,0 +1,342 @@
+mod answers;
+mod failures;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_llm::{Completion, Error, Prompt};
+use antiphon_resilience::Pauses;
+use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Asked, Failed};
+use crate::accounts::{Bounds, Reservation};
+use crate::budget::Grant;
+use crate::dispatch::{JobOutcome, JobSeen};
+use crate::lacking::{Lacking, rest_of};
+use crate::reading::read;
+use crate::run_state::RunState;
+use crate::status::Counters;
+use crate::stop::Stop;
+use crate::timings::Phase;
+use crate::work::Accepted;
+
+/// The life of one job: takes what happened, and says what to do next.
+///
+/// It does no I/O and reads no clock. A driver carries the actions out, one at a time, and reports how each ended:
+///
+/// ```text
+/// started, cache hit, rejected ─► reserve ─► call ─► commit ─┬► reserve (a schema retry, the rest of a cut answer)
+///                                    ▲                       ├► sleep ─► reserve
+///                                    └───────────────────────┘► end
+/// ```
+///
+/// A reservation is in the state of the call that it pays for, so it is settled by the answer or the failure of that call, and
+/// counts as spent if the machine is dropped in between.
+#[derive(Debug)]
+pub(crate) struct JobMachine {
+    job: Job,
+    state: State,
+    pauses: Pauses,
+    /// What an answer needs at least, in tokens, after one was cut for want of money.
+    least_tokens: Option<u64>,
+    invalid_answers: u32,
+    partial_answers: u32,
+    calls: u32,
+    /// Elements of answers that were cut or partially valid.
+    kept: Vec<Value>,
+    seen: JobSeen,
+    notice: Option<String>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The job begins.
+    Started(Box<Asked>),
+    /// The job begins, and an earlier answer to the same prompt is cached.
+    CacheHit(Box<Asked>, Answer),
+    /// The job begins, and nothing can be asked about its row.
+    Rejected(Failed),
+    /// The budget has granted a call.
+    Granted(Grant),
+    /// The budget has too little left for a call.
+    Exhausted,
+    /// A call was answered, after it was sent so many times.
+    Answered(Box<Completion>, u32),
+    /// A call failed, after it was sent so many times.
+    Failed(Error, u32),
+    /// A settlement is durable.
+    Committed,
+    /// A settlement could not be stored.
+    NotCommitted(antiphon_store::Error),
+    /// A pause has ended.
+    Woke,
+    /// The run was stopped during a wait.
+    Halted,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Reserve money for a call: `Granted`, `Exhausted` or `Halted` follows.
+    Reserve(Bounds),
+    /// Send a prompt, and commit the intent each time before it is sent: `Answered` or `Failed` follows.
+    Call(Arc<Prompt>, Intent),
+    /// Commit a settlement: `Committed` or `NotCommitted` follows.
+    Commit(Box<Settlement>),
+    /// Pause, and count the time for a phase: `Woke` or `Halted` follows.
+    Sleep(Duration, Phase),
+    /// The job has ended here.
+    End(Ending),
+}
+
+/// How far a job got.
+#[derive(Debug, Clone)]
+pub(crate) enum Ending {
+    /// It has a result, which is durable.
+    Accepted(String),
+    /// It has a result that was paid for and could not be stored.
+    Unsaved(String),
+    /// It has failed for good.
+    Failed(Failed),
+    /// It is left for a later process.
+    Left,
+}
+
+/// The time of an event, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) instant: Instant,
+    /// Milliseconds since 1970.
+    pub(crate) unix_millis: i64,
+}
+
+/// What an event is judged by, beside the job.
+#[derive(Debug, Clone, Copy)]
+struct Context<'a> {
+    run: &'a RunState,
+    now: Moment,
+}
+
+/// A row's question, and the prompt that is sent next: the question, or one for the rest of an answer or a better one.
+#[derive(Debug, Clone)]
+struct Ask {
+    question: Arc<Prompt>,
+    key: [u8; 32],
+    next: Arc<Prompt>,
+}
+
+/// A call in progress, and the money for it.
+#[derive(Debug)]
+struct Call {
+    ask: Ask,
+    reservation: Reservation,
+}
+
+/// An answer with its bill.
+struct Billed {
+    answer: Completion,
+    bill: Bill,
+    held_to: Option<u64>,
+}
+
+#[derive(Debug)]
+enum State {
+    New,
+    Reserving(Ask, Bounds),
+    Calling(Call),
+    Committing(Then),
+    Sleeping(Ask),
+    Ended,
+}
+
+/// What follows once a settlement is durable.
+#[derive(Debug)]
+enum Then {
+    End(Ending),
+    Ask(Ask),
+    Sleep(Ask, Duration, Phase),
+}
+
+impl JobMachine {
+    pub(crate) fn new(job: Job, pauses: Pauses) -> Self {
+        Self {
+            job,
+            state: State::New,
+            pauses,
+            least_tokens: None,
+            invalid_answers: 0,
+            partial_answers: 0,
+            calls: 0,
+            kept: Vec::new(),
+            seen: JobSeen::default(),
+            notice: None,
+        }
+    }
+
+    /// Takes an event. One that does not fit the state is a defect: it stops the run, and leaves the job for a later process.
+    pub(crate) fn on(&mut self, event: Event, run: &RunState, now: Moment) -> Action {
+        let cx = Context { run, now };
+        match (mem::replace(&mut self.state, State::Ended), event) {
+            (State::New, Event::Started(asked)) => self.start(cx, *asked),
+            (State::New, Event::CacheHit(asked, answer)) => self.start_cached(cx, *asked, answer),
+            (State::New, Event::Rejected(failed)) => self.fail(cx, failed, Bill::none()),
+            (State::Reserving(ask, bounds), Event::Granted(grant)) => self.call(cx, ask, &bounds, grant),
+            (State::Reserving(_, bounds), Event::Exhausted) => {
+                run.stop.stop(run.accounts.exhausted(bounds.floor));
+                Action::End(Ending::Left)
+            }
+            (State::Calling(call), Event::Answered(answer, sent)) => self.answered(cx, call, *answer, sent),
+            (State::Calling(call), Event::Failed(err, sent)) => self.failed(cx, call, err, sent),
+            (State::Committing(then), Event::Committed) => self.proceed(cx, then),
+            (State::Committing(then), Event::NotCommitted(err)) => {
+                run.stop.stop(Stop::Store(err));
+                match then {
+                    Then::End(Ending::Accepted(result)) => Action::End(Ending::Unsaved(result)),
+                    _ => Action::End(Ending::Left),
+                }
+            }
+            (State::Sleeping(ask), Event::Woke) => self.ask(cx, ask),
+            (State::New | State::Reserving(..) | State::Sleeping(_), Event::Halted) => {
+                Action::End(Ending::Left)
+            }
+            (state, event) => {
+                let message = format!("a defect of this program: a job got {event:?} while {state:?}");
+                run.stop.stop(Stop::Internal(message));
+                Action::End(Ending::Left)
+            }
+        }
+    }
+
+    /// Takes what is worth a warning about the last event, if anything is.
+    pub(crate) fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
+    }
+
+    /// Takes the outcome of the job for its caller.
+    pub(crate) fn outcome(&mut self, result: Result<String, Failed>) -> JobOutcome {
+        let (row, seen) = (mem::take(&mut self.job.row), mem::take(&mut self.seen));
+        JobOutcome { index: self.job.index, row, result, seen }
+    }
+
+    fn start(&mut self, cx: Context<'_>, asked: Asked) -> Action {
+        let Asked { prompt, key, .. } = asked;
+        let next = self.resume(cx, &prompt).map_or_else(|| prompt.clone(), Arc::new);
+        self.ask(cx, Ask { question: prompt, key, next })
+    }
+
+    /// The prompt for the rest of an answer of which an earlier process has kept a part.
+    fn resume(&mut self, cx: Context<'_>, question: &Prompt) -> Option<Prompt> {
+        let kept: Vec<Value> = serde_json::from_str(&self.job.kept.take()?).ok()?;
+        let rest = rest_of(question, cx.run.work.list()?, &kept, Lacking::Cut)?;
+        self.kept = kept;
+        Some(rest)
+    }
+
+    /// Begins with a cached answer, which counts only if it is valid.
+    fn start_cached(&mut self, cx: Context<'_>, asked: Asked, answer: Answer) -> Action {
+        let mut cached = Completion::new(answer.text);
+        cached.attempts = 0;
+        let valid = read(&asked.prompt, &cached).and_then(|value| self.check(cx, &asked.prompt, value));
+        match valid {
+            Ok(accepted) => {
+                Counters::add(&cx.run.accounts.counters.cached, 1);
+                self.accept(accepted, Bill::none(), None)
+            }
+            Err(_) => self.start(cx, asked),
+        }
+    }
+
+    /// Asks for money for the next call, unless the run has ended.
+    fn ask(&mut self, cx: Context<'_>, ask: Ask) -> Action {
+        let Context { run, now } = cx;
+        if run.stop.is_late(Duration::ZERO, now.instant) {
+            run.stop.stop(Stop::Deadline { last: None });
+        }
+        if run.stop.is_stopped() {
+            return Action::End(Ending::Left);
+        }
+        let bounds = run.accounts.bounds(&ask.next, self.least_tokens);
+        self.state = State::Reserving(ask, bounds);
+        Action::Reserve(bounds)
+    }
+
+    /// Sends the next prompt, with as many tokens as the money is for.
+    fn call(&mut self, cx: Context<'_>, ask: Ask, bounds: &Bounds, grant: Grant) -> Action {
+        let (reservation, max_tokens) = bounds.reserve(grant);
+        let mut prompt = ask.next.clone();
+        if cx.run.accounts.budget.is_limited() && max_tokens != prompt.parameters.max_tokens {
+            Arc::make_mut(&mut prompt).parameters.max_tokens = max_tokens;
+        }
+        let intent = Intent::new(self.job.index, ask.key).reserved(reservation.amount());
+        self.state = State::Calling(Call { ask, reservation });
+        Action::Call(prompt, intent)
+    }
+
+    fn proceed(&mut self, cx: Context<'_>, then: Then) -> Action {
+        match then {
+            Then::End(ending) => Action::End(ending),
+            Then::Ask(ask) => self.ask(cx, ask),
+            Then::Sleep(ask, pause, phase) => self.sleep(ask, pause, phase),
+        }
+    }
+
+    fn sleep(&mut self, ask: Ask, pause: Duration, phase: Phase) -> Action {
+        self.state = State::Sleeping(ask);
+        Action::Sleep(pause, phase)
+    }
+
+    /// Commits a settlement, with the elements that were kept of an answer that is not whole yet.
+    fn commit(&mut self, mut settlement: Settlement, then: Then) -> Action {
+        if !settlement.state.is_end() && !self.kept.is_empty() {
+            settlement = settlement.result(Value::Array(self.kept.clone()).to_string());
+        }
+        self.state = State::Committing(then);
+        Action::Commit(Box::new(settlement))
+    }
+
+    /// Commits the bill of a call, and asks again.
+    fn ask_again(&mut self, bill: Bill, ask: Ask) -> Action {
+        self.commit(Settlement::again(self.job.index, bill), Then::Ask(ask))
+    }
+
+    /// Commits a result, and with it an answer for the cache.
+    fn accept(&mut self, accepted: Accepted, bill: Bill, cached: Option<([u8; 32], Answer)>) -> Action {
+        let result = accepted.value.to_string();
+        self.seen.notes.extend(accepted.notes);
+        let mut settlement = Settlement::accepted(self.job.index, result.clone(), bill);
+        if let Some((key, answer)) = cached {
+            settlement = settlement.answer(key, answer);
+        }
+        self.commit(settlement, Then::End(Ending::Accepted(result)))
+    }
+
+    /// Commits a failure, or the result that partially valid answers make, where the recipe has one.
+    fn fail(&mut self, cx: Context<'_>, failed: impl Into<Failed>, bill: Bill) -> Action {
+        let kept = if self.partial_answers > 0 { cx.run.work.settle_for(&self.kept) } else { None };
+        if let Some(value) = kept {
+            return self.accept(Accepted::new(value), bill, None);
+        }
+        let failed = failed.into();
+        let mut settlement = Settlement::failed(self.job.index, &failed.kind, &failed.message, bill);
+        let partial = failed.cause.as_ref().and_then(Error::partial);
+        if let Some(partial) = partial.filter(|partial| !partial.text.is_empty()) {
+            settlement = settlement.result(&partial.text);
+        }
+        self.commit(settlement, Then::End(Ending::Failed(failed)))
+    }
+
+    /// Commits what the job has cost, and leaves it for a later process.
+    fn leave(&mut self, bill: Bill) -> Action {
+        self.commit(Settlement::again(self.job.index, bill), Then::End(Ending::Left))
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

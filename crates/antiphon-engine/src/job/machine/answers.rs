@@ -1,0 +1,182 @@
+//! Decisions about a call that was answered.
+
+use std::sync::Arc;
+
+use antiphon_llm::{Asking, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, json};
+use antiphon_store::Answer;
+use serde_json::Value;
+
+use super::{Action, Ask, Billed, Call, Context, JobMachine, first_line};
+use crate::lacking::{Lacking, rest_of};
+use crate::reading::{checked, read, with_rest};
+use crate::rest::whole_of;
+use crate::work::{Accepted, Invalid, JobView};
+
+impl JobMachine {
+    pub(super) fn answered(&mut self, cx: Context<'_>, call: Call, answer: Completion, sent: u32) -> Action {
+        let Call { ask, reservation } = call;
+        let accounts = &cx.run.accounts;
+        self.calls += sent;
+        self.seen.see(&answer);
+        cx.run.health.answered();
+        let held_to = reservation.held_to;
+        let bill = accounts.bill(answer.usage, answer.earlier, sent, reservation);
+        if answer.attempts > 0 {
+            accounts.learn(&ask.question, answer.usage, answer.timing.total);
+        }
+        let is_cut = answer.finish == FinishReason::Length;
+        if is_cut && (held_to.is_some() || !cx.run.options.allow_cut) {
+            return self.cut(cx, ask, Billed { answer, bill, held_to });
+        }
+        // Parsed once, whatever it is checked against.
+        let valid = read(&ask.question, &answer).and_then(|value| self.check(cx, &ask.question, value));
+        match valid {
+            Ok(accepted) => {
+                let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
+                let is_worth_caching = cx.run.options.cache && is_whole && self.kept.is_empty();
+                let cached = is_worth_caching.then(|| (ask.key, to_cache(answer)));
+                self.accept(accepted, bill, cached)
+            }
+            Err(Invalid::Truncated) => self.cut(cx, ask, Billed { answer, bill, held_to }),
+            Err(Invalid::Partial { kept, reasons, notes }) => {
+                self.seen.notes.extend(notes);
+                self.kept = kept;
+                self.partially_valid(cx, ask, &reasons, Billed { answer, bill, held_to })
+            }
+            Err(Invalid::Violations(complaint)) => {
+                self.invalid(cx, ask, &complaint, Billed { answer, bill, held_to })
+            }
+        }
+    }
+
+    /// Asks anew after an answer that is invalid as a whole, as often as the attempts allow.
+    fn invalid(&mut self, cx: Context<'_>, mut ask: Ask, complaint: &str, billed: Billed) -> Action {
+        let Billed { answer, bill, .. } = billed;
+        self.invalid_answers += 1;
+        if self.invalid_answers >= cx.run.attempts() {
+            let message = format!("the answer does not fit: {complaint}");
+            let err = Error::new(ErrorKind::SchemaMismatch, message);
+            return self.fail(cx, err.with_partial(answer), bill);
+        }
+        self.notice = Some(format!("an answer does not fit: {}", first_line(complaint)));
+        // The next answer is asked for as a whole, unless earlier ones were partially valid.
+        self.forget_cut();
+        let rest = self.rest_after_partial(cx, &ask.question, complaint);
+        let again = || Asking::again(Prompt::clone(&ask.question), answer.text, complaint);
+        ask.next = Arc::new(rest.unwrap_or_else(again));
+        self.ask_again(bill, ask)
+    }
+
+    /// Keeps the whole elements of an answer that ends in the middle, and asks for the rest.
+    pub(super) fn cut(&mut self, cx: Context<'_>, mut ask: Ask, billed: Billed) -> Action {
+        let Billed { answer, bill, held_to } = billed;
+        match held_to {
+            // It was we who allowed too little: the next call gets twice as much, or nothing.
+            Some(tokens) => self.least_tokens = Some(tokens.max(16) * 2),
+            None => self.invalid_answers += 1,
+        }
+        let list = cx.run.work.list();
+        let found = list.and_then(|list| json::salvage(&answer.text, list));
+        let has_ended = found.as_ref().is_some_and(|found| found.is_whole);
+        let elements = found.map(|found| found.elements).unwrap_or_default();
+        let goes_on = held_to.is_some() || !elements.is_empty();
+        if !goes_on || self.invalid_answers > cx.run.attempts() + 3 {
+            return self.fail(cx, was_cut(answer), bill);
+        }
+        self.kept.extend(elements);
+        let whole = list.and_then(|list| whole_of(&ask.question, list, &self.kept, has_ended));
+        match whole.map(|whole| self.check_whole(cx, &ask.question, whole)) {
+            Some(Ok(accepted)) => return self.accept(accepted, bill, None),
+            Some(Err(Invalid::Partial { kept, reasons, notes })) => {
+                self.seen.notes.extend(notes);
+                self.kept = kept;
+                return self.partially_valid(cx, ask, &reasons, Billed { answer, bill, held_to });
+            }
+            _ => {}
+        }
+        ask.next = match list.filter(|_| !self.kept.is_empty()) {
+            Some(list) => match rest_of(&ask.question, list, &self.kept, Lacking::Cut) {
+                Some(rest) => Arc::new(rest),
+                None => return self.fail(cx, was_cut(answer), bill),
+            },
+            None => ask.question.clone(),
+        };
+        self.ask_again(bill, ask)
+    }
+
+    /// Asks for as many elements as were rejected of an answer; the valid ones are kept already.
+    pub(super) fn partially_valid(
+        &mut self,
+        cx: Context<'_>,
+        mut ask: Ask,
+        reasons: &str,
+        billed: Billed,
+    ) -> Action {
+        let Billed { answer, bill, .. } = billed;
+        self.partial_answers += 1;
+        let list = cx.run.work.list();
+        let rest = list.and_then(|list| rest_of(&ask.question, list, &self.kept, Lacking::Refused(reasons)));
+        let Some(rest) = rest.filter(|_| self.partial_answers <= cx.run.attempts() + 3) else {
+            let message = format!("the answer does not fit: {}", first_line(reasons));
+            let err = Error::new(ErrorKind::SchemaMismatch, message);
+            return self.fail(cx, err.with_partial(answer), bill);
+        };
+        self.notice = Some(format!("some of an answer is refused: {}", first_line(reasons)));
+        ask.next = Arc::new(rest);
+        self.ask_again(bill, ask)
+    }
+
+    /// Checks an answer's value behind the elements that were kept before it.
+    pub(super) fn check(
+        &self,
+        cx: Context<'_>,
+        question: &Prompt,
+        value: Value,
+    ) -> Result<Accepted, Invalid> {
+        let list = cx.run.work.list().unwrap_or_default();
+        let whole = with_rest(&self.kept, list, value)?;
+        self.check_whole(cx, question, whole)
+    }
+
+    /// Checks a value of which nothing is missing.
+    fn check_whole(&self, cx: Context<'_>, question: &Prompt, whole: Value) -> Result<Accepted, Invalid> {
+        let work = &cx.run.work;
+        checked(work.schema(), question, &whole)?;
+        let job = JobView::new(self.job.index, &self.job.row).partial_answers(self.partial_answers);
+        work.accept(&job, whole)
+    }
+
+    /// The prompt for what is missing behind the elements of partially valid answers.
+    pub(super) fn rest_after_partial(
+        &self,
+        cx: Context<'_>,
+        question: &Prompt,
+        reasons: &str,
+    ) -> Option<Prompt> {
+        let list = cx.run.work.list().filter(|_| self.partial_answers > 0)?;
+        rest_of(question, list, &self.kept, Lacking::Refused(reasons))
+    }
+
+    /// Forgets the elements of a cut answer; those of a partially valid one were checked, and stay.
+    pub(super) fn forget_cut(&mut self) {
+        if self.partial_answers == 0 {
+            self.kept.clear();
+        }
+    }
+}
+
+fn was_cut(answer: Completion) -> Error {
+    let (cause, message) = match answer.finish {
+        FinishReason::Length => {
+            (Cut::MaxTokens, "the answer was cut at the token limit: allow more with max_tokens")
+        }
+        _ => (Cut::Disconnected, "the JSON of the answer ends in the middle"),
+    };
+    Error::new(ErrorKind::Truncated { cause }, message).with_partial(answer)
+}
+
+/// The entry of the answer cache.
+fn to_cache(answer: Completion) -> Answer {
+    let kept = Answer::new(answer.text).model(answer.head.model);
+    kept.tokens(answer.usage.input, answer.usage.output)
+}

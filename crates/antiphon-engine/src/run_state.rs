@@ -1,0 +1,39 @@
+use std::sync::Arc;
+
+use antiphon_llm::Deadline;
+use antiphon_store::Tally;
+
+use crate::accounts::Accounts;
+use crate::dispatch::Options;
+use crate::health::ProviderHealth;
+use crate::stop_signal::StopSignal;
+use crate::work::Work;
+
+/// The state of a run that its jobs decide by: none of it does I/O or reads a clock.
+#[derive(Debug)]
+pub(crate) struct RunState {
+    pub(crate) work: Arc<dyn Work>,
+    pub(crate) options: Options,
+    pub(crate) accounts: Accounts,
+    pub(crate) health: ProviderHealth,
+    pub(crate) stop: StopSignal,
+}
+
+impl RunState {
+    /// Creates the state of a run that continues after `tally`.
+    pub(crate) fn new(work: Arc<dyn Work>, options: Options, tally: &Tally) -> Self {
+        let deadline = options.limits.deadline.map_or(Deadline::none(), Deadline::after);
+        Self {
+            work,
+            accounts: Accounts::new(&options, tally),
+            health: ProviderHealth::new(options.max_pause),
+            stop: StopSignal::new(deadline),
+            options,
+        }
+    }
+
+    /// How many answers about one row are asked for until one is valid.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.options.limits.attempts.unwrap_or(2).max(1)
+    }
+}

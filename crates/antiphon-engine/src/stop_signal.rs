@@ -1,0 +1,81 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use antiphon_llm::Deadline;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::stop::Stop;
+
+/// The stop signal of a run: the first reason counts, and after it nothing new begins.
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    token: CancellationToken,
+    reason: Mutex<Option<Stop>>,
+    deadline: Deadline,
+}
+
+impl StopSignal {
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self { token: CancellationToken::new(), reason: Mutex::default(), deadline }
+    }
+
+    /// Stops the run.
+    pub(crate) fn stop(&self, reason: Stop) {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.token.cancel();
+    }
+
+    /// Returns why the run was stopped; `None` while it was not.
+    pub(crate) fn reason(&self) -> Option<Stop> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// The token that is cancelled when the run is stopped.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Whether the deadline has passed at `now`, after a pause.
+    pub(crate) fn is_late(&self, pause: Duration, now: Instant) -> bool {
+        !self.deadline.allows(pause, now.into_std())
+    }
+
+    /// Returns when the deadline is; `None` without one.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.instant().map(Instant::from_std)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_llm::Deadline;
+    use tokio::time::Instant;
+
+    use super::StopSignal;
+    use crate::stop::Stop;
+
+    #[test]
+    fn the_first_reason_counts() {
+        let signal = StopSignal::new(Deadline::none());
+        assert!(!signal.is_stopped() && signal.reason().is_none());
+        signal.stop(Stop::Interrupted);
+        signal.stop(Stop::Cancelled);
+        assert!(signal.token().is_cancelled() && matches!(signal.reason(), Some(Stop::Interrupted)));
+    }
+
+    #[tokio::test]
+    async fn a_pause_past_the_deadline_is_late() {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let (signal, now) = (StopSignal::new(deadline), Instant::now());
+        assert!(!signal.is_late(Duration::from_secs(9), now) && signal.is_late(Duration::from_secs(11), now));
+        assert!(signal.is_late(Duration::ZERO, now + Duration::from_secs(11)));
+        assert!(signal.deadline().is_some() && !signal.is_stopped());
+    }
+}
