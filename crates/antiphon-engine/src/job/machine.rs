@@ -46,6 +46,8 @@ pub(crate) struct JobMachine {
     least_tokens: Option<u64>,
     invalid_answers: u32,
     partial_answers: u32,
+    /// Answers that broke off after something new.
+    breaks: u32,
     calls: u32,
     /// Elements of answers that were cut or partially valid.
     kept: Vec<Value>,
@@ -172,6 +174,7 @@ impl JobMachine {
             least_tokens: None,
             invalid_answers: 0,
             partial_answers: 0,
+            breaks: 0,
             calls: 0,
             kept: Vec::new(),
             seen: JobSeen::default(),

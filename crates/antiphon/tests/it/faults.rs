@@ -7,8 +7,9 @@ use antiphon_sim::{Faults, Latency, Scenario};
 use antiphon_tests::{Reply, Server as Scripted};
 use serde_json::{Value, json};
 
+use crate::generate::drafts_text;
 use crate::map::{Bench, lab, map, report};
-use crate::program::Ran;
+use crate::program::{Lab, Ran, json_file};
 
 #[test]
 fn a_long_wait_with_any_status_ends_the_run_and_fails_no_row() {
@@ -133,4 +134,90 @@ fn a_run_that_is_complete_when_interrupted_is_done() {
     let ran = Ran::new(child.wait_with_output().unwrap());
     ran.ends_with(0, &["press Ctrl-C again"]);
     assert!(ran.stdout.contains("2 of 2 rows done"), "{ran:?}");
+}
+
+/// A stream that breaks off behind `text`.
+fn broken(text: &str) -> Reply {
+    let event = json!({ "choices": [{ "delta": { "content": text } }] }).to_string();
+    Reply::events([event.as_str()])
+}
+
+/// The beginning of a list's text, up to and with the comma after its last element.
+fn open_list(text: &str) -> String {
+    format!("{}, ", text.strip_suffix("]}").unwrap())
+}
+
+#[test]
+fn personas_are_kept_over_several_broken_streams() {
+    let goals = [
+        ("Ada", "wants to close early on Mondays"),
+        ("Bea", "would rather feed goats than people"),
+        ("Cy", "bakes rye bread before the sun is up"),
+        ("Dee", "counts every coin in the till twice"),
+        ("Eve", "delivers milk to the hospital by bicycle"),
+    ];
+    let parts = goals.chunks(2).map(|part| broken(&open_list(&drafts_text(part))));
+    let models = Reply::json(200, &json!({ "data": [] }));
+    let server = Scripted::start([models].into_iter().chain(parts));
+    let lab = Lab::new();
+    let ran = lab.ask(&server.url("/v1"), "--count 5");
+    ran.ends_with(0, &[]);
+    let run = lab.only_run();
+    let personas = json_file(&run.join("personas.json"));
+    let names: Vec<_> =
+        personas["personas"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["Ada", "Bea", "Cy", "Dee", "Eve"]);
+    let chats = server.requests().iter().filter(|seen| seen.line.contains("/completions")).count();
+    assert_eq!(chats, 3, "each call is for the rest");
+}
+
+#[test]
+fn rows_keep_the_elements_of_several_broken_streams() {
+    let server = Scripted::start([
+        broken(r#"{"items": ["a", "b", "#),
+        broken(r#"{"items": ["c", "d", "#),
+        Reply::chat(r#"{"items": ["e"]}"#, "stop"),
+    ]);
+    let lab = lab(&server.url("/v1"), 1);
+    let items = "{ type = \"array\", items = { type = \"string\" }, minItems = 5, maxItems = 5 }";
+    lab.file("r.toml", format!("prompt = \"Five things of {{{{ name }}}}\"\n[schema]\ntype = \"object\"\nrequired = [\"items\"]\nproperties = {{ items = {items} }}\n"));
+    let ran = lab.run(&map("--results -"));
+    ran.ends_with(0, &[]);
+    let row: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(row["result"], json!({ "items": ["a", "b", "c", "d", "e"] }), "{ran:?}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn copy_keeps_the_work_that_came_before_several_breaks() {
+    let work = |name: &str| json!({ "name": name, "description": "Weaves.", "url": null, "stars": null, "language": null, "tags": [] });
+    let content = |names: &[&str]| {
+        json!({
+            "brand_name": "Ada", "tagline": null, "hero": { "title": "Engines", "subtitle": "Woven." },
+            "repos": names.iter().map(|name| work(name)).collect::<Vec<_>>(), "menu_items": [], "cta": null,
+        })
+        .to_string()
+    };
+    let until = |text: String| {
+        let at = text.find(r#","menu_items""#).unwrap();
+        broken(&format!("{},", &text[..at - 1]))
+    };
+    let server = Scripted::start([
+        Reply::json(200, &json!({ "data": [] })),
+        until(content(&["Loom", "Shuttle"])),
+        until(content(&["Warp"])),
+        Reply::chat(&content(&["Weft"]), "stop"),
+    ]);
+    let lab = Lab::new();
+    lab.file(
+        "notes.md",
+        "# Ada\n\nEngines, woven.\n\nLoom weaves. Shuttle weaves. Warp weaves. Weft weaves.\n",
+    );
+    let line = format!("content notes.md --provider compatible --base-url {} --model m", server.url("/v1"));
+    let ran = lab.run(&line);
+    ran.ends_with(0, &[]);
+    let page = std::fs::read_to_string(lab.only_run().join("content.json")).unwrap_or_default();
+    for name in ["Loom", "Shuttle", "Warp", "Weft"] {
+        assert!(page.contains(name), "{name}: {ran:?}");
+    }
 }

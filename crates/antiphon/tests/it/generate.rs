@@ -114,6 +114,10 @@ fn a_closed_pipe_ends_quietly() {
 
 /// An answer with personas that say these goals, each with a name.
 fn drafts(personas: &[(&str, &str)]) -> Reply {
+    Reply::chat(&drafts_text(personas), "stop")
+}
+
+pub(crate) fn drafts_text(personas: &[(&str, &str)]) -> String {
     let whole: Value = serde_json::from_str(&answer()).unwrap();
     let draft = |(name, goal): &(&str, &str)| {
         let mut draft = whole["personas"][0].clone();
@@ -121,7 +125,7 @@ fn drafts(personas: &[(&str, &str)]) -> Reply {
         draft
     };
     let drafts: Vec<Value> = personas.iter().map(draft).collect();
-    Reply::chat(&json!({ "personas": drafts }).to_string(), "stop")
+    json!({ "personas": drafts }).to_string()
 }
 
 #[test]

@@ -75,33 +75,50 @@ impl JobMachine {
             Some(tokens) => self.least_tokens = Some(tokens.max(16) * 2),
             None => self.invalid_answers += 1,
         }
-        let list = cx.run.work.list();
-        let found = list.and_then(|list| json::salvage(&answer.text, list));
-        let has_ended = found.as_ref().is_some_and(|found| found.is_whole);
-        let elements = found.map(|found| found.elements).unwrap_or_default();
-        let goes_on = held_to.is_some() || !elements.is_empty();
+        let (new, whole) = self.keep(cx, &ask.question, &answer.text);
+        let billed = Billed { answer, bill, held_to };
+        if let Some(whole) = whole {
+            return self.settle_whole(cx, ask, whole, billed);
+        }
+        let goes_on = held_to.is_some() || new > 0;
         if !goes_on || self.invalid_answers > cx.run.attempts() + 3 {
-            return self.fail(cx, was_cut(answer), bill);
+            return self.fail(cx, was_cut(billed.answer), bill);
         }
-        self.kept.extend(elements);
-        let whole = list.and_then(|list| whole_of(&ask.question, list, &self.kept, has_ended));
-        match whole.map(|whole| self.check_whole(cx, &ask.question, whole)) {
-            Some(Ok(accepted)) => return self.accept(accepted, bill, None),
-            Some(Err(Invalid::Partial { kept, reasons, notes })) => {
-                self.seen.notes.extend(notes);
-                self.kept = kept;
-                return self.partially_valid(cx, ask, &reasons, Billed { answer, bill, held_to });
-            }
-            _ => {}
-        }
-        ask.next = match list.filter(|_| !self.kept.is_empty()) {
-            Some(list) => match rest_of(&ask.question, list, &self.kept, Lacking::Cut) {
-                Some(rest) => Arc::new(rest),
-                None => return self.fail(cx, was_cut(answer), bill),
-            },
+        ask.next = match self.rest(cx, &ask.question) {
+            Some(rest) => Arc::new(rest),
             None => ask.question.clone(),
         };
         self.ask_again(bill, ask)
+    }
+
+    /// Keeps the whole elements of a text that ends in the middle. Returns how many are new, and the value that all that are
+    /// kept make if none can be missing.
+    pub(super) fn keep(&mut self, cx: Context<'_>, question: &Prompt, text: &str) -> (usize, Option<Value>) {
+        let Some(list) = cx.run.work.list() else { return (0, None) };
+        let Some(found) = json::salvage(text, list) else { return (0, None) };
+        let new = found.elements.len();
+        self.kept.extend(found.elements);
+        (new, whole_of(question, list, &self.kept, found.is_whole))
+    }
+
+    /// The prompt for what is missing behind the elements that are kept; `None` if nothing is.
+    pub(super) fn rest(&self, cx: Context<'_>, question: &Prompt) -> Option<Prompt> {
+        let list = cx.run.work.list().filter(|_| !self.kept.is_empty())?;
+        rest_of(question, list, &self.kept, Lacking::Cut)
+    }
+
+    /// Checks a value that was put together from the parts of several answers.
+    pub(super) fn settle_whole(&mut self, cx: Context<'_>, ask: Ask, whole: Value, billed: Billed) -> Action {
+        match self.check_whole(cx, &ask.question, whole) {
+            Ok(accepted) => self.accept(accepted, billed.bill, None),
+            Err(Invalid::Partial { kept, reasons, notes }) => {
+                self.seen.notes.extend(notes);
+                self.kept = kept;
+                self.partially_valid(cx, ask, &reasons, billed)
+            }
+            Err(Invalid::Violations(complaint)) => self.invalid(cx, ask, &complaint, billed),
+            Err(Invalid::Truncated) => self.fail(cx, was_cut(billed.answer), billed.bill),
+        }
     }
 
     /// Asks for as many elements as were rejected of an answer; the valid ones are kept already.

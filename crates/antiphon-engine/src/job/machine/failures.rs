@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use antiphon_llm::{self as llm, Cut, Error, ErrorKind, FinishReason, Usage, Verdict};
 use antiphon_store::{Bill, Settlement};
+use serde_json::Value;
 
 use super::{Action, Ask, Billed, Call, Context, Ending, JobMachine, Then};
 use crate::stop::Stop;
@@ -12,6 +13,18 @@ use crate::timings::Phase;
 
 /// The time until the circuit breaker's next trial, where it does not say.
 const TRIAL: Duration = Duration::from_millis(250);
+
+/// Breaks of one job's answers that each brought something new, after which they count as failures like others.
+const MAX_BREAKS: u32 = 32;
+
+/// What an answer that broke off brought.
+#[derive(Debug, PartialEq)]
+enum Progress {
+    None,
+    More,
+    /// All that was asked for, with what was kept before.
+    Whole(Value),
+}
 
 /// A failed call with its bill, and how often it was sent.
 struct Failure {
@@ -35,6 +48,12 @@ impl JobMachine {
             spent.possibly_billed = 0;
         }
         let bill = cx.run.accounts.bill(Usage::NOTHING, spent, sent, reservation);
+        let mut ask = ask;
+        let progress = self.keep_partial(cx, &mut ask, &err);
+        if let Progress::Whole(whole) = progress {
+            let answer = err.partial().cloned().unwrap_or_default();
+            return self.settle_whole(cx, ask, whole, Billed { answer, bill, held_to });
+        }
         match kind {
             ErrorKind::Cancelled => {
                 // The store's own failure was the first reason, and stays.
@@ -47,11 +66,18 @@ impl JobMachine {
                 answer.finish = FinishReason::Length;
                 self.cut(cx, ask, Billed { answer, bill, held_to })
             }
+            // The rest is asked for at once, unless the server asked for patience.
+            _ if progress == Progress::More && !is_throttled(&err) => {
+                self.notice = Some(err.to_string());
+                self.ask_again(bill, ask)
+            }
             // It may have been billed, so it is asked again no more often than an invalid answer.
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } | ErrorKind::Truncated { .. }
                 if kind.verdict() == Verdict::Stop && self.may_ask_again(cx, kind) =>
             {
-                self.broken(cx, ask, &err, bill)
+                self.invalid_answers += 1;
+                self.notice = Some(err.to_string());
+                self.ask_again(bill, ask)
             }
             _ => match self.pause(cx, &err) {
                 Some(pause) => self.put_back(cx, ask, Failure { err, bill, sent }, pause),
@@ -64,15 +90,27 @@ impl JobMachine {
         }
     }
 
-    /// Asks again after an answer that broke off, or was none.
-    fn broken(&mut self, cx: Context<'_>, mut ask: Ask, err: &Error, bill: Bill) -> Action {
-        self.invalid_answers += 1;
-        self.notice = Some(err.to_string());
-        // The next answer is asked for as a whole, unless earlier ones were partially valid.
-        self.forget_cut();
-        let rest = self.rest_after_partial(cx, &ask.question, "the last answer did not come");
-        ask.next = rest.map_or_else(|| ask.question.clone(), Arc::new);
-        self.ask_again(bill, ask)
+    /// Keeps the whole elements of an answer that broke off; the next call is for the rest.
+    fn keep_partial(&mut self, cx: Context<'_>, ask: &mut Ask, err: &Error) -> Progress {
+        let is_over = matches!(
+            err.kind(),
+            // A cut answer is kept where it is asked for anew; what the model takes back is not wanted.
+            ErrorKind::Truncated { cause: Cut::MaxTokens } | ErrorKind::Refused | ErrorKind::Filtered
+        );
+        let text = err.partial().filter(|_| !is_over).map_or("", |partial| &partial.text);
+        let (new, whole) = self.keep(cx, &ask.question, text);
+        if let Some(whole) = whole {
+            return Progress::Whole(whole);
+        }
+        if new == 0 || self.breaks >= MAX_BREAKS {
+            return Progress::None;
+        }
+        self.breaks += 1;
+        self.pauses = cx.run.options.retry.pauses();
+        if let Some(rest) = self.rest(cx, &ask.question) {
+            ask.next = Arc::new(rest);
+        }
+        Progress::More
     }
 
     /// Waits before the same is asked again.
@@ -165,6 +203,12 @@ impl JobMachine {
         stop_if(cx, run.health.opened(pause, now.instant));
         pause
     }
+}
+
+/// Whether the server asked for patience.
+fn is_throttled(err: &Error) -> bool {
+    let is_busy = matches!(err.kind(), ErrorKind::RateLimited { .. } | ErrorKind::Overloaded { .. });
+    is_busy || err.limits().retry_after.is_some()
 }
 
 fn stop_if(cx: Context<'_>, reason: Option<Stop>) {
