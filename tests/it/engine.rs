@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::engine::{Input, Mapped, Mapping, Recipe};
 use antiphon::fs::temp_dir;
-use antiphon::llm::{Calls, Gates, Stack};
+use antiphon::llm::{Calls, Gates, Price, Stack};
 use antiphon::providers::{OpenAi, SecretString};
+use antiphon::resilience::RetryPolicy;
 use antiphon::runtime::Priority;
 use antiphon::store::Store;
-use antiphon_sim::{Limit, Scenario, Server};
+use antiphon_sim::{Faults, Limit, Scenario, Server};
+use tokio::task::JoinSet;
 
 fn calls(server: &Server) -> Calls {
     let provider = OpenAi::new(SecretString::from("k")).base_url(&format!("{}/v1", server.url())).unwrap();
@@ -50,4 +53,76 @@ async fn the_more_urgent_of_two_runs_goes_first_where_a_limit_makes_calls_wait()
     let ordinary_meanwhile = server.stats().answered.saturating_sub(before + 200);
     assert!(ordinary_meanwhile < 100, "{ordinary_meanwhile} ordinary calls went before urgent ones");
     assert_eq!(ordinary.await.unwrap().report.accepted, 600);
+}
+
+/// One run under a cap before a server with faults. Returns the part of the cap that the server's bill is, and what the report
+/// says: spent and possibly billed.
+async fn spend(cap: u64, faults: Faults, seed: u64) -> (f64, u64, u64) {
+    let scenario = Scenario::default().faults(faults).answer_tokens(16 + (seed % 5) as u32 * 8).seed(seed);
+    let server = Server::start(scenario, 0).await.unwrap();
+    let provider = OpenAi::new(SecretString::from("k")).base_url(&format!("{}/v1", server.url())).unwrap();
+    let provider = provider.token_timeout(Duration::from_millis(250));
+    let calls = Stack::new(provider).gates(Gates::default()).calls();
+    let folder = temp_dir().unwrap();
+    let recipe =
+        Recipe::parse("r.toml", "prompt = \"Name a bakery. {{ n }}\"\n[parameters]\nmax_tokens = 96")
+            .unwrap();
+    let path = folder.path().join("rows.jsonl");
+    fs::write(&path, (0..1_500).map(|n| format!("{{\"n\":{n}}}\n")).collect::<String>()).unwrap();
+    let mut mapping = Mapping::new(Input::Path(path, None), recipe, "sim-1");
+    mapping.options.pricing = Arc::new(|_| Some(price()));
+    mapping.options.limits.max_cost = Some(cap);
+    mapping.options.limits.max_concurrency = Some(16);
+    mapping.options.limits.attempts = Some(9);
+    mapping.options.retry =
+        RetryPolicy::default().base(Duration::from_millis(5), Duration::from_millis(5)).max_retries(9);
+    let out = folder.path().join("out");
+    let mapped = mapping.run(calls, Store::in_memory(), &out).await.unwrap();
+    let report = mapped.report;
+    assert!(report.left > 0 || report.failed > 0, "the cap ends the run: {report:?}");
+    let stats = server.stats();
+    let bill = stats.billed_input_tokens * price().input + stats.billed_output_tokens * price().output;
+    let part = bill as f64 / 1e6 / cap as f64;
+    (part, report.cost_usd_micros.unwrap(), report.possibly_billed.most_usd_micros.unwrap_or(0))
+}
+
+fn price() -> Price {
+    Price::new(1_000_000, 1_000_000, 4_000_000)
+}
+
+/// The parts of their caps that random runs use, in order.
+async fn parts_used(faults: Faults, runs: u64) -> Vec<f64> {
+    let mut all = JoinSet::new();
+    let mut parts = Vec::new();
+    for seed in 0..runs {
+        // 50 bounds of a call, and up to three times as much.
+        let cap = 50 * 560 * (1 + seed % 3);
+        all.spawn(spend(cap, faults, seed));
+        while all.len() >= 4 || (seed + 1 == runs && !all.is_empty()) {
+            let (part, spent, possible) = all.join_next().await.unwrap().unwrap();
+            assert!(part <= 1.0, "{part} of the cap were billed; reported {spent} and {possible}");
+            parts.push(part);
+        }
+    }
+    parts.sort_by(f64::total_cmp);
+    parts
+}
+
+/// Runs of each kind. With 20 of each, none was over, and the worst used 0.81 of its cap.
+const RUNS: u64 = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cap_holds_and_can_be_used_though_calls_fail() {
+    for (name, faults, wanted) in [
+        ("10 % of 500s", Faults::default().error(0.1), 0.9),
+        ("10 % halves", Faults::default().half(0.1), 0.9),
+        ("10 % broken by an error", Faults::default().breaks(0.1), 0.9),
+        ("10 % stalls", Faults::default().stall(0.1), 0.9),
+        ("40 % halves", Faults::default().half(0.4), 0.8),
+    ] {
+        let parts = parts_used(faults, RUNS).await;
+        let median = parts[parts.len() / 2];
+        println!("{name}: {:.3} to {:.3}, median {median:.3}", parts[0], parts[parts.len() - 1]);
+        assert!(median >= wanted, "{name}: {parts:?}");
+    }
 }

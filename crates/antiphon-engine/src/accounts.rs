@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use antiphon_llm::{Price, Prompt, Spent, Usage};
+use antiphon_llm::{Completion, Price, Prompt, Spent, Usage};
 use antiphon_store::{Bill, Tally};
 
 use crate::budget::{Budget, Grant};
 use crate::dispatch::{Options, Pricing};
+use crate::held::{Broken, Held};
 use crate::seen::{Seen, Usual};
 use crate::status::Counters;
 use crate::stop::Stop;
@@ -18,15 +18,36 @@ pub(crate) struct Accounts {
     cap: Option<u64>,
     pricing: Pricing,
     fallbacks: u32,
-    seen: Mutex<Seen>,
+    learned: Mutex<Learned>,
+}
+
+/// What the calls of the run taught, and what is held for those without a bill.
+struct Learned {
+    seen: Seen,
+    held: Held,
+    /// What the last bills were rounded down by, in millionths of a millionth of a US dollar.
+    remainder: u64,
+}
+
+/// The end of a call, as far as it matters to its bill.
+#[derive(Debug, Default)]
+pub(crate) struct CallEnd {
+    /// The tokens of the answer, if one came.
+    pub(crate) usage: Usage,
+    /// What calls on the way to it, or to its failure, have cost.
+    pub(crate) earlier: Spent,
+    /// How often it was sent.
+    pub(crate) sent: u32,
+    /// The bytes of the text that arrived.
+    pub(crate) received_bytes: u64,
+    pub(crate) is_answer: bool,
 }
 
 /// The money that is reserved for one call, and what it buys.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     pub(crate) grant: Grant,
-    /// Whether the grant is the most that the call may have cost.
-    pub(crate) is_bound: bool,
+    bounds: Bounds,
     /// The most tokens that the answer could have, where money held it to fewer than it may have.
     pub(crate) held_to: Option<u64>,
 }
@@ -47,8 +68,12 @@ pub(crate) struct Bounds {
     bills: u64,
     /// The most tokens that the answer may have.
     max_tokens: Option<u64>,
+    prompt_bytes: u64,
+    price: Option<Price>,
 }
 
+/// Millionths in a millionth of a US dollar.
+const PICOS: u64 = 1_000_000;
 /// The most tokens of an answer under a budget, where no limit is set.
 const USUAL_MOST: u64 = 4_096;
 /// An answer of fewer tokens than this is not worth a call.
@@ -61,7 +86,7 @@ impl Bounds {
     pub(crate) fn reserve(&self, grant: Grant) -> (Reservation, Option<u64>) {
         let tokens = self.tokens_for(&grant);
         let held_to = tokens.filter(|_| !grant.is_whole());
-        (Reservation { grant, is_bound: self.whole.is_some(), held_to }, tokens)
+        (Reservation { grant, bounds: *self, held_to }, tokens)
     }
 
     /// The most tokens of an answer that a grant pays for.
@@ -78,7 +103,7 @@ impl Bounds {
 impl Reservation {
     /// Returns the most that the call may cost; `None` if that is not known.
     pub(crate) fn amount(&self) -> Option<u64> {
-        self.is_bound.then(|| self.grant.amount())
+        self.bounds.whole.map(|_| self.grant.amount())
     }
 
     /// Gives everything back: no call was sent.
@@ -92,12 +117,13 @@ impl Accounts {
     pub(crate) fn new(options: &Options, tally: &Tally) -> Self {
         let cap = options.limits.max_cost;
         Self {
-            budget: Budget::new(cap, tally.settled.saturating_add(tally.possible)),
+            budget: Budget::new(cap, tally.settled.saturating_add(tally.held)),
             counters: Counters::after(tally),
             cap,
             pricing: options.pricing.clone(),
             fallbacks: options.fallbacks,
-            seen: Mutex::new(Seen::new()),
+            // The sum is rounded up, once.
+            learned: Mutex::new(Learned { seen: Seen::new(), held: Held::default(), remainder: PICOS - 1 }),
         }
     }
 
@@ -114,10 +140,10 @@ impl Accounts {
         let price = (self.pricing)(input);
         let is_bound = self.budget.is_limited() && price != Some(Price::FREE);
         let max_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(USUAL_MOST));
-        let usual = self.seen().usual_output().map(|usual| usual + usual / 4 + 16);
+        let usual = self.learned().seen.usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| max_tokens.map_or(least, |most| least.min(most)));
         let bills = u64::from(self.fallbacks) + 1;
-        let cost = |output: Option<u64>| most_of(price?, input, output?)?.checked_mul(bills);
+        let cost = |output: Option<u64>| cost_of_call(price?, input, output?)?.checked_mul(bills);
         let whole = cost(max_tokens);
         let least = least_tokens.and_then(|least| cost(Some(least)));
         Bounds {
@@ -129,49 +155,81 @@ impl Accounts {
             output_price: price.map_or(0, |price| price.output.saturating_mul(bills)),
             bills,
             max_tokens,
+            prompt_bytes: prompt.bytes().total(),
+            price,
         }
     }
 
-    /// Settles a reservation: what the call that answered has cost, and `earlier` ones on its way.
-    pub(crate) fn bill(&self, usage: Usage, earlier: Spent, calls: u32, reservation: Reservation) -> Bill {
-        let Reservation { grant, is_bound, .. } = reservation;
-        let mut cost = self.cost_of(usage);
-        let amount = grant.amount();
+    /// Settles a reservation by the end of its call.
+    pub(crate) fn bill(&self, end: &CallEnd, reservation: Reservation) -> Bill {
+        let Reservation { grant, bounds, .. } = reservation;
+        let (amount, is_bound) = (grant.amount(), bounds.whole.is_some());
+        let answered = self.picos_of(end.usage);
+        let earlier = end.earlier.usage.map_or(Some(0), |usage| self.picos_of(usage));
+        let cost = answered.zip(earlier).map(|(picos, more)| self.round(picos.saturating_add(more)));
         // With fallbacks the grant pays for the answer and for the calls before it.
-        let beside = if self.fallbacks > 0 { amount.saturating_sub(cost.unwrap_or(0)) } else { amount };
-        if let Some(more) = earlier.usage {
-            cost = cost.zip(self.cost_of(more)).map(|(cost, more)| cost.saturating_add(more));
-        }
-        let lost = earlier.possibly_billed;
-        let mut possible = if lost > 0 { is_bound.then_some(beside) } else { Some(0) };
-        if cost.is_none() && is_bound {
+        let of_answer =
+            if self.fallbacks > 0 { answered.map_or(0, |picos| picos.div_ceil(PICOS)) } else { 0 };
+        let lost = end.earlier.possibly_billed;
+        let possible = match cost {
             // What is not known may be all of it.
-            possible = Some(amount);
-        }
+            None if is_bound => Some(amount),
+            _ if lost > 0 => is_bound.then(|| amount.saturating_sub(of_answer)),
+            _ => Some(0),
+        };
+        let held = match possible {
+            Some(bound) if bound > 0 && !end.is_answer && lost == 1 && self.fallbacks == 0 => {
+                self.hold(&bounds, end.received_bytes, bound)
+            }
+            bound => bound.unwrap_or(0),
+        };
+        grant.settle(cost.unwrap_or(0).saturating_add(held));
         let tokens = |of: fn(&Usage) -> Option<u64>| -> u64 {
-            [Some(usage), earlier.usage].iter().flatten().filter_map(of).fold(0, u64::saturating_add)
+            [Some(end.usage), end.earlier.usage].iter().flatten().filter_map(of).fold(0, u64::saturating_add)
         };
         let (input, output) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
-        grant.settle(cost.unwrap_or(0).saturating_add(possible.unwrap_or(0)));
-        let mut bill = Bill::call(cost).calls(calls).tokens(input, output).lost(lost, possible);
+        let is_unreported = end.is_answer && end.sent > 0 && end.usage.input.zip(end.usage.output).is_none();
+        let bill = Bill::call(cost).calls(end.sent).tokens(input, output).lost(lost, possible);
+        let mut bill = bill.held(held).unreported(u32::from(is_unreported));
         // Also where no call was lost: its cost is not known.
         bill.possible = possible.unwrap_or(0);
         self.counters.count_bill(&bill);
         bill
     }
 
+    /// Returns what is held for a call that ended without a bill.
+    fn hold(&self, bounds: &Bounds, received_bytes: u64, bound: u64) -> u64 {
+        let Bounds { prompt_bytes, price, .. } = *bounds;
+        let mut learned = self.learned();
+        let Learned { seen, held, .. } = &mut *learned;
+        held.add(Broken { prompt_bytes, received_bytes, price, bound }, seen)
+    }
+
+    /// Rounds a cost to millionths of a US dollar, so that the sum of all costs is rounded only once.
+    fn round(&self, picos: u64) -> u64 {
+        let mut learned = self.learned();
+        let sum = learned.remainder.saturating_add(picos);
+        learned.remainder = sum % PICOS;
+        sum / PICOS
+    }
+
     /// Learns from an answer what calls usually take.
-    pub(crate) fn learn(&self, prompt: &Prompt, usage: Usage, took: Duration) {
-        self.seen().saw(prompt.bytes().total(), usage.input, usage.output, took);
+    pub(crate) fn learn(&self, prompt: &Prompt, answer: &Completion) {
+        let mut learned = self.learned();
+        let Learned { seen, held, .. } = &mut *learned;
+        seen.saw(prompt.bytes().total(), answer);
+        let less = held.review(seen);
+        drop(learned);
+        self.budget.give_back(less);
     }
 
     /// Learns from earlier runs of the same kind.
     pub(crate) fn remember(&self, usual: Usual) {
-        self.seen().remember(usual);
+        self.learned().seen.remember(usual);
     }
 
     pub(crate) fn usual(&self) -> Option<Usual> {
-        self.seen().usual()
+        self.learned().seen.usual()
     }
 
     /// Returns the jobs of the run, once all of them are known.
@@ -180,17 +238,17 @@ impl Accounts {
         is_all.then(|| Counters::get(&self.counters.rows))
     }
 
-    fn cost_of(&self, usage: Usage) -> Option<u64> {
-        (self.pricing)(usage.input.unwrap_or(0))?.cost_usd_micros(usage)
+    fn picos_of(&self, usage: Usage) -> Option<u64> {
+        (self.pricing)(usage.input.unwrap_or(0))?.cost_usd_picos(usage)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The most that a call of so many tokens costs: its prompt may be written to the provider's prompt cache.
-fn most_of(price: Price, input: u64, output: u64) -> Option<u64> {
+pub(crate) fn cost_of_call(price: Price, input: u64, output: u64) -> Option<u64> {
     if price == Price::FREE {
         return Some(0);
     }

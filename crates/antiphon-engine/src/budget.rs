@@ -101,6 +101,16 @@ impl Budget {
         self.lock().reserved
     }
 
+    /// Gives back what counted as spent, and was not.
+    pub(crate) fn give_back(&self, amount: u64) {
+        if amount > 0 {
+            let mut state = self.lock();
+            state.spent = state.spent.saturating_sub(amount);
+            drop(state);
+            self.state.1.notify_waiters();
+        }
+    }
+
     fn settle(&self, reserved: u64, cost: u64) {
         let mut state = self.lock();
         state.reserved -= reserved;

@@ -19,7 +19,7 @@ use crate::seen::Usual;
 use crate::shared::Shared;
 use crate::status::Status;
 use crate::stop::Stop;
-use crate::timings::Phase;
+use crate::time_spent::TimeSpent;
 use crate::work::Work;
 
 /// The price for a prompt of so many tokens.
@@ -166,13 +166,13 @@ impl Engine {
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared.state.accounts.counters.status(self.shared.limits())
+        let bottleneck = self.shared.time_spent().bottleneck();
+        self.shared.state.accounts.counters.status(self.shared.limits(), bottleneck)
     }
 
-    /// The sum of each phase's time over all rows that this process ended.
-    #[must_use]
-    pub fn time(&self) -> [(Phase, Duration); Phase::ALL.len()] {
-        self.shared.state.accounts.counters.totals.sums()
+    /// Where the time of all rows went that this process ended.
+    pub(crate) fn time_spent(&self) -> TimeSpent {
+        self.shared.time_spent()
     }
 
     /// Takes the outcomes that could not be stored, on a full disk say: they were paid for and are nowhere else.

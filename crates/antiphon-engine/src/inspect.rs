@@ -35,10 +35,10 @@ pub struct RunInfo {
     pub failed: u64,
     /// Calls that were made.
     pub calls: u64,
-    /// Tokens of the prompts, as far as they were counted.
-    pub input_tokens: u64,
-    /// Tokens of the answers.
-    pub output_tokens: u64,
+    /// Tokens of the prompts, as far as they were reported; `null` if none were.
+    pub input_tokens: Option<u64>,
+    /// Tokens of the answers, as far as they were reported; `null` if none were.
+    pub output_tokens: Option<u64>,
     /// The cost in millionths of a US dollar; `null` if a price is not known.
     pub cost_usd_micros: Option<u64>,
     /// Calls that were possibly billed without an answer.
@@ -96,8 +96,8 @@ impl RunInfo {
             accepted: tally.accepted,
             failed: tally.failed,
             calls: tally.calls,
-            input_tokens: tally.input_tokens,
-            output_tokens: tally.output_tokens,
+            input_tokens: tally.tokens().0,
+            output_tokens: tally.tokens().1,
             cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
             possibly_billed_calls: tally.lost,
             possibly_billed_usd_micros: tally.possible,

@@ -41,6 +41,33 @@ impl Learned {
         }
         0
     }
+
+    /// The mean and the variance of what was seen and is at least `value`; `None` if nothing was.
+    pub(crate) fn at_least(&self, value: f64) -> Option<(f64, f64)> {
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let values = counts.map(|(bucket, count)| (middle(bucket), f64::from(*count)));
+        // The value's own bucket is as likely as not above it.
+        let above: Vec<_> = values
+            .filter(|(middle, _)| *middle >= value / WIDTH)
+            .map(|(middle, count)| (middle.max(value), count))
+            .collect();
+        let total: f64 = above.iter().map(|(_, count)| count).sum();
+        if total == 0.0 {
+            return None;
+        }
+        let mean = above.iter().map(|(value, count)| value * count).sum::<f64>() / total;
+        let spread = above.iter().map(|(value, count)| (value - mean).powi(2) * count).sum::<f64>();
+        Some((mean, spread / total))
+    }
+}
+
+/// The ratio of a bucket's edges.
+const WIDTH: f64 = 1.090_507_732_665_257_7;
+
+/// The geometric middle of a bucket.
+#[expect(clippy::cast_precision_loss, reason = "at most 320")]
+fn middle(bucket: usize) -> f64 {
+    ((bucket as f64 - 0.5) / STEPS).exp2()
 }
 
 #[expect(
@@ -73,6 +100,19 @@ mod tests {
     #[test]
     fn nothing_seen_is_nothing_known() {
         assert_eq!((Learned::new().quantile(0.99), Learned::new().seen()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_expected_above_a_value_leaves_out_what_is_below() {
+        let mut learned = Learned::new();
+        assert_eq!(learned.at_least(0.0), None);
+        [10, 10, 1_000, 1_000].into_iter().for_each(|value| learned.saw(value));
+        let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.05;
+        let (mean, variance) = learned.at_least(0.0).unwrap();
+        assert!(near(mean, 505.0) && near(variance.sqrt(), 495.0), "{mean}, {variance}");
+        let (mean, variance) = learned.at_least(500.0).unwrap();
+        assert!(near(mean, 1_000.0) && variance < 1.0, "{mean}, {variance}");
+        assert_eq!(learned.at_least(2_000.0), None);
     }
 
     proptest! {

@@ -25,6 +25,7 @@ mod feed;
 #[cfg(test)]
 mod fixtures;
 mod health;
+mod held;
 mod input;
 mod inspect;
 mod job;
@@ -47,6 +48,7 @@ mod stop;
 mod stop_signal;
 mod summary;
 mod text_writer;
+mod time_spent;
 mod timings;
 mod toml_file;
 mod work;

@@ -19,6 +19,7 @@ use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
 use crate::results::{Destination, Order, Output, Unwritten, write_failed};
 use crate::served::Served;
+use crate::time_spent::TimeSpent;
 use crate::{Engine, Options, Status, Stop, Usual, Work};
 
 /// The receiver of a run's events. It must not block.
@@ -215,7 +216,7 @@ impl Mapping {
         let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         report.served_models = served.into_models();
-        let time = MapTime::new(began.elapsed(), time, status.bottleneck, status.limits);
+        let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time }, status.limits);
         self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
     }
 
@@ -286,6 +287,7 @@ impl Mapping {
         let tally = run.tally().await.map_err(Error::store)?;
         let (possibly_billed, causes) = details(run, &tally).await.map_err(Error::store)?;
         let left = tally.jobs() - done(&tally);
+        let (input_tokens, output_tokens) = tally.tokens();
         Ok(MapReport {
             schema: "antiphon.map/1".to_owned(),
             run_id: run.record().id.clone(),
@@ -308,8 +310,9 @@ impl Mapping {
             left,
             cached: status.cached,
             calls: tally.calls,
-            input_tokens: tally.input_tokens,
-            output_tokens: tally.output_tokens,
+            input_tokens,
+            output_tokens,
+            answers_without_usage: tally.unreported,
             cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
             possibly_billed,
             causes,
@@ -324,7 +327,7 @@ impl Mapping {
         worked: Worked,
         rows: Option<RowSource>,
         to: &Destination,
-    ) -> Result<(Option<Stop>, Status, Phases, Served), Error> {
+    ) -> Result<(Option<Stop>, Status, TimeSpent, Served), Error> {
         let Worked { calls, store, run, work } = worked;
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
@@ -345,12 +348,12 @@ impl Mapping {
         let mut output = match Output::begin(run, self.order, to).await {
             Ok(output) => output,
             Err(unwritten) => {
-                return Ok((Some(unwritten.into()), engine.status(), engine.time(), Served::default()));
+                return Ok((Some(unwritten.into()), engine.status(), engine.time_spent(), Served::default()));
             }
         };
         let working = async {
             let stop = self.watched(&engine, rows).await;
-            let (status, time) = (engine.status(), engine.time());
+            let (status, time) = (engine.status(), engine.time_spent());
             if let Some(usual) = engine.usual() {
                 remember_usual(&notes, name, usual).await;
             }
@@ -426,8 +429,6 @@ struct Worked {
 fn input_name(run: &str) -> String {
     format!("input/{run}")
 }
-
-type Phases = [(crate::Phase, Duration); crate::PHASES.len()];
 
 fn done(tally: &Tally) -> u64 {
     tally.accepted + tally.failed

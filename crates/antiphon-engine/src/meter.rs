@@ -114,10 +114,10 @@ pub struct RowsReading {
     pub calls: u64,
     /// Rows that are worked on.
     pub under_way: u64,
-    /// Tokens of prompts.
-    pub input_tokens: u64,
-    /// Tokens of answers.
-    pub output_tokens: u64,
+    /// Tokens of prompts; `None` if none were reported.
+    pub input_tokens: Option<u64>,
+    /// Tokens of answers; `None` if none were reported.
+    pub output_tokens: Option<u64>,
     /// The cost of the run, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
     /// The most that calls without a bill may have cost on top.
@@ -249,7 +249,7 @@ impl Rows {
         let (status, rows) = (self.status.as_ref()?, self.rows.snapshot());
         let (first, began) = self.first.as_ref()?;
         let seconds = began.elapsed().as_secs_f64();
-        let tokens = status.output_tokens.saturating_sub(first.output_tokens);
+        let tokens = status.output_tokens.unwrap_or(0).saturating_sub(first.output_tokens.unwrap_or(0));
         Some(RowsReading {
             rows: status.rows,
             rows_are_all: status.is_all,

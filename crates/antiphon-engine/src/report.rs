@@ -5,6 +5,7 @@ use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
 use crate::status::ProviderLimits;
+use crate::time_spent::TimeSpent;
 use crate::{PHASES, Phase, Stop};
 
 /// The wall time, in milliseconds, from which it is worth reporting where the time of a run went.
@@ -48,10 +49,13 @@ pub struct MapReport {
     pub cached: u64,
     /// Calls of the whole run.
     pub calls: u64,
-    /// Tokens of all prompts, as far as they were told.
-    pub input_tokens: u64,
-    /// Tokens of all answers.
-    pub output_tokens: u64,
+    /// Tokens of all prompts, as far as they were reported; `null` if none were.
+    pub input_tokens: Option<u64>,
+    /// Tokens of all answers, as far as they were reported; `null` if none were.
+    pub output_tokens: Option<u64>,
+    /// Answers whose tokens were not reported.
+    #[serde(default)]
+    pub answers_without_usage: u64,
     /// What all calls cost, in millionths of a US dollar; `null` if a price is not known.
     pub cost_usd_micros: Option<u64>,
     /// Calls that may have been billed without an answer.
@@ -120,48 +124,13 @@ pub struct MapTime {
 }
 
 impl MapTime {
-    pub(super) fn new(
-        wall: Duration,
-        phases: [(Phase, Duration); PHASES.len()],
-        bottleneck: Option<Phase>,
-        limits: Option<ProviderLimits>,
-    ) -> Self {
+    pub(super) fn new(spent: &TimeSpent, limits: Option<ProviderLimits>) -> Self {
         let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Self {
-            wall_ms: millis(wall),
-            phases_ms: phases.map(|(phase, took)| (phase, millis(took))).to_vec(),
-            bottleneck,
-            advice: bottleneck.map(|phase| advice(phase, limits)),
-        }
-    }
-}
-
-fn advice(phase: Phase, limits: Option<ProviderLimits>) -> String {
-    let rate = limits.and_then(|limits| limits.requests_per_second);
-    match (phase, rate) {
-        (Phase::Limiter, Some(rate)) => {
-            format!("the provider takes {rate:.1} requests a second: a higher tier of the account, or a second provider, would help")
-        }
-        (Phase::Limiter, None) => "more calls at once did not bring more answers".to_owned(),
-        (Phase::Queue, _) => "rows waited for a place: a higher --max-concurrency would help".to_owned(),
-        (Phase::Budget, _) => {
-            "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
-                .to_owned()
-        }
-        (Phase::FirstByte | Phase::FirstToken, _) => {
-            "the provider takes long to begin: shorter prompts, or a faster model, would help".to_owned()
-        }
-        (Phase::Stream, _) => {
-            "answers take long to write: shorter answers, or a faster model, would help".to_owned()
-        }
-        (Phase::Check, _) => "reading and checking answers takes long: simpler checks would help".to_owned(),
-        (Phase::Commit, _) => "the disk is slow to flush: a journal on a faster one (--out) would help".to_owned(),
-        (Phase::Retry, _) => {
-            "calls failed and were made again: the warnings say why, and another provider would help".to_owned()
-        }
-        (Phase::Breaker, _) => {
-            "the provider failed so often that it was not called for a while: a fallback (--fallback-model) would help"
-                .to_owned()
+            wall_ms: millis(spent.wall),
+            phases_ms: PHASES.into_iter().zip(spent.phases.map(millis)).collect(),
+            bottleneck: spent.bottleneck(),
+            advice: spent.advice(limits),
         }
     }
 }

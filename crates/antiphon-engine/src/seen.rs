@@ -1,5 +1,4 @@
-use std::time::Duration;
-
+use antiphon_llm::{Completion, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::learned::Learned;
@@ -12,6 +11,8 @@ pub(super) struct Seen {
     outputs: Learned,
     /// Tokens of a prompt for a thousand of its bytes.
     inputs: Learned,
+    /// Tokens of an answer for a thousand of its bytes.
+    answer_density: Learned,
     micros: Learned,
 }
 
@@ -29,27 +30,62 @@ pub struct Usual {
     pub micros: (u64, u64),
 }
 
+/// The tokens of a call that broke off, as others lead to expect.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// Of the prompt.
+    pub(super) input: u64,
+    /// Of the answer, with the part that arrived.
+    pub(super) output: f64,
+    pub(super) variance: f64,
+}
+
 /// Answers that have to be seen before they tell what is usual, and which part of them that covers.
 const ENOUGH: u64 = 20;
 const MOST: f64 = 0.99;
 
 impl Seen {
     pub(super) fn new() -> Self {
-        Self { earlier: None, outputs: Learned::new(), inputs: Learned::new(), micros: Learned::new() }
+        Self {
+            earlier: None,
+            outputs: Learned::new(),
+            inputs: Learned::new(),
+            answer_density: Learned::new(),
+            micros: Learned::new(),
+        }
     }
 
     pub(super) fn remember(&mut self, earlier: Usual) {
         self.earlier = Some(earlier);
     }
 
-    pub(super) fn saw(&mut self, bytes: u64, input: Option<u64>, output: Option<u64>, took: Duration) {
+    /// Learns from an answer to a prompt of so many bytes.
+    pub(super) fn saw(&mut self, prompt_bytes: u64, answer: &Completion) {
+        let Usage { input, output, .. } = answer.usage;
+        let density = |tokens: u64, bytes: u64| (bytes > 0).then(|| tokens.saturating_mul(1_000) / bytes);
         if let Some(output) = output {
             self.outputs.saw(output);
         }
-        if let Some(input) = input.filter(|_| bytes > 0) {
-            self.inputs.saw(input.saturating_mul(1_000) / bytes);
+        if let Some(density) = output.and_then(|output| density(output, answer.text.len() as u64)) {
+            self.answer_density.saw(density);
         }
+        if let Some(density) = input.and_then(|input| density(input, prompt_bytes)) {
+            self.inputs.saw(density);
+        }
+        let took = answer.timing.total;
         self.micros.saw(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// The tokens that a prompt of so many bytes and an answer that broke off behind so many are expected to have had, and the
+    /// variance of the answer's; `None` while too few answers were seen.
+    pub(super) fn expect(&self, prompt_bytes: u64, received_bytes: u64) -> Option<Expected> {
+        if self.outputs.seen() < ENOUGH {
+            return None;
+        }
+        let tokens = |density: &Learned, bytes: u64| density.quantile(0.5) as f64 * bytes as f64 / 1_000.0;
+        let (output, variance) = self.outputs.at_least(tokens(&self.answer_density, received_bytes))?;
+        let input = self.inputs.quantile(0.95).saturating_mul(prompt_bytes).div_ceil(1_000);
+        Some(Expected { input, output, variance })
     }
 
     /// As many tokens as nearly every answer has at most; `None` while too few were seen.

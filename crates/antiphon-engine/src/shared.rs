@@ -12,6 +12,7 @@ use crate::dispatch::{JobOutcome, Options};
 use crate::run_state::RunState;
 use crate::status::Counters;
 use crate::stop::Stop;
+use crate::time_spent::TimeSpent;
 use crate::work::Work;
 
 /// What the jobs of a run share: the state that they decide by, and the places that their actions go to.
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) permits: Arc<Semaphore>,
     pub(super) ended: mpsc::Sender<JobOutcome>,
     warned: Mutex<Option<Instant>>,
+    began: Instant,
 }
 
 /// The rows between the input and the jobs.
@@ -79,6 +81,7 @@ impl Shared {
             permits: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
             ended,
             warned: Mutex::default(),
+            began: Instant::now(),
         }
     }
 
@@ -100,6 +103,18 @@ impl Shared {
         Some(self.gate.get()?.as_ref()?.view())
     }
 
+    /// Where the time went until now.
+    pub(super) fn time_spent(&self) -> TimeSpent {
+        let counters = &self.state.accounts.counters;
+        TimeSpent {
+            wall: self.began.elapsed(),
+            phases: counters.totals.sums(),
+            stalled: Duration::from_micros(Counters::get(&counters.stalled)),
+            calls: Counters::get(&counters.calls),
+            max_concurrency: self.state.options.limits.max_concurrency,
+        }
+    }
+
     /// Warns why a call is made again; a few times a minute, since a whole run may have the same trouble.
     pub(super) fn warn(&self, trouble: &str) {
         const PAUSE: Duration = Duration::from_secs(15);
@@ -111,18 +126,49 @@ impl Shared {
     }
 
     /// Commits the intent of a call that is about to be sent. A call whose intent is not durable is not sent.
-    pub(super) async fn intend(&self, intent: Intent, sent: &AtomicU32) -> Result<(), LlmError> {
+    pub(super) async fn intend(&self, intent: Intent, sent: &Sent) -> Result<(), LlmError> {
         if self.state.stop.is_stopped() {
             let message = "the call was not sent: the run was asked to stop";
             return Err(LlmError::new(LlmErrorKind::Cancelled, message));
         }
-        sent.fetch_add(1, Ordering::Relaxed);
+        sent.count();
         Counters::add(&self.state.accounts.counters.calls, 1);
         self.run.intend(intent).await.map_err(|err| {
             let message = format!("the call was not sent, since it could not be noted: {err}");
             self.state.stop.stop(Stop::Store(err));
             LlmError::new(LlmErrorKind::Cancelled, message)
         })
+    }
+}
+
+/// How often a call was sent, and how long it waited before the first time.
+#[derive(Debug)]
+pub(super) struct Sent {
+    began: Instant,
+    count: AtomicU32,
+    waited: OnceLock<Duration>,
+}
+
+impl Sent {
+    /// Begins a call, which is not sent yet.
+    pub(super) fn begin() -> Arc<Self> {
+        Arc::new(Self { began: Instant::now(), count: AtomicU32::new(0), waited: OnceLock::new() })
+    }
+
+    fn count(&self) {
+        self.waited.get_or_init(|| self.began.elapsed());
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn times(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns the time since it began, before it was sent and after.
+    pub(super) fn elapsed(&self) -> (Duration, Duration) {
+        let took = self.began.elapsed();
+        let waited = self.waited.get().copied().unwrap_or(took);
+        (waited, took.saturating_sub(waited))
     }
 }
 

@@ -18,10 +18,13 @@ pub(crate) struct Counters {
     pub(crate) under_way: AtomicU64,
     pub(crate) input_tokens: AtomicU64,
     pub(crate) output_tokens: AtomicU64,
+    pub(crate) unreported: AtomicU64,
     pub(crate) cost: AtomicU64,
     pub(crate) without_price: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) possible: AtomicU64,
+    /// Microseconds of calls that timed out.
+    pub(crate) stalled: AtomicU64,
     pub(crate) totals: Totals,
 }
 
@@ -43,10 +46,10 @@ pub struct Status {
     pub calls: u64,
     /// Rows that are worked on.
     pub under_way: u64,
-    /// Tokens of prompts, as far as they were told.
-    pub input_tokens: u64,
-    /// Tokens of answers, as far as they were told.
-    pub output_tokens: u64,
+    /// Tokens of prompts in this process, as far as they were reported; `None` if none were.
+    pub input_tokens: Option<u64>,
+    /// Tokens of answers in this process, as far as they were reported; `None` if none were.
+    pub output_tokens: Option<u64>,
     /// What was spent in all, in millionths of a US dollar; `None` if a price is not known.
     pub cost_usd_micros: Option<u64>,
     /// The most that calls without a bill may have cost on top.
@@ -69,6 +72,12 @@ pub struct ProviderLimits {
     pub in_flight: usize,
     /// The seconds for which the server asked to be left alone.
     pub paused_seconds: Option<f64>,
+    /// Tokens that are allowed each second; `None` while no limit was met.
+    #[serde(default)]
+    pub tokens_per_second: Option<f64>,
+    /// Calls that were refused because of a limit, of all runs of this process that ask the model.
+    #[serde(default)]
+    pub throttled: u64,
 }
 
 impl From<GateView> for ProviderLimits {
@@ -78,6 +87,8 @@ impl From<GateView> for ProviderLimits {
             max_concurrency: view.concurrency,
             in_flight: view.in_flight,
             paused_seconds: view.paused_for.map(|pause| pause.as_secs_f64()),
+            tokens_per_second: view.tokens_per_second,
+            throttled: view.throttled,
         }
     }
 }
@@ -101,6 +112,7 @@ impl Counters {
     pub(crate) fn count_bill(&self, bill: &Bill) {
         Self::add(&self.input_tokens, bill.input_tokens);
         Self::add(&self.output_tokens, bill.output_tokens);
+        Self::add(&self.unreported, u64::from(bill.unreported));
         Self::add(&self.cost, bill.settled.unwrap_or(0));
         Self::add(&self.without_price, u64::from(bill.settled.is_none()));
         Self::add(&self.lost, u64::from(bill.lost));
@@ -120,8 +132,9 @@ impl Counters {
         counter.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn status(&self, limits: Option<GateView>) -> Status {
+    pub(crate) fn status(&self, limits: Option<GateView>, bottleneck: Option<Phase>) -> Status {
         let get = Self::get;
+        let known = |sum| Some(get(sum)).filter(|sum| *sum > 0 || get(&self.unreported) == 0);
         Status {
             rows: get(&self.rows),
             is_all: get(&self.is_sealed) > 0,
@@ -130,19 +143,12 @@ impl Counters {
             cached: get(&self.cached),
             calls: get(&self.calls),
             under_way: get(&self.under_way),
-            input_tokens: get(&self.input_tokens),
-            output_tokens: get(&self.output_tokens),
+            input_tokens: known(&self.input_tokens),
+            output_tokens: known(&self.output_tokens),
             cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),
             possible_usd_micros: get(&self.possible),
             limits: limits.map(ProviderLimits::from),
-            bottleneck: self.bottleneck(),
+            bottleneck,
         }
-    }
-
-    /// The phase that took most of the time that was spent on purpose: waiting for a place is what all else causes.
-    pub(crate) fn bottleneck(&self) -> Option<Phase> {
-        let sums = self.totals.sums();
-        let counted = sums.into_iter().filter(|(phase, took)| *phase != Phase::Queue && !took.is_zero());
-        counted.max_by_key(|(_, took)| *took).map(|(phase, _)| phase)
     }
 }

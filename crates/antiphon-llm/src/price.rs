@@ -101,6 +101,20 @@ impl Price {
     /// ```
     #[must_use]
     pub fn cost_usd_micros(&self, usage: Usage) -> Option<u64> {
+        self.cost_usd_picos(usage).map(|picos| picos.div_ceil(1_000_000))
+    }
+
+    /// Returns the exact cost of some tokens, in millionths of a millionth of a US dollar (10⁻¹² dollars); `None` where their
+    /// number is not known and they cost something. Add these, and round the sum once: the calls of a small model cost few
+    /// millionths each.
+    ///
+    /// ```
+    /// use antiphon_llm::{Price, Usage};
+    /// let call = Price::new(100_000, 10_000, 500_000).cost_usd_picos(Usage::new(Some(1), Some(1)));
+    /// assert_eq!(call, Some(600_000), "0.6 millionths of a dollar");
+    /// ```
+    #[must_use]
+    pub fn cost_usd_picos(&self, usage: Usage) -> Option<u64> {
         if [self.input, self.cached, self.cache_write, self.output] == [0; 4] {
             return Some(0);
         }
@@ -116,6 +130,6 @@ impl Price {
             (output, self.output),
         ];
         let sum: u128 = parts.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(*price)).sum();
-        u64::try_from(sum.div_ceil(1_000_000)).ok()
+        u64::try_from(sum).ok()
     }
 }

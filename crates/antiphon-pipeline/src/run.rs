@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use antiphon_data::Document;
 use antiphon_engine::{Batched, Engine, ErrorKind, JobOutcome, JobSeen, Options, RunEvent};
-use antiphon_llm::Usage;
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -207,11 +206,7 @@ impl Pipeline {
         let spent = self.distilled_before(&mut prepared, store).await?;
         let mut report = self.report(&prepared, capabilities);
         let tally = run.tally().await.map_err(Error::store)?;
-        // What no answer told is not known.
-        let usage = if tally.input_tokens == 0 { Usage::default() } else { Usage::new(Some(0), Some(0)) };
-        let mut seen = JobSeen::default();
-        seen.usage = Some(usage);
-        self.tell(&mut report, Took::of(&tally, &seen).with(&spent), true);
+        self.tell(&mut report, Took::of(&tally, &JobSeen::default()).with(&spent), true);
         self.end(prepared, report, Ok(answer)).await
     }
 

@@ -23,10 +23,8 @@ impl Took {
 
     /// What all calls of a run took: money and tokens from the store, which knows of earlier processes, too.
     pub(crate) fn of(tally: &Tally, seen: &JobSeen) -> Self {
-        let mut usage = seen.usage.unwrap_or(Usage::new(Some(0), Some(0)));
-        // What answers do not tell is not known of all calls together.
-        usage.input = usage.input.map(|_| tally.input_tokens);
-        usage.output = usage.output.map(|_| tally.output_tokens);
+        let mut usage = seen.usage.unwrap_or_default();
+        (usage.input, usage.output) = tally.tokens();
         Self {
             calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
             usage,

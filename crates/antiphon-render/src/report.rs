@@ -115,8 +115,12 @@ impl RunPage {
         self.count("Failed", info.failed);
         self.count("Left", info.rows - info.accepted - info.failed);
         self.count("Calls", info.calls);
-        self.count("Tokens asked", info.input_tokens);
-        self.count("Tokens answered", info.output_tokens);
+        for (name, tokens) in [("Tokens asked", info.input_tokens), ("Tokens answered", info.output_tokens)] {
+            match tokens {
+                Some(tokens) => self.count(name, tokens),
+                None => self.figures.push((name.to_owned(), "unknown".to_owned())),
+            }
+        }
         self.figures.push(("Cost".to_owned(), cost));
         self.count("Calls that may be billed, too", info.possibly_billed_calls);
     }

@@ -54,12 +54,16 @@ pub struct Bill {
     pub lost: u32,
     /// The most that the possibly billed calls may have cost on top, as far as that is known.
     pub possible: u64,
+    /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
+    pub held: u64,
     /// Possibly billed calls whose most is unknown.
     pub unbounded: u32,
-    /// Tokens of the prompts.
+    /// Tokens of the prompts, as far as they were reported.
     pub input_tokens: u64,
-    /// Tokens of the answers.
+    /// Tokens of the answers, as far as they were reported.
     pub output_tokens: u64,
+    /// Answers whose tokens were not reported.
+    pub unreported: u32,
 }
 
 /// A cached answer, for a caller that asks the same again.
@@ -178,6 +182,21 @@ impl Bill {
     pub fn lost(mut self, calls: u32, micros: Option<u64>) -> Self {
         let unbounded = if micros.is_none() { calls } else { 0 };
         (self.lost, self.possible, self.unbounded) = (calls, micros.unwrap_or(0), unbounded);
+        self.held = self.possible;
+        self
+    }
+
+    /// Sets the part of `possible` that a budget holds. Default: all of it.
+    #[must_use]
+    pub fn held(mut self, micros: u64) -> Self {
+        self.held = micros;
+        self
+    }
+
+    /// Sets the number of answers whose tokens were not reported.
+    #[must_use]
+    pub fn unreported(mut self, answers: u32) -> Self {
+        self.unreported = answers;
         self
     }
 
@@ -194,7 +213,9 @@ impl Bill {
         self.settled = self.settled.zip(other.settled).map(|(sum, more)| sum.saturating_add(more));
         self.lost = self.lost.saturating_add(other.lost);
         self.possible = self.possible.saturating_add(other.possible);
+        self.held = self.held.saturating_add(other.held);
         self.unbounded = self.unbounded.saturating_add(other.unbounded);
+        self.unreported = self.unreported.saturating_add(other.unreported);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
     }

@@ -79,12 +79,16 @@ pub struct Tally {
     pub lost: u64,
     /// The most that the possibly billed calls may have cost on top, as far as that is known.
     pub possible: u64,
+    /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
+    pub held: u64,
     /// Possibly billed calls whose most is unknown.
     pub unbounded: u64,
-    /// Tokens of the prompts.
+    /// Tokens of the prompts, as far as they were reported.
     pub input_tokens: u64,
-    /// Tokens of the answers.
+    /// Tokens of the answers, as far as they were reported.
     pub output_tokens: u64,
+    /// Answers whose tokens were not reported.
+    pub unreported: u64,
 }
 
 impl NewRun {
@@ -134,6 +138,20 @@ impl Tally {
         self.queued + self.intended + self.answered + self.accepted + self.failed
     }
 
+    /// Returns the tokens of prompts and answers; `None` where answers came and none of them reported any.
+    ///
+    /// ```
+    /// let mut tally = antiphon_store::Tally::default();
+    /// assert_eq!(tally.tokens(), (Some(0), Some(0)));
+    /// tally.unreported = 2;
+    /// assert_eq!(tally.tokens(), (None, None));
+    /// ```
+    #[must_use]
+    pub fn tokens(&self) -> (Option<u64>, Option<u64>) {
+        let known = |sum: u64| (sum > 0 || self.unreported == 0).then_some(sum);
+        (known(self.input_tokens), known(self.output_tokens))
+    }
+
     /// The number of the jobs in this state.
     pub(crate) fn jobs_in(&mut self, state: JobState) -> &mut u64 {
         match state {
@@ -152,7 +170,9 @@ impl Tally {
         self.cost_unknown |= bill.settled.is_none();
         self.lost += u64::from(bill.lost);
         self.possible = self.possible.saturating_add(bill.possible);
+        self.held = self.held.saturating_add(bill.held);
         self.unbounded += u64::from(bill.unbounded);
+        self.unreported += u64::from(bill.unreported);
         self.input_tokens = self.input_tokens.saturating_add(bill.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(bill.output_tokens);
     }

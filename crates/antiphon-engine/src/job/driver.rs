@@ -4,19 +4,19 @@
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Completion, Prompt, ProviderExt};
+use antiphon_llm::{CallContext, Completion, ErrorKind, Prompt, ProviderExt};
 use antiphon_store::{Intent, Settlement};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
-use super::machine::{Action, Ending, Event, JobMachine, Moment};
+use super::machine::{Action, Ending, Event, JobMachine, Moment, phase_after};
 use super::{Ended, Todo};
 use crate::accounts::Bounds;
-use crate::shared::{Shared, Sleeping};
+use crate::shared::{Sent, Shared, Sleeping};
 use crate::status::Counters;
 use crate::timings::{Phase, Spans};
 
@@ -86,7 +86,7 @@ impl Driver {
 
     /// Sends a prompt; each time, its intent is durable before.
     async fn call(&mut self, prompt: &Prompt, intent: Intent) -> Event {
-        let (shared, sent) = (self.shared.clone(), Arc::new(AtomicU32::new(0)));
+        let (shared, sent) = (self.shared.clone(), Sent::begin());
         let (journal, count) = (shared.clone(), sent.clone());
         let options = &shared.state.options;
         let context = CallContext::default()
@@ -99,25 +99,33 @@ impl Driver {
             });
         let under_way = &shared.state.accounts.counters.under_way;
         Counters::add(under_way, 1);
-        let began = Instant::now();
         let answer = shared.calls.provider().complete(prompt, &context).await;
-        let took = began.elapsed();
         under_way.fetch_sub(1, Ordering::Relaxed);
-        let sent = sent.load(Ordering::Relaxed);
         match answer {
             Ok(answer) => {
-                self.time_answer(&answer, took);
-                Event::Answered(Box::new(answer), sent)
+                self.time_answer(&answer, sent.elapsed());
+                Event::Answered(Box::new(answer), sent.times())
             }
             Err(err) => {
-                self.spans.add(Phase::Retry, took);
-                Event::Failed(err, sent)
+                self.time_failure(err.kind(), sent.elapsed());
+                Event::Failed(err, sent.times())
             }
         }
     }
 
+    /// Adds where the time of a failed call went, which it waited and then took.
+    fn time_failure(&mut self, kind: ErrorKind, (waited, took): (Duration, Duration)) {
+        let phase = phase_after(kind);
+        self.spans.add(if phase == Phase::Breaker { phase } else { Phase::Limiter }, waited);
+        self.spans.add(phase, took);
+        if matches!(kind, ErrorKind::Timeout { .. }) {
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            Counters::add(&self.shared.state.accounts.counters.stalled, micros);
+        }
+    }
+
     /// Adds where the time of an answer went.
-    fn time_answer(&mut self, answer: &Completion, took: Duration) {
+    fn time_answer(&mut self, answer: &Completion, (waited, took): (Duration, Duration)) {
         let timing = &answer.timing;
         let first_byte = timing.first_byte.unwrap_or(timing.total);
         let first_token = timing.first_token.unwrap_or(timing.total).max(first_byte);
@@ -125,7 +133,8 @@ impl Driver {
         self.spans.add(Phase::FirstByte, first_byte);
         self.spans.add(Phase::FirstToken, first_token - first_byte);
         self.spans.add(Phase::Stream, timing.total.saturating_sub(first_token));
-        self.spans.add(Phase::Commit, took.saturating_sub(timing.queue + timing.total));
+        // Beside the limits and the provider a call waits for its intent alone.
+        self.spans.add(Phase::Commit, (waited + took).saturating_sub(timing.queue + timing.total));
     }
 
     async fn commit(&mut self, settlement: Settlement) -> Event {

@@ -3,6 +3,8 @@ mod failures;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use failures::phase_after;
+
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,10 +52,10 @@ pub struct Statistics {
     pub personas: usize,
     /// Calls that were made.
     pub calls: u64,
-    /// Tokens that were sent, as far as they were told.
-    pub input_tokens: u64,
-    /// Tokens that came back, as far as they were told.
-    pub output_tokens: u64,
+    /// Tokens of the prompts, as far as they were reported; `None` if none were.
+    pub input_tokens: Option<u64>,
+    /// Tokens of the answers, as far as they were reported; `None` if none were.
+    pub output_tokens: Option<u64>,
     /// What they cost, in millionths of a US dollar; `None` if that is not known of all.
     pub cost_usd_micros: Option<u64>,
     /// When the last one began.
@@ -216,12 +216,17 @@ fn add_up(files: usize, runs: &[PastRun]) -> Statistics {
         all.finished += usize::from(report.status == Status::Finished);
         all.personas += personas;
         all.calls += u64::from(report.calls);
-        all.input_tokens += report.usage.input_tokens.unwrap_or(0);
-        all.output_tokens += report.usage.output_tokens.unwrap_or(0);
+        all.input_tokens = added(all.input_tokens, report.usage.input_tokens);
+        all.output_tokens = added(all.output_tokens, report.usage.output_tokens);
         all.cost_usd_micros = all.cost_usd_micros.zip(report.cost_usd_micros).map(|(sum, cost)| sum + cost);
     }
     all.last_run = runs.first().map(|run| run.report.started_at.clone());
     all
+}
+
+/// Adds what is known; `None` while nothing is.
+fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
+    sum.map_or(more, |sum| Some(sum + more.unwrap_or(0)))
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -9,7 +9,8 @@ pub(super) const RUNS: &str =
     "SELECT seq, id, fingerprint, kind, request, status, total, created_at, ended_at, report FROM runs";
 
 const JOBS: &str = "SELECT jobs.key, state, rows.row, attempt, calls, settled, lost, possible, input_tokens,
-        output_tokens, result, error_kind, error, timings, unpriced, unbounded, settled_at
+        output_tokens, result, error_kind, error, timings, unpriced, unbounded, settled_at, held,
+        unreported
     FROM jobs JOIN rows ON rows.key = jobs.key WHERE jobs.key >= ?1 AND jobs.key < ?2";
 
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
@@ -139,6 +140,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         unbounded: small(row.get(15)?),
         lost: small(row.get(6)?),
         possible: unsigned(row.get(7)?),
+        held: unsigned(row.get(17)?),
+        unreported: small(row.get(18)?),
         input_tokens: unsigned(row.get(8)?),
         output_tokens: unsigned(row.get(9)?),
     };
@@ -160,7 +163,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
 
 pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally> {
     let sql = "SELECT state, count(*), sum(calls), sum(settled), sum(unpriced), sum(lost), sum(possible),
-            sum(input_tokens), sum(output_tokens), sum(unbounded)
+            sum(input_tokens), sum(output_tokens), sum(unbounded), sum(held), sum(unreported)
         FROM jobs WHERE key >= ?1 AND key < ?2 GROUP BY state";
     let mut tally = Tally::default();
     let mut statement = connection.prepare_cached(sql)?;
@@ -176,6 +179,8 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
         tally.input_tokens += number(7)?;
         tally.output_tokens += number(8)?;
         tally.unbounded += number(9)?;
+        tally.held += number(10)?;
+        tally.unreported += number(11)?;
     }
     Ok(tally)
 }

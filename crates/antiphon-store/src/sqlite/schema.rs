@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// Each makes the next version of the file from the one before. Never change one that was released: add another.
-const MIGRATIONS: [&str; 3] = ["
+const MIGRATIONS: [&str; 4] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -76,6 +76,11 @@ const MIGRATIONS: [&str; 3] = ["
     UPDATE runs SET kind = 'content' WHERE kind = 'map' AND 'content' =
         (SELECT value FROM json_each(CASE WHEN json_valid(request) THEN request ELSE '{}' END, '$.arguments')
          WHERE value NOT LIKE '-%' ORDER BY key LIMIT 1);
+", "
+    -- What a budget holds for possibly billed calls, and the answers whose tokens were not reported. Earlier versions held the most.
+    ALTER TABLE jobs ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN unreported INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET held = possible WHERE possible > 0;
 "];
 
 /// The longest wait for another process that keeps the file busy.

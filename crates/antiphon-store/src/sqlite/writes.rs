@@ -70,7 +70,7 @@ pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement)
         unpriced = unpriced + (?4 IS NULL), lost = lost + ?5, possible = possible + ?6,
         input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, reserved = NULL,
         result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14,
-        settled_at = ?15
+        settled_at = ?15, held = held + ?16, unreported = unreported + ?17
         WHERE key = ?1 AND state NOT IN (3, 4)";
     let timings: Vec<u8> = timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -89,6 +89,8 @@ pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement)
         timings,
         bill.unbounded,
         now(),
+        signed(bill.held),
+        bill.unreported,
     ])?;
     if let Some((fingerprint, answer)) = answer.as_ref().filter(|_| changed == 1) {
         let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)
@@ -115,7 +117,7 @@ pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<(Ru
     })?;
     let intended = intended.collect::<rusqlite::Result<Vec<_>>>()?;
     connection.execute(
-        "UPDATE jobs SET lost = lost + 1, possible = possible + coalesce(reserved, 0),
+        "UPDATE jobs SET lost = lost + 1, possible = possible + coalesce(reserved, 0), held = held + coalesce(reserved, 0),
             unbounded = unbounded + (reserved IS NULL), reserved = NULL
             WHERE key >= ?1 AND key < ?2 AND state = ?3",
         [bounds[0], bounds[1], JobState::Intended.code()],

@@ -34,11 +34,11 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(3);
+    newer(4);
     assert!(place.open().await.runs().await.unwrap().is_empty());
 }
 
-/// A file as version 1 or 2 of the format left it, with a run of one job and a stopped status.
+/// A file as version 1, 2 or 3 of the format left it, with a run of one job and a stopped status.
 async fn file_of_format(version: u32) -> File {
     let place = File::new();
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
@@ -46,7 +46,11 @@ async fn file_of_format(version: u32) -> File {
     run.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
     drop(run);
     let old = rusqlite::Connection::open(&place.path).unwrap();
-    old.execute_batch("DROP INDEX runs_by_kind; DROP INDEX runs_by_status").unwrap();
+    old.execute_batch("UPDATE jobs SET lost = 1, possible = 7").unwrap();
+    old.execute_batch("ALTER TABLE jobs DROP COLUMN held; ALTER TABLE jobs DROP COLUMN unreported").unwrap();
+    if version < 3 {
+        old.execute_batch("DROP INDEX runs_by_kind; DROP INDEX runs_by_status").unwrap();
+    }
     if version == 1 {
         old.execute_batch("ALTER TABLE jobs DROP COLUMN settled_at").unwrap();
     }
@@ -56,10 +60,12 @@ async fn file_of_format(version: u32) -> File {
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_brought_to_this_one() {
-    for version in [1, 2] {
+    for version in [1, 2, 3] {
         let place = file_of_format(version).await;
         let store = place.open().await;
         let run = store.open_run(NewRun::new("f")).await.unwrap();
+        let tally = run.tally().await.unwrap();
+        assert_eq!((tally.possible, tally.held, tally.unreported), (7, 7, 0), "the most was held");
         assert_eq!(run.jobs(0, 1).await.unwrap()[0].settled_at, None);
         run.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
         assert!(run.jobs(0, 1).await.unwrap()[0].settled_at.is_some());
@@ -68,7 +74,7 @@ async fn a_file_of_an_older_version_is_brought_to_this_one() {
         assert_eq!(store.cancel("latest").await.unwrap().status, RunStatus::Cancelled);
         let file = rusqlite::Connection::open(&place.path).unwrap();
         let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(format, 3);
+        assert_eq!(format, 4);
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::{CommandError, OK, USAGE};
 use super::front::Front;
 use super::generate::{self, Planned};
 use super::output::{self, Talk};
-use super::progress::{cost, counted};
+use super::progress::{cost, counted, tokens};
 use crate::operations::{ExperimentInfo, ExperimentStart, Experiments, Workspace};
 use crate::runtime::{Flags, resolve};
 
@@ -152,7 +152,7 @@ fn show(info: &ExperimentInfo, as_json: bool) -> Result<u8, CommandError> {
         ("runs", Some(format!("{}, {} finished", all.runs, all.finished))),
         ("personas", Some(all.personas.to_string())),
         ("calls", Some(all.calls.to_string())),
-        ("tokens", Some(format!("{} + {}", all.input_tokens, all.output_tokens))),
+        ("tokens", Some(tokens(all.input_tokens, all.output_tokens))),
         ("cost", Some(cost(all.cost_usd_micros))),
         ("last run", all.last_run.clone()),
         ("data", Some(counted(data.len(), "file"))),

@@ -195,6 +195,12 @@ pub(super) fn cost(micros: Option<u64>) -> String {
     }
 }
 
+/// Tokens for people, asked and answered: `12 + 34 tokens`, `tokens unknown`.
+pub(super) fn tokens(asked: Option<u64>, answered: Option<u64>) -> String {
+    let tokens = asked.zip(answered).map(|(asked, answered)| format!("{asked} + {answered} tokens"));
+    tokens.unwrap_or_else(|| "tokens unknown".to_owned())
+}
+
 /// Whether a served model is another one than was asked, and no more precise name of it.
 pub(super) fn is_other_model(served: &str, asked: &str) -> bool {
     !served.starts_with(asked)

@@ -10,7 +10,7 @@ use super::error::{CommandError, OK};
 use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, cost};
+use super::progress::{Live, cost, tokens};
 use crate::operations::{
     Experiments, ExportFormat, ListFilter, OperationError, Page, RunInfo, RunOutcome, RunResult, Workspace,
 };
@@ -144,7 +144,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     let left = info.rows - info.accepted - info.failed;
     line("rows", &format!("{} done, {} failed, {left} left", info.accepted, info.failed));
     line("calls", &info.calls.to_string());
-    line("tokens", &format!("{} + {}", info.input_tokens, info.output_tokens));
+    line("tokens", tokens(info.input_tokens, info.output_tokens).replace("tokens", "").trim());
     line("cost", cost(info.cost_usd_micros).trim_start_matches("cost "));
     if info.possibly_billed_calls > 0 {
         let most = match info.possibly_billed_unbounded {

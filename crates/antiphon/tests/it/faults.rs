@@ -49,9 +49,32 @@ fn counts_that_cannot_be_are_unknown_and_break_no_sum() {
             (&json!(3), &Value::Null),
             "{input}, {output}"
         );
+        let told = |name: &str, counts: bool| {
+            assert_eq!(report[name].is_u64(), counts, "{input}, {output}: {report}")
+        };
+        told("input_tokens", input == "5");
+        told("output_tokens", output == "5");
         let listed = lab.run("runs list");
         assert!(listed.stdout.contains("cost unknown"), "{listed:?}");
     }
+}
+
+#[test]
+fn usage_that_was_not_reported_is_unknown_and_not_nothing() {
+    let answer = r#"{"choices":[{"delta":{"content":"a bridge"},"finish_reason":"stop"}]}"#;
+    let server = Scripted::start([Reply::events([answer, "[DONE]"])]);
+    let lab = lab(&server.url("/v1"), 3);
+    let ran = lab.run(&map(""));
+    ran.ends_with(0, &[]);
+    assert!(ran.stdout.contains("3 calls, tokens unknown, cost unknown"), "{ran:?}");
+    let run = lab.only_run();
+    let report = json_file(&run.join("run.json"));
+    assert_eq!((&report["input_tokens"], &report["output_tokens"]), (&Value::Null, &Value::Null));
+    assert_eq!(report["answers_without_usage"], 3);
+    let shown = lab.run("runs show latest");
+    assert!(shown.stdout.lines().any(|line| line.split_whitespace().eq(["tokens", "unknown"])), "{shown:?}");
+    let shown: Value = serde_json::from_str(&lab.run("runs show latest --json").stdout).unwrap();
+    assert_eq!((&shown["input_tokens"], &shown["cost_usd_micros"]), (&Value::Null, &Value::Null));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use antiphon_store::Answer;
 use serde_json::Value;
 
 use super::{Action, Ask, Billed, Call, Context, JobMachine, first_line};
+use crate::accounts::CallEnd;
 use crate::lacking::{Lacking, rest_of};
 use crate::reading::{checked, read, with_rest};
 use crate::rest::whole_of;
@@ -20,9 +21,16 @@ impl JobMachine {
         self.seen.see(&answer);
         cx.run.health.answered();
         let held_to = reservation.held_to;
-        let bill = accounts.bill(answer.usage, answer.earlier, sent, reservation);
+        let end = CallEnd {
+            usage: answer.usage,
+            earlier: answer.earlier,
+            sent,
+            received_bytes: answer.text.len() as u64,
+            is_answer: true,
+        };
+        let bill = accounts.bill(&end, reservation);
         if answer.attempts > 0 {
-            accounts.learn(&ask.question, answer.usage, answer.timing.total);
+            accounts.learn(&ask.question, &answer);
         }
         let is_cut = answer.finish == FinishReason::Length;
         if is_cut && (held_to.is_some() || !cx.run.options.allow_cut) {

@@ -8,6 +8,7 @@ use antiphon_store::{Bill, Settlement};
 use serde_json::Value;
 
 use super::{Action, Ask, Billed, Call, Context, Ending, JobMachine, Then};
+use crate::accounts::CallEnd;
 use crate::stop::Stop;
 use crate::timings::Phase;
 
@@ -47,7 +48,14 @@ impl JobMachine {
             // What was never sent cannot have been billed.
             spent.possibly_billed = 0;
         }
-        let bill = cx.run.accounts.bill(Usage::NOTHING, spent, sent, reservation);
+        let end = CallEnd {
+            usage: Usage::NOTHING,
+            earlier: spent,
+            sent,
+            received_bytes: err.partial().map_or(0, |partial| partial.text.len() as u64),
+            is_answer: false,
+        };
+        let bill = cx.run.accounts.bill(&end, reservation);
         let mut ask = ask;
         let progress = self.keep_partial(cx, &mut ask, &err);
         if let Progress::Whole(whole) = progress {
@@ -122,7 +130,7 @@ impl JobMachine {
             return self.leave(bill);
         }
         self.notice = Some(err.to_string());
-        let phase = phase_of(err.kind());
+        let phase = phase_after(err.kind());
         if sent == 0 {
             // There is nothing to store of what was not sent.
             return self.sleep(ask, pause, phase);
@@ -217,8 +225,8 @@ fn stop_if(cx: Context<'_>, reason: Option<Stop>) {
     }
 }
 
-/// The phase that the pause after an error counts for.
-fn phase_of(kind: ErrorKind) -> Phase {
+/// The phase that a call which failed counts for, and the pause after it.
+pub(crate) fn phase_after(kind: ErrorKind) -> Phase {
     match kind {
         ErrorKind::CircuitOpen { .. } => Phase::Breaker,
         ErrorKind::RateLimited { .. } => Phase::Limiter,

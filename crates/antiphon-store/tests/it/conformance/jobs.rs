@@ -64,7 +64,8 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
             run.intend(Intent::new(index, QUESTION).reserved(Some(50))).await.unwrap();
         }
         run.settle(Settlement::accepted(0, "done", Bill::call(Some(30)).tokens(10, 5))).await.unwrap();
-        let later = Settlement::put_back(1, i64::MAX, Bill::none().lost(1, Some(40)));
+        let bill = Bill::none().lost(1, Some(40)).held(25).unreported(1);
+        let later = Settlement::put_back(1, i64::MAX, bill);
         run.settle(later).await.unwrap();
     }
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
@@ -76,6 +77,7 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.queued, tally.settled, tally.possible), (1, 3, 30, 90));
     assert_eq!((tally.lost, tally.calls, tally.input_tokens, tally.output_tokens), (2, 1, 10, 5));
+    assert_eq!((tally.held, tally.unreported), (75, 1), "a call in progress is held at its most");
     let job = run.jobs(0, 1).await.unwrap().remove(0);
     assert_eq!((job.state, job.result.as_deref()), (JobState::Accepted, Some("done")));
 }

@@ -44,7 +44,7 @@ struct Path {
     sent: u32,
     intended: u32,
     billed: u32,
-    possible: u64,
+    held: u64,
     settled: u64,
     is_stored: bool,
 }
@@ -95,7 +95,7 @@ fn drive(rig: &mut Rig, fates: &[Fate], fails_at: usize, stops_at: usize) -> (Pa
 impl Path {
     fn add(&mut self, settlement: &Settlement) {
         self.billed += settlement.bill.calls;
-        self.possible += settlement.bill.possible;
+        self.held += settlement.bill.held;
         self.settled += settlement.bill.settled.unwrap_or(0);
     }
 }
@@ -123,7 +123,7 @@ proptest! {
         prop_assert!(matches!(rig.machine.state, State::Ended));
         if path.is_stored {
             prop_assert_eq!(path.billed, path.sent, "{:?} {:?}", path, ending);
-            prop_assert_eq!(path.settled + path.possible, budget.spent());
+            prop_assert_eq!(path.settled + path.held, budget.spent());
         } else {
             prop_assert!(matches!(ending, Ending::Left | Ending::Unsaved(_)));
             prop_assert!(rig.run.stop.is_stopped());

@@ -1,0 +1,153 @@
+use antiphon_llm::Price;
+
+use crate::accounts::cost_of_call;
+use crate::seen::Seen;
+
+/// The money that a budget holds for calls that ended without a bill.
+///
+/// Each of them may have cost its bound, and is reported so. But bounds are many times what a call costs, and a tenth of calls
+/// that break off would leave most of a budget unused. So what is held is what calls of this kind lead to expect: the
+/// prompt, the tokens that arrived, the mean of the rest, and three standard deviations of the sum. A stream that broke off
+/// is billed at most as if it had come to its end, so the sum is below that but for one run in several hundred; and no
+/// vendor is known that bills what it did not send.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Calls before enough was learned, which are held at their bounds.
+    early: Vec<Broken>,
+    expected: f64,
+    variance: f64,
+    /// The bounds of the calls that are held at what is expected.
+    bounds: u64,
+    held: u64,
+}
+
+/// A call that ended without a bill. Money in millionths of a US dollar.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Broken {
+    pub(crate) prompt_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) price: Option<Price>,
+    /// The most that it may have cost.
+    pub(crate) bound: u64,
+}
+
+/// Standard deviations above the expected sum.
+const MARGIN: f64 = 3.0;
+
+impl Held {
+    /// Adds a call. Returns how much more is to be held: its bound at most.
+    pub(crate) fn add(&mut self, call: Broken, seen: &Seen) -> u64 {
+        if self.expect(call, seen) {
+            let before = self.held;
+            self.held = self.sum().max(before).min(before + call.bound);
+            return self.held - before;
+        }
+        self.early.push(call);
+        call.bound
+    }
+
+    /// Looks at the early calls again, once enough was learned. Returns how much less is to be held.
+    pub(crate) fn review(&mut self, seen: &Seen) -> u64 {
+        if self.early.is_empty() {
+            return 0;
+        }
+        let early = std::mem::take(&mut self.early);
+        let (expected, early): (Vec<_>, Vec<_>) =
+            early.into_iter().partition(|call| self.expect(*call, seen));
+        self.early = early;
+        let bounds: u64 = expected.iter().map(|call| call.bound).sum();
+        let before = self.held;
+        self.held = self.sum().clamp(before, before + bounds);
+        bounds - (self.held - before)
+    }
+
+    /// Adds what a call is expected to have cost; `false` if too little is known.
+    fn expect(&mut self, call: Broken, seen: &Seen) -> bool {
+        let Some(price) = call.price else { return false };
+        let Some(tokens) = seen.expect(call.prompt_bytes, call.received_bytes) else { return false };
+        let Some(prompt) = cost_of_call(price, tokens.input, 0) else { return false };
+        let per_token = price.output as f64 / 1e6;
+        self.expected += (prompt as f64 + tokens.output * per_token).min(call.bound as f64);
+        self.variance += tokens.variance * per_token * per_token;
+        self.bounds += call.bound;
+        true
+    }
+
+    /// What is held for the calls of which enough is known.
+    fn sum(&self) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and bounded below"
+        )]
+        let sum = (self.expected + MARGIN * self.variance.sqrt()).ceil() as u64;
+        sum.min(self.bounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_llm::{Completion, Price, Timing, Usage};
+
+    use super::{Broken, Held};
+    use crate::seen::Seen;
+
+    /// Prompts of 100 tokens in 400 bytes, answers of 50 tokens in 200 bytes; or twice that of every other answer.
+    fn seen(answers: u64, varies: bool) -> Seen {
+        let mut seen = Seen::new();
+        for answer in 0..answers {
+            let times: u8 = if varies && answer % 2 == 1 { 2 } else { 1 };
+            let text = "x".repeat(200 * usize::from(times));
+            let usage = Usage::new(Some(100), Some(50 * u64::from(times)));
+            let timing = Timing::new(None, Duration::from_secs(1));
+            seen.saw(400, &Completion::new(text).usage(usage).timing(timing));
+        }
+        seen
+    }
+
+    fn broken(received_bytes: u64) -> Broken {
+        let price = Some(Price::new(1_000_000, 1_000_000, 4_000_000));
+        Broken { prompt_bytes: 400, received_bytes, price, bound: 5_000 }
+    }
+
+    #[test]
+    fn a_broken_call_is_held_at_its_bound_until_enough_was_seen() {
+        let mut held = Held::default();
+        assert_eq!(held.add(broken(100), &seen(19, false)), 5_000);
+        assert_eq!(held.review(&seen(19, false)), 0);
+        let back = held.review(&seen(20, false));
+        // 100 for the prompt, 200 for the answer, and 9 % at most for the buckets.
+        assert!((4_650..=4_710).contains(&back), "{back}");
+        assert_eq!(held.review(&seen(20, false)), 0, "once");
+        let more = held.add(broken(100), &seen(20, false));
+        assert!((290..=350).contains(&more), "{more}");
+    }
+
+    #[test]
+    fn the_margin_of_many_calls_is_small() {
+        let (mut held, seen) = (Held::default(), seen(100, true));
+        let first = held.add(broken(0), &seen);
+        let all: u64 = first + (1..100).map(|_| held.add(broken(0), &seen)).sum::<u64>();
+        // 100 for the prompt; 200 or 400 for the answer: a mean of 300, a deviation of 100.
+        assert!((650..=750).contains(&first), "{first}");
+        assert!((41_000..=45_500).contains(&all), "{all}");
+    }
+
+    #[test]
+    fn what_arrived_is_a_part_of_what_is_expected() {
+        let seen = seen(100, true);
+        let long = Held::default().add(broken(300), &seen);
+        assert!((490..=560).contains(&long), "only the longer answers have 300 bytes: {long}");
+        assert_eq!(Held::default().add(broken(9_000), &seen), 5_000, "nothing like it was seen");
+    }
+
+    #[test]
+    fn never_more_than_the_bound_is_held() {
+        let (mut held, seen) = (Held::default(), seen(100, true));
+        let tight = Broken { bound: 250, ..broken(0) };
+        assert_eq!((0..9).map(|_| held.add(tight, &seen)).sum::<u64>(), 9 * 250);
+        assert_eq!(held.add(Broken { price: None, ..broken(0) }, &seen), 5_000, "no price");
+    }
+}

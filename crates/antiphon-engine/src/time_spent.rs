@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use crate::status::ProviderLimits;
+use crate::timings::{PHASES, Phase};
+
+/// Where the time of a run went, and what decided how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TimeSpent {
+    pub(crate) wall: Duration,
+    /// Each phase's time, added up over all jobs that have ended.
+    pub(crate) phases: [Duration; PHASES.len()],
+    /// The part of the failed calls' time that was silence.
+    pub(crate) stalled: Duration,
+    pub(crate) calls: u64,
+    /// The limit that the caller set.
+    pub(crate) max_concurrency: Option<usize>,
+}
+
+/// Calls and time after which a rate is known well enough to be named.
+const RATE_CALLS: u64 = 100;
+const RATE_TIME: Duration = Duration::from_secs(3);
+
+impl TimeSpent {
+    /// Returns the phase that decided how long the run took; `None` before any job has ended.
+    ///
+    /// It is the one that took most of the time, the queue aside: jobs queue because others are slow. Only where the
+    /// caller's own limit was used up all the time, and no more than half of that time was spent waiting for the provider
+    /// or for money, it is the queue.
+    pub(crate) fn bottleneck(&self) -> Option<Phase> {
+        let counted = PHASES.into_iter().filter(|phase| *phase != Phase::Queue && !self.of(*phase).is_zero());
+        let longest = counted.max_by_key(|phase| self.of(*phase))?;
+        Some(if self.is_held_back() { Phase::Queue } else { longest })
+    }
+
+    /// Whether the caller's limit on concurrency kept calls from being made.
+    fn is_held_back(&self) -> bool {
+        let sum = |phases: &[Phase]| phases.iter().map(|phase| self.of(*phase)).sum::<Duration>();
+        let waits = sum(&[Phase::Budget, Phase::Limiter, Phase::Retry, Phase::Breaker]);
+        let works = sum(&[Phase::FirstByte, Phase::FirstToken, Phase::Stream, Phase::Check, Phase::Commit]);
+        let Some(limit) = self.max_concurrency.and_then(|limit| u32::try_from(limit).ok()) else {
+            return false;
+        };
+        let places = self.wall.saturating_mul(limit);
+        waits < works && self.of(Phase::Queue) > self.wall && works >= places.mul_f64(0.7)
+    }
+
+    /// Returns what would help against the bottleneck.
+    pub(crate) fn advice(&self, limits: Option<ProviderLimits>) -> Option<String> {
+        let advice = match self.bottleneck()? {
+            Phase::Limiter => return Some(self.advice_on_limits(limits)),
+            Phase::Queue => "rows waited for a place: a higher --max-concurrency would help",
+            Phase::Budget => {
+                "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
+            }
+            Phase::FirstByte | Phase::FirstToken => {
+                "the provider takes long to begin: shorter prompts, or a faster model, would help"
+            }
+            Phase::Stream => "answers take long to write: shorter answers, or a faster model, would help",
+            Phase::Check => "reading and checking answers takes long: simpler checks would help",
+            Phase::Commit => "the disk is slow to flush: a journal on a faster one (--out) would help",
+            Phase::Retry if self.stalled * 2 > self.of(Phase::Retry) => {
+                "calls stalled until they timed out: another model or provider, or a fallback (--fallback-model), would help"
+            }
+            Phase::Retry => {
+                "calls failed and were made again: the warnings say why, and another provider would help"
+            }
+            Phase::Breaker => {
+                "the provider failed so often that it was not called for a while: a fallback (--fallback-model) would help"
+            }
+        };
+        Some(advice.to_owned())
+    }
+
+    fn advice_on_limits(&self, limits: Option<ProviderLimits>) -> String {
+        let is_measured = self.calls >= RATE_CALLS && self.wall >= RATE_TIME;
+        match limits.and_then(|limits| limits.requests_per_second).filter(|_| is_measured) {
+            Some(rate) => format!(
+                "the provider takes {rate:.1} requests a second: a higher tier of the account, or a second provider, would help"
+            ),
+            None if limits.is_some_and(is_limited) => {
+                "the provider's rate limit made calls wait: a higher tier of the account, or a second provider, would help"
+                    .to_owned()
+            }
+            None => "more calls at once did not bring more answers".to_owned(),
+        }
+    }
+
+    fn of(&self, phase: Phase) -> Duration {
+        self.phases[phase as usize]
+    }
+}
+
+/// Whether the provider has shown a limit on requests or tokens.
+fn is_limited(limits: ProviderLimits) -> bool {
+    limits.requests_per_second.is_some() || limits.tokens_per_second.is_some() || limits.throttled > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Duration, PHASES, Phase, ProviderLimits, TimeSpent};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn spent(phases: &[(Phase, u64)]) -> TimeSpent {
+        let mut spent = TimeSpent { wall: 10 * SECOND, calls: 500, ..TimeSpent::default() };
+        for (phase, seconds) in phases {
+            spent.phases[*phase as usize] = Duration::from_secs(*seconds);
+        }
+        spent
+    }
+
+    fn limits(rate: Option<f64>, throttled: u64) -> Option<ProviderLimits> {
+        let limits = json!({ "requests_per_second": rate, "max_concurrency": 8, "in_flight": 0, "paused_seconds": null, "throttled": throttled });
+        serde_json::from_value(limits).ok()
+    }
+
+    #[test]
+    fn the_longest_phase_is_the_bottleneck_and_has_advice() {
+        assert_eq!(spent(&[(Phase::Queue, 90)]).bottleneck(), None, "no job has done anything");
+        for phase in PHASES.into_iter().filter(|phase| *phase != Phase::Queue) {
+            let spent = spent(&[(Phase::Queue, 900), (phase, 20), (Phase::Check, 1)]);
+            let expected = if phase == Phase::Check { Phase::Check } else { phase };
+            assert_eq!(spent.bottleneck(), Some(expected));
+            assert!(spent.advice(limits(None, 0)).is_some(), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_the_caller_is_the_bottleneck_while_it_is_used_up() {
+        let held = |phases: &[(Phase, u64)], limit| TimeSpent { max_concurrency: limit, ..spent(phases) };
+        let busy = [(Phase::Queue, 900), (Phase::Stream, 38)];
+        assert_eq!(held(&busy, Some(4)).bottleneck(), Some(Phase::Queue));
+        assert_eq!(held(&busy, Some(40)).bottleneck(), Some(Phase::Stream), "most places were free");
+        assert_eq!(held(&busy, None).bottleneck(), Some(Phase::Stream));
+        let throttled = [(Phase::Queue, 900), (Phase::Stream, 30), (Phase::Limiter, 40)];
+        assert_eq!(held(&throttled, Some(4)).bottleneck(), Some(Phase::Limiter));
+        assert_eq!(held(&[(Phase::Stream, 38)], Some(4)).bottleneck(), Some(Phase::Stream), "no row waited");
+    }
+
+    #[test]
+    fn a_rate_is_named_only_when_it_was_measured() {
+        let limited = spent(&[(Phase::Limiter, 20)]);
+        let names_rate =
+            |spent: TimeSpent| spent.advice(limits(Some(7.5), 9)).unwrap().contains("7.5 requests");
+        assert!(names_rate(limited));
+        assert!(!names_rate(TimeSpent { calls: 30, ..limited }), "too few calls");
+        assert!(!names_rate(TimeSpent { wall: SECOND, ..limited }), "too short a time");
+        let few = TimeSpent { calls: 30, ..limited };
+        assert!(few.advice(limits(Some(7.5), 9)).unwrap().starts_with("the provider's rate limit"));
+        assert!(few.advice(limits(None, 0)).unwrap().starts_with("more calls at once"));
+    }
+
+    #[test]
+    fn stalls_are_not_advised_on_as_errors() {
+        let failed = spent(&[(Phase::Retry, 20)]);
+        assert!(failed.advice(None).unwrap().starts_with("calls failed"));
+        let stalled = TimeSpent { stalled: 15 * SECOND, ..failed };
+        assert!(stalled.advice(None).unwrap().starts_with("calls stalled"));
+    }
+}

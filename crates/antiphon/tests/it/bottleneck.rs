@@ -1,0 +1,101 @@
+//! Scripted runs, one for each cause of waiting: the report names it, with advice that fits.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Tells};
+use serde_json::Value;
+
+use crate::map::{Bench, map, report};
+use crate::program::Ran;
+
+const LATENCY: Duration = Duration::from_millis(50);
+
+fn scenario() -> Scenario {
+    Scenario::default().latency(Latency::Fixed(LATENCY))
+}
+
+#[track_caller]
+fn check(report: &Value, bottleneck: &str, advice: &str) {
+    let time = &report["time"];
+    let told = time["advice"].as_str().unwrap_or_default();
+    assert_eq!(time["bottleneck"], bottleneck, "{time}");
+    assert!(told.contains(advice), "{time}");
+}
+
+fn run(scenario: Scenario, rows: usize, flags: &str) -> Value {
+    let ran = Bench::new(scenario, rows).map(&format!("{flags} --json"));
+    report(&ran)
+}
+
+#[test]
+fn a_rate_limit_that_is_reported_is_named_with_its_rate() {
+    let report = run(scenario().requests(Limit::per_second(40.0, 4)), 200, "");
+    check(&report, "limiter", "requests a second");
+    let advice = report["time"]["advice"].as_str().unwrap();
+    let rate: f64 = advice.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+    assert!((30.0..=45.0).contains(&rate), "{advice}");
+}
+
+#[test]
+fn a_rate_limit_that_is_not_reported_is_named() {
+    let report = run(scenario().requests(Limit::per_second(40.0, 4)).tells(Tells::Nothing), 160, "");
+    check(&report, "limiter", "a higher tier of the account");
+}
+
+#[test]
+fn a_rate_is_not_named_after_few_calls() {
+    let report = run(scenario().requests(Limit::per_second(4.0, 1)).tells(Tells::Nothing), 8, "");
+    check(&report, "limiter", "the provider's rate limit made calls wait");
+}
+
+#[test]
+fn a_limit_of_ones_own_is_named() {
+    check(&run(scenario(), 60, "--max-concurrency 2"), "queue", "a higher --max-concurrency");
+}
+
+#[test]
+fn money_that_calls_wait_for_is_named() {
+    check(&run(scenario(), 10, "--max-cost 0.0015"), "budget", "a lower max_tokens");
+}
+
+#[test]
+fn a_slow_first_token_is_named() {
+    let slow = Scenario::default().latency(Latency::Fixed(Duration::from_millis(400)));
+    check(&run(slow, 40, ""), "first_byte", "the provider takes long to begin");
+}
+
+#[test]
+fn slow_answers_are_named() {
+    check(&run(scenario().tokens_per_second(20.0), 20, ""), "stream", "answers take long to write");
+}
+
+#[test]
+fn stalls_are_named() {
+    let bench = Bench::new(scenario().faults(Faults::default().stall(0.4)), 30);
+    let config = std::fs::read_to_string(bench.lab.path("antiphon.toml")).unwrap();
+    let config = config.replace("kind = \"compatible\"", "kind = \"compatible\"\ntoken_timeout = \"1s\"");
+    bench.lab.file("antiphon.toml", config);
+    check(&report(&bench.map("--json --attempts 9")), "retry", "calls stalled until they timed out");
+}
+
+#[test]
+fn retries_after_faults_are_named() {
+    let report = run(scenario().faults(Faults::default().error(0.55)), 60, "");
+    check(&report, "retry", "calls failed and were made again");
+}
+
+#[test]
+fn an_open_breaker_is_named() {
+    let bench = Bench::new(scenario(), 400);
+    let child =
+        bench.lab.command(&map("--json")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while bench.stats().answered < 50 {
+        std::thread::yield_now();
+    }
+    bench.server.change_faults(Faults::default().error(1.0));
+    std::thread::sleep(Duration::from_secs(4));
+    bench.server.change_faults(Faults::default());
+    let report = report(&Ran::new(child.wait_with_output().unwrap()));
+    check(&report, "breaker", "a fallback (--fallback-model)");
+}
