@@ -57,10 +57,13 @@ static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
     // Of many calls at once a fifth may fail by chance without anything being down, so more of them are looked at; and a
     // trial may take as long as the slowest engine does to its first word.
     let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20);
+    // An outage is nearly all calls: whoever answers half of them is worth asking, and the other half costs its share.
+    let policy = policy.failure_rate(0.8);
     // A short outage costs little more than its length, and a long one is looked at less and less often.
     let policy = policy.open_for(Duration::from_millis(500), Duration::from_secs(300));
-    // One answer closes it: where a share of all calls fails, several in a row would seldom come.
-    let policy = policy.trials(1);
+    // One answer of several trials closes it. Where a share of all calls fails, several in a row would seldom come, and one
+    // trial at a time would double the time again and again.
+    let policy = policy.trials(1).spare_trials(7);
     Breakers::new(policy.max_half_open(Duration::from_secs(300)))
 });
 

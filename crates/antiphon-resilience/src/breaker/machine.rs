@@ -66,6 +66,7 @@ enum State {
         until: Instant,
         out: u32,
         succeeded: u32,
+        failed: u32,
     },
 }
 
@@ -122,19 +123,19 @@ impl BreakerMachine {
         match self.state {
             State::Open(Some(until)) if until <= now => {
                 let until = later(now, self.policy.max_half_open);
-                self.enter(State::HalfOpen { until, out: 0, succeeded: 0 });
+                self.enter(State::HalfOpen { until, out: 0, succeeded: 0, failed: 0 });
             }
             // Trials that neither end nor are given up prove nothing good; that nobody called proves nothing bad.
             State::HalfOpen { until, out: 1.., .. } if until <= now => self.open(now),
-            State::HalfOpen { until, out: 0, succeeded } if until <= now => {
+            State::HalfOpen { until, out: 0, succeeded, failed } if until <= now => {
                 let until = later(now, self.policy.max_half_open);
-                self.state = State::HalfOpen { until, out: 0, succeeded };
+                self.state = State::HalfOpen { until, out: 0, succeeded, failed };
             }
             _ => {}
         }
-        let trials = self.policy.trials.max(1);
+        let trials = self.policy.trials.max(1).saturating_add(self.policy.spare_trials);
         let until = match &mut self.state {
-            State::HalfOpen { out, succeeded, .. } if *out + *succeeded < trials => {
+            State::HalfOpen { out, succeeded, failed, .. } if *out + *succeeded + *failed < trials => {
                 *out += 1;
                 return Ok(BreakerTicket { generation: self.generation, slice: 0 });
             }
@@ -170,16 +171,19 @@ impl BreakerMachine {
                     self.open(now());
                 }
             }
-            State::HalfOpen { out, succeeded, .. } => {
+            State::HalfOpen { out, failed, .. } if outcome.failed || outcome.slow => {
                 *out = out.saturating_sub(1);
-                if outcome.failed || outcome.slow {
+                *failed += 1;
+                if *failed > self.policy.spare_trials {
                     self.reopened = self.reopened.saturating_add(1);
                     self.open(now());
-                } else {
-                    *succeeded += 1;
-                    if *succeeded >= trials {
-                        self.reset();
-                    }
+                }
+            }
+            State::HalfOpen { out, succeeded, .. } => {
+                *out = out.saturating_sub(1);
+                *succeeded += 1;
+                if *succeeded >= trials {
+                    self.reset();
                 }
             }
             State::Open(_) => {}

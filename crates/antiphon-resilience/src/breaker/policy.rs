@@ -46,8 +46,13 @@ pub struct BreakerPolicy {
     pub open_for: Duration,
     /// The longest that it stays open: each trial that fails doubles the time. Default 5 min.
     pub max_open: Duration,
-    /// Calls let through after that; it closes when all of them succeed and opens when one fails. Default 3.
+    /// Calls let through after that; it closes when so many succeed. Default 3.
     pub trials: u32,
+    /// Trials beyond these that are let through and may fail; it opens again when one more does. Default 0.
+    ///
+    /// Where the time doubles and a share of all calls fails, one trial at a time keeps a service that mostly works away for
+    /// minutes: with a share of one half and more, the expected time has no bound.
+    pub spare_trials: u32,
     /// How long the trials may take; then it is open again. Default 60 s.
     pub max_half_open: Duration,
 }
@@ -93,6 +98,7 @@ impl Default for BreakerPolicy {
             open_for: Duration::from_secs(30),
             max_open: Duration::from_secs(300),
             trials: 3,
+            spare_trials: 0,
             max_half_open: Duration::from_secs(60),
         }
     }
@@ -134,10 +140,17 @@ impl BreakerPolicy {
         self
     }
 
-    /// Sets the calls let through while it is half-open; 0 counts as 1.
+    /// Sets the calls that must succeed while it is half-open; 0 counts as 1.
     #[must_use]
     pub fn trials(mut self, trials: u32) -> Self {
         self.trials = trials;
+        self
+    }
+
+    /// Sets the calls beyond these that are let through while it is half-open, and may fail.
+    #[must_use]
+    pub fn spare_trials(mut self, trials: u32) -> Self {
+        self.spare_trials = trials;
         self
     }
 

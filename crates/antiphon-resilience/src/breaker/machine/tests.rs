@@ -116,6 +116,25 @@ fn each_failed_trial_doubles_the_time_up_to_five_minutes() {
 }
 
 #[test]
+fn of_spare_trials_some_may_fail() {
+    let mut breaker = Timeline::new(BreakerPolicy::default().trials(1).spare_trials(2));
+    breaker.calls(10, FAILED);
+    breaker.seconds = 30;
+    let trials: Vec<BreakerTicket> = (0..3).map(|_| breaker.admit().unwrap()).collect();
+    assert_eq!(breaker.admit(), Err(None), "three at most");
+    breaker.report(trials[0], FAILED);
+    breaker.report(trials[1], FAILED);
+    assert!(breaker.is(BreakerState::HalfOpen));
+    assert_eq!(breaker.admit(), Err(None), "those that failed were trials, too");
+    breaker.report(trials[2], OK);
+    assert!(breaker.is(BreakerState::Closed), "one answer is enough");
+    breaker.calls(10, FAILED);
+    breaker.seconds += 30;
+    breaker.calls(3, FAILED);
+    assert_eq!(breaker.admit(), Err(Some(60)), "all have failed: it was longer this time");
+}
+
+#[test]
 fn late_results_of_an_earlier_state_count_for_nothing() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     let [slow_success, slow_failure] = [(); 2].map(|()| breaker.admit().unwrap());
@@ -193,7 +212,8 @@ struct Naive {
     admitted: u64,
     period: u64,
     open_until: Option<u64>,
-    trials: Option<(u64, u32, u32)>,
+    /// Until when, and the trials that are out, that succeeded and that failed.
+    trials: Option<(u64, u32, u32, u32)>,
     reopened: u32,
 }
 
@@ -214,9 +234,9 @@ impl Naive {
     fn admit(&mut self, now: u64) -> Option<(u64, u64)> {
         if self.open_until.is_some_and(|until| until <= now) {
             self.open_until = None;
-            self.trials = Some((now + self.policy.max_half_open.as_secs(), 0, 0));
+            self.trials = Some((now + self.policy.max_half_open.as_secs(), 0, 0, 0));
             self.enter();
-        } else if let Some((until, out, _)) = &mut self.trials
+        } else if let Some((until, out, ..)) = &mut self.trials
             && *until <= now
         {
             match *out {
@@ -226,8 +246,12 @@ impl Naive {
         }
         match &mut self.trials {
             _ if self.open_until.is_some() => None,
-            Some((_, out, good)) if *out + *good >= self.policy.trials => None,
-            Some((_, out, _)) => {
+            Some((_, out, good, bad))
+                if *out + *good + *bad >= self.policy.trials + self.policy.spare_trials =>
+            {
+                None
+            }
+            Some((_, out, ..)) => {
                 *out += 1;
                 Some((self.period, 0))
             }
@@ -257,13 +281,17 @@ impl Naive {
             return;
         }
         match (&mut self.trials, failed) {
-            (Some((_, out, _)), None) => *out -= 1,
+            (Some((_, out, ..)), None) => *out -= 1,
             (None, None) => self.calls.retain(|(other, _)| *other != number),
-            (Some(_), Some(true)) => {
-                self.reopened += 1;
-                self.open(now);
+            (Some((_, out, _, bad)), Some(true)) => {
+                *out -= 1;
+                *bad += 1;
+                if *bad > self.policy.spare_trials {
+                    self.reopened += 1;
+                    self.open(now);
+                }
             }
-            (Some((_, out, good)), Some(false)) => {
+            (Some((_, out, good, _)), Some(false)) => {
                 *out -= 1;
                 *good += 1;
                 if *good == self.policy.trials {
@@ -312,11 +340,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn it_does_what_the_plain_model_does(steps in steps(), size in 1_u32..8, min in 1_u32..8, trials in 1_u32..4) {
+    fn it_does_what_the_plain_model_does(
+        steps in steps(),
+        size in 1_u32..8,
+        min in 1_u32..8,
+        trials in (1_u32..4, 0_u32..3),
+    ) {
         let policy = BreakerPolicy::default()
             .window(Window::Count(size))
             .min_calls(min)
-            .trials(trials)
+            .trials(trials.0)
+            .spare_trials(trials.1)
             .open_for(Duration::from_secs(10), Duration::from_secs(40))
             .max_half_open(Duration::from_secs(15));
         let mut real = Timeline::new(policy);

@@ -16,6 +16,7 @@ const GOOD: Course = (400, false);
 
 /// Calls with 500 in flight for five seconds. Returns when the breaker opened, and the calls that had failed by then; `course`
 /// decides on the call with this number, at so many milliseconds.
+#[expect(clippy::future_not_send, reason = "it is run on one thread")]
 async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course) -> Option<(u64, u64)> {
     let (breaker, start) = (CircuitBreaker::new(policy), Instant::now());
     let (number, failures, opened) = (Cell::new(0), Cell::new(0), Cell::new(None));
