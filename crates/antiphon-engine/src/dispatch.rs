@@ -17,9 +17,10 @@ use crate::job::{Asked, Ended, Failed, Todo, drive};
 use crate::limits::RunLimits;
 use crate::seen::Usual;
 use crate::shared::Shared;
-use crate::status::Status;
+use crate::status::{Status, Waiting};
 use crate::stop::Stop;
 use crate::time_spent::TimeSpent;
+use crate::timings::Phase;
 use crate::work::Work;
 
 /// The price for a prompt of so many tokens.
@@ -166,8 +167,13 @@ impl Engine {
     /// How it stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        let bottleneck = self.shared.time_spent().bottleneck();
-        self.shared.state.accounts.counters.status(self.shared.limits(), bottleneck)
+        let (state, limits) = (&self.shared.state, self.shared.limits());
+        let waiting = state.health.waiting(Instant::now()).or_else(|| {
+            // The limiter may wait by itself, as the headers ask.
+            Some((limits?.paused_for?, Phase::Limiter))
+        });
+        let waiting = waiting.map(|(left, phase)| Waiting { phase, seconds: left.as_secs_f64() });
+        state.accounts.counters.status(limits, &self.shared.time_spent(), waiting)
     }
 
     /// Where the time of all rows went that this process ended.

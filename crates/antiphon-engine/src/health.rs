@@ -5,6 +5,7 @@ use antiphon_llm::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::stop::Stop;
+use crate::timings::Phase;
 
 /// What the calls of a run showed of its provider: whether it answers, and until when no call is begun.
 ///
@@ -23,6 +24,8 @@ struct State {
     /// Pauses in a row that the provider asked for.
     throttles: u32,
     paused_until: Option<Instant>,
+    /// Until when some job waits because the provider asked for that or is not called, and for what.
+    waiting: Option<(Instant, Phase)>,
     last_error: Option<Error>,
     /// Failures of one kind that no retry heals, while nothing was answered.
     hopeless: Option<(ErrorKind, u64)>,
@@ -93,9 +96,21 @@ impl ProviderHealth {
         state.paused_until
     }
 
+    /// Returns how long jobs wait yet for the provider, and for what.
+    pub(crate) fn waiting(&self, now: Instant) -> Option<(Duration, Phase)> {
+        let (until, phase) = self.lock().waiting?;
+        Some((until.checked_duration_since(now).filter(|left| !left.is_zero())?, phase))
+    }
+
+    /// Notes that one job waits as long as the provider asked; others go on.
+    pub(crate) fn asked_to_wait(&self, pause: Duration, now: Instant) {
+        self.lock().wait(pause, Phase::Retry, now);
+    }
+
     /// Begins no call for as long as the provider asked. Returns why the run stops, where it asked for too long or too often.
     pub(crate) fn throttled(&self, pause: Duration, now: Instant) -> Option<Stop> {
         let mut state = self.lock();
+        state.wait(pause, Phase::Limiter, now);
         if state.pause(pause, now) {
             state.throttles += 1;
         }
@@ -105,11 +120,11 @@ impl ProviderHealth {
 
     /// Begins no call for as long as the circuit breaker is open.
     pub(crate) fn opened(&self, pause: Duration, now: Instant) -> Option<Stop> {
-        if pause >= LONG_OPENING {
-            return self.throttled(pause, now);
-        }
-        self.lock().pause(pause, now);
-        None
+        let stop = if pause >= LONG_OPENING { self.throttled(pause, now) } else { None };
+        let mut state = self.lock();
+        state.wait(pause, Phase::Breaker, now);
+        state.pause(pause, now);
+        stop
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,6 +136,14 @@ impl State {
     /// Counts a call, of which the newest count most.
     fn mix(&mut self, gain: u32) {
         self.share = self.share - self.share / 16 + gain;
+    }
+
+    /// Notes a wait, of which the last to end is shown.
+    fn wait(&mut self, pause: Duration, phase: Phase, now: Instant) {
+        let until = now + pause;
+        if self.waiting.is_none_or(|(other, _)| other <= until) {
+            self.waiting = Some((until, phase));
+        }
     }
 
     /// Returns whether calls could begin before this pause.
@@ -140,6 +163,7 @@ mod tests {
 
     use super::{HOPELESS, MAX_THROTTLES, ProviderHealth};
     use crate::stop::Stop;
+    use crate::timings::Phase;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -179,6 +203,20 @@ mod tests {
         assert!(health.throttled(3 * SECOND, now).is_none() && health.opened(2 * SECOND, now).is_none());
         assert_eq!(health.paused_until(now + SECOND), Some(now + 3 * SECOND));
         assert_eq!(health.paused_until(now + 3 * SECOND), None);
+    }
+
+    #[test]
+    fn a_wait_is_shown_with_its_cause_until_its_end() {
+        let (health, now) = (health(), Instant::now());
+        assert_eq!(health.waiting(now), None);
+        health.asked_to_wait(2 * SECOND, now);
+        assert_eq!((health.waiting(now), health.paused_until(now)), (Some((2 * SECOND, Phase::Retry)), None));
+        health.throttled(3 * SECOND, now);
+        health.opened(SECOND, now);
+        assert_eq!(health.waiting(now + SECOND), Some((2 * SECOND, Phase::Limiter)), "the longest");
+        health.opened(5 * SECOND, now);
+        assert_eq!(health.waiting(now), Some((5 * SECOND, Phase::Breaker)));
+        assert_eq!(health.waiting(now + 5 * SECOND), None);
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub use recipe::{Drawing, Recipe};
 pub use report::{Cause, LONG_RUN, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
 pub use results::{Destination, Lines, Order, export};
 pub use seen::Usual;
-pub use status::{ProviderLimits, Status};
+pub use status::{ProviderLimits, Status, Waiting};
 pub use stop::Stop;
 pub use summary::{RowSummary, RunSummary};
 pub use text_writer::{TextWriter, each_result};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::event::RunEvent;
-use crate::status::Status;
+use crate::status::{Status, Waiting};
 use crate::timings::Phase;
 
 /// A meter of runs: takes their events, and gives counts, rates and the time left to every display of progress.
@@ -135,9 +135,9 @@ pub struct RowsReading {
     /// Tokens of answers each second, of this process. Not serialised, nor is what follows.
     #[serde(skip)]
     pub tokens_per_second: Option<f64>,
-    /// Seconds for which the provider asked to be left alone.
+    /// What jobs wait for just now.
     #[serde(skip)]
-    pub paused_seconds: Option<f64>,
+    pub waiting: Option<Waiting>,
     /// The time until all rows have ended.
     #[serde(skip)]
     pub time_left: Option<Duration>,
@@ -268,7 +268,7 @@ impl Rows {
             limit_concurrency: status.limits.map(|limits| limits.max_concurrency),
             bottleneck: status.bottleneck,
             tokens_per_second: (seconds > 1.0 && tokens > 0).then(|| tokens as f64 / seconds),
-            paused_seconds: status.limits.and_then(|limits| limits.paused_seconds),
+            waiting: status.waiting,
             time_left: rows.eta,
         })
     }

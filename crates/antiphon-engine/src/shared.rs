@@ -30,8 +30,16 @@ pub(super) struct Shared {
     /// Places among the calls in progress.
     pub(super) permits: Arc<Semaphore>,
     pub(super) ended: mpsc::Sender<JobOutcome>,
-    warned: Mutex<Option<Instant>>,
+    warned: Mutex<Warned>,
     began: Instant,
+}
+
+/// The warnings about calls that are made again.
+#[derive(Debug, Default)]
+struct Warned {
+    last: Option<Instant>,
+    /// Those since the last that was shown.
+    since: u64,
 }
 
 /// The rows between the input and the jobs.
@@ -119,9 +127,14 @@ impl Shared {
     pub(super) fn warn(&self, trouble: &str) {
         const PAUSE: Duration = Duration::from_secs(15);
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|last| last.elapsed() >= PAUSE) {
-            *warned = Some(Instant::now());
-            tracing::warn!("asking again: {trouble}");
+        warned.since += 1;
+        if warned.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return;
+        }
+        warned.last = Some(Instant::now());
+        match std::mem::take(&mut warned.since) {
+            1 => tracing::warn!("asking again: {trouble}"),
+            times => tracing::warn!("asking again, {times} times since the last such line: {trouble}"),
         }
     }
 

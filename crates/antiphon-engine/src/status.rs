@@ -4,6 +4,7 @@ use antiphon_llm::GateView;
 use antiphon_store::{Bill, Tally};
 use serde::{Deserialize, Serialize};
 
+use crate::time_spent::TimeSpent;
 use crate::timings::{Phase, Totals};
 
 /// What a run counts while it is under way.
@@ -58,6 +59,19 @@ pub struct Status {
     pub limits: Option<ProviderLimits>,
     /// What most of the time goes into.
     pub bottleneck: Option<Phase>,
+    /// What jobs wait for just now, if the provider asked for a pause or is not called for a while.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
+}
+
+/// A wait that the provider asked for or caused.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// What is waited for.
+    pub phase: Phase,
+    /// The seconds until it ends.
+    pub seconds: f64,
 }
 
 /// The provider's limits as the adaptive limiter knows them.
@@ -132,7 +146,12 @@ impl Counters {
         counter.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn status(&self, limits: Option<GateView>, bottleneck: Option<Phase>) -> Status {
+    pub(crate) fn status(
+        &self,
+        limits: Option<GateView>,
+        spent: &TimeSpent,
+        waiting: Option<Waiting>,
+    ) -> Status {
         let get = Self::get;
         let known = |sum| Some(get(sum)).filter(|sum| *sum > 0 || get(&self.unreported) == 0);
         Status {
@@ -148,7 +167,8 @@ impl Counters {
             cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),
             possible_usd_micros: get(&self.possible),
             limits: limits.map(ProviderLimits::from),
-            bottleneck,
+            bottleneck: spent.bottleneck(),
+            waiting,
         }
     }
 }

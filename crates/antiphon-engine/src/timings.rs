@@ -52,6 +52,20 @@ impl Phase {
         }
     }
 
+    /// What a wait in this phase is for, as in "waits 3 s for …".
+    #[must_use]
+    pub fn awaited(self) -> &'static str {
+        match self {
+            Self::Limiter => "the provider's limit",
+            Self::Breaker => "a provider that failed",
+            Self::Retry => "the provider, which asked for that",
+            Self::Budget => "money that other calls have reserved",
+            Self::Queue => "a place",
+            Self::FirstByte | Self::FirstToken | Self::Stream => "an answer",
+            Self::Check | Self::Commit => "this machine",
+        }
+    }
+
     /// Whether a call is under way in it.
     #[must_use]
     pub fn is_of_call(self) -> bool {

@@ -182,7 +182,9 @@ fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
         left(reading.time_left),
         reading.bottleneck.map(|phase| format!("most time: {}", phase.told())),
         rate.or(reading.limit_concurrency.map(|most| format!("up to {most} at once"))),
-        reading.paused_seconds.map(|pause| format!("paused for {:.0} s", pause.ceil())),
+        reading
+            .waiting
+            .map(|wait| format!("waits {:.0} s for {}", wait.seconds.ceil(), wait.phase.awaited())),
     ]
 }
 
@@ -268,10 +270,10 @@ mod tests {
             "event": "progress", "rows": 9, "is_all": false, "accepted": 2, "failed": 1, "cached": 1, "calls": 2,
             "under_way": 4, "input_tokens": 1, "output_tokens": 1, "cost_usd_micros": null, "possible_usd_micros": 0,
             "limits": { "requests_per_second": 2.5, "max_concurrency": 4, "in_flight": 4, "paused_seconds": 1.5 },
-            "bottleneck": null,
+            "bottleneck": null, "waiting": { "phase": "limiter", "seconds": 1.5 },
         });
         let event = serde_json::from_value(status).unwrap();
-        let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · cost unknown · limit 2.5/s · paused for 2 s";
+        let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · cost unknown · limit 2.5/s · waits 2 s for the provider's limit";
         check(Meter::of_rows(), &[event], expected);
     }
 

@@ -196,7 +196,9 @@ impl JobMachine {
             stop_if(cx, cx.run.health.throttled(wait, cx.now.instant));
             return Some(wait);
         }
-        self.pauses.after(Verdict::Retry).map(|pause| wait.saturating_add(pause))
+        let pause = wait.saturating_add(self.pauses.after(Verdict::Retry)?);
+        cx.run.health.asked_to_wait(pause, cx.now.instant);
+        Some(pause)
     }
 
     /// The pause while the circuit breaker is open, or waits for its trials: jobs come back spread over a short time.
