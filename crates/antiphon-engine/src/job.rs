@@ -233,8 +233,9 @@ impl Life {
         let intent = Intent::new(self.job.index, key).reserved(most);
         let (journal, sent) = (shared.clone(), Arc::new(AtomicU32::new(0)));
         let count = sent.clone();
-        let Options { limits, cancel, .. } = &shared.options;
+        let Options { limits, cancel, drain, .. } = &shared.options;
         let context = CallContext::default().cancel(cancel.clone()).drain(shared.halt.clone());
+        let context = context.hurry(drain.clone());
         let context = context.priority(limits.priority.unwrap_or_default() as u8).before_call(move || {
             let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
             async move { journal.intend(intent, &count).await }
