@@ -8,6 +8,7 @@
 
 mod cancel;
 mod content;
+mod descriptors;
 mod earlier;
 mod experiment;
 mod fallback;
