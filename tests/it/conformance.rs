@@ -126,6 +126,7 @@ async fn answers_that_are_not_whole_keep_what_came() {
         (Faults::default().half(1.0), cut),
         (Faults::default().garbage(1.0), ErrorKind::InvalidResponse),
         (Faults::default().stall(1.0), stalled),
+        (Faults::default().empty(1.0), stalled),
         // An error inside a stream that has begun: the answer is cut.
         (Faults::default().breaks(1.0), cut),
     ] {
@@ -134,6 +135,20 @@ async fn answers_that_are_not_whole_keep_what_came() {
             assert!(text.starts_with("The quick brown"), "{format}: {text:?}");
             assert_ne!(err.billed(), Billed::No, "{format}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_ends_with_its_call() {
+    let scenario = Scenario::default().faults(Faults::default().trickle(1.0));
+    let (_server, targets) = at_each(scenario.trickle_every(Duration::from_millis(150))).await;
+    for mut target in targets {
+        target.call = Some(Duration::from_millis(700));
+        let err = ask(&target).await.expect_err(&target.format);
+        assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::Call }, "{}: {err}", target.format);
+        let text = err.partial().map(|partial| partial.text.as_str()).unwrap_or_default();
+        assert!(text.starts_with("The quick brown fox jumps over lazy dogs. The"), "{text:?}");
+        assert_eq!(err.billed(), Billed::Maybe, "{}", target.format);
     }
 }
 

@@ -72,6 +72,16 @@ async fn an_answer_that_is_not_whole_is_truncated_with_its_text() {
 }
 
 #[tokio::test]
+async fn a_whole_body_that_comes_a_byte_at_a_time_has_to_end() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n{";
+    let drip = (0..200).fold(Reply::raw(head), |reply, _| reply.then(Duration::from_millis(50), " "));
+    let server = Server::start([drip]);
+    let provider = compatible(&server).call_timeout(Duration::from_millis(600));
+    let err = provider.complete(&prompt(), &CallContext::default()).await.unwrap_err();
+    assert_eq!((err.kind(), err.billed()), (ErrorKind::Timeout { phase: Phase::Call }, Billed::Maybe));
+}
+
+#[tokio::test]
 async fn json_that_reached_the_token_limit_is_truncated_and_text_is_not() {
     let (kind, text) = failed(complete(Reply::chat("{\"n\":", "length"), &json_prompt()).await);
     assert_eq!((kind, text.as_str()), (ErrorKind::Truncated { cause: Cut::MaxTokens }, "{\"n\":"));

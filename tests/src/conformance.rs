@@ -10,7 +10,8 @@ use antiphon_llm::{
     CallContext, Cut, Delta, Error, ErrorKind, FinishReason, Message, Output, Parameters, Prompt, Provider,
     ProviderExt, Schema,
 };
-use antiphon_providers::{Anthropic, Compatible, Gemini, LlamaCpp, Ollama, OpenAi, SecretString};
+use antiphon_providers::SecretString;
+use antiphon_providers::registry::{Kind, Options};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -40,6 +41,8 @@ pub struct Target {
     pub key: String,
     /// The time to the first token and between two of them.
     pub patience: Duration,
+    /// The time of a whole call, if not the provider's default.
+    pub call: Option<Duration>,
 }
 
 impl Target {
@@ -52,6 +55,7 @@ impl Target {
             model: model.to_owned(),
             key: "sk-conformance-key".to_owned(),
             patience: Duration::from_secs(30),
+            call: None,
         }
     }
 
@@ -61,33 +65,27 @@ impl Target {
     /// For an address that is none, or a format that is none.
     #[must_use]
     pub fn provider(&self) -> Arc<dyn Provider> {
-        let (key, patience) = (SecretString::from(self.key.clone()), self.patience);
         let v1 = format!("{}/v1", self.url);
-        let openai =
-            || OpenAi::new(key.clone()).base_url(&v1).map(|provider| provider.token_timeout(patience));
-        let built: Result<Arc<dyn Provider>, Error> = match self.format.as_str() {
-            "chat" => openai().map(|provider| Arc::new(provider) as _),
-            "responses" => openai().map(|provider| Arc::new(provider.responses()) as _),
-            "compatible" => Compatible::new(&v1).map(|it| Arc::new(it.key(key).token_timeout(patience)) as _),
-            "anthropic" => {
-                Anthropic::new(key).base_url(&v1).map(|it| Arc::new(it.token_timeout(patience)) as _)
-            }
-            "gemini" => Gemini::new(key)
-                .base_url(&format!("{}/v1beta", self.url))
-                .map(|it| Arc::new(it.token_timeout(patience)) as _),
-            "ollama" => Ollama::new(&self.url).map(|it| Arc::new(it.key(key).token_timeout(patience)) as _),
-            "ollama-generate" => {
-                Ollama::new(&self.url).map(|it| Arc::new(it.key(key).token_timeout(patience).generate()) as _)
-            }
-            "llamacpp" => {
-                LlamaCpp::new(&self.url).map(|it| Arc::new(it.key(key).token_timeout(patience)) as _)
-            }
-            "llamacpp-native" => {
-                LlamaCpp::new(&self.url).map(|it| Arc::new(it.key(key).token_timeout(patience).native()) as _)
-            }
-            other => panic!("there is no format {other}"),
+        let kind = match self.format.as_str() {
+            "chat" | "responses" => "openai",
+            "ollama-generate" => "ollama",
+            "llamacpp-native" => "llamacpp",
+            name => name,
         };
-        built.expect("an address")
+        let mut options = Options::new(kind).key(SecretString::from(self.key.clone()));
+        options = options.base_url(match kind {
+            "ollama" | "llamacpp" => self.url.clone(),
+            "gemini" => format!("{}/v1beta", self.url),
+            _ => v1,
+        });
+        options.route = match self.format.as_str() {
+            "responses" => Some("responses".to_owned()),
+            "ollama-generate" => Some("generate".to_owned()),
+            "llamacpp-native" => Some("native".to_owned()),
+            _ => None,
+        };
+        (options.token_timeout, options.call_timeout) = (Some(self.patience), self.call);
+        Kind::find(kind).expect("a format").build(&options).expect("an address").provider
     }
 
     /// A short question to the model.

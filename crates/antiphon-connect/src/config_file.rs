@@ -140,7 +140,7 @@ mod tests {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",
-            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, route, context, auth, headers, schema, token_limit, extra",
+            "a.toml:3: unknown key api_key; known are kind, base_url, key_env, model, fallback, timeout, call_timeout, route, context, auth, headers, schema, token_limit, extra",
         );
         check("[defaults]\nconcurrency = \"sk-secret\"\n", "a.toml:2: wrong value: expected a whole number");
         check(

@@ -47,6 +47,8 @@ pub(crate) struct ProviderEntry {
     pub(crate) fallback: Option<Vec<String>>,
     /// Seconds.
     pub(crate) timeout: Option<f64>,
+    /// Seconds.
+    pub(crate) call_timeout: Option<f64>,
     /// The route to ask by where a kind has several: `chat` or `responses`, `chat` or `generate`, `chat` or `native`.
     pub(crate) route: Option<String>,
     /// The tokens that prompt and answer may have together, where the server takes that from its callers.
@@ -98,10 +100,11 @@ impl fmt::Debug for ProviderEntry {
 }
 
 impl ProviderEntry {
-    /// Sets the options that only some kinds take.
+    /// Sets the time of a whole call, and the options that only some kinds take.
     pub(crate) fn set(&self, options: &mut Options) {
         let as_json =
             |(name, value): (&String, &toml::Value)| Some((name.clone(), serde_json::to_value(value).ok()?));
+        options.call_timeout = self.call_timeout.and_then(|time| Duration::try_from_secs_f64(time).ok());
         options.route.clone_from(&self.route);
         options.context = self.context;
         options.auth.clone_from(&self.auth);
@@ -129,6 +132,7 @@ impl ProviderEntry {
             model: self.model.or(below.model.clone()),
             fallback: self.fallback.or(below.fallback.clone()),
             timeout: self.timeout.or(below.timeout),
+            call_timeout: self.call_timeout.or(below.call_timeout),
             route: self.route.or(below.route.clone()),
             context: self.context.or(below.context),
             auth: self.auth.or(below.auth.clone()),
@@ -211,9 +215,9 @@ pub(crate) fn named_provider(
         );
         return Err(ConfigError::new(message));
     }
-    if let Some(seconds) = entry.as_ref().and_then(|entry| entry.timeout)
-        && !(seconds > 0.0 && Duration::try_from_secs_f64(seconds).is_ok())
-    {
+    let is_positive = |seconds: &f64| *seconds > 0.0 && Duration::try_from_secs_f64(*seconds).is_ok();
+    let time_outs = entry.iter().flat_map(|entry| [entry.timeout, entry.call_timeout]).flatten();
+    if let Some(seconds) = time_outs.into_iter().find(|seconds| !is_positive(seconds)) {
         let message = format!(
             "a time-out of {seconds} s (the provider {name} in antiphon.toml) cannot be: it must be positive"
         );
@@ -239,4 +243,31 @@ pub(crate) fn named_provider(
         key_env,
         entry,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_providers::registry::Options;
+
+    use super::{ConfigFile, Environment, Flags};
+    use crate::settings::resolve;
+
+    #[test]
+    fn the_time_of_a_call_is_of_its_provider_and_positive() {
+        let options = |text: &str| {
+            let file = |path, text| ConfigFile::parse(path, text).unwrap();
+            let files =
+                [file("a.toml", text), file("user.toml", "[providers.ollama]\ncall_timeout = 7200\n")];
+            resolve(&Flags::default().provider("ollama"), &Environment::default(), &files)
+        };
+        let settings = options("[providers.ollama]\ntimeout = 30\n").unwrap();
+        let mut set = Options::new("ollama");
+        settings.provider.unwrap().value.entry.set(&mut set);
+        assert_eq!(set.call_timeout.map(|time| time.as_secs()), Some(7_200));
+        let err = options("[providers.ollama]\ncall_timeout = 0\n").unwrap_err().to_string();
+        assert_eq!(
+            err,
+            "a time-out of 0 s (the provider ollama in antiphon.toml) cannot be: it must be positive"
+        );
+    }
 }

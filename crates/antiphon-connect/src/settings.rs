@@ -214,15 +214,6 @@ impl Settings {
         }
     }
 
-    /// Connections to one provider in use at once: nobody's limit but the provider's should bind, so it is more than for plain
-    /// HTTP unless somebody said something.
-    pub(crate) fn connections_to_models(&self) -> usize {
-        match self.pool_size.origin {
-            Origin::Default => 512,
-            _ => self.pool_size.value,
-        }
-    }
-
     /// The time to the first token of one provider, and between two of them: the environment's, else what the files say of
     /// this one.
     pub(crate) fn timeout_of(&self, named: &ProviderSettings) -> Option<Duration> {

@@ -46,7 +46,7 @@ pub struct Options {
     pub allow_cut: bool,
     /// A longer pause that the provider asks for ends the run. Default 15 minutes.
     pub max_pause: Duration,
-    /// Once cancelled, nothing new begins, and what is under way goes on.
+    /// Once cancelled, nothing new begins; what is in progress goes on, but for answers that stall for 10 s.
     pub drain: CancellationToken,
     /// Once cancelled, everything is given up.
     pub cancel: CancellationToken,

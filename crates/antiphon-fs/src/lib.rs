@@ -16,6 +16,7 @@
 
 mod blocking;
 mod copy;
+mod descriptors;
 mod error;
 mod lock;
 mod metadata;
@@ -31,6 +32,7 @@ mod write;
 mod writer;
 
 pub use copy::{copy, copy_with};
+pub use descriptors::{open_file_limit, raise_open_file_limit};
 pub use error::{Error, ErrorKind};
 pub use lock::{FileLock, Locked};
 pub use metadata::{Metadata, create_dir, exists, metadata};

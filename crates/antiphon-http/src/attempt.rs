@@ -49,7 +49,9 @@ impl Failure {
                 }
             }
             Self::Error(err) => match err.kind() {
-                ErrorKind::Connect | ErrorKind::Timeout { phase: Phase::Connect } => Verdict::Retry,
+                ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Timeout { phase: Phase::Connect } => {
+                    Verdict::Retry
+                }
                 ErrorKind::Timeout { phase: Phase::FirstByte }
                 | ErrorKind::Interrupted
                 | ErrorKind::InvalidResponse
@@ -117,12 +119,13 @@ async fn once(inner: &Inner, prepared: Box<Prepared>, host: Arc<Host>) -> Result
     let patience = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
     let is_hurried = !deadline.allows(patience, Instant::now().into_std());
     let unspoken = Unspoken::of(&prepared.request.headers);
+    let sent = Instant::now();
     let answer = answer(&client, prepared, patience, &place).await;
     tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), is_hurried);
     let answer = answer?;
     seat.saw(answer.version());
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
-    Ok(Response::new(answer, (Held::new(seat, rate), unspoken), place, limits))
+    Ok(Response::new(answer, (Held::new(seat, rate), unspoken), place, limits).sent_at(sent))
 }
 
 /// The answer's head.
@@ -188,8 +191,9 @@ fn tell(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_hurried: 
         Ok(500 | 502 | 503 | 504) => guard.failure(),
         Ok(408 | 429 | 529) => {}
         Ok(_) => guard.success(),
-        // The request itself was not in order.
-        Err(err) if matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::File) => {}
+        // The request itself was not in order, or this machine was not.
+        Err(err)
+            if matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted) => {}
         Err(err) if was_hurried && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}
         Err(_) => guard.failure(),
     }

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// No connection came about.
     Connect,
+    /// This process, or this machine, has no file descriptor left for a connection: nothing of the server's.
+    Exhausted,
     /// The connection could not be encrypted, or the server's certificate not be trusted.
     Tls,
     /// It took too long.
@@ -110,6 +112,7 @@ impl Error {
         }
         let reason = root_cause(&err);
         let (kind, phase) = match () {
+            () if is_exhausted(&err) => (ErrorKind::Exhausted, Phase::Connect),
             () if err.is_builder() => (ErrorKind::InvalidRequest, Phase::Queue),
             () if err.is_timeout() && err.is_connect() => {
                 (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
@@ -201,6 +204,11 @@ impl fmt::Display for Error {
         match kind {
             ErrorKind::InvalidRequest | ErrorKind::Rejected { .. } => write!(f, "{reason}"),
             ErrorKind::Connect => write!(f, "no connection: {reason}"),
+            ErrorKind::Exhausted => write!(
+                f,
+                "no connection: {reason} here, which says nothing of the server; raise the limit of file descriptors \
+                 (RLIMIT_NOFILE) with ulimit -n"
+            ),
             ErrorKind::Tls => write!(f, "no secure connection: {reason}"),
             ErrorKind::Timeout { phase: Phase::Queue } => write!(f, "its turn did not come in time"),
             ErrorKind::Timeout { phase: Phase::Connect } => write!(f, "no connection in time"),
@@ -240,6 +248,15 @@ fn root_cause(err: &reqwest::Error) -> String {
         text.truncate(at);
     }
     text
+}
+
+/// Whether the system had no file descriptor left, for this process (`EMFILE`) or at all (`ENFILE`), which
+/// [`std::io::ErrorKind`] does not tell.
+fn is_exhausted(err: &(dyn StdError + 'static)) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let io = causes(err).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    cfg!(unix) && io.filter_map(std::io::Error::raw_os_error).any(|code| matches!(code, ENFILE | EMFILE))
 }
 
 fn is_tls(err: &reqwest::Error) -> bool {
@@ -346,6 +363,13 @@ mod tests {
     #[track_caller]
     fn check(body: &[u8], expected: &str) {
         assert_eq!(super::excerpt(body, &Unspoken::default(), None), expected);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn too_few_descriptors_are_recognised_by_their_number() {
+        let is_exhausted = |code| super::is_exhausted(&std::io::Error::from_raw_os_error(code));
+        assert_eq!([23, 24, 111].map(is_exhausted), [true, true, false]);
     }
 
     #[test]

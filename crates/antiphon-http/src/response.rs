@@ -4,7 +4,7 @@ use antiphon_resilience::LimitHints;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::body::{Body, BodyLimits, Chunks, Held};
@@ -20,6 +20,7 @@ pub struct Response {
     headers: HeaderMap,
     body: Body,
     attempts: u32,
+    sent: Instant,
     /// For what is quoted of an error's body.
     unspoken: Unspoken,
     url: Option<Box<Url>>,
@@ -39,7 +40,12 @@ impl Response {
         let (head, body) = http::Response::<reqwest::Body>::from(inner).into_parts();
         let body = Body::new(body, held, place, limits);
         let (status, version, headers) = (head.status.as_u16(), head.version, head.headers);
-        Self { status, version, headers, body, attempts: 1, unspoken, url }
+        Self { status, version, headers, body, attempts: 1, sent: Instant::now(), unspoken, url }
+    }
+
+    pub(crate) fn sent_at(mut self, sent: Instant) -> Self {
+        self.sent = sent;
+        self
     }
 
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
@@ -108,6 +114,12 @@ impl Response {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// The time since the request was sent: without its wait for a turn and for a place among the connections.
+    #[must_use]
+    pub fn since_sent(&self) -> Duration {
+        self.sent.elapsed()
     }
 
     /// The server's name for the request, if it gave one.

@@ -17,6 +17,9 @@ pub struct CallContext {
     pub cancel: CancellationToken,
     /// Ends the wait for the provider's limits when cancelled; what was sent goes on to its end.
     pub drain: CancellationToken,
+    /// Gives up an answer that stalls, once cancelled: one of which nothing comes for 10 s, or for the time that the provider
+    /// waits for a token if that is less. An answer that comes is not cut. What is given up ends with `Cancelled`.
+    pub hurry: CancellationToken,
     /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`Gate::ORDINARY`].
     pub priority: u8,
     before_call: BeforeCall,
@@ -28,6 +31,7 @@ impl Default for CallContext {
             deadline: Deadline::none(),
             cancel: CancellationToken::new(),
             drain: CancellationToken::new(),
+            hurry: CancellationToken::new(),
             priority: Gate::ORDINARY,
             before_call: BeforeCall::default(),
         }
@@ -65,6 +69,13 @@ impl CallContext {
     #[must_use]
     pub fn drain(mut self, drain: CancellationToken) -> Self {
         self.drain = drain;
+        self
+    }
+
+    /// Sets what gives up an answer that stalls.
+    #[must_use]
+    pub fn hurry(mut self, hurry: CancellationToken) -> Self {
+        self.hurry = hurry;
         self
     }
 

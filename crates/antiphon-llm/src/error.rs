@@ -54,6 +54,9 @@ pub enum ErrorKind {
     },
     /// No connection came about.
     Connect,
+    /// This process, or this machine, has no file descriptor left for a connection; nothing was sent. Says nothing of the
+    /// provider.
+    Exhausted,
     /// The provider failed, or a connection broke before the first words.
     Unavailable,
     /// It took too long.
@@ -90,6 +93,8 @@ pub enum Phase {
     FirstToken,
     /// The next words.
     NextToken,
+    /// The end of an answer that comes too slowly, against the provider's limit for one call.
+    Call,
     /// The end of the call, against its deadline.
     Total,
 }
@@ -144,6 +149,7 @@ impl ErrorKind {
             Self::Overloaded { .. } => "overloaded",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::Connect => "connect",
+            Self::Exhausted => "exhausted",
             Self::Unavailable => "unavailable",
             Self::Timeout { .. } => "timeout",
             Self::Truncated { .. } => "truncated",
@@ -164,6 +170,7 @@ impl ErrorKind {
                 Verdict::Throttled { retry_after }
             }
             Self::Connect
+            | Self::Exhausted
             | Self::Unavailable
             | Self::Timeout { phase: Phase::Connect | Phase::FirstToken }
             | Self::Truncated { cause: Cut::Disconnected } => Verdict::Retry,
@@ -173,7 +180,7 @@ impl ErrorKind {
             | Self::Unsupported
             | Self::Quota
             | Self::CircuitOpen { .. }
-            | Self::Timeout { phase: Phase::NextToken | Phase::Total }
+            | Self::Timeout { phase: Phase::NextToken | Phase::Call | Phase::Total }
             | Self::Truncated { cause: Cut::MaxTokens }
             | Self::Refused
             | Self::Filtered

@@ -78,6 +78,7 @@ fn another_may_help(kind: ErrorKind) -> bool {
         | ErrorKind::Filtered
         | ErrorKind::SchemaMismatch
         | ErrorKind::Cancelled
+        | ErrorKind::Exhausted
         | ErrorKind::Timeout { phase: Phase::Total } => false,
         ErrorKind::Auth
         | ErrorKind::ModelNotFound
@@ -88,7 +89,7 @@ fn another_may_help(kind: ErrorKind) -> bool {
         | ErrorKind::CircuitOpen { .. }
         | ErrorKind::Connect
         | ErrorKind::Unavailable
-        | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken }
+        | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken | Phase::Call }
         | ErrorKind::Truncated { .. }
         | ErrorKind::ContextTooLong
         | ErrorKind::InvalidResponse => true,

@@ -102,7 +102,7 @@ fn says(err: Option<&Error>) -> Says {
             | ErrorKind::Unavailable
             | ErrorKind::Overloaded { .. }
             | ErrorKind::Truncated { cause: Cut::Disconnected }
-            | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken },
+            | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken | Phase::Call },
         ) => Says::Ill,
         Some(_) => Says::Nothing,
     }
@@ -142,15 +142,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn invalid_answers_do_not_open_it() {
-        let nonsense = |_| Err(Error::new(ErrorKind::InvalidResponse, "no JSON"));
-        let breaker = CircuitBreaker::simple(2, Duration::from_secs(30));
-        let provider = Guarded::new(Scripted::new((0..5).map(nonsense)), breaker.clone());
-        for _ in 0..5 {
-            let prompt = Prompt::new("m", [Message::user("?")]);
-            let err = provider.complete(&prompt, &CallContext::default()).await.unwrap_err();
-            assert_eq!(err.kind(), ErrorKind::InvalidResponse);
+    async fn what_is_not_the_providers_fault_does_not_open_it() {
+        for kind in [ErrorKind::InvalidResponse, ErrorKind::Exhausted] {
+            let breaker = CircuitBreaker::simple(2, Duration::from_secs(30));
+            let failed = |_| Err(Error::new(kind, "no"));
+            let provider = Guarded::new(Scripted::new((0..5).map(failed)), breaker.clone());
+            for _ in 0..5 {
+                let prompt = Prompt::new("m", [Message::user("?")]);
+                let err = provider.complete(&prompt, &CallContext::default()).await.unwrap_err();
+                assert_eq!(err.kind(), kind);
+            }
+            assert_eq!(breaker.status().state, BreakerState::Closed);
         }
-        assert_eq!(breaker.status().state, BreakerState::Closed);
     }
 }

@@ -94,7 +94,7 @@ impl<P: Provider> Limited<P> {
                 }
                 Err(err) => {
                     match err.kind() {
-                        ErrorKind::CircuitOpen { .. } => permit.unsent(),
+                        ErrorKind::CircuitOpen { .. } | ErrorKind::Exhausted => permit.unsent(),
                         _ => permit.failed(&told(&err, &LimitHints::default())),
                     }
                     return Err(err.after(refused));

@@ -14,6 +14,7 @@ mod grammar;
 mod link;
 #[cfg(feature = "_own")]
 mod own;
+mod pace;
 mod reader;
 mod sendable;
 mod settings;
@@ -33,4 +34,4 @@ pub(crate) use link::{Asked, Link, Page};
 #[cfg(feature = "_own")]
 pub(crate) use own::own_server;
 pub(crate) use settings::connection_settings;
-pub(crate) use text::Text;
+pub(crate) use text::{Text, size_of};

@@ -32,6 +32,11 @@ enum Pieces {
         bytes: Bytes,
         sleep: Pin<Box<Sleep>>,
     },
+    /// The same event without output over and over.
+    Empty {
+        event: Bytes,
+        sleep: Pin<Box<Sleep>>,
+    },
     /// Nothing comes, and no end either.
     Never,
     Ended,
@@ -40,6 +45,8 @@ enum Pieces {
 /// When words come. The times follow from the beginning, so that a late word does not delay those after it.
 struct Pace {
     begun: Instant,
+    /// The word that comes at the beginning.
+    first: u32,
     gap: Duration,
     sleep: Pin<Box<Sleep>>,
 }
@@ -57,6 +64,9 @@ pub(crate) struct Report {
 
 /// So many bytes at a time are a slow answer's: no character, word or event ends with them but by chance.
 const DROP: usize = 31;
+
+/// Events without output come as often.
+const EMPTY_EVERY: Duration = Duration::from_millis(50);
 
 /// The peer sees a connection, or an HTTP/2 stream, that breaks off.
 #[derive(Debug)]
@@ -79,6 +89,10 @@ impl Report {
     /// Of nothing that anybody counts.
     pub(crate) fn none(shared: Arc<Shared>) -> Self {
         Self { shared, request: 0, epoch: 0, input: 0, tokens: 0, ended: true }
+    }
+
+    fn trickle_every(&self) -> Duration {
+        self.shared.trickle_every()
     }
 
     /// What an answer costs that was begun: its prompt, and the words that went out.
@@ -145,7 +159,7 @@ impl AnswerBody {
         let gap = per_second.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
         let pace = gap.map(|gap| {
             let begun = Instant::now();
-            Pace { begun, gap, sleep: Box::pin(sleep_until(begun)) }
+            Pace { begun, first: 0, gap, sleep: Box::pin(sleep_until(begun)) }
         });
         Self { pieces: Pieces::Words { answer, next: 0, pace }, fate, report }
     }
@@ -165,8 +179,36 @@ impl AnswerBody {
         Self { pieces, fate: Fate::Slow, report }
     }
 
+    /// The next word, when it is due.
+    fn word(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let Pieces::Words { answer, next, pace } = &mut self.pieces else { return Poll::Ready(None) };
+        if let Some(pace) = pace {
+            ready!(pace.sleep.as_mut().poll(cx));
+            let due = pace.begun + pace.gap.saturating_mul(*next + 1 - pace.first);
+            pace.sleep.as_mut().reset(due);
+        }
+        if self.fate.is_of_the_middle() && *next >= answer.tokens / 2 {
+            return self.middle(cx);
+        }
+        if *next < answer.tokens {
+            *next += 1;
+            self.report.tokens = u64::from(*next);
+            let piece = answer.piece(*next - 1);
+            // The end comes with the last word, where the format has them together: nobody waits for more.
+            if *next == answer.tokens && answer.end().is_empty() {
+                self.report.whole();
+                self.pieces = Pieces::Ended;
+            }
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let end = answer.end();
+        self.pieces = Pieces::Ended;
+        self.report.whole();
+        Poll::Ready((!end.is_empty()).then_some(Ok(Frame::data(end))))
+    }
+
     /// Half of the words are out: what happens now?
-    fn middle(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn middle(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.fate {
             Fate::Garbage => {
                 self.fate = Fate::Answer;
@@ -180,6 +222,25 @@ impl AnswerBody {
             }
             Fate::Stall => {
                 self.pieces = Pieces::Never;
+                Poll::Pending
+            }
+            Fate::Empty => {
+                let event = match &self.pieces {
+                    Pieces::Words { answer, .. } => answer.wire.empty(answer).into(),
+                    _ => Bytes::new(),
+                };
+                let sleep = Box::pin(sleep_until(Instant::now() + EMPTY_EVERY));
+                self.pieces = Pieces::Empty { event: Bytes::clone(&event), sleep };
+                Poll::Ready(Some(Ok(Frame::data(event))))
+            }
+            Fate::Trickle => {
+                self.fate = Fate::Answer;
+                let (begun, gap) = (Instant::now(), self.report.trickle_every());
+                if let Pieces::Words { next, pace, .. } = &mut self.pieces {
+                    let sleep = Box::pin(sleep_until(begun + gap));
+                    *pace = Some(Pace { begun: begun + gap, first: *next, gap, sleep });
+                }
+                cx.waker().wake_by_ref();
                 Poll::Pending
             }
             Fate::Breaks => {
@@ -213,6 +274,11 @@ impl Body for AnswerBody {
             Pieces::Ended => Poll::Ready(None),
             // Until the client goes away.
             Pieces::Never => Poll::Pending,
+            Pieces::Empty { event, sleep } => {
+                ready!(sleep.as_mut().poll(cx));
+                sleep.as_mut().reset(Instant::now() + EMPTY_EVERY);
+                Poll::Ready(Some(Ok(Frame::data(event.clone()))))
+            }
             Pieces::Whole(body) => {
                 let body = body.take().map(|body| Ok(Frame::data(body)));
                 if body.is_none() && this.fate == Fate::Stall {
@@ -238,31 +304,7 @@ impl Body for AnswerBody {
                 }
                 Poll::Ready((!drop.is_empty()).then_some(Ok(Frame::data(drop))))
             }
-            Pieces::Words { answer, next, pace } => {
-                if let Some(pace) = pace {
-                    ready!(pace.sleep.as_mut().poll(cx));
-                    let due = pace.begun + pace.gap.saturating_mul(*next + 1);
-                    pace.sleep.as_mut().reset(due);
-                }
-                if this.fate.is_of_the_middle() && *next >= answer.tokens / 2 {
-                    return this.middle();
-                }
-                if *next < answer.tokens {
-                    *next += 1;
-                    this.report.tokens = u64::from(*next);
-                    let piece = answer.piece(*next - 1);
-                    // The end comes with the last word, where the format has them together: nobody waits for more.
-                    if *next == answer.tokens && answer.end().is_empty() {
-                        this.report.whole();
-                        this.pieces = Pieces::Ended;
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(piece))));
-                }
-                let end = answer.end();
-                this.pieces = Pieces::Ended;
-                this.report.whole();
-                Poll::Ready((!end.is_empty()).then_some(Ok(Frame::data(end))))
-            }
+            Pieces::Words { .. } => this.word(cx),
         }
     }
 

@@ -24,6 +24,7 @@ struct File {
     latency_ms: f64,
     latency_max_ms: Option<f64>,
     spread: Option<f64>,
+    trickle_every_ms: Option<f64>,
     tokens_per_second: Option<f64>,
     answer_tokens: Option<u32>,
     requests_per_minute: Option<f64>,
@@ -53,6 +54,8 @@ struct FaultsFile {
     error: f64,
     reset: f64,
     stall: f64,
+    empty: f64,
+    trickle: f64,
     half: f64,
     garbage: f64,
     breaks: f64,
@@ -120,6 +123,9 @@ impl File {
             Scenario::default().latency(latency).faults(faults).seed(self.seed).models(self.models);
         scenario.tokens_per_second = positive("tokens_per_second", self.tokens_per_second)?;
         scenario.answer_tokens = self.answer_tokens.unwrap_or(scenario.answer_tokens);
+        if let Some(gap) = self.trickle_every_ms {
+            scenario = scenario.trickle_every(millis("trickle_every_ms", gap)?);
+        }
         scenario.key = self.key;
         scenario.max_streams = self.max_streams.unwrap_or(scenario.max_streams).max(1);
         if let Some(rate) = positive("requests_per_minute", self.requests_per_minute)? {
@@ -151,6 +157,8 @@ impl FaultsFile {
             ("error", self.error),
             ("reset", self.reset),
             ("stall", self.stall),
+            ("empty", self.empty),
+            ("trickle", self.trickle),
             ("half", self.half),
             ("garbage", self.garbage),
             ("breaks", self.breaks),
@@ -170,6 +178,8 @@ impl FaultsFile {
             .stall(self.stall)
             .half(self.half)
             .garbage(self.garbage)
+            .empty(self.empty)
+            .trickle(self.trickle)
             .breaks(self.breaks)
             .overloaded(self.overloaded)
             .money(self.money)

@@ -10,6 +10,8 @@ pub struct Scenario {
     pub latency: Latency,
     /// How fast the words of a streamed answer come; `None` is all at once. Default `None`.
     pub tokens_per_second: Option<f64>,
+    /// The time between two words of an answer that trickles. Default 50 s.
+    pub trickle_every: Duration,
     /// The words of an answer, if the request allows so many. Default 16.
     pub answer_tokens: u32,
     /// A limit of requests. Default none.
@@ -81,6 +83,10 @@ pub struct Faults {
     pub reset: f64,
     /// The answer stops in the middle and never goes on.
     pub stall: f64,
+    /// The answer stops in the middle, and events without any output follow for ever.
+    pub empty: f64,
+    /// The answer slows down in the middle, to a word every [`Scenario::trickle_every`].
+    pub trickle: f64,
     /// The answer ends in the middle as if it were whole.
     pub half: f64,
     /// The answer is no JSON.
@@ -108,6 +114,8 @@ pub(crate) enum Fate {
     Error,
     Reset,
     Stall,
+    Empty,
+    Trickle,
     Half,
     Garbage,
     Breaks,
@@ -122,7 +130,7 @@ pub(crate) enum Fate {
 impl Fate {
     /// Whether it strikes when half of the words are out.
     pub(crate) fn is_of_the_middle(self) -> bool {
-        matches!(self, Self::Half | Self::Stall | Self::Garbage | Self::Breaks)
+        matches!(self, Self::Half | Self::Stall | Self::Empty | Self::Trickle | Self::Garbage | Self::Breaks)
     }
 }
 
@@ -131,6 +139,7 @@ impl Default for Scenario {
         Self {
             latency: Latency::Fixed(Duration::ZERO),
             tokens_per_second: None,
+            trickle_every: Duration::from_secs(50),
             answer_tokens: 16,
             requests: None,
             tokens: None,
@@ -156,6 +165,13 @@ impl Scenario {
     #[must_use]
     pub fn tokens_per_second(mut self, rate: f64) -> Self {
         self.tokens_per_second = Some(rate);
+        self
+    }
+
+    /// Sets the time between two words of an answer that trickles.
+    #[must_use]
+    pub fn trickle_every(mut self, gap: Duration) -> Self {
+        self.trickle_every = gap;
         self
     }
 
@@ -271,6 +287,20 @@ impl Faults {
         self
     }
 
+    /// Sets the part of answers of which only empty events come after the middle.
+    #[must_use]
+    pub fn empty(mut self, part: f64) -> Self {
+        self.empty = part;
+        self
+    }
+
+    /// Sets the part of answers that slow down in the middle.
+    #[must_use]
+    pub fn trickle(mut self, part: f64) -> Self {
+        self.trickle = part;
+        self
+    }
+
     /// Sets the part of answers that end in the middle.
     #[must_use]
     pub fn half(mut self, part: f64) -> Self {
@@ -340,11 +370,13 @@ impl Faults {
         self.all().iter().map(|(part, _)| part).sum()
     }
 
-    fn all(&self) -> [(f64, Fate); 12] {
+    fn all(&self) -> [(f64, Fate); 14] {
         [
             (self.error, Fate::Error),
             (self.reset, Fate::Reset),
             (self.stall, Fate::Stall),
+            (self.empty, Fate::Empty),
+            (self.trickle, Fate::Trickle),
             (self.half, Fate::Half),
             (self.garbage, Fate::Garbage),
             (self.breaks, Fate::Breaks),

@@ -118,6 +118,10 @@ impl Shared {
         *state = State { epoch: state.epoch + 1, ..State::new(&self.scenario) };
     }
 
+    pub(crate) fn trickle_every(&self) -> Duration {
+        self.scenario.trickle_every
+    }
+
     pub(crate) fn answered(&self, request: u64, epoch: u64, input: u64, tokens: u64) {
         self.end(request, epoch, End::Answered, |stats| {
             stats.answered += 1;
@@ -207,7 +211,7 @@ impl Shared {
             fate => fate,
         };
         let count = match fate {
-            Fate::Answer | Fate::Slow => None,
+            Fate::Answer | Fate::Slow | Fate::Trickle => None,
             Fate::WrongType => Some(&mut stats.garbage),
             Fate::Error => Some(&mut stats.errors),
             Fate::Overloaded => Some(&mut stats.overloaded),
@@ -215,7 +219,7 @@ impl Shared {
             Fate::Refusal | Fate::Filter => Some(&mut stats.declined),
             Fate::Breaks => Some(&mut stats.halves),
             Fate::Reset => Some(&mut stats.resets),
-            Fate::Stall => Some(&mut stats.stalls),
+            Fate::Stall | Fate::Empty => Some(&mut stats.stalls),
             Fate::Half => Some(&mut stats.halves),
             Fate::Garbage => Some(&mut stats.garbage),
         };

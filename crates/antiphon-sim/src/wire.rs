@@ -43,6 +43,9 @@ pub(crate) trait Wire: Send + Sync {
     /// What comes after the last word.
     fn end(&self, answer: &Answer) -> String;
 
+    /// An event without any output: a sign of life of the server's, and not of the model's.
+    fn empty(&self, answer: &Answer) -> String;
+
     /// A piece that breaks the format.
     fn garbage(&self) -> &'static str {
         "data: {\"choices\": [{\"del\n\n"

@@ -46,6 +46,8 @@ pub fn main() -> ExitCode {
         }
     };
     let talk = Talk::new(cli.quiet);
+    // Each call may need a connection, and each connection is a file descriptor.
+    antiphon_fs::raise_open_file_limit();
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

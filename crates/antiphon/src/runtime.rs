@@ -1,9 +1,9 @@
 //! Configuration and providers, from [`antiphon_connect`], and what [`antiphon_runtime`] offers.
 
 pub use antiphon_connect::{
-    Cassette, ConfigError, ConfigFile, ConnectError, ConnectErrorKind, Environment, FallbackSettings, Flags,
-    Kind, Origin, ProviderSettings, Session, Settings, Sourced, connect, http_client, known_providers,
-    resolve,
+    Cassette, ConfigError, ConfigFile, ConnectError, ConnectErrorKind, Environment, FallbackSettings,
+    FewConnections, Flags, Kind, Origin, ProviderSettings, Session, Settings, Sourced, connect, http_client,
+    known_providers, resolve,
 };
 #[cfg(feature = "otel")]
 pub use antiphon_otel::{Telemetry, TelemetryError};

@@ -92,6 +92,7 @@ impl Driver {
         let context = CallContext::default()
             .cancel(options.cancel.clone())
             .drain(shared.state.stop.token().clone())
+            .hurry(options.drain.clone())
             .priority(options.limits.priority.unwrap_or_default() as u8)
             .before_call(move || {
                 let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());

@@ -94,6 +94,7 @@ impl Anthropic {
             // The later version of 2026-10-21 refuses a temperature of any model; this one leaves that to the model.
             headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
             token_timeout: Duration::from_secs(120),
+            call_timeout: None,
             max_connections: 100,
             faults: errors::fault,
         };
@@ -131,16 +132,18 @@ impl Provider for Anthropic {
         self.link.scope()
     }
 
-    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |form| {
             let body = wire::request(prompt, wire::expressible(prompt, form));
             async move { self.link.post("/messages", &body).await }
         };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, wire::expressible(prompt, form), &dialect());
-        self.link.streaming(response, MessagesDecoder::default(), Asked { prompt, weakened, began }).await
+        self.link
+            .streaming(response, MessagesDecoder::default(), Asked { prompt, weakened, began, context })
+            .await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

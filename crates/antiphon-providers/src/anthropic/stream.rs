@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors::fault;
-use super::wire::{Begun, Delta, Event, Message, StopDetails, WireUsage, finish_reason};
+use super::wire::{Begun, BlockStart, Delta, Event, Message, StopDetails, WireUsage, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
 /// Reads the events of a message, or one whole message.
@@ -25,8 +25,13 @@ impl Decode for MessagesDecoder {
         match Text::of(event.kind.as_ref()) {
             "content_block_delta" => {
                 let delta: Option<Delta<'_>> = read(event.delta)?;
+                answer.unseen += delta.as_ref().map_or(0, Delta::unseen);
                 let words = delta.as_ref().filter(|delta| Text::of(delta.kind.as_ref()) == "text_delta");
                 answer.text.push_str(Text::of(words.and_then(|delta| delta.text.as_ref())));
+            }
+            "content_block_start" => {
+                let block: Option<BlockStart<'_>> = read(event.content_block)?;
+                answer.unseen += block.as_ref().map_or(0, BlockStart::unseen);
             }
             "message_start" => {
                 let begun: Begun = serde_json::from_str(data).map_err(strange)?;
@@ -96,5 +101,35 @@ fn stopped(reason: &str, details: Option<StopDetails>, answer: &mut Answer) {
         answer.finish = Some(FinishReason::Stop);
     } else {
         answer.finish = Some(finish_reason(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Decode, MessagesDecoder};
+
+    #[track_caller]
+    fn check_unseen(event: &str, expected: bool) {
+        let mut answer = Answer::default();
+        MessagesDecoder::default().take("", event, &mut answer).unwrap();
+        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{event}");
+    }
+
+    #[test]
+    fn thoughts_and_tools_are_output_and_pings_are_not() {
+        let delta = |delta: &str| format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
+        check_unseen(&delta(r#"{"type":"thinking_delta","thinking":"hm"}"#), true);
+        check_unseen(&delta(r#"{"type":"signature_delta","signature":"EqQB"}"#), true);
+        check_unseen(&delta(r#"{"type":"input_json_delta","partial_json":"{"}"#), true);
+        check_unseen(&delta(r#"{"type":"thinking_delta","thinking":""}"#), false);
+        let block =
+            |block: &str| format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#);
+        check_unseen(&block(r#"{"type":"redacted_thinking","data":"EmwK"}"#), true);
+        check_unseen(&block(r#"{"type":"text","text":""}"#), false);
+        check_unseen(r#"{"type":"ping"}"#, false);
+        check_unseen(
+            r#"{"type":"message_start","message":{"content":[],"usage":{"output_tokens":1}}}"#,
+            false,
+        );
     }
 }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Form, Text, system_of, turns};
+use crate::exchange::{Form, Text, size_of, system_of, turns};
 use crate::prices;
 
 /// The most tokens of an answer where neither the prompt nor the table of models says.
@@ -50,6 +50,8 @@ pub(super) struct Event<'a> {
     #[serde(borrow, default)]
     pub(super) delta: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    pub(super) content_block: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
 }
 
@@ -60,9 +62,41 @@ pub(super) struct Delta<'a> {
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
     #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    partial_json: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    citation: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     pub(super) stop_reason: Option<Text<'a>>,
     #[serde(default)]
     pub(super) stop_details: Option<StopDetails>,
+}
+
+impl Delta<'_> {
+    /// The bytes of what is no text: thoughts and their signature, the arguments of a tool, a citation.
+    pub(super) fn unseen(&self) -> usize {
+        [self.thinking, self.partial_json, self.signature, self.citation].into_iter().map(size_of).sum()
+    }
+}
+
+/// The beginning of a block; what has no deltas is whole in it.
+#[derive(Deserialize)]
+pub(super) struct BlockStart<'a> {
+    /// A redacted thought.
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    /// A tool.
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+}
+
+impl BlockStart<'_> {
+    pub(super) fn unseen(&self) -> usize {
+        size_of(self.data) + size_of(self.name)
+    }
 }
 
 #[derive(Deserialize)]

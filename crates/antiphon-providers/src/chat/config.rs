@@ -65,16 +65,16 @@ impl Provider for Chat {
         }
     }
 
-    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let ask = |form| {
             let body = wire::request(prompt, &self.quirks, form);
             async move { self.link.post("/chat/completions", &body).await }
         };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, form, &self.quirks.dialect);
-        self.link.streaming(response, ChatDecoder, Asked { prompt, weakened, began }).await
+        self.link.streaming(response, ChatDecoder, Asked { prompt, weakened, began, context }).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -39,6 +39,7 @@ impl Decode for ChatDecoder {
         }
         let Some(choice) = chunk.choices.into_iter().flatten().next() else { return Ok(()) };
         if let Some(words) = choice.delta.or(choice.message) {
+            answer.unseen += words.unseen();
             answer.refusal.push_str(Text::of(words.refusal.as_ref()));
             if let Some(content) = words.content {
                 content.add_to(&mut answer.text);
@@ -74,6 +75,24 @@ mod tests {
         let mut answer = Answer::default();
         ChatDecoder.take("", piece, &mut answer).unwrap();
         assert_eq!(answer.text, expected, "{piece}");
+    }
+
+    #[track_caller]
+    fn check_unseen(delta: &str, expected: bool) {
+        let mut answer = Answer::default();
+        ChatDecoder.take("", &format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#), &mut answer).unwrap();
+        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{delta}");
+    }
+
+    #[test]
+    fn reasoning_and_calls_of_tools_are_output_and_empty_fields_are_not() {
+        check_unseen(r#"{"reasoning_content":"hm"}"#, true);
+        check_unseen(r#"{"reasoning":"hm","reasoning_details":[{"text":"hm"}]}"#, true);
+        check_unseen(r#"{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}"#, true);
+        check_unseen(r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}"#, true);
+        check_unseen(r#"{"role":"assistant","content":"","reasoning_content":"","tool_calls":[]}"#, false);
+        check_unseen(r#"{"role":"assistant","content":null,"reasoning":null,"function_call":null}"#, false);
+        check_unseen("{}", false);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
-use crate::exchange::{Form, Text, system_of, turns};
+use crate::exchange::{Form, Text, size_of, system_of, turns};
 
 /// The request's body. A stream is asked for even where the caller wants the whole answer: a dropped stream frees a
 /// local server at once, while a dropped whole answer is computed to its end.
@@ -84,6 +84,26 @@ pub(super) struct Words<'a> {
     pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]
     pub(super) refusal: Option<Text<'a>>,
+    /// Reasoning, under the names of DeepSeek, llama.cpp and vLLM, and of OpenRouter and Ollama.
+    #[serde(borrow, default)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+}
+
+impl Words<'_> {
+    /// The bytes of what is neither text nor refusal.
+    pub(super) fn unseen(&self) -> usize {
+        let Self { reasoning_content, reasoning, reasoning_details, tool_calls, function_call, .. } = *self;
+        let fields = [reasoning_content, reasoning, reasoning_details, tool_calls, function_call];
+        fields.into_iter().map(size_of).sum::<usize>() + self.content.as_ref().map_or(0, Content::unseen)
+    }
 }
 
 /// Words, or parts of which some are thoughts, as reasoning models of Mistral send them.
@@ -98,6 +118,8 @@ pub(super) struct Part<'a> {
     kind: Option<Text<'a>>,
     #[serde(borrow, default)]
     text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
 }
 
 /// By hand: it comes with every word, and a derived one would first keep what it then looks at.
@@ -132,6 +154,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 }
 
 impl Content<'_> {
+    fn unseen(&self) -> usize {
+        match self {
+            Self::Words(_) => 0,
+            Self::Parts(parts) => parts.iter().map(|part| size_of(part.thinking)).sum(),
+        }
+    }
+
     pub(super) fn add_to(&self, text: &mut String) {
         match self {
             Self::Words(words) => text.push_str(words),

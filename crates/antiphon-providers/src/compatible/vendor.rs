@@ -60,6 +60,9 @@ pub struct Vendor {
     /// Seconds to the first token and between two of them. Default 300.
     #[serde(default)]
     pub timeout: Option<f64>,
+    /// Seconds of a whole call. Default: three times `timeout` and 4 s for each token.
+    #[serde(default)]
+    pub call_timeout: Option<f64>,
     /// The model to ask when nobody names one.
     #[serde(default)]
     pub default_model: Option<String>,
@@ -95,6 +98,7 @@ impl Vendor {
             schema: None,
             token_limit: None,
             timeout: None,
+            call_timeout: None,
             default_model: None,
             extra: Map::new(),
             free: false,
@@ -165,8 +169,12 @@ impl Vendor {
         }
         let is_positive =
             |seconds: f64| Duration::try_from_secs_f64(seconds).is_ok_and(|time| !time.is_zero());
-        if let Some(seconds) = self.timeout.filter(|seconds| !is_positive(*seconds)) {
-            return Err(invalid(format!("timeout is {seconds}, and must be a positive number of seconds")));
+        for (name, seconds) in [("timeout", self.timeout), ("call_timeout", self.call_timeout)] {
+            if let Some(seconds) = seconds.filter(|seconds| !is_positive(*seconds)) {
+                return Err(invalid(format!(
+                    "{name} is {seconds}, and must be a positive number of seconds"
+                )));
+            }
         }
         Ok(self)
     }
@@ -187,13 +195,14 @@ impl Vendor {
             Error::new(ErrorKind::InvalidRequest, message)
         })?;
         let auth = Auth { header: self.auth.as_deref().and_then(header_of).map(str::to_owned), key };
-        let timeout = self.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
         Ok(Endpoint {
             vendor: self.name.clone(),
             base_url,
             auth,
             headers: self.headers.clone().into_iter().collect(),
-            token_timeout: timeout.unwrap_or(TOKEN_TIMEOUT),
+            token_timeout: self.timeout.and_then(duration).unwrap_or(TOKEN_TIMEOUT),
+            call_timeout: self.call_timeout.and_then(duration),
             max_connections: 100,
             faults: fault,
         })
@@ -260,5 +269,6 @@ mod tests {
         check("name = 'x'\nauth = 'query'", "never goes into an address");
         check("name = 'x'\nschema = 'xml'", "\"json_object\"");
         check("name = 'x'\ntimeout = -1.0", "positive");
+        check("name = 'x'\ncall_timeout = 0.0", "call_timeout is 0, and must be a positive");
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Endpoint {
     pub(crate) headers: Vec<(String, String)>,
     /// The time to the first token and between two of them.
     pub(crate) token_timeout: Duration,
+    /// The time of a whole call; `None`: derived from the token time-out and the tokens.
+    pub(crate) call_timeout: Option<Duration>,
     /// Connections in use at once.
     pub(crate) max_connections: usize,
     /// Reads an error from a status and a body, if it is one.
@@ -46,6 +48,7 @@ impl Endpoint {
     pub(crate) fn configure(&mut self, options: &Options) {
         options.name.clone_into(&mut self.vendor);
         self.token_timeout = options.token_timeout.unwrap_or(self.token_timeout);
+        self.call_timeout = options.call_timeout.or(self.call_timeout);
         self.max_connections = options.max_connections.unwrap_or(self.max_connections);
     }
 

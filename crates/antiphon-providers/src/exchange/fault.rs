@@ -43,7 +43,8 @@ impl Fault {
             | ErrorKind::Quota
             | ErrorKind::RateLimited { .. }
             | ErrorKind::Overloaded { .. }
-            | ErrorKind::ContextTooLong => Billed::No,
+            | ErrorKind::ContextTooLong
+            | ErrorKind::Exhausted => Billed::No,
             _ => Billed::Maybe,
         }
     }
@@ -74,6 +75,7 @@ pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
 pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     let (kind, billed) = match err.kind() {
         HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
+        HttpKind::Exhausted => (ErrorKind::Exhausted, Billed::No),
         HttpKind::Connect | HttpKind::Tls => (ErrorKind::Connect, Billed::No),
         HttpKind::Timeout { phase: HttpPhase::Connect | HttpPhase::Queue } => {
             (ErrorKind::Timeout { phase: Phase::Connect }, Billed::No)

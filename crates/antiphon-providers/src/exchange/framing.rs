@@ -35,6 +35,9 @@ pub(super) enum Pieces {
     Lines(Lines),
     /// Those of a body that came all at once.
     Ready(VecDeque<Piece>),
+    /// Pieces at given times, for tests on the paused clock.
+    #[cfg(test)]
+    Timed(futures_util::stream::BoxStream<'static, Piece>),
 }
 
 /// One piece: an event's type, if it has one, and its data.
@@ -67,6 +70,8 @@ impl Pieces {
                 .poll_next(cx)
                 .map(|next| next.map(|line| line.map(|data| Piece { event: String::new(), data }))),
             Self::Ready(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
+            #[cfg(test)]
+            Self::Timed(pieces) => pieces.as_mut().poll_next(cx).map(|next| next.map(Ok)),
         }
     }
 }

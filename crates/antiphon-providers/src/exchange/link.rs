@@ -2,17 +2,21 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
-use antiphon_llm::{Billed, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming};
+use antiphon_llm::{
+    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Phase, Prompt, Scope,
+    Streaming,
+};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::Instant;
-use tracing::info;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
 
 use super::answer::Decode;
 use super::endpoint::Endpoint;
 use super::fault::{Fault, cleaned, kind_of_status, of_http};
 use super::framing::{Framing, Pieces};
-use super::reader::{Facts, Reader};
+use super::pace::{HURRIED, TimeLimits};
+use super::reader::{Facts, Reader, stalled};
 
 /// A list takes no thinking.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +36,7 @@ pub(crate) struct Asked<'p> {
     /// The places of the schema that the server was not asked to hold to.
     pub(crate) weakened: Vec<String>,
     pub(crate) began: Instant,
+    pub(crate) context: &'p CallContext,
 }
 
 /// A page of a list of models.
@@ -45,7 +50,8 @@ impl Link {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
         // The reader's own clock, which knows words from comments, is to ring first.
         let later = endpoint.token_timeout.saturating_add(Duration::from_secs(5));
-        let client = Client::builder().first_byte_timeout(endpoint.token_timeout).idle_timeout(later);
+        let first_byte = endpoint.token_timeout.min(endpoint.call_timeout.unwrap_or(Duration::MAX));
+        let client = Client::builder().first_byte_timeout(first_byte).idle_timeout(later);
         let client = client.max_connections(endpoint.max_connections).build();
         let scope = endpoint.scope();
         Self { endpoint, client, scope }
@@ -65,7 +71,14 @@ impl Link {
     /// Asks at a path below the base URL; the answer has status 200.
     pub(crate) async fn post(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<Response, Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
-        self.send(Request::post(&url).json(body)).await
+        let first = self.send(Request::post(&url).json(body)).await;
+        match first {
+            Err(err) if err.kind() == ErrorKind::Exhausted => {
+                let again = || self.send(Request::post(&url).json(body));
+                Box::pin(when_free(again, err, self.endpoint.token_timeout)).await
+            }
+            first => first,
+        }
     }
 
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
@@ -74,6 +87,19 @@ impl Link {
             200 => Ok(sent),
             // Off the way that most calls take, whose futures stay small by it.
             _ => Err(Box::pin(self.refused(sent)).await),
+        }
+    }
+
+    /// Does the work before an answer's head as long as its caller does not hurry.
+    pub(crate) async fn unhurried<T>(
+        &self,
+        context: &CallContext,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = hurried(&context.hurry) => Err(stalled(&self.endpoint.base_url)),
         }
     }
 
@@ -146,10 +172,15 @@ impl Link {
             key: self.endpoint.auth.key.clone(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
-            max_tokens: asked.prompt.parameters.max_tokens,
             head,
-            token_timeout: self.endpoint.token_timeout,
+            limits: TimeLimits {
+                token_timeout: self.endpoint.token_timeout,
+                call_timeout: self.endpoint.call_timeout,
+                max_tokens: asked.prompt.parameters.max_tokens,
+            },
+            hurry: asked.context.hurry.clone(),
             began: asked.began,
+            sent: Instant::now() - response.since_sent(),
             first_byte,
             http_version: response.version(),
         };
@@ -172,7 +203,7 @@ impl Link {
         decode: D,
         facts: Facts,
     ) -> Result<Streaming, Error> {
-        let body = response.text().await.map_err(|err| of_http(&err))?;
+        let body = in_time(&facts, response.text()).await?.map_err(|err| of_http(&err))?;
         let strange = |facts: &Facts, kind: &str| Err(self.strange(&facts.place, kind, &body));
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
             return if D::FRAMING.begins(&body) {
@@ -217,8 +248,10 @@ impl Link {
         let (status, place, limits) = (response.status(), response.place(), response.limits());
         let request_id = response.request_id().map(str::to_owned);
         let moved_to = response.header("location").is_some() && (300..400).contains(&status);
-        let body = response.text().await;
-        let is_whole = body.is_ok();
+        // The words of an error are worth no longer wait than an answer's first token.
+        let body = timeout(self.endpoint.token_timeout, response.text()).await;
+        let body = body.ok().and_then(Result::ok);
+        let is_whole = body.is_some();
         let body = body.unwrap_or_default();
         let fault = serde_json::from_str::<Value>(&body)
             .ok()
@@ -245,7 +278,84 @@ impl Link {
     }
 }
 
+/// Waits for a body that is read as a whole, within the time of its call: one that comes a few bytes at a time has no end
+/// otherwise.
+async fn in_time<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, Error> {
+    let longest = facts.limits.longest();
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = sleep(longest.saturating_sub(facts.sent.elapsed())) => {
+            let message = format!("{}: the answer did not end within {} s", facts.place, longest.as_secs_f32());
+            Err(Error::new(ErrorKind::Timeout { phase: Phase::Call }, message).with_billed(Billed::Maybe))
+        }
+        () = hurried(&facts.hurry) => Err(stalled(&facts.place)),
+    }
+}
+
+/// Sends again what could not be sent for want of a file descriptor, as soon as there is one: other calls end, and give theirs
+/// back. It is no attempt, since nothing has left the machine.
+async fn when_free<T, Fut>(send: impl Fn() -> Fut, mut err: Error, patience: Duration) -> Result<T, Error>
+where
+    Fut: Future<Output = Result<T, Error>>,
+{
+    const SHORTEST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(1);
+    warn!("{err}; waiting until one is free");
+    let (began, mut pause) = (Instant::now(), SHORTEST);
+    while began.elapsed() < patience {
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+        match send().await {
+            Err(again) if again.kind() == ErrorKind::Exhausted => err = again,
+            done => return done,
+        }
+    }
+    Err(err)
+}
+
+/// Waits until a caller in a hurry waits no longer.
+async fn hurried(hurry: &CancellationToken) {
+    hurry.cancelled().await;
+    sleep(HURRIED).await;
+}
+
 /// A value as it may stand in an address.
 fn encoded(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use antiphon_llm::{Error, ErrorKind};
+    use tokio::time::Instant;
+
+    use super::when_free;
+
+    fn exhausted() -> Error {
+        Error::new(ErrorKind::Exhausted, "too many open files")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_a_descriptor_waits_for_one() {
+        let (began, calls) = (Instant::now(), Cell::new(0));
+        let send = async || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 { Err(exhausted()) } else { Ok(calls.get()) }
+        };
+        let sent = when_free(&send, exhausted(), Duration::from_secs(60)).await;
+        assert_eq!((sent.unwrap(), began.elapsed()), (3, Duration::from_millis(50 + 100 + 200)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_does_not_wait_for_ever() {
+        let began = Instant::now();
+        let never = async || Err::<(), _>(exhausted());
+        let err = when_free(never, exhausted(), Duration::from_secs(60)).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Exhausted);
+        assert_eq!(began.elapsed().as_secs(), 60);
+    }
 }

@@ -1,21 +1,20 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
-    Billed, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase, Streaming, Timing,
-    json,
+    Billed, CancellationToken, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase,
+    Streaming, Timing, json,
 };
 use futures_util::Stream;
-use tokio::time::{Instant, Sleep, sleep};
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{Answer, Decode};
 use super::fault::{Fault, cleaned, of_http};
 use super::framing::{Framing, Pieces};
-
-/// After an answer's end, so long is waited for what should follow: its count of tokens, a polite goodbye.
-const LINGER: Duration = Duration::from_secs(2);
+use super::pace::{Late, Pace, TimeLimits};
 
 /// An answer on its way, read piece by piece.
 pub(super) struct Reader<D> {
@@ -26,9 +25,12 @@ pub(super) struct Reader<D> {
     /// How much of the text has been given on.
     given: usize,
     first_token: Option<Duration>,
+    pace: Pace,
+    /// Set to the deadline of `pace`, or to an earlier one that tokens have extended since.
     alarm: Pin<Box<Sleep>>,
-    /// Whether something came since the alarm was set.
-    heard: bool,
+    hurry: BoxFuture<'static, ()>,
+    /// When the last delta was handed to the caller.
+    handed: Option<Instant>,
     /// What came before the stream was given to its caller.
     first: Option<Result<Delta, Error>>,
     /// A line that could not be read: the last one of a body that was cut, or nonsense, as the next shows.
@@ -42,10 +44,13 @@ pub(super) struct Facts {
     pub(super) key: Option<SecretString>,
     pub(super) output: Output,
     pub(super) model: String,
-    pub(super) max_tokens: Option<u64>,
     pub(super) head: Head,
-    pub(super) token_timeout: Duration,
+    pub(super) limits: TimeLimits,
+    /// Once cancelled, the answer may not stall.
+    pub(super) hurry: CancellationToken,
     pub(super) began: Instant,
+    /// When the request that is answered was sent.
+    pub(super) sent: Instant,
     pub(super) first_byte: Duration,
     pub(super) http_version: &'static str,
 }
@@ -53,7 +58,9 @@ pub(super) struct Facts {
 impl<D: Decode> Reader<D> {
     /// In a box of its own: it is handed on often, and is large.
     pub(super) fn new(pieces: Pieces, decode: D, facts: Facts) -> Box<Self> {
-        let alarm = Box::pin(sleep(facts.token_timeout));
+        let pace = Pace::new(facts.limits, facts.sent);
+        let alarm = Box::pin(sleep_until(pace.deadline()));
+        let hurry = Box::pin(facts.hurry.clone().cancelled_owned());
         Box::new(Self {
             pieces,
             decode,
@@ -61,8 +68,10 @@ impl<D: Decode> Reader<D> {
             answer: Answer::default(),
             given: 0,
             first_token: None,
+            pace,
             alarm,
-            heard: false,
+            hurry,
+            handed: None,
             first: None,
             unread: None,
             ended: false,
@@ -108,15 +117,9 @@ impl<D: Decode> Reader<D> {
             match self.pieces.poll_next(cx) {
                 Poll::Pending => match self.poll_alarm(cx) {
                     Poll::Pending => return Poll::Pending,
-                    // The answer is whole already.
-                    Poll::Ready(()) if self.answer.finish.is_some() => return self.end(),
-                    Poll::Ready(()) => {
-                        let err = self.too_slow();
-                        return self.fail(err);
-                    }
+                    Poll::Ready(late) => return self.too_late(late),
                 },
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.heard = true;
                     if let Some(fault) = self.unread.take() {
                         let err = self.of_fault(&fault);
                         return self.fail(err);
@@ -133,6 +136,12 @@ impl<D: Decode> Reader<D> {
                             return self.fail(err);
                         }
                     }
+                    // Of pieces that come without a pause the alarm is never polled.
+                    let now = Instant::now();
+                    self.pace.observe(&self.answer, now);
+                    if let Some(late) = self.pace.late(now).filter(|_| !self.answer.is_over) {
+                        return self.too_late(late);
+                    }
                 }
                 Poll::Ready(None) => return self.finish(),
                 // Whether the answer is whole, its own end tells.
@@ -143,19 +152,32 @@ impl<D: Decode> Reader<D> {
         }
     }
 
-    /// Rings after a silence. Any piece counts as a sign of life, reasoning included; comments, which proxies send by
-    /// themselves, do not.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.heard {
-            self.heard = false;
-            let patience = match self.answer.finish {
-                Some(_) => LINGER.min(self.facts.token_timeout),
-                None => self.facts.token_timeout,
-            };
-            let at = Instant::now() + patience;
-            self.alarm.as_mut().reset(at);
+    /// Waits until the answer is late. The clock is looked at each time: while pieces without output come without a pause,
+    /// tokio lets no timer of this task fire.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
+        if !self.pace.is_hurried() && self.hurry.as_mut().poll(cx).is_ready() {
+            self.pace.hurry(Instant::now());
         }
-        self.alarm.as_mut().poll(cx)
+        loop {
+            if let Some(late) = self.pace.late(Instant::now()) {
+                return Poll::Ready(late);
+            }
+            let deadline = self.pace.deadline();
+            // Each token moves the deadline away, for which no timer is set anew.
+            if self.alarm.deadline() > deadline || self.alarm.is_elapsed() {
+                self.alarm.as_mut().reset(deadline);
+            }
+            ready!(self.alarm.as_mut().poll(cx));
+        }
+    }
+
+    /// Ends an answer that took too long, unless it is whole already.
+    fn too_late(&mut self, late: Late) -> Poll<Option<Result<Delta, Error>>> {
+        if self.answer.finish.is_some() {
+            return self.end();
+        }
+        let err = self.too_slow(late);
+        self.fail(err)
     }
 
     fn finish(&mut self) -> Poll<Option<Result<Delta, Error>>> {
@@ -202,7 +224,8 @@ impl<D: Decode> Reader<D> {
     /// Some servers call it a stop when they cut an answer: llama.cpp by its Responses, Ollama's imitators. An answer of
     /// exactly as many tokens as were allowed is taken for cut, unless it is JSON and whole.
     fn ends_at_the_limit(&self) -> bool {
-        let at_limit = self.facts.max_tokens.is_some() && self.answer.usage.output == self.facts.max_tokens;
+        let max_tokens = self.facts.limits.max_tokens;
+        let at_limit = max_tokens.is_some() && self.answer.usage.output == max_tokens;
         at_limit && (self.facts.output.schema().is_none() || json::extract(&self.answer.text).is_err())
     }
 
@@ -212,10 +235,19 @@ impl<D: Decode> Reader<D> {
         Error::new(kind, message).with_billed(Billed::Maybe)
     }
 
-    fn too_slow(&self) -> Error {
-        let phase = if self.given == 0 { Phase::FirstToken } else { Phase::NextToken };
-        let message =
-            format!("{}: no words for {} s", self.facts.place, self.facts.token_timeout.as_secs_f32());
+    fn too_slow(&self, late: Late) -> Error {
+        let place = &self.facts.place;
+        let (phase, message) = match late {
+            Late::Call(allowed) => {
+                let message = format!("{place}: the answer did not end within {} s", allowed.as_secs_f32());
+                (Phase::Call, message)
+            }
+            Late::Token if self.pace.is_hurried() => return stalled(place),
+            Late::Token => {
+                let phase = if self.given == 0 { Phase::FirstToken } else { Phase::NextToken };
+                (phase, format!("{place}: no words for {} s", self.facts.limits.token_timeout.as_secs_f32()))
+            }
+        };
         Error::new(ErrorKind::Timeout { phase }, message).with_billed(Billed::Maybe)
     }
 
@@ -279,10 +311,173 @@ impl<D: Decode> Reader<D> {
     }
 }
 
+/// The error of an answer of which nothing comes while its caller is in a hurry.
+pub(super) fn stalled(place: &str) -> Error {
+    let message = format!("{place}: given up after the interruption, since the answer stalled");
+    Error::new(ErrorKind::Cancelled, message).with_billed(Billed::Maybe)
+}
+
 impl<D: Decode> Stream for Reader<D> {
     type Item = Result<Delta, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_delta(cx)
+        if let Some(handed) = self.handed.take() {
+            self.pace.leave_out(handed.elapsed());
+        }
+        let delta = self.poll_delta(cx);
+        if delta.is_ready() {
+            self.handed = Some(Instant::now());
+        }
+        delta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use antiphon_llm::{
+        Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, Phase,
+    };
+    use futures_util::{FutureExt, StreamExt, stream};
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::{Facts, Reader, TimeLimits};
+    use crate::chat::ChatDecoder;
+    use crate::exchange::framing::{Piece, Pieces};
+
+    const WORD: &str = r#"{"choices":[{"delta":{"content":"word "}}]}"#;
+    const EMPTY: &str = r#"{"choices":[{"delta":{}}]}"#;
+
+    fn facts() -> Facts {
+        let token_timeout = Duration::from_secs(60);
+        Facts {
+            place: "POST h".to_owned(),
+            key: None,
+            output: Output::Text,
+            model: "m".to_owned(),
+            head: Head::default(),
+            limits: TimeLimits { token_timeout, call_timeout: None, max_tokens: Some(1_000) },
+            began: Instant::now(),
+            sent: Instant::now(),
+            first_byte: Duration::ZERO,
+            http_version: "HTTP/1.1",
+            hurry: CancellationToken::new(),
+        }
+    }
+
+    /// An answer of `first`, and then of `again` each so many seconds for ever: how it ends, and after how many seconds.
+    async fn asked(
+        facts: Facts,
+        first: &[&'static str],
+        (again, seconds): (&'static str, u64),
+    ) -> (Result<Completion, Error>, u64) {
+        let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
+        let first = stream::iter(first.iter().map(|data| piece(data)).collect::<Vec<_>>());
+        let rest = stream::repeat(again).then(move |data| async move {
+            sleep(Duration::from_secs(seconds)).await;
+            piece(data)
+        });
+        let began = Instant::now();
+        let reader = Reader::new(Pieces::Timed(first.chain(rest).boxed()), ChatDecoder, facts);
+        let ended = async { reader.begin().await?.complete(&CallContext::default()).await };
+        let ended = timeout(Duration::from_secs(1_000_000), ended).await.expect("it ends");
+        (ended, began.elapsed().as_secs())
+    }
+
+    #[track_caller]
+    fn check((ended, seconds): (Result<Completion, Error>, u64), phase: Phase, after: u64, text: &str) {
+        let err = ended.unwrap_err();
+        assert_eq!((err.kind(), seconds), (ErrorKind::Timeout { phase }, after), "{err}");
+        let partial = err.partial().map(|partial| partial.text.as_str());
+        assert_eq!((partial, err.billed()), (Some(text), Billed::Maybe));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_without_output_do_not_extend_the_limit() {
+        let role = r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":null}}]}"#;
+        let usage = r#"{"choices":[],"usage":{"completion_tokens":0}}"#;
+        for empty in [EMPTY, role, usage] {
+            check(asked(facts(), &[], (empty, 7)).await, Phase::FirstToken, 60, "");
+            check(asked(facts(), &[WORD], (empty, 7)).await, Phase::NextToken, 60, "word ");
+        }
+        // The head of the answer took its part of the time.
+        let late = Facts { sent: Instant::now() - Duration::from_secs(20), ..facts() };
+        check(asked(late, &[], (EMPTY, 7)).await, Phase::FirstToken, 40, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_now_and_then_ends_with_what_came() {
+        check(asked(facts(), &[WORD], (WORD, 50)).await, Phase::Call, 196, "word word word word ");
+        let mut bound = facts();
+        bound.limits.call_timeout = Some(Duration::from_secs(130));
+        check(asked(bound, &[WORD], (WORD, 50)).await, Phase::Call, 130, "word word word ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_that_is_no_text_keeps_a_call_alive() {
+        for output in [
+            r#"{"choices":[{"delta":{"reasoning_content":"hm, one two three four five six seven eight"}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning":"hm, one two three four five six seven eight nine"}}]}"#,
+            r#"{"choices":[{"delta":{"refusal":"I cannot help with that, for I was told not to do so"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":12345}"}}]}}]}"#,
+        ] {
+            let mut bound = facts();
+            bound.limits.call_timeout = Some(Duration::from_secs(3_000));
+            check(asked(bound, &[], (output, 30)).await, Phase::Call, 3_000, "");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_token_a_second_is_not_cut() {
+        let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
+        let end = piece(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
+        let words = stream::repeat(WORD).take(999).then(move |word| async move {
+            sleep(Duration::from_secs(2)).await;
+            piece(word)
+        });
+        let words = words.chain(stream::iter([end])).boxed();
+        let answer = Reader::new(Pieces::Timed(words), ChatDecoder, facts()).begin().await.unwrap();
+        assert_eq!(answer.complete(&CallContext::default()).await.unwrap().text.len(), 999 * WORD_LEN);
+    }
+
+    const WORD_LEN: usize = "word ".len();
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_empty_events_ends_as_well() {
+        let piece = || Piece { event: String::new(), data: EMPTY.to_owned() };
+        // Never pending, while the clock moves.
+        let flood = stream::repeat_with(piece).then(|piece| async {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            piece
+        });
+        let began = Reader::new(Pieces::Timed(flood.boxed()), ChatDecoder, facts()).begin().await;
+        assert_eq!(began.unwrap_err().kind(), ErrorKind::Timeout { phase: Phase::FirstToken });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stalled_answer_is_given_up_soon_after_an_interruption() {
+        let (facts, hurry) = (facts(), CancellationToken::new());
+        let facts = Facts { hurry: hurry.clone(), ..facts };
+        let interrupted = async {
+            sleep(Duration::from_secs(25)).await;
+            hurry.cancel();
+        };
+        let ((ended, seconds), ()) = tokio::join!(asked(facts, &[WORD], (EMPTY, 7)), interrupted);
+        let err = ended.unwrap_err();
+        assert_eq!((err.kind(), err.billed(), seconds), (ErrorKind::Cancelled, Billed::Maybe, 35));
+        assert_eq!(err.partial().unwrap().text, "word ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_takes_his_time_is_not_the_servers_fault() {
+        let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
+        let words = stream::iter([piece(WORD), piece(WORD)]).chain(stream::pending());
+        let mut answer =
+            Reader::new(Pieces::Timed(words.boxed()), ChatDecoder, facts()).begin().await.unwrap();
+        answer.next().await.unwrap().unwrap();
+        sleep(Duration::from_secs(10_000)).await;
+        answer.next().await.unwrap().unwrap();
+        assert!(answer.next().now_or_never().is_none(), "it still waits");
     }
 }

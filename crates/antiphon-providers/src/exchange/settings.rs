@@ -17,6 +17,16 @@ macro_rules! connection_settings {
                 self.with(|endpoint| endpoint.token_timeout = token_timeout)
             }
 
+            /// Sets the time that a whole call may take, from the request to the end of its answer.
+            ///
+            /// Default: three token time-outs and 4 s for each token that has come, so at most three token time-outs and 4 s
+            /// for each of the `max_tokens` (2,048 where the prompt sets none). An answer that takes longer ends with
+            /// `Timeout` and what has come of it.
+            #[must_use]
+            pub fn call_timeout(self, call_timeout: std::time::Duration) -> Self {
+                self.with(|endpoint| endpoint.call_timeout = Some(call_timeout))
+            }
+
             /// Sets how many connections may be in use at once; a further call waits until one is free. Default 100.
             #[must_use]
             pub fn max_connections(self, max_connections: usize) -> Self {

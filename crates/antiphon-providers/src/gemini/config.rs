@@ -77,6 +77,7 @@ impl Gemini {
             auth: Auth { header: Some("x-goog-api-key".to_owned()), key: Some(key) },
             headers: Vec::new(),
             token_timeout: Duration::from_secs(120),
+            call_timeout: None,
             max_connections: 100,
             faults: errors::fault,
         };
@@ -113,7 +114,7 @@ impl Provider for Gemini {
         self.link.scope()
     }
 
-    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let path = format!("/{}:streamGenerateContent?alt=sse", wire::model_path(&prompt.model)?);
@@ -121,9 +122,11 @@ impl Provider for Gemini {
             let (body, path) = (wire::request(prompt, form), &path);
             async move { self.link.post(path, &body).await }
         };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, form, &dialect());
-        self.link.streaming(response, GenerateDecoder::default(), Asked { prompt, weakened, began }).await
+        self.link
+            .streaming(response, GenerateDecoder::default(), Asked { prompt, weakened, began, context })
+            .await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -67,6 +67,7 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     }
     let Some(candidate) = chunk.candidates.into_iter().flatten().next() else { return Ok(()) };
     for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+        answer.unseen += part.unseen();
         if !part.thought {
             answer.text.push_str(Text::of(part.text.as_ref()));
         }
@@ -76,4 +77,26 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
         answer.is_over = matches!(answer.finish, Some(FinishReason::Filtered | FinishReason::Failed));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Decode, GenerateDecoder};
+
+    #[track_caller]
+    fn check_unseen(part: &str, expected: bool) {
+        let mut answer = Answer::default();
+        let line = format!(r#"data: {{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
+        GenerateDecoder::default().take("", &line, &mut answer).unwrap();
+        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{part}");
+    }
+
+    #[test]
+    fn thoughts_and_calls_of_functions_are_output_and_empty_parts_are_not() {
+        check_unseen(r#"{"text":"hm","thought":true}"#, true);
+        check_unseen(r#"{"functionCall":{"name":"f"}}"#, true);
+        check_unseen(r#"{"text":"","thoughtSignature":"EqQB"}"#, true);
+        check_unseen(r#"{"text":""}"#, false);
+        check_unseen("", false);
+    }
 }

@@ -1,9 +1,10 @@
 use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Form, Text, system_of, turns};
+use crate::exchange::{Form, Text, size_of, system_of, turns};
 
 /// `models/NAME`, as its addresses have it; a name is no path.
 pub(super) fn model_path(model: &str) -> Result<String, Error> {
@@ -87,12 +88,30 @@ pub(super) struct Content<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Part<'a> {
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
     /// Whether it is a thought and no part of the answer.
     #[serde(default)]
     pub(super) thought: bool,
+    #[serde(borrow, default)]
+    thought_signature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    executable_code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    inline_data: Option<&'a RawValue>,
+}
+
+impl Part<'_> {
+    /// The bytes of what is no text of the answer.
+    pub(super) fn unseen(&self) -> usize {
+        let thought = if self.thought { Text::of(self.text.as_ref()).len() } else { 0 };
+        let fields = [self.thought_signature, self.function_call, self.executable_code, self.inline_data];
+        thought + fields.into_iter().map(size_of).sum::<usize>()
+    }
 }
 
 #[derive(Deserialize)]

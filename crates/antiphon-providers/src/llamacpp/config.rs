@@ -66,6 +66,7 @@ impl LlamaCpp {
             headers: Vec::new(),
             // A local model may read a long prompt for minutes before it says its first word.
             token_timeout: Duration::from_secs(300),
+            call_timeout: None,
             max_connections: 100,
             faults: errors::fault,
         };
@@ -182,9 +183,9 @@ impl Provider for LlamaCpp {
             let text = self.templated(prompt, form).await?;
             self.link.post("/completion", &wire::completion(prompt, &text, form)).await
         };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, form, &grammar_dialect());
-        self.link.streaming(response, NativeDecoder, Asked { prompt, weakened, began }).await
+        self.link.streaming(response, NativeDecoder, Asked { prompt, weakened, began, context }).await
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {

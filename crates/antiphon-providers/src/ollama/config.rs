@@ -70,6 +70,7 @@ impl Ollama {
             headers: Vec::new(),
             // A local model may read a long prompt for minutes before it says its first word.
             token_timeout: Duration::from_secs(300),
+            call_timeout: None,
             max_connections: 100,
             faults: errors::fault,
         };
@@ -208,7 +209,7 @@ impl Provider for Ollama {
         self.link.scope().variant(format!("{route} {:?}", self.context))
     }
 
-    async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
+    async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let path = match self.route {
@@ -219,9 +220,9 @@ impl Provider for Ollama {
             let body = wire::request(prompt, self.route, self.context, form);
             async move { self.link.post(path, &body).await }
         };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, form, &grammar_dialect());
-        self.link.streaming(response, OllamaDecoder, Asked { prompt, weakened, began }).await
+        self.link.streaming(response, OllamaDecoder, Asked { prompt, weakened, began, context }).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -23,6 +23,7 @@ impl Decode for OllamaDecoder {
             return Err(fault);
         }
         answer.identify(None, Text::option(line.model.as_ref()));
+        answer.unseen += line.unseen();
         answer.text.push_str(Text::of(line.response.as_ref()));
         answer.text.push_str(Text::of(line.message.as_ref().and_then(|message| message.content.as_ref())));
         if line.done {
@@ -31,5 +32,25 @@ impl Decode for OllamaDecoder {
             answer.is_over = true;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Decode, OllamaDecoder};
+
+    #[track_caller]
+    fn check_unseen(line: &str, expected: bool) {
+        let mut answer = Answer::default();
+        OllamaDecoder.take("", line, &mut answer).unwrap();
+        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{line}");
+    }
+
+    #[test]
+    fn thoughts_and_calls_of_tools_are_output_and_empty_lines_are_not() {
+        check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}"#, true);
+        check_unseen(r#"{"response":"","thinking":"hm","done":false}"#, true);
+        check_unseen(r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f"}}]}}"#, true);
+        check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":""},"done":false}"#, false);
     }
 }

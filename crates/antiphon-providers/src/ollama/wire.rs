@@ -1,9 +1,10 @@
 use antiphon_llm::{Error, ErrorKind, FinishReason, Model, Prompt, Role, Usage};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Route;
-use crate::exchange::{Form, Text, grammar_dialect, system_of, turns};
+use crate::exchange::{Form, Text, grammar_dialect, size_of, system_of, turns};
 
 /// The request's body. `truncate` and `shift` forbid the server to leave out a part of the prompt in silence
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
@@ -68,6 +69,8 @@ pub(super) struct Line<'a> {
     pub(super) message: Option<Message<'a>>,
     #[serde(borrow, default)]
     pub(super) response: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
     #[serde(default)]
     pub(super) done: bool,
     #[serde(borrow, default)]
@@ -84,6 +87,19 @@ pub(super) struct Line<'a> {
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     pub(super) content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+impl Line<'_> {
+    /// The bytes of thoughts and of calls of tools.
+    pub(super) fn unseen(&self) -> usize {
+        let message = self.message.as_ref();
+        let of_message = message.map_or(0, |it| size_of(it.thinking) + size_of(it.tool_calls));
+        size_of(self.thinking) + of_message
+    }
 }
 
 /// A last line without a reason is of an answer that broke off in the server

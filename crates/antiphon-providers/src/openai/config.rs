@@ -87,6 +87,7 @@ impl OpenAi {
             headers: Vec::new(),
             // Reasoning models say nothing while they think.
             token_timeout: Duration::from_secs(120),
+            call_timeout: None,
             max_connections: 100,
             faults: errors::fault,
         };
@@ -112,7 +113,7 @@ impl OpenAi {
         Self { chat: self.chat.with(change), ..self }
     }
 
-    async fn respond(&self, prompt: &Prompt) -> Result<Streaming, Error> {
+    async fn respond(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         let link = &self.chat.link;
         info!("asking {} for {}", link.endpoint.base_url, prompt.model);
@@ -120,9 +121,10 @@ impl OpenAi {
             let body = wire::request(prompt, &self.chat.quirks.dialect, form);
             async move { link.post("/responses", &body).await }
         };
-        let (response, form) = self.forms.ask(prompt, ask).await?;
+        let (response, form) = link.unhurried(context, self.forms.ask(prompt, ask)).await?;
         let weakened = weakened(&prompt.output, form, &self.chat.quirks.dialect);
-        link.streaming(response, ResponsesDecoder::default(), Asked { prompt, weakened, began }).await
+        link.streaming(response, ResponsesDecoder::default(), Asked { prompt, weakened, began, context })
+            .await
     }
 }
 
@@ -150,7 +152,7 @@ impl Provider for OpenAi {
         match self.api {
             Api::Chat => self.chat.stream(prompt, context).await,
             // In a box of its own, so that a call of the other route does not hold its place.
-            Api::Responses => Box::pin(self.respond(prompt)).await,
+            Api::Responses => Box::pin(self.respond(prompt, context)).await,
         }
     }
 

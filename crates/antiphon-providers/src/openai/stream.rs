@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::errors::fault;
 use super::wire::{Event, ItemAdded, OfResponse, Response};
-use crate::exchange::{Answer, Decode, Fault, Framing, Text};
+use crate::exchange::{Answer, Decode, Fault, Framing, Text, size_of};
 
 /// Reads the events of a response, or one whole response.
 ///
@@ -30,8 +30,9 @@ impl Decode for ResponsesDecoder {
             kind => kind,
         };
         match kind {
-            "response.output_text.delta" if self.is_commentary(&parsed) => {}
-            "response.output_text.delta" => answer.text.push_str(&words(&parsed)?),
+            "response.output_text.delta" if !self.is_commentary(&parsed) => {
+                answer.text.push_str(&words(&parsed)?);
+            }
             "response.refusal.delta" => answer.refusal.push_str(&words(&parsed)?),
             "response.output_item.added" => {
                 let added: ItemAdded = of(data)?;
@@ -53,6 +54,10 @@ impl Decode for ResponsesDecoder {
                     ends(Response::deserialize(&value).map_err(|err| Fault::strange(&err))?, answer);
                 }
             }
+            // A whole item, of reasoning that is not shown say.
+            "response.output_item.done" => answer.unseen += 1,
+            // Commentary, reasoning and its summary, the arguments of tools.
+            kind if kind.ends_with(".delta") => answer.unseen += size_of(parsed.delta),
             _ => {}
         }
         Ok(())
@@ -98,6 +103,24 @@ fn ends(response: Response, answer: &mut Answer) {
 #[cfg(test)]
 mod tests {
     use super::{Answer, Decode, ResponsesDecoder};
+
+    #[track_caller]
+    fn check_unseen(event: &str, expected: bool) {
+        let mut answer = Answer::default();
+        ResponsesDecoder::default().take("", event, &mut answer).unwrap();
+        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{event}");
+    }
+
+    #[test]
+    fn reasoning_and_arguments_are_output_and_states_are_not() {
+        check_unseen(r#"{"type":"response.reasoning_text.delta","delta":"hm"}"#, true);
+        check_unseen(r#"{"type":"response.reasoning_summary_text.delta","delta":"hm"}"#, true);
+        check_unseen(r#"{"type":"response.function_call_arguments.delta","delta":"{"}"#, true);
+        check_unseen(r#"{"type":"response.output_item.done","item":{"type":"reasoning"}}"#, true);
+        check_unseen(r#"{"type":"response.reasoning_text.delta","delta":""}"#, false);
+        check_unseen(r#"{"type":"response.in_progress","response":{"id":"r"}}"#, false);
+        check_unseen(r#"{"type":"keepalive","sequence_number":3}"#, false);
+    }
 
     #[test]
     fn thoughts_of_a_whole_response_are_no_part_of_its_answer() {

@@ -22,6 +22,9 @@ pub struct Options {
     pub key_env: Vec<String>,
     /// The time to the first token and between two of them; default 120 s for clouds and 300 s for others.
     pub token_timeout: Option<Duration>,
+    /// The time of a whole call, from the request to the end of its answer. Default: three token time-outs and 4 s for each
+    /// token that has come, of which at most `max_tokens` count (2,048 where the prompt sets none).
+    pub call_timeout: Option<Duration>,
     /// The size of the connection pool: connections in use at a time. Default 100.
     pub max_connections: Option<usize>,
     /// The route to ask by, where the kind has several: one of [`Kind::routes`](super::Kind::routes).

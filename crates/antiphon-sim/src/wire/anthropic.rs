@@ -44,6 +44,10 @@ impl Wire for Messages {
         event("content_block_delta", &format!(r#""index":0,"delta":{{"type":"text_delta","text":{word}}}"#))
     }
 
+    fn empty(&self, _: &Answer) -> String {
+        event("ping", "")
+    }
+
     fn end(&self, answer: &Answer) -> String {
         let mut end = String::new();
         if answer.finish != Finish::Refused {

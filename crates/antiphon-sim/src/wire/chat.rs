@@ -76,6 +76,10 @@ impl Wire for Chat {
         )
     }
 
+    fn empty(&self, answer: &Answer) -> String {
+        event(answer, r#"[{"index":0,"delta":{},"finish_reason":null}]"#, false)
+    }
+
     fn end(&self, answer: &Answer) -> String {
         let finish = finish(answer);
         let mut end =

@@ -33,6 +33,10 @@ impl Wire for Generate {
         format!("data: {}\r\n\r\n", chunk(answer, &answer.word(at), at + 1, is_last))
     }
 
+    fn empty(&self, answer: &Answer) -> String {
+        format!("data: {}\r\n\r\n", chunk(answer, r#""""#, 1, false))
+    }
+
     fn end(&self, answer: &Answer) -> String {
         // The last word brings the end with it.
         match answer.tokens {

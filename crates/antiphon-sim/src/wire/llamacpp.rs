@@ -27,6 +27,10 @@ impl Wire for Completion {
         format!("data: {{\"index\":0,\"content\":{word},\"tokens\":[1],\"stop\":false,\"id_slot\":0}}\n\n")
     }
 
+    fn empty(&self, _: &Answer) -> String {
+        "data: {\"index\":0,\"content\":\"\",\"tokens\":[],\"stop\":false,\"id_slot\":0}\n\n".to_owned()
+    }
+
     fn end(&self, answer: &Answer) -> String {
         format!("data: {}\n\n", last(answer, r#""""#))
     }

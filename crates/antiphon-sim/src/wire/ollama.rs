@@ -38,6 +38,10 @@ impl Wire for Ollama {
         self.line(answer, &answer.word(at), false) + "\n"
     }
 
+    fn empty(&self, answer: &Answer) -> String {
+        self.line(answer, r#""""#, false) + "\n"
+    }
+
     fn end(&self, answer: &Answer) -> String {
         self.line(answer, r#""""#, true) + "\n"
     }

@@ -75,6 +75,10 @@ impl Wire for Responses {
         )
     }
 
+    fn empty(&self, _: &Answer) -> String {
+        event("keepalive", r#""sequence_number":4"#)
+    }
+
     fn end(&self, answer: &Answer) -> String {
         let (part, number) = (content(answer), answer.tokens + 5);
         let place = r#""content_index":0,"item_id":"msg_1","output_index":0"#;

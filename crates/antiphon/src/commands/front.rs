@@ -81,15 +81,19 @@ pub(super) async fn closed<T>(
 /// A watch that shows what happens, and names each provider once.
 pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
     let (live, hint) = (live.clone(), CloudHint::of(settings));
+    let few = settings.few_connections();
     // The providers that were named, and whether the last one was chosen by default.
     let seen = Mutex::new((HashSet::new(), false));
     Watch::default().results(Lines::new(output::stdout)).on_event(move |event| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         match &event {
-            RunEvent::Connected { provider, by_default, .. } => {
+            RunEvent::Connected { provider, by_default, offline } => {
                 seen.1 = *by_default;
                 if seen.0.insert(provider.clone()) {
                     live.aside(|| talk.line(&format!("provider: {provider}")));
+                    if let Some(few) = few.as_ref().filter(|_| !offline && seen.0.len() == 1) {
+                        live.aside(|| talk.warning(&few.to_string()));
+                    }
                 }
             }
             RunEvent::Loaded { documents, bytes, .. } => {

@@ -88,7 +88,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     }
     let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
-    let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), talk);
+    let interrupts = Interrupts::listen(tokens.drain.clone(), tokens.cancel.clone(), &live);
     let runs = planned.iter().zip(watches).map(async |(one, mut watch)| {
         (watch.drain, watch.cancel) = (tokens.drain.clone(), tokens.cancel.clone());
         one.workspace.start_all(&one.requests, one.settings.concurrency.value, &watch).await

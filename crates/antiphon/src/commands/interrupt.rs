@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::INTERRUPTED;
 #[cfg(unix)]
 use super::error::TERMINATED;
-use super::output::Talk;
+use super::progress::{Live, counted};
 
 /// Listens for Ctrl-C and for being terminated, as long as it lives.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// The first Ctrl-C cancels `drain`, so that calls in progress end well; the second one, or being terminated, cancels
-    /// `cancel`.
-    pub(super) fn listen(drain: CancellationToken, cancel: CancellationToken, talk: Talk) -> Self {
-        Self::start(Some((drain, talk)), cancel)
+    /// The first Ctrl-C cancels `drain`, so that calls in progress end well unless they stall; the second one, or being
+    /// terminated, cancels `cancel`.
+    pub(super) fn listen(drain: CancellationToken, cancel: CancellationToken, live: &Live) -> Self {
+        Self::start(Some((drain, live.clone())), cancel)
     }
 
     /// The first Ctrl-C, or being terminated, cancels `cancel`: for work that can be resumed later.
@@ -31,7 +31,7 @@ impl Interrupts {
         Self::start(None, cancel)
     }
 
-    fn start(drain: Option<(CancellationToken, Talk)>, cancel: CancellationToken) -> Self {
+    fn start(drain: Option<(CancellationToken, Live)>, cancel: CancellationToken) -> Self {
         let code = Arc::new(AtomicU8::new(0));
         let last = code.clone();
         let mut listening = JoinSet::new();
@@ -39,12 +39,11 @@ impl Interrupts {
             let mut signals = Signals::new();
             let first = signals.next().await;
             last.store(first, Ordering::Relaxed);
-            if let Some((drain, talk)) = drain {
+            if let Some((drain, live)) = drain {
                 drain.cancel();
                 if first == INTERRUPTED {
-                    talk.line(
-                        "interrupted: calls in progress are finished first; press Ctrl-C again to stop now",
-                    );
+                    let waiting = waiting(live.in_progress().await);
+                    live.aside(|| live.talk().line(&waiting));
                     last.store(signals.next().await, Ordering::Relaxed);
                 }
             }
@@ -58,6 +57,17 @@ impl Interrupts {
     /// The exit code of the interruption, if there was one.
     pub(super) fn code(&self) -> Option<u8> {
         Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)
+    }
+}
+
+/// A line that says for what a run waits that was interrupted.
+fn waiting(answers: u64) -> String {
+    match answers {
+        0 => "interrupted: nothing is in progress; press Ctrl-C again to stop now".to_owned(),
+        some => format!(
+            "interrupted: waiting for {} in progress, up to 10 s for the next word; press Ctrl-C again to stop now",
+            counted(some, "answer")
+        ),
     }
 }
 
@@ -110,5 +120,18 @@ impl Signals {
             Ok(()) => INTERRUPTED,
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::waiting;
+
+    #[test]
+    fn it_says_what_it_waits_for() {
+        let one = "interrupted: waiting for 1 answer in progress, up to 10 s for the next word; press Ctrl-C again to stop now";
+        assert_eq!(waiting(1), one);
+        assert!(waiting(3).contains("for 3 answers in progress"));
+        assert!(waiting(0).contains("nothing is in progress"));
     }
 }

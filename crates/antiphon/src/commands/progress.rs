@@ -7,7 +7,8 @@ use std::time::Duration;
 use antiphon_engine::{DocumentsReading, Meter, Reading, RowsReading, RunEvent};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
 use super::cli::ProgressMode;
 use super::output::Talk;
@@ -18,6 +19,7 @@ pub(super) struct Live {
     shown: Shown,
     talk: Talk,
     state: Arc<Mutex<State>>,
+    counted: Arc<Notify>,
 }
 
 /// The form of progress.
@@ -33,6 +35,8 @@ enum Shown {
 struct State {
     meter: Meter,
     last_line: Option<Instant>,
+    /// Jobs over documents that are in progress.
+    jobs: u64,
 }
 
 impl Live {
@@ -44,12 +48,23 @@ impl Live {
             ProgressMode::Auto if std::io::stderr().is_terminal() => Shown::Bar(bar()),
             ProgressMode::Auto | ProgressMode::Plain => Shown::Lines,
         };
-        Self { shown, talk, state: Arc::new(Mutex::new(State { meter, last_line: None })) }
+        Self {
+            shown,
+            talk,
+            state: Arc::new(Mutex::new(State { meter, last_line: None, jobs: 0 })),
+            counted: Arc::default(),
+        }
     }
 
     pub(super) fn event(&self, event: &RunEvent) {
         let mut state = self.state();
         state.meter.count(event);
+        match event {
+            RunEvent::JobStarted => state.jobs += 1,
+            RunEvent::JobFinished { .. } => state.jobs = state.jobs.saturating_sub(1),
+            _ => {}
+        }
+        self.counted.notify_waiters();
         let of_documents = !state.meter.counts_rows();
         if of_documents {
             match (event, &self.shown) {
@@ -86,6 +101,25 @@ impl Live {
             Shown::Json if state.meter.counts_rows() => self.report(state, true),
             _ => {}
         }
+    }
+
+    /// Counts the jobs in progress, each of which waits for an answer. The counts of rows come from time to time, so the next
+    /// one is waited for.
+    pub(super) async fn in_progress(&self) -> u64 {
+        const COUNTS: Duration = Duration::from_millis(500);
+        let counted = self.counted.notified();
+        if self.state().meter.counts_rows() {
+            let _ = timeout(COUNTS, counted).await;
+        }
+        let state = self.state();
+        match state.meter.read() {
+            Some(Reading::Rows(rows)) => rows.under_way,
+            _ => state.jobs,
+        }
+    }
+
+    pub(super) fn talk(&self) -> Talk {
+        self.talk
     }
 
     /// Prints something while a line may be moving.

@@ -32,7 +32,7 @@ impl RowsRun<'_> {
             live.end();
             return print_plan(&closed(workspace, plan).await?, how.json);
         }
-        let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
+        let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
         let done = Box::pin(workspace.start(&request, watch)).await;
         live.end();
         let outcome = closed(workspace, done).await?;

@@ -209,7 +209,7 @@ async fn resume(
     let meter = if is_personas { Meter::of_documents(1) } else { Meter::of_rows() };
     let live = Live::new(ProgressMode::Auto, talk, meter);
     let watch = watch(&live, talk, &front.settings);
-    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), talk);
+    let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
     let limits = limits.limits();
     let done = if retry_failed {
         live.ticking(Box::pin(workspace.retry_failed(&info.run_id, &limits, watch))).await

@@ -89,6 +89,10 @@ pub enum Hint {
     ChangeParameters,
     /// Allow more time with a later deadline.
     RaiseDeadline,
+    /// Allow more files and connections to be open at a time, or make fewer calls.
+    RaiseOpenFiles,
+    /// Allow more time for one answer.
+    RaiseCallTimeout,
     /// Allow more time between tokens.
     RaiseTokenTimeout,
     /// Allow longer answers, or ask for fewer personas.
@@ -387,9 +391,11 @@ pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
         LlmKind::Quota => Hint::CheckBilling,
         LlmKind::ModelNotFound => Hint::NameModel,
         LlmKind::Connect => Hint::CheckServer,
+        LlmKind::Exhausted => Hint::RaiseOpenFiles,
         LlmKind::InvalidResponse | LlmKind::Unsupported => Hint::CheckAddress,
         LlmKind::InvalidRequest => Hint::ChangeParameters,
         LlmKind::Timeout { phase: Phase::Total } => Hint::RaiseDeadline,
+        LlmKind::Timeout { phase: Phase::Call } => Hint::RaiseCallTimeout,
         LlmKind::Timeout { .. } => Hint::RaiseTokenTimeout,
         LlmKind::Truncated { cause: Cut::MaxTokens } => Hint::AllowLongerAnswers,
         LlmKind::Truncated { cause: Cut::Disconnected } => Hint::RunAgain,

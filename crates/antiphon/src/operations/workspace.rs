@@ -60,7 +60,7 @@ type Named = (Option<String>, Option<String>, Option<String>, Option<Vec<String>
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Watch {
-    /// Once cancelled, nothing new begins, and what is in progress comes to its end.
+    /// Once cancelled, nothing new begins, and what is in progress comes to its end; an answer that stalls for 10 s is given up.
     pub drain: CancellationToken,
     /// Once cancelled, calls in progress are given up, too.
     pub cancel: CancellationToken,
@@ -150,6 +150,7 @@ impl Workspace {
             (flags.provider, flags.model) = (request.provider.clone(), request.model.clone());
         }
         flags.base_url.clone_from(&request.base_url);
+        flags.concurrency = request.limits.max_concurrency.filter(|most| *most > 0);
         Ok(resolve(&flags, &self.environment, &self.files)?)
     }
 

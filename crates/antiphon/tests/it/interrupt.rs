@@ -2,8 +2,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use antiphon_sim::{Faults, Scenario, Server as Simulator};
 use antiphon_tests::{Reply, Server};
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::program::{Lab, answer};
 
@@ -53,7 +55,10 @@ fn ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on() {
     signal(&child, "-INT");
     let (code, said) = ended(child, stderr);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("finished first") && said.contains("everything was finished"), "{said}");
+    assert!(
+        said.contains("waiting for 1 answer in progress") && said.contains("everything was finished"),
+        "{said}"
+    );
     assert!(lab.only_run().join("personas.json").exists(), "what was finished is written");
 }
 
@@ -77,4 +82,34 @@ fn twice_ctrl_c_stops_and_so_does_being_terminated() {
         assert_eq!(code, Some(expected), "{said}");
         assert!(said.contains("what there is of it: antiphon-out/"), "{said}");
     }
+}
+
+/// A stalled answer is given up in the time of one silence: 10 s, and here the token time-out, which is longer.
+#[test]
+fn ctrl_c_while_an_answer_stalls_does_not_wait_for_it() {
+    let scenario = Scenario::default().faults(Faults::default().empty(1.0));
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(Simulator::start(scenario, 0)).unwrap();
+    let lab = Lab::new();
+    lab.file("towns.csv", "name\nTown 1\nTown 2\nTown 3\n");
+    lab.file("r.toml", "prompt = \"What is {{ name }} known for?\"\n");
+    let url = format!("{}/v1", server.url());
+    let line =
+        format!("map towns.csv -r r.toml --provider compatible --base-url {url} --model m --progress plain");
+    let mut child = lab.command(&line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    while server.stats().requests < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its time");
+        std::thread::yield_now();
+    }
+    signal(&child, "-INT");
+    let mut said = String::new();
+    while !said.contains("interrupted:") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    let (code, more) = ended(child, stderr);
+    assert_eq!(code, Some(130), "{said}{more}");
+    assert!(said.contains("waiting for 3 answers in progress, up to 10 s for the next word"), "{said}");
+    assert!(more.contains("resumes"), "{more}");
+    assert_eq!(server.stats().hung_up, 3, "without a second Ctrl-C");
 }

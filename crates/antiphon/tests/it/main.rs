@@ -9,6 +9,7 @@
 mod bottleneck;
 mod cancel;
 mod content;
+mod descriptors;
 mod earlier;
 mod experiment;
 mod fallback;

@@ -156,8 +156,10 @@ impl JobMachine {
     /// Whether an error that is not retried is about the provider, and would meet every other job, too.
     fn ends_run(&self, cx: Context<'_>, kind: ErrorKind) -> bool {
         let Context { run, .. } = cx;
-        let is_of_server =
-            matches!(kind, ErrorKind::Connect | ErrorKind::Unavailable | ErrorKind::Overloaded { .. });
+        let is_of_server = matches!(
+            kind,
+            ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::Overloaded { .. }
+        );
         (is_of_server && !run.health.has_answered()) || run.health.is_hopeless(kind, run.accounts.all_jobs())
     }
 
@@ -175,6 +177,10 @@ impl JobMachine {
                 let pause = self.pauses.after_unbilled(retry_after);
                 stop_if(cx, cx.run.health.throttled(pause, cx.now.instant));
                 return Some(pause);
+            }
+            // The provider has no part in it: the machine has no file descriptors left for a while.
+            ErrorKind::Exhausted if cx.run.health.has_answered() => {
+                return Some(self.pauses.after_unbilled(None));
             }
             kind => kind.verdict(),
         };

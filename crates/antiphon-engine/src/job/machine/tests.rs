@@ -185,6 +185,7 @@ fn each_kind_of_error() {
             | ErrorKind::Overloaded { .. }
             | ErrorKind::CircuitOpen { .. }
             | ErrorKind::Connect
+            | ErrorKind::Exhausted
             | ErrorKind::Unavailable
             | ErrorKind::Timeout { phase: antiphon_llm::Phase::FirstToken }
             | ErrorKind::Truncated { cause: Cut::Disconnected } => (JobState::PutBack, "sleep", false),

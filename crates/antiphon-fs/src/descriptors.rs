@@ -1,0 +1,60 @@
+/// Returns the number of files and connections that this process may have open at a time: the soft limit of file descriptors
+/// (`RLIMIT_NOFILE`, `ulimit -n`). `None` if there is none.
+///
+/// Use it to size what opens many of them, such as a connection pool.
+///
+/// ```
+/// let connections = antiphon_fs::open_file_limit().map_or(512, |most| most.saturating_sub(64).min(512));
+/// # assert!(connections <= 512);
+/// ```
+#[must_use]
+pub fn open_file_limit() -> Option<u64> {
+    limit::soft()
+}
+
+/// Raises the soft limit of file descriptors to the hard one, and returns the limit that holds then, as
+/// [`open_file_limit`] does. Where the system refuses, the limit stays as it is.
+///
+/// Call it once, at the start of a program that opens many connections: most systems start programs with a soft limit of 1,024 or
+/// 256, for the sake of programs that use `select`.
+///
+/// ```
+/// let before = antiphon_fs::open_file_limit();
+/// assert!(antiphon_fs::raise_open_file_limit() >= before || before.is_none());
+/// ```
+pub fn raise_open_file_limit() -> Option<u64> {
+    limit::raise();
+    limit::soft()
+}
+
+#[cfg(unix)]
+mod limit {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// macOS refuses more as long as the hard limit has no number (`OPEN_MAX` of its headers).
+    const OPEN_MAX: u64 = 10_240;
+
+    pub(super) fn soft() -> Option<u64> {
+        getrlimit(Resource::Nofile).current
+    }
+
+    pub(super) fn raise() {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let wanted = [maximum, Some(maximum.map_or(OPEN_MAX, |hard| hard.min(OPEN_MAX)))];
+        for wanted in wanted {
+            let is_more = current.is_some_and(|soft| wanted.is_none_or(|wanted| wanted > soft));
+            if is_more && setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum }).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod limit {
+    pub(super) fn soft() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn raise() {}
+}
