@@ -100,9 +100,7 @@ pub(super) fn advice(hint: &Hint) -> String {
         }
         Hint::RaiseDeadline => "allow more time with --deadline; the same command resumes what is left",
         Hint::RaiseOpenFiles => "allow more open files with ulimit -n, or fewer calls with --max-concurrency",
-        Hint::RaiseCallTimeout => {
-            "allow more time for one answer: call_timeout of the provider in antiphon.toml"
-        }
+        Hint::RaiseCallTimeout => "allow more time for one answer with call_timeout in antiphon.toml",
         Hint::RaiseTokenTimeout => "allow more time between tokens with ANTIPHON_TIMEOUT=600 (seconds)",
         Hint::AllowLongerAnswers => {
             "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
