@@ -17,6 +17,10 @@ use std::process::ExitCode;
 const HELP: &str = "\
 antiphon-bench compare OUT-FOLDER
 antiphon-bench suite runtime|stream|fs|http|resilience|llm|engine|faults|content|all [--json FILE]
+antiphon-bench suite job [--json FILE]             (the same job with peers; not among all: it takes half an hour, and Python)
+antiphon-bench job PEER VENDOR                     (the runs of it that have these words in their names, and what was printed)
+antiphon-bench script whole|streaming …            (the Rust script among those peers)
+antiphon-bench map …                               (the program, as a process of its own)
 antiphon-bench serve LATENCY-MS WORDS STREAMS      (the server of the http rows, until stdin ends)
 antiphon-bench hold ours|reqwest http1|http2 URL N (N requests in flight; prints the peak of its memory in KiB)";
 
@@ -24,6 +28,9 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words[..] {
+        ["map", ..] => return antiphon::commands::main(),
+        ["job", peer, vendor] => suites::look(peer, vendor),
+        ["script", how, ref job @ ..] => suites::script(how, job),
         ["compare", out] => compare::run(&PathBuf::from(out)),
         ["suite", name] => suites::run(name, None),
         ["suite", name, "--json", file] => suites::run(name, Some(&PathBuf::from(file))),

@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod fs;
 mod http;
+mod job;
 mod llm;
 mod resilience;
 mod runtime;
@@ -18,12 +19,16 @@ use tokio::runtime::{Builder, Runtime};
 use crate::harness::Measured;
 
 pub(crate) use http::{body, post, reqwest_client};
+pub(crate) use job::{look, script};
 
 pub(crate) fn run(name: &str, json: Option<&Path>) -> Result<(), String> {
+    if name == "job" {
+        return job::run(json);
+    }
     let mut rows = Vec::new();
     let known = ["runtime", "stream", "fs", "http", "resilience", "llm", "engine", "faults", "content"];
     if name != "all" && !known.contains(&name) {
-        return Err(format!("there is no suite `{name}`; there are {} and all", known.join(", ")));
+        return Err(format!("there is no suite `{name}`; there are {}, job and all", known.join(", ")));
     }
     println!(
         "suite    row                                                ours   baseline     ratio [quartiles]    target"

@@ -1,0 +1,157 @@
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::venv::{python, scripts};
+
+/// What does the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// `antiphon map` of this checkout, as a process of its own, with its defaults.
+    Antiphon,
+    Reqwest,
+    ReqwestStreaming,
+    Curator,
+    Litellm,
+    OpenAi,
+    OpenAiAiohttp,
+}
+
+/// How a peer's process ended.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    /// From its start to its end, as its user waits for it.
+    pub(super) wall: Duration,
+    pub(super) timed_out: bool,
+    /// What it printed.
+    pub(super) talk: String,
+}
+
+/// Longer nothing may take; what is answered by then counts.
+const TIME_OUT: Duration = Duration::from_secs(300);
+const RECIPE: &str = "prompt = \"Write some 500 words about bakery number {{ n }}.\"";
+
+impl Attempt {
+    /// The end of what it printed.
+    pub(super) fn last_lines(&self, count: usize) -> String {
+        let lines: Vec<&str> = self.talk.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+}
+
+impl Peer {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Antiphon,
+        Self::Reqwest,
+        Self::ReqwestStreaming,
+        Self::Curator,
+        Self::Litellm,
+        Self::OpenAi,
+        Self::OpenAiAiohttp,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Antiphon => "antiphon map",
+            Self::Reqwest => "Rust script",
+            Self::ReqwestStreaming => "Rust script, streaming",
+            Self::Curator => "curator",
+            Self::Litellm => "litellm Router",
+            Self::OpenAi => "openai",
+            Self::OpenAiAiohttp => "openai, aiohttp",
+        }
+    }
+
+    /// Calls at once: what made each fastest among 50, 100, 200, 500 and 1,000. 0 where the peer decides.
+    fn max_concurrency(self) -> usize {
+        match self {
+            Self::Antiphon | Self::Curator => 0,
+            Self::Reqwest | Self::ReqwestStreaming => 500,
+            Self::Litellm | Self::OpenAi => 100,
+            Self::OpenAiAiohttp => 200,
+        }
+    }
+
+    /// Does the job with what `folder` has, and leaves `results.jsonl` there.
+    pub(super) fn run(self, base_url: &str, folder: &Path, rate: Option<u32>) -> Result<Attempt, String> {
+        let [rows, results, talk] = ["rows.jsonl", "results.jsonl", "talk.txt"].map(|name| folder.join(name));
+        let mut command = self.command(folder)?;
+        if self != Self::Antiphon {
+            command.args([base_url.as_ref(), rows.as_os_str(), results.as_os_str()]);
+            command.args([self.max_concurrency().to_string(), rate.unwrap_or_default().to_string()]);
+        }
+        let printed = File::create(&talk).and_then(|file| Ok((file.try_clone()?, file)));
+        let (stdout, stderr) = printed.map_err(|err| format!("its talk: {err}"))?;
+        command.envs(environment(folder)).env("OPENAI_BASE_URL", base_url).current_dir(folder);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let begun = Instant::now();
+        let mut child = command.spawn().map_err(|err| format!("{}: {err}", self.name()))?;
+        let ended = wait(&mut child, begun + TIME_OUT).map_err(|err| format!("{}: {err}", self.name()))?;
+        let wall = begun.elapsed();
+        let talk = String::from_utf8_lossy(&std::fs::read(&talk).unwrap_or_default()).into_owned();
+        Ok(Attempt { wall, timed_out: ended.is_none(), talk })
+    }
+
+    /// What is started, without what the job is.
+    fn command(self, folder: &Path) -> Result<Command, String> {
+        let ours = || std::env::current_exe().map(Command::new).map_err(|err| format!("this program: {err}"));
+        let script = |environment: &str, name: &str| {
+            python(environment).map(|python| {
+                let mut command = Command::new(python);
+                command.arg(scripts().join(name));
+                command
+            })
+        };
+        let mut command = match self {
+            Self::Antiphon => {
+                std::fs::write(folder.join("recipe.toml"), RECIPE)
+                    .map_err(|err| format!("a recipe: {err}"))?;
+                let mut command = ours()?;
+                command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--provider", "openai"]);
+                command.args(["--model", "gpt-4o-mini", "--results", "results.jsonl", "--yes"]);
+                return Ok(command);
+            }
+            Self::Reqwest | Self::ReqwestStreaming => ours()?,
+            Self::Curator => script("curator", "curator_llm.py")?,
+            Self::Litellm => script("litellm", "litellm_router.py")?,
+            Self::OpenAi | Self::OpenAiAiohttp => script("openai", "openai_client.py")?,
+        };
+        match self {
+            Self::Reqwest => command.args(["script", "whole"]),
+            Self::ReqwestStreaming => command.args(["script", "streaming"]),
+            Self::OpenAi => command.arg("httpx"),
+            Self::OpenAiAiohttp => command.arg("aiohttp"),
+            Self::Antiphon | Self::Curator | Self::Litellm => &mut command,
+        };
+        Ok(command)
+    }
+}
+
+/// Nothing is sent anywhere but to the vendor, and nothing of an earlier run is found.
+fn environment(folder: &Path) -> [(&'static str, String); 7] {
+    [
+        ("OPENAI_API_KEY", "k".to_owned()),
+        ("NO_PROXY", "127.0.0.1".to_owned()),
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True".to_owned()),
+        ("TELEMETRY_ENABLED", "false".to_owned()),
+        ("HF_HUB_OFFLINE", "1".to_owned()),
+        ("CURATOR_DISABLE_RICH_DISPLAY", "1".to_owned()),
+        ("CURATOR_CACHE_DIR", folder.join("cache").display().to_string()),
+    ]
+}
+
+/// The status that it ends with; `None` if it had to be ended.
+fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
