@@ -164,7 +164,8 @@ impl Accounts {
     pub(crate) fn bill(&self, end: &CallEnd, reservation: Reservation) -> Bill {
         let Reservation { grant, bounds, .. } = reservation;
         let (amount, is_bound) = (grant.amount(), bounds.whole.is_some());
-        let answered = self.picos_of(end.usage);
+        // What gave no answer has no cost of its own, whether or not the model has a price.
+        let answered = if end.is_answer { self.picos_of(end.usage) } else { Some(0) };
         let earlier = end.earlier.usage.map_or(Some(0), |usage| self.picos_of(usage));
         let cost = answered.zip(earlier).map(|(picos, more)| self.round(picos.saturating_add(more)));
         // With fallbacks the grant pays for the answer and for the calls before it.

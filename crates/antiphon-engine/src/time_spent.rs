@@ -81,7 +81,7 @@ impl TimeSpent {
                 "the provider's rate limit made calls wait: a higher tier of the account, or a second provider, would help"
                     .to_owned()
             }
-            None => "more calls at once did not bring more answers".to_owned(),
+            None => "calls were begun step by step, to find how many the provider takes at once".to_owned(),
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
         assert!(!names_rate(TimeSpent { wall: SECOND, ..limited }), "too short a time");
         let few = TimeSpent { calls: 30, ..limited };
         assert!(few.advice(limits(Some(7.5), 9)).unwrap().starts_with("the provider's rate limit"));
-        assert!(few.advice(limits(None, 0)).unwrap().starts_with("more calls at once"));
+        assert!(few.advice(limits(None, 0)).unwrap().starts_with("calls were begun step by step"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Phase {
         match self {
             Self::Queue => "waiting for a place",
             Self::Budget => "waiting for money",
-            Self::Limiter => "the provider's limits",
+            Self::Limiter => "waiting for the limiter",
             Self::FirstByte => "until the first byte",
             Self::FirstToken => "until the first words",
             Self::Stream => "the words",
