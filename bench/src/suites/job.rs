@@ -74,7 +74,7 @@ pub(crate) fn look(peer: &str, trouble: &str) -> Result<(), String> {
     Ok(())
 }
 
-const HEAD: &str = "vendor                     peer                     wall, s calls, s   calls refused    billed at once    lost";
+const HEAD: &str = "vendor                     peer                    wall s  lost  calls s   calls refused    billed at once  cpu s  vendor";
 
 fn measure(peer: Peer, trouble: Trouble) -> Result<Vec<Measured>, String> {
     let mut runs = vec![once(peer, trouble)?];
@@ -121,6 +121,8 @@ impl Cell {
                 cell["wall_s"] = json!(median.attempt.wall.as_secs_f64());
                 cell["walls_s"] =
                     runs.iter().map(|run| run.attempt.wall.as_secs_f64()).collect::<Vec<_>>().into();
+                cell["cpu_s"] = json!(median.attempt.cpu.as_secs_f64());
+                cell["vendor_cpu_s"] = json!(median.attempt.vendor_cpu.as_secs_f64());
                 cell["timed_out"] = json!(median.attempt.timed_out);
                 cell["lost"] = json!(Self::lost(runs));
                 cell["vendor"] = median.tally.json();
@@ -138,7 +140,9 @@ impl std::fmt::Display for Cell {
             Ok(runs) => runs,
         };
         let Measured { attempt, tally, .. } = Self::median(runs);
-        write!(f, "{:>9.1} {tally} {:>7}", attempt.wall.as_secs_f64(), Self::lost(runs))?;
+        let [wall, cpu, vendor] =
+            [attempt.wall, attempt.cpu, attempt.vendor_cpu].map(|time| time.as_secs_f64());
+        write!(f, "{wall:>7.1} {:>5} {tally} {cpu:>6.1} {vendor:>7.1}", Self::lost(runs))?;
         if attempt.timed_out { write!(f, "  timed out") } else { Ok(()) }
     }
 }

@@ -23,6 +23,10 @@ pub(super) enum Peer {
 pub(super) struct Attempt {
     /// From its start to its end, as its user waits for it.
     pub(super) wall: Duration,
+    /// The processor time that it used.
+    pub(super) cpu: Duration,
+    /// The processor time that the vendor used meanwhile, which is a thread of this process.
+    pub(super) vendor_cpu: Duration,
     pub(super) timed_out: bool,
     /// What it printed.
     pub(super) talk: String,
@@ -85,12 +89,20 @@ impl Peer {
         let (stdout, stderr) = printed.map_err(|err| format!("its talk: {err}"))?;
         command.envs(environment(folder)).env("OPENAI_BASE_URL", base_url).current_dir(folder);
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let [vendor_before, before] = cpu()?;
         let begun = Instant::now();
         let mut child = command.spawn().map_err(|err| format!("{}: {err}", self.name()))?;
         let ended = wait(&mut child, begun + TIME_OUT).map_err(|err| format!("{}: {err}", self.name()))?;
         let wall = begun.elapsed();
+        let [vendor_after, after] = cpu()?;
         let talk = String::from_utf8_lossy(&std::fs::read(&talk).unwrap_or_default()).into_owned();
-        Ok(Attempt { wall, timed_out: ended.is_none(), talk })
+        Ok(Attempt {
+            wall,
+            cpu: after - before,
+            vendor_cpu: vendor_after - vendor_before,
+            timed_out: ended.is_none(),
+            talk,
+        })
     }
 
     /// What is started, without what the job is.
@@ -154,4 +166,17 @@ fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStat
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The processor time of this process, and of those that it has waited for.
+fn cpu() -> Result<[Duration; 2], String> {
+    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|err| format!("/proc/self/stat: {err}"))?;
+    // The name before it may hold spaces, and ends with a bracket.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok());
+    let ticks: Vec<u64> = ticks.collect();
+    let [user, system, of_children, system_of_children] = ticks[..] else {
+        return Err("/proc/self/stat: no times".to_owned());
+    };
+    Ok([user + system, of_children + system_of_children].map(|ticks| Duration::from_millis(ticks * 10)))
 }
