@@ -67,7 +67,7 @@ impl Peer {
         }
     }
 
-    /// Calls at once: what made each fastest among 50, 100, 200, 500 and 1,000. 0 where the peer decides.
+    /// Calls at once; 0 where the peer decides. More made no Python client faster by a tenth; the script is as most write it.
     fn max_concurrency(self) -> usize {
         match self {
             Self::Antiphon | Self::Curator => 0,
