@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::policy::{BreakerPolicy, Window};
-use super::window::{Outcome, Results, Tally};
+use super::window::{Calls, Outcome, Tally};
 
 /// What a [`CircuitBreaker`](crate::CircuitBreaker) does with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct BreakerMachine {
 
 #[derive(Debug)]
 enum State {
-    Closed(Results),
+    Closed(Calls),
     /// Until then; for ever if it was forced.
     Open(Option<Instant>),
     HalfOpen {
@@ -69,9 +69,13 @@ enum State {
     },
 }
 
-/// Leave to call, belonging to one period of one state.
+/// Permission to call, in one period of one state, with its place in the order of calls. Each is
+/// [reported](BreakerMachine::report) or [released](BreakerMachine::release) once: until then its call is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerTicket(u64);
+pub struct BreakerTicket {
+    generation: u64,
+    slice: u64,
+}
 
 /// How a call ended, as far as a breaker minds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +90,7 @@ impl BreakerMachine {
     /// A closed breaker.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
-        let state = State::Closed(Results::new(policy.window));
+        let state = State::Closed(Calls::new(policy.window));
         Self { policy, state, generation: 0, reopened: 0, rejected: 0 }
     }
 
@@ -104,13 +108,15 @@ impl BreakerMachine {
         }
     }
 
-    /// Leave to make a call.
+    /// Admits a call.
     ///
     /// # Errors
     /// The time until the next trial, as far as it is known.
     pub fn admit(&mut self, now: impl FnOnce() -> Instant) -> Result<BreakerTicket, Option<Duration>> {
-        if let State::Closed(_) = self.state {
-            return Ok(BreakerTicket(self.generation));
+        let generation = self.generation;
+        if let State::Closed(calls) = &mut self.state {
+            let now = calls.needs_time().then(now);
+            return Ok(BreakerTicket { generation, slice: calls.begin(now) });
         }
         let now = now();
         match self.state {
@@ -130,7 +136,7 @@ impl BreakerMachine {
         let until = match &mut self.state {
             State::HalfOpen { out, succeeded, .. } if *out + *succeeded < trials => {
                 *out += 1;
-                return Ok(BreakerTicket(self.generation));
+                return Ok(BreakerTicket { generation: self.generation, slice: 0 });
             }
             State::Open(until) => *until,
             // When a trial ends nobody knows.
@@ -149,23 +155,18 @@ impl BreakerMachine {
         took: Option<Duration>,
         now: impl FnOnce() -> Instant,
     ) {
-        if ticket.0 != self.generation {
+        if ticket.generation != self.generation {
             return;
         }
         let slow = self.policy.slow_calls.zip(took).is_some_and(|(slow, took)| took >= slow.after);
         let outcome = Outcome { failed: result == CallResult::Failure, slow };
         let trials = self.policy.trials.max(1);
         match &mut self.state {
-            State::Closed(results) if results.needs_time() => {
-                let now = now();
-                results.add(outcome, Some(now));
-                if trips(&self.policy, results.tally()) {
-                    self.open(now);
-                }
-            }
-            State::Closed(results) => {
-                results.add(outcome, None);
-                if trips(&self.policy, results.tally()) {
+            State::Closed(calls) => {
+                calls.end(ticket.slice, outcome);
+                // Among those before it, and among the newest where calls end in another order than they began.
+                let windows = [calls.up_to(ticket.slice), calls.up_to(calls.newest())];
+                if windows.into_iter().any(|tally| trips(&self.policy, tally)) {
                     self.open(now());
                 }
             }
@@ -193,26 +194,29 @@ impl BreakerMachine {
         took: Option<Duration>,
         now: impl FnOnce() -> Instant,
     ) -> bool {
-        let is_trial = ticket.0 == self.generation && matches!(self.state, State::HalfOpen { .. });
+        let is_trial = ticket.generation == self.generation && matches!(self.state, State::HalfOpen { .. });
         if is_trial {
             self.report(ticket, CallResult::Success, took, now);
         }
         is_trial
     }
 
-    /// The call of `ticket` was given up, or ended in a way that tells nothing: a trial may be made anew.
+    /// Releases the call of `ticket`, which was given up or ended in a way that shows nothing: a trial may be made anew.
     pub fn release(&mut self, ticket: BreakerTicket) {
-        if let State::HalfOpen { out, .. } = &mut self.state
-            && ticket.0 == self.generation
-        {
-            *out = out.saturating_sub(1);
+        if ticket.generation != self.generation {
+            return;
+        }
+        match &mut self.state {
+            State::Closed(calls) => calls.release(ticket.slice),
+            State::HalfOpen { out, .. } => *out = out.saturating_sub(1),
+            State::Open(_) => {}
         }
     }
 
     /// Closes it and forgets what it has seen.
     pub fn reset(&mut self) {
         self.reopened = 0;
-        self.enter(State::Closed(Results::new(self.policy.window)));
+        self.enter(State::Closed(Calls::new(self.policy.window)));
     }
 
     /// Opens it until it is reset.
@@ -221,16 +225,13 @@ impl BreakerMachine {
     }
 
     /// What it has seen and what it does about it.
-    pub fn status(&mut self, now: Instant) -> BreakerStatus {
-        let (tally, next_trial_in) = match &mut self.state {
-            State::Closed(results) => {
-                results.forget(now);
-                (results.tally(), None)
-            }
-            State::HalfOpen { succeeded, .. } => (Tally { calls: *succeeded, ..Tally::default() }, None),
+    pub fn status(&self, now: Instant) -> BreakerStatus {
+        let (tally, next_trial_in) = match &self.state {
+            State::Closed(calls) => (calls.at(now), None),
+            State::HalfOpen { succeeded, .. } => (Tally { ended: *succeeded, ..Tally::default() }, None),
             State::Open(until) => (Tally::default(), until.map(|until| until.saturating_duration_since(now))),
         };
-        let Tally { calls, failed: failures, slow } = tally;
+        let Tally { ended: calls, failed: failures, slow, .. } = tally;
         BreakerStatus { state: self.state(), calls, failures, slow, rejected: self.rejected, next_trial_in }
     }
 
@@ -253,8 +254,8 @@ fn trips(policy: &BreakerPolicy, tally: Tally) -> bool {
         Window::Count(size) => policy.min_calls.min(size),
         Window::Time(_) => policy.min_calls,
     };
-    let too_many = |count: u32, rate: f64| count > 0 && f64::from(count) >= rate * f64::from(tally.calls);
-    tally.calls >= min_calls
+    let too_many = |count: u32, rate: f64| count > 0 && f64::from(count) >= rate * f64::from(tally.begun);
+    tally.ended >= min_calls
         && (too_many(tally.failed, policy.failure_rate)
             || policy.slow_calls.is_some_and(|slow| too_many(tally.slow, slow.rate)))
 }

@@ -32,12 +32,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BreakerPolicy {
-    /// Which results count. Default: the last 20.
+    /// Which calls count. Default: the last 20.
     pub window: Window,
     /// With fewer results than this in the window it does not open. Default 10; more than a count window holds counts
     /// as all it holds.
     pub min_calls: u32,
-    /// It opens when at least this part of them failed, from 0 to 1. Default 0.5.
+    /// It opens when at least this part of the calls in the window failed, from 0 to 1; one that is in flight has not failed.
+    /// Default 0.5.
     pub failure_rate: f64,
     /// Which calls are slow, and how many of them open it. Default `None`: no call is slow, and no clock is read for it.
     pub slow_calls: Option<SlowCalls>,
@@ -51,13 +52,16 @@ pub struct BreakerPolicy {
     pub max_half_open: Duration,
 }
 
-/// The results that a [`BreakerPolicy`] looks at.
+/// The calls that a [`BreakerPolicy`] looks at, to a tenth of the window: those that began last before one that ends.
+///
+/// Calls count by when they began. Counted by their ends, quick failures would come before the slow successes that began
+/// beside them, and a small share of failures would look like an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Window {
-    /// The last so many.
+    /// So many, and never fewer than are in flight.
     Count(u32),
-    /// Those of the last so long, to a tenth of it.
+    /// Those that began within so long.
     Time(Duration),
 }
 
@@ -95,7 +99,7 @@ impl Default for BreakerPolicy {
 }
 
 impl BreakerPolicy {
-    /// Sets which results count.
+    /// Sets which calls count.
     #[must_use]
     pub fn window(mut self, window: Window) -> Self {
         self.window = window;

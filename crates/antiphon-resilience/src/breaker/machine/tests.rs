@@ -6,6 +6,8 @@ use super::{BreakerMachine, BreakerPolicy, BreakerState, BreakerTicket, CallResu
 use crate::SlowCalls;
 use crate::deadline::now;
 
+mod in_flight;
+
 /// How a call ends, and after how many seconds.
 type End = (CallResult, u64);
 
@@ -183,10 +185,12 @@ fn a_time_window_forgets() {
     assert!(breaker.is(BreakerState::Open));
 }
 
-/// The same rules, as plainly as they can be written: a list of all results, and a search through it each time.
+/// The same rules, as plainly as they can be written: a list of all calls, and a search through it each time.
 struct Naive {
     policy: BreakerPolicy,
-    results: Vec<(u64, bool)>,
+    /// The calls of this period that were not given up, in the order in which they began: whether each failed, once it ended.
+    calls: Vec<(u64, Option<bool>)>,
+    admitted: u64,
     period: u64,
     open_until: Option<u64>,
     trials: Option<(u64, u32, u32)>,
@@ -198,14 +202,20 @@ impl Naive {
         let doubled = (self.policy.open_for.as_secs() << self.reopened).min(self.policy.max_open.as_secs());
         self.open_until = Some(now + doubled);
         self.trials = None;
-        self.period += 1;
+        self.enter();
     }
 
-    fn admit(&mut self, now: u64) -> Option<u64> {
+    fn enter(&mut self) {
+        (self.period, self.admitted) = (self.period + 1, 0);
+        self.calls.clear();
+    }
+
+    /// Admits a call of this period, which is known by its number.
+    fn admit(&mut self, now: u64) -> Option<(u64, u64)> {
         if self.open_until.is_some_and(|until| until <= now) {
             self.open_until = None;
             self.trials = Some((now + self.policy.max_half_open.as_secs(), 0, 0));
-            self.period += 1;
+            self.enter();
         } else if let Some((until, out, _)) = &mut self.trials
             && *until <= now
         {
@@ -219,19 +229,36 @@ impl Naive {
             Some((_, out, good)) if *out + *good >= self.policy.trials => None,
             Some((_, out, _)) => {
                 *out += 1;
-                Some(self.period)
+                Some((self.period, 0))
             }
-            None => Some(self.period),
+            None => {
+                self.admitted += 1;
+                self.calls.push((self.admitted, None));
+                Some((self.period, self.admitted))
+            }
         }
     }
 
-    fn report(&mut self, period: u64, failed: Option<bool>, now: u64) {
+    /// Whether the window that ends with the call of this number has too many failures.
+    fn trips(&self, number: u64) -> bool {
+        let Window::Count(size) = self.policy.window else { unreachable!() };
+        let in_flight = self.calls.iter().filter(|(_, end)| end.is_none()).count();
+        let up_to = self.calls.iter().rev().filter(|(other, _)| *other <= number);
+        let last: Vec<Option<bool>> = up_to.take(in_flight.max(size as usize)).map(|(_, end)| *end).collect();
+        let ended = last.iter().flatten().count();
+        let failures = last.iter().flatten().filter(|failed| **failed).count();
+        ended >= self.policy.min_calls.min(size) as usize
+            && failures > 0
+            && failures as f64 >= self.policy.failure_rate * last.len() as f64
+    }
+
+    fn report(&mut self, (period, number): (u64, u64), failed: Option<bool>, now: u64) {
         if period != self.period || self.open_until.is_some() {
             return;
         }
         match (&mut self.trials, failed) {
             (Some((_, out, _)), None) => *out -= 1,
-            (None, None) => {}
+            (None, None) => self.calls.retain(|(other, _)| *other != number),
             (Some(_), Some(true)) => {
                 self.reopened += 1;
                 self.open(now);
@@ -241,20 +268,15 @@ impl Naive {
                 *good += 1;
                 if *good == self.policy.trials {
                     (self.trials, self.reopened) = (None, 0);
-                    self.results.clear();
-                    self.period += 1;
+                    self.enter();
                 }
             }
             (None, Some(failed)) => {
-                self.results.push((now, failed));
-                let Window::Count(size) = self.policy.window else { unreachable!() };
-                let last: Vec<bool> =
-                    self.results.iter().rev().take(size as usize).map(|(_, failed)| *failed).collect();
-                let failures = last.iter().filter(|failed| **failed).count();
-                let enough = last.len() >= self.policy.min_calls.min(size) as usize;
-                if enough && failures > 0 && failures as f64 >= self.policy.failure_rate * last.len() as f64 {
+                let ended =
+                    self.calls.iter_mut().find(|(other, _)| *other == number).expect("it is in flight");
+                ended.1 = Some(failed);
+                if self.trips(number) || self.trips(self.admitted) {
                     self.open(now);
-                    self.results.clear();
                 }
             }
         }
@@ -272,7 +294,7 @@ impl Naive {
 #[derive(Debug, Clone)]
 enum Step {
     Admit,
-    /// The end of one of the calls under way: `None` gives it up.
+    /// The end of one of the calls in flight: `None` gives it up.
     End(proptest::sample::Index, Option<bool>),
     Wait(u64),
 }
@@ -299,22 +321,24 @@ proptest! {
             .max_half_open(Duration::from_secs(15));
         let mut real = Timeline::new(policy);
         let mut naive =
-            Naive { policy, results: vec![], period: 0, open_until: None, trials: None, reopened: 0 };
-        let mut under_way: Vec<(BreakerTicket, u64)> = vec![];
+            Naive { policy, calls: vec![], admitted: 0, period: 0, open_until: None, trials: None, reopened: 0 };
+        let mut in_flight: Vec<(BreakerTicket, (u64, u64))> = vec![];
         for step in steps {
             match step {
+                // Of fewer than twenty in flight each is a slice of its own, and forty of those are kept.
+                Step::Admit if in_flight.len() == 19 || naive.admitted == 40 => {}
                 Step::Admit => match (real.admit(), naive.admit(real.seconds)) {
-                    (Ok(ticket), Some(period)) => under_way.push((ticket, period)),
+                    (Ok(ticket), Some(call)) => in_flight.push((ticket, call)),
                     (Err(_), None) => {}
                     other => prop_assert!(false, "one of them rejects: {other:?}"),
                 },
-                Step::End(which, how) if !under_way.is_empty() => {
-                    let (ticket, period) = under_way.swap_remove(which.index(under_way.len()));
+                Step::End(which, how) if !in_flight.is_empty() => {
+                    let (ticket, call) = in_flight.swap_remove(which.index(in_flight.len()));
                     match how {
                         Some(failed) => real.report(ticket, if failed { FAILED } else { OK }),
                         None => real.machine.release(ticket),
                     }
-                    naive.report(period, how, real.seconds);
+                    naive.report(call, how, real.seconds);
                 }
                 Step::End(..) => {}
                 Step::Wait(seconds) => real.seconds += seconds,

@@ -1,0 +1,157 @@
+//! Failures among calls that are still in flight.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use super::{BreakerPolicy, BreakerState, FAILED, OK, Timeline, Window};
+use crate::CircuitBreaker;
+
+/// How long a call takes and whether it fails.
+type Course = (u64, bool);
+
+const GOOD: Course = (400, false);
+
+/// Calls with 500 in flight for five seconds. Returns when the breaker opened, and the calls that had failed by then; `course`
+/// decides on the call with this number, at so many milliseconds.
+async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course) -> Option<(u64, u64)> {
+    let (breaker, start) = (CircuitBreaker::new(policy), Instant::now());
+    let (number, failures, opened) = (Cell::new(0), Cell::new(0), Cell::new(None));
+    let millis = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let caller = || async {
+        while millis() < 5_000 && opened.get().is_none() {
+            let Ok(permit) = breaker.permit() else {
+                return opened.set(Some((millis(), failures.get())));
+            };
+            number.set(number.get() + 1);
+            let (takes, fails) = course(number.get(), millis());
+            sleep(Duration::from_millis(takes)).await;
+            if fails {
+                failures.set(failures.get() + 1);
+                permit.failure();
+            } else {
+                permit.success();
+            }
+        }
+    };
+    join_all((0..500).map(|_| caller())).await;
+    opened.get()
+}
+
+/// Windows of fewer calls than are in flight; the second is the program's.
+fn counting() -> [BreakerPolicy; 2] {
+    let policy = BreakerPolicy::default();
+    [policy, policy.window(Window::Count(100)).min_calls(20)]
+}
+
+fn policies() -> impl Iterator<Item = BreakerPolicy> {
+    let time = Window::Time(Duration::from_secs(2));
+    counting().into_iter().chain([BreakerPolicy::default().window(time)])
+}
+
+/// Whether the `number`th of calls is one of a part of all, independently of the others.
+fn is_hit(number: u64, part: f64) -> bool {
+    // SplitMix64.
+    let mut bits = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    #[expect(clippy::cast_precision_loss, reason = "31 bits")]
+    let at = ((bits ^ (bits >> 31)) >> 33) as f64;
+    at < part * 2_f64.powi(31)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_steady_share_of_quick_failures_beside_slow_successes_never_opens_it() {
+    for policy in policies() {
+        for part in [0.01, 0.05, 0.3, 0.4] {
+            for takes in [0, 50] {
+                let opened =
+                    opens(policy, |number, _| if is_hit(number, part) { (takes, true) } else { GOOD }).await;
+                assert_eq!(opened, None, "{part} of {takes} ms, {policy:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_beside_many_calls_in_flight_do_not_open_it() {
+    for policy in policies() {
+        for first in [501, 2_000] {
+            // Forty at once: more than the fewest that can open it.
+            let opened = opens(
+                policy,
+                |number, _| if (first..first + 40).contains(&number) { (0, true) } else { GOOD },
+            );
+            assert_eq!(opened.await, None, "{first}, {policy:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_opens_it_within_an_answers_time() {
+    for policy in counting() {
+        for takes in [0, 5, 400] {
+            let opened = opens(policy, |_, now| if now >= 1_000 { (takes, true) } else { GOOD }).await;
+            let (at, _) = opened.expect("all calls fail");
+            // What is in flight at the beginning of the outage ends well.
+            assert!(at <= 1_000 + 400 + takes + 10, "{takes} ms: opened after {at} ms, {policy:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_fails_from_the_first_call_on_opens_it_after_the_fewest_calls() {
+    for takes in [0, 5, 400] {
+        for policy in counting() {
+            let (at, failures) = opens(policy, |_, _| (takes, true)).await.expect("all calls fail");
+            // Half of those that began with them have to fail, too.
+            assert!(failures <= 260, "{takes} ms: {failures} failures until {at} ms, {policy:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_share_opens_it_whichever_end_comes_first() {
+    for policy in policies() {
+        for (fails, succeeds) in [(0, 400), (400, 0), (400, 400)] {
+            let opened = opens(policy, |number, _| match is_hit(number, 0.7) {
+                true => (fails, true),
+                false => (succeeds.max(1), false),
+            });
+            assert!(opened.await.is_some(), "failures after {fails} ms, {policy:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_to_connect_and_calls_that_time_out_are_one_outage() {
+    for policy in policies() {
+        let opened = opens(policy, |number, _| (if number % 20 < 9 { 0 } else { 2_000 }, true)).await;
+        let (at, _) = opened.expect("all calls fail");
+        assert!(at <= 2_010, "{at} ms, {policy:?}");
+    }
+}
+
+#[test]
+fn calls_that_end_in_reverse_order_are_judged_together() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    let tickets: Vec<_> = (0..10).map(|_| breaker.admit().unwrap()).collect();
+    for ticket in tickets.into_iter().rev() {
+        assert!(breaker.is(BreakerState::Closed));
+        breaker.report(ticket, FAILED);
+    }
+    assert!(breaker.is(BreakerState::Open), "10 of 10");
+}
+
+#[test]
+fn a_call_that_is_given_up_leaves_no_trace() {
+    let mut breaker = Timeline::new(BreakerPolicy::default());
+    let in_flight: Vec<_> = (0..100).map(|_| breaker.admit().unwrap()).collect();
+    breaker.calls(10, FAILED);
+    assert!(breaker.is(BreakerState::Closed), "a hundred may still succeed");
+    in_flight.into_iter().for_each(|ticket| breaker.machine.release(ticket));
+    breaker.calls(1, OK);
+    assert!(breaker.is(BreakerState::Open), "10 of 11");
+}
