@@ -37,7 +37,7 @@ pub struct BreakerPolicy {
     /// With fewer results than this in the window it does not open. Default 10; more than a count window holds counts
     /// as all it holds.
     pub min_calls: u32,
-    /// It opens when at least this part of the calls in the window failed, from 0 to 1; one that is in flight has not failed.
+    /// The part of the calls in the window that opens it when so many have failed, from 0 to 1; one that is in flight has not failed.
     /// Default 0.5.
     pub failure_rate: f64,
     /// Which calls are slow, and how many of them open it. Default `None`: no call is slow, and no clock is read for it.
@@ -61,7 +61,7 @@ pub struct BreakerPolicy {
 pub enum Window {
     /// So many, and never fewer than are in flight.
     Count(u32),
-    /// Those that began within so long.
+    /// The calls that began within so long.
     Time(Duration),
 }
 
