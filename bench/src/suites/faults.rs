@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::runtime::{Environment, Flags, connect, resolve};
-use antiphon_sim::{Faults, Latency, Scenario, Server};
-use tokio::runtime::Builder;
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Tells};
+use tokio::runtime::{Builder, Runtime};
 
 use super::engine::Place;
 use super::two_threads;
@@ -27,12 +27,35 @@ pub(super) fn rows() -> Vec<Measured> {
     // The length of the outage and two seconds for a whole run of about four.
     let outage = row("4,000 rows of 400 ms, an outage of one second", 1.75);
     rows.push(outage.measure_rounds(1, || faulty(none, true), || faulty(none, false)));
+    rows.extend(limits());
     rows
+}
+
+/// Runs at a server with a limit whose answers take 300 ms.
+fn limits() -> Vec<Measured> {
+    // A hundred each second, with the burst of a tenth of a second and of six.
+    let few = Scenario::default().requests(Limit::per_second(100.0, 10));
+    let many = Scenario::default().requests(Limit::per_second(100.0, 600));
+    let tokens = Scenario::default().tokens(Limit::per_second(10_000.0, 60_000));
+    let rows = [
+        ("2,000 rows of 300 ms, 6,000 requests/min, headers", &few, Tells::Headers),
+        ("2,000 rows of 300 ms, 6,000 requests/min, bare", &few, Tells::Nothing),
+        ("2,000 rows, 6,000 requests/min, 600 at once, headers", &many, Tells::Headers),
+        ("2,000 rows, 6,000 requests/min, 600 at once, bare", &many, Tells::Nothing),
+        ("2,000 rows of 300 ms, 600,000 tokens/min, headers", &tokens, Tells::Headers),
+        ("2,000 rows of 300 ms, 600,000 tokens/min, bare", &tokens, Tells::Nothing),
+    ];
+    let measure = |(name, scenario, tells): (_, &Scenario, _)| {
+        let (target, most) = if tells == Tells::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
+        let row = Row { suite: "faults", row: name, baseline: "the limit itself", ops: 1, target };
+        row.reach(1, || reached(scenario.clone().tells(tells), most))
+    };
+    rows.into_iter().map(measure).collect()
 }
 
 /// How long 4,000 rows take at a server with such faults; `goes_down` for a second in the midst of them.
 fn faulty(faults: Faults, goes_down: bool) -> Duration {
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = one_thread();
     let latency = Latency::Fixed(Duration::from_millis(400));
     let scenario = Scenario::default().latency(latency).faults(faults);
     let server = Arc::new(runtime.block_on(Server::start(scenario, 0)).expect("a server"));
@@ -47,12 +70,31 @@ fn faulty(faults: Faults, goes_down: bool) -> Duration {
             server.change_faults(Faults::default());
         });
     }
-    // As the program has it, with its breaker.
+    map(&runtime, &server, 4_000)
+}
+
+/// The part of a limit that is reached, or nothing where more than `most` is refused.
+fn reached(scenario: Scenario, most: f64) -> f64 {
+    let runtime = one_thread();
+    let scenario = scenario.latency(Latency::Fixed(Duration::from_millis(300)));
+    let server = runtime.block_on(Server::start(scenario, 0)).expect("a server");
+    map(&runtime, &server, 2_000);
+    let (reached, refused) = (server.stats().limit_reached, server.verdict().throttled);
+    println!("faults   {:.2} % refused, {reached:.3?} of the limit", refused * 100.0);
+    if refused > most { 0.0 } else { reached.expect("it has a limit") }
+}
+
+fn one_thread() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// Returns the time that so many rows take as the program asks for them, with its breaker.
+fn map(runtime: &Runtime, server: &Server, rows: usize) -> Duration {
     let flags = Flags::default().provider("openai").base_url(format!("{}/v1", server.url())).model("sim-1");
     let key = Environment::from_iter([("OPENAI_API_KEY", "k"), ("ANTIPHON_POOL_SIZE", "4096")]);
     let settings = resolve(&flags, &key, &[]).expect("settings");
     let session = runtime.block_on(connect(&settings)).expect("a session");
-    let mut place = Place::new(4_000);
+    let mut place = Place::new(rows);
     // Of a row all answers but the last may be of no use.
     place.recipe.attempts = 20;
     let work = two_threads();

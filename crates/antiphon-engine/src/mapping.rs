@@ -216,7 +216,7 @@ impl Mapping {
         let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         report.served_models = served.into_models();
-        let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time }, status.limits);
+        let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
         self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
     }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
-use crate::status::ProviderLimits;
 use crate::time_spent::TimeSpent;
 use crate::{PHASES, Phase, Stop};
 
@@ -124,13 +123,13 @@ pub struct MapTime {
 }
 
 impl MapTime {
-    pub(super) fn new(spent: &TimeSpent, limits: Option<ProviderLimits>) -> Self {
+    pub(super) fn new(spent: &TimeSpent) -> Self {
         let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Self {
             wall_ms: millis(spent.wall),
             phases_ms: PHASES.into_iter().zip(spent.phases.map(millis)).collect(),
             bottleneck: spent.bottleneck(),
-            advice: spent.advice(limits),
+            advice: spent.advice(),
         }
     }
 }

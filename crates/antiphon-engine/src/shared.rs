@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::dispatch::{JobOutcome, Options};
 use crate::run_state::RunState;
-use crate::status::Counters;
+use crate::status::{Counters, ProviderLimits};
 use crate::stop::Stop;
 use crate::time_spent::TimeSpent;
 use crate::work::Work;
@@ -120,6 +120,7 @@ impl Shared {
             stalled: Duration::from_micros(Counters::get(&counters.stalled)),
             calls: Counters::get(&counters.calls),
             max_concurrency: self.state.options.limits.max_concurrency,
+            limits: self.limits().map(ProviderLimits::from),
         }
     }
 

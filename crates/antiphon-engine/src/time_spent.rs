@@ -14,6 +14,8 @@ pub(crate) struct TimeSpent {
     pub(crate) calls: u64,
     /// The limit that the caller set.
     pub(crate) max_concurrency: Option<usize>,
+    /// The limits that the provider has shown.
+    pub(crate) limits: Option<ProviderLimits>,
 }
 
 /// Calls and time after which a rate is known well enough to be named.
@@ -23,11 +25,14 @@ const RATE_TIME: Duration = Duration::from_secs(3);
 impl TimeSpent {
     /// Returns the phase that decided how long the run took; `None` before any job has ended.
     ///
-    /// It is the one that took most of the time, the queue aside: jobs queue because others are slow. Only where the
+    /// It is the one that took most of the time, the queue aside: jobs queue because others are slow. So do calls in the limiter
+    /// of a provider that has shown no limit: it begins more of them as fast as answers come. Only where the
     /// caller's own limit was used up all the time, and no more than half of that time was spent waiting for the provider
     /// or for money, it is the queue.
     pub(crate) fn bottleneck(&self) -> Option<Phase> {
-        let counted = PHASES.into_iter().filter(|phase| *phase != Phase::Queue && !self.of(*phase).is_zero());
+        let is_limited = self.limits.is_some_and(is_limited);
+        let is_cause = |phase: &Phase| *phase != Phase::Queue && (*phase != Phase::Limiter || is_limited);
+        let counted = PHASES.into_iter().filter(|phase| is_cause(phase) && !self.of(*phase).is_zero());
         let longest = counted.max_by_key(|phase| self.of(*phase))?;
         Some(if self.is_held_back() { Phase::Queue } else { longest })
     }
@@ -45,9 +50,9 @@ impl TimeSpent {
     }
 
     /// Returns what would help against the bottleneck.
-    pub(crate) fn advice(&self, limits: Option<ProviderLimits>) -> Option<String> {
+    pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self.bottleneck()? {
-            Phase::Limiter => return Some(self.advice_on_limits(limits)),
+            Phase::Limiter => return Some(self.advice_on_limits()),
             Phase::Queue => "rows waited for a place: a higher --max-concurrency would help",
             Phase::Budget => {
                 "calls waited for money that others had reserved: a lower max_tokens, or a higher --max-cost, would help"
@@ -71,17 +76,16 @@ impl TimeSpent {
         Some(advice.to_owned())
     }
 
-    fn advice_on_limits(&self, limits: Option<ProviderLimits>) -> String {
+    fn advice_on_limits(&self) -> String {
         let is_measured = self.calls >= RATE_CALLS && self.wall >= RATE_TIME;
-        match limits.and_then(|limits| limits.requests_per_second).filter(|_| is_measured) {
+        match self.limits.and_then(|limits| limits.requests_per_second).filter(|_| is_measured) {
             Some(rate) => format!(
                 "the provider takes {rate:.1} requests a second: a higher tier of the account, or a second provider, would help"
             ),
-            None if limits.is_some_and(is_limited) => {
+            None => {
                 "the provider's rate limit made calls wait: a higher tier of the account, or a second provider, would help"
                     .to_owned()
             }
-            None => "calls were begun step by step, to find how many the provider takes at once".to_owned(),
         }
     }
 
@@ -104,7 +108,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn spent(phases: &[(Phase, u64)]) -> TimeSpent {
-        let mut spent = TimeSpent { wall: 10 * SECOND, calls: 500, ..TimeSpent::default() };
+        let limits = limits(None, 9);
+        let mut spent = TimeSpent { wall: 10 * SECOND, calls: 500, limits, ..TimeSpent::default() };
         for (phase, seconds) in phases {
             spent.phases[*phase as usize] = Duration::from_secs(*seconds);
         }
@@ -123,7 +128,7 @@ mod tests {
             let spent = spent(&[(Phase::Queue, 900), (phase, 20), (Phase::Check, 1)]);
             let expected = if phase == Phase::Check { Phase::Check } else { phase };
             assert_eq!(spent.bottleneck(), Some(expected));
-            assert!(spent.advice(limits(None, 0)).is_some(), "{phase:?}");
+            assert!(spent.advice().is_some(), "{phase:?}");
         }
     }
 
@@ -140,23 +145,31 @@ mod tests {
     }
 
     #[test]
+    fn the_limiter_of_a_provider_without_limits_is_no_bottleneck() {
+        let ramp = spent(&[(Phase::Limiter, 20), (Phase::FirstByte, 15)]);
+        assert_eq!(ramp.bottleneck(), Some(Phase::Limiter));
+        for limits in [None, limits(None, 0)] {
+            assert_eq!(TimeSpent { limits, ..ramp }.bottleneck(), Some(Phase::FirstByte));
+        }
+        assert_eq!(TimeSpent { limits: limits(Some(5.0), 0), ..ramp }.bottleneck(), Some(Phase::Limiter));
+    }
+
+    #[test]
     fn a_rate_is_named_only_when_it_was_measured() {
-        let limited = spent(&[(Phase::Limiter, 20)]);
-        let names_rate =
-            |spent: TimeSpent| spent.advice(limits(Some(7.5), 9)).unwrap().contains("7.5 requests");
+        let limited = TimeSpent { limits: limits(Some(7.5), 9), ..spent(&[(Phase::Limiter, 20)]) };
+        let names_rate = |spent: TimeSpent| spent.advice().unwrap().contains("7.5 requests");
         assert!(names_rate(limited));
         assert!(!names_rate(TimeSpent { calls: 30, ..limited }), "too few calls");
         assert!(!names_rate(TimeSpent { wall: SECOND, ..limited }), "too short a time");
         let few = TimeSpent { calls: 30, ..limited };
-        assert!(few.advice(limits(Some(7.5), 9)).unwrap().starts_with("the provider's rate limit"));
-        assert!(few.advice(limits(None, 0)).unwrap().starts_with("calls were begun step by step"));
+        assert!(few.advice().unwrap().starts_with("the provider's rate limit"));
     }
 
     #[test]
     fn stalls_are_not_advised_on_as_errors() {
         let failed = spent(&[(Phase::Retry, 20)]);
-        assert!(failed.advice(None).unwrap().starts_with("calls failed"));
+        assert!(failed.advice().unwrap().starts_with("calls failed"));
         let stalled = TimeSpent { stalled: 15 * SECOND, ..failed };
-        assert!(stalled.advice(None).unwrap().starts_with("calls stalled"));
+        assert!(stalled.advice().unwrap().starts_with("calls stalled"));
     }
 }

@@ -1,11 +1,13 @@
 //! Finding a limit that nobody has told, and staying just under it.
 
 mod belief;
+mod bursts;
 mod concurrency;
 mod delivered;
 mod dimension;
 mod gate;
 mod gates;
+mod weight;
 
 pub use belief::{GateView, Saturated};
 pub use gate::{Gate, GateError, Permit, Reply};

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::bursts::Bursts;
 use super::concurrency::Concurrency;
 use super::delivered::Delivered;
 use super::dimension::{Dimension, Sent};
@@ -54,6 +55,7 @@ pub(super) struct Belief {
     policy: GatePolicy,
     /// Requests, tokens, input tokens, output tokens.
     dimensions: [Dimension; 4],
+    bursts: Bursts,
     delivered: Delivered,
     concurrency: Concurrency,
     pub(super) waiting: usize,
@@ -80,6 +82,9 @@ struct Bout {
     only_since: Option<Instant>,
 }
 
+/// The pause for each refusal in a row, up to four, that the headers explain: they may be wrong.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// Nobody is told to come again at once.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -90,6 +95,7 @@ pub(super) struct Ticket {
     number: u64,
     at: Instant,
     totals: [f64; 4],
+    burst: u64,
 }
 
 /// Why a call may not go yet.
@@ -104,9 +110,11 @@ pub(super) enum NotYet {
 
 impl Belief {
     pub(super) fn new(policy: GatePolicy) -> Self {
+        let estimated = Dimension::of_estimates;
         Self {
             policy,
-            dimensions: Default::default(),
+            dimensions: [Dimension::default(), estimated(), estimated(), estimated()],
+            bursts: Bursts::default(),
             delivered: Delivered::default(),
             concurrency: Concurrency::new(&policy),
             waiting: 0,
@@ -172,12 +180,21 @@ impl Belief {
         self.sent += 1;
         self.in_flight += 1;
         self.concurrency.sent(self.in_flight, now);
+        let had_pace = self.delivered.rate().is_some();
         self.delivered.send(now);
+        if had_pace && self.delivered.rate().is_none() {
+            self.concurrency.resume(self.in_flight);
+        }
+        let burst = self.bursts.send(self.totals(), now);
         for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
             dimension.send(amount, now);
         }
-        let totals = self.dimensions.each_ref().map(Dimension::total);
-        Ticket { cost, number: self.sent, at: now, totals }
+        Ticket { cost, number: self.sent, at: now, totals: self.totals(), burst }
+    }
+
+    /// The cost of all calls that were sent.
+    fn totals(&self) -> [f64; 4] {
+        self.dimensions.each_ref().map(Dimension::total)
     }
 
     pub(super) fn answered(
@@ -219,17 +236,24 @@ impl Belief {
             dimension.refuse(ticket.number, amount);
         }
         self.hear(ticket, hints, true, now);
-        self.has_other_limit |= hints.requests.remaining.is_some() && !explains(hints, ticket.cost);
+        let is_explained = self.is_explained(hints, ticket.cost);
+        self.has_other_limit |= hints.requests.remaining.is_some() && !is_explained;
         let wish = hints.retry_after;
         if ticket.number <= self.bout.up_to {
             self.delivered.refused_too(ticket.number);
             return self.pause(wish.unwrap_or_default(), now);
         }
         self.bout.up_to = self.sent;
-        let pause = self.delivered.refused((ticket.number, ticket.at), through, wish, self.bout.refusals);
+        let pause = if is_explained && self.delivered.rate().is_none() {
+            // The headers tell when there is enough again: how many requests went through, and at once, shows nothing.
+            wish.unwrap_or_default().max(AGAIN * self.bout.refusals.min(4))
+        } else {
+            self.concurrency.cut();
+            let pause = self.delivered.refused((ticket.number, ticket.at), through, wish, self.bout.refusals);
+            self.delivered.pause(pause, now);
+            pause
+        };
         self.bout.refusals = self.bout.refusals.saturating_add(1);
-        self.delivered.pause(pause, now);
-        self.concurrency.cut();
         self.pause(pause, now);
         let since = *self.bout.only_since.get_or_insert(now);
         if self.bout.refusals >= 3 && now.saturating_duration_since(since) >= self.policy.patience {
@@ -297,9 +321,19 @@ impl Belief {
 
     fn hear(&mut self, ticket: Ticket, hints: &LimitHints, refused: bool, now: Instant) {
         let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
-        for ((dimension, allowance), total) in self.dimensions.iter_mut().zip(told).zip(ticket.totals) {
-            dimension.hear(allowance, Sent { number: ticket.number, at: ticket.at, total, refused }, now);
+        let counted = self.bursts.hear(ticket.burst, ticket.cost.amounts()).unwrap_or(ticket.totals);
+        let Ticket { number, at, totals, .. } = ticket;
+        for (index, (dimension, allowance)) in self.dimensions.iter_mut().zip(told).enumerate() {
+            let (total, counted) = (totals[index], counted[index]);
+            dimension.hear(allowance, Sent { number, at, total, counted, refused }, now);
         }
+    }
+
+    /// Whether a limit in the headers is a reason to refuse `cost`.
+    fn is_explained(&self, hints: &LimitHints, cost: Cost) -> bool {
+        let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+        let mut each = self.dimensions.iter().zip(told).zip(cost.amounts());
+        each.any(|((dimension, allowance), amount)| dimension.is_short(allowance, amount))
     }
 
     fn pause(&mut self, pause: Duration, now: Instant) {
@@ -309,13 +343,4 @@ impl Belief {
             self.paused_until = self.paused_until.max(Some(until));
         }
     }
-}
-
-/// Whether one of the limits that are told is a reason to refuse `cost`.
-fn explains(hints: &LimitHints, cost: Cost) -> bool {
-    let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
-    #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-    let is_short =
-        |remaining: Option<u64>, amount: f64| remaining.is_some_and(|remaining| (remaining as f64) < amount);
-    told.into_iter().zip(cost.amounts()).any(|(allowance, amount)| is_short(allowance.remaining, amount))
 }

@@ -157,6 +157,15 @@ impl Concurrency {
         (self.round, self.best) = (None, None);
     }
 
+    /// A limit is gone that had been found by refusals, under which so many calls were in flight: the cuts that those led to say
+    /// nothing any more.
+    pub(super) fn resume(&mut self, in_flight: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+        let in_flight = in_flight as f64;
+        self.limit = self.limit.max(in_flight).min(self.max);
+        self.was_cut = false;
+    }
+
     /// Goes back to what did as well with fewer calls at once.
     fn weigh(&mut self, round: Best, now: Instant) {
         match &self.best {

@@ -43,6 +43,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What is counted between two refusals before it is called a rate.
 const ENOUGH: f64 = 4.0;
 
+/// The part of a pace that is kept where nothing else is known but that it is too fast.
+const TOO_FAST: f64 = 0.7;
+
 /// A rate since the start is taken over at least so long.
 const START: Duration = Duration::from_millis(100);
 
@@ -108,7 +111,7 @@ impl Delivered {
         wish: Option<Duration>,
         refusals: u32,
     ) -> Duration {
-        let pace = self.measure(number, at, through);
+        let pace = self.measure(number, at, through, refusals);
         let doubled = |times: u32| FIRST_PAUSE.saturating_mul(1 << times.min(10)).min(LONGEST_PAUSE);
         let pause = match (wish, refusals) {
             (Some(wish), 0 | 1) => wish,
@@ -131,7 +134,7 @@ impl Delivered {
     }
 
     /// The rate after a refusal.
-    fn measure(&mut self, number: u64, at: Instant, through: f64) -> Pace {
+    fn measure(&mut self, number: u64, at: Instant, through: f64, refusals: u32) -> Pace {
         let last = Empty { at, number, through, paused: Duration::ZERO };
         let Some(empty) = &self.empty else {
             // What the bucket held at first is in it, too, so this is too much.
@@ -144,7 +147,7 @@ impl Delivered {
         let (passed, elapsed) = (through - empty.through, at.saturating_duration_since(empty.at));
         if passed < ENOUGH || elapsed.is_zero() {
             // However long a server refuses everything, it is tried again before long.
-            let rate = (before * 0.7).max(1.0 / LONGEST_PAUSE.as_secs_f64());
+            let rate = (before * TOO_FAST).max(1.0 / LONGEST_PAUSE.as_secs_f64());
             return Pace::new(rate, before.max(rate), 1.0);
         }
         // A bucket that was full before a pause ended took in less than the rate in all that time.
@@ -158,7 +161,10 @@ impl Delivered {
             && (before / from).ln() < CREEPS * elapsed.as_secs_f64();
         let most = if crept { most.max(before) } else { most }.max(least);
         self.empty = Some(last);
-        let rate = (before * 0.95).clamp(least, most);
+        // A pace that is refused time and again before an answer comes empties in no time what a pause filled: such a burst
+        // shows nothing of the rate.
+        let lower = if refusals > 1 { TOO_FAST } else { 0.95 };
+        let rate = (before * lower).clamp(least, most);
         Pace::new(rate, before.clamp(rate, most), passed)
     }
 }
@@ -225,6 +231,23 @@ mod tests {
         delivered.refused((163, at(back, 600)), 160.0, None, 0);
         let rate = delivered.rate().unwrap();
         assert!((80.0..=110.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn a_pace_that_empties_after_each_pause_what_came_back_is_lowered_fast() {
+        let start = Clock::now().into_std();
+        let empty = Empty { at: start, number: 1, through: 0.0, paused: Duration::ZERO };
+        let pace = Pace::new(1_000.0, 1_000.0, 50.0);
+        let mut delivered =
+            Delivered { begun: Some(start), pace: Some(pace), empty: Some(empty), next_at: None };
+        // A hundred at once, which come back within a pause of a second and are gone in a tenth.
+        for round in 1..=8_u32 {
+            let (begun, number) = (1_100 * u64::from(round - 1), u64::from(round) * 101);
+            delivered.pause(Duration::from_secs(1), at(start, begun));
+            delivered.refused((number, at(start, begun + 1_100)), f64::from(round) * 100.0, None, round);
+        }
+        let rate = delivered.rate().unwrap();
+        assert!((90.0..=120.0).contains(&rate), "{rate}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, ErrorKind};
 
@@ -121,13 +121,30 @@ pub(super) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     // A writer and readers do not wait for each other, and a commit is one flush of one file.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    set_wal(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // 16 MiB of pages between two copies from the log into the file.
     connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+/// Sets the journal mode. SQLite does not wait for others who do the same to a new file: it fails at once, whatever the busy
+/// time-out is.
+#[expect(clippy::disallowed_methods, reason = "the database's own thread waits here")]
+fn set_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(err)
+                if err.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
+    }
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {

@@ -9,6 +9,7 @@ use super::{Cost, Deadline, Gate, GateError, GatePolicy, LimitHints, Reply, Satu
 use crate::Allowance;
 
 mod faults;
+mod limits;
 
 /// How a server refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -239,7 +240,8 @@ impl Bucket {
     }
 
     fn told(&self) -> Allowance {
-        let [limit, left] = [self.burst, self.level].map(|value| format!("{value:.0}").parse().unwrap());
+        let [limit, left] =
+            [self.burst, self.level].map(|value| format!("{:.0}", value.floor()).parse().unwrap());
         Allowance::new(limit, left, Duration::from_secs_f64((self.burst - self.level) / self.rate))
     }
 }

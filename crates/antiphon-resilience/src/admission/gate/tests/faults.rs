@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::admission::gate::{Cost, Deadline, Gate, GatePolicy, LimitHints, Reply};
+use crate::{BreakerPolicy, CircuitBreaker, Window};
 
 /// How long 4,000 calls of 400 ms take through a gate, and the most that were under way; `fault` says of the call with this
 /// number, among so many under way, how long it takes to fail. A call that failed is made again.
@@ -74,6 +75,75 @@ async fn an_outage_costs_its_length() {
         let is_away = move |now: f64| (at..at + 1.0).contains(&now);
         let (took, most) = with_faults(|_, _| is_away(start.elapsed().as_secs_f64()).then_some(takes)).await;
         assert!(took < whole + 3.0, "at {at} s, {takes} ms: {took:.1} s and {whole:.1} s, {most} at once");
+    }
+}
+
+/// The most calls that were in flight in the second before an outage of one second that begins at `at`, and how long after its
+/// end as many were in flight again. A call takes 400 ms to be answered, and `takes` to fail.
+async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usize, Option<Duration>) {
+    let (gate, start) = (Gate::new(GatePolicy::default().max_concurrency(1_000)), Instant::now());
+    let (begins, ends) = (Duration::from_millis(at), Duration::from_millis(at + 1_000));
+    let call = || async {
+        let permit = gate.acquire(Cost::request(), Deadline::none()).await.unwrap();
+        let guard = match breaker.map(CircuitBreaker::permit).transpose() {
+            Ok(guard) => guard,
+            Err(rejected) => {
+                permit.unsent();
+                return sleep(rejected.retry_after.unwrap_or(Duration::from_millis(250))).await;
+            }
+        };
+        if (begins..ends).contains(&start.elapsed()) {
+            sleep(Duration::from_millis(takes)).await;
+            guard.into_iter().for_each(crate::BreakerPermit::failure);
+            permit.failed(&LimitHints::default());
+            sleep(Duration::from_millis(100)).await;
+        } else {
+            sleep(Duration::from_millis(400)).await;
+            guard.into_iter().for_each(crate::BreakerPermit::success);
+            permit.settle(None, &LimitHints::default());
+        }
+    };
+    let calls = join_all((0..1_000).map(|_| async {
+        loop {
+            call().await;
+        }
+    }));
+    let watch = async {
+        let mut most = 0;
+        while start.elapsed() < begins {
+            most = most.max(gate.view().in_flight);
+            sleep(Duration::from_millis(10)).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+        while start.elapsed() < ends + Duration::from_secs(20) {
+            if gate.view().in_flight >= most {
+                return (most, Some(start.elapsed() - ends));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        (most, None)
+    };
+    tokio::select! {
+        biased;
+        recovered = watch => recovered,
+        _ = calls => unreachable!("they never end"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_is_back_within_three_seconds_of_an_outage() {
+    // As the program has it.
+    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20).trials(1);
+    let policy = policy.open_for(Duration::from_millis(500), Duration::from_secs(300));
+    for at in [300, 1_000, 1_700, 3_000] {
+        for takes in [5, 400] {
+            for breaker in [None, Some(CircuitBreaker::new(policy))] {
+                let (most, after) = recovers(at, takes, breaker.as_ref()).await;
+                let is_back = after.is_some_and(|after| after <= Duration::from_secs(3));
+                let with = breaker.map(|breaker| breaker.status());
+                assert!(is_back, "outage at {at} ms, failures of {takes} ms: {most}, {after:?}, {with:?}");
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Failures among calls that are still in flight.
 
-use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,28 +10,28 @@ use tokio::time::{Instant, sleep};
 use super::{BreakerPolicy, BreakerState, FAILED, OK, Timeline, Window};
 use crate::CircuitBreaker;
 
-/// How long a call takes and whether it fails.
+/// The milliseconds that a call takes, and whether it fails.
 type Course = (u64, bool);
 
 const GOOD: Course = (400, false);
 
 /// Calls with 500 in flight for five seconds. Returns when the breaker opened, and the calls that had failed by then; `course`
 /// decides on the call with this number, at so many milliseconds.
-#[expect(clippy::future_not_send, reason = "it is run on one thread")]
-async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course) -> Option<(u64, u64)> {
+async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course + Sync) -> Option<(u64, u64)> {
     let (breaker, start) = (CircuitBreaker::new(policy), Instant::now());
-    let (number, failures, opened) = (Cell::new(0), Cell::new(0), Cell::new(None));
+    let (number, failures) = (AtomicU64::new(0), AtomicU64::new(0));
+    let opened = OnceLock::new();
     let millis = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let caller = || async {
         while millis() < 5_000 && opened.get().is_none() {
             let Ok(permit) = breaker.permit() else {
-                return opened.set(Some((millis(), failures.get())));
+                opened.get_or_init(|| (millis(), failures.load(Relaxed)));
+                return;
             };
-            number.set(number.get() + 1);
-            let (takes, fails) = course(number.get(), millis());
+            let (takes, fails) = course(number.fetch_add(1, Relaxed) + 1, millis());
             sleep(Duration::from_millis(takes)).await;
             if fails {
-                failures.set(failures.get() + 1);
+                failures.fetch_add(1, Relaxed);
                 permit.failure();
             } else {
                 permit.success();
@@ -38,7 +39,7 @@ async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course) -> Op
         }
     };
     join_all((0..500).map(|_| caller())).await;
-    opened.get()
+    opened.into_inner()
 }
 
 /// Windows of fewer calls than are in flight; the second is the program's.
