@@ -15,7 +15,6 @@ use crate::stop::Stop;
 pub(crate) struct Accounts {
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
-    cap: Option<u64>,
     pricing: Pricing,
     fallbacks: u32,
     learned: Mutex<Learned>,
@@ -115,11 +114,9 @@ impl Reservation {
 impl Accounts {
     /// Continues the accounts of earlier processes.
     pub(crate) fn new(options: &Options, tally: &Tally) -> Self {
-        let cap = options.limits.max_cost;
         Self {
-            budget: Budget::new(cap, tally.settled.saturating_add(tally.held)),
+            budget: Budget::new(options.limits.max_cost, tally.settled.saturating_add(tally.held)),
             counters: Counters::after(tally),
-            cap,
             pricing: options.pricing.clone(),
             fallbacks: options.fallbacks,
             // The sum is rounded up, once.
@@ -130,7 +127,7 @@ impl Accounts {
     /// Returns the reason to stop when a further call may cost more than is left.
     pub(crate) fn exhausted(&self, needs: u64) -> Stop {
         let (spent, possible) = (Counters::get(&self.counters.cost), Counters::get(&self.counters.possible));
-        Stop::Budget { cap: self.cap.unwrap_or(u64::MAX), spent, possible, needs }
+        Stop::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, needs }
     }
 
     /// Returns what a call may cost, with those of all fallbacks. A token has at least one byte, so a prompt has at most as
@@ -259,9 +256,6 @@ pub(crate) fn cost_of_call(price: Price, input: u64, output: u64) -> Option<u64>
 
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts")
-            .field("budget", &self.budget)
-            .field("cap", &self.cap)
-            .finish_non_exhaustive()
+        f.debug_struct("Accounts").field("budget", &self.budget).finish_non_exhaustive()
     }
 }

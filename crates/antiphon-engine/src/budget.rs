@@ -49,6 +49,12 @@ impl Budget {
         self.lock().spent
     }
 
+    /// Returns the limit; `None` without one.
+    #[must_use]
+    pub fn cap(&self) -> Option<u64> {
+        self.cap
+    }
+
     /// Whether there is a limit at all.
     #[must_use]
     pub fn is_limited(&self) -> bool {

@@ -78,7 +78,7 @@ impl ProviderHealth {
 
     /// Counts a failure that no retry heals. Returns whether no job can be expected to fare better: nothing was ever
     /// answered, and so many calls, or one for each of `jobs`, failed in the same way.
-    pub(crate) fn is_hopeless(&self, kind: ErrorKind, jobs: Option<u64>) -> bool {
+    pub(crate) fn failed_for_good(&self, kind: ErrorKind, jobs: Option<u64>) -> bool {
         use ErrorKind::{InvalidRequest, InvalidResponse, Unsupported};
         let mut state = self.lock();
         if state.has_answered || !matches!(kind, InvalidRequest | InvalidResponse | Unsupported) {
@@ -91,9 +91,7 @@ impl ProviderHealth {
 
     /// Returns until when no call is begun; `None` if calls may begin.
     pub(crate) fn paused_until(&self, now: Instant) -> Option<Instant> {
-        let mut state = self.lock();
-        state.paused_until = state.paused_until.filter(|until| *until > now);
-        state.paused_until
+        self.lock().paused_until.filter(|until| *until > now)
     }
 
     /// Returns how long jobs wait yet for the provider, and for what.
@@ -186,14 +184,17 @@ mod tests {
     fn failures_of_one_kind_are_hopeless_while_nothing_was_answered() {
         let (few, many) = (health(), health());
         let bad = ErrorKind::InvalidRequest;
-        assert!(!few.is_hopeless(bad, Some(2)) && few.is_hopeless(bad, Some(2)), "all jobs there are");
-        (1..HOPELESS).for_each(|_| assert!(!many.is_hopeless(bad, None)));
-        assert!(!many.is_hopeless(ErrorKind::Unsupported, None), "another kind is counted anew");
-        (1..HOPELESS).for_each(|_| assert!(!many.is_hopeless(bad, None)));
-        assert!(many.is_hopeless(bad, None));
-        assert!(!many.is_hopeless(ErrorKind::Refused, Some(1)), "a refusal is about its own row");
+        assert!(
+            !few.failed_for_good(bad, Some(2)) && few.failed_for_good(bad, Some(2)),
+            "all jobs there are"
+        );
+        (1..HOPELESS).for_each(|_| assert!(!many.failed_for_good(bad, None)));
+        assert!(!many.failed_for_good(ErrorKind::Unsupported, None), "another kind is counted anew");
+        (1..HOPELESS).for_each(|_| assert!(!many.failed_for_good(bad, None)));
+        assert!(many.failed_for_good(bad, None));
+        assert!(!many.failed_for_good(ErrorKind::Refused, Some(1)), "a refusal is about its own row");
         many.answered();
-        assert!(!many.is_hopeless(bad, Some(1)));
+        assert!(!many.failed_for_good(bad, Some(1)));
     }
 
     #[test]

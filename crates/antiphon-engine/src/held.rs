@@ -8,8 +8,7 @@ use crate::seen::Seen;
 /// Each of them may have cost its bound, and is reported so. But bounds are many times what a call costs, and a tenth of calls
 /// that break off would leave most of a budget unused. So what is held is what calls of this kind lead to expect: the
 /// prompt, the tokens that arrived, the mean of the rest, and three standard deviations of the sum. A stream that broke off
-/// is billed at most as if it had come to its end, so the sum is below that but for one run in several hundred; and no
-/// vendor is known that bills what it did not send.
+/// is billed at most as if it had come to its end, so the sum of the bills is above that in one run of several hundred at most.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     /// Calls before enough was learned, which are held at their bounds.
@@ -37,7 +36,7 @@ const MARGIN: f64 = 3.0;
 impl Held {
     /// Adds a call. Returns how much more is to be held: its bound at most.
     pub(crate) fn add(&mut self, call: Broken, seen: &Seen) -> u64 {
-        if self.expect(call, seen) {
+        if self.estimate(call, seen) {
             let before = self.held;
             self.held = self.sum().max(before).min(before + call.bound);
             return self.held - before;
@@ -53,7 +52,7 @@ impl Held {
         }
         let early = std::mem::take(&mut self.early);
         let (expected, early): (Vec<_>, Vec<_>) =
-            early.into_iter().partition(|call| self.expect(*call, seen));
+            early.into_iter().partition(|call| self.estimate(*call, seen));
         self.early = early;
         let bounds: u64 = expected.iter().map(|call| call.bound).sum();
         let before = self.held;
@@ -62,9 +61,9 @@ impl Held {
     }
 
     /// Adds what a call is expected to have cost; `false` if too little is known.
-    fn expect(&mut self, call: Broken, seen: &Seen) -> bool {
+    fn estimate(&mut self, call: Broken, seen: &Seen) -> bool {
         let Some(price) = call.price else { return false };
-        let Some(tokens) = seen.expect(call.prompt_bytes, call.received_bytes) else { return false };
+        let Some(tokens) = seen.estimate(call.prompt_bytes, call.received_bytes) else { return false };
         let Some(prompt) = cost_of_call(price, tokens.input, 0) else { return false };
         let per_token = price.output as f64 / 1e6;
         self.expected += (prompt as f64 + tokens.output * per_token).min(call.bound as f64);

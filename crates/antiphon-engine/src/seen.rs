@@ -78,7 +78,7 @@ impl Seen {
 
     /// The tokens that a prompt of so many bytes and an answer that broke off behind so many are expected to have had, and the
     /// variance of the answer's; `None` while too few answers were seen.
-    pub(super) fn expect(&self, prompt_bytes: u64, received_bytes: u64) -> Option<Expected> {
+    pub(super) fn estimate(&self, prompt_bytes: u64, received_bytes: u64) -> Option<Expected> {
         if self.outputs.seen() < ENOUGH {
             return None;
         }

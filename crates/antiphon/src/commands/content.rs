@@ -9,7 +9,7 @@ use super::front::{Front, fill, source, watch};
 use super::interrupt::Interrupts;
 use super::map::stopped;
 use super::output::{self, Talk};
-use super::progress::{Live, by_others, cost, counted, tokens};
+use super::progress::{Live, by_others, cost, counted, in_tokens};
 use super::rows::RowsRun;
 use crate::operations::{ContentResult, OperationError, RunOutcome, RunRequest, RunResult};
 
@@ -72,7 +72,7 @@ fn as_text(made: &ContentResult) -> String {
     let how = match base_url {
         None => "drafts by text statistics: no language model was used".to_owned(),
         Some(_) => {
-            let taken = format!("{}, {}", tokens(*input_tokens, *output_tokens), cost(*cost_usd_micros));
+            let taken = format!("{}, {}", in_tokens(*input_tokens, *output_tokens), cost(*cost_usd_micros));
             let others = by_others(&made.report.served_models, &made.report.model);
             std::iter::once(taken).chain(others).collect::<Vec<_>>().join(", ")
         }

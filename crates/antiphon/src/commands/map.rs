@@ -10,7 +10,7 @@ use super::error::{ALL_FAILED, CommandError, OK, SOME_FAILED, USAGE, advice, exi
 use super::front::{Front, fill, results, source, watch};
 use super::interrupt::Interrupts;
 use super::output::{self, Talk};
-use super::progress::{Live, by_others, cost, counted, tokens};
+use super::progress::{Live, by_others, cost, counted, in_tokens};
 use super::rows::RowsRun;
 use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice};
 
@@ -153,7 +153,7 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     if *cached > 0 {
         parts.push(format!("{cached} from the cache"));
     }
-    parts.push(tokens(made.report.input_tokens, made.report.output_tokens));
+    parts.push(in_tokens(made.report.input_tokens, made.report.output_tokens));
     parts.push(cost(made.report.cost_usd_micros));
     parts.extend(by_others(&made.report.served_models, &made.report.model));
     if outcome.resumed_at > 0 && !outcome.reused {

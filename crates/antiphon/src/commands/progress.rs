@@ -231,10 +231,17 @@ pub(super) fn cost(micros: Option<u64>) -> String {
     }
 }
 
-/// Tokens for people, asked and answered: `12 + 34 tokens`, `tokens unknown`.
+/// Tokens for a line of a table, asked and answered: `12 + 34`, `unknown`.
 pub(super) fn tokens(asked: Option<u64>, answered: Option<u64>) -> String {
-    let tokens = asked.zip(answered).map(|(asked, answered)| format!("{asked} + {answered} tokens"));
-    tokens.unwrap_or_else(|| "tokens unknown".to_owned())
+    asked.zip(answered).map_or("unknown".to_owned(), |(asked, answered)| format!("{asked} + {answered}"))
+}
+
+/// Tokens for a sentence: `12 + 34 tokens`, `tokens unknown`.
+pub(super) fn in_tokens(asked: Option<u64>, answered: Option<u64>) -> String {
+    match asked.zip(answered) {
+        Some((asked, answered)) => format!("{asked} + {answered} tokens"),
+        None => "tokens unknown".to_owned(),
+    }
 }
 
 /// Whether a served model is another one than was asked, and no more precise name of it.

@@ -144,7 +144,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     let left = info.rows - info.accepted - info.failed;
     line("rows", &format!("{} done, {} failed, {left} left", info.accepted, info.failed));
     line("calls", &info.calls.to_string());
-    line("tokens", tokens(info.input_tokens, info.output_tokens).replace("tokens", "").trim());
+    line("tokens", &tokens(info.input_tokens, info.output_tokens));
     line("cost", cost(info.cost_usd_micros).trim_start_matches("cost "));
     if info.possibly_billed_calls > 0 {
         let most = match info.possibly_billed_unbounded {

@@ -98,6 +98,7 @@ fn an_open_breaker_is_named() {
         std::thread::yield_now();
     }
     bench.server.change_faults(Faults::default().error(1.0));
+    // As long as the outage lasts: the script's own time, in which the breaker is opened several times.
     std::thread::sleep(Duration::from_secs(4));
     bench.server.change_faults(Faults::default());
     let report = report(&Ran::new(child.wait_with_output().unwrap()));

@@ -59,7 +59,7 @@ fn the_soft_limit_is_raised_to_the_hard_one() {
     check_whole(&ran, &server);
 }
 
-/// The pool is larger than the descriptors allow, because it was set: connections that cannot be opened wait for others to end.
+/// Of so few descriptors the journal and the runtime take a good part, so that a connection may find none: its call waits for one.
 #[test]
 fn calls_without_a_descriptor_wait_for_one() {
     let runtime = Runtime::new().unwrap();

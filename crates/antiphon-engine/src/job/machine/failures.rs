@@ -153,14 +153,15 @@ impl JobMachine {
         self.leave(bill)
     }
 
-    /// Whether an error that is not retried is about the provider, and would meet every other job, too.
+    /// Decides whether an error that is not retried is about the provider, and would meet every other job, too.
     fn ends_run(&self, cx: Context<'_>, kind: ErrorKind) -> bool {
         let Context { run, .. } = cx;
         let is_of_server = matches!(
             kind,
             ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::Overloaded { .. }
         );
-        (is_of_server && !run.health.has_answered()) || run.health.is_hopeless(kind, run.accounts.all_jobs())
+        (is_of_server && !run.health.has_answered())
+            || run.health.failed_for_good(kind, run.accounts.all_jobs())
     }
 
     /// An error with all calls that led to it.

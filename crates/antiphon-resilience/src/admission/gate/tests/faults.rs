@@ -133,8 +133,9 @@ async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usi
 #[tokio::test(start_paused = true)]
 async fn concurrency_is_back_within_three_seconds_of_an_outage() {
     // As the program has it.
-    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20).trials(1);
-    let policy = policy.open_for(Duration::from_millis(500), Duration::from_secs(300));
+    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20).failure_rate(0.8);
+    let policy =
+        policy.trials(1).spare_trials(7).open_for(Duration::from_millis(500), Duration::from_secs(300));
     for at in [300, 1_000, 1_700, 3_000] {
         for takes in [5, 400] {
             for breaker in [None, Some(CircuitBreaker::new(policy))] {

@@ -42,7 +42,7 @@ async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course + Sync
     opened.into_inner()
 }
 
-/// Windows of fewer calls than are in flight; the second is the program's.
+/// Windows of fewer calls than are in flight; the second is as long as the program's.
 fn counting() -> [BreakerPolicy; 2] {
     let policy = BreakerPolicy::default();
     [policy, policy.window(Window::Count(100)).min_calls(20)]
