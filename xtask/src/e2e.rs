@@ -32,9 +32,10 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 22] = [
+const CHECKS: [(&str, Check); 23] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
+    ("a disk that is slow is named", kill::check_slow_disk),
     ("more files than handles", disk::check_few_handles),
     ("killed at any instant", kill::check),
     ("frozen in the middle", kill::check_frozen),

@@ -1,15 +1,17 @@
 use antiphon_llm::{Output, Prompt};
 use serde_json::{Value, json};
 
-/// An answer that is nothing but a list, if none of it can be missing: the list has ended, or has as many elements as it may.
+/// An answer that is nothing but a list, if none of it can be missing: the list has ended, or has as many elements as it may. What
+/// is more than that is left out.
 pub(super) fn whole_of(question: &Prompt, list: &str, kept: &[Value], has_ended: bool) -> Option<Value> {
     let Output::Json(schema) = &question.output else { return None };
     let key = list.strip_prefix('/')?;
     let properties = schema.value().get("properties")?.as_object()?;
     // What stands beside the list may have been cut.
     let array = properties.get(key).filter(|_| properties.len() == 1)?;
-    let is_full = array.get("maxItems").and_then(Value::as_u64) == Some(kept.len() as u64);
-    (has_ended || is_full).then(|| json!({ key: kept }))
+    let most = array.get("maxItems").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok());
+    let kept = most.map_or(kept, |most| &kept[..kept.len().min(most)]);
+    (has_ended || most == Some(kept.len())).then(|| json!({ key: kept }))
 }
 
 #[cfg(test)]

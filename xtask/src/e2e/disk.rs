@@ -42,13 +42,19 @@ pub(super) fn check_full() -> Done<Outcome> {
     Ok(Outcome::Passed("told once, the older file whole, nothing left behind".to_owned()))
 }
 
+/// Why faults of the disk cannot be injected here, if they cannot.
+pub(super) fn without_strace() -> Option<Outcome> {
+    if !is_there("strace", &["--version"]) {
+        return Some(Outcome::Skipped("strace is not installed: cargo xtask e2e --install".to_owned()));
+    }
+    let may_trace = is_there("strace", &["-qq", "-o", "/dev/null", "true"]);
+    (!may_trace).then(|| Outcome::Forbidden("strace may not trace on this machine".to_owned()))
+}
+
 /// A disk that breaks: the flush of the file fails, by fault injection.
 pub(super) fn check_broken() -> Done<Outcome> {
-    if !is_there("strace", &["--version"]) {
-        return Ok(Outcome::Skipped("strace is not installed: cargo xtask e2e --install".to_owned()));
-    }
-    if !is_there("strace", &["-qq", "-o", "/dev/null", "true"]) {
-        return Ok(Outcome::Forbidden("strace may not trace on this machine".to_owned()));
+    if let Some(missing) = without_strace() {
+        return Ok(missing);
     }
     let folder = out("disk/broken")?;
     let (from, to) = (folder.join("from"), folder.join("out"));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::disk::namespace;
+use super::disk::{namespace, without_strace};
 use super::program::out;
 use super::{LONG, Outcome};
 use crate::shell::{Done, target, words};
@@ -73,6 +73,28 @@ pub(super) fn check_frozen() -> Done<Outcome> {
     let output = child.wait_with_output().map_err(|err| err.to_string())?;
     let duplicates = judge(&case, &folder, &server, 0, &output)?;
     Ok(Outcome::Passed(format!("frozen three times, {duplicates} calls made twice")))
+}
+
+/// A disk that takes 100 ms for each flush: the report names it as what took the time.
+pub(super) fn check_slow_disk() -> Done<Outcome> {
+    if let Some(missing) = without_strace() {
+        return Ok(missing);
+    }
+    let case = Case { name: "slow", rows: 40, server: &["--latency", "15"] };
+    let (folder, server) = begin(&case, 0)?;
+    let mut command = words("strace -f -qq -e trace=fsync,fdatasync -o /dev/null");
+    command.args(["-e", "inject=fsync,fdatasync:delay_exit=100000"]).arg(target().join("debug/antiphon"));
+    command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none"]);
+    command.args(["--provider", "sim", "--model", "m", "--base-url", &server.url]).current_dir(&folder);
+    let output = command.output().map_err(|err| err.to_string())?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).map_err(|err| format!("{err}: {stderr}"))?;
+    let time = &report["time"];
+    let advice = time["advice"].as_str().unwrap_or_default();
+    if report["accepted"] != 40 || time["bottleneck"] != "commit" || !advice.contains("the disk is slow") {
+        return Err(format!("{} accepted, {time}; {stderr}", report["accepted"]));
+    }
+    Ok(Outcome::Passed(advice.to_owned()))
 }
 
 /// A disk that is full in the middle: one error, what was kept is whole, and with more room the same command goes on.

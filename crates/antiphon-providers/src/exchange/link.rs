@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
@@ -301,7 +302,7 @@ where
 {
     const SHORTEST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_secs(1);
-    warn!("{err}; waiting until one is free");
+    warn_of_exhaustion(&err);
     let (began, mut pause) = (Instant::now(), SHORTEST);
     while began.elapsed() < patience {
         sleep(pause).await;
@@ -312,6 +313,17 @@ where
         }
     }
     Err(err)
+}
+
+/// Warns that this machine has no file descriptor left; not for each of the calls that wait for one at the same time.
+fn warn_of_exhaustion(err: &Error) {
+    const PAUSE: Duration = Duration::from_secs(15);
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| last.elapsed() >= PAUSE) {
+        *last = Some(Instant::now());
+        warn!("{err}; waiting until one is free");
+    }
 }
 
 /// Waits until a caller in a hurry waits no longer.

@@ -49,6 +49,16 @@ fn a_list_that_is_whole_before_the_break_is_a_result() {
 }
 
 #[test]
+fn what_is_more_than_was_asked_for_is_left_out() {
+    let mut rig = Rig::new(options());
+    rig.first_call(Err(broken(DISCONNECTED, r#"{"items": [1, 2, "#)));
+    next_prompt(&mut rig);
+    let action = rig.end_call(Err(broken(DISCONNECTED, r#"{"items": [3, 4, 5, "#)));
+    assert_eq!(kept_in(&action), Some(r#"{"items":[1,2,3]}"#), "the server did not heed what was missing");
+    assert!(matches!(rig.on(Event::Committed), Action::End(Ending::Accepted(_))));
+}
+
+#[test]
 fn breaks_that_bring_nothing_new_use_up_the_retries() {
     let mut rig = Rig::new(options());
     rig.run.health.answered();
