@@ -110,3 +110,42 @@ impl Engine {
         Ok(Batched { outcomes, stop })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use antiphon_llm::Stack;
+    use antiphon_store::Store;
+
+    use super::Batch;
+    use crate::dispatch::Engine;
+    use crate::error::ErrorKind;
+    use crate::fixtures::{Numbers, Scripted, answer, options};
+
+    #[tokio::test]
+    async fn a_batch_with_the_same_prompts_is_the_same_run() {
+        let (store, rows) = (Store::in_memory(), vec!["a".to_owned(), "b".to_owned()]);
+        let script = ["[1, 2, 3]", "[4, 5, 6]"].map(|items| Ok(answer(&format!("{{\"items\": {items}}}"))));
+        let calls = Stack::new(Scripted::new(Duration::ZERO, script)).calls();
+        let mut batch = Batch::new("numbers", rows);
+        let run = batch.open(&store, &calls, &Numbers).await.unwrap();
+        let mut told = 0;
+        let work = Arc::new(Numbers);
+        let made =
+            Engine::run_all(calls.clone(), (store.clone(), run.clone()), work, options(), |_| told += 1);
+        let made = made.await.unwrap();
+        assert_eq!((made.outcomes.len(), told, made.stop.is_none()), (2, 2, true));
+        let id = run.record().id.clone();
+        drop(run);
+        let again = batch.open(&store, &calls, &Numbers).await.unwrap();
+        assert_eq!((again.record().id.clone(), again.tally().await.unwrap().accepted), (id.clone(), 2));
+        drop(again);
+        batch.fresh = true;
+        assert_ne!(batch.open(&store, &calls, &Numbers).await.unwrap().record().id, id);
+        batch.rows.push("bad".to_owned());
+        let err = batch.open(&store, &calls, &Numbers).await.unwrap_err();
+        assert_eq!((err.kind(), err.to_string().as_str()), (ErrorKind::Config, "a bad row"));
+    }
+}

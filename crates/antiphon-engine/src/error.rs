@@ -182,3 +182,59 @@ impl StdError for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::time::Duration;
+
+    use antiphon_llm::{Error as LlmError, ErrorKind as LlmKind};
+
+    use super::{Error, ErrorKind, Stop};
+
+    #[track_caller]
+    fn check(stop: Stop, kind: ErrorKind, message: &str) {
+        let err = Error::stopped(stop, None);
+        assert_eq!((err.kind(), err.to_string().as_str()), (kind, message));
+        assert!(err.failures().is_empty() && err.source().is_none());
+    }
+
+    #[test]
+    fn each_reason_to_stop_has_its_kind_and_its_words() {
+        let retry_after = Duration::from_secs(90);
+        let limited = LlmKind::RateLimited { retry_after: Some(retry_after) };
+        check(
+            Stop::Saturated { retry_after },
+            ErrorKind::Provider(limited),
+            "the provider takes no more calls for 90 s",
+        );
+        check(Stop::Deadline { last: None }, ErrorKind::Deadline, "the deadline has passed");
+        let last = Some(LlmError::new(LlmKind::Unavailable, "down"));
+        check(
+            Stop::Deadline { last },
+            ErrorKind::Deadline,
+            "the deadline has passed; the last call failed: down",
+        );
+        check(Stop::Interrupted, ErrorKind::Cancelled, "it was asked to stop");
+        check(Stop::Cancelled, ErrorKind::Cancelled, "the run was cancelled");
+        check(Stop::Unread, ErrorKind::Internal, "its results are no longer read");
+        check(Stop::Input("a.csv: no".to_owned()), ErrorKind::Input, "a.csv: no");
+        check(Stop::Output("no room".to_owned()), ErrorKind::Files, "no room");
+        check(Stop::Internal("a defect".to_owned()), ErrorKind::Internal, "a defect");
+        let budget = Stop::Budget { cap: 1_000, spent: 0, possible: 0, needs: 42 };
+        check(budget, ErrorKind::Budget, "the budget of $0.0010 is too small: a call may cost $0.000042");
+    }
+
+    #[test]
+    fn a_providers_error_keeps_what_arrived() {
+        let refused = || Stop::Provider(LlmError::new(LlmKind::Auth, "wrong key"));
+        let err = Error::stopped(refused(), Some("half".to_owned()));
+        assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Auth));
+        assert_eq!(
+            err.provider().and_then(LlmError::partial).map(|partial| partial.text.as_str()),
+            Some("half")
+        );
+        assert_eq!(err.into_provider().map(|err| err.kind()), Some(LlmKind::Auth));
+        assert!(Error::internal("a defect").into_provider().is_none());
+    }
+}

@@ -116,3 +116,30 @@ impl Totals {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Duration, Phase, Spans, Totals};
+
+    #[test]
+    fn each_phase_has_words_of_its_own() {
+        let told: HashSet<_> = Phase::ALL.iter().map(|phase| phase.told()).collect();
+        assert_eq!(told.len(), Phase::ALL.len());
+        assert!(Phase::ALL.iter().all(|phase| !phase.awaited().is_empty()));
+        let of_calls: Vec<_> = Phase::ALL.into_iter().filter(|phase| phase.is_of_call()).collect();
+        assert_eq!(of_calls, [Phase::FirstByte, Phase::FirstToken, Phase::Stream]);
+    }
+
+    #[test]
+    fn spans_add_up_in_the_order_of_the_phases() {
+        let (totals, mut spans) = (Totals::default(), Spans::default());
+        spans.add(Phase::Budget, Duration::from_micros(7));
+        spans.add(Phase::Budget, Duration::from_hours(9_999));
+        assert_eq!((spans.micros()[0], spans.micros()[1]), (0, u32::MAX), "more than can be kept");
+        totals.add(&spans);
+        totals.add(&spans);
+        assert_eq!(totals.sums()[1], 2 * (Duration::from_micros(7) + Duration::from_hours(9_999)));
+    }
+}

@@ -118,3 +118,32 @@ pub enum Invalid {
     /// The answer breaks its schema or a check, for these reasons, a line each; the model is given them, and asked again.
     Violations(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_llm::{Message, Prompt};
+    use serde_json::json;
+
+    use super::{Accepted, JobView, Work};
+
+    /// A recipe that says no more than it has to.
+    #[derive(Debug)]
+    struct Plain;
+
+    impl Work for Plain {
+        fn prompt(&self, row: &str) -> Result<Prompt, String> {
+            Ok(Prompt::new("model", [Message::user(row)]))
+        }
+    }
+
+    #[test]
+    fn by_default_any_value_is_a_result_and_no_list_is_kept() {
+        let job = JobView::new(3, "row").partial_answers(2);
+        assert_eq!((job.index, job.partial_answers), (3, 2));
+        assert_eq!(Plain.accept(&job, json!("words")), Ok(Accepted::new(json!("words"))));
+        assert!(Plain.schema().is_none() && Plain.list().is_none() && !Plain.looks_back());
+        assert_eq!(Plain.settle_for(&[json!(1)]), None);
+        Plain.accepted_before(0, "1");
+        assert_eq!(Accepted::new(json!(1)).notes(vec![json!("so")]).notes, [json!("so")]);
+    }
+}
