@@ -285,7 +285,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         max_cost,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
-            .unwrap_or(Sourced::new(3, Origin::Default)),
+            .unwrap_or(Sourced::new(5, Origin::Default)),
         pool_size,
         out: out
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))

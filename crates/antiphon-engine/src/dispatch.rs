@@ -38,7 +38,7 @@ pub struct Options {
     pub fallbacks: u32,
     /// The limits of the run. Default: none but two attempts for a row.
     pub limits: RunLimits,
-    /// How calls that failed are made again. Default: [`RetryPolicy::default`].
+    /// How calls that failed are made again. Default: [`RetryPolicy::default`] with five retries.
     pub retry: RetryPolicy,
     /// Whether equal questions have equal answers, given once. Default: yes.
     pub cache: bool,
@@ -58,7 +58,7 @@ impl Default for Options {
             pricing: Arc::new(|_| None),
             fallbacks: 0,
             limits: RunLimits::default(),
-            retry: RetryPolicy::default(),
+            retry: RetryPolicy::default().max_retries(5),
             cache: true,
             allow_cut: false,
             max_pause: Duration::from_secs(15 * 60),

@@ -26,6 +26,16 @@ fn a_long_wait_with_any_status_ends_the_run_and_fails_no_row() {
 }
 
 #[test]
+fn a_row_that_fails_five_times_is_answered_by_its_sixth_call() {
+    let answers = std::iter::repeat_with(|| Reply::chat("a bridge", "stop")).take(30);
+    let faults = std::iter::repeat_with(|| Reply::json(500, &json!({}))).take(5);
+    let server = Scripted::start(answers.chain(faults).chain([Reply::chat("a bridge", "stop")]));
+    let ran = lab(&server.url("/v1"), 31).run(&map("--max-concurrency 1 --json"));
+    ran.ends_with(0, &[]);
+    assert_eq!((&report(&ran)["accepted"], server.requests().len()), (&json!(31), 36), "{ran:?}");
+}
+
+#[test]
 fn counts_that_cannot_be_are_unknown_and_break_no_sum() {
     let told = |input: &str, output: &str| {
         let usage = format!(

@@ -16,7 +16,7 @@ const SETTINGS: &str = "\
 Environment:
   ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
                       [default: 30 for files, 120 for clouds, 300 for other models]
-  ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 3]
+  ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 5]
   ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]";
 
 impl fmt::Display for LongHelp {
