@@ -64,7 +64,8 @@ impl Batch {
         let run = store.open_run(new).await.map_err(Error::store)?;
         run.retry_failed().await.map_err(Error::store)?;
         if run.tally().await.map_err(Error::store)?.jobs() == 0 {
-            run.enqueue(self.rows.clone()).await.map_err(Error::store)?;
+            // Another worker may open the same at this moment.
+            run.enqueue_from(0, self.rows.clone()).await.map_err(Error::store)?;
             run.seal().await.map_err(Error::store)?;
         }
         Ok(Arc::new(run))

@@ -124,8 +124,8 @@ pub struct Engine {
 
 /// How long the calls of a cancelled run may go on, until they are given up.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
-/// How often the store is asked whether the run was cancelled.
-const CANCEL_CHECK: Duration = Duration::from_secs(1);
+/// How often the worker shows that it lives, and looks whether the run was cancelled and what others have done.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Rows that are claimed at once.
 const BATCH: usize = 256;
 /// Calls that wait for the provider's limits, beside those that are under way.
@@ -232,27 +232,28 @@ struct Dispatch {
     parked: usize,
     /// Whether there may be more rows to claim.
     has_more: bool,
+    /// Whether other workers were seen, or rows wait until they are due: then the run may have open rows that cannot be claimed.
+    waits: bool,
 }
 
 impl Dispatch {
     fn new(shared: Arc<Shared>) -> Self {
         let (ready, flights) = (VecDeque::new(), HashMap::new());
-        Self { shared, tasks: JoinSet::new(), ready, flights, parked: 0, has_more: true }
+        Self { shared, tasks: JoinSet::new(), ready, flights, parked: 0, has_more: true, waits: false }
     }
 
     async fn run(mut self, feeding: &mut JoinSet<Result<(), Stop>>) {
         let shared = self.shared.clone();
         let state = &shared.state;
         let (halt, drain) = (state.stop.token().clone(), state.options.drain.clone());
-        let mut looks = interval(CANCEL_CHECK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beats = interval(HEARTBEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut give_up = None;
         loop {
             self.fill().await;
-            let is_over =
-                halt.is_cancelled() || (!self.has_more && self.ready.is_empty() && feeding.is_empty());
-            if self.tasks.is_empty() && is_over {
-                return;
+            let is_idle = !self.has_more && self.ready.is_empty() && feeding.is_empty();
+            if self.tasks.is_empty() && (halt.is_cancelled() || (is_idle && !self.has_open().await)) {
+                return self.release().await;
             }
             let paused = state.health.paused_until(Instant::now());
             let deadline = state.stop.deadline();
@@ -264,8 +265,8 @@ impl Dispatch {
                     Err(err) => state.stop.stop(defect(&err)),
                 },
                 () = shared.queue.fed.notified() => self.has_more = true,
-                _ = looks.tick(), if !halt.is_cancelled() => {
-                    if self.is_cancelled().await {
+                _ = beats.tick() => {
+                    if self.beat().await && !halt.is_cancelled() {
                         state.stop.stop(Stop::Cancelled);
                         give_up = Some(Instant::now() + CANCEL_GRACE);
                     }
@@ -285,10 +286,38 @@ impl Dispatch {
         }
     }
 
-    /// Whether another process has cancelled the run.
-    async fn is_cancelled(&self) -> bool {
-        // A store that cannot be read is reported by the job that needs it.
-        self.shared.run.status().await.is_ok_and(|status| status == RunStatus::Cancelled)
+    /// Shows that this worker lives. Returns whether the run was cancelled.
+    async fn beat(&mut self) -> bool {
+        // A store that cannot be used is reported by the job that needs it.
+        let Ok(beat) = self.shared.run.heartbeat().await else { return false };
+        self.has_more |= self.waits || !beat.interrupted.is_empty();
+        if beat.others > 0 || self.waits {
+            self.waits = true;
+            self.refresh().await;
+        }
+        beat.status == RunStatus::Cancelled
+    }
+
+    /// Counts what others have done, too. Returns the number of open rows, where that can be read.
+    async fn refresh(&self) -> u64 {
+        let Ok(tally) = self.shared.run.tally().await else { return 0 };
+        self.shared.state.accounts.counters.refresh(&tally);
+        tally.queued + tally.intended
+    }
+
+    /// Whether rows are open that this worker has not: others have them, or they are not due yet.
+    async fn has_open(&mut self) -> bool {
+        self.waits = self.refresh().await > 0;
+        self.waits
+    }
+
+    /// Gives back the rows that were claimed and not begun.
+    async fn release(&mut self) {
+        let rows: Vec<u64> = self.ready.drain(..).map(|todo| todo.job.index).collect();
+        if !rows.is_empty() {
+            // They are free when the handle is dropped, too.
+            let _ = self.shared.run.release(rows).await;
+        }
     }
 
     /// Begins as many rows as may be under way.

@@ -55,7 +55,8 @@ impl RowSource {
 /// Adds rows to the run, behind those that it has, until there are no more.
 pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), Stop> {
     let input = |err: antiphon_data::Error| Stop::Input(err.to_string());
-    let mut to_skip = Counters::get(&shared.state.accounts.counters.rows);
+    let counters = &shared.state.accounts.counters;
+    let mut first = 0;
     let mut left =
         usize::try_from(shared.state.options.limits.max_rows.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     while left > 0 {
@@ -66,15 +67,16 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
         let rows = batch.into_iter().take(left);
         let texts: Vec<String> = rows.map(|row| row.unwrap_or_else(|err| mark(&err))).collect();
         left -= texts.len();
-        let known = to_skip.min(texts.len() as u64);
-        to_skip -= known;
-        let new: Vec<String> = texts.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX)).collect();
-        if new.is_empty() {
+        let next = first + texts.len() as u64;
+        // Another worker may enqueue the same input, and an earlier one has begun to.
+        if next <= Counters::get(&counters.rows) {
+            first = next;
             continue;
         }
-        let count = new.len();
-        shared.run.enqueue(new).await.map_err(Stop::Store)?;
-        Counters::add(&shared.state.accounts.counters.rows, count as u64);
+        let rows = shared.run.enqueue_from(first, texts).await.map_err(Stop::Store)?;
+        first = next;
+        let before = counters.rows.fetch_max(rows, Ordering::Relaxed);
+        let count = usize::try_from(rows.saturating_sub(before)).unwrap_or(usize::MAX);
         let ahead = shared.queue.backlog.fetch_add(count, Ordering::Relaxed) + count;
         shared.queue.fed.notify_one();
         if ahead > MOST_AHEAD {
@@ -82,7 +84,7 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
         }
     }
     shared.run.seal().await.map_err(Stop::Store)?;
-    shared.state.accounts.counters.seal();
+    counters.seal();
     shared.queue.fed.notify_one();
     Ok(())
 }

@@ -3,12 +3,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon_fs::Writer;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::dispatch::JobOutcome;
 use crate::error::Error;
@@ -87,6 +89,8 @@ enum Sink {
 /// Results that wait for earlier ones, and the bytes of them; what is beyond that is read from the store in its turn.
 const MOST_WAITING: usize = 32 << 20;
 const PAGE: usize = 512;
+/// How often the store is asked for the next row, while that is none of this process's.
+const LOOK: Duration = Duration::from_secs(1);
 /// Bytes of lines that go out at once.
 const BLOCK: usize = 64 << 10;
 
@@ -102,6 +106,8 @@ pub(super) struct Output {
     bytes: usize,
     /// Rows that ended and whose results are in the store alone.
     stored: HashSet<u64>,
+    /// The rows that were written, where they are written as they come.
+    written: HashSet<u64>,
     is_broken: bool,
     pub(super) served: Served,
 }
@@ -135,6 +141,7 @@ impl Output {
             waiting: BTreeMap::new(),
             bytes: 0,
             stored: HashSet::new(),
+            written: HashSet::new(),
             is_broken: false,
             served,
         };
@@ -151,7 +158,10 @@ impl Output {
                 return Ok(());
             }
             for job in jobs.iter().filter(|job| job.state.is_end()) {
-                if self.order == Order::Completion || job.index == self.cursor {
+                if self.order == Order::Completion {
+                    self.written.insert(job.index);
+                    self.write(line_of(job)).await?;
+                } else if job.index == self.cursor {
                     self.write(line_of(job)).await?;
                     self.cursor = job.index + 1;
                 } else {
@@ -164,13 +174,58 @@ impl Output {
     /// Writes rows as they end, until nobody sends any more.
     pub(super) async fn follow(&mut self, mut ended: mpsc::Receiver<JobOutcome>) -> Result<(), Unwritten> {
         let mut rows = Vec::new();
-        while ended.recv_many(&mut rows, 256).await > 0 {
-            for row in rows.drain(..) {
-                self.add(row).await?;
+        let (mut looks, mut seen) = (interval(LOOK), self.cursor);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                received = ended.recv_many(&mut rows, 256) => {
+                    if received == 0 {
+                        return Ok(());
+                    }
+                    for row in rows.drain(..) {
+                        self.add(row).await?;
+                    }
+                }
+                // The next row may be another worker's.
+                _ = looks.tick(), if self.order == Order::Input => {
+                    if seen == self.cursor {
+                        self.catch_up().await?;
+                    }
+                    seen = self.cursor;
+                }
             }
             self.flush().await?;
         }
-        Ok(())
+    }
+
+    /// Writes the next rows that have ended by now, whoever ended them.
+    async fn catch_up(&mut self) -> Result<(), Unwritten> {
+        loop {
+            let before = self.cursor;
+            let jobs = self.run.jobs(self.cursor, PAGE).await;
+            for job in jobs.map_err(|err| Unwritten::Failed(err.to_string()))? {
+                if !job.state.is_end() {
+                    return self.advance().await;
+                }
+                self.write_next(&job).await?;
+            }
+            if self.cursor == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the next row, of which an outcome of this process comes first: it may be nowhere else.
+    async fn write_next(&mut self, job: &JobRecord) -> Result<(), Unwritten> {
+        self.cursor = job.index + 1;
+        self.stored.remove(&job.index);
+        match self.waiting.remove(&job.index) {
+            Some(line) => {
+                self.bytes -= line.as_ref().map_or(0, String::len);
+                self.write(line).await
+            }
+            None => self.write(line_of(job)).await,
+        }
     }
 
     async fn add(&mut self, row: JobOutcome) -> Result<(), Unwritten> {
@@ -178,7 +233,11 @@ impl Output {
         let index = row.index;
         let line = row.result.ok().map(|result| line(index, &row.row, &result));
         if self.order == Order::Completion {
-            return self.write(line).await;
+            return if self.written.insert(index) { self.write(line).await } else { Ok(()) };
+        }
+        if index < self.cursor {
+            // Read from the store already.
+            return Ok(());
         }
         if index == self.cursor {
             self.write(line).await?;
@@ -238,19 +297,33 @@ impl Output {
         done
     }
 
+    /// Writes all rows that have ended and were not written: also those of others, and those behind a row that has not ended.
+    async fn rest(&mut self) -> Result<(), Unwritten> {
+        let mut from = self.cursor;
+        loop {
+            let jobs = self.run.jobs(from, PAGE).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
+            let Some(last) = jobs.last() else { return Ok(()) };
+            from = last.index + 1;
+            for job in &jobs {
+                let is_own = self.waiting.contains_key(&job.index);
+                if self.order == Order::Input && (is_own || job.state.is_end()) {
+                    self.write_next(job).await?;
+                } else if self.order == Order::Completion
+                    && job.state.is_end()
+                    && self.written.insert(job.index)
+                {
+                    self.write(line_of(job)).await?;
+                }
+            }
+        }
+    }
+
     /// Writes what is left, also behind a row that has no end, and gives the file its name.
     pub(super) async fn finish(mut self) -> Result<(), Unwritten> {
         if self.is_broken {
             return Ok(());
         }
-        let mut rest: Vec<u64> = self.waiting.keys().chain(&self.stored).copied().collect();
-        rest.sort_unstable();
-        for index in rest {
-            self.cursor = index.max(self.cursor);
-            if self.cursor == index {
-                self.advance().await?;
-            }
-        }
+        self.rest().await?;
         self.flush().await?;
         if let Sink::File { writer, part, path } = self.sink {
             writer.finish().await.map_err(failed)?;
@@ -346,6 +419,7 @@ fn failed(err: antiphon_fs::Error) -> Unwritten {
 
 fn part_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
+    // Another process may write results of the same run.
+    name.push(format!(".{}.part", std::process::id()));
     path.with_file_name(name)
 }

@@ -1,10 +1,10 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Scope};
-use antiphon_store::{Intent, Run, Store, Tally};
+use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -145,13 +145,22 @@ impl Shared {
             let message = "the call was not sent: the run was asked to stop";
             return Err(LlmError::new(LlmErrorKind::Cancelled, message));
         }
-        sent.count();
-        Counters::add(&self.state.accounts.counters.calls, 1);
-        self.run.intend(intent).await.map_err(|err| {
-            let message = format!("the call was not sent, since it could not be noted: {err}");
-            self.state.stop.stop(Stop::Store(err));
-            LlmError::new(LlmErrorKind::Cancelled, message)
-        })
+        match self.run.intend(intent.attempt(sent.attempt())).await {
+            Ok(attempt) => {
+                sent.count(attempt);
+                Counters::add(&self.state.accounts.counters.calls, 1);
+                Ok(())
+            }
+            Err(err) => {
+                let message = format!("the call was not sent, since it could not be noted: {err}");
+                if err.kind() == StoreErrorKind::Fenced {
+                    sent.fence();
+                } else {
+                    self.state.stop.stop(Stop::Store(err));
+                }
+                Err(LlmError::new(LlmErrorKind::Cancelled, message))
+            }
+        }
     }
 }
 
@@ -160,18 +169,41 @@ impl Shared {
 pub(super) struct Sent {
     began: Instant,
     count: AtomicU32,
+    attempt: AtomicU32,
+    /// Whether another worker has the job.
+    is_fenced: AtomicBool,
     waited: OnceLock<Duration>,
 }
 
 impl Sent {
-    /// Begins a call, which is not sent yet.
-    pub(super) fn begin() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), count: AtomicU32::new(0), waited: OnceLock::new() })
+    /// Begins a call, which is not sent yet, of a job with so many attempts.
+    pub(super) fn begin(attempt: u32) -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            count: AtomicU32::new(0),
+            attempt: AtomicU32::new(attempt),
+            is_fenced: AtomicBool::new(false),
+            waited: OnceLock::new(),
+        })
     }
 
-    fn count(&self) {
+    fn count(&self, attempt: u32) {
         self.waited.get_or_init(|| self.began.elapsed());
+        self.attempt.store(attempt, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn fence(&self) {
+        self.is_fenced.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Relaxed)
+    }
+
+    /// Returns the attempts of the job.
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt.load(Ordering::Relaxed)
     }
 
     pub(super) fn times(&self) -> u32 {

@@ -122,6 +122,18 @@ impl Counters {
         }
     }
 
+    /// Takes over what the store counts, in which the work of others is, too.
+    pub(crate) fn refresh(&self, tally: &Tally) {
+        let set = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Relaxed);
+        self.rows.fetch_max(tally.jobs(), Ordering::Relaxed);
+        set(&self.accepted, tally.accepted);
+        set(&self.failed, tally.failed);
+        set(&self.cost, tally.settled);
+        set(&self.without_price, u64::from(tally.cost_unknown));
+        set(&self.lost, tally.lost);
+        set(&self.possible, tally.possible);
+    }
+
     /// Counts what a call has cost.
     pub(crate) fn count_bill(&self, bill: &Bill) {
         Self::add(&self.input_tokens, bill.input_tokens);

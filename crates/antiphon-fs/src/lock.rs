@@ -8,7 +8,7 @@ use crate::error::Error;
 /// A file that at most one owner holds at a time, among all processes of a machine.
 ///
 /// The system gives it back when its owner drops it or dies, however it dies, so a lock that is held has a living owner.
-/// The file itself stays. Network file systems may not tell other machines of it.
+/// The file itself stays, unless it is [removed](Self::remove_on_drop). Network file systems may not tell other machines of it.
 ///
 /// ```
 /// use antiphon_fs::{FileLock, Locked};
@@ -28,6 +28,8 @@ use crate::error::Error;
 #[must_use = "a lock that is dropped is given back"]
 pub struct FileLock {
     _file: File,
+    path: PathBuf,
+    is_removed: bool,
 }
 
 /// What came of asking for a [`FileLock`].
@@ -44,6 +46,13 @@ pub enum Locked {
 }
 
 impl FileLock {
+    /// Sets that the file is removed when the lock is given back: for a name that no one else will ask for, since whoever
+    /// opened the file before holds a lock on nothing then.
+    pub fn remove_on_drop(mut self) -> Self {
+        self.is_removed = true;
+        self
+    }
+
     /// Takes the lock unless another holds it, and writes `note` into it, for whoever asks next. The file is made if it is
     /// not there. Never waits for the other owner.
     ///
@@ -55,6 +64,19 @@ impl FileLock {
     pub async fn acquire(path: impl AsRef<Path>, note: &str) -> Result<Locked, Error> {
         let (path, note) = (path.as_ref().to_owned(), note.to_owned());
         hop("lock", &path.clone(), move || acquire(&path, &note)).await
+    }
+}
+
+impl Drop for FileLock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a name is unlinked in no time, and nothing can wait in a drop"
+    )]
+    fn drop(&mut self) {
+        if self.is_removed {
+            // A file that cannot be removed is in no one's way.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -75,5 +97,5 @@ fn acquire(path: &PathBuf, note: &str) -> Result<Locked, Error> {
     }
     file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
     file.write_all(note.as_bytes()).map_err(failed)?;
-    Ok(Locked::Mine(FileLock { _file: file }))
+    Ok(Locked::Mine(FileLock { _file: file, path: path.clone(), is_removed: false }))
 }

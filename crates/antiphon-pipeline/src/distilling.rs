@@ -1,21 +1,19 @@
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use antiphon_engine::{Batch, Engine, ErrorKind, JobOutcome, Options, Stop, Work};
+use antiphon_engine::{Batch, Engine, JobOutcome, Options, Stop, Work};
 use antiphon_llm::{Capabilities, Cut, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt};
 use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use crate::config::Distil;
 use crate::error::Error;
 use crate::persona::distil::{
     Digest, LEAST_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema,
 };
-use crate::pipeline::{Pipeline, Prepared, now};
+use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
 use crate::took::Expense;
 
@@ -188,7 +186,8 @@ impl Pipeline {
         batch.request =
             json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model })
                 .to_string();
-        let run = self.open_parts(prepared, &batch, (store, &*work)).await?;
+        // Another run that distils the same documents shares the work, and its results.
+        let run = batch.open(store, &self.calls, &*work).await?;
         let before = run.tally().await.map_err(Error::store)?;
         let baseline = baseline(prepared, &before, store).await.map_err(Error::store)?;
         let mut options = self.options(prepared);
@@ -212,28 +211,6 @@ impl Pipeline {
         let report = json!({ "schema": "antiphon.distil/1", "parts": total, "failed": tally.failed });
         run.finish(RunStatus::Finished, report.to_string()).await.map_err(Error::store)?;
         Ok((Ok(noted), spent))
-    }
-
-    /// Opens the run of the parts; while another one distils the same documents, waits for what it finds.
-    async fn open_parts(
-        &self,
-        prepared: &Prepared,
-        batch: &Batch,
-        (store, work): (&Store, &Parting),
-    ) -> Result<Arc<Run>, Error> {
-        const BUSY: ErrorKind = ErrorKind::Store(antiphon_store::ErrorKind::Busy);
-        loop {
-            let is_to_end =
-                self.drain.is_cancelled() || prepared.deadline.remaining(now()) == Some(Duration::ZERO);
-            match batch.open(store, &self.calls, work).await {
-                Err(err) if err.kind() == BUSY && !is_to_end => {
-                    self.step(2, "waiting for another run that distils the same documents".to_owned()).await;
-                    let pause = prepared.context().guard(sleep(BUSY_PAUSE)).await;
-                    pause.map_err(Error::from_provider)?;
-                }
-                opened => return Ok(opened?),
-            }
-        }
     }
 
     /// Gets through the parts, and reports how many are done.
@@ -287,9 +264,6 @@ struct DistilOutcome {
 fn outcome_name(prepared: &Prepared) -> String {
     format!("distilled/{}", prepared.run_id)
 }
-
-/// How often a distillation that another process works on is looked at.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The kind of a distillation in the store: a part of other runs.
 const KIND: &str = "personas/distil";

@@ -42,7 +42,7 @@ impl Prepared {
     /// whose row are the documents; a job that failed is queued again. `request` is stored with it, as JSON.
     ///
     /// # Errors
-    /// `Store` where the store cannot be used, or another process works on the run.
+    /// `Store` where the store cannot be used.
     ///
     /// # Cancel safety
     /// A dropped call may leave a run without a job, which the next call of this method gives it.
@@ -83,7 +83,7 @@ impl Prepared {
                 replaced: self.config.anonymiser.is_some().then_some(self.replaced.len()),
             };
             let row = serde_json::to_string(&sources).map_err(|err| Error::internal(err.to_string()))?;
-            run.enqueue(vec![row]).await.map_err(Error::store)?;
+            run.enqueue_from(0, vec![row]).await.map_err(Error::store)?;
             run.seal().await.map_err(Error::store)?;
         }
         Ok(Arc::new(run))
@@ -231,10 +231,23 @@ impl Pipeline {
                 let stopped = antiphon_engine::Error::stopped(stop, Some(words.take()));
                 (Err(stopped.into()), JobSeen::default())
             }
-            (None, None) => (Err(Error::internal("the job ended without a result")), JobSeen::default()),
+            // Another worker ended the job.
+            (None, None) => (Self::drawn_by_another(&run).await?, JobSeen::default()),
         };
         let tally = run.tally().await.map_err(Error::store)?;
         Ok(Drawn { answer, took: Took::of(&tally, &seen), refused: refused(seen.notes) })
+    }
+
+    /// The result, or the failure, that another worker of the run stored. The outer error is the store's.
+    async fn drawn_by_another(run: &Run) -> Result<Result<Value, Error>, Error> {
+        let job = run.jobs(0, 1).await.map_err(Error::store)?.pop();
+        Ok(match job.map(|job| (job.result, job.error)) {
+            Some((Some(result), None)) => result_of(Ok(result), run),
+            Some((_, Some((kind, message)))) => {
+                Err(Error::internal(format!("another process failed at it, {kind}: {message}")))
+            }
+            _ => Err(Error::internal("the job ended without a result")),
+        })
     }
 }
 

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
-use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
+use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settlement};
 use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
-use crate::run::Interrupted;
 #[cfg(feature = "sqlite")]
 use crate::sqlite::Sqlite;
+use crate::worker::{Heartbeat, Interrupted, Lease};
 
 /// A handle to one of the back ends; clones share its data.
 #[derive(Debug, Clone)]
@@ -21,15 +21,16 @@ pub(crate) enum Backend {
     Sqlite(Sqlite),
 }
 
-/// The exclusive right to work on a run, and the run as its new owner finds it.
-pub(crate) struct Owned {
+/// A new worker of a run, and the run as it finds it.
+pub(crate) struct Joined {
     pub(crate) record: RunRecord,
-    /// Calls that the last owner intended and never settled, in the order of their jobs.
+    pub(crate) worker: i64,
+    /// Calls that dead workers intended and never settled, in the order of their jobs.
     pub(crate) interrupted: Vec<Interrupted>,
     pub(crate) guard: Guard,
 }
 
-/// A guard whose drop gives the ownership of a run back.
+/// A guard whose drop ends a worker's lease.
 pub(crate) type Guard = Box<dyn fmt::Debug + Send + Sync>;
 
 /// Declares the verbs once and passes each to the back end in use.
@@ -53,8 +54,10 @@ verbs! {
     /// The newest run with this fingerprint, unless that was cancelled or a fresh one is asked for; else a new run with this
     /// id.
     find_or_create(new: NewRun, id: String) -> (i64, RunRecord);
-    /// Takes the run for the caller and queues again what the last owner left: `Busy` while another owner lives.
-    own(run: i64, id: String) -> Owned;
+    /// Makes the caller a worker of the run, after it has taken over the jobs of those that have died.
+    join(run: i64, id: String, lease: Lease) -> Joined;
+    /// Renews the lease of a worker, and takes over the jobs of those whose lease has ended.
+    heartbeat(run: i64, id: String, worker: i64) -> Heartbeat;
     /// Up to two runs whose ids begin with this prefix.
     find(prefix: String) -> Vec<(i64, RunRecord)>;
     /// Up to `most` selected runs, newest first, of those before this one.
@@ -65,20 +68,27 @@ verbs! {
     cancel(run: i64) -> RunRecord;
     /// Replaces the stored request of a run.
     set_request(run: i64, request: String) -> ();
-    /// Adds jobs at the end of a run: all or none.
-    enqueue(run: i64, rows: Vec<String>) -> ();
+    /// Adds those of the jobs from this index on that the run does not have, or all at its end: all or none. Returns the number
+    /// of its jobs.
+    enqueue(run: i64, first: Option<u64>, rows: Vec<String>) -> u64;
     /// Stores the number of jobs as the run's total.
     seal(run: i64) -> u64;
-    /// Up to `most` queued jobs from this index on.
-    queued(run: i64, from: u64, most: usize) -> Vec<Job>;
-    /// Records that a call is about to be sent: `Conflict` for a job that has ended.
-    intend(run: i64, intent: Intent) -> ();
-    /// Records how a call has ended: `Conflict` for a job that has ended.
-    settle(run: i64, settlement: Settlement) -> ();
+    /// Leases the first `most` jobs that are queued, or put back and due, to a worker.
+    claim(run: i64, worker: i64, most: usize) -> Vec<Job>;
+    /// Gives back what a worker holds of these jobs and has made no call for.
+    release(run: i64, worker: i64, jobs: Vec<u64>) -> ();
+    /// Gives back what a worker holds and has made no call for, but for these jobs.
+    release_others(run: i64, worker: i64, known: Vec<u64>) -> ();
+    /// Records that a call of a worker is about to be sent, and returns the job's attempts.
+    intend(run: i64, worker: i64, intent: Intent) -> u32;
+    /// Records how a call of a worker has ended.
+    settle(run: i64, worker: i64, settlement: Settlement) -> ();
+    /// Up to `most` results that came late, from this job on.
+    late(run: i64, from: u64, most: usize) -> Vec<LateResult>;
     /// Queues the failed jobs again, and marks a run that has any as stopped unless it was cancelled.
     retry_failed(run: i64) -> u64;
-    /// Stores how the run ended this time; a cancelled run stays cancelled.
-    finish(run: i64, status: RunStatus, report: String) -> ();
+    /// Stores how the run ended for a worker; a cancelled run stays cancelled, and one that others work on is not stopped.
+    finish(run: i64, worker: Option<i64>, status: RunStatus, report: String) -> ();
     /// The sums over all jobs of a run.
     tally(run: i64) -> Tally;
     /// Up to `most` jobs from this index on.
@@ -107,10 +117,17 @@ impl Backend {
 }
 
 impl Error {
-    /// Another owner, in the process with this number if that is known, works on the run.
-    pub(crate) fn busy(id: &str, process: &str) -> Self {
-        let process = if process.is_empty() { String::new() } else { format!(" {process}") };
-        Self::new(ErrorKind::Busy, format!("run {id} is being worked on by process{process}"))
+    /// Jobs that would leave a gap before them.
+    pub(crate) fn gap(jobs: u64) -> Self {
+        Self::new(
+            ErrorKind::Conflict,
+            format!("the run has {jobs} jobs, and others would be missing after them"),
+        )
+    }
+
+    /// A change by a worker that does not hold the job.
+    pub(crate) fn fenced(index: u64) -> Self {
+        Self::new(ErrorKind::Fenced, format!("job {index} is held by another worker"))
     }
 
     /// A change to a job that takes no more changes.

@@ -19,8 +19,10 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Another process or task works on this run: wait for it, or end it.
+    /// Another process keeps the file busy: wait for it.
     Busy,
+    /// The worker no longer holds the job, since its lease ended and another has taken the job over: leave the job.
+    Fenced,
     /// The file was written by a newer version of this program: update it, or use another file.
     Newer,
     /// The file is no store, or is damaged.

@@ -4,19 +4,17 @@
 pub enum JobState {
     /// No call was made yet, or the calls that were made have ended and another is due.
     Queued,
-    /// A call is about to be sent, or was: if its owner dies now, it may have been billed.
+    /// A call is about to be sent, or was: if its worker dies now, it may have been billed.
     Intended,
-    /// An answer is there, and is not checked yet.
-    Answered,
     /// A result is stored.
     Accepted,
     /// No result, unless the job is queued again.
     Failed,
-    /// Put back until a time that the server asked for.
+    /// Put back until it is due, as the server asked.
     PutBack,
 }
 
-/// A job that is to be done.
+/// A claimed job, which no other worker has while the lease of this one lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Job {
@@ -24,7 +22,7 @@ pub struct Job {
     pub index: u64,
     /// The input, as it was enqueued.
     pub row: String,
-    /// Calls that were intended for it before.
+    /// Calls that were intended for it before: with the index the fencing token of the next [`Intent`] or [`Settlement`].
     pub attempt: u32,
     /// The part of a result that it was queued again with.
     pub kept: Option<String>,
@@ -36,8 +34,8 @@ pub struct Job {
 pub struct Intent {
     /// The job.
     pub index: u64,
-    /// The identity of the question: equal ones have equal answers.
-    pub fingerprint: [u8; 32],
+    /// The job's attempts so far, as its claim or its last intent returned them: the fencing token. `None`: whatever they are.
+    pub attempt: Option<u32>,
     /// The most that the call may cost, in millionths of a US dollar; `None` if that is not known.
     pub reserved: Option<u64>,
 }
@@ -86,6 +84,9 @@ pub struct Answer {
 pub struct Settlement {
     /// The job.
     pub index: u64,
+    /// The attempt that has ended, as [`Run::intend`](crate::Run::intend) returned it: one settlement of it counts, however
+    /// often that is sent. `None`: the newest.
+    pub attempt: Option<u32>,
     /// The state after the call.
     pub state: JobState,
     /// The cost since the last settlement.
@@ -100,6 +101,18 @@ pub struct Settlement {
     pub due: Option<i64>,
     /// The phases of the job's time, in microseconds; the meaning of each number is the caller's.
     pub timings: Vec<u32>,
+}
+
+/// A result that came when its job had another one already: paid for, and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LateResult {
+    /// The job.
+    pub index: u64,
+    /// The attempt that brought it.
+    pub attempt: u32,
+    /// The result.
+    pub result: String,
 }
 
 /// A job with its state, cost and result.
@@ -126,6 +139,12 @@ pub struct JobRecord {
     pub settled_at: Option<i64>,
 }
 
+impl LateResult {
+    pub(crate) fn new(index: u64, attempt: u32, result: String) -> Self {
+        Self { index, attempt, result }
+    }
+}
+
 impl JobState {
     /// Whether nothing more happens to it by itself.
     #[must_use]
@@ -145,8 +164,15 @@ impl Job {
 impl Intent {
     /// Creates the record of a call for the job with this index, whose cost is not known.
     #[must_use]
-    pub fn new(index: u64, fingerprint: [u8; 32]) -> Self {
-        Self { index, fingerprint, reserved: None }
+    pub fn new(index: u64) -> Self {
+        Self { index, attempt: None, reserved: None }
+    }
+
+    /// Sets the job's attempts so far: the intent is refused if another worker has made one meanwhile.
+    #[must_use]
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
+        self
     }
 
     /// Sets the most that the call may cost.
@@ -219,6 +245,14 @@ impl Bill {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
     }
+
+    /// Takes back what was added for a possibly billed call.
+    pub(crate) fn take_back(&mut self, other: &Self) {
+        self.lost = self.lost.saturating_sub(other.lost);
+        self.possible = self.possible.saturating_sub(other.possible);
+        self.held = self.held.saturating_sub(other.held);
+        self.unbounded = self.unbounded.saturating_sub(other.unbounded);
+    }
 }
 
 impl Answer {
@@ -246,19 +280,20 @@ impl Answer {
 impl Settlement {
     fn new(index: u64, state: JobState, bill: Bill) -> Self {
         let (answer, result, error, due) = (None, None, None, None);
-        Self { index, state, bill, answer, result, error, due, timings: Vec::new() }
+        Self { index, attempt: None, state, bill, answer, result, error, due, timings: Vec::new() }
     }
 
-    /// Settles a job with its result.
+    /// Sets the attempt that has ended.
+    #[must_use]
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
+    /// Settles a job with its result; to cache the answer, add it with [`answer`](Self::answer).
     #[must_use]
     pub fn accepted(index: u64, result: impl Into<String>, bill: Bill) -> Self {
         Self { result: Some(result.into()), ..Self::new(index, JobState::Accepted, bill) }
-    }
-
-    /// Settles a call whose answer is not checked yet; to cache it, add it with [`answer`](Self::answer).
-    #[must_use]
-    pub fn answered(index: u64, bill: Bill) -> Self {
-        Self::new(index, JobState::Answered, bill)
     }
 
     /// Settles a job that has failed, with a short name and a sentence.

@@ -2,9 +2,10 @@
 //!
 //! A [`Store`] is in memory ([`Store::in_memory`]) or in one SQLite file (`Store::open`, feature `sqlite`, on by default);
 //! both have the same verbs. A [`Run`] is a list of jobs of which each goes from queued over intended (a call is about to be
-//! sent: a write-ahead record) and answered to accepted or failed; the holder of an owned `Run` is its only owner. A change
-//! is stored when its verb returns: after a crash at any instant the same run resumes from a file where it was. No language
-//! model is known here; rows, answers and results are texts.
+//! sent: a write-ahead record) to accepted or failed. Several processes may work on one run: each is a worker with a lease, and
+//! the jobs of a worker that has died are taken over by the others. A change is stored when its verb returns: after a crash at
+//! any instant the same run resumes from a file where it was. No language model is known here; rows, answers and results are
+//! texts.
 //!
 //! ```
 //! use antiphon_store::{Bill, Intent, NewRun, Settlement, Store};
@@ -15,8 +16,8 @@
 //! run.enqueue(vec!["{\"city\": \"Oslo\"}".to_owned()]).await?;
 //! run.seal().await?;
 //! let job = run.claim(10).await?.remove(0);
-//! run.intend(Intent::new(job.index, [0; 32])).await?;
-//! run.settle(Settlement::accepted(job.index, "cold", Bill::call(Some(40)))).await?;
+//! let attempt = run.intend(Intent::new(job.index).attempt(job.attempt)).await?;
+//! run.settle(Settlement::accepted(job.index, "cold", Bill::call(Some(40))).attempt(attempt)).await?;
 //! assert!(run.claim(10).await?.is_empty());
 //! assert_eq!(run.tally().await?.accepted, 1);
 //! # Ok(())
@@ -34,14 +35,16 @@ mod run;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+mod worker;
 
 pub use error::{Error, ErrorKind};
 pub use filter::RunFilter;
-pub use job::{Answer, Bill, Intent, Job, JobRecord, JobState, Settlement};
+pub use job::{Answer, Bill, Intent, Job, JobRecord, JobState, LateResult, Settlement};
 pub use pages::Pages;
 pub use record::{NewRun, RunRecord, RunStatus, Tally};
-pub use run::{Interrupted, Run};
+pub use run::Run;
 pub use store::Store;
+pub use worker::{Heartbeat, Interrupted};
 
 /// The README's code.
 #[cfg(all(doctest, feature = "sqlite"))]

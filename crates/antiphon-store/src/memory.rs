@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::coop;
 
-use crate::backend::Owned;
+use crate::backend::Joined;
 use crate::error::Error;
 use crate::filter::RunFilter;
-use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
+use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
+use crate::worker::{Heartbeat, Lease};
 use jobs::Jobs;
 use state::State;
 
@@ -22,10 +23,11 @@ pub(crate) struct Memory {
     state: Arc<Mutex<State>>,
 }
 
-/// The ownership of a run within this process.
-struct Owner {
+/// The lease of a worker, which ends with its guard.
+struct Guard {
     memory: Memory,
     run: i64,
+    worker: i64,
 }
 
 impl Memory {
@@ -33,13 +35,17 @@ impl Memory {
         self.with(|state| Ok(state.find_or_create(new, id))).await
     }
 
-    pub(crate) async fn own(&self, run: i64, _id: String) -> Result<Owned, Error> {
+    pub(crate) async fn join(&self, run: i64, _id: String, lease: Lease) -> Result<Joined, Error> {
         self.with(|state| {
-            let (record, interrupted) = state.run(run)?.take()?;
-            let guard = Box::new(Owner { memory: self.clone(), run });
-            Ok(Owned { record, interrupted, guard })
+            let (record, worker, interrupted) = state.run(run)?.join(lease);
+            let guard = Box::new(Guard { memory: self.clone(), run, worker });
+            Ok(Joined { record, worker, interrupted, guard })
         })
         .await
+    }
+
+    pub(crate) async fn heartbeat(&self, run: i64, _id: String, worker: i64) -> Result<Heartbeat, Error> {
+        self.with(|state| Ok(state.run(run)?.heartbeat(worker))).await
     }
 
     pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
@@ -67,32 +73,55 @@ impl Memory {
         self.with(|state| state.run(run).map(|run| run.set_request(request))).await
     }
 
-    pub(crate) async fn enqueue(&self, run: i64, rows: Vec<String>) -> Result<(), Error> {
-        self.jobs_of(run, |jobs| jobs.enqueue(rows)).await
+    pub(crate) async fn enqueue(
+        &self,
+        run: i64,
+        first: Option<u64>,
+        rows: Vec<String>,
+    ) -> Result<u64, Error> {
+        self.with(|state| state.run(run)?.jobs.enqueue(first, rows)).await
     }
 
     pub(crate) async fn seal(&self, run: i64) -> Result<u64, Error> {
         self.with(|state| Ok(state.run(run)?.seal())).await
     }
 
-    pub(crate) async fn queued(&self, run: i64, from: u64, most: usize) -> Result<Vec<Job>, Error> {
-        self.jobs_of(run, |jobs| jobs.queued(from, most)).await
+    pub(crate) async fn claim(&self, run: i64, worker: i64, most: usize) -> Result<Vec<Job>, Error> {
+        self.with(|state| Ok(state.run(run)?.claim(worker, most))).await
     }
 
-    pub(crate) async fn intend(&self, run: i64, intent: Intent) -> Result<(), Error> {
-        self.with(|state| state.run(run)?.jobs.intend(&intent)).await
+    pub(crate) async fn release(&self, run: i64, worker: i64, jobs: Vec<u64>) -> Result<(), Error> {
+        self.jobs_of(run, |of_run| of_run.release(worker, &jobs)).await
     }
 
-    pub(crate) async fn settle(&self, run: i64, settlement: Settlement) -> Result<(), Error> {
-        self.with(|state| state.settle(run, settlement)).await
+    pub(crate) async fn release_others(&self, run: i64, worker: i64, known: Vec<u64>) -> Result<(), Error> {
+        self.jobs_of(run, |jobs| jobs.release_others(worker, &known)).await
+    }
+
+    pub(crate) async fn intend(&self, run: i64, worker: i64, intent: Intent) -> Result<u32, Error> {
+        self.with(|state| state.run(run)?.jobs.intend(worker, &intent)).await
+    }
+
+    pub(crate) async fn settle(&self, run: i64, worker: i64, settlement: Settlement) -> Result<(), Error> {
+        self.with(|state| state.settle(run, worker, settlement)).await
+    }
+
+    pub(crate) async fn late(&self, run: i64, from: u64, most: usize) -> Result<Vec<LateResult>, Error> {
+        self.jobs_of(run, |jobs| jobs.late(from, most)).await
     }
 
     pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {
         self.with(|state| Ok(state.run(run)?.retry_failed())).await
     }
 
-    pub(crate) async fn finish(&self, run: i64, status: RunStatus, report: String) -> Result<(), Error> {
-        self.with(|state| state.run(run).map(|run| run.finish(status, report))).await
+    pub(crate) async fn finish(
+        &self,
+        run: i64,
+        worker: Option<i64>,
+        status: RunStatus,
+        report: String,
+    ) -> Result<(), Error> {
+        self.with(|state| state.run(run).map(|run| run.finish(worker, status, report))).await
     }
 
     pub(crate) async fn tally(&self, run: i64) -> Result<Tally, Error> {
@@ -148,17 +177,17 @@ impl Memory {
     }
 }
 
-impl Drop for Owner {
+impl Drop for Guard {
     fn drop(&mut self) {
         if let Ok(run) = self.memory.lock().run(self.run) {
-            run.give_back();
+            run.leave(self.worker);
         }
     }
 }
 
-impl fmt::Debug for Owner {
+impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owner").field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("Guard").field("worker", &self.worker).finish_non_exhaustive()
     }
 }
 
@@ -177,11 +206,11 @@ mod tests {
         let memory = Memory::default();
         let state = Arc::downgrade(&memory.state);
         let (run, record) = memory.find_or_create(NewRun::new("f"), "id".to_owned()).await.unwrap();
-        let owned = memory.own(run, record.id).await.unwrap();
-        memory.enqueue(run, vec!["row".to_owned()]).await.unwrap();
+        let joined = memory.join(run, record.id, Lease::DEFAULT).await.unwrap();
+        memory.enqueue(run, None, vec!["row".to_owned()]).await.unwrap();
         memory.close().await;
-        assert!(state.upgrade().is_some(), "the owner still works with it");
-        drop(owned);
+        assert!(state.upgrade().is_some(), "the worker still has it");
+        drop(joined);
         assert!(state.upgrade().is_none());
     }
 }

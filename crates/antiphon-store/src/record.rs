@@ -63,8 +63,6 @@ pub struct Tally {
     pub queued: u64,
     /// Jobs of which a call may be in progress.
     pub intended: u64,
-    /// Jobs with an answer that is not checked yet.
-    pub answered: u64,
     /// Jobs with a result.
     pub accepted: u64,
     /// Jobs without one.
@@ -135,7 +133,7 @@ impl Tally {
     /// Returns the number of all jobs that were enqueued.
     #[must_use]
     pub fn jobs(&self) -> u64 {
-        self.queued + self.intended + self.answered + self.accepted + self.failed
+        self.queued + self.intended + self.accepted + self.failed
     }
 
     /// Returns the tokens of prompts and answers; `None` where answers came and none of them reported any.
@@ -157,7 +155,6 @@ impl Tally {
         match state {
             JobState::Queued | JobState::PutBack => &mut self.queued,
             JobState::Intended => &mut self.intended,
-            JobState::Answered => &mut self.answered,
             JobState::Accepted => &mut self.accepted,
             JobState::Failed => &mut self.failed,
         }
@@ -175,5 +172,13 @@ impl Tally {
         self.unreported += u64::from(bill.unreported);
         self.input_tokens = self.input_tokens.saturating_add(bill.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(bill.output_tokens);
+    }
+
+    /// Takes back what was added for a possibly billed call.
+    pub(crate) fn take_back(&mut self, bill: &Bill) {
+        self.lost = self.lost.saturating_sub(u64::from(bill.lost));
+        self.possible = self.possible.saturating_sub(bill.possible);
+        self.held = self.held.saturating_sub(bill.held);
+        self.unbounded = self.unbounded.saturating_sub(u64::from(bill.unbounded));
     }
 }

@@ -1,56 +1,74 @@
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use crate::backend::{Backend, Guard, Owned};
-use crate::error::Error;
-use crate::job::{Intent, Job, JobRecord, Settlement};
+use crate::backend::{Backend, Guard, Joined};
+use crate::error::{Error, ErrorKind};
+use crate::job::{Intent, Job, JobRecord, LateResult, Settlement};
 use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
+use crate::worker::{Heartbeat, Interrupted};
 
-/// One run. From [`Store::open_run`](crate::Store::open_run) and [`take_run`](crate::Store::take_run) the caller owns it and
-/// no one else works on it while the handle lives; from [`look_at`](crate::Store::look_at) it is there to be read.
+/// One run. A handle from [`Store::open_run`](crate::Store::open_run) or [`take_run`](crate::Store::take_run) is a worker of the
+/// run: it holds the jobs that it claimed while its lease lasts. One from [`look_at`](crate::Store::look_at) only reads.
 ///
 /// Every verb that changes something returns when the change is stored. In a file that means on the disk: an answer or a
-/// result survives a loss of power, and an [`Intent`] alone survives the death of the process and not that of the machine.
+/// result survives a loss of power, and a claim or an [`Intent`] alone survives the death of the process and not that of the
+/// machine.
+///
+/// # Leases
+/// A worker shows that it lives by a [`heartbeat`](Self::heartbeat) each second. One that is silent for its lease, or whose
+/// process has ended, is dead: the next heartbeat or opening of the run by anyone queues its jobs again, and counts its calls
+/// in progress as possibly billed. If it was only slow, the job's index and attempt fence it off: its next [`Intent`] for such a
+/// job is refused with `Fenced`, and what it paid for is kept by [`settle`](Self::settle).
 #[derive(Debug)]
 pub struct Run {
     backend: Backend,
     seq: i64,
     record: RunRecord,
+    worker: Option<Worker>,
+}
+
+/// The worker that a handle is.
+#[derive(Debug)]
+struct Worker {
+    id: i64,
     interrupted: Vec<Interrupted>,
-    /// One claim at a time, so that two do not read the same jobs.
+    /// One claim at a time.
     claiming: Semaphore,
-    /// Jobs before this one were claimed.
-    cursor: Mutex<u64>,
-    owner: Option<Guard>,
+    /// The jobs that were claimed and have not ended.
+    held: Mutex<HashSet<u64>>,
+    /// Whether a claim was begun whose reply was not seen: it may have leased jobs that no one knows of.
+    is_unsure: AtomicBool,
+    /// Ends the lease.
+    _guard: Guard,
 }
 
-/// A call that was intended when the run's last owner died: it may have been billed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Interrupted {
-    /// The job.
-    pub index: u64,
-    /// The most it may have cost, in millionths of a US dollar; `None` if that is not known.
-    pub reserved: Option<u64>,
-}
+impl Worker {
+    fn held(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Interrupted {
-    pub(crate) fn new(index: u64, reserved: Option<u64>) -> Self {
-        Self { index, reserved }
+    /// Another worker holds the job, or it has ended.
+    fn forget_if_fenced(&self, index: u64, err: Option<&Error>) {
+        if err.is_some_and(|err| matches!(err.kind(), ErrorKind::Fenced | ErrorKind::Conflict)) {
+            self.held().remove(&index);
+        }
     }
 }
 
 impl Run {
     pub(crate) fn new(backend: Backend, seq: i64, record: RunRecord) -> Self {
-        let (claiming, cursor) = (Semaphore::new(1), Mutex::default());
-        Self { backend, seq, record, interrupted: Vec::new(), claiming, cursor, owner: None }
+        Self { backend, seq, record, worker: None }
     }
 
-    pub(crate) fn owned(backend: Backend, seq: i64, owned: Owned) -> Self {
-        let Owned { record, interrupted, guard } = owned;
-        Self { interrupted, owner: Some(guard), ..Self::new(backend, seq, record) }
+    pub(crate) fn joined(backend: Backend, seq: i64, joined: Joined) -> Self {
+        let Joined { record, worker: id, interrupted, guard } = joined;
+        let (claiming, held, is_unsure) = (Semaphore::new(1), Mutex::default(), AtomicBool::new(false));
+        let worker = Worker { id, interrupted, claiming, held, is_unsure, _guard: guard };
+        Self { backend, seq, record, worker: Some(worker) }
     }
 
     /// Returns the run as it was when this handle was opened.
@@ -59,16 +77,28 @@ impl Run {
         &self.record
     }
 
-    /// Whether this handle owns the run, and may change it.
+    /// Whether this handle is a worker of the run, and may claim its jobs.
     #[must_use]
-    pub fn is_owned(&self) -> bool {
-        self.owner.is_some()
+    pub fn is_worker(&self) -> bool {
+        self.worker.is_some()
     }
 
-    /// Returns the calls that the run's last owner intended and never settled. Their jobs are queued again.
+    /// Returns the calls that workers who died had intended and not settled when this one joined. Their jobs are queued again.
     #[must_use]
     pub fn interrupted(&self) -> &[Interrupted] {
-        &self.interrupted
+        self.worker.as_ref().map_or(&[], |worker| &worker.interrupted)
+    }
+
+    /// Renews the lease of this worker, which ends five seconds after the last heartbeat or claim unless
+    /// [`Store::lease`](crate::Store::lease) says otherwise, and takes over the jobs of workers whose leases have ended.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still have its effects.
+    pub async fn heartbeat(&self) -> Result<Heartbeat, Error> {
+        self.backend.heartbeat(self.seq, self.record.id.clone(), self.worker()?.id).await
     }
 
     /// Adds jobs at the end.
@@ -79,7 +109,30 @@ impl Run {
     /// # Cancel safety
     /// A dropped call may still add all of them: ask [`tally`](Self::tally) how many there are.
     pub async fn enqueue(&self, rows: Vec<String>) -> Result<(), Error> {
-        self.backend.enqueue(self.seq, rows).await
+        self.backend.enqueue(self.seq, None, rows).await.map(drop)
+    }
+
+    /// Adds the jobs with the indexes from `first` on, but for those that the run has already, and returns the number of its
+    /// jobs: so several workers may enqueue the same input, each from its beginning.
+    ///
+    /// ```
+    /// use antiphon_store::{NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let run = Store::in_memory().open_run(NewRun::new("f")).await?;
+    /// assert_eq!(run.enqueue_from(0, vec!["a".to_owned(), "b".to_owned()]).await?, 2);
+    /// assert_eq!(run.enqueue_from(1, vec!["b".to_owned(), "c".to_owned()]).await?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Conflict` if jobs before `first` are missing; `StorageFull` or `Io`. None was added then.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still add all of them; the same call again adds none twice.
+    pub async fn enqueue_from(&self, first: u64, rows: Vec<String>) -> Result<u64, Error> {
+        self.backend.enqueue(self.seq, Some(first), rows).await
     }
 
     /// Marks the list of jobs as complete, and returns their number.
@@ -93,44 +146,94 @@ impl Run {
         self.backend.seal(self.seq).await
     }
 
-    /// Claims up to `most` queued jobs that this handle did not claim before, in their order. Fewer, or none, where no more
-    /// are queued yet. Claims at the same time share no job.
+    /// Claims up to `most` jobs that are queued, or put back and due, in their order: no other worker has them while the lease
+    /// of this one lasts. Fewer, or none, where no more are queued.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still claim jobs; the next claim gives them back first.
+    pub async fn claim(&self, most: usize) -> Result<Vec<Job>, Error> {
+        let worker = self.worker()?;
+        let _turn = worker.claiming.acquire().await;
+        if worker.is_unsure.swap(true, Ordering::Relaxed) {
+            let known = worker.held().iter().copied().collect();
+            self.backend.release_others(self.seq, worker.id, known).await?;
+        }
+        let mut jobs = self.backend.claim(self.seq, worker.id, most).await?;
+        worker.is_unsure.store(false, Ordering::Relaxed);
+        let mut held = worker.held();
+        // A worker whose lease had ended has its earlier jobs again: a task is on them already.
+        jobs.retain(|job| held.insert(job.index));
+        Ok(jobs)
+    }
+
+    /// Gives claimed jobs back of which no call was made, so that another worker may claim them.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still give them back.
+    pub async fn release(&self, jobs: Vec<u64>) -> Result<(), Error> {
+        let worker = self.worker()?;
+        {
+            let mut held = worker.held();
+            held.retain(|job| !jobs.contains(job));
+        }
+        self.backend.release(self.seq, worker.id, jobs).await
+    }
+
+    /// Records that a call is about to be sent: the write-ahead record of it. Send the call only after this returned. Returns
+    /// the attempts of the job, this one included: the fencing token of its settlement. A job that no worker holds is claimed
+    /// with it.
+    ///
+    /// # Errors
+    /// `Fenced` for a job that another worker holds, or has made attempts at; `Conflict` for one that has ended; `StorageFull` or
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still be recorded; the job then counts as possibly billed if its worker dies.
+    pub async fn intend(&self, intent: Intent) -> Result<u32, Error> {
+        let (worker, index) = (self.worker()?, intent.index);
+        let intended = self.backend.intend(self.seq, worker.id, intent).await;
+        worker.forget_if_fenced(index, intended.as_ref().err());
+        intended
+    }
+
+    /// Records how a call has ended. Report no result before this returned. A settlement is known by its job and
+    /// [attempt](Settlement::attempt): one that is sent again counts once.
+    ///
+    /// A result is never refused: if another worker has taken the job over, the first result is the job's, and a later one is
+    /// kept beside it ([`late`](Self::late)). What the attempt was held at as possibly billed is replaced by its bill.
+    ///
+    /// # Errors
+    /// `Fenced` for a failure, or for a job that is to be queued again, of a worker that no longer holds the job: its bill is
+    /// counted all the same. `Conflict` for a settlement without an attempt of a job that has ended. `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still be recorded.
+    pub async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+        let worker = self.worker()?;
+        let (index, is_end) = (settlement.index, settlement.state.is_end());
+        let settled = self.backend.settle(self.seq, worker.id, settlement).await;
+        worker.forget_if_fenced(index, settled.as_ref().err());
+        if is_end && settled.is_ok() {
+            worker.held().remove(&index);
+        }
+        settled
+    }
+
+    /// Returns up to `most` results that came when their jobs had another one already, from the job with index `from` on.
     ///
     /// # Errors
     /// `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call claims nothing.
-    pub async fn claim(&self, most: usize) -> Result<Vec<Job>, Error> {
-        let _turn = self.claiming.acquire().await;
-        let from = *self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = self.backend.queued(self.seq, from, most).await?;
-        if let Some(last) = jobs.last() {
-            *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = last.index + 1;
-        }
-        Ok(jobs)
-    }
-
-    /// Records that a call is about to be sent: the write-ahead record of it. Send the call only after this returned.
-    ///
-    /// # Errors
-    /// `Conflict` for a job that has ended; `StorageFull` or `Io`.
-    ///
-    /// # Cancel safety
-    /// A dropped call may still be recorded; the job then counts as possibly billed if its owner dies.
-    pub async fn intend(&self, intent: Intent) -> Result<(), Error> {
-        self.backend.intend(self.seq, intent).await
-    }
-
-    /// Records how a call has ended. Report no result before this returned.
-    ///
-    /// # Errors
-    /// `Conflict` for a job that has ended: its first result stays. `StorageFull` or `Io`.
-    ///
-    /// # Cancel safety
-    /// A dropped call may still be recorded.
-    pub async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
-        self.backend.settle(self.seq, settlement).await
+    /// Nothing is changed, so nothing is lost.
+    pub async fn late(&self, from: u64, most: usize) -> Result<Vec<LateResult>, Error> {
+        self.backend.late(self.seq, from, most).await
     }
 
     /// Queues the failed jobs again, and returns their number. Their cost so far stays in the tally.
@@ -139,15 +242,12 @@ impl Run {
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may still queue them; this handle may then claim them no more, and the next owner does.
+    /// A dropped call may still queue them.
     pub async fn retry_failed(&self) -> Result<u64, Error> {
-        let _turn = self.claiming.acquire().await;
-        let queued = self.backend.retry_failed(self.seq).await?;
-        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-        Ok(queued)
+        self.backend.retry_failed(self.seq).await
     }
 
-    /// Reads the status of the run as it is now: an owner polls it to see that the run was cancelled.
+    /// Reads the status of the run as it is now: [`heartbeat`](Self::heartbeat) returns it, too.
     /// [`record`](Self::record) has the status of when it was opened.
     ///
     /// # Errors
@@ -171,7 +271,8 @@ impl Run {
         self.backend.set_request(self.seq, request).await
     }
 
-    /// Stores how the run ended this time, and a report: a JSON text. A cancelled run stays cancelled, whatever the status is.
+    /// Stores how the run ended this time, and a report: a JSON text. A cancelled run stays cancelled, whatever the status is,
+    /// and one that others work on stays open where this worker alone has stopped.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
@@ -179,7 +280,8 @@ impl Run {
     /// # Cancel safety
     /// A dropped call may still store it.
     pub async fn finish(&self, status: RunStatus, report: String) -> Result<(), Error> {
-        self.backend.finish(self.seq, status, report).await
+        let worker = self.worker.as_ref().map(|worker| worker.id);
+        self.backend.finish(self.seq, worker, status, report).await
     }
 
     /// Returns the sums of jobs, calls, tokens and cost.
@@ -229,5 +331,10 @@ impl Run {
     /// Nothing is changed, so nothing is lost.
     pub async fn jobs(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.backend.jobs(self.seq, from, most).await
+    }
+
+    fn worker(&self) -> Result<&Worker, Error> {
+        let message = "this handle only reads: it is no worker of the run";
+        self.worker.as_ref().ok_or_else(|| Error::new(ErrorKind::Conflict, message))
     }
 }

@@ -2,29 +2,27 @@
 
 mod codes;
 mod error;
+mod leases;
 mod reads;
 mod schema;
+mod settle;
 mod writer;
 mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use antiphon_fs::{FileLock, Locked};
 use rusqlite::Connection;
 
-use crate::backend::{Backend, Owned};
+use crate::backend::{Backend, Joined};
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
-use crate::job::{Answer, Intent, Job, JobRecord, Settlement};
+use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::store::Store;
-use writer::{Op, Writer};
-
-/// How long a run that this very process owns is waited for, and how often it is looked at meanwhile.
-const OWN_PATIENCE: Duration = Duration::from_secs(1);
-const OWN_PAUSE: Duration = Duration::from_millis(20);
+use crate::worker::{Heartbeat, Lease};
+use leases::{Locks, WorkerGuard};
+use writer::{Flush, Op, Writer};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sqlite {
@@ -97,16 +95,39 @@ impl Sqlite {
         writer.ended().await;
     }
 
-    pub(crate) async fn enqueue(&self, run: i64, rows: Vec<String>) -> Result<(), Error> {
-        self.writer.run(Op::Enqueue { run, rows }).await
+    pub(crate) async fn enqueue(
+        &self,
+        run: i64,
+        first: Option<u64>,
+        rows: Vec<String>,
+    ) -> Result<u64, Error> {
+        let added = self.write(move |connection| writes::enqueue(connection, run, first, &rows)).await?;
+        added.map_err(Error::gap)
     }
 
-    pub(crate) async fn intend(&self, run: i64, intent: Intent) -> Result<(), Error> {
-        self.writer.run(Op::Intend { run, intent }).await
+    pub(crate) async fn claim(&self, run: i64, worker: i64, most: usize) -> Result<Vec<Job>, Error> {
+        self.write_unflushed(move |connection| leases::claim(connection, run, worker, most)).await
     }
 
-    pub(crate) async fn settle(&self, run: i64, settlement: Settlement) -> Result<(), Error> {
-        self.writer.run(Op::Settle { run, settlement: Box::new(settlement) }).await
+    pub(crate) async fn release(&self, run: i64, worker: i64, jobs: Vec<u64>) -> Result<(), Error> {
+        self.write_unflushed(move |connection| leases::release(connection, run, worker, &jobs)).await
+    }
+
+    pub(crate) async fn release_others(&self, run: i64, worker: i64, known: Vec<u64>) -> Result<(), Error> {
+        self.write_unflushed(move |connection| leases::release_others(connection, run, worker, &known)).await
+    }
+
+    pub(crate) async fn intend(&self, run: i64, worker: i64, intent: Intent) -> Result<u32, Error> {
+        self.writer.run(Op::Intend { run, worker, intent }).await
+    }
+
+    pub(crate) async fn settle(&self, run: i64, worker: i64, settlement: Settlement) -> Result<(), Error> {
+        let settlement = Box::new(settlement);
+        self.writer.run(Op::Settle { run, worker, settlement }).await.map(drop)
+    }
+
+    pub(crate) async fn late(&self, run: i64, from: u64, most: usize) -> Result<Vec<LateResult>, Error> {
+        self.read(move |connection| reads::late(connection, run, from, most)).await
     }
 
     pub(crate) async fn find_or_create(&self, new: NewRun, id: String) -> Result<(i64, RunRecord), Error> {
@@ -117,28 +138,35 @@ impl Sqlite {
         self.write(move |connection| writes::seal(connection, run)).await
     }
 
-    pub(crate) async fn own(&self, run: i64, id: String) -> Result<Owned, Error> {
-        let folder = self.folder.join(&id);
-        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
-        let process = std::process::id().to_string();
-        let mut patience = OWN_PATIENCE;
-        let lock = loop {
-            match FileLock::acquire(folder.join(".lock"), &process).await.map_err(Error::files)? {
-                Locked::Mine(lock) => break lock,
-                // A run that this process has just dropped: its tasks let go of it in a moment.
-                Locked::Anothers { note } if note == process && !patience.is_zero() => {
-                    tokio::time::sleep(OWN_PAUSE).await;
-                    patience = patience.saturating_sub(OWN_PAUSE);
-                }
-                Locked::Anothers { note } => return Err(Error::busy(&id, &note)),
+    pub(crate) async fn join(&self, run: i64, id: String, lease: Lease) -> Result<Joined, Error> {
+        let locks = Locks::of(&self.folder, &id).await?;
+        let (lock, name) = locks.take().await?;
+        let dead = self.without_process(run, &locks).await?;
+        let writer = self.writer.clone();
+        // The lock goes with the change: of a caller that is dropped meanwhile no worker stays behind.
+        let join = move |connection: &Connection| {
+            let (record, worker, interrupted) = leases::join(connection, run, &name, lease, &dead)?;
+            let guard = Box::new(WorkerGuard::new(worker, writer, lock));
+            Ok(Joined { record, worker, interrupted, guard })
+        };
+        self.write(join).await
+    }
+
+    pub(crate) async fn heartbeat(&self, run: i64, id: String, worker: i64) -> Result<Heartbeat, Error> {
+        let locks = Locks::of(&self.folder, &id).await?;
+        let dead = self.without_process(run, &locks).await?;
+        self.write_unflushed(move |connection| leases::heartbeat(connection, run, worker, &dead)).await
+    }
+
+    /// The workers of a run whose processes have ended, as their locks show.
+    async fn without_process(&self, run: i64, locks: &Locks) -> Result<Vec<i64>, Error> {
+        let mut dead = Vec::new();
+        for (worker, lock) in self.read(move |connection| reads::workers(connection, run)).await? {
+            if locks.is_free(&lock).await? {
+                dead.push(worker);
             }
-        };
-        // The lock goes with the change: a caller that is dropped meanwhile must not let another owner in before it.
-        let reclaim = move |connection: &Connection| {
-            let (record, interrupted) = writes::reclaim(connection, run)?;
-            Ok(Owned { record, interrupted, guard: Box::new(lock) })
-        };
-        self.write(reclaim).await
+        }
+        Ok(dead)
     }
 
     pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
@@ -149,8 +177,14 @@ impl Sqlite {
         self.write(move |connection| writes::retry_failed(connection, run)).await
     }
 
-    pub(crate) async fn finish(&self, run: i64, status: RunStatus, report: String) -> Result<(), Error> {
-        self.write(move |connection| writes::finish(connection, run, status, &report)).await
+    pub(crate) async fn finish(
+        &self,
+        run: i64,
+        worker: Option<i64>,
+        status: RunStatus,
+        report: String,
+    ) -> Result<(), Error> {
+        self.write(move |connection| writes::finish(connection, run, worker, (status, &report))).await
     }
 
     pub(crate) async fn remember(&self, name: String, note: String) -> Result<(), Error> {
@@ -186,10 +220,6 @@ impl Sqlite {
         self.read(move |connection| reads::answers(connection, &keys)).await
     }
 
-    pub(crate) async fn queued(&self, run: i64, from: u64, most: usize) -> Result<Vec<Job>, Error> {
-        self.read(move |connection| reads::queued(connection, run, from, most)).await
-    }
-
     pub(crate) async fn jobs(&self, run: i64, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.read(move |connection| reads::jobs(connection, run, from, most)).await
     }
@@ -206,19 +236,36 @@ impl Sqlite {
         self.read(move |connection| reads::tally(connection, run)).await
     }
 
-    /// Runs rare work on the writing thread, and returns its value when the change is on the disk.
+    /// Runs work on the writing thread, and returns its value when the change is on the disk.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
+        self.write_as(Flush::Yes, work).await
+    }
+
+    /// Runs work on the writing thread, and returns its value when the change survives this process, though maybe not the
+    /// machine.
+    async fn write_unflushed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.write_as(Flush::No, work).await
+    }
+
+    async fn write_as<T: Send + 'static>(
+        &self,
+        flush: Flush,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
         let slot = Arc::new(Mutex::new(None));
         let filled = slot.clone();
-        let op = Op::Other(Box::new(move |connection| {
+        let work = Box::new(move |connection: &Connection| {
             let value = work(connection)?;
             *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
             Ok(())
-        }));
-        self.writer.run(op).await?;
+        });
+        self.writer.run(Op::Other(flush, work)).await?;
         let value = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         value.ok_or_else(closed)
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -7,16 +9,18 @@ use crate::job::Answer;
 use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::run::Run;
+use crate::worker::Lease;
 
 /// Runs with their jobs, and cached answers, in one of the back ends. Clones are handles to the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Backend,
+    lease: Lease,
 }
 
 impl Store {
     /// Creates a store in memory, whose contents are freed with the last handle to it or to one of its runs. Its verbs are
-    /// those of a file, without a disk: nothing survives the process, and ownership of a run is exclusive within it.
+    /// those of a file, without a disk: nothing survives the process.
     ///
     /// ```
     /// use antiphon_store::{NewRun, Store};
@@ -35,23 +39,31 @@ impl Store {
     }
 
     pub(crate) fn over(backend: Backend) -> Self {
-        Self { backend }
+        Self { backend, lease: Lease::DEFAULT }
     }
 
-    /// Takes the newest run with this fingerprint, or begins one; the caller is its only owner until the [`Run`] is
-    /// dropped. Calls that the run's last owner intended and never settled are queued again: see [`Run::interrupted`]. A
-    /// finished run is returned as it is; after a cancelled one a new run begins.
+    /// Sets the lease of the workers that this handle makes: how long they may be silent until others take over their jobs.
+    /// Default 5 s, of which a worker that beats each second keeps a good margin.
+    #[must_use]
+    pub fn lease(mut self, time: Duration) -> Self {
+        self.lease = Lease::new(time);
+        self
+    }
+
+    /// Joins the newest run with this fingerprint as a worker, or begins one: the [`Run`] is a worker until it is dropped.
+    /// Others may work on it at the same time. The jobs of workers that have died are queued again: see
+    /// [`Run::interrupted`]. A finished run is returned as it is; after a cancelled one a new run begins.
     ///
     /// # Errors
-    /// `Busy` while another owner lives; `PermissionDenied`, `StorageFull` or `Io` of a store in a file.
+    /// `PermissionDenied`, `StorageFull` or `Io` of a store in a file.
     ///
     /// # Cancel safety
-    /// A dropped call may have made the run; the run has no owner then.
+    /// A dropped call may have made the run; it leaves no worker.
     pub async fn open_run(&self, new: NewRun) -> Result<Run, Error> {
         loop {
             let id = Uuid::now_v7().to_string();
             let (seq, record) = self.backend.find_or_create(new.clone(), id).await?;
-            let run = self.own(seq, record.id).await?;
+            let run = self.join(seq, record.id).await?;
             // A run that was cancelled between the two steps is found no more.
             if run.record().status != RunStatus::Cancelled {
                 return Ok(run);
@@ -59,23 +71,22 @@ impl Store {
         }
     }
 
-    /// Takes a run by its id, the beginning of one, or `latest` (the newest that is no part of another), to work on it.
+    /// Joins a run by its id, the beginning of one, or `latest` (the newest that is no part of another), as a worker.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` where several ids begin so or the run was cancelled, or `Busy`; else as
-    /// [`open_run`](Self::open_run).
+    /// `NotFound`, `Conflict` where several ids begin so or the run was cancelled; else as [`open_run`](Self::open_run).
     ///
     /// # Cancel safety
-    /// A dropped call may have queued interrupted calls again; the run has no owner then.
+    /// A dropped call may have queued interrupted calls again; it leaves no worker.
     pub async fn take_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
         refuse_cancelled(&record)?;
-        let run = self.own(seq, record.id).await?;
+        let run = self.join(seq, record.id).await?;
         refuse_cancelled(run.record())?;
         Ok(run)
     }
 
-    /// Reads a run by its id, the beginning of one, or `latest`, with or without an owner.
+    /// Reads a run by its id, the beginning of one, or `latest`, with or without workers.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` where several ids begin so; else `Io`.
@@ -88,8 +99,8 @@ impl Store {
     }
 
     /// Cancels a run by its id, the beginning of one, or `latest`, and returns it as it is then; cancelling again changes
-    /// nothing. Another owner, in this process or another, may be at work: it sees the new [`Run::status`], settles the calls
-    /// that are in progress, and finishes; the run stays cancelled.
+    /// nothing. Workers, in this process or another, may be busy: their next [`Run::heartbeat`] returns the new status, and they
+    /// settle the calls that are in progress and finish; the run stays cancelled.
     ///
     /// ```
     /// use antiphon_store::{NewRun, RunStatus, Store};
@@ -118,7 +129,7 @@ impl Store {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    /// Reads up to `most` selected runs, newest first, with or without an owner: the first ones, or those after the last run of
+    /// Reads up to `most` selected runs, newest first, with or without workers: the first ones, or those after the last run of
     /// the page before, by its id. A run that begins meanwhile is on no later page. See [`runs`](Self::runs) for all at once.
     ///
     /// ```
@@ -157,7 +168,7 @@ impl Store {
         Ok(self.backend.runs_page(filter, before, most).await?.into_iter().map(to_read).collect())
     }
 
-    /// Reads all runs, oldest first, with or without an owner. See [`runs_page`](Self::runs_page) for a listing.
+    /// Reads all runs, oldest first, with or without workers. See [`runs_page`](Self::runs_page) for a listing.
     ///
     /// # Errors
     /// `Io`.
@@ -227,9 +238,9 @@ impl Store {
         }
     }
 
-    async fn own(&self, seq: i64, id: String) -> Result<Run, Error> {
-        let owned = self.backend.own(seq, id).await?;
-        Ok(Run::owned(self.backend.clone(), seq, owned))
+    async fn join(&self, seq: i64, id: String) -> Result<Run, Error> {
+        let joined = self.backend.join(seq, id, self.lease).await?;
+        Ok(Run::joined(self.backend.clone(), seq, joined))
     }
 }
 

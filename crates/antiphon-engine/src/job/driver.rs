@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use antiphon_llm::{CallContext, Completion, ErrorKind, Prompt, ProviderExt};
-use antiphon_store::{Intent, Settlement};
+use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Settlement};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
@@ -26,6 +26,8 @@ struct Driver {
     spans: Spans,
     /// The place among the calls in progress, kept from one call to the next.
     permit: Option<OwnedSemaphorePermit>,
+    /// The job's attempts: the fencing token of its next intent and settlement.
+    attempt: u32,
 }
 
 /// Drives a job to its end in this process.
@@ -33,8 +35,9 @@ struct Driver {
 /// Dropped, it leaves the job for a later process; a call in progress counts as possibly billed.
 pub(crate) async fn drive(shared: Arc<Shared>, todo: Todo) -> Ended {
     let Todo { job, asked, since } = todo;
+    let attempt = job.attempt;
     let mut machine = JobMachine::new(job, shared.state.options.retry.pauses());
-    let mut driver = Driver { shared, spans: Spans::default(), permit: None };
+    let mut driver = Driver { shared, spans: Spans::default(), permit: None, attempt };
     driver.spans.add(Phase::Queue, since.elapsed());
     let mut event = match asked {
         Err(failed) => Event::Rejected(failed),
@@ -86,7 +89,7 @@ impl Driver {
 
     /// Sends a prompt; each time, its intent is durable before.
     async fn call(&mut self, prompt: &Prompt, intent: Intent) -> Event {
-        let (shared, sent) = (self.shared.clone(), Sent::begin());
+        let (shared, sent) = (self.shared.clone(), Sent::begin(self.attempt));
         let (journal, count) = (shared.clone(), sent.clone());
         let options = &shared.state.options;
         let context = CallContext::default()
@@ -102,6 +105,10 @@ impl Driver {
         Counters::add(under_way, 1);
         let answer = shared.calls.provider().complete(prompt, &context).await;
         under_way.fetch_sub(1, Ordering::Relaxed);
+        self.attempt = sent.attempt();
+        if sent.is_fenced() {
+            return Event::Fenced(sent.times());
+        }
         match answer {
             Ok(answer) => {
                 self.time_answer(&answer, sent.elapsed());
@@ -140,9 +147,14 @@ impl Driver {
 
     async fn commit(&mut self, settlement: Settlement) -> Event {
         let began = Instant::now();
-        let committed = self.shared.run.settle(settlement.timings(self.spans.micros())).await;
+        let settlement = settlement.attempt(self.attempt).timings(self.spans.micros());
+        let committed = self.shared.run.settle(settlement).await;
         self.spans.add(Phase::Commit, began.elapsed());
-        committed.map_or_else(Event::NotCommitted, |()| Event::Committed)
+        match committed {
+            Ok(()) => Event::Committed,
+            Err(err) if err.kind() == StoreErrorKind::Fenced => Event::Fenced(0),
+            Err(err) => Event::NotCommitted(err),
+        }
     }
 
     /// Waits without a place among the calls.

@@ -78,6 +78,9 @@ pub(crate) enum Event {
     Committed,
     /// A settlement could not be stored.
     NotCommitted(antiphon_store::Error),
+    /// Another worker has taken the job over: the call was not sent, after it was sent so many times before, or its settlement is
+    /// stored beside the job.
+    Fenced(u32),
     /// A pause has ended.
     Woke,
     /// The run was stopped during a wait.
@@ -89,9 +92,9 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Reserve money for a call: `Granted`, `Exhausted` or `Halted` follows.
     Reserve(Bounds),
-    /// Send a prompt, and commit the intent each time before it is sent: `Answered` or `Failed` follows.
+    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `Failed` or `Fenced` follows.
     Call(Arc<Prompt>, Intent),
-    /// Commit a settlement: `Committed` or `NotCommitted` follows.
+    /// Commit a settlement: `Committed`, `NotCommitted` or `Fenced` follows.
     Commit(Box<Settlement>),
     /// Pause, and count the time for a phase: `Woke` or `Halted` follows.
     Sleep(Duration, Phase),
@@ -206,6 +209,13 @@ impl JobMachine {
                     _ => Action::End(Ending::Left),
                 }
             }
+            (State::Calling(call), Event::Fenced(sent)) => {
+                if sent == 0 {
+                    call.reservation.release();
+                }
+                Action::End(Ending::Left)
+            }
+            (State::Committing(_), Event::Fenced(_)) => Action::End(Ending::Left),
             (State::Sleeping(ask), Event::Woke) => self.ask(cx, ask),
             (State::New | State::Reserving(..) | State::Sleeping(_), Event::Halted) => {
                 Action::End(Ending::Left)
@@ -278,7 +288,7 @@ impl JobMachine {
         if cx.run.accounts.budget.is_limited() && max_tokens != prompt.parameters.max_tokens {
             Arc::make_mut(&mut prompt).parameters.max_tokens = max_tokens;
         }
-        let intent = Intent::new(self.job.index, ask.key).reserved(reservation.amount());
+        let intent = Intent::new(self.job.index).reserved(reservation.amount());
         self.state = State::Calling(Call { ask, reservation });
         Action::Call(prompt, intent)
     }

@@ -1,22 +1,27 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::backend::now;
 use crate::error::Error;
-use crate::job::{Bill, Intent, Job, JobRecord, JobState, Settlement};
+use crate::job::{Bill, Intent, Job, JobRecord, JobState, LateResult, Settlement};
 use crate::record::Tally;
-use crate::run::Interrupted;
+use crate::worker::Interrupted;
 
 /// The jobs of one run. Jobs that are looked for by their state are in ordered sets, so that no verb passes over ended ones,
 /// and the tally is kept up with each change.
 #[derive(Default)]
 pub(super) struct Jobs {
     jobs: Vec<Entry>,
-    queued: BTreeSet<u64>,
-    /// Intended, answered and put back: a next owner queues them again.
+    /// Queued or put back, and held by no worker.
+    free: BTreeSet<u64>,
+    /// Held by a worker.
     held: BTreeSet<u64>,
     failed: BTreeSet<u64>,
     /// Jobs with possibly billed calls, whatever their state is.
     lost: BTreeSet<u64>,
+    /// The calls of dead workers, by job and attempt, with what they were held at: a settlement may yet come.
+    lost_attempts: BTreeMap<(u64, u32), Option<u64>>,
+    /// Settlements that came when another worker had the job, by job and attempt, with their results.
+    late: BTreeMap<(u64, u32), Option<Box<str>>>,
     tally: Tally,
 }
 
@@ -25,6 +30,11 @@ struct Entry {
     row: Box<str>,
     state: JobState,
     attempt: u32,
+    /// The worker that holds the job, or that ended it.
+    worker: Option<i64>,
+    /// The newest attempt that was settled.
+    settled: Option<u32>,
+    due: Option<i64>,
     reserved: Option<u64>,
     bill: Bill,
     result: Option<Box<str>>,
@@ -42,16 +52,39 @@ impl Jobs {
         self.tally
     }
 
-    pub(super) fn enqueue(&mut self, rows: Vec<String>) {
+    pub(super) fn enqueue(&mut self, from: Option<u64>, rows: Vec<String>) -> Result<u64, Error> {
         let first = self.len();
-        self.jobs.extend(rows.into_iter().map(Entry::new));
-        self.queued.extend(first..self.len());
+        let known = first.checked_sub(from.unwrap_or(first)).ok_or_else(|| Error::gap(first))?;
+        let new = rows.into_iter().skip(usize::try_from(known).unwrap_or(usize::MAX));
+        self.jobs.extend(new.map(Entry::new));
+        self.free.extend(first..self.len());
         self.tally.queued += self.len() - first;
+        Ok(self.len())
     }
 
-    pub(super) fn queued(&self, from: u64, most: usize) -> Vec<Job> {
-        let entries = self.queued.range(from..).filter_map(|index| Some((*index, self.get(*index)?)));
-        entries.take(most).map(|(index, job)| job.to_do(index)).collect()
+    pub(super) fn claim(&mut self, worker: i64, most: usize) -> Vec<Job> {
+        let now = now();
+        let is_due = |index: &u64| self.get(*index).is_some_and(|job| job.due.is_none_or(|due| due <= now));
+        let indexes: Vec<u64> = self.free.iter().copied().filter(is_due).take(most).collect();
+        for index in &indexes {
+            self.change(*index, |job| {
+                (job.state, job.worker, job.due) = (JobState::Queued, Some(worker), None)
+            });
+        }
+        indexes.into_iter().filter_map(|index| Some(self.get(index)?.to_do(index))).collect()
+    }
+
+    pub(super) fn release(&mut self, worker: i64, jobs: &[u64]) {
+        for index in jobs {
+            if self.get(*index).is_some_and(|job| job.worker == Some(worker) && job.is_waiting()) {
+                self.change(*index, |job| job.worker = None);
+            }
+        }
+    }
+
+    pub(super) fn release_others(&mut self, worker: i64, known: &[u64]) {
+        let held: Vec<u64> = self.held.iter().copied().filter(|index| !known.contains(index)).collect();
+        self.release(worker, &held);
     }
 
     pub(super) fn records(&self, from: u64, most: usize) -> Vec<JobRecord> {
@@ -68,38 +101,110 @@ impl Jobs {
         self.lost.iter().take(most).copied().collect()
     }
 
-    pub(super) fn intend(&mut self, intent: &Intent) -> Result<(), Error> {
-        let job = self.open(intent.index)?;
-        job.attempt = job.attempt.saturating_add(1);
-        job.reserved = intent.reserved;
-        self.set_state(intent.index, JobState::Intended);
+    pub(super) fn late(&self, from: u64, most: usize) -> Vec<LateResult> {
+        let results =
+            self.late.range((from, 0)..).filter_map(|(key, result)| Some((*key, result.as_deref()?)));
+        results
+            .take(most)
+            .map(|((index, attempt), result)| LateResult::new(index, attempt, result.to_owned()))
+            .collect()
+    }
+
+    pub(super) fn intend(&mut self, worker: i64, intent: &Intent) -> Result<u32, Error> {
+        let index = intent.index;
+        let job = self.get(index).filter(|job| !job.state.is_end()).ok_or_else(|| Error::job_ended(index))?;
+        if !job.is_held_by(worker) || intent.attempt.is_some_and(|attempt| attempt != job.attempt) {
+            return Err(Error::fenced(index));
+        }
+        self.change(index, |job| {
+            job.attempt = job.attempt.saturating_add(1);
+            (job.state, job.worker, job.due, job.reserved) =
+                (JobState::Intended, Some(worker), None, intent.reserved);
+        });
+        self.get(index).map(|job| job.attempt).ok_or_else(|| Error::job_ended(index))
+    }
+
+    pub(super) fn settle(&mut self, worker: i64, settlement: Settlement) -> Result<(), Error> {
+        let (index, attempt) = (settlement.index, settlement.attempt);
+        let job = self.get(index).ok_or_else(|| Error::job_ended(index))?;
+        let is_newest = attempt.is_none_or(|attempt| attempt == job.attempt);
+        let is_settled = attempt.is_some() && job.settled == attempt && job.worker == Some(worker);
+        if is_settled && (job.state.is_end() || settlement.bill.calls > 0) {
+            return Ok(());
+        }
+        // Of a job that no worker holds the attempt may have been counted as possibly billed.
+        let is_lost = job.worker.is_none()
+            && attempt.is_some_and(|attempt| self.lost_attempts.contains_key(&(index, attempt)));
+        if !job.state.is_end() && job.is_held_by(worker) && is_newest && !is_lost {
+            self.charge(index, &settlement.bill);
+            self.apply(worker, settlement);
+            return Ok(());
+        }
+        match attempt {
+            None if job.state.is_end() => Err(Error::job_ended(index)),
+            None => Err(Error::fenced(index)),
+            Some(attempt) => self.settle_late(worker, attempt, settlement),
+        }
+    }
+
+    /// Stores what a settlement says of its job, but for the bill.
+    fn apply(&mut self, worker: i64, settlement: Settlement) {
+        let Settlement { index, attempt, state, result, error, due, timings, .. } = settlement;
+        self.change(index, |job| {
+            job.settled = Some(attempt.unwrap_or(job.attempt));
+            (job.state, job.worker, job.due, job.reserved) = (state, Some(worker), due, None);
+            job.result = result.map(String::into_boxed_str);
+            job.error = error.map(Box::new);
+            job.timings = timings.into_boxed_slice();
+            job.settled_at = Some(now());
+        });
+    }
+
+    /// Settles an attempt of a worker that no longer holds the job: its bill takes the place of what it was held at, and a
+    /// result is kept.
+    fn settle_late(&mut self, worker: i64, attempt: u32, settlement: Settlement) -> Result<(), Error> {
+        let (index, is_result) = (settlement.index, settlement.state == JobState::Accepted);
+        let key = (index, attempt);
+        if self.late.contains_key(&key) {
+            return if is_result { Ok(()) } else { Err(Error::fenced(index)) };
+        }
+        let Some(reserved) = self.lost_attempts.remove(&key) else { return Err(Error::fenced(index)) };
+        self.discharge(index, reserved);
+        self.charge(index, &settlement.bill);
+        if !is_result {
+            self.late.insert(key, None);
+            return Err(Error::fenced(index));
+        }
+        let Some(job) = self.get(index) else { return Err(Error::job_ended(index)) };
+        if job.state.is_end() {
+            self.late.insert(key, settlement.result.map(String::into_boxed_str));
+            return Ok(());
+        }
+        if job.state == JobState::Intended {
+            // Another worker's call is in progress, and will be late.
+            let (attempt, reserved) = (job.attempt, job.reserved);
+            self.lose(index, attempt, reserved);
+        }
+        self.apply(worker, settlement);
         Ok(())
     }
 
-    pub(super) fn settle(&mut self, settlement: Settlement) -> Result<(), Error> {
-        let Settlement { index, state, bill, answer: _, result, error, due: _, timings } = settlement;
-        let job = self.open(index)?;
-        job.reserved = None;
-        job.result = result.map(String::into_boxed_str);
-        job.error = error.map(Box::new);
-        job.timings = timings.into_boxed_slice();
-        job.settled_at = Some(now());
-        self.charge(index, &bill);
-        self.set_state(index, state);
-        Ok(())
-    }
-
-    /// Queues again what the last owner left: intended calls are possibly billed, with the most that they may have cost.
-    pub(super) fn reclaim(&mut self) -> Vec<Interrupted> {
+    /// Queues again what workers hold that are not alive: calls in progress are possibly billed, with the most that they may have
+    /// cost.
+    pub(super) fn take_over(&mut self, is_alive: impl Fn(i64) -> bool) -> Vec<Interrupted> {
         let mut interrupted = Vec::new();
-        for index in std::mem::take(&mut self.held) {
-            let Some(job) = self.get_mut(index) else { continue };
+        let held: Vec<u64> = self.held.iter().copied().collect();
+        for index in held {
+            let Some(job) = self.get(index).filter(|job| !job.worker.is_some_and(&is_alive)) else {
+                continue;
+            };
             if job.state == JobState::Intended {
-                let call = Interrupted::new(index, job.reserved.take());
-                interrupted.push(call);
-                self.charge(index, &Bill::none().lost(1, call.reserved));
+                let (attempt, reserved) = (job.attempt, job.reserved);
+                interrupted.push(Interrupted::new(index, reserved));
+                self.lose(index, attempt, reserved);
+                self.change(index, |job| (job.state, job.reserved) = (JobState::Queued, None));
             }
-            self.set_state(index, JobState::Queued);
+            self.change(index, |job| job.worker = None);
         }
         interrupted
     }
@@ -107,10 +212,9 @@ impl Jobs {
     pub(super) fn retry_failed(&mut self) -> u64 {
         let failed = std::mem::take(&mut self.failed);
         for index in &failed {
-            if let Some(job) = self.get_mut(*index) {
-                (job.result, job.error) = (None, None);
-            }
-            self.set_state(*index, JobState::Queued);
+            self.change(*index, |job| {
+                (job.state, job.worker, job.result, job.error) = (JobState::Queued, None, None, None);
+            });
         }
         failed.len() as u64
     }
@@ -123,31 +227,28 @@ impl Jobs {
         self.jobs.get_mut(usize::try_from(index).ok()?)
     }
 
-    /// The job with this index, if there is one that has not ended.
-    fn open(&mut self, index: u64) -> Result<&mut Entry, Error> {
-        let job = self.get_mut(index).filter(|job| !job.state.is_end());
-        job.ok_or_else(|| Error::job_ended(index))
-    }
-
-    fn set_state(&mut self, index: u64, state: JobState) {
+    /// Changes a job, and what is kept up with it.
+    fn change(&mut self, index: u64, change: impl FnOnce(&mut Entry)) {
         let Some(job) = self.get_mut(index) else { return };
-        let before = std::mem::replace(&mut job.state, state);
-        *self.tally.jobs_in(before) -= 1;
-        *self.tally.jobs_in(state) += 1;
+        let before = (job.state, job.worker.is_some());
+        change(job);
+        let after = (job.state, job.worker.is_some());
+        *self.tally.jobs_in(before.0) -= 1;
+        *self.tally.jobs_in(after.0) += 1;
         if let Some(set) = self.set_of(before) {
             set.remove(&index);
         }
-        if let Some(set) = self.set_of(state) {
+        if let Some(set) = self.set_of(after) {
             set.insert(index);
         }
     }
 
-    fn set_of(&mut self, state: JobState) -> Option<&mut BTreeSet<u64>> {
+    fn set_of(&mut self, (state, is_held): (JobState, bool)) -> Option<&mut BTreeSet<u64>> {
         match state {
-            JobState::Queued => Some(&mut self.queued),
-            JobState::Intended | JobState::Answered | JobState::PutBack => Some(&mut self.held),
-            JobState::Failed => Some(&mut self.failed),
             JobState::Accepted => None,
+            JobState::Failed => Some(&mut self.failed),
+            _ if is_held => Some(&mut self.held),
+            _ => Some(&mut self.free),
         }
     }
 
@@ -159,6 +260,23 @@ impl Jobs {
         }
         self.tally.add(bill);
     }
+
+    /// Counts a call as possibly billed, until its settlement comes.
+    fn lose(&mut self, index: u64, attempt: u32, reserved: Option<u64>) {
+        self.charge(index, &Bill::none().lost(1, reserved));
+        self.lost_attempts.insert((index, attempt), reserved);
+    }
+
+    /// Takes back that a call was counted as possibly billed.
+    fn discharge(&mut self, index: u64, reserved: Option<u64>) {
+        let lost = Bill::none().lost(1, reserved);
+        self.tally.take_back(&lost);
+        let Some(job) = self.get_mut(index) else { return };
+        job.bill.take_back(&lost);
+        if job.bill.lost == 0 {
+            self.lost.remove(&index);
+        }
+    }
 }
 
 impl Entry {
@@ -167,6 +285,9 @@ impl Entry {
             row: row.into_boxed_str(),
             state: JobState::Queued,
             attempt: 0,
+            worker: None,
+            settled: None,
+            due: None,
             reserved: None,
             bill: Bill::none(),
             result: None,
@@ -174,6 +295,16 @@ impl Entry {
             timings: Box::default(),
             settled_at: None,
         }
+    }
+
+    /// Whether a worker may change it: no other holds it.
+    fn is_held_by(&self, worker: i64) -> bool {
+        self.worker.is_none_or(|holder| holder == worker)
+    }
+
+    /// Whether no call is in progress and it has not ended.
+    fn is_waiting(&self) -> bool {
+        matches!(self.state, JobState::Queued | JobState::PutBack)
     }
 
     fn to_do(&self, index: u64) -> Job {
@@ -213,18 +344,22 @@ mod tests {
     #[test]
     fn the_tally_is_kept_up_with_every_change() {
         let mut jobs = Jobs::default();
-        jobs.enqueue(vec!["row".to_owned(); 6]);
+        jobs.enqueue(None, vec!["row".to_owned(); 6]).unwrap();
         for index in 0..5 {
-            jobs.intend(&Intent::new(index, [0; 32]).reserved(Some(7))).unwrap();
+            jobs.intend(1, &Intent::new(index).reserved(Some(7))).unwrap();
         }
-        jobs.settle(Settlement::accepted(0, "x", Bill::call(Some(3)).tokens(1, 2))).unwrap();
-        jobs.settle(Settlement::failed(1, "k", "m", Bill::call(Some(4)).lost(2, None))).unwrap();
-        jobs.settle(Settlement::answered(2, Bill::call(Some(5)))).unwrap();
-        jobs.settle(Settlement::put_back(3, 0, Bill::none())).unwrap();
+        jobs.settle(1, Settlement::accepted(0, "x", Bill::call(Some(3)).tokens(1, 2))).unwrap();
+        jobs.settle(1, Settlement::failed(1, "k", "m", Bill::call(Some(4)).lost(2, None))).unwrap();
+        jobs.settle(1, Settlement::again(2, Bill::call(Some(5)))).unwrap();
+        jobs.settle(1, Settlement::put_back(3, 0, Bill::none())).unwrap();
         assert_eq!(jobs.tally(), counted(&jobs));
-        assert_eq!((jobs.reclaim(), jobs.retry_failed()), (vec![Interrupted::new(4, Some(7))], 1));
+        let interrupted = jobs.take_over(|_| false);
+        assert_eq!((interrupted, jobs.retry_failed()), (vec![Interrupted::new(4, Some(7))], 1));
         assert_eq!(jobs.tally(), counted(&jobs));
         assert_eq!((jobs.tally().jobs(), jobs.tally().queued, jobs.tally().possible), (6, 5, 7));
         assert_eq!((jobs.lost(9), jobs.held.len(), jobs.failed.len()), (vec![1, 4], 0, 0));
+        jobs.settle(1, Settlement::accepted(4, "late", Bill::call(Some(6))).attempt(1)).unwrap();
+        assert_eq!(jobs.tally(), counted(&jobs));
+        assert_eq!((jobs.tally().possible, jobs.lost(9), jobs.free.len()), (0, vec![1], 4));
     }
 }

@@ -5,9 +5,9 @@ use super::jobs::Jobs;
 use crate::backend::now;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
-use crate::job::{Answer, Settlement};
+use crate::job::{Answer, Job, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus};
-use crate::run::Interrupted;
+use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
 
 /// Everything that a store in memory has. Synchronous: its handle has the lock.
 #[derive(Default)]
@@ -23,7 +23,8 @@ pub(super) struct State {
 pub(super) struct Entry {
     record: RunRecord,
     pub(super) jobs: Jobs,
-    is_owned: bool,
+    workers: BTreeMap<i64, Seen>,
+    last_worker: i64,
 }
 
 impl State {
@@ -47,7 +48,8 @@ impl State {
         };
         self.by_id.insert(record.id.clone(), seq);
         self.newest_by_fingerprint.insert(record.fingerprint.clone(), seq);
-        let entry = Entry { record: record.clone(), jobs: Jobs::default(), is_owned: false };
+        let entry =
+            Entry { record: record.clone(), jobs: Jobs::default(), workers: BTreeMap::new(), last_worker: 0 };
         self.runs.insert(seq, entry);
         (seq, record)
     }
@@ -73,9 +75,9 @@ impl State {
         selected.map(|(seq, run)| (*seq, run.record.clone())).collect()
     }
 
-    pub(super) fn settle(&mut self, run: i64, mut settlement: Settlement) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, run: i64, worker: i64, mut settlement: Settlement) -> Result<(), Error> {
         let answer = settlement.answer.take();
-        self.run(run)?.jobs.settle(settlement)?;
+        self.run(run)?.jobs.settle(worker, settlement)?;
         self.answers.extend(answer);
         Ok(())
     }
@@ -94,17 +96,44 @@ impl State {
 }
 
 impl Entry {
-    /// Makes the caller the owner, unless there is one.
-    pub(super) fn take(&mut self) -> Result<(RunRecord, Vec<Interrupted>), Error> {
-        if self.is_owned {
-            return Err(Error::busy(&self.record.id, &std::process::id().to_string()));
-        }
-        self.is_owned = true;
-        Ok((self.record.clone(), self.jobs.reclaim()))
+    /// Makes the caller a worker.
+    pub(super) fn join(&mut self, lease: Lease) -> (RunRecord, i64, Vec<Interrupted>) {
+        self.last_worker += 1;
+        self.workers.retain(|_, seen| seen.lease != LEFT);
+        self.workers.insert(self.last_worker, Seen::new(now(), lease));
+        let interrupted = self.jobs.take_over(|worker| self.workers.contains_key(&worker));
+        (self.record.clone(), self.last_worker, interrupted)
     }
 
-    pub(super) fn give_back(&mut self) {
-        self.is_owned = false;
+    pub(super) fn heartbeat(&mut self, worker: i64) -> Heartbeat {
+        let me = self.alive(worker);
+        let before = self.workers.len();
+        self.workers.retain(|id, seen| *id == worker || !me.outlives(seen));
+        let interrupted = if self.workers.len() < before {
+            self.jobs.take_over(|worker| self.workers.contains_key(&worker))
+        } else {
+            Vec::new()
+        };
+        Heartbeat { status: self.record.status, others: self.workers.len() as u64 - 1, interrupted }
+    }
+
+    /// Claims jobs for a worker, which shows that it lives.
+    pub(super) fn claim(&mut self, worker: i64, most: usize) -> Vec<Job> {
+        self.alive(worker);
+        self.jobs.claim(worker, most)
+    }
+
+    /// Notes that a worker lives, also one that was given up.
+    fn alive(&mut self, worker: i64) -> Seen {
+        let seen = self.workers.entry(worker).or_insert_with(|| Seen::new(now(), Lease::DEFAULT));
+        seen.beat(now());
+        *seen
+    }
+
+    pub(super) fn leave(&mut self, worker: i64) {
+        if let Some(seen) = self.workers.get_mut(&worker) {
+            seen.lease = LEFT;
+        }
     }
 
     pub(super) fn seal(&mut self) -> u64 {
@@ -121,8 +150,12 @@ impl Entry {
         queued
     }
 
-    pub(super) fn finish(&mut self, status: RunStatus, report: String) {
-        self.set_status(status);
+    pub(super) fn finish(&mut self, worker: Option<i64>, status: RunStatus, report: String) {
+        let is_alive = |(id, seen): (&i64, &Seen)| Some(*id) != worker && seen.lease != LEFT;
+        // What one worker stops others go on with.
+        if status != RunStatus::Stopped || !self.workers.iter().any(is_alive) {
+            self.set_status(status);
+        }
         (self.record.report, self.record.ended_at) = (Some(report), Some(now()));
     }
 

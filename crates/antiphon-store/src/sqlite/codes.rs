@@ -39,7 +39,6 @@ impl JobState {
         match self {
             Self::Queued => 0,
             Self::Intended => 1,
-            Self::Answered => 2,
             Self::Accepted => 3,
             Self::Failed => 4,
             Self::PutBack => 5,
@@ -49,7 +48,6 @@ impl JobState {
     pub(super) fn of(code: i64) -> Self {
         match code {
             1 => Self::Intended,
-            2 => Self::Answered,
             3 => Self::Accepted,
             4 => Self::Failed,
             5 => Self::PutBack,

@@ -2,7 +2,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codes::{index, key, small, unsigned};
 use crate::filter::RunFilter;
-use crate::job::{Answer, Bill, Job, JobRecord, JobState};
+use crate::job::{Answer, Bill, JobRecord, JobState, LateResult};
 use crate::record::{RunRecord, RunStatus, Tally};
 
 pub(super) const RUNS: &str =
@@ -76,25 +76,26 @@ pub(super) fn answers(connection: &Connection, keys: &[[u8; 32]]) -> rusqlite::R
     keys.iter().map(|key| statement.query_row([key], answer).optional()).collect()
 }
 
-pub(super) fn queued(
+/// The workers of a run that have a lock, with its name.
+pub(super) fn workers(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(i64, String)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, lock FROM workers WHERE run = ?1 AND lock <> ''")?;
+    statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+pub(super) fn late(
     connection: &Connection,
     run: i64,
     from: u64,
     most: usize,
-) -> rusqlite::Result<Vec<Job>> {
-    let sql =
-        "SELECT jobs.key, rows.row, jobs.attempt, jobs.result FROM jobs JOIN rows ON rows.key = jobs.key
-        WHERE jobs.key >= ?1 AND jobs.key < ?2 AND jobs.state = 0 ORDER BY jobs.key LIMIT ?3";
+) -> rusqlite::Result<Vec<LateResult>> {
+    let sql = "SELECT key, attempt, result FROM late
+        WHERE key >= ?1 AND key < ?2 AND result IS NOT NULL ORDER BY key, attempt LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    let jobs = statement.query_map(params![key(run, from), key(run + 1, 0), limit(most)], |row| {
-        Ok(Job {
-            index: index(row.get(0)?),
-            row: row.get(1)?,
-            attempt: small(row.get(2)?),
-            kept: row.get(3)?,
-        })
+    let late = statement.query_map(params![key(run, from), key(run + 1, 0), limit(most)], |row| {
+        Ok(LateResult::new(index(row.get(0)?), small(row.get(1)?), row.get(2)?))
     })?;
-    jobs.collect()
+    late.collect()
 }
 
 pub(super) fn jobs(
@@ -128,7 +129,7 @@ pub(super) fn lost(connection: &Connection, run: i64, most: usize) -> rusqlite::
     keys.map(|key| key.map(index)).collect()
 }
 
-fn limit(most: usize) -> i64 {
+pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 

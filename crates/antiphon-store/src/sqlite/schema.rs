@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// Each makes the next version of the file from the one before. Never change one that was released: add another.
-const MIGRATIONS: [&str; 4] = ["
+const MIGRATIONS: [&str; 5] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -81,6 +81,44 @@ const MIGRATIONS: [&str; 4] = ["
     ALTER TABLE jobs ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN unreported INTEGER NOT NULL DEFAULT 0;
     UPDATE jobs SET held = possible WHERE possible > 0;
+", "
+    -- Workers with leases. A job is held by one of them, or by none; one that has ended keeps the worker that ended it. A worker that is not
+    -- in the table is dead. Columns of which nothing was read, and the state of an answer that is not checked, are gone.
+    CREATE TABLE workers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL,
+        -- A name for the lock that its process holds.
+        lock TEXT NOT NULL,
+        -- In milliseconds since 1970: its last heartbeat, and the first of those without a gap.
+        seen INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        lease INTEGER NOT NULL
+    );
+    CREATE INDEX workers_by_run ON workers (run);
+    ALTER TABLE jobs DROP COLUMN owner;
+    ALTER TABLE jobs DROP COLUMN lease_until;
+    ALTER TABLE jobs DROP COLUMN batch_id;
+    ALTER TABLE jobs DROP COLUMN fingerprint;
+    ALTER TABLE jobs ADD COLUMN worker INTEGER;
+    -- The newest attempt that was settled.
+    ALTER TABLE jobs ADD COLUMN settled_attempt INTEGER;
+    UPDATE jobs SET state = 0 WHERE state = 2;
+    UPDATE jobs SET worker = 0 WHERE state = 1;
+    CREATE INDEX free_jobs ON jobs (key) WHERE worker IS NULL AND state IN (0, 5);
+    -- Calls of dead workers, with what they were held at: a settlement may yet come.
+    CREATE TABLE lost_attempts (
+        key INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        reserved INTEGER,
+        PRIMARY KEY (key, attempt)
+    ) WITHOUT ROWID;
+    -- Settlements that came when another worker had the job, with their results.
+    CREATE TABLE late (
+        key INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        result TEXT,
+        PRIMARY KEY (key, attempt)
+    ) WITHOUT ROWID;
 "];
 
 /// The longest wait for another process that keeps the file busy.

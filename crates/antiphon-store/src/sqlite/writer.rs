@@ -4,7 +4,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{closed, writes};
+use super::{closed, settle};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Intent, Settlement};
 
@@ -13,24 +13,36 @@ const GROUP: usize = 4_096;
 
 type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
 
-/// A change.
+/// A change, by a worker of a run or by anyone.
 pub(super) enum Op {
-    Enqueue { run: i64, rows: Vec<String> },
-    Intend { run: i64, intent: Intent },
-    Settle { run: i64, settlement: Box<Settlement> },
-    Other(Work),
+    Intend { run: i64, worker: i64, intent: Intent },
+    Settle { run: i64, worker: i64, settlement: Box<Settlement> },
+    Other(Flush, Work),
+}
+
+/// Whether a change has to survive the machine's power, or only the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    Yes,
+    No,
 }
 
 impl Op {
-    /// Whether it may be lost with the machine's power, though not with the process.
-    fn needs_no_flush(&self) -> bool {
-        matches!(self, Self::Intend { .. })
+    fn flush(&self) -> Flush {
+        match self {
+            Self::Intend { .. } => Flush::No,
+            Self::Settle { .. } => Flush::Yes,
+            Self::Other(flush, _) => *flush,
+        }
     }
 }
 
+/// What came of a change: the job's attempts, where it was an intent.
+type Outcome = Result<u32, Error>;
+
 struct Request {
     op: Op,
-    reply: oneshot::Sender<Result<(), Error>>,
+    reply: oneshot::Sender<Outcome>,
 }
 
 /// The way to the one thread that writes: what comes while it flushes is the next group, and shares one flush.
@@ -71,10 +83,16 @@ impl Writer {
     }
 
     /// Makes a change, and returns when it is kept.
-    pub(super) async fn run(&self, op: Op) -> Result<(), Error> {
+    pub(super) async fn run(&self, op: Op) -> Outcome {
         let (reply, kept) = oneshot::channel();
         self.requests.send(Request { op, reply }).await.map_err(|_| closed())?;
         kept.await.map_err(|_| closed())?
+    }
+
+    /// Makes a change after all that were asked for before, and waits for nothing; `false` if too many changes wait.
+    pub(super) fn send(&self, op: Op) -> bool {
+        let (reply, _) = oneshot::channel();
+        self.requests.try_send(Request { op, reply }).is_ok()
     }
 }
 
@@ -95,10 +113,9 @@ impl Thread {
             let mut size = 0;
             loop {
                 while let Some(request) = next {
-                    if request.op.needs_no_flush() {
-                        group.push(request);
-                    } else {
-                        flushed.push(request);
+                    match request.op.flush() {
+                        Flush::No => group.push(request),
+                        Flush::Yes => flushed.push(request),
                     }
                     let is_whole = group.len() + flushed.len() >= GROUP;
                     next = if is_whole { None } else { received.try_recv().ok() };
@@ -146,7 +163,7 @@ impl Thread {
         }
     }
 
-    fn transact(&mut self, ops: Vec<Op>, full: bool) -> rusqlite::Result<Vec<Result<(), Error>>> {
+    fn transact(&mut self, ops: Vec<Op>, full: bool) -> rusqlite::Result<Vec<Outcome>> {
         if self.is_full != full {
             let mode = if full { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
             self.connection.execute_batch(mode)?;
@@ -166,18 +183,13 @@ impl Thread {
     }
 
     /// The inner error is the change's own; the outer one is the database's, and all changes of the group fail with it.
-    fn apply(&self, op: Op) -> rusqlite::Result<Result<(), Error>> {
+    fn apply(&self, op: Op) -> rusqlite::Result<Outcome> {
         Ok(match op {
-            Op::Enqueue { run, rows } => Ok(writes::enqueue(&self.connection, run, &rows)?),
-            Op::Intend { run, intent } => {
-                let is_open = writes::intend(&self.connection, run, &intent)?;
-                is_open.then_some(()).ok_or_else(|| Error::job_ended(intent.index))
+            Op::Intend { run, worker, intent } => settle::intend(&self.connection, run, worker, &intent)?,
+            Op::Settle { run, worker, settlement } => {
+                settle::settle(&self.connection, run, worker, &settlement)?.map(|()| 0)
             }
-            Op::Settle { run, settlement } => {
-                let was_open = writes::settle(&self.connection, run, &settlement)?;
-                was_open.then_some(()).ok_or_else(|| Error::job_ended(settlement.index))
-            }
-            Op::Other(work) => Ok(work(&self.connection)?),
+            Op::Other(_, work) => Ok(work(&self.connection).map(|()| 0)?),
         })
     }
 }

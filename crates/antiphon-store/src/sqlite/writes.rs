@@ -1,11 +1,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codes::{index, key, signed, unsigned};
+use super::codes::{index, key, unsigned};
 use super::reads;
 use crate::backend::now;
-use crate::job::{Intent, JobState, Settlement};
+use crate::job::JobState;
 use crate::record::{NewRun, RunRecord, RunStatus};
-use crate::run::Interrupted;
+use crate::worker::LEFT;
 
 pub(super) fn find_or_create(
     connection: &Connection,
@@ -25,22 +25,32 @@ pub(super) fn find_or_create(
     Ok((seq, record(connection, seq)?))
 }
 
-fn record(connection: &Connection, run: i64) -> rusqlite::Result<RunRecord> {
+pub(super) fn record(connection: &Connection, run: i64) -> rusqlite::Result<RunRecord> {
     let sql = format!("{} WHERE seq = ?1", reads::RUNS);
     connection.query_row(&sql, [run], reads::run).map(|(_, record)| record)
 }
 
-pub(super) fn enqueue(connection: &Connection, run: i64, rows: &[String]) -> rusqlite::Result<()> {
+/// Adds what the run does not have of the jobs from `first` on, or all at its end. Returns the number of its jobs, as the error if
+/// there are fewer than `first`.
+pub(super) fn enqueue(
+    connection: &Connection,
+    run: i64,
+    first: Option<u64>,
+    rows: &[String],
+) -> rusqlite::Result<Result<u64, u64>> {
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(key) FROM rows WHERE key >= ?1 AND key < ?2")?
         .query_row([key(run, 0), key(run + 1, 0)], |row| row.get(0))?;
+    let count = last.map_or(0, |last| index(last) + 1);
+    let Some(known) = count.checked_sub(first.unwrap_or(count)) else { return Ok(Err(count)) };
+    let new = rows.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
     let mut row_of = connection.prepare_cached("INSERT INTO rows (key, row) VALUES (?1, ?2)")?;
     let mut job_of = connection.prepare_cached("INSERT INTO jobs (key) VALUES (?1)")?;
-    for (key, row) in (last.map_or(key(run, 0), |last| last + 1)..).zip(rows) {
+    for (key, row) in (key(run, count)..).zip(new) {
         row_of.execute(params![key, row])?;
         job_of.execute([key])?;
     }
-    Ok(())
+    Ok(Ok(count + new.len() as u64))
 }
 
 pub(super) fn seal(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
@@ -50,89 +60,8 @@ pub(super) fn seal(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
     Ok(unsigned(total))
 }
 
-/// Whether there was such a job that has not ended.
-pub(super) fn intend(connection: &Connection, run: i64, intent: &Intent) -> rusqlite::Result<bool> {
-    // 3 and 4: accepted and failed.
-    let sql = "UPDATE jobs SET state = 1, attempt = attempt + 1, fingerprint = ?2, reserved = ?3, due = NULL
-        WHERE key = ?1 AND state NOT IN (3, 4)";
-    let changed = connection.prepare_cached(sql)?.execute(params![
-        key(run, intent.index),
-        intent.fingerprint,
-        intent.reserved.map(signed),
-    ])?;
-    Ok(changed == 1)
-}
-
-/// Whether there was such a job that had not ended.
-pub(super) fn settle(connection: &Connection, run: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
-    let Settlement { index, state, bill, answer, result, error, due, timings } = settlement;
-    let sql = "UPDATE jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
-        unpriced = unpriced + (?4 IS NULL), lost = lost + ?5, possible = possible + ?6,
-        input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, reserved = NULL,
-        result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14,
-        settled_at = ?15, held = held + ?16, unreported = unreported + ?17
-        WHERE key = ?1 AND state NOT IN (3, 4)";
-    let timings: Vec<u8> = timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
-    let changed = connection.prepare_cached(sql)?.execute(params![
-        key(run, *index),
-        state.code(),
-        bill.calls,
-        bill.settled.map(signed),
-        bill.lost,
-        signed(bill.possible),
-        signed(bill.input_tokens),
-        signed(bill.output_tokens),
-        result,
-        error.as_ref().map(|(kind, _)| kind),
-        error.as_ref().map(|(_, message)| message),
-        due,
-        timings,
-        bill.unbounded,
-        now(),
-        signed(bill.held),
-        bill.unreported,
-    ])?;
-    if let Some((fingerprint, answer)) = answer.as_ref().filter(|_| changed == 1) {
-        let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)
-            VALUES (?1, ?2, ?3, ?4, ?5)";
-        connection.prepare_cached(sql)?.execute(params![
-            fingerprint,
-            answer.text,
-            answer.model,
-            answer.input_tokens.map(signed),
-            answer.output_tokens.map(signed),
-        ])?;
-    }
-    Ok(changed == 1)
-}
-
-/// Queues again what the last owner left: intended calls are counted as lost, with the most that they may have cost.
-pub(super) fn reclaim(connection: &Connection, run: i64) -> rusqlite::Result<(RunRecord, Vec<Interrupted>)> {
-    let bounds = [key(run, 0), key(run + 1, 0)];
-    let sql = "SELECT key, reserved FROM jobs WHERE key >= ?1 AND key < ?2 AND state = ?3 ORDER BY key";
-    let mut statement = connection.prepare(sql)?;
-    let intended = statement.query_map([bounds[0], bounds[1], JobState::Intended.code()], |row| {
-        let reserved: Option<i64> = row.get(1)?;
-        Ok(Interrupted::new(index(row.get(0)?), reserved.map(unsigned)))
-    })?;
-    let intended = intended.collect::<rusqlite::Result<Vec<_>>>()?;
-    connection.execute(
-        "UPDATE jobs SET lost = lost + 1, possible = possible + coalesce(reserved, 0), held = held + coalesce(reserved, 0),
-            unbounded = unbounded + (reserved IS NULL), reserved = NULL
-            WHERE key >= ?1 AND key < ?2 AND state = ?3",
-        [bounds[0], bounds[1], JobState::Intended.code()],
-    )?;
-    let states = [JobState::Intended, JobState::Answered, JobState::PutBack].map(JobState::code);
-    connection.execute(
-        "UPDATE jobs SET state = 0, due = NULL WHERE key >= ?1 AND key < ?2 AND state IN (?3, ?4, ?5)",
-        params![bounds[0], bounds[1], states[0], states[1], states[2]],
-    )?;
-    // Its last owner may have finished it between the look for it and the lock.
-    Ok((record(connection, run)?, intended))
-}
-
 pub(super) fn retry_failed(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    let sql = "UPDATE jobs SET state = 0, result = NULL, error_kind = NULL, error = NULL
+    let sql = "UPDATE jobs SET state = 0, worker = NULL, result = NULL, error_kind = NULL, error = NULL
         WHERE key >= ?1 AND key < ?2 AND state = ?3";
     let queued = connection.execute(sql, [key(run, 0), key(run + 1, 0), JobState::Failed.code()])?;
     if queued > 0 {
@@ -145,12 +74,15 @@ pub(super) fn retry_failed(connection: &Connection, run: i64) -> rusqlite::Resul
 pub(super) fn finish(
     connection: &Connection,
     run: i64,
-    status: RunStatus,
-    report: &str,
+    worker: Option<i64>,
+    (status, report): (RunStatus, &str),
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE runs SET status = iif(status = 'cancelled', status, ?2), report = ?3, ended_at = ?4
+    // What one worker stops others go on with.
+    let sql = "UPDATE runs SET report = ?3, ended_at = ?4,
+        status = iif(status = 'cancelled' OR (?2 = 'stopped' AND EXISTS
+            (SELECT 1 FROM workers WHERE run = ?1 AND id IS NOT ?5 AND lease <> ?6)), status, ?2)
         WHERE seq = ?1";
-    connection.execute(sql, params![run, status.name(), report, now()]).map(drop)
+    connection.execute(sql, params![run, status.name(), report, now(), worker, LEFT]).map(drop)
 }
 
 pub(super) fn cancel(connection: &Connection, run: i64) -> rusqlite::Result<RunRecord> {

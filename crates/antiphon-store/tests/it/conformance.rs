@@ -2,5 +2,6 @@
 
 mod dropped;
 mod jobs;
+mod leases;
 mod model;
 mod runs;

@@ -34,11 +34,11 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(4);
+    newer(5);
     assert!(place.open().await.runs().await.unwrap().is_empty());
 }
 
-/// A file as version 1, 2 or 3 of the format left it, with a run of one job and a stopped status.
+/// A file as an earlier version of the format left it, with a run of one job and a stopped status.
 async fn file_of_format(version: u32) -> File {
     let place = File::new();
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
@@ -46,8 +46,18 @@ async fn file_of_format(version: u32) -> File {
     run.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
     drop(run);
     let old = rusqlite::Connection::open(&place.path).unwrap();
-    old.execute_batch("UPDATE jobs SET lost = 1, possible = 7").unwrap();
-    old.execute_batch("ALTER TABLE jobs DROP COLUMN held; ALTER TABLE jobs DROP COLUMN unreported").unwrap();
+    old.execute_batch("UPDATE jobs SET lost = 1, possible = 7, held = 7").unwrap();
+    old.execute_batch(
+        "DROP INDEX free_jobs; DROP TABLE workers; DROP TABLE late; DROP TABLE lost_attempts;
+        ALTER TABLE jobs DROP COLUMN worker; ALTER TABLE jobs DROP COLUMN settled_attempt;
+        ALTER TABLE jobs ADD COLUMN owner TEXT; ALTER TABLE jobs ADD COLUMN lease_until INTEGER;
+        ALTER TABLE jobs ADD COLUMN batch_id TEXT; ALTER TABLE jobs ADD COLUMN fingerprint BLOB",
+    )
+    .unwrap();
+    if version < 4 {
+        old.execute_batch("ALTER TABLE jobs DROP COLUMN held; ALTER TABLE jobs DROP COLUMN unreported")
+            .unwrap();
+    }
     if version < 3 {
         old.execute_batch("DROP INDEX runs_by_kind; DROP INDEX runs_by_status").unwrap();
     }
@@ -60,7 +70,7 @@ async fn file_of_format(version: u32) -> File {
 
 #[tokio::test]
 async fn a_file_of_an_older_version_is_brought_to_this_one() {
-    for version in [1, 2, 3] {
+    for version in [1, 2, 3, 4] {
         let place = file_of_format(version).await;
         let store = place.open().await;
         let run = store.open_run(NewRun::new("f")).await.unwrap();
@@ -74,7 +84,7 @@ async fn a_file_of_an_older_version_is_brought_to_this_one() {
         assert_eq!(store.cancel("latest").await.unwrap().status, RunStatus::Cancelled);
         let file = rusqlite::Connection::open(&place.path).unwrap();
         let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(format, 4);
+        assert_eq!(format, 5);
     }
 }
 

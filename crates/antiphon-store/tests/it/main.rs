@@ -1,5 +1,5 @@
 //! The store as its users see it.
-#![expect(clippy::cast_possible_truncation, clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod conformance;
 #[cfg(feature = "sqlite")]

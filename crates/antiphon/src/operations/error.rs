@@ -44,7 +44,7 @@ pub enum OperationErrorKind {
     Failed,
     /// The budget is used up.
     Budget,
-    /// Another process works on the run.
+    /// Another process has kept the store busy for too long.
     Busy,
     /// It was cancelled or interrupted.
     Cancelled,

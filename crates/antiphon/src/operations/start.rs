@@ -84,8 +84,7 @@ impl Workspace {
     /// [`RunEvent::Started`](antiphon_engine::RunEvent::Started), before anything is asked.
     ///
     /// # Errors
-    /// `Request` for what cannot work, `Configuration` for a key or a setting, `Busy` for a run that another process works
-    /// on; of personas also why there are none. Rows that fail are no error: see [`RunOutcome`].
+    /// `Request` for what cannot work, `Configuration` for a key or a setting; of personas also why there are none. Rows that fail are no error: see [`RunOutcome`].
     ///
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::program::{Lab, answer};
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     assert!(
         Command::new("sh")
             .args(["-c", "kill \"$0\" \"$1\"", name, &child.id().to_string()])

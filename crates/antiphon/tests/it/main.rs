@@ -17,6 +17,7 @@ mod faults;
 mod fetch;
 mod generate;
 mod interrupt;
+mod joined;
 mod journalled;
 mod limits;
 mod look;

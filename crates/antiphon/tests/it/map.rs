@@ -275,20 +275,6 @@ fn whoever_says_yes_is_not_asked() {
 }
 
 #[test]
-fn two_processes_do_not_work_on_one_run() {
-    let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(50))), 200);
-    let line = map("--max-concurrency 4");
-    let child = bench.lab.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while bench.stats().answered < 4 {
-        std::thread::yield_now();
-    }
-    let second = bench.map("");
-    second.ends_with(1, &["is being worked on by process", &child.id().to_string()]);
-    Ran::new(child.wait_with_output().unwrap()).ends_with(0, &[]);
-    assert_eq!(bench.stats().requests, 200);
-}
-
-#[test]
 fn money_that_is_gone_stops_the_run_and_it_can_be_gone_on_with() {
     let broke = json!({ "error": { "message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota" } });
     let server =

@@ -130,6 +130,10 @@ impl JobMachine {
             return self.leave(bill);
         }
         self.notice = Some(err.to_string());
+        if cx.run.stop.is_stopped() {
+            // A later process need not wait for what this one would have waited for.
+            return self.leave(bill);
+        }
         let phase = phase_after(err.kind());
         if sent == 0 {
             // There is nothing to store of what was not sent.

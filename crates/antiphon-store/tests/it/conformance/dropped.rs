@@ -3,16 +3,15 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
-use antiphon_store::{Bill, Error, ErrorKind, Intent, NewRun, Run, Settlement, Store};
+use antiphon_store::{Bill, Error, ErrorKind, Intent, NewRun, Settlement};
 use tokio::task::{coop, yield_now};
 
-use crate::place::{Place, QUESTION, indexes, run_of, suite};
+use crate::place::{Place, indexes, run_of, suite};
 
 suite! {
-    a_dropped_open_leaves_no_owner_and_counts_interrupted_calls_once
-    a_dropped_claim_claims_nothing
+    a_dropped_open_leaves_no_worker_and_counts_interrupted_calls_once
+    a_dropped_claim_loses_no_job
     a_dropped_intent_is_recorded_whole_or_not_at_all
     a_dropped_settlement_is_stored_once_or_not_at_all
 }
@@ -51,31 +50,18 @@ async fn full_budget() -> usize {
     full
 }
 
-/// Opens the run as soon as the threads of a dropped call have let go of it.
-async fn open_again(store: &Store) -> Run {
-    let opened = async {
-        loop {
-            match store.open_run(NewRun::new("f")).await {
-                Err(err) if err.kind() == ErrorKind::Busy => yield_now().await,
-                opened => break opened.unwrap(),
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), opened).await.unwrap()
-}
-
-async fn a_dropped_open_leaves_no_owner_and_counts_interrupted_calls_once(place: Place) {
+async fn a_dropped_open_leaves_no_worker_and_counts_interrupted_calls_once(place: Place) {
     let (store, other) = (place.open().await, place.open().await);
     drop(run_of(&store, 1).await);
     for waits in 0.. {
-        let run = open_again(&other).await;
-        run.intend(Intent::new(0, QUESTION).reserved(Some(5))).await.unwrap();
+        let run = other.open_run(NewRun::new("f")).await.unwrap();
+        run.intend(Intent::new(0).reserved(Some(5))).await.unwrap();
         assert_eq!(run.tally().await.unwrap().intended, 1, "no earlier call takes it away");
         drop(run);
         let opened = cut(store.open_run(NewRun::new("f")), waits).await;
         let is_whole = opened.is_some();
         drop(opened);
-        let run = open_again(&other).await;
+        let run = other.open_run(NewRun::new("f")).await.unwrap();
         let (tally, opened) = (run.tally().await.unwrap(), waits as u64 + 1);
         assert_eq!((tally.queued, tally.lost, tally.possible), (1, opened, 5 * opened));
         assert_eq!(store.runs().await.unwrap().len(), 1);
@@ -86,11 +72,15 @@ async fn a_dropped_open_leaves_no_owner_and_counts_interrupted_calls_once(place:
     }
 }
 
-async fn a_dropped_claim_claims_nothing(place: Place) {
+async fn a_dropped_claim_loses_no_job(place: Place) {
     let run = run_of(&place.open().await, 4).await;
     for waits in 0.. {
         if let Some(jobs) = cut(run.claim(2), waits).await {
-            assert_eq!((indexes(&jobs.unwrap()), waits > 0), (vec![0, 1], true));
+            assert_eq!(
+                (indexes(&jobs.unwrap()), waits > 0),
+                (vec![0, 1], true),
+                "what was claimed unseen is given back"
+            );
             break;
         }
     }
@@ -102,10 +92,10 @@ async fn a_dropped_intent_is_recorded_whole_or_not_at_all(place: Place) {
     drop(run_of(&store, 1).await);
     let mut lost = 0;
     for waits in 0.. {
-        let run = open_again(&store).await;
-        let intended = cut(run.intend(Intent::new(0, QUESTION).reserved(Some(5))), waits).await;
+        let run = store.open_run(NewRun::new("f")).await.unwrap();
+        let intended = cut(run.intend(Intent::new(0).reserved(Some(5))), waits).await;
         drop(run);
-        let run = open_again(&store).await;
+        let run = store.open_run(NewRun::new("f")).await.unwrap();
         lost += run.interrupted().len() as u64;
         let tally = run.tally().await.unwrap();
         assert_eq!((tally.queued, tally.lost, tally.possible), (1, lost, 5 * lost));

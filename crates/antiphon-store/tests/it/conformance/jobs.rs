@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Settlement};
 
-use crate::place::{Place, QUESTION, indexes, rows, run_of, suite};
+use crate::place::{Place, indexes, rows, run_of, suite};
 
 suite! {
     jobs_are_read_in_pages
@@ -61,18 +61,18 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
     {
         let run = run_of(&place.open().await, 4).await;
         for index in 0..3 {
-            run.intend(Intent::new(index, QUESTION).reserved(Some(50))).await.unwrap();
+            run.intend(Intent::new(index).reserved(Some(50))).await.unwrap();
         }
         run.settle(Settlement::accepted(0, "done", Bill::call(Some(30)).tokens(10, 5))).await.unwrap();
         let bill = Bill::none().lost(1, Some(40)).held(25).unreported(1);
-        let later = Settlement::put_back(1, i64::MAX, bill);
-        run.settle(later).await.unwrap();
+        run.settle(Settlement::put_back(1, 0, bill)).await.unwrap();
+        run.settle(Settlement::put_back(3, i64::MAX, Bill::none())).await.unwrap();
     }
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
     let lost: Vec<_> = run.interrupted().iter().map(|call| (call.index, call.reserved)).collect();
     assert_eq!(lost, [(2, Some(50))]);
     let jobs = run.claim(9).await.unwrap();
-    assert_eq!(indexes(&jobs), [1, 2, 3], "what was put back waits no longer than its owner lived");
+    assert_eq!(indexes(&jobs), [1, 2], "what was put back waits until it is due");
     assert_eq!(jobs[1].attempt, 1);
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.queued, tally.settled, tally.possible), (1, 3, 30, 90));
@@ -88,7 +88,7 @@ async fn a_job_has_one_end(place: Place) {
     run.settle(Settlement::failed(1, "refused", "it would not", Bill::none())).await.unwrap();
     for index in 0..3 {
         let second = run.settle(Settlement::accepted(index, "second", Bill::none())).await.unwrap_err();
-        let intent = run.intend(Intent::new(index, QUESTION)).await.unwrap_err();
+        let intent = run.intend(Intent::new(index)).await.unwrap_err();
         assert_eq!((second.kind(), intent.kind()), (ErrorKind::Conflict, ErrorKind::Conflict));
     }
     let jobs = run.jobs(0, 9).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_part_of_a_result_goes_with_its_job_until_it_ends(place: Place) {
     {
         let run = run_of(&place.open().await, 2).await;
         run.settle(Settlement::again(0, Bill::call(None)).result("a part")).await.unwrap();
-        run.intend(Intent::new(0, QUESTION)).await.unwrap();
+        run.intend(Intent::new(0)).await.unwrap();
     }
     let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
     let jobs = run.claim(9).await.unwrap();
@@ -128,6 +128,8 @@ async fn failed_jobs_are_queued_anew_with_what_they_cost(place: Place) {
     run.settle(Settlement::accepted(0, "x", Bill::call(Some(1)))).await.unwrap();
     run.settle(Settlement::failed(2, "refused", "no", Bill::call(Some(2)))).await.unwrap();
     assert_eq!(run.retry_failed().await.unwrap(), 1);
-    assert_eq!(indexes(&run.claim(9).await.unwrap()), [1, 2]);
+    assert_eq!(indexes(&run.claim(9).await.unwrap()), [2], "the other one is claimed");
+    run.release(vec![0, 1]).await.unwrap();
+    assert_eq!(indexes(&run.claim(9).await.unwrap()), [1]);
     assert_eq!(run.tally().await.unwrap().settled, 3);
 }

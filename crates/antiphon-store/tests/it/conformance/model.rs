@@ -3,7 +3,7 @@
 use antiphon_store::{Bill, Intent, JobState, NewRun, Settlement};
 use proptest::prelude::*;
 
-use crate::place::{Place, QUESTION, run_of};
+use crate::place::{Place, run_of};
 
 /// An event in the life of a job.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ async fn follow(place: Place, steps: &[Step]) {
             }
             Step::Intend(n) => {
                 let job = &mut model[n as usize];
-                let done = run.intend(Intent::new(n, QUESTION).reserved(Some(1))).await;
+                let done = run.intend(Intent::new(n).reserved(Some(1))).await;
                 assert_eq!(done.is_ok(), job.ended.is_none());
                 job.intended |= done.is_ok();
             }

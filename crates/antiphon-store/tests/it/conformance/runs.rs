@@ -5,28 +5,26 @@ use antiphon_store::{Answer, Bill, ErrorKind, Intent, NewRun, Run, RunFilter, Ru
 use crate::place::{Place, QUESTION, run_of, suite};
 
 suite! {
-    a_run_has_one_owner_and_many_readers
+    a_run_has_workers_and_readers
     the_same_command_finds_its_run_and_fresh_begins_another
     answers_are_kept_for_whoever_asks_the_same
     notes_are_kept_and_replaced
-    a_run_is_cancelled_while_its_owner_works
+    a_run_is_cancelled_while_its_worker_works
     a_cancelled_run_is_never_resumed
     a_finished_run_is_not_cancelled
     runs_are_read_in_pages_newest_first
     a_request_is_replaced
 }
 
-async fn a_run_has_one_owner_and_many_readers(place: Place) {
+async fn a_run_has_workers_and_readers(place: Place) {
     let (store, other) = (place.open().await, place.open().await);
     let run = run_of(&store, 1).await;
-    let err = other.open_run(NewRun::new("f")).await.unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Busy);
-    assert!(err.to_string().contains(&std::process::id().to_string()), "{err}");
+    let second = other.open_run(NewRun::new("f")).await.unwrap();
+    assert_eq!((second.record().id == run.record().id, second.is_worker()), (true, true));
     let looked = other.look_at(&run.record().id[..30]).await.unwrap();
-    assert_eq!((looked.tally().await.unwrap().queued, looked.is_owned()), (1, false));
-    let id = run.record().id.clone();
-    drop(run);
-    assert!(other.take_run(&id).await.unwrap().is_owned());
+    assert_eq!((looked.tally().await.unwrap().queued, looked.is_worker()), (1, false));
+    assert_eq!(looked.claim(1).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert!(other.take_run(&run.record().id).await.unwrap().is_worker());
 }
 
 async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
@@ -50,11 +48,12 @@ async fn answers_are_kept_for_whoever_asks_the_same(place: Place) {
     let store = place.open().await;
     let run = run_of(&store, 2).await;
     let answer = Answer::new("42").model(Some("m".to_owned())).tokens(Some(9), None);
-    run.settle(Settlement::answered(0, Bill::call(None)).answer(QUESTION, answer.clone())).await.unwrap();
+    let settlement = Settlement::accepted(0, "42", Bill::call(None)).answer(QUESTION, answer.clone());
+    run.settle(settlement).await.unwrap();
     let found = store.answers(vec![[0; 32], QUESTION]).await.unwrap();
     assert_eq!(found, [None, Some(answer)]);
     let tally = run.tally().await.unwrap();
-    assert_eq!((tally.answered, tally.cost_unknown), (1, true));
+    assert_eq!((tally.accepted, tally.cost_unknown), (1, true));
 }
 
 async fn notes_are_kept_and_replaced(place: Place) {
@@ -66,11 +65,11 @@ async fn notes_are_kept_and_replaced(place: Place) {
     assert_eq!(place.open().await.recall("limits".to_owned()).await.unwrap().as_deref(), Some("20"));
 }
 
-async fn a_run_is_cancelled_while_its_owner_works(place: Place) {
+async fn a_run_is_cancelled_while_its_worker_works(place: Place) {
     let (store, other) = (place.open().await, place.open().await);
     let run = run_of(&store, 2).await;
     let id = run.record().id.clone();
-    run.intend(Intent::new(0, QUESTION)).await.unwrap();
+    run.intend(Intent::new(0)).await.unwrap();
     let cancelled = other.cancel(&id[..30]).await.unwrap();
     assert_eq!((cancelled.status, cancelled.ended_at.is_some()), (RunStatus::Cancelled, true));
     assert_eq!((run.status().await.unwrap(), run.record().status), (RunStatus::Cancelled, RunStatus::Open));
@@ -94,10 +93,10 @@ async fn a_cancelled_run_is_never_resumed(place: Place) {
     let fresh = store.open_run(NewRun::new("f").fresh(true)).await.unwrap();
     let id = fresh.record().id.clone();
     store.cancel(&id).await.unwrap();
-    for is_owned in [true, false] {
+    for is_joined in [true, false] {
         let err = store.take_run(&id).await.unwrap_err();
         assert_eq!((err.kind(), err.to_string()), (ErrorKind::Conflict, format!("run {id} was cancelled")));
-        if is_owned {
+        if is_joined {
             fresh.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
             assert_eq!(fresh.status().await.unwrap(), RunStatus::Cancelled);
         }
@@ -106,7 +105,7 @@ async fn a_cancelled_run_is_never_resumed(place: Place) {
     assert_eq!((next.record().status, next.tally().await.unwrap().jobs()), (RunStatus::Open, 0));
     assert!(![&id, &first.record().id].contains(&&next.record().id), "the one before it is not taken up");
     drop(next);
-    assert!(store.take_run("latest").await.unwrap().is_owned());
+    assert!(store.take_run("latest").await.unwrap().is_worker());
 }
 
 async fn a_finished_run_is_not_cancelled(place: Place) {

@@ -1,0 +1,228 @@
+//! Workers, and the jobs that they hold.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use antiphon_fs::{FileLock, Locked};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::codes::{index, key, small, unsigned};
+use super::reads::{limit, status};
+use super::writer::{Flush, Op, Writer};
+use super::writes::record;
+use crate::backend::now;
+use crate::error::Error;
+use crate::job::Job;
+use crate::record::RunRecord;
+use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
+
+/// The lock files of a run's workers: the system frees the lock of a process that ends, however it ends, so that its worker is known
+/// to be dead before its lease has ended.
+pub(super) struct Locks {
+    folder: PathBuf,
+}
+
+impl Locks {
+    /// The locks in the folder of a run.
+    pub(super) async fn of(store: &Path, run: &str) -> Result<Self, Error> {
+        let folder = store.join(run);
+        antiphon_fs::create_dir(&folder).await.map_err(Error::files)?;
+        Ok(Self { folder })
+    }
+
+    /// Takes a new lock, and returns its name.
+    pub(super) async fn take(&self) -> Result<(FileLock, String), Error> {
+        let process = std::process::id().to_string();
+        loop {
+            let name = format!(".worker-{}", Uuid::now_v7().simple());
+            let locked = FileLock::acquire(self.folder.join(&name), &process).await.map_err(Error::files)?;
+            if let Locked::Mine(lock) = locked {
+                return Ok((lock.remove_on_drop(), name));
+            }
+        }
+    }
+
+    /// Whether the process that took a lock has ended.
+    pub(super) async fn is_free(&self, name: &str) -> Result<bool, Error> {
+        let locked = FileLock::acquire(self.folder.join(name), "").await.map_err(Error::files)?;
+        // No one else has the name, so a free lock is of no more use.
+        Ok(match locked {
+            Locked::Mine(lock) => {
+                drop(lock.remove_on_drop());
+                true
+            }
+            Locked::Anothers { .. } => false,
+        })
+    }
+}
+
+/// A worker of a run, which leaves it when this is dropped.
+pub(super) struct WorkerGuard {
+    worker: i64,
+    writer: Writer,
+    lock: Option<FileLock>,
+}
+
+impl WorkerGuard {
+    pub(super) fn new(worker: i64, writer: Writer, lock: FileLock) -> Self {
+        Self { worker, writer, lock: Some(lock) }
+    }
+}
+
+impl Drop for WorkerGuard {
+    fn drop(&mut self) {
+        let (worker, lock) = (self.worker, self.lock.take());
+        // If it cannot be sent the free lock shows the same.
+        self.writer.send(Op::Other(
+            Flush::No,
+            Box::new(move |connection| {
+                drop(lock);
+                connection.execute("UPDATE workers SET lease = ?2 WHERE id = ?1", [worker, LEFT]).map(drop)
+            }),
+        ));
+    }
+}
+
+impl fmt::Debug for WorkerGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerGuard").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+/// Adds a worker, after the jobs of the dead ones were taken over.
+pub(super) fn join(
+    connection: &Connection,
+    run: i64,
+    lock: &str,
+    lease: Lease,
+    dead: &[i64],
+) -> rusqlite::Result<(RunRecord, i64, Vec<Interrupted>)> {
+    remove(connection, dead)?;
+    connection.execute("DELETE FROM workers WHERE run = ?1 AND lease = ?2", [run, LEFT])?;
+    let interrupted = take_over(connection, run)?;
+    let seen = Seen::new(now(), lease);
+    connection.execute(
+        "INSERT INTO workers (run, lock, seen, since, lease) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![run, lock, seen.at, seen.since, seen.lease],
+    )?;
+    let worker = connection.last_insert_rowid();
+    Ok((record(connection, run)?, worker, interrupted))
+}
+
+pub(super) fn heartbeat(
+    connection: &Connection,
+    run: i64,
+    worker: i64,
+    without_process: &[i64],
+) -> rusqlite::Result<Heartbeat> {
+    let me = alive(connection, run, worker)?;
+    let mut others = connection
+        .prepare_cached("SELECT id, seen, since, lease FROM workers WHERE run = ?1 AND id <> ?2")?;
+    let others = others.query_map([run, worker], |row| Ok((row.get::<_, i64>(0)?, seen(row, 1)?)))?;
+    let others = others.collect::<rusqlite::Result<Vec<_>>>()?;
+    let is_dead = |(id, other): &(i64, Seen)| without_process.contains(id) || me.outlives(other);
+    let dead: Vec<i64> = others.iter().filter(|other| is_dead(other)).map(|(id, _)| *id).collect();
+    remove(connection, &dead)?;
+    let interrupted = if dead.is_empty() { Vec::new() } else { take_over(connection, run)? };
+    Ok(Heartbeat {
+        status: status(connection, run)?,
+        others: (others.len() - dead.len()) as u64,
+        interrupted,
+    })
+}
+
+/// Notes that a worker lives, also one that was given up.
+fn alive(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<Seen> {
+    let sql = "SELECT seen, since, lease FROM workers WHERE id = ?1";
+    let known = connection.prepare_cached(sql)?.query_row([worker], |row| seen(row, 0)).optional()?;
+    let mut me = known.unwrap_or_else(|| Seen::new(now(), Lease::DEFAULT));
+    me.beat(now());
+    let sql = "INSERT INTO workers (id, run, lock, seen, since, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, since = excluded.since";
+    // A worker that was given up has no lock any more, and lives by its lease.
+    let lock = "";
+    connection.prepare_cached(sql)?.execute(params![worker, run, lock, me.at, me.since, me.lease])?;
+    Ok(me)
+}
+
+fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
+    Ok(Seen { at: row.get(column)?, since: row.get(column + 1)?, lease: row.get(column + 2)? })
+}
+
+fn remove(connection: &Connection, workers: &[i64]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("DELETE FROM workers WHERE id = ?1")?;
+    workers.iter().try_for_each(|worker| statement.execute([worker]).map(drop))
+}
+
+/// Queues again what workers hold that are not alive: calls in progress are possibly billed, with the most that they may have cost.
+fn take_over(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Interrupted>> {
+    const DEAD: &str = "key >= ?1 AND key < ?2 AND state NOT IN (3, 4)
+        AND worker IS NOT NULL AND worker NOT IN (SELECT id FROM workers WHERE run = ?3)";
+    let bounds = [key(run, 0), key(run + 1, 0), run];
+    let sql = format!("SELECT key, reserved FROM jobs WHERE state = 1 AND {DEAD} ORDER BY key");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let intended = statement.query_map(bounds, |row| {
+        let reserved: Option<i64> = row.get(1)?;
+        Ok(Interrupted::new(index(row.get(0)?), reserved.map(unsigned)))
+    })?;
+    let intended = intended.collect::<rusqlite::Result<Vec<_>>>()?;
+    if !intended.is_empty() {
+        let sql = format!(
+            "INSERT INTO lost_attempts (key, attempt, reserved)
+                SELECT key, attempt, reserved FROM jobs WHERE state = 1 AND {DEAD}"
+        );
+        connection.execute(&sql, bounds)?;
+        let sql = format!(
+            "UPDATE jobs SET lost = lost + 1, possible = possible + coalesce(reserved, 0), held = held + coalesce(reserved, 0),
+                unbounded = unbounded + (reserved IS NULL), reserved = NULL, state = 0 WHERE state = 1 AND {DEAD}"
+        );
+        connection.execute(&sql, bounds)?;
+    }
+    connection.execute(&format!("UPDATE jobs SET worker = NULL WHERE {DEAD}"), bounds)?;
+    Ok(intended)
+}
+
+/// Leases the first jobs that no worker holds, as far as they are due.
+pub(super) fn claim(
+    connection: &Connection,
+    run: i64,
+    worker: i64,
+    most: usize,
+) -> rusqlite::Result<Vec<Job>> {
+    alive(connection, run, worker)?;
+    let sql = "UPDATE jobs SET worker = ?4, state = 0, due = NULL WHERE key IN (
+            SELECT key FROM jobs WHERE key >= ?1 AND key < ?2 AND worker IS NULL AND state IN (0, 5)
+                AND (due IS NULL OR due <= ?5) ORDER BY key LIMIT ?3)
+        RETURNING key, (SELECT row FROM rows WHERE rows.key = jobs.key), attempt, result";
+    let mut statement = connection.prepare_cached(sql)?;
+    let bounds = params![key(run, 0), key(run + 1, 0), limit(most), worker, now()];
+    let jobs = statement.query_map(bounds, |row| {
+        let index = index(row.get(0)?);
+        Ok(Job { index, row: row.get(1)?, attempt: small(row.get(2)?), kept: row.get(3)? })
+    })?;
+    let mut jobs = jobs.collect::<rusqlite::Result<Vec<_>>>()?;
+    // They are returned in no particular order.
+    jobs.sort_unstable_by_key(|job| job.index);
+    Ok(jobs)
+}
+
+pub(super) fn release(connection: &Connection, run: i64, worker: i64, jobs: &[u64]) -> rusqlite::Result<()> {
+    let sql = "UPDATE jobs SET worker = NULL WHERE key = ?1 AND worker = ?2 AND state IN (0, 5)";
+    let mut statement = connection.prepare_cached(sql)?;
+    jobs.iter().try_for_each(|index| statement.execute([key(run, *index), worker]).map(drop))
+}
+
+pub(super) fn release_others(
+    connection: &Connection,
+    run: i64,
+    worker: i64,
+    known: &[u64],
+) -> rusqlite::Result<()> {
+    let sql = "SELECT key FROM jobs WHERE key >= ?1 AND key < ?2 AND worker = ?3 AND state IN (0, 5)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let held = statement.query_map([key(run, 0), key(run + 1, 0), worker], |row| row.get(0).map(index))?;
+    let held = held.collect::<rusqlite::Result<Vec<_>>>()?;
+    let unknown: Vec<u64> = held.into_iter().filter(|index| !known.contains(index)).collect();
+    release(connection, run, worker, &unknown)
+}

@@ -1,0 +1,209 @@
+//! Intents and settlements, fenced by the worker that holds the job and by its attempts.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::codes::{key, signed, small};
+use crate::backend::now;
+use crate::error::Error;
+use crate::job::{Answer, Intent, JobState, Settlement};
+
+/// The parts of a job that fence it.
+struct Fence {
+    state: JobState,
+    worker: Option<i64>,
+    attempt: u32,
+    settled: Option<u32>,
+    reserved: Option<i64>,
+}
+
+fn fence(connection: &Connection, key: i64) -> rusqlite::Result<Option<Fence>> {
+    let sql = "SELECT state, worker, attempt, settled_attempt, reserved FROM jobs WHERE key = ?1";
+    let fence = connection.prepare_cached(sql)?.query_row([key], |row| {
+        let settled: Option<i64> = row.get(3)?;
+        Ok(Fence {
+            state: JobState::of(row.get(0)?),
+            worker: row.get(1)?,
+            attempt: small(row.get(2)?),
+            settled: settled.map(small),
+            reserved: row.get(4)?,
+        })
+    });
+    fence.optional()
+}
+
+/// Records an intent, and returns the job's attempts.
+pub(super) fn intend(
+    connection: &Connection,
+    run: i64,
+    worker: i64,
+    intent: &Intent,
+) -> rusqlite::Result<Result<u32, Error>> {
+    // 3 and 4: accepted and failed.
+    let sql = "UPDATE jobs SET state = 1, attempt = attempt + 1, worker = ?2, reserved = ?3, due = NULL
+        WHERE key = ?1 AND state NOT IN (3, 4) AND (worker IS NULL OR worker = ?2) AND attempt = coalesce(?4, attempt)
+        RETURNING attempt";
+    let key = key(run, intent.index);
+    let bounds = params![key, worker, intent.reserved.map(signed), intent.attempt];
+    let attempt =
+        connection.prepare_cached(sql)?.query_row(bounds, |row| row.get(0).map(small)).optional()?;
+    if let Some(attempt) = attempt {
+        return Ok(Ok(attempt));
+    }
+    let is_open = fence(connection, key)?.is_some_and(|job| !job.state.is_end());
+    Ok(Err(if is_open { Error::fenced(intent.index) } else { Error::job_ended(intent.index) }))
+}
+
+/// Records a settlement.
+pub(super) fn settle(
+    connection: &Connection,
+    run: i64,
+    worker: i64,
+    settlement: &Settlement,
+) -> rusqlite::Result<Result<(), Error>> {
+    let key = key(run, settlement.index);
+    let outcome = if apply(connection, key, worker, settlement)? {
+        Ok(())
+    } else {
+        settle_late(connection, key, worker, settlement)?
+    };
+    if let Some((fingerprint, answer)) = settlement.answer.as_ref().filter(|_| outcome.is_ok()) {
+        cache(connection, fingerprint, answer)?;
+    }
+    Ok(outcome)
+}
+
+/// Settles a job that the worker holds, or that no worker holds, unless the attempt was settled already or was counted as possibly
+/// billed. Returns whether it did.
+fn apply(connection: &Connection, key: i64, worker: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
+    let Settlement { attempt, state, bill, result, error, due, timings, .. } = settlement;
+    let sql = "UPDATE jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
+        unpriced = unpriced + (?4 IS NULL), lost = lost + ?5, possible = possible + ?6,
+        input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, reserved = NULL,
+        result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14,
+        settled_at = ?15, held = held + ?16, unreported = unreported + ?17, worker = ?18, settled_attempt = attempt
+        WHERE key = ?1 AND state NOT IN (3, 4)
+            AND (worker = ?18 OR (worker IS NULL
+                AND NOT EXISTS (SELECT 1 FROM lost_attempts WHERE lost_attempts.key = ?1 AND attempt = ?19)))
+            AND (?19 IS NULL OR (attempt = ?19 AND (?3 = 0 OR settled_attempt IS NOT ?19)))";
+    let timings: Vec<u8> = timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
+    let changed = connection.prepare_cached(sql)?.execute(params![
+        key,
+        state.code(),
+        bill.calls,
+        bill.settled.map(signed),
+        bill.lost,
+        signed(bill.possible),
+        signed(bill.input_tokens),
+        signed(bill.output_tokens),
+        result,
+        error.as_ref().map(|(kind, _)| kind),
+        error.as_ref().map(|(_, message)| message),
+        due,
+        timings,
+        bill.unbounded,
+        now(),
+        signed(bill.held),
+        bill.unreported,
+        worker,
+        attempt,
+    ])?;
+    Ok(changed == 1)
+}
+
+/// Settles an attempt of a worker that no longer holds the job: its bill takes the place of what it was held at, and a result is
+/// kept.
+fn settle_late(
+    connection: &Connection,
+    key: i64,
+    worker: i64,
+    settlement: &Settlement,
+) -> rusqlite::Result<Result<(), Error>> {
+    let (ended, fenced) = (Error::job_ended(settlement.index), Error::fenced(settlement.index));
+    let Some(job) = fence(connection, key)? else { return Ok(Err(ended)) };
+    let is_result = settlement.state == JobState::Accepted;
+    let Some(attempt) = settlement.attempt else {
+        return Ok(Err(if job.state.is_end() { ended } else { fenced }));
+    };
+    if job.settled == Some(attempt) && job.worker == Some(worker) {
+        return Ok(Ok(()));
+    }
+    let sql = "SELECT 1 FROM late WHERE key = ?1 AND attempt = ?2";
+    if connection.prepare_cached(sql)?.exists(params![key, attempt])? {
+        return Ok(if is_result { Ok(()) } else { Err(fenced) });
+    }
+    let sql = "DELETE FROM lost_attempts WHERE key = ?1 AND attempt = ?2 RETURNING reserved";
+    let lost =
+        connection.prepare_cached(sql)?.query_row(params![key, attempt], |row| row.get(0)).optional()?;
+    let Some(reserved) = lost else { return Ok(Err(fenced)) };
+    let reserved: Option<i64> = reserved;
+    connection.prepare_cached(
+        "UPDATE jobs SET lost = lost - 1, possible = possible - coalesce(?2, 0), held = held - coalesce(?2, 0),
+            unbounded = unbounded - (?2 IS NULL) WHERE key = ?1",
+    )?
+    .execute(params![key, reserved])?;
+    charge(connection, key, settlement)?;
+    if !is_result || job.state.is_end() {
+        let sql = "INSERT INTO late (key, attempt, result) VALUES (?1, ?2, ?3)";
+        let result = settlement.result.as_ref().filter(|_| is_result);
+        connection.prepare_cached(sql)?.execute(params![key, attempt, result])?;
+        return Ok(if is_result { Ok(()) } else { Err(fenced) });
+    }
+    if job.state == JobState::Intended {
+        // Another worker's call is in progress, and will be late.
+        lose(connection, key, job.attempt, job.reserved)?;
+    }
+    let sql = "UPDATE jobs SET state = 3, result = ?2, timings = ?3, worker = ?4, settled_attempt = ?5, settled_at = ?6,
+        error_kind = NULL, error = NULL, due = NULL, reserved = NULL WHERE key = ?1";
+    let timings: Vec<u8> = settlement.timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
+    let bounds = params![key, settlement.result, timings, worker, attempt, now()];
+    connection.prepare_cached(sql)?.execute(bounds)?;
+    Ok(Ok(()))
+}
+
+/// Adds a bill to its job.
+fn charge(connection: &Connection, key: i64, settlement: &Settlement) -> rusqlite::Result<()> {
+    let bill = &settlement.bill;
+    let sql = "UPDATE jobs SET calls = calls + ?2, settled = settled + coalesce(?3, 0), unpriced = unpriced + (?3 IS NULL),
+        lost = lost + ?4, possible = possible + ?5, held = held + ?6, unbounded = unbounded + ?7,
+        input_tokens = input_tokens + ?8, output_tokens = output_tokens + ?9, unreported = unreported + ?10 WHERE key = ?1";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![
+            key,
+            bill.calls,
+            bill.settled.map(signed),
+            bill.lost,
+            signed(bill.possible),
+            signed(bill.held),
+            bill.unbounded,
+            signed(bill.input_tokens),
+            signed(bill.output_tokens),
+            bill.unreported,
+        ])
+        .map(drop)
+}
+
+/// Counts a call in progress as possibly billed, until its settlement comes.
+fn lose(connection: &Connection, key: i64, attempt: u32, reserved: Option<i64>) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO lost_attempts (key, attempt, reserved) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![key, attempt, reserved])?;
+    let sql = "UPDATE jobs SET lost = lost + 1, possible = possible + coalesce(?2, 0), held = held + coalesce(?2, 0),
+        unbounded = unbounded + (?2 IS NULL) WHERE key = ?1";
+    connection.prepare_cached(sql)?.execute(params![key, reserved]).map(drop)
+}
+
+/// Stores an answer for callers who ask the same.
+fn cache(connection: &Connection, fingerprint: &[u8; 32], answer: &Answer) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO answers (fingerprint, text, model, input_tokens, output_tokens)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![
+            fingerprint,
+            answer.text,
+            answer.model,
+            answer.input_tokens.map(signed),
+            answer.output_tokens.map(signed),
+        ])
+        .map(drop)
+}

@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use crate::record::RunStatus;
+
+/// How long a worker may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease(Duration);
+
+impl Lease {
+    pub(crate) const DEFAULT: Self = Self(Duration::from_secs(5));
+
+    pub(crate) fn new(time: Duration) -> Self {
+        Self(time)
+    }
+
+    /// The lease in milliseconds.
+    pub(crate) fn millis(self) -> i64 {
+        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A worker's times, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// Its last heartbeat.
+    pub(crate) at: i64,
+    /// The first of those that followed each other within a lease.
+    pub(crate) since: i64,
+    /// How long it may be silent; [`LEFT`] once it has left.
+    pub(crate) lease: i64,
+}
+
+/// The lease of a worker that has left: its jobs are taken over at the next heartbeat of another, or with its joining.
+pub(crate) const LEFT: i64 = -1;
+
+impl Seen {
+    pub(crate) fn new(now: i64, lease: Lease) -> Self {
+        Self { at: now, since: now, lease: lease.millis() }
+    }
+
+    /// The worker shows that it lives.
+    pub(crate) fn beat(&mut self, now: i64) {
+        if now.saturating_sub(self.at) > self.lease / 2 {
+            // The whole machine may have slept: others may be about to say that they live, too.
+            self.since = now;
+        }
+        self.at = now;
+    }
+
+    /// Whether another worker's lease has ended for this one, which has to have lived long enough to know.
+    pub(crate) fn outlives(&self, other: &Self) -> bool {
+        self.at.saturating_sub(other.at.max(self.since)) > other.lease
+    }
+}
+
+/// A call that was intended when its worker died: it may have been billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Interrupted {
+    /// The job.
+    pub index: u64,
+    /// The most it may have cost, in millionths of a US dollar; `None` if that is not known.
+    pub reserved: Option<u64>,
+}
+
+impl Interrupted {
+    pub(crate) fn new(index: u64, reserved: Option<u64>) -> Self {
+        Self { index, reserved }
+    }
+}
+
+/// The state of a run at a heartbeat of one of its workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Heartbeat {
+    /// The status of the run: cancelled by someone, say.
+    pub status: RunStatus,
+    /// The other workers that live.
+    pub others: u64,
+    /// Calls of workers whose lease has ended since the last heartbeat of any. Their jobs are queued again.
+    pub interrupted: Vec<Interrupted>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Lease, Seen};
+
+    #[test]
+    fn a_silent_worker_is_dead_after_its_lease() {
+        let lease = Lease::new(Duration::from_secs(5));
+        let (mut alive, silent) = (Seen::new(0, lease), Seen::new(1_000, lease));
+        for now in (1_000..=6_000).step_by(1_000) {
+            alive.beat(now);
+            assert!(!alive.outlives(&silent), "{now}");
+        }
+        alive.beat(6_001);
+        assert!(alive.outlives(&silent) && !silent.outlives(&alive));
+    }
+
+    #[test]
+    fn a_machine_that_slept_declares_no_one_dead_until_a_lease_later() {
+        let lease = Lease::new(Duration::from_secs(5));
+        let (mut first, second) = (Seen::new(0, lease), Seen::new(0, lease));
+        for now in (3_600_000..=3_605_000).step_by(1_000) {
+            first.beat(now);
+            assert!(!first.outlives(&second), "{now}");
+        }
+        first.beat(3_605_001);
+        assert!(first.outlives(&second));
+    }
+}

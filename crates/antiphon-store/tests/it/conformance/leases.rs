@@ -1,0 +1,246 @@
+//! Several workers on one run, of which some die or are slow.
+
+use std::time::Duration;
+
+use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Run, Settlement, Store};
+
+use crate::place::{Place, indexes, rows, run_of, suite};
+
+suite! {
+    workers_share_no_job
+    a_silent_worker_is_dead_after_its_lease_and_its_jobs_are_taken_over
+    a_worker_that_beats_is_never_taken_over
+    the_jobs_of_a_worker_that_leaves_are_free_at_once
+    a_claim_waits_until_a_job_is_due
+    a_released_job_is_claimed_by_another
+    a_late_result_is_kept_if_it_is_the_first
+    a_late_result_of_an_ended_job_is_kept_beside_the_first
+    a_result_that_overtakes_a_call_makes_that_late
+    a_late_failure_is_fenced_and_billed_once
+    an_intent_of_a_job_that_was_taken_over_is_fenced
+    a_settlement_that_is_sent_twice_counts_once
+    a_worker_that_was_given_up_works_on
+    several_workers_enqueue_one_input
+}
+
+const LEASE: Duration = Duration::from_millis(300);
+
+async fn worker(store: &Store) -> Run {
+    store.clone().lease(LEASE).open_run(NewRun::new("f")).await.unwrap()
+}
+
+/// Lets a worker see that all others are dead, who say nothing meanwhile.
+async fn outlive(run: &Run) -> Vec<u64> {
+    let mut interrupted = Vec::new();
+    for _ in 0..40 {
+        tokio::time::sleep(LEASE / 10).await;
+        let beat = run.heartbeat().await.unwrap();
+        interrupted.extend(beat.interrupted.iter().map(|call| call.index));
+        if beat.others == 0 {
+            return interrupted;
+        }
+    }
+    panic!("the others are not dead yet");
+}
+
+/// Two workers, of which the first has an attempt at job 0 that is reserved at 7, and was then silent until it was dead.
+async fn slow_and_quick(place: &Place) -> (Run, Run, u32) {
+    let store = place.open().await;
+    drop(run_of(&store, 2).await);
+    let slow = worker(&store).await;
+    let job = slow.claim(1).await.unwrap().remove(0);
+    let attempt = slow.intend(Intent::new(0).attempt(job.attempt).reserved(Some(7))).await.unwrap();
+    let quick = worker(&place.open().await).await;
+    assert_eq!(outlive(&quick).await, [0]);
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.lost, tally.possible, tally.held, tally.queued), (1, 7, 7, 2));
+    (slow, quick, attempt)
+}
+
+/// Takes the next job and begins a call of it that is reserved at 9.
+async fn begin(run: &Run) -> u32 {
+    let job = run.claim(1).await.unwrap().remove(0);
+    run.intend(Intent::new(job.index).attempt(job.attempt).reserved(Some(9))).await.unwrap()
+}
+
+async fn workers_share_no_job(place: Place) {
+    let first = run_of(&place.open().await, 5).await;
+    let second = worker(&place.open().await).await;
+    assert_eq!(indexes(&first.claim(2).await.unwrap()), [0, 1]);
+    assert_eq!(indexes(&second.claim(2).await.unwrap()), [2, 3]);
+    assert_eq!(indexes(&first.claim(9).await.unwrap()), [4]);
+    assert_eq!(second.claim(9).await.unwrap(), []);
+    let fenced = second.intend(Intent::new(0)).await.unwrap_err();
+    let failure = second.settle(Settlement::failed(1, "k", "m", Bill::none())).await.unwrap_err();
+    assert_eq!((fenced.kind(), failure.kind()), (ErrorKind::Fenced, ErrorKind::Fenced));
+    assert_eq!((second.heartbeat().await.unwrap().others, first.heartbeat().await.unwrap().others), (1, 1));
+}
+
+async fn a_silent_worker_is_dead_after_its_lease_and_its_jobs_are_taken_over(place: Place) {
+    let (_slow, quick, _) = slow_and_quick(&place).await;
+    assert_eq!(indexes(&quick.claim(9).await.unwrap()), [0, 1]);
+}
+
+async fn a_worker_that_beats_is_never_taken_over(place: Place) {
+    let store = place.open().await;
+    drop(run_of(&store, 1).await);
+    let (first, second) = (worker(&store).await, worker(&place.open().await).await);
+    first.claim(1).await.unwrap();
+    for _ in 0..20 {
+        tokio::time::sleep(LEASE / 10).await;
+        assert_eq!(
+            (first.heartbeat().await.unwrap().others, second.heartbeat().await.unwrap().others),
+            (1, 1)
+        );
+    }
+    assert_eq!(second.claim(1).await.unwrap(), []);
+}
+
+async fn the_jobs_of_a_worker_that_leaves_are_free_at_once(place: Place) {
+    let store = place.open().await;
+    let (first, second) = (run_of(&store, 3).await, store.open_run(NewRun::new("f")).await.unwrap());
+    first.claim(2).await.unwrap();
+    first.intend(Intent::new(0).reserved(Some(4))).await.unwrap();
+    drop(first);
+    let beat = second.heartbeat().await.unwrap();
+    assert_eq!(beat.others, 0);
+    assert_eq!(indexes(&second.claim(9).await.unwrap()), [0, 1, 2]);
+    let tally = second.tally().await.unwrap();
+    assert_eq!((tally.lost, tally.possible), (1, 4), "its call may have been billed");
+}
+
+async fn a_claim_waits_until_a_job_is_due(place: Place) {
+    let run = run_of(&place.open().await, 1).await;
+    run.claim(1).await.unwrap();
+    let in_a_moment = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + LEASE;
+    run.settle(Settlement::put_back(0, in_a_moment.as_millis() as i64, Bill::none())).await.unwrap();
+    run.release(vec![0]).await.unwrap();
+    assert_eq!(run.claim(1).await.unwrap(), []);
+    tokio::time::sleep(LEASE + Duration::from_millis(5)).await;
+    assert_eq!(indexes(&run.claim(1).await.unwrap()), [0]);
+    assert_eq!(run.jobs(0, 1).await.unwrap()[0].state, JobState::Queued);
+}
+
+async fn a_released_job_is_claimed_by_another(place: Place) {
+    let first = run_of(&place.open().await, 3).await;
+    let second = worker(&place.open().await).await;
+    first.claim(3).await.unwrap();
+    first.intend(Intent::new(2)).await.unwrap();
+    first.release(vec![1, 2]).await.unwrap();
+    second.release(vec![0]).await.unwrap();
+    assert_eq!(indexes(&second.claim(9).await.unwrap()), [1], "a call is in progress for the other one");
+}
+
+async fn a_late_result_is_kept_if_it_is_the_first(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    let settlement = Settlement::accepted(0, "late", Bill::call(Some(5))).attempt(attempt);
+    slow.settle(settlement.clone()).await.unwrap();
+    slow.settle(settlement).await.unwrap();
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.calls, tally.settled), (1, 1, 5));
+    assert_eq!(
+        (tally.lost, tally.possible, tally.held),
+        (0, 0, 0),
+        "the bill takes the place of what was held"
+    );
+    assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("late"));
+    assert_eq!((quick.lost(9).await.unwrap(), quick.late(0, 9).await.unwrap()), (vec![], vec![]));
+    assert_eq!(indexes(&quick.claim(9).await.unwrap()), [1]);
+}
+
+async fn a_late_result_of_an_ended_job_is_kept_beside_the_first(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    let second = begin(&quick).await;
+    quick.settle(Settlement::accepted(0, "first", Bill::call(Some(6))).attempt(second)).await.unwrap();
+    let late = Settlement::accepted(0, "late", Bill::call(Some(5))).attempt(attempt);
+    slow.settle(late.clone()).await.unwrap();
+    slow.settle(late).await.unwrap();
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.calls, tally.settled, tally.possible), (1, 2, 11, 0));
+    assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("first"));
+    let late = quick.late(0, 9).await.unwrap();
+    assert_eq!((late[0].index, late[0].attempt, &*late[0].result, late.len()), (0, attempt, "late", 1));
+}
+
+async fn a_result_that_overtakes_a_call_makes_that_late(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    let second = begin(&quick).await;
+    slow.settle(Settlement::accepted(0, "slow", Bill::call(Some(5))).attempt(attempt)).await.unwrap();
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.lost, tally.possible), (1, 1, 9), "the other call is in progress");
+    quick.settle(Settlement::accepted(0, "quick", Bill::call(Some(6))).attempt(second)).await.unwrap();
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.settled, tally.lost, tally.possible), (1, 11, 0, 0));
+    assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("slow"));
+    assert_eq!(quick.late(0, 9).await.unwrap().len(), 1);
+}
+
+async fn a_late_failure_is_fenced_and_billed_once(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    begin(&quick).await;
+    for settlement in [
+        Settlement::failed(0, "k", "m", Bill::call(Some(5))),
+        Settlement::again(0, Bill::call(Some(5))),
+        Settlement::put_back(0, 0, Bill::call(Some(5))),
+    ] {
+        let err = slow.settle(settlement.attempt(attempt)).await.unwrap_err();
+        assert_eq!(
+            (err.kind(), err.to_string()),
+            (ErrorKind::Fenced, "job 0 is held by another worker".to_owned())
+        );
+        let tally = quick.tally().await.unwrap();
+        assert_eq!((tally.intended, tally.calls, tally.settled, tally.possible), (1, 1, 5, 0));
+    }
+}
+
+async fn an_intent_of_a_job_that_was_taken_over_is_fenced(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    let intend = || slow.intend(Intent::new(0).attempt(attempt));
+    quick.claim(1).await.unwrap();
+    assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced);
+    quick.intend(Intent::new(0)).await.unwrap();
+    quick.release(vec![0]).await.unwrap();
+    drop(quick);
+    // No one holds it any more, but there was another attempt.
+    let third = worker(&place.open().await).await;
+    outlive(&third).await;
+    assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced);
+}
+
+async fn a_settlement_that_is_sent_twice_counts_once(place: Place) {
+    let run = run_of(&place.open().await, 1).await;
+    let first = begin(&run).await;
+    let again = Settlement::again(0, Bill::call(Some(3))).attempt(first);
+    for _ in 0..2 {
+        run.settle(again.clone()).await.unwrap();
+        assert_eq!(run.tally().await.unwrap().settled, 3);
+    }
+    let second = run.intend(Intent::new(0).attempt(first)).await.unwrap();
+    run.settle(again).await.unwrap();
+    assert_eq!(run.tally().await.unwrap().intended, 1, "it is an old one");
+    for _ in 0..2 {
+        run.settle(Settlement::accepted(0, "x", Bill::call(Some(4))).attempt(second)).await.unwrap();
+        assert_eq!((run.tally().await.unwrap().settled, run.tally().await.unwrap().accepted), (7, 1));
+    }
+}
+
+async fn a_worker_that_was_given_up_works_on(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "a task is on the other one already");
+    assert_eq!(slow.intend(Intent::new(0).attempt(attempt)).await.unwrap(), attempt + 1);
+    assert_eq!(quick.heartbeat().await.unwrap().others, 1);
+    assert_eq!(quick.claim(9).await.unwrap(), []);
+}
+
+async fn several_workers_enqueue_one_input(place: Place) {
+    let first = place.open().await.open_run(NewRun::new("f")).await.unwrap();
+    let second = worker(&place.open().await).await;
+    let all = rows(6);
+    assert_eq!(first.enqueue_from(0, all[..2].to_vec()).await.unwrap(), 2);
+    assert_eq!(second.enqueue_from(0, all[..4].to_vec()).await.unwrap(), 4);
+    assert_eq!(first.enqueue_from(2, all[2..4].to_vec()).await.unwrap(), 4);
+    assert_eq!(first.enqueue_from(5, all[5..].to_vec()).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(first.enqueue_from(4, all[4..].to_vec()).await.unwrap(), 6);
+    let kept: Vec<String> = first.jobs(0, 9).await.unwrap().into_iter().map(|job| job.row).collect();
+    assert_eq!(kept, all);
+}
