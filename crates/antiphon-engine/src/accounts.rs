@@ -26,6 +26,8 @@ struct Learned {
     held: Held,
     /// What the last bills were rounded down by, in millionths of a millionth of a US dollar.
     remainder: u64,
+    /// What is to be held less since it was last told to the store.
+    less: u64,
 }
 
 /// The end of a call, as far as it matters to its bill.
@@ -120,7 +122,12 @@ impl Accounts {
             pricing: options.pricing.clone(),
             fallbacks: options.fallbacks,
             // The sum is rounded up, once.
-            learned: Mutex::new(Learned { seen: Seen::new(), held: Held::default(), remainder: PICOS - 1 }),
+            learned: Mutex::new(Learned {
+                seen: Seen::new(),
+                held: Held::default(),
+                remainder: PICOS - 1,
+                less: 0,
+            }),
         }
     }
 
@@ -214,11 +221,20 @@ impl Accounts {
     /// Learns from an answer what calls usually take.
     pub(crate) fn learn(&self, prompt: &Prompt, answer: &Completion) {
         let mut learned = self.learned();
-        let Learned { seen, held, .. } = &mut *learned;
+        let Learned { seen, held, less, .. } = &mut *learned;
         seen.saw(prompt.bytes().total(), answer);
-        let less = held.review(seen);
-        drop(learned);
-        self.budget.give_back(less);
+        *less += held.review(seen);
+    }
+
+    /// Takes what is to be held less than the store says, for calls that ended without a bill.
+    pub(crate) fn take_less(&self) -> u64 {
+        std::mem::take(&mut self.learned().less)
+    }
+
+    /// Takes over what the store counts, in which the work of other processes is, too.
+    pub(crate) fn observe(&self, tally: &Tally) {
+        self.counters.refresh(tally);
+        self.budget.observe(tally.settled.saturating_add(tally.held), tally.reserved);
     }
 
     /// Learns from earlier runs of the same kind.

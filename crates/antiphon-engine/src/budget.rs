@@ -20,6 +20,9 @@ pub struct Budget {
 struct State {
     spent: u64,
     reserved: u64,
+    /// What other processes that work on the run have spent, and reserved, by the newest look at the store.
+    others_spent: u64,
+    others_reserved: u64,
 }
 
 /// Leave to spend so much. Dropped without a bill it counts as spent: the call may have been billed.
@@ -39,7 +42,7 @@ impl Budget {
     /// Money up to `cap`, of which `spent` is gone already; without a cap it is only counted.
     #[must_use]
     pub fn new(cap: Option<u64>, spent: u64) -> Self {
-        let state = State { spent, reserved: 0 };
+        let state = State { spent, ..State::default() };
         Self { cap, state: Arc::new((Mutex::new(state), Notify::new())) }
     }
 
@@ -85,8 +88,10 @@ impl Budget {
     /// Reserves as [`reserve`](Self::reserve) does, without waiting; `None` if calls in progress may yet give something back.
     pub(crate) fn try_reserve(&self, whole: u64, least: u64, floor: u64) -> Option<Result<Grant, Exhausted>> {
         let mut state = self.lock();
-        let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(state.spent + state.reserved));
-        let is_last = state.reserved == 0;
+        let others = state.others_spent.saturating_add(state.others_reserved);
+        let gone = state.spent.saturating_add(state.reserved).saturating_add(others);
+        let left = self.cap.map_or(u64::MAX, |cap| cap.saturating_sub(gone));
+        let is_last = state.reserved == 0 && state.others_reserved == 0;
         let amount = if whole <= left {
             whole
         } else if least > left && is_last && floor <= left {
@@ -105,6 +110,16 @@ impl Budget {
     #[cfg(test)]
     pub(crate) fn reserved(&self) -> u64 {
         self.lock().reserved
+    }
+
+    /// Takes over what all processes together have spent and reserved, which may be a moment old. The limit itself is kept by the
+    /// store, with each intent.
+    pub(crate) fn observe(&self, spent: u64, reserved: u64) {
+        let mut state = self.lock();
+        state.others_spent = spent.saturating_sub(state.spent);
+        state.others_reserved = reserved.saturating_sub(state.reserved);
+        drop(state);
+        self.state.1.notify_waiters();
     }
 
     /// Gives back what counted as spent, and was not.
@@ -184,6 +199,24 @@ mod tests {
         drop(budget.reserve(65, 1, 1).await.unwrap());
         assert_eq!(budget.spent(), 100, "a call that was dropped may have been billed");
         assert_eq!(budget.reserve(1, 1, 1).await.err(), Some(Exhausted));
+    }
+
+    #[tokio::test]
+    async fn what_other_processes_may_spend_is_not_granted() {
+        let budget = Budget::new(Some(100), 10);
+        let first = budget.reserve(20, 20, 20).await.unwrap();
+        budget.observe(30, 65);
+        assert!(
+            budget.try_reserve(30, 30, 30).is_none(),
+            "45 are reserved by others, who may give something back"
+        );
+        let second = budget.reserve(5, 5, 5).await.unwrap();
+        first.settle(20);
+        second.settle(5);
+        budget.observe(90, 0);
+        assert_eq!(budget.reserve(11, 11, 11).await.err(), Some(Exhausted));
+        budget.reserve(10, 10, 10).await.unwrap().settle(10);
+        assert_eq!(budget.spent(), 45, "by this process, and before it");
     }
 
     #[tokio::test(start_paused = true)]

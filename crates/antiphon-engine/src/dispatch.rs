@@ -301,7 +301,7 @@ impl Dispatch {
     /// Counts what others have done, too. Returns the number of open rows, where that can be read.
     async fn refresh(&self) -> u64 {
         let Ok(tally) = self.shared.run.tally().await else { return 0 };
-        self.shared.state.accounts.counters.refresh(&tally);
+        self.shared.state.accounts.observe(&tally);
         tally.queued + tally.intended
     }
 

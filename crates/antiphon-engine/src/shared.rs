@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -145,23 +145,39 @@ impl Shared {
             let message = "the call was not sent: the run was asked to stop";
             return Err(LlmError::new(LlmErrorKind::Cancelled, message));
         }
-        match self.run.intend(intent.attempt(sent.attempt())).await {
+        let accounts = &self.state.accounts;
+        let intent = intent.attempt(sent.attempt()).max_cost(accounts.budget.cap());
+        match self.run.intend(intent).await {
             Ok(attempt) => {
                 sent.count(attempt);
-                Counters::add(&self.state.accounts.counters.calls, 1);
+                Counters::add(&accounts.counters.calls, 1);
                 Ok(())
             }
             Err(err) => {
                 let message = format!("the call was not sent, since it could not be noted: {err}");
-                if err.kind() == StoreErrorKind::Fenced {
-                    sent.fence();
-                } else {
-                    self.state.stop.stop(Stop::Store(err));
+                match err.kind() {
+                    StoreErrorKind::Fenced => sent.refuse(Refusal::Fenced),
+                    StoreErrorKind::OverBudget => {
+                        sent.refuse(Refusal::OverBudget);
+                        if let Ok(tally) = self.run.tally().await {
+                            accounts.observe(&tally);
+                        }
+                    }
+                    _ => self.state.stop.stop(Stop::Store(err)),
                 }
                 Err(LlmError::new(LlmErrorKind::Cancelled, message))
             }
         }
     }
+}
+
+/// Why the store refused an intent, where that is no failure of the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Refusal {
+    /// Another worker has the job.
+    Fenced,
+    /// The calls of other processes may cost what is left of the budget.
+    OverBudget,
 }
 
 /// How often a call was sent, and how long it waited before the first time.
@@ -170,8 +186,7 @@ pub(super) struct Sent {
     began: Instant,
     count: AtomicU32,
     attempt: AtomicU32,
-    /// Whether another worker has the job.
-    is_fenced: AtomicBool,
+    refusal: OnceLock<Refusal>,
     waited: OnceLock<Duration>,
 }
 
@@ -182,7 +197,7 @@ impl Sent {
             began: Instant::now(),
             count: AtomicU32::new(0),
             attempt: AtomicU32::new(attempt),
-            is_fenced: AtomicBool::new(false),
+            refusal: OnceLock::new(),
             waited: OnceLock::new(),
         })
     }
@@ -193,12 +208,13 @@ impl Sent {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn fence(&self) {
-        self.is_fenced.store(true, Ordering::Relaxed);
+    fn refuse(&self, refusal: Refusal) {
+        self.refusal.get_or_init(|| refusal);
     }
 
-    pub(super) fn is_fenced(&self) -> bool {
-        self.is_fenced.load(Ordering::Relaxed)
+    /// Returns why the call was not sent again, if the store refused its intent.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get().copied()
     }
 
     /// Returns the attempts of the job.

@@ -81,6 +81,8 @@ verbs! {
     release_others(run: i64, worker: i64, known: Vec<u64>) -> ();
     /// Records that a call of a worker is about to be sent, and returns the job's attempts.
     intend(run: i64, worker: i64, intent: Intent) -> u32;
+    /// Takes back a part of what is held for possibly billed calls.
+    release_held(run: i64, micros: u64) -> ();
     /// Records how a call of a worker has ended.
     settle(run: i64, worker: i64, settlement: Settlement) -> ();
     /// Up to `most` results that came late, from this job on.
@@ -117,6 +119,13 @@ impl Backend {
 }
 
 impl Error {
+    /// A call that could take the run over its limit.
+    pub(crate) fn over_budget(committed: u64, max_cost: u64) -> Self {
+        let message =
+            format!("the calls of the run may cost {committed} of {max_cost} millionths of a dollar already");
+        Self::new(ErrorKind::OverBudget, message)
+    }
+
     /// Jobs that would leave a gap before them.
     pub(crate) fn gap(jobs: u64) -> Self {
         Self::new(

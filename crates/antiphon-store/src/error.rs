@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Busy,
     /// The worker no longer holds the job, since its lease ended and another has taken the job over: leave the job.
     Fenced,
+    /// The calls of all workers may already cost as much as the run may: wait for their settlements, or stop.
+    OverBudget,
     /// The file was written by a newer version of this program: update it, or use another file.
     Newer,
     /// The file is no store, or is damaged.

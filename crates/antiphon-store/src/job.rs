@@ -38,6 +38,8 @@ pub struct Intent {
     pub attempt: Option<u32>,
     /// The most that the call may cost, in millionths of a US dollar; `None` if that is not known.
     pub reserved: Option<u64>,
+    /// The most that the run may cost, this call included: see [`Tally::committed`](crate::Tally::committed). `None`: no limit.
+    pub max_cost: Option<u64>,
 }
 
 /// The cost of calls.
@@ -165,13 +167,21 @@ impl Intent {
     /// Creates the record of a call for the job with this index, whose cost is not known.
     #[must_use]
     pub fn new(index: u64) -> Self {
-        Self { index, attempt: None, reserved: None }
+        Self { index, attempt: None, reserved: None, max_cost: None }
     }
 
     /// Sets the job's attempts so far: the intent is refused if another worker has made one meanwhile.
     #[must_use]
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = Some(attempt);
+        self
+    }
+
+    /// Sets the most that the run may cost, in millionths of a US dollar: the intent is refused if the calls of all workers could
+    /// cost more with this one.
+    #[must_use]
+    pub fn max_cost(mut self, micros: Option<u64>) -> Self {
+        self.max_cost = micros;
         self
     }
 

@@ -102,6 +102,10 @@ impl Memory {
         self.with(|state| state.run(run)?.jobs.intend(worker, &intent)).await
     }
 
+    pub(crate) async fn release_held(&self, run: i64, micros: u64) -> Result<(), Error> {
+        self.jobs_of(run, |jobs| jobs.release_held(micros)).await
+    }
+
     pub(crate) async fn settle(&self, run: i64, worker: i64, settlement: Settlement) -> Result<(), Error> {
         self.with(|state| state.settle(run, worker, settlement)).await
     }

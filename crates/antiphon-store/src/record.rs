@@ -79,6 +79,8 @@ pub struct Tally {
     pub possible: u64,
     /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
     pub held: u64,
+    /// The most that calls in progress may cost, as far as that is known.
+    pub reserved: u64,
     /// Possibly billed calls whose most is unknown.
     pub unbounded: u64,
     /// Tokens of the prompts, as far as they were reported.
@@ -148,6 +150,13 @@ impl Tally {
     pub fn tokens(&self) -> (Option<u64>, Option<u64>) {
         let known = |sum: u64| (sum > 0 || self.unreported == 0).then_some(sum);
         (known(self.input_tokens), known(self.output_tokens))
+    }
+
+    /// Returns what a budget counts as gone: the cost of calls, what is held for those that are possibly billed, and the most that
+    /// calls in progress may cost.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.settled.saturating_add(self.held).saturating_add(self.reserved)
     }
 
     /// The number of the jobs in this state.

@@ -190,8 +190,8 @@ impl Run {
     /// with it.
     ///
     /// # Errors
-    /// `Fenced` for a job that another worker holds, or has made attempts at; `Conflict` for one that has ended; `StorageFull` or
-    /// `Io`.
+    /// `Fenced` for a job that another worker holds, or has made attempts at; `OverBudget` for a call that could take the run over
+    /// [`Intent::max_cost`]; `Conflict` for a job that has ended; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded; the job then counts as possibly billed if its worker dies.
@@ -200,6 +200,18 @@ impl Run {
         let intended = self.backend.intend(self.seq, worker.id, intent).await;
         worker.forget_if_fenced(index, intended.as_ref().err());
         intended
+    }
+
+    /// Takes back a part of what the run's budget holds for possibly billed calls, once it is known that they cost less: see
+    /// [`Bill::held`](crate::Bill::held).
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still take it back.
+    pub async fn release_held(&self, micros: u64) -> Result<(), Error> {
+        self.backend.release_held(self.seq, micros).await
     }
 
     /// Records how a call has ended. Report no result before this returned. A settlement is known by its job and

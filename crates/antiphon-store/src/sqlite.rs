@@ -121,6 +121,10 @@ impl Sqlite {
         self.writer.run(Op::Intend { run, worker, intent }).await
     }
 
+    pub(crate) async fn release_held(&self, run: i64, micros: u64) -> Result<(), Error> {
+        self.write_unflushed(move |connection| writes::release_held(connection, run, micros)).await
+    }
+
     pub(crate) async fn settle(&self, run: i64, worker: i64, settlement: Settlement) -> Result<(), Error> {
         let settlement = Box::new(settlement);
         self.writer.run(Op::Settle { run, worker, settlement }).await.map(drop)

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::machine::{Action, Ending, Event, JobMachine, Moment, phase_after};
 use super::{Ended, Todo};
 use crate::accounts::Bounds;
-use crate::shared::{Sent, Shared, Sleeping};
+use crate::shared::{Refusal, Sent, Shared, Sleeping};
 use crate::status::Counters;
 use crate::timings::{Phase, Spans};
 
@@ -51,6 +51,7 @@ pub(crate) async fn drive(shared: Arc<Shared>, todo: Todo) -> Ended {
         let now = Moment { instant, unix_millis: Timestamp::now().as_millisecond() };
         let action = machine.on(event, &driver.shared.state, now);
         driver.spans.add(Phase::Check, instant.elapsed());
+        driver.hold_less().await;
         if let Some(notice) = machine.take_notice() {
             driver.shared.warn(&notice);
         }
@@ -106,8 +107,10 @@ impl Driver {
         let answer = shared.calls.provider().complete(prompt, &context).await;
         under_way.fetch_sub(1, Ordering::Relaxed);
         self.attempt = sent.attempt();
-        if sent.is_fenced() {
-            return Event::Fenced(sent.times());
+        match sent.refusal() {
+            Some(Refusal::Fenced) => return Event::Fenced(sent.times()),
+            Some(Refusal::OverBudget) => return Event::OverBudget(sent.times()),
+            None => {}
         }
         match answer {
             Ok(answer) => {
@@ -143,6 +146,15 @@ impl Driver {
         self.spans.add(Phase::Stream, timing.total.saturating_sub(first_token));
         // Beside the limits and the provider a call waits for its intent alone.
         self.spans.add(Phase::Commit, (waited + took).saturating_sub(timing.queue + timing.total));
+    }
+
+    /// Tells the store, and then the budget, what is to be held less for calls without a bill.
+    async fn hold_less(&self) {
+        let accounts = &self.shared.state.accounts;
+        let less = accounts.take_less();
+        if less > 0 && self.shared.run.release_held(less).await.is_ok() {
+            accounts.budget.give_back(less);
+        }
     }
 
     async fn commit(&mut self, settlement: Settlement) -> Event {

@@ -81,6 +81,8 @@ pub(crate) enum Event {
     /// Another worker has taken the job over: the call was not sent, after it was sent so many times before, or its settlement is
     /// stored beside the job.
     Fenced(u32),
+    /// Other processes may have spent what is left of the budget: the call was not sent, after it was sent so many times before.
+    OverBudget(u32),
     /// A pause has ended.
     Woke,
     /// The run was stopped during a wait.
@@ -92,7 +94,8 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Reserve money for a call: `Granted`, `Exhausted` or `Halted` follows.
     Reserve(Bounds),
-    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `Failed` or `Fenced` follows.
+    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `Failed`, `Fenced` or
+    /// `OverBudget` follows.
     Call(Arc<Prompt>, Intent),
     /// Commit a settlement: `Committed`, `NotCommitted` or `Fenced` follows.
     Commit(Box<Settlement>),
@@ -170,6 +173,9 @@ enum Then {
     Sleep(Ask, Duration, Phase),
 }
 
+/// The time in which calls of other processes may be settled, before the budget is asked again.
+const SETTLING: Duration = Duration::from_millis(50);
+
 impl JobMachine {
     pub(crate) fn new(job: Job, pauses: Pauses) -> Self {
         Self {
@@ -216,6 +222,12 @@ impl JobMachine {
                 Action::End(Ending::Left)
             }
             (State::Committing(_), Event::Fenced(_)) => Action::End(Ending::Left),
+            (State::Calling(Call { ask, reservation }), Event::OverBudget(sent)) => {
+                if sent == 0 {
+                    reservation.release();
+                }
+                self.sleep(ask, SETTLING, Phase::Budget)
+            }
             (State::Sleeping(ask), Event::Woke) => self.ask(cx, ask),
             (State::New | State::Reserving(..) | State::Sleeping(_), Event::Halted) => {
                 Action::End(Ending::Left)

@@ -116,6 +116,12 @@ impl Jobs {
         if !job.is_held_by(worker) || intent.attempt.is_some_and(|attempt| attempt != job.attempt) {
             return Err(Error::fenced(index));
         }
+        if let Some(max_cost) = intent.max_cost {
+            let committed = self.tally.committed();
+            if committed.saturating_add(intent.reserved.unwrap_or(0)) > max_cost {
+                return Err(Error::over_budget(committed, max_cost));
+            }
+        }
         self.change(index, |job| {
             job.attempt = job.attempt.saturating_add(1);
             (job.state, job.worker, job.due, job.reserved) =
@@ -230,9 +236,11 @@ impl Jobs {
     /// Changes a job, and what is kept up with it.
     fn change(&mut self, index: u64, change: impl FnOnce(&mut Entry)) {
         let Some(job) = self.get_mut(index) else { return };
-        let before = (job.state, job.worker.is_some());
+        let (before, reserved) = ((job.state, job.worker.is_some()), job.reserved.unwrap_or(0));
         change(job);
         let after = (job.state, job.worker.is_some());
+        let reserved_now = job.reserved.unwrap_or(0);
+        self.tally.reserved = self.tally.reserved.saturating_sub(reserved).saturating_add(reserved_now);
         *self.tally.jobs_in(before.0) -= 1;
         *self.tally.jobs_in(after.0) += 1;
         if let Some(set) = self.set_of(before) {
@@ -259,6 +267,10 @@ impl Jobs {
             self.lost.insert(index);
         }
         self.tally.add(bill);
+    }
+
+    pub(super) fn release_held(&mut self, micros: u64) {
+        self.tally.held = self.tally.held.saturating_sub(micros);
     }
 
     /// Counts a call as possibly billed, until its settlement comes.
@@ -337,6 +349,7 @@ mod tests {
         for job in &jobs.jobs {
             *tally.jobs_in(job.state) += 1;
             tally.add(&job.bill);
+            tally.reserved += job.reserved.unwrap_or(0);
         }
         tally
     }

@@ -129,6 +129,11 @@ pub(super) fn lost(connection: &Connection, run: i64, most: usize) -> rusqlite::
     keys.map(|key| key.map(index)).collect()
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn whole(number: f64) -> u64 {
+    number as u64
+}
+
 pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
@@ -163,27 +168,31 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
 }
 
 pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally> {
-    let sql = "SELECT state, count(*), sum(calls), sum(settled), sum(unpriced), sum(lost), sum(possible),
-            sum(input_tokens), sum(output_tokens), sum(unbounded), sum(held), sum(unreported)
-        FROM jobs WHERE key >= ?1 AND key < ?2 GROUP BY state";
-    let mut tally = Tally::default();
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([key(run, 0), key(run + 1, 0)])?;
-    while let Some(row) = rows.next()? {
-        let number = |column: usize| row.get::<_, Option<i64>>(column).map(|sum| unsigned(sum.unwrap_or(0)));
-        *tally.jobs_in(JobState::of(row.get(0)?)) += number(1)?;
-        tally.calls += number(2)?;
-        tally.settled += number(3)?;
-        tally.cost_unknown |= number(4)? > 0;
-        tally.lost += number(5)?;
-        tally.possible += number(6)?;
-        tally.input_tokens += number(7)?;
-        tally.output_tokens += number(8)?;
-        tally.unbounded += number(9)?;
-        tally.held += number(10)?;
-        tally.unreported += number(11)?;
-    }
-    Ok(tally)
+    let sql = "SELECT queued, intended, accepted, failed, calls, settled, unpriced, lost, possible, held, reserved, unbounded,
+            input_tokens, output_tokens, unreported
+        FROM tallies WHERE run = ?1";
+    connection.prepare_cached(sql)?.query_row([run], |row| {
+        // A sum beyond what an integer holds is a real number in SQLite, and must not make the run unreadable.
+        let number =
+            |column: usize| row.get::<_, i64>(column).map(unsigned).or_else(|_| row.get(column).map(whole));
+        Ok(Tally {
+            queued: number(0)?,
+            intended: number(1)?,
+            accepted: number(2)?,
+            failed: number(3)?,
+            calls: number(4)?,
+            settled: number(5)?,
+            cost_unknown: number(6)? > 0,
+            lost: number(7)?,
+            possible: number(8)?,
+            held: number(9)?,
+            reserved: number(10)?,
+            unbounded: number(11)?,
+            input_tokens: number(12)?,
+            output_tokens: number(13)?,
+            unreported: number(14)?,
+        })
+    })
 }
 
 pub(super) fn recall(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {

@@ -119,6 +119,60 @@ const MIGRATIONS: [&str; 5] = ["
         result TEXT,
         PRIMARY KEY (key, attempt)
     ) WITHOUT ROWID;
+    -- The sums over the jobs of a run, which the triggers keep up. A budget may hold less than the jobs say, once more is known.
+    CREATE TABLE tallies (
+        run INTEGER PRIMARY KEY,
+        queued INTEGER NOT NULL DEFAULT 0,
+        intended INTEGER NOT NULL DEFAULT 0,
+        accepted INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0,
+        calls INTEGER NOT NULL DEFAULT 0,
+        settled INTEGER NOT NULL DEFAULT 0,
+        unpriced INTEGER NOT NULL DEFAULT 0,
+        lost INTEGER NOT NULL DEFAULT 0,
+        possible INTEGER NOT NULL DEFAULT 0,
+        held INTEGER NOT NULL DEFAULT 0,
+        reserved INTEGER NOT NULL DEFAULT 0,
+        unbounded INTEGER NOT NULL DEFAULT 0,
+        input_tokens INTEGER NOT NULL DEFAULT 0,
+        output_tokens INTEGER NOT NULL DEFAULT 0,
+        unreported INTEGER NOT NULL DEFAULT 0
+    );
+    INSERT INTO tallies
+        SELECT seq, total(state IN (0, 5)), total(state = 1), total(state = 3), total(state = 4), total(calls), total(settled),
+            total(unpriced), total(lost), total(possible), total(held), total(reserved), total(unbounded), total(input_tokens),
+            total(output_tokens), total(unreported)
+        FROM runs LEFT JOIN jobs ON jobs.key >= seq << 32 AND jobs.key < (seq + 1) << 32 GROUP BY seq;
+    CREATE TRIGGER run_added AFTER INSERT ON runs BEGIN
+        INSERT INTO tallies (run) VALUES (NEW.seq);
+    END;
+    CREATE TRIGGER job_added AFTER INSERT ON jobs BEGIN
+        UPDATE tallies SET queued = queued + 1 WHERE run = NEW.key >> 32;
+    END;
+    CREATE TRIGGER job_changed AFTER UPDATE ON jobs
+    WHEN (NEW.state, NEW.calls, NEW.settled, NEW.unpriced, NEW.lost, NEW.possible, NEW.held, NEW.reserved, NEW.unbounded,
+            NEW.input_tokens, NEW.output_tokens, NEW.unreported)
+        IS NOT (OLD.state, OLD.calls, OLD.settled, OLD.unpriced, OLD.lost, OLD.possible, OLD.held, OLD.reserved, OLD.unbounded,
+            OLD.input_tokens, OLD.output_tokens, OLD.unreported)
+    BEGIN
+        UPDATE tallies SET
+            queued = queued + (NEW.state IN (0, 5)) - (OLD.state IN (0, 5)),
+            intended = intended + (NEW.state = 1) - (OLD.state = 1),
+            accepted = accepted + (NEW.state = 3) - (OLD.state = 3),
+            failed = failed + (NEW.state = 4) - (OLD.state = 4),
+            calls = calls + NEW.calls - OLD.calls,
+            settled = settled + NEW.settled - OLD.settled,
+            unpriced = unpriced + NEW.unpriced - OLD.unpriced,
+            lost = lost + NEW.lost - OLD.lost,
+            possible = possible + NEW.possible - OLD.possible,
+            held = max(0, held + NEW.held - OLD.held),
+            reserved = reserved + coalesce(NEW.reserved, 0) - coalesce(OLD.reserved, 0),
+            unbounded = unbounded + NEW.unbounded - OLD.unbounded,
+            input_tokens = input_tokens + NEW.input_tokens - OLD.input_tokens,
+            output_tokens = output_tokens + NEW.output_tokens - OLD.output_tokens,
+            unreported = unreported + NEW.unreported - OLD.unreported
+        WHERE run = NEW.key >> 32;
+    END;
 "];
 
 /// The longest wait for another process that keeps the file busy.

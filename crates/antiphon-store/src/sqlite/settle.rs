@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codes::{key, signed, small};
+use super::codes::{key, signed, small, unsigned};
 use crate::backend::now;
 use crate::error::Error;
 use crate::job::{Answer, Intent, JobState, Settlement};
@@ -38,6 +38,13 @@ pub(super) fn intend(
     worker: i64,
     intent: &Intent,
 ) -> rusqlite::Result<Result<u32, Error>> {
+    if let Some(max_cost) = intent.max_cost {
+        let sql = "SELECT settled + held + reserved FROM tallies WHERE run = ?1";
+        let committed = connection.prepare_cached(sql)?.query_row([run], |row| row.get(0).map(unsigned))?;
+        if committed.saturating_add(intent.reserved.unwrap_or(0)) > max_cost {
+            return Ok(Err(Error::over_budget(committed, max_cost)));
+        }
+    }
     // 3 and 4: accepted and failed.
     let sql = "UPDATE jobs SET state = 1, attempt = attempt + 1, worker = ?2, reserved = ?3, due = NULL
         WHERE key = ?1 AND state NOT IN (3, 4) AND (worker IS NULL OR worker = ?2) AND attempt = coalesce(?4, attempt)

@@ -1,6 +1,6 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codes::{index, key, unsigned};
+use super::codes::{index, key, signed, unsigned};
 use super::reads;
 use crate::backend::now;
 use crate::job::JobState;
@@ -99,4 +99,9 @@ pub(super) fn set_request(connection: &Connection, run: i64, request: &str) -> r
 pub(super) fn remember(connection: &Connection, name: &str, note: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO notes (name, note) VALUES (?1, ?2)";
     connection.execute(sql, [name, note]).map(drop)
+}
+
+pub(super) fn release_held(connection: &Connection, run: i64, micros: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE tallies SET held = max(0, held - ?2) WHERE run = ?1";
+    connection.prepare_cached(sql)?.execute([run, signed(micros)]).map(drop)
 }

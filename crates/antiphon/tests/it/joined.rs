@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::interrupt::signal;
 use crate::map::{Bench, map};
-use crate::program::Ran;
+use crate::program::{Ran, json_file};
 
 const ROWS: u64 = 300;
 const AT_ONCE: u64 = 4;
@@ -118,4 +118,49 @@ fn what_one_process_leaves_the_other_finishes() {
     end(other).ends_with(0, &[]);
     assert_eq!(bench.stats().requests, ROWS);
     is_whole(&bench);
+}
+
+#[test]
+fn two_processes_keep_to_one_budget() {
+    let bench = bench();
+    let line = map(&format!("--max-concurrency {AT_ONCE} --max-cost 0.015"));
+    let first = start(&bench, &line);
+    wait_for(&bench, 10);
+    let second = end(start(&bench, &line));
+    let first = end(first);
+    let stats = bench.stats();
+    let bill = stats.billed_input_tokens + 4 * stats.billed_output_tokens;
+    assert!((14_000..=15_000).contains(&bill), "millionths of a dollar: {bill}");
+    assert!(stats.most_in_flight > AT_ONCE, "both asked: {stats:?}");
+    for ran in [first, second] {
+        ran.ends_with(6, &["the budget is used up"]);
+    }
+}
+
+/// Processes that come and are killed: nothing is lost or doubled, and the bill is within what is reported.
+#[test]
+fn processes_that_are_killed_lose_and_double_nothing() {
+    for processes in [2, 8] {
+        let bench = bench();
+        let line = map("--max-concurrency 2");
+        let mut alive: Vec<Child> = (0..processes).map(|_| start(&bench, &line)).collect();
+        const KILLS: u64 = 6;
+        for kill in 1..=KILLS {
+            wait_for(&bench, kill * ROWS / 8);
+            let mut killed = alive.remove(0);
+            killed.kill().unwrap();
+            killed.wait().unwrap();
+            alive.push(start(&bench, &line));
+        }
+        alive.into_iter().for_each(|child| end(child).ends_with(0, &[]));
+        let stats = bench.stats();
+        assert!((ROWS..=ROWS + KILLS * 2).contains(&stats.requests), "{processes} processes: {stats:?}");
+        is_whole(&bench);
+        is_tidy(&bench);
+        let report = json_file(&bench.lab.only_run().join("run.json"));
+        let spent = report["cost_usd_micros"].as_u64().unwrap();
+        let possible = report["possibly_billed"]["most_usd_micros"].as_u64().unwrap();
+        let bill = stats.billed_input_tokens + 4 * stats.billed_output_tokens;
+        assert!((spent..=spent + possible).contains(&bill), "{spent} + {possible}, and the bill is {bill}");
+    }
 }

@@ -121,6 +121,7 @@ fn event_of(name: &str, run: &RunState) -> Event {
         "committed" => Event::Committed,
         "not committed" => Event::NotCommitted(store_error()),
         "fenced" => Event::Fenced(0),
+        "over budget" => Event::OverBudget(0),
         "woke" => Event::Woke,
         "halted" => Event::Halted,
         other => panic!("no event {other}"),
@@ -149,6 +150,7 @@ fn each_event_in_each_state() {
         ("committed", [D, D, D, "accepted", D, D]),
         ("not committed", [D, D, D, "unsaved", D, D]),
         ("fenced", [D, D, "left", "left", D, D]),
+        ("over budget", [D, D, "sleep", D, D, D]),
         ("woke", [D, D, D, D, "reserve", D]),
         ("halted", ["left", "left", D, D, "left", D]),
     ];

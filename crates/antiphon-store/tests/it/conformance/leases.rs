@@ -21,6 +21,7 @@ suite! {
     a_settlement_that_is_sent_twice_counts_once
     a_worker_that_was_given_up_works_on
     several_workers_enqueue_one_input
+    the_calls_of_all_workers_together_stay_within_a_limit
 }
 
 const LEASE: Duration = Duration::from_millis(300);
@@ -243,4 +244,25 @@ async fn several_workers_enqueue_one_input(place: Place) {
     assert_eq!(first.enqueue_from(4, all[4..].to_vec()).await.unwrap(), 6);
     let kept: Vec<String> = first.jobs(0, 9).await.unwrap().into_iter().map(|job| job.row).collect();
     assert_eq!(kept, all);
+}
+
+async fn the_calls_of_all_workers_together_stay_within_a_limit(place: Place) {
+    let first = run_of(&place.open().await, 4).await;
+    let second = worker(&place.open().await).await;
+    let intent = |index: u64, reserved: u64| Intent::new(index).reserved(Some(reserved)).max_cost(Some(100));
+    first.intend(intent(0, 60)).await.unwrap();
+    let refused = second.intend(intent(1, 50)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::OverBudget, "{refused}");
+    assert_eq!(second.tally().await.unwrap().intended, 1, "nothing was recorded");
+    second.intend(intent(1, 40)).await.unwrap();
+    assert_eq!(first.tally().await.unwrap().committed(), 100);
+    // One cost 20, and of the other no one knows: it is held at 30.
+    first.settle(Settlement::accepted(0, "x", Bill::call(Some(20)))).await.unwrap();
+    second.settle(Settlement::again(1, Bill::none().lost(1, Some(40)).held(30))).await.unwrap();
+    assert_eq!(first.tally().await.unwrap().committed(), 50);
+    assert_eq!(first.intend(intent(2, 51)).await.unwrap_err().kind(), ErrorKind::OverBudget);
+    first.release_held(10).await.unwrap();
+    first.intend(intent(2, 51)).await.unwrap();
+    let tally = second.tally().await.unwrap();
+    assert_eq!((tally.settled, tally.held, tally.possible, tally.reserved), (20, 20, 40, 51));
 }
