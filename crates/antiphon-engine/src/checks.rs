@@ -6,6 +6,8 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::work::Unique;
+
 /// Something that has to hold of an answer.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,6 +62,14 @@ impl Checks {
         self.checks.iter().any(|(check, _)| check.unique)
     }
 
+    /// Returns what has to be unique in a result.
+    pub(crate) fn unique(&self, result: &Value) -> Vec<Unique> {
+        let unique = self.checks.iter().filter(|(check, _)| check.unique);
+        unique
+            .filter_map(|(check, _)| Some(Unique::new(&check.at, result.pointer(&check.at)?.clone())))
+            .collect()
+    }
+
     /// Whether all hold; what has to be unique is taken by the row then.
     ///
     /// # Errors
@@ -94,11 +104,8 @@ impl Checks {
         for (number, check, value) in &wanted {
             let number: usize = *number;
             if taken[number].get(value).is_some_and(|owner| *owner != row) {
-                let value = result.pointer(&check.at).map(Value::to_string).unwrap_or_default();
-                return Some(format!(
-                    "{}: another one has {value} already: give a different one",
-                    place(&check.at)
-                ));
+                let value = result.pointer(&check.at).cloned().unwrap_or_default();
+                return Some(Unique::new(&check.at, value).complaint());
             }
         }
         for (number, _, value) in wanted {

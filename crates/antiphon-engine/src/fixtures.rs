@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::dispatch::Options;
 use crate::run_state::RunState;
-use crate::work::{Accepted, Invalid, JobView, Work};
+use crate::work::{Accepted, Invalid, JobView, Unique, Work};
 
 /// The key of the list that answers have.
 pub(crate) const LIST: &str = "/items";
@@ -39,6 +39,12 @@ impl Work for Numbers {
 
     fn list(&self) -> Option<&str> {
         Some(LIST)
+    }
+
+    /// Only one row may begin with seven.
+    fn unique(&self, value: &Value) -> Vec<Unique> {
+        let first = &value["items"][0];
+        if *first == 7 { vec![Unique::new("/items/0", first.clone())] } else { Vec::new() }
     }
 }
 

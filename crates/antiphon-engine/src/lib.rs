@@ -79,7 +79,7 @@ pub use summary::{RowSummary, RunSummary};
 pub use text_writer::{TextWriter, each_result};
 pub use timings::Phase;
 pub use toml_file::{near_name, read_toml};
-pub use work::{Accepted, Invalid, JobView, Work};
+pub use work::{Accepted, Invalid, JobView, Unique, Work};
 
 pub(crate) use timings::PHASES;
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::checks::{Check, Checks};
 use crate::error::{Error, ErrorKind};
 use crate::toml_file::read_toml;
-use crate::work::{Accepted, Invalid, JobView, Work};
+use crate::work::{Accepted, Invalid, JobView, Unique, Work};
 
 /// What is asked about each row, and what an answer has to be: the content of a recipe file.
 ///
@@ -301,6 +301,10 @@ impl Work for Asked {
 
     fn list(&self) -> Option<&str> {
         self.list.as_deref()
+    }
+
+    fn unique(&self, result: &Value) -> Vec<Unique> {
+        self.checks.unique(result)
     }
 
     fn accepted_before(&self, index: u64, result: &str) {

@@ -39,6 +39,12 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns what no other row of the run may have in its result. The store keeps to that for all processes that work on the
+    /// run. Default: nothing.
+    fn unique(&self, _result: &Value) -> Vec<Unique> {
+        Vec::new()
+    }
+
     /// Whether the results of other rows matter to that of a row.
     fn looks_back(&self) -> bool {
         false
@@ -47,6 +53,37 @@ pub trait Work: fmt::Debug + Send + Sync + 'static {
     /// Receives, where results of other rows matter, those that are there already before anything is asked: a row's
     /// index and the JSON of its result.
     fn accepted_before(&self, _index: u64, _result: &str) {}
+}
+
+/// A part of a result that no other row may have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unique {
+    /// The path of the part (RFC 6901); empty for the whole.
+    pub at: String,
+    /// The part.
+    pub value: Value,
+}
+
+impl Unique {
+    /// Creates a part at a path.
+    #[must_use]
+    pub fn new(at: impl Into<String>, value: Value) -> Self {
+        Self { at: at.into(), value }
+    }
+
+    /// Returns the digest by which the store knows it.
+    pub(crate) fn digest(&self) -> [u8; 16] {
+        let mut hash = blake3::Hasher::new();
+        hash.update(self.at.as_bytes()).update(&[0]).update(self.value.to_string().as_bytes());
+        let hash = hash.finalize();
+        std::array::from_fn(|at| hash.as_bytes()[at])
+    }
+
+    /// Returns what is wrong with a second one, for the model.
+    pub(crate) fn complaint(&self) -> String {
+        let at = if self.at.is_empty() { "the whole answer" } else { &self.at };
+        format!("{at}: another one has {} already: give a different one", self.value)
+    }
 }
 
 /// The job that an answer is for.
@@ -124,7 +161,16 @@ mod tests {
     use antiphon_llm::{Message, Prompt};
     use serde_json::json;
 
-    use super::{Accepted, JobView, Work};
+    use super::{Accepted, JobView, Unique, Work};
+
+    #[test]
+    fn equal_parts_at_one_path_have_one_digest() {
+        let part = |at: &str, value: &str| Unique::new(at, json!(value)).digest();
+        assert_eq!(part("/a", "x"), part("/a", "x"));
+        assert!(part("/a", "x") != part("/b", "x") && part("/a", "x") != part("/a", "y"));
+        let whole = Unique::new("", json!("x")).complaint();
+        assert_eq!(whole, "the whole answer: another one has \"x\" already: give a different one");
+    }
 
     /// A recipe that says no more than it has to.
     #[derive(Debug)]
@@ -142,7 +188,7 @@ mod tests {
         assert_eq!((job.index, job.partial_answers), (3, 2));
         assert_eq!(Plain.accept(&job, json!("words")), Ok(Accepted::new(json!("words"))));
         assert!(Plain.schema().is_none() && Plain.list().is_none() && !Plain.looks_back());
-        assert_eq!(Plain.settle_for(&[json!(1)]), None);
+        assert_eq!((Plain.settle_for(&[json!(1)]), Plain.unique(&json!(1))), (None, Vec::new()));
         Plain.accepted_before(0, "1");
         assert_eq!(Accepted::new(json!(1)).notes(vec![json!("so")]).notes, [json!("so")]);
     }

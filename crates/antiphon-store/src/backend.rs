@@ -126,6 +126,12 @@ impl Error {
         Self::new(ErrorKind::OverBudget, message)
     }
 
+    /// A result with something that another job has.
+    pub(crate) fn not_unique(index: u64, at: usize, other: u64) -> Self {
+        let message = format!("the result of job {index} has what that of job {other} has, too");
+        Self::new(ErrorKind::NotUnique { at }, message)
+    }
+
     /// Jobs that would leave a gap before them.
     pub(crate) fn gap(jobs: u64) -> Self {
         Self::new(

@@ -25,6 +25,11 @@ pub enum ErrorKind {
     Fenced,
     /// The calls of all workers may already cost as much as the run may: wait for their settlements, or stop.
     OverBudget,
+    /// Another job of the run has what only one may have: bill the call, and ask for a different answer.
+    NotUnique {
+        /// Which of [`Settlement::unique`](crate::Settlement::unique) that is.
+        at: usize,
+    },
     /// The file was written by a newer version of this program: update it, or use another file.
     Newer,
     /// The file is no store, or is damaged.

@@ -103,6 +103,8 @@ pub struct Settlement {
     pub due: Option<i64>,
     /// The phases of the job's time, in microseconds; the meaning of each number is the caller's.
     pub timings: Vec<u32>,
+    /// Digests of what no other job of the run may have in its result.
+    pub unique: Vec<[u8; 16]>,
 }
 
 /// A result that came when its job had another one already: paid for, and kept.
@@ -290,7 +292,8 @@ impl Answer {
 impl Settlement {
     fn new(index: u64, state: JobState, bill: Bill) -> Self {
         let (answer, result, error, due) = (None, None, None, None);
-        Self { index, attempt: None, state, bill, answer, result, error, due, timings: Vec::new() }
+        let (timings, unique) = (Vec::new(), Vec::new());
+        Self { index, attempt: None, state, bill, answer, result, error, due, timings, unique }
     }
 
     /// Sets the attempt that has ended.
@@ -335,6 +338,13 @@ impl Settlement {
     #[must_use]
     pub fn result(mut self, result: impl Into<String>) -> Self {
         self.result = Some(result.into());
+        self
+    }
+
+    /// Sets digests of what no other job of the run may have in its result: if one has, nothing is stored.
+    #[must_use]
+    pub fn unique(mut self, digests: Vec<[u8; 16]>) -> Self {
+        self.unique = digests;
         self
     }
 

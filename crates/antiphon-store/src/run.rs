@@ -222,7 +222,8 @@ impl Run {
     ///
     /// # Errors
     /// `Fenced` for a failure, or for a job that is to be queued again, of a worker that no longer holds the job: its bill is
-    /// counted all the same. `Conflict` for a settlement without an attempt of a job that has ended. `StorageFull` or `Io`.
+    /// counted all the same. `NotUnique` for a result with something that another job has and only one may have; then nothing is
+    /// stored. `Conflict` for a settlement without an attempt of a job that has ended. `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded.

@@ -164,8 +164,11 @@ impl Driver {
         self.spans.add(Phase::Commit, began.elapsed());
         match committed {
             Ok(()) => Event::Committed,
-            Err(err) if err.kind() == StoreErrorKind::Fenced => Event::Fenced(0),
-            Err(err) => Event::NotCommitted(err),
+            Err(err) => match err.kind() {
+                StoreErrorKind::Fenced => Event::Fenced(0),
+                StoreErrorKind::NotUnique { at } => Event::NotUnique(at),
+                _ => Event::NotCommitted(err),
+            },
         }
     }
 

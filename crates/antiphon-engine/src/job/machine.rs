@@ -25,7 +25,7 @@ use crate::run_state::RunState;
 use crate::status::Counters;
 use crate::stop::Stop;
 use crate::timings::Phase;
-use crate::work::Accepted;
+use crate::work::{Accepted, Unique};
 
 /// The life of one job: takes what happened, and says what to do next.
 ///
@@ -55,6 +55,8 @@ pub(crate) struct JobMachine {
     kept: Vec<Value>,
     seen: JobSeen,
     notice: Option<String>,
+    /// The answer with the result that is being committed, where other rows may have parts of it.
+    contested: Option<Box<Contested>>,
 }
 
 /// What happened.
@@ -81,6 +83,8 @@ pub(crate) enum Event {
     /// Another worker has taken the job over: the call was not sent, after it was sent so many times before, or its settlement is
     /// stored beside the job.
     Fenced(u32),
+    /// A result is not stored, since another row has the part of it with this number, which only one may have.
+    NotUnique(usize),
     /// Other processes may have spent what is left of the budget: the call was not sent, after it was sent so many times before.
     OverBudget(u32),
     /// A pause has ended.
@@ -97,7 +101,7 @@ pub(crate) enum Action {
     /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `Failed`, `Fenced` or
     /// `OverBudget` follows.
     Call(Arc<Prompt>, Intent),
-    /// Commit a settlement: `Committed`, `NotCommitted` or `Fenced` follows.
+    /// Commit a settlement: `Committed`, `NotCommitted`, `NotUnique` or `Fenced` follows.
     Commit(Box<Settlement>),
     /// Pause, and count the time for a phase: `Woke` or `Halted` follows.
     Sleep(Duration, Phase),
@@ -148,7 +152,17 @@ struct Call {
     reservation: Reservation,
 }
 
+/// An answer whose result is being committed, and what of it no other row may have.
+#[derive(Debug)]
+struct Contested {
+    unique: Vec<Unique>,
+    ask: Ask,
+    /// `None` of a cached answer.
+    billed: Option<Billed>,
+}
+
 /// An answer with its bill.
+#[derive(Debug, Clone)]
 struct Billed {
     answer: Completion,
     bill: Bill,
@@ -190,6 +204,7 @@ impl JobMachine {
             kept: Vec::new(),
             seen: JobSeen::default(),
             notice: None,
+            contested: None,
         }
     }
 
@@ -222,6 +237,10 @@ impl JobMachine {
                 Action::End(Ending::Left)
             }
             (State::Committing(_), Event::Fenced(_)) => Action::End(Ending::Left),
+            (State::Committing(then), Event::NotUnique(at)) => match self.contested.take() {
+                Some(contested) => self.not_unique(cx, *contested, at),
+                None => self.defect(cx, &format!("part {at} of a result is not unique before {then:?}")),
+            },
             (State::Calling(Call { ask, reservation }), Event::OverBudget(sent)) => {
                 if sent == 0 {
                     reservation.release();
@@ -232,12 +251,15 @@ impl JobMachine {
             (State::New | State::Reserving(..) | State::Sleeping(_), Event::Halted) => {
                 Action::End(Ending::Left)
             }
-            (state, event) => {
-                let message = format!("a defect of this program: a job got {event:?} while {state:?}");
-                run.stop.stop(Stop::Internal(message));
-                Action::End(Ending::Left)
-            }
+            (state, event) => self.defect(cx, &format!("a job got {event:?} while {state:?}")),
         }
+    }
+
+    /// Stops the run, and leaves the job for a later process.
+    fn defect(&mut self, cx: Context<'_>, what: &str) -> Action {
+        self.state = State::Ended;
+        cx.run.stop.stop(Stop::Internal(format!("a defect of this program: {what}")));
+        Action::End(Ending::Left)
     }
 
     /// Takes what is worth a warning about the last event, if anything is.
@@ -273,6 +295,8 @@ impl JobMachine {
         match valid {
             Ok(accepted) => {
                 Counters::add(&cx.run.accounts.counters.cached, 1);
+                let ask = Ask { question: asked.prompt.clone(), key: asked.key, next: asked.prompt };
+                self.contest(cx, &accepted, &ask, || None);
                 self.accept(accepted, Bill::none(), None)
             }
             Err(_) => self.start(cx, asked),
@@ -337,6 +361,9 @@ impl JobMachine {
         let result = accepted.value.to_string();
         self.seen.notes.extend(accepted.notes);
         let mut settlement = Settlement::accepted(self.job.index, result.clone(), bill);
+        if let Some(contested) = &self.contested {
+            settlement = settlement.unique(contested.unique.iter().map(Unique::digest).collect());
+        }
         if let Some((key, answer)) = cached {
             settlement = settlement.answer(key, answer);
         }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::backend::now;
 use crate::error::Error;
@@ -22,6 +22,8 @@ pub(super) struct Jobs {
     lost_attempts: BTreeMap<(u64, u32), Option<u64>>,
     /// Settlements that came when another worker had the job, by job and attempt, with their results.
     late: BTreeMap<(u64, u32), Option<Box<str>>>,
+    /// What only one job may have, and which has it.
+    unique: HashMap<[u8; 16], u64>,
     tally: Tally,
 }
 
@@ -142,6 +144,7 @@ impl Jobs {
         let is_lost = job.worker.is_none()
             && attempt.is_some_and(|attempt| self.lost_attempts.contains_key(&(index, attempt)));
         if !job.state.is_end() && job.is_held_by(worker) && is_newest && !is_lost {
+            self.take_unique(&settlement)?;
             self.charge(index, &settlement.bill);
             self.apply(worker, settlement);
             return Ok(());
@@ -151,6 +154,17 @@ impl Jobs {
             None => Err(Error::fenced(index)),
             Some(attempt) => self.settle_late(worker, attempt, settlement),
         }
+    }
+
+    /// Takes what only one job may have, all of it or nothing.
+    fn take_unique(&mut self, settlement: &Settlement) -> Result<(), Error> {
+        for (at, digest) in settlement.unique.iter().enumerate() {
+            if let Some(other) = self.unique.get(digest).filter(|other| **other != settlement.index) {
+                return Err(Error::not_unique(settlement.index, at, *other));
+            }
+        }
+        self.unique.extend(settlement.unique.iter().map(|digest| (*digest, settlement.index)));
+        Ok(())
     }
 
     /// Stores what a settlement says of its job, but for the bill.
@@ -182,10 +196,11 @@ impl Jobs {
             return Err(Error::fenced(index));
         }
         let Some(job) = self.get(index) else { return Err(Error::job_ended(index)) };
-        if job.state.is_end() {
+        if job.state.is_end() || self.take_unique(&settlement).is_err() {
             self.late.insert(key, settlement.result.map(String::into_boxed_str));
             return Ok(());
         }
+        let Some(job) = self.get(index) else { return Err(Error::job_ended(index)) };
         if job.state == JobState::Intended {
             // Another worker's call is in progress, and will be late.
             let (attempt, reserved) = (job.attempt, job.reserved);

@@ -119,6 +119,13 @@ const MIGRATIONS: [&str; 5] = ["
         result TEXT,
         PRIMARY KEY (key, attempt)
     ) WITHOUT ROWID;
+    -- What only one job of a run may have in its result, by its digest.
+    CREATE TABLE uniques (
+        run INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        key INTEGER NOT NULL,
+        PRIMARY KEY (run, digest)
+    ) WITHOUT ROWID;
     -- The sums over the jobs of a run, which the triggers keep up. A budget may hold less than the jobs say, once more is known.
     CREATE TABLE tallies (
         run INTEGER PRIMARY KEY,

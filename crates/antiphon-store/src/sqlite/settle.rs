@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codes::{key, signed, small, unsigned};
+use super::codes::{index, key, signed, small, unsigned};
 use crate::backend::now;
 use crate::error::Error;
 use crate::job::{Answer, Intent, JobState, Settlement};
@@ -68,15 +68,54 @@ pub(super) fn settle(
     settlement: &Settlement,
 ) -> rusqlite::Result<Result<(), Error>> {
     let key = key(run, settlement.index);
-    let outcome = if apply(connection, key, worker, settlement)? {
-        Ok(())
-    } else {
-        settle_late(connection, key, worker, settlement)?
+    let other = other_with(connection, run, key, settlement)?;
+    let outcome = match other {
+        Some(err) if holds(connection, key, worker, settlement)? => Err(err),
+        None if apply(connection, key, worker, settlement)? => {
+            take_unique(connection, run, key, settlement)?;
+            Ok(())
+        }
+        other => settle_late(connection, key, (run, worker), settlement, other.is_none())?,
     };
     if let Some((fingerprint, answer)) = settlement.answer.as_ref().filter(|_| outcome.is_ok()) {
         cache(connection, fingerprint, answer)?;
     }
     Ok(outcome)
+}
+
+/// The error of a result with something that another job has and only one may have.
+fn other_with(
+    connection: &Connection,
+    run: i64,
+    key: i64,
+    settlement: &Settlement,
+) -> rusqlite::Result<Option<Error>> {
+    let sql = "SELECT key FROM uniques WHERE run = ?1 AND digest = ?2 AND key <> ?3";
+    for (at, digest) in settlement.unique.iter().enumerate() {
+        let other = connection
+            .prepare_cached(sql)?
+            .query_row(params![run, digest, key], |row| row.get(0))
+            .optional()?;
+        if let Some(other) = other {
+            return Ok(Some(Error::not_unique(settlement.index, at, index(other))));
+        }
+    }
+    Ok(None)
+}
+
+fn take_unique(connection: &Connection, run: i64, key: i64, settlement: &Settlement) -> rusqlite::Result<()> {
+    let sql = "INSERT OR IGNORE INTO uniques (run, digest, key) VALUES (?1, ?2, ?3)";
+    settlement
+        .unique
+        .iter()
+        .try_for_each(|digest| connection.prepare_cached(sql)?.execute(params![run, digest, key]).map(drop))
+}
+
+/// Whether the worker holds the job, and the settlement is of its newest attempt.
+fn holds(connection: &Connection, key: i64, worker: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
+    let is_newest = |job: &Fence| settlement.attempt.is_none_or(|attempt| attempt == job.attempt);
+    let job = fence(connection, key)?;
+    Ok(job.is_some_and(|job| !job.state.is_end() && job.worker == Some(worker) && is_newest(&job)))
 }
 
 /// Settles a job that the worker holds, or that no worker holds, unless the attempt was settled already or was counted as possibly
@@ -122,8 +161,9 @@ fn apply(connection: &Connection, key: i64, worker: i64, settlement: &Settlement
 fn settle_late(
     connection: &Connection,
     key: i64,
-    worker: i64,
+    (run, worker): (i64, i64),
     settlement: &Settlement,
+    may_win: bool,
 ) -> rusqlite::Result<Result<(), Error>> {
     let (ended, fenced) = (Error::job_ended(settlement.index), Error::fenced(settlement.index));
     let Some(job) = fence(connection, key)? else { return Ok(Err(ended)) };
@@ -149,7 +189,7 @@ fn settle_late(
     )?
     .execute(params![key, reserved])?;
     charge(connection, key, settlement)?;
-    if !is_result || job.state.is_end() {
+    if !is_result || job.state.is_end() || !may_win {
         let sql = "INSERT INTO late (key, attempt, result) VALUES (?1, ?2, ?3)";
         let result = settlement.result.as_ref().filter(|_| is_result);
         connection.prepare_cached(sql)?.execute(params![key, attempt, result])?;
@@ -164,6 +204,7 @@ fn settle_late(
     let timings: Vec<u8> = settlement.timings.iter().flat_map(|micros| micros.to_le_bytes()).collect();
     let bounds = params![key, settlement.result, timings, worker, attempt, now()];
     connection.prepare_cached(sql)?.execute(bounds)?;
+    take_unique(connection, run, key, settlement)?;
     Ok(Ok(()))
 }
 

@@ -48,7 +48,7 @@ async fn file_of_format(version: u32) -> File {
     let old = rusqlite::Connection::open(&place.path).unwrap();
     old.execute_batch("UPDATE jobs SET lost = 1, possible = 7, held = 7").unwrap();
     old.execute_batch(
-        "DROP TRIGGER job_changed; DROP TRIGGER job_added; DROP TRIGGER run_added; DROP TABLE tallies;
+        "DROP TRIGGER job_changed; DROP TRIGGER job_added; DROP TRIGGER run_added; DROP TABLE tallies; DROP TABLE uniques;
         DROP INDEX free_jobs; DROP TABLE workers; DROP TABLE late; DROP TABLE lost_attempts;
         ALTER TABLE jobs DROP COLUMN worker; ALTER TABLE jobs DROP COLUMN settled_attempt;
         ALTER TABLE jobs ADD COLUMN owner TEXT; ALTER TABLE jobs ADD COLUMN lease_until INTEGER;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_llm::{Completion, Error, ErrorKind, Stack, Timing};
-use antiphon_store::{JobState, NewRun, Run, Store};
+use antiphon_store::{Bill, Intent, JobState, NewRun, Run, Settlement, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -146,4 +146,39 @@ async fn a_row_about_which_nothing_can_be_asked_fails_without_a_call() {
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.calls, tally.failed), (0, 1));
     assert_eq!(run.jobs(0, 9).await.unwrap()[0].state, JobState::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_rows_have_what_only_one_may_have() {
+    let seven = || Ok(answer(r#"{"items": [7, 2, 3]}"#));
+    let (batched, _, run) = run(&["a", "b"], vec![seven(), seven(), Ok(answer(THREE))], options()).await;
+    assert!(batched.stop.is_none(), "{batched:?}");
+    let mut results: Vec<_> = batched.outcomes.into_iter().map(|outcome| outcome.result.unwrap()).collect();
+    results.sort_unstable();
+    assert_eq!(results, [r#"{"items":[1,2,3]}"#, r#"{"items":[7,2,3]}"#]);
+    assert_eq!(run.tally().await.unwrap().calls, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_waits_for_what_another_worker_has_begun() {
+    let store = Store::in_memory();
+    let first = run_of(&store, &["a"]).await;
+    let second = Arc::new(store.open_run(NewRun::new("a run")).await.unwrap());
+    let job = first.claim(1).await.unwrap().remove(0);
+    let attempt = first.intend(Intent::new(0).attempt(job.attempt).reserved(Some(9))).await.unwrap();
+    let calls = Stack::new(Scripted::new(SECOND, [])).calls();
+    let work = Engine::run_all(calls, (store.clone(), second.clone()), Arc::new(Numbers), options(), |_| {});
+    let settle = async {
+        tokio::time::sleep(3 * SECOND).await;
+        assert_eq!(second.tally().await.unwrap().intended, 1, "it waits for the other one");
+        let done = Settlement::accepted(0, THREE, Bill::call(Some(50))).attempt(attempt);
+        first.settle(done).await.unwrap();
+    };
+    let (batched, ()) = tokio::join!(work, settle);
+    let batched = batched.unwrap();
+    assert!(
+        batched.stop.is_none() && batched.outcomes.is_empty(),
+        "it has no outcome of its own: {batched:?}"
+    );
+    assert_eq!((second.tally().await.unwrap().accepted, second.tally().await.unwrap().calls), (1, 1));
 }

@@ -1,17 +1,18 @@
 //! Decisions about a call that was answered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use antiphon_llm::{Asking, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, json};
 use antiphon_store::Answer;
 use serde_json::Value;
 
-use super::{Action, Ask, Billed, Call, Context, JobMachine, first_line};
+use super::{Action, Ask, Billed, Call, Contested, Context, JobMachine, first_line};
 use crate::accounts::CallEnd;
 use crate::lacking::{Lacking, rest_of};
 use crate::reading::{checked, read, with_rest};
 use crate::rest::whole_of;
-use crate::work::{Accepted, Invalid, JobView};
+use crate::work::{Accepted, Invalid, JobView, Unique};
 
 impl JobMachine {
     pub(super) fn answered(&mut self, cx: Context<'_>, call: Call, answer: Completion, sent: u32) -> Action {
@@ -42,6 +43,7 @@ impl JobMachine {
             Ok(accepted) => {
                 let is_whole = answer.finish == FinishReason::Stop && !answer.head.other_model;
                 let is_worth_caching = cx.run.options.cache && is_whole && self.kept.is_empty();
+                self.contest(cx, &accepted, &ask, || Some(Billed { answer: answer.clone(), bill, held_to }));
                 let cached = is_worth_caching.then(|| (ask.key, to_cache(answer)));
                 self.accept(accepted, bill, cached)
             }
@@ -53,6 +55,32 @@ impl JobMachine {
             }
             Err(Invalid::Violations(complaint)) => {
                 self.invalid(cx, ask, &complaint, Billed { answer, bill, held_to })
+            }
+        }
+    }
+
+    /// Keeps the answer of a result that another row may contest, until it is committed.
+    pub(super) fn contest(
+        &mut self,
+        cx: Context<'_>,
+        accepted: &Accepted,
+        ask: &Ask,
+        billed: impl FnOnce() -> Option<Billed>,
+    ) {
+        let unique = cx.run.work.unique(&accepted.value);
+        let contested = || Box::new(Contested { unique: unique.clone(), ask: ask.clone(), billed: billed() });
+        self.contested = (!unique.is_empty()).then(contested);
+    }
+
+    /// Asks for something else where another row has a part of the result.
+    pub(super) fn not_unique(&mut self, cx: Context<'_>, contested: Contested, at: usize) -> Action {
+        let Contested { unique, ask, billed } = contested;
+        let complaint = unique.get(at).map(Unique::complaint).unwrap_or_default();
+        match billed {
+            Some(billed) => self.invalid(cx, ask, &complaint, billed),
+            None => {
+                cx.run.accounts.counters.cached.fetch_sub(1, Ordering::Relaxed);
+                self.ask(cx, ask)
             }
         }
     }
@@ -118,7 +146,10 @@ impl JobMachine {
     /// Checks a value that was put together from the parts of several answers.
     pub(super) fn settle_whole(&mut self, cx: Context<'_>, ask: Ask, whole: Value, billed: Billed) -> Action {
         match self.check_whole(cx, &ask.question, whole) {
-            Ok(accepted) => self.accept(accepted, billed.bill, None),
+            Ok(accepted) => {
+                self.contest(cx, &accepted, &ask, || Some(billed.clone()));
+                self.accept(accepted, billed.bill, None)
+            }
             Err(Invalid::Partial { kept, reasons, notes }) => {
                 self.seen.notes.extend(notes);
                 self.kept = kept;

@@ -121,6 +121,7 @@ fn event_of(name: &str, run: &RunState) -> Event {
         "committed" => Event::Committed,
         "not committed" => Event::NotCommitted(store_error()),
         "fenced" => Event::Fenced(0),
+        "not unique" => Event::NotUnique(0),
         "over budget" => Event::OverBudget(0),
         "woke" => Event::Woke,
         "halted" => Event::Halted,
@@ -150,6 +151,7 @@ fn each_event_in_each_state() {
         ("committed", [D, D, D, "accepted", D, D]),
         ("not committed", [D, D, D, "unsaved", D, D]),
         ("fenced", [D, D, "left", "left", D, D]),
+        ("not unique", [D, D, D, D, D, D]),
         ("over budget", [D, D, "sleep", D, D, D]),
         ("woke", [D, D, D, D, "reserve", D]),
         ("halted", ["left", "left", D, D, "left", D]),
@@ -220,6 +222,24 @@ fn a_valid_answer_is_committed_with_its_bill() {
     let outcome = rig.machine.outcome(Ok(String::new()));
     assert_eq!((outcome.index, outcome.row.as_str()), (4, "row"));
     assert_eq!(outcome.seen.usage.and_then(|usage| usage.output), Some(30));
+}
+
+#[test]
+fn a_result_that_is_not_unique_is_asked_for_anew() {
+    let seven = r#"{"items": [7, 2, 3]}"#;
+    let mut rig = Rig::new(options());
+    let Action::Commit(settlement) = rig.first_call(Ok(answer(seven))) else { panic!("no result") };
+    assert_eq!((settlement.state, settlement.unique.len()), (JobState::Accepted, 1));
+    let Action::Commit(settlement) = rig.on(Event::NotUnique(0)) else { panic!("no bill") };
+    assert_eq!((settlement.state, settlement.bill.calls, settlement.unique.len()), (JobState::Queued, 1, 0));
+    let prompt = next_prompt(&mut rig);
+    assert!(format!("{prompt:?}").contains("another one has 7 already"), "{prompt:?}");
+    let action = rig.end_call(Ok(answer(THREE)));
+    assert!(matches!(&action, Action::Commit(settlement) if settlement.unique.is_empty()), "{action:?}");
+    let mut rig = Rig::new(options());
+    rig.on(Event::CacheHit(asked(), Answer::new(seven)));
+    assert!(matches!(rig.on(Event::NotUnique(0)), Action::Reserve(_)), "a cached answer is no attempt");
+    assert_eq!(Counters::get(&rig.run.accounts.counters.cached), 0);
 }
 
 #[test]

@@ -22,6 +22,7 @@ suite! {
     a_worker_that_was_given_up_works_on
     several_workers_enqueue_one_input
     the_calls_of_all_workers_together_stay_within_a_limit
+    what_one_job_has_no_other_may_have
 }
 
 const LEASE: Duration = Duration::from_millis(300);
@@ -265,4 +266,24 @@ async fn the_calls_of_all_workers_together_stay_within_a_limit(place: Place) {
     first.intend(intent(2, 51)).await.unwrap();
     let tally = second.tally().await.unwrap();
     assert_eq!((tally.settled, tally.held, tally.possible, tally.reserved), (20, 20, 40, 51));
+}
+
+async fn what_one_job_has_no_other_may_have(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    let result = |index: u64, digests: Vec<[u8; 16]>| {
+        Settlement::accepted(index, "x", Bill::call(Some(3))).unique(digests)
+    };
+    assert_eq!(indexes(&quick.claim(9).await.unwrap()), [0, 1]);
+    let newest = quick.intend(Intent::new(1)).await.unwrap();
+    quick.settle(result(1, vec![[1; 16], [2; 16]]).attempt(newest)).await.unwrap();
+    quick.settle(result(1, vec![[1; 16], [2; 16]]).attempt(newest)).await.unwrap();
+    let err = quick.settle(result(0, vec![[3; 16], [2; 16]])).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::NotUnique { at: 1 }, "{err}");
+    assert_eq!(quick.tally().await.unwrap().calls, 1, "nothing was stored");
+    // A late result that is not unique does not win, and is kept.
+    slow.settle(result(0, vec![[2; 16]]).attempt(attempt)).await.unwrap();
+    assert_eq!((quick.late(0, 9).await.unwrap().len(), quick.tally().await.unwrap().accepted), (1, 1));
+    quick.settle(result(0, vec![[3; 16]])).await.unwrap();
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.calls, tally.settled), (2, 3, 9));
 }
