@@ -1,6 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use antiphon_llm::{CacheKey, Calls, Completion, Head, Price, Usage};
@@ -291,6 +292,7 @@ impl Dispatch {
         // A store that cannot be used is reported by the job that needs it.
         let Ok(beat) = self.shared.run.heartbeat().await else { return false };
         self.has_more |= self.waits || !beat.interrupted.is_empty();
+        self.shared.state.accounts.counters.others.store(beat.others, Ordering::Relaxed);
         if beat.others > 0 || self.waits {
             self.waits = true;
             self.refresh().await;

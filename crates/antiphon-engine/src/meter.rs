@@ -138,6 +138,9 @@ pub struct RowsReading {
     /// What jobs wait for just now.
     #[serde(skip)]
     pub waiting: Option<Waiting>,
+    /// Processes that work on the run.
+    #[serde(skip)]
+    pub processes: u64,
     /// The time until all rows have ended.
     #[serde(skip)]
     pub time_left: Option<Duration>,
@@ -262,6 +265,7 @@ impl Rows {
             output_tokens: status.output_tokens,
             cost_usd_micros: status.cost_usd_micros,
             possible_usd_micros: status.possible_usd_micros,
+            processes: status.processes,
             rows_per_second: rows.rate,
             eta_seconds: rows.eta.map(|eta| eta.as_secs()),
             limit_requests_per_second: status.limits.and_then(|limits| limits.requests_per_second),

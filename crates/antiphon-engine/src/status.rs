@@ -24,6 +24,8 @@ pub(crate) struct Counters {
     pub(crate) without_price: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) possible: AtomicU64,
+    /// Other processes that work on the run.
+    pub(crate) others: AtomicU64,
     /// Microseconds of calls that timed out.
     pub(crate) stalled: AtomicU64,
     pub(crate) totals: Totals,
@@ -55,6 +57,9 @@ pub struct Status {
     pub cost_usd_micros: Option<u64>,
     /// The most that calls without a bill may have cost on top.
     pub possible_usd_micros: u64,
+    /// Processes that work on the run, this one included.
+    #[serde(default = "one")]
+    pub processes: u64,
     /// What is believed of the provider's limits.
     pub limits: Option<ProviderLimits>,
     /// What most of the time goes into.
@@ -62,6 +67,10 @@ pub struct Status {
     /// What jobs wait for just now, if the provider asked for a pause or is not called for a while.
     #[serde(default)]
     pub waiting: Option<Waiting>,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// A wait that the provider asked for or caused.
@@ -178,6 +187,7 @@ impl Counters {
             output_tokens: known(&self.output_tokens),
             cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),
             possible_usd_micros: get(&self.possible),
+            processes: get(&self.others) + 1,
             limits: limits.map(ProviderLimits::from),
             bottleneck: spent.bottleneck(),
             waiting,

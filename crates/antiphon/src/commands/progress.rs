@@ -210,6 +210,7 @@ fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
         unless_none(reading.failed, "failed"),
         unless_none(reading.cached, "cached"),
         Some(format!("{} in progress", reading.under_way)),
+        (reading.processes > 1).then(|| format!("{} processes", reading.processes)),
         reading.rows_per_second.map(|rate| format!("{rate:.1} rows/s")),
         reading.tokens_per_second.map(|rate| format!("{rate:.0} tokens/s")),
         Some(cost(reading.cost_usd_micros)),
@@ -311,10 +312,10 @@ mod tests {
             "event": "progress", "rows": 9, "is_all": false, "accepted": 2, "failed": 1, "cached": 1, "calls": 2,
             "under_way": 4, "input_tokens": 1, "output_tokens": 1, "cost_usd_micros": null, "possible_usd_micros": 0,
             "limits": { "requests_per_second": 2.5, "max_concurrency": 4, "in_flight": 4, "paused_seconds": 1.5 },
-            "bottleneck": null, "waiting": { "phase": "limiter", "seconds": 1.5 },
+            "bottleneck": null, "waiting": { "phase": "limiter", "seconds": 1.5 }, "processes": 2,
         });
         let event = serde_json::from_value(status).unwrap();
-        let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · cost unknown · limit 2.5/s · waits 2 s for the provider's limit";
+        let expected = "2 of 9+ rows · 1 failed · 1 cached · 4 in progress · 2 processes · cost unknown · limit 2.5/s · waits 2 s for the provider's limit";
         check(Meter::of_rows(), &[event], expected);
     }
 
