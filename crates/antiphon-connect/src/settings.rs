@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use antiphon_engine::usd_micros;
 use antiphon_providers::prices::Prices;
-use antiphon_providers::registry;
+use antiphon_providers::{SecretString, registry};
 
 use crate::cassette::Cassette;
 use crate::config_file::ConfigFile;
@@ -362,6 +362,20 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
         ))
     })?;
     Ok(Sourced::new(value, seconds.origin))
+}
+
+impl Settings {
+    /// Returns these settings with a placeholder for each key that is not set: for a provider that is only asked what calls would
+    /// cost, and never called.
+    #[must_use]
+    pub fn without_missing_keys(mut self) -> Self {
+        let named = self.provider.iter_mut().map(|provider| &mut provider.value);
+        let fallbacks = self.fallback.value.iter_mut().map(|fallback| &mut fallback.provider);
+        for provider in named.chain(fallbacks).filter(|provider| !provider.key_env.is_empty()) {
+            provider.key.get_or_insert_with(|| SecretString::from("no-key"));
+        }
+        self
+    }
 }
 
 #[cfg(test)]

@@ -234,7 +234,9 @@ impl Accounts {
     /// Takes over what the store counts, in which the work of other processes is, too.
     pub(crate) fn observe(&self, tally: &Tally) {
         self.counters.refresh(tally);
-        self.budget.observe(tally.settled.saturating_add(tally.held), tally.reserved);
+        // Without others all reservations are this process's own, as they were when the tally was read.
+        let reserved = if Counters::get(&self.counters.others) > 0 { tally.reserved } else { 0 };
+        self.budget.observe(tally.settled.saturating_add(tally.held), reserved);
     }
 
     /// Learns from earlier runs of the same kind.
@@ -243,7 +245,7 @@ impl Accounts {
     }
 
     pub(crate) fn usual(&self) -> Option<Usual> {
-        self.learned().seen.usual()
+        self.learned().seen.usual(Counters::get(&self.counters.asked))
     }
 
     /// Returns the jobs of the run, once all of them are known.

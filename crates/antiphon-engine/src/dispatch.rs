@@ -292,9 +292,9 @@ impl Dispatch {
         // A store that cannot be used is reported by the job that needs it.
         let Ok(beat) = self.shared.run.heartbeat().await else { return false };
         self.has_more |= self.waits || !beat.interrupted.is_empty();
-        self.shared.state.accounts.counters.others.store(beat.others, Ordering::Relaxed);
-        if beat.others > 0 || self.waits {
-            self.waits = true;
+        let before = self.shared.state.accounts.counters.others.swap(beat.others, Ordering::Relaxed);
+        self.waits |= beat.others > 0;
+        if self.waits || before > 0 {
             self.refresh().await;
         }
         beat.status == RunStatus::Cancelled

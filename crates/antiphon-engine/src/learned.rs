@@ -3,6 +3,8 @@
 pub(crate) struct Learned {
     counts: Vec<u32>,
     total: u64,
+    sum: f64,
+    squares: f64,
 }
 
 /// Buckets for each doubling, and doublings.
@@ -11,12 +13,22 @@ const BUCKETS: usize = 40 * 8;
 
 impl Learned {
     pub(crate) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], total: 0 }
+        Self { counts: vec![0; BUCKETS], total: 0, sum: 0.0, squares: 0.0 }
     }
 
     pub(crate) fn saw(&mut self, value: u64) {
         self.counts[bucket(value)] += 1;
         self.total += 1;
+        let value = value as f64;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    /// The mean and the standard deviation of what was seen; 0 while nothing was.
+    pub(crate) fn mean(&self) -> (f64, f64) {
+        let count = self.total.max(1) as f64;
+        let mean = self.sum / count;
+        (mean, (self.squares / count - mean * mean).max(0.0).sqrt())
     }
 
     pub(crate) fn seen(&self) -> u64 {

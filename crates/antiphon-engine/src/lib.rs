@@ -72,7 +72,7 @@ pub use meter::{DocumentsReading, Meter, Reading, RowsReading};
 pub use recipe::{Drawing, Recipe};
 pub use report::{Cause, LONG_RUN, MapReport, MapStatus, MapTime, PossiblyBilled, causes};
 pub use results::{Destination, Lines, Order, export};
-pub use seen::Usual;
+pub use seen::{Mean, Usual};
 pub use status::{ProviderLimits, Status, Waiting};
 pub use stop::Stop;
 pub use summary::{RowSummary, RunSummary};

@@ -28,6 +28,21 @@ pub struct Usual {
     pub input_tokens_per_kilobyte: (u64, u64),
     /// The time of a call, in microseconds.
     pub micros: (u64, u64),
+    /// What many calls take together; `None` where an earlier version learned it.
+    #[serde(default)]
+    pub mean: Option<Mean>,
+}
+
+/// The means of a recipe's calls, each with its standard deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Mean {
+    /// Tokens of an answer.
+    pub output_tokens: (f64, f64),
+    /// Tokens of a prompt for a thousand of its bytes.
+    pub input_tokens_per_kilobyte: (f64, f64),
+    /// Calls for a row, those for better answers included.
+    pub calls_per_row: f64,
 }
 
 /// The tokens of a call that broke off, as others lead to expect.
@@ -98,7 +113,8 @@ impl Seen {
         }
     }
 
-    pub(super) fn usual(&self) -> Option<Usual> {
+    /// What is usual, of calls for so many rows.
+    pub(super) fn usual(&self, rows: u64) -> Option<Usual> {
         // A bucket is told by its upper edge, 9 % above the lower one.
         let range = |learned: &Learned| (learned.quantile(0.05) * 10 / 11, learned.quantile(0.95));
         (self.outputs.seen() > 0).then(|| Usual {
@@ -106,6 +122,11 @@ impl Seen {
             output_tokens: range(&self.outputs),
             input_tokens_per_kilobyte: range(&self.inputs),
             micros: range(&self.micros),
+            mean: (rows > 0).then(|| Mean {
+                output_tokens: self.outputs.mean(),
+                input_tokens_per_kilobyte: self.inputs.mean(),
+                calls_per_row: (self.outputs.seen() as f64 / rows as f64).max(1.0),
+            }),
         })
     }
 }

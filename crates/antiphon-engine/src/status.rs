@@ -15,6 +15,8 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) cached: AtomicU64,
+    /// Rows that ended in this process after a call.
+    pub(crate) asked: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) under_way: AtomicU64,
     pub(crate) input_tokens: AtomicU64,

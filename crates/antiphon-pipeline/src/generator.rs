@@ -3,13 +3,14 @@ use std::sync::Arc;
 
 use antiphon_llm::{Provider, Usage};
 use antiphon_runtime::Runner;
+use antiphon_store::RunStatus;
 use serde::Serialize;
 
 use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::persona::Personas;
-use crate::pipeline::{Outcome, Pipeline};
+use crate::pipeline::{Outcome, Pipeline, Prepared};
 use crate::report::FailureReport;
 use crate::runs::RunFolder;
 
@@ -54,7 +55,8 @@ pub struct GenerationEstimate {
 }
 
 impl Pipeline {
-    /// What a configuration would take. Loads its documents, asks the provider how much the model takes, and the model nothing.
+    /// What a configuration would take: nothing if the [store](Pipeline::store) has its result. Loads its documents, asks the
+    /// provider how much the model takes, and the model nothing.
     ///
     /// # Errors
     /// As [`prepare`](Pipeline::prepare).
@@ -65,7 +67,8 @@ impl Pipeline {
         let prepared = self.prepare(config).await?;
         // No model works for it, so it costs nothing.
         let capabilities = self.capabilities(&prepared).await;
-        let (calls, input_tokens, output_tokens) = prepared.likely_calls(capabilities)?;
+        let (calls, input_tokens, output_tokens) =
+            if self.is_made(&prepared).await? { (0, 0, 0) } else { prepared.likely_calls(capabilities)? };
         let usage = Usage::new(Some(input_tokens), Some(output_tokens));
         let price = (self.pricing)(input_tokens);
         Ok(GenerationEstimate {
@@ -77,6 +80,16 @@ impl Pipeline {
             output_tokens,
             cost_usd_micros: price.and_then(|price| price.cost_usd_micros(usage)),
         })
+    }
+
+    /// Whether the store has the personas of what was prepared.
+    async fn is_made(&self, prepared: &Prepared) -> Result<bool, Error> {
+        let Some(store) = self.store.as_ref().filter(|_| !prepared.config.fresh) else { return Ok(false) };
+        let run = store.newest(&prepared.fingerprint.to_string()).await.map_err(Error::store)?;
+        let Some(run) = run.filter(|run| run.record().status != RunStatus::Cancelled) else {
+            return Ok(false);
+        };
+        Ok(run.tally().await.map_err(Error::store)?.accepted > 0)
     }
 }
 

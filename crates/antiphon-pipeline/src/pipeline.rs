@@ -38,7 +38,7 @@ pub struct Pipeline {
     pub(crate) drain: CancellationToken,
     pub(crate) on_event: OnEvent,
     on_progress: OnProgress,
-    store: Option<Store>,
+    pub(crate) store: Option<Store>,
     turns: Turns,
 }
 

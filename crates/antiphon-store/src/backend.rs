@@ -54,6 +54,8 @@ verbs! {
     /// The newest run with this fingerprint, unless that was cancelled or a fresh one is asked for; else a new run with this
     /// id.
     find_or_create(new: NewRun, id: String) -> (i64, RunRecord);
+    /// The newest run with this fingerprint.
+    newest(fingerprint: String) -> Option<(i64, RunRecord)>;
     /// Makes the caller a worker of the run, after it has taken over the jobs of those that have died.
     join(run: i64, id: String, lease: Lease) -> Joined;
     /// Renews the lease of a worker, and takes over the jobs of those whose lease has ended.

@@ -35,6 +35,10 @@ impl Memory {
         self.with(|state| Ok(state.find_or_create(new, id))).await
     }
 
+    pub(crate) async fn newest(&self, fingerprint: String) -> Result<Option<(i64, RunRecord)>, Error> {
+        self.with(|state| Ok(state.newest(&fingerprint))).await
+    }
+
     pub(crate) async fn join(&self, run: i64, _id: String, lease: Lease) -> Result<Joined, Error> {
         self.with(|state| {
             let (record, worker, interrupted) = state.run(run)?.join(lease);

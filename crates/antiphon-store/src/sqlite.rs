@@ -138,6 +138,10 @@ impl Sqlite {
         self.write(move |connection| writes::find_or_create(connection, &new, &id)).await
     }
 
+    pub(crate) async fn newest(&self, fingerprint: String) -> Result<Option<(i64, RunRecord)>, Error> {
+        self.read(move |connection| reads::newest(connection, &fingerprint)).await
+    }
+
     pub(crate) async fn seal(&self, run: i64) -> Result<u64, Error> {
         self.write(move |connection| writes::seal(connection, run)).await
     }

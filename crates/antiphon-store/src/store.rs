@@ -98,6 +98,18 @@ impl Store {
         Ok(Run::new(self.backend.clone(), seq, record))
     }
 
+    /// Reads the newest run with this fingerprint, with or without workers; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn newest(&self, fingerprint: &str) -> Result<Option<Run>, Error> {
+        let found = self.backend.newest(fingerprint.to_owned()).await?;
+        Ok(found.map(|(seq, record)| Run::new(self.backend.clone(), seq, record)))
+    }
+
     /// Cancels a run by its id, the beginning of one, or `latest`, and returns it as it is then; cancelling again changes
     /// nothing. Workers, in this process or another, may be busy: their next [`Run::heartbeat`] returns the new status, and they
     /// settle the calls that are in progress and finish; the run stays cancelled.

@@ -199,6 +199,7 @@ impl Driver {
             Ending::Failed(failed) => (&counters.failed, Err(failed.clone()), Ended::Failed(failed)),
         };
         Counters::add(count, 1);
+        Counters::add(&counters.asked, u64::from(machine.has_called()));
         counters.totals.add(&self.spans);
         tokio::select! {
             biased;

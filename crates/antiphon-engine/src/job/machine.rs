@@ -267,6 +267,11 @@ impl JobMachine {
         self.notice.take()
     }
 
+    /// Whether a call was sent.
+    pub(crate) fn has_called(&self) -> bool {
+        self.calls > 0
+    }
+
     /// Takes the outcome of the job for its caller.
     pub(crate) fn outcome(&mut self, result: Result<String, Failed>) -> JobOutcome {
         let (row, seen) = (mem::take(&mut self.job.row), mem::take(&mut self.seen));

@@ -29,8 +29,7 @@ pub(super) struct Entry {
 
 impl State {
     pub(super) fn find_or_create(&mut self, new: NewRun, id: String) -> (i64, RunRecord) {
-        let newest = self.newest_by_fingerprint.get(&new.fingerprint);
-        let found = newest.and_then(|seq| Some((*seq, self.runs.get(seq)?.record.clone())));
+        let found = self.newest(&new.fingerprint);
         if let Some(found) = found.filter(|(_, run)| !new.fresh && run.status != RunStatus::Cancelled) {
             return found;
         }
@@ -52,6 +51,11 @@ impl State {
             Entry { record: record.clone(), jobs: Jobs::default(), workers: BTreeMap::new(), last_worker: 0 };
         self.runs.insert(seq, entry);
         (seq, record)
+    }
+
+    pub(super) fn newest(&self, fingerprint: &str) -> Option<(i64, RunRecord)> {
+        let seq = self.newest_by_fingerprint.get(fingerprint)?;
+        Some((*seq, self.runs.get(seq)?.record.clone()))
     }
 
     pub(super) fn run(&mut self, seq: i64) -> Result<&mut Entry, Error> {

@@ -30,6 +30,14 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<(i64, RunRecord)> {
     Ok((row.get(0)?, record))
 }
 
+pub(super) fn newest(
+    connection: &Connection,
+    fingerprint: &str,
+) -> rusqlite::Result<Option<(i64, RunRecord)>> {
+    let sql = format!("{RUNS} WHERE fingerprint = ?1 ORDER BY seq DESC LIMIT 1");
+    connection.prepare_cached(&sql)?.query_row([fingerprint], run).optional()
+}
+
 pub(super) fn runs_page(
     connection: &Connection,
     filter: &RunFilter,

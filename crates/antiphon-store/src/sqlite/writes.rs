@@ -1,4 +1,4 @@
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::codes::{index, key, signed, unsigned};
 use super::reads;
@@ -12,8 +12,7 @@ pub(super) fn find_or_create(
     new: &NewRun,
     id: &str,
 ) -> rusqlite::Result<(i64, RunRecord)> {
-    let newest = format!("{} WHERE fingerprint = ?1 ORDER BY seq DESC LIMIT 1", reads::RUNS);
-    let found = connection.query_row(&newest, [&new.fingerprint], reads::run).optional()?;
+    let found = reads::newest(connection, &new.fingerprint)?;
     if let Some(found) = found.filter(|(_, run)| !new.fresh && run.status != RunStatus::Cancelled) {
         return Ok(found);
     }

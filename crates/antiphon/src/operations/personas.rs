@@ -23,7 +23,8 @@ pub(super) async fn plan(
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
     let config = config(workspace, connected, watch).await?;
-    let mut estimate = pipeline(connected, watch).estimate(&config).await?;
+    let store = workspace.store_to_look_at().await?;
+    let mut estimate = pipeline(connected, watch).store(store).estimate(&config).await?;
     estimate.input = connected.request.input_name();
     Ok(Plan::Personas(Box::new(estimate)))
 }

@@ -9,7 +9,7 @@ use super::error::{Hint, OperationError, OperationErrorKind};
 use super::legacy;
 use super::outcome::{Plan, RunOutcome};
 use super::request::{RunKind, RunRequest};
-use super::workspace::{Connected, Watch, Workspace};
+use super::workspace::{Connected, Purpose, Watch, Workspace};
 use super::{content, map, personas};
 use crate::runtime::Session;
 
@@ -71,7 +71,7 @@ impl Workspace {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn plan(&self, request: &RunRequest, watch: &Watch) -> Result<Plan, OperationError> {
-        let connected = self.connect(request, watch).await?;
+        let connected = self.connect(request, watch, Purpose::Plan).await?;
         match request.kind {
             RunKind::Map => map::plan(self, &connected, watch).await,
             RunKind::Personas => personas::plan(self, &connected, watch).await,
@@ -98,7 +98,7 @@ impl Workspace {
         request: &RunRequest,
         watch: Watch,
     ) -> Result<RunOutcome, OperationError> {
-        let connected = self.connect(request, &watch).await?;
+        let connected = self.connect(request, &watch, Purpose::Run).await?;
         self.execute(connected, Opening::New(turns), watch).await
     }
 
@@ -173,7 +173,7 @@ impl Workspace {
         let has_recipe = RunRequest::read(&found.record().request).is_ok();
         let mut request = self.request_of(&found).await?;
         request.limits = request.limits.overridden_by(limits);
-        let connected = self.connect(&request, &watch).await?;
+        let connected = self.connect(&request, &watch, Purpose::Run).await?;
         let record = found.record().clone();
         // The queue of failed jobs changes only when it is clear that the run can be resumed.
         let opening = Opening::Resumed(Box::new(Resumption { record, retry_failed, has_recipe }));

@@ -174,6 +174,7 @@ impl Workspace {
         &self,
         request: &RunRequest,
         watch: &Watch,
+        purpose: Purpose,
     ) -> Result<Connected, OperationError> {
         let mut request = request.clone();
         let RecipeSource { name, text } = &request.recipe;
@@ -191,7 +192,10 @@ impl Workspace {
             request.fallback = Some(fallback);
         }
         let settings = self.settings(&request)?;
-        let session = self.session(&request, &settings).await?;
+        let session = match purpose {
+            Purpose::Run => self.session(&request, &settings).await?,
+            Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
+        };
         watch.tell(RunEvent::Connected {
             provider: session.why.clone(),
             by_default: session.chosen_by_default,
@@ -211,6 +215,15 @@ impl Workspace {
         may_keep_budget(&session, &request.limits)?;
         Ok(Connected { session, request, recipe })
     }
+}
+
+/// What a provider is made ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Calls.
+    Run,
+    /// An estimate, for which no key is needed.
+    Plan,
 }
 
 impl fmt::Debug for Workspace {

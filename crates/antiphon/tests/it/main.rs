@@ -10,6 +10,7 @@ mod bottleneck;
 mod cancel;
 mod content;
 mod descriptors;
+mod dry_run;
 mod earlier;
 mod experiment;
 mod fallback;

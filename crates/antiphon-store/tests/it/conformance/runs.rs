@@ -39,6 +39,8 @@ async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
     let fresh = id(&store.open_run(NewRun::new("f").fresh(true)).await.unwrap());
     assert_ne!(fresh, first);
     assert_eq!(id(&store.open_run(NewRun::new("f")).await.unwrap()), fresh, "the newest one counts");
+    assert_eq!(store.newest("f").await.unwrap().map(|run| (id(&run), run.is_worker())), Some((fresh, false)));
+    assert!(store.newest("g").await.unwrap().is_none());
     assert_eq!(store.runs().await.unwrap().len(), 2);
     assert_eq!(store.look_at("").await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(store.look_at("none").await.unwrap_err().kind(), ErrorKind::NotFound);
