@@ -12,6 +12,7 @@ struct Inner {
     operation: &'static str,
     path: PathBuf,
     source: Option<io::Error>,
+    excerpt: Vec<u8>,
 }
 
 /// What a caller can do about an [`Error`].
@@ -57,7 +58,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, operation: &'static str, path: impl Into<PathBuf>) -> Self {
-        Self(Box::new(Inner { kind, operation, path: path.into(), source: None }))
+        Self(Box::new(Inner { kind, operation, path: path.into(), source: None, excerpt: Vec::new() }))
     }
 
     pub(crate) fn from_io(source: io::Error, operation: &'static str, path: impl Into<PathBuf>) -> Self {
@@ -70,7 +71,7 @@ impl Error {
             io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
             _ => ErrorKind::Io,
         };
-        Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source) }))
+        Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source), excerpt: Vec::new() }))
     }
 
     fn is_read_only(&self) -> bool {
@@ -79,6 +80,11 @@ impl Error {
 
     pub(crate) fn caused_by(mut self, source: io::Error) -> Self {
         self.0.source = Some(source);
+        self
+    }
+
+    pub(crate) fn with_excerpt(mut self, excerpt: impl Into<Vec<u8>>) -> Self {
+        self.0.excerpt = excerpt.into();
         self
     }
 
@@ -92,6 +98,13 @@ impl Error {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Returns the line that cannot be used, as it is in the file: all of one that is `NotText`, and the first 4 KiB of one
+    /// that is `LineTooLong`. Of every other error it is empty.
+    #[must_use]
+    pub fn excerpt(&self) -> &[u8] {
+        &self.0.excerpt
     }
 }
 
