@@ -21,6 +21,7 @@ mod dispatch;
 mod error;
 mod estimate;
 mod event;
+mod failed_rows;
 mod feed;
 #[cfg(test)]
 mod fixtures;

@@ -16,11 +16,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::error::{Error, ErrorKind};
 use crate::event::RunEvent;
+use crate::failed_rows::write_failed;
 use crate::feed::RowSource;
 use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
-use crate::results::{Destination, Order, Output, Unwritten, write_failed};
+use crate::results::{Destination, Order, Output, Unwritten};
 use crate::served::Served;
 use crate::time_spent::TimeSpent;
 use crate::{Engine, Options, Status, Stop, Usual, Work};

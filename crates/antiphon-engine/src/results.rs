@@ -7,7 +7,6 @@ use std::sync::Arc;
 use antiphon_fs::Writer;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::dispatch::JobOutcome;
@@ -279,46 +278,6 @@ pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
             out.write(&(line + "\n")).await?;
         }
     }
-}
-
-/// Writes the rows that failed, each with why, so that they can be run again; nothing where there are none.
-pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
-    let (mut writer, mut pages) = (None, run.failed());
-    loop {
-        let jobs = pages.next().await.map_err(|err| err.to_string())?;
-        if jobs.is_empty() {
-            break;
-        }
-        for job in &jobs {
-            let open = match writer.take() {
-                Some(open) => open,
-                None => Writer::atomic(path).await.map_err(|err| err.to_string())?,
-            };
-            writer.insert(open).write_line(&failed_line(job)).await.map_err(|err| err.to_string())?;
-        }
-    }
-    match writer {
-        Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
-        // What an earlier part of the run left there has its result now.
-        None if antiphon_fs::exists(path).await.unwrap_or(false) => {
-            antiphon_fs::remove(path).await.map(|_| None).map_err(|err| err.to_string())
-        }
-        None => Ok(None),
-    }
-}
-
-fn failed_line(job: &JobRecord) -> String {
-    let (kind, message) = job.error.clone().unwrap_or_default();
-    let note = json!({
-        "index": job.index, "error": kind, "message": message, "attempts": job.attempt, "answer": job.result,
-        "possibly_billed_calls": job.bill.lost, "cost_usd_micros": job.bill.settled,
-    });
-    let mut row = match serde_json::from_str(&job.row) {
-        Ok(Value::Object(row)) => row,
-        _ => serde_json::Map::new(),
-    };
-    row.insert("_antiphon".to_owned(), note);
-    Value::Object(row).to_string()
 }
 
 fn line_of(job: &JobRecord) -> Option<String> {

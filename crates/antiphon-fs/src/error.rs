@@ -71,7 +71,13 @@ impl Error {
             io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
             _ => ErrorKind::Io,
         };
-        Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source), excerpt: Vec::new() }))
+        Self(Box::new(Inner {
+            kind,
+            operation,
+            path: path.into(),
+            source: Some(source),
+            excerpt: Vec::new(),
+        }))
     }
 
     fn is_read_only(&self) -> bool {

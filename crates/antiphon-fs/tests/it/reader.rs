@@ -66,7 +66,11 @@ async fn a_line_that_is_too_long_is_skipped_and_the_next_ones_follow() {
     let [short, next, last] = ["short", "next", "last"].map(str::to_owned);
     assert_eq!(told, [Ok(&short), too_long(2), Ok(&next), too_long(4), Ok(&last)]);
     let excerpt = found[1].as_ref().unwrap_err().excerpt().to_vec();
-    assert_eq!(String::from_utf8(excerpt).unwrap(), "é".repeat(2 << 10), "its beginning, cut between characters");
+    assert_eq!(
+        String::from_utf8(excerpt).unwrap(),
+        "é".repeat(2 << 10),
+        "its beginning, cut between characters"
+    );
     let few: Vec<_> = Reader::open(&path).await.unwrap().max_line(4).lines().collect().await;
     assert_eq!(few.len(), 5);
     assert_eq!(few[0].as_ref().unwrap_err().excerpt(), b"short");
@@ -80,7 +84,10 @@ async fn a_line_that_is_too_long_is_the_last_one_and_takes_no_memory() {
     let mut lines = Reader::open(&path).await.unwrap().max_line(1 << 20).lines();
     assert_eq!(lines.next().await.unwrap().unwrap(), "short");
     let err = lines.next().await.unwrap().unwrap_err();
-    assert_eq!((err.kind(), err.excerpt().len()), (ErrorKind::LineTooLong { line: 2, limit: 1 << 20 }, 4 << 10));
+    assert_eq!(
+        (err.kind(), err.excerpt().len()),
+        (ErrorKind::LineTooLong { line: 2, limit: 1 << 20 }, 4 << 10)
+    );
     assert!(lines.next().await.is_none());
 }
 
