@@ -25,6 +25,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// A regular file was wanted; this is a folder, a pipe, a socket or a device.
     NotAFile,
+    /// A file is to be written here, and this is a folder.
+    IsAFolder,
     /// The file is larger than the caller allowed.
     TooLarge {
         /// The limit that was passed, in bytes.
@@ -125,6 +127,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::PermissionDenied => write!(f, "{operation} {path}: permission denied"),
             ErrorKind::NotAFile => write!(f, "{operation} {path}: not a regular file"),
+            ErrorKind::IsAFolder => write!(f, "{operation} {path}: this is a folder"),
             ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
             ErrorKind::StorageFull => write!(f, "{operation} {path}: no space left on the disk"),
             ErrorKind::NotText { line: Some(line) } => {
@@ -177,6 +180,7 @@ mod tests {
             (ErrorKind::NotFound, "read a/b: no such file or folder"),
             (ErrorKind::PermissionDenied, "read a/b: permission denied"),
             (ErrorKind::NotAFile, "read a/b: not a regular file"),
+            (ErrorKind::IsAFolder, "read a/b: this is a folder"),
             (ErrorKind::TooLarge { limit: 9 }, "read a/b: larger than 9 bytes"),
             (ErrorKind::StorageFull, "read a/b: no space left on the disk"),
             (
