@@ -23,6 +23,7 @@ mod estimate;
 mod event;
 mod failed_rows;
 mod feed;
+mod file_output;
 #[cfg(test)]
 mod fixtures;
 mod health;
@@ -35,6 +36,7 @@ mod learned;
 mod limits;
 mod mapping;
 mod meter;
+mod place;
 mod reading;
 mod recipe;
 mod report;

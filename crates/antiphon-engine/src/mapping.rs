@@ -18,10 +18,11 @@ use crate::error::{Error, ErrorKind};
 use crate::event::RunEvent;
 use crate::failed_rows::write_failed;
 use crate::feed::RowSource;
+use crate::file_output::is_beside;
 use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
-use crate::results::{Destination, Order, Output, Unwritten};
+use crate::results::{Destination, Order, Output, Sink, Unwritten};
 use crate::served::Served;
 use crate::time_spent::TimeSpent;
 use crate::{Engine, Options, Status, Stop, Usual, Work};
@@ -186,7 +187,7 @@ impl Mapping {
     ///
     /// # Errors
     /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot
-    /// be used or a run that another process works on. What happens after the run began ends it as [`Mapped::stop`].
+    /// be used or a run that another process works on, `Place` and `Exists` for where results are to go. What happens after the run began ends it as [`Mapped::stop`].
     ///
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
@@ -198,6 +199,7 @@ impl Mapping {
         }
         let opened = self.open(&calls).await?;
         let fingerprint = self.fingerprint_of(&opened, &store).await?;
+        let named = self.open_results(&store, fingerprint.as_deref()).await?;
         let run = Arc::new(self.open_run(&store, fingerprint.as_deref()).await?);
         if let Some(identity) = &opened.identity {
             let name = input_name(&run.record().id);
@@ -205,30 +207,36 @@ impl Mapping {
         }
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
+        let folder = out.join(&run_id);
+        antiphon_fs::try_dir(&folder).await.map_err(Error::place)?;
+        let sink = match named {
+            Some(sink) => sink,
+            None => Sink::open(&Destination::Replace(folder.join("results.jsonl"))).await?,
+        };
         (self.on_event)(RunEvent::Started { run_id, resumed: before.jobs() > 0 });
-        let folder = out.join(&run.record().id);
-        let to = self.results.clone().unwrap_or_else(|| Destination::File(folder.join("results.jsonl")));
         let Opened { work, rows, scope, .. } = opened;
         if work.looks_back() {
             remember(&run, &*work).await?;
         }
         let rows = rows.filter(|_| run.record().total.is_none());
-        let (stop, status, time, served) =
-            self.work(Worked { calls, store, run: run.clone(), work }, rows, &to).await?;
+        let results = sink.path();
+        let Ended { stop, status, time, served, beside } =
+            self.work(Worked { calls, store, run: run.clone(), work }, rows, sink).await?;
         // What was stopped when nothing was left to do is finished.
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
         let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         report.served_models = served.into_models();
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
-        self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
+        let results = beside.or(results);
+        self.end(&run, (folder, results), (MapReport { time, ..report }, stop), done(&before)).await
     }
 
     /// Writes what is beside the results, and what is to be told of the run.
     async fn end(
         &self,
         run: &Run,
-        (folder, to): (PathBuf, &Destination),
+        (folder, results): (PathBuf, Option<PathBuf>),
         (report, stop): (MapReport, Option<Stop>),
         resumed_at: u64,
     ) -> Result<Mapped, Error> {
@@ -245,10 +253,6 @@ impl Mapping {
             Err(kept) => stop.or(Some(kept)),
             Ok(()) => stop,
         };
-        let results = match to {
-            Destination::File(path) => Some(path.clone()),
-            Destination::Lines(_) => None,
-        };
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
     }
 
@@ -256,7 +260,7 @@ impl Mapping {
         let Some(id) = &self.resume else {
             let fingerprint = fingerprint.ok_or_else(|| Error::internal("a new run needs an input"))?;
             let new = NewRun::new(fingerprint).request(&self.kind, &self.request).fresh(self.fresh);
-            let run = store.open_run(new).await.map_err(Error::store)?;
+            let run = store.open_run(new).await.map_err(Error::opening)?;
             let record = run.record();
             if record.status != RunStatus::Finished && record.request != self.request {
                 // Limits and outputs are those of the newest start.
@@ -264,7 +268,7 @@ impl Mapping {
             }
             return Ok(run);
         };
-        let run = store.take_run(id).await.map_err(Error::store)?;
+        let run = store.take_run(id).await.map_err(Error::opening)?;
         if fingerprint.is_some_and(|fingerprint| run.record().fingerprint != fingerprint) {
             let message = format!("cannot resume run {id}: its input, recipe, provider or model changed");
             return Err(Error::new(ErrorKind::Config, message));
@@ -326,12 +330,7 @@ impl Mapping {
     }
 
     /// Works until the end, and writes results meanwhile.
-    async fn work(
-        &self,
-        worked: Worked,
-        rows: Option<RowSource>,
-        to: &Destination,
-    ) -> Result<(Option<Stop>, Status, TimeSpent, Served), Error> {
+    async fn work(&self, worked: Worked, rows: Option<RowSource>, sink: Sink) -> Result<Ended, Error> {
         let Worked { calls, store, run, work } = worked;
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
@@ -349,10 +348,13 @@ impl Mapping {
             engine.remember(usual);
         }
         // Before anything is asked: what was done before is written once, and a place that cannot be written to costs nothing.
-        let mut output = match Output::begin(run, self.order, to).await {
+        let wanted = sink.path();
+        let mut output = match Output::begin(run, self.order, sink).await {
             Ok(output) => output,
             Err(unwritten) => {
-                return Ok((Some(unwritten.into()), engine.status(), engine.time_spent(), Served::default()));
+                let (stop, served) = (Some(unwritten.into()), Served::default());
+                let (status, time) = (engine.status(), engine.time_spent());
+                return Ok(Ended { stop, status, time, served, beside: None });
             }
         };
         let working = async {
@@ -369,14 +371,22 @@ impl Mapping {
         let writing = async {
             let followed = output.follow(results).await;
             let served = std::mem::take(&mut output.served);
-            let written = output.finish().await.and(followed);
+            let finished = output.finish().await;
+            let written = followed.and(finished);
             if written.is_err() {
                 drain.cancel();
             }
             (written, served)
         };
         let ((stop, status, time), (written, served)) = tokio::join!(working, writing);
-        Ok((written.err().map(Stop::from).or(stop), status, time, served))
+        let (failed, beside) = match written {
+            Ok(beside) => {
+                let both = wanted.as_deref().zip(beside.as_deref());
+                (both.map(|(wanted, beside)| Stop::Output(is_beside(wanted, beside))), beside)
+            }
+            Err(unwritten) => (Some(unwritten.into()), None),
+        };
+        Ok(Ended { stop: failed.or(stop), status, time, served, beside })
     }
 
     async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<Stop> {
@@ -419,6 +429,16 @@ impl From<Unwritten> for Stop {
             Unwritten::Failed(why) => Self::Output(why),
         }
     }
+}
+
+/// How the work on a run ended.
+struct Ended {
+    stop: Option<Stop>,
+    status: Status,
+    time: TimeSpent,
+    served: Served,
+    /// The results, where another file has the name that was meant for them.
+    beside: Option<PathBuf>,
 }
 
 /// What a run is worked on with.

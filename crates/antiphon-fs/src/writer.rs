@@ -39,6 +39,8 @@ pub struct Writer {
     path: PathBuf,
     buffer: Vec<u8>,
     state: State,
+    /// Whether anything was added.
+    is_used: bool,
 }
 
 #[derive(Debug)]
@@ -158,7 +160,7 @@ impl Writer {
             move || open(&path)
         })
         .await?;
-        Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink) })
+        Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink), is_used: false })
     }
 
     /// Adds `bytes` at the end. Waits only while a whole block is full and another is still being written.
@@ -191,6 +193,7 @@ impl Writer {
             self.write_behind();
         }
         self.check()?;
+        self.is_used = true;
         pieces.iter().for_each(|piece| self.buffer.extend_from_slice(piece));
         if self.buffer.len() >= BLOCK {
             self.write_behind();
@@ -338,7 +341,8 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let loses = match &self.state {
             State::Idle(Sink::Plain(_) | Sink::Direct(_)) => !self.buffer.is_empty(),
-            State::Idle(Sink::Atomic(_)) | State::Writing(_) => true,
+            State::Idle(Sink::Atomic(_)) => self.is_used,
+            State::Writing(_) => true,
             State::Broken | State::Finished => false,
         };
         if loses {

@@ -125,6 +125,17 @@ impl Lines {
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
     }
 
+    /// Returns the next line; `None` at the end. For callers without an extension trait of streams.
+    ///
+    /// # Errors
+    /// As [`Reader::lines`](super::Reader::lines).
+    ///
+    /// # Cancel safety
+    /// No line is lost by dropping the call.
+    pub async fn next_line(&mut self) -> Option<Result<String, Error>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
     /// The line at hand is longer than is allowed.
     fn too_long(&self, excerpt: Vec<u8>) -> Error {
         let kind = ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line };
@@ -132,7 +143,7 @@ impl Lines {
     }
 
     /// The next line of the block at hand; `None` when there is none.
-    fn next_line(&mut self) -> Option<Result<String, Error>> {
+    fn cut_line(&mut self) -> Option<Result<String, Error>> {
         let bytes = match &self.block {
             Block::Text(text) => text.as_bytes(),
             Block::Bytes(bytes) => bytes,
@@ -177,7 +188,7 @@ impl Stream for Lines {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(line) = this.next_line() {
+            if let Some(line) = this.cut_line() {
                 return Poll::Ready(Some(line));
             }
             let cutter = &this.cutter;

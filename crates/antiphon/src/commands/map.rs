@@ -25,7 +25,7 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     let request = request(args, results).await?;
     let spooled = spooled(args).await?;
     let live = Live::new(args.run.progress, talk, Meter::of_rows());
-    let mut watch = watch(&live, talk, &front.settings);
+    let mut watch = watch(&live, talk, &front.settings).overwrite(args.existing.overwrite);
     if let Some(file) = &spooled {
         watch = watch.stdin(file.path());
     }

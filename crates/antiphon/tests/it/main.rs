@@ -29,6 +29,8 @@ mod program;
 mod recorded;
 mod registry;
 mod report;
+#[cfg(unix)]
+mod results_file;
 mod resume;
 mod secrets;
 mod workspace;

@@ -1,0 +1,108 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use antiphon_fs::Reader;
+use antiphon_store::{Run, RunStatus, Store};
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::mapping::Mapping;
+use crate::results::{Sink, line_of};
+
+/// The longest line that results are taken for a run's own by: a row and its result.
+const MAX_LINE: usize = 64 << 20;
+/// Rows of the store that are compared at a time.
+const PAGE: u16 = 512;
+
+impl Mapping {
+    /// Opens the place that was named for results before the run begins, so that one which cannot be written costs nothing.
+    ///
+    /// # Errors
+    /// `Place`, or `Exists` for a file that is not to be replaced and is not the run's own.
+    pub(super) async fn open_results(
+        &self,
+        store: &Store,
+        fingerprint: Option<&str>,
+    ) -> Result<Option<Sink>, Error> {
+        let Some(to) = &self.results else { return Ok(None) };
+        let sink = Sink::open(to).await?;
+        if let Sink::File(file) = &sink
+            && file.is_taken()
+        {
+            let is_own = match self.earlier(store, fingerprint).await? {
+                Some(run) => is_own(&run, file.path()).await?,
+                None => false,
+            };
+            if !is_own {
+                return Err(file.taken());
+            }
+        }
+        Ok(Some(sink))
+    }
+
+    /// Finds the run that would be resumed.
+    async fn earlier(&self, store: &Store, fingerprint: Option<&str>) -> Result<Option<Run>, Error> {
+        if let Some(id) = &self.resume {
+            return store.look_at(id).await.map(Some).map_err(Error::store);
+        }
+        let runs = if self.fresh { Vec::new() } else { store.runs().await.map_err(Error::store)? };
+        let is_same = |run: &Run| {
+            let record = run.record();
+            Some(record.fingerprint.as_str()) == fingerprint && record.status != RunStatus::Cancelled
+        };
+        Ok(runs.into_iter().rev().find(is_same))
+    }
+}
+
+/// Whether every line of a file is a result of this run: then nothing is lost where the run's results take its place. That
+/// holds wherever the file was moved, and of no file that was edited.
+async fn is_own(run: &Run, path: &Path) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        index: u64,
+    }
+    let Ok(reader) = Reader::open(path).await else { return Ok(false) };
+    let (mut lines, mut page) = (reader.max_line(MAX_LINE).lines(), HashMap::new());
+    while let Some(line) = lines.next_line().await {
+        let Ok(line) = line else { return Ok(false) };
+        let Ok(Numbered { index }) = serde_json::from_str(&line) else { return Ok(false) };
+        if !page.contains_key(&index) {
+            let jobs = run.jobs(index - index % u64::from(PAGE), PAGE.into()).await.map_err(Error::store)?;
+            page = jobs.iter().map(|job| (job.index, line_of(job))).collect();
+        }
+        if page.get(&index).and_then(Option::as_ref) != Some(&line) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_store::Store;
+
+    use super::is_own;
+    use crate::fixtures::finished;
+
+    #[tokio::test]
+    async fn a_file_is_a_runs_own_as_long_as_each_line_is() {
+        let store = Store::in_memory();
+        let run = finished(&store, 1_100).await;
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let line = |n: u64| format!("{{\"index\":{n},\"row\":{{\"n\":{n}}},\"result\":{n}}}\n");
+        let check = async |text: String, expected: bool| {
+            antiphon_fs::write(&path, text.clone()).await.unwrap();
+            assert_eq!(is_own(&run, &path).await.unwrap(), expected, "{text}");
+        };
+        check(String::new(), true).await;
+        check((0..1_100).map(line).collect(), true).await;
+        check(line(1_099) + &line(3) + &line(600), true).await;
+        check(line(0) + "\n", false).await;
+        check(line(0) + "a note\n", false).await;
+        check(line(0) + &line(1_100), false).await;
+        check(line(0).replace("\"n\":0", "\"n\":7"), false).await;
+        check("{\"index\":18446744073709551615}\n".to_owned(), false).await;
+        assert!(!is_own(&run, &folder.path().join("none")).await.unwrap());
+    }
+}
