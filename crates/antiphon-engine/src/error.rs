@@ -32,6 +32,8 @@ enum Source {
 pub enum ErrorKind {
     /// The configuration or the recipe cannot work.
     Config,
+    /// The run cannot be resumed, since what it is made of is no longer the same: the message names what differs.
+    Changed,
     /// No document or row could be loaded: see [`Error::failures`].
     Input,
     /// The provider gave no answer that can be used: see [`Error::provider`].

@@ -50,7 +50,8 @@ impl Mapping {
     /// Nothing is changed, so nothing is lost.
     pub async fn estimate(&self, calls: &Calls, store: &Store) -> Result<Estimate, Error> {
         let mut opened = self.open(calls).await?;
-        let fingerprint = self.fingerprint_of(&opened, store).await?;
+        let identity = self.identity_of(&opened, store).await?;
+        let fingerprint = identity.map(|identity| identity.fingerprint());
         let runs = store.runs().await.map_err(Error::store)?;
         let is_same = |run: &Run| match &self.resume {
             Some(id) => run.record().id.starts_with(id.as_str()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_llm::{Calls, Scope};
-use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
+use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -90,7 +90,7 @@ pub(super) struct Opened {
     pub(super) rows: Option<RowSource>,
     pub(super) scope: Scope,
     /// What tells the input from another; `None` where the rows are in the store.
-    pub(super) identity: Option<InputIdentity>,
+    pub(super) input: Option<InputIdentity>,
 }
 
 impl fmt::Debug for Mapping {
@@ -128,25 +128,11 @@ impl Mapping {
         }
     }
 
-    /// Returns what identifies the run: the same for the same recipe over the same rows at the same provider.
-    fn fingerprint(&self, scope: &Scope, input: &InputIdentity) -> String {
-        let (digest, format) = (&input.digest, &input.format);
-        // Settings of the provider that change answers; not in words, since a header may be among them.
-        let variant =
-            scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
-        let parts = json!({
-            "kind": "map/1", "recipe": self.recipe, "model": self.model, "provider": scope.vendor,
-            "base_url": scope.base_url, "variant": variant, "input": digest, "format": format,
-            "limit": self.options.limits.max_rows,
-        });
-        blake3::hash(parts.to_string().as_bytes()).to_hex().to_string()
-    }
-
     /// Compiles the recipe, opens the input and looks at its first row: a recipe that does not fit the rows at all fails
     /// before anything is made.
     pub(super) async fn open(&self, calls: &Calls) -> Result<Opened, Error> {
         let work = self.recipe.asking(&self.model)?;
-        let (rows, identity) = self.input.open().await?;
+        let (rows, input) = self.input.open().await?;
         if let Some(rows) = &rows {
             match rows.first() {
                 Some(Ok(row)) => work.prompt(row).map(drop).map_err(|why| {
@@ -158,28 +144,11 @@ impl Mapping {
                 None => return Err(self.no_rows()),
             }
         }
-        Ok(Opened { work, rows, identity, scope: calls.provider().scope() })
+        Ok(Opened { work, rows, input, scope: calls.provider().scope() })
     }
 
     pub(super) fn no_rows(&self) -> Error {
         Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
-    }
-
-    /// Returns the fingerprint of what was opened; `None` where an earlier version did not store what it needs.
-    pub(super) async fn fingerprint_of(
-        &self,
-        opened: &Opened,
-        store: &Store,
-    ) -> Result<Option<String>, Error> {
-        let identity = match (&opened.identity, &self.resume) {
-            (Some(identity), _) => Some(identity.clone()),
-            (None, Some(id)) => {
-                let note = store.recall(input_name(id)).await.map_err(Error::store)?;
-                note.map(|note| InputIdentity::of_note(&note))
-            }
-            (None, None) => None,
-        };
-        Ok(identity.map(|identity| self.fingerprint(&opened.scope, &identity)))
     }
 
     /// Gets through the rows with `calls`, journalled in `store`; the run has its folder below `out`. The same mapping
@@ -197,14 +166,10 @@ impl Mapping {
             let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let opened = self.open(&calls).await?;
-        let fingerprint = self.fingerprint_of(&opened, &store).await?;
-        let named = self.open_results(&store, fingerprint.as_deref()).await?;
-        let run = Arc::new(self.open_run(&store, fingerprint.as_deref()).await?);
-        if let Some(identity) = &opened.identity {
-            let name = input_name(&run.record().id);
-            store.remember(name, identity.note()).await.map_err(Error::store)?;
-        }
+        let mut opened = self.open(&calls).await?;
+        let identity = self.identity_of(&opened, &store).await?;
+        let named = self.open_results(&store, identity.as_ref()).await?;
+        let run = Arc::new(self.open_run(&store, identity.as_ref(), &mut opened).await?);
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
         let folder = out.join(&run_id);
@@ -254,29 +219,6 @@ impl Mapping {
             Ok(()) => stop,
         };
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
-    }
-
-    async fn open_run(&self, store: &Store, fingerprint: Option<&str>) -> Result<Run, Error> {
-        let Some(id) = &self.resume else {
-            let fingerprint = fingerprint.ok_or_else(|| Error::internal("a new run needs an input"))?;
-            let new = NewRun::new(fingerprint).request(&self.kind, &self.request).fresh(self.fresh);
-            let run = store.open_run(new).await.map_err(Error::opening)?;
-            let record = run.record();
-            if record.status != RunStatus::Finished && record.request != self.request {
-                // Limits and outputs are those of the newest start.
-                run.set_request(self.request.clone()).await.map_err(Error::store)?;
-            }
-            return Ok(run);
-        };
-        let run = store.take_run(id).await.map_err(Error::opening)?;
-        if fingerprint.is_some_and(|fingerprint| run.record().fingerprint != fingerprint) {
-            let message = format!("cannot resume run {id}: its input, recipe, provider or model changed");
-            return Err(Error::new(ErrorKind::Config, message));
-        }
-        if self.retry_failed {
-            run.retry_failed().await.map_err(Error::store)?;
-        }
-        Ok(run)
     }
 
     /// The name under which the usage of this recipe's calls is kept.
@@ -447,11 +389,6 @@ struct Worked {
     store: Store,
     run: Arc<Run>,
     work: Arc<dyn Work>,
-}
-
-/// The name under which a run's input is remembered, for the day when it is resumed from the store alone.
-fn input_name(run: &str) -> String {
-    format!("input/{run}")
 }
 
 fn done(tally: &Tally) -> u64 {

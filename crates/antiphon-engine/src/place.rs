@@ -1,13 +1,14 @@
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use antiphon_fs::Reader;
 use antiphon_store::{Run, RunStatus, Store};
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::mapping::Mapping;
-use crate::results::{Sink, line_of};
+use crate::results::{Sink, Unwritten, line_of};
 
 /// The longest line that results are taken for a run's own by: a row and its result.
 const MAX_LINE: usize = 64 << 20;
@@ -22,14 +23,14 @@ impl Mapping {
     pub(super) async fn open_results(
         &self,
         store: &Store,
-        fingerprint: Option<&str>,
+        identity: Option<&Identity>,
     ) -> Result<Option<Sink>, Error> {
         let Some(to) = &self.results else { return Ok(None) };
         let sink = Sink::open(to).await?;
         if let Sink::File(file) = &sink
             && file.is_taken()
         {
-            let is_own = match self.earlier(store, fingerprint).await? {
+            let is_own = match self.earlier(store, identity).await? {
                 Some(run) => is_own(&run, file.path()).await?,
                 None => false,
             };
@@ -41,17 +42,33 @@ impl Mapping {
     }
 
     /// Finds the run that would be resumed.
-    async fn earlier(&self, store: &Store, fingerprint: Option<&str>) -> Result<Option<Run>, Error> {
+    async fn earlier(&self, store: &Store, identity: Option<&Identity>) -> Result<Option<Run>, Error> {
         if let Some(id) = &self.resume {
             return store.look_at(id).await.map(Some).map_err(Error::store);
         }
         let runs = if self.fresh { Vec::new() } else { store.runs().await.map_err(Error::store)? };
+        let fingerprint = identity.map(Identity::fingerprint);
         let is_same = |run: &Run| {
             let record = run.record();
-            Some(record.fingerprint.as_str()) == fingerprint && record.status != RunStatus::Cancelled
+            Some(&record.fingerprint) == fingerprint.as_ref() && record.status != RunStatus::Cancelled
         };
         Ok(runs.into_iter().rev().find(is_same))
     }
+}
+
+/// Gives results their name where the file that took it meanwhile has results of the same run alone, such as those of another
+/// process that works on it; returns their own name otherwise.
+pub(super) async fn take_over(run: &Run, path: &Path, beside: PathBuf) -> Result<Option<PathBuf>, Unwritten> {
+    let is_own = is_own(run, path).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
+    if !is_own {
+        return Ok(Some(beside));
+    }
+    let renamed = async {
+        // A link stays.
+        let target = antiphon_fs::canonical(path).await?;
+        antiphon_fs::rename(&beside, target).await
+    };
+    renamed.await.map(|()| None).map_err(|err| Unwritten::Failed(err.to_string()))
 }
 
 /// Whether every line of a file is a result of this run: then nothing is lost where the run's results take its place. That
@@ -81,7 +98,8 @@ async fn is_own(run: &Run, path: &Path) -> Result<bool, Error> {
 mod tests {
     use antiphon_store::Store;
 
-    use super::is_own;
+    use super::{is_own, take_over};
+    use crate::file_output::{Existing, FileOutput};
     use crate::fixtures::finished;
 
     #[tokio::test]
@@ -104,5 +122,26 @@ mod tests {
         check(line(0).replace("\"n\":0", "\"n\":7"), false).await;
         check("{\"index\":18446744073709551615}\n".to_owned(), false).await;
         assert!(!is_own(&run, &folder.path().join("none")).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn two_processes_of_one_run_leave_one_file() {
+        let store = Store::in_memory();
+        let run = finished(&store, 1).await;
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let line = "{\"index\":0,\"row\":{\"n\":0},\"result\":0}\n";
+        for (other, is_replaced) in [(line, true), ("{\"index\":0}\n", false)] {
+            antiphon_fs::remove(&path).await.unwrap();
+            let mut file = FileOutput::open(&path, Existing::Kept).await.unwrap();
+            file.write(line.to_owned()).await.unwrap();
+            antiphon_fs::write(&path, other.to_owned()).await.unwrap();
+            let beside = file.finish().await.unwrap().unwrap();
+            assert_eq!(antiphon_fs::read(&beside).await.unwrap(), line.as_bytes());
+            let left = take_over(&run, &path, beside.clone()).await.unwrap();
+            assert_eq!(left, Some(beside.clone()).filter(|_| !is_replaced));
+            assert_eq!(antiphon_fs::exists(&beside).await.unwrap(), !is_replaced);
+            assert_eq!(antiphon_fs::read(&path).await.unwrap(), other.as_bytes());
+        }
     }
 }

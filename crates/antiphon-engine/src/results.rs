@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::dispatch::JobOutcome;
 use crate::error::Error;
 use crate::file_output::{Existing, FileOutput};
+use crate::place::take_over;
 use crate::served::Served;
 use crate::text_writer::TextWriter;
 
@@ -261,7 +262,13 @@ impl Output {
         }
         self.flush().await?;
         match self.sink {
-            Sink::File(file) => file.finish().await,
+            Sink::File(file) => {
+                let path = file.path().to_owned();
+                match file.finish().await? {
+                    Some(beside) => take_over(&self.run, &path, beside).await,
+                    None => Ok(None),
+                }
+            }
             Sink::Lines(_) => Ok(None),
         }
     }

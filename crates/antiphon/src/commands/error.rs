@@ -103,6 +103,7 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::AllowLongerAnswers => {
             "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
         }
+        Hint::StartFresh => "use --fresh to start a new run",
         Hint::Overwrite => "use --overwrite to replace it, or name another file",
         Hint::RunAgain => "the same command tries again",
         Hint::RunAgainLater => "the same command tries again and resumes what is left; wait a little first",

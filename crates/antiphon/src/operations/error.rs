@@ -99,6 +99,8 @@ pub enum Hint {
     AllowLongerAnswers,
     /// Replace the file that is there, or name another one.
     Overwrite,
+    /// Start a new run of what is there now.
+    StartFresh,
     /// The same request tries again.
     RunAgain,
     /// The same request tries again after a while.
@@ -294,6 +296,7 @@ impl From<antiphon_pipeline::Error> for OperationError {
             ErrorKind::Budget => Some(Hint::RaiseMaxCost),
             ErrorKind::Deadline => Some(Hint::RaiseDeadline),
             ErrorKind::Exists => Some(Hint::Overwrite),
+            ErrorKind::Changed => Some(Hint::StartFresh),
             _ => None,
         });
         error.0.source = Some(err);
@@ -379,7 +382,7 @@ fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
 fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
     use antiphon_store::ErrorKind as StoreKind;
     match err.kind() {
-        ErrorKind::Config | ErrorKind::Exists => OperationErrorKind::Request,
+        ErrorKind::Config | ErrorKind::Exists | ErrorKind::Changed => OperationErrorKind::Request,
         ErrorKind::Place => OperationErrorKind::Configuration,
         ErrorKind::Input if err.failures().is_empty() => OperationErrorKind::Request,
         ErrorKind::Provider(kind) => kind_of_provider(kind),

@@ -80,8 +80,10 @@ fn a_run_replaces_its_own_results_and_not_what_became_of_them() {
 #[test]
 fn two_runs_into_one_file_do_not_mix() {
     let bench = Bench::new(Scenario::default().latency(Latency::Fixed(Duration::from_millis(20))), 200);
+    bench.lab.file("in/cities.csv", bench.read("towns.csv").replace("Town", "City"));
     let line = |out: &str| map(&format!("--results out.jsonl --out {out} --max-concurrency 8"));
-    let children = [bench.begin(&line("a")), bench.begin(&line("b"))];
+    let children =
+        [line("a"), line("b").replace("towns.csv", "in/cities.csv")].map(|line| bench.begin(&line));
     let ran = children.map(|child| Ran::new(child.wait_with_output().unwrap()));
     let mut codes: Vec<_> = ran.iter().map(|ran| ran.code.unwrap()).collect();
     codes.sort_unstable();
@@ -92,6 +94,8 @@ fn two_runs_into_one_file_do_not_mix() {
     assert_eq!(bench.made(), ["a", "b", "out-2.jsonl", "out.jsonl"]);
     has_all(&bench.read("out.jsonl"), 200);
     has_all(&bench.read("out-2.jsonl"), 200);
+    let towns = ["out.jsonl", "out-2.jsonl"].map(|file| bench.read(file).matches("Town").count());
+    assert!(matches!(towns, [0, 200] | [200, 0]), "{towns:?}");
 }
 
 #[test]
