@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::mapping::Mapping;
 use crate::results::{Sink, Unwritten, line_of};
+use crate::stop::Stop;
 
 /// The longest line that results are taken for a run's own by: a row and its result.
 const MAX_LINE: usize = 64 << 20;
@@ -26,7 +27,13 @@ impl Mapping {
         identity: Option<&Identity>,
     ) -> Result<Option<Sink>, Error> {
         let Some(to) = &self.results else { return Ok(None) };
-        let sink = Sink::open(to).await?;
+        let (drain, cancel) = (&self.options.drain, &self.options.cancel);
+        // A pipe waits for its reader.
+        let sink = tokio::select! {
+            sink = Sink::open(to) => sink?,
+            () = drain.cancelled() => return Err(Error::stopped(Stop::Interrupted, None)),
+            () = cancel.cancelled() => return Err(Error::stopped(Stop::Interrupted, None)),
+        };
         if let Sink::File(file) = &sink
             && file.is_taken()
         {

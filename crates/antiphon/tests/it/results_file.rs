@@ -1,6 +1,7 @@
 //! Where results go: nothing that is not a run's own is replaced unseen, and every place is tried before anything is paid.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -142,6 +143,29 @@ fn a_reader_of_a_pipe_that_has_enough_ends_the_run_quietly() {
     drop(fs::File::open(pipe).unwrap());
     Ran::new(child.wait_with_output().unwrap()).ends_with(0, &["its results are no longer read"]);
     assert!(bench.stats().requests < 2_000);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_not_waited_for_after_ctrl_c() {
+    let bench = Bench::new(Scenario::default(), 3);
+    let pipe = bench.lab.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut child = bench.begin(&map("--results pipe"));
+    let mut first = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("provider: "), "{first}");
+    let id = child.id().to_string();
+    assert!(Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(bench.stats().requests, 0);
+}
+
+#[test]
+fn a_link_to_what_results_are_made_from_is_not_written_through() {
+    let bench = Bench::new(Scenario::default(), 3);
+    symlink("towns.csv", bench.lab.path("link")).unwrap();
+    bench.map("--results link --overwrite").ends_with(2, &["results would take its place"]);
+    assert_eq!((bench.read("towns.csv").lines().count(), bench.stats().requests), (4, 0));
 }
 
 #[test]
