@@ -156,7 +156,8 @@ impl Mapping {
     ///
     /// # Errors
     /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot
-    /// be used or a run that another process works on, `Place` and `Exists` for where results are to go. What happens after the run began ends it as [`Mapped::stop`].
+    /// be used or a run that another process works on, `Changed` for a run that is no longer the same, `Place` and `Exists`
+    /// for where results are to go. What happens after the run began ends it as [`Mapped::stop`].
     ///
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.

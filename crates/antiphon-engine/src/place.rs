@@ -70,12 +70,16 @@ pub(super) async fn take_over(run: &Run, path: &Path, beside: PathBuf) -> Result
     if !is_own {
         return Ok(Some(beside));
     }
-    let renamed = async {
+    let settled = async {
+        // Of two lots of results of one run the longer one has all of the other.
+        if antiphon_fs::metadata(path).await?.len > antiphon_fs::metadata(&beside).await?.len {
+            return antiphon_fs::remove(&beside).await;
+        }
         // A link stays.
         let target = antiphon_fs::canonical(path).await?;
         antiphon_fs::rename(&beside, target).await
     };
-    renamed.await.map(|()| None).map_err(|err| Unwritten::Failed(err.to_string()))
+    settled.await.map(|()| None).map_err(|err| Unwritten::Failed(err.to_string()))
 }
 
 /// Whether every line of a file is a result of this run: then nothing is lost where the run's results take its place. That
@@ -134,11 +138,12 @@ mod tests {
     #[tokio::test]
     async fn two_processes_of_one_run_leave_one_file() {
         let store = Store::in_memory();
-        let run = finished(&store, 1).await;
+        let run = finished(&store, 2).await;
         let folder = antiphon_fs::temp_dir().unwrap();
         let path = folder.path().join("results.jsonl");
         let line = "{\"index\":0,\"row\":{\"n\":0},\"result\":0}\n";
-        for (other, is_replaced) in [(line, true), ("{\"index\":0}\n", false)] {
+        let both = line.to_owned() + &line.replace('0', "1");
+        for (other, is_replaced) in [(line, true), (&*both, true), ("{\"index\":0}\n", false)] {
             antiphon_fs::remove(&path).await.unwrap();
             let mut file = FileOutput::open(&path, Existing::Kept).await.unwrap();
             file.write(line.to_owned()).await.unwrap();
