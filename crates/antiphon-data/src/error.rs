@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::rows::RawRow;
+
 /// One file that could not be used, and where in it the trouble is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -10,11 +12,18 @@ pub struct Failure {
     pub line: Option<u32>,
     /// What is wrong.
     pub reason: String,
+    /// The text of a row that cannot be read; `None` for a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<RawRow>,
 }
 
 impl Failure {
     pub(crate) fn new(document: &str, reason: impl Into<String>) -> Self {
-        Self { document: document.to_owned(), line: None, reason: reason.into() }
+        Self { document: document.to_owned(), line: None, reason: reason.into(), raw: None }
+    }
+
+    pub(crate) fn of_row(document: &str, line: Option<u32>, reason: impl Into<String>, raw: RawRow) -> Self {
+        Self { line, raw: Some(raw), ..Self::new(document, reason) }
     }
 }
 
@@ -46,7 +55,7 @@ impl Malformed {
     }
 
     pub(crate) fn of(self, document: &str) -> Failure {
-        Failure { document: document.to_owned(), line: self.line, reason: self.reason }
+        Failure { line: self.line, ..Failure::new(document, self.reason) }
     }
 }
 

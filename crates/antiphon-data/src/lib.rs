@@ -25,4 +25,4 @@ pub use anonymise::{Anonymiser, Replaced, Strategy};
 pub use document::{Document, Format, Role, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};
-pub use rows::{Row, RowFormat, Rows};
+pub use rows::{RawRow, Row, RowFormat, Rows};

@@ -1,17 +1,22 @@
 //! Rows from files: one JSON object each, however large the file.
 
+mod bad;
 mod csv;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use antiphon_fs::{Lines, Reader};
 use futures_util::StreamExt;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Failure};
 use crate::loader::{Listing, Loaded, Loader, name_of};
+pub use bad::RawRow;
+use bad::{bad_line, row_of, row_of_line};
 use csv::Records;
 
 /// A row as the text of a JSON object, or why it is none.
@@ -64,8 +69,9 @@ enum Source {
     Documents { root: PathBuf, loader: Loader, paths: std::vec::IntoIter<PathBuf>, failures: Vec<Failure> },
 }
 
-/// Rows a batch, and documents.
+/// Rows a batch, their bytes from which on no more are read, and documents.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 16 << 20;
 const DOCUMENTS: usize = 32;
 
 impl RowFormat {
@@ -210,10 +216,11 @@ impl Rows {
         self.format
     }
 
-    /// The next rows in their order; none at the end. A row that is none is a failure of its own with its line.
+    /// The next rows in their order; none at the end. A row that is none, also one of more than 16 MiB, is a failure of its own
+    /// with its line and its text.
     ///
     /// # Errors
-    /// `Io` when the file cannot be read on, or a row is too long to be one.
+    /// `Io` when the file cannot be read on.
     ///
     /// # Cancel safety
     /// Rows that were read and not given are lost: do not go on after dropping a call.
@@ -222,7 +229,7 @@ impl Rows {
             Source::Csv(records) => records.next(&self.name, BATCH).await,
             Source::Lines(lines, number) => next_lines(lines, number, &self.name).await,
             Source::Values(values) => {
-                Ok(values.take(BATCH).map(|value| Ok(object(value).to_string())).collect())
+                Ok(values.take(BATCH).map(|value| row_of(value, &self.name, None)).collect())
             }
             Source::Documents { root, loader, paths, failures } => {
                 let mut loaded = Loaded::default();
@@ -271,53 +278,24 @@ async fn sniffed(reader: Reader) -> Result<(Reader, RowFormat), Error> {
 }
 
 async fn next_lines(lines: &mut Lines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
-    let mut rows = Vec::new();
-    while rows.len() < BATCH {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while rows.len() < BATCH && bytes < BATCH_BYTES {
         let Some(line) = lines.next().await else { break };
         *number += 1;
         match line {
             Ok(line) if line.trim().is_empty() => {}
-            Ok(line) => rows.push(row_of_line(line, name, *number)),
-            Err(err) => rows.push(Err(of_line(err, name, *number)?)),
+            Ok(line) => {
+                bytes += line.len();
+                rows.push(row_of_line(line, name, *number));
+            }
+            Err(err) => {
+                let (reason, raw) = bad_line(err)?;
+                bytes += raw.text.len();
+                rows.push(Err(Failure::of_row(name, Some(*number), reason, raw)));
+            }
         }
     }
     Ok(rows)
-}
-
-fn row_of_line(line: String, name: &str, number: u32) -> Row {
-    match serde_json::from_str::<Value>(&line) {
-        Ok(Value::Object(row)) if !row.contains_key(NOTE) => Ok(line),
-        Ok(value) => Ok(object(value).to_string()),
-        Err(err) => {
-            let reason = format!("not valid JSON: {err}");
-            let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
-            Err(Failure { document: name.to_owned(), line: Some(number), reason: reason.to_owned() })
-        }
-    }
-}
-
-/// A line that is no text is a bad row; what else is wrong with a file ends it.
-fn of_line(err: antiphon_fs::Error, name: &str, number: u32) -> Result<Failure, Error> {
-    match err.kind() {
-        antiphon_fs::ErrorKind::NotText { .. } => {
-            let reason = "this row is not valid UTF-8".to_owned();
-            Ok(Failure { document: name.to_owned(), line: Some(number), reason })
-        }
-        _ => Err(Error::from_fs(err)),
-    }
-}
-
-/// Where runs note what became of a row that failed.
-const NOTE: &str = "_antiphon";
-
-fn object(value: Value) -> Value {
-    match value {
-        Value::Object(mut row) => {
-            row.shift_remove(NOTE);
-            Value::Object(row)
-        }
-        value => Value::Object(Map::from_iter([("value".to_owned(), value)])),
-    }
 }
 
 fn values(bytes: &[u8], name: &str) -> Result<Vec<Value>, Error> {
@@ -329,95 +307,5 @@ fn values(bytes: &[u8], name: &str) -> Result<Vec<Value>, Error> {
         Ok(Value::Object(row)) => Ok(vec![Value::Object(row)]),
         Ok(_) => Err(failed("a list of objects is wanted".to_owned())),
         Err(err) => Err(failed(format!("not valid JSON: {err}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Row, RowFormat, Rows};
-
-    async fn rows(name: &str, content: impl AsRef<[u8]> + Send) -> Vec<Result<String, String>> {
-        let folder = antiphon_fs::temp_dir().unwrap();
-        let path = folder.path().join(name);
-        antiphon_fs::write(&path, content.as_ref().to_owned()).await.unwrap();
-        let mut rows = Rows::open(&path, None).await.unwrap();
-        let mut all: Vec<Row> = Vec::new();
-        loop {
-            let batch = rows.next().await.unwrap();
-            if batch.is_empty() {
-                break;
-            }
-            all.extend(batch);
-        }
-        let told = |row: Row| row.map_err(|err| format!("{}: {}", err.line.unwrap_or(0), err.reason));
-        all.into_iter().map(told).collect()
-    }
-
-    fn ok(row: &str) -> Result<String, String> {
-        Ok(row.to_owned())
-    }
-
-    #[tokio::test]
-    async fn tables_become_objects_whatever_stands_in_their_quotes() {
-        let table = "\u{feff}name,note\nAda,\"one, \"\"two\"\"\nthree\"\n\nBob,\r\nEve\nFay,x\n";
-        let expected = [
-            ok(r#"{"name":"Ada","note":"one, \"two\"\nthree"}"#),
-            ok(r#"{"name":"Bob","note":""}"#),
-            Err("6: this row has 1 fields and the header has 2".to_owned()),
-            ok(r#"{"name":"Fay","note":"x"}"#),
-        ];
-        assert_eq!(rows("a.csv", table).await, expected);
-        assert_eq!(rows("a", "a;b\n1;2\n").await, [ok(r#"{"a":"1","b":"2"}"#)]);
-    }
-
-    #[tokio::test]
-    async fn a_quote_within_a_field_stands_for_itself() {
-        let found = rows("a.csv", "id,size\n1,5\" pipe\n2,6\" pipe\n3,\"x\n\"\n").await;
-        let expected = [
-            ok(r#"{"id":"1","size":"5\" pipe"}"#),
-            ok(r#"{"id":"2","size":"6\" pipe"}"#),
-            ok(r#"{"id":"3","size":"x\n"}"#),
-        ];
-        assert_eq!(found, expected);
-        let found = rows("a.csv", b"a,b\n1,\"x\n\xff\ny\"\n2,z\n").await;
-        assert_eq!(found, [Err("3: this row is not valid UTF-8".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
-        let found = rows("a.csv", "a,b\n1,x\ry\n2,z\n").await;
-        assert_eq!(found, [Err("2: not valid CSV".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
-    }
-
-    #[tokio::test]
-    async fn a_quote_that_is_never_closed_swallows_nothing_unseen() {
-        let found = rows("a.csv", "a,b\n1,\"2\n3,4\n5,6\n").await;
-        assert_eq!(found, [Err("2: a quoted field of this row is never closed".to_owned())]);
-    }
-
-    #[tokio::test]
-    async fn lines_become_objects_and_bad_ones_are_named() {
-        let lines = b"{\"a\": 1}\n\n{\"a\": \n\xff\n\"word\"\n{\"a\":2,\"_antiphon\":{\"error\":\"x\"}}";
-        let expected = [
-            ok("{\"a\": 1}"),
-            Err("3: not valid JSON: EOF while parsing a value".to_owned()),
-            Err("4: this row is not valid UTF-8".to_owned()),
-            ok(r#"{"value":"word"}"#),
-            ok(r#"{"a":2}"#),
-        ];
-        assert_eq!(rows("a.jsonl", lines).await, expected);
-        assert_eq!(rows("a.json", "[{\"a\":1}, 2]").await, [ok(r#"{"a":1}"#), ok(r#"{"value":2}"#)]);
-    }
-
-    #[tokio::test]
-    async fn a_folder_gives_a_row_for_each_document() {
-        let folder = antiphon_fs::temp_dir().unwrap();
-        for name in ["b.txt", "a.md"] {
-            antiphon_fs::write(folder.path().join(name), format!("words of {name}")).await.unwrap();
-        }
-        let mut rows = Rows::open(folder.path(), None).await.unwrap();
-        let batch = rows.next().await.unwrap();
-        assert_eq!(rows.format(), RowFormat::Folder);
-        assert_eq!(batch[0], Ok(r#"{"name":"a.md","text":"words of a.md\n"}"#.to_owned()));
-        assert_eq!((batch.len(), rows.next().await.unwrap().len()), (2, 0));
-        let digest = Rows::open_digested(folder.path(), None).await.unwrap().1;
-        antiphon_fs::write(folder.path().join("b.txt"), "other words").await.unwrap();
-        assert_ne!(Rows::open_digested(folder.path(), None).await.unwrap().1, digest);
     }
 }

@@ -13,7 +13,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::feed::{RowSource, bad_row, feed};
+use crate::failed_rows::bad_row;
+use crate::feed::{RowSource, feed};
 use crate::job::{Asked, Ended, Failed, Todo, drive};
 use crate::limits::RunLimits;
 use crate::seen::Usual;

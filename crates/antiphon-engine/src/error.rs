@@ -32,12 +32,18 @@ enum Source {
 pub enum ErrorKind {
     /// The configuration or the recipe cannot work.
     Config,
+    /// The run cannot be resumed, since what it is made of is no longer the same: the message names what differs.
+    Changed,
     /// No document or row could be loaded: see [`Error::failures`].
     Input,
     /// The provider gave no answer that can be used: see [`Error::provider`].
     Provider(antiphon_llm::ErrorKind),
     /// Results could not be written, or earlier ones not read.
     Files,
+    /// The place that was named for results cannot be written; nothing was asked.
+    Place,
+    /// A file is in the place that was named for results, and is not to be replaced; nothing was asked.
+    Exists,
     /// The budget is used up.
     Budget,
     /// The deadline has passed before all calls could begin.
@@ -87,10 +93,29 @@ impl Error {
         Self::caused(ErrorKind::Files, err.to_string(), Source::Files(err))
     }
 
+    /// Wraps an error of a place that was named for results.
+    #[must_use]
+    pub fn place(err: antiphon_fs::Error) -> Self {
+        Self::caused(ErrorKind::Place, err.to_string(), Source::Files(err))
+    }
+
     /// Wraps an error of the store.
     #[must_use]
     pub fn store(err: antiphon_store::Error) -> Self {
         Self::caused(ErrorKind::Store(err.kind()), err.to_string(), Source::Store(err))
+    }
+
+    /// Wraps an error of the store when a run is opened: where its folder or the file of the store cannot be written, the place
+    /// is the reason.
+    #[must_use]
+    pub(crate) fn opening(err: antiphon_store::Error) -> Self {
+        use antiphon_store::ErrorKind as Kind;
+        match err.kind() {
+            Kind::StorageFull | Kind::PermissionDenied | Kind::Io => {
+                Self::caused(ErrorKind::Place, err.to_string(), Source::Store(err))
+            }
+            _ => Self::store(err),
+        }
     }
 
     /// Reports why a run stopped before it had its result, with the text of the answer that had begun to arrive.

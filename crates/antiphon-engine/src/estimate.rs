@@ -52,7 +52,8 @@ impl Mapping {
     /// Nothing is changed, so nothing is lost.
     pub async fn estimate(&self, calls: &Calls, store: &Store) -> Result<Estimate, Error> {
         let mut opened = self.open(calls).await?;
-        let fingerprint = self.fingerprint_of(&opened, store).await?;
+        let identity = self.identity_of(&opened, store).await?;
+        let fingerprint = identity.map(|identity| identity.fingerprint());
         let earlier = match (&self.resume, &fingerprint) {
             (Some(id), _) => store.look_at(id).await.map(Some),
             (None, Some(fingerprint)) if !self.fresh => store.newest(fingerprint).await,

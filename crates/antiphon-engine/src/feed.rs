@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use antiphon_data::{Row, Rows};
-use serde_json::{Value, json};
 
+use crate::failed_rows::note_of;
 use crate::shared::Shared;
 use crate::status::Counters;
 use crate::stop::Stop;
@@ -65,7 +65,7 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
             break;
         }
         let rows = batch.into_iter().take(left);
-        let texts: Vec<String> = rows.map(|row| row.unwrap_or_else(|err| mark(&err))).collect();
+        let texts: Vec<String> = rows.map(|row| row.unwrap_or_else(|err| note_of(&err))).collect();
         left -= texts.len();
         let next = first + texts.len() as u64;
         // Another worker may enqueue the same input, and an earlier one has begun to.
@@ -87,18 +87,4 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
     counters.seal();
     shared.queue.fed.notify_one();
     Ok(())
-}
-
-/// A row that is none takes its place all the same, so that it is counted and named.
-fn mark(failure: &antiphon_data::Failure) -> String {
-    json!({ "_antiphon": { "bad_row": failure.to_string() } }).to_string()
-}
-
-/// Why this is no row, if it is none.
-pub(super) fn bad_row(row: &str) -> Option<String> {
-    if !row.starts_with("{\"_antiphon\":") {
-        return None;
-    }
-    let row: Value = serde_json::from_str(row).ok()?;
-    row["_antiphon"]["bad_row"].as_str().map(str::to_owned)
 }

@@ -8,7 +8,7 @@ use antiphon_llm::{
     Parameters, Price, Prompt, Provider, Schema, Scope, Streaming, Usage, async_trait,
 };
 use antiphon_resilience::RetryPolicy;
-use antiphon_store::Tally;
+use antiphon_store::{Bill, NewRun, Run, Settlement, Store, Tally};
 use serde_json::{Value, json};
 
 use crate::dispatch::Options;
@@ -75,6 +75,17 @@ pub(crate) fn run_state(options: Options) -> RunState {
 /// An answer of 30 tokens to a prompt of 20.
 pub(crate) fn answer(text: &str) -> Completion {
     Completion::new(text).usage(Usage::new(Some(20), Some(30)))
+}
+
+/// A run of so many rows, each with its number as its result.
+pub(crate) async fn finished(store: &Store, rows: u64) -> Run {
+    let run = store.open_run(NewRun::new("finished")).await.unwrap();
+    run.enqueue((0..rows).map(|n| json!({ "n": n }).to_string()).collect()).await.unwrap();
+    run.seal().await.unwrap();
+    for n in 0..rows {
+        run.settle(Settlement::accepted(n, n.to_string(), Bill::default())).await.unwrap();
+    }
+    run
 }
 
 pub(crate) fn error(kind: ErrorKind) -> Error {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_llm::{Calls, Scope};
-use antiphon_store::{JobState, NewRun, Run, RunStatus, Store, Tally};
+use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -16,11 +16,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::error::{Error, ErrorKind};
 use crate::event::RunEvent;
+use crate::failed_rows::write_failed;
 use crate::feed::RowSource;
+use crate::file_output::is_beside;
 use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
 use crate::report::{MapReport, MapStatus, MapTime, details, told};
-use crate::results::{Destination, Order, Output, Unwritten, write_failed};
+use crate::results::{Destination, Order, Output, Sink, Unwritten};
 use crate::served::Served;
 use crate::time_spent::TimeSpent;
 use crate::{Engine, Options, Status, Stop, Usual, Work};
@@ -88,7 +90,7 @@ pub(super) struct Opened {
     pub(super) rows: Option<RowSource>,
     pub(super) scope: Scope,
     /// What tells the input from another; `None` where the rows are in the store.
-    pub(super) identity: Option<InputIdentity>,
+    pub(super) input: Option<InputIdentity>,
 }
 
 impl fmt::Debug for Mapping {
@@ -126,25 +128,11 @@ impl Mapping {
         }
     }
 
-    /// Returns what identifies the run: the same for the same recipe over the same rows at the same provider.
-    fn fingerprint(&self, scope: &Scope, input: &InputIdentity) -> String {
-        let (digest, format) = (&input.digest, &input.format);
-        // Settings of the provider that change answers; not in words, since a header may be among them.
-        let variant =
-            scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
-        let parts = json!({
-            "kind": "map/1", "recipe": self.recipe, "model": self.model, "provider": scope.vendor,
-            "base_url": scope.base_url, "variant": variant, "input": digest, "format": format,
-            "limit": self.options.limits.max_rows,
-        });
-        blake3::hash(parts.to_string().as_bytes()).to_hex().to_string()
-    }
-
     /// Compiles the recipe, opens the input and looks at its first row: a recipe that does not fit the rows at all fails
     /// before anything is made.
     pub(super) async fn open(&self, calls: &Calls) -> Result<Opened, Error> {
         let work = self.recipe.asking(&self.model)?;
-        let (rows, identity) = self.input.open().await?;
+        let (rows, input) = self.input.open().await?;
         if let Some(rows) = &rows {
             match rows.first() {
                 Some(Ok(row)) => work.prompt(row).map(drop).map_err(|why| {
@@ -156,28 +144,11 @@ impl Mapping {
                 None => return Err(self.no_rows()),
             }
         }
-        Ok(Opened { work, rows, identity, scope: calls.provider().scope() })
+        Ok(Opened { work, rows, input, scope: calls.provider().scope() })
     }
 
     pub(super) fn no_rows(&self) -> Error {
         Error::new(ErrorKind::Config, format!("there are no rows in {}", self.input_name))
-    }
-
-    /// Returns the fingerprint of what was opened; `None` where an earlier version did not store what it needs.
-    pub(super) async fn fingerprint_of(
-        &self,
-        opened: &Opened,
-        store: &Store,
-    ) -> Result<Option<String>, Error> {
-        let identity = match (&opened.identity, &self.resume) {
-            (Some(identity), _) => Some(identity.clone()),
-            (None, Some(id)) => {
-                let note = store.recall(input_name(id)).await.map_err(Error::store)?;
-                note.map(|note| InputIdentity::of_note(&note))
-            }
-            (None, None) => None,
-        };
-        Ok(identity.map(|identity| self.fingerprint(&opened.scope, &identity)))
     }
 
     /// Gets through the rows with `calls`, journalled in `store`; the run has its folder below `out`. The same mapping
@@ -185,7 +156,8 @@ impl Mapping {
     ///
     /// # Errors
     /// `Config` for a recipe that cannot work, `Input` for rows that cannot be read, `Store` for a store that cannot
-    /// be used. What happens after the run began ends it as [`Mapped::stop`].
+    /// be used, `Changed` for a run that is no longer the same, `Place` and `Exists` for where results are to go. What happens after
+    /// the run began ends it as [`Mapped::stop`].
     ///
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
@@ -195,39 +167,42 @@ impl Mapping {
             let message = format!("a budget cannot be kept, since the price of {} is not known", self.model);
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let opened = self.open(&calls).await?;
-        let fingerprint = self.fingerprint_of(&opened, &store).await?;
-        let run = Arc::new(self.open_run(&store, fingerprint.as_deref()).await?);
-        if let Some(identity) = &opened.identity {
-            let name = input_name(&run.record().id);
-            store.remember(name, identity.note()).await.map_err(Error::store)?;
-        }
+        let mut opened = self.open(&calls).await?;
+        let identity = self.identity_of(&opened, &store).await?;
+        let named = self.open_results(&store, identity.as_ref()).await?;
+        let run = Arc::new(self.open_run(&store, identity.as_ref(), &mut opened).await?);
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
+        let folder = out.join(&run_id);
+        antiphon_fs::try_dir(&folder).await.map_err(Error::place)?;
+        let sink = match named {
+            Some(sink) => sink,
+            None => Sink::open(&Destination::Replace(folder.join("results.jsonl"))).await?,
+        };
         (self.on_event)(RunEvent::Started { run_id, resumed: before.jobs() > 0 });
-        let folder = out.join(&run.record().id);
-        let to = self.results.clone().unwrap_or_else(|| Destination::File(folder.join("results.jsonl")));
         let Opened { work, rows, scope, .. } = opened;
         if work.looks_back() {
             remember(&run, &*work).await?;
         }
         let rows = rows.filter(|_| run.record().total.is_none());
-        let (stop, status, time, served) =
-            self.work(Worked { calls, store, run: run.clone(), work }, rows, &to).await?;
+        let results = sink.path();
+        let Ended { stop, status, time, served, beside } =
+            self.work(Worked { calls, store, run: run.clone(), work }, rows, sink).await?;
         // What was stopped when nothing was left to do is finished.
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
         let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         report.served_models = served.into_models();
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
-        self.end(&run, (folder, &to), (MapReport { time, ..report }, stop), done(&before)).await
+        let results = beside.or(results);
+        self.end(&run, (folder, results), (MapReport { time, ..report }, stop), done(&before)).await
     }
 
     /// Writes what is beside the results, and what is to be told of the run.
     async fn end(
         &self,
         run: &Run,
-        (folder, to): (PathBuf, &Destination),
+        (folder, results): (PathBuf, Option<PathBuf>),
         (report, stop): (MapReport, Option<Stop>),
         resumed_at: u64,
     ) -> Result<Mapped, Error> {
@@ -244,34 +219,7 @@ impl Mapping {
             Err(kept) => stop.or(Some(kept)),
             Ok(()) => stop,
         };
-        let results = match to {
-            Destination::File(path) => Some(path.clone()),
-            Destination::Lines(_) => None,
-        };
         Ok(Mapped { report, folder, results, failed: failed.ok().flatten(), stop, reused, resumed_at })
-    }
-
-    async fn open_run(&self, store: &Store, fingerprint: Option<&str>) -> Result<Run, Error> {
-        let Some(id) = &self.resume else {
-            let fingerprint = fingerprint.ok_or_else(|| Error::internal("a new run needs an input"))?;
-            let new = NewRun::new(fingerprint).request(&self.kind, &self.request).fresh(self.fresh);
-            let run = store.open_run(new).await.map_err(Error::store)?;
-            let record = run.record();
-            if record.status != RunStatus::Finished && record.request != self.request {
-                // Limits and outputs are those of the newest start.
-                run.set_request(self.request.clone()).await.map_err(Error::store)?;
-            }
-            return Ok(run);
-        };
-        let run = store.take_run(id).await.map_err(Error::store)?;
-        if fingerprint.is_some_and(|fingerprint| run.record().fingerprint != fingerprint) {
-            let message = format!("cannot resume run {id}: its input, recipe, provider or model changed");
-            return Err(Error::new(ErrorKind::Config, message));
-        }
-        if self.retry_failed {
-            run.retry_failed().await.map_err(Error::store)?;
-        }
-        Ok(run)
     }
 
     /// The name under which the usage of this recipe's calls is kept.
@@ -325,12 +273,7 @@ impl Mapping {
     }
 
     /// Works until the end, and writes results meanwhile.
-    async fn work(
-        &self,
-        worked: Worked,
-        rows: Option<RowSource>,
-        to: &Destination,
-    ) -> Result<(Option<Stop>, Status, TimeSpent, Served), Error> {
+    async fn work(&self, worked: Worked, rows: Option<RowSource>, sink: Sink) -> Result<Ended, Error> {
         let Worked { calls, store, run, work } = worked;
         let (ended, results) = mpsc::channel(1_024);
         let mut options = self.options.clone();
@@ -348,10 +291,13 @@ impl Mapping {
             engine.remember(usual);
         }
         // Before anything is asked: what was done before is written once, and a place that cannot be written to costs nothing.
-        let mut output = match Output::begin(run, self.order, to).await {
+        let wanted = sink.path();
+        let mut output = match Output::begin(run, self.order, sink).await {
             Ok(output) => output,
             Err(unwritten) => {
-                return Ok((Some(unwritten.into()), engine.status(), engine.time_spent(), Served::default()));
+                let (stop, served) = (Some(unwritten.into()), Served::default());
+                let (status, time) = (engine.status(), engine.time_spent());
+                return Ok(Ended { stop, status, time, served, beside: None });
             }
         };
         let working = async {
@@ -368,14 +314,22 @@ impl Mapping {
         let writing = async {
             let followed = output.follow(results).await;
             let served = std::mem::take(&mut output.served);
-            let written = output.finish().await.and(followed);
+            let finished = output.finish().await;
+            let written = followed.and(finished);
             if written.is_err() {
                 drain.cancel();
             }
             (written, served)
         };
         let ((stop, status, time), (written, served)) = tokio::join!(working, writing);
-        Ok((written.err().map(Stop::from).or(stop), status, time, served))
+        let (failed, beside) = match written {
+            Ok(beside) => {
+                let both = wanted.as_deref().zip(beside.as_deref());
+                (both.map(|(wanted, beside)| Stop::Output(is_beside(wanted, beside))), beside)
+            }
+            Err(unwritten) => (Some(unwritten.into()), None),
+        };
+        Ok(Ended { stop: failed.or(stop), status, time, served, beside })
     }
 
     async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<Stop> {
@@ -420,17 +374,22 @@ impl From<Unwritten> for Stop {
     }
 }
 
+/// How the work on a run ended.
+struct Ended {
+    stop: Option<Stop>,
+    status: Status,
+    time: TimeSpent,
+    served: Served,
+    /// The results, where another file has the name that was meant for them.
+    beside: Option<PathBuf>,
+}
+
 /// What a run is worked on with.
 struct Worked {
     calls: Calls,
     store: Store,
     run: Arc<Run>,
     work: Arc<dyn Work>,
-}
-
-/// The name under which a run's input is remembered, for the day when it is resumed from the store alone.
-fn input_name(run: &str) -> String {
-    format!("input/{run}")
 }
 
 fn done(tally: &Tally) -> u64 {

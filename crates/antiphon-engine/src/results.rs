@@ -1,19 +1,19 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_fs::Writer;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::dispatch::JobOutcome;
 use crate::error::Error;
+use crate::file_output::{Existing, FileOutput};
+use crate::place::take_over;
 use crate::served::Served;
 use crate::text_writer::TextWriter;
 
@@ -41,18 +41,14 @@ impl Lines {
         Self(Arc::new(say))
     }
 
-    /// Hands a block of whole lines over; `false` once nobody wants more.
-    ///
-    /// # Errors
-    /// Why it cannot be written, as a sentence.
-    ///
-    /// # Cancel safety
-    /// A dropped call may still hand it over.
-    pub async fn take(&self, block: String) -> Result<bool, String> {
-        match say(self.clone(), block).await {
-            Ok(()) => Ok(true),
-            Err(Unwritten::Unread) => Ok(false),
-            Err(Unwritten::Failed(why)) => Err(why),
+    /// Hands a block of whole lines over.
+    pub(super) async fn write(&self, block: String) -> Result<(), Unwritten> {
+        let say = self.0.clone();
+        match tokio::task::spawn_blocking(move || say(block.as_bytes())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(err)) if err.kind() == io::ErrorKind::BrokenPipe => Err(Unwritten::Unread),
+            Ok(Err(err)) => Err(Unwritten::Failed(format!("results cannot be written: {err}"))),
+            Err(join) => Err(Unwritten::Failed(format!("results cannot be written: {join}"))),
         }
     }
 }
@@ -67,8 +63,12 @@ impl fmt::Debug for Lines {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Destination {
-    /// A file, which has its name when the run ends, well or not; until then it is called `NAME.part`.
+    /// A file, which has its name when the run ends, well or not; until then it has a random one in the same folder. A file
+    /// that is there already is an error, unless each line of it is a result of the run. A link stays, and what it leads to is
+    /// written; a device or a pipe gets lines as they come.
     File(PathBuf),
+    /// As [`File`](Self::File), in the place of whatever file is there.
+    Replace(PathBuf),
     /// Lines, as they come.
     Lines(Lines),
 }
@@ -81,9 +81,33 @@ pub(super) enum Unwritten {
     Failed(String),
 }
 
-enum Sink {
-    File { writer: Writer, part: PathBuf, path: PathBuf },
+/// A destination that is open.
+pub(super) enum Sink {
+    File(Box<FileOutput>),
     Lines(Lines),
+}
+
+impl Sink {
+    /// Opens a destination, and tries whether it can be written.
+    ///
+    /// # Errors
+    /// `Place`. That a file is there already is none: see [`FileOutput::is_taken`].
+    pub(super) async fn open(to: &Destination) -> Result<Self, Error> {
+        let (path, existing) = match to {
+            Destination::File(path) => (path, Existing::Kept),
+            Destination::Replace(path) => (path, Existing::Replaced),
+            Destination::Lines(lines) => return Ok(Self::Lines(lines.clone())),
+        };
+        FileOutput::open(path, existing).await.map(|file| Self::File(Box::new(file)))
+    }
+
+    /// Returns the path of a file.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(file) => Some(file.path().to_owned()),
+            Self::Lines(_) => None,
+        }
+    }
 }
 
 /// Results that wait for earlier ones, and the bytes of them; what is beyond that is read from the store in its turn.
@@ -114,23 +138,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Begins with the results of earlier processes.
-    pub(super) async fn begin(run: Arc<Run>, order: Order, to: &Destination) -> Result<Self, Unwritten> {
-        let sink = match to {
-            Destination::File(path) => {
-                // What takes its name in the end would take the place of a device or a pipe.
-                if antiphon_fs::metadata(path).await.is_ok_and(|found| !found.is_file) {
-                    let why = "it is no file: results go into one, or to stdout with -";
-                    return Err(Unwritten::Failed(format!("{}: {why}", path.display())));
-                }
-                let part = part_of(path);
-                if let Some(folder) = path.parent() {
-                    antiphon_fs::create_dir(folder).await.map_err(failed)?;
-                }
-                let writer = Writer::create(&part).await.map_err(failed)?;
-                Sink::File { writer, part, path: path.clone() }
-            }
-            Destination::Lines(lines) => Sink::Lines(lines.clone()),
-        };
+    pub(super) async fn begin(run: Arc<Run>, order: Order, sink: Sink) -> Result<Self, Unwritten> {
         let served = Served::after(run.record().report.as_deref());
         let mut output = Self {
             run,
@@ -290,8 +298,8 @@ impl Output {
         }
         let block = std::mem::take(&mut self.block);
         let done = match &mut self.sink {
-            Sink::File { writer, .. } => writer.write(block).await.map_err(failed),
-            Sink::Lines(lines) => say(lines.clone(), block).await,
+            Sink::File(file) => file.write(block).await,
+            Sink::Lines(lines) => lines.write(block).await,
         };
         self.is_broken |= done.is_err();
         done
@@ -318,25 +326,31 @@ impl Output {
         }
     }
 
-    /// Writes what is left, also behind a row that has no end, and gives the file its name.
-    pub(super) async fn finish(mut self) -> Result<(), Unwritten> {
+    /// Writes what is left, also behind a row that has no end, and gives the file its name; where another file has that, it
+    /// returns the one that it has now.
+    pub(super) async fn finish(mut self) -> Result<Option<PathBuf>, Unwritten> {
         if self.is_broken {
-            return Ok(());
+            return Ok(None);
         }
         self.rest().await?;
         self.flush().await?;
-        if let Sink::File { writer, part, path } = self.sink {
-            writer.finish().await.map_err(failed)?;
-            antiphon_fs::rename(part, path).await.map_err(failed)?;
+        match self.sink {
+            Sink::File(file) => {
+                let path = file.path().to_owned();
+                match file.finish().await? {
+                    Some(beside) => take_over(&self.run, &path, beside).await,
+                    None => Ok(None),
+                }
+            }
+            Sink::Lines(_) => Ok(None),
         }
-        Ok(())
     }
 }
 
 /// Writes all results that a run has, in the order of its rows.
 ///
 /// # Errors
-/// `Store` where they cannot be read, `Files` where they cannot be written.
+/// `Store` where they cannot be read; `Place`, `Exists` or `Files` where they cannot be written.
 ///
 /// # Cancel safety
 /// A file is whole or not there.
@@ -354,72 +368,11 @@ pub async fn export(run: &Run, to: &Destination) -> Result<(), Error> {
     }
 }
 
-/// Writes the rows that failed, each with why, so that they can be run again; nothing where there are none.
-pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
-    let (mut writer, mut pages) = (None, run.failed());
-    loop {
-        let jobs = pages.next().await.map_err(|err| err.to_string())?;
-        if jobs.is_empty() {
-            break;
-        }
-        for job in &jobs {
-            let open = match writer.take() {
-                Some(open) => open,
-                None => Writer::atomic(path).await.map_err(|err| err.to_string())?,
-            };
-            writer.insert(open).write_line(&failed_line(job)).await.map_err(|err| err.to_string())?;
-        }
-    }
-    match writer {
-        Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
-        // What an earlier part of the run left there has its result now.
-        None if antiphon_fs::exists(path).await.unwrap_or(false) => {
-            antiphon_fs::remove(path).await.map(|_| None).map_err(|err| err.to_string())
-        }
-        None => Ok(None),
-    }
-}
-
-fn failed_line(job: &JobRecord) -> String {
-    let (kind, message) = job.error.clone().unwrap_or_default();
-    let note = json!({
-        "index": job.index, "error": kind, "message": message, "attempts": job.attempt, "answer": job.result,
-        "possibly_billed_calls": job.bill.lost, "cost_usd_micros": job.bill.settled,
-    });
-    let mut row = match serde_json::from_str(&job.row) {
-        Ok(Value::Object(row)) => row,
-        _ => serde_json::Map::new(),
-    };
-    row.insert("_antiphon".to_owned(), note);
-    Value::Object(row).to_string()
-}
-
-fn line_of(job: &JobRecord) -> Option<String> {
+pub(super) fn line_of(job: &JobRecord) -> Option<String> {
     let result = job.result.as_deref().filter(|_| job.state == JobState::Accepted)?;
     Some(line(job.index, &job.row, result))
 }
 
 fn line(index: u64, row: &str, result: &str) -> String {
     format!("{{\"index\":{index},\"row\":{row},\"result\":{result}}}")
-}
-
-async fn say(lines: Lines, block: String) -> Result<(), Unwritten> {
-    let said = tokio::task::spawn_blocking(move || (lines.0)(block.as_bytes())).await;
-    match said {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(err)) if err.kind() == io::ErrorKind::BrokenPipe => Err(Unwritten::Unread),
-        Ok(Err(err)) => Err(Unwritten::Failed(format!("results cannot be written: {err}"))),
-        Err(join) => Err(Unwritten::Failed(format!("results cannot be written: {join}"))),
-    }
-}
-
-fn failed(err: antiphon_fs::Error) -> Unwritten {
-    Unwritten::Failed(err.to_string())
-}
-
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Another process may write results of the same run.
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
 }

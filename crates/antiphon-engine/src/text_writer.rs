@@ -1,23 +1,18 @@
-use antiphon_fs::Writer;
+use std::fmt;
+
 use antiphon_store::{JobState, Run};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind};
+use crate::file_output::is_beside;
 use crate::inspect::ResultRow;
-use crate::results::{Destination, Lines};
+use crate::results::{Destination, Sink, Unwritten};
 
 /// Writes text to a [`Destination`], a block at a time; a file is there whole once [`finish`](Self::finish) has returned.
-#[derive(Debug)]
 pub struct TextWriter {
     sink: Sink,
     block: String,
     is_wanted: bool,
-}
-
-#[derive(Debug)]
-enum Sink {
-    File(Writer),
-    Lines(Lines),
 }
 
 impl TextWriter {
@@ -26,20 +21,16 @@ impl TextWriter {
     /// Opens the destination; a file's folder is made if it is not there.
     ///
     /// # Errors
-    /// `Files` where it cannot be written.
+    /// `Place` where it cannot be written, `Exists` for a file that is not to be replaced.
     ///
     /// # Cancel safety
-    /// A dropped call leaves at most a `.part` file.
+    /// A dropped call leaves no file.
     pub async fn begin(to: &Destination) -> Result<Self, Error> {
-        let sink = match to {
-            Destination::File(path) => {
-                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                    antiphon_fs::create_dir(parent).await.map_err(Error::files)?;
-                }
-                Sink::File(Writer::atomic(path).await.map_err(Error::files)?)
-            }
-            Destination::Lines(lines) => Sink::Lines(lines.clone()),
-        };
+        let sink = Sink::open(to).await?;
+        match &sink {
+            Sink::File(file) if file.is_taken() => return Err(file.taken()),
+            Sink::File(_) | Sink::Lines(_) => {}
+        }
         Ok(Self { sink, block: String::new(), is_wanted: true })
     }
 
@@ -63,30 +54,50 @@ impl TextWriter {
 
     async fn flush(&mut self) -> Result<(), Error> {
         let block = std::mem::take(&mut self.block);
-        match &mut self.sink {
-            _ if block.is_empty() => {}
-            Sink::File(writer) => writer.write(block).await.map_err(Error::files)?,
-            Sink::Lines(lines) => {
-                let wanted = lines.take(block).await;
-                self.is_wanted &= wanted.map_err(|why| Error::new(ErrorKind::Files, why))?;
-            }
+        if block.is_empty() || !self.is_wanted {
+            return Ok(());
         }
+        let written = match &mut self.sink {
+            Sink::File(file) => file.write(block).await,
+            Sink::Lines(lines) => lines.write(block).await,
+        };
+        self.is_wanted = is_wanted(written)?;
         Ok(())
     }
 
     /// Writes what is left, and gives a file its name.
     ///
     /// # Errors
-    /// `Files` where it cannot be written.
+    /// `Files` where it cannot be written, or another file took its name meanwhile: then it is beside that.
     ///
     /// # Cancel safety
     /// The file is whole or not there.
     pub async fn finish(mut self) -> Result<(), Error> {
         self.flush().await?;
-        match self.sink {
-            Sink::File(writer) => writer.finish().await.map_err(Error::files),
-            Sink::Lines(_) => Ok(()),
+        let Sink::File(file) = self.sink else { return Ok(()) };
+        if !self.is_wanted {
+            return Ok(());
         }
+        let path = file.path().to_owned();
+        match file.finish().await {
+            Ok(None) => Ok(()),
+            Ok(Some(beside)) => Err(Error::new(ErrorKind::Files, is_beside(&path, &beside))),
+            Err(unwritten) => is_wanted(Err(unwritten)).map(drop),
+        }
+    }
+}
+
+fn is_wanted(written: Result<(), Unwritten>) -> Result<bool, Error> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(Unwritten::Unread) => Ok(false),
+        Err(Unwritten::Failed(why)) => Err(Error::new(ErrorKind::Files, why)),
+    }
+}
+
+impl fmt::Debug for TextWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextWriter").field("is_wanted", &self.is_wanted).finish_non_exhaustive()
     }
 }
 

@@ -12,6 +12,7 @@ struct Inner {
     operation: &'static str,
     path: PathBuf,
     source: Option<io::Error>,
+    excerpt: Vec<u8>,
 }
 
 /// What a caller can do about an [`Error`].
@@ -24,6 +25,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// A regular file was wanted; this is a folder, a pipe, a socket or a device.
     NotAFile,
+    /// A file is to be written here, and this is a folder.
+    IsAFolder,
     /// The file is larger than the caller allowed.
     TooLarge {
         /// The limit that was passed, in bytes.
@@ -57,7 +60,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, operation: &'static str, path: impl Into<PathBuf>) -> Self {
-        Self(Box::new(Inner { kind, operation, path: path.into(), source: None }))
+        Self(Box::new(Inner { kind, operation, path: path.into(), source: None, excerpt: Vec::new() }))
     }
 
     pub(crate) fn from_io(source: io::Error, operation: &'static str, path: impl Into<PathBuf>) -> Self {
@@ -70,7 +73,13 @@ impl Error {
             io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
             _ => ErrorKind::Io,
         };
-        Self(Box::new(Inner { kind, operation, path: path.into(), source: Some(source) }))
+        Self(Box::new(Inner {
+            kind,
+            operation,
+            path: path.into(),
+            source: Some(source),
+            excerpt: Vec::new(),
+        }))
     }
 
     fn is_read_only(&self) -> bool {
@@ -79,6 +88,11 @@ impl Error {
 
     pub(crate) fn caused_by(mut self, source: io::Error) -> Self {
         self.0.source = Some(source);
+        self
+    }
+
+    pub(crate) fn with_excerpt(mut self, excerpt: impl Into<Vec<u8>>) -> Self {
+        self.0.excerpt = excerpt.into();
         self
     }
 
@@ -93,6 +107,13 @@ impl Error {
     pub fn path(&self) -> &Path {
         &self.0.path
     }
+
+    /// Returns the line that cannot be used, as it is in the file: all of one that is `NotText`, and the first 4 KiB of one
+    /// that is `LineTooLong`. Of every other error it is empty.
+    #[must_use]
+    pub fn excerpt(&self) -> &[u8] {
+        &self.0.excerpt
+    }
 }
 
 impl fmt::Display for Error {
@@ -106,6 +127,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::PermissionDenied => write!(f, "{operation} {path}: permission denied"),
             ErrorKind::NotAFile => write!(f, "{operation} {path}: not a regular file"),
+            ErrorKind::IsAFolder => write!(f, "{operation} {path}: this is a folder"),
             ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
             ErrorKind::StorageFull => write!(f, "{operation} {path}: no space left on the disk"),
             ErrorKind::NotText { line: Some(line) } => {
@@ -158,6 +180,7 @@ mod tests {
             (ErrorKind::NotFound, "read a/b: no such file or folder"),
             (ErrorKind::PermissionDenied, "read a/b: permission denied"),
             (ErrorKind::NotAFile, "read a/b: not a regular file"),
+            (ErrorKind::IsAFolder, "read a/b: this is a folder"),
             (ErrorKind::TooLarge { limit: 9 }, "read a/b: larger than 9 bytes"),
             (ErrorKind::StorageFull, "read a/b: no space left on the disk"),
             (

@@ -39,7 +39,7 @@ pub use metadata::{Metadata, create_dir, exists, metadata};
 pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_to_string};
 pub use reader::{Chunks, Lines, Reader};
 pub use rename::{canonical, link, remove, remove_dir, rename};
-pub use temp::{temp_dir, temp_file};
+pub use temp::{temp_dir, temp_file, try_dir};
 pub use tempfile::{NamedTempFile, TempDir};
 pub use text::{Encoding, NotText, Text, decode};
 pub use walk::{Entry, Walk, WalkOptions, walk};

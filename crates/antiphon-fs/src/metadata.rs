@@ -55,7 +55,7 @@ pub async fn create_dir(path: impl AsRef<Path>) -> Result<(), Error> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
-fn make_dir(path: PathBuf) -> Result<(), Error> {
+pub(crate) fn make_dir(path: PathBuf) -> Result<(), Error> {
     std::fs::create_dir_all(&path).map_err(|err| Error::from_io(err, "create folder", path))
 }
 

@@ -132,8 +132,8 @@ impl Reader {
     /// Lines without their ends (`\n` or `\r\n`) and without a byte order mark. However large the file, two blocks of
     /// 1 MiB are in memory at once, or the longest line.
     ///
-    /// A line that is not UTF-8 is a `NotText` error with its number, and the next ones follow. A line that is too long
-    /// ends the stream with `LineTooLong`. For other encodings there is [`read_to_string`](crate::read_to_string).
+    /// A line that is not UTF-8 is a `NotText` error with its number, and one that is too long a `LineTooLong` error: its
+    /// rest is skipped without being kept. The next lines follow, and [`Error::excerpt`] has the line itself. For other encodings there is [`read_to_string`](crate::read_to_string).
     ///
     /// # Panics
     /// When polled outside a tokio runtime.

@@ -11,7 +11,8 @@ use crate::temp::Replacement;
 /// Writes a file bit by bit: pieces are gathered and written behind the caller's back, in blocks of 256 KiB.
 ///
 /// [`create`](Writer::create) and [`append`](Writer::append) show the file as it grows; with
-/// [`atomic`](Writer::atomic) it takes its name only when it is finished. A file is whole only after
+/// [`atomic`](Writer::atomic) it takes its name only when it is finished, and so it does with [`output`](Writer::output),
+/// for a place that a user named, which may also be a device or a pipe. A file is whole only after
 /// [`finish`](Writer::finish): dropping a writer before loses what was not written yet, which is logged.
 ///
 /// An error is reported once, by the call that first sees it: since blocks are written behind, that may be a later
@@ -38,6 +39,8 @@ pub struct Writer {
     path: PathBuf,
     buffer: Vec<u8>,
     state: State,
+    /// Whether anything was added.
+    is_used: bool,
 }
 
 #[derive(Debug)]
@@ -52,13 +55,15 @@ enum State {
 #[derive(Debug)]
 enum Sink {
     Plain(File),
+    /// A device or a pipe, of which nothing is flushed to a disk.
+    Direct(File),
     Atomic(Replacement),
 }
 
 impl Sink {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Plain(file) => file.write_all(bytes),
+            Self::Plain(file) | Self::Direct(file) => file.write_all(bytes),
             Self::Atomic(new) => new.file().write_all(bytes),
         }
     }
@@ -66,6 +71,7 @@ impl Sink {
     fn finish(self) -> io::Result<()> {
         match self {
             Self::Plain(file) => file.sync_all(),
+            Self::Direct(_) => Ok(()),
             Self::Atomic(new) => new.sync().and_then(|()| new.rename()),
         }
     }
@@ -110,6 +116,40 @@ impl Writer {
         Self::open(path.as_ref(), |path| Replacement::of(path).map(Sink::Atomic)).await
     }
 
+    /// A place that a user named for output. A file takes its name, and the place of an older one, when it is finished, as that
+    /// of [`atomic`](Self::atomic) does; until then it has a random name in the same folder. A link stays, and what it leads to
+    /// is written or made. A device or a pipe is opened as it is, which for a pipe waits for a reader: see
+    /// [`is_direct`](Self::is_direct). Whether the disk has room is tried.
+    ///
+    /// # Errors
+    /// As [`create`](Writer::create), and `IsAFolder`.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves nothing behind; where it waits for the reader of a pipe, its thread waits on.
+    pub async fn output(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open(path.as_ref(), |path| match what_is_at(path) {
+            At::File => Replacement::tried(path).map(Sink::Atomic),
+            At::Folder => Err(Error::new(ErrorKind::IsAFolder, "write", path)),
+            At::Direct => {
+                let opened = OpenOptions::new().write(true).open(path);
+                opened.map(Sink::Direct).map_err(|err| Error::from_io(err, "write", path))
+            }
+        })
+        .await
+    }
+
+    /// Whether a device or a pipe is written to: its readers see what was written after a [`flush`](Self::flush).
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        matches!(self.state, State::Idle(Sink::Direct(_)))
+    }
+
+    /// Whether the place of an older file is taken in the end.
+    #[must_use]
+    pub fn replaces(&self) -> bool {
+        matches!(&self.state, State::Idle(Sink::Atomic(new)) if new.has_older())
+    }
+
     async fn open(
         path: &Path,
         open: impl FnOnce(&Path) -> Result<Sink, Error> + Send + 'static,
@@ -120,7 +160,7 @@ impl Writer {
             move || open(&path)
         })
         .await?;
-        Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink) })
+        Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink), is_used: false })
     }
 
     /// Adds `bytes` at the end. Waits only while a whole block is full and another is still being written.
@@ -153,6 +193,7 @@ impl Writer {
             self.write_behind();
         }
         self.check()?;
+        self.is_used = true;
         pieces.iter().for_each(|piece| self.buffer.extend_from_slice(piece));
         if self.buffer.len() >= BLOCK {
             self.write_behind();
@@ -181,14 +222,39 @@ impl Writer {
     /// # Cancel safety
     /// Dropped while it still writes, what was not written is lost and an older file of an atomic writer is whole. Once
     /// the flush to the disk has begun, it goes on to the end.
-    pub async fn finish(mut self) -> Result<(), Error> {
-        self.flush().await?;
-        let State::Idle(sink) = std::mem::replace(&mut self.state, State::Finished) else {
-            return self.check();
-        };
+    pub async fn finish(self) -> Result<(), Error> {
+        self.end(Sink::finish).await
+    }
+
+    /// [`finish`](Self::finish) that takes the place of no file that was not there when the writer was opened, and of none that
+    /// has changed since: then it takes a free name beside it, such as `results-2.jsonl`. Returns the path that it has.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    ///
+    /// # Cancel safety
+    /// As [`finish`](Self::finish).
+    pub async fn finish_beside(self) -> Result<PathBuf, Error> {
         let path = self.path.clone();
-        hop("write", &path.clone(), move || sink.finish().map_err(|err| Error::from_io(err, "write", path)))
-            .await
+        self.end(move |sink| match sink {
+            Sink::Atomic(new) => {
+                new.sync().and_then(|()| new.rename_beside()).map(|beside| beside.unwrap_or(path))
+            }
+            sink => sink.finish().map(|()| path),
+        })
+        .await
+    }
+
+    async fn end<T: Send + 'static>(
+        mut self,
+        end: impl FnOnce(Sink) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.flush().await?;
+        let path = self.path.clone();
+        let State::Idle(sink) = std::mem::replace(&mut self.state, State::Finished) else {
+            return Err(Error::new(ErrorKind::Broken, "write", path));
+        };
+        hop("write", &path.clone(), move || end(sink).map_err(|err| Error::from_io(err, "write", path))).await
     }
 
     /// Begins to write what is gathered, unless something is being written.
@@ -241,6 +307,24 @@ fn plain(options: &OpenOptions, path: &Path) -> Result<Sink, Error> {
     options.open(path).map(Sink::Plain).map_err(|err| Error::from_io(err, "write", path))
 }
 
+/// What output finds at a path, links followed.
+enum At {
+    /// A regular file, or nothing.
+    File,
+    Folder,
+    /// A device or a pipe.
+    Direct,
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
+fn what_is_at(path: &Path) -> At {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => At::Folder,
+        Ok(found) if !found.is_file() => At::Direct,
+        _ => At::File,
+    }
+}
+
 #[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn is_pipe(path: &Path) -> bool {
@@ -256,8 +340,9 @@ fn is_pipe(_: &Path) -> bool {
 impl Drop for Writer {
     fn drop(&mut self) {
         let loses = match &self.state {
-            State::Idle(Sink::Plain(_)) => !self.buffer.is_empty(),
-            State::Idle(Sink::Atomic(_)) | State::Writing(_) => true,
+            State::Idle(Sink::Plain(_) | Sink::Direct(_)) => !self.buffer.is_empty(),
+            State::Idle(Sink::Atomic(_)) => self.is_used,
+            State::Writing(_) => true,
             State::Broken | State::Finished => false,
         };
         if loses {

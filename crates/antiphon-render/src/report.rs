@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Duration;
 
 use antiphon_engine::{Cause, LONG_RUN, RowSummary, RunInfo, RunSummary};
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use crate::blocking::blocking;
 use crate::error::RenderError;
-use crate::site::{environment, grouped, write_page};
+use crate::site::{environment, grouped};
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -148,15 +147,15 @@ impl RunPage {
         template.render(context).map_err(RenderError::defect)
     }
 
-    /// Writes the page, in a folder that is made if it is not there.
+    /// Renders the page on a thread that may block.
     ///
     /// # Errors
-    /// As [`render`](Self::render); `Files` where it cannot be written.
+    /// As [`render`](Self::render).
     ///
     /// # Cancel safety
-    /// The file is whole or not there.
-    pub async fn write(self, path: &Path) -> Result<(), RenderError> {
-        write_page(path, blocking(move || self.render()).await?).await
+    /// Nothing is changed, so nothing is lost.
+    pub async fn html(self) -> Result<String, RenderError> {
+        blocking(move || self.render()).await
     }
 }
 

@@ -3,11 +3,12 @@ use csv::{ReaderBuilder, StringRecord};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
-use super::{Row, of_line};
+use super::bad::{RawRow, bad_line, too_long};
+use super::{BATCH_BYTES, Row};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::formats::delimiter;
 
-/// The longest row, so that a quote that is never closed does not swallow a file whole.
+/// The longest row: of a longer one, such as one with a quote that is never closed, the beginning alone is kept.
 const MOST_BYTES: usize = 16 << 20;
 
 /// The records of a table, of which only the lines of one are in memory.
@@ -21,9 +22,42 @@ pub(super) struct Records {
 
 /// A record's text with the line that it begins in.
 struct Record {
-    text: String,
+    raw: RawRow,
     line: u32,
     is_open: bool,
+    /// Why it is no row, and the line in which that is.
+    bad: Option<(u32, String)>,
+}
+
+impl Record {
+    fn add(&mut self, line: RawRow, number: u32) {
+        if self.raw.is_cut {
+            return;
+        }
+        if self.line == 0 {
+            (self.raw, self.line) = (line, number);
+            return;
+        }
+        self.raw.text.push('\n');
+        self.raw.text.push_str(&line.text);
+        self.raw.is_lossy |= line.is_lossy;
+        self.raw.is_cut = line.is_cut;
+        if self.raw.text.len() > MOST_BYTES {
+            self.raw.cut();
+            self.bad.get_or_insert((self.line, too_long(MOST_BYTES)));
+        }
+    }
+
+    fn whole(mut self, name: &str) -> Result<Self, Failure> {
+        match self.bad.take() {
+            None => Ok(self),
+            Some((line, _)) if self.is_open && self.raw.is_cut => {
+                let reason = "a quoted field of this row is longer than 16 MiB, or never closed";
+                Err(Failure::of_row(name, Some(line), reason, self.raw))
+            }
+            Some((line, reason)) => Err(Failure::of_row(name, Some(line), reason, self.raw)),
+        }
+    }
 }
 
 impl Records {
@@ -45,8 +79,8 @@ impl Records {
             Some(Err(failure)) => return Err(failed(failure.line, failure.reason)),
             None => return Err(failed(None, "it is empty".to_owned())),
         };
-        records.delimiter = delimiter(&header.text);
-        let fields = records.fields(&header.text).unwrap_or_default();
+        records.delimiter = delimiter(&header.raw.text);
+        let fields = records.fields(&header.raw.text).unwrap_or_default();
         for (number, field) in (1..).zip(&fields) {
             let field = field.trim();
             let key = if field.is_empty() { format!("column_{number}") } else { field.to_owned() };
@@ -59,26 +93,37 @@ impl Records {
     }
 
     pub(super) async fn next(&mut self, name: &str, most: usize) -> Result<Vec<Row>, Error> {
-        let mut rows = Vec::new();
-        while rows.len() < most {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < most && bytes < BATCH_BYTES {
             match self.record(name).await? {
-                Some(Ok(record)) => rows.push(self.row(&record, name)),
-                Some(Err(failure)) => rows.push(Err(failure)),
+                Some(Ok(record)) => {
+                    bytes += record.raw.text.len();
+                    rows.push(self.row(record, name));
+                }
+                Some(Err(failure)) => {
+                    bytes += failure.raw.as_ref().map_or(0, |raw| raw.text.len());
+                    rows.push(Err(failure));
+                }
                 None => break,
             }
         }
         Ok(rows)
     }
 
-    fn row(&self, record: &Record, name: &str) -> Row {
-        let failed = |reason: String| Failure { document: name.to_owned(), line: Some(record.line), reason };
+    fn row(&self, record: Record, name: &str) -> Row {
+        let object = self.object(&record);
+        object.map_err(|reason| Failure::of_row(name, Some(record.line), reason, record.raw))
+    }
+
+    /// Makes an object of a record, or says why there is none.
+    fn object(&self, record: &Record) -> Result<String, String> {
         if record.is_open {
-            return Err(failed("a quoted field of this row is never closed".to_owned()));
+            return Err("a quoted field of this row is never closed".to_owned());
         }
-        let fields = self.fields(&record.text).ok_or_else(|| failed("not valid CSV".to_owned()))?;
+        let fields = self.fields(&record.raw.text).ok_or("not valid CSV")?;
         if fields.len() != self.header.len() {
             let (has, wanted) = (fields.len(), self.header.len());
-            return Err(failed(format!("this row has {has} fields and the header has {wanted}")));
+            return Err(format!("this row has {has} fields and the header has {wanted}"));
         }
         let entries = self.header.iter().zip(&fields);
         let row: Map<String, Value> =
@@ -97,44 +142,31 @@ impl Records {
         first.filter(|_| records.next().is_none())
     }
 
-    /// A record ends with the line in which no quoted field is open.
+    /// Reads a record, which ends with the line in which no quoted field is open.
     async fn record(&mut self, name: &str) -> Result<Option<Result<Record, Failure>>, Error> {
-        let mut record = Record { text: String::new(), line: 0, is_open: false };
-        let mut unreadable = None;
+        let mut record = Record { raw: RawRow::whole(String::new()), line: 0, is_open: false, bad: None };
         while let Some(line) = self.lines.next().await {
             self.line += 1;
             let line = match line {
-                Ok(line) => line,
+                Ok(line) if !record.is_open && line.trim().is_empty() => continue,
+                Ok(line) => RawRow::whole(line),
                 Err(err) => {
-                    unreadable = Some(of_line(err, name, self.line)?);
-                    if record.is_open {
-                        // The field goes on behind it.
-                        continue;
-                    }
-                    return Ok(unreadable.map(Err));
+                    let (reason, raw) = bad_line(err)?;
+                    record.bad.get_or_insert((self.line, reason));
+                    raw
                 }
             };
-            if !record.is_open && line.trim().is_empty() {
-                continue;
+            let delimiter = if self.header.is_empty() { delimiter(&line.text) } else { self.delimiter };
+            // Of a line that is not known to its end nothing is known: an open field goes on behind it.
+            if !line.is_cut {
+                record.is_open = is_open_behind(&line.text, delimiter, record.is_open);
             }
-            match record.is_open {
-                true => record.text.push('\n'),
-                false => record.line = self.line,
-            }
-            let delimiter = if self.header.is_empty() { delimiter(&line) } else { self.delimiter };
-            record.is_open = is_open_behind(&line, delimiter, record.is_open);
-            record.text.push_str(&line);
+            record.add(line, self.line);
             if !record.is_open {
-                return Ok(Some(unreadable.map_or(Ok(record), Err)));
-            }
-            if record.text.len() > MOST_BYTES {
-                let place = format!("{name}:{}", record.line);
-                let message =
-                    format!("{place}: a quoted field of this row is longer than 16 MiB, or never closed");
-                return Err(Error::new(ErrorKind::Io, message));
+                return Ok(Some(record.whole(name)));
             }
         }
-        Ok(record.is_open.then_some(unreadable.map_or(Ok(record), Err)))
+        Ok(record.is_open.then(|| record.whole(name)))
     }
 }
 

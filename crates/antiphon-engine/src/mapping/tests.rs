@@ -138,7 +138,8 @@ async fn an_interrupted_run_resumes_with_what_is_left() {
     mapping.model = "another".to_owned();
     mapping.resume = Some(made.report.run_id.clone());
     let (kind, message) = lab.fails(&mapping).await;
-    assert!(kind == ErrorKind::Config && message.contains("cannot resume"), "{message}");
+    let expected = format!("cannot resume run {}: model was model and is another", made.report.run_id);
+    assert_eq!((kind, message), (ErrorKind::Changed, expected));
     (mapping.model, mapping.resume) = ("model".to_owned(), None);
     let made = lab.run(&mapping, said(&["two", "three"])).await;
     assert_eq!((made.report.accepted, made.resumed_at, made.report.calls), (3, 1, 4));

@@ -35,11 +35,6 @@ impl<T: Send + 'static> Blocks<T> {
         Self { path, state: State::Ready(file) }
     }
 
-    /// Reads nothing more.
-    pub(super) fn stop(&mut self) {
-        self.state = State::Over;
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -10,6 +10,8 @@ use super::blocks::{Blocks, Piece, fill};
 use crate::error::{Error, ErrorKind};
 
 const BLOCK: usize = 1 << 20;
+/// The bytes that are kept of a line that is too long.
+const EXCERPT: usize = 4 << 10;
 
 /// The stream of [`Reader::lines`](super::Reader::lines).
 #[derive(Debug)]
@@ -29,39 +31,53 @@ pub(super) enum Block {
     Text(String),
     /// Some line of it is not.
     Bytes(Vec<u8>),
-    /// A line that is longer than is allowed.
-    TooLong,
+    /// The beginning of a line that is longer than is allowed.
+    TooLong(Vec<u8>),
 }
 
-/// Cuts a file where lines end; what is left over is the beginning of the next block.
+/// Cuts a file where lines end.
 #[derive(Debug)]
 struct Cutter {
-    rest: Mutex<Vec<u8>>,
+    rest: Mutex<Rest>,
     /// The memory of a block that was read through, for the next one.
     spare: Mutex<Vec<u8>>,
     max_line: usize,
 }
 
+/// What is left over is the beginning of the next block.
+#[derive(Debug, Default)]
+struct Rest {
+    bytes: Vec<u8>,
+    /// Whether the rest of a line that is too long has to be skipped first.
+    is_skipping: bool,
+}
+
 impl Cutter {
     fn next_block(&self, file: &File) -> io::Result<Piece<Block>> {
-        let mut rest = lock(&self.rest);
+        let rest = &mut *lock(&self.rest);
         let mut block = std::mem::take(&mut *lock(&self.spare));
-        block.append(&mut rest);
+        if rest.is_skipping {
+            return rest.skip(file, block);
+        }
+        block.append(&mut rest.bytes);
+        let mut searched = 0;
         let is_last = loop {
             let before = block.len();
             let is_last = fill(file, &mut block, before + BLOCK)?;
             if is_last {
                 break true;
             }
-            if let Some(end) = memchr::memrchr(b'\n', &block[before..]) {
-                let end = before + end + 1;
-                rest.extend_from_slice(&block[end..]);
+            if let Some(end) = memchr::memrchr(b'\n', &block[searched..]) {
+                let end = searched + end + 1;
+                rest.bytes.extend_from_slice(&block[end..]);
                 block.truncate(end);
                 break false;
             }
+            searched = block.len();
             // With room for a line end and a byte order mark, which do not count.
             if block.len() > self.max_line.saturating_add(4) {
-                return Ok(Piece { block: Some(Block::TooLong), is_last: true });
+                rest.is_skipping = true;
+                return Ok(Piece { block: Some(Block::TooLong(excerpt(&block))), is_last: false });
             }
         };
         if block.is_empty() {
@@ -72,8 +88,35 @@ impl Cutter {
     }
 }
 
-fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
-    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+impl Rest {
+    /// Reads a block of a line that is too long, and keeps what is behind its end.
+    fn skip(&mut self, file: &File, mut block: Vec<u8>) -> io::Result<Piece<Block>> {
+        let is_last = fill(file, &mut block, BLOCK)?;
+        if let Some(end) = memchr::memchr(b'\n', &block) {
+            self.is_skipping = false;
+            if is_last {
+                block.drain(..=end);
+                let rest = String::from_utf8(block);
+                let block = rest.map_or_else(|err| Block::Bytes(err.into_bytes()), Block::Text);
+                return Ok(Piece { block: Some(block), is_last });
+            }
+            self.bytes.extend_from_slice(&block[end + 1..]);
+        }
+        Ok(Piece { block: Some(Block::Bytes(Vec::new())), is_last })
+    }
+}
+
+/// The beginning of a line, without a byte order mark and without half a character.
+fn excerpt(line: &[u8]) -> Vec<u8> {
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+    let cut = &line[..line.len().min(EXCERPT)];
+    // An error without a length is of bytes that are missing at the end.
+    let end = std::str::from_utf8(cut).err().filter(|err| err.error_len().is_none());
+    cut[..end.map_or(cut.len(), |err| err.valid_up_to())].to_vec()
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lines {
@@ -82,20 +125,29 @@ impl Lines {
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
     }
 
-    /// The line at hand is longer than is allowed, which is the end.
-    fn too_long(&mut self) -> Error {
-        self.blocks.stop();
-        self.block = Block::TooLong;
+    /// Returns the next line; `None` at the end. For callers without an extension trait of streams.
+    ///
+    /// # Errors
+    /// As [`Reader::lines`](super::Reader::lines).
+    ///
+    /// # Cancel safety
+    /// No line is lost by dropping the call.
+    pub async fn next_line(&mut self) -> Option<Result<String, Error>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// The line at hand is longer than is allowed.
+    fn too_long(&self, excerpt: Vec<u8>) -> Error {
         let kind = ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line };
-        Error::new(kind, "read", self.blocks.path())
+        Error::new(kind, "read", self.blocks.path()).with_excerpt(excerpt)
     }
 
     /// The next line of the block at hand; `None` when there is none.
-    fn next_line(&mut self) -> Option<Result<String, Error>> {
+    fn cut_line(&mut self) -> Option<Result<String, Error>> {
         let bytes = match &self.block {
             Block::Text(text) => text.as_bytes(),
             Block::Bytes(bytes) => bytes,
-            Block::TooLong => return None,
+            Block::TooLong(_) => return None,
         };
         let from = self.at;
         let rest = &bytes[from..];
@@ -116,15 +168,15 @@ impl Lines {
         let mark = if self.number == 1 && line.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
         let (from, line) = (from + mark, &line[mark..]);
         if line.len() > self.cutter.max_line {
-            return Some(Err(self.too_long()));
+            return Some(Err(self.too_long(excerpt(line))));
         }
         let text = match &self.block {
             Block::Text(text) => text.get(from..from + line.len()),
-            Block::Bytes(_) | Block::TooLong => std::str::from_utf8(line).ok(),
+            Block::Bytes(_) | Block::TooLong(_) => std::str::from_utf8(line).ok(),
         };
         let Some(text) = text else {
             let kind = ErrorKind::NotText { line: Some(self.number) };
-            return Some(Err(Error::new(kind, "read", self.blocks.path())));
+            return Some(Err(Error::new(kind, "read", self.blocks.path()).with_excerpt(line)));
         };
         Some(Ok(text.to_owned()))
     }
@@ -136,7 +188,7 @@ impl Stream for Lines {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(line) = this.next_line() {
+            if let Some(line) = this.cut_line() {
                 return Poll::Ready(Some(line));
             }
             let cutter = &this.cutter;
@@ -145,15 +197,15 @@ impl Stream for Lines {
                 move |file: &File| cutter.next_block(file)
             };
             match ready!(this.blocks.poll_next(cx, read)) {
-                Some(Ok(Block::TooLong)) => {
+                Some(Ok(Block::TooLong(excerpt))) => {
                     this.number += 1;
-                    return Poll::Ready(Some(Err(this.too_long())));
+                    return Poll::Ready(Some(Err(this.too_long(excerpt))));
                 }
                 Some(Ok(block)) => {
                     let mut spare = match std::mem::replace(&mut this.block, block) {
                         Block::Text(text) => text.into_bytes(),
                         Block::Bytes(bytes) => bytes,
-                        Block::TooLong => Vec::new(),
+                        Block::TooLong(_) => Vec::new(),
                     };
                     spare.clear();
                     *lock(&this.cutter.spare) = spare;

@@ -6,6 +6,7 @@
 )]
 
 mod copy;
+mod output;
 mod reader;
 mod walk;
 #[cfg(feature = "watch")]

@@ -55,17 +55,47 @@ async fn a_line_that_is_no_text_is_named_and_the_next_ones_follow() {
 }
 
 #[tokio::test]
-async fn a_line_without_end_is_an_error_and_not_all_of_the_memory() {
+async fn a_line_that_is_too_long_is_skipped_and_the_next_ones_follow() {
+    let long = "é".repeat(5 << 19);
+    let content = ["short\n", &long, "\nnext\n", &long, "x\r\nlast"].concat();
+    let (_folder, path) = file("a.txt", content.as_bytes());
+    let lines = Reader::open(&path).await.unwrap().max_line(1 << 20).lines();
+    let found: Vec<_> = lines.collect().await;
+    let told: Vec<_> = found.iter().map(|line| line.as_ref().map_err(antiphon_fs::Error::kind)).collect();
+    let too_long = |line| Err(ErrorKind::LineTooLong { line, limit: 1 << 20 });
+    let [short, next, last] = ["short", "next", "last"].map(str::to_owned);
+    assert_eq!(told, [Ok(&short), too_long(2), Ok(&next), too_long(4), Ok(&last)]);
+    let excerpt = found[1].as_ref().unwrap_err().excerpt().to_vec();
+    assert_eq!(
+        String::from_utf8(excerpt).unwrap(),
+        "é".repeat(2 << 10),
+        "its beginning, cut between characters"
+    );
+    let few: Vec<_> = Reader::open(&path).await.unwrap().max_line(4).lines().collect().await;
+    assert_eq!(few.len(), 5);
+    assert_eq!(few[0].as_ref().unwrap_err().excerpt(), b"short");
+    assert_eq!(few[2].as_ref().unwrap(), "next");
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_is_the_last_one_and_takes_no_memory() {
     let content = [b"short\n".as_slice(), &vec![b'x'; 5 << 20]].concat();
     let (_folder, path) = file("a.txt", &content);
     let mut lines = Reader::open(&path).await.unwrap().max_line(1 << 20).lines();
     assert_eq!(lines.next().await.unwrap().unwrap(), "short");
     let err = lines.next().await.unwrap().unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::LineTooLong { line: 2, limit: 1 << 20 });
+    assert_eq!(
+        (err.kind(), err.excerpt().len()),
+        (ErrorKind::LineTooLong { line: 2, limit: 1 << 20 }, 4 << 10)
+    );
     assert!(lines.next().await.is_none());
-    let few: Vec<_> = Reader::open(&path).await.unwrap().max_line(4).lines().collect().await;
-    assert_eq!(few.len(), 1, "it ends the stream");
-    assert_eq!(few[0].as_ref().unwrap_err().kind(), ErrorKind::LineTooLong { line: 1, limit: 4 });
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_text_is_kept_as_it_is() {
+    let (_folder, path) = file("a.txt", b"two \xff\r\n");
+    let err = Reader::open(&path).await.unwrap().lines().next().await.unwrap().unwrap_err();
+    assert_eq!(err.excerpt(), b"two \xff");
 }
 
 #[tokio::test]

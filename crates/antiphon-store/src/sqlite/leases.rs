@@ -72,12 +72,12 @@ impl WorkerGuard {
 
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
-        let (worker, lock) = (self.worker, self.lock.take());
-        // If it cannot be sent the free lock shows the same.
+        let worker = self.worker;
+        // From here on it is known to have left, also by other handles and where the rest cannot be sent.
+        drop(self.lock.take());
         self.writer.send(Op::Other(
             Flush::No,
             Box::new(move |connection| {
-                drop(lock);
                 connection.execute("UPDATE workers SET lease = ?2 WHERE id = ?1", [worker, LEFT]).map(drop)
             }),
         ));

@@ -88,9 +88,7 @@ pub(super) fn advice(hint: &Hint) -> String {
             "to try it without one: antiphon simulate, and --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
         }
         Hint::TryOffline => "without a key and without a network: generate and content with --offline",
-        Hint::CheckServer => {
-            "is the server running, as after ollama serve, and is the address right? (--base-url)"
-        }
+        Hint::CheckServer => "is the server running (ollama serve), and is the address right (--base-url)?",
         Hint::CheckAddress => {
             "does the base URL lead to this provider's interface? antiphon doctor shows what answers where"
         }
@@ -105,15 +103,15 @@ pub(super) fn advice(hint: &Hint) -> String {
         Hint::AllowLongerAnswers => {
             "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
         }
+        Hint::StartFresh => "use --fresh to start a new run",
+        Hint::Overwrite => "use --overwrite to replace it, or name another file",
         Hint::RunAgain => "the same command tries again",
         Hint::RunAgainLater => "the same command tries again and resumes what is left; wait a little first",
         Hint::UseLargerModel => "a larger model, or fewer personas (--count), may keep to the form",
         Hint::RaiseContext => {
             "--offline has no such limit; an engine of one's own can be given more, as far as its model goes: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
         }
-        Hint::ProviderFailing => {
-            "the provider fails too often: wait a little, and look at it with antiphon doctor"
-        }
+        Hint::ProviderFailing => "the provider fails too often: wait a little; antiphon doctor looks at it",
         Hint::RaiseMaxCost => "with a higher --max-cost the same command resumes with what is left",
         Hint::SetMaxCost => "say how much it may cost with --max-cost, or that anything is fine with --yes",
         Hint::Resumes => "the same command resumes with what is left",

@@ -65,6 +65,8 @@ pub(super) async fn results(
             ));
             (out.dir.clone(), Some(file.clone()))
         }
+        // What else is said would stand among the results if that were a file like any other.
+        (_, Some(stdout)) if stdout == Path::new("/dev/stdout") => (out.folder(), Some(PathBuf::from("-"))),
         (_, results) => (out.folder(), results.cloned()),
     }
 }

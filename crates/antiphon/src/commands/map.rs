@@ -20,12 +20,12 @@ const RESULT_FILES: [&str; 1] = ["jsonl"];
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
     let talk = *talk;
     let (out, results) = results(&args.out, args.results.as_ref(), &RESULT_FILES, talk).await;
-    not_over_its_own(args, results.as_deref())?;
+    not_over_its_own(args, results.as_deref()).await?;
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
     let spooled = spooled(args).await?;
     let live = Live::new(args.run.progress, talk, Meter::of_rows());
-    let mut watch = watch(&live, talk, &front.settings);
+    let mut watch = watch(&live, talk, &front.settings).overwrite(args.existing.overwrite);
     if let Some(file) = &spooled {
         watch = watch.stdin(file.path());
     }
@@ -82,11 +82,14 @@ async fn agreed(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
 }
 
 /// Results must not take the place of what they are made from.
-fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), CommandError> {
-    let place = |path: &Path| std::path::absolute(path).ok();
+async fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), CommandError> {
+    let place = async |path: &Path| match antiphon_fs::canonical(path).await {
+        Ok(place) => Some(place),
+        Err(_) => std::path::absolute(path).ok(),
+    };
     let Some(results) = results.filter(|path| *path != Path::new("-")) else { return Ok(()) };
     for (path, what) in [(&args.rows, "rows"), (&args.recipe, "recipe")] {
-        if place(results) == place(path) {
+        if place(results).await == place(path).await {
             let message =
                 format!("{} is the file of the {what}: results would take its place", results.display());
             return Err(CommandError::new(USAGE, message).hint("name another file with --results"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon_engine::{Destination, LONG_RUN, Lines, Meter};
 use serde_json::json;
 
-use super::cli::{ExportArg, LimitArgs, ProgressMode, RunsArgs, RunsCommand};
+use super::cli::{ExportArg, LimitArgs, OverwriteArgs, ProgressMode, RunsArgs, RunsCommand};
 use super::error::{CommandError, OK};
 use super::front::{Front, closed, results, watch};
 use super::interrupt::Interrupts;
@@ -30,8 +30,12 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     let front = Front::new(&Flags::default().out(out)).await?;
     let workspace = front.workspace();
     match &args.command {
-        RunsCommand::Resume { run, limits } => resume(front, (run, false), limits, *talk).await,
-        RunsCommand::RetryFailed { run, limits } => resume(front, (run, true), limits, *talk).await,
+        RunsCommand::Resume { run, limits, existing } => {
+            resume(front, (run, false), (limits, existing), *talk).await
+        }
+        RunsCommand::RetryFailed { run, limits, existing } => {
+            resume(front, (run, true), (limits, existing), *talk).await
+        }
         command => {
             let done = look(&workspace, command, file.as_deref(), *talk).await;
             workspace.close().await;
@@ -58,25 +62,32 @@ async fn look(
             Ok(())
         }
         RunsCommand::Diff { first, second, json } => diff(workspace, (first, second), *json).await,
-        RunsCommand::Report { run, .. } => {
-            let path = workspace.report(run, file).await?;
-            output::result(&format!("{}\n", path.display()))
+        RunsCommand::Report { run, existing, .. } => {
+            let to = file.map(|file| destination(Some(file), existing));
+            match workspace.report(run, to).await? {
+                Some(path) => output::result(&format!("{}\n", path.display())),
+                None => Ok(()),
+            }
         }
-        RunsCommand::Export { run, format, .. } => {
-            let file = file.filter(|path| *path != Path::new("-"));
+        RunsCommand::Export { run, format, existing, .. } => {
             let format = match format.or_else(|| file.and_then(ExportArg::of)) {
                 Some(ExportArg::Json) => ExportFormat::Json,
                 Some(ExportArg::Csv) => ExportFormat::Csv,
                 Some(ExportArg::Markdown) => ExportFormat::Markdown,
                 Some(ExportArg::Jsonl) | None => ExportFormat::Jsonl,
             };
-            let to = match file {
-                Some(path) => Destination::File(path.to_owned()),
-                None => Destination::Lines(Lines::new(output::stdout)),
-            };
-            Ok(workspace.export(run, &to, format).await?)
+            Ok(workspace.export(run, &destination(file, existing), format).await?)
         }
         RunsCommand::Resume { .. } | RunsCommand::RetryFailed { .. } => Ok(()),
+    }
+}
+
+/// Where text goes that a flag names a file for; `-` is stdout.
+fn destination(file: Option<&Path>, existing: &OverwriteArgs) -> Destination {
+    match file.filter(|path| *path != Path::new("-")) {
+        None => Destination::Lines(Lines::new(output::stdout)),
+        Some(path) if existing.overwrite => Destination::Replace(path.to_owned()),
+        Some(path) => Destination::File(path.to_owned()),
     }
 }
 
@@ -200,7 +211,7 @@ async fn diff(
 async fn resume(
     front: Front,
     (run, retry_failed): (&str, bool),
-    limits: &LimitArgs,
+    (limits, existing): (&LimitArgs, &OverwriteArgs),
     talk: Talk,
 ) -> Result<u8, CommandError> {
     let workspace = front.workspace();
@@ -208,7 +219,7 @@ async fn resume(
     let is_personas = info.kind == "personas";
     let meter = if is_personas { Meter::of_documents(1) } else { Meter::of_rows() };
     let live = Live::new(ProgressMode::Auto, talk, meter);
-    let watch = watch(&live, talk, &front.settings);
+    let watch = watch(&live, talk, &front.settings).overwrite(existing.overwrite);
     let interrupts = Interrupts::listen(watch.drain.clone(), watch.cancel.clone(), &live);
     let limits = limits.limits();
     let done = if retry_failed {

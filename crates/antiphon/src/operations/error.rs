@@ -97,6 +97,10 @@ pub enum Hint {
     RaiseTokenTimeout,
     /// Allow longer answers, or ask for fewer personas.
     AllowLongerAnswers,
+    /// Replace the file that is there, or name another one.
+    Overwrite,
+    /// Start a new run of what is there now.
+    StartFresh,
     /// The same request tries again.
     RunAgain,
     /// The same request tries again after a while.
@@ -181,6 +185,14 @@ impl OperationError {
     /// Takes advice back that does not hold here.
     pub(super) fn without_hint(mut self, hint: &Hint) -> Self {
         self.0.hints.retain(|given| given != hint);
+        self
+    }
+
+    /// Says that the place cannot be used, where no other reason is known.
+    pub(super) fn of_place(mut self) -> Self {
+        if self.0.kind == OperationErrorKind::Failed {
+            self.0.kind = OperationErrorKind::Configuration;
+        }
         self
     }
 
@@ -283,6 +295,8 @@ impl From<antiphon_pipeline::Error> for OperationError {
             ErrorKind::Provider(kind) => hint_of(kind),
             ErrorKind::Budget => Some(Hint::RaiseMaxCost),
             ErrorKind::Deadline => Some(Hint::RaiseDeadline),
+            ErrorKind::Exists => Some(Hint::Overwrite),
+            ErrorKind::Changed => Some(Hint::StartFresh),
             _ => None,
         });
         error.0.source = Some(err);
@@ -368,7 +382,8 @@ fn kind_of_provider(kind: LlmKind) -> OperationErrorKind {
 fn kind_of(err: &antiphon_pipeline::Error) -> OperationErrorKind {
     use antiphon_store::ErrorKind as StoreKind;
     match err.kind() {
-        ErrorKind::Config => OperationErrorKind::Request,
+        ErrorKind::Config | ErrorKind::Exists | ErrorKind::Changed => OperationErrorKind::Request,
+        ErrorKind::Place => OperationErrorKind::Configuration,
         ErrorKind::Input if err.failures().is_empty() => OperationErrorKind::Request,
         ErrorKind::Provider(kind) => kind_of_provider(kind),
         ErrorKind::Cancelled => OperationErrorKind::Cancelled,

@@ -31,10 +31,11 @@ impl Workspace {
     /// Writes the results that a run has, in the order of its rows; of a persona run, its personas.
     ///
     /// # Errors
-    /// As [`status`](Self::status), and `Failed` where they cannot be written.
+    /// As [`status`](Self::status), `Request` for a file that is not to be replaced, `Configuration` for a place that cannot be
+    /// written, and `Failed` where writing fails.
     ///
     /// # Cancel safety
-    /// A dropped call leaves at most a `.part` file.
+    /// A dropped call leaves no file.
     pub async fn export(
         &self,
         run: &str,

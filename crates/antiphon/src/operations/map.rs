@@ -77,7 +77,10 @@ async fn mapping(
     mapping.order = request.output.order;
     mapping.results = match &request.output.results {
         Some(path) if path == Path::new("-") => watch.results.clone().map(Destination::Lines),
-        Some(path) => Some(Destination::File(request.place_output(path, workspace.folder()).await)),
+        Some(path) => {
+            let path = request.place_output(path, workspace.folder()).await;
+            Some(if watch.overwrite { Destination::Replace(path) } else { Destination::File(path) })
+        }
         None => None,
     };
     prepare(&mut mapping, workspace, connected, (opening, watch))?;

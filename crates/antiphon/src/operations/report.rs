@@ -1,6 +1,6 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use antiphon_engine::RunSummary;
+use antiphon_engine::{Destination, RunSummary, TextWriter};
 use antiphon_pipeline::runs::read_personas;
 use antiphon_render::RunPage;
 
@@ -13,14 +13,19 @@ const MOST_ROWS: usize = 1_000;
 
 impl Workspace {
     /// Writes a page about a run: what came of it, what it took, where the time went, why rows failed, and its rows, of
-    /// which it shows a thousand at most, those that failed first. Default: `report.html` in the run's folder.
+    /// which it shows a thousand at most, those that failed first. Default: `report.html` in the run's folder. Returns its
+    /// path, if it is a file.
     ///
     /// # Errors
-    /// As [`status`](Self::status), and `Failed` where it cannot be written.
+    /// As [`export`](Self::export).
     ///
     /// # Cancel safety
     /// The page is whole or not there.
-    pub async fn report(&self, run: &str, to: Option<&Path>) -> Result<PathBuf, OperationError> {
+    pub async fn report(
+        &self,
+        run: &str,
+        to: Option<Destination>,
+    ) -> Result<Option<PathBuf>, OperationError> {
         let run = self.existing().await?.look_at(run).await?;
         let id = run.record().id.clone();
         let mut summary = RunSummary::of(&run, MOST_ROWS).await?;
@@ -29,8 +34,13 @@ impl Workspace {
         }
         let personas = read_personas(&self.folder().join(&id)).await?;
         let page = RunPage::new(summary, personas.map(|made| made.personas).unwrap_or_default());
-        let path = to.map_or_else(|| self.folder().join(id).join("report.html"), Path::to_owned);
-        page.write(&path).await?;
-        Ok(path)
+        let to = to.unwrap_or_else(|| Destination::Replace(self.folder().join(id).join("report.html")));
+        let mut out = TextWriter::begin(&to).await?;
+        out.write(&page.html().await?).await?;
+        out.finish().await?;
+        Ok(match to {
+            Destination::File(path) | Destination::Replace(path) => Some(path),
+            _ => None,
+        })
     }
 }

@@ -68,6 +68,8 @@ pub struct Watch {
     pub(super) results: Option<Lines>,
     /// The file that stands for the input `-`.
     pub(super) stdin: Option<PathBuf>,
+    /// Whether the results file of the request takes the place of one that is not the run's own.
+    pub(super) overwrite: bool,
     pub(super) on_event: OnEvent,
 }
 
@@ -121,7 +123,7 @@ impl Workspace {
                 _ => open(&self.folder).await,
             }
         });
-        opened.await.map_err(OperationError::from)
+        opened.await.map_err(|err| OperationError::from(err).of_place())
     }
 
     /// The store, if there is one.
@@ -239,6 +241,7 @@ impl Default for Watch {
             cancel: CancellationToken::new(),
             results: None,
             stdin: None,
+            overwrite: false,
             on_event: Arc::new(|_| ()),
         }
     }
@@ -263,6 +266,13 @@ impl Watch {
     #[must_use]
     pub fn stdin(mut self, file: impl Into<PathBuf>) -> Self {
         self.stdin = Some(file.into());
+        self
+    }
+
+    /// Replaces a results file that is there already and is not the run's own. Default: that is an error.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
         self
     }
 

@@ -323,7 +323,7 @@ fn what_a_run_of_theirs_lacks_is_named_and_nothing_else_takes_its_place() {
     fs::remove_file(lab.path("towns.csv")).unwrap();
     resume(2, &["towns.csv", "no such file"]);
     lab.file("towns.csv", "name\nBern\nUlm\nLinz\n");
-    resume(2, &["cannot resume run", "its input"]);
+    resume(2, &["cannot resume run", "input row 3 changed"]);
     lab.file("towns.csv", rows);
     assert_eq!(server.requests().len(), 0, "nothing was asked");
     resume(0, &["at 1 rows"]);

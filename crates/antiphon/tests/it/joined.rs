@@ -57,7 +57,7 @@ fn is_whole(bench: &Bench) {
 fn is_tidy(bench: &Bench) {
     let names = fs::read_dir(bench.lab.only_run()).unwrap().map(|found| found.unwrap().file_name());
     // A process that was killed leaves the beginning of its results.
-    let names = names.map(|name| name.into_string().unwrap()).filter(|name| !name.ends_with(".part"));
+    let names = names.map(|name| name.into_string().unwrap()).filter(|name| !name.starts_with(".antiphon-"));
     let names: HashSet<String> = names.collect();
     assert_eq!(names, HashSet::from(["results.jsonl", "run.json"].map(str::to_owned)));
 }

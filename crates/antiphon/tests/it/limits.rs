@@ -107,7 +107,8 @@ fn out_is_the_folder_and_a_file_that_it_named_before_is_still_taken_for_one() {
     assert!(old.stdout.ends_with("\nold.jsonl\n"), "{old:?}");
     assert_eq!(fs::read_to_string(lab.path("old.jsonl")).unwrap().lines().count(), 2);
     lab.file("there", "a file of any name");
-    lab.run(&format!("{MAP} -o there")).ends_with(0, &[&warning("there")]);
+    lab.run(&format!("{MAP} -o there")).ends_with(2, &[&warning("there"), "there: file exists already"]);
+    lab.run(&format!("{MAP} -o there --overwrite")).ends_with(0, &[&warning("there")]);
     assert_eq!(fs::read_to_string(lab.path("there")).unwrap().lines().count(), 2);
     let lines = lab.run(&format!("{MAP} --out -"));
     lines.ends_with(0, &[&warning("-"), "2 of 2 rows done"]);

@@ -6,6 +6,7 @@
     reason = "a test crate: panics are failed tests, and blocking is free"
 )]
 
+mod bad_rows;
 mod bottleneck;
 mod cancel;
 mod content;
@@ -30,6 +31,8 @@ mod program;
 mod recorded;
 mod registry;
 mod report;
+#[cfg(unix)]
+mod results_file;
 mod resume;
 mod secrets;
 mod workspace;

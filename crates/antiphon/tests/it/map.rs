@@ -434,18 +434,6 @@ fn results_do_not_take_the_place_of_what_they_are_made_from() {
 }
 
 #[test]
-fn results_do_not_take_the_place_of_a_device_a_pipe_or_a_folder() {
-    let bench = Bench::new(Scenario::default(), 3);
-    fs::create_dir(bench.lab.path("folder")).unwrap();
-    let pipe = bench.lab.path("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    for place in ["folder", "pipe"] {
-        bench.map(&format!("--results {place}")).ends_with(1, &["it is no file"]);
-    }
-    assert!(!fs::metadata(pipe).unwrap().is_file() && bench.stats().requests == 0);
-}
-
-#[test]
 fn whoever_may_not_be_asked_has_to_say_that_it_may_cost() {
     let bench = Bench::new(Scenario::default(), 5_000);
     let ran = bench.map("--no-input");

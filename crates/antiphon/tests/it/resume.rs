@@ -172,10 +172,27 @@ fn a_map_run_that_lacks_rows_is_refused_where_its_input_is_gone_or_another() {
     fs::remove_file(&input).unwrap();
     lab.run_in("a", "runs resume latest").ends_with(2, &["towns.csv", "no such file"]);
     fs::write(&input, rows.replace("Town 3,", "Village 3,")).unwrap();
-    lab.run_in("a", "runs resume latest").ends_with(2, &["cannot resume run", "its input", "changed"]);
+    lab.run_in("a", "runs resume latest")
+        .ends_with(2, &["cannot resume run", ": input row 4 changed", "use --fresh"]);
     assert_eq!(simulated.server.stats().requests, before, "nothing was asked");
     fs::write(&input, rows).unwrap();
     lab.run_in("a", "runs resume latest --max-cost 0.01").ends_with(6, &["resumed run"]);
+}
+
+#[test]
+fn a_run_whose_provider_is_another_is_refused_by_what_differs() {
+    let simulated = Simulated::new(Scenario::default().answer_tokens(40));
+    let lab = simulated.project(60);
+    lab.run_in("a", &format!("{MAP} --max-cost 0.005")).ends_with(6, &[]);
+    let before = simulated.server.stats().requests;
+    let config = lab.path("a/antiphon.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("127.0.0.1", "localhost")).unwrap();
+    let ran = lab.run_in("a", "runs resume latest --max-cost 1");
+    ran.ends_with(2, &["cannot resume run", ": base URL was http://127.0.0.1:", " and is http://localhost:"]);
+    assert_eq!(simulated.server.stats().requests, before);
+    fs::write(&config, text).unwrap();
+    lab.run_in("a", "runs resume latest --max-cost 1").ends_with(0, &["resumed run"]);
 }
 
 #[test]

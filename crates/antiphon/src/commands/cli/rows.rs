@@ -21,6 +21,9 @@ pub(in crate::commands) struct MapArgs {
     pub(in crate::commands) results: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(in crate::commands) existing: OverwriteArgs,
+
+    #[command(flatten)]
     pub(in crate::commands) out: OutArgs,
 
     /// What ROWS is written as [default: what its name or its beginning tells]
@@ -44,6 +47,14 @@ pub(in crate::commands) struct MapArgs {
 
     #[command(flatten)]
     pub(in crate::commands) max_rows: RowLimitArgs,
+}
+
+/// What becomes of a file that has the name of results already.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::commands) struct OverwriteArgs {
+    /// Replace the file for results, if it is there already and is not this run's own
+    #[arg(long)]
+    pub(in crate::commands) overwrite: bool,
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +89,8 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
+        existing: OverwriteArgs,
+        #[command(flatten)]
         limits: LimitArgs,
     },
     /// Ask again about the rows of a run that failed
@@ -85,6 +98,8 @@ pub(in crate::commands) enum RunsCommand {
         /// Its id, the beginning of it, or latest
         #[arg(value_name = "RUN")]
         run: String,
+        #[command(flatten)]
+        existing: OverwriteArgs,
         #[command(flatten)]
         limits: LimitArgs,
     },
@@ -114,6 +129,8 @@ pub(in crate::commands) enum RunsCommand {
         /// The file [default: report.html in the run's folder]
         #[arg(long, value_name = "FILE")]
         results: Option<PathBuf>,
+        #[command(flatten)]
+        existing: OverwriteArgs,
     },
     /// Write the results that a run has, in the order of its rows; of a generation, its personas
     Export {
@@ -123,6 +140,8 @@ pub(in crate::commands) enum RunsCommand {
         /// The file; - for stdout [default: stdout]
         #[arg(long, value_name = "FILE")]
         results: Option<PathBuf>,
+        #[command(flatten)]
+        existing: OverwriteArgs,
         /// What it is written as [default: as the file's name ends, else jsonl]
         #[arg(short, long, value_enum, value_name = "FORMAT")]
         format: Option<ExportArg>,

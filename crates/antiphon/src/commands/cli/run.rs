@@ -12,7 +12,7 @@ use crate::runtime::Flags;
 /// How a run ends, for `--help`.
 pub(super) const EXITS: &str = "\
 Exit codes:
-  0 done  1 a defect, or a disk  2 usage  3 configuration or key  4 some rows failed, or a deadline passed
+  0 done  1 a defect, or a disk  2 usage  3 configuration, key or place  4 some rows failed, or a deadline passed
   5 all failed, or nobody answered  6 the budget is used up  130 interrupted  143 terminated";
 
 /// Where runs are.

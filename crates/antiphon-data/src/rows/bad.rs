@@ -1,0 +1,87 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Row;
+use crate::error::{Error, Failure};
+
+/// The text of a row that cannot be read, as it is in its file, so that it can be corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawRow {
+    /// The line; of a table, the lines of the record.
+    pub text: String,
+    /// Whether U+FFFD is in the place of bytes that are not UTF-8.
+    #[serde(default, rename = "lossy", skip_serializing_if = "std::ops::Not::not")]
+    pub is_lossy: bool,
+    /// Whether this is the beginning alone, since the row is longer than 16 MiB.
+    #[serde(default, rename = "cut", skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
+}
+
+impl RawRow {
+    /// Creates the text of a row that has all of it.
+    pub(super) fn whole(text: String) -> Self {
+        Self { text, is_lossy: false, is_cut: false }
+    }
+
+    /// Keeps the beginning alone.
+    pub(super) fn cut(&mut self) {
+        self.text.truncate(self.text.floor_char_boundary(EXCERPT));
+        self.text.shrink_to_fit();
+        self.is_cut = true;
+    }
+}
+
+/// The bytes that are kept of a row that is too long.
+const EXCERPT: usize = 4 << 10;
+
+/// The key under which runs note what became of a row that failed.
+const NOTE: &str = "_antiphon";
+
+/// Returns why a line is no row, with its text; what else is wrong with a file ends it.
+pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(String, RawRow), Error> {
+    let (reason, is_cut) = match err.kind() {
+        antiphon_fs::ErrorKind::NotText { .. } => ("this row is not valid UTF-8".to_owned(), false),
+        antiphon_fs::ErrorKind::LineTooLong { limit, .. } => (too_long(limit), true),
+        _ => return Err(Error::from_fs(err)),
+    };
+    let text = String::from_utf8_lossy(err.excerpt());
+    let is_lossy = matches!(text, Cow::Owned(_));
+    Ok((reason, RawRow { text: text.into_owned(), is_lossy, is_cut }))
+}
+
+/// The reason why a row over the limit is none.
+pub(super) fn too_long(limit: usize) -> String {
+    format!("this row is longer than {} MiB", limit >> 20)
+}
+
+/// Reads a row from a line of JSON.
+pub(super) fn row_of_line(line: String, name: &str, number: u32) -> Row {
+    match serde_json::from_str::<Value>(&line) {
+        Ok(Value::Object(row)) if !row.contains_key(NOTE) => Ok(line),
+        Ok(value) => row_of(value, name, Some(number)),
+        Err(err) => {
+            let reason = format!("not valid JSON: {err}");
+            let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+            Err(Failure::of_row(name, Some(number), reason, RawRow::whole(line)))
+        }
+    }
+}
+
+/// Makes a row of a JSON value, without what an earlier run noted in it. The note of a bad line is no row by itself.
+pub(super) fn row_of(value: Value, name: &str, line: Option<u32>) -> Row {
+    let Value::Object(mut row) = value else {
+        return Ok(Value::Object(Map::from_iter([("value".to_owned(), value)])).to_string());
+    };
+    let note = row.shift_remove(NOTE).filter(|_| row.is_empty());
+    match note.and_then(|note| serde_json::from_value(note).ok()) {
+        None => Ok(Value::Object(row).to_string()),
+        Some(raw) => {
+            let reason = format!(
+                "this row has only the note of a bad line: put the corrected fields in the place of {NOTE}"
+            );
+            Err(Failure::of_row(name, line, reason, raw))
+        }
+    }
+}

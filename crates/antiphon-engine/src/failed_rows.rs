@@ -1,0 +1,105 @@
+use std::path::{Path, PathBuf};
+
+use antiphon_data::Failure;
+use antiphon_fs::Writer;
+use antiphon_store::{JobRecord, Run};
+use serde_json::{Map, Value, json};
+
+/// The key of what is noted in a row.
+const NOTE: &str = "_antiphon";
+
+/// Returns the row that takes the place of one that cannot be read, so that it is counted and named: a note of why, and of its
+/// text.
+pub(super) fn note_of(failure: &Failure) -> String {
+    let mut note = json!({ "bad_row": failure.to_string() });
+    if let Some(line) = failure.line {
+        note["line"] = json!(line);
+    }
+    if let Some(Value::Object(raw)) = failure.raw.as_ref().map(|raw| json!(raw)) {
+        raw.into_iter().for_each(|(key, value)| note[key] = value);
+    }
+    json!({ NOTE: note }).to_string()
+}
+
+/// Returns why this is no row, if it is none.
+pub(super) fn bad_row(row: &str) -> Option<String> {
+    if !row.starts_with("{\"_antiphon\":") {
+        return None;
+    }
+    let row: Value = serde_json::from_str(row).ok()?;
+    row[NOTE]["bad_row"].as_str().map(str::to_owned)
+}
+
+/// Writes the rows that failed, each with why, so that they can be corrected and run again; nothing where there are none.
+pub(super) async fn write_failed(run: &Run, path: &Path) -> Result<Option<PathBuf>, String> {
+    let (mut writer, mut pages) = (None, run.failed());
+    loop {
+        let jobs = pages.next().await.map_err(|err| err.to_string())?;
+        if jobs.is_empty() {
+            break;
+        }
+        for job in &jobs {
+            let open = match writer.take() {
+                Some(open) => open,
+                None => Writer::atomic(path).await.map_err(|err| err.to_string())?,
+            };
+            writer.insert(open).write_line(&failed_line(job)).await.map_err(|err| err.to_string())?;
+        }
+    }
+    match writer {
+        Some(writer) => writer.finish().await.map(|()| Some(path.to_owned())).map_err(|err| err.to_string()),
+        // What an earlier part of the run left there has its result now.
+        None if antiphon_fs::exists(path).await.unwrap_or(false) => {
+            antiphon_fs::remove(path).await.map(|_| None).map_err(|err| err.to_string())
+        }
+        None => Ok(None),
+    }
+}
+
+/// Returns a failed row as it was, with a note of why it failed; the text of a bad line is in the note.
+fn failed_line(job: &JobRecord) -> String {
+    let (kind, message) = job.error.clone().unwrap_or_default();
+    let mut note = json!({
+        "index": job.index, "error": kind, "message": message, "attempts": job.attempt, "answer": job.result,
+        "possibly_billed_calls": job.bill.lost, "cost_usd_micros": job.bill.settled,
+    });
+    let mut row = match serde_json::from_str(&job.row) {
+        Ok(Value::Object(row)) => row,
+        _ => Map::new(),
+    };
+    if let Some(Value::Object(mut bad)) = row.shift_remove(NOTE) {
+        bad.shift_remove("bad_row");
+        bad.into_iter().for_each(|(key, value)| note[key] = value);
+    }
+    row.insert(NOTE.to_owned(), note);
+    Value::Object(row).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_data::Rows;
+    use serde_json::{Value, json};
+
+    use super::{bad_row, note_of};
+
+    /// The row that a file of one bad line becomes.
+    async fn noted(line: &[u8]) -> String {
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        antiphon_fs::write(&path, line.to_owned()).await.unwrap();
+        let batch = Rows::open(&path, None).await.unwrap().next().await.unwrap();
+        note_of(batch[0].as_ref().unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_bad_line_is_noted_with_its_text_and_number() {
+        let row = noted(b"\n{\"a\": \xff").await;
+        assert!(bad_row(&row).unwrap().ends_with("rows.jsonl:2: this row is not valid UTF-8"), "{row}");
+        let note: Value = serde_json::from_str(&row).unwrap();
+        let note = &note["_antiphon"];
+        assert_eq!((&note["line"], &note["text"]), (&json!(2), &json!("{\"a\": \u{fffd}")));
+        assert_eq!((&note["lossy"], note.get("cut")), (&json!(true), None));
+        assert_eq!(bad_row("{\"a\": 1}"), None);
+        assert_eq!(bad_row("{\"_antiphon\": {}}"), None);
+    }
+}

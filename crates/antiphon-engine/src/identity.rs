@@ -1,0 +1,134 @@
+use antiphon_llm::Scope;
+use antiphon_store::{NewRun, Run, RunStatus, Store};
+use serde_json::{Value, json};
+
+use crate::differs::Before;
+use crate::error::{Error, ErrorKind};
+use crate::input::InputIdentity;
+use crate::mapping::{Mapping, Opened};
+
+/// What identifies a run, part by part: a JSON object. Its digest is the run's fingerprint.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Identity(pub(super) Value);
+
+impl Identity {
+    /// Returns the fingerprint: the same for the same recipe over the same rows at the same provider.
+    pub(super) fn fingerprint(&self) -> String {
+        blake3::hash(self.0.to_string().as_bytes()).to_hex().to_string()
+    }
+}
+
+impl Mapping {
+    fn identity(&self, scope: &Scope, input: &InputIdentity) -> Identity {
+        let (digest, format) = (&input.digest, &input.format);
+        // Settings of the provider that change answers; not in words, since a header may be among them.
+        let variant =
+            scope.variant.as_deref().map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
+        Identity(json!({
+            "kind": "map/1", "recipe": self.recipe, "model": self.model, "provider": scope.vendor,
+            "base_url": scope.base_url, "variant": variant, "input": digest, "format": format,
+            "limit": self.options.limits.max_rows,
+        }))
+    }
+
+    /// Returns the identity of what was opened; `None` where an earlier version did not store what it needs.
+    pub(super) async fn identity_of(
+        &self,
+        opened: &Opened,
+        store: &Store,
+    ) -> Result<Option<Identity>, Error> {
+        let input = match (&opened.input, &self.resume) {
+            (Some(input), _) => Some(input.clone()),
+            (None, Some(id)) => {
+                let note = store.recall(input_name(id)).await.map_err(Error::store)?;
+                note.map(|note| InputIdentity::of_note(&note))
+            }
+            (None, None) => None,
+        };
+        Ok(input.map(|input| self.identity(&opened.scope, &input)))
+    }
+
+    /// Opens the run, and notes what identifies it, for the day when it is resumed.
+    ///
+    /// # Errors
+    /// `Config` for a run whose identity was another one: the error names what differs.
+    pub(super) async fn open_run(
+        &self,
+        store: &Store,
+        identity: Option<&Identity>,
+        opened: &mut Opened,
+    ) -> Result<Run, Error> {
+        let run = match &self.resume {
+            None => self.open_same(store, identity).await?,
+            Some(id) => {
+                let run = store.take_run(id).await.map_err(Error::opening)?;
+                if let Some(identity) = identity
+                    && identity.fingerprint() != run.record().fingerprint
+                {
+                    return Err(self.differs(store, &run, identity, opened).await?);
+                }
+                if self.retry_failed {
+                    run.retry_failed().await.map_err(Error::store)?;
+                }
+                run
+            }
+        };
+        let id = &run.record().id;
+        if let Some(input) = &opened.input {
+            store.remember(input_name(id), input.note()).await.map_err(Error::store)?;
+        }
+        if let Some(identity) = identity {
+            store.remember(identity_name(id), identity.0.to_string()).await.map_err(Error::store)?;
+        }
+        Ok(run)
+    }
+
+    /// Opens the newest run of the same identity, or a new one.
+    async fn open_same(&self, store: &Store, identity: Option<&Identity>) -> Result<Run, Error> {
+        let identity = identity.ok_or_else(|| Error::internal("a new run needs an input"))?;
+        let new = NewRun::new(identity.fingerprint()).request(&self.kind, &self.request).fresh(self.fresh);
+        let run = store.open_run(new).await.map_err(Error::opening)?;
+        let record = run.record();
+        if record.status != RunStatus::Finished && record.request != self.request {
+            // Limits and outputs are those of the newest start.
+            run.set_request(self.request.clone()).await.map_err(Error::store)?;
+        }
+        Ok(run)
+    }
+
+    /// Says what differs from a run that cannot be resumed.
+    async fn differs(
+        &self,
+        store: &Store,
+        run: &Run,
+        identity: &Identity,
+        opened: &mut Opened,
+    ) -> Result<Error, Error> {
+        let id = &run.record().id;
+        let noted = store.recall(identity_name(id)).await.map_err(Error::store)?;
+        let input = store.recall(input_name(id)).await.map_err(Error::store)?;
+        let before = Before::new(&run.record().request, noted.as_deref(), input.as_deref());
+        let mut found = before.differences(&identity.0, &self.request);
+        if !before.has_input(&identity.0)
+            && let Some(rows) = opened.rows.take()
+        {
+            let max_rows = self.options.limits.max_rows;
+            found.extend(before.input_difference(run, rows, max_rows).await?);
+        }
+        if found.is_empty() {
+            found.push(before.unknown());
+        }
+        let message = format!("cannot resume run {id}: {}", found.join(", "));
+        Ok(Error::new(ErrorKind::Changed, message))
+    }
+}
+
+/// The name under which a run's input is remembered, for the day when it is resumed from the store alone.
+fn input_name(run: &str) -> String {
+    format!("input/{run}")
+}
+
+/// The name under which a run's identity is remembered.
+fn identity_name(run: &str) -> String {
+    format!("identity/{run}")
+}

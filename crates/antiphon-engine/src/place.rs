@@ -1,0 +1,159 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use antiphon_fs::Reader;
+use antiphon_store::{Run, RunStatus, Store};
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::mapping::Mapping;
+use crate::results::{Sink, Unwritten, line_of};
+use crate::stop::Stop;
+
+/// The longest line that results are taken for a run's own by: a row and its result.
+const MAX_LINE: usize = 64 << 20;
+/// Rows of the store that are compared at a time.
+const PAGE: u16 = 512;
+
+impl Mapping {
+    /// Opens the place that was named for results before the run begins, so that one which cannot be written costs nothing.
+    ///
+    /// # Errors
+    /// `Place`, or `Exists` for a file that is not to be replaced and is not the run's own.
+    pub(super) async fn open_results(
+        &self,
+        store: &Store,
+        identity: Option<&Identity>,
+    ) -> Result<Option<Sink>, Error> {
+        let Some(to) = &self.results else { return Ok(None) };
+        let (drain, cancel) = (&self.options.drain, &self.options.cancel);
+        // A pipe waits for its reader.
+        let sink = tokio::select! {
+            sink = Sink::open(to) => sink?,
+            () = drain.cancelled() => return Err(Error::stopped(Stop::Interrupted, None)),
+            () = cancel.cancelled() => return Err(Error::stopped(Stop::Interrupted, None)),
+        };
+        if let Sink::File(file) = &sink
+            && file.is_taken()
+        {
+            let is_own = match self.earlier(store, identity).await? {
+                Some(run) => is_own(&run, file.path()).await?,
+                None => false,
+            };
+            if !is_own {
+                return Err(file.taken());
+            }
+        }
+        Ok(Some(sink))
+    }
+
+    /// Finds the run that would be resumed.
+    async fn earlier(&self, store: &Store, identity: Option<&Identity>) -> Result<Option<Run>, Error> {
+        if let Some(id) = &self.resume {
+            return store.look_at(id).await.map(Some).map_err(Error::store);
+        }
+        let runs = if self.fresh { Vec::new() } else { store.runs().await.map_err(Error::store)? };
+        let fingerprint = identity.map(Identity::fingerprint);
+        let is_same = |run: &Run| {
+            let record = run.record();
+            Some(&record.fingerprint) == fingerprint.as_ref() && record.status != RunStatus::Cancelled
+        };
+        Ok(runs.into_iter().rev().find(is_same))
+    }
+}
+
+/// Gives results their name where the file that took it meanwhile has results of the same run alone, such as those of another
+/// process that works on it; returns their own name otherwise.
+pub(super) async fn take_over(run: &Run, path: &Path, beside: PathBuf) -> Result<Option<PathBuf>, Unwritten> {
+    let is_own = is_own(run, path).await.map_err(|err| Unwritten::Failed(err.to_string()))?;
+    if !is_own {
+        return Ok(Some(beside));
+    }
+    let settled = async {
+        // Of two lots of results of one run the longer one has all of the other.
+        if antiphon_fs::metadata(path).await?.len > antiphon_fs::metadata(&beside).await?.len {
+            return antiphon_fs::remove(&beside).await;
+        }
+        // A link stays.
+        let target = antiphon_fs::canonical(path).await?;
+        antiphon_fs::rename(&beside, target).await
+    };
+    settled.await.map(|()| None).map_err(|err| Unwritten::Failed(err.to_string()))
+}
+
+/// Whether every line of a file is a result of this run: then nothing is lost where the run's results take its place. That
+/// holds wherever the file was moved, and of no file that was edited.
+async fn is_own(run: &Run, path: &Path) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        index: u64,
+    }
+    let Ok(reader) = Reader::open(path).await else { return Ok(false) };
+    let (mut lines, mut page) = (reader.max_line(MAX_LINE).lines(), HashMap::new());
+    while let Some(line) = lines.next_line().await {
+        let Ok(line) = line else { return Ok(false) };
+        let Ok(Numbered { index }) = serde_json::from_str(&line) else { return Ok(false) };
+        if !page.contains_key(&index) {
+            let jobs = run.jobs(index - index % u64::from(PAGE), PAGE.into()).await.map_err(Error::store)?;
+            page = jobs.iter().map(|job| (job.index, line_of(job))).collect();
+        }
+        if page.get(&index).and_then(Option::as_ref) != Some(&line) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_store::Store;
+
+    use super::{is_own, take_over};
+    use crate::file_output::{Existing, FileOutput};
+    use crate::fixtures::finished;
+
+    #[tokio::test]
+    async fn a_file_is_a_runs_own_as_long_as_each_line_is() {
+        let store = Store::in_memory();
+        let run = finished(&store, 1_100).await;
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let line = |n: u64| format!("{{\"index\":{n},\"row\":{{\"n\":{n}}},\"result\":{n}}}\n");
+        let check = async |text: String, expected: bool| {
+            antiphon_fs::write(&path, text.clone()).await.unwrap();
+            assert_eq!(is_own(&run, &path).await.unwrap(), expected, "{text}");
+        };
+        check(String::new(), true).await;
+        check((0..1_100).map(line).collect(), true).await;
+        check(line(1_099) + &line(3) + &line(600), true).await;
+        check(line(0) + "\n", false).await;
+        check(line(0) + "a note\n", false).await;
+        check(line(0) + &line(1_100), false).await;
+        check(line(0).replace("\"n\":0", "\"n\":7"), false).await;
+        check("{\"index\":18446744073709551615}\n".to_owned(), false).await;
+        assert!(!is_own(&run, &folder.path().join("none")).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn two_processes_of_one_run_leave_one_file() {
+        let store = Store::in_memory();
+        let run = finished(&store, 2).await;
+        let folder = antiphon_fs::temp_dir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let line = "{\"index\":0,\"row\":{\"n\":0},\"result\":0}\n";
+        let both = line.to_owned() + &line.replace('0', "1");
+        for (other, is_replaced) in [(line, true), (&*both, true), ("{\"index\":0}\n", false)] {
+            antiphon_fs::remove(&path).await.unwrap();
+            let mut file = FileOutput::open(&path, Existing::Kept).await.unwrap();
+            file.write(line.to_owned()).await.unwrap();
+            antiphon_fs::write(&path, other.to_owned()).await.unwrap();
+            let beside = file.finish().await.unwrap().unwrap();
+            assert_eq!(antiphon_fs::read(&beside).await.unwrap(), line.as_bytes());
+            let left = take_over(&run, &path, beside.clone()).await.unwrap();
+            assert_eq!(left, Some(beside.clone()).filter(|_| !is_replaced));
+            assert_eq!(antiphon_fs::exists(&beside).await.unwrap(), !is_replaced);
+            assert_eq!(antiphon_fs::read(&path).await.unwrap(), other.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+use std::fs;
+use std::path::Path;
+
+use antiphon_fs::{ErrorKind, TempDir, Writer, temp_dir, try_dir};
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+async fn opened(path: &Path, line: &str) -> Writer {
+    let mut writer = Writer::output(path).await.unwrap();
+    writer.write_line(line).await.unwrap();
+    writer
+}
+
+#[tokio::test]
+async fn two_writers_of_one_name_mix_nothing_and_the_second_is_beside() {
+    let folder = temp_dir().unwrap();
+    let path = folder.path().join("out.jsonl");
+    let (one, two, three) = (opened(&path, "1").await, opened(&path, "2").await, opened(&path, "3").await);
+    assert!(!one.replaces() && !one.is_direct());
+    assert_eq!(one.finish_beside().await.unwrap(), path);
+    assert_eq!(two.finish_beside().await.unwrap(), folder.path().join("out-2.jsonl"));
+    assert_eq!(three.finish_beside().await.unwrap(), folder.path().join("out-3.jsonl"));
+    assert_eq!(text(&path), "1\n");
+    assert_eq!(names(&folder), ["out-2.jsonl", "out-3.jsonl", "out.jsonl"]);
+}
+
+#[tokio::test]
+async fn an_older_file_is_replaced_unless_it_changed_meanwhile() {
+    let folder = temp_dir().unwrap();
+    let path = folder.path().join("out");
+    fs::write(&path, "old").unwrap();
+    let writer = opened(&path, "new").await;
+    assert!(writer.replaces());
+    assert_eq!(writer.finish_beside().await.unwrap(), path);
+    assert_eq!(text(&path), "new\n");
+    let writer = opened(&path, "newer").await;
+    fs::write(&path, "another's").unwrap();
+    assert_eq!(writer.finish_beside().await.unwrap(), folder.path().join("out-2"));
+    assert_eq!(text(&path), "another's");
+    let writer = opened(&path, "whatever is there").await;
+    fs::write(&path, "another's again").unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(text(&path), "whatever is there\n");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_stays_and_what_it_leads_to_is_written() {
+    use std::os::unix::fs::symlink;
+    let (folder, elsewhere) = (temp_dir().unwrap(), temp_dir().unwrap());
+    let at = |name: &str| folder.path().join(name);
+    fs::write(elsewhere.path().join("kept"), "old").unwrap();
+    symlink(elsewhere.path().join("kept"), at("link")).unwrap();
+    symlink("dangling", at("first")).unwrap();
+    symlink(elsewhere.path().join("made"), at("dangling")).unwrap();
+    symlink("round", at("round")).unwrap();
+    for (link, target) in [("link", "kept"), ("first", "made")] {
+        opened(&at(link), "new").await.finish().await.unwrap();
+        assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink());
+        assert_eq!(text(&elsewhere.path().join(target)), "new\n");
+    }
+    assert!(Writer::output(at("round")).await.is_err());
+    assert_eq!(names(&folder), ["dangling", "first", "link", "round"]);
+    assert_eq!(names(&elsewhere), ["kept", "made"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn devices_and_pipes_are_written_to_and_folders_refused() {
+    let folder = temp_dir().unwrap();
+    let pipe = folder.path().join("pipe");
+    crate::pipe(&pipe);
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    let mut writer = opened(&pipe, "1").await;
+    assert!(writer.is_direct() && !writer.replaces());
+    writer.flush().await.unwrap();
+    assert_eq!(writer.finish_beside().await.unwrap(), pipe);
+    assert_eq!(reader.join().unwrap(), "1\n");
+    opened("/dev/null".as_ref(), "1").await.finish().await.unwrap();
+    let err = Writer::output(folder.path()).await.unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::IsAFolder);
+    assert!(err.to_string().ends_with(": this is a folder"), "{err}");
+}
+
+#[tokio::test]
+async fn a_folder_is_tried_by_a_file_that_does_not_stay() {
+    let folder = temp_dir().unwrap();
+    try_dir(folder.path().join("a/b")).await.unwrap();
+    assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
+    fs::write(folder.path().join("file"), "").unwrap();
+    assert!(try_dir(folder.path().join("file/b")).await.is_err());
+    #[cfg(target_os = "linux")]
+    assert!(try_dir("/proc/self").await.is_err(), "no file can be made there");
+}
