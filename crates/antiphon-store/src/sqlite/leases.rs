@@ -191,7 +191,7 @@ pub(super) fn claim(
     most: usize,
 ) -> rusqlite::Result<Vec<Job>> {
     alive(connection, run, worker)?;
-    let sql = "UPDATE jobs SET worker = ?4, state = 0, due = NULL WHERE key IN (
+    let sql = "UPDATE OR FAIL jobs SET worker = ?4, state = 0, due = NULL WHERE key IN (
             SELECT key FROM jobs WHERE key >= ?1 AND key < ?2 AND worker IS NULL AND state IN (0, 5)
                 AND (due IS NULL OR due <= ?5) ORDER BY key LIMIT ?3)
         RETURNING key, (SELECT row FROM rows WHERE rows.key = jobs.key), attempt, result";

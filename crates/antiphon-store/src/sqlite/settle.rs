@@ -1,4 +1,7 @@
 //! Intents and settlements, fenced by the worker that holds the job and by its attempts.
+//!
+//! Changes of a job say `OR FAIL`: a statement with triggers copies each page that it changes, to undo the half of it, unless it is
+//! not to be undone. An error rolls back the whole transaction here.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -46,7 +49,7 @@ pub(super) fn intend(
         }
     }
     // 3 and 4: accepted and failed.
-    let sql = "UPDATE jobs SET state = 1, attempt = attempt + 1, worker = ?2, reserved = ?3, due = NULL
+    let sql = "UPDATE OR FAIL jobs SET state = 1, attempt = attempt + 1, worker = ?2, reserved = ?3, due = NULL
         WHERE key = ?1 AND state NOT IN (3, 4) AND (worker IS NULL OR worker = ?2) AND attempt = coalesce(?4, attempt)
         RETURNING attempt";
     let key = key(run, intent.index);
@@ -122,7 +125,7 @@ fn holds(connection: &Connection, key: i64, worker: i64, settlement: &Settlement
 /// billed. Returns whether it did.
 fn apply(connection: &Connection, key: i64, worker: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
     let Settlement { attempt, state, bill, result, error, due, timings, .. } = settlement;
-    let sql = "UPDATE jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
+    let sql = "UPDATE OR FAIL jobs SET state = ?2, calls = calls + ?3, settled = settled + coalesce(?4, 0),
         unpriced = unpriced + (?4 IS NULL), lost = lost + ?5, possible = possible + ?6,
         input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, reserved = NULL,
         result = ?9, error_kind = ?10, error = ?11, due = ?12, timings = ?13, unbounded = unbounded + ?14,

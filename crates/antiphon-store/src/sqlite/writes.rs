@@ -44,7 +44,7 @@ pub(super) fn enqueue(
     let Some(known) = count.checked_sub(first.unwrap_or(count)) else { return Ok(Err(count)) };
     let new = rows.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
     let mut row_of = connection.prepare_cached("INSERT INTO rows (key, row) VALUES (?1, ?2)")?;
-    let mut job_of = connection.prepare_cached("INSERT INTO jobs (key) VALUES (?1)")?;
+    let mut job_of = connection.prepare_cached("INSERT OR FAIL INTO jobs (key) VALUES (?1)")?;
     for (key, row) in (key(run, count)..).zip(new) {
         row_of.execute(params![key, row])?;
         job_of.execute([key])?;
