@@ -144,7 +144,7 @@ impl Error {
 
     /// A change by a worker that does not hold the job.
     pub(crate) fn fenced(index: u64) -> Self {
-        Self::new(ErrorKind::Fenced, format!("job {index} is held by another worker"))
+        Self::new(ErrorKind::Fenced, format!("job {index} is another worker's"))
     }
 
     /// A change to a job that takes no more changes.

@@ -190,8 +190,8 @@ impl Run {
     /// with it.
     ///
     /// # Errors
-    /// `Fenced` for a job that another worker holds, or has made attempts at; `OverBudget` for a call that could take the run over
-    /// [`Intent::max_cost`]; `Conflict` for a job that has ended; `StorageFull` or `Io`.
+    /// `Fenced` for a job that another worker holds, has made attempts at or has ended; `OverBudget` for a call that could take the
+    /// run over [`Intent::max_cost`]; `Conflict` for an intent without attempts of a job that has ended; `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded; the job then counts as possibly billed if its worker dies.

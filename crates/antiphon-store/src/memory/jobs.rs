@@ -114,7 +114,15 @@ impl Jobs {
 
     pub(super) fn intend(&mut self, worker: i64, intent: &Intent) -> Result<u32, Error> {
         let index = intent.index;
-        let job = self.get(index).filter(|job| !job.state.is_end()).ok_or_else(|| Error::job_ended(index))?;
+        let job = self.get(index).ok_or_else(|| Error::job_ended(index))?;
+        if job.state.is_end() {
+            // Who names the attempts had the job: another worker has ended it meanwhile.
+            return Err(if intent.attempt.is_some() {
+                Error::fenced(index)
+            } else {
+                Error::job_ended(index)
+            });
+        }
         if !job.is_held_by(worker) || intent.attempt.is_some_and(|attempt| attempt != job.attempt) {
             return Err(Error::fenced(index));
         }

@@ -59,8 +59,10 @@ pub(super) fn intend(
     if let Some(attempt) = attempt {
         return Ok(Ok(attempt));
     }
-    let is_open = fence(connection, key)?.is_some_and(|job| !job.state.is_end());
-    Ok(Err(if is_open { Error::fenced(intent.index) } else { Error::job_ended(intent.index) }))
+    let job = fence(connection, key)?;
+    // Who names the attempts had the job: another worker has ended it meanwhile.
+    let is_fenced = job.is_some_and(|job| !job.state.is_end() || intent.attempt.is_some());
+    Ok(Err(if is_fenced { Error::fenced(intent.index) } else { Error::job_ended(intent.index) }))
 }
 
 /// Records a settlement.

@@ -188,7 +188,7 @@ async fn a_late_failure_is_fenced_and_billed_once(place: Place) {
         let err = slow.settle(settlement.attempt(attempt)).await.unwrap_err();
         assert_eq!(
             (err.kind(), err.to_string()),
-            (ErrorKind::Fenced, "job 0 is held by another worker".to_owned())
+            (ErrorKind::Fenced, "job 0 is another worker's".to_owned())
         );
         let tally = quick.tally().await.unwrap();
         assert_eq!((tally.intended, tally.calls, tally.settled, tally.possible), (1, 1, 5, 0));
@@ -207,6 +207,9 @@ async fn an_intent_of_a_job_that_was_taken_over_is_fenced(place: Place) {
     let third = worker(&place.open().await).await;
     outlive(&third).await;
     assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced);
+    third.settle(Settlement::accepted(0, "x", Bill::none())).await.unwrap();
+    assert_eq!(intend().await.unwrap_err().kind(), ErrorKind::Fenced, "it has ended meanwhile");
+    assert_eq!(slow.intend(Intent::new(0)).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
 async fn a_settlement_that_is_sent_twice_counts_once(place: Place) {
