@@ -128,8 +128,9 @@ pub struct Engine {
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How often the worker shows that it lives, and looks whether the run was cancelled and what others have done.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Rows that are claimed at once.
+/// The most rows that are claimed at once, and the fewest.
 const BATCH: usize = 256;
+const FEWEST: usize = 8;
 /// Calls that wait for the provider's limits, beside those that are under way.
 const AHEAD: usize = 64;
 /// The most rows that wait for another attempt, and for another row's answer.
@@ -296,22 +297,26 @@ impl Dispatch {
         let before = self.shared.state.accounts.counters.others.swap(beat.others, Ordering::Relaxed);
         self.waits |= beat.others > 0;
         if self.waits || before > 0 {
-            self.refresh().await;
+            // As above.
+            let _ = self.refresh().await;
         }
         beat.status == RunStatus::Cancelled
     }
 
-    /// Counts what others have done, too. Returns the number of open rows, where that can be read.
-    async fn refresh(&self) -> u64 {
-        let Ok(tally) = self.shared.run.tally().await else { return 0 };
+    /// Counts what others have done, too. Returns the number of open rows.
+    async fn refresh(&self) -> Result<u64, antiphon_store::Error> {
+        let tally = self.shared.run.tally().await?;
         self.shared.state.accounts.observe(&tally);
-        tally.queued + tally.intended
+        Ok(tally.queued + tally.intended)
     }
 
     /// Whether rows are open that this worker has not: others have them, or they are not due yet.
     async fn has_open(&mut self) -> bool {
-        self.waits = self.refresh().await > 0;
-        self.waits
+        match self.refresh().await {
+            Ok(open) => self.waits = open > 0,
+            Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
+        }
+        self.waits && !self.shared.state.stop.is_stopped()
     }
 
     /// Gives back the rows that were claimed and not begun.
@@ -404,7 +409,8 @@ impl Dispatch {
     /// The next rows, with what is asked about them and the answers that are there.
     async fn claim(&self) -> Result<Vec<Todo>, antiphon_store::Error> {
         let shared = &self.shared;
-        let jobs = shared.run.claim(BATCH).await?;
+        // No more than are soon begun: other processes may want the rest.
+        let jobs = shared.run.claim(self.room().saturating_mul(2).clamp(FEWEST, BATCH)).await?;
         shared.queue.claimed(jobs.len());
         let mut todos: Vec<Todo> = jobs.into_iter().map(|job| self.todo(job)).collect();
         if shared.state.options.cache {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
-use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settlement};
+use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
 use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 #[cfg(feature = "sqlite")]
@@ -86,7 +86,7 @@ verbs! {
     /// Takes back a part of what is held for possibly billed calls.
     release_held(run: i64, micros: u64) -> ();
     /// Records how a call of a worker has ended.
-    settle(run: i64, worker: i64, settlement: Settlement) -> ();
+    settle(run: i64, worker: i64, settlement: Settlement) -> Settled;
     /// Up to `most` results that came late, from this job on.
     late(run: i64, from: u64, most: usize) -> Vec<LateResult>;
     /// Queues the failed jobs again, and marks a run that has any as stopped unless it was cancelled.

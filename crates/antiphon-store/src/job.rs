@@ -107,6 +107,16 @@ pub struct Settlement {
     pub unique: Vec<[u8; 16]>,
 }
 
+/// What became of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settled {
+    /// The job is as the settlement says.
+    Stored,
+    /// The job has another result, or another job has what only one may have: this result is kept beside it.
+    Late,
+}
+
 /// A result that came when its job had another one already: paid for, and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@ use tokio::task::coop;
 use crate::backend::Joined;
 use crate::error::Error;
 use crate::filter::RunFilter;
-use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settlement};
+use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Lease};
 use jobs::Jobs;
@@ -103,14 +103,19 @@ impl Memory {
     }
 
     pub(crate) async fn intend(&self, run: i64, worker: i64, intent: Intent) -> Result<u32, Error> {
-        self.with(|state| state.run(run)?.jobs.intend(worker, &intent)).await
+        self.with(|state| state.run(run)?.intend(worker, &intent)).await
     }
 
     pub(crate) async fn release_held(&self, run: i64, micros: u64) -> Result<(), Error> {
         self.jobs_of(run, |jobs| jobs.release_held(micros)).await
     }
 
-    pub(crate) async fn settle(&self, run: i64, worker: i64, settlement: Settlement) -> Result<(), Error> {
+    pub(crate) async fn settle(
+        &self,
+        run: i64,
+        worker: i64,
+        settlement: Settlement,
+    ) -> Result<Settled, Error> {
         self.with(|state| state.settle(run, worker, settlement)).await
     }
 

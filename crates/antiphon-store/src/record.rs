@@ -21,7 +21,7 @@ pub struct NewRun {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunStatus {
-    /// In progress, or left by an owner that died.
+    /// In progress, or left by workers that died.
     Open,
     /// Every job has ended.
     Finished,

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::backend::{Backend, Guard, Joined};
 use crate::error::{Error, ErrorKind};
-use crate::job::{Intent, Job, JobRecord, LateResult, Settlement};
+use crate::job::{Intent, Job, JobRecord, LateResult, Settled, Settlement};
 use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Interrupted};
@@ -20,8 +20,8 @@ use crate::worker::{Heartbeat, Interrupted};
 ///
 /// # Leases
 /// A worker shows that it lives by a [`heartbeat`](Self::heartbeat) each second. One that is silent for its lease, or whose
-/// process has ended, is dead: the next heartbeat or opening of the run by anyone queues its jobs again, and counts its calls
-/// in progress as possibly billed. If it was only slow, the job's index and attempt fence it off: its next [`Intent`] for such a
+/// process has ended, is dead: the next heartbeat of anyone queues its jobs again, and counts its calls in progress as possibly
+/// billed. If it was only slow, the job's index and attempt fence it off: its next [`Intent`] for such a
 /// job is refused with `Fenced`, and what it paid for is kept by [`settle`](Self::settle).
 #[derive(Debug)]
 pub struct Run {
@@ -49,13 +49,6 @@ struct Worker {
 impl Worker {
     fn held(&self) -> MutexGuard<'_, HashSet<u64>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Another worker holds the job, or it has ended.
-    fn forget_if_fenced(&self, index: u64, err: Option<&Error>) {
-        if err.is_some_and(|err| matches!(err.kind(), ErrorKind::Fenced | ErrorKind::Conflict)) {
-            self.held().remove(&index);
-        }
     }
 }
 
@@ -198,7 +191,7 @@ impl Run {
     pub async fn intend(&self, intent: Intent) -> Result<u32, Error> {
         let (worker, index) = (self.worker()?, intent.index);
         let intended = self.backend.intend(self.seq, worker.id, intent).await;
-        worker.forget_if_fenced(index, intended.as_ref().err());
+        self.forget_if_fenced(worker, index, intended.as_ref().err()).await;
         intended
     }
 
@@ -218,7 +211,7 @@ impl Run {
     /// [attempt](Settlement::attempt): one that is sent again counts once.
     ///
     /// A result is never refused: if another worker has taken the job over, the first result is the job's, and a later one is
-    /// kept beside it ([`late`](Self::late)). What the attempt was held at as possibly billed is replaced by its bill.
+    /// kept beside it ([`Settled::Late`], [`late`](Self::late)). What the attempt was held at as possibly billed is replaced by its bill.
     ///
     /// # Errors
     /// `Fenced` for a failure, or for a job that is to be queued again, of a worker that no longer holds the job: its bill is
@@ -227,11 +220,11 @@ impl Run {
     ///
     /// # Cancel safety
     /// A dropped call may still be recorded.
-    pub async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+    pub async fn settle(&self, settlement: Settlement) -> Result<Settled, Error> {
         let worker = self.worker()?;
         let (index, is_end) = (settlement.index, settlement.state.is_end());
         let settled = self.backend.settle(self.seq, worker.id, settlement).await;
-        worker.forget_if_fenced(index, settled.as_ref().err());
+        self.forget_if_fenced(worker, index, settled.as_ref().err()).await;
         if is_end && settled.is_ok() {
             worker.held().remove(&index);
         }
@@ -344,6 +337,15 @@ impl Run {
     /// Nothing is changed, so nothing is lost.
     pub async fn jobs(&self, from: u64, most: usize) -> Result<Vec<JobRecord>, Error> {
         self.backend.jobs(self.seq, from, most).await
+    }
+
+    /// Another worker holds the job, or it has ended.
+    async fn forget_if_fenced(&self, worker: &Worker, index: u64, err: Option<&Error>) {
+        if err.is_some_and(|err| matches!(err.kind(), ErrorKind::Fenced | ErrorKind::Conflict)) {
+            worker.held().remove(&index);
+            // A claim may have brought it back just now, and left it to the task that ends here.
+            let _ = self.backend.release(self.seq, worker.id, vec![index]).await;
+        }
     }
 
     fn worker(&self) -> Result<&Worker, Error> {

@@ -40,7 +40,7 @@ impl Seen {
 
     /// The worker shows that it lives.
     pub(crate) fn beat(&mut self, now: i64) {
-        if now.saturating_sub(self.at) > self.lease / 2 {
+        if now < self.at || now.saturating_sub(self.at) > self.lease / 2 {
             // The whole machine may have slept: others may be about to say that they live, too.
             self.since = now;
         }
@@ -49,7 +49,9 @@ impl Seen {
 
     /// Whether another worker's lease has ended for this one, which has to have lived long enough to know.
     pub(crate) fn outlives(&self, other: &Self) -> bool {
-        self.at.saturating_sub(other.at.max(self.since)) > other.lease
+        // The clock may have been set back since it was seen.
+        let seen = if other.at > self.at { self.since } else { other.at.max(self.since) };
+        other.lease == LEFT || self.at.saturating_sub(seen) > other.lease
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use antiphon_llm::{CallContext, Completion, ErrorKind, Prompt, ProviderExt};
-use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Settlement};
+use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Settled, Settlement};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
@@ -107,20 +107,19 @@ impl Driver {
         let answer = shared.calls.provider().complete(prompt, &context).await;
         under_way.fetch_sub(1, Ordering::Relaxed);
         self.attempt = sent.attempt();
-        match sent.refusal() {
-            Some(Refusal::Fenced) => return Event::Fenced(sent.times()),
-            Some(Refusal::OverBudget) => return Event::OverBudget(sent.times()),
-            None => {}
-        }
         match answer {
             Ok(answer) => {
                 self.time_answer(&answer, sent.elapsed());
                 Event::Answered(Box::new(answer), sent.times())
             }
-            Err(err) => {
-                self.time_failure(err.kind(), sent.elapsed());
-                Event::Failed(err, sent.times())
-            }
+            Err(err) => match sent.refusal() {
+                Some(Refusal::Fenced) => Event::Fenced(sent.times()),
+                Some(Refusal::OverBudget) => Event::OverBudget(err, sent.times()),
+                None => {
+                    self.time_failure(err.kind(), sent.elapsed());
+                    Event::Failed(err, sent.times())
+                }
+            },
         }
     }
 
@@ -163,7 +162,9 @@ impl Driver {
         let committed = self.shared.run.settle(settlement).await;
         self.spans.add(Phase::Commit, began.elapsed());
         match committed {
-            Ok(()) => Event::Committed,
+            Ok(Settled::Stored) => Event::Committed,
+            // The job has the result of another worker, or gets one.
+            Ok(_) => Event::Fenced(0),
             Err(err) => match err.kind() {
                 StoreErrorKind::Fenced => Event::Fenced(0),
                 StoreErrorKind::NotUnique { at } => Event::NotUnique(at),

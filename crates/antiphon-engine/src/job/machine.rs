@@ -85,8 +85,9 @@ pub(crate) enum Event {
     Fenced(u32),
     /// A result is not stored, since another row has the part of it with this number, which only one may have.
     NotUnique(usize),
-    /// Other processes may have spent what is left of the budget: the call was not sent, after it was sent so many times before.
-    OverBudget(u32),
+    /// Other processes may have spent what is left of the budget: the call was not sent, after it was sent so many times before
+    /// with what the error says.
+    OverBudget(Error, u32),
     /// A pause has ended.
     Woke,
     /// The run was stopped during a wait.
@@ -241,12 +242,7 @@ impl JobMachine {
                 Some(contested) => self.not_unique(cx, *contested, at),
                 None => self.defect(cx, &format!("part {at} of a result is not unique before {then:?}")),
             },
-            (State::Calling(Call { ask, reservation }), Event::OverBudget(sent)) => {
-                if sent == 0 {
-                    reservation.release();
-                }
-                self.sleep(ask, SETTLING, Phase::Budget)
-            }
+            (State::Calling(call), Event::OverBudget(err, sent)) => self.over_budget(cx, call, &err, sent),
             (State::Sleeping(ask), Event::Woke) => self.ask(cx, ask),
             (State::New | State::Reserving(..) | State::Sleeping(_), Event::Halted) => {
                 Action::End(Ending::Left)

@@ -191,16 +191,21 @@ impl ContentEngine {
         let batch = Batch::new("content", rows.collect());
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let run = batch.open(&store, &self.calls, &*work).await?;
-        for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
-            if let (JobState::Accepted, Some(result)) = (job.state, job.result) {
-                let at = usize::try_from(job.index).unwrap_or(usize::MAX);
-                *place = jobs.get(at).map(|job| content_of(&result, Usage::new(Some(0), Some(0)), *job));
-            }
-        }
         let ran =
             Engine::run_all(self.calls.clone(), (store, run.clone()), work, self.options.clone(), |_| ())
                 .await;
         let Batched { outcomes, stop, .. } = ran.map_err(Error::store)?;
+        // What was there already, and what another worker of the run has done meanwhile.
+        for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
+            let at = usize::try_from(job.index).unwrap_or(usize::MAX);
+            *place = match (job.state, job.result, job.error) {
+                (JobState::Accepted, Some(result), _) => {
+                    jobs.get(at).map(|job| content_of(&result, Usage::new(Some(0), Some(0)), *job))
+                }
+                (JobState::Failed, _, Some((_, message))) => Some(Err(Error::internal(message))),
+                _ => None,
+            };
+        }
         for JobOutcome { index, result, seen, .. } in outcomes {
             let at = usize::try_from(index).unwrap_or(usize::MAX);
             let (Some(place), Some(job)) = (made.get_mut(at), jobs.get(at)) else { continue };

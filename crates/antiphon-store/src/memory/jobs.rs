@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::backend::now;
 use crate::error::Error;
-use crate::job::{Bill, Intent, Job, JobRecord, JobState, LateResult, Settlement};
+use crate::job::{Bill, Intent, Job, JobRecord, JobState, LateResult, Settled, Settlement};
 use crate::record::Tally;
 use crate::worker::Interrupted;
 
@@ -127,7 +127,8 @@ impl Jobs {
             return Err(Error::fenced(index));
         }
         if let Some(max_cost) = intent.max_cost {
-            let committed = self.tally.committed();
+            // A call that is sent again has its reservation already.
+            let committed = self.tally.committed().saturating_sub(job.reserved.unwrap_or(0));
             if committed.saturating_add(intent.reserved.unwrap_or(0)) > max_cost {
                 return Err(Error::over_budget(committed, max_cost));
             }
@@ -140,22 +141,27 @@ impl Jobs {
         self.get(index).map(|job| job.attempt).ok_or_else(|| Error::job_ended(index))
     }
 
-    pub(super) fn settle(&mut self, worker: i64, settlement: Settlement) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, worker: i64, settlement: Settlement) -> Result<Settled, Error> {
         let (index, attempt) = (settlement.index, settlement.attempt);
         let job = self.get(index).ok_or_else(|| Error::job_ended(index))?;
         let is_newest = attempt.is_none_or(|attempt| attempt == job.attempt);
         let is_settled = attempt.is_some() && job.settled == attempt && job.worker == Some(worker);
         if is_settled && (job.state.is_end() || settlement.bill.calls > 0) {
-            return Ok(());
+            return Ok(Settled::Stored);
         }
         // Of a job that no worker holds the attempt may have been counted as possibly billed.
         let is_lost = job.worker.is_none()
             && attempt.is_some_and(|attempt| self.lost_attempts.contains_key(&(index, attempt)));
         if !job.state.is_end() && job.is_held_by(worker) && is_newest && !is_lost {
             self.take_unique(&settlement)?;
+            // The worker was given up, and holds the job again.
+            let lost = attempt.and_then(|attempt| self.lost_attempts.remove(&(index, attempt)));
+            if let Some(reserved) = lost {
+                self.discharge(index, reserved);
+            }
             self.charge(index, &settlement.bill);
             self.apply(worker, settlement);
-            return Ok(());
+            return Ok(Settled::Stored);
         }
         match attempt {
             None if job.state.is_end() => Err(Error::job_ended(index)),
@@ -190,11 +196,11 @@ impl Jobs {
 
     /// Settles an attempt of a worker that no longer holds the job: its bill takes the place of what it was held at, and a
     /// result is kept.
-    fn settle_late(&mut self, worker: i64, attempt: u32, settlement: Settlement) -> Result<(), Error> {
+    fn settle_late(&mut self, worker: i64, attempt: u32, settlement: Settlement) -> Result<Settled, Error> {
         let (index, is_result) = (settlement.index, settlement.state == JobState::Accepted);
         let key = (index, attempt);
         if self.late.contains_key(&key) {
-            return if is_result { Ok(()) } else { Err(Error::fenced(index)) };
+            return if is_result { Ok(Settled::Late) } else { Err(Error::fenced(index)) };
         }
         let Some(reserved) = self.lost_attempts.remove(&key) else { return Err(Error::fenced(index)) };
         self.discharge(index, reserved);
@@ -204,9 +210,9 @@ impl Jobs {
             return Err(Error::fenced(index));
         }
         let Some(job) = self.get(index) else { return Err(Error::job_ended(index)) };
-        if job.state.is_end() || self.take_unique(&settlement).is_err() {
+        if job.state == JobState::Accepted || self.take_unique(&settlement).is_err() {
             self.late.insert(key, settlement.result.map(String::into_boxed_str));
-            return Ok(());
+            return Ok(Settled::Late);
         }
         let Some(job) = self.get(index) else { return Err(Error::job_ended(index)) };
         if job.state == JobState::Intended {
@@ -215,7 +221,7 @@ impl Jobs {
             self.lose(index, attempt, reserved);
         }
         self.apply(worker, settlement);
-        Ok(())
+        Ok(Settled::Stored)
     }
 
     /// Queues again what workers hold that are not alive: calls in progress are possibly billed, with the most that they may have

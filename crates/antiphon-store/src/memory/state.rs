@@ -5,7 +5,7 @@ use super::jobs::Jobs;
 use crate::backend::now;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
-use crate::job::{Answer, Job, Settlement};
+use crate::job::{Answer, Intent, Job, Settled, Settlement};
 use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
 
@@ -79,11 +79,16 @@ impl State {
         selected.map(|(seq, run)| (*seq, run.record.clone())).collect()
     }
 
-    pub(super) fn settle(&mut self, run: i64, worker: i64, mut settlement: Settlement) -> Result<(), Error> {
+    pub(super) fn settle(
+        &mut self,
+        run: i64,
+        worker: i64,
+        mut settlement: Settlement,
+    ) -> Result<Settled, Error> {
         let answer = settlement.answer.take();
-        self.run(run)?.jobs.settle(worker, settlement)?;
+        let settled = self.run(run)?.jobs.settle(worker, settlement)?;
         self.answers.extend(answer);
-        Ok(())
+        Ok(settled)
     }
 
     pub(super) fn answers(&self, keys: &[[u8; 32]]) -> Vec<Option<Answer>> {
@@ -119,6 +124,13 @@ impl Entry {
             Vec::new()
         };
         Heartbeat { status: self.record.status, others: self.workers.len() as u64 - 1, interrupted }
+    }
+
+    /// Records an intent of a worker, which shows that it lives: who holds a job has to be seen when it dies.
+    pub(super) fn intend(&mut self, worker: i64, intent: &Intent) -> Result<u32, Error> {
+        let attempt = self.jobs.intend(worker, intent)?;
+        self.workers.entry(worker).or_insert_with(|| Seen::new(now(), Lease::DEFAULT));
+        Ok(attempt)
     }
 
     /// Claims jobs for a worker, which shows that it lives.

@@ -146,6 +146,14 @@ fn alive(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<See
     Ok(me)
 }
 
+/// Makes a worker one again that was given up, if it was: who holds a job has to be seen when it dies.
+pub(super) fn join_again(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<()> {
+    if connection.prepare_cached("SELECT 1 FROM workers WHERE id = ?1")?.exists([worker])? {
+        return Ok(());
+    }
+    alive(connection, run, worker).map(drop)
+}
+
 fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
     Ok(Seen { at: row.get(column)?, since: row.get(column + 1)?, lease: row.get(column + 2)? })
 }

@@ -137,6 +137,11 @@ pub(super) fn lost(connection: &Connection, run: i64, most: usize) -> rusqlite::
     keys.map(|key| key.map(index)).collect()
 }
 
+/// A sum of a row. One beyond what an integer holds is a real number in SQLite, and must not make the run unreadable.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(unsigned).or_else(|_| row.get(column).map(whole))
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
 fn whole(number: f64) -> u64 {
     number as u64
@@ -180,9 +185,7 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
             input_tokens, output_tokens, unreported
         FROM tallies WHERE run = ?1";
     connection.prepare_cached(sql)?.query_row([run], |row| {
-        // A sum beyond what an integer holds is a real number in SQLite, and must not make the run unreadable.
-        let number =
-            |column: usize| row.get::<_, i64>(column).map(unsigned).or_else(|_| row.get(column).map(whole));
+        let number = |column: usize| number(row, column);
         Ok(Tally {
             queued: number(0)?,
             intended: number(1)?,

@@ -5,10 +5,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codes::{index, key, signed, small, unsigned};
+use super::codes::{index, key, signed, small};
+use super::{leases, reads};
 use crate::backend::now;
 use crate::error::Error;
-use crate::job::{Answer, Intent, JobState, Settlement};
+use crate::job::{Answer, Intent, JobState, Settled, Settlement};
 
 /// The parts of a job that fence it.
 struct Fence {
@@ -41,22 +42,23 @@ pub(super) fn intend(
     worker: i64,
     intent: &Intent,
 ) -> rusqlite::Result<Result<u32, Error>> {
-    if let Some(max_cost) = intent.max_cost {
-        let sql = "SELECT settled + held + reserved FROM tallies WHERE run = ?1";
-        let committed = connection.prepare_cached(sql)?.query_row([run], |row| row.get(0).map(unsigned))?;
-        if committed.saturating_add(intent.reserved.unwrap_or(0)) > max_cost {
-            return Ok(Err(Error::over_budget(committed, max_cost)));
-        }
-    }
     // 3 and 4: accepted and failed.
     let sql = "UPDATE OR FAIL jobs SET state = 1, attempt = attempt + 1, worker = ?2, reserved = ?3, due = NULL
         WHERE key = ?1 AND state NOT IN (3, 4) AND (worker IS NULL OR worker = ?2) AND attempt = coalesce(?4, attempt)
         RETURNING attempt";
     let key = key(run, intent.index);
+    if let Some(err) = over_budget(connection, run, key, intent)? {
+        return Ok(Err(if may_intend(connection, key, worker, intent)? {
+            err
+        } else {
+            Error::fenced(intent.index)
+        }));
+    }
     let bounds = params![key, worker, intent.reserved.map(signed), intent.attempt];
     let attempt =
         connection.prepare_cached(sql)?.query_row(bounds, |row| row.get(0).map(small)).optional()?;
     if let Some(attempt) = attempt {
+        leases::join_again(connection, run, worker)?;
         return Ok(Ok(attempt));
     }
     let job = fence(connection, key)?;
@@ -65,20 +67,45 @@ pub(super) fn intend(
     Ok(Err(if is_fenced { Error::fenced(intent.index) } else { Error::job_ended(intent.index) }))
 }
 
+/// The error of a call that could take the run over its limit. One that is sent again has its reservation already.
+fn over_budget(
+    connection: &Connection,
+    run: i64,
+    key: i64,
+    intent: &Intent,
+) -> rusqlite::Result<Option<Error>> {
+    let Some(max_cost) = intent.max_cost else { return Ok(None) };
+    let sql = "SELECT settled + held + reserved - (SELECT coalesce(reserved, 0) FROM jobs WHERE key = ?2)
+        FROM tallies WHERE run = ?1";
+    let committed = connection.prepare_cached(sql)?.query_row([run, key], |row| reads::number(row, 0))?;
+    let is_over = committed.saturating_add(intent.reserved.unwrap_or(0)) > max_cost;
+    Ok(is_over.then(|| Error::over_budget(committed, max_cost)))
+}
+
+/// Whether the worker may make an intent, but for the budget.
+fn may_intend(connection: &Connection, key: i64, worker: i64, intent: &Intent) -> rusqlite::Result<bool> {
+    let is_known = |job: &Fence| intent.attempt.is_none_or(|attempt| attempt == job.attempt);
+    let job = fence(connection, key)?;
+    Ok(job.is_some_and(|job| {
+        !job.state.is_end() && job.worker.is_none_or(|holder| holder == worker) && is_known(&job)
+    }))
+}
+
 /// Records a settlement.
 pub(super) fn settle(
     connection: &Connection,
     run: i64,
     worker: i64,
     settlement: &Settlement,
-) -> rusqlite::Result<Result<(), Error>> {
+) -> rusqlite::Result<Result<Settled, Error>> {
     let key = key(run, settlement.index);
     let other = other_with(connection, run, key, settlement)?;
     let outcome = match other {
         Some(err) if holds(connection, key, worker, settlement)? => Err(err),
         None if apply(connection, key, worker, settlement)? => {
             take_unique(connection, run, key, settlement)?;
-            Ok(())
+            discharge(connection, key, settlement.attempt)?;
+            Ok(Settled::Stored)
         }
         other => settle_late(connection, key, (run, worker), settlement, other.is_none())?,
     };
@@ -119,8 +146,14 @@ fn take_unique(connection: &Connection, run: i64, key: i64, settlement: &Settlem
 /// Whether the worker holds the job, and the settlement is of its newest attempt.
 fn holds(connection: &Connection, key: i64, worker: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
     let is_newest = |job: &Fence| settlement.attempt.is_none_or(|attempt| attempt == job.attempt);
-    let job = fence(connection, key)?;
-    Ok(job.is_some_and(|job| !job.state.is_end() && job.worker == Some(worker) && is_newest(&job)))
+    let Some(job) = fence(connection, key)?.filter(|job| !job.state.is_end() && is_newest(job)) else {
+        return Ok(false);
+    };
+    let sql = "SELECT 1 FROM lost_attempts WHERE key = ?1 AND attempt = ?2";
+    Ok(match job.worker {
+        Some(holder) => holder == worker,
+        None => !connection.prepare_cached(sql)?.exists(params![key, settlement.attempt])?,
+    })
 }
 
 /// Settles a job that the worker holds, or that no worker holds, unless the attempt was settled already or was counted as possibly
@@ -169,7 +202,7 @@ fn settle_late(
     (run, worker): (i64, i64),
     settlement: &Settlement,
     may_win: bool,
-) -> rusqlite::Result<Result<(), Error>> {
+) -> rusqlite::Result<Result<Settled, Error>> {
     let (ended, fenced) = (Error::job_ended(settlement.index), Error::fenced(settlement.index));
     let Some(job) = fence(connection, key)? else { return Ok(Err(ended)) };
     let is_result = settlement.state == JobState::Accepted;
@@ -177,28 +210,21 @@ fn settle_late(
         return Ok(Err(if job.state.is_end() { ended } else { fenced }));
     };
     if job.settled == Some(attempt) && job.worker == Some(worker) {
-        return Ok(Ok(()));
+        return Ok(Ok(Settled::Stored));
     }
     let sql = "SELECT 1 FROM late WHERE key = ?1 AND attempt = ?2";
     if connection.prepare_cached(sql)?.exists(params![key, attempt])? {
-        return Ok(if is_result { Ok(()) } else { Err(fenced) });
+        return Ok(if is_result { Ok(Settled::Late) } else { Err(fenced) });
     }
-    let sql = "DELETE FROM lost_attempts WHERE key = ?1 AND attempt = ?2 RETURNING reserved";
-    let lost =
-        connection.prepare_cached(sql)?.query_row(params![key, attempt], |row| row.get(0)).optional()?;
-    let Some(reserved) = lost else { return Ok(Err(fenced)) };
-    let reserved: Option<i64> = reserved;
-    connection.prepare_cached(
-        "UPDATE jobs SET lost = lost - 1, possible = possible - coalesce(?2, 0), held = held - coalesce(?2, 0),
-            unbounded = unbounded - (?2 IS NULL) WHERE key = ?1",
-    )?
-    .execute(params![key, reserved])?;
+    if !discharge(connection, key, Some(attempt))? {
+        return Ok(Err(fenced));
+    }
     charge(connection, key, settlement)?;
-    if !is_result || job.state.is_end() || !may_win {
+    if !is_result || job.state == JobState::Accepted || !may_win {
         let sql = "INSERT INTO late (key, attempt, result) VALUES (?1, ?2, ?3)";
         let result = settlement.result.as_ref().filter(|_| is_result);
         connection.prepare_cached(sql)?.execute(params![key, attempt, result])?;
-        return Ok(if is_result { Ok(()) } else { Err(fenced) });
+        return Ok(if is_result { Ok(Settled::Late) } else { Err(fenced) });
     }
     if job.state == JobState::Intended {
         // Another worker's call is in progress, and will be late.
@@ -210,7 +236,19 @@ fn settle_late(
     let bounds = params![key, settlement.result, timings, worker, attempt, now()];
     connection.prepare_cached(sql)?.execute(bounds)?;
     take_unique(connection, run, key, settlement)?;
-    Ok(Ok(()))
+    Ok(Ok(Settled::Stored))
+}
+
+/// Takes back that an attempt was counted as possibly billed. Returns whether it was.
+fn discharge(connection: &Connection, key: i64, attempt: Option<u32>) -> rusqlite::Result<bool> {
+    let sql = "DELETE FROM lost_attempts WHERE key = ?1 AND attempt = ?2 RETURNING reserved";
+    let lost =
+        connection.prepare_cached(sql)?.query_row(params![key, attempt], |row| row.get(0)).optional()?;
+    let Some(reserved) = lost else { return Ok(false) };
+    let reserved: Option<i64> = reserved;
+    let sql = "UPDATE OR FAIL jobs SET lost = lost - 1, possible = possible - coalesce(?2, 0),
+        held = held - coalesce(?2, 0), unbounded = unbounded - (?2 IS NULL) WHERE key = ?1";
+    connection.prepare_cached(sql)?.execute(params![key, reserved]).map(|_| true)
 }
 
 /// Adds a bill to its job.

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{closed, settle};
 use crate::error::{Error, ErrorKind};
-use crate::job::{Intent, Settlement};
+use crate::job::{Intent, Settled, Settlement};
 
 /// The most changes of one commit, and of those that wait for one.
 const GROUP: usize = 4_096;
@@ -37,7 +37,11 @@ impl Op {
     }
 }
 
-/// What came of a change: the job's attempts, where it was an intent.
+/// What came of a settlement.
+pub(super) const STORED: u32 = 0;
+const LATE: u32 = 1;
+
+/// What came of a change: the job's attempts, where it was an intent; [`STORED`] or late, where it was a settlement.
 type Outcome = Result<u32, Error>;
 
 struct Request {
@@ -187,7 +191,10 @@ impl Thread {
         Ok(match op {
             Op::Intend { run, worker, intent } => settle::intend(&self.connection, run, worker, &intent)?,
             Op::Settle { run, worker, settlement } => {
-                settle::settle(&self.connection, run, worker, &settlement)?.map(|()| 0)
+                settle::settle(&self.connection, run, worker, &settlement)?.map(|settled| match settled {
+                    Settled::Stored => STORED,
+                    Settled::Late => LATE,
+                })
             }
             Op::Other(_, work) => Ok(work(&self.connection).map(|()| 0)?),
         })

@@ -7,7 +7,7 @@ use antiphon_llm::{self as llm, Cut, Error, ErrorKind, FinishReason, Usage, Verd
 use antiphon_store::{Bill, Settlement};
 use serde_json::Value;
 
-use super::{Action, Ask, Billed, Call, Context, Ending, JobMachine, Then};
+use super::{Action, Ask, Billed, Call, Context, Ending, JobMachine, SETTLING, Then};
 use crate::accounts::CallEnd;
 use crate::stop::Stop;
 use crate::timings::Phase;
@@ -96,6 +96,19 @@ impl JobMachine {
                 }
             },
         }
+    }
+
+    /// Waits until other calls are settled; of a call that was sent before, the bill comes first.
+    pub(super) fn over_budget(&mut self, cx: Context<'_>, call: Call, err: &Error, sent: u32) -> Action {
+        let Call { ask, reservation } = call;
+        if sent == 0 {
+            reservation.release();
+            return self.sleep(ask, SETTLING, Phase::Budget);
+        }
+        self.calls += sent;
+        let end = CallEnd { earlier: err.spent(), sent, ..CallEnd::default() };
+        let bill = cx.run.accounts.bill(&end, reservation);
+        self.commit(Settlement::again(self.job.index, bill), Then::Sleep(ask, SETTLING, Phase::Budget))
     }
 
     /// Keeps the whole elements of an answer that broke off; the next call is for the rest.

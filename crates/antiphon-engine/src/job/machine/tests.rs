@@ -122,7 +122,7 @@ fn event_of(name: &str, run: &RunState) -> Event {
         "not committed" => Event::NotCommitted(store_error()),
         "fenced" => Event::Fenced(0),
         "not unique" => Event::NotUnique(0),
-        "over budget" => Event::OverBudget(0),
+        "over budget" => Event::OverBudget(error(ErrorKind::Cancelled), 0),
         "woke" => Event::Woke,
         "halted" => Event::Halted,
         other => panic!("no event {other}"),
@@ -240,6 +240,16 @@ fn a_result_that_is_not_unique_is_asked_for_anew() {
     rig.on(Event::CacheHit(asked(), Answer::new(seven)));
     assert!(matches!(rig.on(Event::NotUnique(0)), Action::Reserve(_)), "a cached answer is no attempt");
     assert_eq!(Counters::get(&rig.run.accounts.counters.cached), 0);
+}
+
+#[test]
+fn a_call_that_was_sent_before_the_budget_was_gone_is_billed() {
+    let mut rig = Rig::in_state("calling");
+    let action = rig.on(Event::OverBudget(error(ErrorKind::Cancelled), 2));
+    let Action::Commit(settlement) = &action else { panic!("no bill: {action:?}") };
+    assert_eq!((settlement.state, settlement.bill.calls), (JobState::Queued, 2));
+    assert!(matches!(rig.on(Event::Committed), Action::Sleep(_, Phase::Budget)));
+    assert_eq!(rig.run.accounts.budget.reserved(), 0);
 }
 
 #[test]

@@ -114,7 +114,7 @@ async fn a_dropped_settlement_is_stored_once_or_not_at_all(place: Place) {
         let settle = |result| run.settle(Settlement::accepted(index, result, Bill::call(Some(3))));
         let first = cut(settle("first"), index as usize).await;
         let expected = match settle("second").await.as_ref().map_err(Error::kind) {
-            Ok(()) => "second",
+            Ok(_) => "second",
             Err(kind) => {
                 assert_eq!(kind, ErrorKind::Conflict);
                 "first"

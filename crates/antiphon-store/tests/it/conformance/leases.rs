@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Run, Settlement, Store};
+use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Run, Settled, Settlement, Store};
 
 use crate::place::{Place, indexes, rows, run_of, suite};
 
@@ -23,6 +23,10 @@ suite! {
     several_workers_enqueue_one_input
     the_calls_of_all_workers_together_stay_within_a_limit
     what_one_job_has_no_other_may_have
+    a_worker_that_holds_its_job_again_is_billed_once
+    a_late_result_takes_the_place_of_a_failure
+    a_call_that_is_sent_again_has_its_reservation_already
+    the_job_of_a_worker_that_was_given_up_is_taken_over_again
 }
 
 const LEASE: Duration = Duration::from_millis(300);
@@ -136,8 +140,9 @@ async fn a_released_job_is_claimed_by_another(place: Place) {
 async fn a_late_result_is_kept_if_it_is_the_first(place: Place) {
     let (slow, quick, attempt) = slow_and_quick(&place).await;
     let settlement = Settlement::accepted(0, "late", Bill::call(Some(5))).attempt(attempt);
-    slow.settle(settlement.clone()).await.unwrap();
-    slow.settle(settlement).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(slow.settle(settlement.clone()).await.unwrap(), Settled::Stored);
+    }
     let tally = quick.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.calls, tally.settled), (1, 1, 5));
     assert_eq!(
@@ -155,8 +160,9 @@ async fn a_late_result_of_an_ended_job_is_kept_beside_the_first(place: Place) {
     let second = begin(&quick).await;
     quick.settle(Settlement::accepted(0, "first", Bill::call(Some(6))).attempt(second)).await.unwrap();
     let late = Settlement::accepted(0, "late", Bill::call(Some(5))).attempt(attempt);
-    slow.settle(late.clone()).await.unwrap();
-    slow.settle(late).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(slow.settle(late.clone()).await.unwrap(), Settled::Late);
+    }
     let tally = quick.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.calls, tally.settled, tally.possible), (1, 2, 11, 0));
     assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("first"));
@@ -289,4 +295,43 @@ async fn what_one_job_has_no_other_may_have(place: Place) {
     quick.settle(result(0, vec![[3; 16]])).await.unwrap();
     let tally = quick.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.calls, tally.settled), (2, 3, 9));
+}
+
+async fn a_worker_that_holds_its_job_again_is_billed_once(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "its task is on the other one");
+    slow.settle(Settlement::accepted(0, "x", Bill::call(Some(5))).attempt(attempt)).await.unwrap();
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.settled, tally.lost, tally.possible, tally.held), (1, 5, 0, 0, 0));
+}
+
+async fn a_late_result_takes_the_place_of_a_failure(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    let second = begin(&quick).await;
+    quick.settle(Settlement::failed(0, "refused", "no", Bill::call(Some(2))).attempt(second)).await.unwrap();
+    let late = Settlement::accepted(0, "late", Bill::call(Some(5))).attempt(attempt);
+    assert_eq!(slow.settle(late).await.unwrap(), Settled::Stored);
+    let tally = quick.tally().await.unwrap();
+    assert_eq!((tally.accepted, tally.failed, tally.settled, tally.possible), (1, 0, 7, 0));
+    let job = quick.jobs(0, 1).await.unwrap().remove(0);
+    assert_eq!((job.result.as_deref(), job.error), (Some("late"), None));
+}
+
+async fn a_call_that_is_sent_again_has_its_reservation_already(place: Place) {
+    let run = run_of(&place.open().await, 2).await;
+    let intent = |index: u64| Intent::new(index).reserved(Some(60)).max_cost(Some(100));
+    run.intend(intent(0)).await.unwrap();
+    run.intend(intent(0)).await.unwrap();
+    assert_eq!(run.intend(intent(1)).await.unwrap_err().kind(), ErrorKind::OverBudget);
+    assert_eq!(run.tally().await.unwrap().reserved, 60);
+}
+
+async fn the_job_of_a_worker_that_was_given_up_is_taken_over_again(place: Place) {
+    let (slow, quick, attempt) = slow_and_quick(&place).await;
+    // It wakes up, has no row any more, and begins a call before anything else.
+    slow.intend(Intent::new(0).attempt(attempt).reserved(Some(8))).await.unwrap();
+    assert_eq!(quick.heartbeat().await.unwrap().others, 1, "it is seen");
+    drop(slow);
+    assert_eq!(outlive(&quick).await, [0]);
+    assert_eq!(quick.tally().await.unwrap().possible, 15);
 }
