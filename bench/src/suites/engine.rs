@@ -213,7 +213,9 @@ const RESULT: &str = "\"The quick brown fox jumps over lazy dogs.\"";
 
 async fn settle_all(run: Arc<Run>) {
     let settle = |index| run.settle(Settlement::accepted(index, RESULT, Bill::call(Some(1))));
-    join_all((0..WRITERS).map(settle)).await.into_iter().for_each(|kept| kept.expect("kept"));
+    for kept in join_all((0..WRITERS).map(settle)).await {
+        kept.expect("kept");
+    }
 }
 
 /// A database with our own tables and settings.
