@@ -3,7 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use antiphon_engine::usd_micros;
+use antiphon_engine::{MAX_RETRIES, usd_micros};
 use antiphon_providers::prices::Prices;
 use antiphon_providers::{SecretString, registry};
 
@@ -53,7 +53,7 @@ pub struct Settings {
     pub concurrency: Sourced<usize>,
     /// The most that a run may cost, in millionths of a US dollar; `None`: no limit.
     pub max_cost: Option<Sourced<u64>>,
-    /// Calls after the first.
+    /// Calls after the first. Default [`MAX_RETRIES`].
     pub max_retries: Sourced<u32>,
     /// Connections to a provider in use at once.
     pub pool_size: Sourced<usize>,
@@ -285,7 +285,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
         max_cost,
         max_retries: max_retries
             .or_else(|| in_files(files, |file| file.content.retry.max_retries))
-            .unwrap_or(Sourced::new(5, Origin::Default)),
+            .unwrap_or(Sourced::new(MAX_RETRIES, Origin::Default)),
         pool_size,
         out: out
             .or_else(|| in_files(files, |file| file.content.output.dir.clone().map(PathBuf::from)))

@@ -53,14 +53,7 @@ impl Mapping {
     pub async fn estimate(&self, calls: &Calls, store: &Store) -> Result<Estimate, Error> {
         let mut opened = self.open(calls).await?;
         let identity = self.identity_of(&opened, store).await?;
-        let fingerprint = identity.map(|identity| identity.fingerprint());
-        let earlier = match (&self.resume, &fingerprint) {
-            (Some(id), _) => store.look_at(id).await.map(Some),
-            (None, Some(fingerprint)) if !self.fresh => store.newest(fingerprint).await,
-            _ => Ok(None),
-        };
-        let is_cancelled = |run: &Run| run.record().status == RunStatus::Cancelled;
-        let earlier = earlier.map_err(Error::store)?.filter(|run| !is_cancelled(run));
+        let earlier = self.earlier(store, identity.as_ref()).await?;
         let mut ended = HashSet::new();
         if let Some(run) = &earlier {
             ended = super::mapping::ended(run).await?;

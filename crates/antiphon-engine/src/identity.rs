@@ -48,6 +48,21 @@ impl Mapping {
         Ok(input.map(|input| self.identity(&opened.scope, &input)))
     }
 
+    /// Finds the run that would be resumed, to look at it.
+    pub(super) async fn earlier(
+        &self,
+        store: &Store,
+        identity: Option<&Identity>,
+    ) -> Result<Option<Run>, Error> {
+        let earlier = match (&self.resume, identity) {
+            (Some(id), _) => store.look_at(id).await.map(Some),
+            (None, Some(identity)) if !self.fresh => store.newest(&identity.fingerprint()).await,
+            _ => Ok(None),
+        };
+        let earlier = earlier.map_err(Error::store)?;
+        Ok(earlier.filter(|run| run.record().status != RunStatus::Cancelled))
+    }
+
     /// Opens the run, and notes what identifies it, for the day when it is resumed.
     ///
     /// # Errors

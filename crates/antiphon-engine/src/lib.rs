@@ -62,7 +62,7 @@ pub use batch::{Batch, Batched};
 pub use budget::{Budget, Exhausted, Grant};
 pub use checks::{Check, Checks};
 pub use diff::{Change, RunDiff};
-pub use dispatch::{Engine, JobOutcome, JobSeen, Options, Pricing};
+pub use dispatch::{Engine, JobOutcome, JobSeen, MAX_RETRIES, Options, Pricing};
 pub use error::{Error, ErrorKind};
 pub use estimate::Estimate;
 pub use event::{EVENT_SCHEMA, RunEvent};

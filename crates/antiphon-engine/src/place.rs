@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use antiphon_fs::Reader;
-use antiphon_store::{Run, RunStatus, Store};
+use antiphon_store::{Run, Store};
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -46,20 +46,6 @@ impl Mapping {
             }
         }
         Ok(Some(sink))
-    }
-
-    /// Finds the run that would be resumed.
-    async fn earlier(&self, store: &Store, identity: Option<&Identity>) -> Result<Option<Run>, Error> {
-        if let Some(id) = &self.resume {
-            return store.look_at(id).await.map(Some).map_err(Error::store);
-        }
-        let runs = if self.fresh { Vec::new() } else { store.runs().await.map_err(Error::store)? };
-        let fingerprint = identity.map(Identity::fingerprint);
-        let is_same = |run: &Run| {
-            let record = run.record();
-            Some(&record.fingerprint) == fingerprint.as_ref() && record.status != RunStatus::Cancelled
-        };
-        Ok(runs.into_iter().rev().find(is_same))
     }
 }
 

@@ -100,3 +100,17 @@ fn failed_rows_are_corrected_and_given_back() {
     assert_eq!(results[0]["row"], json!({"name": "b"}), "nothing is left of the note");
     assert_eq!(results[1]["row"], json!({"nom": "c", "name": "c"}));
 }
+
+#[test]
+fn a_corrected_input_asks_only_about_what_was_corrected() {
+    let bench = Bench::new(Scenario::default(), 0);
+    let rows: String = (0..20).map(|n| format!("{{\"name\": \"{n}\"}}\n")).collect();
+    bench.lab.file("rows.jsonl", format!("{rows}{{\"name\": \n"));
+    map(&bench, "rows.jsonl").ends_with(4, &["1 row failed: bad_row"]);
+    assert_eq!(bench.stats().requests, 20);
+    bench.lab.file("rows.jsonl", format!("{rows}{{\"name\": \"corrected\"}}\n"));
+    let ran = map(&bench, "rows.jsonl");
+    ran.ends_with(0, &[]);
+    assert_eq!((&report(&ran)["accepted"], &report(&ran)["cached"]), (&json!(21), &json!(20)));
+    assert_eq!(bench.stats().requests, 21);
+}

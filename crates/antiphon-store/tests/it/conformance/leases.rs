@@ -1,6 +1,6 @@
 //! Several workers on one run, of which some die or are slow.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Run, Settled, Settlement, Store};
 
@@ -11,6 +11,7 @@ suite! {
     a_silent_worker_is_dead_after_its_lease_and_its_jobs_are_taken_over
     a_worker_that_beats_is_never_taken_over
     the_jobs_of_a_worker_that_leaves_are_free_at_once
+    a_worker_that_has_just_left_is_known_to_other_handles
     a_claim_waits_until_a_job_is_due
     a_released_job_is_claimed_by_another
     a_late_result_is_kept_if_it_is_the_first
@@ -38,7 +39,8 @@ async fn worker(store: &Store) -> Run {
 /// Lets a worker see that all others are dead, who say nothing meanwhile.
 async fn outlive(run: &Run) -> Vec<u64> {
     let mut interrupted = Vec::new();
-    for _ in 0..40 {
+    // A machine that stalls takes longer: no one is declared dead by a worker that was silent itself.
+    for _ in 0..1_000 {
         tokio::time::sleep(LEASE / 10).await;
         let beat = run.heartbeat().await.unwrap();
         interrupted.extend(beat.interrupted.iter().map(|call| call.index));
@@ -115,15 +117,30 @@ async fn the_jobs_of_a_worker_that_leaves_are_free_at_once(place: Place) {
     assert_eq!((tally.lost, tally.possible), (1, 4), "its call may have been billed");
 }
 
+async fn a_worker_that_has_just_left_is_known_to_other_handles(place: Place) {
+    for lost in 1..20 {
+        let run = run_of(&place.open().await, 1).await;
+        run.intend(Intent::new(0)).await.unwrap();
+        drop(run);
+        let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
+        assert_eq!((run.interrupted().len(), run.tally().await.unwrap().lost), (1, lost));
+    }
+}
+
 async fn a_claim_waits_until_a_job_is_due(place: Place) {
-    let run = run_of(&place.open().await, 1).await;
-    run.claim(1).await.unwrap();
-    let in_a_moment = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + LEASE;
-    run.settle(Settlement::put_back(0, in_a_moment.as_millis() as i64, Bill::none())).await.unwrap();
-    run.release(vec![0]).await.unwrap();
-    assert_eq!(run.claim(1).await.unwrap(), []);
-    tokio::time::sleep(LEASE + Duration::from_millis(5)).await;
-    assert_eq!(indexes(&run.claim(1).await.unwrap()), [0]);
+    let run = run_of(&place.open().await, 2).await;
+    run.claim(2).await.unwrap();
+    let now = || UNIX_EPOCH.elapsed().unwrap();
+    let due = now() + LEASE;
+    run.settle(Settlement::put_back(0, due.as_millis() as i64, Bill::none())).await.unwrap();
+    run.settle(Settlement::put_back(1, i64::MAX, Bill::none())).await.unwrap();
+    run.release(vec![0, 1]).await.unwrap();
+    let mut jobs = Vec::new();
+    while jobs.is_empty() {
+        tokio::time::sleep(LEASE / 20).await;
+        jobs = run.claim(9).await.unwrap();
+    }
+    assert!(indexes(&jobs) == [0] && now().as_millis() >= due.as_millis(), "{jobs:?}");
     assert_eq!(run.jobs(0, 1).await.unwrap()[0].state, JobState::Queued);
 }
 
