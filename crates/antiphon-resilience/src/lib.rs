@@ -38,7 +38,7 @@ mod pauses;
 mod retry;
 mod turns;
 
-pub use admission::{Gate, GateError, GatePolicy, GateView, Gates, Permit, Reply, Saturated};
+pub use admission::{Gate, GateError, GatePolicy, GateView, Gates, LimitPart, Permit, Reply, Saturated};
 pub use attempts::{Attempts, FailedAttempt};
 pub use backoff::Backoff;
 pub use breaker::{

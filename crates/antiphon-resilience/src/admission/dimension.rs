@@ -15,6 +15,8 @@ pub(super) struct Dimension {
     /// What has been sent in all, and what of it the server refused.
     sent: f64,
     refused: f64,
+    /// Whether other processes take from the limit, too.
+    is_shared: bool,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,8 @@ struct Told {
     /// What was missing when it was told, less what has come back; all of it has by `full_at`, if that was told.
     owed: f64,
     full_at: Option<Instant>,
+    /// The most that is reckoned on without an answer that tells: others take what this process leaves.
+    reckoned: f64,
     /// When last something was heard, or sent to hear something.
     looked_at: Instant,
     /// Answers in a row that told nothing.
@@ -51,7 +55,7 @@ struct Mark {
 }
 
 /// Which request an answer belongs to: its number, when it was sent, what had been sent by then, itself included, what of all the
-/// server has counted, and whether it was refused.
+/// server has counted, whether it was refused, and the part of the limit that is this process's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub(super) number: u64,
@@ -59,6 +63,7 @@ pub(super) struct Sent {
     pub(super) total: f64,
     pub(super) counted: f64,
     pub(super) refused: bool,
+    pub(super) part: f64,
 }
 
 /// A rate is measured over at least so much that came back, or so long: what is left is told in whole numbers.
@@ -106,9 +111,11 @@ impl Dimension {
         }
         // What is larger than anything that was ever left has to be waited for all the same.
         told.most = told.most.max(cost.min(told.limit));
-        told.advance(now);
         // Up to two calls more would fit, since the server's clock and ours do not tick together.
         let spare = (told.most * 0.2).min(2.0 * cost);
+        let is_even = self.is_shared && told.rate > 0.0;
+        told.reckoned = if is_even { told.rate.max(cost + spare) } else { f64::INFINITY };
+        told.advance(now);
         let missing = (cost + spare).min(told.most) - told.level;
         if missing <= 0.0 {
             return now;
@@ -160,12 +167,13 @@ impl Dimension {
         };
         let missing = allowance.limit.unwrap_or(remaining).saturating_sub(remaining);
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-        let (remaining, missing) = (remaining as f64, missing as f64);
+        let (left, missing) = (remaining as f64, missing as f64 * request.part);
+        let (remaining, rate) = (left * request.part, allowance.rate().map(|rate| rate * request.part));
         // A refusal is quick, and comes before the heads of answers that were counted before it.
         if let Some(weight) = self.weight.as_mut().filter(|_| !request.refused) {
             let counted = request.counted - self.refused;
             let point = Point { at: request.at, remaining, missing, counted };
-            weight.learn(point, allowance.rate().unwrap_or_default());
+            weight.learn(point, rate.unwrap_or_default());
         }
         if self.told.as_ref().is_some_and(|told| request.number < told.number) {
             return;
@@ -178,10 +186,11 @@ impl Dimension {
             most: 1.0,
             level: 0.0,
             at: now,
-            rate: allowance.rate().unwrap_or(0.0),
+            rate: rate.unwrap_or(0.0),
             contradictions: 0,
             owed: 0.0,
             full_at: None,
+            reckoned: f64::INFINITY,
             looked_at: now,
             silent: 0,
             number: request.number,
@@ -193,10 +202,22 @@ impl Dimension {
             // It may have been more once.
             told.most = told.most.min(told.limit);
         }
-        told.learn(mark, missing, allowance.rate(), request.refused && remaining < 1.0);
+        // Others may have taken what should have come back.
+        let is_contradicted = request.refused && left < 1.0 && !self.is_shared;
+        told.learn(mark, missing, rate, is_contradicted);
         let back = told.rate * now.saturating_duration_since(request.at).as_secs_f64();
         (told.level, told.at) = ((remaining + back - sent_since).min(told.most), now);
         (told.owed, told.full_at) = (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
+    }
+
+    /// The part of the limit that is this process's is now this, and has changed by this ratio.
+    pub(super) fn rescale(&mut self, part: f64, ratio: f64) {
+        self.is_shared = part < 1.0;
+        let Some(told) = &mut self.told else { return };
+        for amount in [&mut told.limit, &mut told.most, &mut told.level, &mut told.rate, &mut told.owed] {
+            *amount *= ratio;
+        }
+        told.anchor.remaining *= ratio;
     }
 
     /// An answer told nothing.
@@ -218,7 +239,8 @@ impl Told {
             back = back.max(self.owed);
         }
         self.owed = (self.owed - back).max(0.0);
-        (self.level, self.at) = ((self.level + back).min(self.most), now);
+        let full = self.most.min(self.reckoned.max(self.level));
+        (self.level, self.at) = ((self.level + back).min(full), now);
     }
 
     /// Learns the rate: from what the headers tell; from what came back between two answers, which is the least that the
@@ -263,7 +285,7 @@ mod tests {
     use crate::hints::Allowance;
 
     fn sent(number: u64, at: Instant, total: f64) -> Sent {
-        Sent { number, at, total, counted: total, refused: false }
+        Sent { number, at, total, counted: total, refused: false, part: 1.0 }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::belief::{Belief, GateView, NotYet, Saturated, Ticket};
 use super::gates::GatePolicy;
+use super::part::{LimitPart, Parts};
 use crate::cost::Cost;
 use crate::deadline::{Deadline, now};
 use crate::hints::LimitHints;
@@ -36,9 +37,10 @@ pub struct Gate {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     belief: Mutex<Belief>,
     turns: Turns,
+    pub(super) parts: Mutex<Parts>,
 }
 
 /// Leave to make one call, to be told how it ended. A plain drop gives the place back and keeps the estimated cost.
@@ -91,7 +93,8 @@ impl Gate {
     pub const ORDINARY: u8 = 2;
 
     pub(super) fn new(policy: GatePolicy) -> Self {
-        Self { shared: Arc::new(Shared { belief: Mutex::new(Belief::new(policy)), turns: Turns::default() }) }
+        let belief = Mutex::new(Belief::new(policy));
+        Self { shared: Arc::new(Shared { belief, turns: Turns::default(), parts: Mutex::default() }) }
     }
 
     /// Waits until a call of about `cost` may go.
@@ -204,6 +207,23 @@ impl Gate {
         }
     }
 
+    /// Returns a handle by which to share the server's limits with other processes: what they have to agree on is the
+    /// [part](LimitPart::set) of each. Once all handles are dropped, all of the limits is this process's again.
+    ///
+    /// ```
+    /// use antiphon_resilience::Gates;
+    /// let gate = Gates::default().gate("https://api.example.org", "small-model");
+    /// let part = gate.share();
+    /// part.set(0.25, None); // three other processes call with the same key
+    /// assert_eq!(gate.view().part, 0.25);
+    /// drop(part);
+    /// assert_eq!(gate.view().part, 1.0);
+    /// ```
+    #[must_use]
+    pub fn share(&self) -> LimitPart {
+        LimitPart::new(self.shared.clone())
+    }
+
     /// What it believes and has seen.
     #[must_use]
     pub fn view(&self) -> GateView {
@@ -282,6 +302,12 @@ impl Drop for Permit {
 }
 
 impl Shared {
+    /// Sets the part of the limits that is this process's.
+    pub(super) fn set_part(&self, part: f64, rate: Option<f64>) {
+        self.lock().set_part(part, rate);
+        self.turns.changed();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Belief> {
         self.belief.lock().unwrap_or_else(PoisonError::into_inner)
     }
