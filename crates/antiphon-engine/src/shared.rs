@@ -8,7 +8,8 @@ use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::dispatch::{JobOutcome, Options};
+use crate::dispatch::{JobOutcome, MOST_AT_ONCE, Options};
+use crate::limit_sharing::LimitSharing;
 use crate::run_state::RunState;
 use crate::status::{Counters, ProviderLimits};
 use crate::stop::Stop;
@@ -21,7 +22,7 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     pub(super) scope: Scope,
     /// The limiter of the model that is asked, once that is known.
-    gate: OnceLock<Option<Gate>>,
+    gate: OnceLock<Option<(String, Gate)>>,
     pub(super) store: Store,
     pub(super) run: Arc<Run>,
     /// Outcomes that could not be stored.
@@ -104,11 +105,25 @@ impl Shared {
 
     /// Sets the model that is asked, by which limits are known.
     pub(super) fn asks(&self, model: &str) {
-        self.gate.get_or_init(|| self.calls.gate(model));
+        self.gate.get_or_init(|| Some((self.calls.limit_scope(model), self.calls.gate(model)?)));
     }
 
     pub(super) fn limits(&self) -> Option<GateView> {
-        Some(self.gate.get()?.as_ref()?.view())
+        Some(self.gate.get()?.as_ref()?.1.view())
+    }
+
+    /// Creates this worker's part of the provider's limits, once the model is known.
+    pub(super) fn limit_sharing(&self) -> Option<LimitSharing> {
+        let (scope, gate) = self.gate.get()?.as_ref()?;
+        Some(LimitSharing::new(scope.clone(), gate.clone()))
+    }
+
+    /// The calls per second that this process could make, if no limit of the provider were in the way.
+    pub(super) fn demand(&self) -> f64 {
+        let at_once = self.state.options.limits.max_concurrency.unwrap_or(MOST_AT_ONCE);
+        #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls at once")]
+        let at_once = at_once as f64;
+        at_once / self.state.accounts.seconds_of_a_call().unwrap_or(1.0)
     }
 
     /// Where the time went until now.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 #[cfg(feature = "sqlite")]
@@ -60,6 +61,8 @@ verbs! {
     join(run: i64, id: String, lease: Lease) -> Joined;
     /// Renews the lease of a worker, and takes over the jobs of those whose lease has ended.
     heartbeat(run: i64, id: String, worker: i64) -> Heartbeat;
+    /// Stores what a worker could use of a limit, and returns its part.
+    share_limit(run: i64, worker: i64, wanted: LimitDemand) -> LimitShare;
     /// Up to two runs whose ids begin with this prefix.
     find(prefix: String) -> Vec<(i64, RunRecord)>;
     /// Up to `most` selected runs, newest first, of those before this one.

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use crate::backend::{Backend, Guard, Joined};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Interrupted};
@@ -92,6 +93,34 @@ impl Run {
     /// A dropped call may still have its effects.
     pub async fn heartbeat(&self) -> Result<Heartbeat, Error> {
         self.backend.heartbeat(self.seq, self.record.id.clone(), self.worker()?.id).await
+    }
+
+    /// Stores how much of a provider's limit this worker can use, and returns the part that is its own until it asks again: in
+    /// proportion to the demands of all workers that name the scope, of other runs, too, and never more than they have left. Ask
+    /// with each heartbeat. It renews the lease.
+    ///
+    /// ```
+    /// use antiphon_store::{LimitDemand, NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let (first, second) = (store.open_run(NewRun::new("f")).await?, store.open_run(NewRun::new("f")).await?);
+    /// let demand = LimitDemand::new("openai small-model", 50.0);
+    /// assert_eq!(first.share_limit(demand.clone()).await?.part, 1.0);
+    /// assert_eq!(second.share_limit(demand.clone()).await?.part, 0.0); // until the first one asks again
+    /// assert_eq!(first.share_limit(demand.clone()).await?.part, 0.5);
+    /// assert_eq!(second.share_limit(demand).await?.part, 0.5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still have stored the demand; the next one replaces it.
+    pub async fn share_limit(&self, demand: LimitDemand) -> Result<LimitShare, Error> {
+        self.backend.share_limit(self.seq, self.worker()?.id, demand).await
     }
 
     /// Adds jobs at the end.

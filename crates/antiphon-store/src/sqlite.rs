@@ -3,6 +3,7 @@
 mod codes;
 mod error;
 mod leases;
+mod limits;
 mod reads;
 mod schema;
 mod settle;
@@ -18,6 +19,7 @@ use crate::backend::{Backend, Joined};
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::store::Store;
 use crate::worker::{Heartbeat, Lease};
@@ -173,6 +175,15 @@ impl Sqlite {
             Err(_) => Vec::new(),
         };
         self.write_unflushed(move |connection| leases::heartbeat(connection, run, worker, &dead)).await
+    }
+
+    pub(crate) async fn share_limit(
+        &self,
+        run: i64,
+        worker: i64,
+        wanted: LimitDemand,
+    ) -> Result<LimitShare, Error> {
+        self.write_unflushed(move |connection| limits::share_limit(connection, run, worker, &wanted)).await
     }
 
     /// The workers of a run whose processes have ended, as their locks show.
