@@ -7,7 +7,7 @@ use antiphon_store::{Bill, ErrorKind, NewRun, RunFilter, RunStatus, Settlement, 
 /// A folder for a store, and the way to open it.
 pub(crate) struct File {
     _folder: antiphon_fs::TempDir,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl File {
