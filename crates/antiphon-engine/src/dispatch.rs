@@ -2,7 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use antiphon_llm::{CacheKey, Calls, Completion, Head, Price, Usage};
 use antiphon_resilience::RetryPolicy;
@@ -20,7 +20,7 @@ use crate::limit_sharing::LimitSharing;
 use crate::limits::RunLimits;
 use crate::seen::Usual;
 use crate::shared::Shared;
-use crate::status::{Status, Waiting};
+use crate::status::{Counters, Status, Waiting};
 use crate::stop::Stop;
 use crate::time_spent::TimeSpent;
 use crate::timings::Phase;
@@ -341,7 +341,19 @@ impl Dispatch {
             Ok(open) => self.waits = open > 0,
             Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
         }
-        self.waits && !self.shared.state.stop.is_stopped()
+        let is_open = self.waits && !self.shared.state.stop.is_stopped();
+        if is_open && Counters::get(&self.shared.state.accounts.counters.others) == 0 {
+            self.show_wait().await;
+        }
+        is_open
+    }
+
+    /// Shows how long the rows wait yet that were put back.
+    async fn show_wait(&self) {
+        let Ok(Some(due)) = self.shared.run.next_due().await else { return };
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+        let due = Duration::from_millis(u64::try_from(due).unwrap_or_default());
+        self.shared.state.health.asked_to_wait(due.saturating_sub(now), Instant::now());
     }
 
     /// Gives back the rows that were claimed and not begun.

@@ -80,6 +80,8 @@ verbs! {
     seal(run: i64) -> u64;
     /// Leases the first `most` jobs that are queued, or put back and due, to a worker.
     claim(run: i64, worker: i64, most: usize) -> Vec<Job>;
+    /// When the first job that waits is due, in milliseconds since 1970.
+    next_due(run: i64) -> Option<i64>;
     /// Gives back what a worker holds of these jobs and has made no call for.
     release(run: i64, worker: i64, jobs: Vec<u64>) -> ();
     /// Gives back what a worker holds and has made no call for, but for these jobs.

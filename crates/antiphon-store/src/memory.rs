@@ -134,6 +134,10 @@ impl Memory {
         self.jobs_of(run, |jobs| jobs.late(from, most)).await
     }
 
+    pub(crate) async fn next_due(&self, run: i64) -> Result<Option<i64>, Error> {
+        self.jobs_of(run, |jobs| jobs.next_due()).await
+    }
+
     pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {
         self.with(|state| Ok(state.run(run)?.retry_failed())).await
     }

@@ -191,6 +191,18 @@ impl Run {
         Ok(jobs)
     }
 
+    /// Returns when the first job that was put back and that no worker holds is due, in milliseconds since 1970; `None` if there is
+    /// no such job. It reads all jobs that no worker holds.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn next_due(&self) -> Result<Option<i64>, Error> {
+        self.backend.next_due(self.seq).await
+    }
+
     /// Gives claimed jobs back of which no call was made, so that another worker may claim them.
     ///
     /// # Errors

@@ -202,6 +202,10 @@ impl Sqlite {
         self.read(move |connection| reads::find(connection, &prefix)).await
     }
 
+    pub(crate) async fn next_due(&self, run: i64) -> Result<Option<i64>, Error> {
+        self.read(move |connection| reads::next_due(connection, run)).await
+    }
+
     pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {
         self.write(move |connection| writes::retry_failed(connection, run)).await
     }

@@ -139,7 +139,9 @@ async fn a_claim_waits_until_a_job_is_due(place: Place) {
     let due = now() + LEASE;
     run.settle(Settlement::put_back(0, due.as_millis() as i64, Bill::none())).await.unwrap();
     run.settle(Settlement::put_back(1, i64::MAX, Bill::none())).await.unwrap();
+    assert_eq!(run.next_due().await.unwrap(), None, "a worker has them");
     run.release(vec![0, 1]).await.unwrap();
+    assert_eq!(run.next_due().await.unwrap(), Some(due.as_millis() as i64));
     let mut jobs = Vec::new();
     while jobs.is_empty() {
         tokio::time::sleep(LEASE / 20).await;
