@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Delta, Gates, Message, Parameters, Prompt, ProviderExt, Stack};
+use antiphon_llm::{CallContext, Delta, LimiterRegistry, Message, Parameters, Prompt, ProviderExt, Stack};
 use antiphon_tests::conformance::{Target, all};
 use futures_util::StreamExt;
 
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
 
 /// Asks once, with everything around the provider that a program has.
 async fn ask(target: &Target) -> ExitCode {
-    let provider = Stack::new(target.provider()).gates(Gates::default()).build();
+    let provider = Stack::new(target.provider()).limiters(LimiterRegistry::default()).build();
     match provider.complete(&target.prompt(), &CallContext::default()).await {
         Ok(done) => {
             println!("{} ({} calls)", done.text, done.attempts);

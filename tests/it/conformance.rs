@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use antiphon_llm::{
-    Billed, CallContext, Completion, Cut, Error, ErrorKind, Gates, Message, Phase, Provider, ProviderExt,
-    Stack,
+    Billed, CallContext, Completion, Cut, Error, ErrorKind, LimiterRegistry, Message, Phase, Provider,
+    ProviderExt, Stack,
 };
 use antiphon_sim::{Faults, Latency, Limit, Scenario, Server};
 use antiphon_tests::conformance::{FORMATS, Target, all, fits, schema};
@@ -207,7 +207,7 @@ async fn limits_are_heard_and_kept() {
         // With the gate around it, the same questions are all answered.
         let server = Server::start(limited(20.0), 0).await.unwrap();
         let target = Target::new(format, &server.url(), "sim-1");
-        let provider = Stack::new(target.provider()).gates(Gates::default()).build();
+        let provider = Stack::new(target.provider()).limiters(LimiterRegistry::default()).build();
         for number in 0..6 {
             let prompt = target.prompt().message(Message::user(format!("{number}")));
             provider.complete(&prompt, &CallContext::default()).await.expect(format);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_engine::{Input, Mapped, Mapping, Recipe};
-use antiphon_llm::{Calls, Gates, Stack};
+use antiphon_llm::{Calls, LimiterRegistry, Stack};
 use antiphon_providers::{OpenAi, SecretString};
 use antiphon_sim::{Limit, Scenario, Server, Tells};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};
@@ -101,7 +101,7 @@ fn clock(runtime: &Runtime, work: Work) -> Duration {
 fn calls(url: &str, connections: usize) -> Result<Calls, String> {
     let base = url.trim_end_matches("/chat/completions");
     let provider = OpenAi::new(SecretString::from("k")).base_url(base).map_err(|err| err.to_string())?;
-    Ok(Stack::new(provider.max_connections(connections)).gates(Gates::default()).calls())
+    Ok(Stack::new(provider.max_connections(connections)).limiters(LimiterRegistry::default()).calls())
 }
 
 /// A folder with rows and a recipe.

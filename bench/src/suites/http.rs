@@ -115,7 +115,7 @@ pub(crate) fn post(url: &str, number: usize) -> Request {
 }
 
 fn guarded() -> ClientBuilder {
-    let limits = RateLimits::default().requests(Rate::per_second(10_000_000)).max_concurrent(10_000);
+    let limits = RateLimits::default().requests(Rate::per_second(10_000_000)).max_concurrency(10_000);
     Client::builder()
         .retry(RetryPolicy::default())
         .breaker(CircuitBreaker::new(BreakerPolicy::default()))

@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Scope};
+use antiphon_llm::{
+    AdaptiveLimiter, Calls, Error as LlmError, ErrorKind as LlmErrorKind, LimiterSnapshot, Scope,
+};
 use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     pub(super) scope: Scope,
     /// The limiter of the model that is asked, once that is known.
-    gate: OnceLock<Option<Gate>>,
+    limiter: OnceLock<Option<AdaptiveLimiter>>,
     pub(super) store: Store,
     pub(super) run: Arc<Run>,
     /// Outcomes that could not be stored.
@@ -81,7 +83,7 @@ impl Shared {
             state: RunState::new(work, options, &tally),
             scope: calls.provider().scope(),
             calls,
-            gate: OnceLock::new(),
+            limiter: OnceLock::new(),
             store,
             run,
             unsaved: Mutex::default(),
@@ -104,11 +106,11 @@ impl Shared {
 
     /// Sets the model that is asked, by which limits are known.
     pub(super) fn asks(&self, model: &str) {
-        self.gate.get_or_init(|| self.calls.gate(model));
+        self.limiter.get_or_init(|| self.calls.limiter(model));
     }
 
-    pub(super) fn limits(&self) -> Option<GateView> {
-        Some(self.gate.get()?.as_ref()?.view())
+    pub(super) fn limits(&self) -> Option<LimiterSnapshot> {
+        Some(self.limiter.get()?.as_ref()?.snapshot())
     }
 
     /// Where the time went until now.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use antiphon_resilience::{Gate, Gates};
+use antiphon_resilience::{AdaptiveLimiter, LimiterRegistry};
 
 use crate::context::CallContext;
 use crate::error::Error;
@@ -37,12 +37,12 @@ forward!(Announced);
 #[derive(Debug, Clone)]
 pub struct Calls {
     provider: Arc<dyn Provider>,
-    gates: Option<Gates>,
+    limiters: Option<LimiterRegistry>,
 }
 
 impl Calls {
-    pub(crate) fn new(provider: Arc<dyn Provider>, gates: Option<Gates>) -> Self {
-        Self { provider, gates }
+    pub(crate) fn new(provider: Arc<dyn Provider>, limiters: Option<LimiterRegistry>) -> Self {
+        Self { provider, limiters }
     }
 
     /// The provider.
@@ -60,9 +60,9 @@ impl Calls {
     /// Returns what keeps to the limits of the first provider for a model; `None` for a stack without gates. The limits
     /// of a fallback are in the gates that its own stack was given.
     #[must_use]
-    pub fn gate(&self, model: &str) -> Option<Gate> {
-        let gates = self.gates.as_ref()?;
-        Some(gates.gate(&scope_of_limits(&self.provider.scope()), model))
+    pub fn limiter(&self, model: &str) -> Option<AdaptiveLimiter> {
+        let limiters = self.limiters.as_ref()?;
+        Some(limiters.limiter(&scope_of_limits(&self.provider.scope()), model))
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use antiphon_resilience::{Gates, LimitHints};
+    use antiphon_resilience::{LimitHints, LimiterRegistry};
 
     use crate::scripted::Scripted;
     use crate::{CallContext, Completion, Error, ErrorKind, Message, Prompt, ProviderExt, Stack};
@@ -94,7 +94,7 @@ mod tests {
     async fn every_call_is_told_of_before_it_is_sent_and_none_is_made_again() {
         let scripted =
             Scripted::new([Err(refused()), Ok(Completion::new("ok")), failed(ErrorKind::Unavailable)]);
-        let calls = Stack::new(scripted).gates(Gates::default()).calls();
+        let calls = Stack::new(scripted).limiters(LimiterRegistry::default()).calls();
         let told = Arc::new(AtomicU32::new(0));
         let count = told.clone();
         let context = CallContext::default().before_call(move || {
@@ -123,7 +123,8 @@ mod tests {
     async fn ask_chain(scripts: [Script; 3]) -> ([usize; 3], Result<Completion, Error>, bool) {
         let scripted = scripts.map(|script| Arc::new(Scripted::new(script)));
         let [first, second, third] = scripted.clone().map(Stack::new);
-        let calls = first.fallback(second.gates(Gates::default()), "n").fallback(third, "l").calls();
+        let calls =
+            first.fallback(second.limiters(LimiterRegistry::default()), "n").fallback(third, "l").calls();
         let (intents, in_order) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (count, ordered, sent) = (intents.clone(), in_order.clone(), scripted.clone());
         let context = CallContext::default().before_call(move || {
@@ -187,23 +188,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_limits_of_a_fallback_are_its_own() {
-        let gates = Gates::default();
+        let limiters = LimiterRegistry::default();
         let first = Stack::new(Scripted::new([failed(ErrorKind::Auth), failed(ErrorKind::Auth)]))
-            .gates(gates.clone());
+            .limiters(limiters.clone());
         let second = Scripted::new([Err(refused()), Ok(Completion::new("ok")), Ok(Completion::new("ok"))]);
-        let second = Stack::new(second.named("second")).gates(gates.clone());
+        let second = Stack::new(second.named("second")).limiters(limiters.clone());
         let calls = first.fallback(second, "n").calls();
         let prompt = Prompt::new("m", [Message::user("?")]);
         for _ in 0..2 {
             calls.provider().complete(&prompt, &CallContext::default()).await.unwrap();
         }
-        let views = gates.views().into_iter();
+        let views = limiters.snapshots().into_iter();
         let views: Vec<_> =
             views.map(|(scope, model, view)| (scope, model, view.answered, view.throttled)).collect();
         assert_eq!(
             views,
             [("scripted".to_owned(), "m".to_owned(), 0, 0), ("second".to_owned(), "n".to_owned(), 2, 1)]
         );
-        assert!(calls.gate("m").is_some_and(|gate| gate.view().throttled == 0), "the first one's");
+        assert!(
+            calls.limiter("m").is_some_and(|limiter| limiter.snapshot().throttled == 0),
+            "the first one's"
+        );
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_resilience::{Deadline, Gate};
+use antiphon_resilience::{AdaptiveLimiter, Deadline};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Billed, Error, ErrorKind, Phase};
@@ -20,7 +20,7 @@ pub struct CallContext {
     /// Gives up an answer that stalls, once cancelled: one of which nothing comes for 10 s, or for the time that the provider
     /// waits for a token if that is less. An answer that comes is not cut. What is given up ends with `Cancelled`.
     pub hurry: CancellationToken,
-    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`Gate::ORDINARY`].
+    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`AdaptiveLimiter::ORDINARY`].
     pub priority: u8,
     before_call: BeforeCall,
 }
@@ -32,7 +32,7 @@ impl Default for CallContext {
             cancel: CancellationToken::new(),
             drain: CancellationToken::new(),
             hurry: CancellationToken::new(),
-            priority: Gate::ORDINARY,
+            priority: AdaptiveLimiter::ORDINARY,
             before_call: BeforeCall::default(),
         }
     }

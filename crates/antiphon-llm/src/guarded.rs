@@ -1,4 +1,4 @@
-use antiphon_resilience::{CircuitBreaker, Rejected};
+use antiphon_resilience::{CircuitBreaker, CircuitOpen};
 
 use crate::completion::Completion;
 use crate::context::CallContext;
@@ -75,7 +75,7 @@ impl<P: Provider> Guarded<P> {
         }
     }
 
-    fn rejected(&self, rejected: &Rejected) -> Error {
+    fn rejected(&self, rejected: &CircuitOpen) -> Error {
         let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
         match rejected.name {
             Some(_) => Error::new(kind, rejected.to_string()),

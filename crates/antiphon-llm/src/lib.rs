@@ -43,8 +43,8 @@ mod structured;
 pub use addresses::addresses;
 pub use announced::Calls;
 pub use antiphon_resilience::{
-    Allowance, CircuitBreaker, Deadline, Gate, GateView, Gates, LimitHints, RetryBudget, RetryPolicy,
-    Verdict, parse_retry_info,
+    AdaptiveLimiter, Allowance, CircuitBreaker, Deadline, LimitHints, LimiterRegistry, LimiterSnapshot,
+    RetryBudget, RetryPolicy, Verdict, parse_retry_info,
 };
 pub use async_trait::async_trait;
 pub use blocking::{BlockingProvider, FnProvider, SyncProvider};

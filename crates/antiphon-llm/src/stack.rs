@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use antiphon_resilience::{CircuitBreaker, Gates, RetryBudget, RetryPolicy};
+use antiphon_resilience::{CircuitBreaker, LimiterRegistry, RetryBudget, RetryPolicy};
 
 use crate::announced::{Announced, Calls};
 use crate::cached::{AnswerCache, Cached};
@@ -23,18 +23,18 @@ use crate::single_flight::SingleFlight;
 ///
 /// ```
 /// use std::time::Duration;
-/// use antiphon_llm::{CallContext, CircuitBreaker, Gates, Message, Prompt, ProviderExt, RetryPolicy, Stack};
+/// use antiphon_llm::{CallContext, CircuitBreaker, LimiterRegistry, Message, Prompt, ProviderExt, RetryPolicy, Stack};
 /// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// # let first = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
 /// # let second = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
-/// let gates = Gates::default(); // shared: limits are learned for each account and model
+/// let limiters = LimiterRegistry::default(); // shared: limits are learned for each account and model
 /// let provider = Stack::new(first)
 ///     .retry(RetryPolicy::never())
-///     .gates(gates.clone())
+///     .limiters(limiters.clone())
 ///     .breaker(CircuitBreaker::simple(5, Duration::from_secs(60)))
-///     .fallback(Stack::new(second).gates(gates), "small-model")
+///     .fallback(Stack::new(second).limiters(limiters), "small-model")
 ///     .single_flight()
 ///     .build();
 /// let prompt = Prompt::new("large-model", [Message::user("Hello")]);
@@ -50,7 +50,7 @@ pub struct Stack {
     provider: Arc<dyn Provider>,
     retry: RetryPolicy,
     budget: Option<RetryBudget>,
-    gates: Option<Gates>,
+    limiters: Option<LimiterRegistry>,
     breaker: Option<CircuitBreaker>,
     fallbacks: Vec<(Stack, String)>,
     cache: Option<Arc<dyn AnswerCache>>,
@@ -65,7 +65,7 @@ impl Stack {
             provider: Arc::new(provider),
             retry: RetryPolicy::default(),
             budget: None,
-            gates: None,
+            limiters: None,
             breaker: None,
             fallbacks: Vec::new(),
             cache: None,
@@ -87,8 +87,8 @@ impl Stack {
     }
 
     /// Keeps under the provider's limits; give all stacks of a process the same gates.
-    pub fn gates(mut self, gates: Gates) -> Self {
-        self.gates = Some(gates);
+    pub fn limiters(mut self, limiters: LimiterRegistry) -> Self {
+        self.limiters = Some(limiters);
         self
     }
 
@@ -136,15 +136,15 @@ impl Stack {
     /// ```
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicU32, Ordering};
-    /// use antiphon_llm::{CallContext, Gates, Message, Prompt, ProviderExt, Stack};
+    /// use antiphon_llm::{CallContext, LimiterRegistry, Message, Prompt, ProviderExt, Stack};
     /// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Error> {
     /// # let first = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
     /// # let second = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
-    /// let gates = Gates::default();
-    /// let second = Stack::new(second).gates(gates.clone());
-    /// let calls = Stack::new(first).gates(gates).fallback(second, "small-model").calls();
+    /// let limiters = LimiterRegistry::default();
+    /// let second = Stack::new(second).limiters(limiters.clone());
+    /// let calls = Stack::new(first).limiters(limiters).fallback(second, "small-model").calls();
     ///
     /// let intents = Arc::new(AtomicU32::new(0));
     /// let journal = intents.clone();
@@ -160,8 +160,8 @@ impl Stack {
     /// ```
     #[must_use]
     pub fn calls(self) -> Calls {
-        let gates = self.gates.clone();
-        Calls::new(self.without_retries().build(), gates)
+        let limiters = self.limiters.clone();
+        Calls::new(self.without_retries().build(), limiters)
     }
 
     fn without_retries(self) -> Self {
@@ -177,8 +177,8 @@ impl Stack {
         if let Some(breaker) = self.breaker {
             provider = Arc::new(Guarded::new(provider, breaker));
         }
-        if let Some(gates) = self.gates {
-            provider = Arc::new(Limited::new(provider, gates));
+        if let Some(limiters) = self.limiters {
+            provider = Arc::new(Limited::new(provider, limiters));
         }
         let retrying = Retrying::new(provider, self.retry);
         let retrying = match self.budget {

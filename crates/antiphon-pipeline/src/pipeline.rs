@@ -202,15 +202,15 @@ impl Pipeline {
         Self { turns: self.turns.group(), ..self.clone() }
     }
 
-    /// Makes personas of each configuration, with at most `max_concurrent` under way at once: one outcome for each, in
+    /// Makes personas of each configuration, with at most `max_concurrency` under way at once: one outcome for each, in
     /// order. One that fails, even by a panic, loses no other.
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate`], for all that are under way; results so far are lost.
-    pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrent: usize) -> Vec<Outcome> {
+    pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrency: usize) -> Vec<Outcome> {
         let group = self.grouped();
         let jobs = configs.iter().map(|config| group.generate_once(config));
-        let outcomes = Runner::new(max_concurrent).gather(jobs).await;
+        let outcomes = Runner::new(max_concurrency).gather(jobs).await;
         outcomes
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err))))

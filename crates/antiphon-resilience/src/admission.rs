@@ -1,14 +1,14 @@
 //! Finding a limit that nobody has told, and staying just under it.
 
-mod belief;
+mod advertised;
 mod bursts;
-mod concurrency;
-mod delivered;
-mod dimension;
-mod gate;
-mod gates;
-mod weight;
+mod concurrency_limit;
+mod cost_factor;
+mod delivery_rate;
+mod limiter;
+mod registry;
+mod state;
 
-pub use belief::{GateView, Saturated};
-pub use gate::{Gate, GateError, Permit, Reply};
-pub use gates::{GatePolicy, Gates};
+pub use limiter::{AdaptiveLimiter, LimiterError, Permit, Reply};
+pub use registry::{AdaptivePolicy, LimiterRegistry};
+pub use state::{LimiterSnapshot, Saturated};

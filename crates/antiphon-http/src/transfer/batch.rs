@@ -44,14 +44,14 @@ impl Answer {
 }
 
 impl Client {
-    /// Sends many requests, `max_concurrent` at once (0 counts as 1), and reads their answers whole. Each has an outcome of
+    /// Sends many requests, `max_concurrency` at once (0 counts as 1), and reads their answers whole. Each has an outcome of
     /// its own, in the order of the requests; a status that is no success is an error.
     ///
     /// Requests are taken from the iterator as they are sent, so it may make them as it goes.
     ///
     /// # Cancel safety
     /// Hangs up on those under way; servers may have acted on them.
-    pub async fn batch<I>(&self, requests: I, max_concurrent: usize) -> Vec<Result<Answer, Error>>
+    pub async fn batch<I>(&self, requests: I, max_concurrency: usize) -> Vec<Result<Answer, Error>>
     where
         I: IntoIterator<Item = Request>,
         I::IntoIter: Send,
@@ -59,7 +59,7 @@ impl Client {
         let numbered = requests.into_iter().enumerate();
         let answers =
             stream::iter(numbered).map(async |(number, request)| (number, self.answer(request).await));
-        let mut answers: Vec<_> = answers.buffer_unordered(max_concurrent.max(1)).collect().await;
+        let mut answers: Vec<_> = answers.buffer_unordered(max_concurrency.max(1)).collect().await;
         answers.sort_by_key(|(number, _)| *number);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }

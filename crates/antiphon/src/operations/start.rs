@@ -110,12 +110,12 @@ impl Workspace {
     pub async fn start_all(
         &self,
         requests: &[RunRequest],
-        max_concurrent: usize,
+        max_concurrency: usize,
         watch: &Watch,
     ) -> Vec<Result<RunOutcome, OperationError>> {
         let turns = self.turns.group();
         let runs = requests.iter().map(|request| self.start_in(turns.clone(), request, watch.clone()));
-        let outcomes = Runner::new(max_concurrent.max(1)).gather(runs).await;
+        let outcomes = Runner::new(max_concurrency.max(1)).gather(runs).await;
         let defect =
             |err: TaskError| Err(OperationError::internal(format!("a defect of this program: {err}")));
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(defect)).collect()

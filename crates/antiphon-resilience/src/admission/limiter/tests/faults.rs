@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::admission::gate::{Cost, Deadline, Gate, GatePolicy, LimitHints, Reply};
-use crate::{BreakerPolicy, CircuitBreaker, Window};
+use crate::admission::limiter::{AdaptiveLimiter, AdaptivePolicy, Cost, Deadline, LimitHints, Reply};
+use crate::{BreakerPolicy, BreakerWindow, CircuitBreaker};
 
 /// How long 4,000 calls of 400 ms take through a gate, and the most that were under way; `fault` says of the call with this
 /// number, among so many under way, how long it takes to fail. A call that failed is made again.
 async fn with_faults(fault: impl Fn(u64, usize) -> Option<u64> + Sync) -> (f64, usize) {
-    let gate = Gate::new(GatePolicy::default());
+    let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
     let (start, state) = (Instant::now(), Mutex::new((0_u64, 0_usize, 0_usize)));
     let call = || async {
         let fault = {
@@ -29,7 +29,7 @@ async fn with_faults(fault: impl Fn(u64, usize) -> Option<u64> + Sync) -> (f64, 
         }
     };
     let until_answered = || async {
-        while gate.call(Cost::request(), Deadline::none(), call).await.is_err() {
+        while limiter.call(Cost::request(), Deadline::none(), call).await.is_err() {
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -81,14 +81,15 @@ async fn an_outage_costs_its_length() {
 /// The most calls that were in flight in the second before an outage of one second that begins at `at`, and how long after its
 /// end as many were in flight again. A call takes 400 ms to be answered, and `takes` to fail.
 async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usize, Option<Duration>) {
-    let (gate, start) = (Gate::new(GatePolicy::default().max_concurrency(1_000)), Instant::now());
+    let (limiter, start) =
+        (AdaptiveLimiter::new(AdaptivePolicy::default().max_concurrency(1_000)), Instant::now());
     let (begins, ends) = (Duration::from_millis(at), Duration::from_millis(at + 1_000));
     let call = || async {
-        let permit = gate.acquire(Cost::request(), Deadline::none()).await.unwrap();
+        let permit = limiter.acquire(Cost::request(), Deadline::none()).await.unwrap();
         let guard = match breaker.map(CircuitBreaker::permit).transpose() {
             Ok(guard) => guard,
             Err(rejected) => {
-                permit.unsent();
+                permit.refund();
                 return sleep(rejected.retry_after.unwrap_or(Duration::from_millis(250))).await;
             }
         };
@@ -111,12 +112,12 @@ async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usi
     let watch = async {
         let mut most = 0;
         while start.elapsed() < begins {
-            most = most.max(gate.view().in_flight);
+            most = most.max(limiter.snapshot().in_flight);
             sleep(Duration::from_millis(10)).await;
         }
         sleep(Duration::from_secs(1)).await;
         while start.elapsed() < ends + Duration::from_secs(20) {
-            if gate.view().in_flight >= most {
+            if limiter.snapshot().in_flight >= most {
                 return (most, Some(start.elapsed() - ends));
             }
             sleep(Duration::from_millis(10)).await;
@@ -133,7 +134,7 @@ async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usi
 #[tokio::test(start_paused = true)]
 async fn concurrency_is_back_within_three_seconds_of_an_outage() {
     // As the program has it.
-    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20).failure_rate(0.8);
+    let policy = BreakerPolicy::default().window(BreakerWindow::Count(100)).min_calls(20).failure_rate(0.8);
     let policy =
         policy.trials(1).spare_trials(7).open_for(Duration::from_millis(500), Duration::from_secs(300));
     for at in [300, 1_000, 1_700, 3_000] {
@@ -151,7 +152,7 @@ async fn concurrency_is_back_within_three_seconds_of_an_outage() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_wishes_for_next_to_nothing_and_refuses_is_asked_less_and_less() {
     for wish in [0, 1] {
-        let (gate, start) = (Gate::new(GatePolicy::default()), Instant::now());
+        let (limiter, start) = (AdaptiveLimiter::new(AdaptivePolicy::default()), Instant::now());
         let calls = std::cell::Cell::new(0);
         let call = || {
             calls.set(calls.get() + 1);
@@ -159,13 +160,14 @@ async fn a_server_that_wishes_for_next_to_nothing_and_refuses_is_asked_less_and_
                 LimitHints { retry_after: Some(Duration::from_millis(wish)), ..LimitHints::default() };
             let is_over = start.elapsed() > Duration::from_secs(60);
             async move {
-                match is_over {
-                    true => Reply::Answered { value: (), usage: None, hints: LimitHints::default() },
-                    false => Reply::Throttled { error: (), hints },
+                if is_over {
+                    Reply::Answered { value: (), usage: None, hints: LimitHints::default() }
+                } else {
+                    Reply::Throttled { error: (), hints }
                 }
             }
         };
-        gate.call(Cost::request(), Deadline::none(), call).await.unwrap();
+        limiter.call(Cost::request(), Deadline::none(), call).await.unwrap();
         let took = start.elapsed().as_secs_f64();
         assert!(calls.get() < 40 && took < 75.0, "{wish} ms: {} calls in {took:.0} s", calls.get());
     }

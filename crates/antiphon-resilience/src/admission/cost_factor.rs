@@ -6,20 +6,20 @@ use super::bursts;
 ///
 /// The headers of two answers show what was taken between them: what came back, less what is left more.
 #[derive(Debug)]
-pub(super) struct Weight {
-    of_one: f64,
+pub(super) struct CostFactor {
+    per_unit: f64,
     /// The latest calls: their true cost, and the estimated one.
     taken: f64,
     estimated: f64,
     /// When the first call was sent whose answer tells, the point from which is measured, and the last point.
     first: Option<Instant>,
-    anchor: Option<Point>,
-    last: Option<Point>,
+    anchor: Option<CostSample>,
+    last: Option<CostSample>,
 }
 
 /// A point of measurement: when the request of an answer was sent, what was left and missing then, and how much had been counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Point {
+pub(super) struct CostSample {
     pub(super) at: Instant,
     pub(super) remaining: f64,
     pub(super) missing: f64,
@@ -27,38 +27,38 @@ pub(super) struct Point {
 }
 
 /// A measurement takes so long, since requests do not arrive at the pace at which they were sent.
-const OVER: Duration = Duration::from_secs(1);
+const MEASURE_TIME: Duration = Duration::from_secs(1);
 
 /// The mean of about the last ten times counts.
-const LATEST: f64 = 0.9;
+const DECAY: f64 = 0.9;
 
 /// Before anything is known, what is missing was taken by the first burst, unless that is so many times what it was estimated at:
 /// then others use up the limit, too. It may be more by this part, which came back while the burst arrived.
-const MULTIPLE: f64 = 4.0;
-const ARRIVED: f64 = 1.1;
+const MAX_MULTIPLE: f64 = 4.0;
+const ARRIVAL_MARGIN: f64 = 1.1;
 
-impl Weight {
+impl CostFactor {
     pub(super) fn new() -> Self {
-        Self { of_one: 1.0, taken: 0.0, estimated: 0.0, first: None, anchor: None, last: None }
+        Self { per_unit: 1.0, taken: 0.0, estimated: 0.0, first: None, anchor: None, last: None }
     }
 
     /// Returns the true cost of what was estimated at `cost`.
-    pub(super) fn of(&self, cost: f64) -> f64 {
-        cost * self.of_one
+    pub(super) fn apply(&self, cost: f64) -> f64 {
+        cost * self.per_unit
     }
 
     /// Learns from an answer, while `rate` comes back each second.
-    pub(super) fn learn(&mut self, point: Point, rate: f64) {
+    pub(super) fn learn(&mut self, point: CostSample, rate: f64) {
         let since = |then: Instant| point.at.saturating_duration_since(then);
         let (last, anchor) = (self.last.replace(point), self.anchor);
         let first = *self.first.get_or_insert(point.at);
-        let (Some(last), Some(anchor), false) = (last, anchor, since(first) < bursts::LENGTH) else {
+        let (Some(last), Some(anchor), false) = (last, anchor, since(first) < bursts::MAX_LENGTH) else {
             self.anchor = Some(point);
             return self.learn_first(point);
         };
         // A bucket that may have been full meanwhile has lost some of what came back.
         let is_lost = rate * since(last.at).as_secs_f64() > last.missing;
-        if !is_lost && since(anchor.at) < OVER {
+        if !is_lost && since(anchor.at) < MEASURE_TIME {
             return;
         }
         self.anchor = Some(point);
@@ -66,22 +66,22 @@ impl Weight {
         let (taken, estimated) = (back + anchor.remaining - point.remaining, point.counted - anchor.counted);
         if !is_lost && rate > 0.0 && taken > 0.0 && estimated > 0.0 {
             // What was never believed is no part of a mean.
-            let before = if self.estimated > 0.0 { LATEST } else { 0.0 };
+            let before = if self.estimated > 0.0 { DECAY } else { 0.0 };
             self.set(self.taken * before + taken, self.estimated * before + estimated);
         }
     }
 
     /// Learns from an answer to the first burst. Whichever of it was counted last has all of it missing.
-    fn learn_first(&mut self, point: Point) {
-        self.taken = self.taken.max(point.missing * ARRIVED);
-        if self.taken > 0.0 && self.taken <= MULTIPLE * point.counted {
+    fn learn_first(&mut self, point: CostSample) {
+        self.taken = self.taken.max(point.missing * ARRIVAL_MARGIN);
+        if self.taken > 0.0 && self.taken <= MAX_MULTIPLE * point.counted {
             self.set(self.taken, point.counted);
         }
     }
 
     fn set(&mut self, taken: f64, estimated: f64) {
         (self.taken, self.estimated) = (taken, estimated);
-        self.of_one = (taken / estimated).clamp(0.01, 100.0);
+        self.per_unit = (taken / estimated).clamp(0.01, 100.0);
     }
 }
 
@@ -91,22 +91,22 @@ mod tests {
 
     use tokio::time::Instant as Clock;
 
-    use super::{Point, Weight};
+    use super::{CostFactor, CostSample};
 
     /// An answer to the call sent at that millisecond, with so much left of 8,000 and so much counted.
-    fn point(start: Instant, millis: u64, remaining: f64, counted: f64) -> Point {
+    fn point(start: Instant, millis: u64, remaining: f64, counted: f64) -> CostSample {
         let at = start + Duration::from_millis(millis);
-        Point { at, remaining, missing: 8_000.0 - remaining, counted }
+        CostSample { at, remaining, missing: 8_000.0 - remaining, counted }
     }
 
     #[track_caller]
     fn check(answers: &[(u64, f64, f64)], least: f64, most: f64) {
-        let (start, mut weight) = (Clock::now().into_std(), Weight::new());
+        let (start, mut factor) = (Clock::now().into_std(), CostFactor::new());
         for (millis, remaining, counted) in answers {
-            weight.learn(point(start, *millis, *remaining, *counted), 8_000.0);
+            factor.learn(point(start, *millis, *remaining, *counted), 8_000.0);
         }
-        let of_one = weight.of(1.0);
-        assert!((least..=most).contains(&of_one), "{of_one}");
+        let per_unit = factor.apply(1.0);
+        assert!((least..=most).contains(&per_unit), "{per_unit}");
     }
 
     #[test]

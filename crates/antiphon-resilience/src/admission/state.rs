@@ -1,11 +1,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::advertised::{Dimension, SentRequest};
 use super::bursts::Bursts;
-use super::concurrency::Concurrency;
-use super::delivered::Delivered;
-use super::dimension::{Dimension, Sent};
-use super::gates::GatePolicy;
+use super::concurrency_limit::ConcurrencyLimit;
+use super::delivery_rate::{DeliveryRate, Refusal};
+use super::registry::AdaptivePolicy;
 use crate::cost::Cost;
 use crate::hints::LimitHints;
 
@@ -25,10 +25,10 @@ impl fmt::Display for Saturated {
 
 impl std::error::Error for Saturated {}
 
-/// What a [`Gate`](crate::Gate) believes about its server, and what it has seen.
+/// What a [`AdaptiveLimiter`](crate::AdaptiveLimiter) believes about its server, and what it has seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct GateView {
+pub struct LimiterSnapshot {
     /// Requests that come back each second, as the headers or the refusals showed; `None` while no limit was met.
     pub requests_per_second: Option<f64>,
     /// Tokens that come back each second, as the headers showed.
@@ -51,42 +51,42 @@ pub struct GateView {
 
 /// The gate without lock, clock or I/O.
 #[derive(Debug)]
-pub(super) struct Belief {
-    policy: GatePolicy,
+pub(super) struct LimiterState {
+    policy: AdaptivePolicy,
     /// Requests, tokens, input tokens, output tokens.
     dimensions: [Dimension; 4],
     bursts: Bursts,
-    delivered: Delivered,
-    concurrency: Concurrency,
+    delivery: DeliveryRate,
+    concurrency: ConcurrencyLimit,
     pub(super) waiting: usize,
     in_flight: usize,
-    begun: Option<Instant>,
+    started_at: Option<Instant>,
     sent: u64,
     answered: u64,
     throttled: u64,
-    unsent: u64,
+    refunded: u64,
     failed: u64,
     paused_until: Option<Instant>,
-    bout: Bout,
+    episode: ThrottleEpisode,
     /// Whether something was refused though requests were left: then there is another limit than the one that is told.
-    has_other_limit: bool,
+    has_hidden_limit: bool,
 }
 
 /// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
 #[derive(Debug, Default)]
-struct Bout {
+struct ThrottleEpisode {
     refusals: u32,
     /// Calls up to this one were sent before the last refusal was known.
-    up_to: u64,
+    last_sent: u64,
     /// When the server began to refuse everything that it was sent.
-    only_since: Option<Instant>,
+    refusing_since: Option<Instant>,
 }
 
 /// The pause for each refusal in a row, up to four, that the headers explain: they may be wrong.
-const AGAIN: Duration = Duration::from_millis(100);
+const EXPLAINED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Nobody is told to come again at once.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is remembered of a call until its answer comes.
 #[derive(Debug, Clone, Copy)]
@@ -100,52 +100,52 @@ pub(super) struct Ticket {
 
 /// Why a call may not go yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotYet {
+pub(super) enum NotReady {
     /// Not before then.
     Until(Instant),
     /// Not before something changes, or then.
-    Change(Option<Instant>),
+    OnChange(Option<Instant>),
     Saturated(Saturated),
 }
 
-impl Belief {
-    pub(super) fn new(policy: GatePolicy) -> Self {
+impl LimiterState {
+    pub(super) fn new(policy: AdaptivePolicy) -> Self {
         let estimated = Dimension::of_estimates;
         Self {
             policy,
             dimensions: [Dimension::default(), estimated(), estimated(), estimated()],
             bursts: Bursts::default(),
-            delivered: Delivered::default(),
-            concurrency: Concurrency::new(&policy),
+            delivery: DeliveryRate::default(),
+            concurrency: ConcurrencyLimit::new(&policy),
             waiting: 0,
             in_flight: 0,
-            begun: None,
+            started_at: None,
             sent: 0,
             answered: 0,
             throttled: 0,
-            unsent: 0,
+            refunded: 0,
             failed: 0,
             paused_until: None,
-            bout: Bout::default(),
-            has_other_limit: false,
+            episode: ThrottleEpisode::default(),
+            has_hidden_limit: false,
         }
     }
 
-    pub(super) fn admit(&mut self, cost: Cost, now: Instant) -> Result<Ticket, NotYet> {
+    pub(super) fn admit(&mut self, cost: Cost, now: Instant) -> Result<Ticket, NotReady> {
         self.paused_until = self.paused_until.filter(|until| *until > now);
         if let Some(until) = self.paused_until {
-            return Err(self.not_before(until, now));
+            return Err(self.defer_until(until, now));
         }
         let (limit, changes_at) = self.concurrency(now);
         if self.in_flight >= limit {
-            return Err(NotYet::Change(changes_at));
+            return Err(NotReady::OnChange(changes_at));
         }
-        let mut ready = if self.headers_suffice() { now } else { self.delivered.ready_at(now) };
+        let mut ready = if self.headers_suffice() { now } else { self.delivery.ready_at(now) };
         for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
             ready = ready.max(dimension.ready_at(amount, now));
         }
         if ready > now {
-            return Err(self.not_before(ready, now));
+            return Err(self.defer_until(ready, now));
         }
         Ok(self.send(cost, now))
     }
@@ -153,10 +153,10 @@ impl Belief {
     /// The most calls at once, and when that changes by itself. Where a rate is known, how many are under way is only a
     /// matter of how long the answers take.
     fn concurrency(&self, now: Instant) -> (usize, Option<Instant>) {
-        if self.headers_suffice() || self.delivered.rate().is_some() {
+        if self.headers_suffice() || self.delivery.rate().is_some() {
             (self.policy.max_concurrency.max(1), None)
         } else if self.answered + self.throttled + self.failed == 0 {
-            self.concurrency.scouts(self.begun, now)
+            self.concurrency.initial_probe(self.started_at, now)
         } else {
             (self.concurrency.limit(), None)
         }
@@ -164,25 +164,26 @@ impl Belief {
 
     /// Whether what the headers tell of requests is all that there is to know.
     fn headers_suffice(&self) -> bool {
-        self.dimensions[0].is_told() && !self.has_other_limit
+        self.dimensions[0].is_advertised() && !self.has_hidden_limit
     }
 
-    fn not_before(&self, at: Instant, now: Instant) -> NotYet {
+    fn defer_until(&self, at: Instant, now: Instant) -> NotReady {
         let wait = at.saturating_duration_since(now);
-        match wait > self.policy.max_wait {
-            true => NotYet::Saturated(Saturated { retry_after: wait }),
-            false => NotYet::Until(at),
+        if wait > self.policy.max_wait {
+            NotReady::Saturated(Saturated { retry_after: wait })
+        } else {
+            NotReady::Until(at)
         }
     }
 
     fn send(&mut self, cost: Cost, now: Instant) -> Ticket {
-        self.begun.get_or_insert(now);
+        self.started_at.get_or_insert(now);
         self.sent += 1;
         self.in_flight += 1;
         self.concurrency.sent(self.in_flight, now);
-        let had_pace = self.delivered.rate().is_some();
-        self.delivered.send(now);
-        if had_pace && self.delivered.rate().is_none() {
+        let was_paced = self.delivery.rate().is_some();
+        self.delivery.send(now);
+        if was_paced && self.delivery.rate().is_none() {
             self.concurrency.resume(self.in_flight);
         }
         let burst = self.bursts.send(self.totals(), now);
@@ -205,11 +206,11 @@ impl Belief {
         now: Instant,
     ) {
         self.answered += 1;
-        if ticket.number > self.bout.up_to {
-            self.bout.refusals = 0;
+        if ticket.number > self.episode.last_sent {
+            self.episode.refusals = 0;
         }
-        if self.bout.only_since.is_some_and(|since| ticket.at >= since) {
-            self.bout.only_since = None;
+        if self.episode.refusing_since.is_some_and(|since| ticket.at >= since) {
+            self.episode.refusing_since = None;
         }
         let took = now.saturating_duration_since(ticket.at);
         self.concurrency.answered(self.in_flight, took, now);
@@ -223,41 +224,45 @@ impl Belief {
             }
         }
         if let Some(hints) = hints {
-            self.hear(ticket, hints, false, now);
+            self.learn(ticket, hints, false, now);
         }
     }
 
     pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.in_flight -= 1;
         #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
-        let through = (ticket.number - 1).saturating_sub(self.throttled + self.unsent) as f64;
+        let through = (ticket.number - 1).saturating_sub(self.throttled + self.refunded) as f64;
         self.throttled += 1;
         for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
-            dimension.refuse(ticket.number, amount);
+            dimension.refund(ticket.number, amount);
         }
-        self.hear(ticket, hints, true, now);
+        self.learn(ticket, hints, true, now);
         let is_explained = self.is_explained(hints, ticket.cost);
-        self.has_other_limit |= hints.requests.remaining.is_some() && !is_explained;
-        let wish = hints.retry_after;
-        if ticket.number <= self.bout.up_to {
-            self.delivered.refused_too(ticket.number);
-            return self.pause(wish.unwrap_or_default(), now);
+        self.has_hidden_limit |= hints.requests.remaining.is_some() && !is_explained;
+        let retry_after = hints.retry_after;
+        if ticket.number <= self.episode.last_sent {
+            self.delivery.refused_too(ticket.number);
+            return self.pause(retry_after.unwrap_or_default(), now);
         }
-        self.bout.up_to = self.sent;
-        let pause = if is_explained && self.delivered.rate().is_none() {
+        self.episode.last_sent = self.sent;
+        let pause = if is_explained && self.delivery.rate().is_none() {
             // The headers tell when there is enough again: how many requests went through, and at once, shows nothing.
-            wish.unwrap_or_default().max(AGAIN * self.bout.refusals.min(4))
+            retry_after.unwrap_or_default().max(EXPLAINED_PAUSE * self.episode.refusals.min(4))
         } else {
-            self.concurrency.cut();
-            let pause = self.delivered.refused((ticket.number, ticket.at), through, wish, self.bout.refusals);
-            self.delivered.pause(pause, now);
+            self.concurrency.decrease();
+            let pause = self.delivery.refused(
+                Refusal::new(ticket.number, ticket.at, through),
+                retry_after,
+                self.episode.refusals,
+            );
+            self.delivery.pause(pause, now);
             pause
         };
-        self.bout.refusals = self.bout.refusals.saturating_add(1);
+        self.episode.refusals = self.episode.refusals.saturating_add(1);
         self.pause(pause, now);
-        let since = *self.bout.only_since.get_or_insert(now);
-        if self.bout.refusals >= 3 && now.saturating_duration_since(since) >= self.policy.patience {
-            self.pause(self.policy.max_wait.saturating_add(self.policy.patience), now);
+        let since = *self.episode.refusing_since.get_or_insert(now);
+        if self.episode.refusals >= 3 && now.saturating_duration_since(since) >= self.policy.saturated_after {
+            self.pause(self.policy.max_wait.saturating_add(self.policy.saturated_after), now);
         }
     }
 
@@ -267,44 +272,44 @@ impl Belief {
         self.in_flight -= 1;
         // A connection that failed tells nothing, also not that the server has ceased to tell.
         if *hints != LimitHints::default() {
-            self.hear(ticket, hints, false, now);
+            self.learn(ticket, hints, false, now);
         }
         self.pause(hints.retry_after.unwrap_or_default(), now);
     }
 
     /// The call was never made.
-    pub(super) fn unsent(&mut self, ticket: Ticket) {
+    pub(super) fn refund(&mut self, ticket: Ticket) {
         self.in_flight -= 1;
-        self.unsent += 1;
+        self.refunded += 1;
         for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
-            dimension.refuse(ticket.number, amount);
+            dimension.refund(ticket.number, amount);
         }
-        self.delivered.unsent();
+        self.delivery.refund();
     }
 
     /// What an answer tells before it is over.
-    pub(super) fn overheard(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
-        self.hear(ticket, hints, false, now);
+    pub(super) fn observe_headers(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
+        self.learn(ticket, hints, false, now);
     }
 
     /// About how long a caller waits who comes now.
-    pub(super) fn wait(&self, now: Instant) -> Duration {
+    pub(super) fn estimated_wait(&self, now: Instant) -> Duration {
         let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        let rate = self.dimensions[0].rate().or(self.delivered.rate()).filter(|rate| *rate > 0.0);
+        let rate = self.dimensions[0].rate().or(self.delivery.rate()).filter(|rate| *rate > 0.0);
         let line = u32::try_from(self.waiting).unwrap_or(u32::MAX);
         let turn = rate.and_then(|rate| Duration::try_from_secs_f64(f64::from(line) / rate).ok());
-        paused.max(turn.unwrap_or_default()).max(LEAST_WAIT)
+        paused.max(turn.unwrap_or_default()).max(MIN_RETRY_AFTER)
     }
 
     /// Nobody will tell how the call ended; its cost stays spent.
-    pub(super) fn given_up(&mut self) {
+    pub(super) fn abandoned(&mut self) {
         self.in_flight -= 1;
     }
 
-    pub(super) fn view(&self, now: Instant) -> GateView {
+    pub(super) fn snapshot(&self, now: Instant) -> LimiterSnapshot {
         let [requests, tokens, input, _] = &self.dimensions;
-        GateView {
-            requests_per_second: requests.rate().or(self.delivered.rate()),
+        LimiterSnapshot {
+            requests_per_second: requests.rate().or(self.delivery.rate()),
             tokens_per_second: tokens.rate().or(input.rate()),
             concurrency: self.concurrency(now).0,
             in_flight: self.in_flight,
@@ -319,20 +324,20 @@ impl Belief {
         }
     }
 
-    fn hear(&mut self, ticket: Ticket, hints: &LimitHints, refused: bool, now: Instant) {
-        let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
-        let counted = self.bursts.hear(ticket.burst, ticket.cost.amounts()).unwrap_or(ticket.totals);
+    fn learn(&mut self, ticket: Ticket, hints: &LimitHints, refused: bool, now: Instant) {
+        let allowances = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+        let counted = self.bursts.observe(ticket.burst, ticket.cost.amounts()).unwrap_or(ticket.totals);
         let Ticket { number, at, totals, .. } = ticket;
-        for (index, (dimension, allowance)) in self.dimensions.iter_mut().zip(told).enumerate() {
+        for (index, (dimension, allowance)) in self.dimensions.iter_mut().zip(allowances).enumerate() {
             let (total, counted) = (totals[index], counted[index]);
-            dimension.hear(allowance, Sent { number, at, total, counted, refused }, now);
+            dimension.observe(allowance, SentRequest { number, at, total, counted, refused }, now);
         }
     }
 
     /// Whether a limit in the headers is a reason to refuse `cost`.
     fn is_explained(&self, hints: &LimitHints, cost: Cost) -> bool {
-        let told = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
-        let mut each = self.dimensions.iter().zip(told).zip(cost.amounts());
+        let allowances = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+        let mut each = self.dimensions.iter().zip(allowances).zip(cost.amounts());
         each.any(|((dimension, allowance), amount)| dimension.is_short(allowance, amount))
     }
 

@@ -62,7 +62,7 @@ impl Rate {
 /// let limits = RateLimits::default()
 ///     .requests(Rate::per_second(10))
 ///     .min_spacing(Duration::from_millis(50))
-///     .max_concurrent(2);
+///     .max_concurrency(2);
 /// let (limiter, start) = (RateLimiter::new(limits), tokio::time::Instant::now());
 /// let first = limiter.acquire(Cost::request()).await;
 /// let _second = limiter.acquire(Cost::request()).await;
@@ -87,7 +87,7 @@ pub struct RateLimits {
     /// The shortest time between two calls. Default zero.
     pub min_spacing: Duration,
     /// Calls under way at once.
-    pub max_concurrent: Option<usize>,
+    pub max_concurrency: Option<usize>,
 }
 
 impl RateLimits {
@@ -128,8 +128,8 @@ impl RateLimits {
 
     /// Sets the calls under way at once; 0 counts as 1.
     #[must_use]
-    pub fn max_concurrent(mut self, calls: usize) -> Self {
-        self.max_concurrent = Some(calls);
+    pub fn max_concurrency(mut self, calls: usize) -> Self {
+        self.max_concurrency = Some(calls);
         self
     }
 }
@@ -164,7 +164,7 @@ struct Bucket {
 }
 
 impl TokenBuckets {
-    /// Full buckets; of the limits, `max_concurrent` is not theirs to keep.
+    /// Full buckets; of the limits, `max_concurrency` is not theirs to keep.
     #[must_use]
     pub fn new(limits: RateLimits, now: Instant) -> Self {
         let RateLimits { requests, tokens, input_tokens, output_tokens, min_spacing, .. } = limits;

@@ -1,15 +1,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::buckets::{RateLimits, TokenBuckets};
+use super::token_buckets::{RateLimits, TokenBuckets};
 use crate::cost::Cost;
 use crate::deadline::now;
-use crate::turns::{Look, Turns};
+use crate::fair_queue::{Decision, FairQueue};
 
 /// A rate limiter by token buckets: so many calls in a time, so many tokens, so many at once, so far apart, as
 /// [`RateLimits`] say.
 ///
-/// Use it where the limits are known; [`Gates`](crate::Gates) find those that are not.
+/// Use it where the limits are known; [`LimiterRegistry`](crate::LimiterRegistry) find those that are not.
 ///
 /// Whoever asks first goes first, also when a later call would need less. Clones are handles to the same limiter.
 ///
@@ -21,7 +21,7 @@ use crate::turns::{Look, Turns};
 /// let limits = RateLimits::default().requests(Rate::per_minute(60)).output_tokens(Rate::per_minute(90_000));
 /// let limiter = RateLimiter::new(limits);
 /// let permit = limiter.acquire(Cost::request().output_tokens(400)).await;
-/// // … the call, which turns out to be cheaper:
+/// // … the call, which queue out to be cheaper:
 /// permit.settle(Cost::request().output_tokens(120));
 /// # }
 /// ```
@@ -32,18 +32,18 @@ pub struct RateLimiter {
 
 #[derive(Debug)]
 struct Shared {
-    max_concurrent: usize,
+    max_concurrency: usize,
     state: Mutex<State>,
-    turns: Turns,
+    queue: FairQueue,
 }
 
 #[derive(Debug)]
 struct State {
     buckets: TokenBuckets,
-    under_way: usize,
+    in_flight: usize,
 }
 
-/// Leave to make one call. Dropping it ends the call for `max_concurrent` and keeps what was taken for it.
+/// Leave to make one call. Dropping it ends the call for `max_concurrency` and keeps what was taken for it.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once limits no concurrency"]
 pub struct RatePermit {
@@ -55,17 +55,21 @@ impl RateLimiter {
     /// A limiter with full buckets.
     #[must_use]
     pub fn new(limits: RateLimits) -> Self {
-        let state = State { buckets: TokenBuckets::new(limits, now()), under_way: 0 };
-        let max_concurrent = limits.max_concurrent.map_or(usize::MAX, |calls| calls.max(1));
+        let state = State { buckets: TokenBuckets::new(limits, now()), in_flight: 0 };
+        let max_concurrency = limits.max_concurrency.map_or(usize::MAX, |calls| calls.max(1));
         Self {
-            shared: Arc::new(Shared { max_concurrent, state: Mutex::new(state), turns: Turns::default() }),
+            shared: Arc::new(Shared {
+                max_concurrency,
+                state: Mutex::new(state),
+                queue: FairQueue::default(),
+            }),
         }
     }
 
     /// A limiter of calls under way at once, `min_delay` apart.
     #[must_use]
-    pub fn simple(max_concurrent: usize, min_delay: Duration) -> Self {
-        Self::new(RateLimits::default().max_concurrent(max_concurrent).min_spacing(min_delay))
+    pub fn simple(max_concurrency: usize, min_delay: Duration) -> Self {
+        Self::new(RateLimits::default().max_concurrency(max_concurrency).min_spacing(min_delay))
     }
 
     /// Waits until a call of `cost` may go.
@@ -77,28 +81,28 @@ impl RateLimiter {
         if let Some(permit) = self.try_acquire(cost) {
             return permit;
         }
-        self.shared.turns.wait(0, || self.look(cost)).await
+        self.shared.queue.wait(0, || self.decide(cost)).await
     }
 
     /// Leave for a call of `cost` if it may go now and nobody waits.
     #[must_use]
     pub fn try_acquire(&self, cost: Cost) -> Option<RatePermit> {
-        self.shared.turns.try_go(0, || self.look(cost))
+        self.shared.queue.try_now(0, || self.decide(cost))
     }
 
-    fn look(&self, cost: Cost) -> Look<RatePermit> {
+    fn decide(&self, cost: Cost) -> Decision<RatePermit> {
         let now = now();
         let mut state = self.shared.lock();
-        if state.under_way >= self.shared.max_concurrent {
-            return Look::Wait(None);
+        if state.in_flight >= self.shared.max_concurrency {
+            return Decision::Wait(None);
         }
         match state.buckets.take(cost, now) {
             Ok(()) => {
-                state.under_way += 1;
-                Look::Go(RatePermit { shared: self.shared.clone(), cost })
+                state.in_flight += 1;
+                Decision::Admit(RatePermit { shared: self.shared.clone(), cost })
             }
             // A time that no clock can show never comes.
-            Err(wait) => Look::Wait(now.checked_add(wait)),
+            Err(wait) => Decision::Wait(now.checked_add(wait)),
         }
     }
 }
@@ -112,8 +116,8 @@ impl RatePermit {
 
 impl Drop for RatePermit {
     fn drop(&mut self) {
-        self.shared.lock().under_way -= 1;
-        self.shared.turns.changed();
+        self.shared.lock().in_flight -= 1;
+        self.shared.queue.notify();
     }
 }
 
@@ -164,7 +168,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_gives_up_at_any_point_takes_nothing() {
         for before_the_place_is_free in [false, true] {
-            let limits = RateLimits::default().max_concurrent(1).requests(Rate::per_second(1).burst(2));
+            let limits = RateLimits::default().max_concurrency(1).requests(Rate::per_second(1).burst(2));
             let limiter = RateLimiter::new(limits);
             let held = limiter.acquire(Cost::request()).await;
             let mut waiter = Box::pin(limiter.acquire(Cost::request()));

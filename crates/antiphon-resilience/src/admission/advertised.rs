@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::weight::{Point, Weight};
+use super::cost_factor::{CostFactor, CostSample};
 use crate::hints::Allowance;
 
 /// One limit as a server's headers tell it: how much is left, and how fast it comes back.
@@ -9,20 +9,20 @@ use crate::hints::Allowance;
 /// it is reckoned on: plus what has come back since, minus what was sent since.
 #[derive(Debug, Default)]
 pub(super) struct Dimension {
-    told: Option<Told>,
+    advertised: Option<AdvertisedLimit>,
     /// The true cost of a unit, where costs are estimates.
-    weight: Option<Weight>,
+    factor: Option<CostFactor>,
     /// What has been sent in all, and what of it the server refused.
     sent: f64,
-    refused: f64,
+    refunded: f64,
 }
 
 #[derive(Debug)]
-struct Told {
+struct AdvertisedLimit {
     /// The limit as it is told, and the most that was ever left: the limit may be that of a minute, of which far less can
     /// be had at once.
     limit: f64,
-    most: f64,
+    max_level: f64,
     /// What is left, as of `at`.
     level: f64,
     at: Instant,
@@ -34,17 +34,17 @@ struct Told {
     owed: f64,
     full_at: Option<Instant>,
     /// When last something was heard, or sent to hear something.
-    looked_at: Instant,
+    observed_at: Instant,
     /// Answers in a row that told nothing.
     silent: u32,
     /// The request whose answer told last, and the point from which the rate is measured.
     number: u64,
-    anchor: Mark,
+    anchor: RateSample,
 }
 
 /// A point from which to measure: what was left, and had been let through by then.
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct RateSample {
     at: Instant,
     remaining: f64,
     through: f64,
@@ -53,7 +53,7 @@ struct Mark {
 /// Which request an answer belongs to: its number, when it was sent, what had been sent by then, itself included, what of all the
 /// server has counted, and whether it was refused.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
+pub(super) struct SentRequest {
     pub(super) number: u64,
     pub(super) at: Instant,
     pub(super) total: f64,
@@ -62,30 +62,30 @@ pub(super) struct Sent {
 }
 
 /// A rate is measured over at least so much that came back, or so long: what is left is told in whole numbers.
-const ENOUGH: f64 = 20.0;
-const LONG_ENOUGH: Duration = Duration::from_secs(2);
+const MIN_RETURNED: f64 = 20.0;
+const MIN_ELAPSED: Duration = Duration::from_secs(2);
 
 /// So many contradictions in a row are no accident of timing.
-const WRONG: u32 = 3;
+const MAX_CONTRADICTIONS: u32 = 3;
 
 /// After so many answers that tell nothing, what was told no longer holds: another server answers, or the limit is gone.
-const FORGOTTEN: u32 = 20;
+const MAX_SILENT: u32 = 20;
 
 /// While it is not known when something comes back, it is looked at so often.
-const UNKNOWN: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Dimension {
     /// A limit of what is only estimated before a call is made.
     pub(super) fn of_estimates() -> Self {
-        Self { weight: Some(Weight::new()), ..Self::default() }
+        Self { factor: Some(CostFactor::new()), ..Self::default() }
     }
 
-    pub(super) fn is_told(&self) -> bool {
-        self.told.is_some()
+    pub(super) fn is_advertised(&self) -> bool {
+        self.advertised.is_some()
     }
 
     pub(super) fn rate(&self) -> Option<f64> {
-        self.told.as_ref().map(|told| told.rate)
+        self.advertised.as_ref().map(|advertised| advertised.rate)
     }
 
     pub(super) fn total(&self) -> f64 {
@@ -93,124 +93,126 @@ impl Dimension {
     }
 
     /// Returns the true cost of what was estimated at `cost`, as far as that is known.
-    fn weigh(&self, cost: f64) -> f64 {
-        self.weight.as_ref().map_or(cost, |weight| weight.of(cost))
+    fn true_cost(&self, cost: f64) -> f64 {
+        self.factor.as_ref().map_or(cost, |factor| factor.apply(cost))
     }
 
     /// When `cost` may be sent: at once if that is not after `now`.
     pub(super) fn ready_at(&mut self, cost: f64, now: Instant) -> Instant {
-        let cost = self.weigh(cost);
-        let Some(told) = &mut self.told else { return now };
+        let cost = self.true_cost(cost);
+        let Some(advertised) = &mut self.advertised else { return now };
         if cost <= 0.0 {
             return now;
         }
         // What is larger than anything that was ever left has to be waited for all the same.
-        told.most = told.most.max(cost.min(told.limit));
-        told.advance(now);
+        advertised.max_level = advertised.max_level.max(cost.min(advertised.limit));
+        advertised.advance(now);
         // Up to two calls more would fit, since the server's clock and ours do not tick together.
-        let spare = (told.most * 0.2).min(2.0 * cost);
-        let missing = (cost + spare).min(told.most) - told.level;
+        let spare = (advertised.max_level * 0.2).min(2.0 * cost);
+        let missing = (cost + spare).min(advertised.max_level) - advertised.level;
         if missing <= 0.0 {
             return now;
         }
-        let by_rate =
-            Duration::try_from_secs_f64(missing / told.rate).ok().and_then(|wait| now.checked_add(wait));
+        let by_rate = Duration::try_from_secs_f64(missing / advertised.rate)
+            .ok()
+            .and_then(|wait| now.checked_add(wait));
         // A server that gives all back at once, at the end of a minute, has no rate; the end of the minute it has.
-        let by_reset = told.full_at.filter(|_| told.owed > 0.0);
-        by_rate.into_iter().chain(by_reset).min().unwrap_or(told.looked_at + UNKNOWN)
+        let by_reset = advertised.full_at.filter(|_| advertised.owed > 0.0);
+        by_rate.into_iter().chain(by_reset).min().unwrap_or(advertised.observed_at + PROBE_INTERVAL)
     }
 
     pub(super) fn send(&mut self, cost: f64, now: Instant) {
         self.sent += cost;
-        let cost = self.weigh(cost);
-        if let Some(told) = &mut self.told {
-            told.advance(now);
-            (told.level, told.looked_at) = (told.level - cost, now);
+        let cost = self.true_cost(cost);
+        if let Some(advertised) = &mut self.advertised {
+            advertised.advance(now);
+            (advertised.level, advertised.observed_at) = (advertised.level - cost, now);
         }
     }
 
     /// What was sent as `request` for `estimated` was `actual` in truth.
     pub(super) fn correct(&mut self, request: u64, estimated: f64, actual: f64) {
-        let estimated = self.weigh(estimated);
+        let estimated = self.true_cost(estimated);
         // What is told since then counts that request already.
-        if let Some(told) = self.told.as_mut().filter(|told| request > told.number) {
-            told.level = (told.level + estimated - actual).min(told.most);
+        if let Some(advertised) = self.advertised.as_mut().filter(|advertised| request > advertised.number) {
+            advertised.level = (advertised.level + estimated - actual).min(advertised.max_level);
         }
     }
 
     /// The server did not take what was sent.
-    pub(super) fn refuse(&mut self, request: u64, cost: f64) {
-        self.refused += cost;
+    pub(super) fn refund(&mut self, request: u64, cost: f64) {
+        self.refunded += cost;
         self.correct(request, cost, 0.0);
     }
 
     /// Whether too little for `cost` is left in `allowance`. The estimate of a call that was refused may be far too low.
     pub(super) fn is_short(&self, allowance: Allowance, cost: f64) -> bool {
-        let most = if self.weight.is_some() { 3.0 * self.weigh(cost) } else { cost };
+        let needed = if self.factor.is_some() { 3.0 * self.true_cost(cost) } else { cost };
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-        let is_short = |remaining: u64| (remaining as f64) < most;
+        let is_short = |remaining: u64| (remaining as f64) < needed;
         allowance.remaining.is_some_and(is_short)
     }
 
     /// An answer to `request` came, and told `allowance`.
-    pub(super) fn hear(&mut self, allowance: Allowance, request: Sent, now: Instant) {
+    pub(super) fn observe(&mut self, allowance: Allowance, request: SentRequest, now: Instant) {
         let Some(remaining) = allowance.remaining else {
-            self.forget();
+            self.observe_silence();
             return;
         };
         let missing = allowance.limit.unwrap_or(remaining).saturating_sub(remaining);
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
         let (remaining, missing) = (remaining as f64, missing as f64);
         // A refusal is quick, and comes before the heads of answers that were counted before it.
-        if let Some(weight) = self.weight.as_mut().filter(|_| !request.refused) {
-            let counted = request.counted - self.refused;
-            let point = Point { at: request.at, remaining, missing, counted };
-            weight.learn(point, allowance.rate().unwrap_or_default());
+        if let Some(factor) = self.factor.as_mut().filter(|_| !request.refused) {
+            let counted = request.counted - self.refunded;
+            let point = CostSample { at: request.at, remaining, missing, counted };
+            factor.learn(point, allowance.rate().unwrap_or_default());
         }
-        if self.told.as_ref().is_some_and(|told| request.number < told.number) {
+        if self.advertised.as_ref().is_some_and(|advertised| request.number < advertised.number) {
             return;
         }
         let total = if request.refused { request.total } else { request.total.min(request.counted) };
-        let mark = Mark { at: request.at, remaining, through: total - self.refused };
-        let sent_since = self.weigh(self.sent - total);
-        let told = self.told.get_or_insert(Told {
+        let sample = RateSample { at: request.at, remaining, through: total - self.refunded };
+        let sent_since = self.true_cost(self.sent - total);
+        let advertised = self.advertised.get_or_insert(AdvertisedLimit {
             limit: 1.0,
-            most: 1.0,
+            max_level: 1.0,
             level: 0.0,
             at: now,
             rate: allowance.rate().unwrap_or(0.0),
             contradictions: 0,
             owed: 0.0,
             full_at: None,
-            looked_at: now,
+            observed_at: now,
             silent: 0,
             number: request.number,
-            anchor: mark,
+            anchor: sample,
         });
-        (told.number, told.looked_at, told.silent) = (request.number, now, 0);
-        (told.limit, told.most) = (remaining + missing, told.most.max(remaining));
+        (advertised.number, advertised.observed_at, advertised.silent) = (request.number, now, 0);
+        (advertised.limit, advertised.max_level) = (remaining + missing, advertised.max_level.max(remaining));
         if allowance.limit.is_some() {
             // It may have been more once.
-            told.most = told.most.min(told.limit);
+            advertised.max_level = advertised.max_level.min(advertised.limit);
         }
-        told.learn(mark, missing, allowance.rate(), request.refused && remaining < 1.0);
-        let back = told.rate * now.saturating_duration_since(request.at).as_secs_f64();
-        (told.level, told.at) = ((remaining + back - sent_since).min(told.most), now);
-        (told.owed, told.full_at) = (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
+        advertised.learn(sample, missing, allowance.rate(), request.refused && remaining < 1.0);
+        let back = advertised.rate * now.saturating_duration_since(request.at).as_secs_f64();
+        (advertised.level, advertised.at) = ((remaining + back - sent_since).min(advertised.max_level), now);
+        (advertised.owed, advertised.full_at) =
+            (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
     }
 
     /// An answer told nothing.
-    fn forget(&mut self) {
-        if let Some(told) = &mut self.told {
-            told.silent += 1;
-            if told.silent >= FORGOTTEN {
-                self.told = None;
+    fn observe_silence(&mut self) {
+        if let Some(advertised) = &mut self.advertised {
+            advertised.silent += 1;
+            if advertised.silent >= MAX_SILENT {
+                self.advertised = None;
             }
         }
     }
 }
 
-impl Told {
+impl AdvertisedLimit {
     /// Adds what has come back by `now`.
     fn advance(&mut self, now: Instant) {
         let mut back = self.rate * now.saturating_duration_since(self.at).as_secs_f64();
@@ -218,37 +220,42 @@ impl Told {
             back = back.max(self.owed);
         }
         self.owed = (self.owed - back).max(0.0);
-        (self.level, self.at) = ((self.level + back).min(self.most), now);
+        (self.level, self.at) = ((self.level + back).min(self.max_level), now);
     }
 
     /// Learns the rate: from what the headers tell; from what came back between two answers, which is the least that the
     /// rate can be (what came back while the bucket was full is not seen); and from finding nothing where there should be
     /// something, again and again, which shows that the headers tell something else.
-    fn learn(&mut self, mark: Mark, missing: f64, told: Option<f64>, contradicted: bool) {
-        let elapsed = mark.at.saturating_duration_since(self.anchor.at);
-        let back = (mark.remaining - self.anchor.remaining + mark.through - self.anchor.through).max(0.0);
+    fn learn(&mut self, sample: RateSample, missing: f64, advertised: Option<f64>, contradicted: bool) {
+        let elapsed = sample.at.saturating_duration_since(self.anchor.at);
+        let back = (sample.remaining - self.anchor.remaining + sample.through - self.anchor.through).max(0.0);
         let seen = back / elapsed.as_secs_f64().max(1e-6);
         if contradicted && !elapsed.is_zero() {
             self.contradictions = self.contradictions.saturating_add(1);
-            self.rate = if self.contradictions >= WRONG { self.rate.min(seen) } else { self.rate * 0.95 };
+            self.rate = if self.contradictions >= MAX_CONTRADICTIONS {
+                self.rate.min(seen)
+            } else {
+                self.rate * 0.95
+            };
         }
-        let trusted = told.filter(|_| self.contradictions < WRONG);
-        if let Some(told) = trusted {
+        let trusted = advertised.filter(|_| self.contradictions < MAX_CONTRADICTIONS);
+        if let Some(advertised) = trusted {
             // What is left is told in whole numbers, rounded down: half of one is missing less, and the more is missing in
             // all, the less that matters.
-            let told = told * (1.0 - 0.5 / missing.max(1.0));
+            let advertised = advertised * (1.0 - 0.5 / missing.max(1.0));
             let weight = if self.rate > 0.0 { missing / (missing + 20.0) } else { 1.0 };
-            self.rate += weight * (told - self.rate);
+            self.rate += weight * (advertised - self.rate);
         }
-        if back >= ENOUGH || elapsed >= LONG_ENOUGH || mark.remaining >= self.most {
+        if back >= MIN_RETURNED || elapsed >= MIN_ELAPSED || sample.remaining >= self.max_level {
             // Costs are estimates, so that what is seen is only a help where nothing is told.
             if trusted.is_none() && !elapsed.is_zero() {
                 self.rate = self.rate.max(seen);
             }
-            if !contradicted && told.is_some_and(|told| (0.7..1.4).contains(&(told / seen))) {
+            if !contradicted && advertised.is_some_and(|advertised| (0.7..1.4).contains(&(advertised / seen)))
+            {
                 self.contradictions = 0;
             }
-            self.anchor = mark;
+            self.anchor = sample;
         }
     }
 }
@@ -259,11 +266,11 @@ mod tests {
 
     use tokio::time::Instant as Clock;
 
-    use super::{Dimension, Sent};
+    use super::{Dimension, SentRequest};
     use crate::hints::Allowance;
 
-    fn sent(number: u64, at: Instant, total: f64) -> Sent {
-        Sent { number, at, total, counted: total, refused: false }
+    fn sent(number: u64, at: Instant, total: f64) -> SentRequest {
+        SentRequest { number, at, total, counted: total, refused: false }
     }
 
     #[test]
@@ -271,7 +278,11 @@ mod tests {
         let (start, mut dimension) = (Clock::now().into_std(), Dimension::of_estimates());
         // Estimated at 60, and counted as 80, of 8,000 that come back at 8,000 each second.
         dimension.send(60.0, start);
-        dimension.hear(Allowance::new(8_000, 7_920, Duration::from_millis(10)), sent(1, start, 60.0), start);
+        dimension.observe(
+            Allowance::new(8_000, 7_920, Duration::from_millis(10)),
+            sent(1, start, 60.0),
+            start,
+        );
         let mut calls = 0;
         while dimension.ready_at(60.0, start) == start {
             dimension.send(60.0, start);
@@ -286,9 +297,9 @@ mod tests {
         let (start, mut dimension) = (Clock::now().into_std(), Dimension::default());
         let (later, soon) = (start + Duration::from_secs(1), Duration::from_millis(10));
         dimension.send(1.0, start);
-        dimension.hear(Allowance::new(10, 9, soon), sent(1, start, 1.0), start);
+        dimension.observe(Allowance::new(10, 9, soon), sent(1, start, 1.0), start);
         dimension.send(1.0, later);
-        dimension.hear(Allowance::new(2, 1, soon), sent(2, later, 2.0), later);
+        dimension.observe(Allowance::new(2, 1, soon), sent(2, later, 2.0), later);
         assert_eq!(dimension.ready_at(1.0, later + soon), later + soon);
     }
 }

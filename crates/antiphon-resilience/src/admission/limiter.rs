@@ -2,27 +2,27 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::belief::{Belief, GateView, NotYet, Saturated, Ticket};
-use super::gates::GatePolicy;
+use super::registry::AdaptivePolicy;
+use super::state::{LimiterSnapshot, LimiterState, NotReady, Saturated, Ticket};
 use crate::cost::Cost;
 use crate::deadline::{Deadline, now};
+use crate::fair_queue::{Decision, FairQueue};
 use crate::hints::LimitHints;
-use crate::turns::{Look, Turns};
 
 /// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
 /// where it has none, and otherwise by trying how many at once do good.
 ///
 /// A refusal pauses the gate and not one call. Whoever asks first goes first, unless [another priority](Self::acquire_at)
-/// is named, and a call that was refused asks anew. Get one from [`Gates`](crate::Gates), so that all calls to one place
+/// is named, and a call that was refused asks anew. Get one from [`LimiterRegistry`](crate::LimiterRegistry), so that all calls to one place
 /// go through one gate; clones are handles to the same gate.
 ///
 /// ```
-/// use antiphon_resilience::{Cost, Deadline, Gates, LimitHints, Reply};
+/// use antiphon_resilience::{Cost, Deadline, LimiterRegistry, LimitHints, Reply};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let gate = Gates::default().gate("https://api.example.org", "small-model");
-/// let answer = gate
+/// let limiter = LimiterRegistry::default().limiter("https://api.example.org", "small-model");
+/// let answer = limiter
 ///     .call(Cost::request(), Deadline::none(), || async {
 ///         Reply::<_, &str>::Answered { value: "hello", usage: None, hints: LimitHints::default() }
 ///     })
@@ -31,14 +31,14 @@ use crate::turns::{Look, Turns};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct AdaptiveLimiter {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    belief: Mutex<Belief>,
-    turns: Turns,
+    state: Mutex<LimiterState>,
+    queue: FairQueue,
 }
 
 /// Leave to make one call, to be told how it ended. A plain drop gives the place back and keeps the estimated cost.
@@ -49,7 +49,7 @@ pub struct Permit {
     ticket: Option<Ticket>,
 }
 
-/// How a call made by [`Gate::call`] ended.
+/// How a call made by [`AdaptiveLimiter::call`] ended.
 #[derive(Debug)]
 pub enum Reply<T, E> {
     /// It was answered; what it took in truth, if that is known, and what the answer tells about limits.
@@ -77,21 +77,26 @@ pub enum Reply<T, E> {
     },
 }
 
-/// Why [`Gate::call`] has no result.
+/// Why [`AdaptiveLimiter::call`] has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GateError<E> {
+pub enum LimiterError<E> {
     /// The server takes no calls for too long, or until the deadline, and how it said so, if it was asked.
     Saturated(Saturated, Option<E>),
     /// The call failed.
     Failed(E),
 }
 
-impl Gate {
+impl AdaptiveLimiter {
     /// The priority of [`acquire`](Self::acquire).
     pub const ORDINARY: u8 = 2;
 
-    pub(super) fn new(policy: GatePolicy) -> Self {
-        Self { shared: Arc::new(Shared { belief: Mutex::new(Belief::new(policy)), turns: Turns::default() }) }
+    pub(super) fn new(policy: AdaptivePolicy) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(LimiterState::new(policy)),
+                queue: FairQueue::default(),
+            }),
+        }
     }
 
     /// Waits until a call of about `cost` may go.
@@ -120,15 +125,15 @@ impl Gate {
         cost: Cost,
         deadline: Deadline,
     ) -> Result<Permit, Saturated> {
-        let look = || self.look(cost, deadline);
-        if let Some(result) = self.shared.turns.try_go(priority, look) {
+        let decide = || self.decide(cost, deadline);
+        if let Some(result) = self.shared.queue.try_now(priority, decide) {
             return result;
         }
         let _waiting = Waiting::new(&self.shared);
         tokio::select! {
             biased;
-            result = self.shared.turns.wait(priority, look) => result,
-            () = deadline.passed() => Err(Saturated { retry_after: self.shared.lock().wait(now()) }),
+            result = self.shared.queue.wait(priority, decide) => result,
+            () = deadline.passed() => Err(Saturated { retry_after: self.shared.lock().estimated_wait(now()) }),
         }
     }
 
@@ -139,14 +144,14 @@ impl Gate {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use antiphon_resilience::{Cost, Deadline, GateError, Gates, LimitHints, Reply};
+    /// use antiphon_resilience::{Cost, Deadline, LimiterError, LimiterRegistry, LimitHints, Reply};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// let gate = Gates::default().gate("https://api.example.org", "small-model");
+    /// let limiter = LimiterRegistry::default().limiter("https://api.example.org", "small-model");
     /// let start = tokio::time::Instant::now();
     /// let mut calls = 0;
-    /// let answer = gate.call(Cost::request(), Deadline::after(Duration::from_secs(60)), || {
+    /// let answer = limiter.call(Cost::request(), Deadline::after(Duration::from_secs(60)), || {
     ///     calls += 1;
     ///     let mut hints = LimitHints::default();
     ///     let reply = match calls {
@@ -162,12 +167,12 @@ impl Gate {
     /// assert!(calls == 2 && start.elapsed() >= Duration::from_secs(5));
     ///
     /// let failed = || async { Reply::Failed::<(), _> { error: "500", hints: LimitHints::default() } };
-    /// assert_eq!(gate.call(Cost::request(), Deadline::none(), failed).await, Err(GateError::Failed("500")));
+    /// assert_eq!(limiter.call(Cost::request(), Deadline::none(), failed).await, Err(LimiterError::Failed("500")));
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`GateError::Saturated`], or the call's own error as [`GateError::Failed`].
+    /// [`LimiterError::Saturated`], or the call's own error as [`LimiterError::Failed`].
     ///
     /// # Cancel safety
     /// Dropping it drops the call under way; its cost stays counted.
@@ -176,7 +181,7 @@ impl Gate {
         cost: Cost,
         deadline: Deadline,
         mut op: Op,
-    ) -> Result<T, GateError<E>>
+    ) -> Result<T, LimiterError<E>>
     where
         Op: FnMut() -> Fut,
         Fut: Future<Output = Reply<T, E>>,
@@ -185,7 +190,7 @@ impl Gate {
         loop {
             let permit = match self.acquire(cost, deadline).await {
                 Ok(permit) => permit,
-                Err(saturated) => return Err(GateError::Saturated(saturated, refusal)),
+                Err(saturated) => return Err(LimiterError::Saturated(saturated, refusal)),
             };
             match op().await {
                 Reply::Answered { value, usage, hints } => {
@@ -198,7 +203,7 @@ impl Gate {
                 }
                 Reply::Failed { error, hints } => {
                     permit.failed(&hints);
-                    return Err(GateError::Failed(error));
+                    return Err(LimiterError::Failed(error));
                 }
             }
         }
@@ -206,25 +211,25 @@ impl Gate {
 
     /// What it believes and has seen.
     #[must_use]
-    pub fn view(&self) -> GateView {
-        self.shared.lock().view(now())
+    pub fn snapshot(&self) -> LimiterSnapshot {
+        self.shared.lock().snapshot(now())
     }
 
-    fn look(&self, cost: Cost, deadline: Deadline) -> Look<Result<Permit, Saturated>> {
+    fn decide(&self, cost: Cost, deadline: Deadline) -> Decision<Result<Permit, Saturated>> {
         let now = now();
-        let mut belief = self.shared.lock();
+        let mut state = self.shared.lock();
         let too_late = |wait: Duration| !deadline.allows(wait, now);
         if too_late(Duration::ZERO) {
-            return Look::Go(Err(Saturated { retry_after: belief.wait(now) }));
+            return Decision::Admit(Err(Saturated { retry_after: state.estimated_wait(now) }));
         }
-        match belief.admit(cost, now) {
-            Ok(ticket) => Look::Go(Ok(Permit { shared: self.shared.clone(), ticket: Some(ticket) })),
-            Err(NotYet::Saturated(saturated)) => Look::Go(Err(saturated)),
-            Err(NotYet::Until(at)) if too_late(at.saturating_duration_since(now)) => {
-                Look::Go(Err(Saturated { retry_after: at.saturating_duration_since(now) }))
+        match state.admit(cost, now) {
+            Ok(ticket) => Decision::Admit(Ok(Permit { shared: self.shared.clone(), ticket: Some(ticket) })),
+            Err(NotReady::Saturated(saturated)) => Decision::Admit(Err(saturated)),
+            Err(NotReady::Until(at)) if too_late(at.saturating_duration_since(now)) => {
+                Decision::Admit(Err(Saturated { retry_after: at.saturating_duration_since(now) }))
             }
-            Err(NotYet::Until(at)) => Look::Wait(Some(at)),
-            Err(NotYet::Change(at)) => Look::Wait(at),
+            Err(NotReady::Until(at)) => Decision::Wait(Some(at)),
+            Err(NotReady::OnChange(at)) => Decision::Wait(at),
         }
     }
 }
@@ -232,42 +237,42 @@ impl Gate {
 impl Permit {
     /// The call was answered; what it took in truth, if that is known, and what the answer tells about limits.
     pub fn settle(self, usage: Option<Cost>, hints: &LimitHints) {
-        self.end(|belief, ticket| belief.answered(ticket, usage, Some(hints), now()));
+        self.end(|state, ticket| state.answered(ticket, usage, Some(hints), now()));
     }
 
-    /// The call's answer has ended whose head was [heard](Self::hear) when it came: a head tells of its own moment, and is
+    /// The call's answer has ended whose head was [heard](Self::observe_headers) when it came: a head tells of its own moment, and is
     /// not heard twice.
     pub fn finish(self, usage: Option<Cost>) {
-        self.end(|belief, ticket| belief.answered(ticket, usage, None, now()));
+        self.end(|state, ticket| state.answered(ticket, usage, None, now()));
     }
 
     /// The server refused the call because of a limit, and did nothing.
     pub fn throttled(self, hints: &LimitHints) {
-        self.end(|belief, ticket| belief.throttled(ticket, hints, now()));
+        self.end(|state, ticket| state.throttled(ticket, hints, now()));
     }
 
     /// The call failed otherwise, such as by a fault of the server, which may still have told how long to wait.
     pub fn failed(self, hints: &LimitHints) {
-        self.end(|belief, ticket| belief.failed(ticket, hints, now()));
+        self.end(|state, ticket| state.failed(ticket, hints, now()));
     }
 
     /// The call was not made after all: what it was to take is there again.
-    pub fn unsent(self) {
-        self.end(Belief::unsent);
+    pub fn refund(self) {
+        self.end(LimiterState::refund);
     }
 
     /// What the answer's head tells about limits, while the answer itself is still on its way.
-    pub fn hear(&self, hints: &LimitHints) {
+    pub fn observe_headers(&self, hints: &LimitHints) {
         if let Some(ticket) = self.ticket {
-            self.shared.lock().overheard(ticket, hints, now());
-            self.shared.turns.changed();
+            self.shared.lock().observe_headers(ticket, hints, now());
+            self.shared.queue.notify();
         }
     }
 
-    fn end(mut self, tell: impl FnOnce(&mut Belief, Ticket)) {
+    fn end(mut self, report: impl FnOnce(&mut LimiterState, Ticket)) {
         if let Some(ticket) = self.ticket.take() {
-            tell(&mut self.shared.lock(), ticket);
-            self.shared.turns.changed();
+            report(&mut self.shared.lock(), ticket);
+            self.shared.queue.notify();
         }
     }
 }
@@ -275,15 +280,15 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.ticket.take().is_some() {
-            self.shared.lock().given_up();
-            self.shared.turns.changed();
+            self.shared.lock().abandoned();
+            self.shared.queue.notify();
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Belief> {
-        self.belief.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -303,7 +308,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for GateError<E> {
+impl<E: fmt::Display> fmt::Display for LimiterError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Saturated(saturated, _) => saturated.fmt(f),
@@ -312,7 +317,7 @@ impl<E: fmt::Display> fmt::Display for GateError<E> {
     }
 }
 
-impl<E: std::error::Error + 'static> std::error::Error for GateError<E> {
+impl<E: std::error::Error + 'static> std::error::Error for LimiterError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Saturated(_, refusal) => refusal.as_ref().map(|err| err as _),

@@ -1,7 +1,7 @@
 //! Keeping to limits that are known.
 
-mod buckets;
 mod driver;
+mod token_buckets;
 
-pub use buckets::{Rate, RateLimits, TokenBuckets};
 pub use driver::{RateLimiter, RatePermit};
+pub use token_buckets::{Rate, RateLimits, TokenBuckets};

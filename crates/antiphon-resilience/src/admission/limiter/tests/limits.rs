@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::{Bucket, RATE};
-use crate::admission::gate::{Cost, Deadline, Gate, GatePolicy, LimitHints, Permit};
+use crate::admission::limiter::{AdaptiveLimiter, AdaptivePolicy, Cost, Deadline, LimitHints, Permit};
 
 /// A server that takes a hundred calls each second, and what is sent to it.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ const REQUESTS: Course = Course { tokens: None, burst: 10.0, has_headers: true, 
 /// A course at its server.
 struct Run {
     course: Course,
-    gate: Gate,
+    limiter: AdaptiveLimiter,
     bucket: Mutex<Bucket>,
     refused: AtomicU32,
     random: AtomicU64,
@@ -39,8 +39,8 @@ impl Run {
     fn new(course: Course) -> Self {
         let each = course.tokens.map_or(1.0, |(_, takes)| f64::from(takes));
         let bucket = Mutex::new(Bucket::new(RATE * each, course.burst * each));
-        let gate = Gate::new(GatePolicy::default());
-        Self { course, gate, bucket, refused: AtomicU32::new(0), random: AtomicU64::new(7) }
+        let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
+        Self { course, limiter, bucket, refused: AtomicU32::new(0), random: AtomicU64::new(7) }
     }
 
     /// Waits for a time between these two, in milliseconds.
@@ -55,7 +55,7 @@ impl Run {
     async fn send(&self) -> (Permit, bool, LimitHints) {
         let estimated = self.course.tokens.map_or(0, |(estimated, _)| estimated);
         let cost = Cost::request().input_tokens(estimated / 2).output_tokens(estimated / 2);
-        let permit = self.gate.acquire(cost, Deadline::none()).await.unwrap();
+        let permit = self.limiter.acquire(cost, Deadline::none()).await.unwrap();
         // Requests arrive in another order than they were sent in.
         self.pause((1, 6)).await;
         let mut bucket = self.bucket.lock().unwrap();
@@ -63,8 +63,8 @@ impl Run {
         let mut hints = LimitHints::default();
         if self.course.has_headers {
             match self.course.tokens {
-                Some(_) => hints.tokens = bucket.told(),
-                None => hints.requests = bucket.told(),
+                Some(_) => hints.tokens = bucket.allowance(),
+                None => hints.requests = bucket.allowance(),
             }
         }
         (permit, passes, hints)
@@ -80,7 +80,7 @@ impl Run {
                 continue;
             }
             self.pause(self.course.latency).await;
-            permit.hear(&hints);
+            permit.observe_headers(&hints);
             self.pause((1, 1)).await;
             // A quarter of what was allowed for an answer is used, and the server gives nothing back.
             let used =

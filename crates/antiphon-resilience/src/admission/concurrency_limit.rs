@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::gates::GatePolicy;
+use super::registry::AdaptivePolicy;
 
 /// How many calls at once do good, found by trying.
 ///
@@ -9,18 +9,18 @@ use super::gates::GatePolicy;
 /// answers, as with an engine whose slots are all taken, or a server that fails what it has no room for. Faults that come
 /// however many calls there are cost their own share and nothing else.
 #[derive(Debug)]
-pub(super) struct Concurrency {
+pub(super) struct ConcurrencyLimit {
     limit: f64,
     max: f64,
-    was_cut: bool,
-    still_until: Option<Instant>,
+    has_decreased: bool,
+    hold_until: Option<Instant>,
     round: Option<Round>,
-    best: Option<Best>,
+    best: Option<RoundResult>,
     /// How long answers take, smoothed. Seconds.
-    usual: f64,
+    mean_latency: f64,
     last_answer: Option<Instant>,
     /// The limit before it was last lowered for failures, which may turn out to have been an outage.
-    in_doubt: Option<f64>,
+    before_failures: Option<f64>,
 }
 
 /// As many ends as calls could be under way when it began, over at least the time of an answer, and what they show.
@@ -38,7 +38,7 @@ struct Round {
 
 /// What a round showed: by Little's law, so many calls at once that take so long are so many each second.
 #[derive(Debug)]
-struct Best {
+struct RoundResult {
     limit: f64,
     /// Answers each second.
     per_second: f64,
@@ -47,28 +47,28 @@ struct Best {
 }
 
 /// Until the first answer, or for so long, only a few scouts go: the answer may tell a limit.
-const SCOUTS: usize = 8;
-const SCOUTING: Duration = Duration::from_millis(500);
+const PROBE_CALLS: usize = 8;
+const PROBE_TIME: Duration = Duration::from_millis(500);
 
-const CUT: f64 = 0.7;
+const DECREASE: f64 = 0.7;
 const HOLD: Duration = Duration::from_secs(30);
 /// The weight of the newest answer in how long they take.
-const NEWEST: f64 = 0.1;
+const SMOOTHING: f64 = 0.1;
 
-impl Concurrency {
-    pub(super) fn new(policy: &GatePolicy) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 calls under way")]
+impl ConcurrencyLimit {
+    pub(super) fn new(policy: &AdaptivePolicy) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
         let (start, max) = (policy.start_concurrency.max(1) as f64, policy.max_concurrency.max(1) as f64);
         Self {
             limit: start.min(max),
             max,
-            was_cut: false,
-            still_until: None,
+            has_decreased: false,
+            hold_until: None,
             round: None,
             best: None,
-            usual: 0.0,
+            mean_latency: 0.0,
             last_answer: None,
-            in_doubt: None,
+            before_failures: None,
         }
     }
 
@@ -83,77 +83,84 @@ impl Concurrency {
     }
 
     /// As [`limit`](Self::limit), while no answer has come; and when that changes by itself.
-    pub(super) fn scouts(&self, begun: Option<Instant>, now: Instant) -> (usize, Option<Instant>) {
-        let until = begun.map(|begun| begun + SCOUTING);
-        match until.is_some_and(|until| until <= now) {
-            true => (self.limit(), None),
-            false => (self.limit().min(SCOUTS), until),
+    pub(super) fn initial_probe(
+        &self,
+        started_at: Option<Instant>,
+        now: Instant,
+    ) -> (usize, Option<Instant>) {
+        let until = started_at.map(|started_at| started_at + PROBE_TIME);
+        if until.is_some_and(|until| until <= now) {
+            (self.limit(), None)
+        } else {
+            (self.limit().min(PROBE_CALLS), until)
         }
     }
 
     /// A call was sent; so many are under way now.
-    pub(super) fn sent(&mut self, under_way: usize, now: Instant) {
-        let round = self.round.get_or_insert_with(|| Round::new(self.limit, under_way, now));
-        round.peak = round.peak.max(under_way);
+    pub(super) fn sent(&mut self, in_flight: usize, now: Instant) {
+        let round = self.round.get_or_insert_with(|| Round::new(self.limit, in_flight, now));
+        round.peak = round.peak.max(in_flight);
     }
 
     /// An answer came after `took`, while so many calls were under way, itself included.
-    pub(super) fn answered(&mut self, under_way: usize, took: Duration, now: Instant) {
+    pub(super) fn answered(&mut self, in_flight: usize, took: Duration, now: Instant) {
         let seconds = took.as_secs_f64();
-        if let Some(limit) = self.in_doubt
-            && self.was_away(now)
+        if let Some(limit) = self.before_failures
+            && self.was_unresponsive(now)
         {
             // Nothing was answered meanwhile: it was not for the number of calls.
             self.limit = self.limit.max(limit);
-            (self.still_until, self.round, self.best, self.in_doubt) = (None, None, None, None);
+            (self.hold_until, self.round, self.best, self.before_failures) = (None, None, None, None);
         }
         self.last_answer = Some(now);
-        self.usual += if self.usual == 0.0 { seconds } else { (seconds - self.usual) * NEWEST };
+        self.mean_latency +=
+            if self.mean_latency == 0.0 { seconds } else { (seconds - self.mean_latency) * SMOOTHING };
         let Some(round) = &mut self.round else { return };
         round.answers += 1.0;
         round.seconds += seconds;
         let is_used = round.is_used();
-        self.look(under_way, now);
-        if is_used && self.still_until.is_none_or(|until| until <= now) {
-            let step = if self.was_cut { 1.0 / self.limit } else { 1.0 };
+        self.evaluate(in_flight, now);
+        if is_used && self.hold_until.is_none_or(|until| until <= now) {
+            let step = if self.has_decreased { 1.0 / self.limit } else { 1.0 };
             self.limit = (self.limit + step).min(self.max);
         }
     }
 
     /// A call failed after `took`, for another reason than a limit, while so many were under way, itself included.
-    pub(super) fn failed(&mut self, under_way: usize, took: Duration, now: Instant) {
+    pub(super) fn failed(&mut self, in_flight: usize, took: Duration, now: Instant) {
         let Some(round) = &mut self.round else { return };
         round.failures += 1.0;
         round.seconds += took.as_secs_f64();
-        self.look(under_way, now);
+        self.evaluate(in_flight, now);
     }
 
     /// Looks at the round, if it is over.
-    fn look(&mut self, under_way: usize, now: Instant) {
-        let usual = Duration::try_from_secs_f64(self.usual).unwrap_or_default();
+    fn evaluate(&mut self, in_flight: usize, now: Instant) {
+        let mean_latency = Duration::try_from_secs_f64(self.mean_latency).unwrap_or_default();
         // Failures that are quick would crowd answers out of a short round.
-        let is_long =
-            |round: &Round| round.failures == 0.0 || now.saturating_duration_since(round.since) >= usual;
+        let is_long = |round: &Round| {
+            round.failures == 0.0 || now.saturating_duration_since(round.since) >= mean_latency
+        };
         let is_over = |round: &mut Round| round.answers + round.failures >= round.limit && is_long(round);
         let Some(round) = self.round.take_if(is_over) else { return };
         if round.is_used()
-            && let Some(done) = round.shows()
+            && let Some(done) = round.result()
         {
-            self.weigh(done, now);
+            self.compare(done, now);
         }
-        self.round = Some(Round::new(self.limit, under_way, now));
+        self.round = Some(Round::new(self.limit, in_flight, now));
     }
 
     /// Whether the server has answered nothing for longer than answers take.
-    fn was_away(&self, now: Instant) -> bool {
+    fn was_unresponsive(&self, now: Instant) -> bool {
         let gap = self.last_answer.map(|last| now.saturating_duration_since(last).as_secs_f64());
-        gap.is_some_and(|gap| gap > 2.0 * self.usual)
+        gap.is_some_and(|gap| gap > 2.0 * self.mean_latency)
     }
 
     /// The server had too much.
-    pub(super) fn cut(&mut self) {
-        self.limit = (self.limit * CUT).max(1.0);
-        self.was_cut = true;
+    pub(super) fn decrease(&mut self) {
+        self.limit = (self.limit * DECREASE).max(1.0);
+        self.has_decreased = true;
         (self.round, self.best) = (None, None);
     }
 
@@ -163,17 +170,17 @@ impl Concurrency {
         #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
         let in_flight = in_flight as f64;
         self.limit = self.limit.max(in_flight).min(self.max);
-        self.was_cut = false;
+        self.has_decreased = false;
     }
 
     /// Goes back to what did as well with fewer calls at once.
-    fn weigh(&mut self, round: Best, now: Instant) {
+    fn compare(&mut self, round: RoundResult, now: Instant) {
         match &self.best {
             Some(best) if round.limit < 1.3 * best.limit => {}
             Some(best) if round.per_second * (1.0 + round.spread) < 1.1 * best.per_second => {
-                self.in_doubt = (round.spread > 0.0).then_some(self.limit);
+                self.before_failures = (round.spread > 0.0).then_some(self.limit);
                 self.limit = best.limit;
-                self.still_until = self.still_until.max(Some(now + HOLD));
+                self.hold_until = self.hold_until.max(Some(now + HOLD));
             }
             // It may be chance: a larger one will tell.
             Some(best) if round.per_second < 1.1 * best.per_second => {}
@@ -192,16 +199,16 @@ impl Round {
         self.peak() >= 0.8 * self.limit.floor()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 calls under way")]
+    #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
     fn peak(&self) -> f64 {
         self.peak as f64
     }
 
     /// What it shows; `None` of a round without an answer, in which the server was away.
-    fn shows(&self) -> Option<Best> {
+    fn result(&self) -> Option<RoundResult> {
         let per_second = self.peak() * self.answers / self.seconds;
         let spread = 2.0 * (self.failures / (self.answers * (self.answers + self.failures))).sqrt();
-        (per_second.is_finite() && spread.is_finite()).then_some(Best {
+        (per_second.is_finite() && spread.is_finite()).then_some(RoundResult {
             limit: self.limit,
             per_second,
             spread,

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 /// At a refusal the server's bucket is empty. Between two of them it took in exactly what came back, whatever its size,
 /// unless it was full meanwhile: no burst blurs the measurement, as it does that of a rate since the start.
 #[derive(Debug, Default)]
-pub(super) struct Delivered {
-    begun: Option<Instant>,
+pub(super) struct DeliveryRate {
+    started_at: Option<Instant>,
     pace: Option<Pace>,
     /// The refusal from which is counted.
-    empty: Option<Empty>,
+    anchor: Option<Refusal>,
     next_at: Option<Instant>,
 }
 
@@ -25,8 +25,9 @@ struct Pace {
     grown_at: Option<Instant>,
 }
 
+/// A refused request, and how much the server had let through by then.
 #[derive(Debug)]
-struct Empty {
+pub(super) struct Refusal {
     at: Instant,
     /// The request that was refused.
     number: u64,
@@ -41,24 +42,24 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What is counted between two refusals before it is called a rate.
-const ENOUGH: f64 = 4.0;
+const MIN_COUNT: f64 = 4.0;
 
 /// The part of a pace that is kept where nothing else is known but that it is too fast.
-const TOO_FAST: f64 = 0.7;
+const DECREASE: f64 = 0.7;
 
 /// A rate since the start is taken over at least so long.
-const START: Duration = Duration::from_millis(100);
+const MIN_START: Duration = Duration::from_millis(100);
 
 /// A pace that has grown by a fifth, by less than this part each second, has crept up.
-const CREEPS: f64 = 0.2;
+const MAX_CREEP: f64 = 0.2;
 
 /// Where so many times of what was once too much goes through, the limit is gone.
-const GONE: f64 = 8.0;
+const LIMIT_GONE: f64 = 8.0;
 
 /// Slots that were not used are caught up with if they are not older than this.
-const SLACK: Duration = Duration::from_millis(20);
+const CATCH_UP: Duration = Duration::from_millis(20);
 
-impl Delivered {
+impl DeliveryRate {
     pub(super) fn rate(&self) -> Option<f64> {
         self.pace.as_ref().map(|pace| pace.rate)
     }
@@ -69,16 +70,16 @@ impl Delivered {
     }
 
     pub(super) fn send(&mut self, now: Instant) {
-        self.begun.get_or_insert(now);
+        self.started_at.get_or_insert(now);
         let Some(pace) = &mut self.pace else { return };
-        let earliest = now.checked_sub(SLACK).unwrap_or(now);
-        match (self.next_at, &mut self.empty) {
+        let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
+        match (self.next_at, &mut self.anchor) {
             (Some(slot), _) if slot >= earliest => pace.grow(now),
             // A pace that nobody keeps proves nothing, and the bucket fills as in a pause.
-            (Some(slot), Some(empty)) => empty.pause(now.saturating_duration_since(slot)),
+            (Some(slot), Some(anchor)) => anchor.pause(now.saturating_duration_since(slot)),
             _ => {}
         }
-        if pace.rate > pace.ceiling * GONE {
+        if pace.rate > pace.ceiling * LIMIT_GONE {
             self.pace = None;
             return;
         }
@@ -88,7 +89,7 @@ impl Delivered {
     }
 
     /// A request was not sent after all, so that the server let nothing through that would show more of its rate.
-    pub(super) fn unsent(&mut self) {
+    pub(super) fn refund(&mut self) {
         if let Some(pace) = &mut self.pace {
             pace.rate = pace.rate.min(pace.ceiling);
         }
@@ -97,26 +98,24 @@ impl Delivered {
     /// The server refused the request `number`, too, which was sent before the last refusal was known.
     pub(super) fn refused_too(&mut self, number: u64) {
         // It had been counted as let through.
-        if let Some(empty) = self.empty.as_mut().filter(|empty| number < empty.number) {
-            empty.through -= 1.0;
+        if let Some(anchor) = self.anchor.as_mut().filter(|anchor| number < anchor.number) {
+            anchor.through -= 1.0;
         }
     }
 
-    /// The server refused the request `number`, which was sent at `at`, after it had let `through` pass; `refusals` came
-    /// before it in a row. Gives the pause to make, which is the server's wish if it has one that does good.
+    /// The server refused a request; `refusals` came before it in a row. Gives the pause to make, which is the server's wish if it has one that does good.
     pub(super) fn refused(
         &mut self,
-        (number, at): (u64, Instant),
-        through: f64,
-        wish: Option<Duration>,
+        refusal: Refusal,
+        retry_after: Option<Duration>,
         refusals: u32,
     ) -> Duration {
-        let pace = self.measure(number, at, through, refusals);
+        let pace = self.measure(refusal, refusals);
         let doubled = |times: u32| FIRST_PAUSE.saturating_mul(1 << times.min(10)).min(LONGEST_PAUSE);
-        let pause = match (wish, refusals) {
-            (Some(wish), 0 | 1) => wish,
+        let pause = match (retry_after, refusals) {
+            (Some(retry_after), 0 | 1) => retry_after,
             // A server that refuses all the same after its wish was granted twice does not know what to wish for.
-            (Some(wish), _) => wish.max(doubled(refusals - 2)),
+            (Some(retry_after), _) => retry_after.max(doubled(refusals - 2)),
             // Two slots: one for the request that came too early, and one to be sure.
             (None, 0) => Duration::try_from_secs_f64(2.0 / pace.rate).unwrap_or(FIRST_PAUSE).min(FIRST_PAUSE),
             (None, _) => doubled(refusals),
@@ -128,48 +127,54 @@ impl Delivered {
     /// Nothing is sent from `now` on for so long.
     pub(super) fn pause(&mut self, pause: Duration, now: Instant) {
         self.next_at = now.checked_add(pause);
-        if let Some(empty) = &mut self.empty {
-            empty.pause(pause);
+        if let Some(anchor) = &mut self.anchor {
+            anchor.pause(pause);
         }
     }
 
     /// The rate after a refusal.
-    fn measure(&mut self, number: u64, at: Instant, through: f64, refusals: u32) -> Pace {
-        let last = Empty { at, number, through, paused: Duration::ZERO };
-        let Some(empty) = &self.empty else {
+    fn measure(&mut self, last: Refusal, refusals: u32) -> Pace {
+        let Refusal { at, through, .. } = last;
+        let Some(anchor) = &self.anchor else {
             // What the bucket held at first is in it, too, so this is too much.
-            let seconds = self.begun.map_or(START, |begun| at.saturating_duration_since(begun).max(START));
-            self.empty = Some(last);
+            let seconds = self
+                .started_at
+                .map_or(MIN_START, |started_at| at.saturating_duration_since(started_at).max(MIN_START));
+            self.anchor = Some(last);
             let rate = through.max(1.0) / seconds.as_secs_f64();
             return Pace::new(rate, rate, 1.0);
         };
         let (before, from) = self.pace.as_ref().map_or((1.0, 1.0), |pace| (pace.rate, pace.from));
-        let (passed, elapsed) = (through - empty.through, at.saturating_duration_since(empty.at));
-        if passed < ENOUGH || elapsed.is_zero() {
+        let (passed, elapsed) = (through - anchor.through, at.saturating_duration_since(anchor.at));
+        if passed < MIN_COUNT || elapsed.is_zero() {
             // However long a server refuses everything, it is tried again before long.
-            let rate = (before * TOO_FAST).max(1.0 / LONGEST_PAUSE.as_secs_f64());
+            let rate = (before * DECREASE).max(1.0 / LONGEST_PAUSE.as_secs_f64());
             return Pace::new(rate, before.max(rate), 1.0);
         }
         // A bucket that was full before a pause ended took in less than the rate in all that time.
         let least = passed / elapsed.as_secs_f64();
-        let most = passed / elapsed.saturating_sub(empty.paused).as_secs_f64().max(1e-3);
+        let most = passed / elapsed.saturating_sub(anchor.paused).as_secs_f64().max(1e-3);
         // A pace that crept up from far below had the bucket full on its way: what passed is its mean, and the rate is
         // near to its end.
         let crept = before > 1.2 * from
             && most > from
-            && elapsed > empty.paused.saturating_mul(10)
-            && (before / from).ln() < CREEPS * elapsed.as_secs_f64();
+            && elapsed > anchor.paused.saturating_mul(10)
+            && (before / from).ln() < MAX_CREEP * elapsed.as_secs_f64();
         let most = if crept { most.max(before) } else { most }.max(least);
-        self.empty = Some(last);
+        self.anchor = Some(last);
         // A pace that is refused time and again before an answer comes empties in no time what a pause filled: such a burst
         // shows nothing of the rate.
-        let lower = if refusals > 1 { TOO_FAST } else { 0.95 };
+        let lower = if refusals > 1 { DECREASE } else { 0.95 };
         let rate = (before * lower).clamp(least, most);
         Pace::new(rate, before.clamp(rate, most), passed)
     }
 }
 
-impl Empty {
+impl Refusal {
+    pub(super) fn new(number: u64, at: Instant, through: f64) -> Self {
+        Self { at, number, through, paused: Duration::ZERO }
+    }
+
     fn pause(&mut self, pause: Duration) {
         self.paused = self.paused.saturating_add(pause);
     }
@@ -196,7 +201,7 @@ mod tests {
 
     use tokio::time::Instant as Clock;
 
-    use super::{Delivered, Empty, Pace};
+    use super::{DeliveryRate, Pace, Refusal};
 
     fn at(start: Instant, millis: u64) -> Instant {
         start + Duration::from_millis(millis)
@@ -204,72 +209,76 @@ mod tests {
 
     #[test]
     fn requests_whose_refusal_is_known_later_were_not_let_through() {
-        let (start, mut delivered) = (Clock::now().into_std(), Delivered::default());
-        delivered.send(start);
+        let (start, mut delivery) = (Clock::now().into_std(), DeliveryRate::default());
+        delivery.send(start);
         // Ten of forty went through at once, and the refusal of the thirtieth is known first.
-        delivered.refused((30, at(start, 5)), 29.0, None, 0);
-        (11..30).chain(31..=40).for_each(|number| delivered.refused_too(number));
+        delivery.refused(Refusal::new(30, at(start, 5), 29.0), None, 0);
+        (11..30).chain(31..=40).for_each(|number| delivery.refused_too(number));
         // A hundred each second since then.
-        delivered.refused((71, at(start, 305)), 40.0, None, 0);
-        let rate = delivered.rate().unwrap();
+        delivery.refused(Refusal::new(71, at(start, 305), 40.0), None, 0);
+        let rate = delivery.rate().unwrap();
         assert!((90.0..=115.0).contains(&rate), "{rate}");
     }
 
     #[test]
     fn an_idle_while_after_a_refusal_is_a_pause() {
         let start = Clock::now().into_std();
-        let empty = Empty { at: start, number: 1, through: 0.0, paused: Duration::ZERO };
+        let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(100.0, 100.0, 50.0);
-        let mut delivered =
-            Delivered { begun: Some(start), pace: Some(pace), empty: Some(empty), next_at: None };
-        let pause = delivered.refused((102, at(start, 1_000)), 100.0, None, 0);
-        delivered.pause(pause, at(start, 1_000));
+        let mut delivery =
+            DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
+        let pause = delivery.refused(Refusal::new(102, at(start, 1_000), 100.0), None, 0);
+        delivery.pause(pause, at(start, 1_000));
         let back = at(start, 600_000);
         for sent in 0..60_u64 {
-            delivered.send(at(back, 10 * sent));
+            delivery.send(at(back, 10 * sent));
         }
-        delivered.refused((163, at(back, 600)), 160.0, None, 0);
-        let rate = delivered.rate().unwrap();
+        delivery.refused(Refusal::new(163, at(back, 600), 160.0), None, 0);
+        let rate = delivery.rate().unwrap();
         assert!((80.0..=110.0).contains(&rate), "{rate}");
     }
 
     #[test]
     fn a_pace_that_empties_after_each_pause_what_came_back_is_lowered_fast() {
         let start = Clock::now().into_std();
-        let empty = Empty { at: start, number: 1, through: 0.0, paused: Duration::ZERO };
+        let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(1_000.0, 1_000.0, 50.0);
-        let mut delivered =
-            Delivered { begun: Some(start), pace: Some(pace), empty: Some(empty), next_at: None };
+        let mut delivery =
+            DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
         // A hundred at once, which come back within a pause of a second and are gone in a tenth.
         for round in 1..=8_u32 {
-            let (begun, number) = (1_100 * u64::from(round - 1), u64::from(round) * 101);
-            delivered.pause(Duration::from_secs(1), at(start, begun));
-            delivered.refused((number, at(start, begun + 1_100)), f64::from(round) * 100.0, None, round);
+            let (started_at, number) = (1_100 * u64::from(round - 1), u64::from(round) * 101);
+            delivery.pause(Duration::from_secs(1), at(start, started_at));
+            delivery.refused(
+                Refusal::new(number, at(start, started_at + 1_100), f64::from(round) * 100.0),
+                None,
+                round,
+            );
         }
-        let rate = delivered.rate().unwrap();
+        let rate = delivery.rate().unwrap();
         assert!((90.0..=120.0).contains(&rate), "{rate}");
     }
 
     #[test]
     fn a_pace_that_crept_up_to_the_limit_is_near_to_it() {
         let start = Clock::now().into_std();
-        let empty = Empty { at: start, number: 1, through: 0.0, paused: Duration::ZERO };
+        let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(40.0, 41.0, 20.0);
-        let mut delivered =
-            Delivered { begun: Some(start), pace: Some(pace), empty: Some(empty), next_at: None };
+        let mut delivery =
+            DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
         let (mut now, mut level, mut number, mut through) = (start, 0.0_f64, 1, 0.0);
         loop {
-            let next = delivered.ready_at(now).max(now);
+            let next = delivery.ready_at(now).max(now);
             level = (level + 100.0 * (next - now).as_secs_f64()).min(10.0);
             (now, number) = (next, number + 1);
             if level < 1.0 && number > 100 {
                 break;
             }
             (level, through) = (level - 1.0, through + 1.0);
-            delivered.send(now);
+            delivery.send(now);
         }
-        delivered.refused((number, now), through, None, 0);
-        let (rate, mean) = (delivered.rate().unwrap(), through / (now - start).as_secs_f64());
+        delivery.refused(Refusal::new(number, now, through), None, 0);
+        let (rate, mean) = (delivery.rate().unwrap(), through / (now - start).as_secs_f64());
         assert!((92.0..=106.0).contains(&rate) && mean < 80.0, "{rate}, and {mean} on the way");
     }
 }
