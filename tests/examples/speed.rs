@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use antiphon::blocking;
-use antiphon_llm::{CallContext, Error, LimiterRegistry, Message, Parameters, Prompt, ProviderExt, Stack};
+use antiphon_llm::{
+    CallContext, Error, LimiterRegistry, Message, Prompt, ProviderExt, SamplingParams, Stack,
+};
 use antiphon_providers::LlamaCpp;
 use antiphon_resilience::AdaptivePolicy;
 use futures_util::future::join_all;
@@ -52,7 +54,7 @@ fn measure(url: &str, model: &str) -> Result<(), Error> {
 }
 
 fn prompt(model: &str, number: u32) -> Prompt {
-    let parameters = Parameters::default().max_tokens(8).seed(1);
+    let parameters = SamplingParams::default().max_tokens(8).seed(1);
     let question = Message::user(format!("Tell a story about lighthouse number {number}."));
     Prompt::new(model, [question]).parameters(parameters)
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use antiphon::store::Store;
 use antiphon_engine::{RunEvent, RunLimits};
-use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Price, RetryPolicy};
+use antiphon_llm::{ErrorKind as LlmKind, Price, RetryPolicy, SamplingParams, TruncationCause};
 use antiphon_pipeline::{
     Count, Distil, ErrorKind, Generation, GenerationConfig, Outcome, Pipeline, Report, Status,
 };
@@ -78,7 +78,7 @@ async fn a_cut_answer_keeps_its_text_and_its_cost() {
         .generate(&config())
         .await
         .unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Truncated { cause: Cut::MaxTokens }));
+    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Truncated { cause: TruncationCause::MaxTokens }));
     assert_eq!(err.provider().unwrap().partial().unwrap().text, "{\"personas\": [{");
     assert_eq!(err.report().unwrap().cost_usd_micros, Some(200));
 }
@@ -126,7 +126,7 @@ async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
     assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::ContextTooLong));
     assert!(err.to_string().contains("takes 8192") && err.to_string().contains("larger context"), "{err}");
     assert_eq!((server.requests().len(), err.report().unwrap().calls), (1, 0));
-    let huge = config().parameters(Parameters::default().max_tokens(u64::MAX));
+    let huge = config().parameters(SamplingParams::default().max_tokens(u64::MAX));
     assert_eq!(pipeline(&server).generate(&huge).await.unwrap_err().kind(), err.kind());
 }
 

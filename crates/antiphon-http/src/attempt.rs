@@ -8,7 +8,7 @@ use tracing::{Instrument, field, info_span};
 
 use crate::body::{BodyLimits, Held};
 use crate::client::{Inner, record};
-use crate::error::{Error, ErrorKind, Phase, Unspoken};
+use crate::error::{Error, ErrorKind, RequestPhase, Unspoken};
 use crate::hosts::{Host, Seat};
 use crate::place::Place;
 use crate::request::{Activity, Prepared};
@@ -49,10 +49,10 @@ impl Failure {
                 }
             }
             Self::Error(err) => match err.kind() {
-                ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Timeout { phase: Phase::Connect } => {
-                    Verdict::Retry
-                }
-                ErrorKind::Timeout { phase: Phase::FirstByte }
+                ErrorKind::Connect
+                | ErrorKind::Exhausted
+                | ErrorKind::Timeout { phase: RequestPhase::Connect } => Verdict::Retry,
+                ErrorKind::Timeout { phase: RequestPhase::FirstByte }
                 | ErrorKind::Interrupted
                 | ErrorKind::InvalidResponse
                     if may_be_repeated =>
@@ -109,12 +109,12 @@ async fn once(inner: &Inner, prepared: Box<Prepared>, host: Arc<Host>) -> Result
     let (options, deadline) = (&inner.options, prepared.request.deadline);
     let place = Place::new(prepared.request.method.clone(), host.name.clone());
     let Some((rate, seat)) = in_time(deadline, turn(options.rate_limiter.as_ref(), host)).await else {
-        return Err(Error::timeout(Phase::Queue, place));
+        return Err(Error::timeout(RequestPhase::Queue, place));
     };
     let client = inner.transport.client(options, &seat, &place).await?;
     let guard = options.breaker.as_ref().map(|breaker| breaker.permit()).transpose().map_err(|rejected| {
         let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
-        Error::new(kind, Phase::Queue, place.clone(), rejected.to_string())
+        Error::new(kind, RequestPhase::Queue, place.clone(), rejected.to_string())
     })?;
     let patience = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
     let is_hurried = !deadline.allows(patience, Instant::now().into_std());
@@ -140,12 +140,12 @@ async fn answer(
     let sending = client.request(request.method, url).headers(request.headers);
     let Some(sending) = request.body.add_to(sending) else {
         let reason = "its body is a stream, and was sent already";
-        return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, place.clone(), reason));
+        return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, place.clone(), reason));
     };
     tokio::select! {
         biased;
-        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
-        () = silence(patience, activity, deadline) => Err(Error::timeout(Phase::FirstByte, place.clone())),
+        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, place.clone(), RequestPhase::FirstByte)),
+        () = silence(patience, activity, deadline) => Err(Error::timeout(RequestPhase::FirstByte, place.clone())),
     }
 }
 

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::Seat;
 use crate::place::Place;
 
@@ -85,7 +85,7 @@ impl Body {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         // A reader that is slower than the network always finds something, and its time runs out all the same.
         if self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at) {
-            return Poll::Ready(Err(Error::timeout(Phase::NextByte, self.place.clone())));
+            return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.place.clone())));
         }
         loop {
             match Pin::new(&mut self.inner).poll_frame(cx) {
@@ -97,12 +97,16 @@ impl Body {
                     }
                 }
                 Poll::Ready(Some(Err(err))) => {
-                    return Poll::Ready(Err(Error::of_reqwest(err, self.place.clone(), Phase::NextByte)));
+                    return Poll::Ready(Err(Error::of_reqwest(
+                        err,
+                        self.place.clone(),
+                        RequestPhase::NextByte,
+                    )));
                 }
                 Poll::Ready(None) => return Poll::Ready(self.failure.take().map_or(Ok(None), Err)),
                 Poll::Pending => {
                     ready!(self.poll_clock(cx));
-                    return Poll::Ready(Err(Error::timeout(Phase::NextByte, self.place.clone())));
+                    return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.place.clone())));
                 }
             }
         }
@@ -137,7 +141,7 @@ impl Body {
     pub(crate) async fn whole(mut self) -> Result<Bytes, Error> {
         let limit = self.limits.max_body;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let too_large = |place| Error::new(ErrorKind::TooLarge { limit }, Phase::NextByte, place, "");
+        let too_large = |place| Error::new(ErrorKind::TooLarge { limit }, RequestPhase::NextByte, place, "");
         if first.len() > limit {
             return Err(too_large(self.place));
         }

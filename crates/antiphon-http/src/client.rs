@@ -7,7 +7,7 @@ use tracing::{Instrument, Span, field, info, info_span};
 use url::{Position, Url};
 
 use crate::attempt::{self, Failure};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{Host, HostLimits, Hosts};
 use crate::options::ClientBuilder;
 use crate::place::Place;
@@ -127,7 +127,7 @@ impl Client {
             if self.inner.options.reach.excludes(&prepared.url) {
                 let host = &prepared.url[Position::BeforeHost..Position::AfterPort];
                 let place = Place::new(prepared.request.method.clone(), host.into());
-                return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, place, NOT_PUBLIC));
+                return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, place, NOT_PUBLIC));
             }
             let repeat = (left > 0 && prepared.request.method.is_safe()).then(|| prepared.clone());
             let response = self.send_once(prepared).await?;
@@ -218,8 +218,8 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidRequest => "invalid_request",
         ErrorKind::Connect => "connect",
         ErrorKind::Tls => "tls",
-        ErrorKind::Timeout { phase: Phase::Queue } => "queue_timeout",
-        ErrorKind::Timeout { phase: Phase::Connect } => "connect_timeout",
+        ErrorKind::Timeout { phase: RequestPhase::Queue } => "queue_timeout",
+        ErrorKind::Timeout { phase: RequestPhase::Connect } => "connect_timeout",
         ErrorKind::Timeout { .. } => "timeout",
         ErrorKind::Interrupted => "interrupted",
         ErrorKind::InvalidResponse => "invalid_response",

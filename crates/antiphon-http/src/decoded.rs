@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::{Body, StreamEnd, ended};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::{ndjson, sse};
 
 /// The server-sent events of a body; the stream of [`Response::events`](crate::Response::events). Dropping it hangs up.
@@ -93,7 +93,7 @@ impl<D: Decode> Decoded<D> {
     fn fail(&mut self, kind: ErrorKind, end: StreamEnd) {
         self.body.replace(Bytes::new(), None);
         self.end = Some(end);
-        self.failure = Some(Error::new(kind, Phase::NextByte, self.body.place.clone(), ""));
+        self.failure = Some(Error::new(kind, RequestPhase::NextByte, self.body.place.clone(), ""));
     }
 
     /// How it ended, once everything has been given.

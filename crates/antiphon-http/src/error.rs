@@ -16,7 +16,7 @@ pub struct Error(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
-    phase: Phase,
+    phase: RequestPhase,
     place: Place,
     attempts: u32,
     request_id: Option<String>,
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     /// It took too long.
     Timeout {
         /// What was waited for.
-        phase: Phase,
+        phase: RequestPhase,
     },
     /// The connection broke before the answer was whole.
     Interrupted,
@@ -75,7 +75,7 @@ pub enum ErrorKind {
 /// How far a request had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum RequestPhase {
     /// Nothing was sent yet: it was looked at, or waited for its turn.
     Queue,
     /// The connection.
@@ -87,7 +87,7 @@ pub enum Phase {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, phase: Phase, place: Place, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, phase: RequestPhase, place: Place, reason: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             phase,
@@ -100,28 +100,28 @@ impl Error {
     }
 
     /// Nothing came in time.
-    pub(crate) fn timeout(phase: Phase, place: Place) -> Self {
+    pub(crate) fn timeout(phase: RequestPhase, place: Place) -> Self {
         Self::new(ErrorKind::Timeout { phase }, phase, place, "")
     }
 
     /// An error of reqwest's, which would print the whole address.
-    pub(crate) fn of_reqwest(err: reqwest::Error, place: Place, phase: Phase) -> Self {
+    pub(crate) fn of_reqwest(err: reqwest::Error, place: Place, phase: RequestPhase) -> Self {
         let err = err.without_url();
         if let Some(failed) = causes(&err).find_map(|cause| cause.downcast_ref::<BodyFailed>()) {
-            return Self::new(failed.kind, Phase::FirstByte, place, &failed.reason);
+            return Self::new(failed.kind, RequestPhase::FirstByte, place, &failed.reason);
         }
         let reason = root_cause(&err);
         let (kind, phase) = match () {
-            () if is_exhausted(&err) => (ErrorKind::Exhausted, Phase::Connect),
-            () if err.is_builder() => (ErrorKind::InvalidRequest, Phase::Queue),
+            () if is_exhausted(&err) => (ErrorKind::Exhausted, RequestPhase::Connect),
+            () if err.is_builder() => (ErrorKind::InvalidRequest, RequestPhase::Queue),
             () if err.is_timeout() && err.is_connect() => {
-                (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
+                (ErrorKind::Timeout { phase: RequestPhase::Connect }, RequestPhase::Connect)
             }
             () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
-            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, Phase::Connect),
-            () if err.is_connect() => (ErrorKind::Connect, Phase::Connect),
+            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, RequestPhase::Connect),
+            () if err.is_connect() => (ErrorKind::Connect, RequestPhase::Connect),
             () if is_corrupt(&err) => (ErrorKind::InvalidResponse, phase),
-            () if is_parse(&err) && phase == Phase::FirstByte => (ErrorKind::InvalidResponse, phase),
+            () if is_parse(&err) && phase == RequestPhase::FirstByte => (ErrorKind::InvalidResponse, phase),
             () => (ErrorKind::Interrupted, phase),
         };
         Self::new(kind, phase, place, reason)
@@ -150,7 +150,7 @@ impl Error {
 
     /// How far the request had come.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> RequestPhase {
         self.0.phase
     }
 
@@ -210,10 +210,10 @@ impl fmt::Display for Error {
                  (RLIMIT_NOFILE) with ulimit -n"
             ),
             ErrorKind::Tls => write!(f, "no secure connection: {reason}"),
-            ErrorKind::Timeout { phase: Phase::Queue } => write!(f, "its turn did not come in time"),
-            ErrorKind::Timeout { phase: Phase::Connect } => write!(f, "no connection in time"),
-            ErrorKind::Timeout { phase: Phase::FirstByte } => write!(f, "no answer in time"),
-            ErrorKind::Timeout { phase: Phase::NextByte } => write!(f, "the answer came to a halt"),
+            ErrorKind::Timeout { phase: RequestPhase::Queue } => write!(f, "its turn did not come in time"),
+            ErrorKind::Timeout { phase: RequestPhase::Connect } => write!(f, "no connection in time"),
+            ErrorKind::Timeout { phase: RequestPhase::FirstByte } => write!(f, "no answer in time"),
+            ErrorKind::Timeout { phase: RequestPhase::NextByte } => write!(f, "the answer came to a halt"),
             ErrorKind::Interrupted => write!(f, "the connection broke: {reason}"),
             ErrorKind::Truncated => write!(f, "the answer ended in the middle"),
             ErrorKind::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),

@@ -42,7 +42,7 @@ pub use antiphon_resilience::{
 pub use body::{Chunks, StreamEnd};
 pub use client::Client;
 pub use decoded::{Events, Lines};
-pub use error::{Error, ErrorKind, Phase};
+pub use error::{Error, ErrorKind, RequestPhase};
 pub use options::ClientBuilder;
 pub use reach::Reach;
 pub use request::Request;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::{ParseError, Position, Url};
 
-use crate::error::{BodyFailed, Error, ErrorKind, Phase};
+use crate::error::{BodyFailed, Error, ErrorKind, RequestPhase};
 use crate::place::Place;
 
 /// A request to be sent. What is wrong with it is told when it is sent.
@@ -278,12 +278,14 @@ impl Request {
     /// The request with its address, if it can be sent at all.
     pub(crate) fn prepared(mut self) -> Result<Box<Prepared>, Error> {
         if let Some(reason) = self.problem() {
-            return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason));
+            return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason));
         }
         // It stands beside the request from now on.
         match std::mem::replace(&mut self.url, Err(String::new())) {
             Ok(url) => Ok(Box::new(Prepared { request: self, url })),
-            Err(reason) => Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason)),
+            Err(reason) => {
+                Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason))
+            }
         }
     }
 

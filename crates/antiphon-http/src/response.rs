@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::body::{Body, BodyLimits, Chunks, Held};
 use crate::decoded::{Events, Lines};
-use crate::error::{Error, ErrorKind, Phase, Unspoken, excerpt};
+use crate::error::{Error, ErrorKind, RequestPhase, Unspoken, excerpt};
 use crate::place::Place;
 
 /// The head of an answer, and its body on the way. Dropping it hangs up.
@@ -70,7 +70,9 @@ impl Response {
             Ok(Ok(())) => None,
             Ok(Err(err)) => Some(err),
             // What came is told to be a part: the connection is worth more than the rest of an error.
-            Err(_) => Some(Error::new(ErrorKind::Truncated, Phase::NextByte, self.body.place.clone(), "")),
+            Err(_) => {
+                Some(Error::new(ErrorKind::Truncated, RequestPhase::NextByte, self.body.place.clone(), ""))
+            }
         };
         self.body.replace(read.freeze(), failure);
         self
@@ -217,7 +219,7 @@ impl Response {
         let (attempts, place) = (self.attempts, self.body.place.clone());
         let body = self.bytes().await?;
         serde_json::from_slice(&body).map_err(|err| {
-            Error::new(ErrorKind::InvalidJson, Phase::NextByte, place, err.to_string())
+            Error::new(ErrorKind::InvalidJson, RequestPhase::NextByte, place, err.to_string())
                 .with_attempts(attempts)
         })
     }
@@ -239,7 +241,7 @@ impl Response {
 
     fn error(&self, kind: ErrorKind, reason: String) -> Error {
         let id = self.request_id().map(str::to_owned);
-        let error = Error::new(kind, Phase::NextByte, self.body.place.clone(), reason);
+        let error = Error::new(kind, RequestPhase::NextByte, self.body.place.clone(), reason);
         error.with_attempts(self.attempts).with_request_id(id).with_retry_after(self.limits().retry_after)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{Route, Seat};
 use crate::options::ClientBuilder;
 use crate::place::Place;
@@ -55,13 +55,14 @@ impl Transport {
         }
         let tls = match route.is_secure() {
             true => own.tls(options, place).await?.clone(),
-            false => tls::trusting_nobody()
-                .map_err(|err| Error::new(ErrorKind::Tls, Phase::Queue, place.clone(), err.to_string()))?,
+            false => tls::trusting_nobody().map_err(|err| {
+                Error::new(ErrorKind::Tls, RequestPhase::Queue, place.clone(), err.to_string())
+            })?,
         };
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
         while clients.len() <= seat.shard() {
             let client = make(options, tls.clone(), route);
-            clients.push(client.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::Queue))?);
+            clients.push(client.map_err(|err| Error::of_reqwest(err, place.clone(), RequestPhase::Queue))?);
         }
         Ok(clients[seat.shard()].clone())
     }
@@ -74,7 +75,7 @@ impl Own {
             let read = tokio::task::spawn_blocking(move || tls::trusting_platform_and(&roots)).await;
             let given_up = |_| Err("reading the system's certificates was given up".to_owned());
             read.unwrap_or_else(given_up)
-                .map_err(|reason| Error::new(ErrorKind::Tls, Phase::Connect, place.clone(), reason))
+                .map_err(|reason| Error::new(ErrorKind::Tls, RequestPhase::Connect, place.clone(), reason))
         };
         self.tls.get_or_try_init(read).await
     }

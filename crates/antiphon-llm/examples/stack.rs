@@ -100,7 +100,7 @@ async fn replay(cassettes: &Path) -> Result<Vec<String>, Error> {
 fn journalled() -> (CallContext, Arc<AtomicU32>) {
     let journal = Arc::new(AtomicU32::new(0));
     let entries = journal.clone();
-    let context = CallContext::default().before_call(move || {
+    let context = CallContext::default().before_send(move || {
         entries.fetch_add(1, Ordering::Relaxed);
         std::future::ready(Ok(()))
     });

@@ -61,43 +61,43 @@ impl<P: Provider> Limited<P> {
         let mut queue = Duration::ZERO;
         let mut refusal: Option<Error> = None;
         // What was refused is a call, too, though it cost nothing.
-        let mut refused = Spent::default();
+        let mut earlier = Spent::default();
         loop {
             let joined = Instant::now();
             let permit = tokio::select! {
                 biased;
                 () = context.drain.cancelled() => {
                     let message = "the call was not sent: nothing new is to begin";
-                    return Err(Error::new(ErrorKind::Cancelled, message).with_spent(refused));
+                    return Err(Error::new(ErrorKind::Cancelled, message).with_spent(earlier));
                 }
                 permit = limiter.acquire_at(context.priority, cost, context.deadline) => permit,
             };
             let permit = permit
-                .map_err(|saturated| self.saturated(&saturated, refusal.as_ref()).with_spent(refused))?;
+                .map_err(|saturated| self.saturated(&saturated, refusal.as_ref()).with_spent(earlier))?;
             queue += joined.elapsed();
             match self.inner.stream(prompt, context).await {
                 Ok(streaming) => {
-                    let heard = streaming.head().limits;
-                    permit.observe_headers(&heard);
+                    let observed = streaming.head().limits;
+                    permit.observe_headers(&observed);
                     let end = move |result: Result<&Completion, &Error>| match result {
-                        Ok(completion) => permit.finish(taken(completion.usage)),
-                        Err(err) => permit.failed(&told(err, &heard)),
+                        Ok(completion) => permit.finish(actual_cost(completion.usage)),
+                        Err(err) => permit.failed(&unobserved_limits(err, &observed)),
                     };
-                    return Ok(streaming.after(refused).with_queue(queue).at_end(end));
+                    return Ok(streaming.after(earlier).with_queue(queue).at_end(end));
                 }
                 Err(err) if is_refusal(&err) => {
-                    permit.throttled(&told(&err, &LimitHints::default()));
-                    refused += err.spent();
+                    permit.throttled(&unobserved_limits(&err, &LimitHints::default()));
+                    earlier += err.spent();
                     // Whoever looks on sees why nothing comes.
-                    warn!("attempt {}: {err}; it goes back into the line", refused.calls);
+                    warn!("attempt {}: {err}; it goes back into the line", earlier.calls);
                     refusal = Some(err);
                 }
                 Err(err) => {
                     match err.kind() {
                         ErrorKind::CircuitOpen { .. } | ErrorKind::Exhausted => permit.refund(),
-                        _ => permit.failed(&told(&err, &LimitHints::default())),
+                        _ => permit.failed(&unobserved_limits(&err, &LimitHints::default())),
                     }
-                    return Err(err.after(refused));
+                    return Err(err.after(earlier));
                 }
             }
         }
@@ -129,16 +129,16 @@ fn is_refusal(err: &Error) -> bool {
 }
 
 /// What an error tells of limits that was not heard before: a head tells of its own moment, and is not heard twice.
-fn told(err: &Error, heard: &LimitHints) -> LimitHints {
-    let mut told = if err.limits() == heard { LimitHints::default() } else { *err.limits() };
+fn unobserved_limits(err: &Error, observed: &LimitHints) -> LimitHints {
+    let mut limits = if err.limits() == observed { LimitHints::default() } else { *err.limits() };
     if let ErrorKind::RateLimited { retry_after } | ErrorKind::Overloaded { retry_after } = err.kind() {
-        told.retry_after = told.retry_after.or(retry_after);
+        limits.retry_after = limits.retry_after.or(retry_after);
     }
-    told
+    limits
 }
 
 /// What a call took in truth; nothing where the provider did not tell.
-fn taken(usage: Usage) -> Option<Cost> {
+fn actual_cost(usage: Usage) -> Option<Cost> {
     let (input, output) = usage.input.zip(usage.output)?;
     Some(Cost::request().input_tokens(input).output_tokens(output))
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use antiphon_resilience::{CircuitBreaker, LimiterRegistry, RetryBudget, RetryPolicy};
 
-use crate::announced::{Announced, Calls};
 use crate::cached::{AnswerCache, Cached};
+use crate::calls::{Calls, Hooked};
 use crate::fallback::Fallback;
 use crate::guarded::Guarded;
 use crate::limited::Limited;
@@ -54,7 +54,7 @@ pub struct Stack {
     breaker: Option<CircuitBreaker>,
     fallbacks: Vec<(Stack, String)>,
     cache: Option<Arc<dyn AnswerCache>>,
-    content: bool,
+    observe_content: bool,
     single_flight: bool,
 }
 
@@ -69,7 +69,7 @@ impl Stack {
             breaker: None,
             fallbacks: Vec::new(),
             cache: None,
-            content: false,
+            observe_content: false,
             single_flight: false,
         }
     }
@@ -122,7 +122,7 @@ impl Stack {
 
     /// Puts prompts and answers into spans.
     pub fn observe_content(mut self) -> Self {
-        self.content = true;
+        self.observe_content = true;
         self
     }
 
@@ -130,7 +130,7 @@ impl Stack {
     /// retries.
     ///
     /// This holds for the fallbacks, too: each call of each provider runs the before-send hook
-    /// ([`CallContext::before_call`](crate::CallContext::before_call)) once, waits for the limits of its own provider, and
+    /// ([`CallContext::before_send`](crate::CallContext::before_send)) once, waits for the limits of its own provider, and
     /// is never repeated. A hook that fails ends the answer; no fallback is asked.
     ///
     /// ```
@@ -148,7 +148,7 @@ impl Stack {
     ///
     /// let intents = Arc::new(AtomicU32::new(0));
     /// let journal = intents.clone();
-    /// let context = CallContext::default().before_call(move || {
+    /// let context = CallContext::default().before_send(move || {
     ///     journal.fetch_add(1, Ordering::Relaxed);
     ///     async { Ok(()) }
     /// });
@@ -173,7 +173,7 @@ impl Stack {
     /// Returns the provider with everything around it.
     #[must_use]
     pub fn build(self) -> Arc<dyn Provider> {
-        let mut provider: Arc<dyn Provider> = Arc::new(Announced::new(self.provider));
+        let mut provider: Arc<dyn Provider> = Arc::new(Hooked::new(self.provider));
         if let Some(breaker) = self.breaker {
             provider = Arc::new(Guarded::new(provider, breaker));
         }
@@ -186,7 +186,7 @@ impl Stack {
             None => retrying,
         };
         let observed = Observed::new(retrying);
-        provider = Arc::new(if self.content { observed.with_content() } else { observed });
+        provider = Arc::new(if self.observe_content { observed.with_content() } else { observed });
         if !self.fallbacks.is_empty() {
             let first = Fallback::new(provider);
             let others = self.fallbacks.into_iter();

@@ -2,7 +2,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use antiphon_engine::{Batch, Engine, JobOutcome, Options, Stop, Work};
-use antiphon_llm::{Capabilities, Cut, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt};
+use antiphon_llm::{
+    Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, TruncationCause,
+};
 use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -301,9 +303,9 @@ fn kind_of(name: &str) -> LlmErrorKind {
     match name {
         "context_too_long" => LlmErrorKind::ContextTooLong,
         "filtered" => LlmErrorKind::Filtered,
-        "refused" => LlmErrorKind::Refused,
+        "refused" => LlmErrorKind::ModelRefusal,
         "invalid_request" => LlmErrorKind::InvalidRequest,
-        "truncated" => LlmErrorKind::Truncated { cause: Cut::MaxTokens },
+        "truncated" => LlmErrorKind::Truncated { cause: TruncationCause::MaxTokens },
         "schema_mismatch" => LlmErrorKind::SchemaMismatch,
         _ => LlmErrorKind::Unavailable,
     }

@@ -39,9 +39,9 @@ mod pipeline;
 mod prepare;
 mod report;
 mod run;
+mod run_locks;
 pub mod runs;
 mod took;
-mod turns;
 mod watched;
 
 pub use antiphon_engine::{Check, ErrorKind, near_name, read_toml};
@@ -56,4 +56,4 @@ pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
 pub use report::{
     Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
 };
-pub use turns::{Turn, Turns};
+pub use run_locks::{RunGuard, RunLocks};

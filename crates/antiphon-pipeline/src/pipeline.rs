@@ -21,9 +21,9 @@ use crate::error::Error;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
 use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
 use crate::run::{finish, plain_request};
+use crate::run_locks::{RunGuard, RunLocks};
 use crate::runs::{Fingerprint, RunId};
 use crate::took::Took;
-use crate::turns::{Turn, Turns};
 use crate::watched::OnEvent;
 use antiphon_engine::ErrorKind;
 
@@ -39,7 +39,7 @@ pub struct Pipeline {
     pub(crate) on_event: OnEvent,
     on_progress: OnProgress,
     pub(crate) store: Option<Store>,
-    turns: Turns,
+    locks: RunLocks,
 }
 
 /// What a configuration gave: personas, and how they came about.
@@ -121,7 +121,7 @@ impl Pipeline {
             on_event: Arc::new(|_| ()),
             on_progress: Arc::new(|_, _, _| Box::pin(ready(()))),
             store: None,
-            turns: Turns::default(),
+            locks: RunLocks::default(),
         }
     }
 
@@ -133,10 +133,10 @@ impl Pipeline {
         self
     }
 
-    /// Shares turns with other pipelines over the same store: see [`Turns::group`].
+    /// Shares turns with other pipelines over the same store: see [`RunLocks::group`].
     #[must_use]
-    pub fn turns(mut self, turns: Turns) -> Self {
-        self.turns = turns;
+    pub fn locks(mut self, locks: RunLocks) -> Self {
+        self.locks = locks;
         self
     }
 
@@ -199,7 +199,7 @@ impl Pipeline {
 
     /// The pipeline for requests that start fresh once, however many of them are equal.
     fn grouped(&self) -> Self {
-        Self { turns: self.turns.group(), ..self.clone() }
+        Self { locks: self.locks.group(), ..self.clone() }
     }
 
     /// Makes personas of each configuration, with at most `max_concurrency` under way at once: one outcome for each, in
@@ -238,7 +238,7 @@ impl Pipeline {
     }
 
     /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests with the same
-    /// [`turns`](Self::turns) the first one starts fresh for all of them.
+    /// [`locks`](Self::locks) the first one starts fresh for all of them.
     ///
     /// # Errors
     /// As [`Prepared::open`].
@@ -250,10 +250,10 @@ impl Pipeline {
         prepared: &mut Prepared,
         store: &Store,
         request: &str,
-    ) -> Result<(Arc<Run>, Turn), Error> {
-        let (turn, is_made) = self.turns.take(&prepared.fingerprint).await;
+    ) -> Result<(Arc<Run>, RunGuard), Error> {
+        let (guard, is_made) = self.locks.acquire(&prepared.fingerprint).await;
         prepared.config.fresh &= !is_made || self.store.is_none();
-        Ok((prepared.open(store, request).await?, turn))
+        Ok((prepared.open(store, request).await?, guard))
     }
 
     pub(crate) async fn capabilities(&self, prepared: &Prepared) -> Capabilities {

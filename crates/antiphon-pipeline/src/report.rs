@@ -1,7 +1,7 @@
 use std::fmt;
 
 use antiphon_data::{Document, Failure, Format, Skipped, Strategy};
-use antiphon_llm::{Parameters, Usage};
+use antiphon_llm::{SamplingParams, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Complexity, Detail, Grounding};
@@ -247,7 +247,7 @@ pub(crate) fn names(skipped: &[Skipped]) -> Vec<String> {
     skipped.iter().map(|skipped| skipped.file.clone()).collect()
 }
 
-pub(crate) fn parameters(parameters: Parameters) -> serde_json::Value {
+pub(crate) fn parameters(parameters: SamplingParams) -> serde_json::Value {
     serde_json::to_value(parameters).unwrap_or_default()
 }
 

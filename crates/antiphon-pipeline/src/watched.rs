@@ -56,7 +56,7 @@ impl Provider for Watched {
                 on_event(RunEvent::Text { bytes: words.len() as u64 });
             }
         });
-        Ok(Streaming::begun(head, told).await?.with_attempts(attempts))
+        Ok(Streaming::start(head, told).await?.with_attempts(attempts))
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {

@@ -4,7 +4,7 @@ use futures_util::stream;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::place::Place;
 use crate::request::Request;
 
@@ -30,7 +30,7 @@ impl Answer {
     /// `InvalidJson`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|err| {
-            Error::new(ErrorKind::InvalidJson, Phase::NextByte, self.place.clone(), err.to_string())
+            Error::new(ErrorKind::InvalidJson, RequestPhase::NextByte, self.place.clone(), err.to_string())
                 .with_attempts(self.attempts)
                 .with_request_id(self.request_id.clone())
         })

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::OnProgress;
 use super::part::{Notes, Part};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::place::Place;
 use crate::request::Request;
 use crate::response::Response;
@@ -124,12 +124,12 @@ impl Download {
         {
             part.discard().await.map_err(failed)?;
             let reason = format!("its SHA-256 is {sha256} and not {expected}");
-            return Err(Error::new(ErrorKind::ChecksumMismatch, Phase::NextByte, place, reason));
+            return Err(Error::new(ErrorKind::ChecksumMismatch, RequestPhase::NextByte, place, reason));
         }
         if !part.holds(progress.done).await.map_err(failed)? {
             part.discard().await.map_err(failed)?;
             let reason = format!("somebody else has written to {}.part", self.path.display());
-            return Err(Error::new(ErrorKind::File, Phase::NextByte, place, reason));
+            return Err(Error::new(ErrorKind::File, RequestPhase::NextByte, place, reason));
         }
         part.publish().await.map_err(failed)?;
         let resumed_from = resumed_from.min(progress.done);
@@ -141,7 +141,7 @@ impl Download {
         match antiphon_fs::metadata(&self.path).await {
             Ok(found) if !found.is_file => {
                 let reason = format!("{} is there, and is no file", self.path.display());
-                Err(Error::new(ErrorKind::File, Phase::Queue, place.clone(), reason))
+                Err(Error::new(ErrorKind::File, RequestPhase::Queue, place.clone(), reason))
             }
             _ => Ok(()),
         }
@@ -157,9 +157,12 @@ impl Download {
                 Ok(()) if progress.total.is_none_or(|total| total == progress.done) => return Ok(()),
                 // The server gives less at a time than it was asked for.
                 Ok(()) if progress.done > before => continue,
-                Ok(()) => {
-                    Error::new(ErrorKind::Interrupted, Phase::NextByte, place.clone(), "nothing more came")
-                }
+                Ok(()) => Error::new(
+                    ErrorKind::Interrupted,
+                    RequestPhase::NextByte,
+                    place.clone(),
+                    "nothing more came",
+                ),
                 Err(err) => err,
             };
             if progress.done > before {
@@ -213,7 +216,12 @@ impl Download {
         }
         if response.status() == 206 {
             let reason = "it sends a part where all was asked for";
-            return Err(Error::new(ErrorKind::InvalidResponse, Phase::FirstByte, place.clone(), reason));
+            return Err(Error::new(
+                ErrorKind::InvalidResponse,
+                RequestPhase::FirstByte,
+                place.clone(),
+                reason,
+            ));
         }
         // Without a length the body may have been unpacked on the way, and no part of that can be asked for.
         let validator = response.content_length().and_then(|_| validator(&response));
@@ -292,7 +300,7 @@ impl Download {
 /// has retried itself.
 fn verdict(err: &Error) -> Verdict {
     match err.kind() {
-        ErrorKind::Interrupted | ErrorKind::Timeout { .. } if err.phase() == Phase::NextByte => {
+        ErrorKind::Interrupted | ErrorKind::Timeout { .. } if err.phase() == RequestPhase::NextByte => {
             Verdict::Retry
         }
         _ => Verdict::Stop,
@@ -323,7 +331,7 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
 }
 
 fn cancelled(place: Place) -> Error {
-    Error::new(ErrorKind::Cancelled, Phase::NextByte, place, "")
+    Error::new(ErrorKind::Cancelled, RequestPhase::NextByte, place, "")
 }
 
 pub(super) fn of_file(err: antiphon_fs::Error, place: &Place) -> Error {
@@ -331,5 +339,5 @@ pub(super) fn of_file(err: antiphon_fs::Error, place: &Place) -> Error {
     if let Some(cause) = std::error::Error::source(&err) {
         reason = format!("{reason}: {cause}");
     }
-    Error::new(ErrorKind::File, Phase::NextByte, place.clone(), reason)
+    Error::new(ErrorKind::File, RequestPhase::NextByte, place.clone(), reason)
 }

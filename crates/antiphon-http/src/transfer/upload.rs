@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::OnProgress;
 use super::download::of_file;
 use crate::client::Client;
-use crate::error::{BodyFailed, Error, ErrorKind, Phase};
+use crate::error::{BodyFailed, Error, ErrorKind, RequestPhase};
 use crate::request::{Activity, Request};
 use crate::response::Response;
 
@@ -91,7 +91,7 @@ impl Upload {
         let found = antiphon_fs::metadata(&path).await.map_err(|err| of_file(err, &place))?;
         if !found.is_file {
             let reason = format!("{} is no file", path.display());
-            return Err(Error::new(ErrorKind::File, Phase::Queue, place, reason));
+            return Err(Error::new(ErrorKind::File, RequestPhase::Queue, place, reason));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let activity = Activity::new();
@@ -109,7 +109,7 @@ impl Upload {
         let sending = async { client.send(request).await?.error_for_status().await };
         tokio::select! {
             response = sending => response,
-            () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, Phase::FirstByte, place, "")),
+            () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, RequestPhase::FirstByte, place, "")),
         }
     }
 }

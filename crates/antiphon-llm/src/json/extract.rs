@@ -158,14 +158,14 @@ fn strictly(answer: &str) -> Result<Extracted, JsonError> {
 /// The values of a text that is no JSON before it is mended; `broken` where mending does not help.
 fn repaired(text: &str, repairs: &mut Vec<Repair>, broken: JsonError) -> Result<Vec<Found>, JsonError> {
     let Some(start) = next_start(text) else { return Err(broken) };
-    let Some(mended) = repair::mend(&text[start..]) else { return Err(broken) };
+    let Some(repaired) = repair::repair(&text[start..]) else { return Err(broken) };
     // A cut shows only behind what was mended.
-    let mut found = values(&mended.text)
+    let mut found = values(&repaired.text)
         .map_err(|err| if err.kind == JsonErrorKind::Truncated { err } else { broken })?;
     if start > 0 {
         found.iter_mut().for_each(|found| found.is_all = false);
     }
-    repairs.extend(mended.repairs);
+    repairs.extend(repaired.repairs);
     Ok(found)
 }
 

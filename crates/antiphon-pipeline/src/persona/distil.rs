@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use antiphon_data::{Document, Role as SpeakerRole};
-use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, Turn};
+use antiphon_data::{Document, SpeakerRole};
+use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, SpeakerTurn};
 use antiphon_text::Terms;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub(crate) struct Portion {
 struct Piece {
     document: usize,
     text: String,
-    turns: Vec<Turn>,
+    turns: Vec<SpeakerTurn>,
 }
 
 /// How large a part may be, and how many findings are asked for of each.
@@ -189,14 +189,14 @@ impl Piece {
         self.text.push_str(": ");
         let start = self.text.len();
         self.text.push_str(words);
-        self.turns.push(Turn::new(speaker.clone(), side, start..self.text.len()));
+        self.turns.push(SpeakerTurn::new(speaker.clone(), side, start..self.text.len()));
         self.text.push('\n');
     }
 
     fn part(&self, number: usize, name: &str) -> Part {
         let text: Arc<str> = Arc::from(self.text.as_str());
         Part::Document(
-            antiphon_llm::Document::new(recipe::id_of(number), name, text).turns(self.turns.clone()),
+            antiphon_llm::DocumentPart::new(recipe::id_of(number), name, text).turns(self.turns.clone()),
         )
     }
 }

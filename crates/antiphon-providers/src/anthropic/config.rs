@@ -34,7 +34,7 @@ pub struct Anthropic {
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
 pub(super) fn dialect() -> Dialect {
     Dialect::default()
-        .refuses(&[
+        .unsupported(&[
             "$schema",
             "contains",
             "dependentRequired",

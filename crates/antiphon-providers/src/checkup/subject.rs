@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Error, ErrorKind, Health, Phase, Provider};
+use antiphon_llm::{CallContext, Error, ErrorKind, Health, Provider, TimeoutPhase};
 use tokio::time::timeout;
 
 use super::finding::{Checkup, Finding};
@@ -78,7 +78,7 @@ impl<'s> Subject<'s> {
         };
         let health = timeout(PATIENCE, provider.health(&CallContext::default())).await;
         let health = health.unwrap_or_else(|_| {
-            let kind = ErrorKind::Timeout { phase: Phase::Total };
+            let kind = ErrorKind::Timeout { phase: TimeoutPhase::Total };
             Err(Error::new(kind, format!("no answer within {} s", PATIENCE.as_secs())))
         });
         let place = provider.scope().base_url;

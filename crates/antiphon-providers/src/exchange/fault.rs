@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use antiphon_http::{ErrorKind as HttpKind, Phase as HttpPhase, SecretString};
-use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, Phase, redact};
+use antiphon_http::{ErrorKind as HttpKind, RequestPhase as HttpPhase, SecretString};
+use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, TimeoutPhase, redact};
 use secrecy::ExposeSecret;
 
 /// What a server says went wrong.
@@ -78,12 +78,12 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
         HttpKind::Exhausted => (ErrorKind::Exhausted, Billed::No),
         HttpKind::Connect | HttpKind::Tls => (ErrorKind::Connect, Billed::No),
         HttpKind::Timeout { phase: HttpPhase::Connect | HttpPhase::Queue } => {
-            (ErrorKind::Timeout { phase: Phase::Connect }, Billed::No)
+            (ErrorKind::Timeout { phase: TimeoutPhase::Connect }, Billed::No)
         }
         HttpKind::Timeout { phase: HttpPhase::FirstByte } => {
-            (ErrorKind::Timeout { phase: Phase::FirstToken }, Billed::Maybe)
+            (ErrorKind::Timeout { phase: TimeoutPhase::FirstToken }, Billed::Maybe)
         }
-        HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: Phase::NextToken }, Billed::Maybe),
+        HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: TimeoutPhase::NextToken }, Billed::Maybe),
         HttpKind::InvalidResponse | HttpKind::TooLarge { .. } => (ErrorKind::InvalidResponse, Billed::Maybe),
         // Whatever else went wrong, the server may have acted.
         _ => (ErrorKind::Unavailable, Billed::Maybe),
@@ -117,7 +117,7 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
 #[cfg(test)]
 mod tests {
     use antiphon_http::SecretString;
-    use antiphon_llm::{Billed, Cut, ErrorKind, Phase};
+    use antiphon_llm::{Billed, ErrorKind, TimeoutPhase, TruncationCause};
 
     use super::{Fault, cleaned, kind_of_status};
 
@@ -134,10 +134,10 @@ mod tests {
         check_billed(kind_of_status(500, None), Billed::Maybe);
         check_billed(ErrorKind::Filtered, Billed::Maybe);
         for kind in [
-            ErrorKind::Refused,
+            ErrorKind::ModelRefusal,
             ErrorKind::InvalidResponse,
-            ErrorKind::Truncated { cause: Cut::Disconnected },
-            ErrorKind::Timeout { phase: Phase::FirstToken },
+            ErrorKind::Truncated { cause: TruncationCause::Disconnected },
+            ErrorKind::Timeout { phase: TimeoutPhase::FirstToken },
             ErrorKind::SchemaMismatch,
         ] {
             check_billed(kind, Billed::Maybe);

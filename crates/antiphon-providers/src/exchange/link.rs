@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
 use antiphon_llm::{
-    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Phase, Prompt, Scope,
-    Streaming,
+    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming,
+    TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -288,7 +288,7 @@ async fn in_time<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, E
         done = work => Ok(done),
         () = sleep(longest.saturating_sub(facts.sent.elapsed())) => {
             let message = format!("{}: the answer did not end within {} s", facts.place, longest.as_secs_f32());
-            Err(Error::new(ErrorKind::Timeout { phase: Phase::Call }, message).with_billed(Billed::Maybe))
+            Err(Error::new(ErrorKind::Timeout { phase: TimeoutPhase::Call }, message).with_billed(Billed::Maybe))
         }
         () = hurried(&facts.hurry) => Err(stalled(&facts.place)),
     }

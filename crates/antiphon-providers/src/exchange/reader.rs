@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
-    Billed, CancellationToken, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase,
-    Streaming, Timing, json,
+    Billed, CancellationToken, Completion, Delta, Error, ErrorKind, FinishReason, Head, Output, Streaming,
+    TimeoutPhase, Timing, TruncationCause, json,
 };
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
@@ -94,7 +94,7 @@ impl<D: Decode> Reader<D> {
         let first = std::future::poll_fn(|cx| self.poll_delta(cx)).await;
         let first = first.unwrap_or_else(|| Err(self.cut()))?;
         self.first = Some(Ok(first));
-        Streaming::begun(self.head(), self).await
+        Streaming::start(self.head(), self).await
     }
 
     fn poll_delta(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delta, Error>>> {
@@ -200,7 +200,7 @@ impl<D: Decode> Reader<D> {
     fn end(&mut self) -> Poll<Option<Result<Delta, Error>>> {
         if !self.answer.refusal.is_empty() {
             let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
-            let err = Error::new(ErrorKind::Refused, format!("the model declined to answer: {said}"));
+            let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
             let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
             return self.fail(err.with_billed(billed));
         }
@@ -214,7 +214,7 @@ impl<D: Decode> Reader<D> {
         } else {
             finish
         };
-        let whole = self.completion().finish(finish).into_whole(&self.facts.output);
+        let whole = self.completion().finish(finish).into_complete(&self.facts.output);
         Poll::Ready(Some(match whole {
             Ok(answer) => Ok(Delta::End(Box::new(answer))),
             Err(err) => Err(self.told(err)),
@@ -230,7 +230,7 @@ impl<D: Decode> Reader<D> {
     }
 
     fn cut(&self) -> Error {
-        let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
+        let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
         let message = format!("{}: the connection ended in the middle of the answer", self.facts.place);
         Error::new(kind, message).with_billed(Billed::Maybe)
     }
@@ -240,11 +240,11 @@ impl<D: Decode> Reader<D> {
         let (phase, message) = match late {
             Late::Call(allowed) => {
                 let message = format!("{place}: the answer did not end within {} s", allowed.as_secs_f32());
-                (Phase::Call, message)
+                (TimeoutPhase::Call, message)
             }
             Late::Token if self.pace.is_hurried() => return stalled(place),
             Late::Token => {
-                let phase = if self.given == 0 { Phase::FirstToken } else { Phase::NextToken };
+                let phase = if self.given == 0 { TimeoutPhase::FirstToken } else { TimeoutPhase::NextToken };
                 (phase, format!("{place}: no words for {} s", self.facts.limits.token_timeout.as_secs_f32()))
             }
         };
@@ -269,7 +269,7 @@ impl<D: Decode> Reader<D> {
         // A connection that breaks after the first words cuts the answer; before them there is nothing to cut.
         let err = match err.kind() {
             ErrorKind::Unavailable if self.given > 0 => {
-                let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
+                let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
                 let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
                 cut.with_billed(Billed::Maybe).with_limits(*err.limits())
             }
@@ -337,7 +337,7 @@ mod tests {
     use std::time::Duration;
 
     use antiphon_llm::{
-        Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, Phase,
+        Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, TimeoutPhase,
     };
     use futures_util::{FutureExt, StreamExt, stream};
     use tokio::time::{Instant, sleep, timeout};
@@ -386,7 +386,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn check((ended, seconds): (Result<Completion, Error>, u64), phase: Phase, after: u64, text: &str) {
+    fn check(
+        (ended, seconds): (Result<Completion, Error>, u64),
+        phase: TimeoutPhase,
+        after: u64,
+        text: &str,
+    ) {
         let err = ended.unwrap_err();
         assert_eq!((err.kind(), seconds), (ErrorKind::Timeout { phase }, after), "{err}");
         let partial = err.partial().map(|partial| partial.text.as_str());
@@ -398,20 +403,20 @@ mod tests {
         let role = r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":null}}]}"#;
         let usage = r#"{"choices":[],"usage":{"completion_tokens":0}}"#;
         for empty in [EMPTY, role, usage] {
-            check(asked(facts(), &[], (empty, 7)).await, Phase::FirstToken, 60, "");
-            check(asked(facts(), &[WORD], (empty, 7)).await, Phase::NextToken, 60, "word ");
+            check(asked(facts(), &[], (empty, 7)).await, TimeoutPhase::FirstToken, 60, "");
+            check(asked(facts(), &[WORD], (empty, 7)).await, TimeoutPhase::NextToken, 60, "word ");
         }
         // The head of the answer took its part of the time.
         let late = Facts { sent: Instant::now() - Duration::from_secs(20), ..facts() };
-        check(asked(late, &[], (EMPTY, 7)).await, Phase::FirstToken, 40, "");
+        check(asked(late, &[], (EMPTY, 7)).await, TimeoutPhase::FirstToken, 40, "");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_now_and_then_ends_with_what_came() {
-        check(asked(facts(), &[WORD], (WORD, 50)).await, Phase::Call, 196, "word word word word ");
+        check(asked(facts(), &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 196, "word word word word ");
         let mut bound = facts();
         bound.limits.call_timeout = Some(Duration::from_secs(130));
-        check(asked(bound, &[WORD], (WORD, 50)).await, Phase::Call, 130, "word word word ");
+        check(asked(bound, &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 130, "word word word ");
     }
 
     #[tokio::test(start_paused = true)]
@@ -424,7 +429,7 @@ mod tests {
         ] {
             let mut bound = facts();
             bound.limits.call_timeout = Some(Duration::from_secs(3_000));
-            check(asked(bound, &[], (output, 30)).await, Phase::Call, 3_000, "");
+            check(asked(bound, &[], (output, 30)).await, TimeoutPhase::Call, 3_000, "");
         }
     }
 
@@ -452,7 +457,7 @@ mod tests {
             piece
         });
         let began = Reader::new(Pieces::Timed(flood.boxed()), ChatDecoder, facts()).begin().await;
-        assert_eq!(began.unwrap_err().kind(), ErrorKind::Timeout { phase: Phase::FirstToken });
+        assert_eq!(began.unwrap_err().kind(), ErrorKind::Timeout { phase: TimeoutPhase::FirstToken });
     }
 
     #[tokio::test(start_paused = true)]

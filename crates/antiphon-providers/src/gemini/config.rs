@@ -32,7 +32,7 @@ pub struct Gemini {
 /// What `responseJsonSchema` heeds: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
 pub(super) fn dialect() -> Dialect {
     Dialect::default()
-        .refuses(&[
+        .unsupported(&[
             "$schema",
             "allOf",
             "contains",

@@ -41,7 +41,7 @@ enum Api {
 /// What strict mode takes: <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
 fn dialect() -> Dialect {
     Dialect::default()
-        .refuses(&[
+        .unsupported(&[
             "$schema",
             "allOf",
             "contains",

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use antiphon_data::Loader;
 use antiphon_engine::{Input, Mapped, Mapping};
-use antiphon_pipeline::Turns;
+use antiphon_pipeline::RunLocks;
 use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
 use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let planned = planned(workspace, connected, &Opening::New(Turns::default()), watch).await?;
+    let planned = planned(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
     estimate(workspace, connected, &planned.mapping).await
 }
 

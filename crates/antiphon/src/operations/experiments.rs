@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, ExperimentInfo, How, PastRun};
 use antiphon_pipeline::{Personas, near_name};
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,7 @@ impl Experiments {
         &self,
         name: &str,
         drawn: &Drawn,
-        parameters: Parameters,
+        parameters: SamplingParams,
     ) -> Result<ExperimentStart, OperationError> {
         let experiment = self.load(name).await?;
         if experiment.data().await?.is_empty() {

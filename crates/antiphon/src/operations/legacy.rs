@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antiphon_data::{RowFormat, Strategy};
 use antiphon_engine::{Order, RunLimits, usd_micros};
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use antiphon_pipeline::PersonaRecipe;
 use antiphon_pipeline::experiment::{Drawn, Experiment};
 use antiphon_render::Theme;
@@ -145,8 +145,8 @@ impl Words {
             .max_rows(self.parsed::<u64>("--limit"))
     }
 
-    fn parameters(&self) -> Parameters {
-        let mut parameters = Parameters::default();
+    fn parameters(&self) -> SamplingParams {
+        let mut parameters = SamplingParams::default();
         parameters.temperature = self.parsed("--temperature");
         parameters.max_tokens = self.parsed("--max-tokens");
         parameters.seed = self.parsed("--seed");

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{Destination, Input, Mapped, Mapping};
-use antiphon_pipeline::Turns;
+use antiphon_pipeline::RunLocks;
 
 use super::error::{Hint, OperationError, OperationErrorKind, StopNotice};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
@@ -16,7 +16,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let mapping = mapping(workspace, connected, &Opening::New(Turns::default()), watch).await?;
+    let mapping = mapping(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
     estimate(workspace, connected, &mapping).await
 }
 

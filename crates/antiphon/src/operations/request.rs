@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::{RowFormat, Strategy};
 use antiphon_engine::{Order, RunLimits};
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use antiphon_pipeline::{Distil, Grounding, PersonaRecipe};
 use antiphon_render::{Theme, ThemeSource};
 use serde::{Deserialize, Serialize};
@@ -197,7 +197,7 @@ impl RunRequest {
     pub fn content(
         inputs: Vec<PathBuf>,
         themes: &[Theme],
-        parameters: Parameters,
+        parameters: SamplingParams,
     ) -> Result<Self, OperationError> {
         let names: Vec<&str> = themes.iter().map(|theme| theme.name.as_str()).collect();
         let name = format!("portfolio in {}", names.join(", "));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_engine::{Lines, OnEvent, Recipe, RunEvent, RunLimits};
-use antiphon_pipeline::{PersonaRecipe, Turns};
+use antiphon_pipeline::{PersonaRecipe, RunLocks};
 use antiphon_runtime::CancellationToken;
 use antiphon_store::Store;
 use tokio::sync::OnceCell;
@@ -50,7 +50,7 @@ pub struct Workspace {
     /// Providers that are ready: what one request learns of a provider, another need not ask.
     sessions: Mutex<HashMap<Named, Arc<OnceCell<Session>>>>,
     cassette: Option<Cassette>,
-    pub(super) turns: Turns,
+    pub(super) locks: RunLocks,
 }
 
 /// Provider, address, model and fallbacks, as a request names them.
@@ -85,8 +85,8 @@ impl Workspace {
     /// Creates the workspace of a folder, which need not be there, under an environment and configuration files.
     #[must_use]
     pub fn new(environment: Environment, files: Vec<ConfigFile>, folder: impl Into<PathBuf>) -> Self {
-        let (store, sessions, turns) = (OnceCell::new(), Mutex::default(), Turns::default());
-        Self { environment, files, folder: folder.into(), store, sessions, cassette: None, turns }
+        let (store, sessions, locks) = (OnceCell::new(), Mutex::default(), RunLocks::default());
+        Self { environment, files, folder: folder.into(), store, sessions, cassette: None, locks }
     }
 
     /// Records the answers of this workspace's runs, or replays recorded ones. That is stored with no run: one that is

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use antiphon::data::Strategy;
 use antiphon::engine::{Destination, Lines, Order, RunEvent, RunLimits};
-use antiphon::llm::Parameters;
+use antiphon::llm::SamplingParams;
 use antiphon::operations::{
     Anonymise, ExperimentStart, Experiments, ExportFormat, Hint, ListFilter, OperationError,
     OperationErrorKind, OutputWishes, Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch,
@@ -60,7 +60,7 @@ impl Place {
     async fn content(&self) -> RunRequest {
         self.lab.file("ada.md", "# Ada\n\nI weave engines of brass. https://github.com/ada/loom\n");
         let themes = Theme::find(&["hacker".to_owned()]).await.unwrap();
-        RunRequest::content(vec![self.lab.path("ada.md")], &themes, Parameters::default())
+        RunRequest::content(vec![self.lab.path("ada.md")], &themes, SamplingParams::default())
             .unwrap()
             .provider("offline")
     }
@@ -314,7 +314,7 @@ async fn experiments_are_data() {
     let drawn = Drawn { count: Some(2.into()), ..Drawn::default() };
     let info = experiments.add("goats", &[place.lab.path("in")], How::Copy).await.unwrap();
     assert_eq!(serialises(&info, None)["data"].as_array().map(Vec::len), Some(2));
-    let start = experiments.start("goats", &drawn, Parameters::default()).await.unwrap();
+    let start = experiments.start("goats", &drawn, SamplingParams::default()).await.unwrap();
     survives(&start.request);
     let start: ExperimentStart = serde_json::from_value(json!(start)).unwrap();
     let files = start.files(&[]).unwrap();

@@ -1,6 +1,6 @@
 //! The persona recipe: participants in groups, and each group's own sentences as a draft.
 
-use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
+use antiphon_llm::{CancellationToken, DocumentPart, Error, ErrorKind, Schema};
 use antiphon_text::{Centre, Terms};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ impl Wanted {
 
 /// An answer in the shape of the recipe's schema.
 pub(super) fn draft(
-    documents: &[Document],
+    documents: &[DocumentPart],
     wanted: &Wanted,
     cancel: &CancellationToken,
 ) -> Result<Value, Error> {
@@ -88,7 +88,7 @@ pub(super) fn draft(
 }
 
 struct Group<'a> {
-    documents: &'a [Document],
+    documents: &'a [DocumentPart],
     wanted: &'a Wanted,
     participants: &'a [Participant<'a>],
     terms: &'a Terms,

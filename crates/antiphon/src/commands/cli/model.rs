@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use clap::Args;
 
 use super::help;
@@ -69,8 +69,8 @@ impl CassetteArgs {
 }
 
 impl DrawingArgs {
-    pub(in crate::commands) fn parameters(&self) -> Parameters {
-        let mut parameters = Parameters::default();
+    pub(in crate::commands) fn parameters(&self) -> SamplingParams {
+        let mut parameters = SamplingParams::default();
         (parameters.temperature, parameters.max_tokens, parameters.seed) =
             (self.temperature, self.max_tokens, self.seed);
         parameters

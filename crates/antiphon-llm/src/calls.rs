@@ -10,25 +10,25 @@ use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// A provider that runs the before-send hook of each call: see [`CallContext::before_call`]. The wrapper is next to the
+/// A provider that runs the before-send hook of each call: see [`CallContext::before_send`]. The wrapper is next to the
 /// provider, within all waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Announced<P> {
+pub(crate) struct Hooked<P> {
     inner: P,
 }
 
-impl<P: Provider> Announced<P> {
+impl<P: Provider> Hooked<P> {
     pub(crate) fn new(inner: P) -> Self {
         Self { inner }
     }
 
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        context.announce().await?;
+        context.run_before_send().await?;
         self.inner.stream(prompt, context).await
     }
 }
 
-forward!(Announced);
+forward!(Hooked);
 
 /// A provider without retries, which runs the before-send hook of each call: for a caller that keeps a write-ahead journal
 /// and owns the retries. [`Stack::calls`](crate::Stack::calls) makes it and has an example.
@@ -97,7 +97,7 @@ mod tests {
         let calls = Stack::new(scripted).limiters(LimiterRegistry::default()).calls();
         let told = Arc::new(AtomicU32::new(0));
         let count = told.clone();
-        let context = CallContext::default().before_call(move || {
+        let context = CallContext::default().before_send(move || {
             count.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Ok(()))
         });
@@ -112,7 +112,7 @@ mod tests {
     async fn what_cannot_be_told_is_not_sent() {
         let calls = Stack::new(Scripted::new([])).calls();
         let context = CallContext::default()
-            .before_call(|| std::future::ready(Err(Error::new(ErrorKind::Cancelled, "the journal is full"))));
+            .before_send(|| std::future::ready(Err(Error::new(ErrorKind::Cancelled, "the journal is full"))));
         let prompt = Prompt::new("m", [Message::user("?")]);
         let err = calls.provider().complete(&prompt, &context).await.unwrap_err();
         assert!(err.to_string().contains("the journal is full"), "{err}");
@@ -127,7 +127,7 @@ mod tests {
             first.fallback(second.limiters(LimiterRegistry::default()), "n").fallback(third, "l").calls();
         let (intents, in_order) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (count, ordered, sent) = (intents.clone(), in_order.clone(), scripted.clone());
-        let context = CallContext::default().before_call(move || {
+        let context = CallContext::default().before_send(move || {
             let sent: usize = sent.iter().map(|provider| provider.calls()).sum();
             let earlier = count.fetch_add(1, Ordering::Relaxed);
             ordered.fetch_add(u32::from(sent == earlier as usize), Ordering::Relaxed);
@@ -160,9 +160,9 @@ mod tests {
         let kind = ErrorKind::Overloaded { retry_after: None };
         assert_eq!((calls, err.kind(), err.attempts(), intended), ([1, 2, 1], kind, 4, true));
         // An error that another provider does not help is the last one.
-        let script = [vec![failed(ErrorKind::Quota)], vec![failed(ErrorKind::Refused)], vec![]];
+        let script = [vec![failed(ErrorKind::Quota)], vec![failed(ErrorKind::ModelRefusal)], vec![]];
         let (calls, answer, intended) = ask_chain(script).await;
-        assert_eq!((calls, answer.unwrap_err().kind(), intended), ([1, 1, 0], ErrorKind::Refused, true));
+        assert_eq!((calls, answer.unwrap_err().kind(), intended), ([1, 1, 0], ErrorKind::ModelRefusal, true));
     }
 
     #[tokio::test]
@@ -172,7 +172,7 @@ mod tests {
         let calls = first.fallback(second, "n").calls();
         // The journal is full after one intent.
         let left = Arc::new(AtomicU32::new(1));
-        let context = CallContext::default().before_call(move || {
+        let context = CallContext::default().before_send(move || {
             let full =
                 left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
             std::future::ready(if full {
