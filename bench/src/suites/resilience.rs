@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_http::{Client, Request};
 use antiphon_resilience::{
-    BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, LimiterRegistry, LimitHints, Rate,
-    RateLimits, Reply, RetryPolicy, TokenBuckets, Verdict,
+    BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, LimitHints, LimiterRegistry,
+    Rate, RateLimits, Reply, RetryPolicy, TokenBuckets, Verdict,
 };
 use antiphon_sim::{Limit, Scenario, Server, Tells};
 use backon::{ExponentialBuilder, Retryable};
@@ -122,7 +122,8 @@ fn reached(tells: Tells, most: f64) -> f64 {
     runtime.block_on(async {
         let scenario = Scenario::default().requests(LIMIT).tells(tells);
         let server = Server::start(scenario, 0).await.expect("a server");
-        let (client, limiter) = (Client::default(), LimiterRegistry::default().limiter(&server.url(), "sim-1"));
+        let (client, limiter) =
+            (Client::default(), LimiterRegistry::default().limiter(&server.url(), "sim-1"));
         let url = format!("{}/v1/chat/completions", server.url());
         let ask = |number: usize| {
             let (client, limiter, url) = (client.clone(), limiter.clone(), url.clone());
@@ -137,7 +138,10 @@ fn reached(tells: Tells, most: f64) -> f64 {
                         _ => Reply::Throttled { error: hints, hints },
                     }
                 };
-                limiter.call(Cost::request(), Deadline::none(), call).await.expect("every request is answered")
+                limiter
+                    .call(Cost::request(), Deadline::none(), call)
+                    .await
+                    .expect("every request is answered")
             }
         };
         join_all((0..REQUESTS).map(ask)).await;

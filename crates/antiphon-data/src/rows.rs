@@ -110,12 +110,11 @@ impl Rows {
     /// Nothing is changed, so nothing is lost.
     pub async fn open(path: impl AsRef<Path>, format: Option<RowFormat>) -> Result<Self, Error> {
         let path = path.as_ref();
-        match is_folder(path).await? {
-            true => Self::of_folder(path, None).await,
-            false => {
-                let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-                Self::of_file(reader, path, format).await
-            }
+        if is_folder(path).await? {
+            Self::of_folder(path, None).await
+        } else {
+            let reader = Reader::open(path).await.map_err(Error::from_fs)?;
+            Self::of_file(reader, path, format).await
         }
     }
 
@@ -133,14 +132,13 @@ impl Rows {
     ) -> Result<(Self, String), Error> {
         let path = path.as_ref();
         let mut hash = Sha256::new();
-        let rows = match is_folder(path).await? {
-            true => Self::of_folder(path, Some(&mut hash)).await?,
-            false => {
-                let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-                let (reader, digested) = digested(reader, hash).await?;
-                hash = digested;
-                Self::of_file(reader, path, format).await?
-            }
+        let rows = if is_folder(path).await? {
+            Self::of_folder(path, Some(&mut hash)).await?
+        } else {
+            let reader = Reader::open(path).await.map_err(Error::from_fs)?;
+            let (reader, digested) = digested(reader, hash).await?;
+            hash = digested;
+            Self::of_file(reader, path, format).await?
         };
         Ok((rows, hex(hash)))
     }

@@ -185,9 +185,10 @@ pub(crate) fn believed<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'
     let is_believed = |(label, count): &(&&'a str, &usize)| **count > 1 || is_known(label);
     let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| *label).collect();
     // Where somebody asks, somebody answers: of a short talk each label may be seen only once.
-    match !found.is_empty() && found.iter().all(|label| role_of(label) == SpeakerRole::Interviewer) {
-        true => counts.into_keys().collect(),
-        false => found,
+    if !found.is_empty() && found.iter().all(|label| role_of(label) == SpeakerRole::Interviewer) {
+        counts.into_keys().collect()
+    } else {
+        found
     }
 }
 
@@ -244,10 +245,7 @@ fn without_time(line: &str) -> &str {
     let end =
         inner.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(inner.len());
     let behind = inner[end..].trim_start_matches([']', ')']);
-    match inner[..end].contains(':') && behind.starts_with(' ') {
-        true => behind.trim_start(),
-        false => line,
-    }
+    if inner[..end].contains(':') && behind.starts_with(' ') { behind.trim_start() } else { line }
 }
 
 fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {

@@ -213,9 +213,10 @@ fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -
     while read < MAX_HOP_BYTES
         && let Some(path) = paths.next()
     {
-        let bytes = match cancel.is_cancelled() {
-            true => Err(Error::new(ErrorKind::Cancelled, "read", &path)),
-            false => read_whole(&path, max_bytes),
+        let bytes = if cancel.is_cancelled() {
+            Err(Error::new(ErrorKind::Cancelled, "read", &path))
+        } else {
+            read_whole(&path, max_bytes)
         };
         read += bytes.as_ref().map_or(0, Vec::len);
         files.push(FileRead { path, bytes });

@@ -101,9 +101,10 @@ fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
 #[cfg(windows)]
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
-    match target.is_dir() {
-        true => std::os::windows::fs::symlink_dir(target, link),
-        false => std::os::windows::fs::symlink_file(target, link),
+    if target.is_dir() {
+        std::os::windows::fs::symlink_dir(target, link)
+    } else {
+        std::os::windows::fs::symlink_file(target, link)
     }
 }
 

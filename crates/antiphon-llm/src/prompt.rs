@@ -303,9 +303,10 @@ impl DocumentPart {
         let name = self.name.replace(['"', '<', '>', '\n'], "_");
         // Writing to a String cannot fail. A text must not be able to end its own block.
         let _ = write!(out, "\n<document id=\"{}\" name=\"{name}\">\n", self.id);
-        match self.text.contains(END_OF_BLOCK) {
-            true => out.push_str(&self.text.replace(END_OF_BLOCK, "<\\/document")),
-            false => out.push_str(&self.text),
+        if self.text.contains(END_OF_BLOCK) {
+            out.push_str(&self.text.replace(END_OF_BLOCK, "<\\/document"))
+        } else {
+            out.push_str(&self.text)
         }
         out.push_str("\n</document>\n");
     }

@@ -61,9 +61,10 @@ impl Streaming {
     /// An answer that is there already.
     pub fn from_completion(completion: Completion) -> Self {
         let (head, attempts) = (completion.head.clone(), completion.attempts);
-        let (first, rest) = match completion.text.is_empty() {
-            true => (Delta::End(Box::new(completion)), None),
-            false => (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion))))),
+        let (first, rest) = if completion.text.is_empty() {
+            (Delta::End(Box::new(completion)), None)
+        } else {
+            (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion)))))
         };
         Self::of(head, first, Box::pin(futures_util::stream::iter(rest))).with_attempts(attempts)
     }

@@ -331,10 +331,10 @@ fn slug(name: &str) -> String {
         if slug.len() > MOST_BYTES {
             break;
         }
-        match c.is_alphanumeric() {
-            true => slug.push(c),
-            false if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
-            false => {}
+        if c.is_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
         }
     }
     let slug = slug.trim_end_matches('-');

@@ -166,13 +166,12 @@ impl AnswerBody {
 
     /// A whole answer that comes a few bytes at a time.
     pub(crate) fn drops(answer: &Answer, is_stream: bool, report: Report) -> Self {
-        let bytes = match is_stream {
-            false => answer.whole(),
-            true => {
-                let mut bytes: Vec<u8> = (0..answer.tokens).flat_map(|at| answer.piece(at)).collect();
-                bytes.extend(answer.end());
-                bytes.into()
-            }
+        let bytes = if is_stream {
+            let mut bytes: Vec<u8> = (0..answer.tokens).flat_map(|at| answer.piece(at)).collect();
+            bytes.extend(answer.end());
+            bytes.into()
+        } else {
+            answer.whole()
         };
         let sleep = Box::pin(sleep_until(Instant::now()));
         let pieces = Pieces::Drops { all: bytes.len(), tokens: answer.tokens, bytes, sleep };

@@ -187,9 +187,10 @@ impl FaultsFile {
             .slow(self.slow)
             .refusal(self.refusal)
             .filter(self.filter);
-        match faults.sum() > 1.0 {
-            true => Err("the parts of requests that go wrong are more than all of them together".to_owned()),
-            false => Ok(faults),
+        if faults.sum() > 1.0 {
+            Err("the parts of requests that go wrong are more than all of them together".to_owned())
+        } else {
+            Ok(faults)
         }
     }
 }

@@ -145,10 +145,12 @@ pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, J
 
 fn strictly(answer: &str) -> Result<Extracted, JsonError> {
     let value = serde_json::from_str(answer).map_err(|err| {
-        let kind = match answer.trim_start().starts_with(['{', '[']) {
-            false => JsonErrorKind::Missing,
-            true if err.is_eof() => JsonErrorKind::Truncated,
-            true => JsonErrorKind::Malformed,
+        let kind = if !answer.trim_start().starts_with(['{', '[']) {
+            JsonErrorKind::Missing
+        } else if err.is_eof() {
+            JsonErrorKind::Truncated
+        } else {
+            JsonErrorKind::Malformed
         };
         JsonError::new(kind, format!("the answer is no JSON: {err}"))
     })?;

@@ -136,10 +136,11 @@ impl Voice {
 
 impl TextRule {
     fn holds_at(&self, place: &str) -> bool {
-        match self.at.is_empty() {
+        if self.at.is_empty() {
             // A name is what it is.
-            true => !matches!(place, "brand_name" | "repos[].name"),
-            false => self.at.iter().any(|at| at == place),
+            !matches!(place, "brand_name" | "repos[].name")
+        } else {
+            self.at.iter().any(|at| at == place)
         }
     }
 

@@ -58,10 +58,11 @@ impl Chat {
 impl Provider for Chat {
     fn scope(&self) -> Scope {
         let (extra, headers) = (&self.quirks.extra, &self.link.endpoint.headers);
-        match extra.is_empty() && headers.is_empty() {
-            true => self.link.scope(),
+        if extra.is_empty() && headers.is_empty() {
+            self.link.scope()
+        } else {
             // What is sent with each request may change the answers. A header may be a key.
-            false => self.link.scope().variant_digest(&json!([extra, headers]).to_string()),
+            self.link.scope().variant_digest(&json!([extra, headers]).to_string())
         }
     }
 

@@ -147,7 +147,7 @@ impl Link {
 
     /// The body as JSON that is no error.
     pub(crate) async fn json(&self, response: Response) -> Result<Value, Error> {
-        let (place, kind) = (response.place(), response.header("content-type").unwrap_or("").to_owned());
+        let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
         let body = response.text().await.map_err(|err| of_http(&err))?;
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
             return Err(self.strange(&place, &kind, &body));
@@ -169,7 +169,7 @@ impl Link {
         let request_id = response.request_id().map(str::to_owned);
         let head = Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened);
         let facts = Facts {
-            place: response.place(),
+            place: response.endpoint(),
             key: self.endpoint.auth.key.clone(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
@@ -246,7 +246,7 @@ impl Link {
 
     /// The error of an answer that is no success.
     async fn refused(&self, response: Response) -> Error {
-        let (status, place, limits) = (response.status(), response.place(), response.limits());
+        let (status, place, limits) = (response.status(), response.endpoint(), response.limits());
         let request_id = response.request_id().map(str::to_owned);
         let moved_to = response.header("location").is_some() && (300..400).contains(&status);
         // The words of an error are worth no longer wait than an answer's first token.

@@ -193,9 +193,10 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
     let strange =
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
     let entries = Vec::<Entry>::deserialize(&answer["embeddings"]).map_err(|err| strange(err.to_string()))?;
-    match entries.len() == texts {
-        true => Ok(entries.into_iter().map(|entry| entry.values).collect()),
-        false => Err(strange(format!("{} vectors for {texts} texts", entries.len()))),
+    if entries.len() == texts {
+        Ok(entries.into_iter().map(|entry| entry.values).collect())
+    } else {
+        Err(strange(format!("{} vectors for {texts} texts", entries.len())))
     }
 }
 

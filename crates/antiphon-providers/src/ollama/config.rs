@@ -140,7 +140,7 @@ impl Ollama {
     /// The server goes on with what it has when it is asked again.
     pub async fn pull(&self, model: &str, mut tell: impl FnMut(PullProgress) + Send) -> Result<(), Error> {
         let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
-        let place = response.place();
+        let place = response.endpoint();
         let mut lines = response.lines();
         let failed = |kind, why: &str| {
             Error::new(kind, format!("{place}: {model} cannot be fetched: {}", self.link.cleaned(why)))

@@ -145,9 +145,10 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
     let vectors =
         Vec::<Vec<f32>>::deserialize(&answer["embeddings"]).map_err(|err| strange(err.to_string()))?;
-    match vectors.len() == texts {
-        true => Ok(vectors),
-        false => Err(strange(format!("{} vectors for {texts} texts", vectors.len()))),
+    if vectors.len() == texts {
+        Ok(vectors)
+    } else {
+        Err(strange(format!("{} vectors for {texts} texts", vectors.len())))
     }
 }
 

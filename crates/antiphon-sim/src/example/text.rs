@@ -23,10 +23,11 @@ pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng, room: &mu
         for more in [0].into_iter().chain(REPEATED) {
             text = String::new();
             Writer { rng, more, room, text: &mut text }.write(&pattern);
-            match fits(&text) {
-                true if more > 0 => return text,
-                true => least_one = Some(text.clone()),
-                false => {}
+            if fits(&text) {
+                if more > 0 {
+                    return text;
+                }
+                least_one = Some(text.clone());
             }
         }
         return least_one.unwrap_or(text);

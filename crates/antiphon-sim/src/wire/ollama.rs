@@ -84,9 +84,10 @@ impl Wire for Ollama {
 impl Ollama {
     fn line(&self, answer: &Answer, text: &str, is_last: bool) -> String {
         let (model, prompt, tokens) = (&answer.model, answer.prompt_tokens, answer.tokens);
-        let said = match self.generate {
-            true => format!(r#""response":{text}"#),
-            false => format!(r#""message":{{"role":"assistant","content":{text}}}"#),
+        let said = if self.generate {
+            format!(r#""response":{text}"#)
+        } else {
+            format!(r#""message":{{"role":"assistant","content":{text}}}"#)
         };
         let end = match (is_last, answer.finish) {
             (false, _) => r#""done":false"#.to_owned(),

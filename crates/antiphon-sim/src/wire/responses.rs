@@ -137,16 +137,15 @@ fn response(answer: &Answer, is_over: bool) -> String {
         (true, Finish::Length) => ("incomplete", r#"{"reason":"max_output_tokens"}"#),
         (true, Finish::Filtered) => ("incomplete", r#"{"reason":"content_filter"}"#),
     };
-    let (output, usage) = match is_over {
-        false => ("[]".to_owned(), "null".to_owned()),
-        true => {
-            let message = format!("[{}]", item(answer));
-            let total = input + u64::from(tokens);
-            let usage = format!(
-                r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
-            );
-            (message, usage)
-        }
+    let (output, usage) = if is_over {
+        let message = format!("[{}]", item(answer));
+        let total = input + u64::from(tokens);
+        let usage = format!(
+            r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
+        );
+        (message, usage)
+    } else {
+        ("[]".to_owned(), "null".to_owned())
     };
     format!(
         r#"{{"id":"resp_{id}","object":"response","created_at":0,"status":"{status}","error":null,"incomplete_details":{details},"model":{model},"output":{output},"usage":{usage}}}"#

@@ -105,16 +105,17 @@ fn posted(path: &str, body: &Value) -> Option<Value> {
 /// Fetches any model at once, but none whose name says that there is none.
 fn pull(body: &Value) -> Said {
     let is_missing = body["model"].as_str().is_none_or(|model| model.starts_with("no-such"));
-    let lines = match is_missing {
-        true => vec![
+    let lines = if is_missing {
+        vec![
             json!({ "status": "pulling manifest" }),
             json!({ "error": "pull model manifest: file does not exist" }),
-        ],
-        false => vec![
+        ]
+    } else {
+        vec![
             json!({ "status": "pulling manifest" }),
             json!({ "status": "pulling 0123", "digest": "sha256:0123", "total": 10, "completed": 10 }),
             json!({ "status": "success" }),
-        ],
+        ]
     };
     ("application/x-ndjson", lines.iter().map(|line| format!("{line}\n")).collect())
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::Strategy;
 use antiphon_engine::Meter;
-use antiphon_http::Reach;
+use antiphon_http::NetworkPolicy;
 use antiphon_pipeline::{
     Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused, Report, Validation,
 };
@@ -49,7 +49,7 @@ pub(super) async fn request(
 
 /// The inputs, with files in the place of addresses.
 async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<PathBuf>, CommandError> {
-    let reach = if args.allow_local { Reach::Any } else { Reach::Public };
+    let network_policy = if args.allow_local { NetworkPolicy::Any } else { NetworkPolicy::Public };
     let mut inputs = Vec::new();
     for input in &args.inputs {
         if !operations::is_address(input) {
@@ -61,9 +61,9 @@ async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<Pat
             let message = format!("{}: --offline uses no network", operations::without_secrets(&address));
             return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst)));
         }
-        let path = operations::fetch_document(&address, out, reach).await;
-        let path = path.map_err(|err| match reach {
-            Reach::Public => err.hint(Hint::AllowLocal),
+        let path = operations::fetch_document(&address, out, network_policy).await;
+        let path = path.map_err(|err| match network_policy {
+            NetworkPolicy::Public => err.hint(Hint::AllowLocal),
             _ => err,
         })?;
         talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));

@@ -85,17 +85,16 @@ async fn planned(
     let themes = themes.iter().map(Theme::from_source).collect::<Result<Vec<_>, _>>()?;
     let fallback = request.output.fallback.as_ref();
     let fallback = fallback.map(|source| Content::parse(&source.name, &source.text)).transpose()?;
-    let (input, notes) = match opening.has_all_rows() {
-        true => (Input::Stored, LoadedNotes::default()),
-        false => {
-            let mut paths = Vec::new();
-            for input in &request.inputs {
-                paths.push(request.locate(input, workspace.folder()).await);
-            }
-            let loader = Loader::new().cancel(watch.cancel.clone());
-            let mut notes = LoadedNotes::load(&loader, &paths, &voices(&themes)).await?;
-            (Input::Rows(Arc::from(std::mem::take(&mut notes.rows))), notes)
+    let (input, notes) = if opening.has_all_rows() {
+        (Input::Stored, LoadedNotes::default())
+    } else {
+        let mut paths = Vec::new();
+        for input in &request.inputs {
+            paths.push(request.locate(input, workspace.folder()).await);
         }
+        let loader = Loader::new().cancel(watch.cancel.clone());
+        let mut notes = LoadedNotes::load(&loader, &paths, &voices(&themes)).await?;
+        (Input::Rows(Arc::from(std::mem::take(&mut notes.rows))), notes)
     };
     if fallback.is_some() && notes.files > 1 {
         let message = format!(

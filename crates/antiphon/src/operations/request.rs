@@ -295,11 +295,13 @@ impl RunRequest {
         let base = self.base.as_deref().filter(|_| path.is_relative());
         let Some((base, was)) = base.zip(self.stored_in.as_deref()) else { return placed };
         let Some(now) = moved(base, was, folder).map(|base| base.join(path)) else { return placed };
-        match std::path::absolute(path).is_ok_and(|here| here == now) {
-            true => path.to_owned(),
+        if std::path::absolute(path).is_ok_and(|here| here == now) {
+            path.to_owned()
+        } else if antiphon_fs::exists(base).await.unwrap_or(true) {
             // A copy beside the original leaves that alone only where the process works in it.
-            false if antiphon_fs::exists(base).await.unwrap_or(true) => placed,
-            false => now,
+            placed
+        } else {
+            now
         }
     }
 

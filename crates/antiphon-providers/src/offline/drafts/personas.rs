@@ -180,9 +180,8 @@ impl Group<'_> {
             (!said.is_empty()).then(|| cut(&said.join("; "), FACT_LENGTH))
         };
         let ages = || facts.iter().filter_map(|facts| facts.age);
-        let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| match youngest == oldest {
-            true => youngest.to_string(),
-            false => format!("{youngest} to {oldest}"),
+        let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| {
+            if youngest == oldest { youngest.to_string() } else { format!("{youngest} to {oldest}") }
         });
         json!({
             "age_range": age_range,

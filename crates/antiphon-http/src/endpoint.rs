@@ -5,12 +5,12 @@ use http::Method;
 
 /// Method and host of a request, for errors, spans and logs; nothing that could be a secret.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     method: Method,
     host: Arc<str>,
 }
 
-impl Place {
+impl Endpoint {
     pub(crate) fn new(method: Method, host: Arc<str>) -> Self {
         Self { method, host }
     }
@@ -24,7 +24,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host() {
             "" => write!(f, "{}", self.method),

@@ -50,11 +50,11 @@ pub struct RunnerMetrics {
 
 /// The queue of a runner and who works on it, without a clock or a task of its own.
 #[derive(Default)]
-pub(crate) struct Lanes {
+pub(crate) struct Scheduler {
     lanes: [VecDeque<Queued>; 5],
     room: Waiters,
     /// Places in the queue that are promised to those who left the line for room.
-    promised: usize,
+    reserved: usize,
     idle: Vec<(usize, Waker)>,
     /// Workers that were woken or made and have not looked at the queue yet.
     waking: usize,
@@ -78,29 +78,29 @@ struct Queued {
 }
 
 /// Who must be told after the queue has grown.
-pub(crate) enum Summon {
-    Nobody,
+pub(crate) enum WorkerAction {
+    None,
     Wake(Waker),
     /// There is work for another worker: this is its number.
-    Hire(usize),
+    Spawn(usize),
 }
 
 /// What a worker did before it asked for a job.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Was {
+pub(crate) enum WorkerState {
     Busy,
     /// It was to be woken, or was and has not looked at the queue yet.
     Idle,
 }
 
 /// What a worker does next.
-pub(crate) enum Next {
+pub(crate) enum NextJob {
     Run(Job),
     Wait,
-    Leave,
+    Exit,
 }
 
-impl Lanes {
+impl Scheduler {
     pub(crate) fn new(max_workers: usize, max_queued: usize) -> Self {
         Self { max_waking: 2, max_workers, max_queued, ..Self::default() }
     }
@@ -111,7 +111,7 @@ impl Lanes {
 
     /// Whether a place in the queue is free for somebody who is not in line for one.
     fn has_room(&self) -> bool {
-        self.room.is_empty() && self.metrics.queued + self.promised < self.max_queued
+        self.room.is_empty() && self.metrics.queued + self.reserved < self.max_queued
     }
 
     /// Waits in line for a place in the queue and takes it; false: the runner is closed, and there is none.
@@ -120,7 +120,7 @@ impl Lanes {
             return Poll::Ready(false);
         }
         match *ticket {
-            None if self.has_room() => self.promised += 1,
+            None if self.has_room() => self.reserved += 1,
             None => {
                 *ticket = Some(self.room.join(cx));
                 return Poll::Pending;
@@ -137,7 +137,7 @@ impl Lanes {
         priority: Priority,
         job: Job,
         now: Instant,
-    ) -> Result<(u64, Summon), Job> {
+    ) -> Result<(u64, WorkerAction), Job> {
         match self.try_room() {
             Ok(()) => self.push(priority, job, now),
             Err(_) => Err(job),
@@ -145,46 +145,51 @@ impl Lanes {
     }
 
     /// Takes a place in the queue if one is free.
-    pub(crate) fn try_room(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn try_room(&mut self) -> Result<(), SubmitErrorKind> {
         match (self.is_closed, self.has_room()) {
-            (true, _) => Err(Refusal::Closed),
-            (_, false) => Err(Refusal::Full),
+            (true, _) => Err(SubmitErrorKind::Closed),
+            (_, false) => Err(SubmitErrorKind::QueueFull),
             _ => {
-                self.promised += 1;
+                self.reserved += 1;
                 Ok(())
             }
         }
     }
 
     /// Leaves the line for room, or gives the place back that was promised meanwhile.
-    pub(crate) fn forgo_room(&mut self, ticket: Ticket) -> Option<Waker> {
+    pub(crate) fn release_room(&mut self, ticket: Ticket) -> Option<Waker> {
         if self.room.leave(ticket) || self.is_closed {
             return None;
         }
-        self.promised -= 1;
+        self.reserved -= 1;
         self.offer_room()
     }
 
     fn offer_room(&mut self) -> Option<Waker> {
-        if self.metrics.queued + self.promised >= self.max_queued {
+        if self.metrics.queued + self.reserved >= self.max_queued {
             return None;
         }
         let waker = self.room.serve()?;
-        self.promised += 1;
+        self.reserved += 1;
         Some(waker)
     }
 
     /// Queues a job on the place that was taken for it. A closed runner gives the job back.
-    pub(crate) fn push(&mut self, priority: Priority, job: Job, now: Instant) -> Result<(u64, Summon), Job> {
+    pub(crate) fn push(
+        &mut self,
+        priority: Priority,
+        job: Job,
+        now: Instant,
+    ) -> Result<(u64, WorkerAction), Job> {
         if self.is_closed {
             return Err(job);
         }
-        self.promised -= 1;
+        self.reserved -= 1;
         let seq = self.next_seq;
         self.next_seq += 1;
         self.lanes[priority as usize].push_back(Queued { seq, job, since: now });
         self.metrics.queued += 1;
-        Ok((seq, self.summon()))
+        Ok((seq, self.wake_worker()))
     }
 
     /// Takes a job out of the queue before it has begun.
@@ -198,49 +203,49 @@ impl Lanes {
     }
 
     /// Somebody to work on what is queued.
-    fn summon(&mut self) -> Summon {
+    fn wake_worker(&mut self) -> WorkerAction {
         if self.metrics.queued == 0 || self.waking >= self.max_waking {
-            return Summon::Nobody;
+            return WorkerAction::None;
         }
         if let Some((_, waker)) = self.idle.pop() {
             self.waking += 1;
-            return Summon::Wake(waker);
+            return WorkerAction::Wake(waker);
         }
         if self.workers < self.max_workers {
             self.waking += 1;
             self.workers += 1;
             self.next_worker += 1;
-            return Summon::Hire(self.next_worker);
+            return WorkerAction::Spawn(self.next_worker);
         }
-        Summon::Nobody
+        WorkerAction::None
     }
 
     /// The most urgent job for a worker; and whom to wake or hire besides.
     pub(crate) fn next(
         &mut self,
         id: usize,
-        was: Was,
+        state: WorkerState,
         now: Instant,
         cx: &Context<'_>,
-    ) -> (Next, Option<Waker>, Summon) {
-        self.is_back(id, was);
+    ) -> (NextJob, Option<Waker>, WorkerAction) {
+        self.mark_active(id, state);
         let Some(queued) = self.lanes.iter_mut().find_map(VecDeque::pop_front) else {
             if self.is_closed {
-                return (Next::Leave, None, Summon::Nobody);
+                return (NextJob::Exit, None, WorkerAction::None);
             }
             self.idle.push((id, cx.waker().clone()));
-            return (Next::Wait, None, Summon::Nobody);
+            return (NextJob::Wait, None, WorkerAction::None);
         };
         self.metrics.queued -= 1;
         self.metrics.running += 1;
         self.metrics.wait_time += now.saturating_duration_since(queued.since);
-        (Next::Run(queued.job), self.offer_room(), self.summon())
+        (NextJob::Run(queued.job), self.offer_room(), self.wake_worker())
     }
 
-    fn is_back(&mut self, id: usize, was: Was) {
-        match was {
-            Was::Busy => {}
-            Was::Idle => match self.idle.iter().position(|(other, _)| *other == id) {
+    fn mark_active(&mut self, id: usize, state: WorkerState) {
+        match state {
+            WorkerState::Busy => {}
+            WorkerState::Idle => match self.idle.iter().position(|(other, _)| *other == id) {
                 Some(at) => drop(self.idle.swap_remove(at)),
                 None => self.waking -= 1,
             },
@@ -260,8 +265,8 @@ impl Lanes {
     }
 
     /// Worker `id` is gone; who waits for the last one to go must be woken, and whether it left jobs to nobody.
-    pub(crate) fn left(&mut self, id: usize, was: Was) -> (Vec<Waker>, bool) {
-        self.is_back(id, was);
+    pub(crate) fn exited(&mut self, id: usize, state: WorkerState) -> (Vec<Waker>, bool) {
+        self.mark_active(id, state);
         self.workers -= 1;
         if self.workers > 0 {
             return (Vec::new(), false);
@@ -272,7 +277,7 @@ impl Lanes {
     /// Takes nothing more; who must be woken to see it.
     pub(crate) fn close(&mut self) -> Vec<Waker> {
         self.is_closed = true;
-        self.promised = 0;
+        self.reserved = 0;
         // The idle ones count as woken: each looks once more, finds nothing, and leaves.
         self.waking += self.idle.len();
         let idle = self.idle.drain(..).map(|(_, waker)| waker);
@@ -289,7 +294,7 @@ impl Lanes {
     }
 
     /// Waits until nobody works any more.
-    pub(crate) fn poll_left(&mut self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_exited(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.workers == 0 {
             return Poll::Ready(());
         }
@@ -302,9 +307,9 @@ impl Lanes {
 
 /// Why [`Runner::try_submit`](crate::Runner::try_submit) took nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum SubmitErrorKind {
     /// The queue is full for now.
-    Full,
+    QueueFull,
     /// The runner was shut down.
     Closed,
 }

@@ -7,7 +7,7 @@ use url::{Host, Url};
 /// Which machines a client speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Reach {
+pub enum NetworkPolicy {
     /// All.
     #[default]
     Any,
@@ -21,7 +21,7 @@ pub enum Reach {
 pub(crate) const NOT_PUBLIC: &str =
     "it leads to this machine or to a network of its own, not to the open internet";
 
-impl Reach {
+impl NetworkPolicy {
     /// Whether what stands in an address is out of reach, without asking what its name leads to.
     pub(crate) fn excludes(self, url: &Url) -> bool {
         self == Self::Public
@@ -102,13 +102,13 @@ mod tests {
     use reqwest::dns::Resolve;
     use url::Url;
 
-    use super::{PublicOnly, Reach};
+    use super::{NetworkPolicy, PublicOnly};
 
     #[track_caller]
     fn check(address: &str, is_out_of_reach: bool) {
         let url = Url::parse(&format!("https://{address}/a")).unwrap();
-        assert_eq!(Reach::Public.excludes(&url), is_out_of_reach, "{address}");
-        assert!(!Reach::Any.excludes(&url));
+        assert_eq!(NetworkPolicy::Public.excludes(&url), is_out_of_reach, "{address}");
+        assert!(!NetworkPolicy::Any.excludes(&url));
     }
 
     #[tokio::test]
