@@ -8,7 +8,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use antiphon_fs::{Lines, Reader};
+use antiphon_fs::{FileLines, Reader};
 use futures_util::StreamExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -64,7 +64,7 @@ pub struct Rows {
 
 enum Source {
     Csv(Box<Records>),
-    Lines(Lines, u32),
+    Lines(FileLines, u32),
     Values(std::vec::IntoIter<Value>),
     Documents { root: PathBuf, loader: Loader, paths: std::vec::IntoIter<PathBuf>, failures: Vec<Failure> },
 }
@@ -275,7 +275,7 @@ async fn sniffed(reader: Reader) -> Result<(Reader, RowFormat), Error> {
     reader.scan(RowFormat::Csv, look).await.map_err(Error::from_fs)
 }
 
-async fn next_lines(lines: &mut Lines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
+async fn next_lines(lines: &mut FileLines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while rows.len() < BATCH && bytes < BATCH_BYTES {
         let Some(line) = lines.next().await else { break };

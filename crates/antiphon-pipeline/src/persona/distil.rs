@@ -306,7 +306,7 @@ impl Digest {
 struct People {
     people: Vec<((usize, String), Vec<usize>)>,
     terms: Terms,
-    vectors: Vec<antiphon_text::Vector>,
+    vectors: Vec<antiphon_text::SparseVector>,
     groups: Vec<Vec<usize>>,
 }
 
@@ -321,7 +321,7 @@ impl People {
             people.iter().map(|(_, found)| found.iter().map(|index| findings[*index].claim.as_str()));
         let (terms, vectors) = Terms::count(claims);
         let count = groups.clamp(1, people.len().max(1));
-        let groups = antiphon_text::groups(&vectors, terms.len(), count..=count, || false);
+        let groups = antiphon_text::cluster(&vectors, terms.len(), count..=count, || false);
         Self { people, terms, vectors, groups }
     }
 
@@ -344,7 +344,7 @@ impl People {
         let mut chosen = Vec::new();
         for group in &self.groups {
             let vectors = group.iter().map(|member| &self.vectors[*member]);
-            let centre = antiphon_text::centre(self.terms.len(), vectors);
+            let centre = antiphon_text::centroid(self.terms.len(), vectors);
             let nearness = |index: &usize| -> (f32, usize) {
                 let terms = self.terms.of(&findings[*index].claim);
                 (terms.filter_map(|term| centre.get(term as usize)).sum(), *index)

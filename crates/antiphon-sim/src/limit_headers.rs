@@ -6,8 +6,21 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::answer::AnswerBody;
 use crate::bucket::Level;
-use crate::scenario::Tells;
+use crate::scenario::LimitSignal;
 use crate::wire::Headers;
+
+impl LimitSignal {
+    /// The wait as it is told, and as the client is held to it.
+    pub(crate) fn rounded(self, wait: Duration) -> Option<Duration> {
+        match self {
+            Self::Headers | Self::RetryAfter => Some(Duration::from_millis(
+                u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+            )),
+            Self::RetryAfterSeconds => Some(Duration::from_secs(wait.as_secs() + 1)),
+            Self::None => None,
+        }
+    }
+}
 
 /// What is left of requests and tokens.
 #[derive(Clone, Copy)]
@@ -17,8 +30,8 @@ pub(crate) struct Levels {
 }
 
 /// Adds what is told of the limits, as the vendor tells it.
-pub(crate) fn tell(
-    tells: Tells,
+pub(crate) fn add_limit_headers(
+    limit_signal: LimitSignal,
     headers: Headers,
     levels: Levels,
     wait: Option<Duration>,
@@ -32,10 +45,10 @@ pub(crate) fn tell(
     if headers == Headers::Plain {
         return;
     }
-    if let (Some(wait), true) = (wait, tells != Tells::Nothing) {
+    if let (Some(wait), true) = (wait, limit_signal != LimitSignal::None) {
         set("retry-after", seconds(wait));
     }
-    if tells != Tells::Headers {
+    if limit_signal != LimitSignal::Headers {
         return;
     }
     let names: [[&'static str; 3]; 2] = match headers {

@@ -1,16 +1,16 @@
 use std::ops::RangeInclusive;
 
-use crate::terms::Vector;
+use crate::terms::SparseVector;
 
 /// Beginnings tried, of which the one is kept whose groups hold together best; of many texts fewer, since
 /// every beginning reads all of them many times.
-const BEGINNINGS: usize = 8;
-const MANY: usize = 1_000;
+const RESTARTS: usize = 8;
+const LARGE_COUNT: usize = 1_000;
 const MAX_ROUNDS: usize = 25;
 
 /// A direction among the terms: a weight for each, of length 1. Sums go in the order of the terms, so that the same
 /// documents give the same groups.
-pub type Centre = Vec<f32>;
+pub type Centroid = Vec<f32>;
 
 /// Puts vectors over `terms` terms into groups, none of them empty: as many of `counts` as they fall into best, by the
 /// mean of their simplified silhouettes (Hruschka, de Castro and Campello, "Evolutionary Algorithms for Clustering Gene-
@@ -20,12 +20,12 @@ pub type Centre = Vec<f32>;
 /// Takes time with the number of texts, and ends early, with groups of little worth, once `is_cancelled`.
 ///
 /// ```
-/// use antiphon_text::{Terms, groups};
+/// use antiphon_text::{Terms, cluster};
 /// let (terms, vectors) = Terms::count([["warm bread"], ["green apples"], ["bread, still warm"]]);
-/// assert_eq!(groups(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1]]);
+/// assert_eq!(cluster(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1]]);
 /// ```
-pub fn groups(
-    vectors: &[Vector],
+pub fn cluster(
+    vectors: &[SparseVector],
     terms: usize,
     counts: RangeInclusive<usize>,
     is_cancelled: impl Fn() -> bool,
@@ -33,12 +33,12 @@ pub fn groups(
     // None can be empty, and there is one where there is anything.
     let most = vectors.len();
     let counts = (*counts.start()).clamp(most.min(1), most)..=(*counts.end()).clamp(most.min(1), most);
-    const MOST_TRIED: usize = 8;
-    let tried = counts.take(MOST_TRIED).filter(|count| *count > 0);
+    const MAX_TRIED: usize = 8;
+    let tried = counts.take(MAX_TRIED).filter(|count| *count > 0);
     let found = tried.map(|count| {
-        let groups = groups_of(vectors, terms, count, &is_cancelled);
-        let clarity = clarity(vectors, terms, &groups);
-        (groups, clarity)
+        let groups = cluster_into(vectors, terms, count, &is_cancelled);
+        let separation = separation(vectors, terms, &groups);
+        (groups, separation)
     });
     found
         .reduce(|best, next| if next.1 > best.1 + 1e-9 { next } else { best })
@@ -47,17 +47,17 @@ pub fn groups(
 }
 
 /// How much nearer vectors are to their own group than to the next one, from -1 to 1. Whoever is alone counts as 0.
-fn clarity(vectors: &[Vector], terms: usize, groups: &[Vec<usize>]) -> f64 {
-    let centres: Vec<Centre> =
-        groups.iter().map(|group| centre(terms, group.iter().map(|member| &vectors[*member]))).collect();
+fn separation(vectors: &[SparseVector], terms: usize, groups: &[Vec<usize>]) -> f64 {
+    let centroids: Vec<Centroid> =
+        groups.iter().map(|group| centroid(terms, group.iter().map(|member| &vectors[*member]))).collect();
     let mut sum = 0.0;
     for (own, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
         for member in group {
             // Rounding makes what is the same a little nearer than that.
-            let away = |centre: &Centre| f64::from(1.0 - dot(&vectors[*member], centre)).max(0.0);
-            let others = centres.iter().enumerate().filter(|(other, _)| *other != own);
-            let next = others.map(|(_, centre)| away(centre)).fold(f64::INFINITY, f64::min);
-            let here = away(&centres[own]);
+            let away = |centroid: &Centroid| f64::from(1.0 - dot(&vectors[*member], centroid)).max(0.0);
+            let others = centroids.iter().enumerate().filter(|(other, _)| *other != own);
+            let next = others.map(|(_, centroid)| away(centroid)).fold(f64::INFINITY, f64::min);
+            let here = away(&centroids[own]);
             if next.is_finite() && next.max(here) > 0.0 {
                 sum += (next - here) / next.max(here);
             }
@@ -70,14 +70,14 @@ fn clarity(vectors: &[Vector], terms: usize, groups: &[Vec<usize>]) -> f64 {
 /// "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning
 /// takes as seeds what is farthest from the seeds before it, so nothing is drawn by chance. Ends early, with groups
 /// of little worth, once cancelled.
-fn groups_of(
-    vectors: &[Vector],
+fn cluster_into(
+    vectors: &[SparseVector],
     terms: usize,
     count: usize,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Vec<Vec<usize>> {
     let space = Space { vectors, terms, count, is_cancelled };
-    let tries = if vectors.len() > MANY { 2 } else { BEGINNINGS.min(vectors.len()) };
+    let tries = if vectors.len() > LARGE_COUNT { 2 } else { RESTARTS.min(vectors.len()) };
     // Evenly spread over the texts, so that the order of files does not decide.
     let beginnings = (0..tries).map(|i| i * vectors.len() / tries);
     let best = beginnings
@@ -92,7 +92,7 @@ fn groups_of(
 }
 
 struct Space<'a> {
-    vectors: &'a [Vector],
+    vectors: &'a [SparseVector],
     terms: usize,
     count: usize,
     is_cancelled: &'a dyn Fn() -> bool,
@@ -101,26 +101,27 @@ struct Space<'a> {
 impl Space<'_> {
     /// The group of each vector, and how well the groups hold together.
     fn group_from(&self, first: usize) -> (Vec<usize>, f64) {
-        let mut centres = self.seeds(first);
+        let mut centroids = self.seeds(first);
         let mut of: Vec<usize> = Vec::new();
         for _ in 0..MAX_ROUNDS {
-            let mut next: Vec<usize> = self.vectors.iter().map(|vector| nearest(vector, &centres)).collect();
-            self.fill_empty(&centres, &mut next);
+            let mut next: Vec<usize> =
+                self.vectors.iter().map(|vector| nearest(vector, &centroids)).collect();
+            self.fill_empty(&centroids, &mut next);
             if next == of || (self.is_cancelled)() {
                 of = next;
                 break;
             }
             of = next;
-            centres = (0..self.count).map(|group| self.centre_of(&of, group)).collect();
+            centroids = (0..self.count).map(|group| self.centroid_of(&of, group)).collect();
         }
         let cohesion =
-            self.vectors.iter().zip(&of).map(|(vector, group)| f64::from(dot(vector, &centres[*group])));
+            self.vectors.iter().zip(&of).map(|(vector, group)| f64::from(dot(vector, &centroids[*group])));
         let cohesion = cohesion.sum();
         (of, cohesion)
     }
 
-    fn seeds(&self, first: usize) -> Vec<Centre> {
-        let seed = |index: usize| centre(self.terms, [&self.vectors[index]]);
+    fn seeds(&self, first: usize) -> Vec<Centroid> {
+        let seed = |index: usize| centroid(self.terms, [&self.vectors[index]]);
         let mut seeds = vec![seed(first)];
         let mut closeness: Vec<f32> = self.vectors.iter().map(|vector| dot(vector, &seeds[0])).collect();
         let mut taken = vec![false; self.vectors.len()];
@@ -139,35 +140,35 @@ impl Space<'_> {
     }
 
     /// A group that lost all its members takes the one that fits worst where it is and is not alone there.
-    fn fill_empty(&self, centres: &[Centre], of: &mut [usize]) {
-        for group in 0..centres.len() {
+    fn fill_empty(&self, centroids: &[Centroid], of: &mut [usize]) {
+        for group in 0..centroids.len() {
             if of.contains(&group) {
                 continue;
             }
-            let mut sizes = vec![0_usize; centres.len()];
+            let mut sizes = vec![0_usize; centroids.len()];
             of.iter().for_each(|group| sizes[*group] += 1);
             let movable = (0..of.len()).filter(|member| sizes[of[*member]] > 1);
-            let fit = |member: &usize| dot(&self.vectors[*member], &centres[of[*member]]);
+            let fit = |member: &usize| dot(&self.vectors[*member], &centroids[of[*member]]);
             if let Some(member) = movable.min_by(|a, b| fit(a).total_cmp(&fit(b))) {
                 of[member] = group;
             }
         }
     }
 
-    fn centre_of(&self, of: &[usize], group: usize) -> Centre {
+    fn centroid_of(&self, of: &[usize], group: usize) -> Centroid {
         let members = self.vectors.iter().zip(of).filter(|(_, of)| **of == group);
-        centre(self.terms, members.map(|(vector, _)| vector))
+        centroid(self.terms, members.map(|(vector, _)| vector))
     }
 }
 
-fn nearest(vector: &Vector, centres: &[Centre]) -> usize {
-    let closeness = centres.iter().map(|centre| dot(vector, centre)).enumerate();
+fn nearest(vector: &SparseVector, centroids: &[Centroid]) -> usize {
+    let closeness = centroids.iter().map(|centroid| dot(vector, centroid)).enumerate();
     closeness.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map_or(0, |(group, _)| group)
 }
 
 /// The direction in which a group's members point together.
 #[must_use]
-pub fn centre<'a>(terms: usize, members: impl IntoIterator<Item = &'a Vector>) -> Centre {
+pub fn centroid<'a>(terms: usize, members: impl IntoIterator<Item = &'a SparseVector>) -> Centroid {
     let mut sum = vec![0.0_f32; terms];
     for (term, weight) in members.into_iter().flatten() {
         sum[*term as usize] += weight;
@@ -179,44 +180,44 @@ pub fn centre<'a>(terms: usize, members: impl IntoIterator<Item = &'a Vector>) -
     sum
 }
 
-fn dot(vector: &Vector, centre: &Centre) -> f32 {
-    vector.iter().map(|(term, weight)| weight * centre[*term as usize]).sum()
+fn dot(vector: &SparseVector, centroid: &Centroid) -> f32 {
+    vector.iter().map(|(term, weight)| weight * centroid[*term as usize]).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Vector, groups};
+    use super::{SparseVector, cluster};
 
-    fn vector(terms: &[u32]) -> Vector {
+    fn vector(terms: &[u32]) -> SparseVector {
         terms.iter().map(|term| (*term, 1.0 / (terms.len() as f32).sqrt())).collect()
     }
 
     #[test]
     fn what_shares_terms_comes_together() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[20]].map(vector);
-        let found = groups(&vectors, 21, 3..=3, || false);
+        let found = cluster(&vectors, 21, 3..=3, || false);
         assert_eq!(found, [vec![0, 2], vec![1, 3], vec![4]]);
     }
 
     #[test]
     fn as_many_groups_are_made_as_there_are() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[1, 2, 4], &[7, 8, 5]].map(vector);
-        let found = groups(&vectors, 10, 2..=5, || false);
+        let found = cluster(&vectors, 10, 2..=5, || false);
         assert_eq!(found, [vec![0, 2, 4], vec![1, 3, 5]]);
     }
 
     #[test]
     fn counts_that_cannot_be_are_made_ones_that_can() {
         let vectors = [&[1][..], &[2]].map(vector);
-        assert_eq!(groups(&vectors, 3, 0..=0, || false).len(), 1);
-        assert_eq!(groups(&vectors, 3, 5..=9, || false).len(), 2);
-        assert!(groups(&[], 0, 1..=3, || false).is_empty());
+        assert_eq!(cluster(&vectors, 3, 0..=0, || false).len(), 1);
+        assert_eq!(cluster(&vectors, 3, 5..=9, || false).len(), 2);
+        assert!(cluster(&[], 0, 1..=3, || false).is_empty());
     }
 
     #[test]
     fn equal_vectors_still_give_as_many_groups_as_asked_for() {
         let vectors = [(); 5].map(|()| vector(&[1]));
-        let found = groups(&vectors, 2, 3..=3, || false);
+        let found = cluster(&vectors, 2, 3..=3, || false);
         assert!(found.len() == 3 && found.iter().all(|group| !group.is_empty()), "{found:?}");
     }
 }

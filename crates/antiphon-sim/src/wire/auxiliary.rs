@@ -4,26 +4,27 @@ use hyper::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 /// The content type and the body of an answer.
-type Said = (&'static str, String);
+type ContentAndBody = (&'static str, String);
 
 /// What servers answer beside answers to prompts: lists, states, vectors. `None` for what no vendor has.
-pub(crate) fn side(
+pub(crate) fn auxiliary(
     method: &Method,
     path: &str,
     headers: &HeaderMap,
-    (body, models): (&[u8], Vec<&str>),
-) -> Option<Said> {
+    body: &[u8],
+    models: &[&str],
+) -> Option<ContentAndBody> {
     if *method == Method::GET {
-        return state(path, headers, &models).map(json_said);
+        return state(path, headers, models).map(json_body);
     }
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     match path {
         "/api/pull" => Some(pull(&body)),
-        path => posted(path, &body).map(json_said),
+        path => posted(path, &body).map(json_body),
     }
 }
 
-fn json_said(value: Value) -> Said {
+fn json_body(value: Value) -> ContentAndBody {
     ("application/json", value.to_string())
 }
 
@@ -103,7 +104,7 @@ fn posted(path: &str, body: &Value) -> Option<Value> {
 }
 
 /// Fetches any model at once, but none whose name says that there is none.
-fn pull(body: &Value) -> Said {
+fn pull(body: &Value) -> ContentAndBody {
     let is_missing = body["model"].as_str().is_none_or(|model| model.starts_with("no-such"));
     let lines = if is_missing {
         vec![

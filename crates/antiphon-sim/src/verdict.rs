@@ -9,7 +9,7 @@ use crate::stats::Stats;
 /// What a [`Server`](crate::Server) thinks of its clients.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Verdict {
+pub struct ClientVerdict {
     /// Whether nothing below is to be complained of.
     pub clean: bool,
     /// Requests that were sent again before the wait was over that the refusal had told.
@@ -44,13 +44,13 @@ pub(crate) enum End {
 }
 
 /// So many requests are remembered; more are not judged, so that a long run needs no endless memory.
-const REMEMBERED: usize = 1_000_000;
+const MAX_REMEMBERED: usize = 1_000_000;
 
 /// Whoever comes again after so long may have paid in the meantime.
-const PAID: std::time::Duration = std::time::Duration::from_secs(10);
+const PAYMENT_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A server's clock and a client's do not agree to the last bit.
-const LENIENCY: std::time::Duration = std::time::Duration::from_millis(2);
+const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_millis(2);
 
 impl Judge {
     /// Of a request to a path, with a key, if it brings one.
@@ -60,26 +60,26 @@ impl Judge {
         hasher.finish()
     }
 
-    pub(crate) fn came(&mut self, request: u64, now: Instant) {
+    pub(crate) fn arrived(&mut self, request: u64, now: Instant) {
         match self.seen.get(&request) {
             Some(End::Answered) => self.repeated += 1,
             Some(End::Hopeless) => self.hopeless += 1,
-            Some(End::OutOfMoney(at)) if now < *at + PAID => self.hopeless += 1,
-            Some(End::Refused(Some(until))) if now + LENIENCY < *until => self.too_early += 1,
+            Some(End::OutOfMoney(at)) if now < *at + PAYMENT_TIME => self.hopeless += 1,
+            Some(End::Refused(Some(until))) if now + CLOCK_SKEW < *until => self.too_early += 1,
             _ => {}
         }
     }
 
     pub(crate) fn ended(&mut self, request: u64, end: End) {
-        if self.seen.len() < REMEMBERED || self.seen.contains_key(&request) {
+        if self.seen.len() < MAX_REMEMBERED || self.seen.contains_key(&request) {
             self.seen.insert(request, end);
         }
     }
 
-    pub(crate) fn verdict(&self, stats: &Stats) -> Verdict {
+    pub(crate) fn verdict(&self, stats: &Stats) -> ClientVerdict {
         #[expect(clippy::cast_precision_loss, reason = "nobody sends 2^52 requests")]
         let throttled = stats.throttled as f64 / stats.requests.max(1) as f64;
         let Self { too_early, hopeless, repeated, .. } = *self;
-        Verdict { clean: too_early + hopeless == 0, too_early, hopeless, repeated, throttled }
+        ClientVerdict { clean: too_early + hopeless == 0, too_early, hopeless, repeated, throttled }
     }
 }
