@@ -4,7 +4,7 @@ use antiphon_llm::{
     Billed, CallContext, Completion, Error, ErrorKind, FinishReason, Message, Output, Prompt, Provider,
     ProviderExt, RetryPolicy, Retrying, Schema, TimeoutPhase, TruncationCause, Usage,
 };
-use antiphon_providers::local::{Engine, discover};
+use antiphon_providers::local::{EngineAddress, discover};
 use antiphon_providers::{Compatible, OpenAi, SecretString};
 use antiphon_tests::{Reply, Server, refusing_url};
 use serde_json::json;
@@ -240,11 +240,11 @@ async fn engines_count_only_when_they_say_who_they_are() {
     let stranger = Server::start([Reply::new(200, "text/html", "<h1>It works</h1>")]);
     let ollama = Server::start([Reply::json(200, &json!({ "version": "0.9" }))]);
     let asked = [
-        Engine::new("llamacpp", stranger.url("")),
-        Engine::new("llamacpp", llamacpp.url("")),
-        Engine::new("lmstudio", refusing_url("")),
-        Engine::new("ollama", ollama.url("")),
-        Engine::new("lmstudio", Server::start([Reply::raw("").and_stall()]).url("")),
+        EngineAddress::new("llamacpp", stranger.url("")),
+        EngineAddress::new("llamacpp", llamacpp.url("")),
+        EngineAddress::new("lmstudio", refusing_url("")),
+        EngineAddress::new("ollama", ollama.url("")),
+        EngineAddress::new("lmstudio", Server::start([Reply::raw("").and_stall()]).url("")),
     ];
     let found = discover(asked.to_vec()).await;
     assert_eq!(found, [asked[1].clone(), asked[3].clone()]);

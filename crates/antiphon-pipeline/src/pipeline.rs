@@ -16,15 +16,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::call_summary::CallSummary;
 use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
-use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
+use crate::report::{
+    self, Anonymised, Distilled, DocumentReport, FailureReport, Report, ReportStatus, Timings,
+};
+use crate::reporting::OnEvent;
 use crate::run::{finish, plain_request};
 use crate::run_locks::{RunGuard, RunLocks};
 use crate::runs::{Fingerprint, RunId};
-use crate::took::Took;
-use crate::watched::OnEvent;
 use antiphon_engine::ErrorKind;
 
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -86,7 +88,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Tokens that the answer will have, roughly.
-    pub(crate) fn likely_answer(&self) -> u64 {
+    pub(crate) fn estimated_answer_tokens(&self) -> u64 {
         /// Tokens that one persona's part of the answer takes.
         const ANSWER_TOKENS: u64 = 700;
         ANSWER_TOKENS.saturating_mul(self.config.count.likely() as u64)
@@ -279,7 +281,7 @@ impl Pipeline {
         self.step(2, message).await;
         (self.on_event)(RunEvent::JobStarted);
         check_context(prepared, capabilities).map_err(|err| {
-            self.tell(report, Took::nothing(), false);
+            self.emit_report(report, CallSummary::nothing(), false);
             Error::from_provider(err)
         })
     }
@@ -303,8 +305,8 @@ impl Pipeline {
             }
             Err(err) => {
                 report.status = match err.kind() {
-                    ErrorKind::Cancelled => Status::Interrupted,
-                    _ => Status::Failed,
+                    ErrorKind::Cancelled => ReportStatus::Interrupted,
+                    _ => ReportStatus::Failed,
                 };
                 report.failures.push(FailureReport::of_job(err.to_string()));
                 Err(err.with_report(report))
@@ -313,14 +315,14 @@ impl Pipeline {
     }
 
     /// Notes what the calls took, and tells of it.
-    pub(crate) fn tell(&self, report: &mut Report, took: Took, ok: bool) {
+    pub(crate) fn emit_report(&self, report: &mut Report, took: CallSummary, ok: bool) {
         let cost_usd_micros = took.cost_usd_micros;
-        Self::note(report, took);
+        Self::add_summary(report, took);
         (self.on_event)(RunEvent::JobFinished { ok, cost_usd_micros });
     }
 
-    pub(crate) fn note(report: &mut Report, took: Took) {
-        let Took { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
+    pub(crate) fn add_summary(report: &mut Report, took: CallSummary) {
+        let CallSummary { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
         (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
         (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
         report.timings.first_token_ms = first_token.map(millis);
@@ -357,7 +359,7 @@ impl Pipeline {
         Report {
             schema: "antiphon.run/1".to_owned(),
             run_id: prepared.run_id.to_string(),
-            status: Status::Finished,
+            status: ReportStatus::Finished,
             fingerprint: prepared.fingerprint.to_string(),
             recipe: persona::NAME.to_owned(),
             started_at: prepared.started_at.to_string(),
@@ -386,7 +388,7 @@ impl Pipeline {
                 replaced: prepared.replaced_count,
             }),
             distilled: prepared.distilled.clone(),
-            refused: Vec::new(),
+            duplicates: Vec::new(),
             coverage: Coverage::default(),
             validation: Validation::default(),
         }
@@ -427,7 +429,7 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
 fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
     let Some(window) = capabilities.context_window else { return Ok(()) };
     let config = &prepared.config;
-    let answer = config.recipe.parameters.max_tokens.unwrap_or(prepared.likely_answer());
+    let answer = config.recipe.parameters.max_tokens.unwrap_or(prepared.estimated_answer_tokens());
     let needed = prepared.estimated_tokens.saturating_add(answer);
     if needed <= window {
         // The count is an estimate, and models read the end of a full context badly.

@@ -106,7 +106,7 @@ async fn planned(
     let mut recipe = recipe();
     recipe.parameters = parameters;
     let mut mapping = Mapping::new(input, recipe, &session.model);
-    prepare(&mut mapping, workspace, connected, (opening, watch))?;
+    prepare(&mut mapping, workspace, connected, opening, watch)?;
     mapping.kind = "content".to_owned();
     // Whoever wants other words wants them from the model.
     mapping.ignores_answers = request.fresh;

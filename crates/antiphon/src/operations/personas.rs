@@ -23,7 +23,7 @@ pub(super) async fn plan(
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
     let config = config(workspace, connected, watch).await?;
-    let store = workspace.store_to_look_at().await?;
+    let store = workspace.read_only_store().await?;
     let mut estimate = pipeline(connected, watch).store(store).estimate(&config).await?;
     estimate.input = connected.request.input_name();
     Ok(Plan::Personas(Box::new(estimate)))

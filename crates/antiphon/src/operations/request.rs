@@ -71,7 +71,7 @@ pub struct RunRequest {
     pub anonymise: Option<Anonymise>,
     /// Where results go, beside the run's folder.
     #[serde(default)]
-    pub output: OutputWishes,
+    pub output: OutputOptions,
     /// Whether an earlier run of the same request is left alone. Not stored: a run that is resumed is never started fresh.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
@@ -124,7 +124,7 @@ impl Anonymise {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct OutputWishes {
+pub struct OutputOptions {
     /// The file for results, `-` for the front's own stream. Default: `results.jsonl` in the run's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<PathBuf>,
@@ -169,7 +169,7 @@ impl RunRequest {
             grounding: None,
             distil: Distil::Auto,
             anonymise: None,
-            output: OutputWishes::default(),
+            output: OutputOptions::default(),
             fresh: false,
         }
     }
@@ -237,7 +237,7 @@ impl RunRequest {
 
     /// Sets where results go.
     #[must_use]
-    pub fn output(mut self, output: OutputWishes) -> Self {
+    pub fn output(mut self, output: OutputOptions) -> Self {
         self.output = output;
         self
     }

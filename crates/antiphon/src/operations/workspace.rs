@@ -136,7 +136,7 @@ impl Workspace {
     }
 
     /// The store, or an empty one in memory: looking leaves nothing behind where there was nothing.
-    pub(super) async fn store_to_look_at(&self) -> Result<Store, OperationError> {
+    pub(super) async fn read_only_store(&self) -> Result<Store, OperationError> {
         if self.store.initialized() || has_store(&self.folder).await {
             self.store().await.cloned()
         } else {
@@ -198,7 +198,7 @@ impl Workspace {
             Purpose::Run => self.session(&request, &settings).await?,
             Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
         };
-        watch.tell(RunEvent::Connected {
+        watch.emit(RunEvent::Connected {
             provider: session.why.clone(),
             by_default: session.chosen_by_default,
             offline: session.is_offline(),
@@ -214,7 +214,7 @@ impl Workspace {
                 _ => Some(settings.concurrency.value),
             });
         request.limits = limits.overridden_by(&request.limits);
-        may_keep_budget(&session, &request.limits)?;
+        check_budget(&session, &request.limits)?;
         Ok(Connected { session, request, recipe })
     }
 }
@@ -276,7 +276,7 @@ impl Watch {
         self
     }
 
-    pub(super) fn tell(&self, event: RunEvent) {
+    pub(super) fn emit(&self, event: RunEvent) {
         (self.on_event)(event);
     }
 }
@@ -311,7 +311,7 @@ async fn has_store(_: &Path) -> bool {
     std::future::ready(false).await
 }
 
-fn may_keep_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
+fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
     let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
     let Some(model) = unpriced else { return Ok(()) };
     let message = format!(

@@ -10,27 +10,27 @@ use super::sendable::check_sendable;
 
 /// How an answer's form is asked for, from the surest way to the one that every server understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Form {
+pub(crate) enum StructuredMode {
     /// The server binds the answer to the schema.
-    Schema,
+    JsonSchema,
     /// The server binds the answer to JSON; the schema is told in words.
-    Json,
+    JsonObject,
     /// Only words.
-    Words,
+    PromptOnly,
 }
 
 /// How a server takes schemas: learnt from its refusals, for each model and schema, since it may refuse one and not
 /// another.
 #[derive(Debug, Clone)]
-pub(crate) struct Forms {
-    ladder: &'static [Form],
-    learnt: Arc<Mutex<HashMap<(String, u64), Form>>>,
+pub(crate) struct ModeFallback {
+    fallback_order: &'static [StructuredMode],
+    learned: Arc<Mutex<HashMap<(String, u64), StructuredMode>>>,
 }
 
-impl Forms {
+impl ModeFallback {
     /// The forms that a server may know, surest first; the first of them is tried first.
-    pub(crate) fn new(ladder: &'static [Form]) -> Self {
-        Self { ladder, learnt: Arc::default() }
+    pub(crate) fn new(fallback_order: &'static [StructuredMode]) -> Self {
+        Self { fallback_order, learned: Arc::default() }
     }
 
     /// Asks in the surest form that the server is known to take, and in a weaker one where it refuses that form. A prompt
@@ -38,44 +38,46 @@ impl Forms {
     pub(crate) async fn ask<Fut>(
         &self,
         prompt: &Prompt,
-        ask: impl Fn(Form) -> Fut + Send,
-    ) -> Result<(Response, Form), Error>
+        ask: impl Fn(StructuredMode) -> Fut + Send,
+    ) -> Result<(Response, StructuredMode), Error>
     where
         Fut: Future<Output = Result<Response, Error>> + Send,
     {
         check_sendable(prompt)?;
-        let Some(schema) = prompt.output.schema() else { return Ok((ask(Form::Words).await?, Form::Words)) };
+        let Some(schema) = prompt.output.schema() else {
+            return Ok((ask(StructuredMode::PromptOnly).await?, StructuredMode::PromptOnly));
+        };
         // A server that binds answers to JSON may mean objects alone.
         let is_object = schema.value()["type"] == "object";
-        let usable = |form: &Form| *form != Form::Json || is_object;
+        let usable = |mode: &StructuredMode| *mode != StructuredMode::JsonObject || is_object;
         let known = self.known(prompt, schema);
-        let first = self.ladder.iter().copied().find(usable).unwrap_or(Form::Words);
-        let mut form = known.unwrap_or(first);
+        let first = self.fallback_order.iter().copied().find(usable).unwrap_or(StructuredMode::PromptOnly);
+        let mut mode = known.unwrap_or(first);
         loop {
-            let err = match ask(form).await {
+            let err = match ask(mode).await {
                 Ok(response) => {
-                    if known != Some(form) && form != first {
-                        self.learnt().insert((prompt.model.clone(), digest(schema)), form);
+                    if known != Some(mode) && mode != first {
+                        self.learned().insert((prompt.model.clone(), digest(schema)), mode);
                     }
-                    return Ok((response, form));
+                    return Ok((response, mode));
                 }
                 Err(err) => err,
             };
-            let weaker = self.ladder.iter().copied().find(|weaker| *weaker > form && usable(weaker));
-            let Some(weaker) = weaker.filter(|_| is_about_the_form(&err)) else { return Err(err) };
+            let weaker = self.fallback_order.iter().copied().find(|weaker| *weaker > mode && usable(weaker));
+            let Some(weaker) = weaker.filter(|_| is_about_mode(&err)) else { return Err(err) };
             info!("{err}; asking for {weaker:?} instead");
-            form = weaker;
+            mode = weaker;
         }
     }
 
-    fn known(&self, prompt: &Prompt, schema: &Schema) -> Option<Form> {
-        let learnt = self.learnt();
+    fn known(&self, prompt: &Prompt, schema: &Schema) -> Option<StructuredMode> {
+        let learned = self.learned();
         // Most servers take the first form, and then there is nothing to look up.
-        if learnt.is_empty() { None } else { learnt.get(&(prompt.model.clone(), digest(schema))).copied() }
+        if learned.is_empty() { None } else { learned.get(&(prompt.model.clone(), digest(schema))).copied() }
     }
 
-    fn learnt(&self) -> MutexGuard<'_, HashMap<(String, u64), Form>> {
-        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learned(&self) -> MutexGuard<'_, HashMap<(String, u64), StructuredMode>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,7 +88,7 @@ fn digest(schema: &Schema) -> u64 {
 }
 
 /// Whether an error is about the form asked for: servers name the field, the form, or the grammar they make of it.
-fn is_about_the_form(err: &Error) -> bool {
+fn is_about_mode(err: &Error) -> bool {
     let message = err.to_string().to_lowercase();
     matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::Unsupported)
         && [
@@ -103,9 +105,9 @@ fn is_about_the_form(err: &Error) -> bool {
 }
 
 /// The places of a schema that the server does not hold the answer to; all of it where it was only told in words.
-pub(crate) fn weakened(output: &Output, form: Form, dialect: &Dialect) -> Vec<String> {
+pub(crate) fn weakened(output: &Output, mode: StructuredMode, dialect: &Dialect) -> Vec<String> {
     match output.schema() {
-        Some(schema) if form == Form::Schema => {
+        Some(schema) if mode == StructuredMode::JsonSchema => {
             let compiled = schema.compile(dialect);
             // What cannot be said is only a hint, all of it.
             if compiled.inexpressible.is_empty() { compiled.weakened.clone() } else { vec![String::new()] }

@@ -2,7 +2,7 @@ use antiphon_engine::{Accepted, Invalid, JobView, Work};
 use antiphon_llm::{Output, Prompt, Schema};
 use serde_json::{Value, json};
 
-use crate::persona::{self, Count, Refused, sort_out};
+use crate::persona::{self, Count, Duplicate, deduplicate};
 use crate::pipeline::Prepared;
 
 /// How often others are asked for in the place of personas that were refused.
@@ -10,7 +10,7 @@ const REPLACEMENTS: u32 = 3;
 
 /// The recipe of the one job of a persona run.
 #[derive(Debug)]
-pub(crate) struct Drawing {
+pub(crate) struct PersonaWork {
     prompt: Prompt,
     /// The schema of a list of any length.
     list: Schema,
@@ -18,7 +18,7 @@ pub(crate) struct Drawing {
     max_similarity: f64,
 }
 
-impl Drawing {
+impl PersonaWork {
     pub(crate) fn new(prepared: &Prepared) -> Self {
         /// Tokens that one persona may take under a budget, hidden reasoning included, where no one said how many.
         const MAX_TOKENS: u64 = 4_000;
@@ -47,7 +47,7 @@ impl Drawing {
     }
 }
 
-impl Work for Drawing {
+impl Work for PersonaWork {
     fn prompt(&self, _row: &str) -> Result<Prompt, String> {
         Ok(self.prompt.clone())
     }
@@ -58,14 +58,14 @@ impl Work for Drawing {
 
     fn accept(&self, job: &JobView<'_>, value: Value) -> Result<Accepted, Invalid> {
         let drafts = value["personas"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let (mut kept, refused) = sort_out(drafts, self.max_similarity);
-        if refused.is_empty() {
+        let (mut kept, duplicates) = deduplicate(drafts, self.max_similarity);
+        if duplicates.is_empty() {
             self.check_count(kept.len(), job)?;
         }
         kept.truncate(self.count.most());
-        let notes = refused.iter().map(|refused| json!(refused)).collect();
-        if kept.len() < self.count.least() && job.partial_answers < REPLACEMENTS && !refused.is_empty() {
-            return Err(Invalid::Partial { kept, reasons: reasons(&refused), notes });
+        let notes = duplicates.iter().map(|duplicates| json!(duplicates)).collect();
+        if kept.len() < self.count.least() && job.partial_answers < REPLACEMENTS && !duplicates.is_empty() {
+            return Err(Invalid::Partial { kept, reasons: reasons(&duplicates), notes });
         }
         // Fewer that differ are of more use than none: the report names what is missing.
         Ok(Accepted::new(json!({ "personas": kept })).notes(notes))
@@ -81,20 +81,20 @@ impl Work for Drawing {
 }
 
 /// The reasons why personas were refused, for the model.
-fn reasons(refused: &[Refused]) -> String {
-    let reason = |refused: &Refused| {
-        let Refused { name, like, similarity, .. } = refused;
+fn reasons(duplicates: &[Duplicate]) -> String {
+    let reason = |duplicate: &Duplicate| {
+        let Duplicate { name, like, similarity, .. } = duplicate;
         format!("{name} is too much like {like}: {:.0} % is the same", similarity * 100.0)
     };
-    refused.iter().map(reason).collect::<Vec<_>>().join("\n")
+    duplicates.iter().map(reason).collect::<Vec<_>>().join("\n")
 }
 
 /// The personas that were refused, by the remarks of a job; a model may give the same again and again.
-pub(crate) fn refused(notes: Vec<Value>) -> Vec<Refused> {
-    let mut all: Vec<Refused> = Vec::new();
-    for refused in notes.into_iter().filter_map(|note| serde_json::from_value(note).ok()) {
-        if !all.contains(&refused) {
-            all.push(refused);
+pub(crate) fn duplicates(notes: Vec<Value>) -> Vec<Duplicate> {
+    let mut all: Vec<Duplicate> = Vec::new();
+    for duplicates in notes.into_iter().filter_map(|note| serde_json::from_value(note).ok()) {
+        if !all.contains(&duplicates) {
+            all.push(duplicates);
         }
     }
     all

@@ -20,17 +20,17 @@ const ASSUMED_TOKENS: u64 = 2_048;
 const TOKEN_BYTES: usize = 4;
 
 /// The silence of an answer that a caller in a hurry bears.
-pub(super) const HURRIED: Duration = Duration::from_secs(10);
+pub(super) const HURRIED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longer than any program runs: tokio's own timers end there.
-const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// The time limits of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeLimits {
     /// The time to the first token and between two of them.
     pub(super) token_timeout: Duration,
-    /// The time of the whole call; `None`: as [`Pace::total`] derives it.
+    /// The time of the whole call; `None`: as [`StreamWatchdog::total`] derives it.
     pub(super) call_timeout: Option<Duration>,
     /// The most tokens of the answer, if it was asked for with a limit.
     pub(super) max_tokens: Option<u64>,
@@ -54,7 +54,7 @@ impl TimeLimits {
 
 /// The reason why an answer is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
+pub(super) enum TimedOut {
     /// The next token.
     Token,
     /// The whole call, of which so much time was allowed.
@@ -68,7 +68,7 @@ pub(super) enum Late {
 /// [`SLOWEST_TOKEN`] to the time of the call, so that a token now and then does not keep it alive, and a slow engine is
 /// not cut.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct StreamWatchdog {
     limits: TimeLimits,
     sent: Instant,
     /// When the last token came; before it, when the request was sent.
@@ -82,14 +82,14 @@ pub(super) struct Pace {
     hurried: Option<Instant>,
 }
 
-impl Pace {
+impl StreamWatchdog {
     pub(super) fn new(limits: TimeLimits, sent: Instant) -> Self {
         Self { limits, sent, last: sent, tokens: 0, bytes: 0, counted: 0, has_end: false, hurried: None }
     }
 
     /// Looks at the answer after one of its events.
     pub(super) fn observe(&mut self, answer: &Answer, now: Instant) {
-        let bytes = answer.text.len() + answer.refusal.len() + answer.unseen;
+        let bytes = answer.text.len() + answer.refusal.len() + answer.hidden_bytes;
         let counted = answer.usage.output.unwrap_or(0);
         let ends = answer.finish.is_some() && !self.has_end;
         if bytes > self.bytes {
@@ -112,7 +112,7 @@ impl Pace {
         self.last += idle;
     }
 
-    /// Gives the answer no longer silence than [`HURRIED`] from now on.
+    /// Gives the answer no longer silence than [`HURRIED_TIMEOUT`] from now on.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.hurried.get_or_insert(now);
     }
@@ -128,11 +128,11 @@ impl Pace {
     }
 
     /// Whether it is late.
-    pub(super) fn late(&self, now: Instant) -> Option<Late> {
+    pub(super) fn late(&self, now: Instant) -> Option<TimedOut> {
         if now >= self.call_deadline() {
-            Some(Late::Call(self.limits.total(self.tokens)))
+            Some(TimedOut::Call(self.limits.total(self.tokens)))
         } else if now >= self.token_deadline() {
-            Some(Late::Token)
+            Some(TimedOut::Token)
         } else {
             None
         }
@@ -140,16 +140,16 @@ impl Pace {
 
     fn token_deadline(&self) -> Instant {
         let token_timeout = self.limits.token_timeout;
-        let patience = if self.has_end { LINGER.min(token_timeout) } else { token_timeout };
-        let deadline = self.last + patience.min(FAR);
+        let timeout = if self.has_end { LINGER.min(token_timeout) } else { token_timeout };
+        let deadline = self.last + timeout.min(FAR_FUTURE);
         match self.hurried {
-            Some(since) => deadline.min(since.max(self.last) + HURRIED.min(patience)),
+            Some(since) => deadline.min(since.max(self.last) + HURRIED_TIMEOUT.min(timeout)),
             None => deadline,
         }
     }
 
     fn call_deadline(&self) -> Instant {
-        self.sent + self.limits.total(self.tokens).min(FAR)
+        self.sent + self.limits.total(self.tokens).min(FAR_FUTURE)
     }
 }
 
@@ -160,23 +160,23 @@ mod tests {
     use antiphon_llm::{FinishReason, Usage};
     use tokio::time::Instant;
 
-    use super::{Answer, Late, Pace, TimeLimits};
+    use super::{Answer, StreamWatchdog, TimeLimits, TimedOut};
 
     fn limits(max_tokens: Option<u64>) -> TimeLimits {
         TimeLimits { token_timeout: Duration::from_secs(60), call_timeout: None, max_tokens }
     }
 
     /// The second at which an answer is late that brings so many bytes every so many seconds, and what is late.
-    fn late_at(limits: TimeLimits, every: u64, bytes: usize) -> (u64, Late) {
+    fn late_at(limits: TimeLimits, every: u64, bytes: usize) -> (u64, TimedOut) {
         let sent = Instant::now();
-        let (mut pace, mut answer) = (Pace::new(limits, sent), Answer::default());
+        let (mut watchdog, mut answer) = (StreamWatchdog::new(limits, sent), Answer::default());
         for second in 1.. {
             let now = sent + Duration::from_secs(second);
             if second % every == 0 {
-                answer.unseen += bytes;
-                pace.observe(&answer, now);
+                answer.hidden_bytes += bytes;
+                watchdog.observe(&answer, now);
             }
-            if let Some(late) = pace.late(now) {
+            if let Some(late) = watchdog.late(now) {
                 return (second, late);
             }
         }
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn a_token_now_and_then_is_late_and_a_slow_engine_is_not() {
-        let call = |seconds| Late::Call(Duration::from_secs(seconds));
-        assert_eq!(late_at(limits(Some(1_000)), 61, 1), (60, Late::Token));
+        let call = |seconds| TimedOut::Call(Duration::from_secs(seconds));
+        assert_eq!(late_at(limits(Some(1_000)), 61, 1), (60, TimedOut::Token));
         // Three pauses of 60 s, and 4 s for each of three tokens.
         assert_eq!(late_at(limits(Some(1_000)), 50, 1), (192, call(192)));
         assert_eq!(late_at(limits(None), 50, 1), (192, call(192)));
@@ -197,39 +197,39 @@ mod tests {
         assert_eq!(late_at(limits(Some(1_000)), 50, 100), (4_180, call(4_180)));
         let bound = TimeLimits { call_timeout: Some(Duration::from_secs(70)), ..limits(Some(1_000)) };
         assert_eq!(late_at(bound, 1, 4), (70, call(70)));
-        assert_eq!(late_at(bound, 9, 0), (60, Late::Token));
+        assert_eq!(late_at(bound, 9, 0), (60, TimedOut::Token));
     }
 
     #[test]
     fn growing_counts_are_tokens_and_an_end_is_not_extended() {
         let sent = Instant::now();
         let after = |seconds| sent + Duration::from_secs(seconds);
-        let (mut pace, mut answer) = (Pace::new(limits(None), sent), Answer::default());
+        let (mut watchdog, mut answer) = (StreamWatchdog::new(limits(None), sent), Answer::default());
         for (second, count, deadline) in [(10, 0, 60), (20, 5, 80), (30, 5, 80), (40, 6, 100)] {
             answer.usage = Usage::new(Some(1), Some(count));
-            pace.observe(&answer, after(second));
-            assert_eq!(pace.deadline(), after(deadline), "{count} after {second} s");
+            watchdog.observe(&answer, after(second));
+            assert_eq!(watchdog.deadline(), after(deadline), "{count} after {second} s");
         }
         answer.finish = Some(FinishReason::Stop);
         for second in [50, 51] {
-            pace.observe(&answer, after(second));
-            assert_eq!(pace.deadline(), after(52));
+            watchdog.observe(&answer, after(second));
+            assert_eq!(watchdog.deadline(), after(52));
         }
-        pace.leave_out(Duration::from_secs(9));
-        assert_eq!(pace.deadline(), after(61));
+        watchdog.leave_out(Duration::from_secs(9));
+        assert_eq!(watchdog.deadline(), after(61));
     }
 
     #[test]
     fn a_caller_in_a_hurry_bears_ten_seconds_of_silence() {
         let sent = Instant::now();
         let after = |seconds| sent + Duration::from_secs(seconds);
-        let (mut pace, mut answer) = (Pace::new(limits(None), sent), Answer::default());
-        pace.hurry(after(40));
-        assert_eq!(pace.deadline(), after(50), "ten seconds, and not from the last token");
+        let (mut watchdog, mut answer) = (StreamWatchdog::new(limits(None), sent), Answer::default());
+        watchdog.hurry(after(40));
+        assert_eq!(watchdog.deadline(), after(50), "ten seconds, and not from the last token");
         answer.text.push_str("word");
-        pace.observe(&answer, after(49));
-        assert_eq!(pace.deadline(), after(59), "an answer that comes is waited for");
-        let mut late = Pace::new(limits(None), sent);
+        watchdog.observe(&answer, after(49));
+        assert_eq!(watchdog.deadline(), after(59), "an answer that comes is waited for");
+        let mut late = StreamWatchdog::new(limits(None), sent);
         late.hurry(after(55));
         assert_eq!(late.deadline(), after(60), "no longer than without a hurry");
     }
@@ -238,6 +238,6 @@ mod tests {
     fn limits_without_end_do_not_overflow() {
         let endless = TimeLimits { token_timeout: Duration::MAX, ..limits(None) };
         assert_eq!(endless.longest(), Duration::MAX);
-        assert_eq!(Pace::new(endless, Instant::now()).late(Instant::now()), None);
+        assert_eq!(StreamWatchdog::new(endless, Instant::now()).late(Instant::now()), None);
     }
 }

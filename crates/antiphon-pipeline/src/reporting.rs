@@ -11,17 +11,17 @@ use antiphon_engine::RunEvent;
 pub(crate) use antiphon_engine::OnEvent;
 
 /// Tells of every piece of an answer as it comes, and keeps the newest answer's pieces.
-pub(crate) struct Watched {
+pub(crate) struct Reporting {
     pub(crate) inner: Arc<dyn Provider>,
     pub(crate) on_event: OnEvent,
-    pub(crate) words: Words,
+    pub(crate) words: PartialText,
 }
 
 /// What has come of an answer so far.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Words(Arc<Mutex<String>>);
+pub(crate) struct PartialText(Arc<Mutex<String>>);
 
-impl Words {
+impl PartialText {
     fn text(&self) -> MutexGuard<'_, String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -32,7 +32,7 @@ impl Words {
     }
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for Reporting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Watched").field(&self.inner).finish()
     }
@@ -40,7 +40,7 @@ impl fmt::Debug for Watched {
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Provider for Watched {
+impl Provider for Reporting {
     fn scope(&self) -> Scope {
         self.inner.scope()
     }

@@ -6,7 +6,7 @@ use url::{Host, Url};
 use crate::registry::{Built, Options};
 
 /// A server of the user's own, on this machine or on another.
-pub(crate) fn own_server(options: &Options, provider: impl Provider) -> Built {
+pub(crate) fn local_server(options: &Options, provider: impl Provider) -> Built {
     Built {
         is_local: provider.scope().base_url.is_some_and(|url| is_of_this_machine(&url)),
         provider: Arc::new(provider),

@@ -29,8 +29,8 @@ pub enum Reason {
 }
 
 /// Takes out every address and every count of stars that the notes do not have, and work that is there twice.
-pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
-    let grounds = Grounds::of(notes);
+pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Removed> {
+    let grounds = NoteFacts::of(notes);
     let mut removed = Vec::new();
     let mut remove = |at, value| removed.push(Removed { at, value, why: Reason::NotInNotes });
     let invented = |url: &mut String| !grounds.has_address(url);
@@ -74,14 +74,14 @@ pub(super) fn keep_to(content: &mut Content, notes: &str) -> Vec<Removed> {
 }
 
 /// What the notes have of what can be checked.
-struct Grounds {
+struct NoteFacts {
     addresses: HashSet<String>,
     mails: HashSet<String>,
     first_mail: Option<String>,
     stars: HashSet<u64>,
 }
 
-impl Grounds {
+impl NoteFacts {
     fn of(notes: &str) -> Self {
         let whole = antiphon_llm::addresses(notes).into_iter().filter_map(|span| canonical(&notes[span]));
         let mut addresses: HashSet<String> = whole.collect();
@@ -169,7 +169,7 @@ fn number(word: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grounds, keep_to};
+    use super::{NoteFacts, remove_ungrounded};
     use crate::content::{CallToAction, Content, Link, Project};
 
     const NOTES: &str = "Ada (ada@example.com). Code: https://www.github.com/ada/loom, 1,240 stars; 2.5k stars on the other.\n\
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_address_is_told_whole_or_not_at_all() {
-        let grounds = Grounds::of(NOTES);
+        let grounds = NoteFacts::of(NOTES);
         for told in [
             "https://github.com/ada/loom",
             "github.com/ada/loom/",
@@ -243,7 +243,7 @@ mod tests {
             cta: Some(CallToAction { text: "Write".to_owned(), url: Some("mailto:a@b.c".to_owned()) }),
             ..Content::default()
         };
-        let removed = keep_to(&mut content, NOTES);
+        let removed = remove_ungrounded(&mut content, NOTES);
         let places: Vec<&str> = removed.iter().map(|removed| removed.at.as_str()).collect();
         assert_eq!(
             places,

@@ -6,9 +6,9 @@ use serde::{Serialize, Serializer};
 ///
 /// ```
 /// use antiphon_llm::{Error, ErrorKind};
-/// use antiphon_providers::checkup::{Checkup, Finding};
+/// use antiphon_providers::checkup::{Checkup, CheckupResult};
 ///
-/// let checkup = Checkup::new("lab", Finding::Ill(Error::new(ErrorKind::Auth, "wrong key"))).advice("look at the key");
+/// let checkup = Checkup::new("lab", CheckupResult::Failed(Error::new(ErrorKind::Auth, "wrong key"))).advice("look at the key");
 /// let document = serde_json::to_value(&checkup)?;
 /// assert_eq!((&document["status"], &document["message"]), (&"failed".into(), &"wrong key".into()));
 /// # Ok::<(), serde_json::Error>(())
@@ -19,9 +19,9 @@ pub struct Checkup {
     /// The provider's name.
     pub name: String,
     /// The provider's address, as far as it is known.
-    pub place: Option<String>,
+    pub base_url: Option<String>,
     /// The finding itself.
-    pub finding: Finding,
+    pub result: CheckupResult,
     /// What to do about it.
     pub advice: Option<String>,
 }
@@ -29,26 +29,26 @@ pub struct Checkup {
 /// The state of a provider.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Finding {
+pub enum CheckupResult {
     /// The provider answers.
-    Well(Health),
+    Healthy(Health),
     /// The provider is not set up or does not run, which is no failure: the reason.
     Absent(String),
     /// The provider is set up and does not work.
-    Ill(Error),
+    Failed(Error),
 }
 
 impl Checkup {
     /// Creates a checkup without an address and without advice.
     #[must_use]
-    pub fn new(name: impl Into<String>, finding: Finding) -> Self {
-        Self { name: name.into(), place: None, finding, advice: None }
+    pub fn new(name: impl Into<String>, result: CheckupResult) -> Self {
+        Self { name: name.into(), base_url: None, result, advice: None }
     }
 
     /// Creates a checkup of a provider whose configuration is invalid.
     #[must_use]
     pub fn misconfigured(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(name, Finding::Ill(Error::new(ErrorKind::InvalidRequest, message)))
+        Self::new(name, CheckupResult::Failed(Error::new(ErrorKind::InvalidRequest, message)))
     }
 
     /// Sets the advice.
@@ -59,14 +59,14 @@ impl Checkup {
     }
 }
 
-impl Finding {
+impl CheckupResult {
     /// Returns the state in one word: `ok`, `absent` or `failed`.
     #[must_use]
     pub fn status(&self) -> &'static str {
         match self {
-            Self::Well(_) => "ok",
+            Self::Healthy(_) => "ok",
             Self::Absent(_) => "absent",
-            Self::Ill(_) => "failed",
+            Self::Failed(_) => "failed",
         }
     }
 
@@ -74,8 +74,8 @@ impl Finding {
     #[must_use]
     pub fn health(&self) -> Option<&Health> {
         match self {
-            Self::Well(health) => Some(health),
-            Self::Absent(_) | Self::Ill(_) => None,
+            Self::Healthy(health) => Some(health),
+            Self::Absent(_) | Self::Failed(_) => None,
         }
     }
 
@@ -83,9 +83,9 @@ impl Finding {
     #[must_use]
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Well(_) => None,
+            Self::Healthy(_) => None,
             Self::Absent(why) => Some(why.clone()),
-            Self::Ill(err) => Some(err.to_string()),
+            Self::Failed(err) => Some(err.to_string()),
         }
     }
 
@@ -112,7 +112,7 @@ pub(super) fn latency_ms(health: &Health) -> u64 {
     u64::try_from(health.latency.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Serialize for Finding {
+impl Serialize for CheckupResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Finding", 7)?;
         self.serialize_into(&mut fields, |_| Ok(()))?;
@@ -124,8 +124,8 @@ impl Serialize for Checkup {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Checkup", 10)?;
         fields.serialize_field("name", &self.name)?;
-        fields.serialize_field("base_url", &self.place)?;
-        self.finding.serialize_into(&mut fields, |fields| fields.serialize_field("advice", &self.advice))?;
+        fields.serialize_field("base_url", &self.base_url)?;
+        self.result.serialize_into(&mut fields, |fields| fields.serialize_field("advice", &self.advice))?;
         fields.end()
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     use antiphon_llm::{Error, ErrorKind, Health, Model, Price};
     use serde::Serialize;
 
-    use super::{Checkup, Finding};
+    use super::{Checkup, CheckupResult};
     use crate::checkup::{LocalEngine, ModelInfo, ProviderModels};
 
     #[track_caller]
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn checkups_are_flat_documents() {
         check(
-            &Checkup::new("lab", Finding::Well(health())).advice("load one"),
+            &Checkup::new("lab", CheckupResult::Healthy(health())).advice("load one"),
             r#"{"name":"lab","base_url":null,"status":"ok","message":null,"advice":"load one","latency_ms":7,"http_version":null,"models":1,"parallel":null,"version":"1.0"}"#,
         );
         check(
@@ -163,7 +163,7 @@ mod tests {
             r#"{"name":"lab","base_url":null,"status":"failed","message":"no kind","advice":null,"latency_ms":null,"http_version":null,"models":null,"parallel":null,"version":null}"#,
         );
         check(
-            &Finding::Absent("no key".to_owned()),
+            &CheckupResult::Absent("no key".to_owned()),
             r#"{"status":"absent","message":"no key","latency_ms":null,"http_version":null,"models":null,"parallel":null,"version":null}"#,
         );
     }
@@ -186,9 +186,9 @@ mod tests {
             &ProviderModels { provider: "lab".to_owned(), models: Err(err()) },
             r#"{"provider":"lab","error":"wrong key","models":[]}"#,
         );
-        let (name, place) = ("lab".to_owned(), "http://h".to_owned());
+        let (name, base_url) = ("lab".to_owned(), "http://h".to_owned());
         check(
-            &LocalEngine { name, place, health: Ok(health()), models: Ok(vec![Model::new("m", None)]) },
+            &LocalEngine { name, base_url, health: Ok(health()), models: Ok(vec![Model::new("m", None)]) },
             r#"{"name":"lab","base_url":"http://h","version":"1.0","parallel":null,"latency_ms":7,"models":["m"],"error":null}"#,
         );
     }

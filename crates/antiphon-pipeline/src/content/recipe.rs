@@ -8,7 +8,7 @@ use antiphon_engine::Recipe;
 /// Somebody's notes, and the voice that is to speak of them: a row of the recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Notes {
+pub struct ContentRow {
     /// What they are called in reports.
     pub name: String,
     /// The theme's name.
@@ -19,7 +19,7 @@ pub struct Notes {
     pub notes: String,
 }
 
-impl Notes {
+impl ContentRow {
     /// Notes for one voice.
     #[must_use]
     pub fn new(name: impl Into<String>, notes: impl Into<String>, voice: &Voice) -> Self {
@@ -51,7 +51,7 @@ not in the notes.";
 const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
     address. You answer with JSON only.";
 
-/// The recipe `portfolio`: a row is a [`Notes`], an answer a [`Content`](super::Content).
+/// The recipe `portfolio`: a row is a [`ContentRow`], an answer a [`Content`](super::Content).
 #[must_use]
 pub fn recipe() -> Recipe {
     let mut recipe = Recipe::empty();

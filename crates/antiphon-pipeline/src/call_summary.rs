@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the calls of a run took, whether or not they gave anything.
 #[derive(Debug)]
-pub(crate) struct Took {
+pub(crate) struct CallSummary {
     pub(crate) calls: u32,
     pub(crate) usage: Usage,
     pub(crate) cost_usd_micros: Option<u64>,
@@ -16,7 +16,7 @@ pub(crate) struct Took {
     pub(crate) first_token: Option<Duration>,
 }
 
-impl Took {
+impl CallSummary {
     pub(crate) fn nothing() -> Self {
         Self::of(&Tally::default(), &JobSeen::default())
     }
