@@ -86,10 +86,8 @@ impl Measured {
     pub(crate) fn met(&self) -> Option<bool> {
         let [lower, _, upper] = self.ratio;
         let target = self.row.target;
-        let (good, bad) = match self.at_least {
-            true => (lower >= target, upper < target),
-            false => (upper <= target, lower > target),
-        };
+        let (good, bad) =
+            if self.at_least { (lower >= target, upper < target) } else { (upper <= target, lower > target) };
         (good || bad).then_some(good)
     }
 

@@ -12,7 +12,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Server-sent events: every split gives what a plain reading of the standard gives.
 pub fn sse(input: &[u8]) {
     let (sizes, text) = split(input);
-    let (mut decoder, mut decoded) = (events::Decoder::new(LIMIT), Vec::new());
+    let (mut decoder, mut decoded) = (events::SseDecoder::new(LIMIT), Vec::new());
     for piece in pieces(text, sizes) {
         if decoder.push(piece, &mut decoded).is_err() {
             assert!(text.len() > LIMIT, "only what is too large is refused");
@@ -60,7 +60,7 @@ fn plain_sse(bytes: &[u8]) -> Vec<(String, String, String)> {
 /// Newline-delimited JSON: every split gives the same lines, and they are those of the text.
 pub fn ndjson(input: &[u8]) {
     let (sizes, text) = split(input);
-    let (mut decoder, mut decoded) = (lines::Decoder::new(LIMIT), Vec::new());
+    let (mut decoder, mut decoded) = (lines::NdjsonDecoder::new(LIMIT), Vec::new());
     for piece in pieces(text, sizes) {
         if decoder.push(piece, &mut decoded).is_err() {
             assert!(text.len() > LIMIT, "only what is too large is refused");
@@ -135,7 +135,7 @@ pub fn answer(format: &str, input: &[u8]) {
     let mut pieces: Vec<(String, String)> = Vec::new();
     if matches!(format, "gemini" | "ollama") {
         let mut found = Vec::new();
-        let mut decoder = lines::Decoder::new(LIMIT);
+        let mut decoder = lines::NdjsonDecoder::new(LIMIT);
         if decoder.push(input, &mut found).is_err() {
             return;
         }
@@ -143,7 +143,7 @@ pub fn answer(format: &str, input: &[u8]) {
         pieces.extend(found.into_iter().map(|line| (String::new(), line)));
     } else {
         let mut found = Vec::new();
-        if events::Decoder::new(LIMIT).push(input, &mut found).is_err() {
+        if events::SseDecoder::new(LIMIT).push(input, &mut found).is_err() {
             return;
         }
         pieces.extend(found.into_iter().map(|event| (event.event, event.data)));

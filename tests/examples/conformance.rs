@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Delta, Gates, Message, Parameters, Prompt, ProviderExt, Stack};
+use antiphon_llm::{
+    CallContext, Delta, LimiterRegistry, Message, Prompt, ProviderExt, SamplingParams, Stack,
+};
 use antiphon_tests::conformance::{Target, all};
 use futures_util::StreamExt;
 
@@ -33,7 +35,7 @@ async fn main() -> ExitCode {
 
 /// Asks once, with everything around the provider that a program has.
 async fn ask(target: &Target) -> ExitCode {
-    let provider = Stack::new(target.provider()).gates(Gates::default()).build();
+    let provider = Stack::new(target.provider()).limiters(LimiterRegistry::default()).build();
     match provider.complete(&target.prompt(), &CallContext::default()).await {
         Ok(done) => {
             println!("{} ({} calls)", done.text, done.attempts);
@@ -50,7 +52,7 @@ async fn ask(target: &Target) -> ExitCode {
 /// Begins a long answer, hangs up after its first words, and stays: whether the server has seen it, it must tell itself.
 async fn hang_up(target: &Target) -> ExitCode {
     let prompt = Prompt::new(&target.model, [Message::user("Tell a long story about a lighthouse.")]);
-    let prompt = prompt.parameters(Parameters::default().max_tokens(3_000));
+    let prompt = prompt.parameters(SamplingParams::default().max_tokens(3_000));
     let mut answer = match target.provider().stream(&prompt, &CallContext::default()).await {
         Ok(answer) => answer,
         Err(err) => {

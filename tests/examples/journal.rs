@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use antiphon::store::Store;
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use antiphon_pipeline::{Detail, GenerationConfig, Pipeline};
 use antiphon_providers::Compatible;
 use serde_json::json;
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
 async fn run(url: &str, model: &str, journal: &str, documents: &str) -> Result<String, Box<dyn Error>> {
     let store = Store::open(journal).await?;
     let pipeline = Pipeline::new(Arc::new(Compatible::new(url)?)).store(store.clone());
-    let parameters = Parameters::default().max_tokens(1_500).temperature(0.5).seed(1);
+    let parameters = SamplingParams::default().max_tokens(1_500).temperature(0.5).seed(1);
     let config =
         GenerationConfig::new(documents, model).count(1).detail(Detail::Brief).parameters(parameters);
     let made = pipeline.generate(&config).await?;

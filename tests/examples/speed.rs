@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use antiphon::blocking;
-use antiphon_llm::{CallContext, Error, Gates, Message, Parameters, Prompt, ProviderExt, Stack};
+use antiphon_llm::{
+    CallContext, Error, LimiterRegistry, Message, Prompt, ProviderExt, SamplingParams, Stack,
+};
 use antiphon_providers::LlamaCpp;
-use antiphon_resilience::GatePolicy;
+use antiphon_resilience::AdaptivePolicy;
 use futures_util::future::join_all;
 
 fn main() -> ExitCode {
@@ -30,8 +32,8 @@ fn measure(url: &str, model: &str) -> Result<(), Error> {
     let engine = LlamaCpp::new(url)?.token_timeout(Duration::from_secs(120));
     let run = "no runtime is at work";
     let slots = blocking::run(engine.props()).expect(run)?.slots.max(1);
-    let gates = Gates::new(GatePolicy::default().max_concurrency(slots as usize));
-    let provider = Stack::new(engine).gates(gates).build();
+    let limiters = LimiterRegistry::new(AdaptivePolicy::default().max_concurrency(slots as usize));
+    let provider = Stack::new(engine).limiters(limiters).build();
     let context = CallContext::default();
     println!("{slots} slots");
     for count in [3, 10, 20, 100] {
@@ -52,7 +54,7 @@ fn measure(url: &str, model: &str) -> Result<(), Error> {
 }
 
 fn prompt(model: &str, number: u32) -> Prompt {
-    let parameters = Parameters::default().max_tokens(8).seed(1);
+    let parameters = SamplingParams::default().max_tokens(8).seed(1);
     let question = Message::user(format!("Tell a story about lighthouse number {number}."));
     Prompt::new(model, [question]).parameters(parameters)
 }

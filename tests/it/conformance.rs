@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use antiphon_llm::{
-    Billed, CallContext, Completion, Cut, Error, ErrorKind, Gates, Message, Phase, Provider, ProviderExt,
-    Stack,
+    Billed, CallContext, Completion, Error, ErrorKind, LimiterRegistry, Message, Provider, ProviderExt,
+    Stack, TimeoutPhase, TruncationCause,
 };
 use antiphon_sim::{Faults, Latency, Limit, Scenario, Server};
 use antiphon_tests::conformance::{FORMATS, Target, all, fits, schema};
@@ -93,7 +93,7 @@ async fn each_error_has_its_kind() {
     let tiny = Scenario::default().tokens(Limit::per_second(1.0, 10));
     check_in(tiny, |_| Some(ErrorKind::ContextTooLong)).await;
     let asleep = Scenario::default().latency(Latency::Fixed(Duration::from_secs(60)));
-    check_in(asleep, |_| Some(ErrorKind::Timeout { phase: Phase::FirstToken })).await;
+    check_in(asleep, |_| Some(ErrorKind::Timeout { phase: TimeoutPhase::FirstToken })).await;
     check(Faults::default().wrong_type(1.0), |_| Some(ErrorKind::InvalidResponse)).await;
     let errors = check(Faults::default().money(1.0), |_| Some(ErrorKind::Quota)).await;
     assert!(errors.iter().all(|(_, err)| err.billed() == Billed::No));
@@ -120,8 +120,8 @@ async fn a_server_that_is_not_there_and_a_prompt_that_is_none() {
 
 #[tokio::test]
 async fn answers_that_are_not_whole_keep_what_came() {
-    let cut = ErrorKind::Truncated { cause: Cut::Disconnected };
-    let stalled = ErrorKind::Timeout { phase: Phase::NextToken };
+    let cut = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
+    let stalled = ErrorKind::Timeout { phase: TimeoutPhase::NextToken };
     for (faults, expected) in [
         (Faults::default().half(1.0), cut),
         (Faults::default().garbage(1.0), ErrorKind::InvalidResponse),
@@ -145,7 +145,7 @@ async fn an_answer_that_trickles_ends_with_its_call() {
     for mut target in targets {
         target.call = Some(Duration::from_millis(700));
         let err = ask(&target).await.expect_err(&target.format);
-        assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::Call }, "{}: {err}", target.format);
+        assert_eq!(err.kind(), ErrorKind::Timeout { phase: TimeoutPhase::Call }, "{}: {err}", target.format);
         let text = err.partial().map(|partial| partial.text.as_str()).unwrap_or_default();
         assert!(text.starts_with("The quick brown fox jumps over lazy dogs. The"), "{text:?}");
         assert_eq!(err.billed(), Billed::Maybe, "{}", target.format);
@@ -155,7 +155,7 @@ async fn an_answer_that_trickles_ends_with_its_call() {
 #[tokio::test]
 async fn refusals_and_filters_are_kinds_of_their_own() {
     check(Faults::default().refusal(1.0), |format| match format {
-        "chat" | "responses" | "compatible" | "llamacpp" | "anthropic" => Some(ErrorKind::Refused),
+        "chat" | "responses" | "compatible" | "llamacpp" | "anthropic" => Some(ErrorKind::ModelRefusal),
         "gemini" => Some(ErrorKind::Filtered),
         // Engines of one's own have no such thing.
         _ => None,
@@ -163,7 +163,7 @@ async fn refusals_and_filters_are_kinds_of_their_own() {
     .await;
     check(Faults::default().filter(1.0), |format| match format {
         "chat" | "responses" | "compatible" | "llamacpp" | "gemini" => Some(ErrorKind::Filtered),
-        "anthropic" => Some(ErrorKind::Refused),
+        "anthropic" => Some(ErrorKind::ModelRefusal),
         _ => None,
     })
     .await;
@@ -207,7 +207,7 @@ async fn limits_are_heard_and_kept() {
         // With the gate around it, the same questions are all answered.
         let server = Server::start(limited(20.0), 0).await.unwrap();
         let target = Target::new(format, &server.url(), "sim-1");
-        let provider = Stack::new(target.provider()).gates(Gates::default()).build();
+        let provider = Stack::new(target.provider()).limiters(LimiterRegistry::default()).build();
         for number in 0..6 {
             let prompt = target.prompt().message(Message::user(format!("{number}")));
             provider.complete(&prompt, &CallContext::default()).await.expect(format);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use antiphon::engine::{Input, Mapped, Mapping, Recipe};
 use antiphon::fs::temp_dir;
-use antiphon::llm::{Calls, Gates, Price, Stack};
+use antiphon::llm::{Calls, LimiterRegistry, Price, Stack};
 use antiphon::providers::{OpenAi, SecretString};
 use antiphon::resilience::RetryPolicy;
 use antiphon::runtime::Priority;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 fn calls(server: &Server) -> Calls {
     let provider = OpenAi::new(SecretString::from("k")).base_url(&format!("{}/v1", server.url())).unwrap();
-    Stack::new(provider).gates(Gates::default()).calls()
+    Stack::new(provider).limiters(LimiterRegistry::default()).calls()
 }
 
 fn mapping(folder: &Path, rows: u32) -> Mapping {
@@ -62,7 +62,7 @@ async fn spend(cap: u64, faults: Faults, seed: u64) -> (f64, u64, u64) {
     let server = Server::start(scenario, 0).await.unwrap();
     let provider = OpenAi::new(SecretString::from("k")).base_url(&format!("{}/v1", server.url())).unwrap();
     let provider = provider.token_timeout(Duration::from_millis(250));
-    let calls = Stack::new(provider).gates(Gates::default()).calls();
+    let calls = Stack::new(provider).limiters(LimiterRegistry::default()).calls();
     let folder = temp_dir().unwrap();
     let recipe =
         Recipe::parse("r.toml", "prompt = \"Name a bakery. {{ n }}\"\n[parameters]\nmax_tokens = 96")

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon::data::{Anonymiser, Strategy};
-use antiphon_pipeline::experiment::{Definition, Experiment, How};
+use antiphon_pipeline::experiment::{AddMode, Definition, Experiment};
 use antiphon_pipeline::{
     Complexity, Count, ErrorKind, GenerationConfig, PersonaGenerator, PersonaRecipe, Pipeline,
 };
@@ -19,7 +19,7 @@ fn generator() -> PersonaGenerator {
 
 async fn experiment(base: &Path, name: &str) -> Experiment {
     let experiment = Experiment::create(base, name, "What bakers need").await.unwrap();
-    experiment.add_data(interviews(), How::Link).await.unwrap();
+    experiment.add_data(interviews(), AddMode::Link).await.unwrap();
     experiment
 }
 
@@ -80,13 +80,13 @@ async fn names_lead_nowhere_else_and_data_takes_nobodys_place() {
     assert!(Experiment::create(base, "one", "").await.unwrap_err().to_string().contains("already"));
     let notes = base.join("notes.txt");
     antiphon::fs::write(&notes, "P1: I bake.").await.unwrap();
-    one.add_data(&notes, How::Copy).await.unwrap();
-    one.add_data(&notes, How::Copy).await.unwrap();
+    one.add_data(&notes, AddMode::Copy).await.unwrap();
+    one.add_data(&notes, AddMode::Copy).await.unwrap();
     antiphon::fs::write(&notes, "P1: I sell.").await.unwrap();
-    let err = one.add_data(&notes, How::Copy).await.unwrap_err();
+    let err = one.add_data(&notes, AddMode::Copy).await.unwrap_err();
     assert!(err.to_string().contains("is there already, and is another one"), "{err}");
-    assert!(one.add_data(&notes, How::Link).await.is_err());
-    assert_eq!(one.add_data(base, How::Link).await.unwrap_err().kind(), ErrorKind::Config);
+    assert!(one.add_data(&notes, AddMode::Link).await.is_err());
+    assert_eq!(one.add_data(base, AddMode::Link).await.unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(one.data().await.unwrap(), [PathBuf::from("notes.txt")]);
     let mine = base.join("mine");
     antiphon::fs::create_dir(&mine).await.unwrap();
@@ -140,7 +140,7 @@ async fn names_are_taken_out_of_experiments_too() {
     let said = "Interviewer: Hello Anna.\nAnna Lee: I want to sleep for longer, every day.\n";
     antiphon::fs::write(&talk, said).await.unwrap();
     let experiment = Experiment::create(folder.path(), "one", "").await.unwrap();
-    experiment.add_data(&talk, How::Copy).await.unwrap();
+    experiment.add_data(&talk, AddMode::Copy).await.unwrap();
     let config = GenerationConfig::new("", Offline::MODEL).count(1);
     let config = config.anonymiser(Anonymiser::new(Strategy::Replace));
     let generator = PersonaGenerator::new(Pipeline::new(Arc::new(Offline::new())), config);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_http::{Client, ErrorKind, Phase, Request, SecretString};
+use antiphon_http::{Client, ErrorKind, Request, RequestPhase, SecretString};
 use antiphon_tests::{Reply, Server, refusing_url};
 use futures_util::StreamExt;
 
@@ -21,8 +21,11 @@ async fn bad_days_have_names() {
     let breaks = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
     let large = Reply::new(200, "text/plain", &"x".repeat(1001));
     assert_eq!(text(Reply::new(200, "text/plain", "whole")).await, Ok("whole".to_owned()));
-    assert_eq!(text(Reply::raw("").and_stall()).await, Err(ErrorKind::Timeout { phase: Phase::FirstByte }));
-    assert_eq!(text(stalls).await, Err(ErrorKind::Timeout { phase: Phase::NextByte }));
+    assert_eq!(
+        text(Reply::raw("").and_stall()).await,
+        Err(ErrorKind::Timeout { phase: RequestPhase::FirstByte })
+    );
+    assert_eq!(text(stalls).await, Err(ErrorKind::Timeout { phase: RequestPhase::NextByte }));
     assert_eq!(text(breaks).await, Err(ErrorKind::Interrupted));
     assert_eq!(text(large).await, Err(ErrorKind::TooLarge { limit: 1000 }));
     assert_eq!(text(Reply::raw("what is this?\r\n\r\n")).await, Err(ErrorKind::InvalidResponse));

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use antiphon::store::Store;
 use antiphon_engine::{RunEvent, RunLimits};
-use antiphon_llm::{Cut, ErrorKind as LlmKind, Parameters, Price, RetryPolicy};
+use antiphon_llm::{ErrorKind as LlmKind, Price, RetryPolicy, SamplingParams, TruncationCause};
 use antiphon_pipeline::{
-    Count, Distil, ErrorKind, Generation, GenerationConfig, Outcome, Pipeline, Report, Status,
+    Count, Distil, ErrorKind, Generation, GenerationConfig, Outcome, Pipeline, Report, ReportStatus,
 };
 use antiphon_providers::Compatible;
 use antiphon_tests::{Reply, Server};
@@ -68,7 +68,10 @@ async fn no_personas_is_never_a_success() {
         let err = pipeline(&server([Reply::chat(reply, "stop")])).generate(&config()).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::SchemaMismatch), "{reply}");
         let report = err.report().unwrap();
-        assert_eq!((report.status, report.calls, report.cost_usd_micros), (Status::Failed, 2, Some(400)));
+        assert_eq!(
+            (report.status, report.calls, report.cost_usd_micros),
+            (ReportStatus::Failed, 2, Some(400))
+        );
     }
 }
 
@@ -78,7 +81,7 @@ async fn a_cut_answer_keeps_its_text_and_its_cost() {
         .generate(&config())
         .await
         .unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Truncated { cause: Cut::MaxTokens }));
+    assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Truncated { cause: TruncationCause::MaxTokens }));
     assert_eq!(err.provider().unwrap().partial().unwrap().text, "{\"personas\": [{");
     assert_eq!(err.report().unwrap().cost_usd_micros, Some(200));
 }
@@ -126,7 +129,7 @@ async fn what_does_not_fit_the_context_is_refused_before_it_is_paid() {
     assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::ContextTooLong));
     assert!(err.to_string().contains("takes 8192") && err.to_string().contains("larger context"), "{err}");
     assert_eq!((server.requests().len(), err.report().unwrap().calls), (1, 0));
-    let huge = config().parameters(Parameters::default().max_tokens(u64::MAX));
+    let huge = config().parameters(SamplingParams::default().max_tokens(u64::MAX));
     assert_eq!(pipeline(&server).generate(&huge).await.unwrap_err().kind(), err.kind());
 }
 
@@ -152,7 +155,7 @@ async fn cancelling_and_deadlines_end_a_run_with_what_is_known() {
         }
     });
     let err = pipeline.generate(&config().cancel(cancel)).await.unwrap_err();
-    assert_eq!((err.kind(), err.report().unwrap().status), (ErrorKind::Cancelled, Status::Interrupted));
+    assert_eq!((err.kind(), err.report().unwrap().status), (ErrorKind::Cancelled, ReportStatus::Interrupted));
 }
 
 #[tokio::test]
@@ -223,7 +226,7 @@ async fn a_persona_that_is_like_another_one_is_refused_and_another_asked_for() {
     let made = pipeline(&server).generate(&config().count(2)).await.unwrap();
     let names: Vec<_> = made.personas.iter().map(|persona| persona.name.as_str()).collect();
     assert_eq!((names, made.report.calls, made.report.cost_usd_micros), (vec!["Ada", "Cy"], 2, Some(400)));
-    let refused = &made.report.refused;
+    let refused = &made.report.duplicates;
     assert_eq!((refused.len(), refused[0].name.as_str(), refused[0].like.as_str()), (1, "Bea", "Ada"));
     let asked = server.requests().pop().unwrap().body["messages"].to_string();
     assert!(asked.contains("Bea is too much like Ada: 100 % is the same"), "{asked}");
@@ -233,7 +236,7 @@ async fn a_persona_that_is_like_another_one_is_refused_and_another_asked_for() {
 async fn where_no_others_come_those_that_differ_are_kept_and_the_rest_is_named_as_missing() {
     let server = server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)]), drafts(&[("Cy", SLEEP)])]);
     let made = pipeline(&server).generate(&config().count(2)).await.unwrap();
-    assert_eq!((made.personas.len(), made.report.calls, made.report.refused.len()), (1, 4, 2));
+    assert_eq!((made.personas.len(), made.report.calls, made.report.duplicates.len()), (1, 4, 2));
     assert_eq!(
         made.report.failures[0].reason,
         "2 personas were asked for, and 1 came that differ; the others were too much like them"

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use antiphon_llm::{
-    Billed, CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Output, Phase, Prompt,
-    Provider, ProviderExt, RetryPolicy, Retrying, Schema, Usage,
+    Billed, CallContext, Completion, Error, ErrorKind, FinishReason, Message, Output, Prompt, Provider,
+    ProviderExt, RetryPolicy, Retrying, Schema, TimeoutPhase, TruncationCause, Usage,
 };
-use antiphon_providers::local::{Engine, discover};
+use antiphon_providers::local::{EngineAddress, discover};
 use antiphon_providers::{Compatible, OpenAi, SecretString};
 use antiphon_tests::{Reply, Server, refusing_url};
 use serde_json::json;
@@ -59,7 +59,7 @@ const WORDS: &str = r#"{"choices":[{"delta":{"content":"half an"}}]}"#;
 
 #[tokio::test]
 async fn an_answer_that_is_not_whole_is_truncated_with_its_text() {
-    let cut = (ErrorKind::Truncated { cause: Cut::Disconnected }, "half an".to_owned());
+    let cut = (ErrorKind::Truncated { cause: TruncationCause::Disconnected }, "half an".to_owned());
     assert_eq!(failed(complete(Reply::events([WORDS]), &prompt()).await), cut);
     // Ended like a whole one, but without a reason.
     assert_eq!(failed(complete(Reply::events([WORDS, "[DONE]"]), &prompt()).await), cut);
@@ -78,13 +78,16 @@ async fn a_whole_body_that_comes_a_byte_at_a_time_has_to_end() {
     let server = Server::start([drip]);
     let provider = compatible(&server).call_timeout(Duration::from_millis(600));
     let err = provider.complete(&prompt(), &CallContext::default()).await.unwrap_err();
-    assert_eq!((err.kind(), err.billed()), (ErrorKind::Timeout { phase: Phase::Call }, Billed::Maybe));
+    assert_eq!((err.kind(), err.billed()), (ErrorKind::Timeout { phase: TimeoutPhase::Call }, Billed::Maybe));
 }
 
 #[tokio::test]
 async fn json_that_reached_the_token_limit_is_truncated_and_text_is_not() {
     let (kind, text) = failed(complete(Reply::chat("{\"n\":", "length"), &json_prompt()).await);
-    assert_eq!((kind, text.as_str()), (ErrorKind::Truncated { cause: Cut::MaxTokens }, "{\"n\":"));
+    assert_eq!(
+        (kind, text.as_str()),
+        (ErrorKind::Truncated { cause: TruncationCause::MaxTokens }, "{\"n\":")
+    );
     let text = complete(Reply::chat("to be contin", "length"), &prompt()).await.unwrap();
     assert_eq!(text.finish, FinishReason::Length);
 }
@@ -97,7 +100,10 @@ async fn errors_inside_a_stream_keep_their_kind_and_the_text() {
     let numbered = r#"{"error":{"message":"too long","code":400,"type":"exceed_context_size_error"}}"#;
     assert_eq!(failed(complete(Reply::events([numbered]), &prompt()).await).0, ErrorKind::ContextTooLong);
     let refusal = r#"{"choices":[{"delta":{"refusal":"I cannot help"},"finish_reason":"stop"}]}"#;
-    assert_eq!(failed(complete(Reply::events([refusal, "[DONE]"]), &prompt()).await).0, ErrorKind::Refused);
+    assert_eq!(
+        failed(complete(Reply::events([refusal, "[DONE]"]), &prompt()).await).0,
+        ErrorKind::ModelRefusal
+    );
     let filtered = r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"content_filter"}]}"#;
     assert_eq!(failed(complete(Reply::events([filtered, "[DONE]"]), &prompt()).await).0, ErrorKind::Filtered);
     assert_eq!(failed(complete(Reply::events(["not json"]), &prompt()).await).0, ErrorKind::InvalidResponse);
@@ -107,9 +113,15 @@ async fn errors_inside_a_stream_keep_their_kind_and_the_text() {
 async fn a_silent_server_is_given_up_and_a_thinking_one_is_not() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let silent = Reply::raw(head).and_stall();
-    assert_eq!(failed(complete(silent, &prompt()).await).0, ErrorKind::Timeout { phase: Phase::FirstToken });
+    assert_eq!(
+        failed(complete(silent, &prompt()).await).0,
+        ErrorKind::Timeout { phase: TimeoutPhase::FirstToken }
+    );
     let stops = Reply::raw(head).then(Duration::ZERO, &format!("data: {WORDS}\n\n")).and_stall();
-    assert_eq!(failed(complete(stops, &prompt()).await).0, ErrorKind::Timeout { phase: Phase::NextToken });
+    assert_eq!(
+        failed(complete(stops, &prompt()).await).0,
+        ErrorKind::Timeout { phase: TimeoutPhase::NextToken }
+    );
     let thought = "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
     let end = "data: {\"choices\":[{\"delta\":{\"content\":\"42\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let thinks = (0..3).fold(Reply::raw(head), |reply, _| reply.then(Duration::from_millis(250), thought));
@@ -191,7 +203,7 @@ async fn what_cannot_succeed_is_asked_once_and_what_may_as_often_as_the_policy_s
 async fn openai_gets_its_key_in_a_header_and_its_own_parameter_names() {
     let server = Server::start([Reply::chat("ok", "stop")]);
     let provider = OpenAi::new(SecretString::from("sk-planted")).base_url(&server.url("/v1")).unwrap();
-    let parameters = antiphon_llm::Parameters::default().max_tokens(7);
+    let parameters = antiphon_llm::SamplingParams::default().max_tokens(7);
     provider.complete(&prompt().parameters(parameters), &CallContext::default()).await.unwrap();
     let asked = server.requests().remove(0);
     assert_eq!(asked.line, "POST /v1/chat/completions");
@@ -228,11 +240,11 @@ async fn engines_count_only_when_they_say_who_they_are() {
     let stranger = Server::start([Reply::new(200, "text/html", "<h1>It works</h1>")]);
     let ollama = Server::start([Reply::json(200, &json!({ "version": "0.9" }))]);
     let asked = [
-        Engine::new("llamacpp", stranger.url("")),
-        Engine::new("llamacpp", llamacpp.url("")),
-        Engine::new("lmstudio", refusing_url("")),
-        Engine::new("ollama", ollama.url("")),
-        Engine::new("lmstudio", Server::start([Reply::raw("").and_stall()]).url("")),
+        EngineAddress::new("llamacpp", stranger.url("")),
+        EngineAddress::new("llamacpp", llamacpp.url("")),
+        EngineAddress::new("lmstudio", refusing_url("")),
+        EngineAddress::new("ollama", ollama.url("")),
+        EngineAddress::new("lmstudio", Server::start([Reply::raw("").and_stall()]).url("")),
     ];
     let found = discover(asked.to_vec()).await;
     assert_eq!(found, [asked[1].clone(), asked[3].clone()]);

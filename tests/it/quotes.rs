@@ -1,6 +1,6 @@
 //! True quotes are kept, whatever they are dressed in, and false ones are not.
 
-use antiphon::data::{Document, Loader, Role};
+use antiphon::data::{Document, Loader, SpeakerRole};
 use antiphon_pipeline::Match;
 use antiphon_pipeline::evidence::{Missing, Wanted, verify};
 
@@ -21,7 +21,7 @@ async fn documents() -> Vec<Document> {
 }
 
 /// Turns of one side that have enough words, each with its document.
-fn turns(documents: &[Document], role: Role) -> Vec<(usize, Vec<&str>)> {
+fn turns(documents: &[Document], role: SpeakerRole) -> Vec<(usize, Vec<&str>)> {
     documents
         .iter()
         .enumerate()
@@ -62,7 +62,7 @@ fn dressed(words: &[&str], chance: &mut Chance) -> String {
 #[tokio::test]
 async fn of_a_thousand_true_quotes_all_are_kept_where_they_were_said() {
     let documents = documents().await;
-    let turns = turns(&documents, Role::Participant);
+    let turns = turns(&documents, SpeakerRole::Participant);
     let mut chance = Chance(1);
     let wanted: Vec<(Wanted, Vec<&str>)> = (0..1_000)
         .map(|_| {
@@ -87,7 +87,9 @@ async fn of_a_thousand_true_quotes_all_are_kept_where_they_were_said() {
         };
         assert_eq!(plain(passage), plain(&said.join(" ")), "{wanted:?}");
         let inside = document.turns.iter().any(|turn| {
-            turn.role == Role::Participant && turn.span.start <= found.start && found.end <= turn.span.end
+            turn.role == SpeakerRole::Participant
+                && turn.span.start <= found.start
+                && found.end <= turn.span.end
         });
         assert!(inside, "{wanted:?} is in nobody's turn");
     }
@@ -97,8 +99,8 @@ async fn of_a_thousand_true_quotes_all_are_kept_where_they_were_said() {
 #[tokio::test]
 async fn of_a_thousand_planted_false_quotes_none_is_kept() {
     let documents = documents().await;
-    let participants = turns(&documents, Role::Participant);
-    let interviewer = turns(&documents, Role::Interviewer);
+    let participants = turns(&documents, SpeakerRole::Participant);
+    let interviewer = turns(&documents, SpeakerRole::Interviewer);
     let mut chance = Chance(2);
     let mut wanted = Vec::new();
     while wanted.len() < 1_000 {

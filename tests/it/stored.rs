@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antiphon::store::{RunFilter, RunStatus, Store};
 use antiphon_engine::{Options, RunLimits};
-use antiphon_llm::{Parameters, Price, RetryPolicy};
+use antiphon_llm::{Price, RetryPolicy, SamplingParams};
 use antiphon_pipeline::content::{ContentEngine, Voice};
 use antiphon_pipeline::{ErrorKind, GenerationConfig, PersonaGenerator, Pipeline};
 use antiphon_providers::Compatible;
@@ -40,7 +40,7 @@ fn chats(server: &Server) -> usize {
 }
 
 fn config() -> GenerationConfig {
-    let parameters = Parameters::default().max_tokens(900);
+    let parameters = SamplingParams::default().max_tokens(900);
     GenerationConfig::new(interviews(), "m").count(1).parameters(parameters)
 }
 

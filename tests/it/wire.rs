@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_llm::{
-    CallContext, Completion, Document, Error, ErrorKind, FinishReason, Message, Output, Parameters, Part,
-    Prompt, ProviderExt, Role, Schema, Usage,
+    CallContext, Completion, DocumentPart, Error, ErrorKind, FinishReason, Message, Output, Part, Prompt,
+    ProviderExt, Role, SamplingParams, Schema, Usage,
 };
 use antiphon_tests::conformance::{FORMATS, Target};
 use antiphon_tests::{Reply, Server};
@@ -23,11 +23,11 @@ fn rich_prompt() -> Prompt {
         "required": ["name", "age", "site", "tags"],
         "$defs": { "tag": { "type": "string", "pattern": "^[a-z]+$" } },
     });
-    let document = Part::Document(Document::new("d1", "notes.txt", "The fox is quick."));
+    let document = Part::Document(DocumentPart::new("d1", "notes.txt", "The fox is quick."));
     let question = Message::of(Role::User, [Part::Text("Who is quick?".to_owned()), document]);
     Prompt::new("the-model", [question, Message::assistant("The fox."), Message::user("As JSON, please.")])
         .system("Be brief.")
-        .parameters(Parameters::default().temperature(0.5).max_tokens(99).seed(7))
+        .parameters(SamplingParams::default().temperature(0.5).max_tokens(99).seed(7))
         .output(Output::Json(Schema::new("animal", schema).unwrap()))
 }
 
@@ -115,7 +115,7 @@ async fn errors_of_the_documentation_keep_their_kind_and_the_text() {
     check("anthropic", "anthropic-overloaded.sse", overloaded, "Good ").await;
     check("gemini", "gemini-overloaded.sse", overloaded, "Good ").await;
     check("gemini", "gemini-blocked.json", ErrorKind::Filtered, "").await;
-    let cut = ErrorKind::Truncated { cause: antiphon_llm::Cut::Disconnected };
+    let cut = ErrorKind::Truncated { cause: antiphon_llm::TruncationCause::Disconnected };
     check("ollama", "ollama-error.ndjson", cut, "Good ").await;
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_llm::{
-    CallContext, Cut, Delta, Error, ErrorKind, FinishReason, Message, Output, Parameters, Prompt, Provider,
-    ProviderExt, Schema,
+    CallContext, Delta, Error, ErrorKind, FinishReason, Message, Output, Prompt, Provider, ProviderExt,
+    SamplingParams, Schema, TruncationCause,
 };
 use antiphon_providers::SecretString;
 use antiphon_providers::registry::{Kind, Options};
@@ -128,7 +128,7 @@ fn said(err: Error) -> String {
 /// # Errors
 /// What does not hold.
 pub async fn complete(target: &Target) -> Result<(), String> {
-    let parameters = Parameters::default().max_tokens(64);
+    let parameters = SamplingParams::default().max_tokens(64);
     let prompt = target.prompt().parameters(parameters);
     let done = target.provider().complete(&prompt, &CallContext::default()).await.map_err(said)?;
     ensure(!done.text.trim().is_empty(), || "there is no text".to_owned())?;
@@ -147,7 +147,7 @@ pub async fn complete(target: &Target) -> Result<(), String> {
 /// # Errors
 /// What does not hold.
 pub async fn stream(target: &Target) -> Result<(), String> {
-    let prompt = target.prompt().parameters(Parameters::default().max_tokens(64));
+    let prompt = target.prompt().parameters(SamplingParams::default().max_tokens(64));
     let mut answer = target.provider().stream(&prompt, &CallContext::default()).await.map_err(said)?;
     let (mut text, mut pieces) = (String::new(), 0);
     while let Some(delta) = answer.next().await {
@@ -172,7 +172,7 @@ pub async fn stream(target: &Target) -> Result<(), String> {
 /// What does not hold.
 pub async fn length(target: &Target) -> Result<(), String> {
     let prompt = Prompt::new(&target.model, [Message::user("Count from one to one hundred in words.")]);
-    let prompt = prompt.parameters(Parameters::default().max_tokens(16));
+    let prompt = prompt.parameters(SamplingParams::default().max_tokens(16));
     let provider = target.provider();
     let done = provider.complete(&prompt, &CallContext::default()).await.map_err(said)?;
     ensure(done.finish == FinishReason::Length, || format!("the text ended with {:?}", done.finish))?;
@@ -180,7 +180,7 @@ pub async fn length(target: &Target) -> Result<(), String> {
     match provider.complete(&prompt, &CallContext::default()).await {
         Ok(done) => Err(format!("JSON that was cut is an answer: {}", done.text)),
         Err(err) => {
-            ensure(err.kind() == ErrorKind::Truncated { cause: Cut::MaxTokens }, || {
+            ensure(err.kind() == ErrorKind::Truncated { cause: TruncationCause::MaxTokens }, || {
                 format!("{:?}: {err}", err.kind())
             })?;
             ensure(err.partial().is_some_and(|partial| !partial.text.is_empty()), || {
@@ -196,7 +196,7 @@ pub async fn length(target: &Target) -> Result<(), String> {
 /// What does not hold.
 pub async fn structured(target: &Target) -> Result<(), String> {
     let prompt = Prompt::new(&target.model, [Message::user("Describe a pot of paint.")]);
-    let prompt = prompt.parameters(Parameters::default().max_tokens(400));
+    let prompt = prompt.parameters(SamplingParams::default().max_tokens(400));
     let provider = target.provider();
     let done = provider.complete_json(&prompt, &schema(), &CallContext::default()).await.map_err(said)?;
     ensure(done.spent.calls == 1, || format!("it took {} calls", done.spent.calls))?;

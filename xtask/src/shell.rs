@@ -29,9 +29,10 @@ pub(crate) fn read(command: &mut Command) -> Done<String> {
     let text = shown(command);
     let output = command.current_dir(root()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|err| format!("{text}: {err}"))?;
-    match output.status.success() {
-        true => String::from_utf8(output.stdout).map_err(|err| format!("{text}: {err}")),
-        false => Err(format!("{text} failed ({})", output.status)),
+    if output.status.success() {
+        String::from_utf8(output.stdout).map_err(|err| format!("{text}: {err}"))
+    } else {
+        Err(format!("{text} failed ({})", output.status))
     }
 }
 

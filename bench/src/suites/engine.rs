@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_engine::{Input, Mapped, Mapping, Recipe};
-use antiphon_llm::{Calls, Gates, Stack};
+use antiphon_llm::{Calls, LimiterRegistry, Stack};
 use antiphon_providers::{OpenAi, SecretString};
-use antiphon_sim::{Limit, Scenario, Server, Tells};
+use antiphon_sim::{Limit, Scenario, Server, LimitSignal};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
@@ -65,16 +65,16 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
     let (full, half) = (Scenario::default().requests(requests), Limit::per_second(50.0, 10));
     let tokens = Scenario::default().tokens(tokens);
     for (name, scenario, change, tells) in [
-        ("1,500 jobs at 100/s, x-ratelimit headers", &full, None, Tells::Headers),
-        ("1,500 jobs at 100/s, nothing told", &full, None, Tells::Nothing),
-        ("1,500 jobs at 10,000 tokens/s, headers", &tokens, None, Tells::Headers),
-        ("1,500 jobs at 10,000 tokens/s, nothing told", &tokens, None, Tells::Nothing),
-        ("1,500 jobs at 100/s, then 50/s, headers", &full, Some(half), Tells::Headers),
-        ("1,500 jobs at 100/s, then 50/s, nothing told", &full, Some(half), Tells::Nothing),
+        ("1,500 jobs at 100/s, x-ratelimit headers", &full, None, LimitSignal::Headers),
+        ("1,500 jobs at 100/s, nothing told", &full, None, LimitSignal::None),
+        ("1,500 jobs at 10,000 tokens/s, headers", &tokens, None, LimitSignal::Headers),
+        ("1,500 jobs at 10,000 tokens/s, nothing told", &tokens, None, LimitSignal::None),
+        ("1,500 jobs at 100/s, then 50/s, headers", &full, Some(half), LimitSignal::Headers),
+        ("1,500 jobs at 100/s, then 50/s, nothing told", &full, Some(half), LimitSignal::None),
     ] {
-        let (target, most) = if tells == Tells::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
+        let (target, most) = if tells == LimitSignal::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
         let row = Row { suite: "engine", row: name, baseline: "the limit itself", ops: 1, target };
-        rows.push(row.reach(2, || reached(scenario.clone().tells(tells), change, most)));
+        rows.push(row.reach(2, || reached(scenario.clone().limit_signal(tells), change, most)));
     }
     let (place, calls) = (Place::new(KEPT), self::calls(&server.url, 256)?);
     runtime.block_on(place.map(calls.clone(), 256));
@@ -101,7 +101,7 @@ fn clock(runtime: &Runtime, work: Work) -> Duration {
 fn calls(url: &str, connections: usize) -> Result<Calls, String> {
     let base = url.trim_end_matches("/chat/completions");
     let provider = OpenAi::new(SecretString::from("k")).base_url(base).map_err(|err| err.to_string())?;
-    Ok(Stack::new(provider.max_connections(connections)).gates(Gates::default()).calls())
+    Ok(Stack::new(provider.max_connections(connections)).limiters(LimiterRegistry::default()).calls())
 }
 
 /// A folder with rows and a recipe.

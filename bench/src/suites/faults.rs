@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::runtime::{Environment, Flags, connect, resolve};
-use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Tells};
+use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, LimitSignal};
 use tokio::runtime::{Builder, Runtime};
 
 use super::engine::Place;
@@ -38,17 +38,17 @@ fn limits() -> Vec<Measured> {
     let many = Scenario::default().requests(Limit::per_second(100.0, 600));
     let tokens = Scenario::default().tokens(Limit::per_second(10_000.0, 60_000));
     let rows = [
-        ("2,000 rows of 300 ms, 6,000 requests/min, headers", &few, Tells::Headers),
-        ("2,000 rows of 300 ms, 6,000 requests/min, bare", &few, Tells::Nothing),
-        ("2,000 rows, 6,000 requests/min, 600 at once, headers", &many, Tells::Headers),
-        ("2,000 rows, 6,000 requests/min, 600 at once, bare", &many, Tells::Nothing),
-        ("2,000 rows of 300 ms, 600,000 tokens/min, headers", &tokens, Tells::Headers),
-        ("2,000 rows of 300 ms, 600,000 tokens/min, bare", &tokens, Tells::Nothing),
+        ("2,000 rows of 300 ms, 6,000 requests/min, headers", &few, LimitSignal::Headers),
+        ("2,000 rows of 300 ms, 6,000 requests/min, bare", &few, LimitSignal::None),
+        ("2,000 rows, 6,000 requests/min, 600 at once, headers", &many, LimitSignal::Headers),
+        ("2,000 rows, 6,000 requests/min, 600 at once, bare", &many, LimitSignal::None),
+        ("2,000 rows of 300 ms, 600,000 tokens/min, headers", &tokens, LimitSignal::Headers),
+        ("2,000 rows of 300 ms, 600,000 tokens/min, bare", &tokens, LimitSignal::None),
     ];
     let measure = |(name, scenario, tells): (_, &Scenario, _)| {
-        let (target, most) = if tells == Tells::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
+        let (target, most) = if tells == LimitSignal::Headers { (0.95, 0.01) } else { (0.85, 1.0) };
         let row = Row { suite: "faults", row: name, baseline: "the limit itself", ops: 1, target };
-        row.reach(1, || reached(scenario.clone().tells(tells), most))
+        row.reach(1, || reached(scenario.clone().limit_signal(tells), most))
     };
     rows.into_iter().map(measure).collect()
 }

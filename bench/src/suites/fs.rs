@@ -168,12 +168,11 @@ fn their_walk(root: &Path) -> Duration {
             while let Some(folder) = stack.pop() {
                 let mut entries = tokio::fs::read_dir(folder).await.expect("it is there");
                 while let Some(entry) = entries.next_entry().await.expect("it is there") {
-                    match entry.file_type().await.expect("it is there").is_dir() {
-                        true => stack.push(entry.path()),
-                        false => {
-                            std::hint::black_box(entry.path());
-                            count += 1;
-                        }
+                    if entry.file_type().await.expect("it is there").is_dir() {
+                        stack.push(entry.path())
+                    } else {
+                        std::hint::black_box(entry.path());
+                        count += 1;
                     }
                 }
             }

@@ -115,7 +115,7 @@ pub(crate) fn post(url: &str, number: usize) -> Request {
 }
 
 fn guarded() -> ClientBuilder {
-    let limits = RateLimits::default().requests(Rate::per_second(10_000_000)).max_concurrent(10_000);
+    let limits = RateLimits::default().requests(Rate::per_second(10_000_000)).max_concurrency(10_000);
     Client::builder()
         .retry(RetryPolicy::default())
         .breaker(CircuitBreaker::new(BreakerPolicy::default()))
@@ -176,7 +176,7 @@ fn events() -> Vec<Bytes> {
 
 fn our_events(pieces: &[Bytes]) -> Duration {
     wall(|| {
-        let (mut decoder, mut events, mut count) = (sse::Decoder::new(1 << 20), Vec::new(), 0);
+        let (mut decoder, mut events, mut count) = (sse::SseDecoder::new(1 << 20), Vec::new(), 0);
         for piece in pieces {
             decoder.push(piece, &mut events).expect("small events");
             count += events.drain(..).map(|event| event.data.len()).sum::<usize>();

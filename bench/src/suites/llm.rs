@@ -1,5 +1,5 @@
 use antiphon::blocking;
-use antiphon_llm::{CallContext, Gates, Message, Prompt, Provider, ProviderExt, Stack};
+use antiphon_llm::{CallContext, LimiterRegistry, Message, Prompt, Provider, ProviderExt, Stack};
 use antiphon_providers::{OpenAi, SecretString};
 use antiphon_resilience::{BreakerPolicy, CircuitBreaker};
 use async_openai::types::chat::{
@@ -90,7 +90,7 @@ pub(super) fn rows() -> Result<Vec<Measured>, String> {
 fn full_stack(base: &str) -> Result<std::sync::Arc<dyn Provider>, String> {
     let provider = OpenAi::new(SecretString::from("k")).base_url(base).map_err(|err| err.to_string())?;
     let breaker = CircuitBreaker::new(BreakerPolicy::default());
-    Ok(Stack::new(provider).gates(Gates::default()).breaker(breaker).build())
+    Ok(Stack::new(provider).limiters(LimiterRegistry::default()).breaker(breaker).build())
 }
 
 fn prompt(number: u64) -> Prompt {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use antiphon_http::{Client, Request};
 use antiphon_resilience::{
-    BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, Gates, LimitHints, Rate,
-    RateLimits, Reply, RetryPolicy, TokenBuckets, Verdict,
+    BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, LimitHints, LimiterRegistry,
+    Rate, RateLimits, Reply, RetryPolicy, TokenBuckets, Verdict,
 };
-use antiphon_sim::{Limit, Scenario, Server, Tells};
+use antiphon_sim::{Limit, Scenario, Server, LimitSignal};
 use backon::{ExponentialBuilder, Retryable};
 use failsafe::CircuitBreaker as _;
 use futures::future::join_all;
@@ -32,9 +32,9 @@ pub(super) fn rows() -> Vec<Measured> {
         row("retry: a call that succeeds", "backon", 1.5).measure(our_retry, their_retry),
         row("limiter: three dimensions, given now", "governor in one", 3.0)
             .measure(our_buckets, their_limiter),
-        told("500 at 100/s, x-ratelimit headers", 0.95).reach(5, || reached(Tells::Headers, 0.01)),
-        told("500 at 100/s, Retry-After alone", 0.9).reach(5, || reached(Tells::RetryAfter, 1.0)),
-        told("500 at 100/s, bare 429s", 0.85).reach(5, || reached(Tells::Nothing, 1.0)),
+        told("500 at 100/s, x-ratelimit headers", 0.95).reach(5, || reached(LimitSignal::Headers, 0.01)),
+        told("500 at 100/s, Retry-After alone", 0.9).reach(5, || reached(LimitSignal::RetryAfter, 1.0)),
+        told("500 at 100/s, bare 429s", 0.85).reach(5, || reached(LimitSignal::None, 1.0)),
     ]
 }
 
@@ -117,15 +117,16 @@ fn their_limiter() -> Duration {
 }
 
 /// How much of its limit a server was made to give, by its own log; nothing if it had to refuse more than `most`.
-fn reached(tells: Tells, most: f64) -> f64 {
+fn reached(tells: LimitSignal, most: f64) -> f64 {
     let runtime = two_threads();
     runtime.block_on(async {
-        let scenario = Scenario::default().requests(LIMIT).tells(tells);
+        let scenario = Scenario::default().requests(LIMIT).limit_signal(tells);
         let server = Server::start(scenario, 0).await.expect("a server");
-        let (client, gate) = (Client::default(), Gates::default().gate(&server.url(), "sim-1"));
+        let (client, limiter) =
+            (Client::default(), LimiterRegistry::default().limiter(&server.url(), "sim-1"));
         let url = format!("{}/v1/chat/completions", server.url());
         let ask = |number: usize| {
-            let (client, gate, url) = (client.clone(), gate.clone(), url.clone());
+            let (client, limiter, url) = (client.clone(), limiter.clone(), url.clone());
             async move {
                 let call = || async {
                     let request = Request::post(&url).json(&json!({ "user": number }));
@@ -137,7 +138,10 @@ fn reached(tells: Tells, most: f64) -> f64 {
                         _ => Reply::Throttled { error: hints, hints },
                     }
                 };
-                gate.call(Cost::request(), Deadline::none(), call).await.expect("every request is answered")
+                limiter
+                    .call(Cost::request(), Deadline::none(), call)
+                    .await
+                    .expect("every request is answered")
             }
         };
         join_all((0..REQUESTS).map(ask)).await;

@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use antiphon_engine::near_name;
-use antiphon_providers::local::Engine;
+use antiphon_providers::local::EngineAddress;
 use antiphon_providers::registry::{self, Kind, Options};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -65,7 +65,7 @@ pub(crate) struct ProviderEntry {
 
 impl ProviderSettings {
     /// The settings of an engine that was found; `None` where this build has no kind that speaks to it.
-    pub(crate) fn of_engine(engine: &Engine, settings: &Settings) -> Option<Self> {
+    pub(crate) fn of_engine(engine: &EngineAddress, settings: &Settings) -> Option<Self> {
         let (kind, base_url) = (engine.kind()?, Some(engine.base_url()));
         // What is configured for another place, a key say, is not for whatever answers here.
         let configured = settings.engines.get(engine.name);

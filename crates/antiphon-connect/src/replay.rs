@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_llm::{CallContext, Gates, Provider, Replayed};
+use antiphon_llm::{CallContext, LimiterRegistry, Provider, Replayed};
 use antiphon_providers::registry::Built;
 
 use crate::build::build;
@@ -34,18 +34,18 @@ pub(crate) async fn replay(settings: &Settings, folder: &Path) -> Result<Session
     let replay = Replay { settings, folder, all };
     let tape = replay.first()?;
     let model = replay.model(&tape).await?;
-    let gates = Gates::default();
+    let limiters = LimiterRegistry::default();
     let fallbacks = settings.fallback.value.iter().filter_map(|fallback| {
         let tape = replay.of(&fallback.provider)?;
-        Some(target(tape, fallback.model.clone(), &gates))
+        Some(target(tape, fallback.model.clone(), &limiters))
     });
-    let session = Session::of(settings, target(tape, model, &gates), fallbacks.collect());
+    let session = Session::of(settings, target(tape, model, &limiters), fallbacks.collect());
     let why = format!("{}; replayed from {}, at no cost", session.why, folder.display());
     Ok(Session { why, is_replayed: true, ..session })
 }
 
 /// A cassette in the place of a provider. Limits of its own count the calls in progress, and no server can fail.
-fn target(tape: Tape, model: String, gates: &Gates) -> Target {
+fn target(tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
     let scope = tape.answers.scope();
     let is_free = match &tape.built {
         Some(built) => built.is_local && !is_handed_on(&model),
@@ -54,7 +54,7 @@ fn target(tape: Tape, model: String, gates: &Gates) -> Target {
     Target {
         provider: Arc::new(tape.answers),
         price: if is_free { PriceOf::Nothing } else { PriceOf::Prepaid },
-        gates: scope.base_url.is_some().then(|| gates.clone()),
+        limiters: scope.base_url.is_some().then(|| limiters.clone()),
         breaker: None,
         scope,
         model,

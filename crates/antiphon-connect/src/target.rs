@@ -4,11 +4,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_llm::{
-    CallContext, CircuitBreaker, Gates, Price, Provider, Recorded, RetryBudget, Scope, Stack,
+    CallContext, CircuitBreaker, LimiterRegistry, Price, Provider, Recorded, RetryBudget, Scope, Stack,
 };
 use antiphon_providers::prices::Prices;
 use antiphon_providers::registry::Built;
-use antiphon_resilience::{BreakerPolicy, Breakers, GatePolicy, RetryPolicy, Window};
+use antiphon_resilience::{AdaptivePolicy, BreakerPolicy, BreakerRegistry, BreakerWindow, RetryPolicy};
 
 use crate::cassette::Cassette;
 use crate::connect::{ConnectError, default_model, is_remote};
@@ -21,7 +21,7 @@ pub(crate) struct Target {
     pub(crate) scope: Scope,
     pub(crate) model: String,
     pub(crate) price: PriceOf,
-    pub(crate) gates: Option<Gates>,
+    pub(crate) limiters: Option<LimiterRegistry>,
     pub(crate) breaker: Option<CircuitBreaker>,
 }
 
@@ -51,12 +51,12 @@ impl PriceOf {
 }
 
 /// The limits of all providers of this process: what one run learns, the others need not learn again.
-static GATES: LazyLock<Gates> = LazyLock::new(Gates::default);
+static LIMITERS: LazyLock<LimiterRegistry> = LazyLock::new(LimiterRegistry::default);
 /// Whether providers are well, by their address, account and model.
-static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
+static BREAKERS: LazyLock<BreakerRegistry> = LazyLock::new(|| {
     // Of many calls at once a fifth may fail by chance without anything being down, so more of them are looked at; and a
     // trial may take as long as the slowest engine does to its first word.
-    let policy = BreakerPolicy::default().window(Window::Count(100)).min_calls(20);
+    let policy = BreakerPolicy::default().window(BreakerWindow::Count(100)).min_calls(20);
     // An outage is nearly all calls: whoever answers half of them is worth asking, and the other half costs its share.
     let policy = policy.failure_rate(0.8);
     // A short outage costs little more than its length, and a long one is looked at less and less often.
@@ -64,16 +64,17 @@ static BREAKERS: LazyLock<Breakers> = LazyLock::new(|| {
     // One answer of several trials closes it. Where a share of all calls fails, several in a row would seldom come, and one
     // trial at a time would double the time again and again.
     let policy = policy.trials(1).spare_trials(7);
-    Breakers::new(policy.max_half_open(Duration::from_secs(300)))
+    BreakerRegistry::new(policy.max_half_open(Duration::from_secs(300)))
 });
 
 /// Gates of engines that say how many calls they work on at once: more would only wait there, with their clocks running.
-static GATES_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), Gates>>> = LazyLock::new(Mutex::default);
+static LIMITERS_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), LimiterRegistry>>> =
+    LazyLock::new(Mutex::default);
 
-fn gates_of(scope: &Scope, slots: Option<u32>) -> Gates {
-    let Some(slots) = slots else { return GATES.clone() };
-    let mut known = GATES_OF_SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = || Gates::new(GatePolicy::default().max_concurrency(slots as usize));
+fn limiters_of(scope: &Scope, slots: Option<u32>) -> LimiterRegistry {
+    let Some(slots) = slots else { return LIMITERS.clone() };
+    let mut known = LIMITERS_OF_SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || LimiterRegistry::new(AdaptivePolicy::default().max_concurrency(slots as usize));
     known.entry((scope.to_string(), slots)).or_insert_with(new).clone()
 }
 
@@ -104,7 +105,7 @@ impl Target {
         let account = scope.key_digest.as_deref().unwrap_or_default();
         let has_server = scope.base_url.is_some();
         Ok(Self {
-            gates: has_server.then(|| gates_of(&scope, slots)),
+            limiters: has_server.then(|| limiters_of(&scope, slots)),
             breaker: has_server.then(|| BREAKERS.get(&format!("{scope} {account} {model}"))),
             provider: match &settings.cassette {
                 Some(Cassette::Record(folder)) => recorded(built.provider.clone(), folder).await?,
@@ -120,8 +121,8 @@ impl Target {
     pub(crate) fn stack(&self, settings: &Settings) -> Stack {
         let retry = RetryPolicy::default().max_retries(settings.max_retries.value);
         let stack = Stack::new(self.provider.clone()).retry(retry).retry_budget(RetryBudget::default());
-        let stack = match &self.gates {
-            Some(gates) => stack.gates(gates.clone()),
+        let stack = match &self.limiters {
+            Some(limiters) => stack.limiters(limiters.clone()),
             None => stack,
         };
         let stack = match &self.breaker {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::document::{LineStart, Role, Turn};
+use crate::document::{LineStart, SpeakerRole, Turn};
 use crate::speakers;
 
 /// What a format's reader makes of a file.
@@ -24,7 +24,7 @@ pub(crate) struct Words<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Voice<'a> {
     pub(crate) speaker: &'a str,
-    pub(crate) role: Role,
+    pub(crate) role: SpeakerRole,
 }
 
 impl Body {
@@ -57,8 +57,8 @@ impl Body {
         self.push_lines(Words { text: trimmed, line, ..words });
         // What an interviewer reads out stays an interviewer's, and so do labels behind a beginning of one's own.
         let inner = match voice.role {
-            Role::Participant => speakers::turns(trimmed, voice.speaker),
-            Role::Interviewer => Vec::new(),
+            SpeakerRole::Participant => speakers::turns(trimmed, voice.speaker),
+            SpeakerRole::Interviewer => Vec::new(),
         };
         if inner.len() > 1 && inner[0].span.start < 48 {
             let shift = |turn: Turn| Turn { span: turn.span.start + start..turn.span.end + start, ..turn };
@@ -89,7 +89,7 @@ impl Body {
     pub(crate) fn asked_by(&mut self, names: &[&str]) {
         for turn in &mut self.turns {
             if names.iter().any(|name| speakers::is_called(&turn.speaker, name)) {
-                turn.role = Role::Interviewer;
+                turn.role = SpeakerRole::Interviewer;
             }
         }
     }
@@ -105,7 +105,7 @@ impl Body {
         if self.turns.is_empty() {
             let speaker: Arc<str> = Arc::from(person);
             self.turns = speakers::paragraphs(&self.text)
-                .map(|span| Turn { speaker: speaker.clone(), role: Role::Participant, span })
+                .map(|span| Turn { speaker: speaker.clone(), role: SpeakerRole::Participant, span })
                 .collect();
         }
         self

@@ -45,7 +45,7 @@ pub struct Turn {
     /// Who speaks: the code or name in the file, or the file's stem.
     pub speaker: Arc<str>,
     /// On which side of the interview the speaker is.
-    pub role: Role,
+    pub role: SpeakerRole,
     /// The words, without the speaker's label: bytes of [`Document::text`].
     pub span: Range<usize>,
 }
@@ -53,7 +53,7 @@ pub struct Turn {
 /// The sides of an interview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum SpeakerRole {
     /// Whoever answers. Only what participants said can be quoted.
     Participant,
     /// Whoever asks.
@@ -163,7 +163,7 @@ impl Document {
         if body.turns.is_empty() {
             return Err(fail("there is no text in it".to_owned()));
         }
-        if body.turns.iter().all(|turn| turn.role == Role::Interviewer) {
+        if body.turns.iter().all(|turn| turn.role == SpeakerRole::Interviewer) {
             return Err(fail("nobody answers in it: all that is said is by interviewers".to_owned()));
         }
         Ok(Self {

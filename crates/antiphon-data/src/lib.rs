@@ -3,10 +3,10 @@
 //! Reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines, YAML, WebVTT, SubRip and DOCX. It knows no language model.
 //!
 //! ```
-//! use antiphon_data::{Document, Role};
+//! use antiphon_data::{Document, SpeakerRole};
 //! let document = Document::parse("p1.txt", b"Interviewer: How are you?\nP1: Busy.\n")?;
 //! let turn = &document.turns[1];
-//! assert_eq!((&*turn.speaker, turn.role, document.words(turn)), ("P1", Role::Participant, "Busy."));
+//! assert_eq!((&*turn.speaker, turn.role, document.words(turn)), ("P1", SpeakerRole::Participant, "Busy."));
 //! assert_eq!(document.line_at(turn.span.start), 2);
 //! # Ok::<(), antiphon_data::Failure>(())
 //! ```
@@ -22,7 +22,7 @@ mod rows;
 mod speakers;
 
 pub use anonymise::{Anonymiser, Replaced, Strategy};
-pub use document::{Document, Format, Role, Turn};
+pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};
 pub use rows::{RawRow, Row, RowFormat, Rows};

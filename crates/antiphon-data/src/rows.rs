@@ -8,7 +8,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use antiphon_fs::{Lines, Reader};
+use antiphon_fs::{FileLines, Reader};
 use futures_util::StreamExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -64,7 +64,7 @@ pub struct Rows {
 
 enum Source {
     Csv(Box<Records>),
-    Lines(Lines, u32),
+    Lines(FileLines, u32),
     Values(std::vec::IntoIter<Value>),
     Documents { root: PathBuf, loader: Loader, paths: std::vec::IntoIter<PathBuf>, failures: Vec<Failure> },
 }
@@ -110,12 +110,11 @@ impl Rows {
     /// Nothing is changed, so nothing is lost.
     pub async fn open(path: impl AsRef<Path>, format: Option<RowFormat>) -> Result<Self, Error> {
         let path = path.as_ref();
-        match is_folder(path).await? {
-            true => Self::of_folder(path, None).await,
-            false => {
-                let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-                Self::of_file(reader, path, format).await
-            }
+        if is_folder(path).await? {
+            Self::of_folder(path, None).await
+        } else {
+            let reader = Reader::open(path).await.map_err(Error::from_fs)?;
+            Self::of_file(reader, path, format).await
         }
     }
 
@@ -133,14 +132,13 @@ impl Rows {
     ) -> Result<(Self, String), Error> {
         let path = path.as_ref();
         let mut hash = Sha256::new();
-        let rows = match is_folder(path).await? {
-            true => Self::of_folder(path, Some(&mut hash)).await?,
-            false => {
-                let reader = Reader::open(path).await.map_err(Error::from_fs)?;
-                let (reader, digested) = digested(reader, hash).await?;
-                hash = digested;
-                Self::of_file(reader, path, format).await?
-            }
+        let rows = if is_folder(path).await? {
+            Self::of_folder(path, Some(&mut hash)).await?
+        } else {
+            let reader = Reader::open(path).await.map_err(Error::from_fs)?;
+            let (reader, digested) = digested(reader, hash).await?;
+            hash = digested;
+            Self::of_file(reader, path, format).await?
         };
         Ok((rows, hex(hash)))
     }
@@ -277,7 +275,7 @@ async fn sniffed(reader: Reader) -> Result<(Reader, RowFormat), Error> {
     reader.scan(RowFormat::Csv, look).await.map_err(Error::from_fs)
 }
 
-async fn next_lines(lines: &mut Lines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
+async fn next_lines(lines: &mut FileLines, number: &mut u32, name: &str) -> Result<Vec<Row>, Error> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while rows.len() < BATCH && bytes < BATCH_BYTES {
         let Some(line) = lines.next().await else { break };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::document::{Role, Turn};
+use crate::document::{SpeakerRole, Turn};
 
 /// Labels of those who ask, also with a number or a name behind them: "Interviewer 2", "Moderator (Sam)".
 const INTERVIEWERS: [&str; 6] = ["interviewer", "moderator", "facilitator", "researcher", "question", "host"];
@@ -19,14 +19,14 @@ const NOBODY: [&str; 9] =
 const HEADER_KEYS: [&str; 9] =
     ["title", "date", "study", "project", "topic", "duration", "location", "recorded", "session"];
 
-pub(crate) fn role_of(label: &str) -> Role {
+pub(crate) fn role_of(label: &str) -> SpeakerRole {
     let label = label.to_lowercase();
     let behind = |name: &str| label.strip_prefix(name).map(|rest| !rest.starts_with(char::is_alphabetic));
     let long = INTERVIEWERS.iter().any(|name| behind(name) == Some(true));
     if long || INTERVIEWERS_SHORT.contains(&unnumbered(&label)) {
-        Role::Interviewer
+        SpeakerRole::Interviewer
     } else {
-        Role::Participant
+        SpeakerRole::Participant
     }
 }
 
@@ -52,16 +52,18 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let seen = || lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
     let mut labels = believed(seen());
     // The same for an interviewer whom only the header names.
-    if labels.iter().all(|label| header.names_interviewer(label) || role_of(label) == Role::Interviewer)
+    if labels
+        .iter()
+        .all(|label| header.names_interviewer(label) || role_of(label) == SpeakerRole::Interviewer)
         && !labels.is_empty()
     {
         labels.extend(seen());
     }
     let person = header.participant.unwrap_or(person);
     let mut turns: Vec<Turn> = Vec::new();
-    let mut people: BTreeMap<&str, (Arc<str>, Role)> = BTreeMap::new();
-    let mut open: Option<(Arc<str>, Role, usize)> = None;
-    let mut close = |open: &mut Option<(Arc<str>, Role, usize)>, end: usize| {
+    let mut people: BTreeMap<&str, (Arc<str>, SpeakerRole)> = BTreeMap::new();
+    let mut open: Option<(Arc<str>, SpeakerRole, usize)> = None;
+    let mut close = |open: &mut Option<(Arc<str>, SpeakerRole, usize)>, end: usize| {
         if let Some((speaker, role, start)) = open.take() {
             let span = trimmed(text, start..end);
             if !span.is_empty() {
@@ -76,7 +78,7 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
                 // A few people say thousands of lines.
                 let (speaker, role) = people.entry(label).or_insert_with(|| {
                     let asks = header.names_interviewer(label);
-                    let role = if asks { Role::Interviewer } else { role_of(label) };
+                    let role = if asks { SpeakerRole::Interviewer } else { role_of(label) };
                     (Arc::from(speaker_of(label, person)), role)
                 });
                 open = Some((speaker.clone(), *role, start + words));
@@ -183,16 +185,17 @@ pub(crate) fn believed<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'
     let is_believed = |(label, count): &(&&'a str, &usize)| **count > 1 || is_known(label);
     let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| *label).collect();
     // Where somebody asks, somebody answers: of a short talk each label may be seen only once.
-    match !found.is_empty() && found.iter().all(|label| role_of(label) == Role::Interviewer) {
-        true => counts.into_keys().collect(),
-        false => found,
+    if !found.is_empty() && found.iter().all(|label| role_of(label) == SpeakerRole::Interviewer) {
+        counts.into_keys().collect()
+    } else {
+        found
     }
 }
 
 /// A label that needs no second sighting, in any case.
 fn is_known(label: &str) -> bool {
     let lower = label.to_lowercase();
-    role_of(label) == Role::Interviewer || is_code(label) || NOBODY.contains(&unnumbered(&lower))
+    role_of(label) == SpeakerRole::Interviewer || is_code(label) || NOBODY.contains(&unnumbered(&lower))
 }
 
 /// Whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
@@ -242,10 +245,7 @@ fn without_time(line: &str) -> &str {
     let end =
         inner.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(inner.len());
     let behind = inner[end..].trim_start_matches([']', ')']);
-    match inner[..end].contains(':') && behind.starts_with(' ') {
-        true => behind.trim_start(),
-        false => line,
-    }
+    if inner[..end].contains(':') && behind.starts_with(' ') { behind.trim_start() } else { line }
 }
 
 fn lines_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -265,7 +265,7 @@ fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Role, paragraphs, role_of, speaker_of, turns};
+    use super::{SpeakerRole, paragraphs, role_of, speaker_of, turns};
 
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str)]) {
@@ -297,10 +297,10 @@ mod tests {
     #[test]
     fn who_asks_is_known_by_many_names() {
         for label in ["Interviewer", "INTERVIEWER 2", "Moderator (Sam)", "Q", "Q1", "INT 3", "Host"] {
-            assert_eq!(role_of(label), Role::Interviewer, "{label}");
+            assert_eq!(role_of(label), SpeakerRole::Interviewer, "{label}");
         }
         for label in ["Hostetler", "P1", "Ian", "Quentin", "Participant 1"] {
-            assert_eq!(role_of(label), Role::Participant, "{label}");
+            assert_eq!(role_of(label), SpeakerRole::Participant, "{label}");
         }
     }
 
@@ -332,13 +332,18 @@ mod tests {
         let roles: Vec<_> = turns("Date: x\nInterviewer: Sam Lee\n\nSam: Hi\nP1: Yes\nSam: Why?", "f");
         assert_eq!(
             roles.iter().map(|turn| turn.role).collect::<Vec<_>>(),
-            [Role::Interviewer, Role::Participant, Role::Interviewer,]
+            [SpeakerRole::Interviewer, SpeakerRole::Participant, SpeakerRole::Interviewer,]
         );
         let below_heading =
             "# Talk\n\nDate: x\nParticipant: P5\nInterviewer: Sam Lee\n\nSam: Hi\nP5: Yes\nSam: Why?\nP5: So";
         assert_eq!(
             turns(below_heading, "f").iter().map(|turn| turn.role).collect::<Vec<_>>(),
-            [Role::Interviewer, Role::Participant, Role::Interviewer, Role::Participant,]
+            [
+                SpeakerRole::Interviewer,
+                SpeakerRole::Participant,
+                SpeakerRole::Interviewer,
+                SpeakerRole::Participant,
+            ]
         );
         check(
             "Title: Talk\nInterviewer: How?\nP1: So.\n\nInterviewer: Why?",

@@ -133,7 +133,7 @@ impl Mapping {
         const BEGINNING: u64 = 8;
         const AT_ONCE: u64 = 4_096;
         let at_once = self.options.limits.max_concurrency.map_or(AT_ONCE, |calls| calls as u64);
-        let limits = calls.gate(&self.model).and_then(|gate| gate.view().requests_per_second);
+        let limits = calls.limiter(&self.model).and_then(|limiter| limiter.snapshot().requests_per_second);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

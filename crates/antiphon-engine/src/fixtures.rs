@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon_llm::{
-    CallContext, Capabilities, Completion, Delta, Error, ErrorKind, Health, Message, Model, Output,
-    Parameters, Price, Prompt, Provider, Schema, Scope, Streaming, Usage, async_trait,
+    CallContext, Capabilities, Completion, Delta, Error, ErrorKind, Health, Message, Model, Output, Price,
+    Prompt, Provider, SamplingParams, Schema, Scope, Streaming, Usage, async_trait,
 };
 use antiphon_resilience::RetryPolicy;
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store, Tally};
@@ -55,7 +55,7 @@ pub(crate) fn prompt(row: &str) -> Prompt {
     let output = Output::Json(Schema::new("answer", schema).unwrap());
     Prompt::new("model", [Message::user(row)])
         .output(output)
-        .parameters(Parameters::default().max_tokens(1_000))
+        .parameters(SamplingParams::default().max_tokens(1_000))
 }
 
 /// Options with a price of $1 for a million tokens, and pauses that are drawn from a seed.
@@ -94,7 +94,7 @@ pub(crate) fn error(kind: ErrorKind) -> Error {
 
 /// One of each kind of error that a call can end with.
 pub(crate) fn all_errors() -> Vec<ErrorKind> {
-    use antiphon_llm::{Cut, ErrorKind as Kind, Phase};
+    use antiphon_llm::{ErrorKind as Kind, TimeoutPhase, TruncationCause};
     let retry_after = Some(Duration::from_secs(2));
     vec![
         Kind::InvalidRequest,
@@ -108,12 +108,12 @@ pub(crate) fn all_errors() -> Vec<ErrorKind> {
         Kind::Connect,
         Kind::Exhausted,
         Kind::Unavailable,
-        Kind::Timeout { phase: Phase::FirstToken },
-        Kind::Timeout { phase: Phase::NextToken },
-        Kind::Timeout { phase: Phase::Call },
-        Kind::Truncated { cause: Cut::MaxTokens },
-        Kind::Truncated { cause: Cut::Disconnected },
-        Kind::Refused,
+        Kind::Timeout { phase: TimeoutPhase::FirstToken },
+        Kind::Timeout { phase: TimeoutPhase::NextToken },
+        Kind::Timeout { phase: TimeoutPhase::Call },
+        Kind::Truncated { cause: TruncationCause::MaxTokens },
+        Kind::Truncated { cause: TruncationCause::Disconnected },
+        Kind::ModelRefusal,
         Kind::Filtered,
         Kind::ContextTooLong,
         Kind::InvalidResponse,
@@ -147,9 +147,9 @@ impl Provider for Scripted {
         tokio::time::sleep(self.takes).await;
         let next = self.results.lock().unwrap().pop();
         let Some(result) = next else { return std::future::pending().await };
-        let answer = result?.into_whole(&prompt.output)?;
+        let answer = result?.into_complete(&prompt.output)?;
         let end = futures_util::stream::iter([Ok(Delta::End(Box::new(answer.clone())))]);
-        Streaming::begun(answer.head, end).await
+        Streaming::start(answer.head, end).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

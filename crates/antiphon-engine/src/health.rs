@@ -192,7 +192,7 @@ mod tests {
         assert!(!many.failed_for_good(ErrorKind::Unsupported, None), "another kind is counted anew");
         (1..HOPELESS).for_each(|_| assert!(!many.failed_for_good(bad, None)));
         assert!(many.failed_for_good(bad, None));
-        assert!(!many.failed_for_good(ErrorKind::Refused, Some(1)), "a refusal is about its own row");
+        assert!(!many.failed_for_good(ErrorKind::ModelRefusal, Some(1)), "a refusal is about its own row");
         many.answered();
         assert!(!many.failed_for_good(bad, Some(1)));
     }

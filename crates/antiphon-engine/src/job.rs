@@ -4,7 +4,7 @@ mod machine;
 use std::sync::Arc;
 
 use antiphon_llm::{Error, Prompt};
-use antiphon_resilience::Gate;
+use antiphon_resilience::AdaptiveLimiter;
 use antiphon_runtime::Priority;
 use antiphon_store::{Answer, Job};
 use tokio::time::Instant;
@@ -66,4 +66,4 @@ pub(super) enum Ended {
 }
 
 // A context has the place in the gate's line as a number, which is the runner's own.
-const _: () = assert!(Priority::Normal as u8 == Gate::ORDINARY);
+const _: () = assert!(Priority::Normal as u8 == AdaptiveLimiter::ORDINARY);

@@ -174,7 +174,7 @@ impl Mapping {
         let before = run.tally().await.map_err(Error::store)?;
         let run_id = run.record().id.clone();
         let folder = out.join(&run_id);
-        antiphon_fs::try_dir(&folder).await.map_err(Error::place)?;
+        antiphon_fs::check_writable(&folder).await.map_err(Error::place)?;
         let sink = match named {
             Some(sink) => sink,
             None => Sink::open(&Destination::Replace(folder.join("results.jsonl"))).await?,

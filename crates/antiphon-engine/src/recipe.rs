@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_llm::{Document, Message, Output, Parameters, Part, Prompt, Role, Schema};
+use antiphon_llm::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Schema};
 use minijinja::{Environment, ErrorKind as TemplateErrorKind, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,9 +93,9 @@ fn yes() -> bool {
     true
 }
 
-impl From<Parameters> for Drawing {
-    fn from(parameters: Parameters) -> Self {
-        let Parameters { temperature, max_tokens, seed, .. } = parameters;
+impl From<SamplingParams> for Drawing {
+    fn from(parameters: SamplingParams) -> Self {
+        let SamplingParams { temperature, max_tokens, seed, .. } = parameters;
         Self { temperature, max_tokens, seed }
     }
 }
@@ -153,15 +153,15 @@ impl Recipe {
 
     /// Sets how answers are drawn.
     #[must_use]
-    pub fn drawing(mut self, parameters: Parameters) -> Self {
+    pub fn drawing(mut self, parameters: SamplingParams) -> Self {
         self.parameters = parameters.into();
         self
     }
 
     /// How answers are drawn.
     #[must_use]
-    pub fn drawn(&self) -> Parameters {
-        let mut parameters = Parameters::default();
+    pub fn drawn(&self) -> SamplingParams {
+        let mut parameters = SamplingParams::default();
         let Drawing { temperature, max_tokens, seed } = self.parameters;
         (parameters.temperature, parameters.max_tokens, parameters.seed) = (temperature, max_tokens, seed);
         parameters
@@ -243,7 +243,7 @@ struct Asked {
     model: String,
     has_system: bool,
     document: Option<String>,
-    parameters: Parameters,
+    parameters: SamplingParams,
     schema: Option<Schema>,
     list: Option<String>,
     checks: Checks,
@@ -281,7 +281,7 @@ impl Work for Asked {
                 format!("the document: the field {field} is no text{}", missing(&row, vec![field.clone()]))
             })?;
             let name = row["name"].as_str().unwrap_or(field);
-            parts.push(Part::Document(Document::new("d1", name, document)));
+            parts.push(Part::Document(DocumentPart::new("d1", name, document)));
         }
         let message = Message::of(Role::User, parts);
         let mut prompt = Prompt::new(&self.model, [message]).parameters(self.parameters);

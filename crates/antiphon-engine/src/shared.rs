@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Gate, GateView, Scope};
+use antiphon_llm::{
+    AdaptiveLimiter, Calls, Error as LlmError, ErrorKind as LlmErrorKind, LimiterSnapshot, Scope,
+};
 use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -22,7 +24,7 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     pub(super) scope: Scope,
     /// The limiter of the model that is asked, once that is known.
-    gate: OnceLock<Option<(String, Gate)>>,
+    limiter: OnceLock<Option<(String, AdaptiveLimiter)>>,
     pub(super) store: Store,
     pub(super) run: Arc<Run>,
     /// Outcomes that could not be stored.
@@ -82,7 +84,7 @@ impl Shared {
             state: RunState::new(work, options, &tally),
             scope: calls.provider().scope(),
             calls,
-            gate: OnceLock::new(),
+            limiter: OnceLock::new(),
             store,
             run,
             unsaved: Mutex::default(),
@@ -105,17 +107,17 @@ impl Shared {
 
     /// Sets the model that is asked, by which limits are known.
     pub(super) fn asks(&self, model: &str) {
-        self.gate.get_or_init(|| Some((self.calls.limit_scope(model), self.calls.gate(model)?)));
+        self.limiter.get_or_init(|| Some((self.calls.limit_scope(model), self.calls.limiter(model)?)));
     }
 
-    pub(super) fn limits(&self) -> Option<GateView> {
-        Some(self.gate.get()?.as_ref()?.1.view())
+    pub(super) fn limits(&self) -> Option<LimiterSnapshot> {
+        Some(self.limiter.get()?.as_ref()?.1.snapshot())
     }
 
     /// Creates this worker's part of the provider's limits, once the model is known.
     pub(super) fn limit_sharing(&self) -> Option<LimitSharing> {
-        let (scope, gate) = self.gate.get()?.as_ref()?;
-        Some(LimitSharing::new(scope.clone(), gate.clone()))
+        let (scope, limiter) = self.limiter.get()?.as_ref()?;
+        Some(LimitSharing::new(scope.clone(), limiter.clone()))
     }
 
     /// The calls per second that this process could make, if no limit of the provider were in the way.

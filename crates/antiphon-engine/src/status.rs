@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use antiphon_llm::GateView;
+use antiphon_llm::LimiterSnapshot;
 use antiphon_store::{Bill, Tally};
 use serde::{Deserialize, Serialize};
 
@@ -105,8 +105,8 @@ pub struct ProviderLimits {
     pub throttled: u64,
 }
 
-impl From<GateView> for ProviderLimits {
-    fn from(view: GateView) -> Self {
+impl From<LimiterSnapshot> for ProviderLimits {
+    fn from(view: LimiterSnapshot) -> Self {
         Self {
             requests_per_second: view.requests_per_second,
             max_concurrency: view.concurrency,
@@ -171,7 +171,7 @@ impl Counters {
 
     pub(crate) fn status(
         &self,
-        limits: Option<GateView>,
+        limits: Option<LimiterSnapshot>,
         spent: &TimeSpent,
         waiting: Option<Waiting>,
     ) -> Status {

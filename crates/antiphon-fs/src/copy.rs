@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::read::open_regular;
 use crate::temp::Replacement;
@@ -41,7 +41,7 @@ where
     let cancel = cancel.child_token();
     let _stop_on_drop: DropGuard = cancel.clone().drop_guard();
     let span = tracing::debug_span!("copy");
-    hop("copy", &from.clone(), move || {
+    run_blocking("copy", &from.clone(), move || {
         let _entered = span.enter();
         run(from, to, &cancel, progress)
     })

@@ -37,14 +37,14 @@ pub use error::{Error, ErrorKind};
 pub use lock::{FileLock, Locked};
 pub use metadata::{Metadata, create_dir, exists, metadata};
 pub use read::{FileRead, ReadMany, ReadOptions, read, read_many, read_to_string};
-pub use reader::{Chunks, Lines, Reader};
+pub use reader::{FileChunks, FileLines, Reader};
 pub use rename::{canonical, link, remove, remove_dir, rename};
-pub use temp::{temp_dir, temp_file, try_dir};
+pub use temp::{check_writable, temp_dir, temp_file};
 pub use tempfile::{NamedTempFile, TempDir};
 pub use text::{Encoding, NotText, Text, decode};
 pub use walk::{Entry, Walk, WalkOptions, walk};
 #[cfg(feature = "watch")]
-pub use watch::{Change, WatchOptions, Watcher};
+pub use watch::{FileChange, WatchOptions, Watcher};
 pub use write::{write, write_private};
 pub use writer::Writer;
 

@@ -2,7 +2,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::Error;
 
 /// A file that at most one owner holds at a time, among all processes of a machine.
@@ -63,7 +63,7 @@ impl FileLock {
     /// A dropped call may have made the file; the lock is given back.
     pub async fn acquire(path: impl AsRef<Path>, note: &str) -> Result<Locked, Error> {
         let (path, note) = (path.as_ref().to_owned(), note.to_owned());
-        hop("lock", &path.clone(), move || acquire(&path, &note)).await
+        run_blocking("lock", &path.clone(), move || acquire(&path, &note)).await
     }
 }
 

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 
 /// What stands under a path, links followed.
@@ -24,7 +24,7 @@ pub struct Metadata {
 /// Nothing is changed, so nothing is lost.
 pub async fn metadata(path: impl AsRef<Path>) -> Result<Metadata, Error> {
     let path = path.as_ref().to_owned();
-    hop("look at", &path.clone(), move || stat(&path)).await
+    run_blocking("look at", &path.clone(), move || stat(&path)).await
 }
 
 /// Whether anything stands under `path`; a link without a target counts as nothing.
@@ -51,7 +51,7 @@ pub async fn exists(path: impl AsRef<Path>) -> Result<bool, Error> {
 /// A dropped call may still make the folders; none is taken back.
 pub async fn create_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
-    hop("create folder", &path.clone(), move || make_dir(path)).await
+    run_blocking("create folder", &path.clone(), move || make_dir(path)).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]

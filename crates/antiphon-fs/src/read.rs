@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Span;
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::stat;
 use crate::text::{NotText, Text, decode};
@@ -22,29 +22,29 @@ pub struct ReadOptions {
     /// Larger files are refused as `TooLarge` without being read. Bytes; default 256 MiB.
     pub max_bytes: u64,
     /// Files read in one trip to a blocking thread. Default 64: a hop of 64 small files costs a third of a hop each.
-    pub files_per_hop: usize,
-    /// Hops under way at once; each holds at most `files_per_hop` files and little more than 64 MiB. Default 2.
-    pub hops: usize,
+    pub files_per_batch: usize,
+    /// Hops under way at once; each holds at most `files_per_batch` files and little more than 64 MiB. Default 2.
+    pub max_concurrency: usize,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { max_bytes: 256 << 20, files_per_hop: 64, hops: 2 }
+        Self { max_bytes: 256 << 20, files_per_batch: 64, max_concurrency: 2 }
     }
 }
 
 impl ReadOptions {
     /// Sets how many files are read in one trip to a blocking thread.
     #[must_use]
-    pub fn files_per_hop(mut self, files: usize) -> Self {
-        self.files_per_hop = files;
+    pub fn files_per_batch(mut self, files: usize) -> Self {
+        self.files_per_batch = files;
         self
     }
 
     /// Sets how many trips are under way at once.
     #[must_use]
-    pub fn hops(mut self, hops: usize) -> Self {
-        self.hops = hops;
+    pub fn max_concurrency(mut self, max_concurrency: usize) -> Self {
+        self.max_concurrency = max_concurrency;
         self
     }
 
@@ -76,7 +76,7 @@ pub struct FileRead {
 /// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
 pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     let path = path.as_ref().to_owned();
-    hop("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
+    run_blocking("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
 }
 
 /// Reads one whole file as text, whatever usual encoding it is in; the text says which one that was.
@@ -88,7 +88,7 @@ pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
 /// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
 pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Error> {
     let path = path.as_ref().to_owned();
-    hop("read", &path.clone(), move || {
+    run_blocking("read", &path.clone(), move || {
         let bytes = read_whole(&path, ReadOptions::default().max_bytes)?;
         match decode(&bytes) {
             Ok(Text { text, encoding }) => Ok(Text { text: text.into_owned().into(), encoding }),
@@ -126,7 +126,7 @@ where
     ReadMany {
         paths: Box::new(paths.into_iter()),
         options,
-        hops: FuturesOrdered::new(),
+        reads: FuturesOrdered::new(),
         ready: Vec::new().into_iter(),
         cancel: cancel.clone(),
         span: tracing::debug_span!("read_many"),
@@ -139,7 +139,7 @@ where
 pub struct ReadMany {
     paths: Box<dyn Iterator<Item = PathBuf> + Send>,
     options: ReadOptions,
-    hops: FuturesOrdered<JoinHandle<Hop>>,
+    reads: FuturesOrdered<JoinHandle<ReadBatch>>,
     ready: std::vec::IntoIter<FileRead>,
     cancel: CancellationToken,
     span: Span,
@@ -147,18 +147,18 @@ pub struct ReadMany {
 }
 
 impl ReadMany {
-    fn start_hops(&mut self) {
-        while self.hops.len() < self.options.hops.max(1) {
-            let batch: Vec<PathBuf> = self.paths.by_ref().take(self.options.files_per_hop.max(1)).collect();
+    fn start_reads(&mut self) {
+        while self.reads.len() < self.options.max_concurrency.max(1) {
+            let batch: Vec<PathBuf> = self.paths.by_ref().take(self.options.files_per_batch.max(1)).collect();
             if batch.is_empty() {
                 return;
             }
-            let hop = self.start_hop(batch);
-            self.hops.push_back(hop);
+            let batch = self.start_read(batch);
+            self.reads.push_back(batch);
         }
     }
 
-    fn start_hop(&self, batch: Vec<PathBuf>) -> JoinHandle<Hop> {
+    fn start_read(&self, batch: Vec<PathBuf>) -> JoinHandle<ReadBatch> {
         let (cancel, max_bytes, span) = (self.cancel.clone(), self.options.max_bytes, self.span.clone());
         tokio::task::spawn_blocking(move || {
             let _entered = span.enter();
@@ -175,13 +175,13 @@ impl Stream for ReadMany {
             if let Some(file) = self.ready.next() {
                 return Poll::Ready(Some(file));
             }
-            self.start_hops();
-            match ready!(Pin::new(&mut self.hops).poll_next(cx)) {
-                Some(Ok(Hop { files, unread })) => {
+            self.start_reads();
+            match ready!(Pin::new(&mut self.reads).poll_next(cx)) {
+                Some(Ok(ReadBatch { files, unread })) => {
                     self.ready = files.into_iter();
                     if !unread.is_empty() {
-                        let hop = self.start_hop(unread);
-                        self.hops.push_front(hop);
+                        let batch = self.start_read(unread);
+                        self.reads.push_front(batch);
                     }
                 }
                 Some(Err(join)) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
@@ -194,33 +194,34 @@ impl Stream for ReadMany {
 
 impl std::fmt::Debug for ReadMany {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadMany").field("options", &self.options).field("hops", &self.hops.len()).finish()
+        f.debug_struct("ReadMany").field("options", &self.options).field("hops", &self.reads.len()).finish()
     }
 }
 
 /// What came of a trip.
-struct Hop {
+struct ReadBatch {
     files: Vec<FileRead>,
     /// Those that it had no room for.
     unread: Vec<PathBuf>,
 }
 
 /// A trip ends early after so many bytes, lest a few large files fill the memory.
-const MAX_HOP_BYTES: usize = 64 << 20;
+const MAX_BATCH_BYTES: usize = 64 << 20;
 
-fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> Hop {
+fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> ReadBatch {
     let (mut files, mut paths, mut read) = (Vec::with_capacity(paths.len()), paths.into_iter(), 0);
-    while read < MAX_HOP_BYTES
+    while read < MAX_BATCH_BYTES
         && let Some(path) = paths.next()
     {
-        let bytes = match cancel.is_cancelled() {
-            true => Err(Error::new(ErrorKind::Cancelled, "read", &path)),
-            false => read_whole(&path, max_bytes),
+        let bytes = if cancel.is_cancelled() {
+            Err(Error::new(ErrorKind::Cancelled, "read", &path))
+        } else {
+            read_whole(&path, max_bytes)
         };
         read += bytes.as_ref().map_or(0, Vec::len);
         files.push(FileRead { path, bytes });
     }
-    Hop { files, unread: paths.collect() }
+    ReadBatch { files, unread: paths.collect() }
 }
 
 fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {

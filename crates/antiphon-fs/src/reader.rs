@@ -9,10 +9,10 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use blocks::Blocks;
-pub use chunks::Chunks;
-pub use lines::Lines;
+pub use chunks::FileChunks;
+pub use lines::FileLines;
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::read::{open_regular, read_rest};
 
@@ -52,7 +52,7 @@ impl Reader {
     /// A dropped call leaves nothing open.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let (file, _) = hop("read", &path.clone(), {
+        let (file, _) = run_blocking("read", &path.clone(), {
             let path = path.clone();
             move || open_regular(&path)
         })
@@ -89,7 +89,7 @@ impl Reader {
         visit: impl Fn(&mut T, &[u8]) -> bool + Send + 'static,
     ) -> Result<(Self, T), Error> {
         let path = self.path.clone();
-        hop("read", &path.clone(), move || {
+        run_blocking("read", &path.clone(), move || {
             let (mut reader, mut state) = (self, state);
             let failed = |err| Error::from_io(err, "read", &path);
             let mut block = vec![0; 1 << 20];
@@ -114,7 +114,7 @@ impl Reader {
     /// Nothing is changed, so nothing is lost.
     pub async fn bytes(self) -> Result<Vec<u8>, Error> {
         let Self { path, file, max_bytes, .. } = self;
-        hop("read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
+        run_blocking("read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
     }
 
     /// Pieces of `size` bytes, the last of which may be shorter; 0 counts as 1. However large the file, two are in
@@ -125,8 +125,8 @@ impl Reader {
     ///
     /// # Cancel safety
     /// Dropping the stream closes the file; no piece is lost by dropping a wait for the next one.
-    pub fn chunks(self, size: usize) -> Chunks {
-        Chunks::new(Blocks::new(self.file, self.path), size.max(1))
+    pub fn chunks(self, size: usize) -> FileChunks {
+        FileChunks::new(Blocks::new(self.file, self.path), size.max(1))
     }
 
     /// Lines without their ends (`\n` or `\r\n`) and without a byte order mark. However large the file, two blocks of
@@ -140,7 +140,7 @@ impl Reader {
     ///
     /// # Cancel safety
     /// Dropping the stream closes the file; no line is lost by dropping a wait for the next one.
-    pub fn lines(self) -> Lines {
-        Lines::new(Blocks::new(self.file, self.path), self.max_line)
+    pub fn lines(self) -> FileLines {
+        FileLines::new(Blocks::new(self.file, self.path), self.max_line)
     }
 }

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::temp::{folder_of, sync_folder};
 
@@ -14,7 +14,7 @@ use crate::temp::{folder_of, sync_folder};
 /// A dropped call may or may not have renamed it.
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    hop("rename", &from.clone(), move || {
+    run_blocking("rename", &from.clone(), move || {
         rename_and_sync(&from, &to).map_err(|err| Error::from_io(err, "rename", from))
     })
     .await
@@ -29,7 +29,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), 
 /// A dropped call may or may not have removed it.
 pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
-    hop("remove", &path.clone(), move || match remove_file(&path) {
+    run_blocking("remove", &path.clone(), move || match remove_file(&path) {
         Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(Error::from_io(err, "remove", path)),
         _ => Ok(()),
     })
@@ -46,7 +46,7 @@ pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
 /// A dropped call goes on.
 pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
-    hop("remove", &path.clone(), move || match remove_all(&path) {
+    run_blocking("remove", &path.clone(), move || match remove_all(&path) {
         Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(Error::from_io(err, "remove", path)),
         _ => Ok(()),
     })
@@ -62,7 +62,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
 /// A dropped call may or may not have made it.
 pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<(), Error> {
     let (target, link) = (target.as_ref().to_owned(), link.as_ref().to_owned());
-    hop("link", &link.clone(), move || {
+    run_blocking("link", &link.clone(), move || {
         symlink(&target, &link).map_err(|err| Error::from_io(err, "link", link))
     })
     .await
@@ -77,7 +77,7 @@ pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()
 /// Nothing is changed, so nothing is lost.
 pub async fn canonical(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     let path = path.as_ref().to_owned();
-    hop("look at", &path.clone(), move || {
+    run_blocking("look at", &path.clone(), move || {
         canonicalize(&path).map_err(|err| Error::from_io(err, "look at", path))
     })
     .await
@@ -101,9 +101,10 @@ fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
 #[cfg(windows)]
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
-    match target.is_dir() {
-        true => std::os::windows::fs::symlink_dir(target, link),
-        false => std::os::windows::fs::symlink_file(target, link),
+    if target.is_dir() {
+        std::os::windows::fs::symlink_dir(target, link)
+    } else {
+        std::os::windows::fs::symlink_file(target, link)
     }
 }
 

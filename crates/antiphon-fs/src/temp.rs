@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::make_dir;
 
@@ -60,9 +60,9 @@ impl Replacement {
     }
 
     /// [`of`](Self::of) a path where there is room on the disk.
-    pub(crate) fn tried(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn checked(path: &Path) -> Result<Self, Error> {
         let mut new = Self::of(path)?;
-        try_room(new.file()).map_err(|err| Error::from_io(err, "write", path))?;
+        check_room(new.file()).map_err(|err| Error::from_io(err, "write", path))?;
         Ok(new)
     }
 
@@ -134,18 +134,18 @@ fn beside(path: &Path, number: u32) -> PathBuf {
 ///
 /// # Cancel safety
 /// A dropped call may still make the folder; the file does not stay.
-pub async fn try_dir(path: impl AsRef<Path>) -> Result<(), Error> {
+pub async fn check_writable(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
-    hop("write into", &path.clone(), move || {
+    run_blocking("write into", &path.clone(), move || {
         make_dir(path.clone())?;
-        let made = builder().tempfile_in(&path).and_then(|mut temp| try_room(temp.as_file_mut()));
+        let made = builder().tempfile_in(&path).and_then(|mut temp| check_room(temp.as_file_mut()));
         made.map_err(|err| Error::from_io(err, "write into", path))
     })
     .await
 }
 
 /// Whether there is room for a block; the file is empty afterwards.
-fn try_room(file: &mut File) -> io::Result<()> {
+fn check_room(file: &mut File) -> io::Result<()> {
     file.write_all(&[0; 4096])?;
     file.sync_data()?;
     file.set_len(0)?;

@@ -101,10 +101,11 @@ pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
 fn looks_binary(text: &str) -> bool {
     let start: &str = &text[..text.floor_char_boundary(64 << 10)];
     let is_strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
-    let strange = match start.is_ascii() {
+    let strange = if start.is_ascii() {
         // A byte at a time it takes an eighth of the time.
-        true => start.bytes().filter(|byte| is_strange(char::from(*byte))).count(),
-        false => start.chars().filter(|c| is_strange(*c)).count(),
+        start.bytes().filter(|byte| is_strange(char::from(*byte))).count()
+    } else {
+        start.chars().filter(|c| is_strange(*c)).count()
     };
     memchr::memchr(0, text.as_bytes()).is_some() || strange * 50 > start.len()
 }

@@ -18,7 +18,7 @@ use notify_debouncer_full::{
 };
 use tokio::sync::mpsc;
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::temp::folder_of;
 use poll::Poller;
@@ -26,7 +26,7 @@ use poll::Poller;
 /// What happened to a file or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Change {
+pub enum FileChange {
     /// It is new, or took the place of another.
     Created(PathBuf),
     /// It was written to.
@@ -91,7 +91,7 @@ impl WatchOptions {
 /// of the kind `Missed` comes.
 ///
 /// ```
-/// use antiphon_fs::{Change, Watcher};
+/// use antiphon_fs::{FileChange, Watcher};
 /// use futures_util::StreamExt;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), antiphon_fs::Error> {
@@ -99,19 +99,21 @@ impl WatchOptions {
 /// let mut watcher = Watcher::new(folder.path(), Default::default()).await?;
 /// let path = folder.path().join("new.txt");
 /// antiphon_fs::Writer::create(&path).await?.finish().await?;
-/// assert_eq!(watcher.next().await.expect("never ends")?, Change::Created(path));
+/// assert_eq!(watcher.next().await.expect("never ends")?, FileChange::Created(path));
 /// # Ok(())
 /// # }
 /// ```
 #[must_use = "streams do nothing unless polled, and dropping one stops it"]
 pub struct Watcher {
-    changes: mpsc::Receiver<Result<Change, Error>>,
+    changes: mpsc::Receiver<Result<FileChange, Error>>,
     /// Stops when it is dropped.
     backend: Backend,
 }
 
 enum Backend {
-    Told(#[expect(dead_code, reason = "held for its drop")] Debouncer<RecommendedWatcher, RecommendedCache>),
+    Native(
+        #[expect(dead_code, reason = "held for its drop")] Debouncer<RecommendedWatcher, RecommendedCache>,
+    ),
     Polling(#[expect(dead_code, reason = "held for its drop")] Poller),
 }
 
@@ -128,23 +130,23 @@ impl Watcher {
     /// A dropped call watches nothing.
     pub async fn new(path: impl AsRef<Path>, options: WatchOptions) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        hop("watch", &path.clone(), move || {
+        run_blocking("watch", &path.clone(), move || {
             let options = WatchOptions {
-                debounce: options.debounce.max(LEAST),
-                poll_interval: options.poll_interval.map(|interval| interval.max(LEAST)),
+                debounce: options.debounce.max(MIN_DEBOUNCE),
+                poll_interval: options.poll_interval.map(|interval| interval.max(MIN_DEBOUNCE)),
                 ..options
             };
-            let watched = Watched { is_folder: crate::metadata::stat(&path)?.is_dir, path };
+            let target = WatchTarget { is_folder: crate::metadata::stat(&path)?.is_dir, path };
             let (sender, changes) = mpsc::channel(MAX_WAITING);
             let poll = |interval, sender| {
-                Poller::start(watched.path.clone(), options.recursive, interval, sender).map(Backend::Polling)
+                Poller::start(target.path.clone(), options.recursive, interval, sender).map(Backend::Polling)
             };
             let backend = match options.poll_interval {
                 Some(interval) => poll(interval, sender)?,
-                None => match told(&watched, options, sender.clone()) {
+                None => match watch_native(&target, options, sender.clone()) {
                     Ok(backend) => backend,
                     Err(err) => {
-                        let path = watched.path.display();
+                        let path = target.path.display();
                         tracing::warn!(%path, %err, "the system cannot watch this: it is looked at every second");
                         poll(Duration::from_secs(1), sender)?
                     }
@@ -163,7 +165,7 @@ impl Watcher {
 }
 
 impl Stream for Watcher {
-    type Item = Result<Change, Error>;
+    type Item = Result<FileChange, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.changes.poll_recv(cx)
@@ -176,40 +178,40 @@ impl fmt::Debug for Watcher {
     }
 }
 
-type Sender = mpsc::Sender<Result<Change, Error>>;
+type Sender = mpsc::Sender<Result<FileChange, Error>>;
 
 /// Shorter times would keep a processor busy.
-const LEAST: Duration = Duration::from_millis(1);
+const MIN_DEBOUNCE: Duration = Duration::from_millis(1);
 
 /// What was asked for.
 #[derive(Debug, Clone)]
-struct Watched {
+struct WatchTarget {
     path: PathBuf,
     is_folder: bool,
 }
 
-fn told(watched: &Watched, options: WatchOptions, sender: Sender) -> notify::Result<Backend> {
-    let handler = handler(watched.clone(), options.recursive, sender);
+fn watch_native(target: &WatchTarget, options: WatchOptions, sender: Sender) -> notify::Result<Backend> {
+    let handler = handler(target.clone(), options.recursive, sender);
     let config = notify::Config::default();
     let mut watcher = new_debouncer_opt(options.debounce, None, handler, RecommendedCache::new(), config)?;
-    match (watched.is_folder, options.recursive) {
-        (true, true) => watcher.watch(&watched.path, RecursiveMode::Recursive)?,
-        (true, false) => watcher.watch(&watched.path, RecursiveMode::NonRecursive)?,
+    match (target.is_folder, options.recursive) {
+        (true, true) => watcher.watch(&target.path, RecursiveMode::Recursive)?,
+        (true, false) => watcher.watch(&target.path, RecursiveMode::NonRecursive)?,
         // A file that is replaced is another one under the same name: only its folder tells of it.
-        (false, _) => watcher.watch(folder_of(&watched.path), RecursiveMode::NonRecursive)?,
+        (false, _) => watcher.watch(folder_of(&target.path), RecursiveMode::NonRecursive)?,
     }
-    Ok(Backend::Told(watcher))
+    Ok(Backend::Native(watcher))
 }
 
 fn handler(
-    watched: Watched,
+    target: WatchTarget,
     recursive: bool,
     sender: Sender,
 ) -> impl FnMut(DebounceEventResult) + Send + 'static {
     move |result| {
         let changes = match result {
-            Ok(events) => told_changes(&events, &watched, recursive),
-            Err(errors) => errors.into_iter().map(|err| Err(from_notify(err, &watched.path))).collect(),
+            Ok(events) => native_changes(&events, &target, recursive),
+            Err(errors) => errors.into_iter().map(|err| Err(from_notify(err, &target.path))).collect(),
         };
         for change in changes {
             // A receiver that is gone has lost interest.
@@ -220,29 +222,35 @@ fn handler(
     }
 }
 
-fn told_changes(events: &[DebouncedEvent], watched: &Watched, recursive: bool) -> Vec<Result<Change, Error>> {
-    let (mut changes, mut told) = (Vec::new(), HashSet::new());
+fn native_changes(
+    events: &[DebouncedEvent],
+    target: &WatchTarget,
+    recursive: bool,
+) -> Vec<Result<FileChange, Error>> {
+    let (mut changes, mut reported) = (Vec::new(), HashSet::new());
     for event in events {
         if event.need_rescan() {
-            changes.push(Err(Error::new(ErrorKind::Missed, "watch", &watched.path)));
+            changes.push(Err(Error::new(ErrorKind::Missed, "watch", &target.path)));
             continue;
         }
         let change = change(event);
         let change =
-            if watched.is_folder { change } else { change.and_then(|change| of_file(change, watched)) };
+            if target.is_folder { change } else { change.and_then(|change| for_file(change, target)) };
         let change = match change {
             // One that was replaced is told as removed, though another stands there.
-            Some(Change::Removed(path)) if crate::metadata::stat(&path).is_ok() => Change::Changed(path),
+            Some(FileChange::Removed(path)) if crate::metadata::stat(&path).is_ok() => {
+                FileChange::Changed(path)
+            }
             Some(change) => change,
             None => continue,
         };
         // What came with a new folder was there before the system watched it.
         let within = match &change {
-            Change::Created(path) if watched.is_folder && recursive => below(path),
+            FileChange::Created(path) if target.is_folder && recursive => below(path),
             _ => Vec::new(),
         };
-        for change in std::iter::once(change).chain(within.into_iter().map(Change::Created)) {
-            if told.insert(change.clone()) {
+        for change in std::iter::once(change).chain(within.into_iter().map(FileChange::Created)) {
+            if reported.insert(change.clone()) {
                 changes.push(Ok(change));
             }
         }
@@ -251,15 +259,15 @@ fn told_changes(events: &[DebouncedEvent], watched: &Watched, recursive: bool) -
 }
 
 /// A change in the folder of a single file, if it is about that file.
-fn of_file(change: Change, watched: &Watched) -> Option<Change> {
-    let is_it = |path: &Path| path.file_name() == watched.path.file_name();
-    let path = watched.path.clone();
+fn for_file(change: FileChange, target: &WatchTarget) -> Option<FileChange> {
+    let is_it = |path: &Path| path.file_name() == target.path.file_name();
+    let path = target.path.clone();
     match change {
-        Change::Created(other) if is_it(&other) => Some(Change::Created(path)),
-        Change::Changed(other) if is_it(&other) => Some(Change::Changed(path)),
-        Change::Removed(other) if is_it(&other) => Some(Change::Removed(path)),
-        Change::Renamed { to, .. } if is_it(&to) => Some(Change::Changed(path)),
-        Change::Renamed { from, .. } if is_it(&from) => Some(Change::Removed(path)),
+        FileChange::Created(other) if is_it(&other) => Some(FileChange::Created(path)),
+        FileChange::Changed(other) if is_it(&other) => Some(FileChange::Changed(path)),
+        FileChange::Removed(other) if is_it(&other) => Some(FileChange::Removed(path)),
+        FileChange::Renamed { to, .. } if is_it(&to) => Some(FileChange::Changed(path)),
+        FileChange::Renamed { from, .. } if is_it(&from) => Some(FileChange::Removed(path)),
         _ => None,
     }
 }
@@ -270,22 +278,22 @@ fn below(path: &Path) -> Vec<PathBuf> {
     walk.flatten().filter(|entry| entry.depth() > 0).map(ignore::DirEntry::into_path).collect()
 }
 
-fn change(event: &DebouncedEvent) -> Option<Change> {
+fn change(event: &DebouncedEvent) -> Option<FileChange> {
     let path = event.paths.first()?.clone();
     match event.kind {
-        EventKind::Create(_) => Some(Change::Created(path)),
+        EventKind::Create(_) => Some(FileChange::Created(path)),
         EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {
-            Some(Change::Renamed { from: path, to: event.paths.get(1)?.clone() })
+            Some(FileChange::Renamed { from: path, to: event.paths.get(1)?.clone() })
         }
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => {
-            Some(Change::Removed(path))
+            Some(FileChange::Removed(path))
         }
-        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Change::Created(path)),
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(FileChange::Created(path)),
         EventKind::Modify(
             ModifyKind::Data(_)
             | ModifyKind::Any
             | ModifyKind::Metadata(MetadataKind::WriteTime | MetadataKind::Any),
-        ) => Some(Change::Changed(path)),
+        ) => Some(FileChange::Changed(path)),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::temp::Replacement;
 
@@ -22,7 +22,7 @@ where
     B: AsRef<[u8]> + Send + 'static,
 {
     let path = path.as_ref().to_owned();
-    hop("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
+    run_blocking("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
 }
 
 /// [`write()`] a file that nobody but its owner can read, where the system knows owners.
@@ -37,7 +37,10 @@ where
     B: AsRef<[u8]> + Send + 'static,
 {
     let path = path.as_ref().to_owned();
-    hop("write", &path.clone(), move || write_as(Replacement::private(&path)?, &path, bytes.as_ref())).await
+    run_blocking("write", &path.clone(), move || {
+        write_as(Replacement::private(&path)?, &path, bytes.as_ref())
+    })
+    .await
 }
 
 fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), Error> {

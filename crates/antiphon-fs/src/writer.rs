@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::JoinHandle;
 
-use crate::blocking::hop;
+use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::temp::Replacement;
 
@@ -127,10 +127,10 @@ impl Writer {
     /// # Cancel safety
     /// A dropped call leaves nothing behind; where it waits for the reader of a pipe, its thread waits on.
     pub async fn output(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open(path.as_ref(), |path| match what_is_at(path) {
-            At::File => Replacement::tried(path).map(Sink::Atomic),
-            At::Folder => Err(Error::new(ErrorKind::IsAFolder, "write", path)),
-            At::Direct => {
+        Self::open(path.as_ref(), |path| match target_kind(path) {
+            TargetKind::File => Replacement::checked(path).map(Sink::Atomic),
+            TargetKind::Folder => Err(Error::new(ErrorKind::IsAFolder, "write", path)),
+            TargetKind::Direct => {
                 let opened = OpenOptions::new().write(true).open(path);
                 opened.map(Sink::Direct).map_err(|err| Error::from_io(err, "write", path))
             }
@@ -155,7 +155,7 @@ impl Writer {
         open: impl FnOnce(&Path) -> Result<Sink, Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let path = path.to_owned();
-        let sink = hop("write", &path.clone(), {
+        let sink = run_blocking("write", &path.clone(), {
             let path = path.clone();
             move || open(&path)
         })
@@ -254,7 +254,10 @@ impl Writer {
         let State::Idle(sink) = std::mem::replace(&mut self.state, State::Finished) else {
             return Err(Error::new(ErrorKind::Broken, "write", path));
         };
-        hop("write", &path.clone(), move || end(sink).map_err(|err| Error::from_io(err, "write", path))).await
+        run_blocking("write", &path.clone(), move || {
+            end(sink).map_err(|err| Error::from_io(err, "write", path))
+        })
+        .await
     }
 
     /// Begins to write what is gathered, unless something is being written.
@@ -308,7 +311,7 @@ fn plain(options: &OpenOptions, path: &Path) -> Result<Sink, Error> {
 }
 
 /// What output finds at a path, links followed.
-enum At {
+enum TargetKind {
     /// A regular file, or nothing.
     File,
     Folder,
@@ -317,11 +320,11 @@ enum At {
 }
 
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
-fn what_is_at(path: &Path) -> At {
+fn target_kind(path: &Path) -> TargetKind {
     match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => At::Folder,
-        Ok(found) if !found.is_file() => At::Direct,
-        _ => At::File,
+        Ok(found) if found.is_dir() => TargetKind::Folder,
+        Ok(found) if !found.is_file() => TargetKind::Direct,
+        _ => TargetKind::File,
     }
 }
 

@@ -16,8 +16,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("give an address, such as http://localhost:8080/v1, and a model".into());
     };
     // Busy and broken servers are the client's to deal with.
-    let patience = Duration::from_secs(5);
-    let client = Client::builder().retry(RetryPolicy::default()).idle_timeout(patience).build();
+    let timeout = Duration::from_secs(5);
+    let client = Client::builder().retry(RetryPolicy::default()).idle_timeout(timeout).build();
     let url = format!("{base}/chat/completions");
     let body =
         json!({ "model": model, "stream": true, "messages": [{ "role": "user", "content": "Say hello." }] });

@@ -6,12 +6,12 @@ use antiphon_resilience::{BreakerPermit, Cost, Deadline, RateLimiter, RatePermit
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, field, info_span};
 
-use crate::body::{BodyLimits, Held};
+use crate::body::{BodyLimits, Guards};
 use crate::client::{Inner, record};
-use crate::error::{Error, ErrorKind, Phase, Unspoken};
-use crate::hosts::{Host, Seat};
-use crate::place::Place;
-use crate::request::{Activity, Prepared};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase, Secrets};
+use crate::hosts::{ConnectionSlot, Host};
+use crate::request::{PreparedRequest, SendActivity};
 use crate::response::Response;
 
 /// Why an attempt is no success.
@@ -25,8 +25,8 @@ pub(crate) enum Failure {
 const RETRYABLE: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
 
 /// Error bodies of up to this length are read, so that their connection can be used again.
-const DRAINED: u64 = 64 << 10;
-const DRAINING: Duration = Duration::from_secs(1);
+const MAX_DRAIN: u64 = 64 << 10;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Failure {
     pub(crate) fn into_result(self) -> Result<Response, Error> {
@@ -49,10 +49,10 @@ impl Failure {
                 }
             }
             Self::Error(err) => match err.kind() {
-                ErrorKind::Connect | ErrorKind::Exhausted | ErrorKind::Timeout { phase: Phase::Connect } => {
-                    Verdict::Retry
-                }
-                ErrorKind::Timeout { phase: Phase::FirstByte }
+                ErrorKind::Connect
+                | ErrorKind::Exhausted
+                | ErrorKind::Timeout { phase: RequestPhase::Connect } => Verdict::Retry,
+                ErrorKind::Timeout { phase: RequestPhase::FirstByte }
                 | ErrorKind::Interrupted
                 | ErrorKind::InvalidResponse
                     if may_be_repeated =>
@@ -69,19 +69,19 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(err) => err.fmt(f),
-            Self::Status(response) => write!(f, "{}: status {}", response.place(), response.status()),
+            Self::Status(response) => write!(f, "{}: status {}", response.endpoint(), response.status()),
         }
     }
 }
 
 /// Sends a request once, when its turn has come.
-pub(crate) async fn make(
+pub(crate) async fn send(
     inner: &Inner,
-    prepared: Box<Prepared>,
+    prepared: Box<PreparedRequest>,
     host: Arc<Host>,
     number: u32,
 ) -> Result<Response, Failure> {
-    let Prepared { request, url } = &*prepared;
+    let PreparedRequest { request, url } = &*prepared;
     let span = info_span!(
         "http.client.attempt",
         otel.kind = "client",
@@ -93,72 +93,83 @@ pub(crate) async fn make(
         network.protocol.version = field::Empty,
         error.r#type = field::Empty,
     );
-    let result = once(inner, prepared, host).instrument(span.clone()).await;
+    let result = send_once(inner, prepared, host).instrument(span.clone()).await;
     record(&span, result.as_ref().map(Response::status));
     let response = result.map_err(Failure::Error)?;
     if !span.is_disabled() {
         span.record("network.protocol.version", response.version().trim_start_matches("HTTP/"));
     }
-    match inner.options.retry.is_some() && RETRYABLE.contains(&response.status()) {
-        true => Err(Failure::Status(Box::new(response.drained(DRAINED, DRAINING).await))),
-        false => Ok(response),
+    if inner.options.retry.is_some() && RETRYABLE.contains(&response.status()) {
+        Err(Failure::Status(Box::new(response.drained(MAX_DRAIN, DRAIN_TIMEOUT).await)))
+    } else {
+        Ok(response)
     }
 }
 
-async fn once(inner: &Inner, prepared: Box<Prepared>, host: Arc<Host>) -> Result<Response, Error> {
+async fn send_once(
+    inner: &Inner,
+    prepared: Box<PreparedRequest>,
+    host: Arc<Host>,
+) -> Result<Response, Error> {
     let (options, deadline) = (&inner.options, prepared.request.deadline);
-    let place = Place::new(prepared.request.method.clone(), host.name.clone());
-    let Some((rate, seat)) = in_time(deadline, turn(options.rate_limiter.as_ref(), host)).await else {
-        return Err(Error::timeout(Phase::Queue, place));
+    let endpoint = Endpoint::new(prepared.request.method.clone(), host.name.clone());
+    let Some((rate, slot)) =
+        before_deadline(deadline, acquire_slot(options.rate_limiter.as_ref(), host)).await
+    else {
+        return Err(Error::timeout(RequestPhase::Queue, endpoint));
     };
-    let client = inner.transport.client(options, &seat, &place).await?;
+    let client = inner.transport.client(options, &slot, &endpoint).await?;
     let guard = options.breaker.as_ref().map(|breaker| breaker.permit()).transpose().map_err(|rejected| {
         let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
-        Error::new(kind, Phase::Queue, place.clone(), rejected.to_string())
+        Error::new(kind, RequestPhase::Queue, endpoint.clone(), rejected.to_string())
     })?;
-    let patience = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
-    let is_hurried = !deadline.allows(patience, Instant::now().into_std());
-    let unspoken = Unspoken::of(&prepared.request.headers);
+    let timeout = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
+    let is_out_of_time = !deadline.allows(timeout, Instant::now().into_std());
+    let secrets = Secrets::of(&prepared.request.headers);
     let sent = Instant::now();
-    let answer = answer(&client, prepared, patience, &place).await;
-    tell(guard, answer.as_ref().map(|answer| answer.status().as_u16()), is_hurried);
+    let answer = receive_head(&client, prepared, timeout, &endpoint).await;
+    report(guard, answer.as_ref().map(|answer| answer.status().as_u16()), is_out_of_time);
     let answer = answer?;
-    seat.saw(answer.version());
+    slot.observe_version(answer.version());
     let limits = BodyLimits { idle: options.idle_timeout, max_body: options.max_body, deadline };
-    Ok(Response::new(answer, (Held::new(seat, rate), unspoken), place, limits).sent_at(sent))
+    let response = Response::new(answer, Guards::new(slot, rate), endpoint, limits);
+    Ok(response.with_secrets(secrets).sent_at(sent))
 }
 
 /// The answer's head.
-async fn answer(
+async fn receive_head(
     client: &reqwest::Client,
-    prepared: Box<Prepared>,
-    patience: Duration,
-    place: &Place,
+    prepared: Box<PreparedRequest>,
+    timeout: Duration,
+    endpoint: &Endpoint,
 ) -> Result<reqwest::Response, Error> {
-    let Prepared { request, url } = *prepared;
+    let PreparedRequest { request, url } = *prepared;
     let (deadline, activity) = (request.deadline, request.body.activity());
     let sending = client.request(request.method, url).headers(request.headers);
     let Some(sending) = request.body.add_to(sending) else {
         let reason = "its body is a stream, and was sent already";
-        return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, place.clone(), reason));
+        return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, endpoint.clone(), reason));
     };
     tokio::select! {
         biased;
-        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::FirstByte)),
-        () = silence(patience, activity, deadline) => Err(Error::timeout(Phase::FirstByte, place.clone())),
+        answer = sending.send() => answer.map_err(|err| Error::of_reqwest(err, endpoint.clone(), RequestPhase::FirstByte)),
+        () = first_byte_timeout(timeout, activity, deadline) => Err(Error::timeout(RequestPhase::FirstByte, endpoint.clone())),
     }
 }
 
 /// Waits for a turn, and for a connection.
-async fn turn(limiter: Option<&RateLimiter>, host: Arc<Host>) -> (Option<RatePermit>, Seat) {
+async fn acquire_slot(
+    limiter: Option<&RateLimiter>,
+    host: Arc<Host>,
+) -> (Option<RatePermit>, ConnectionSlot) {
     let rate = match limiter {
         Some(limiter) => Some(limiter.acquire(Cost::request()).await),
         None => None,
     };
-    (rate, host.seat().await)
+    (rate, host.slot().await)
 }
 
-async fn in_time<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
+async fn before_deadline<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
     if deadline.instant().is_none() {
         return Some(work.await);
     }
@@ -171,12 +182,12 @@ async fn in_time<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option
 
 /// Waits until nothing has happened for so long, or until the deadline. While a body is still being sent, the answer
 /// cannot be there.
-async fn silence(patience: Duration, activity: Option<Activity>, deadline: Deadline) {
-    let begun = Instant::now();
+async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, deadline: Deadline) {
+    let started_at = Instant::now();
     let deadline = deadline.instant().map(Instant::from_std);
     loop {
-        let last = activity.as_ref().map_or(begun, |activity| activity.last().max(begun));
-        match last.checked_add(patience).into_iter().chain(deadline).min() {
+        let last = activity.as_ref().map_or(started_at, |activity| activity.last().max(started_at));
+        match last.checked_add(timeout).into_iter().chain(deadline).min() {
             Some(at) if at <= Instant::now() => return,
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
@@ -185,7 +196,7 @@ async fn silence(patience: Duration, activity: Option<Activity>, deadline: Deadl
 }
 
 /// Tells the breaker how it went. That the caller had no more time is not the server's fault.
-fn tell(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_hurried: bool) {
+fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_out_of_time: bool) {
     let Some(guard) = guard else { return };
     match answer {
         Ok(500 | 502 | 503 | 504) => guard.failure(),
@@ -194,7 +205,7 @@ fn tell(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_hurried: 
         // The request itself was not in order, or this machine was not.
         Err(err)
             if matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted) => {}
-        Err(err) if was_hurried && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}
+        Err(err) if was_out_of_time && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}
         Err(_) => guard.failure(),
     }
 }

@@ -9,9 +9,9 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::error::{Error, ErrorKind, Phase};
-use crate::hosts::Seat;
-use crate::place::Place;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase};
+use crate::hosts::ConnectionSlot;
 
 /// How long a body may take, and how large it may be.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +23,14 @@ pub(crate) struct BodyLimits {
 
 /// What a request takes up until its body has been read.
 #[derive(Debug)]
-pub(crate) struct Held {
-    _seat: Seat,
+pub(crate) struct Guards {
+    _slot: ConnectionSlot,
     _rate: Option<RatePermit>,
 }
 
-impl Held {
-    pub(crate) fn new(seat: Seat, rate: Option<RatePermit>) -> Self {
-        Self { _seat: seat, _rate: rate }
+impl Guards {
+    pub(crate) fn new(slot: ConnectionSlot, rate: Option<RatePermit>) -> Self {
+        Self { _slot: slot, _rate: rate }
     }
 }
 
@@ -48,20 +48,28 @@ pub enum StreamEnd {
 /// A body on its way.
 pub(crate) struct Body {
     inner: reqwest::Body,
-    held: Option<Held>,
+    guards: Option<Guards>,
     /// What comes after all that is left of `inner`.
     failure: Option<Error>,
-    pub(crate) place: Place,
+    pub(crate) endpoint: Endpoint,
     pub(crate) limits: BodyLimits,
     /// When something came last, and a clock that is only set again when it rings: setting it for each piece would cost
     /// more than reading it.
-    alive_at: Option<Instant>,
-    clock: Option<Pin<Box<Sleep>>>,
+    last_chunk_at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
-    pub(crate) fn new(inner: reqwest::Body, held: Held, place: Place, limits: BodyLimits) -> Self {
-        Self { inner, held: Some(held), failure: None, place, limits, alive_at: None, clock: None }
+    pub(crate) fn new(inner: reqwest::Body, guards: Guards, endpoint: Endpoint, limits: BodyLimits) -> Self {
+        Self {
+            inner,
+            guards: Some(guards),
+            failure: None,
+            endpoint,
+            limits,
+            last_chunk_at: None,
+            timer: None,
+        }
     }
 
     pub(crate) fn size_hint(&self) -> Option<u64> {
@@ -71,13 +79,13 @@ impl Body {
     /// What was read of it, and how it ended, stands for all of it from now on; the connection is free.
     pub(crate) fn replace(&mut self, read: Bytes, failure: Option<Error>) {
         (self.inner, self.failure) = (read.into(), failure);
-        self.held = None;
+        self.guards = None;
     }
 
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let chunk = ready!(self.poll_inner(cx));
         if !matches!(chunk, Ok(Some(_))) {
-            self.held = None;
+            self.guards = None;
         }
         Poll::Ready(chunk)
     }
@@ -85,47 +93,51 @@ impl Body {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         // A reader that is slower than the network always finds something, and its time runs out all the same.
         if self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at) {
-            return Poll::Ready(Err(Error::timeout(Phase::NextByte, self.place.clone())));
+            return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.endpoint.clone())));
         }
         loop {
             match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are no part of the body.
                     if let Ok(bytes) = frame.into_data() {
-                        self.alive_at = None;
+                        self.last_chunk_at = None;
                         return Poll::Ready(Ok(Some(bytes)));
                     }
                 }
                 Poll::Ready(Some(Err(err))) => {
-                    return Poll::Ready(Err(Error::of_reqwest(err, self.place.clone(), Phase::NextByte)));
+                    return Poll::Ready(Err(Error::of_reqwest(
+                        err,
+                        self.endpoint.clone(),
+                        RequestPhase::NextByte,
+                    )));
                 }
                 Poll::Ready(None) => return Poll::Ready(self.failure.take().map_or(Ok(None), Err)),
                 Poll::Pending => {
-                    ready!(self.poll_clock(cx));
-                    return Poll::Ready(Err(Error::timeout(Phase::NextByte, self.place.clone())));
+                    ready!(self.poll_timeout(cx));
+                    return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.endpoint.clone())));
                 }
             }
         }
     }
 
     /// Whether nothing has come for too long.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        let alive_at = *self.alive_at.get_or_insert(now);
-        let idle_at = alive_at.checked_add(self.limits.idle);
+        let last_chunk_at = *self.last_chunk_at.get_or_insert(now);
+        let idle_at = last_chunk_at.checked_add(self.limits.idle);
         let deadline = self.limits.deadline.instant().map(Instant::from_std);
-        let Some(over_at) = idle_at.into_iter().chain(deadline).min() else { return Poll::Pending };
-        let clock = self.clock.get_or_insert_with(|| Box::pin(sleep_until(over_at)));
+        let Some(expires_at) = idle_at.into_iter().chain(deadline).min() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(expires_at)));
         loop {
             // It may ring too early, for a piece that has come since; never too late, but for a nearer deadline.
-            if clock.deadline() > over_at {
-                clock.as_mut().reset(over_at);
+            if timer.deadline() > expires_at {
+                timer.as_mut().reset(expires_at);
             }
-            ready!(clock.as_mut().poll(cx));
-            if Instant::now() >= over_at {
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= expires_at {
                 return Poll::Ready(());
             }
-            clock.as_mut().reset(over_at);
+            timer.as_mut().reset(expires_at);
         }
     }
 
@@ -134,19 +146,20 @@ impl Body {
     }
 
     /// The whole of it, if it is no larger than it may be.
-    pub(crate) async fn whole(mut self) -> Result<Bytes, Error> {
+    pub(crate) async fn collect(mut self) -> Result<Bytes, Error> {
         let limit = self.limits.max_body;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let too_large = |place| Error::new(ErrorKind::TooLarge { limit }, Phase::NextByte, place, "");
+        let too_large =
+            |endpoint| Error::new(ErrorKind::TooLarge { limit }, RequestPhase::NextByte, endpoint, "");
         if first.len() > limit {
-            return Err(too_large(self.place));
+            return Err(too_large(self.endpoint));
         }
         let Some(second) = self.chunk().await? else { return Ok(first) };
         let mut body = BytesMut::from(first);
         let mut next = Some(second);
         while let Some(chunk) = next {
             if body.len() + chunk.len() > limit {
-                return Err(too_large(self.place));
+                return Err(too_large(self.endpoint));
             }
             body.extend_from_slice(&chunk);
             next = self.chunk().await?;
@@ -157,19 +170,19 @@ impl Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Body").field("place", &self.endpoint).finish_non_exhaustive()
     }
 }
 
 /// A body piece by piece; the stream of [`Response::chunks`](crate::Response::chunks). Dropping it hangs up.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
-pub struct Chunks {
+pub struct BodyChunks {
     body: Body,
     end: Option<StreamEnd>,
 }
 
-impl Chunks {
+impl BodyChunks {
     pub(crate) fn new(body: Body) -> Self {
         Self { body, end: None }
     }
@@ -181,7 +194,7 @@ impl Chunks {
     }
 }
 
-impl Stream for Chunks {
+impl Stream for BodyChunks {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -7,12 +7,12 @@ use tracing::{Instrument, Span, field, info, info_span};
 use url::{Position, Url};
 
 use crate::attempt::{self, Failure};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::{Host, HostLimits, Hosts};
+use crate::network_policy::NOT_PUBLIC;
 use crate::options::ClientBuilder;
-use crate::place::Place;
-use crate::reach::NOT_PUBLIC;
-use crate::request::{Prepared, Request};
+use crate::request::{PreparedRequest, Request};
 use crate::response::Response;
 use crate::transport::Transport;
 
@@ -124,10 +124,10 @@ impl Client {
         let mut prepared = request.prepared()?;
         let mut left = self.inner.options.max_redirects;
         loop {
-            if self.inner.options.reach.excludes(&prepared.url) {
+            if self.inner.options.network_policy.excludes(&prepared.url) {
                 let host = &prepared.url[Position::BeforeHost..Position::AfterPort];
-                let place = Place::new(prepared.request.method.clone(), host.into());
-                return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, place, NOT_PUBLIC));
+                let endpoint = Endpoint::new(prepared.request.method.clone(), host.into());
+                return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, endpoint, NOT_PUBLIC));
             }
             let repeat = (left > 0 && prepared.request.method.is_safe()).then(|| prepared.clone());
             let response = self.send_once(prepared).await?;
@@ -139,9 +139,9 @@ impl Client {
     }
 
     /// Sends a request, with its retries and without redirects.
-    async fn send_once(&self, prepared: Box<Prepared>) -> Result<Response, Error> {
-        let Prepared { request, url } = &*prepared;
-        let host = self.inner.hosts.of(url);
+    async fn send_once(&self, prepared: Box<PreparedRequest>) -> Result<Response, Error> {
+        let PreparedRequest { request, url } = &*prepared;
+        let host = self.inner.hosts.for_url(url);
         let span = info_span!(
             "http.client.request",
             otel.kind = "client",
@@ -157,16 +157,16 @@ impl Client {
         result
     }
 
-    async fn with_retries(&self, prepared: Box<Prepared>, host: Arc<Host>) -> Result<Response, Error> {
+    async fn with_retries(&self, prepared: Box<PreparedRequest>, host: Arc<Host>) -> Result<Response, Error> {
         let policy = self.inner.options.retry.as_ref().filter(|_| prepared.request.can_be_repeated());
         let Some(policy) = policy else {
-            return attempt::make(&self.inner, prepared, host, 1).await.or_else(Failure::into_result);
+            return attempt::send(&self.inner, prepared, host, 1).await.or_else(Failure::into_result);
         };
         let (deadline, may_be_repeated) = (prepared.request.deadline, prepared.request.may_be_repeated());
         let attempts = AtomicU32::new(0);
         let op = |attempt: Attempt| {
             attempts.store(attempt.number, Ordering::Relaxed);
-            attempt::make(&self.inner, prepared.clone(), host.clone(), attempt.number)
+            attempt::send(&self.inner, prepared.clone(), host.clone(), attempt.number)
         };
         let classify = |failure: &Failure| {
             info!("attempt {}: {failure}", attempts.load(Ordering::Relaxed));
@@ -218,8 +218,8 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidRequest => "invalid_request",
         ErrorKind::Connect => "connect",
         ErrorKind::Tls => "tls",
-        ErrorKind::Timeout { phase: Phase::Queue } => "queue_timeout",
-        ErrorKind::Timeout { phase: Phase::Connect } => "connect_timeout",
+        ErrorKind::Timeout { phase: RequestPhase::Queue } => "queue_timeout",
+        ErrorKind::Timeout { phase: RequestPhase::Connect } => "connect_timeout",
         ErrorKind::Timeout { .. } => "timeout",
         ErrorKind::Interrupted => "interrupted",
         ErrorKind::InvalidResponse => "invalid_response",

@@ -7,18 +7,18 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::{Body, StreamEnd, ended};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::{ndjson, sse};
 
 /// The server-sent events of a body; the stream of [`Response::events`](crate::Response::events). Dropping it hangs up.
 ///
 /// It ends where the body ends. Whether the server had said all that it wanted to, only the protocol above can tell.
 #[must_use = "streams do nothing unless polled"]
-pub struct Events(Decoded<sse::Decoder>);
+pub struct Events(Decoded<sse::SseDecoder>);
 
 /// The lines of a body; the stream of [`Response::lines`](crate::Response::lines). Dropping it hangs up.
 #[must_use = "streams do nothing unless polled"]
-pub struct Lines(Decoded<ndjson::Decoder>);
+pub struct BodyLines(Decoded<ndjson::NdjsonDecoder>);
 
 /// Pieces of a body in, whole items out.
 struct Decoded<D: Decode> {
@@ -40,7 +40,7 @@ trait Decode {
     fn finish(&mut self, items: &mut VecDeque<Self::Item>) -> bool;
 }
 
-impl Decode for sse::Decoder {
+impl Decode for sse::SseDecoder {
     type Item = sse::Event;
 
     fn push(&mut self, bytes: &[u8], items: &mut VecDeque<sse::Event>) -> Result<(), usize> {
@@ -52,7 +52,7 @@ impl Decode for sse::Decoder {
     }
 }
 
-impl Decode for ndjson::Decoder {
+impl Decode for ndjson::NdjsonDecoder {
     type Item = String;
 
     fn push(&mut self, bytes: &[u8], items: &mut VecDeque<String>) -> Result<(), usize> {
@@ -93,7 +93,7 @@ impl<D: Decode> Decoded<D> {
     fn fail(&mut self, kind: ErrorKind, end: StreamEnd) {
         self.body.replace(Bytes::new(), None);
         self.end = Some(end);
-        self.failure = Some(Error::new(kind, Phase::NextByte, self.body.place.clone(), ""));
+        self.failure = Some(Error::new(kind, RequestPhase::NextByte, self.body.endpoint.clone(), ""));
     }
 
     /// How it ended, once everything has been given.
@@ -104,7 +104,7 @@ impl<D: Decode> Decoded<D> {
 
 impl Events {
     pub(crate) fn new(body: Body) -> Self {
-        let decoder = sse::Decoder::new(body.limits.max_body);
+        let decoder = sse::SseDecoder::new(body.limits.max_body);
         Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
     }
 
@@ -115,9 +115,9 @@ impl Events {
     }
 }
 
-impl Lines {
+impl BodyLines {
     pub(crate) fn new(body: Body) -> Self {
-        let decoder = ndjson::Decoder::new(body.limits.max_body);
+        let decoder = ndjson::NdjsonDecoder::new(body.limits.max_body);
         Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
     }
 
@@ -136,7 +136,7 @@ impl Stream for Events {
     }
 }
 
-impl Stream for Lines {
+impl Stream for BodyLines {
     type Item = Result<String, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -150,7 +150,7 @@ impl fmt::Debug for Events {
     }
 }
 
-impl fmt::Debug for Lines {
+impl fmt::Debug for BodyLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lines").field("body", &self.0.body).field("end", &self.end()).finish_non_exhaustive()
     }

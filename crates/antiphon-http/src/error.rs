@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::place::Place;
+use crate::endpoint::Endpoint;
 
 /// Why there is no answer, or only a part of one.
 ///
@@ -16,8 +16,8 @@ pub struct Error(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
-    phase: Phase,
-    place: Place,
+    phase: RequestPhase,
+    endpoint: Endpoint,
     attempts: u32,
     request_id: Option<String>,
     retry_after: Option<Duration>,
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     /// It took too long.
     Timeout {
         /// What was waited for.
-        phase: Phase,
+        phase: RequestPhase,
     },
     /// The connection broke before the answer was whole.
     Interrupted,
@@ -75,7 +75,7 @@ pub enum ErrorKind {
 /// How far a request had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum RequestPhase {
     /// Nothing was sent yet: it was looked at, or waited for its turn.
     Queue,
     /// The connection.
@@ -87,11 +87,16 @@ pub enum Phase {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, phase: Phase, place: Place, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: ErrorKind,
+        phase: RequestPhase,
+        endpoint: Endpoint,
+        reason: impl Into<String>,
+    ) -> Self {
         Self(Box::new(Inner {
             kind,
             phase,
-            place,
+            endpoint,
             attempts: 1,
             request_id: None,
             retry_after: None,
@@ -100,31 +105,31 @@ impl Error {
     }
 
     /// Nothing came in time.
-    pub(crate) fn timeout(phase: Phase, place: Place) -> Self {
-        Self::new(ErrorKind::Timeout { phase }, phase, place, "")
+    pub(crate) fn timeout(phase: RequestPhase, endpoint: Endpoint) -> Self {
+        Self::new(ErrorKind::Timeout { phase }, phase, endpoint, "")
     }
 
     /// An error of reqwest's, which would print the whole address.
-    pub(crate) fn of_reqwest(err: reqwest::Error, place: Place, phase: Phase) -> Self {
+    pub(crate) fn of_reqwest(err: reqwest::Error, endpoint: Endpoint, phase: RequestPhase) -> Self {
         let err = err.without_url();
-        if let Some(failed) = causes(&err).find_map(|cause| cause.downcast_ref::<BodyFailed>()) {
-            return Self::new(failed.kind, Phase::FirstByte, place, &failed.reason);
+        if let Some(failed) = causes(&err).find_map(|cause| cause.downcast_ref::<BodyError>()) {
+            return Self::new(failed.kind, RequestPhase::FirstByte, endpoint, &failed.reason);
         }
         let reason = root_cause(&err);
         let (kind, phase) = match () {
-            () if is_exhausted(&err) => (ErrorKind::Exhausted, Phase::Connect),
-            () if err.is_builder() => (ErrorKind::InvalidRequest, Phase::Queue),
+            () if is_exhausted(&err) => (ErrorKind::Exhausted, RequestPhase::Connect),
+            () if err.is_builder() => (ErrorKind::InvalidRequest, RequestPhase::Queue),
             () if err.is_timeout() && err.is_connect() => {
-                (ErrorKind::Timeout { phase: Phase::Connect }, Phase::Connect)
+                (ErrorKind::Timeout { phase: RequestPhase::Connect }, RequestPhase::Connect)
             }
             () if err.is_timeout() => (ErrorKind::Timeout { phase }, phase),
-            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, Phase::Connect),
-            () if err.is_connect() => (ErrorKind::Connect, Phase::Connect),
+            () if err.is_connect() && is_tls(&err) => (ErrorKind::Tls, RequestPhase::Connect),
+            () if err.is_connect() => (ErrorKind::Connect, RequestPhase::Connect),
             () if is_corrupt(&err) => (ErrorKind::InvalidResponse, phase),
-            () if is_parse(&err) && phase == Phase::FirstByte => (ErrorKind::InvalidResponse, phase),
+            () if is_parse(&err) && phase == RequestPhase::FirstByte => (ErrorKind::InvalidResponse, phase),
             () => (ErrorKind::Interrupted, phase),
         };
-        Self::new(kind, phase, place, reason)
+        Self::new(kind, phase, endpoint, reason)
     }
 
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
@@ -150,20 +155,20 @@ impl Error {
 
     /// How far the request had come.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> RequestPhase {
         self.0.phase
     }
 
     /// The request's method.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.0.place.method()
+        self.0.endpoint.method()
     }
 
     /// The host, and its port if it is not the usual one; empty if the address has none.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.0.place.host()
+        self.0.endpoint.host()
     }
 
     /// The status, if the server answered with one that is no success.
@@ -199,8 +204,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, place, reason, attempts, request_id, .. } = &*self.0;
-        write!(f, "{place}: ")?;
+        let Inner { kind, endpoint, reason, attempts, request_id, .. } = &*self.0;
+        write!(f, "{endpoint}: ")?;
         match kind {
             ErrorKind::InvalidRequest | ErrorKind::Rejected { .. } => write!(f, "{reason}"),
             ErrorKind::Connect => write!(f, "no connection: {reason}"),
@@ -210,10 +215,10 @@ impl fmt::Display for Error {
                  (RLIMIT_NOFILE) with ulimit -n"
             ),
             ErrorKind::Tls => write!(f, "no secure connection: {reason}"),
-            ErrorKind::Timeout { phase: Phase::Queue } => write!(f, "its turn did not come in time"),
-            ErrorKind::Timeout { phase: Phase::Connect } => write!(f, "no connection in time"),
-            ErrorKind::Timeout { phase: Phase::FirstByte } => write!(f, "no answer in time"),
-            ErrorKind::Timeout { phase: Phase::NextByte } => write!(f, "the answer came to a halt"),
+            ErrorKind::Timeout { phase: RequestPhase::Queue } => write!(f, "its turn did not come in time"),
+            ErrorKind::Timeout { phase: RequestPhase::Connect } => write!(f, "no connection in time"),
+            ErrorKind::Timeout { phase: RequestPhase::FirstByte } => write!(f, "no answer in time"),
+            ErrorKind::Timeout { phase: RequestPhase::NextByte } => write!(f, "the answer came to a halt"),
             ErrorKind::Interrupted => write!(f, "the connection broke: {reason}"),
             ErrorKind::Truncated => write!(f, "the answer ended in the middle"),
             ErrorKind::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
@@ -278,18 +283,18 @@ fn is_corrupt(err: &reqwest::Error) -> bool {
 
 /// The body of a request could not be had.
 #[derive(Debug)]
-pub(crate) struct BodyFailed {
+pub(crate) struct BodyError {
     pub(crate) kind: ErrorKind,
     pub(crate) reason: String,
 }
 
-impl fmt::Display for BodyFailed {
+impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }
 }
 
-impl StdError for BodyFailed {}
+impl StdError for BodyError {}
 
 /// Whether bytes came that are no HTTP; hyper does not let its error be named, but its texts are fixed.
 fn is_parse(err: &reqwest::Error) -> bool {
@@ -301,19 +306,19 @@ fn is_parse(err: &reqwest::Error) -> bool {
 
 /// What a server must not be quoted with: it may repeat what it was sent.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unspoken(Vec<HeaderValue>);
+pub(crate) struct Secrets(Vec<HeaderValue>);
 
 /// Shorter words than this are no secrets, and would be found everywhere.
-const SECRET: usize = 4;
+const MIN_SECRET: usize = 4;
 
-impl Unspoken {
+impl Secrets {
     /// The values of headers that were set by the caller.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self(headers.values().filter(|value| value.is_sensitive()).cloned().collect())
     }
 
     /// Cuts them out of `text`, and what the address says beside its host.
-    fn cut(&self, text: &mut String, url: Option<&Url>) {
+    fn redact(&self, text: &mut String, url: Option<&Url>) {
         let headers = self.0.iter().filter_map(|value| value.to_str().ok());
         let words =
             headers.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, key)| key)]).flatten();
@@ -325,7 +330,7 @@ impl Unspoken {
         }
         // The longest first: a query holds its values.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for secret in secrets.iter().filter(|secret| secret.len() >= SECRET) {
+        for secret in secrets.iter().filter(|secret| secret.len() >= MIN_SECRET) {
             if text.contains(secret.as_str()) {
                 *text = text.replace(secret.as_str(), "[…]");
             }
@@ -335,10 +340,10 @@ impl Unspoken {
 
 /// The beginning of a body that explains an error, on one line, without what a terminal would obey, and without what the
 /// request said in confidence.
-pub(crate) fn excerpt(body: &[u8], unspoken: &Unspoken, url: Option<&Url>) -> String {
-    const MOST: usize = 200;
-    let mut text = String::from_utf8_lossy(&body[..body.len().min(4 * MOST)]).into_owned();
-    unspoken.cut(&mut text, url);
+pub(crate) fn excerpt(body: &[u8], secrets: &Secrets, url: Option<&Url>) -> String {
+    const MAX_LENGTH: usize = 200;
+    let mut text = String::from_utf8_lossy(&body[..body.len().min(4 * MAX_LENGTH)]).into_owned();
+    secrets.redact(&mut text, url);
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -346,8 +351,8 @@ pub(crate) fn excerpt(body: &[u8], unspoken: &Unspoken, url: Option<&Url>) -> St
         }
         line.push_str(word);
     }
-    if line.len() > MOST {
-        line.truncate(line.floor_char_boundary(MOST));
+    if line.len() > MAX_LENGTH {
+        line.truncate(line.floor_char_boundary(MAX_LENGTH));
         line.push('…');
     }
     line
@@ -358,11 +363,11 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
     use url::Url;
 
-    use super::Unspoken;
+    use super::Secrets;
 
     #[track_caller]
     fn check(body: &[u8], expected: &str) {
-        assert_eq!(super::excerpt(body, &Unspoken::default(), None), expected);
+        assert_eq!(super::excerpt(body, &Secrets::default(), None), expected);
     }
 
     #[cfg(unix)]
@@ -383,10 +388,10 @@ mod tests {
     fn a_server_that_repeats_what_it_was_sent_is_not_quoted_with_it() {
         let mut key = HeaderValue::from_static("Bearer sk-topsecret");
         key.set_sensitive(true);
-        let unspoken = Unspoken::of(&HeaderMap::from_iter([(http::header::AUTHORIZATION, key)]));
+        let secrets = Secrets::of(&HeaderMap::from_iter([(http::header::AUTHORIZATION, key)]));
         let url = Url::parse("https://me:topsecret@h/bot/topsecret?token=topsecret%21&a=1").unwrap();
         let body = "no /bot/topsecret?token=topsecret%21&a=1 for me:topsecret with Bearer sk-topsecret, sk-topsecret, topsecret!";
-        let said = super::excerpt(body.as_bytes(), &unspoken, Some(&url));
+        let said = super::excerpt(body.as_bytes(), &secrets, Some(&url));
         assert!(!said.contains("topsecret") && said.starts_with("no […]"), "{said}");
     }
 }

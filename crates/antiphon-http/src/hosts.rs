@@ -80,7 +80,7 @@ impl Route {
 
 /// A place on one of a host's connections, given back on drop.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionSlot {
     host: Arc<Host>,
     shard: usize,
     _connection: Option<OwnedSemaphorePermit>,
@@ -92,12 +92,13 @@ impl Hosts {
     }
 
     /// The host that `url` names.
-    pub(crate) fn of(&self, url: &Url) -> Arc<Host> {
+    pub(crate) fn for_url(&self, url: &Url) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         // Scheme, host and port; what stands before an @ is no part of them, and may be secret.
-        let key = match url.username().is_empty() && url.password().is_none() {
-            true => &url[..Position::AfterPort],
-            false => &format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort]),
+        let key = if url.username().is_empty() && url.password().is_none() {
+            &url[..Position::AfterPort]
+        } else {
+            &format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
         };
         if let Some(host) = hosts.get(key) {
             return host.clone();
@@ -131,10 +132,10 @@ impl Host {
     }
 
     /// Waits while all connections are in use, and gives a place where fewest requests are under way.
-    pub(crate) async fn seat(self: Arc<Self>) -> Seat {
+    pub(crate) async fn slot(self: Arc<Self>) -> ConnectionSlot {
         let connection = self.connections.clone().acquire_owned().await.ok();
-        let shard = self.lock().take(self.max_streams);
-        Seat { host: self, shard, _connection: connection }
+        let shard = self.lock().acquire(self.max_streams);
+        ConnectionSlot { host: self, shard, _connection: connection }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shards> {
@@ -143,7 +144,7 @@ impl Host {
 }
 
 impl Shards {
-    fn take(&mut self, max_streams: usize) -> usize {
+    fn acquire(&mut self, max_streams: usize) -> usize {
         let least = self.in_flight.iter().enumerate().min_by_key(|(_, in_flight)| **in_flight);
         // HTTP/1.1 opens a connection for each request at once, so only HTTP/2 can be full.
         let shard = match least {
@@ -162,7 +163,7 @@ impl Shards {
     }
 }
 
-impl Seat {
+impl ConnectionSlot {
     pub(crate) fn host(&self) -> &Arc<Host> {
         &self.host
     }
@@ -172,7 +173,7 @@ impl Seat {
     }
 
     /// An answer came by this version of HTTP.
-    pub(crate) fn saw(&self, version: http::Version) {
+    pub(crate) fn observe_version(&self, version: http::Version) {
         if version == http::Version::HTTP_2 && !self.host.connections.is_closed() {
             self.host.lock().speaks_http2 = true;
             self.host.connections.close();
@@ -180,7 +181,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.host.lock().in_flight[self.shard] -= 1;
     }
@@ -202,24 +203,24 @@ mod tests {
     use futures_util::FutureExt;
     use url::Url;
 
-    use super::{Host, HostLimits, Hosts, Route, Seat};
+    use super::{ConnectionSlot, Host, HostLimits, Hosts, Route};
 
     fn hosts(max_streams: usize, max_connections: usize) -> Hosts {
         Hosts::new(HostLimits { max_streams, max_connections, speaks_http2: false, retry_budget: None })
     }
 
     fn host(max_streams: usize, max_connections: usize) -> Arc<Host> {
-        hosts(max_streams, max_connections).of(&Url::parse("http://h/").unwrap())
+        hosts(max_streams, max_connections).for_url(&Url::parse("http://h/").unwrap())
     }
 
-    fn seats(host: &Arc<Host>, count: usize) -> Vec<Seat> {
-        (0..count).map(|_| host.clone().seat().now_or_never().unwrap()).collect()
+    fn seats(host: &Arc<Host>, count: usize) -> Vec<ConnectionSlot> {
+        (0..count).map(|_| host.clone().slot().now_or_never().unwrap()).collect()
     }
 
     #[test]
     fn each_scheme_host_and_port_is_one_host_whatever_comes_with_it() {
         let hosts = hosts(1, 1);
-        let of = |url: &str| hosts.of(&Url::parse(url).unwrap());
+        let of = |url: &str| hosts.for_url(&Url::parse(url).unwrap());
         assert!(Arc::ptr_eq(&of("http://h/a?b#c"), &of("http://user:secret@h:80/d")));
         assert!(!Arc::ptr_eq(&of("http://h/"), &of("https://h/")));
         assert!(!format!("{hosts:?}").contains("secret"));
@@ -231,13 +232,13 @@ mod tests {
     async fn a_connection_too_many_waits_until_one_is_free_or_http2_was_seen() {
         let host = host(2, 2);
         let mut both = seats(&host, 2);
-        let mut third = Box::pin(host.clone().seat());
+        let mut third = Box::pin(host.clone().slot());
         assert!((&mut third).now_or_never().is_none());
         both.pop();
         let third = third.now_or_never().unwrap();
-        let mut fourth = Box::pin(host.clone().seat());
+        let mut fourth = Box::pin(host.clone().slot());
         assert!((&mut fourth).now_or_never().is_none());
-        third.saw(http::Version::HTTP_2);
+        third.observe_version(http::Version::HTTP_2);
         assert!(fourth.now_or_never().is_some());
     }
 
@@ -246,7 +247,7 @@ mod tests {
         let host = host(2, 100);
         let http1 = seats(&host, 9);
         assert_eq!(host.lock().in_flight, [9]);
-        http1[0].saw(http::Version::HTTP_2);
+        http1[0].observe_version(http::Version::HTTP_2);
         drop(http1);
         let places = seats(&host, 5);
         assert_eq!(host.lock().in_flight, [2, 2, 1]);

@@ -21,12 +21,12 @@ mod attempt;
 mod body;
 mod client;
 mod decoded;
+mod endpoint;
 mod error;
 mod hosts;
 pub mod ndjson;
+mod network_policy;
 mod options;
-mod place;
-mod reach;
 mod request;
 mod response;
 pub mod sse;
@@ -39,18 +39,18 @@ pub use antiphon_resilience::{
     BreakerPolicy, BreakerState, CircuitBreaker, Deadline, LimitHints, Rate, RateLimiter, RateLimits,
     RetryBudget, RetryPolicy,
 };
-pub use body::{Chunks, StreamEnd};
+pub use body::{BodyChunks, StreamEnd};
 pub use client::Client;
-pub use decoded::{Events, Lines};
-pub use error::{Error, ErrorKind, Phase};
+pub use decoded::{BodyLines, Events};
+pub use error::{Error, ErrorKind, RequestPhase};
+pub use network_policy::NetworkPolicy;
 pub use options::ClientBuilder;
-pub use reach::Reach;
 pub use request::Request;
 pub use response::Response;
 pub use secrecy::SecretString;
 #[cfg(feature = "transfer")]
 pub use transfer::{
-    Answer, Download, Downloaded, FetchError, FetchRequest, Fetched, FetchedFile, Upload, fetch,
+    BufferedResponse, Download, Downloaded, FetchError, FetchRequest, Fetched, FetchedFile, Upload, fetch,
     safe_file_name, without_secrets,
 };
 

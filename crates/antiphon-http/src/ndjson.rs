@@ -1,7 +1,7 @@
 //! Newline-delimited JSON: a value a line, as Ollama and many logs have it.
 //!
 //! ```
-//! let mut decoder = antiphon_http::ndjson::Decoder::new(1024);
+//! let mut decoder = antiphon_http::ndjson::NdjsonDecoder::new(1024);
 //! let mut lines = Vec::new();
 //! decoder.push(b"{\"done\": false}\n{\"do", &mut lines)?;
 //! decoder.push(b"ne\": true}", &mut lines)?;
@@ -32,12 +32,12 @@ impl std::error::Error for LineTooLong {}
 /// Bytes in pieces of any size to lines. Empty lines are left out, a carriage return before a line's end is cut off, and
 /// invalid UTF-8 becomes U+FFFD. Each byte is looked at once.
 #[derive(Debug)]
-pub struct Decoder {
+pub struct NdjsonDecoder {
     limit: usize,
     partial: Vec<u8>,
 }
 
-impl Decoder {
+impl NdjsonDecoder {
     /// A decoder of lines of up to `limit` bytes each.
     #[must_use]
     pub fn new(limit: usize) -> Self {
@@ -73,10 +73,7 @@ impl Decoder {
     }
 
     fn check(&self, more: usize) -> Result<(), LineTooLong> {
-        match self.partial.len() + more > self.limit {
-            true => Err(LineTooLong { limit: self.limit }),
-            false => Ok(()),
-        }
+        if self.partial.len() + more > self.limit { Err(LineTooLong { limit: self.limit }) } else { Ok(()) }
     }
 }
 
@@ -93,10 +90,10 @@ fn text(line: &[u8]) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Decoder, LineTooLong};
+    use super::{LineTooLong, NdjsonDecoder};
 
     fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
-        let (mut decoder, mut lines) = (Decoder::new(1 << 20), Vec::new());
+        let (mut decoder, mut lines) = (NdjsonDecoder::new(1 << 20), Vec::new());
         pieces.into_iter().for_each(|piece| decoder.push(piece, &mut lines).unwrap());
         lines.extend(decoder.finish());
         lines
@@ -110,10 +107,10 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_refused() {
-        let mut decoder = Decoder::new(4);
+        let mut decoder = NdjsonDecoder::new(4);
         assert_eq!(decoder.push(b"1234\n123", &mut Vec::new()), Ok(()));
         assert_eq!(decoder.push(b"45", &mut Vec::new()), Err(LineTooLong { limit: 4 }));
-        assert!(Decoder::new(4).push(b"12345\n", &mut Vec::new()).is_err());
+        assert!(NdjsonDecoder::new(4).push(b"12345\n", &mut Vec::new()).is_err());
     }
 
     proptest! {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use antiphon_resilience::{CircuitBreaker, RateLimiter, RetryPolicy};
 
 use crate::client::Client;
-use crate::reach::Reach;
+use crate::network_policy::NetworkPolicy;
 
 /// How a [`Client`] waits, what it accepts, and what it does on bad days.
 ///
@@ -35,7 +35,7 @@ pub struct ClientBuilder {
     /// goes from `https` to `http`. Default 0: the redirect itself is the answer.
     pub max_redirects: u32,
     /// Which machines it speaks to. Default: all.
-    pub reach: Reach,
+    pub network_policy: NetworkPolicy,
     /// What the client calls itself. Default `antiphon/` and the version.
     pub user_agent: String,
     /// When a request is sent again. Default `None`: never.
@@ -61,7 +61,7 @@ impl Default for ClientBuilder {
             max_connections: 100,
             http2_prior_knowledge: false,
             max_redirects: 0,
-            reach: Reach::Any,
+            network_policy: NetworkPolicy::Any,
             user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: None,
             retry_budget: None,
@@ -131,8 +131,8 @@ impl ClientBuilder {
 
     /// Sets which machines it speaks to.
     #[must_use]
-    pub fn reach(mut self, reach: Reach) -> Self {
-        self.reach = reach;
+    pub fn network_policy(mut self, network_policy: NetworkPolicy) -> Self {
+        self.network_policy = network_policy;
         self
     }
 

@@ -16,8 +16,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::{ParseError, Position, Url};
 
-use crate::error::{BodyFailed, Error, ErrorKind, Phase};
-use crate::place::Place;
+use crate::endpoint::Endpoint;
+use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 
 /// A request to be sent. What is wrong with it is told when it is sent.
 #[derive(Clone)]
@@ -33,12 +33,12 @@ pub struct Request {
 
 /// A request and where it goes, in a box of its own: it is handed on often, and is large.
 #[derive(Clone)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedRequest {
     pub(crate) request: Request,
     pub(crate) url: Url,
 }
 
-impl Prepared {
+impl PreparedRequest {
     /// The same request to where it was sent on. To another host go only headers that hold no secret, and no body.
     pub(crate) fn redirected(mut self: Box<Self>, url: Url) -> Box<Self> {
         if self.url.origin() != url.origin() {
@@ -59,17 +59,17 @@ pub(crate) enum Payload {
     Nothing,
     Bytes(Bytes),
     /// It can be sent once.
-    Stream(Arc<Mutex<Option<reqwest::Body>>>, Activity),
+    Stream(Arc<Mutex<Option<reqwest::Body>>>, SendActivity),
     /// It is made anew for each attempt.
     #[cfg(feature = "transfer")]
-    Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>, Activity),
+    Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>, SendActivity),
 }
 
 /// When a piece of a body was last taken to be sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Activity(Arc<Mutex<Instant>>);
+pub(crate) struct SendActivity(Arc<Mutex<Instant>>);
 
-impl Activity {
+impl SendActivity {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
@@ -99,7 +99,7 @@ impl Payload {
     }
 
     /// When pieces of it are taken, if it comes in pieces.
-    pub(crate) fn activity(&self) -> Option<Activity> {
+    pub(crate) fn activity(&self) -> Option<SendActivity> {
         match self {
             Self::Nothing | Self::Bytes(_) => None,
             Self::Stream(_, activity) => Some(activity.clone()),
@@ -231,9 +231,9 @@ impl Request {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let activity = Activity::new();
+        let activity = SendActivity::new();
         let taken = activity.clone();
-        let pieces = body.inspect(move |_| taken.note()).map_err(|err| BodyFailed {
+        let pieces = body.inspect(move |_| taken.note()).map_err(|err| BodyError {
             kind: ErrorKind::InvalidRequest,
             reason: format!("its body could not be had: {}", err.into()),
         });
@@ -246,7 +246,7 @@ impl Request {
     pub(crate) fn form(
         mut self,
         make: impl Fn() -> reqwest::multipart::Form + Send + Sync + 'static,
-        activity: Activity,
+        activity: SendActivity,
     ) -> Self {
         self.body = Payload::Form(Arc::new(make), activity);
         self
@@ -276,14 +276,16 @@ impl Request {
     }
 
     /// The request with its address, if it can be sent at all.
-    pub(crate) fn prepared(mut self) -> Result<Box<Prepared>, Error> {
+    pub(crate) fn prepared(mut self) -> Result<Box<PreparedRequest>, Error> {
         if let Some(reason) = self.problem() {
-            return Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason));
+            return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason));
         }
         // It stands beside the request from now on.
         match std::mem::replace(&mut self.url, Err(String::new())) {
-            Ok(url) => Ok(Box::new(Prepared { request: self, url })),
-            Err(reason) => Err(Error::new(ErrorKind::InvalidRequest, Phase::Queue, self.origin(), reason)),
+            Ok(url) => Ok(Box::new(PreparedRequest { request: self, url })),
+            Err(reason) => {
+                Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason))
+            }
         }
     }
 
@@ -300,8 +302,8 @@ impl Request {
     }
 
     /// Method and host, for errors.
-    pub(crate) fn origin(&self) -> Place {
-        Place::new(self.method.clone(), self.host().into())
+    pub(crate) fn origin(&self) -> Endpoint {
+        Endpoint::new(self.method.clone(), self.host().into())
     }
 
     /// Host and port, as far as there are any; nothing that could be a secret.

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use crate::body::{Body, BodyLimits, Chunks, Held};
-use crate::decoded::{Events, Lines};
-use crate::error::{Error, ErrorKind, Phase, Unspoken, excerpt};
-use crate::place::Place;
+use crate::body::{Body, BodyChunks, BodyLimits, Guards};
+use crate::decoded::{BodyLines, Events};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase, Secrets, excerpt};
 
 /// The head of an answer, and its body on the way. Dropping it hangs up.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Response {
     attempts: u32,
     sent: Instant,
     /// For what is quoted of an error's body.
-    unspoken: Unspoken,
+    secrets: Secrets,
     url: Option<Box<Url>>,
 }
 
@@ -32,15 +32,29 @@ const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid"
 impl Response {
     pub(crate) fn new(
         inner: reqwest::Response,
-        (held, unspoken): (Held, Unspoken),
-        place: Place,
+        guards: Guards,
+        endpoint: Endpoint,
         limits: BodyLimits,
     ) -> Self {
         let url = (!inner.status().is_success()).then(|| Box::new(inner.url().clone()));
         let (head, body) = http::Response::<reqwest::Body>::from(inner).into_parts();
-        let body = Body::new(body, held, place, limits);
+        let body = Body::new(body, guards, endpoint, limits);
         let (status, version, headers) = (head.status.as_u16(), head.version, head.headers);
-        Self { status, version, headers, body, attempts: 1, sent: Instant::now(), unspoken, url }
+        Self {
+            status,
+            version,
+            headers,
+            body,
+            attempts: 1,
+            sent: Instant::now(),
+            secrets: Secrets::default(),
+            url,
+        }
+    }
+
+    pub(crate) fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
     }
 
     pub(crate) fn sent_at(mut self, sent: Instant) -> Self {
@@ -54,8 +68,8 @@ impl Response {
     }
 
     /// The same answer, its body read and its connection free, if that is short and does not take long.
-    pub(crate) async fn drained(mut self, most: u64, patience: Duration) -> Self {
-        if self.body.size_hint().is_none_or(|size| size > most) {
+    pub(crate) async fn drained(mut self, max_bytes: u64, max_time: Duration) -> Self {
+        if self.body.size_hint().is_none_or(|size| size > max_bytes) {
             return self;
         }
         let mut read = BytesMut::new();
@@ -65,12 +79,14 @@ impl Response {
             }
             Ok(())
         };
-        let ended = timeout(patience, reading).await;
+        let ended = timeout(max_time, reading).await;
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(err)) => Some(err),
             // What came is told to be a part: the connection is worth more than the rest of an error.
-            Err(_) => Some(Error::new(ErrorKind::Truncated, Phase::NextByte, self.body.place.clone(), "")),
+            Err(_) => {
+                Some(Error::new(ErrorKind::Truncated, RequestPhase::NextByte, self.body.endpoint.clone(), ""))
+            }
         };
         self.body.replace(read.freeze(), failure);
         self
@@ -101,13 +117,13 @@ impl Response {
 
     /// Method and host of the request, for messages.
     #[must_use]
-    pub fn place(&self) -> String {
-        self.body.place.to_string()
+    pub fn endpoint(&self) -> String {
+        self.body.endpoint.to_string()
     }
 
     #[cfg(feature = "transfer")]
-    pub(crate) fn origin(&self) -> &Place {
-        &self.body.place
+    pub(crate) fn origin(&self) -> &Endpoint {
+        &self.body.endpoint
     }
 
     /// How often the request was sent.
@@ -165,7 +181,7 @@ impl Response {
         let kind = ErrorKind::Status { status: self.status };
         let reason = match self.status {
             300..400 => "it sends elsewhere, which is not followed".to_owned(),
-            _ => excerpt(&read, &self.unspoken, self.url.as_deref()),
+            _ => excerpt(&read, &self.secrets, self.url.as_deref()),
         };
         Err(self.error(kind, reason))
     }
@@ -191,7 +207,7 @@ impl Response {
     /// Hangs up; what was read is lost.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let (attempts, id) = (self.attempts, self.request_id().map(str::to_owned));
-        self.body.whole().await.map_err(|err| err.with_attempts(attempts).with_request_id(id))
+        self.body.collect().await.map_err(|err| err.with_attempts(attempts).with_request_id(id))
     }
 
     /// The whole body as text, invalid UTF-8 replaced by U+FFFD.
@@ -214,17 +230,17 @@ impl Response {
     /// # Cancel safety
     /// Hangs up; what was read is lost.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        let (attempts, place) = (self.attempts, self.body.place.clone());
+        let (attempts, endpoint) = (self.attempts, self.body.endpoint.clone());
         let body = self.bytes().await?;
         serde_json::from_slice(&body).map_err(|err| {
-            Error::new(ErrorKind::InvalidJson, Phase::NextByte, place, err.to_string())
+            Error::new(ErrorKind::InvalidJson, RequestPhase::NextByte, endpoint, err.to_string())
                 .with_attempts(attempts)
         })
     }
 
     /// The body piece by piece.
-    pub fn chunks(self) -> Chunks {
-        Chunks::new(self.body)
+    pub fn chunks(self) -> BodyChunks {
+        BodyChunks::new(self.body)
     }
 
     /// The body as server-sent events.
@@ -233,13 +249,13 @@ impl Response {
     }
 
     /// The body line by line, as newline-delimited JSON has it.
-    pub fn lines(self) -> Lines {
-        Lines::new(self.body)
+    pub fn lines(self) -> BodyLines {
+        BodyLines::new(self.body)
     }
 
     fn error(&self, kind: ErrorKind, reason: String) -> Error {
         let id = self.request_id().map(str::to_owned);
-        let error = Error::new(kind, Phase::NextByte, self.body.place.clone(), reason);
+        let error = Error::new(kind, RequestPhase::NextByte, self.body.endpoint.clone(), reason);
         error.with_attempts(self.attempts).with_request_id(id).with_retry_after(self.limits().retry_after)
     }
 }

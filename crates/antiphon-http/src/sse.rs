@@ -1,7 +1,7 @@
 //! Server-sent events, decoded as a browser does (WHATWG HTML, section 9.2, "Server-sent events").
 //!
 //! ```
-//! let mut decoder = antiphon_http::sse::Decoder::new(1024);
+//! let mut decoder = antiphon_http::sse::SseDecoder::new(1024);
 //! let mut events = Vec::new();
 //! decoder.push(b"data: hel", &mut events)?;
 //! decoder.push(b"lo\n\n", &mut events)?;
@@ -47,7 +47,7 @@ impl std::error::Error for EventTooLarge {}
 
 /// Bytes in pieces of any size to events. Lines within a piece are not copied, only a line across two pieces is.
 #[derive(Debug)]
-pub struct Decoder {
+pub struct SseDecoder {
     limit: usize,
     partial: Vec<u8>,
     // A line feed right after a carriage return belongs to the same line end, even in the next piece.
@@ -72,7 +72,7 @@ impl fmt::Display for Incomplete {
 
 impl std::error::Error for Incomplete {}
 
-impl Decoder {
+impl SseDecoder {
     /// A decoder of events of up to `limit` bytes each.
     #[must_use]
     pub fn new(limit: usize) -> Self {
@@ -134,9 +134,10 @@ impl Decoder {
     }
 
     fn line(&mut self, line: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
-        let line = match std::mem::take(&mut self.at_start) {
-            true => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
-            false => line,
+        let line = if std::mem::take(&mut self.at_start) {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+        } else {
+            line
         };
         if line.is_empty() {
             self.dispatch(events);
@@ -179,9 +180,10 @@ impl Decoder {
     }
 
     fn check(&self, more: usize) -> Result<(), EventTooLarge> {
-        match self.data.len() + self.event.len() + self.id.len() + self.partial.len() + more > self.limit {
-            true => Err(EventTooLarge { limit: self.limit }),
-            false => Ok(()),
+        if self.data.len() + self.event.len() + self.id.len() + self.partial.len() + more > self.limit {
+            Err(EventTooLarge { limit: self.limit })
+        } else {
+            Ok(())
         }
     }
 }
@@ -195,10 +197,10 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Decoder, Event, EventTooLarge};
+    use super::{Event, EventTooLarge, SseDecoder};
 
     fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
-        let (mut decoder, mut events) = (Decoder::new(1 << 20), Vec::new());
+        let (mut decoder, mut events) = (SseDecoder::new(1 << 20), Vec::new());
         pieces.into_iter().for_each(|piece| decoder.push(piece, &mut events).unwrap());
         events
     }
@@ -254,7 +256,7 @@ mod tests {
             ("data: a", false),
             ("data: a\n\nda", false),
         ] {
-            let mut decoder = Decoder::new(100);
+            let mut decoder = SseDecoder::new(100);
             decoder.push(text.as_bytes(), &mut Vec::new()).unwrap();
             assert_eq!(decoder.finish().is_ok(), complete, "{text:?}");
         }
@@ -267,12 +269,12 @@ mod tests {
 
     #[test]
     fn an_endless_event_is_refused() {
-        let mut decoder = Decoder::new(16);
+        let mut decoder = SseDecoder::new(16);
         let result = (0..4).try_for_each(|_| decoder.push(b"data: x\n", &mut Vec::new()));
         assert_eq!(result, Ok(()));
         let result = (0..9).try_for_each(|_| decoder.push(b"data: x\n", &mut Vec::new()));
         assert_eq!(result, Err(EventTooLarge { limit: 16 }));
-        assert!(Decoder::new(16).push(&[b'x'; 17], &mut Vec::new()).is_err());
+        assert!(SseDecoder::new(16).push(&[b'x'; 17], &mut Vec::new()).is_err());
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use rustls_platform_verifier::Verifier;
 
 /// A configuration that trusts whom the platform trusts, and the certificates in `extra`, in PEM. Reading the platform's
 /// takes a while.
-pub(crate) fn trusting_platform_and(extra: &[Vec<u8>]) -> Result<ClientConfig, String> {
+pub(crate) fn with_platform_roots(extra: &[Vec<u8>]) -> Result<ClientConfig, String> {
     let mut roots = Vec::new();
     for pem in extra {
         let before = roots.len();
@@ -19,11 +19,14 @@ pub(crate) fn trusting_platform_and(extra: &[Vec<u8>]) -> Result<ClientConfig, S
             return Err("a root certificate is no PEM: it has no BEGIN CERTIFICATE".to_owned());
         }
     }
-    let cannot_be_read = |err: rustls::Error| match extra.is_empty() {
-        true => format!(
-            "the system's certificates cannot be read ({err}); install ca-certificates, or give a root certificate"
-        ),
-        false => format!("a root certificate is not acceptable: {err}"),
+    let cannot_be_read = |err: rustls::Error| {
+        if extra.is_empty() {
+            format!(
+                "the system's certificates cannot be read ({err}); install ca-certificates, or give a root certificate"
+            )
+        } else {
+            format!("a root certificate is not acceptable: {err}")
+        }
     };
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(cannot_be_read)?;
@@ -35,7 +38,7 @@ pub(crate) fn trusting_platform_and(extra: &[Vec<u8>]) -> Result<ClientConfig, S
 }
 
 /// A configuration that trusts nobody, for connections that are not encrypted: reqwest asks for one all the same.
-pub(crate) fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn without_roots() -> Result<ClientConfig, rustls::Error> {
     Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
@@ -53,7 +56,7 @@ fn with_alpn(mut config: ClientConfig) -> ClientConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::trusting_platform_and;
+    use super::with_platform_roots;
 
     #[test]
     fn a_root_certificate_that_is_none_is_told() {
@@ -62,7 +65,7 @@ mod tests {
             (b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n", "no valid PEM"),
             (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not acceptable"),
         ] {
-            let err = trusting_platform_and(&[pem.to_vec()]).unwrap_err();
+            let err = with_platform_roots(&[pem.to_vec()]).unwrap_err();
             assert!(err.contains(why), "{err}");
         }
     }

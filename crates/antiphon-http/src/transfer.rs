@@ -7,7 +7,7 @@ mod names;
 mod part;
 mod upload;
 
-pub use batch::Answer;
+pub use batch::BufferedResponse;
 pub use download::{Download, Downloaded};
 pub use fetch::{FetchError, FetchRequest, Fetched, FetchedFile, fetch};
 pub use names::{safe_file_name, without_secrets};
@@ -21,11 +21,11 @@ use std::sync::Arc;
 pub(crate) struct OnProgress(Arc<dyn Fn(u64, Option<u64>) + Send + Sync>);
 
 impl OnProgress {
-    fn new(tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    fn new(report: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
     }
 
-    fn tell(&self, done: u64, total: Option<u64>) {
+    fn report(&self, done: u64, total: Option<u64>) {
         (self.0)(done, total);
     }
 }

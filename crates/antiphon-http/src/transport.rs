@@ -4,10 +4,10 @@ use std::sync::{Mutex, PoisonError};
 use rustls::ClientConfig;
 use tokio::sync::OnceCell;
 
-use crate::error::{Error, ErrorKind, Phase};
-use crate::hosts::{Route, Seat};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase};
+use crate::hosts::{ConnectionSlot, Route};
 use crate::options::ClientBuilder;
-use crate::place::Place;
 use crate::tls;
 
 /// The clients that connections belong to, made when they are first needed.
@@ -39,42 +39,45 @@ impl Transport {
     pub(crate) async fn client(
         &self,
         options: &ClientBuilder,
-        seat: &Seat,
-        place: &Place,
+        slot: &ConnectionSlot,
+        endpoint: &Endpoint,
     ) -> Result<reqwest::Client, Error> {
         let own = match self {
             Self::Given(client) => return Ok(client.clone()),
             Self::Own(own) => own,
         };
-        let route = seat.host().route;
+        let route = slot.host().route;
         let clients = &own.clients[route as usize];
         // The lock is not held while TLS is set up.
-        let there = clients.lock().unwrap_or_else(PoisonError::into_inner).get(seat.shard()).cloned();
+        let there = clients.lock().unwrap_or_else(PoisonError::into_inner).get(slot.shard()).cloned();
         if let Some(client) = there {
             return Ok(client);
         }
-        let tls = match route.is_secure() {
-            true => own.tls(options, place).await?.clone(),
-            false => tls::trusting_nobody()
-                .map_err(|err| Error::new(ErrorKind::Tls, Phase::Queue, place.clone(), err.to_string()))?,
+        let tls = if route.is_secure() {
+            own.tls(options, endpoint).await?.clone()
+        } else {
+            tls::without_roots().map_err(|err| {
+                Error::new(ErrorKind::Tls, RequestPhase::Queue, endpoint.clone(), err.to_string())
+            })?
         };
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
-        while clients.len() <= seat.shard() {
+        while clients.len() <= slot.shard() {
             let client = make(options, tls.clone(), route);
-            clients.push(client.map_err(|err| Error::of_reqwest(err, place.clone(), Phase::Queue))?);
+            clients
+                .push(client.map_err(|err| Error::of_reqwest(err, endpoint.clone(), RequestPhase::Queue))?);
         }
-        Ok(clients[seat.shard()].clone())
+        Ok(clients[slot.shard()].clone())
     }
 }
 
 impl Own {
-    async fn tls(&self, options: &ClientBuilder, place: &Place) -> Result<&ClientConfig, Error> {
+    async fn tls(&self, options: &ClientBuilder, endpoint: &Endpoint) -> Result<&ClientConfig, Error> {
         let read = || async {
             let roots = options.roots.clone();
-            let read = tokio::task::spawn_blocking(move || tls::trusting_platform_and(&roots)).await;
+            let read = tokio::task::spawn_blocking(move || tls::with_platform_roots(&roots)).await;
             let given_up = |_| Err("reading the system's certificates was given up".to_owned());
             read.unwrap_or_else(given_up)
-                .map_err(|reason| Error::new(ErrorKind::Tls, Phase::Connect, place.clone(), reason))
+                .map_err(|reason| Error::new(ErrorKind::Tls, RequestPhase::Connect, endpoint.clone(), reason))
         };
         self.tls.get_or_try_init(read).await
     }
@@ -89,7 +92,7 @@ fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Re
         .pool_max_idle_per_host(options.max_connections.max(1))
         .tcp_nodelay(true)
         .user_agent(&options.user_agent);
-    if let Some(resolver) = options.reach.resolver() {
+    if let Some(resolver) = options.network_policy.resolver() {
         // A proxy would go where it likes.
         client = client.dns_resolver(resolver).no_proxy();
     }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use antiphon_llm::{
-    BlockingProvider, CallContext, CircuitBreaker, Completion, Error, ErrorKind, Gates, MemoryCache, Message,
-    Prompt, Provider, ProviderExt, Recorded, Replayed, RetryPolicy, Stack, Usage,
+    BlockingProvider, CallContext, CircuitBreaker, Completion, Error, ErrorKind, LimiterRegistry,
+    MemoryCache, Message, Prompt, Provider, ProviderExt, Recorded, Replayed, RetryPolicy, Stack, Usage,
 };
 
 const MOTTOS: [(&str, &str); 2] =
@@ -33,9 +33,9 @@ fn ask(trade: &str) -> Prompt {
 }
 
 /// Limits, breaker and retries around one provider.
-fn stack(provider: impl Provider, gates: &Gates) -> Stack {
+fn stack(provider: impl Provider, limiters: &LimiterRegistry) -> Stack {
     let breaker = CircuitBreaker::simple(20, Duration::from_secs(60));
-    Stack::new(provider).gates(gates.clone()).breaker(breaker).retry(RetryPolicy::never())
+    Stack::new(provider).limiters(limiters.clone()).breaker(breaker).retry(RetryPolicy::never())
 }
 
 /// Asks all trades twice at the same time, and then once more.
@@ -56,11 +56,11 @@ async fn ask_all(provider: &Arc<dyn Provider>, context: &CallContext) -> Result<
 
 /// The live run: both providers are recorded, and the first one does not know the weaver.
 async fn record(cassettes: &Path) -> Result<Vec<String>, Error> {
-    let (gates, calls) = (Gates::default(), Arc::new(AtomicU32::new(0)));
+    let (limiters, calls) = (LimiterRegistry::default(), Arc::new(AtomicU32::new(0)));
     let first = Recorded::in_dir(vendor("large", &["bakery"], calls.clone()), cassettes);
     let second = Recorded::in_dir(vendor("small", &["bakery", "weaver"], calls.clone()), cassettes);
-    let provider = stack(first, &gates)
-        .fallback(stack(second, &gates), "small-model")
+    let provider = stack(first, &limiters)
+        .fallback(stack(second, &limiters), "small-model")
         .cache(Arc::new(MemoryCache::new(100)))
         .single_flight()
         .build();
@@ -70,7 +70,7 @@ async fn record(cassettes: &Path) -> Result<Vec<String>, Error> {
     // which no cache keeps: two questions, two calls each.
     assert_eq!(calls.load(Ordering::Relaxed), 1 + 4);
     assert_eq!(journal.load(Ordering::Relaxed), 1 + 4, "each call of each provider has an entry");
-    for (scope, model, view) in gates.views() {
+    for (scope, model, view) in limiters.snapshots() {
         println!("limits of {scope}, {model}: {} answered, {} failed", view.answered, view.failed);
     }
     Ok(texts)
@@ -100,7 +100,7 @@ async fn replay(cassettes: &Path) -> Result<Vec<String>, Error> {
 fn journalled() -> (CallContext, Arc<AtomicU32>) {
     let journal = Arc::new(AtomicU32::new(0));
     let entries = journal.clone();
-    let context = CallContext::default().before_call(move || {
+    let context = CallContext::default().before_send(move || {
         entries.fetch_add(1, Ordering::Relaxed);
         std::future::ready(Ok(()))
     });

@@ -136,7 +136,7 @@ impl<S: SyncProvider> Provider for BlockingProvider<S> {
             Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
             Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
         };
-        answer.into_whole(&output).map(Streaming::whole)
+        answer.into_complete(&output).map(Streaming::from_completion)
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

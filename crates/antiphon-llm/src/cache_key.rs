@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::prompt::{Document, Message, Output, Parameters, Part, Prompt, Role, Side, Turn};
+use crate::prompt::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Side, SpeakerTurn};
 use crate::provider::Scope;
 
 /// What tells one question from another: the provider, its address, and everything of the prompt that changes the answer.
@@ -13,10 +13,10 @@ impl CacheKey {
     /// The key of a prompt at a provider.
     ///
     /// ```
-    /// use antiphon_llm::{CacheKey, Message, Parameters, Prompt, Scope};
+    /// use antiphon_llm::{CacheKey, Message, SamplingParams, Prompt, Scope};
     /// let scope = Scope::new("openai", None);
     /// let prompt = Prompt::new("m", [Message::user("Hello")]);
-    /// let warmer = prompt.clone().parameters(Parameters::default().temperature(0.5));
+    /// let warmer = prompt.clone().parameters(SamplingParams::default().temperature(0.5));
     /// assert_ne!(CacheKey::of(&scope, &prompt), CacheKey::of(&scope, &warmer));
     /// ```
     #[must_use]
@@ -36,7 +36,7 @@ impl CacheKey {
             hasher.number(role).number(parts.len() as u64);
             parts.iter().for_each(|part| hasher.part(part));
         }
-        let Parameters { temperature, max_tokens, seed } = *parameters;
+        let SamplingParams { temperature, max_tokens, seed } = *parameters;
         for value in [temperature.map(f64::to_bits), max_tokens, seed] {
             hasher.number(u64::from(value.is_some())).number(value.unwrap_or(0));
         }
@@ -77,14 +77,14 @@ impl Fields {
     fn part(&mut self, part: &Part) {
         match part {
             Part::Text(text) => self.number(0).text(text),
-            Part::Document(Document { id, name, text, turns }) => {
+            Part::Document(DocumentPart { id, name, text, turns }) => {
                 self.number(1).text(id).text(name).text(text).number(turns.len() as u64);
                 turns.iter().fold(self, Self::turn)
             }
         };
     }
 
-    fn turn(&mut self, Turn { speaker, side, span }: &Turn) -> &mut Self {
+    fn turn(&mut self, SpeakerTurn { speaker, side, span }: &SpeakerTurn) -> &mut Self {
         let side = match side {
             Side::Participant => 0,
             Side::Interviewer => 1,
@@ -104,15 +104,16 @@ mod tests {
     use serde_json::json;
 
     use super::{CacheKey, Prompt, Scope};
-    use crate::{Document, Message, Output, Parameters, Part, Role, Schema, Side, Turn};
+    use crate::{DocumentPart, Message, Output, Part, Role, SamplingParams, Schema, Side, SpeakerTurn};
 
     #[test]
     fn keys_stay_the_same_from_version_to_version() {
-        let turns = [Turn::new("P1", Side::Participant, 0..2), Turn::new("I", Side::Interviewer, 2..4)];
-        let document = Part::Document(Document::new("d1", "a.txt", "text").turns(turns));
+        let turns =
+            [SpeakerTurn::new("P1", Side::Participant, 0..2), SpeakerTurn::new("I", Side::Interviewer, 2..4)];
+        let document = Part::Document(DocumentPart::new("d1", "a.txt", "text").turns(turns));
         let messages = [Message::of(Role::User, [Part::Text("Read:".to_owned()), document])];
         let prompt = Prompt::new("m", messages).message(Message::assistant("ok")).system("Be brief.");
-        let prompt = prompt.parameters(Parameters::default().temperature(0.5).max_tokens(9).seed(1));
+        let prompt = prompt.parameters(SamplingParams::default().temperature(0.5).max_tokens(9).seed(1));
         let schema = Schema::new("s", json!({"type": "object", "required": ["a"]})).unwrap();
         let key = CacheKey::of(&Scope::new("v", None).variant("chat"), &prompt.output(Output::Json(schema)));
         assert_eq!(key.to_string(), "66909fbd9afec1f2ebc7645ffdda808866efe40be31438ab012513c20a52b1b8");
@@ -123,7 +124,7 @@ mod tests {
         let scope = Scope::new("v", Some("http://h/v1".to_owned()));
         let prompt = || Prompt::new("m", [Message::user("ab")]);
         let schema = |name, value| Output::Json(Schema::new(name, value).unwrap());
-        let document = |name: &str| Part::Document(Document::new("d1", name, "text"));
+        let document = |name: &str| Part::Document(DocumentPart::new("d1", name, "text"));
         let different = [
             CacheKey::of(&scope, &prompt()),
             CacheKey::of(&Scope::new("v", None), &prompt()),
@@ -135,9 +136,9 @@ mod tests {
             CacheKey::of(&scope, &Prompt::new("m", [Message::assistant("ab")])),
             CacheKey::of(&scope, &Prompt::new("m", [Message::of(Role::User, [document("a")])])),
             CacheKey::of(&scope, &Prompt::new("m", [Message::of(Role::User, [document("b")])])),
-            CacheKey::of(&scope, &prompt().parameters(Parameters::default().temperature(0.0))),
-            CacheKey::of(&scope, &prompt().parameters(Parameters::default().max_tokens(0))),
-            CacheKey::of(&scope, &prompt().parameters(Parameters::default().seed(0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().temperature(0.0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().max_tokens(0))),
+            CacheKey::of(&scope, &prompt().parameters(SamplingParams::default().seed(0))),
             CacheKey::of(&scope, &prompt().output(schema("s", json!({})))),
             CacheKey::of(&scope, &prompt().output(schema("t", json!({})))),
             CacheKey::of(&scope, &prompt().output(schema("s", json!({"type": "object"})))),

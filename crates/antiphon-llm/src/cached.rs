@@ -75,24 +75,24 @@ impl<P> Cached<P> {
 impl<P: Provider> Cached<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let key = CacheKey::of(&self.inner.scope(), prompt);
-        let kept = self.cache.get(key).await.unwrap_or_else(|err| {
+        let entries = self.cache.get(key).await.unwrap_or_else(|err| {
             warn!("the cache cannot be read: {err}");
             None
         });
-        if let Some(mut answer) = kept {
+        if let Some(mut answer) = entries {
             answer = answer.without_calls();
             answer.timing = Timing::new(None, Duration::ZERO);
-            return Ok(Streaming::whole(answer));
+            return Ok(Streaming::from_completion(answer));
         }
         let answer = self.inner.stream(prompt, context).await?;
         let (head, attempts) = (answer.head().clone(), answer.attempts());
         let (cache, output) = (self.cache.clone(), prompt.output.clone());
         // It is kept before anybody is told that it is whole.
-        let kept = answer.then(move |item| {
+        let entries = answer.then(move |item| {
             let (cache, output) = (cache.clone(), output.clone());
             async move {
                 if let Ok(Delta::End(answer)) = &item
-                    && is_worth_keeping(answer, &output)
+                    && is_cacheable(answer, &output)
                     && let Err(err) = cache.put(key, answer).await
                 {
                     warn!("an answer cannot be kept in the cache: {err}");
@@ -100,14 +100,14 @@ impl<P: Provider> Cached<P> {
                 item
             }
         });
-        Ok(Streaming::begun(head, kept).await?.with_attempts(attempts))
+        Ok(Streaming::start(head, entries).await?.with_attempts(attempts))
     }
 }
 
 forward!(Cached);
 
 /// Whole, of the model that was asked for, and what was asked for: a misfit would be given again for ever.
-fn is_worth_keeping(answer: &Completion, output: &Output) -> bool {
+fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     let fits = match output {
         Output::Text => !answer.text.trim().is_empty(),
         Output::Json(schema) => json::extract(&answer.text).is_ok_and(|found| schema.is_valid(&found.value)),
@@ -118,11 +118,11 @@ fn is_worth_keeping(answer: &Completion, output: &Output) -> bool {
 /// An [`AnswerCache`] in memory, of the newest answers. Clones are handles to the same answers.
 #[derive(Debug, Clone)]
 pub struct MemoryCache {
-    kept: Arc<Mutex<Kept>>,
+    entries: Arc<Mutex<Entries>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Entries {
     answers: HashMap<CacheKey, Completion>,
     oldest_first: VecDeque<CacheKey>,
     max: usize,
@@ -132,25 +132,25 @@ impl MemoryCache {
     /// Keeps at most so many answers; the oldest goes first.
     #[must_use]
     pub fn new(max_answers: usize) -> Self {
-        let kept = Kept { answers: HashMap::new(), oldest_first: VecDeque::new(), max: max_answers };
-        Self { kept: Arc::new(Mutex::new(kept)) }
+        let entries = Entries { answers: HashMap::new(), oldest_first: VecDeque::new(), max: max_answers };
+        Self { entries: Arc::new(Mutex::new(entries)) }
     }
 }
 
 #[async_trait]
 impl AnswerCache for MemoryCache {
     async fn get(&self, key: CacheKey) -> Result<Option<Completion>, Error> {
-        Ok(self.kept.lock().unwrap_or_else(PoisonError::into_inner).answers.get(&key).cloned())
+        Ok(self.entries.lock().unwrap_or_else(PoisonError::into_inner).answers.get(&key).cloned())
     }
 
     async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.answers.insert(key, answer.clone()).is_none() {
-            kept.oldest_first.push_back(key);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.answers.insert(key, answer.clone()).is_none() {
+            entries.oldest_first.push_back(key);
         }
-        while kept.answers.len() > kept.max {
-            let Some(oldest) = kept.oldest_first.pop_front() else { break };
-            kept.answers.remove(&oldest);
+        while entries.answers.len() > entries.max {
+            let Some(oldest) = entries.oldest_first.pop_front() else { break };
+            entries.answers.remove(&oldest);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ mod tests {
 
     use super::{Cached, CallContext, Completion, FinishReason, MemoryCache, Prompt};
     use crate::scripted::Scripted;
-    use crate::{Message, Parameters, ProviderExt, Usage};
+    use crate::{Message, ProviderExt, SamplingParams, Usage};
 
     #[tokio::test]
     async fn a_whole_answer_is_given_again_and_a_cut_one_is_not() {
@@ -172,7 +172,7 @@ mod tests {
         });
         let provider = Cached::new(Scripted::new(script), Arc::new(MemoryCache::new(1)));
         let prompt = Prompt::new("m", [Message::user("?")]);
-        let hotter = prompt.clone().parameters(Parameters::default().temperature(1.0));
+        let hotter = prompt.clone().parameters(SamplingParams::default().temperature(1.0));
         let ask = async |prompt: &Prompt| {
             let done = provider.complete(prompt, &CallContext::default()).await.unwrap();
             (done.text, done.attempts, done.usage.input)

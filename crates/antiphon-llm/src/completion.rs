@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use antiphon_resilience::LimitHints;
 
-use crate::error::{Cut, Error, ErrorKind};
+use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::prompt::Output;
 use crate::spent::Spent;
 
@@ -159,14 +159,16 @@ impl Completion {
     ///
     /// # Errors
     /// `Truncated` or `Filtered`, with this completion as its partial answer.
-    pub fn into_whole(self, output: &Output) -> Result<Self, Error> {
+    pub fn into_complete(self, output: &Output) -> Result<Self, Error> {
         let (kind, message) = match (&self.finish, output) {
-            (FinishReason::Length, Output::Json(_)) => {
-                (ErrorKind::Truncated { cause: Cut::MaxTokens }, "the answer was cut at the token limit")
-            }
-            (FinishReason::Failed, _) => {
-                (ErrorKind::Truncated { cause: Cut::Disconnected }, "the provider broke the answer off")
-            }
+            (FinishReason::Length, Output::Json(_)) => (
+                ErrorKind::Truncated { cause: TruncationCause::MaxTokens },
+                "the answer was cut at the token limit",
+            ),
+            (FinishReason::Failed, _) => (
+                ErrorKind::Truncated { cause: TruncationCause::Disconnected },
+                "the provider broke the answer off",
+            ),
             (FinishReason::Filtered, _) => (ErrorKind::Filtered, "the provider's filter stopped the answer"),
             (FinishReason::Length, Output::Text) | (FinishReason::Stop | FinishReason::Unknown(_), _) => {
                 return Ok(self);

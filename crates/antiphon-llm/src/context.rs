@@ -2,10 +2,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use antiphon_resilience::{Deadline, Gate};
+use antiphon_resilience::{AdaptiveLimiter, Deadline};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Billed, Error, ErrorKind, Phase};
+use crate::error::{Billed, Error, ErrorKind, TimeoutPhase};
 
 /// How a call is made: nothing of this changes the answer.
 #[derive(Debug, Clone)]
@@ -20,9 +20,9 @@ pub struct CallContext {
     /// Gives up an answer that stalls, once cancelled: one of which nothing comes for 10 s, or for the time that the provider
     /// waits for a token if that is less. An answer that comes is not cut. What is given up ends with `Cancelled`.
     pub hurry: CancellationToken,
-    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`Gate::ORDINARY`].
+    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`AdaptiveLimiter::ORDINARY`].
     pub priority: u8,
-    before_call: BeforeCall,
+    before_send: BeforeSend,
 }
 
 impl Default for CallContext {
@@ -32,19 +32,19 @@ impl Default for CallContext {
             cancel: CancellationToken::new(),
             drain: CancellationToken::new(),
             hurry: CancellationToken::new(),
-            priority: Gate::ORDINARY,
-            before_call: BeforeCall::default(),
+            priority: AdaptiveLimiter::ORDINARY,
+            before_send: BeforeSend::default(),
         }
     }
 }
 
-type Told = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+type HookFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Whoever is told of a call before it is sent.
 #[derive(Clone, Default)]
-struct BeforeCall(Option<Arc<dyn Fn() -> Told + Send + Sync>>);
+struct BeforeSend(Option<Arc<dyn Fn() -> HookFuture + Send + Sync>>);
 
-impl fmt::Debug for BeforeCall {
+impl fmt::Debug for BeforeSend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "is told" } else { "nobody" })
     }
@@ -86,21 +86,21 @@ impl CallContext {
         self
     }
 
-    /// Calls `tell` just before each call is sent, when it has waited for all that it has to wait for; the call is sent
+    /// Calls `hook` just before each call is sent, when it has waited for all that it has to wait for; the call is sent
     /// when its future ends well. A provider from a [`Stack`](crate::Stack) does so; one that stands alone does not.
     #[must_use]
-    pub fn before_call<F, Fut>(mut self, tell: F) -> Self
+    pub fn before_send<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        self.before_call = BeforeCall(Some(Arc::new(move || Box::pin(tell()))));
+        self.before_send = BeforeSend(Some(Arc::new(move || Box::pin(hook()))));
         self
     }
 
-    pub(crate) async fn announce(&self) -> Result<(), Error> {
-        match &self.before_call.0 {
-            Some(tell) => tell().await,
+    pub(crate) async fn run_before_send(&self) -> Result<(), Error> {
+        match &self.before_send.0 {
+            Some(hook) => hook().await,
             None => Ok(()),
         }
     }
@@ -121,7 +121,7 @@ impl CallContext {
                 Err(Error::new(ErrorKind::Cancelled, "the call was cancelled").with_billed(Billed::Maybe))
             }
             () = self.deadline.passed() => {
-                let kind = ErrorKind::Timeout { phase: Phase::Total };
+                let kind = ErrorKind::Timeout { phase: TimeoutPhase::Total };
                 Err(Error::new(kind, "the call did not end before its deadline").with_billed(Billed::Maybe))
             }
         }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// use antiphon_llm::{Dialect, Schema};
 /// use serde_json::json;
 ///
-/// let dialect = Dialect::default().refuses(&["maxLength"]).closed();
+/// let dialect = Dialect::default().unsupported(&["maxLength"]).closed();
 /// let schema = json!({"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}});
 /// let compiled = Schema::new("s", schema)?.compile(&dialect);
 /// assert_eq!(compiled.weakened, ["/properties/a/maxLength"]);
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 #[non_exhaustive]
 pub struct Dialect {
     /// Keywords that are left out; the model is told of them in the `description`.
-    pub refused: &'static [&'static str],
+    pub unsupported: &'static [&'static str],
     /// The values of `format` that are taken; the others are left out. Default: all.
     pub formats: Option<&'static [&'static str]>,
     /// The greatest `minItems` that is taken; a greater one is left out. Default: any.
@@ -52,8 +52,8 @@ pub struct Compiled {
 impl Dialect {
     /// Sets the keywords that are left out.
     #[must_use]
-    pub fn refuses(mut self, keywords: &'static [&'static str]) -> Self {
-        self.refused = keywords;
+    pub fn unsupported(mut self, keywords: &'static [&'static str]) -> Self {
+        self.unsupported = keywords;
         self
     }
 
@@ -170,7 +170,7 @@ impl Dialect {
 
     fn leave_out(&self, object: &mut Map<String, Value>, pointer: &str, compiled: &mut Compiled) {
         let is_ref = self.bare_refs && object.contains_key("$ref");
-        let mut told = Vec::new();
+        let mut dropped = Vec::new();
         object.retain(|key, value| {
             let keep = match key.as_str() {
                 key if is_ref => key.starts_with('$'),
@@ -180,23 +180,23 @@ impl Dialect {
                 "minItems" => {
                     self.max_min_items.is_none_or(|most| value.as_u64().is_some_and(|least| least <= most))
                 }
-                key => !self.refused.contains(&key),
+                key => !self.unsupported.contains(&key),
             };
             // Words about a value hold nobody to anything.
             let is_demand =
                 !matches!(key.as_str(), "description" | "title" | "default" | "examples" | "$schema");
             if !keep && is_demand {
                 compiled.weakened.push(format!("{pointer}/{key}"));
-                told.push(format!("{key}: {value}"));
+                dropped.push(format!("{key}: {value}"));
             }
             keep
         });
         // What the provider does not hold the model to, the model can at least be told.
-        if !told.is_empty() && !is_ref {
-            let told = told.join(", ");
+        if !dropped.is_empty() && !is_ref {
+            let dropped = dropped.join(", ");
             let description = match object.get("description").and_then(Value::as_str) {
-                Some(description) => format!("{description} ({told})"),
-                None => told,
+                Some(description) => format!("{description} ({dropped})"),
+                None => dropped,
             };
             object.insert("description".to_owned(), Value::String(description));
         }
@@ -249,10 +249,13 @@ mod tests {
     #[test]
     fn keywords_are_left_out_and_no_property_of_that_name() {
         let schema = json!({"properties": {"maxLength": {"type": "string", "maxLength": 3, "format": "uri"}}, "minItems": 2});
-        let dialect = Dialect::default().refuses(&["maxLength"]).formats(&["date"]).max_min_items(1);
+        let dialect = Dialect::default().unsupported(&["maxLength"]).formats(&["date"]).max_min_items(1);
         let compiled = compiled(dialect, &schema);
-        let told = json!({"type": "string", "description": "maxLength: 3, format: \"uri\""});
-        assert_eq!(compiled.schema, json!({"properties": {"maxLength": told}, "description": "minItems: 2"}));
+        let dropped = json!({"type": "string", "description": "maxLength: 3, format: \"uri\""});
+        assert_eq!(
+            compiled.schema,
+            json!({"properties": {"maxLength": dropped}, "description": "minItems: 2"})
+        );
         assert_eq!(
             compiled.weakened,
             ["/minItems", "/properties/maxLength/maxLength", "/properties/maxLength/format"]

@@ -62,15 +62,15 @@ pub enum ErrorKind {
     /// It took too long.
     Timeout {
         /// What was waited for.
-        phase: Phase,
+        phase: TimeoutPhase,
     },
     /// The answer is cut; see [`Error::partial`].
     Truncated {
         /// What cut it.
-        cause: Cut,
+        cause: TruncationCause,
     },
     /// The model declined to answer.
-    Refused,
+    ModelRefusal,
     /// The provider's filter stopped the prompt or the answer.
     Filtered,
     /// Prompt and answer do not fit into the model's context.
@@ -86,7 +86,7 @@ pub enum ErrorKind {
 /// What was waited for in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum TimeoutPhase {
     /// The connection.
     Connect,
     /// The first words.
@@ -101,7 +101,7 @@ pub enum Phase {
 
 /// What cut an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub enum TruncationCause {
     /// The limit of tokens.
     MaxTokens,
     /// The connection ended before the answer did.
@@ -153,7 +153,7 @@ impl ErrorKind {
             Self::Unavailable => "unavailable",
             Self::Timeout { .. } => "timeout",
             Self::Truncated { .. } => "truncated",
-            Self::Refused => "refused",
+            Self::ModelRefusal => "refused",
             Self::Filtered => "filtered",
             Self::ContextTooLong => "context_too_long",
             Self::InvalidResponse => "invalid_response",
@@ -172,17 +172,17 @@ impl ErrorKind {
             Self::Connect
             | Self::Exhausted
             | Self::Unavailable
-            | Self::Timeout { phase: Phase::Connect | Phase::FirstToken }
-            | Self::Truncated { cause: Cut::Disconnected } => Verdict::Retry,
+            | Self::Timeout { phase: TimeoutPhase::Connect | TimeoutPhase::FirstToken }
+            | Self::Truncated { cause: TruncationCause::Disconnected } => Verdict::Retry,
             Self::InvalidRequest
             | Self::Auth
             | Self::ModelNotFound
             | Self::Unsupported
             | Self::Quota
             | Self::CircuitOpen { .. }
-            | Self::Timeout { phase: Phase::NextToken | Phase::Call | Phase::Total }
-            | Self::Truncated { cause: Cut::MaxTokens }
-            | Self::Refused
+            | Self::Timeout { phase: TimeoutPhase::NextToken | TimeoutPhase::Call | TimeoutPhase::Total }
+            | Self::Truncated { cause: TruncationCause::MaxTokens }
+            | Self::ModelRefusal
             | Self::Filtered
             | Self::ContextTooLong
             | Self::InvalidResponse

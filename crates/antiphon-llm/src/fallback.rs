@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::context::CallContext;
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, TimeoutPhase};
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::Provider;
@@ -74,12 +74,12 @@ impl<P> Fallback<P> {
 fn another_may_help(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::InvalidRequest
-        | ErrorKind::Refused
+        | ErrorKind::ModelRefusal
         | ErrorKind::Filtered
         | ErrorKind::SchemaMismatch
         | ErrorKind::Cancelled
         | ErrorKind::Exhausted
-        | ErrorKind::Timeout { phase: Phase::Total } => false,
+        | ErrorKind::Timeout { phase: TimeoutPhase::Total } => false,
         ErrorKind::Auth
         | ErrorKind::ModelNotFound
         | ErrorKind::Unsupported
@@ -89,7 +89,10 @@ fn another_may_help(kind: ErrorKind) -> bool {
         | ErrorKind::CircuitOpen { .. }
         | ErrorKind::Connect
         | ErrorKind::Unavailable
-        | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken | Phase::Call }
+        | ErrorKind::Timeout {
+            phase:
+                TimeoutPhase::Connect | TimeoutPhase::FirstToken | TimeoutPhase::NextToken | TimeoutPhase::Call,
+        }
         | ErrorKind::Truncated { .. }
         | ErrorKind::ContextTooLong
         | ErrorKind::InvalidResponse => true,
@@ -166,9 +169,9 @@ mod tests {
         assert_eq!((next, last, answer.text.as_str(), answer.attempts), (1, 1, "at last", 3));
         assert_eq!(answer.earlier.billed(), Billed::Maybe);
         assert_eq!(answer.spent().possibly_billed, 2);
-        let (next, last, answer) = ask(ErrorKind::Auth, ErrorKind::Refused).await;
+        let (next, last, answer) = ask(ErrorKind::Auth, ErrorKind::ModelRefusal).await;
         let err = answer.unwrap_err();
-        assert_eq!((next, last, err.kind(), err.attempts()), (1, 0, ErrorKind::Refused, 2));
+        assert_eq!((next, last, err.kind(), err.attempts()), (1, 0, ErrorKind::ModelRefusal, 2));
         let (next, _, answer) = ask(ErrorKind::InvalidRequest, ErrorKind::Connect).await;
         assert_eq!((next, answer.unwrap_err().billed()), (0, Billed::Maybe));
     }

@@ -1,8 +1,8 @@
-use antiphon_resilience::{CircuitBreaker, Rejected};
+use antiphon_resilience::{CircuitBreaker, CircuitOpen};
 
 use crate::completion::Completion;
 use crate::context::CallContext;
-use crate::error::{Cut, Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind, TimeoutPhase, TruncationCause};
 use crate::forward::forward;
 use crate::prompt::Prompt;
 use crate::provider::Provider;
@@ -48,10 +48,10 @@ impl<P> Guarded<P> {
 }
 
 /// What a call's end says about the provider.
-enum Says {
-    Well,
-    Ill,
-    Nothing,
+enum Outcome {
+    Success,
+    Failure,
+    Neutral,
 }
 
 impl<P: Provider> Guarded<P> {
@@ -61,10 +61,10 @@ impl<P: Provider> Guarded<P> {
         if answer.is_ok() {
             permit.answered();
         }
-        let end = move |result: Result<&Completion, &Error>| match says(result.err()) {
-            Says::Well => permit.success(),
-            Says::Ill => permit.failure(),
-            Says::Nothing => drop(permit),
+        let end = move |result: Result<&Completion, &Error>| match outcome(result.err()) {
+            Outcome::Success => permit.success(),
+            Outcome::Failure => permit.failure(),
+            Outcome::Neutral => drop(permit),
         };
         match answer {
             Ok(streaming) => Ok(streaming.at_end(end)),
@@ -75,7 +75,7 @@ impl<P: Provider> Guarded<P> {
         }
     }
 
-    fn rejected(&self, rejected: &Rejected) -> Error {
+    fn rejected(&self, rejected: &CircuitOpen) -> Error {
         let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
         match rejected.name {
             Some(_) => Error::new(kind, rejected.to_string()),
@@ -91,20 +91,28 @@ impl<P: Provider> Guarded<P> {
     }
 }
 
-fn says(err: Option<&Error>) -> Says {
+fn outcome(err: Option<&Error>) -> Outcome {
     match err.map(Error::kind) {
         None
-        | Some(ErrorKind::Refused | ErrorKind::Filtered | ErrorKind::Truncated { cause: Cut::MaxTokens }) => {
-            Says::Well
-        }
+        | Some(
+            ErrorKind::ModelRefusal
+            | ErrorKind::Filtered
+            | ErrorKind::Truncated { cause: TruncationCause::MaxTokens },
+        ) => Outcome::Success,
         Some(
             ErrorKind::Connect
             | ErrorKind::Unavailable
             | ErrorKind::Overloaded { .. }
-            | ErrorKind::Truncated { cause: Cut::Disconnected }
-            | ErrorKind::Timeout { phase: Phase::Connect | Phase::FirstToken | Phase::NextToken | Phase::Call },
-        ) => Says::Ill,
-        Some(_) => Says::Nothing,
+            | ErrorKind::Truncated { cause: TruncationCause::Disconnected }
+            | ErrorKind::Timeout {
+                phase:
+                    TimeoutPhase::Connect
+                    | TimeoutPhase::FirstToken
+                    | TimeoutPhase::NextToken
+                    | TimeoutPhase::Call,
+            },
+        ) => Outcome::Failure,
+        Some(_) => Outcome::Neutral,
     }
 }
 

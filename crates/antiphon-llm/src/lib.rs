@@ -11,10 +11,10 @@
 //! ```
 
 mod addresses;
-mod announced;
 mod blocking;
 mod cache_key;
 mod cached;
+mod calls;
 mod cassette;
 mod completion;
 mod context;
@@ -41,26 +41,26 @@ mod streaming;
 mod structured;
 
 pub use addresses::addresses;
-pub use announced::Calls;
 pub use antiphon_resilience::{
-    Allowance, CircuitBreaker, Deadline, Gate, GateView, Gates, LimitHints, LimitPart, RetryBudget,
-    RetryPolicy, Verdict, parse_retry_info,
+    AdaptiveLimiter, Allowance, CircuitBreaker, Deadline, LimitHints, LimitPart, LimiterRegistry,
+    LimiterSnapshot, RetryBudget, RetryPolicy, Verdict, parse_retry_info,
 };
 pub use async_trait::async_trait;
 pub use blocking::{BlockingProvider, FnProvider, SyncProvider};
 pub use cache_key::CacheKey;
 pub use cached::{AnswerCache, Cached, MemoryCache};
+pub use calls::Calls;
 pub use cassette::{Recorded, Replayed};
 pub use completion::{Completion, FinishReason, Head, Timing, Usage};
 pub use context::CallContext;
 pub use dialect::{Compiled, Dialect};
-pub use error::{Billed, Cut, Error, ErrorKind, Phase};
+pub use error::{Billed, Error, ErrorKind, TimeoutPhase, TruncationCause};
 pub use fallback::Fallback;
 pub use guarded::Guarded;
 pub use limited::Limited;
 pub use observed::Observed;
 pub use price::Price;
-pub use prompt::{Document, Message, Output, Parameters, Part, Prompt, Role, Side, Turn};
+pub use prompt::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Side, SpeakerTurn};
 pub use prompt_bytes::PromptBytes;
 pub use provider::{Capabilities, Embedder, Embeddings, Health, Model, Provider, ProviderExt, Scope};
 pub use redact::redact;
@@ -70,7 +70,7 @@ pub use single_flight::SingleFlight;
 pub use spent::Spent;
 pub use stack::Stack;
 pub use streaming::{Delta, Streaming};
-pub use structured::{Asking, Rejected, Structured};
+pub use structured::{InvalidAnswer, SchemaRetryPolicy, Structured};
 pub use tokio_util::sync::CancellationToken;
 
 /// The README's code.

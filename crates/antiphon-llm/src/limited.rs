@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_resilience::{Cost, Gates, LimitHints, Saturated};
+use antiphon_resilience::{Cost, LimitHints, LimiterRegistry, Saturated};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -20,19 +20,19 @@ use crate::streaming::Streaming;
 /// [`RateLimiter`](antiphon_resilience::RateLimiter) around the call.
 ///
 /// A refusal for a limit that cost nothing is no failure: the call goes back into the line until its deadline. All calls
-/// with one [`Gates`] share what is learnt, for each account and model.
+/// with one [`LimiterRegistry`] share what is learnt, for each account and model.
 ///
 /// ```
-/// use antiphon_llm::{CallContext, Gates, Limited, Message, Prompt, ProviderExt};
+/// use antiphon_llm::{CallContext, LimiterRegistry, Limited, Message, Prompt, ProviderExt};
 /// # use antiphon_llm::{BlockingProvider, Completion, Error};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
-/// let gates = Gates::default();
-/// let provider = Limited::new(provider, gates.clone());
+/// let limiters = LimiterRegistry::default();
+/// let provider = Limited::new(provider, limiters.clone());
 /// let prompt = Prompt::new("small-model", [Message::user("Hello")]);
 /// provider.complete(&prompt, &CallContext::default()).await?;
-/// let (scope, model, view) = gates.views().remove(0);
+/// let (scope, model, view) = limiters.snapshots().remove(0);
 /// assert_eq!((scope.as_str(), model.as_str(), view.answered), ("echo", "small-model", 1));
 /// # Ok(())
 /// # }
@@ -40,7 +40,7 @@ use crate::streaming::Streaming;
 #[derive(Debug, Clone)]
 pub struct Limited<P> {
     inner: P,
-    gates: Gates,
+    limiters: LimiterRegistry,
     /// The provider, its address and its account.
     scope: String,
 }
@@ -48,56 +48,56 @@ pub struct Limited<P> {
 impl<P: Provider> Limited<P> {
     /// Wraps `inner`.
     #[must_use]
-    pub fn new(inner: P, gates: Gates) -> Self {
+    pub fn new(inner: P, limiters: LimiterRegistry) -> Self {
         let scope = scope_of_limits(&inner.scope());
-        Self { inner, gates, scope }
+        Self { inner, limiters, scope }
     }
 
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let gate = self.gates.gate(&self.scope, &prompt.model);
+        let limiter = self.limiters.limiter(&self.scope, &prompt.model);
         let cost = Cost::request()
             .input_tokens(prompt.estimated_tokens())
             .output_tokens(prompt.parameters.max_tokens.unwrap_or(0));
         let mut queue = Duration::ZERO;
         let mut refusal: Option<Error> = None;
         // What was refused is a call, too, though it cost nothing.
-        let mut refused = Spent::default();
+        let mut earlier = Spent::default();
         loop {
             let joined = Instant::now();
             let permit = tokio::select! {
                 biased;
                 () = context.drain.cancelled() => {
                     let message = "the call was not sent: nothing new is to begin";
-                    return Err(Error::new(ErrorKind::Cancelled, message).with_spent(refused));
+                    return Err(Error::new(ErrorKind::Cancelled, message).with_spent(earlier));
                 }
-                permit = gate.acquire_at(context.priority, cost, context.deadline) => permit,
+                permit = limiter.acquire_at(context.priority, cost, context.deadline) => permit,
             };
             let permit = permit
-                .map_err(|saturated| self.saturated(&saturated, refusal.as_ref()).with_spent(refused))?;
+                .map_err(|saturated| self.saturated(&saturated, refusal.as_ref()).with_spent(earlier))?;
             queue += joined.elapsed();
             match self.inner.stream(prompt, context).await {
                 Ok(streaming) => {
-                    let heard = streaming.head().limits;
-                    permit.hear(&heard);
+                    let observed = streaming.head().limits;
+                    permit.observe_headers(&observed);
                     let end = move |result: Result<&Completion, &Error>| match result {
-                        Ok(completion) => permit.finish(taken(completion.usage)),
-                        Err(err) => permit.failed(&told(err, &heard)),
+                        Ok(completion) => permit.finish(actual_cost(completion.usage)),
+                        Err(err) => permit.failed(&unobserved_limits(err, &observed)),
                     };
-                    return Ok(streaming.after(refused).with_queue(queue).at_end(end));
+                    return Ok(streaming.after(earlier).with_queue(queue).at_end(end));
                 }
                 Err(err) if is_refusal(&err) => {
-                    permit.throttled(&told(&err, &LimitHints::default()));
-                    refused += err.spent();
+                    permit.throttled(&unobserved_limits(&err, &LimitHints::default()));
+                    earlier += err.spent();
                     // Whoever looks on sees why nothing comes.
-                    warn!("attempt {}: {err}; it goes back into the line", refused.calls);
+                    warn!("attempt {}: {err}; it goes back into the line", earlier.calls);
                     refusal = Some(err);
                 }
                 Err(err) => {
                     match err.kind() {
-                        ErrorKind::CircuitOpen { .. } | ErrorKind::Exhausted => permit.unsent(),
-                        _ => permit.failed(&told(&err, &LimitHints::default())),
+                        ErrorKind::CircuitOpen { .. } | ErrorKind::Exhausted => permit.refund(),
+                        _ => permit.failed(&unobserved_limits(&err, &LimitHints::default())),
                     }
-                    return Err(err.after(refused));
+                    return Err(err.after(earlier));
                 }
             }
         }
@@ -129,16 +129,16 @@ fn is_refusal(err: &Error) -> bool {
 }
 
 /// What an error tells of limits that was not heard before: a head tells of its own moment, and is not heard twice.
-fn told(err: &Error, heard: &LimitHints) -> LimitHints {
-    let mut told = if err.limits() == heard { LimitHints::default() } else { *err.limits() };
+fn unobserved_limits(err: &Error, observed: &LimitHints) -> LimitHints {
+    let mut limits = if err.limits() == observed { LimitHints::default() } else { *err.limits() };
     if let ErrorKind::RateLimited { retry_after } | ErrorKind::Overloaded { retry_after } = err.kind() {
-        told.retry_after = told.retry_after.or(retry_after);
+        limits.retry_after = limits.retry_after.or(retry_after);
     }
-    told
+    limits
 }
 
 /// What a call took in truth; nothing where the provider did not tell.
-fn taken(usage: Usage) -> Option<Cost> {
+fn actual_cost(usage: Usage) -> Option<Cost> {
     let (input, output) = usage.input.zip(usage.output)?;
     Some(Cost::request().input_tokens(input).output_tokens(output))
 }
@@ -149,7 +149,7 @@ forward!(Limited);
 mod tests {
     use std::time::Duration;
 
-    use antiphon_resilience::{Allowance, Deadline, Gates, LimitHints};
+    use antiphon_resilience::{Allowance, Deadline, LimitHints, LimiterRegistry};
     use tokio::time::{Instant, sleep};
     use tokio_util::sync::CancellationToken;
 
@@ -171,7 +171,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_goes_back_into_the_line_and_is_no_failure() {
         let script = [Err(refused(7)), Err(refused(7)), Ok(Completion::new("ok"))];
-        let provider = Limited::new(Scripted::new(script), Gates::default());
+        let provider = Limited::new(Scripted::new(script), LimiterRegistry::default());
         let start = Instant::now();
         let done = provider.complete(&prompt(), &CallContext::default()).await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(14), "{:?}", start.elapsed());
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_beyond_the_deadline_is_told_with_the_refusal() {
-        let provider = Limited::new(Scripted::new([Err(refused(60))]), Gates::default());
+        let provider = Limited::new(Scripted::new([Err(refused(60))]), LimiterRegistry::default());
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
         let err = provider.complete(&prompt(), &context).await.unwrap_err();
         assert!(
@@ -193,7 +193,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_to_begin_nothing_new_does_not_wait_after_a_refusal() {
         let script = [Err(refused(60)), Ok(Completion::new("ok"))];
-        let provider = Limited::new(Scripted::new(script), Gates::default());
+        let provider = Limited::new(Scripted::new(script), LimiterRegistry::default());
         let (start, drain) = (Instant::now(), CancellationToken::new());
         let (prompt, context) = (prompt(), CallContext::default().drain(drain.clone()));
         let stop = async {
@@ -213,10 +213,10 @@ mod tests {
         let answer = Completion::new("ok").usage(Usage::new(Some(10), Some(5)));
         let mut answer = answer;
         answer.head.limits = hints;
-        let gates = Gates::default();
-        let provider = Limited::new(Scripted::new([Ok(answer)]), gates.clone());
+        let limiters = LimiterRegistry::default();
+        let provider = Limited::new(Scripted::new([Ok(answer)]), limiters.clone());
         provider.complete(&prompt(), &CallContext::default()).await.unwrap();
-        let (scope, model, view) = gates.views().remove(0);
+        let (scope, model, view) = limiters.snapshots().remove(0);
         assert_eq!((scope.as_str(), model.as_str()), ("scripted", "m"));
         assert!(view.requests_per_second.is_some_and(|rate| (0.9..=1.0).contains(&rate)), "{view:?}");
         assert_eq!((view.answered, view.in_flight), (1, 0));
@@ -230,7 +230,7 @@ mod tests {
         let mut answer = Completion::new("ok");
         answer.head.limits = hints;
         let script = [Ok(answer), open(), open(), open(), Ok(Completion::new("last"))];
-        let provider = Limited::new(Scripted::new(script), Gates::default());
+        let provider = Limited::new(Scripted::new(script), LimiterRegistry::default());
         let start = Instant::now();
         for _ in 0..5 {
             let _ = provider.complete(&prompt(), &CallContext::default()).await;

@@ -5,7 +5,7 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::completion::Completion;
 use crate::context::CallContext;
-use crate::error::{Cut, Error, ErrorKind};
+use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::forward::forward;
 use crate::genai;
 use crate::prompt::{Output, Prompt};
@@ -74,7 +74,7 @@ forward!(Observed);
 /// A call under way. Dropped without an end, it was given up.
 struct Call {
     span: Span,
-    begun: tokio::time::Instant,
+    started_at: tokio::time::Instant,
     provider: &'static str,
     vendor: String,
     model: String,
@@ -122,18 +122,18 @@ impl Call {
         );
         if !span.is_disabled() {
             let parameters = &prompt.parameters;
-            number(&span, genai::REQUEST_MAX_TOKENS, parameters.max_tokens);
-            number(&span, genai::REQUEST_SEED, parameters.seed);
+            record_number(&span, genai::REQUEST_MAX_TOKENS, parameters.max_tokens);
+            record_number(&span, genai::REQUEST_SEED, parameters.seed);
             if let Some(temperature) = parameters.temperature {
                 span.record(genai::REQUEST_TEMPERATURE, temperature);
             }
             if content {
-                asked(&span, prompt);
+                record_prompt(&span, prompt);
             }
         }
         Self {
             span,
-            begun: tokio::time::Instant::now(),
+            started_at: tokio::time::Instant::now(),
             provider: provider.unwrap_or_default(),
             vendor: scope.vendor.clone(),
             model: prompt.model.clone(),
@@ -147,36 +147,36 @@ impl Call {
         let whole = result.ok().or_else(|| result.err().and_then(Error::partial));
         if !self.span.is_disabled() {
             if let Some(completion) = whole {
-                self.answered(completion);
+                self.record_answer(completion);
             }
             match result {
                 Ok(completion) => {
                     let reasons = genai::list(completion.finish.name());
                     self.span.record(genai::RESPONSE_FINISH_REASONS, reasons);
-                    number(&self.span, genai::ATTEMPTS, Some(completion.attempts.into()));
+                    record_number(&self.span, genai::ATTEMPTS, Some(completion.attempts.into()));
                 }
                 Err(err) => {
                     // `error` stands for a reason that never came.
                     let reason = match err.kind() {
                         ErrorKind::Filtered => "content_filter",
-                        ErrorKind::Truncated { cause: Cut::MaxTokens } => "length",
+                        ErrorKind::Truncated { cause: TruncationCause::MaxTokens } => "length",
                         _ => "error",
                     };
                     self.span.record(genai::RESPONSE_FINISH_REASONS, genai::list(reason));
-                    number(&self.span, genai::ATTEMPTS, Some(err.attempts().into()));
-                    self.failed(err.kind());
+                    record_number(&self.span, genai::ATTEMPTS, Some(err.attempts().into()));
+                    self.record_error(err.kind());
                 }
             }
         }
-        self.measured(whole, result.err().map(Error::kind));
+        self.record_metrics(whole, result.err().map(Error::kind));
     }
 
-    fn failed(&self, kind: ErrorKind) {
+    fn record_error(&self, kind: ErrorKind) {
         self.span.record("otel.status_code", "error");
         self.span.record(genai::ERROR_TYPE, kind.name());
     }
 
-    fn answered(&self, completion: &Completion) {
+    fn record_answer(&self, completion: &Completion) {
         let (span, usage) = (&self.span, completion.usage);
         if let Some(id) = &completion.head.response_id {
             span.record(genai::RESPONSE_ID, id.as_str());
@@ -187,11 +187,11 @@ impl Call {
         if let Some(first) = completion.timing.first_token {
             span.record(genai::RESPONSE_TIME_TO_FIRST_CHUNK, first.as_secs_f64());
         }
-        number(span, genai::USAGE_INPUT, usage.input);
-        number(span, genai::USAGE_CACHE_READ, usage.cached);
-        number(span, genai::USAGE_CACHE_WRITE, usage.cache_write);
-        number(span, genai::USAGE_OUTPUT, usage.output);
-        number(span, genai::USAGE_REASONING, usage.reasoning);
+        record_number(span, genai::USAGE_INPUT, usage.input);
+        record_number(span, genai::USAGE_CACHE_READ, usage.cached);
+        record_number(span, genai::USAGE_CACHE_WRITE, usage.cache_write);
+        record_number(span, genai::USAGE_OUTPUT, usage.output);
+        record_number(span, genai::USAGE_REASONING, usage.reasoning);
         if self.content {
             span.record(
                 genai::OUTPUT_MESSAGES,
@@ -201,7 +201,7 @@ impl Call {
     }
 
     #[cfg(feature = "metrics")]
-    fn measured(&self, whole: Option<&Completion>, error: Option<ErrorKind>) {
+    fn record_metrics(&self, whole: Option<&Completion>, error: Option<ErrorKind>) {
         let name = if self.provider.is_empty() { self.vendor.clone() } else { self.provider.to_owned() };
         let mut labels = vec![
             metrics::Label::new(genai::OPERATION_NAME, "chat"),
@@ -227,38 +227,38 @@ impl Call {
         if let Some(error) = error {
             labels.push(metrics::Label::new(genai::ERROR_TYPE, error.name()));
         }
-        metrics::histogram!(genai::METRIC_DURATION, labels).record(self.took());
+        metrics::histogram!(genai::METRIC_DURATION, labels).record(self.elapsed());
     }
 
     #[cfg(not(feature = "metrics"))]
-    fn measured(&self, _: Option<&Completion>, error: Option<ErrorKind>) {
+    fn record_metrics(&self, _: Option<&Completion>, error: Option<ErrorKind>) {
         let (provider, vendor, model) = (self.provider, &self.vendor, &self.model);
-        tracing::trace!(provider, vendor, model, took = ?self.took(), ?error, "the call ended");
+        tracing::trace!(provider, vendor, model, elapsed = ?self.elapsed(), ?error, "the call ended");
     }
 
-    fn took(&self) -> Duration {
-        self.begun.elapsed()
+    fn elapsed(&self) -> Duration {
+        self.started_at.elapsed()
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.ended {
-            self.failed(ErrorKind::Cancelled);
-            self.measured(None, Some(ErrorKind::Cancelled));
+            self.record_error(ErrorKind::Cancelled);
+            self.record_metrics(None, Some(ErrorKind::Cancelled));
         }
     }
 }
 
 /// OpenTelemetry's whole numbers are signed; its bridge for `tracing` writes others as text.
-fn number(span: &Span, field: &'static str, value: Option<u64>) {
+fn record_number(span: &Span, field: &'static str, value: Option<u64>) {
     if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
         span.record(field, value);
     }
 }
 
 /// Puts what is asked into the span.
-fn asked(span: &Span, prompt: &Prompt) {
+fn record_prompt(span: &Span, prompt: &Prompt) {
     if let Some(system) = &prompt.system {
         span.record(genai::SYSTEM_INSTRUCTIONS, genai::parts(system).to_string());
     }

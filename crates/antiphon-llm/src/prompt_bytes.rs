@@ -82,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Output, Part, Prompt, PromptBytes};
-    use crate::{Document, Message, Role, Schema};
+    use crate::{DocumentPart, Message, Role, Schema};
 
     #[track_caller]
     fn check(prompt: &Prompt, text: u64, schema: u64, tokens: u64) {
@@ -102,7 +102,7 @@ mod tests {
         let prompt = prompt.output(Output::Json(schema));
         check(&prompt, 12, 17, 8);
         assert_eq!((prompt.bytes().total(), prompt.bytes().max_total()), (29, 46));
-        let document = Part::Document(Document::new("d1", "a.txt", "words"));
+        let document = Part::Document(DocumentPart::new("d1", "a.txt", "words"));
         let prompt = prompt.message(Message::of(Role::User, [document]));
         check(
             &prompt,
@@ -119,7 +119,7 @@ mod tests {
             name in "[a-zé\"<\n]{0,9}",
             said in "(</document|[a-z ]){0,9}",
         ) {
-            let parts = [Part::Text(text), Part::Document(Document::new("d1", name, said))];
+            let parts = [Part::Text(text), Part::Document(DocumentPart::new("d1", name, said))];
             let message = Message::of(Role::User, parts);
             let rendered = message.rendered().len() as u64;
             prop_assert_eq!(Prompt::new("m", [message]).bytes().text, rendered);

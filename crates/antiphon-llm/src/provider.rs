@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::prompt::Prompt;
 use crate::schema::Schema;
 use crate::streaming::Streaming;
-use crate::structured::{Asking, Structured};
+use crate::structured::{SchemaRetryPolicy, Structured};
 
 /// Answers prompts.
 ///
@@ -373,7 +373,7 @@ pub trait ProviderExt: Provider {
     }
 
     /// The answer as JSON that fits `schema`; where it does not, the model is asked once more and told why.
-    /// [`Asking`] has other ways.
+    /// [`SchemaRetryPolicy`] has other ways.
     ///
     /// # Errors
     /// `SchemaMismatch` after the second try, `Truncated` for an answer that was cut, or why there is none.
@@ -386,7 +386,7 @@ pub trait ProviderExt: Provider {
         schema: &Schema,
         context: &CallContext,
     ) -> impl Future<Output = Result<Structured<Value>, Error>> + Send {
-        Asking::default().json(self, prompt, schema, context)
+        SchemaRetryPolicy::default().json(self, prompt, schema, context)
     }
 
     /// The answer as a `T`, whose schema the answer has to fit; where it does not, the model is asked once more and told
@@ -417,7 +417,7 @@ pub trait ProviderExt: Provider {
         prompt: &Prompt,
         context: &CallContext,
     ) -> impl Future<Output = Result<Structured<T>, Error>> + Send {
-        Asking::default().typed(self, prompt, context)
+        SchemaRetryPolicy::default().typed(self, prompt, context)
     }
 }
 

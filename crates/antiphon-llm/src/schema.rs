@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::dialect::{Compiled, Dialect};
 use crate::error::{Error, ErrorKind};
-use crate::structured::Rejected;
+use crate::structured::InvalidAnswer;
 
 /// A JSON schema with the name that providers ask for; whatever a provider drops of it, it is enforced here.
 ///
@@ -36,7 +36,7 @@ type Dialects = Vec<(Dialect, Arc<Compiled>)>;
 const MAX_VIOLATIONS: usize = 10;
 
 /// The schemas of types, which do not change while a program runs.
-static OF_TYPES: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
+static TYPE_SCHEMAS: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mutex::default);
 
 /// One way in which a value does not fit its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,16 +73,16 @@ impl Schema {
     /// # Errors
     /// `InvalidRequest` for a type whose schema is none that can be checked, which derived ones never have.
     pub fn of<T: JsonSchema + 'static>() -> Result<Self, Error> {
-        let known = || OF_TYPES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(schema) = known().get(&TypeId::of::<T>()) {
+        let cache = || TYPE_SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(schema) = cache().get(&TypeId::of::<T>()) {
             return Ok(schema.clone());
         }
-        let schema = Self::made_of::<T>()?;
-        known().insert(TypeId::of::<T>(), schema.clone());
+        let schema = Self::generate::<T>()?;
+        cache().insert(TypeId::of::<T>(), schema.clone());
         Ok(schema)
     }
 
-    fn made_of<T: JsonSchema>() -> Result<Self, Error> {
+    fn generate<T: JsonSchema>() -> Result<Self, Error> {
         let settings = SchemaSettings::draft2020_12().with(|settings| {
             settings.inline_subschemas = true;
             settings.meta_schema = None;
@@ -126,14 +126,14 @@ impl Schema {
     /// Checks a value and words why it does not fit, a line for each of the first ten violations, for a model to be told.
     ///
     /// # Errors
-    /// [`Rejected::Misfit`] with the violations.
-    pub fn check(&self, value: &Value) -> Result<(), Rejected> {
+    /// [`InvalidAnswer::Invalid`] with the violations.
+    pub fn check(&self, value: &Value) -> Result<(), InvalidAnswer> {
         let violations = self.violations(value);
         if violations.is_empty() {
             return Ok(());
         }
         let lines: Vec<_> = violations.iter().take(MAX_VIOLATIONS).map(ToString::to_string).collect();
-        Err(Rejected::Misfit(lines.join("\n")))
+        Err(InvalidAnswer::Invalid(lines.join("\n")))
     }
 
     /// Returns whether a value fits; stops at the first violation and words none.
@@ -145,12 +145,12 @@ impl Schema {
     /// The schema as a provider with this dialect takes it, and what had to be left out for that.
     #[must_use]
     pub fn compile(&self, dialect: &Dialect) -> Arc<Compiled> {
-        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, compiled)) = known.iter().find(|(known, _)| known == dialect) {
+        let mut cache = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, compiled)) = cache.iter().find(|(known, _)| known == dialect) {
             return compiled.clone();
         }
         let compiled = Arc::new(dialect.compile(&self.value));
-        known.push((*dialect, compiled.clone()));
+        cache.push((*dialect, compiled.clone()));
         compiled
     }
 }

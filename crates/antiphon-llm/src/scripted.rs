@@ -68,8 +68,8 @@ impl Provider for Scripted {
         }
         let answer = self.answers.lock().unwrap().pop().expect("the script has an answer for every call")?;
         let (head, attempts) = (answer.head.clone(), answer.attempts);
-        let end = answer.into_whole(&prompt.output).map(|answer| Delta::End(Box::new(answer)));
-        Ok(Streaming::begun(head, stream::iter([end])).await?.with_attempts(attempts))
+        let end = answer.into_complete(&prompt.output).map(|answer| Delta::End(Box::new(answer)));
+        Ok(Streaming::start(head, stream::iter([end])).await?.with_attempts(attempts))
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -60,7 +60,7 @@ impl<P> SingleFlight<P> {
 
 impl<P: Provider> SingleFlight<P> {
     /// The call for a prompt, and whether it was under way already.
-    fn board(&self, prompt: &Prompt, context: &CallContext) -> (Shared<Call>, bool) {
+    fn join(&self, prompt: &Prompt, context: &CallContext) -> (Shared<Call>, bool) {
         let key = CacheKey::of(&self.inner.scope(), prompt);
         let mut flights = lock(&self.flights);
         let number = match flights.get(&key).map(|flight| (flight.call.upgrade(), flight.number)) {
@@ -69,7 +69,7 @@ impl<P: Provider> SingleFlight<P> {
             Some((_, number)) => number + 1,
             None => 0,
         };
-        let landing = Landing { flights: self.flights.clone(), key, number };
+        let landing = FlightGuard { flights: self.flights.clone(), key, number };
         let (inner, prompt) = (self.inner.clone(), prompt.clone());
         // One caller's deadline is not the others': each looks after its own.
         let ends = CallContext::default();
@@ -88,11 +88,11 @@ impl<P: Provider> SingleFlight<P> {
     }
 
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        let (call, joined) = self.board(prompt, context);
+        let (call, joined) = self.join(prompt, context);
         // A caller that joined has paid nothing more, however the call or the wait for it ended.
         match context.guard(call).await.and_then(std::convert::identity) {
-            Ok(answer) if joined => Ok(Streaming::whole(answer.without_calls())),
-            Ok(answer) => Ok(Streaming::whole(answer)),
+            Ok(answer) if joined => Ok(Streaming::from_completion(answer.without_calls())),
+            Ok(answer) => Ok(Streaming::from_completion(answer)),
             Err(err) if joined => Err(err.with_spent(Spent::default())),
             Err(err) => Err(err),
         }
@@ -108,13 +108,13 @@ impl<P: fmt::Debug> fmt::Debug for SingleFlight<P> {
 }
 
 /// Takes a flight from the list when it has ended or nobody waits for it any more.
-struct Landing {
+struct FlightGuard {
     flights: Flights,
     key: CacheKey,
     number: u64,
 }
 
-impl Drop for Landing {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
         let mut flights = lock(&self.flights);
         if flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {

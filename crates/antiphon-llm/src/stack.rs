@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use antiphon_resilience::{CircuitBreaker, Gates, RetryBudget, RetryPolicy};
+use antiphon_resilience::{CircuitBreaker, LimiterRegistry, RetryBudget, RetryPolicy};
 
-use crate::announced::{Announced, Calls};
 use crate::cached::{AnswerCache, Cached};
+use crate::calls::{Calls, Hooked};
 use crate::fallback::Fallback;
 use crate::guarded::Guarded;
 use crate::limited::Limited;
@@ -23,18 +23,18 @@ use crate::single_flight::SingleFlight;
 ///
 /// ```
 /// use std::time::Duration;
-/// use antiphon_llm::{CallContext, CircuitBreaker, Gates, Message, Prompt, ProviderExt, RetryPolicy, Stack};
+/// use antiphon_llm::{CallContext, CircuitBreaker, LimiterRegistry, Message, Prompt, ProviderExt, RetryPolicy, Stack};
 /// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// # let first = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
 /// # let second = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
-/// let gates = Gates::default(); // shared: limits are learned for each account and model
+/// let limiters = LimiterRegistry::default(); // shared: limits are learned for each account and model
 /// let provider = Stack::new(first)
 ///     .retry(RetryPolicy::never())
-///     .gates(gates.clone())
+///     .limiters(limiters.clone())
 ///     .breaker(CircuitBreaker::simple(5, Duration::from_secs(60)))
-///     .fallback(Stack::new(second).gates(gates), "small-model")
+///     .fallback(Stack::new(second).limiters(limiters), "small-model")
 ///     .single_flight()
 ///     .build();
 /// let prompt = Prompt::new("large-model", [Message::user("Hello")]);
@@ -50,11 +50,11 @@ pub struct Stack {
     provider: Arc<dyn Provider>,
     retry: RetryPolicy,
     budget: Option<RetryBudget>,
-    gates: Option<Gates>,
+    limiters: Option<LimiterRegistry>,
     breaker: Option<CircuitBreaker>,
     fallbacks: Vec<(Stack, String)>,
     cache: Option<Arc<dyn AnswerCache>>,
-    content: bool,
+    observe_content: bool,
     single_flight: bool,
 }
 
@@ -65,11 +65,11 @@ impl Stack {
             provider: Arc::new(provider),
             retry: RetryPolicy::default(),
             budget: None,
-            gates: None,
+            limiters: None,
             breaker: None,
             fallbacks: Vec::new(),
             cache: None,
-            content: false,
+            observe_content: false,
             single_flight: false,
         }
     }
@@ -87,8 +87,8 @@ impl Stack {
     }
 
     /// Keeps under the provider's limits; give all stacks of a process the same gates.
-    pub fn gates(mut self, gates: Gates) -> Self {
-        self.gates = Some(gates);
+    pub fn limiters(mut self, limiters: LimiterRegistry) -> Self {
+        self.limiters = Some(limiters);
         self
     }
 
@@ -122,7 +122,7 @@ impl Stack {
 
     /// Puts prompts and answers into spans.
     pub fn observe_content(mut self) -> Self {
-        self.content = true;
+        self.observe_content = true;
         self
     }
 
@@ -130,25 +130,25 @@ impl Stack {
     /// retries.
     ///
     /// This holds for the fallbacks, too: each call of each provider runs the before-send hook
-    /// ([`CallContext::before_call`](crate::CallContext::before_call)) once, waits for the limits of its own provider, and
+    /// ([`CallContext::before_send`](crate::CallContext::before_send)) once, waits for the limits of its own provider, and
     /// is never repeated. A hook that fails ends the answer; no fallback is asked.
     ///
     /// ```
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicU32, Ordering};
-    /// use antiphon_llm::{CallContext, Gates, Message, Prompt, ProviderExt, Stack};
+    /// use antiphon_llm::{CallContext, LimiterRegistry, Message, Prompt, ProviderExt, Stack};
     /// # use antiphon_llm::{BlockingProvider, Completion, Error, ErrorKind};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Error> {
     /// # let first = BlockingProvider::from_fn("down", 1, |_| Err(Error::new(ErrorKind::Unavailable, "down")));
     /// # let second = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
-    /// let gates = Gates::default();
-    /// let second = Stack::new(second).gates(gates.clone());
-    /// let calls = Stack::new(first).gates(gates).fallback(second, "small-model").calls();
+    /// let limiters = LimiterRegistry::default();
+    /// let second = Stack::new(second).limiters(limiters.clone());
+    /// let calls = Stack::new(first).limiters(limiters).fallback(second, "small-model").calls();
     ///
     /// let intents = Arc::new(AtomicU32::new(0));
     /// let journal = intents.clone();
-    /// let context = CallContext::default().before_call(move || {
+    /// let context = CallContext::default().before_send(move || {
     ///     journal.fetch_add(1, Ordering::Relaxed);
     ///     async { Ok(()) }
     /// });
@@ -160,8 +160,8 @@ impl Stack {
     /// ```
     #[must_use]
     pub fn calls(self) -> Calls {
-        let gates = self.gates.clone();
-        Calls::new(self.without_retries().build(), gates)
+        let limiters = self.limiters.clone();
+        Calls::new(self.without_retries().build(), limiters)
     }
 
     fn without_retries(self) -> Self {
@@ -173,12 +173,12 @@ impl Stack {
     /// Returns the provider with everything around it.
     #[must_use]
     pub fn build(self) -> Arc<dyn Provider> {
-        let mut provider: Arc<dyn Provider> = Arc::new(Announced::new(self.provider));
+        let mut provider: Arc<dyn Provider> = Arc::new(Hooked::new(self.provider));
         if let Some(breaker) = self.breaker {
             provider = Arc::new(Guarded::new(provider, breaker));
         }
-        if let Some(gates) = self.gates {
-            provider = Arc::new(Limited::new(provider, gates));
+        if let Some(limiters) = self.limiters {
+            provider = Arc::new(Limited::new(provider, limiters));
         }
         let retrying = Retrying::new(provider, self.retry);
         let retrying = match self.budget {
@@ -186,7 +186,7 @@ impl Stack {
             None => retrying,
         };
         let observed = Observed::new(retrying);
-        provider = Arc::new(if self.content { observed.with_content() } else { observed });
+        provider = Arc::new(if self.observe_content { observed.with_content() } else { observed });
         if !self.fallbacks.is_empty() {
             let first = Fallback::new(provider);
             let others = self.fallbacks.into_iter();

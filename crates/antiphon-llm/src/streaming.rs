@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 
 use crate::completion::{Completion, Head};
 use crate::context::CallContext;
-use crate::error::{Billed, Cut, Error, ErrorKind};
+use crate::error::{Billed, Error, ErrorKind, TruncationCause};
 use crate::spent::Spent;
 
 /// A piece of an answer.
@@ -49,21 +49,22 @@ impl Streaming {
     ///
     /// # Cancel safety
     /// Drops the stream, which hangs up.
-    pub async fn begun<S>(head: Head, stream: S) -> Result<Self, Error>
+    pub async fn start<S>(head: Head, stream: S) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Delta, Error>> + Send + 'static,
     {
         let mut rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>> = Box::pin(stream);
-        let first = rest.next().await.unwrap_or_else(|| Err(cut()))?;
+        let first = rest.next().await.unwrap_or_else(|| Err(truncated()))?;
         Ok(Self::of(head, first, rest))
     }
 
     /// An answer that is there already.
-    pub fn whole(completion: Completion) -> Self {
+    pub fn from_completion(completion: Completion) -> Self {
         let (head, attempts) = (completion.head.clone(), completion.attempts);
-        let (first, rest) = match completion.text.is_empty() {
-            true => (Delta::End(Box::new(completion)), None),
-            false => (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion))))),
+        let (first, rest) = if completion.text.is_empty() {
+            (Delta::End(Box::new(completion)), None)
+        } else {
+            (Delta::Text(completion.text.clone()), Some(Ok(Delta::End(Box::new(completion)))))
         };
         Self::of(head, first, Box::pin(futures_util::stream::iter(rest))).with_attempts(attempts)
     }
@@ -118,11 +119,11 @@ impl Streaming {
         self
     }
 
-    /// Calls `tell` with the answer's end, whole or not. It is dropped uncalled when the answer is dropped before.
+    /// Calls `callback` with the answer's end, whole or not. It is dropped uncalled when the answer is dropped before.
     ///
     /// For wrappers that hold something while the answer comes, such as leave to make a call.
-    pub fn at_end(mut self, tell: impl FnOnce(Result<&Completion, &Error>) + Send + 'static) -> Self {
-        self.at_end.push(Box::new(tell));
+    pub fn at_end(mut self, callback: impl FnOnce(Result<&Completion, &Error>) + Send + 'static) -> Self {
+        self.at_end.push(Box::new(callback));
         self
     }
 
@@ -133,7 +134,7 @@ impl Streaming {
 
     fn end(&mut self, result: Result<&Completion, &Error>) {
         self.ended = true;
-        self.at_end.drain(..).for_each(|tell| tell(result));
+        self.at_end.drain(..).for_each(|callback| callback(result));
     }
 
     /// Waits for the whole answer.
@@ -151,7 +152,7 @@ impl Streaming {
                     Some(Ok(Delta::Text(words))) => text.push_str(&words),
                     Some(Ok(Delta::End(completion))) => return Ok(*completion),
                     Some(Err(err)) => return Err(err),
-                    None => return Err(cut()),
+                    None => return Err(truncated()),
                 }
             }
         });
@@ -175,7 +176,7 @@ impl Stream for Streaming {
             Some(first) => Some(Ok(first)),
             None => ready!(self.rest.as_mut().poll_next(cx)),
         };
-        let next = match next.unwrap_or_else(|| Err(cut())) {
+        let next = match next.unwrap_or_else(|| Err(truncated())) {
             Ok(Delta::End(mut completion)) => {
                 // Never fewer than the answer reports itself: a wrapper may have begun the stream anew.
                 completion.attempts = completion.attempts.max(self.calls);
@@ -208,8 +209,8 @@ impl fmt::Debug for Streaming {
     }
 }
 
-fn cut() -> Error {
-    let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
+fn truncated() -> Error {
+    let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
     Error::new(kind, "the answer ended in the middle").with_billed(Billed::Maybe)
 }
 
@@ -221,10 +222,11 @@ mod tests {
     use futures_util::stream;
 
     use super::{
-        Billed, CallContext, Completion, Cut, Delta, Error, ErrorKind, Head, Spent, StreamExt, Streaming,
+        Billed, CallContext, Completion, Delta, Error, ErrorKind, Head, Spent, StreamExt, Streaming,
+        TruncationCause,
     };
     use crate::Usage;
-    use crate::error::Phase;
+    use crate::error::TimeoutPhase;
 
     fn words(text: &str) -> Result<Delta, Error> {
         Ok(Delta::Text(text.to_owned()))
@@ -233,16 +235,16 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_just_stops_is_truncated_with_its_text() {
         let stream = stream::iter([words("half "), words("an answer")]);
-        let answer = Streaming::begun(Head::default(), stream).await.unwrap();
+        let answer = Streaming::start(Head::default(), stream).await.unwrap();
         let err = answer.with_attempts(2).complete(&CallContext::default()).await.unwrap_err();
-        assert_eq!(err.kind(), ErrorKind::Truncated { cause: Cut::Disconnected });
+        assert_eq!(err.kind(), ErrorKind::Truncated { cause: TruncationCause::Disconnected });
         assert_eq!((err.partial().unwrap().text.as_str(), err.attempts()), ("half an answer", 2));
     }
 
     #[tokio::test]
     async fn nothing_follows_the_end() {
         let end = || Ok(Delta::End(Box::new(Completion::new("all"))));
-        let answer = Streaming::begun(Head::default(), stream::iter([end(), words("more")])).await.unwrap();
+        let answer = Streaming::start(Head::default(), stream::iter([end(), words("more")])).await.unwrap();
         let items: Vec<_> = answer.collect().await;
         assert_eq!(items.len(), 1);
         assert!(matches!(&items[0], Ok(Delta::End(whole)) if whole.text == "all"));
@@ -250,8 +252,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_stream_never_begins() {
-        let err = Streaming::begun(Head::default(), stream::empty()).await.unwrap_err();
-        assert_eq!(err.kind(), ErrorKind::Truncated { cause: Cut::Disconnected });
+        let err = Streaming::start(Head::default(), stream::empty()).await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Truncated { cause: TruncationCause::Disconnected });
     }
 
     #[tokio::test(start_paused = true)]
@@ -261,7 +263,7 @@ mod tests {
         let end = || Ok(Delta::End(Box::new(Completion::new("all").usage(usage))));
         let begun = async |items: Vec<Result<Delta, Error>>| {
             let stream = stream::iter(items).chain(stream::pending());
-            Streaming::begun(Head::default(), stream).await.unwrap().after(earlier)
+            Streaming::start(Head::default(), stream).await.unwrap().after(earlier)
         };
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
         let whole = begun(vec![end()]).await;
@@ -275,14 +277,14 @@ mod tests {
         assert_eq!(late.spent(), earlier + Spent::call(Billed::Maybe));
         // Begun anew by a wrapper that knows nothing of the calls.
         let inner = begun(vec![end()]).await;
-        let again = Streaming::begun(Head::default(), inner).await.unwrap();
+        let again = Streaming::start(Head::default(), inner).await.unwrap();
         let again = again.after(Spent::call(Billed::No)).complete(&context).await.unwrap();
         assert_eq!(again.spent(), Spent { calls: 4, ..whole.spent() });
     }
 
     async fn check_partial(context: CallContext, kind: ErrorKind) {
         let stalls = stream::iter([words("so far")]).chain(stream::pending());
-        let answer = Streaming::begun(Head::default(), stalls).await.unwrap();
+        let answer = Streaming::start(Head::default(), stalls).await.unwrap();
         let soon = async {
             tokio::time::sleep(Duration::from_secs(9)).await;
             context.cancel.cancel();
@@ -295,7 +297,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_deadline_and_a_cancellation_keep_the_words_that_came() {
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
-        check_partial(context, ErrorKind::Timeout { phase: Phase::Total }).await;
+        check_partial(context, ErrorKind::Timeout { phase: TimeoutPhase::Total }).await;
         check_partial(CallContext::default(), ErrorKind::Cancelled).await;
     }
 }

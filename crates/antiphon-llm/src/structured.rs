@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::completion::{Completion, FinishReason};
 use crate::context::CallContext;
-use crate::error::{Cut, Error, ErrorKind};
+use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::json::{self, Extracted, JsonErrorKind, Repair, Strictness};
 use crate::prompt::{Message, Output, Prompt};
 use crate::provider::{Provider, ProviderExt};
@@ -35,7 +35,7 @@ pub struct Structured<T> {
 /// many rows belong to the engine, which also keeps what is valid of a partially valid answer.
 ///
 /// ```
-/// use antiphon_llm::{Asking, CallContext, Message, Prompt, Schema};
+/// use antiphon_llm::{SchemaRetryPolicy, CallContext, Message, Prompt, Schema};
 /// # use antiphon_llm::{BlockingProvider, Completion};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), antiphon_llm::Error> {
@@ -45,7 +45,7 @@ pub struct Structured<T> {
 /// # });
 /// let schema = Schema::new("city", serde_json::json!({"type": "object", "required": ["name"]}))?;
 /// let prompt = Prompt::new("m", [Message::user("The capital of France?")]);
-/// let asking = Asking::default().max_reasks(3).strict();
+/// let asking = SchemaRetryPolicy::default().max_schema_retries(3).strict();
 /// let city = asking.json(&provider, &prompt, &schema, &CallContext::default()).await?;
 /// assert_eq!(city.value["name"], "Paris");
 /// assert_eq!(city.spent.calls, 2, "the first answer was no JSON, and was asked for again with the reason");
@@ -54,9 +54,9 @@ pub struct Structured<T> {
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Asking {
+pub struct SchemaRetryPolicy {
     /// How often an answer that does not fit is asked for again, with the reasons; each is a call that costs. Default 1.
-    pub max_reasks: u32,
+    pub max_schema_retries: u32,
     /// What is forgiven in an answer's text. Default [`Strictness::Lenient`].
     pub strictness: Strictness,
 }
@@ -67,17 +67,17 @@ impl<T> Structured<T> {
     }
 }
 
-impl Default for Asking {
+impl Default for SchemaRetryPolicy {
     fn default() -> Self {
-        Self { max_reasks: 1, strictness: Strictness::Lenient }
+        Self { max_schema_retries: 1, strictness: Strictness::Lenient }
     }
 }
 
-impl Asking {
+impl SchemaRetryPolicy {
     /// Sets how often an answer that does not fit is asked for again.
     #[must_use]
-    pub fn max_reasks(mut self, reasks: u32) -> Self {
-        self.max_reasks = reasks;
+    pub fn max_schema_retries(mut self, retries: u32) -> Self {
+        self.max_schema_retries = retries;
         self
     }
 
@@ -103,7 +103,7 @@ impl Asking {
         context: &CallContext,
     ) -> Result<Structured<Value>, Error> {
         let asked = prompt.clone().output(Output::Json(schema.clone()));
-        self.ask(provider, asked, context, |answer| self.read(answer, schema)).await
+        self.complete_valid(provider, asked, context, |answer| self.read(answer, schema)).await
     }
 
     /// The answer as a `T`, whose schema it has to fit.
@@ -124,35 +124,35 @@ impl Asking {
         let read = |answer: &Completion| {
             let (value, repairs) = self.read(answer, &schema)?;
             let typed = serde_json::from_value(value);
-            typed.map(|value| (value, repairs)).map_err(|err| Rejected::Misfit(err.to_string()))
+            typed.map(|value| (value, repairs)).map_err(|err| InvalidAnswer::Invalid(err.to_string()))
         };
-        self.ask(provider, asked, context, read).await
+        self.complete_valid(provider, asked, context, read).await
     }
 
-    async fn ask<P: Provider + ?Sized, T>(
+    async fn complete_valid<P: Provider + ?Sized, T>(
         self,
         provider: &P,
         mut prompt: Prompt,
         context: &CallContext,
-        read: impl Fn(&Completion) -> Result<(T, Vec<Repair>), Rejected> + Send,
+        read: impl Fn(&Completion) -> Result<(T, Vec<Repair>), InvalidAnswer> + Send,
     ) -> Result<Structured<T>, Error> {
-        let (mut spent, mut reasks) = (Spent::default(), 0);
+        let (mut spent, mut retries) = (Spent::default(), 0);
         loop {
             let answer = provider.complete(&prompt, context).await;
             let completion = answer.map_err(|err| err.after(spent))?;
             spent += completion.spent();
             let complaint = match read(&completion) {
                 Ok((value, repairs)) => return Ok(Structured::new(value, repairs, completion, spent)),
-                Err(Rejected::Cut) => return Err(cut(completion).with_spent(spent)),
-                Err(Rejected::Misfit(complaint)) => complaint,
+                Err(InvalidAnswer::Truncated) => return Err(truncated(completion).with_spent(spent)),
+                Err(InvalidAnswer::Invalid(complaint)) => complaint,
             };
             warn!("the answer does not fit: {}", complaint.lines().next().unwrap_or_default());
-            if reasks == self.max_reasks {
+            if retries == self.max_schema_retries {
                 let message = format!("the answer does not fit its schema: {complaint}");
                 let err = Error::new(ErrorKind::SchemaMismatch, message);
                 return Err(err.with_spent(spent).with_partial(completion));
             }
-            reasks += 1;
+            retries += 1;
             prompt = Self::again(prompt, completion.text, &complaint);
         }
     }
@@ -176,7 +176,11 @@ impl Asking {
     ///
     /// # Errors
     /// Whether the answer was cut, or why it does not fit.
-    pub fn read(self, completion: &Completion, schema: &Schema) -> Result<(Value, Vec<Repair>), Rejected> {
+    pub fn read(
+        self,
+        completion: &Completion,
+        schema: &Schema,
+    ) -> Result<(Value, Vec<Repair>), InvalidAnswer> {
         let found = self.parse(completion)?;
         schema.check(&found.value)?;
         Ok((found.value, found.repairs))
@@ -186,50 +190,51 @@ impl Asking {
     /// expensive part, and [`Schema::check`] takes the value.
     ///
     /// ```
-    /// use antiphon_llm::{Asking, Completion, Rejected, Schema};
+    /// use antiphon_llm::{SchemaRetryPolicy, Completion, InvalidAnswer, Schema};
     /// use serde_json::json;
-    /// let found = Asking::default().parse(&Completion::new("Sure: {\"names\": [\"Ada\"]}"))?;
+    /// let found = SchemaRetryPolicy::default().parse(&Completion::new("Sure: {\"names\": [\"Ada\"]}"))?;
     /// let schema = |most: u32| Schema::new("names", json!({"properties": {"names": {"maxItems": most}}})).unwrap();
     /// schema(2).check(&found.value)?;
     /// assert!(schema(0).check(&found.value).is_err());
-    /// # Ok::<(), Rejected>(())
+    /// # Ok::<(), InvalidAnswer>(())
     /// ```
     ///
     /// # Errors
     /// Whether the answer was cut, or why it has no JSON.
-    pub fn parse(self, completion: &Completion) -> Result<Extracted, Rejected> {
+    pub fn parse(self, completion: &Completion) -> Result<Extracted, InvalidAnswer> {
         json::extract_with(&completion.text, self.strictness).map_err(|err| {
-            let is_cut = err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length;
-            if is_cut { Rejected::Cut } else { Rejected::Misfit(err.to_string()) }
+            let is_truncated =
+                err.kind() == JsonErrorKind::Truncated || completion.finish == FinishReason::Length;
+            if is_truncated { InvalidAnswer::Truncated } else { InvalidAnswer::Invalid(err.to_string()) }
         })
     }
 }
 
 /// Why an answer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rejected {
+pub enum InvalidAnswer {
     /// It ends in the middle.
-    Cut,
+    Truncated,
     /// It does not fit, for these reasons, a line each: the model can be told.
-    Misfit(String),
+    Invalid(String),
 }
 
-impl fmt::Display for Rejected {
+impl fmt::Display for InvalidAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cut => f.write_str("the JSON of the answer ends in the middle"),
-            Self::Misfit(complaint) => f.write_str(complaint),
+            Self::Truncated => f.write_str("the JSON of the answer ends in the middle"),
+            Self::Invalid(complaint) => f.write_str(complaint),
         }
     }
 }
 
-impl std::error::Error for Rejected {}
+impl std::error::Error for InvalidAnswer {}
 
-fn cut(completion: Completion) -> Error {
+fn truncated(completion: Completion) -> Error {
     let cause = match completion.finish {
-        FinishReason::Length => Cut::MaxTokens,
+        FinishReason::Length => TruncationCause::MaxTokens,
         FinishReason::Stop | FinishReason::Filtered | FinishReason::Failed | FinishReason::Unknown(_) => {
-            Cut::Disconnected
+            TruncationCause::Disconnected
         }
     };
     Error::new(ErrorKind::Truncated { cause }, "the JSON of the answer ends in the middle")
@@ -241,8 +246,8 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        CallContext, Completion, Cut, Error, ErrorKind, FinishReason, Message, Prompt, ProviderExt, Schema,
-        Spent,
+        CallContext, Completion, Error, ErrorKind, FinishReason, Message, Prompt, ProviderExt, Schema, Spent,
+        TruncationCause,
     };
     use crate::scripted::Scripted;
     use crate::{Billed, Usage};
@@ -305,7 +310,9 @@ mod tests {
     #[tokio::test]
     async fn a_cut_answer_is_never_asked_for_again() {
         let by_limit = said("{\"n\": ").finish(FinishReason::Length);
-        for (answer, cause) in [(by_limit, Cut::MaxTokens), (said("{\"n\": "), Cut::Disconnected)] {
+        for (answer, cause) in
+            [(by_limit, TruncationCause::MaxTokens), (said("{\"n\": "), TruncationCause::Disconnected)]
+        {
             let (provider, answer) = ask(vec![Ok(answer)]).await;
             let err = answer.unwrap_err();
             assert_eq!((err.kind(), provider.calls()), (ErrorKind::Truncated { cause }, 1));

@@ -56,7 +56,7 @@ impl Telemetry {
     /// If the settings in the environment are none, or the process has another recorder of metrics already.
     pub fn start(handle: Handle) -> Result<Self, TelemetryError> {
         let failed = |err: &dyn fmt::Display| TelemetryError(err.to_string());
-        let http: Arc<dyn HttpClient> = Arc::new(Hop { client: Client::builder().build(), handle });
+        let http: Arc<dyn HttpClient> = Arc::new(HttpExporter { client: Client::builder().build(), handle });
         let resource = Resource::builder().build();
         let spans = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary);
         let spans = spans.with_shared_http_client(http.clone()).build().map_err(|err| failed(&err))?;
@@ -66,7 +66,7 @@ impl Telemetry {
             SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
         let reader = PeriodicReader::builder(metrics).build();
         let metrics = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
-        let bridge = Bridge { meter: metrics.meter("antiphon"), instruments: Mutex::default() };
+        let bridge = MetricsRecorder { meter: metrics.meter("antiphon"), instruments: Mutex::default() };
         metrics::set_global_recorder(bridge).map_err(|err| failed(&err))?;
         Ok(Self { spans, metrics })
     }
@@ -86,14 +86,14 @@ impl Telemetry {
     /// # Errors
     /// What the collector did not take.
     pub fn shutdown(self) -> Result<(), TelemetryError> {
-        let spans = self.spans.shutdown_with_timeout(PATIENCE);
-        let metrics = self.metrics.shutdown_with_timeout(PATIENCE);
+        let spans = self.spans.shutdown_with_timeout(EXPORT_TIMEOUT);
+        let metrics = self.metrics.shutdown_with_timeout(EXPORT_TIMEOUT);
         spans.and(metrics).map_err(|err| TelemetryError(err.to_string()))
     }
 }
 
 /// A collector that does not answer must not keep a program from ending.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,13 +103,13 @@ impl fmt::Debug for Telemetry {
 
 /// The exporter's threads have no runtime: requests hop into one.
 #[derive(Debug)]
-struct Hop {
+struct HttpExporter {
     client: Client,
     handle: Handle,
 }
 
 #[async_trait]
-impl HttpClient for Hop {
+impl HttpClient for HttpExporter {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let (head, body) = request.into_parts();
@@ -125,7 +125,7 @@ impl HttpClient for Hop {
 }
 
 async fn exchange(client: &Client, asked: antiphon_http::Request) -> Result<Response<Bytes>, HttpError> {
-    let answer = tokio::time::timeout(PATIENCE, async {
+    let answer = tokio::time::timeout(EXPORT_TIMEOUT, async {
         let answer = client.send(asked).await?;
         let status = answer.status();
         Ok::<_, antiphon_http::Error>((status, answer.bytes().await?))
@@ -135,7 +135,7 @@ async fn exchange(client: &Client, asked: antiphon_http::Request) -> Result<Resp
 }
 
 /// From the `metrics` facade to OpenTelemetry's instruments.
-struct Bridge {
+struct MetricsRecorder {
     meter: Meter,
     instruments: Mutex<Instruments>,
 }
@@ -143,7 +143,7 @@ struct Bridge {
 /// One instrument for each name; what the facade says of it comes before it is first used, or not at all.
 #[derive(Default)]
 struct Instruments {
-    told: HashMap<String, (Option<Unit>, SharedString)>,
+    descriptions: HashMap<String, (Option<Unit>, SharedString)>,
     counters: HashMap<String, otel::Counter<u64>>,
     gauges: HashMap<String, otel::Gauge<f64>>,
     histograms: HashMap<String, otel::Histogram<f64>>,
@@ -161,22 +161,26 @@ fn bounds(first: f64, factor: f64) -> Vec<f64> {
     std::iter::successors(Some(first), |bound| Some(bound * factor)).take(14).collect()
 }
 
-impl Bridge {
+impl MetricsRecorder {
     fn instruments(&self) -> MutexGuard<'_, Instruments> {
         self.instruments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.instruments().told.insert(name.as_str().to_owned(), (unit, description));
+    fn describe(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.instruments().descriptions.insert(name.as_str().to_owned(), (unit, description));
     }
 
-    fn histogram(&self, name: &str, told: Option<&(Option<Unit>, SharedString)>) -> otel::Histogram<f64> {
+    fn histogram(
+        &self,
+        name: &str,
+        description: Option<&(Option<Unit>, SharedString)>,
+    ) -> otel::Histogram<f64> {
         let (unit, bounds) = match name {
             genai::METRIC_TOKENS => ("{token}", bounds(1.0, 4.0)),
             _ => ("s", bounds(0.01, 2.0)),
         };
-        let unit = told.and_then(|(unit, _)| *unit).map_or(unit, |unit| unit.as_canonical_label());
-        let description = told.map(|(_, description)| description.to_string()).unwrap_or_default();
+        let unit = description.and_then(|(unit, _)| *unit).map_or(unit, |unit| unit.as_canonical_label());
+        let description = description.map(|(_, description)| description.to_string()).unwrap_or_default();
         let builder = self.meter.f64_histogram(name.to_owned()).with_unit(unit);
         builder.with_description(description).with_boundaries(bounds).build()
     }
@@ -197,17 +201,17 @@ fn labels(key: &Key) -> Vec<KeyValue> {
     key.labels().map(|label| KeyValue::new(label.key().to_owned(), label.value().to_owned())).collect()
 }
 
-impl Recorder for Bridge {
+impl Recorder for MetricsRecorder {
     fn describe_counter(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.tell(name, unit, description);
+        self.describe(name, unit, description);
     }
 
     fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.tell(name, unit, description);
+        self.describe(name, unit, description);
     }
 
     fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
-        self.tell(name, unit, description);
+        self.describe(name, unit, description);
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
@@ -221,8 +225,8 @@ impl Recorder for Bridge {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let Instruments { told, histograms, .. } = &mut *self.instruments();
-        let build = |name: String| self.histogram(&name, told.get(&name));
+        let Instruments { descriptions, histograms, .. } = &mut *self.instruments();
+        let build = |name: String| self.histogram(&name, descriptions.get(&name));
         Histogram::from_arc(series(histograms, key, build))
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use antiphon_data::Anonymiser;
 use antiphon_engine::RunLimits;
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -149,7 +149,7 @@ impl GenerationConfig {
 
     /// Sets how answers are drawn.
     #[must_use]
-    pub fn parameters(mut self, parameters: Parameters) -> Self {
+    pub fn parameters(mut self, parameters: SamplingParams) -> Self {
         self.recipe.parameters = parameters;
         self
     }

@@ -2,20 +2,22 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use antiphon_engine::{Batch, Engine, JobOutcome, Options, Stop, Work};
-use antiphon_llm::{Capabilities, Cut, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt};
+use antiphon_llm::{
+    Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, TruncationCause,
+};
 use antiphon_store::{JobState, Run, RunStatus, Store, Tally};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::call_summary::Expense;
 use crate::config::Distil;
 use crate::error::Error;
 use crate::persona::distil::{
-    Digest, LEAST_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema,
+    Digest, MIN_BYTES, PartSize, Portion, digest_bytes, findings, portions, schema,
 };
 use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
-use crate::took::Expense;
 
 /// The parts of documents that do not fit, and what is asked about each.
 pub(crate) struct Parts {
@@ -27,7 +29,7 @@ pub(crate) struct Parts {
 }
 
 /// What came of asking about all parts.
-pub(crate) struct Noted {
+pub(crate) struct PartAnswers {
     /// An answer for each, or why there is none.
     pub(crate) answers: Vec<Result<Value, LlmError>>,
     pub(crate) calls: u32,
@@ -36,9 +38,9 @@ pub(crate) struct Noted {
 
 impl Prepared {
     /// Tokens that stand beside the documents: the answer, and what is said on top of the task.
-    fn beside(&self) -> u64 {
+    fn reserved_tokens(&self) -> u64 {
         let recipe = &self.config.recipe;
-        let answer = recipe.parameters.max_tokens.unwrap_or(self.likely_answer());
+        let answer = recipe.parameters.max_tokens.unwrap_or(self.estimated_answer_tokens());
         let instructions = recipe.instructions.as_deref().map_or(0, str::len);
         answer.saturating_add(instructions.div_ceil(4) as u64)
     }
@@ -48,10 +50,10 @@ impl Prepared {
         let Some(window) = capabilities.context_window.filter(|_| self.config.distil == Distil::Auto) else {
             return Ok(None);
         };
-        let answer = self.beside();
+        let answer = self.reserved_tokens();
         let fits = self.estimated_tokens.saturating_add(answer) <= window;
         // Where not even the answer fits, no part of the documents would.
-        let is_enough = digest_bytes(window, answer) >= LEAST_BYTES;
+        let is_enough = digest_bytes(window, answer) >= MIN_BYTES;
         let Some(size) = PartSize::of(window).filter(|_| !fits && is_enough) else {
             return Ok(None);
         };
@@ -67,21 +69,21 @@ impl Prepared {
 
     /// Calls, and tokens that would be sent and come back, roughly.
     pub(crate) fn likely_calls(&self, capabilities: Capabilities) -> Result<(u32, u64, u64), Error> {
-        let answer = self.likely_answer();
+        let answer = self.estimated_answer_tokens();
         let Some(parts) = self.parts(capabilities)? else { return Ok((1, self.estimated_tokens, answer)) };
         let asked: u64 = parts.prompts.iter().map(Prompt::estimated_tokens).sum();
         let count = parts.prompts.len() as u64;
-        let digest = digest_bytes(parts.window, self.beside()) / 4;
+        let digest = digest_bytes(parts.window, self.reserved_tokens()) / 4;
         let calls = u32::try_from(count + 1).unwrap_or(u32::MAX);
         Ok((calls, asked + digest, count * parts.answer_tokens + answer))
     }
 
     /// Puts the most telling of what was found in the documents' place.
-    pub(crate) async fn condense(&mut self, parts: Parts, noted: Noted) -> Result<(), Error> {
+    pub(crate) async fn condense(&mut self, parts: Parts, noted: PartAnswers) -> Result<(), Error> {
         let Parts { window, portions, .. } = parts;
         let (documents, config) = (self.documents.clone(), self.config.clone());
-        let answer = self.beside();
-        let Noted { answers, calls, cost_usd_micros } = noted;
+        let answer = self.reserved_tokens();
+        let PartAnswers { answers, calls, cost_usd_micros } = noted;
         let count = portions.len();
         let condensed = tokio::task::spawn_blocking(move || {
             let (mut noted, mut failures) = (Vec::new(), Vec::new());
@@ -132,14 +134,15 @@ impl Pipeline {
         &self,
         prepared: &mut Prepared,
         capabilities: Capabilities,
-        (store, paid): (&Store, &Expense),
+        store: &Store,
+        paid: &Expense,
     ) -> (Result<(), Error>, Expense) {
         let parts = match prepared.parts(capabilities) {
             Ok(Some(parts)) => parts,
             Ok(None) => return (Ok(()), Expense::default()),
             Err(err) => return (Err(err), Expense::default()),
         };
-        let (noted, spent) = match self.note_parts(prepared, &parts, (store, paid)).await {
+        let (noted, spent) = match self.answer_parts(prepared, &parts, store, paid).await {
             Ok((Ok(noted), spent)) => (noted, spent),
             Ok((Err(err), spent)) => return (Err(err), spent),
             Err(err) => return (Err(err), Expense::default()),
@@ -158,7 +161,7 @@ impl Pipeline {
     }
 
     /// Notes what came of an earlier process' distillation for a run whose answer is in the store, and returns its cost.
-    pub(crate) async fn distilled_before(
+    pub(crate) async fn earlier_distillation(
         &self,
         prepared: &mut Prepared,
         store: &Store,
@@ -172,14 +175,15 @@ impl Pipeline {
     }
 
     /// The outer error is the store's.
-    async fn note_parts(
+    async fn answer_parts(
         &self,
         prepared: &Prepared,
         parts: &Parts,
-        (store, paid): (&Store, &Expense),
-    ) -> Result<(Result<Noted, Error>, Expense), Error> {
+        store: &Store,
+        paid: &Expense,
+    ) -> Result<(Result<PartAnswers, Error>, Expense), Error> {
         self.distils(parts).await;
-        let (work, total) = (Arc::new(Parting { prompts: parts.prompts.clone() }), parts.prompts.len());
+        let (work, total) = (Arc::new(DistilWork { prompts: parts.prompts.clone() }), parts.prompts.len());
         let rows = (0..total).map(|part| json!({ "part": part }).to_string());
         let mut batch = Batch::new(KIND, rows.collect());
         batch.fresh = prepared.config.fresh;
@@ -196,14 +200,15 @@ impl Pipeline {
             // The engine counts all that was ever spent on this run; others' part of it is not this run's.
             *most = most.saturating_sub(paid.most()).saturating_add(baseline.most());
         }
-        let stop = self.run_parts((store.clone(), run.clone()), work, options, (&before, total)).await?;
+        let progress = PartProgress { done: usize::try_from(before.accepted).unwrap_or(usize::MAX), total };
+        let stop = self.run_parts((store.clone(), run.clone()), work, options, progress).await?;
         let tally = run.tally().await.map_err(Error::store)?;
         let spent = Expense::of(&tally).since(&baseline);
         if let Some(stop) = stop {
             return Ok((Err(antiphon_engine::Error::stopped(stop, None).into()), spent));
         }
         self.step(2, format!("{} of {total} parts distilled", tally.accepted)).await;
-        let noted = Noted {
+        let noted = PartAnswers {
             answers: answers(&run, total).await.map_err(Error::store)?,
             calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
             cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
@@ -217,11 +222,11 @@ impl Pipeline {
     async fn run_parts(
         &self,
         store: (Store, Arc<Run>),
-        work: Arc<Parting>,
+        work: Arc<DistilWork>,
         options: Options,
-        (before, total): (&Tally, usize),
+        progress: PartProgress,
     ) -> Result<Option<Stop>, Error> {
-        let (done, mut counted) = watch::channel(usize::try_from(before.accepted).unwrap_or(usize::MAX));
+        let (done, mut counted) = watch::channel(progress.done);
         let count = |outcome: &JobOutcome| {
             if outcome.result.is_ok() {
                 done.send_modify(|done| *done += 1);
@@ -233,8 +238,8 @@ impl Pipeline {
                 ran = &mut running => return Ok(ran.map_err(Error::store)?.stop),
                 Ok(()) = counted.changed() => {
                     let done = *counted.borrow_and_update();
-                    if done < total {
-                        self.step(2, format!("{done} of {total} parts distilled")).await;
+                    if done < progress.total {
+                        self.step(2, format!("{done} of {} parts distilled", progress.total)).await;
                     }
                 }
             }
@@ -250,6 +255,13 @@ impl Pipeline {
         );
         self.step(2, message).await;
     }
+}
+
+/// How many of the parts are distilled.
+#[derive(Debug, Clone, Copy)]
+struct PartProgress {
+    done: usize,
+    total: usize,
 }
 
 /// What came of a distillation for one run, for a process that finds the answer that was drawn from it.
@@ -301,9 +313,9 @@ fn kind_of(name: &str) -> LlmErrorKind {
     match name {
         "context_too_long" => LlmErrorKind::ContextTooLong,
         "filtered" => LlmErrorKind::Filtered,
-        "refused" => LlmErrorKind::Refused,
+        "refused" => LlmErrorKind::ModelRefusal,
         "invalid_request" => LlmErrorKind::InvalidRequest,
-        "truncated" => LlmErrorKind::Truncated { cause: Cut::MaxTokens },
+        "truncated" => LlmErrorKind::Truncated { cause: TruncationCause::MaxTokens },
         "schema_mismatch" => LlmErrorKind::SchemaMismatch,
         _ => LlmErrorKind::Unavailable,
     }
@@ -311,11 +323,11 @@ fn kind_of(name: &str) -> LlmErrorKind {
 
 /// The recipe of asking about each part.
 #[derive(Debug)]
-struct Parting {
+struct DistilWork {
     prompts: Vec<Prompt>,
 }
 
-impl Work for Parting {
+impl Work for DistilWork {
     fn prompt(&self, row: &str) -> Result<Prompt, String> {
         let row: Value = serde_json::from_str(row).map_err(|err| err.to_string())?;
         let part = row["part"].as_u64().and_then(|part| usize::try_from(part).ok());

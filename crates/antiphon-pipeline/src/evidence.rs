@@ -18,7 +18,7 @@ mod text;
 
 use std::collections::BTreeSet;
 
-use antiphon_data::{Document, Role};
+use antiphon_data::{Document, SpeakerRole};
 
 use crate::persona::Match;
 use matcher::{Hit, Needle, Vocabulary};
@@ -100,7 +100,7 @@ pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Mi
     let words = wanted.iter().map(|wanted| without_label(&wanted.words, &labels));
     let needles: Vec<Needle> = words.map(|words| vocabulary.needle(words)).collect();
     let mut best: Vec<Option<Found>> = vec![None; wanted.len()];
-    let search = |document: usize, indices: &[usize], role: Role, best: &mut [Option<Found>]| {
+    let search = |document: usize, indices: &[usize], role: SpeakerRole, best: &mut [Option<Found>]| {
         let some: Vec<&Needle> = indices.iter().map(|index| &needles[*index]).collect();
         for (index, hit) in indices.iter().zip(in_document(&vocabulary, &some, &documents[document], role)) {
             let better = |found: &Found| hit.as_ref().is_some_and(|(_, hit)| hit.matched < found.matched);
@@ -119,7 +119,7 @@ pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Mi
     };
     for (document, indices) in by_document(wanted) {
         if document < documents.len() {
-            search(document, &indices, Role::Participant, &mut best);
+            search(document, &indices, SpeakerRole::Participant, &mut best);
         }
     }
     let mut interviewer: Vec<Option<Found>> = vec![None; wanted.len()];
@@ -133,8 +133,8 @@ pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Mi
         if indices.is_empty() {
             break;
         }
-        search(document, &indices, Role::Participant, &mut best);
-        search(document, &left(&best), Role::Interviewer, &mut interviewer);
+        search(document, &indices, SpeakerRole::Participant, &mut best);
+        search(document, &left(&best), SpeakerRole::Interviewer, &mut interviewer);
     }
     let outcome = |index: usize, found: Option<Found>| {
         found.ok_or(match (&needles[index], &interviewer[index]) {
@@ -183,7 +183,7 @@ fn in_document(
     vocabulary: &Vocabulary,
     needles: &[&Needle],
     document: &Document,
-    role: Role,
+    role: SpeakerRole,
 ) -> Vec<Option<(String, Hit)>> {
     let mut best: Vec<Option<(String, Hit)>> = vec![None; needles.len()];
     for turn in document.turns.iter().filter(|turn| turn.role == role) {

@@ -4,6 +4,6 @@ mod definition;
 mod folder;
 mod history;
 
-pub use self::definition::{Definition, Drawn};
-pub use self::folder::{Experiment, How};
+pub use self::definition::{Definition, PersonaDefaults};
+pub use self::folder::{AddMode, Experiment};
 pub use self::history::{ExperimentInfo, PastRun, Statistics};

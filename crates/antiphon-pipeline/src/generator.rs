@@ -117,17 +117,17 @@ impl PersonaGenerator {
         self.pipeline.generate(&self.config_for(data)).await
     }
 
-    /// Personas of each of several, with at most `max_concurrent` under way at once: one outcome for each, in order.
+    /// Personas of each of several, with at most `max_concurrency` under way at once: one outcome for each, in order.
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate_batch`].
     pub async fn generate_batch(
         &self,
         data: impl IntoIterator<Item = impl Into<PathBuf>>,
-        max_concurrent: usize,
+        max_concurrency: usize,
     ) -> Vec<Outcome> {
         let configs: Vec<_> = data.into_iter().map(|data| self.config_for(data)).collect();
-        self.pipeline.generate_batch(&configs, max_concurrent).await
+        self.pipeline.generate_batch(&configs, max_concurrency).await
     }
 
     /// What personas of some data would take.
@@ -186,17 +186,17 @@ impl PersonaGenerator {
         outcome
     }
 
-    /// Personas of several experiments, with at most `max_concurrent` under way at once: one outcome for each, in order.
+    /// Personas of several experiments, with at most `max_concurrency` under way at once: one outcome for each, in order.
     ///
     /// # Cancel safety
     /// As [`generate_experiment`](Self::generate_experiment).
     pub async fn generate_experiments(
         &self,
         experiments: &[Experiment],
-        max_concurrent: usize,
+        max_concurrency: usize,
     ) -> Vec<Outcome> {
         let jobs = experiments.iter().map(|experiment| self.generate_experiment(experiment));
-        let outcomes = Runner::new(max_concurrent).gather(jobs).await;
+        let outcomes = Runner::new(max_concurrency).gather(jobs).await;
         let told = |outcome: Result<Outcome, _>| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err)));
         outcomes.into_iter().map(told).collect()
     }

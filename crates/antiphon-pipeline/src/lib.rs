@@ -26,34 +26,34 @@
 //! ```
 
 mod anonymised;
+mod call_summary;
 mod config;
 pub mod content;
 mod distilling;
-mod drawing;
 mod error;
 pub mod evidence;
 pub mod experiment;
 mod generator;
 mod persona;
+mod persona_work;
 mod pipeline;
 mod prepare;
 mod report;
+mod reporting;
 mod run;
+mod run_locks;
 pub mod runs;
-mod took;
-mod turns;
-mod watched;
 
 pub use antiphon_engine::{Check, ErrorKind, near_name, read_toml};
 pub use config::{Complexity, Detail, Distil, GenerationConfig, Grounding};
 pub use error::Error;
 pub use generator::{GenerationEstimate, PersonaGenerator};
 pub use persona::{
-    Count, Coverage, DocumentCoverage, Evidence, Finding, Level, Match, NoCount, Persona, PersonaCoverage,
-    PersonaRecipe, Personas, Quote, Refused, Rule, Unverified, Validation,
+    Count, Coverage, DocumentCoverage, Duplicate, Evidence, Finding, Level, Match, NoCount, Persona,
+    PersonaCoverage, PersonaRecipe, Personas, Quote, Rule, Unverified, Validation,
 };
 pub use pipeline::{Generation, Outcome, Pipeline, Prepared};
 pub use report::{
-    Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings, UsageReport,
+    Anonymised, Distilled, DocumentReport, FailureReport, Report, ReportStatus, Timings, UsageReport,
 };
-pub use turns::{Turn, Turns};
+pub use run_locks::{RunGuard, RunLocks};

@@ -16,15 +16,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::call_summary::CallSummary;
 use crate::config::GenerationConfig;
 use crate::error::Error;
 use crate::persona::{self, Answer, Count, Coverage, Persona, Rules, Validation, validate};
-use crate::report::{self, Anonymised, Distilled, DocumentReport, FailureReport, Report, Status, Timings};
+use crate::report::{
+    self, Anonymised, Distilled, DocumentReport, FailureReport, Report, ReportStatus, Timings,
+};
+use crate::reporting::OnEvent;
 use crate::run::{finish, plain_request};
+use crate::run_locks::{RunGuard, RunLocks};
 use crate::runs::{Fingerprint, RunId};
-use crate::took::Took;
-use crate::turns::{Turn, Turns};
-use crate::watched::OnEvent;
 use antiphon_engine::ErrorKind;
 
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -39,7 +41,7 @@ pub struct Pipeline {
     pub(crate) on_event: OnEvent,
     on_progress: OnProgress,
     pub(crate) store: Option<Store>,
-    turns: Turns,
+    locks: RunLocks,
 }
 
 /// What a configuration gave: personas, and how they came about.
@@ -86,7 +88,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Tokens that the answer will have, roughly.
-    pub(crate) fn likely_answer(&self) -> u64 {
+    pub(crate) fn estimated_answer_tokens(&self) -> u64 {
         /// Tokens that one persona's part of the answer takes.
         const ANSWER_TOKENS: u64 = 700;
         ANSWER_TOKENS.saturating_mul(self.config.count.likely() as u64)
@@ -121,7 +123,7 @@ impl Pipeline {
             on_event: Arc::new(|_| ()),
             on_progress: Arc::new(|_, _, _| Box::pin(ready(()))),
             store: None,
-            turns: Turns::default(),
+            locks: RunLocks::default(),
         }
     }
 
@@ -133,10 +135,10 @@ impl Pipeline {
         self
     }
 
-    /// Shares turns with other pipelines over the same store: see [`Turns::group`].
+    /// Shares turns with other pipelines over the same store: see [`RunLocks::group`].
     #[must_use]
-    pub fn turns(mut self, turns: Turns) -> Self {
-        self.turns = turns;
+    pub fn locks(mut self, locks: RunLocks) -> Self {
+        self.locks = locks;
         self
     }
 
@@ -199,18 +201,18 @@ impl Pipeline {
 
     /// The pipeline for requests that start fresh once, however many of them are equal.
     fn grouped(&self) -> Self {
-        Self { turns: self.turns.group(), ..self.clone() }
+        Self { locks: self.locks.group(), ..self.clone() }
     }
 
-    /// Makes personas of each configuration, with at most `max_concurrent` under way at once: one outcome for each, in
+    /// Makes personas of each configuration, with at most `max_concurrency` under way at once: one outcome for each, in
     /// order. One that fails, even by a panic, loses no other.
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate`], for all that are under way; results so far are lost.
-    pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrent: usize) -> Vec<Outcome> {
+    pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrency: usize) -> Vec<Outcome> {
         let group = self.grouped();
         let jobs = configs.iter().map(|config| group.generate_once(config));
-        let outcomes = Runner::new(max_concurrent).gather(jobs).await;
+        let outcomes = Runner::new(max_concurrency).gather(jobs).await;
         outcomes
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err))))
@@ -238,7 +240,7 @@ impl Pipeline {
     }
 
     /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests with the same
-    /// [`turns`](Self::turns) the first one starts fresh for all of them.
+    /// [`locks`](Self::locks) the first one starts fresh for all of them.
     ///
     /// # Errors
     /// As [`Prepared::open`].
@@ -250,10 +252,10 @@ impl Pipeline {
         prepared: &mut Prepared,
         store: &Store,
         request: &str,
-    ) -> Result<(Arc<Run>, Turn), Error> {
-        let (turn, is_made) = self.turns.take(&prepared.fingerprint).await;
+    ) -> Result<(Arc<Run>, RunGuard), Error> {
+        let (guard, is_made) = self.locks.acquire(&prepared.fingerprint).await;
         prepared.config.fresh &= !is_made || self.store.is_none();
-        Ok((prepared.open(store, request).await?, turn))
+        Ok((prepared.open(store, request).await?, guard))
     }
 
     pub(crate) async fn capabilities(&self, prepared: &Prepared) -> Capabilities {
@@ -279,7 +281,7 @@ impl Pipeline {
         self.step(2, message).await;
         (self.on_event)(RunEvent::JobStarted);
         check_context(prepared, capabilities).map_err(|err| {
-            self.tell(report, Took::nothing(), false);
+            self.emit_report(report, CallSummary::nothing(), false);
             Error::from_provider(err)
         })
     }
@@ -303,8 +305,8 @@ impl Pipeline {
             }
             Err(err) => {
                 report.status = match err.kind() {
-                    ErrorKind::Cancelled => Status::Interrupted,
-                    _ => Status::Failed,
+                    ErrorKind::Cancelled => ReportStatus::Interrupted,
+                    _ => ReportStatus::Failed,
                 };
                 report.failures.push(FailureReport::of_job(err.to_string()));
                 Err(err.with_report(report))
@@ -313,14 +315,14 @@ impl Pipeline {
     }
 
     /// Notes what the calls took, and tells of it.
-    pub(crate) fn tell(&self, report: &mut Report, took: Took, ok: bool) {
+    pub(crate) fn emit_report(&self, report: &mut Report, took: CallSummary, ok: bool) {
         let cost_usd_micros = took.cost_usd_micros;
-        Self::note(report, took);
+        Self::add_summary(report, took);
         (self.on_event)(RunEvent::JobFinished { ok, cost_usd_micros });
     }
 
-    pub(crate) fn note(report: &mut Report, took: Took) {
-        let Took { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
+    pub(crate) fn add_summary(report: &mut Report, took: CallSummary) {
+        let CallSummary { calls, usage, cost_usd_micros, may_cost_more, served_model, first_token } = took;
         (report.calls, report.usage, report.cost_usd_micros) = (calls, usage.into(), cost_usd_micros);
         (report.may_cost_more, report.served_model) = (may_cost_more, served_model);
         report.timings.first_token_ms = first_token.map(millis);
@@ -357,7 +359,7 @@ impl Pipeline {
         Report {
             schema: "antiphon.run/1".to_owned(),
             run_id: prepared.run_id.to_string(),
-            status: Status::Finished,
+            status: ReportStatus::Finished,
             fingerprint: prepared.fingerprint.to_string(),
             recipe: persona::NAME.to_owned(),
             started_at: prepared.started_at.to_string(),
@@ -386,7 +388,7 @@ impl Pipeline {
                 replaced: prepared.replaced_count,
             }),
             distilled: prepared.distilled.clone(),
-            refused: Vec::new(),
+            duplicates: Vec::new(),
             coverage: Coverage::default(),
             validation: Validation::default(),
         }
@@ -427,7 +429,7 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
 fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
     let Some(window) = capabilities.context_window else { return Ok(()) };
     let config = &prepared.config;
-    let answer = config.recipe.parameters.max_tokens.unwrap_or(prepared.likely_answer());
+    let answer = config.recipe.parameters.max_tokens.unwrap_or(prepared.estimated_answer_tokens());
     let needed = prepared.estimated_tokens.saturating_add(answer);
     if needed <= window {
         // The count is an estimate, and models read the end of a full context badly.

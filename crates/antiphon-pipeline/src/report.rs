@@ -1,11 +1,11 @@
 use std::fmt;
 
 use antiphon_data::{Document, Failure, Format, Skipped, Strategy};
-use antiphon_llm::{Parameters, Usage};
+use antiphon_llm::{SamplingParams, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Complexity, Detail, Grounding};
-use crate::persona::{Count, Coverage, Refused, Validation};
+use crate::persona::{Count, Coverage, Duplicate, Validation};
 
 /// The content of `run.json`: what was asked of whom, with what, and what came of it. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct Report {
     /// The run's id, a UUID of version 7.
     pub run_id: String,
     /// How it ended.
-    pub status: Status,
+    pub status: ReportStatus,
     /// The same for the same recipe, parameters, provider, model and documents.
     pub fingerprint: String,
     /// What was made.
@@ -74,8 +74,8 @@ pub struct Report {
     #[serde(default)]
     pub distilled: Option<Distilled>,
     /// Personas that were too much like another one.
-    #[serde(default)]
-    pub refused: Vec<Refused>,
+    #[serde(default, rename = "refused")]
+    pub duplicates: Vec<Duplicate>,
     /// What the personas rest on.
     #[serde(default)]
     pub coverage: Coverage,
@@ -117,7 +117,7 @@ pub struct Distilled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Status {
+pub enum ReportStatus {
     /// With a result.
     Finished,
     /// Without one.
@@ -126,7 +126,7 @@ pub enum Status {
     Interrupted,
 }
 
-impl Status {
+impl ReportStatus {
     /// As it is written.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -247,7 +247,7 @@ pub(crate) fn names(skipped: &[Skipped]) -> Vec<String> {
     skipped.iter().map(|skipped| skipped.file.clone()).collect()
 }
 
-pub(crate) fn parameters(parameters: Parameters) -> serde_json::Value {
+pub(crate) fn parameters(parameters: SamplingParams) -> serde_json::Value {
     serde_json::to_value(parameters).unwrap_or_default()
 }
 

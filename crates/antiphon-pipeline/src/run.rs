@@ -6,15 +6,15 @@ use antiphon_store::{JobState, NewRun, Run, RunStatus, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::call_summary::{CallSummary, Expense};
 use crate::config::GenerationConfig;
-use crate::drawing::{Drawing, refused};
 use crate::error::Error;
-use crate::persona::Refused;
+use crate::persona::Duplicate;
+use crate::persona_work::{PersonaWork, duplicates};
 use crate::pipeline::{Generation, Outcome, Pipeline, Prepared, millis, now};
 use crate::report::{FailureReport, Report};
+use crate::reporting::{PartialText, Reporting};
 use crate::runs::pretty;
-use crate::took::{Expense, Took};
-use crate::watched::{Watched, Words};
 
 /// The kind of a persona run in the store.
 pub(crate) const KIND: &str = "personas";
@@ -137,11 +137,11 @@ impl Pipeline {
         let resumed = paid.calls > 0;
         (self.on_event)(RunEvent::Started { run_id: run.record().id.clone(), resumed });
         if let Some(answer) = accepted(&run).await? {
-            return self.made_before(prepared, (&run, &store), answer).await;
+            return self.from_earlier_answer(prepared, &run, &store, answer).await;
         }
         let began = now();
         let capabilities = self.capabilities(&prepared).await;
-        let (distilled, spent) = self.distil(&mut prepared, capabilities, (&store, &paid)).await;
+        let (distilled, spent) = self.distil(&mut prepared, capabilities, &store, &paid).await;
         let mut report = self.report(&prepared, capabilities);
         let begun = match distilled {
             Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
@@ -153,15 +153,15 @@ impl Pipeline {
                 if let Some(most) = &mut options.limits.max_cost {
                     *most = most.saturating_sub(spent.most());
                 }
-                let Drawn { answer, took, refused } =
-                    self.draw(&prepared, (store, run.clone()), options).await?;
-                report.refused = refused;
-                self.tell(&mut report, took.with(&spent), answer.is_ok());
+                let JobResult { answer, took, duplicates } =
+                    self.run_job(&prepared, store, run.clone(), options).await?;
+                report.duplicates = duplicates;
+                self.emit_report(&mut report, took.with(&spent), answer.is_ok());
                 answer
             }
             Err(err) => {
                 let tally = run.tally().await.map_err(Error::store)?;
-                Self::note(&mut report, Took::of(&tally, &JobSeen::default()).with(&spent));
+                Self::add_summary(&mut report, CallSummary::of(&tally, &JobSeen::default()).with(&spent));
                 Err(err)
             }
         };
@@ -188,10 +188,11 @@ impl Pipeline {
     }
 
     /// The personas of an answer that an earlier process got.
-    async fn made_before(
+    async fn from_earlier_answer(
         &self,
         mut prepared: Prepared,
-        (run, store): (&Run, &Store),
+        run: &Run,
+        store: &Store,
         answer: Value,
     ) -> Outcome {
         let earlier = run.record().report.as_deref().filter(|_| run.record().status == RunStatus::Finished);
@@ -203,26 +204,27 @@ impl Pipeline {
             return Ok(Generation { personas, report, documents: prepared.documents });
         }
         let capabilities = self.capabilities(&prepared).await;
-        let spent = self.distilled_before(&mut prepared, store).await?;
+        let spent = self.earlier_distillation(&mut prepared, store).await?;
         let mut report = self.report(&prepared, capabilities);
         let tally = run.tally().await.map_err(Error::store)?;
-        self.tell(&mut report, Took::of(&tally, &JobSeen::default()).with(&spent), true);
+        self.emit_report(&mut report, CallSummary::of(&tally, &JobSeen::default()).with(&spent), true);
         self.end(prepared, report, Ok(answer)).await
     }
 
     /// What the engine made of the one job. The outer error is the store's.
-    async fn draw(
+    async fn run_job(
         &self,
         prepared: &Prepared,
-        (store, run): (Store, Arc<Run>),
+        store: Store,
+        run: Arc<Run>,
         mut options: Options,
-    ) -> Result<Drawn, Error> {
-        let words = Words::default();
+    ) -> Result<JobResult, Error> {
+        let words = PartialText::default();
         let (on_event, so_far) = (self.on_event.clone(), words.clone());
-        let calls = self.calls.clone().layer(|inner| Arc::new(Watched { inner, on_event, words: so_far }));
+        let calls = self.calls.clone().layer(|inner| Arc::new(Reporting { inner, on_event, words: so_far }));
         // Earlier runs are found as runs. An answer that reached the limit of tokens with its last word is whole.
         (options.cache, options.allow_cut) = (false, true);
-        let work = Arc::new(Drawing::new(prepared));
+        let work = Arc::new(PersonaWork::new(prepared));
         let ran = Engine::run_all(calls, (store, run.clone()), work, options, |_| ()).await;
         let Batched { mut outcomes, stop, .. } = ran.map_err(Error::store)?;
         let (answer, seen) = match (outcomes.pop(), stop) {
@@ -232,14 +234,14 @@ impl Pipeline {
                 (Err(stopped.into()), JobSeen::default())
             }
             // Another worker ended the job.
-            (None, None) => (Self::drawn_by_another(&run).await?, JobSeen::default()),
+            (None, None) => (Self::result_of_other_worker(&run).await?, JobSeen::default()),
         };
         let tally = run.tally().await.map_err(Error::store)?;
-        Ok(Drawn { answer, took: Took::of(&tally, &seen), refused: refused(seen.notes) })
+        Ok(JobResult { answer, took: CallSummary::of(&tally, &seen), duplicates: duplicates(seen.notes) })
     }
 
     /// The result, or the failure, that another worker of the run stored. The outer error is the store's.
-    async fn drawn_by_another(run: &Run) -> Result<Result<Value, Error>, Error> {
+    async fn result_of_other_worker(run: &Run) -> Result<Result<Value, Error>, Error> {
         let job = run.jobs(0, 1).await.map_err(Error::store)?.pop();
         Ok(match job.map(|job| (job.result, job.error)) {
             Some((Some(result), None)) => result_of(Ok(result), run),
@@ -252,10 +254,10 @@ impl Pipeline {
 }
 
 /// What came of drawing personas.
-struct Drawn {
+struct JobResult {
     answer: Result<Value, Error>,
-    took: Took,
-    refused: Vec<Refused>,
+    took: CallSummary,
+    duplicates: Vec<Duplicate>,
 }
 
 fn result_of(result: Result<String, antiphon_engine::Failed>, run: &Run) -> Result<Value, Error> {

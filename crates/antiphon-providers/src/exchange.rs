@@ -7,18 +7,18 @@ mod cloud;
 mod conversation;
 mod endpoint;
 mod fault;
-mod forms;
 mod framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
 mod grammar;
 mod link;
 #[cfg(feature = "_own")]
-mod own;
-mod pace;
+mod local_server;
 mod reader;
 mod sendable;
 mod settings;
+mod structured_mode;
 mod text;
+mod watchdog;
 
 pub(crate) use answer::{Answer, Decode};
 #[cfg(feature = "_cloud")]
@@ -26,12 +26,12 @@ pub(crate) use cloud::{at_address, cloud, key_of};
 pub(crate) use conversation::{system_of, turns};
 pub(crate) use endpoint::{Auth, Endpoint, checked_base_url};
 pub(crate) use fault::{Fault, is_about, kind_of_status};
-pub(crate) use forms::{Form, Forms, weakened};
 pub(crate) use framing::Framing;
 #[cfg(any(feature = "llamacpp", feature = "ollama"))]
 pub(crate) use grammar::grammar_dialect;
-pub(crate) use link::{Asked, Link, Page};
+pub(crate) use link::{CallRequest, Link, Page};
 #[cfg(feature = "_own")]
-pub(crate) use own::own_server;
+pub(crate) use local_server::local_server;
 pub(crate) use settings::connection_settings;
+pub(crate) use structured_mode::{ModeFallback, StructuredMode, weakened};
 pub(crate) use text::{Text, size_of};

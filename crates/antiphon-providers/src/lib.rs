@@ -39,7 +39,7 @@ pub use llamacpp::{LlamaCpp, Props, Slot};
 #[cfg(feature = "offline")]
 pub use offline::Offline;
 #[cfg(feature = "ollama")]
-pub use ollama::{Loaded, Ollama};
+pub use ollama::{LoadedModel, Ollama};
 #[cfg(feature = "openai")]
 pub use openai::OpenAi;
 pub use registry::PullProgress;

@@ -9,14 +9,14 @@ use crate::registry::{Kind, LocalServer, kinds, servers};
 /// An engine that may be running on this machine, and how it says who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Engine {
+pub struct EngineAddress {
     /// Its short name.
     pub name: &'static str,
     /// Its address without a path.
     pub root: String,
 }
 
-/// The engines to look for, as far as this build can speak to them: where `place` says that one of a name is, and on their
+/// The engines to look for, as far as this build can speak to them: where `address` says that one of a name is, and on their
 /// default ports. One that is started on purpose goes before one that runs in the background anyway.
 ///
 /// ```
@@ -29,23 +29,23 @@ pub struct Engine {
 /// }
 /// # }
 /// ```
-pub fn engines<'p>(place: impl Fn(&str) -> Option<&'p str>) -> Vec<Engine> {
+pub fn engines<'p>(address: impl Fn(&str) -> Option<&'p str>) -> Vec<EngineAddress> {
     let wanted = || servers().filter(|server| server.is_discoverable());
-    let mut engines: Vec<Engine> =
-        wanted().flat_map(|server| usual_places(server, place(server.name))).collect();
+    let mut engines: Vec<EngineAddress> =
+        wanted().flat_map(|server| default_addresses(server, address(server.name))).collect();
     for server in wanted().filter(|server| server.host_form.is_none()) {
         // The place that the user chose goes before the usual ones.
-        engines.splice(0..0, place(server.name).map(|url| Engine::new(server.name, root_of(url))));
+        engines.splice(0..0, address(server.name).map(|url| EngineAddress::new(server.name, root_of(url))));
     }
     engines.retain(|engine| engine.kind().is_some());
     engines
 }
 
 /// The places of a server by default; where its variable is one place, that.
-fn usual_places(server: &'static LocalServer, place: Option<&str>) -> Vec<Engine> {
-    let at = |root| Engine::new(server.name, root);
+fn default_addresses(server: &'static LocalServer, address: Option<&str>) -> Vec<EngineAddress> {
+    let at = |root| EngineAddress::new(server.name, root);
     match server.host_form {
-        Some(url_of_host) => vec![at(url_of_host(place.unwrap_or_default()))],
+        Some(url_of_host) => vec![at(url_of_host(address.unwrap_or_default()))],
         None => server.ports.iter().map(|port| at(format!("http://127.0.0.1:{port}"))).collect(),
     }
 }
@@ -54,10 +54,10 @@ fn usual_places(server: &'static LocalServer, place: Option<&str>) -> Vec<Engine
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
-pub async fn discover(engines: Vec<Engine>) -> Vec<Engine> {
+pub async fn discover(engines: Vec<EngineAddress>) -> Vec<EngineAddress> {
     #[cfg(feature = "_http")]
     {
-        probe::answering(engines).await
+        probe::responding(engines).await
     }
     // Without a client no engine can be asked.
     #[cfg(not(feature = "_http"))]
@@ -67,7 +67,7 @@ pub async fn discover(engines: Vec<Engine>) -> Vec<Engine> {
     }
 }
 
-impl Engine {
+impl EngineAddress {
     /// An engine of one of the known names at another address.
     #[must_use]
     pub fn new(name: &'static str, root: impl Into<String>) -> Self {
@@ -113,18 +113,18 @@ fn root_of(base_url: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Engine, engines};
+    use super::{EngineAddress, engines};
 
     #[track_caller]
-    fn check(engine: Engine, base_url: Option<&str>, expected: bool) {
+    fn check(engine: EngineAddress, base_url: Option<&str>, expected: bool) {
         assert_eq!(engine.is_at(base_url), expected, "{engine:?} {base_url:?}");
     }
 
     #[test]
     #[cfg(all(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
     fn chosen_places_go_before_usual_ones_and_a_host_in_place_of_them() {
-        let found = |place: fn(&str) -> Option<&'static str>| -> Vec<String> {
-            engines(place).into_iter().map(|engine| format!("{} {}", engine.name, engine.root)).collect()
+        let found = |address: fn(&str) -> Option<&'static str>| -> Vec<String> {
+            engines(address).into_iter().map(|engine| format!("{} {}", engine.name, engine.root)).collect()
         };
         let usual = [
             "llamacpp http://127.0.0.1:8080",
@@ -142,12 +142,12 @@ mod tests {
 
     #[test]
     fn what_is_configured_for_another_place_is_not_for_this_one() {
-        let lmstudio = || Engine::new("lmstudio", "http://127.0.0.1:1234");
+        let lmstudio = || EngineAddress::new("lmstudio", "http://127.0.0.1:1234");
         check(lmstudio(), None, true);
         check(lmstudio(), Some("http://127.0.0.1:1234/v1"), true);
         check(lmstudio(), Some("https://elsewhere/v1"), false);
-        check(Engine::new("ollama", "http://box:11434"), Some("box"), true);
-        check(Engine::new("ollama", "http://box:11434"), None, false);
+        check(EngineAddress::new("ollama", "http://box:11434"), Some("box"), true);
+        check(EngineAddress::new("ollama", "http://box:11434"), None, false);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod stream;
 mod wire;
 
 #[cfg(feature = "ollama")]
-pub use config::{Loaded, Ollama};
+pub use config::{LoadedModel, Ollama};
 
 pub(crate) use kind::KIND;
 

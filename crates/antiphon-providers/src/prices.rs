@@ -56,9 +56,10 @@ fn line_of(text: &str, vendor: &str, model: &str) -> usize {
 }
 
 fn advised(message: &str) -> String {
-    match message.starts_with("unknown field") {
-        true => format!("{message}; a model's name with a dot goes into quotes, as in \"gpt-4.1\""),
-        false => message.to_owned(),
+    if message.starts_with("unknown field") {
+        format!("{message}; a model's name with a dot goes into quotes, as in \"gpt-4.1\"")
+    } else {
+        message.to_owned()
     }
 }
 
@@ -150,9 +151,10 @@ impl Prices {
     pub fn price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
         let entry = self.entry(vendor, model)?;
         let is_long = entry.long_from.is_some_and(|from| prompt_tokens > from);
-        let (by_input, by_output) = match is_long {
-            true => (entry.long_input.unwrap_or(1.0), entry.long_output.unwrap_or(1.0)),
-            false => (1.0, 1.0),
+        let (by_input, by_output) = if is_long {
+            (entry.long_input.unwrap_or(1.0), entry.long_output.unwrap_or(1.0))
+        } else {
+            (1.0, 1.0)
         };
         let input = entry.input?;
         let price = Price::new(

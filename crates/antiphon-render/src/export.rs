@@ -27,7 +27,7 @@ pub struct Table {
 pub fn persona_row(persona: &Persona) -> Value {
     let place = |document: &str, line: u32| format!("{document}:{line}");
     let claims = |claims: &[String]| -> Value {
-        let told = |claim: &String| {
+        let format_cell = |claim: &String| {
             let places: Vec<String> = persona
                 .evidence
                 .iter()
@@ -36,7 +36,7 @@ pub fn persona_row(persona: &Persona) -> Value {
                 .collect();
             if places.is_empty() { claim.clone() } else { format!("{claim} ({})", places.join(", ")) }
         };
-        claims.iter().map(told).collect()
+        claims.iter().map(format_cell).collect()
     };
     let quotes = persona
         .quotes
@@ -109,7 +109,7 @@ impl Table {
     fn cells(&self, row: &Value, between: &str) -> Vec<String> {
         let fields = fields(row);
         let cell = |name: &String| {
-            fields.iter().find(|(field, _)| field == name).map(|(_, value)| told(value, between))
+            fields.iter().find(|(field, _)| field == name).map(|(_, value)| format_cell(value, between))
         };
         self.columns.iter().map(|name| cell(name).unwrap_or_default()).collect()
     }
@@ -133,11 +133,13 @@ fn fields(row: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-fn told(value: &Value, between: &str) -> String {
+fn format_cell(value: &Value, between: &str) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(|item| told(item, between)).collect::<Vec<_>>().join(between),
+        Value::Array(items) => {
+            items.iter().map(|item| format_cell(item, between)).collect::<Vec<_>>().join(between)
+        }
         other => other.to_string(),
     }
 }

@@ -30,4 +30,4 @@ pub use page::page;
 pub use personas::write_personas;
 pub use report::{RunCause, RunPage, RunRow};
 pub use site::{SiteBuilder, build_portfolio};
-pub use theme::{Theme, ThemeSource, Words};
+pub use theme::{Theme, ThemeSource, ThemeText};

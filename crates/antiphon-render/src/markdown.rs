@@ -16,10 +16,10 @@ pub fn markdown(persona: &Persona) -> String {
 pub fn file_name(index: usize, persona: &Persona) -> String {
     let mut slug = String::new();
     for c in persona.name.chars().filter(|c| *c != '\'' && *c != '’') {
-        match c.is_ascii_alphanumeric() {
-            true => slug.push(c.to_ascii_lowercase()),
-            false if !slug.ends_with('-') => slug.push('-'),
-            false => {}
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.ends_with('-') {
+            slug.push('-');
         }
     }
     let slug: String = slug.trim_matches('-').chars().take(48).collect();

@@ -9,7 +9,7 @@ use crate::transcript::{Citations, Transcript};
 
 const TEMPLATE: &str = include_str!("page.html");
 /// The most documents that are named as quoted by nobody.
-const MOST_UNQUOTED: usize = 100;
+const MAX_UNQUOTED: usize = 100;
 
 /// All personas of a run as one HTML page that loads nothing: a card each, and behind every claim and quote its passage
 /// in the transcript.
@@ -37,7 +37,7 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
     let page = Page {
         rests: coverage.into_iter().flat_map(|of| of.personas.iter().zip(personas)).map(Rest::new).collect(),
         // Of one document in ten thousand the names would be the page.
-        unquoted: if unquoted.len() > MOST_UNQUOTED { Vec::new() } else { unquoted },
+        unquoted: if unquoted.len() > MAX_UNQUOTED { Vec::new() } else { unquoted },
         unread,
         lacking,
         cards,

@@ -67,7 +67,7 @@ pub struct RunRow {
 }
 
 /// The most characters of a row and of a result that are shown.
-const MOST_SHOWN: usize = 400;
+const MAX_SHOWN: usize = 400;
 /// Bars of the histogram.
 const BARS: usize = 24;
 
@@ -331,7 +331,7 @@ impl<'a> Shown<'a> {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MOST_SHOWN) {
+    match text.char_indices().nth(MAX_SHOWN) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}…", &text[..at]),
     }

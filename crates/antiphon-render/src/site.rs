@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::blocking::blocking;
 use crate::error::{RenderError, RenderErrorKind};
 use crate::link::safe_link;
-use crate::theme::{Theme, Words};
+use crate::theme::{Theme, ThemeText};
 
 /// What keeps a browser from loading, running or sending anything, whatever stands on a page.
 pub(crate) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
@@ -241,7 +241,7 @@ impl<'a> Entry<'a> {
 #[derive(Serialize)]
 struct View<'a> {
     theme: &'a str,
-    words: &'a Words,
+    words: &'a ThemeText,
     brand: &'a str,
     tagline: Option<&'a str>,
     hero: HeroView<'a>,
@@ -325,16 +325,16 @@ pub(crate) fn grouped(number: u64) -> String {
 /// A name as files have it.
 fn slug(name: &str) -> String {
     /// So that with a theme and a number it stays a name that file systems take.
-    const MOST_BYTES: usize = 150;
+    const MAX_BYTES: usize = 150;
     let mut slug = String::new();
     for c in name.chars().flat_map(char::to_lowercase) {
-        if slug.len() > MOST_BYTES {
+        if slug.len() > MAX_BYTES {
             break;
         }
-        match c.is_alphanumeric() {
-            true => slug.push(c),
-            false if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
-            false => {}
+        if c.is_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
         }
     }
     let slug = slug.trim_end_matches('-');

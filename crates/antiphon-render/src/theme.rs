@@ -24,7 +24,7 @@ pub struct Theme {
     /// How its texts sound.
     pub voice: Voice,
     /// The page's own words.
-    pub words: Words,
+    pub words: ThemeText,
     pub(crate) css: String,
     pub(crate) template: Option<String>,
     toml: String,
@@ -49,7 +49,7 @@ pub struct ThemeSource {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct Words {
+pub struct ThemeText {
     /// The language of the page, as in `en`.
     pub lang: String,
     /// The heading above the work.
@@ -62,7 +62,7 @@ pub struct Words {
     pub stars: String,
 }
 
-impl Default for Words {
+impl Default for ThemeText {
     fn default() -> Self {
         Self {
             lang: "en".to_owned(),
@@ -81,7 +81,7 @@ struct File {
     description: String,
     voice: Voice,
     #[serde(default)]
-    words: Words,
+    words: ThemeText,
 }
 
 macro_rules! built_in {
@@ -107,7 +107,7 @@ const BUILT_IN: [(&str, &str, &str); 8] = [
 ];
 
 /// The most bytes of a theme's file.
-const MOST_BYTES: u64 = 256 << 10;
+const MAX_BYTES: u64 = 256 << 10;
 
 impl Theme {
     /// The names of the built-in themes.
@@ -126,7 +126,7 @@ impl Theme {
     /// `Theme` for a name that no theme has, with one that is near.
     pub fn built_in(name: &str) -> Result<Self, RenderError> {
         match BUILT_IN.into_iter().find(|(known, ..)| *known == name) {
-            Some((name, toml, css)) => Self::parse(name, (&format!("{name}/theme.toml"), toml), css, None),
+            Some((name, toml, css)) => Self::parse(name, &format!("{name}/theme.toml"), toml, css, None),
             None => {
                 let near = near_name(name, Self::names()).map(|near| format!("; did you mean {near}?"));
                 let all = || format!("; there are {}", Self::names().collect::<Vec<_>>().join(", "));
@@ -154,7 +154,7 @@ impl Theme {
         let read = async |name: &str| {
             let path = folder.join(name);
             let metadata = antiphon_fs::metadata(&path).await.map_err(RenderError::files)?;
-            if !metadata.is_file || metadata.len > MOST_BYTES {
+            if !metadata.is_file || metadata.len > MAX_BYTES {
                 return Err(wrong(format!("{}: it is no file of up to 256 KiB", path.display())));
             }
             antiphon_fs::read_to_string(&path)
@@ -181,7 +181,7 @@ impl Theme {
             return Err(wrong(message));
         }
         let path = folder.join("theme.toml").display().to_string();
-        Self::parse(&name, (&path, &toml), &css, template)
+        Self::parse(&name, &path, &toml, &css, template)
     }
 
     /// Finds the themes of these names, of which one with a `/` is a folder's, and `all` is all that are built in.
@@ -239,12 +239,13 @@ impl Theme {
     /// `Theme` for what cannot be used, with file and line.
     pub fn from_source(source: &ThemeSource) -> Result<Self, RenderError> {
         let ThemeSource { name, toml, css, template } = source;
-        Self::parse(name, (&format!("{name}/theme.toml"), toml), css, template.clone())
+        Self::parse(name, &format!("{name}/theme.toml"), toml, css, template.clone())
     }
 
     fn parse(
         name: &str,
-        (path, toml): (&str, &str),
+        path: &str,
+        toml: &str,
         css: &str,
         template: Option<String>,
     ) -> Result<Self, RenderError> {

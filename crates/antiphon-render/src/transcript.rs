@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use antiphon_data::{Document, Role, Turn};
+use antiphon_data::{Document, SpeakerRole, Turn};
 use serde::Serialize;
 
 /// With more text than this in the cited documents, only what stands around the citations is shown.
@@ -112,7 +112,7 @@ fn rows(number: usize, document: &Document, spans: &[Range<usize>], whole: bool)
         }
         rows.push(Row::Turn {
             speaker: turn.speaker.to_string(),
-            asks: turn.role == Role::Interviewer,
+            asks: turn.role == SpeakerRole::Interviewer,
             line: document.line_at(turn.span.start),
             pieces: pieces(number, document, turn, spans),
         });

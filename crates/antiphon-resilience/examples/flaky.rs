@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use antiphon_resilience::{
-    Attempts, BreakerError, BreakerPolicy, BreakerState, CircuitBreaker, Cost, Deadline, Rate, RateLimiter,
-    RateLimits, RetryBudget, RetryPolicy, Verdict, Window,
+    Attempts, BreakerError, BreakerPolicy, BreakerState, BreakerWindow, CircuitBreaker, Cost, Deadline, Rate,
+    RateLimiter, RateLimits, RetryBudget, RetryPolicy, Verdict,
 };
 use futures_util::future::{join, join_all};
 use tokio::time::{Instant, sleep};
@@ -57,7 +57,7 @@ impl Service {
 fn classify(err: &BreakerError<Trouble>) -> Verdict {
     match err {
         // The breaker knows when its next trial is.
-        BreakerError::Rejected(rejected) => Verdict::Throttled { retry_after: rejected.retry_after },
+        BreakerError::CircuitOpen(rejected) => Verdict::Throttled { retry_after: rejected.retry_after },
         BreakerError::Failed(Trouble::Busy { retry_after }) => {
             Verdict::Throttled { retry_after: Some(*retry_after) }
         }
@@ -75,7 +75,7 @@ struct Guards {
 
 impl Guards {
     fn new() -> Self {
-        let breaker = BreakerPolicy::default().window(Window::Count(6)).min_calls(6);
+        let breaker = BreakerPolicy::default().window(BreakerWindow::Count(6)).min_calls(6);
         Self {
             policy: RetryPolicy::default().max_retries(20).seed(7),
             budget: RetryBudget::default(),

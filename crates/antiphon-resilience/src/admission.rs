@@ -1,16 +1,16 @@
-//! Finding a limit that nobody has told, and staying just under it.
+//! Finding a limit that no one has reported, and staying just under it.
 
-mod belief;
+mod advertised;
 mod bursts;
-mod concurrency;
-mod delivered;
-mod dimension;
-mod gate;
-mod gates;
+mod concurrency_limit;
+mod cost_factor;
+mod delivery_rate;
+mod limiter;
 mod part;
-mod weight;
+mod registry;
+mod state;
 
-pub use belief::{GateView, Saturated};
-pub use gate::{Gate, GateError, Permit, Reply};
-pub use gates::{GatePolicy, Gates};
+pub use limiter::{AdaptiveLimiter, LimiterError, Permit, Reply};
 pub use part::LimitPart;
+pub use registry::{AdaptivePolicy, LimiterRegistry};
+pub use state::{LimiterSnapshot, Saturated};

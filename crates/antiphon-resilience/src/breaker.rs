@@ -9,8 +9,8 @@ mod registry;
 mod window;
 
 pub use call::{BreakerError, TripsOn};
-pub use circuit::{BreakerPermit, CircuitBreaker, Rejected};
+pub use circuit::{BreakerPermit, CircuitBreaker, CircuitOpen};
 pub use events::{BreakerEvent, BreakerEvents};
 pub use machine::{BreakerMachine, BreakerState, BreakerStatus, BreakerTicket, CallResult};
-pub use policy::{BreakerPolicy, SlowCalls, Window};
-pub use registry::Breakers;
+pub use policy::{BreakerPolicy, BreakerWindow, SlowCalls};
+pub use registry::BreakerRegistry;

@@ -5,9 +5,9 @@
 //! |---|---|
 //! | call again after a failure | [`RetryPolicy`], its [`Pauses`] and [`Backoff`], a [`RetryBudget`] shared by many calls, [`Attempts`] |
 //! | be done by a certain time, whatever happens | [`Deadline`] |
-//! | leave a service alone that does not work | [`CircuitBreaker`], [`Breakers`] |
+//! | leave a service alone that does not work | [`CircuitBreaker`], [`BreakerRegistry`] |
 //! | keep to a limit that is known | [`RateLimiter`] |
-//! | find a limit that is not known, and stay just under it | [`Gates`], [`Gate`] |
+//! | find a limit that is not known, and stay just under it | [`LimiterRegistry`], [`AdaptiveLimiter`] |
 //! | read what a server says about its limits | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
@@ -32,25 +32,29 @@ mod breaker;
 mod budget;
 mod cost;
 mod deadline;
+mod fair_queue;
 mod hints;
-mod limiter;
 mod pauses;
+mod rate_limiter;
 mod retry;
-mod turns;
 
-pub use admission::{Gate, GateError, GatePolicy, GateView, Gates, LimitPart, Permit, Reply, Saturated};
+pub use admission::{
+    AdaptiveLimiter, AdaptivePolicy, LimitPart, LimiterError, LimiterRegistry, LimiterSnapshot, Permit,
+    Reply, Saturated,
+};
 pub use attempts::{Attempts, FailedAttempt};
 pub use backoff::Backoff;
 pub use breaker::{
-    BreakerError, BreakerEvent, BreakerEvents, BreakerMachine, BreakerPermit, BreakerPolicy, BreakerState,
-    BreakerStatus, BreakerTicket, Breakers, CallResult, CircuitBreaker, Rejected, SlowCalls, TripsOn, Window,
+    BreakerError, BreakerEvent, BreakerEvents, BreakerMachine, BreakerPermit, BreakerPolicy, BreakerRegistry,
+    BreakerState, BreakerStatus, BreakerTicket, BreakerWindow, CallResult, CircuitBreaker, CircuitOpen,
+    SlowCalls, TripsOn,
 };
 pub use budget::RetryBudget;
 pub use cost::Cost;
 pub use deadline::Deadline;
 pub use hints::{Allowance, LimitHints, parse_reset, parse_retry_after, parse_retry_info};
-pub use limiter::{Rate, RateLimiter, RateLimits, RatePermit, TokenBuckets};
 pub use pauses::Pauses;
+pub use rate_limiter::{Rate, RateLimiter, RateLimits, RatePermit, TokenBuckets};
 pub use retry::{Attempt, Retry, RetryPolicy, Verdict};
 
 /// The README's code.

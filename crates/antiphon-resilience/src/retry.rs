@@ -415,10 +415,7 @@ mod tests {
             let mut backoff = policy.backoff();
             let mut ceiling = policy.base;
             for throttled in throttled {
-                let pause = match throttled {
-                    true => backoff.raised(policy.throttled_base),
-                    false => backoff.next().unwrap(),
-                };
+                let pause = if throttled { backoff.raised(policy.throttled_base) } else { backoff.next().unwrap() };
                 if throttled { ceiling = ceiling.max(policy.throttled_base); }
                 prop_assert!(pause <= ceiling, "{:?} over {:?}", pause, ceiling);
                 ceiling = (ceiling * 2).min(policy.cap);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lease::Lease;
 pub use manage::{FromFns, Manage};
-use shared::{Shared, Turn};
+use shared::{Acquire, Shared};
 
 use crate::observe;
 
@@ -156,7 +156,7 @@ impl<M: Manage> Pool<M> {
         let shared = &self.handle.shared;
         shared.note_runtime();
         loop {
-            let mut lease = Turn::new(shared).await.map_err(|Closed| AcquireError::Closed)?;
+            let mut lease = Acquire::new(shared).await.map_err(|Closed| AcquireError::Closed)?;
             if lease.is_filled() {
                 if lease.is_good().await {
                     observe::acquired("reused");

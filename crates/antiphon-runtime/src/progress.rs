@@ -166,9 +166,10 @@ impl Meter {
             let (pieces, time) = (self.done - done, age(at).min(WINDOW).as_secs_f64());
             (pieces > 0 && time > 0.0).then(|| pieces as f64 / time)
         });
-        let left = self.total.map(|total| total.saturating_sub(self.done));
-        let eta =
-            left.zip(rate).and_then(|(left, rate)| Duration::try_from_secs_f64(left as f64 / rate).ok());
+        let exited = self.total.map(|total| total.saturating_sub(self.done));
+        let eta = exited
+            .zip(rate)
+            .and_then(|(exited, rate)| Duration::try_from_secs_f64(exited as f64 / rate).ok());
         Snapshot { done: self.done, total: self.total, elapsed: now.duration_since(self.started), rate, eta }
     }
 }

@@ -11,8 +11,10 @@ use tokio::task::JoinSet;
 use crate::clock::now;
 use crate::error::TaskError;
 use crate::gather::gather;
-use crate::lanes::{Lanes, Next, Priority, Refusal, RunnerMetrics, Summon, Was};
 use crate::observe;
+use crate::scheduler::{
+    NextJob, Priority, RunnerMetrics, Scheduler, SubmitErrorKind, WorkerAction, WorkerState,
+};
 use crate::task::{Ending, Job, Task, job};
 use crate::waiters::Ticket;
 
@@ -51,29 +53,29 @@ pub enum Shutdown {
 }
 
 /// A future that [`Runner::try_submit`] did not take.
-pub struct Refused<F> {
+pub struct TrySubmitError<F> {
     /// Why.
-    pub reason: Refusal,
+    pub kind: SubmitErrorKind,
     /// The future, untouched.
     pub future: F,
 }
 
-impl<F> fmt::Debug for Refused<F> {
+impl<F> fmt::Debug for TrySubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refused").field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("TrySubmitError").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
-impl<F> fmt::Display for Refused<F> {
+impl<F> fmt::Display for TrySubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.reason {
-            Refusal::Full => "the runner's queue is full",
-            Refusal::Closed => "the runner was shut down",
+        f.write_str(match self.kind {
+            SubmitErrorKind::QueueFull => "the runner's queue is full",
+            SubmitErrorKind::Closed => "the runner was shut down",
         })
     }
 }
 
-impl<F> std::error::Error for Refused<F> {}
+impl<F> std::error::Error for TrySubmitError<F> {}
 
 impl Runner {
     /// A runner with at most `max_concurrency` tasks at once and 16 times as many in its queue; 0 counts as 1.
@@ -81,15 +83,15 @@ impl Runner {
     pub fn new(max_concurrency: usize) -> Self {
         let max_workers = max_concurrency.max(1);
         let max_queued = max_workers.saturating_mul(16);
-        let lanes = Lanes::new(max_workers, max_queued);
-        let shared = Arc::new(Shared { lanes: Mutex::new(lanes), workers: Mutex::default() });
+        let scheduler = Scheduler::new(max_workers, max_queued);
+        let shared = Arc::new(Shared { scheduler: Mutex::new(scheduler), workers: Mutex::default() });
         Self { shared, task_timeout: None }
     }
 
     /// Sets how many tasks may wait in the queue; 0 counts as 1. A full queue makes [`submit`](Runner::submit) wait.
     #[must_use]
     pub fn max_queued(self, max_queued: usize) -> Self {
-        self.shared.lanes().max_queued = max_queued.max(1);
+        self.shared.scheduler().max_queued = max_queued.max(1);
         self
     }
 
@@ -104,7 +106,7 @@ impl Runner {
     /// The most tasks at once.
     #[must_use]
     pub fn max_concurrency(&self) -> usize {
-        self.shared.lanes().max_workers
+        self.shared.scheduler().max_workers
     }
 
     /// Hands a future over at [`Priority::Normal`] and returns a handle on it; waits only for room in the queue.
@@ -138,22 +140,20 @@ impl Runner {
     {
         let (job, task) = self.job(priority, future);
         let job = match self.shared.try_push(priority, job) {
-            Ok(place) => return task.at(Some(place)),
+            Ok(entry) => return task.at(Some(entry)),
             Err(job) => job,
         };
-        let mut line = Line { shared: &self.shared, ticket: None };
-        let place = match poll_fn(|cx| line.poll(cx)).await {
-            true => self.shared.push(priority, job),
-            false => None,
-        };
-        task.at(place)
+        let mut reservation = Reservation { shared: &self.shared, ticket: None };
+        let entry =
+            if poll_fn(|cx| reservation.poll(cx)).await { self.shared.push(priority, job) } else { None };
+        task.at(entry)
     }
 
     /// [`submit_at`](Runner::submit_at) that never waits, for a caller that would rather refuse than queue (backpressure): a
     /// service that answers 503, say.
     ///
     /// ```
-    /// use antiphon_runtime::{Priority, Refusal, Runner};
+    /// use antiphon_runtime::{Priority, SubmitErrorKind, Runner};
     /// use std::future::pending;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
@@ -162,24 +162,24 @@ impl Runner {
     /// let first = runner.try_submit(Priority::Normal, pending::<()>());
     /// assert!(first.is_ok());
     /// let refused = runner.try_submit(Priority::Normal, pending::<()>()).expect_err("the queue is full");
-    /// assert_eq!(refused.reason, Refusal::Full);
+    /// assert_eq!(refused.kind, SubmitErrorKind::QueueFull);
     /// // The future comes back untouched: it can wait for room after all, or be dropped.
     /// drop(refused.future);
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Refused`], with the future, while the queue is full or after a shutdown.
+    /// [`TrySubmitError`], with the future, while the queue is full or after a shutdown.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn try_submit<F>(&self, priority: Priority, future: F) -> Result<Task<F::Output>, Refused<F>>
+    pub fn try_submit<F>(&self, priority: Priority, future: F) -> Result<Task<F::Output>, TrySubmitError<F>>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let room = self.shared.lanes().try_room();
-        if let Err(reason) = room {
-            return Err(Refused { reason, future });
+        let room = self.shared.scheduler().try_room();
+        if let Err(kind) = room {
+            return Err(TrySubmitError { kind, future });
         }
         let (job, task) = self.job(priority, future);
         Ok(task.at(self.shared.push(priority, job)))
@@ -269,13 +269,13 @@ impl Runner {
     /// # Cancel safety
     /// A dropped call has still closed the runner. Call it again to wait further, or to cancel what a drain waits for.
     pub async fn shutdown(&self, how: Shutdown) {
-        let wakers = self.shared.lanes().close();
+        let wakers = self.shared.scheduler().close();
         wakers.into_iter().for_each(Waker::wake);
         if how == Shutdown::Cancel {
             self.shared.drop_queue();
             self.shared.workers().abort_all();
         }
-        poll_fn(|cx| self.shared.lanes().poll_left(cx)).await;
+        poll_fn(|cx| self.shared.scheduler().poll_exited(cx)).await;
         // Workers that died with their runtime may have left some.
         self.shared.drop_queue();
     }
@@ -283,7 +283,7 @@ impl Runner {
     /// Counts and times so far.
     #[must_use]
     pub fn metrics(&self) -> RunnerMetrics {
-        self.shared.lanes().metrics()
+        self.shared.scheduler().metrics()
     }
 
     fn job<F>(&self, priority: Priority, future: F) -> (Job, Task<F::Output>)
@@ -296,7 +296,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.shared.lanes().close();
+        self.shared.scheduler().close();
         self.shared.drop_queue();
         // Workers own the rest, and dropping their set aborts them.
         drop(std::mem::take(&mut *self.shared.workers()));
@@ -313,13 +313,13 @@ impl fmt::Debug for Runner {
 }
 
 struct Shared {
-    lanes: Mutex<Lanes>,
+    scheduler: Mutex<Scheduler>,
     workers: Mutex<JoinSet<()>>,
 }
 
 impl Shared {
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn workers(&self) -> MutexGuard<'_, JoinSet<()>> {
@@ -327,36 +327,38 @@ impl Shared {
     }
 
     /// Queues a job on the place that was taken for it; a closed runner drops it, and its task is cancelled by that.
-    fn push(self: &Arc<Self>, priority: Priority, job: Job) -> Option<Place> {
+    fn push(self: &Arc<Self>, priority: Priority, job: Job) -> Option<QueueEntry> {
         let now = now();
         // Not in one expression: a job that is given back is dropped outside the lock.
-        let pushed = self.lanes().push(priority, job, now);
-        Some(self.pushed(priority, pushed.ok()?))
+        let pushed = self.scheduler().push(priority, job, now);
+        let (seq, action) = pushed.ok()?;
+        Some(self.pushed(priority, seq, action))
     }
 
     /// Queues a job if there is a place for it, else gives it back.
-    fn try_push(self: &Arc<Self>, priority: Priority, job: Job) -> Result<Place, Job> {
+    fn try_push(self: &Arc<Self>, priority: Priority, job: Job) -> Result<QueueEntry, Job> {
         let now = now();
-        let pushed = self.lanes().try_push(priority, job, now);
-        Ok(self.pushed(priority, pushed?))
+        let pushed = self.scheduler().try_push(priority, job, now);
+        let (seq, action) = pushed?;
+        Ok(self.pushed(priority, seq, action))
     }
 
-    fn pushed(self: &Arc<Self>, priority: Priority, (seq, summon): (u64, Summon)) -> Place {
+    fn pushed(self: &Arc<Self>, priority: Priority, seq: u64, action: WorkerAction) -> QueueEntry {
         observe::submitted();
-        self.summon(summon);
-        Place { shared: self.clone(), priority, seq }
+        self.wake_worker(action);
+        QueueEntry { shared: self.clone(), priority, seq }
     }
 
-    fn summon(self: &Arc<Self>, summon: Summon) {
-        match summon {
-            Summon::Nobody => {}
-            Summon::Wake(waker) => waker.wake(),
-            Summon::Hire(id) => {
+    fn wake_worker(self: &Arc<Self>, action: WorkerAction) {
+        match action {
+            WorkerAction::None => {}
+            WorkerAction::Wake(waker) => waker.wake(),
+            WorkerAction::Spawn(id) => {
                 // Should spawning panic, the worker's drop takes it back.
-                let worker = Worker { shared: self.clone(), id, running: None, was: Was::Idle };
+                let worker = Worker { shared: self.clone(), id, running: None, state: WorkerState::Idle };
                 // One could wait on a busy thread while the others have nothing to do.
                 let threads = tokio::runtime::Handle::current().metrics().num_workers();
-                self.lanes().max_waking = threads.max(2);
+                self.scheduler().max_waking = threads.max(2);
                 let mut workers = self.workers();
                 while workers.try_join_next().is_some() {}
                 workers.spawn(worker);
@@ -365,7 +367,7 @@ impl Shared {
     }
 
     fn drop_queue(&self) {
-        let jobs = self.lanes().drain();
+        let jobs = self.scheduler().drain();
         for job in jobs {
             observe::ended(Ending::Cancelled, None);
             drop(job);
@@ -374,16 +376,16 @@ impl Shared {
 }
 
 /// Where a task stands in line.
-pub(crate) struct Place {
+pub(crate) struct QueueEntry {
     shared: Arc<Shared>,
     priority: Priority,
     seq: u64,
 }
 
-impl Place {
+impl QueueEntry {
     /// Takes the job out of the line, so that its task is cancelled at once; false if it has begun.
-    pub(crate) fn leave_line(&self) -> bool {
-        let withdrawn = self.shared.lanes().withdraw(self.priority, self.seq);
+    pub(crate) fn withdraw(&self) -> bool {
+        let withdrawn = self.shared.scheduler().withdraw(self.priority, self.seq);
         let Some((job, waker)) = withdrawn else { return false };
         drop(job);
         observe::ended(Ending::Cancelled, None);
@@ -393,21 +395,21 @@ impl Place {
 }
 
 /// A turn in the line for room in the queue, which the next gets if it is given up.
-struct Line<'a> {
+struct Reservation<'a> {
     shared: &'a Shared,
     ticket: Option<Ticket>,
 }
 
-impl Line<'_> {
+impl Reservation<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<bool> {
-        self.shared.lanes().poll_room(&mut self.ticket, cx)
+        self.shared.scheduler().poll_room(&mut self.ticket, cx)
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let waker = self.shared.lanes().forgo_room(ticket);
+            let waker = self.shared.scheduler().release_room(ticket);
             waker.into_iter().for_each(Waker::wake);
         }
     }
@@ -418,7 +420,7 @@ struct Worker {
     shared: Arc<Shared>,
     id: usize,
     running: Option<(Job, Instant)>,
-    was: Was,
+    state: WorkerState,
 }
 
 /// Jobs that end without waiting, before others on this thread get a turn.
@@ -440,33 +442,33 @@ impl Future for Worker {
                 (ended, time) = (Some((ending, ran)), Some(over));
             }
             let time = time.unwrap_or_else(now);
-            let (next, waker, summon) = {
-                let mut lanes = worker.shared.lanes();
+            let (next, waker, action) = {
+                let mut scheduler = worker.shared.scheduler();
                 if let Some((ending, ran)) = ended {
-                    lanes.ended(ending, ran);
+                    scheduler.ended(ending, ran);
                 }
-                lanes.next(worker.id, worker.was, time, cx)
+                scheduler.next(worker.id, worker.state, time, cx)
             };
             waker.into_iter().for_each(Waker::wake);
-            let has_summoned = !matches!(summon, Summon::Nobody);
-            worker.shared.summon(summon);
+            let has_summoned = !matches!(action, WorkerAction::None);
+            worker.shared.wake_worker(action);
             // Only now, with its slot given back and counted, does the job report to its task.
             drop(worker.running.take());
             match next {
-                Next::Run(job) => {
-                    (worker.running, worker.was) = (Some((job, time)), Was::Busy);
+                NextJob::Run(job) => {
+                    (worker.running, worker.state) = (Some((job, time)), WorkerState::Busy);
                     if has_summoned {
                         // The executor keeps whom a thread wakes for that thread, where it would wait for this job;
                         // whoever gives up its turn is taken by another thread.
                         break;
                     }
                 }
-                Next::Leave => {
-                    worker.was = Was::Busy;
+                NextJob::Exit => {
+                    worker.state = WorkerState::Busy;
                     return Poll::Ready(());
                 }
-                Next::Wait => {
-                    worker.was = Was::Idle;
+                NextJob::Wait => {
+                    worker.state = WorkerState::Idle;
                     return Poll::Pending;
                 }
             }
@@ -481,10 +483,10 @@ impl Drop for Worker {
         if let Some((job, began)) = self.running.take() {
             let ran = now().saturating_duration_since(began);
             observe::ended(Ending::Cancelled, Some(ran));
-            self.shared.lanes().ended(Ending::Cancelled, ran);
+            self.shared.scheduler().ended(Ending::Cancelled, ran);
             drop(job);
         }
-        let (wakers, is_orphaned) = self.shared.lanes().left(self.id, self.was);
+        let (wakers, is_orphaned) = self.shared.scheduler().exited(self.id, self.state);
         if is_orphaned {
             // The runtime that they waited for is gone.
             self.shared.drop_queue();

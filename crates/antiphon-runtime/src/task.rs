@@ -9,7 +9,7 @@ use tokio::time::Sleep;
 use tracing::Span;
 
 use crate::error::TaskError;
-use crate::runner::Place;
+use crate::runner::QueueEntry;
 
 /// A handle on work that runs elsewhere: on a [`Runner`](crate::Runner), or in the [`background`](crate::background).
 ///
@@ -36,7 +36,7 @@ use crate::runner::Place;
 pub struct Task<T> {
     cell: Arc<dyn Slot<T>>,
     /// Where it stands in line, so that it can leave the line when it is cancelled.
-    place: Option<Place>,
+    entry: Option<QueueEntry>,
     is_owner: bool,
 }
 
@@ -66,8 +66,8 @@ impl<T> Task<T> {
     }
 
     fn request_cancel(&self) {
-        if let Some(place) = &self.place
-            && place.leave_line()
+        if let Some(entry) = &self.entry
+            && entry.withdraw()
         {
             return;
         }
@@ -155,7 +155,7 @@ struct State<T> {
 
 impl<T> State<T> {
     /// Whether the job goes on; if so, a request to cancel it wakes the task that polls now.
-    fn goes_on(&mut self, cx: &Context<'_>) -> bool {
+    fn should_continue(&mut self, cx: &Context<'_>) -> bool {
         if !self.is_cancelled {
             keep(&mut self.job, cx);
         }
@@ -207,7 +207,7 @@ where
     let extras = has_extras.then(|| Box::new(Extras { limit, span }));
     let state = State { outcome: None, is_over: false, is_cancelled: false, task: None, job: None };
     let cell = Arc::new(Cell { work: Mutex::new(work), state: Mutex::new(state), extras });
-    (Job(Some(cell.clone())), Task { cell, place: None, is_owner: true })
+    (Job(Some(cell.clone())), Task { cell, entry: None, is_owner: true })
 }
 
 impl Future for Job {
@@ -235,8 +235,8 @@ impl Drop for Job {
 }
 
 impl<T> Task<T> {
-    pub(crate) fn at(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+    pub(crate) fn at(mut self, entry: Option<QueueEntry>) -> Self {
+        self.entry = entry;
         self
     }
 }
@@ -269,7 +269,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
                 Err(panic) => Err(TaskError::panicked(&*panic)),
                 Ok(Poll::Pending) => match limit {
                     Some(limit) if timed_out(&mut work.deadline, limit, cx) => Err(TaskError::TimedOut),
-                    _ if self.state().goes_on(cx) => return Poll::Pending,
+                    _ if self.state().should_continue(cx) => return Poll::Pending,
                     _ => Err(TaskError::Cancelled),
                 },
             }

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     /// Sorted by ticket, since tickets only grow and new ones join at the end.
-    line: VecDeque<(Ticket, Waker)>,
+    reservation: VecDeque<(Ticket, Waker)>,
     next: u64,
 }
 
@@ -18,15 +18,15 @@ impl Waiters {
     pub(crate) fn join(&mut self, cx: &Context<'_>) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.line.push_back((ticket, cx.waker().clone()));
+        self.reservation.push_back((ticket, cx.waker().clone()));
         ticket
     }
 
     /// Whether the ticket is still in line; if so, the task that polls now is the one that will be woken.
     pub(crate) fn refresh(&mut self, ticket: Ticket, cx: &Context<'_>) -> bool {
-        match self.line.binary_search_by_key(&ticket, |(other, _)| *other) {
+        match self.reservation.binary_search_by_key(&ticket, |(other, _)| *other) {
             Ok(at) => {
-                self.line[at].1.clone_from(cx.waker());
+                self.reservation[at].1.clone_from(cx.waker());
                 true
             }
             Err(_) => false,
@@ -35,25 +35,25 @@ impl Waiters {
 
     /// Takes a ticket out of the line; whether it was there.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> bool {
-        let found = self.line.binary_search_by_key(&ticket, |(other, _)| *other);
-        found.is_ok_and(|at| self.line.remove(at).is_some())
+        let found = self.reservation.binary_search_by_key(&ticket, |(other, _)| *other);
+        found.is_ok_and(|at| self.reservation.remove(at).is_some())
     }
 
     /// Serves the first in line: whoever calls this sets something aside for it and wakes it.
     pub(crate) fn serve(&mut self) -> Option<Waker> {
-        self.line.pop_front().map(|(_, waker)| waker)
+        self.reservation.pop_front().map(|(_, waker)| waker)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.line.len()
+        self.reservation.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.line.is_empty()
+        self.reservation.is_empty()
     }
 
     /// Sends everybody away.
     pub(crate) fn dissolve(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        std::mem::take(&mut self.line).into_iter().map(|(_, waker)| waker)
+        std::mem::take(&mut self.reservation).into_iter().map(|(_, waker)| waker)
     }
 }

@@ -44,7 +44,7 @@ enum Pieces {
 
 /// When words come. The times follow from the beginning, so that a late word does not delay those after it.
 struct Pace {
-    begun: Instant,
+    started_at: Instant,
     /// The word that comes at the beginning.
     first: u32,
     gap: Duration,
@@ -66,19 +66,19 @@ pub(crate) struct Report {
 const DROP: usize = 31;
 
 /// Events without output come as often.
-const EMPTY_EVERY: Duration = Duration::from_millis(50);
+const EMPTY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The peer sees a connection, or an HTTP/2 stream, that breaks off.
 #[derive(Debug)]
-pub(crate) struct BrokenOff;
+pub(crate) struct ConnectionBroken;
 
-impl std::fmt::Display for BrokenOff {
+impl std::fmt::Display for ConnectionBroken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("broken off on purpose")
     }
 }
 
-impl std::error::Error for BrokenOff {}
+impl std::error::Error for ConnectionBroken {}
 
 impl Report {
     /// Of a request that was counted in this epoch.
@@ -158,21 +158,20 @@ impl AnswerBody {
     pub(crate) fn words(answer: Answer, per_second: Option<f64>, fate: Fate, report: Report) -> Self {
         let gap = per_second.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
         let pace = gap.map(|gap| {
-            let begun = Instant::now();
-            Pace { begun, first: 0, gap, sleep: Box::pin(sleep_until(begun)) }
+            let started_at = Instant::now();
+            Pace { started_at, first: 0, gap, sleep: Box::pin(sleep_until(started_at)) }
         });
         Self { pieces: Pieces::Words { answer, next: 0, pace }, fate, report }
     }
 
     /// A whole answer that comes a few bytes at a time.
     pub(crate) fn drops(answer: &Answer, is_stream: bool, report: Report) -> Self {
-        let bytes = match is_stream {
-            false => answer.whole(),
-            true => {
-                let mut bytes: Vec<u8> = (0..answer.tokens).flat_map(|at| answer.piece(at)).collect();
-                bytes.extend(answer.end());
-                bytes.into()
-            }
+        let bytes = if is_stream {
+            let mut bytes: Vec<u8> = (0..answer.tokens).flat_map(|at| answer.piece(at)).collect();
+            bytes.extend(answer.end());
+            bytes.into()
+        } else {
+            answer.whole()
         };
         let sleep = Box::pin(sleep_until(Instant::now()));
         let pieces = Pieces::Drops { all: bytes.len(), tokens: answer.tokens, bytes, sleep };
@@ -180,14 +179,14 @@ impl AnswerBody {
     }
 
     /// The next word, when it is due.
-    fn word(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn word(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
         let Pieces::Words { answer, next, pace } = &mut self.pieces else { return Poll::Ready(None) };
         if let Some(pace) = pace {
             ready!(pace.sleep.as_mut().poll(cx));
-            let due = pace.begun + pace.gap.saturating_mul(*next + 1 - pace.first);
+            let due = pace.started_at + pace.gap.saturating_mul(*next + 1 - pace.first);
             pace.sleep.as_mut().reset(due);
         }
-        if self.fate.is_of_the_middle() && *next >= answer.tokens / 2 {
+        if self.fate.is_mid_stream() && *next >= answer.tokens / 2 {
             return self.middle(cx);
         }
         if *next < answer.tokens {
@@ -208,7 +207,7 @@ impl AnswerBody {
     }
 
     /// Half of the words are out: what happens now?
-    fn middle(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn middle(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
         match self.fate {
             Fate::Garbage => {
                 self.fate = Fate::Answer;
@@ -229,16 +228,16 @@ impl AnswerBody {
                     Pieces::Words { answer, .. } => answer.wire.empty(answer).into(),
                     _ => Bytes::new(),
                 };
-                let sleep = Box::pin(sleep_until(Instant::now() + EMPTY_EVERY));
+                let sleep = Box::pin(sleep_until(Instant::now() + EMPTY_INTERVAL));
                 self.pieces = Pieces::Empty { event: Bytes::clone(&event), sleep };
                 Poll::Ready(Some(Ok(Frame::data(event))))
             }
             Fate::Trickle => {
                 self.fate = Fate::Answer;
-                let (begun, gap) = (Instant::now(), self.report.trickle_every());
+                let (started_at, gap) = (Instant::now(), self.report.trickle_every());
                 if let Pieces::Words { next, pace, .. } = &mut self.pieces {
-                    let sleep = Box::pin(sleep_until(begun + gap));
-                    *pace = Some(Pace { begun: begun + gap, first: *next, gap, sleep });
+                    let sleep = Box::pin(sleep_until(started_at + gap));
+                    *pace = Some(Pace { started_at: started_at + gap, first: *next, gap, sleep });
                 }
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -263,12 +262,12 @@ impl AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = BrokenOff;
+    type Error = ConnectionBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
         let this = self.get_mut();
         match &mut this.pieces {
             Pieces::Ended => Poll::Ready(None),
@@ -276,7 +275,7 @@ impl Body for AnswerBody {
             Pieces::Never => Poll::Pending,
             Pieces::Empty { event, sleep } => {
                 ready!(sleep.as_mut().poll(cx));
-                sleep.as_mut().reset(Instant::now() + EMPTY_EVERY);
+                sleep.as_mut().reset(Instant::now() + EMPTY_INTERVAL);
                 Poll::Ready(Some(Ok(Frame::data(event.clone()))))
             }
             Pieces::Whole(body) => {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::scenario::{Faults, Latency, Limit, Scenario, Tells};
+use crate::scenario::{Faults, Latency, Limit, LimitSignal, Scenario};
 
 /// Why a scenario cannot be read: the file, the line and what is wrong there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,11 +142,11 @@ impl File {
         if let Some(tokens) = self.tokens_per_minute {
             scenario = scenario.tokens(Limit::per_second(f64::from(tokens) / 60.0, tokens));
         }
-        Ok(scenario.tells(match self.tells {
-            TellsFile::Headers => Tells::Headers,
-            TellsFile::RetryAfter => Tells::RetryAfter,
-            TellsFile::RetryAfterSeconds => Tells::RetryAfterSeconds,
-            TellsFile::Nothing => Tells::Nothing,
+        Ok(scenario.limit_signal(match self.tells {
+            TellsFile::Headers => LimitSignal::Headers,
+            TellsFile::RetryAfter => LimitSignal::RetryAfter,
+            TellsFile::RetryAfterSeconds => LimitSignal::RetryAfterSeconds,
+            TellsFile::Nothing => LimitSignal::None,
         }))
     }
 }
@@ -187,9 +187,10 @@ impl FaultsFile {
             .slow(self.slow)
             .refusal(self.refusal)
             .filter(self.filter);
-        match faults.sum() > 1.0 {
-            true => Err("the parts of requests that go wrong are more than all of them together".to_owned()),
-            false => Ok(faults),
+        if faults.sum() > 1.0 {
+            Err("the parts of requests that go wrong are more than all of them together".to_owned())
+        } else {
+            Ok(faults)
         }
     }
 }
@@ -198,7 +199,7 @@ impl FaultsFile {
 mod tests {
     use std::time::Duration;
 
-    use super::{Latency, Limit, Scenario, Tells};
+    use super::{Latency, Limit, LimitSignal, Scenario};
 
     #[test]
     fn a_file_says_all_that_a_scenario_can() {
@@ -210,8 +211,8 @@ mod tests {
         assert_eq!(scenario.requests, Some(Limit::per_second(2.0, 120)));
         assert_eq!(scenario.tokens, Some(Limit::per_second(10.0, 600)));
         assert_eq!(
-            (scenario.tells, scenario.key.as_deref(), scenario.faults.money),
-            (Tells::Nothing, Some("k"), 0.5)
+            (scenario.limit_signal, scenario.key.as_deref(), scenario.faults.money),
+            (LimitSignal::None, Some("k"), 0.5)
         );
     }
 

@@ -26,19 +26,19 @@ mod answer;
 mod bucket;
 mod example;
 mod file;
-mod judge;
+mod limit_headers;
 mod scenario;
 mod server;
 mod service;
 mod stats;
-mod tell;
+mod verdict;
 mod wire;
 
 pub use file::ScenarioError;
-pub use judge::Verdict;
-pub use scenario::{Faults, Latency, Limit, Scenario, Tells};
+pub use scenario::{Faults, Latency, Limit, LimitSignal, Scenario};
 pub use server::Server;
 pub use stats::Stats;
+pub use verdict::ClientVerdict;
 
 /// The README's code.
 #[cfg(doctest)]

@@ -18,8 +18,8 @@ pub struct Scenario {
     pub requests: Option<Limit>,
     /// A limit of tokens: a quarter of the request's bytes, and the most that it lets the answer have. Default none.
     pub tokens: Option<Limit>,
-    /// What it tells of its limits. Default [`Tells::Headers`].
-    pub tells: Tells,
+    /// What it tells of its limits. Default [`LimitSignal::Headers`].
+    pub limit_signal: LimitSignal,
     /// What goes wrong, and how often. Default nothing.
     pub faults: Faults,
     /// The key that requests must bring, in the way of their vendor. Default none is asked for.
@@ -62,7 +62,7 @@ pub struct Limit {
 /// What a server tells of its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Tells {
+pub enum LimitSignal {
     /// `x-ratelimit-*` with each answer, and the wait with a refusal.
     Headers,
     /// `Retry-After` with a refusal, to the millisecond.
@@ -70,7 +70,7 @@ pub enum Tells {
     /// `Retry-After` with a refusal, in whole seconds.
     RetryAfterSeconds,
     /// Nothing but the status.
-    Nothing,
+    None,
 }
 
 /// The part of requests, from 0 to 1, that something happens to; one thing at most to each.
@@ -129,7 +129,7 @@ pub(crate) enum Fate {
 
 impl Fate {
     /// Whether it strikes when half of the words are out.
-    pub(crate) fn is_of_the_middle(self) -> bool {
+    pub(crate) fn is_mid_stream(self) -> bool {
         matches!(self, Self::Half | Self::Stall | Self::Empty | Self::Trickle | Self::Garbage | Self::Breaks)
     }
 }
@@ -143,7 +143,7 @@ impl Default for Scenario {
             answer_tokens: 16,
             requests: None,
             tokens: None,
-            tells: Tells::Headers,
+            limit_signal: LimitSignal::Headers,
             faults: Faults::default(),
             key: None,
             models: Vec::new(),
@@ -198,8 +198,8 @@ impl Scenario {
 
     /// Sets what it tells of its limits.
     #[must_use]
-    pub fn tells(mut self, tells: Tells) -> Self {
-        self.tells = tells;
+    pub fn limit_signal(mut self, limit_signal: LimitSignal) -> Self {
+        self.limit_signal = limit_signal;
         self
     }
 

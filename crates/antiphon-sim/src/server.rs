@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::judge::Verdict;
 use crate::scenario::{Faults, Limit, Scenario};
 use crate::service::{Shared, serve};
 use crate::stats::Stats;
+use crate::verdict::ClientVerdict;
 
 /// A server on `127.0.0.1`. Dropping it ends it and every connection.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Server {
 }
 
 /// With all handles taken, connections are taken up again when some are free.
-const OUT_OF_HANDLES: Duration = Duration::from_millis(10);
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 impl Server {
     /// Starts on `port`, or on one that is free if it is 0.
@@ -59,7 +59,7 @@ impl Server {
 
     /// What it thinks of its clients.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ClientVerdict {
         self.shared.verdict()
     }
 
@@ -96,7 +96,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, max_streams: u32) {
                     shared.connected();
                     connections.spawn(connection(stream, shared.clone(), max_streams));
                 }
-                Err(_) => sleep(OUT_OF_HANDLES).await,
+                Err(_) => sleep(ACCEPT_RETRY).await,
             },
             Some(_) = connections.join_next() => {}
         }
@@ -123,7 +123,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::Server;
-    use crate::{Faults, Limit, Scenario, Tells};
+    use crate::{Faults, Limit, LimitSignal, Scenario};
 
     /// Sends a chat request over a connection of its own; gives what came before the end, or half a second.
     async fn ask(server: &Server, body: &str) -> String {
@@ -238,7 +238,7 @@ mod tests {
         ask(&server, "{}").await;
         let verdict = server.verdict();
         assert_eq!((verdict.clean, verdict.too_early, verdict.repeated), (false, 1, 1));
-        let silent = Server::start(scenario.tells(Tells::Nothing), 0).await.unwrap();
+        let silent = Server::start(scenario.limit_signal(LimitSignal::None), 0).await.unwrap();
         ask(&silent, "{}").await;
         assert!(!ask(&silent, "{}").await.contains("retry-after"));
     }

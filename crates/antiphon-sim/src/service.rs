@@ -11,13 +11,13 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
-use crate::answer::{AnswerBody, BrokenOff, Report};
+use crate::answer::{AnswerBody, ConnectionBroken, Report};
 use crate::bucket::Bucket;
-use crate::judge::{End, Judge, Verdict};
-use crate::scenario::{Fate, Faults, Limit, Scenario, Tells};
+use crate::limit_headers::{Levels, add_limit_headers};
+use crate::scenario::{Fate, Faults, Limit, LimitSignal, Scenario};
 use crate::stats::Stats;
-use crate::tell::{Levels, tell};
-use crate::wire::{Answer, Asked, Finish, Headers, Mishap, Wire, side, wire_of};
+use crate::verdict::{ClientVerdict, End, Judge};
+use crate::wire::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, auxiliary, wire_of};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -34,19 +34,27 @@ struct State {
     tokens: Option<Bucket>,
     faults: Faults,
     rng: SmallRng,
-    begun: Option<Instant>,
+    started_at: Option<Instant>,
     /// Grows with each reset: what began before one is counted no more.
     epoch: u64,
 }
 
 /// What becomes of a request.
 enum Admitted {
-    Yes(Place),
+    Yes(Admission),
     No { levels: Levels, wait: Duration },
 }
 
+/// A request that may be admitted: its fingerprint, HTTP version, bytes and cost in tokens.
+struct Arrival {
+    fingerprint: u64,
+    version: Version,
+    body: usize,
+    cost: f64,
+}
+
 /// A request that is answered, well or badly.
-struct Place {
+struct Admission {
     id: u64,
     epoch: u64,
     fate: Fate,
@@ -67,7 +75,7 @@ impl State {
             tokens: scenario.tokens.map(|limit| Bucket::new(limit, now)),
             faults: scenario.faults,
             rng: SmallRng::seed_from_u64(scenario.seed),
-            begun: None,
+            started_at: None,
             epoch: 0,
         }
     }
@@ -85,8 +93,8 @@ impl Shared {
     pub(crate) fn stats(&self) -> Stats {
         let state = self.lock();
         let mut stats = state.stats.clone();
-        if let Some(begun) = state.begun.map(Instant::into_std) {
-            let reached = |bucket: &Bucket| bucket.reached(begun, begun + stats.wall);
+        if let Some(started_at) = state.started_at.map(Instant::into_std) {
+            let reached = |bucket: &Bucket| bucket.reached(started_at, started_at + stats.wall);
             let buckets = [&state.requests, &state.tokens].into_iter().flatten();
             stats.limit_reached = buckets.filter_map(reached).reduce(f64::max);
         }
@@ -108,7 +116,7 @@ impl Shared {
         self.lock().faults = faults;
     }
 
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> ClientVerdict {
         let state = self.lock();
         state.judge.verdict(&state.stats)
     }
@@ -158,8 +166,8 @@ impl Shared {
         }
         count(&mut state.stats);
         state.stats.in_flight -= 1;
-        if let Some(begun) = state.begun {
-            state.stats.wall = begun.elapsed();
+        if let Some(started_at) = state.started_at {
+            state.stats.wall = started_at.elapsed();
         }
         state.judge.ended(request, end);
     }
@@ -168,22 +176,23 @@ impl Shared {
     fn hopeless(&self, request: u64, version: Version) {
         let now = Instant::now();
         let mut state = self.lock();
-        let begun = *state.begun.get_or_insert(now);
-        state.stats.wall = now - begun;
+        let started_at = *state.started_at.get_or_insert(now);
+        state.stats.wall = now - started_at;
         state.stats.requests += 1;
         state.stats.errors += 1;
         state.stats.http2 += u64::from(version == Version::HTTP_2);
-        state.judge.came(request, now.into_std());
+        state.judge.arrived(request, now.into_std());
         state.judge.ended(request, End::Hopeless);
     }
 
-    fn admit(&self, request: u64, wire: &dyn Wire, (version, body): (Version, usize), cost: f64) -> Admitted {
+    fn admit(&self, arrival: Arrival, wire: &dyn Wire) -> Admitted {
+        let Arrival { fingerprint: request, version, body, cost } = arrival;
         let now = Instant::now();
         let mut state = self.lock();
-        let State { stats, judge, requests, tokens, faults, rng, begun, epoch } = &mut *state;
-        begun.get_or_insert(now);
+        let State { stats, judge, requests, tokens, faults, rng, started_at, epoch } = &mut *state;
+        started_at.get_or_insert(now);
         let now = now.into_std();
-        judge.came(request, now);
+        judge.arrived(request, now);
         stats.requests += 1;
         stats.http2 += u64::from(version == Version::HTTP_2);
         let fits = requests.as_mut().is_none_or(|bucket| bucket.holds(1.0, now))
@@ -199,10 +208,10 @@ impl Shared {
         if !fits {
             stats.throttled += 1;
             let wait = [levels.requests, levels.tokens].into_iter().flatten().map(|level| level.wait).max();
-            let wait = self.scenario.tells.rounded(wait.unwrap_or_default());
+            let wait = self.scenario.limit_signal.rounded(wait.unwrap_or_default());
             // Nobody is held to a wait that was not told.
-            let told = wait.filter(|_| wire.tells_waits());
-            judge.ended(request, End::Refused(told.map(|wait| now + wait)));
+            let reported = wait.filter(|_| wire.has_retry_after());
+            judge.ended(request, End::Refused(reported.map(|wait| now + wait)));
             return Admitted::No { levels, wait: wait.unwrap_or_default() };
         }
         let fate = match faults.draw(rng) {
@@ -229,7 +238,7 @@ impl Shared {
         stats.in_flight += 1;
         stats.most_in_flight = stats.most_in_flight.max(stats.in_flight);
         stats.input_tokens += body as u64 / 4;
-        Admitted::Yes(Place {
+        Admitted::Yes(Admission {
             id: stats.requests,
             epoch: *epoch,
             fate,
@@ -245,19 +254,6 @@ impl Shared {
     }
 }
 
-impl Tells {
-    /// The wait as it is told, and as the client is held to it.
-    fn rounded(self, wait: Duration) -> Option<Duration> {
-        match self {
-            Self::Headers | Self::RetryAfter => Some(Duration::from_millis(
-                u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
-            )),
-            Self::RetryAfterSeconds => Some(Duration::from_secs(wait.as_secs() + 1)),
-            Self::Nothing => None,
-        }
-    }
-}
-
 fn bill(stats: &mut Stats, billed: Option<(u64, u64)>) {
     if let Some((input, output)) = billed {
         stats.billed_input_tokens += input;
@@ -269,12 +265,12 @@ fn bill(stats: &mut Stats, billed: Option<(u64, u64)>) {
 pub(crate) async fn serve(
     shared: Arc<Shared>,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, BrokenOff> {
+) -> Result<Response<AnswerBody>, ConnectionBroken> {
     let json = |status, body: Bytes| Ok(plain(&shared, status, body));
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     if let Some(wire) = wire_of(&head.method, path) {
-        let Ok(body) = body.collect().await else { return Err(BrokenOff) };
+        let Ok(body) = body.collect().await else { return Err(ConnectionBroken) };
         return prompted(&shared, wire, &head, body.to_bytes()).await;
     }
     match (&head.method, path) {
@@ -285,15 +281,15 @@ pub(crate) async fn serve(
             json(StatusCode::OK, Bytes::from_static(b"{}"))
         }
         (method, path) => {
-            let Ok(body) = body.collect().await else { return Err(BrokenOff) };
+            let Ok(body) = body.collect().await else { return Err(ConnectionBroken) };
             let is_public = matches!(path, "/health" | "/v1/health" | "/api/version");
-            let wire = wire_of(&Method::POST, prompts_beside(path, &head.headers));
+            let wire = wire_of(&Method::POST, prompt_path(path, &head.headers));
             if let Some(wire) =
-                wire.filter(|wire| !is_public && !shared.scenario.lets_in(*wire, &head.headers))
+                wire.filter(|wire| !is_public && !shared.scenario.is_authorised(*wire, &head.headers))
             {
-                return Ok(mishappened(&shared, wire, Mishap::WrongKey, "the key is wrong"));
+                return Ok(error_response(&shared, wire, ErrorCase::WrongKey, "the key is wrong"));
             }
-            match side(method, path, &head.headers, (&body.to_bytes(), shared.scenario.listed())) {
+            match auxiliary(method, path, &head.headers, &body.to_bytes(), &shared.scenario.listed()) {
                 Some((kind, body)) => {
                     let mut response = plain(&shared, StatusCode::OK, body.into());
                     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -306,7 +302,7 @@ pub(crate) async fn serve(
 }
 
 /// Where prompts go of the vendor that has this path, so that an error is told in its format.
-fn prompts_beside(path: &str, headers: &hyper::HeaderMap) -> &'static str {
+fn prompt_path(path: &str, headers: &hyper::HeaderMap) -> &'static str {
     match path {
         path if path.starts_with("/v1beta/") => "/v1beta/models/sim-1:generateContent",
         path if path.starts_with("/api/") => "/api/chat",
@@ -328,7 +324,7 @@ impl Scenario {
     }
 
     /// Whether a request brings the key that is asked for.
-    fn lets_in(&self, wire: &dyn Wire, headers: &hyper::HeaderMap) -> bool {
+    fn is_authorised(&self, wire: &dyn Wire, headers: &hyper::HeaderMap) -> bool {
         self.key.as_ref().is_none_or(|key| key_of(wire, headers) == Some(key.as_bytes()))
     }
 }
@@ -347,42 +343,42 @@ async fn prompted(
     wire: &'static dyn Wire,
     head: &Parts,
     body: Bytes,
-) -> Result<Response<AnswerBody>, BrokenOff> {
+) -> Result<Response<AnswerBody>, ConnectionBroken> {
     let fingerprint = Judge::fingerprint(head.uri.path(), key_of(wire, &head.headers), &body);
     let scenario = &shared.scenario;
-    let hopeless = |mishap, message| {
+    let hopeless = |case, message| {
         shared.hopeless(fingerprint, head.version);
-        Ok(mishappened(shared, wire, mishap, message))
+        Ok(error_response(shared, wire, case, message))
     };
-    if !scenario.lets_in(wire, &head.headers) {
-        return hopeless(Mishap::WrongKey, "the key is wrong");
+    if !scenario.is_authorised(wire, &head.headers) {
+        return hopeless(ErrorCase::WrongKey, "the key is wrong");
     }
-    let Some(asked) = wire.asked(head.uri.path(), &body) else {
-        return hopeless(Mishap::Invalid, "this is no request of this format");
+    let Some(asked) = wire.parse(head.uri.path(), &body) else {
+        return hopeless(ErrorCase::Invalid, "this is no request of this format");
     };
     let known = asked
         .model
         .as_ref()
         .is_none_or(|model| scenario.models.is_empty() || scenario.models.contains(model));
     if !known {
-        return hopeless(Mishap::NoSuchModel, "there is no model of that name");
+        return hopeless(ErrorCase::NoSuchModel, "there is no model of that name");
     }
     let prompt_tokens = body.len() as u64 / 4;
     let most = asked.max_tokens.unwrap_or(scenario.answer_tokens);
     #[expect(clippy::cast_precision_loss, reason = "no request has 2^52 tokens")]
     let cost = prompt_tokens as f64 + f64::from(most);
     if shared.lock().tokens.as_ref().is_some_and(|bucket| !bucket.can_hold(cost)) {
-        return hopeless(Mishap::TooLong, "it has more tokens than are allowed at once");
+        return hopeless(ErrorCase::TooLong, "it has more tokens than are allowed at once");
     }
-    match shared.admit(fingerprint, wire, (head.version, body.len()), cost) {
-        Admitted::Yes(place) => {
-            let report = Report::new(shared.clone(), fingerprint, place.epoch, prompt_tokens);
-            answered(shared, wire, asked, place, report).await
+    match shared.admit(Arrival { fingerprint, version: head.version, body: body.len(), cost }, wire) {
+        Admitted::Yes(admission) => {
+            let report = Report::new(shared.clone(), fingerprint, admission.epoch, prompt_tokens);
+            answered(shared, wire, asked, admission, report).await
         }
         Admitted::No { levels, wait } => {
-            let told = (scenario.tells != Tells::Nothing).then_some(wait.as_secs_f64());
-            let mut refusal = mishappened(shared, wire, Mishap::Limited(told), "too many");
-            tell(scenario.tells, wire.headers(), levels, Some(wait), &mut refusal);
+            let reported = (scenario.limit_signal != LimitSignal::None).then_some(wait.as_secs_f64());
+            let mut refusal = error_response(shared, wire, ErrorCase::Limited(reported), "too many");
+            add_limit_headers(scenario.limit_signal, wire.headers(), levels, Some(wait), &mut refusal);
             Ok(refusal)
         }
     }
@@ -391,21 +387,21 @@ async fn prompted(
 async fn answered(
     shared: &Arc<Shared>,
     wire: &'static dyn Wire,
-    asked: Asked,
-    place: Place,
+    asked: ParsedRequest,
+    admission: Admission,
     mut report: Report,
-) -> Result<Response<AnswerBody>, BrokenOff> {
+) -> Result<Response<AnswerBody>, ConnectionBroken> {
     let scenario = &shared.scenario;
-    let Place { id, fate, latency, levels, .. } = place;
+    let Admission { id, fate, latency, levels, .. } = admission;
     if !latency.is_zero() {
         sleep(latency).await;
     }
-    let mishap = match fate {
-        Fate::Error => Some(Mishap::Broken),
+    let case = match fate {
+        Fate::Error => Some(ErrorCase::Broken),
         // There is no middle that it could break into.
-        Fate::Breaks if !asked.stream => Some(Mishap::Broken),
-        Fate::Overloaded => Some(Mishap::Overloaded),
-        Fate::Money => Some(Mishap::NoMoney),
+        Fate::Breaks if !asked.stream => Some(ErrorCase::Broken),
+        Fate::Overloaded => Some(ErrorCase::Overloaded),
+        Fate::Money => Some(ErrorCase::NoMoney),
         _ => None,
     };
     // A server that is too busy says when it may be less so.
@@ -413,20 +409,20 @@ async fn answered(
     match fate {
         Fate::Money => report.out_of_money(),
         Fate::Overloaded => {
-            let is_told = scenario.tells != Tells::Nothing && wire.headers() != Headers::Plain;
-            report.refused(wait.filter(|_| is_told).map(|wait| Instant::now() + wait));
+            let is_reported = scenario.limit_signal != LimitSignal::None && wire.headers() != Headers::Plain;
+            report.refused(wait.filter(|_| is_reported).map(|wait| Instant::now() + wait));
         }
-        _ if mishap.is_some() || fate == Fate::Reset => report.cut(),
+        _ if case.is_some() || fate == Fate::Reset => report.cut(),
         _ => {}
     }
     if fate == Fate::Reset {
-        return Err(BrokenOff);
+        return Err(ConnectionBroken);
     }
     let stream = asked.stream && fate != Fate::WrongType;
-    let mut response = match mishap {
-        Some(mishap) => mishappened(shared, wire, mishap, "on purpose"),
+    let mut response = match case {
+        Some(case) => error_response(shared, wire, case, "on purpose"),
         None => {
-            let answer = answer(wire, asked, &place, scenario.answer_tokens);
+            let answer = answer(wire, asked, &admission, scenario.answer_tokens);
             Response::new(match fate {
                 Fate::Slow => AnswerBody::drops(&answer, stream, report),
                 _ if stream => AnswerBody::words(answer, scenario.tokens_per_second, fate, report),
@@ -436,28 +432,28 @@ async fn answered(
     };
     let kind = match fate {
         Fate::WrongType => "text/html",
-        _ if stream && mishap.is_none() => wire.stream_type(),
+        _ if stream && case.is_none() => wire.stream_type(),
         _ => "application/json",
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     name(wire, &mut response, id);
-    tell(scenario.tells, wire.headers(), levels, wait, &mut response);
+    add_limit_headers(scenario.limit_signal, wire.headers(), levels, wait, &mut response);
     Ok(response)
 }
 
 /// The wait that a server tells that has too much to do.
 const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 
-fn answer(wire: &'static dyn Wire, mut asked: Asked, place: &Place, tokens: u32) -> Answer {
+fn answer(wire: &'static dyn Wire, mut asked: ParsedRequest, admission: &Admission, tokens: u32) -> Answer {
     let schema = asked.schema.take();
-    let answer = Answer::new(wire, asked, place.id, place.prompt_tokens);
+    let answer = Answer::new(wire, asked, admission.id, admission.prompt_tokens);
     let answer = match schema {
-        Some(schema) => answer.of_schema(&schema, &mut SmallRng::seed_from_u64(place.words)),
-        None => answer.of_usual_words(tokens),
+        Some(schema) => answer.with_schema(&schema, &mut SmallRng::seed_from_u64(admission.words)),
+        None => answer.with_words(tokens),
     };
-    match place.fate {
-        Fate::Refusal => answer.ending(Finish::Refused),
-        Fate::Filter => answer.ending(Finish::Filtered),
+    match admission.fate {
+        Fate::Refusal => answer.with_finish(Finish::Refused),
+        Fate::Filter => answer.with_finish(Finish::Filtered),
         _ => answer,
     }
 }
@@ -469,8 +465,13 @@ fn plain(shared: &Arc<Shared>, status: StatusCode, body: Bytes) -> Response<Answ
     response
 }
 
-fn mishappened(shared: &Arc<Shared>, wire: &dyn Wire, mishap: Mishap, message: &str) -> Response<AnswerBody> {
-    let (status, body) = wire.error(mishap, message);
+fn error_response(
+    shared: &Arc<Shared>,
+    wire: &dyn Wire,
+    case: ErrorCase,
+    message: &str,
+) -> Response<AnswerBody> {
+    let (status, body) = wire.error(case, message);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(shared, status, body.into());
     name(wire, &mut response, shared.lock().stats.requests);

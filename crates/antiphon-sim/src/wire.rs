@@ -1,12 +1,12 @@
 //! The formats of vendors, as far as a client can see them.
 
 mod anthropic;
+mod auxiliary;
 mod chat;
 mod gemini;
 mod llamacpp;
 mod ollama;
 mod responses;
-mod side;
 
 use std::borrow::Cow;
 
@@ -15,14 +15,14 @@ use hyper::Method;
 use rand::rngs::SmallRng;
 use serde_json::Value;
 
-pub(crate) use side::side;
+pub(crate) use auxiliary::auxiliary;
 
 use crate::example;
 
 /// A format in which prompts are asked and answers told.
 pub(crate) trait Wire: Send + Sync {
     /// What a request asks for; `None` for what is no request of this format.
-    fn asked(&self, path: &str, body: &[u8]) -> Option<Asked>;
+    fn parse(&self, path: &str, body: &[u8]) -> Option<ParsedRequest>;
 
     /// The content type of answers that come in pieces.
     fn stream_type(&self) -> &'static str {
@@ -53,11 +53,11 @@ pub(crate) trait Wire: Send + Sync {
 
     /// An error inside a stream that has begun.
     fn breaks(&self) -> String {
-        format!("data: {}\n\n", self.error(Mishap::Broken, "it broke in the middle").1)
+        format!("data: {}\n\n", self.error(ErrorCase::Broken, "it broke in the middle").1)
     }
 
     /// The status and the body of an error.
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String);
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String);
 
     /// How it tells of limits and of its name for a request.
     fn headers(&self) -> Headers;
@@ -73,7 +73,7 @@ pub(crate) trait Wire: Send + Sync {
     }
 
     /// Whether it tells how long to wait after a refusal, in a header or elsewhere.
-    fn tells_waits(&self) -> bool {
+    fn has_retry_after(&self) -> bool {
         self.headers() != Headers::Plain
     }
 }
@@ -91,7 +91,7 @@ pub(crate) enum Headers {
 
 /// What can go wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Mishap {
+pub(crate) enum ErrorCase {
     Invalid,
     TooLong,
     NoSuchModel,
@@ -105,7 +105,7 @@ pub(crate) enum Mishap {
 
 /// What is looked at in a request.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct ParsedRequest {
     pub(crate) model: Option<String>,
     pub(crate) stream: bool,
     pub(crate) max_tokens: Option<u32>,
@@ -158,7 +158,7 @@ const WORDS: [&str; 8] = [
 pub(crate) const REFUSAL: &str = "I cannot help with that.";
 
 impl Answer {
-    pub(crate) fn new(wire: &'static dyn Wire, asked: Asked, id: u64, prompt_tokens: u64) -> Self {
+    pub(crate) fn new(wire: &'static dyn Wire, asked: ParsedRequest, id: u64, prompt_tokens: u64) -> Self {
         let model = asked.model.as_deref().unwrap_or("sim-1");
         Self {
             wire,
@@ -173,7 +173,7 @@ impl Answer {
     }
 
     /// Makes it of so many of the usual words, as far as the request allows.
-    pub(crate) fn of_usual_words(mut self, tokens: u32) -> Self {
+    pub(crate) fn with_words(mut self, tokens: u32) -> Self {
         if tokens > self.tokens {
             self.finish = Finish::Length;
         }
@@ -182,18 +182,18 @@ impl Answer {
     }
 
     /// Makes it of a value that fits the schema, four letters a token, as far as the request allows.
-    pub(crate) fn of_schema(mut self, schema: &Value, rng: &mut SmallRng) -> Self {
+    pub(crate) fn with_schema(mut self, schema: &Value, rng: &mut SmallRng) -> Self {
         let letters: Vec<char> = example::fitting(schema, rng).to_string().chars().collect();
         let words =
             letters.chunks(4).map(|word| serde_json::to_string(&String::from_iter(word)).unwrap_or_default());
         let words: Vec<String> = words.collect();
         let all = u32::try_from(words.len()).unwrap_or(u32::MAX);
         self.words = Words::Of(words);
-        self.of_usual_words(all)
+        self.with_words(all)
     }
 
     /// Makes it end so: without a word where the model declines, in the middle where a filter stops it.
-    pub(crate) fn ending(mut self, finish: Finish) -> Self {
+    pub(crate) fn with_finish(mut self, finish: Finish) -> Self {
         self.finish = finish;
         self.tokens = match finish {
             Finish::Refused => 0,

@@ -3,18 +3,18 @@
 //! Nothing is drawn by chance: the same texts give the same result. It knows no file and no language model.
 //!
 //! ```
-//! use antiphon_text::{Terms, groups};
+//! use antiphon_text::{Terms, cluster};
 //! let said = ["flour and dough", "apples at the market", "dough before dawn", "market apples"];
 //! let (terms, vectors) = Terms::count(said.iter().map(|text| [*text]));
-//! assert_eq!(groups(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1, 3]]);
+//! assert_eq!(cluster(&vectors, terms.len(), 2..=2, || false), [vec![0, 2], vec![1, 3]]);
 //! ```
 
-mod groups;
+mod clusters;
 mod min_hash;
 mod sentences;
 mod terms;
 
-pub use groups::{Centre, centre, groups};
+pub use clusters::{Centroid, centroid, cluster};
 pub use min_hash::MinHash;
 pub use sentences::sentences;
-pub use terms::{Terms, Vector};
+pub use terms::{SparseVector, Terms};

@@ -32,13 +32,13 @@ pub struct Terms {
 }
 
 /// How much of each term there is in a text: sorted by term, of length 1.
-pub type Vector = Vec<(u32, f32)>;
+pub type SparseVector = Vec<(u32, f32)>;
 
 impl Terms {
     /// Counts the terms of all texts, each in one piece or several, and weighs those of each: the logarithm of its count,
     /// times the logarithm of how few texts use it (TF-IDF with sublinear counts: Manning, Raghavan and Schütze,
     /// "Introduction to Information Retrieval", 2008, section 6.4).
-    pub fn count<'a, T>(texts: impl IntoIterator<Item = T>) -> (Self, Vec<Vector>)
+    pub fn count<'a, T>(texts: impl IntoIterator<Item = T>) -> (Self, Vec<SparseVector>)
     where
         T: IntoIterator<Item = &'a str>,
     {
@@ -73,8 +73,8 @@ impl Terms {
         term
     }
 
-    fn weigh(&self, count: HashMap<u32, f32>) -> Vector {
-        let mut vector: Vector = count
+    fn weigh(&self, count: HashMap<u32, f32>) -> SparseVector {
+        let mut vector: SparseVector = count
             .into_iter()
             .map(|(term, count)| (term, (1.0 + count.ln()) * self.rarity[term as usize]))
             .collect();
@@ -127,7 +127,7 @@ fn stem(word: &str) -> &str {
     }
 }
 
-fn normalise(vector: &mut Vector) {
+fn normalise(vector: &mut SparseVector) {
     let length = vector.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|(_, weight)| *weight /= length);

@@ -85,9 +85,9 @@ pub fn start(
 pub fn start_all(
     workspace: &Workspace,
     requests: &[RunRequest],
-    max_concurrent: usize,
+    max_concurrency: usize,
 ) -> Result<Vec<Result<RunOutcome, OperationError>>, BlockOnError> {
-    run(workspace.start_all(requests, max_concurrent, &Watch::default()))
+    run(workspace.start_all(requests, max_concurrency, &Watch::default()))
 }
 
 /// [`Workspace::close`].

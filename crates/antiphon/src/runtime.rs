@@ -9,6 +9,6 @@ pub use antiphon_connect::{
 pub use antiphon_otel::{Telemetry, TelemetryError};
 pub use antiphon_runtime::{
     AcquireError, BatchProcessor, BlockOnError, CancellationToken, FromFns, Manage, Pool, PoolOptions,
-    PoolStatus, Pooled, Priority, Progress, Refusal, Refused, Runner, RunnerMetrics, Shutdown, Snapshot,
-    Subscription, Task, TaskError, TimedOut, background, block_on, gather, timeout,
+    PoolStatus, Pooled, Priority, Progress, Runner, RunnerMetrics, Shutdown, Snapshot, SubmitErrorKind,
+    Subscription, Task, TaskError, TimedOut, TrySubmitError, background, block_on, gather, timeout,
 };

@@ -120,10 +120,7 @@ fn example(args: &[&str]) -> Command {
 
 fn conforms(args: &[&str]) -> Done {
     let output = example(args).output().map_err(|err| err.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stdout).into_owned()),
-    }
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
 }
 
 /// Tells the fault server what to do, and to forget what it has seen.

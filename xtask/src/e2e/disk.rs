@@ -104,9 +104,10 @@ fn output(command: &mut Command) -> Done<Output> {
 
 fn judged(ran: &Output, ended: &str, told: &str) -> Done {
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    match stdout == ended && stderr.matches(told).count() == 1 && stderr.lines().count() == 1 {
-        true => Ok(()),
-        false => Err(format!("it ended with {stdout} and told {stderr}")),
+    if stdout == ended && stderr.matches(told).count() == 1 && stderr.lines().count() == 1 {
+        Ok(())
+    } else {
+        Err(format!("it ended with {stdout} and told {stderr}"))
     }
 }
 

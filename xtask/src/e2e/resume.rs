@@ -258,13 +258,11 @@ fn antiphon(folder: &Path, args: &[&str]) -> Command {
 
 fn success(command: &mut Command) -> Done<Output> {
     let output = command.output().map_err(text)?;
-    match output.status.success() {
-        true => Ok(output),
-        false => {
-            let (said, told) =
-                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            Err(format!("{command:?} ended with {}: {said} {told}", output.status))
-        }
+    if output.status.success() {
+        Ok(output)
+    } else {
+        let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Err(format!("{command:?} ended with {}: {said} {told}", output.status))
     }
 }
 

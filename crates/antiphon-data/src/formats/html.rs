@@ -170,10 +170,7 @@ impl Page {
             }
             line += u32::from(piece.ends_with('\n'));
             if word.len() < piece.len() {
-                match self.kept > 0 && piece.ends_with('\n') {
-                    true => self.ends += 1,
-                    false => self.is_spaced = true,
-                }
+                if self.kept > 0 && piece.ends_with('\n') { self.ends += 1 } else { self.is_spaced = true }
             }
         }
     }

@@ -1,5 +1,5 @@
 use crate::builder::{Body, Voice, Words};
-use crate::document::Role;
+use crate::document::SpeakerRole;
 use crate::speakers;
 
 /// Names under which tables and JSON keep who spoke, what was said, and on which side.
@@ -49,9 +49,12 @@ pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {
     let asks = [speaker, role]
         .into_iter()
         .flatten()
-        .any(|at| speakers::role_of(fields[at].value.text.trim()) == Role::Interviewer);
+        .any(|at| speakers::role_of(fields[at].value.text.trim()) == SpeakerRole::Interviewer);
     let name = speakers::speaker_of(label, person);
-    let voice = Voice { speaker: &name, role: if asks { Role::Interviewer } else { Role::Participant } };
+    let voice = Voice {
+        speaker: &name,
+        role: if asks { SpeakerRole::Interviewer } else { SpeakerRole::Participant },
+    };
     let text = find(&TEXT_KEYS).filter(|at| fields[*at].is_text);
     for (at, field) in fields.iter().enumerate() {
         let is_answer = text.is_none()

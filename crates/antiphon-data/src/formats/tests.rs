@@ -3,7 +3,7 @@ use std::io::Write;
 use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 
-use crate::{Document, Role};
+use crate::{Document, SpeakerRole};
 
 /// Each turn as (speaker, words, source line of the first word).
 #[track_caller]
@@ -69,24 +69,25 @@ fn json_values_know_their_lines() {
 
 #[test]
 fn a_rows_side_is_told_by_its_people_and_not_by_its_columns() {
-    let roles = |name: &str, text: &str| -> Vec<Role> {
+    let roles = |name: &str, text: &str| -> Vec<SpeakerRole> {
         Document::parse(name, text.as_bytes()).unwrap().turns.iter().map(|turn| turn.role).collect()
     };
     let asks = "speaker,comment\nInterviewer,Are you tired of it?\nP1,Yes I am\n";
-    assert_eq!(roles("a.csv", asks), [Role::Interviewer, Role::Participant]);
+    assert_eq!(roles("a.csv", asks), [SpeakerRole::Interviewer, SpeakerRole::Participant]);
     let by_role = "{\"role\":\"interviewer\",\"name\":\"Sam\",\"text\":\"Tired of it?\"}\n{\"name\":\"Bo\",\"text\":\"Yes\"}";
-    assert_eq!(roles("a.jsonl", by_role), [Role::Interviewer, Role::Participant]);
+    assert_eq!(roles("a.jsonl", by_role), [SpeakerRole::Interviewer, SpeakerRole::Participant]);
     let in_one_cell = "id,transcript\n1,\"Interviewer: Why?\nP1: Because of it\"\n";
-    assert_eq!(roles("a.csv", in_one_cell), [Role::Interviewer, Role::Participant]);
+    assert_eq!(roles("a.csv", in_one_cell), [SpeakerRole::Interviewer, SpeakerRole::Participant]);
 }
 
 #[test]
 fn whoever_a_file_says_asks_is_an_interviewer_wherever_they_speak() {
-    let roles = |name: &str, text: &str| -> Vec<(String, Role)> {
+    let roles = |name: &str, text: &str| -> Vec<(String, SpeakerRole)> {
         let document = Document::parse(name, text.as_bytes()).unwrap();
         document.turns.iter().map(|turn| (turn.speaker.to_string(), turn.role)).collect()
     };
-    let expected = [("Jo".to_owned(), Role::Interviewer), ("Anna".to_owned(), Role::Participant)];
+    let expected =
+        [("Jo".to_owned(), SpeakerRole::Interviewer), ("Anna".to_owned(), SpeakerRole::Participant)];
     let yaml = "interviewer: Jo Marsh\nturns:\n- {speaker: Jo, text: I hate that too. You?}\n- {speaker: Anna, text: I do}\n";
     assert_eq!(roles("a.yaml", yaml), expected);
     let json =
@@ -233,7 +234,7 @@ proptest! {
                 for turn in &document.turns {
                     prop_assert!(turn.span.start >= end && turn.span.end <= document.text.len());
                     prop_assert!(!document.words(turn).trim().is_empty());
-                    prop_assert!(turn.role == Role::Participant || turn.role == Role::Interviewer);
+                    prop_assert!(turn.role == SpeakerRole::Participant || turn.role == SpeakerRole::Interviewer);
                     prop_assert!(document.line_at(turn.span.start) >= 1);
                     end = turn.span.end;
                 }

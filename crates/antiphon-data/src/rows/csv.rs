@@ -1,4 +1,4 @@
-use antiphon_fs::Lines;
+use antiphon_fs::FileLines;
 use csv::{ReaderBuilder, StringRecord};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// The records of a table, of which only the lines of one are in memory.
 pub(super) struct Records {
-    lines: Lines,
+    lines: FileLines,
     header: Vec<String>,
     delimiter: u8,
     /// Lines that were read.
@@ -62,7 +62,7 @@ impl Record {
 
 impl Records {
     /// Reads the header.
-    pub(super) async fn begin(lines: Lines, name: &str) -> Result<Self, Error> {
+    pub(super) async fn begin(lines: FileLines, name: &str) -> Result<Self, Error> {
         let mut records = Self { lines, header: Vec::new(), delimiter: b',', line: 0 };
         let failed = |line: Option<u32>, reason: String| {
             let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));

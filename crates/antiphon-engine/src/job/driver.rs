@@ -98,7 +98,7 @@ impl Driver {
             .drain(shared.state.stop.token().clone())
             .hurry(options.drain.clone())
             .priority(options.limits.priority.unwrap_or_default() as u8)
-            .before_call(move || {
+            .before_send(move || {
                 let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
                 async move { journal.intend(intent, &count).await }
             });

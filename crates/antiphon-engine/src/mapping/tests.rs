@@ -106,7 +106,7 @@ async fn each_row_has_its_result_and_the_same_again_asks_nothing() {
 async fn rows_that_fail_are_named_and_asked_about_again() {
     let lab = Lab::new();
     let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
-    let script = vec![Ok(answer("one")), Err(error(LlmKind::Refused)), Ok(answer("three"))];
+    let script = vec![Ok(answer("one")), Err(error(LlmKind::ModelRefusal)), Ok(answer("three"))];
     let made = lab.run(&mapping, script).await;
     assert_eq!((made.report.accepted, made.report.failed), (2, 1));
     assert_eq!((made.report.causes[0].error.as_str(), made.report.causes[0].first_row), ("refused", 1));
@@ -131,7 +131,7 @@ async fn a_row_that_an_earlier_process_put_back_is_waited_for_and_that_is_shown(
     let lab = Lab::new();
     let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
     mapping.options.limits.max_rows = Some(1);
-    let made = lab.run(&mapping, vec![Err(error(LlmKind::Refused))]).await;
+    let made = lab.run(&mapping, vec![Err(error(LlmKind::ModelRefusal))]).await;
     let run = lab.store.take_run(&made.report.run_id).await.unwrap();
     run.retry_failed().await.unwrap();
     run.claim(9).await.unwrap();

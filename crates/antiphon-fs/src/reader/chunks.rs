@@ -10,18 +10,18 @@ use crate::error::Error;
 /// The stream of [`Reader::chunks`](super::Reader::chunks).
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
-pub struct Chunks {
+pub struct FileChunks {
     blocks: Blocks<Vec<u8>>,
     size: usize,
 }
 
-impl Chunks {
+impl FileChunks {
     pub(super) fn new(blocks: Blocks<Vec<u8>>, size: usize) -> Self {
         Self { blocks, size }
     }
 }
 
-impl Stream for Chunks {
+impl Stream for FileChunks {
     type Item = Result<Vec<u8>, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -16,7 +16,7 @@ const EXCERPT: usize = 4 << 10;
 /// The stream of [`Reader::lines`](super::Reader::lines).
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
-pub struct Lines {
+pub struct FileLines {
     blocks: Blocks<Block>,
     cutter: Arc<Cutter>,
     block: Block,
@@ -119,7 +119,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Lines {
+impl FileLines {
     pub(super) fn new(blocks: Blocks<Block>, max_line: usize) -> Self {
         let cutter = Arc::new(Cutter { rest: Mutex::default(), spare: Mutex::default(), max_line });
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
@@ -182,7 +182,7 @@ impl Lines {
     }
 }
 
-impl Stream for Lines {
+impl Stream for FileLines {
     type Item = Result<String, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

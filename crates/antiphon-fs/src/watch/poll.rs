@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ignore::WalkBuilder;
 
-use super::{Change, Sender};
+use super::{FileChange, Sender};
 use crate::error::{Error, ErrorKind};
 use crate::walk::from_ignore;
 
@@ -42,7 +42,7 @@ impl Poller {
                 let news = changes(&before, &now).into_iter().map(Ok);
                 let errors = errors.into_iter().filter(|err| !unseen.contains(err.path())).map(Err);
                 // A receiver that is gone has lost interest.
-                if news.chain(errors).any(|told| sender.blocking_send(told).is_err()) {
+                if news.chain(errors).any(|change| sender.blocking_send(change).is_err()) {
                     return;
                 }
                 (before, unseen) = (now, hidden);
@@ -54,12 +54,12 @@ impl Poller {
     }
 }
 
-fn changes(before: &Seen, now: &Seen) -> Vec<Change> {
+fn changes(before: &Seen, now: &Seen) -> Vec<FileChange> {
     let removed =
-        before.keys().filter(|path| !now.contains_key(*path)).map(|path| Change::Removed(path.clone()));
+        before.keys().filter(|path| !now.contains_key(*path)).map(|path| FileChange::Removed(path.clone()));
     let others = now.iter().filter_map(|(path, stamp)| match before.get(path) {
-        None => Some(Change::Created(path.clone())),
-        Some(old) if old != stamp => Some(Change::Changed(path.clone())),
+        None => Some(FileChange::Created(path.clone())),
+        Some(old) if old != stamp => Some(FileChange::Changed(path.clone())),
         Some(_) => None,
     });
     removed.chain(others).collect()

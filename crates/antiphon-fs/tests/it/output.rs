@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use antiphon_fs::{ErrorKind, TempDir, Writer, temp_dir, try_dir};
+use antiphon_fs::{ErrorKind, TempDir, Writer, check_writable, temp_dir};
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
@@ -98,10 +98,10 @@ async fn devices_and_pipes_are_written_to_and_folders_refused() {
 #[tokio::test]
 async fn a_folder_is_tried_by_a_file_that_does_not_stay() {
     let folder = temp_dir().unwrap();
-    try_dir(folder.path().join("a/b")).await.unwrap();
+    check_writable(folder.path().join("a/b")).await.unwrap();
     assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
     fs::write(folder.path().join("file"), "").unwrap();
-    assert!(try_dir(folder.path().join("file/b")).await.is_err());
+    assert!(check_writable(folder.path().join("file/b")).await.is_err());
     #[cfg(target_os = "linux")]
-    assert!(try_dir("/proc/self").await.is_err(), "no file can be made there");
+    assert!(check_writable("/proc/self").await.is_err(), "no file can be made there");
 }

@@ -1,21 +1,21 @@
 use std::path::Path;
 use std::time::Duration;
 
-use antiphon_fs::{Change, ErrorKind, WatchOptions, Watcher, temp_dir};
+use antiphon_fs::{ErrorKind, FileChange, WatchOptions, Watcher, temp_dir};
 use futures_util::StreamExt;
 
-async fn next(watcher: &mut Watcher) -> Change {
+async fn next(watcher: &mut Watcher) -> FileChange {
     let next = tokio::time::timeout(Duration::from_secs(20), watcher.next());
     next.await.unwrap().unwrap().unwrap()
 }
 
 /// Changes until one is about the file whose making tells that everything before was seen.
-async fn until(watcher: &mut Watcher, mark: &Path) -> Vec<Change> {
+async fn until(watcher: &mut Watcher, mark: &Path) -> Vec<FileChange> {
     let mut changes = Vec::new();
     loop {
         match next(watcher).await {
-            Change::Created(path) if path == mark => return changes,
-            Change::Changed(path) if path == mark || path.is_dir() => {}
+            FileChange::Created(path) if path == mark => return changes,
+            FileChange::Changed(path) if path == mark || path.is_dir() => {}
             other => changes.push(other),
         }
     }
@@ -37,19 +37,19 @@ async fn check(options: WatchOptions, tells_renames: bool) {
     let expected = if tells_renames { 3 } else { 4 };
     while changes.len() < expected {
         match next(&mut watcher).await {
-            Change::Changed(path) if path == folder.path() => {}
+            FileChange::Changed(path) if path == folder.path() => {}
             change => changes.push(change),
         }
     }
     std::fs::write(at("mark"), "x").unwrap();
     changes.extend(until(&mut watcher, &at("mark")).await);
-    let mut expected = vec![Change::Changed(at("changed")), Change::Removed(at("removed"))];
+    let mut expected = vec![FileChange::Changed(at("changed")), FileChange::Removed(at("removed"))];
     if tells_renames {
-        expected.push(Change::Renamed { from: at("renamed"), to: at("name") });
+        expected.push(FileChange::Renamed { from: at("renamed"), to: at("name") });
     } else {
-        expected.extend([Change::Removed(at("renamed")), Change::Created(at("name"))]);
+        expected.extend([FileChange::Removed(at("renamed")), FileChange::Created(at("name"))]);
     }
-    let sorted = |mut changes: Vec<Change>| {
+    let sorted = |mut changes: Vec<FileChange>| {
         changes.sort_by_key(|change| format!("{change:?}"));
         changes
     };
@@ -81,7 +81,7 @@ async fn a_single_file_is_watched_through_every_replacement() {
             // Whether a file that takes the place of another is new is for the system to say.
             let told = next(&mut watcher).await;
             assert!(
-                [Change::Created(path.clone()), Change::Changed(path.clone())].contains(&told),
+                [FileChange::Created(path.clone()), FileChange::Changed(path.clone())].contains(&told),
                 "{told:?}"
             );
         }
@@ -98,7 +98,7 @@ async fn what_comes_with_a_new_folder_is_told_once() {
     std::fs::write(&file, "x").unwrap();
     let mut created = Vec::new();
     while !created.contains(&file) {
-        if let Change::Created(path) = next(&mut watcher).await {
+        if let FileChange::Created(path) = next(&mut watcher).await {
             created.push(path);
         }
     }

@@ -4,14 +4,14 @@ use futures_util::stream;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Phase};
-use crate::place::Place;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::request::Request;
 
 /// An answer with its whole body.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct BufferedResponse {
     /// The status code: a success.
     pub status: u16,
     /// The body, unpacked.
@@ -20,17 +20,17 @@ pub struct Answer {
     pub attempts: u32,
     /// The server's name for the request, if it gave one.
     pub request_id: Option<String>,
-    place: Place,
+    endpoint: Endpoint,
 }
 
-impl Answer {
+impl BufferedResponse {
     /// The body as a value.
     ///
     /// # Errors
     /// `InvalidJson`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|err| {
-            Error::new(ErrorKind::InvalidJson, Phase::NextByte, self.place.clone(), err.to_string())
+            Error::new(ErrorKind::InvalidJson, RequestPhase::NextByte, self.endpoint.clone(), err.to_string())
                 .with_attempts(self.attempts)
                 .with_request_id(self.request_id.clone())
         })
@@ -44,14 +44,14 @@ impl Answer {
 }
 
 impl Client {
-    /// Sends many requests, `max_concurrent` at once (0 counts as 1), and reads their answers whole. Each has an outcome of
+    /// Sends many requests, `max_concurrency` at once (0 counts as 1), and reads their answers whole. Each has an outcome of
     /// its own, in the order of the requests; a status that is no success is an error.
     ///
     /// Requests are taken from the iterator as they are sent, so it may make them as it goes.
     ///
     /// # Cancel safety
     /// Hangs up on those under way; servers may have acted on them.
-    pub async fn batch<I>(&self, requests: I, max_concurrent: usize) -> Vec<Result<Answer, Error>>
+    pub async fn batch<I>(&self, requests: I, max_concurrency: usize) -> Vec<Result<BufferedResponse, Error>>
     where
         I: IntoIterator<Item = Request>,
         I::IntoIter: Send,
@@ -59,15 +59,15 @@ impl Client {
         let numbered = requests.into_iter().enumerate();
         let answers =
             stream::iter(numbered).map(async |(number, request)| (number, self.answer(request).await));
-        let mut answers: Vec<_> = answers.buffer_unordered(max_concurrent.max(1)).collect().await;
+        let mut answers: Vec<_> = answers.buffer_unordered(max_concurrency.max(1)).collect().await;
         answers.sort_by_key(|(number, _)| *number);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    async fn answer(&self, request: Request) -> Result<Answer, Error> {
+    async fn answer(&self, request: Request) -> Result<BufferedResponse, Error> {
         let response = self.send(request).await?.error_for_status().await?;
         let (status, attempts) = (response.status(), response.attempts());
-        let (request_id, place) = (response.request_id().map(str::to_owned), response.origin().clone());
-        Ok(Answer { status, body: response.bytes().await?, attempts, request_id, place })
+        let (request_id, endpoint) = (response.request_id().map(str::to_owned), response.origin().clone());
+        Ok(BufferedResponse { status, body: response.bytes().await?, attempts, request_id, endpoint })
     }
 }

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::OnProgress;
-use super::part::{Notes, Part};
+use super::part::{Part, PartMetadata};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Phase};
-use crate::place::Place;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -88,8 +88,8 @@ impl Download {
     }
 
     /// Tells how many bytes have come, and how many there are if that is known. It is called often: be quick.
-    pub fn on_progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
-        self.on_progress = OnProgress::new(tell);
+    pub fn on_progress(mut self, callback: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        self.on_progress = OnProgress::new(callback);
         self
     }
 
@@ -107,29 +107,29 @@ impl Download {
     /// # Cancel safety
     /// Hangs up; what has come is kept for the next time, but for the last 256 KiB.
     pub async fn run(mut self) -> Result<Downloaded, Error> {
-        let (part, place) = (Part::of(&self.path), self.request.origin());
-        self.check_target(&place).await?;
+        let (part, endpoint) = (Part::of(&self.path), self.request.origin());
+        self.check_target(&endpoint).await?;
         let options = &self.client.inner.options;
         if let (None, Some(timeout)) = (self.request.deadline.instant(), options.timeout) {
             // One for all tries.
             self.request.deadline = Deadline::after(timeout);
         }
-        let mut progress = self.found(&part, &place).await?;
+        let mut progress = self.existing(&part, &endpoint).await?;
         let resumed_from = progress.done;
-        self.fetch_all(&part, &mut progress, &place).await?;
+        self.fetch_all(&part, &mut progress, &endpoint).await?;
         let sha256 = hex(progress.digest.finalize());
-        let failed = |err| of_file(err, &place);
+        let failed = |err| file_error(err, &endpoint);
         if let Some(expected) =
             self.sha256.as_deref().filter(|expected| !expected.eq_ignore_ascii_case(&sha256))
         {
             part.discard().await.map_err(failed)?;
             let reason = format!("its SHA-256 is {sha256} and not {expected}");
-            return Err(Error::new(ErrorKind::ChecksumMismatch, Phase::NextByte, place, reason));
+            return Err(Error::new(ErrorKind::ChecksumMismatch, RequestPhase::NextByte, endpoint, reason));
         }
         if !part.holds(progress.done).await.map_err(failed)? {
             part.discard().await.map_err(failed)?;
             let reason = format!("somebody else has written to {}.part", self.path.display());
-            return Err(Error::new(ErrorKind::File, Phase::NextByte, place, reason));
+            return Err(Error::new(ErrorKind::File, RequestPhase::NextByte, endpoint, reason));
         }
         part.publish().await.map_err(failed)?;
         let resumed_from = resumed_from.min(progress.done);
@@ -137,29 +137,37 @@ impl Download {
     }
 
     /// Only a file may be put in the place of something: no folder, and no device.
-    async fn check_target(&self, place: &Place) -> Result<(), Error> {
+    async fn check_target(&self, endpoint: &Endpoint) -> Result<(), Error> {
         match antiphon_fs::metadata(&self.path).await {
             Ok(found) if !found.is_file => {
                 let reason = format!("{} is there, and is no file", self.path.display());
-                Err(Error::new(ErrorKind::File, Phase::Queue, place.clone(), reason))
+                Err(Error::new(ErrorKind::File, RequestPhase::Queue, endpoint.clone(), reason))
             }
             _ => Ok(()),
         }
     }
 
     /// Fetches until everything is there; a client that retries resumes after a break, by its retry policy.
-    async fn fetch_all(&self, part: &Part, progress: &mut Progress, place: &Place) -> Result<(), Error> {
+    async fn fetch_all(
+        &self,
+        part: &Part,
+        progress: &mut Progress,
+        endpoint: &Endpoint,
+    ) -> Result<(), Error> {
         let policy = self.client.inner.options.retry.clone().unwrap_or_else(RetryPolicy::never);
         let mut pauses = policy.pauses();
         loop {
             let before = progress.done;
-            let err = match self.fetch(part, progress, place).await {
+            let err = match self.fetch(part, progress, endpoint).await {
                 Ok(()) if progress.total.is_none_or(|total| total == progress.done) => return Ok(()),
                 // The server gives less at a time than it was asked for.
                 Ok(()) if progress.done > before => continue,
-                Ok(()) => {
-                    Error::new(ErrorKind::Interrupted, Phase::NextByte, place.clone(), "nothing more came")
-                }
+                Ok(()) => Error::new(
+                    ErrorKind::Interrupted,
+                    RequestPhase::NextByte,
+                    endpoint.clone(),
+                    "nothing more came",
+                ),
                 Err(err) => err,
             };
             if progress.done > before {
@@ -170,13 +178,13 @@ impl Download {
             let Some(pause) = pauses.after(verdict(&err)).filter(in_time) else { return Err(err) };
             tokio::select! {
                 () = sleep(pause) => {}
-                () = self.cancel.cancelled() => return Err(cancelled(place.clone())),
+                () = self.cancel.cancelled() => return Err(cancelled(endpoint.clone())),
             }
         }
     }
 
-    async fn found(&self, part: &Part, place: &Place) -> Result<Progress, Error> {
-        let found = part.found(&self.source).await.map_err(|err| of_file(err, place))?;
+    async fn existing(&self, part: &Part, endpoint: &Endpoint) -> Result<Progress, Error> {
+        let found = part.existing(&self.source).await.map_err(|err| file_error(err, endpoint))?;
         Ok(match found {
             Some((done, digest, validator)) => {
                 Progress { done, digest, validator: Some(validator), total: None }
@@ -186,13 +194,13 @@ impl Download {
     }
 
     /// Fetches what is missing, or as much of it as comes.
-    async fn fetch(&self, part: &Part, progress: &mut Progress, place: &Place) -> Result<(), Error> {
-        let failed = |err| of_file(err, place);
-        let mut response = self.ask(progress, place).await?;
+    async fn fetch(&self, part: &Part, progress: &mut Progress, endpoint: &Endpoint) -> Result<(), Error> {
+        let failed = |err| file_error(err, endpoint);
+        let mut response = self.ask(progress, endpoint).await?;
         match (response.status(), range(&response)) {
             (206, Some((from, total)))
                 if from == progress.done
-                    && self.goes_on(part, progress, &response).await.map_err(failed)? =>
+                    && self.can_resume(part, progress, &response).await.map_err(failed)? =>
             {
                 progress.total = total;
                 let writer = part.append().await.map_err(failed)?;
@@ -207,25 +215,30 @@ impl Download {
                 drop(response);
                 part.discard().await.map_err(failed)?;
                 *progress = Progress::default();
-                response = self.ask(progress, place).await?;
+                response = self.ask(progress, endpoint).await?;
             }
             _ => {}
         }
         if response.status() == 206 {
             let reason = "it sends a part where all was asked for";
-            return Err(Error::new(ErrorKind::InvalidResponse, Phase::FirstByte, place.clone(), reason));
+            return Err(Error::new(
+                ErrorKind::InvalidResponse,
+                RequestPhase::FirstByte,
+                endpoint.clone(),
+                reason,
+            ));
         }
         // Without a length the body may have been unpacked on the way, and no part of that can be asked for.
         let validator = response.content_length().and_then(|_| validator(&response));
         *progress = Progress { total: response.content_length(), validator, ..Progress::default() };
-        let notes = progress.validator.clone();
-        let notes = notes.map(|validator| Notes { source: self.source.clone(), validator });
-        let writer = part.begin(notes).await.map_err(failed)?;
+        let metadata = progress.validator.clone();
+        let metadata = metadata.map(|validator| PartMetadata { source: self.source.clone(), validator });
+        let writer = part.begin(metadata).await.map_err(failed)?;
         self.receive(response, writer, progress).await
     }
 
     /// Whether a part that came goes on with what is there: some servers do not look at `If-Range`.
-    async fn goes_on(
+    async fn can_resume(
         &self,
         part: &Part,
         progress: &Progress,
@@ -237,7 +250,7 @@ impl Download {
     }
 
     /// Asks for what is missing.
-    async fn ask(&self, progress: &Progress, place: &Place) -> Result<Response, Error> {
+    async fn ask(&self, progress: &Progress, endpoint: &Endpoint) -> Result<Response, Error> {
         // Parts of something packed could not be put together again.
         let mut request = self.request.clone().header("accept-encoding", "identity");
         if let Some(validator) = progress.validator.as_ref().filter(|_| progress.done > 0) {
@@ -254,7 +267,7 @@ impl Download {
         };
         tokio::select! {
             response = sending => response,
-            () = self.cancel.cancelled() => Err(cancelled(place.clone())),
+            () = self.cancel.cancelled() => Err(cancelled(endpoint.clone())),
         }
     }
 
@@ -265,25 +278,25 @@ impl Download {
         mut writer: Writer,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        let place = response.origin().clone();
+        let endpoint = response.origin().clone();
         let total = progress.total;
-        self.on_progress.tell(progress.done, total);
+        self.on_progress.report(progress.done, total);
         let received = loop {
             let chunk = tokio::select! {
                 chunk = response.chunk() => chunk,
-                () = self.cancel.cancelled() => Err(cancelled(place.clone())),
+                () = self.cancel.cancelled() => Err(cancelled(endpoint.clone())),
             };
             let chunk = match chunk {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break Ok(()),
                 Err(err) => break Err(err),
             };
-            writer.write(&chunk).await.map_err(|err| of_file(err, &place))?;
+            writer.write(&chunk).await.map_err(|err| file_error(err, &endpoint))?;
             progress.digest.update(&chunk);
             progress.done += chunk.len() as u64;
-            self.on_progress.tell(progress.done, total);
+            self.on_progress.report(progress.done, total);
         };
-        writer.finish().await.map_err(|err| of_file(err, &place))?;
+        writer.finish().await.map_err(|err| file_error(err, &endpoint))?;
         received
     }
 }
@@ -292,7 +305,7 @@ impl Download {
 /// has retried itself.
 fn verdict(err: &Error) -> Verdict {
     match err.kind() {
-        ErrorKind::Interrupted | ErrorKind::Timeout { .. } if err.phase() == Phase::NextByte => {
+        ErrorKind::Interrupted | ErrorKind::Timeout { .. } if err.phase() == RequestPhase::NextByte => {
             Verdict::Retry
         }
         _ => Verdict::Stop,
@@ -322,14 +335,14 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn cancelled(place: Place) -> Error {
-    Error::new(ErrorKind::Cancelled, Phase::NextByte, place, "")
+fn cancelled(endpoint: Endpoint) -> Error {
+    Error::new(ErrorKind::Cancelled, RequestPhase::NextByte, endpoint, "")
 }
 
-pub(super) fn of_file(err: antiphon_fs::Error, place: &Place) -> Error {
+pub(super) fn file_error(err: antiphon_fs::Error, endpoint: &Endpoint) -> Error {
     let mut reason = err.to_string();
     if let Some(cause) = std::error::Error::source(&err) {
         reason = format!("{reason}: {cause}");
     }
-    Error::new(ErrorKind::File, Phase::NextByte, place.clone(), reason)
+    Error::new(ErrorKind::File, RequestPhase::NextByte, endpoint.clone(), reason)
 }

@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 pub(super) struct Part {
     target: PathBuf,
     path: PathBuf,
-    notes: PathBuf,
+    metadata: PathBuf,
 }
 
 /// What tells whether a part still fits what the server has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Notes {
+pub(super) struct PartMetadata {
     /// A digest of the address, which itself may hold secrets.
     pub(super) source: String,
     /// A strong `ETag`, or a `Last-Modified`, as the server gave it.
@@ -29,17 +29,17 @@ impl Part {
             name.push(ending);
             target.with_file_name(name)
         };
-        Self { target: target.to_owned(), path: beside(".part"), notes: beside(".part.json") }
+        Self { target: target.to_owned(), path: beside(".part"), metadata: beside(".part.json") }
     }
 
     /// What is there already, if its notes can be read and name `source`: its length, digest and validator.
-    pub(super) async fn found(
+    pub(super) async fn existing(
         &self,
         source: &str,
     ) -> Result<Option<(u64, Sha256, String)>, antiphon_fs::Error> {
-        let Ok(notes) = antiphon_fs::read(&self.notes).await else { return Ok(None) };
-        let Ok(notes) = serde_json::from_slice::<Notes>(&notes) else { return Ok(None) };
-        if notes.source != source || !antiphon_fs::exists(&self.path).await? {
+        let Ok(metadata) = antiphon_fs::read(&self.metadata).await else { return Ok(None) };
+        let Ok(metadata) = serde_json::from_slice::<PartMetadata>(&metadata) else { return Ok(None) };
+        if metadata.source != source || !antiphon_fs::exists(&self.path).await? {
             return Ok(None);
         }
         let (mut length, mut digest) = (0, Sha256::new());
@@ -49,7 +49,7 @@ impl Part {
             length += chunk.len() as u64;
             digest.update(&chunk);
         }
-        Ok((length > 0).then_some((length, digest, notes.validator)))
+        Ok((length > 0).then_some((length, digest, metadata.validator)))
     }
 
     /// Whether so many bytes are there: somebody else may have written to it.
@@ -63,12 +63,12 @@ impl Part {
     }
 
     /// Begins anew. Without notes it cannot be gone on with later.
-    pub(super) async fn begin(&self, notes: Option<Notes>) -> Result<Writer, antiphon_fs::Error> {
+    pub(super) async fn begin(&self, metadata: Option<PartMetadata>) -> Result<Writer, antiphon_fs::Error> {
         // In this order: notes beside a part that they do not belong to would be worse than none.
-        antiphon_fs::remove(&self.notes).await?;
+        antiphon_fs::remove(&self.metadata).await?;
         let writer = Writer::create(&self.path).await?;
-        if let Some(notes) = notes {
-            antiphon_fs::write(&self.notes, serde_json::to_vec(&notes).unwrap_or_default()).await?;
+        if let Some(metadata) = metadata {
+            antiphon_fs::write(&self.metadata, serde_json::to_vec(&metadata).unwrap_or_default()).await?;
         }
         Ok(writer)
     }
@@ -76,11 +76,11 @@ impl Part {
     /// Gives the whole file its name.
     pub(super) async fn publish(&self) -> Result<(), antiphon_fs::Error> {
         antiphon_fs::rename(&self.path, &self.target).await?;
-        antiphon_fs::remove(&self.notes).await
+        antiphon_fs::remove(&self.metadata).await
     }
 
     pub(super) async fn discard(&self) -> Result<(), antiphon_fs::Error> {
-        antiphon_fs::remove(&self.notes).await?;
+        antiphon_fs::remove(&self.metadata).await?;
         antiphon_fs::remove(&self.path).await
     }
 }

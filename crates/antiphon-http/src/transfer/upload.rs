@@ -8,10 +8,10 @@ use reqwest::multipart::{Form, Part};
 use tokio_util::sync::CancellationToken;
 
 use super::OnProgress;
-use super::download::of_file;
+use super::download::file_error;
 use crate::client::Client;
-use crate::error::{BodyFailed, Error, ErrorKind, Phase};
-use crate::request::{Activity, Request};
+use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
+use crate::request::{Request, SendActivity};
 use crate::response::Response;
 
 /// A file to be handed over; see [`Client::upload`].
@@ -28,7 +28,7 @@ pub struct Upload {
 }
 
 /// The size of the pieces that a file is read in.
-const PIECE: usize = 64 << 10;
+const CHUNK_SIZE: usize = 64 << 10;
 
 impl Client {
     /// Posts the file `path` to `url` as `multipart/form-data`, under the field `file`, as it is read: it is never in
@@ -67,8 +67,8 @@ impl Upload {
 
     /// Tells how many bytes of the file have been handed to the connection, and how many there are. It is called often:
     /// be quick.
-    pub fn on_progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
-        self.on_progress = OnProgress::new(tell);
+    pub fn on_progress(mut self, callback: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+        self.on_progress = OnProgress::new(callback);
         self
     }
 
@@ -87,14 +87,14 @@ impl Upload {
     /// Hangs up; the server may have acted on the request.
     pub async fn run(self) -> Result<Response, Error> {
         let Self { client, request, path, field, fields, on_progress, cancel } = self;
-        let place = request.origin();
-        let found = antiphon_fs::metadata(&path).await.map_err(|err| of_file(err, &place))?;
+        let endpoint = request.origin();
+        let found = antiphon_fs::metadata(&path).await.map_err(|err| file_error(err, &endpoint))?;
         if !found.is_file {
             let reason = format!("{} is no file", path.display());
-            return Err(Error::new(ErrorKind::File, Phase::Queue, place, reason));
+            return Err(Error::new(ErrorKind::File, RequestPhase::Queue, endpoint, reason));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let activity = Activity::new();
+        let activity = SendActivity::new();
         let taken = activity.clone();
         let form = move || {
             let file = Part::stream_with_length(
@@ -109,18 +109,18 @@ impl Upload {
         let sending = async { client.send(request).await?.error_for_status().await };
         tokio::select! {
             response = sending => response,
-            () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, Phase::FirstByte, place, "")),
+            () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, RequestPhase::FirstByte, endpoint, "")),
         }
     }
 }
 
 /// The file as it is read, as much of it as there was at first: the form's length has been told already.
-fn body(path: &Path, total: u64, on_progress: OnProgress, activity: Activity) -> reqwest::Body {
+fn body(path: &Path, total: u64, on_progress: OnProgress, activity: SendActivity) -> reqwest::Body {
     let name = path.display().to_string();
     let path = path.to_owned();
     let opened =
-        async move { Reader::open(path).await.map(|reader| reader.max_bytes(u64::MAX).chunks(PIECE)) };
-    let failed = |reason: String| BodyFailed { kind: ErrorKind::File, reason };
+        async move { Reader::open(path).await.map(|reader| reader.max_bytes(u64::MAX).chunks(CHUNK_SIZE)) };
+    let failed = |reason: String| BodyError { kind: ErrorKind::File, reason };
     let mut pieces = Box::pin(stream::once(opened).try_flatten());
     let mut done = 0;
     let pieces = stream::poll_fn(move |cx| {
@@ -133,7 +133,7 @@ fn body(path: &Path, total: u64, on_progress: OnProgress, activity: Activity) ->
                 piece.truncate(left);
                 done += piece.len() as u64;
                 activity.note();
-                on_progress.tell(done, Some(total));
+                on_progress.report(done, Some(total));
                 Some(Ok(piece))
             }
             Some(Err(err)) => Some(Err(failed(err.to_string()))),

@@ -37,7 +37,7 @@ async fn what_the_service_is_not_to_blame_for_opens_no_breaker() {
 #[tokio::test]
 async fn a_rate_limiter_is_asked_for_each_attempt_and_freed_with_the_body() {
     let server = Server::start([Reply::new(500, "text/plain", ""), Reply::new(200, "text/plain", "ok")]);
-    let limits = RateLimits::default().requests(Rate::per_second(10).burst(1)).max_concurrent(1);
+    let limits = RateLimits::default().requests(Rate::per_second(10).burst(1)).max_concurrency(1);
     let policy = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
     let client = Client::builder().retry(policy).rate_limiter(RateLimiter::new(limits)).build();
     let begun = Instant::now();

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use antiphon_http::{Client, ErrorKind, Phase, Request};
+use antiphon_http::{Client, ErrorKind, Request, RequestPhase};
 use tokio::io::AsyncWriteExt;
 
 use crate::raw::{Raw, read_head, reset, stall};
@@ -58,13 +58,13 @@ async fn resets_before_in_and_after_the_answer() {
 #[tokio::test]
 async fn silence_has_a_name_for_each_phase() {
     let black_hole = Raw::start(async |_stream| stall().await).await;
-    assert_eq!(outcome(&black_hole).await, Err(ErrorKind::Timeout { phase: Phase::FirstByte }));
+    assert_eq!(outcome(&black_hole).await, Err(ErrorKind::Timeout { phase: RequestPhase::FirstByte }));
     let half_open = Raw::start(async |mut stream| {
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
         stall().await;
     });
-    assert_eq!(outcome(&half_open.await).await, Err(ErrorKind::Timeout { phase: Phase::NextByte }));
+    assert_eq!(outcome(&half_open.await).await, Err(ErrorKind::Timeout { phase: RequestPhase::NextByte }));
     // Nobody answers at an address of the documentation's (RFC 5737); a machine without a network says so at once.
     let err = client().send(Request::get("http://192.0.2.1/")).await.unwrap_err();
     assert!(
@@ -84,7 +84,7 @@ async fn a_head_that_drips_is_given_up() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    assert_eq!(outcome(&slow.await).await, Err(ErrorKind::Timeout { phase: Phase::FirstByte }));
+    assert_eq!(outcome(&slow.await).await, Err(ErrorKind::Timeout { phase: RequestPhase::FirstByte }));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_body_that_drips_is_alive_until_the_deadline() {
     let answer = client().send(Request::get(&slow.url()).deadline(deadline)).await.unwrap();
     let begun = tokio::time::Instant::now();
     let err = answer.bytes().await.unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::NextByte });
+    assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::NextByte });
     assert!(begun.elapsed() > SHORT, "it did not take the pauses for a halt");
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_http::{Client, Deadline, ErrorKind, Phase, Request};
+use antiphon_http::{Client, Deadline, ErrorKind, Request, RequestPhase};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -119,11 +119,11 @@ async fn a_deadline_covers_everything() {
     let within =
         |millis| Request::get(&server.uri()).deadline(Deadline::after(Duration::from_millis(millis)));
     let err = Client::default().send(within(500)).await.unwrap_err();
-    assert_eq!(err.kind(), ErrorKind::Timeout { phase: Phase::FirstByte });
+    assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::FirstByte });
     let one = Client::builder().max_connections(1).build();
     // The first holds the connection for longer than the second waits.
     let (_, second) = tokio::join!(one.send(within(2_000)), one.send(within(50)));
-    assert_eq!(second.unwrap_err().kind(), ErrorKind::Timeout { phase: Phase::Queue });
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::Timeout { phase: RequestPhase::Queue });
     let client = Client::builder().timeout(Duration::from_millis(50)).build();
     assert!(matches!(client.get(&server.uri()).await.unwrap_err().kind(), ErrorKind::Timeout { .. }));
 }

@@ -142,7 +142,7 @@ pub(super) struct Cassette {
 
 /// A line of a file, for errors.
 #[derive(Debug, Clone, Copy)]
-struct Place<'a> {
+struct Position<'a> {
     path: &'a Path,
     number: usize,
 }
@@ -152,17 +152,17 @@ impl Cassette {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Option<Self>, Error> {
         let mut cassette: Option<Self> = None;
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let place = Place { path, number: index + 1 };
+            let position = Position { path, number: index + 1 };
             let value = match serde_json::from_str(line) {
                 Err(err) if err.is_eof() => {
-                    warn!("{}:{}: a line that a crash has cut is ignored", path.display(), place.number);
+                    warn!("{}:{}: a line that a crash has cut is ignored", path.display(), position.number);
                     continue;
                 }
-                parsed => place.parsed(parsed)?,
+                parsed => position.parsed(parsed)?,
             };
             match &mut cassette {
-                Some(cassette) => cassette.add(value, place)?,
-                None => cassette = Some(Self::begun(place.header(value)?)),
+                Some(cassette) => cassette.add(value, position)?,
+                None => cassette = Some(Self::begun(position.header(value)?)),
             }
         }
         Ok(cassette)
@@ -172,18 +172,18 @@ impl Cassette {
         Self { scope: scope.into_scope(), models: BTreeMap::new(), answers: HashMap::new() }
     }
 
-    fn add(&mut self, line: Value, place: Place<'_>) -> Result<(), Error> {
+    fn add(&mut self, line: Value, position: Position<'_>) -> Result<(), Error> {
         if line.get("schema").is_some() {
             // Two processes may have begun the file at the same time.
-            if place.header(line)? != ScopeOnTape::of(&self.scope) {
+            if position.header(line)? != ScopeOnTape::of(&self.scope) {
                 let why = "the answers of another provider begin here. Record each into a file of its own";
-                return Err(place.invalid(&why));
+                return Err(position.invalid(&why));
             }
         } else if line.get("capabilities").is_some() {
-            let ModelLine { model, capabilities } = place.parsed(serde_json::from_value(line))?;
+            let ModelLine { model, capabilities } = position.parsed(serde_json::from_value(line))?;
             self.models.insert(model, capabilities);
         } else {
-            self.add_answer(place.parsed(serde_json::from_value(line))?);
+            self.add_answer(position.parsed(serde_json::from_value(line))?);
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Cassette {
     }
 }
 
-impl Place<'_> {
+impl Position<'_> {
     fn header(self, line: Value) -> Result<ScopeOnTape, Error> {
         match line.get("schema").and_then(Value::as_str) {
             Some(SCHEMA) => Ok(self.parsed(serde_json::from_value::<HeaderLine>(line))?.scope),

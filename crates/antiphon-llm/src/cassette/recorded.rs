@@ -106,7 +106,7 @@ impl<P: Provider> Recorded<P> {
         let asked = Asked::of(prompt);
         let answer = match self.inner.stream(prompt, context).await {
             Ok(answer) => answer,
-            Err(err) => return Err(self.tape.keep_cut(&asked, err).await),
+            Err(err) => return Err(self.tape.append_partial(&asked, err).await),
         };
         let (head, attempts) = (answer.head().clone(), answer.attempts());
         let tape = self.tape.clone();
@@ -114,13 +114,13 @@ impl<P: Provider> Recorded<P> {
             let (tape, asked) = (tape.clone(), asked.clone());
             async move {
                 match item {
-                    Ok(Delta::End(answer)) => tape.keep(&asked, *answer).await,
-                    Err(err) => Err(tape.keep_cut(&asked, err).await),
+                    Ok(Delta::End(answer)) => tape.append_answer(&asked, *answer).await,
+                    Err(err) => Err(tape.append_partial(&asked, err).await),
                     words => words,
                 }
             }
         });
-        Ok(Streaming::begun(head, written).await?.with_attempts(attempts))
+        Ok(Streaming::start(head, written).await?.with_attempts(attempts))
     }
 }
 
@@ -176,19 +176,19 @@ impl Tape {
     }
 
     /// Adds an answer, which is then what the stream ends with.
-    async fn keep(&self, asked: &Asked, answer: Completion) -> Result<Delta, Error> {
+    async fn append_answer(&self, asked: &Asked, answer: Completion) -> Result<Delta, Error> {
         match self.append(&asked.answered(&answer)).await {
-            Ok(()) => answer.into_whole(&asked.output).map(|answer| Delta::End(Box::new(answer))),
+            Ok(()) => answer.into_complete(&asked.output).map(|answer| Delta::End(Box::new(answer))),
             // Paid all the same.
             Err(err) => Err(err.with_spent(answer.spent()).with_partial(answer)),
         }
     }
 
     /// Adds an answer that ended at a limit or filter, if that is the error.
-    async fn keep_cut(&self, asked: &Asked, err: Error) -> Error {
+    async fn append_partial(&self, asked: &Asked, err: Error) -> Error {
         let ended = |answer: &&Completion| {
             matches!(answer.finish, FinishReason::Length | FinishReason::Filtered)
-                && (*answer).clone().into_whole(&asked.output).is_err_and(|own| own.kind() == err.kind())
+                && (*answer).clone().into_complete(&asked.output).is_err_and(|own| own.kind() == err.kind())
         };
         let Some(cut) = err.partial().filter(ended) else { return err };
         match self.append(&asked.answered(cut)).await {
@@ -198,7 +198,7 @@ impl Tape {
     }
 
     /// Adds a model's capabilities, once.
-    async fn know(&self, model: &str, capabilities: Capabilities) -> Result<(), Error> {
+    async fn append_capabilities(&self, model: &str, capabilities: Capabilities) -> Result<(), Error> {
         let is_new = {
             let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
             models.insert(model.to_owned())
@@ -251,7 +251,7 @@ impl<P: Provider> Provider for Recorded<P> {
         let capabilities = self.inner.capabilities(model, context).await;
         let known = async {
             self.tape.begin(&self.inner.scope()).await?;
-            self.tape.know(model, capabilities).await
+            self.tape.append_capabilities(model, capabilities).await
         };
         if let Err(err) = known.await {
             warn!("the capabilities of {model} are not recorded: {err}");

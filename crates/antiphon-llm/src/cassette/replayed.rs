@@ -164,7 +164,7 @@ impl Provider for Replayed {
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
         let key = key_of(prompt);
         let answer = self.tapes().find_map(|tape| tape.next(&key)).ok_or_else(|| self.missing(prompt))?;
-        answer.into_whole(&prompt.output).map(Streaming::whole)
+        answer.into_complete(&prompt.output).map(Streaming::from_completion)
     }
 
     /// The models that are on the cassettes, by name.

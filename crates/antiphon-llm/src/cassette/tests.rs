@@ -6,8 +6,9 @@ use futures_util::future::join_all;
 use super::{Recorded, Replayed};
 use crate::scripted::Scripted;
 use crate::{
-    BlockingProvider, CallContext, Capabilities, Completion, Cut, Error, ErrorKind, Fallback, FinishReason,
-    Message, Output, Prompt, Provider, ProviderExt, Schema, Scope, SingleFlight, SyncProvider, Usage,
+    BlockingProvider, CallContext, Capabilities, Completion, Error, ErrorKind, Fallback, FinishReason,
+    Message, Output, Prompt, Provider, ProviderExt, Schema, Scope, SingleFlight, SyncProvider,
+    TruncationCause, Usage,
 };
 
 fn prompt(text: &str) -> Prompt {
@@ -141,7 +142,7 @@ async fn a_cut_answer_is_cut_again_and_a_failed_call_is_not_recorded() {
     assert_eq!(lines(&path).await.len(), 2);
     let replayed = Replayed::open(&path).await.unwrap().complete(&prompt, &context).await.unwrap_err();
     for err in [live, replayed] {
-        assert_eq!(err.kind(), ErrorKind::Truncated { cause: Cut::MaxTokens });
+        assert_eq!(err.kind(), ErrorKind::Truncated { cause: TruncationCause::MaxTokens });
         assert_eq!((err.partial().unwrap().text.as_str(), err.attempts()), ("{\"a\": 1", 1));
         assert_eq!(err.partial().unwrap().usage.output, Some(2));
     }

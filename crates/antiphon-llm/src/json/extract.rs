@@ -145,10 +145,12 @@ pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, J
 
 fn strictly(answer: &str) -> Result<Extracted, JsonError> {
     let value = serde_json::from_str(answer).map_err(|err| {
-        let kind = match answer.trim_start().starts_with(['{', '[']) {
-            false => JsonErrorKind::Missing,
-            true if err.is_eof() => JsonErrorKind::Truncated,
-            true => JsonErrorKind::Malformed,
+        let kind = if !answer.trim_start().starts_with(['{', '[']) {
+            JsonErrorKind::Missing
+        } else if err.is_eof() {
+            JsonErrorKind::Truncated
+        } else {
+            JsonErrorKind::Malformed
         };
         JsonError::new(kind, format!("the answer is no JSON: {err}"))
     })?;
@@ -158,14 +160,14 @@ fn strictly(answer: &str) -> Result<Extracted, JsonError> {
 /// The values of a text that is no JSON before it is mended; `broken` where mending does not help.
 fn repaired(text: &str, repairs: &mut Vec<Repair>, broken: JsonError) -> Result<Vec<Found>, JsonError> {
     let Some(start) = next_start(text) else { return Err(broken) };
-    let Some(mended) = repair::mend(&text[start..]) else { return Err(broken) };
+    let Some(repaired) = repair::repair(&text[start..]) else { return Err(broken) };
     // A cut shows only behind what was mended.
-    let mut found = values(&mended.text)
+    let mut found = values(&repaired.text)
         .map_err(|err| if err.kind == JsonErrorKind::Truncated { err } else { broken })?;
     if start > 0 {
         found.iter_mut().for_each(|found| found.is_all = false);
     }
-    repairs.extend(mended.repairs);
+    repairs.extend(repaired.repairs);
     Ok(found)
 }
 

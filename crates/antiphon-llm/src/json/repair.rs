@@ -1,7 +1,7 @@
 use super::extract::Repair;
 
 /// A text after its repairs.
-pub(super) struct Mended {
+pub(super) struct Repaired {
     pub(super) text: String,
     pub(super) repairs: Vec<Repair>,
 }
@@ -10,8 +10,8 @@ pub(super) struct Mended {
 const LITERALS: [(&str, &str); 3] = [("True", "true"), ("False", "false"), ("None", "null")];
 
 /// Mends what can be mended without a guess in a text that begins with JSON; `None` if there is nothing.
-pub(super) fn mend(text: &str) -> Option<Mended> {
-    let mut mended = Mended { text: String::with_capacity(text.len()), repairs: Vec::new() };
+pub(super) fn repair(text: &str) -> Option<Repaired> {
+    let mut repaired = Repaired { text: String::with_capacity(text.len()), repairs: Vec::new() };
     let (mut rest, mut open) = (text, 0_usize);
     while let Some(first) = rest.chars().next() {
         // Behind the value there may be prose, which is nobody's to mend.
@@ -19,32 +19,32 @@ pub(super) fn mend(text: &str) -> Option<Mended> {
             '{' | '[' => open += 1,
             '}' | ']' => open = open.saturating_sub(1),
             _ if open == 0 => {
-                mended.text.push_str(rest);
+                repaired.text.push_str(rest);
                 break;
             }
             _ => {}
         }
         let taken = match first {
-            '"' => mended.string(rest)?,
-            ',' => mended.comma(rest),
-            '/' => mended.comment(rest),
-            'T' | 'F' | 'N' => mended.literal(rest),
+            '"' => repaired.string(rest)?,
+            ',' => repaired.comma(rest),
+            '/' => repaired.comment(rest),
+            'T' | 'F' | 'N' => repaired.literal(rest),
             _ => 0,
         };
         let taken = match taken {
             0 => {
-                mended.text.push(first);
+                repaired.text.push(first);
                 first.len_utf8()
             }
             taken => taken,
         };
         rest = &rest[taken..];
     }
-    (!mended.repairs.is_empty()).then_some(mended)
+    (!repaired.repairs.is_empty()).then_some(repaired)
 }
 
 /// Each takes what it knows from the beginning of `rest`, and says how many bytes that were.
-impl Mended {
+impl Repaired {
     fn note(&mut self, repair: Repair) {
         if !self.repairs.contains(&repair) {
             self.repairs.push(repair);

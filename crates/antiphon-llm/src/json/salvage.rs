@@ -9,7 +9,7 @@ pub struct Salvaged {
     /// The elements that are whole, in their order.
     pub elements: Vec<Value>,
     /// Whether the list ended, so that these are all.
-    pub is_whole: bool,
+    pub is_complete: bool,
 }
 
 /// The whole elements of the list at `pointer` (RFC 6901, object keys alone; empty for an answer that is a list) in an
@@ -21,7 +21,7 @@ pub struct Salvaged {
 /// ```
 /// let answer = r#"{"personas": [{"name": "Ada"}, {"name": "Bob"}, {"na"#;
 /// let salvaged = antiphon_llm::json::salvage(answer, "/personas").ok_or("there is no list")?;
-/// assert_eq!((salvaged.elements.len(), salvaged.is_whole), (2, false));
+/// assert_eq!((salvaged.elements.len(), salvaged.is_complete), (2, false));
 /// # Ok::<(), &str>(())
 /// ```
 #[must_use]
@@ -31,7 +31,9 @@ pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
         rest = &rest[next_start(rest)?..];
         match list_at(rest, pointer) {
             // A footnote's `[1]` is no answer.
-            Some(list) if !list.is_whole || list.elements.is_empty() || list.elements.iter().any(is_data) => {
+            Some(list)
+                if !list.is_complete || list.elements.is_empty() || list.elements.iter().any(is_data) =>
+            {
                 return Some(list);
             }
             found => match parse_prefix(rest) {
@@ -57,7 +59,7 @@ fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
     loop {
         rest = rest.trim_start();
         if rest.starts_with(']') {
-            return Some(Salvaged { is_whole: true, ..salvaged });
+            return Some(Salvaged { is_complete: true, ..salvaged });
         }
         let Ok((value, len)) = parse_prefix(rest) else { return Some(salvaged) };
         rest = rest[len..].trim_start();
@@ -92,7 +94,7 @@ mod tests {
 
     #[track_caller]
     fn check(answer: &str, pointer: &str, expected: Option<(Value, bool)>) {
-        let found = salvage(answer, pointer).map(|found| (Value::Array(found.elements), found.is_whole));
+        let found = salvage(answer, pointer).map(|found| (Value::Array(found.elements), found.is_complete));
         assert_eq!(found, expected, "{answer}");
     }
 

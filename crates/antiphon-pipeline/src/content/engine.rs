@@ -7,9 +7,9 @@ use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Provider
 use antiphon_store::{JobState, Run, RunStatus, Store};
 use serde_json::json;
 
-use super::asking::{Notes, recipe};
-use super::grounds::Removed;
+use super::grounding::Removed;
 use super::portfolio::Content;
+use super::recipe::{ContentRow, recipe};
 use super::voice::Voice;
 use crate::error::Error;
 
@@ -43,7 +43,7 @@ pub struct ContentEngine {
 /// Content, and how it came about.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Made {
+pub struct GeneratedContent {
     /// The content, as the voice's rules want it.
     pub content: Content,
     /// What the notes do not have, and was taken out.
@@ -98,7 +98,7 @@ impl ContentEngine {
     ///
     /// # Cancel safety
     /// Hangs up; the partial answer is lost.
-    pub async fn generate(&self, notes: &str, voice: &Voice) -> Result<Made, Error> {
+    pub async fn generate(&self, notes: &str, voice: &Voice) -> Result<GeneratedContent, Error> {
         let made = self.outcomes(&[(notes, voice)]).await.pop();
         made.unwrap_or_else(|| Err(Error::internal("the job ended without an outcome")))
     }
@@ -107,7 +107,11 @@ impl ContentEngine {
     ///
     /// # Cancel safety
     /// Hangs up; the words so far are lost.
-    pub async fn generate_all(&self, notes: &str, voices: &[Voice]) -> BTreeMap<String, Result<Made, Error>> {
+    pub async fn generate_all(
+        &self,
+        notes: &str,
+        voices: &[Voice],
+    ) -> BTreeMap<String, Result<GeneratedContent, Error>> {
         let by_name: BTreeMap<&String, &Voice> = voices.iter().map(|voice| (&voice.name, voice)).collect();
         let jobs: Vec<(&str, &Voice)> = by_name.values().map(|voice| (notes, *voice)).collect();
         let outcomes = self.outcomes(&jobs).await;
@@ -118,7 +122,10 @@ impl ContentEngine {
     ///
     /// # Cancel safety
     /// Hangs up; the words so far are lost.
-    pub async fn generate_batch(&self, jobs: &[(&str, &Voice)]) -> (Vec<(usize, Made)>, Vec<(usize, Error)>) {
+    pub async fn generate_batch(
+        &self,
+        jobs: &[(&str, &Voice)],
+    ) -> (Vec<(usize, GeneratedContent)>, Vec<(usize, Error)>) {
         let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
         for (index, outcome) in self.outcomes(jobs).await.into_iter().enumerate() {
             match outcome {
@@ -142,7 +149,7 @@ impl ContentEngine {
         notes: &str,
         voice: &Voice,
         fallback: &Path,
-    ) -> Result<Made, Error> {
+    ) -> Result<GeneratedContent, Error> {
         let err = match self.generate(notes, voice).await {
             Ok(made) => return Ok(made),
             Err(err) => err,
@@ -164,11 +171,11 @@ impl ContentEngine {
         let mut content = Content::parse(&fallback.display().to_string(), &text.text)?;
         voice.apply(&mut content);
         let instead_of = err.into_provider();
-        Ok(Made { content, removed: Vec::new(), usage: Usage::default(), instead_of })
+        Ok(GeneratedContent { content, removed: Vec::new(), usage: Usage::default(), instead_of })
     }
 
-    async fn outcomes(&self, jobs: &[(&str, &Voice)]) -> Vec<Result<Made, Error>> {
-        let mut made: Vec<Option<Result<Made, Error>>> = jobs.iter().map(|_| None).collect();
+    async fn outcomes(&self, jobs: &[(&str, &Voice)]) -> Vec<Result<GeneratedContent, Error>> {
+        let mut made: Vec<Option<Result<GeneratedContent, Error>>> = jobs.iter().map(|_| None).collect();
         let stop = match self.run(jobs, &mut made).await {
             Ok(stop) => stop,
             Err(err) => Some(Stop::Internal(err.to_string())),
@@ -184,10 +191,10 @@ impl ContentEngine {
     async fn run(
         &self,
         jobs: &[(&str, &Voice)],
-        made: &mut [Option<Result<Made, Error>>],
+        made: &mut [Option<Result<GeneratedContent, Error>>],
     ) -> Result<Option<Stop>, Error> {
         let work = recipe().asking(&self.model)?;
-        let rows = jobs.iter().map(|(notes, voice)| Notes::new("notes", *notes, voice).row());
+        let rows = jobs.iter().map(|(notes, voice)| ContentRow::new("notes", *notes, voice).row());
         let batch = Batch::new("content", rows.collect());
         let store = self.store.clone().unwrap_or_else(Store::in_memory);
         let run = batch.open(&store, &self.calls, &*work).await?;
@@ -199,9 +206,9 @@ impl ContentEngine {
         for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
             let at = usize::try_from(job.index).unwrap_or(usize::MAX);
             *place = match (job.state, job.result, job.error) {
-                (JobState::Accepted, Some(result), _) => {
-                    jobs.get(at).map(|job| content_of(&result, Usage::new(Some(0), Some(0)), *job))
-                }
+                (JobState::Accepted, Some(result), _) => jobs
+                    .get(at)
+                    .map(|(notes, voice)| content_of(&result, Usage::new(Some(0), Some(0)), notes, voice)),
                 (JobState::Failed, _, Some((_, message))) => Some(Err(Error::internal(message))),
                 _ => None,
             };
@@ -210,7 +217,10 @@ impl ContentEngine {
             let at = usize::try_from(index).unwrap_or(usize::MAX);
             let (Some(place), Some(job)) = (made.get_mut(at), jobs.get(at)) else { continue };
             *place = Some(match result {
-                Ok(result) => content_of(&result, seen.usage.unwrap_or(Usage::new(Some(0), Some(0))), *job),
+                Ok(result) => {
+                    let usage = seen.usage.unwrap_or(Usage::new(Some(0), Some(0)));
+                    content_of(&result, usage, job.0, job.1)
+                }
                 Err(failed) => Err(match failed.cause {
                     Some(err) => Error::from_provider(err),
                     None => Error::internal(failed.message),
@@ -232,8 +242,8 @@ async fn finish(run: &Run, stop: Option<&Stop>) {
 }
 
 /// The content in a result, held to the notes and the voice.
-fn content_of(result: &str, usage: Usage, (notes, voice): (&str, &Voice)) -> Result<Made, Error> {
+fn content_of(result: &str, usage: Usage, notes: &str, voice: &Voice) -> Result<GeneratedContent, Error> {
     let answer = serde_json::from_str(result).map_err(|err| Error::internal(err.to_string()))?;
     let (content, removed) = Content::of_answer(answer, notes, voice)?;
-    Ok(Made { content, removed, usage, instead_of: None })
+    Ok(GeneratedContent { content, removed, usage, instead_of: None })
 }

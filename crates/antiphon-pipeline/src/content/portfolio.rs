@@ -2,7 +2,7 @@ use antiphon_llm::Schema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::grounds::{self, Removed};
+use super::grounding::{self, Removed};
 use super::voice::Voice;
 use crate::error::Error;
 use antiphon_engine::ErrorKind;
@@ -153,7 +153,7 @@ impl Content {
         let content = serde_json::from_value(answer);
         let mut content: Self = content
             .map_err(|err| Error::internal(format!("the schema let a wrong answer through: {err}")))?;
-        let removed = grounds::keep_to(&mut content, notes);
+        let removed = grounding::remove_ungrounded(&mut content, notes);
         voice.apply(&mut content);
         Ok((content, removed))
     }

@@ -5,9 +5,9 @@ use antiphon_engine::ErrorKind;
 use antiphon_store::{JobRecord, JobState, Run};
 use serde::Serialize;
 
-use super::asking::Notes;
-use super::grounds::Removed;
+use super::grounding::Removed;
 use super::portfolio::Content;
+use super::recipe::ContentRow;
 use super::voice::Voice;
 use crate::error::Error;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LoadedNotes {
-    /// The rows, each a [`Notes`] as JSON.
+    /// The rows, each a [`ContentRow`] as JSON.
     pub rows: Vec<String>,
     /// How many files they are from.
     pub files: usize,
@@ -70,7 +70,7 @@ impl LoadedNotes {
         }
         self.files += 1;
         let name = PathBuf::from(&document.name).with_extension("").display().to_string();
-        let row = |voice: &&Voice| Notes::new(name.clone(), &*document.text, voice).row();
+        let row = |voice: &&Voice| ContentRow::new(name.clone(), &*document.text, voice).row();
         self.rows.extend(voices.iter().map(row));
     }
 }
@@ -95,7 +95,7 @@ impl SitePage {
     /// Reads the pages of a run, in the order of its rows; one without an answer has the fallback's content.
     ///
     /// # Errors
-    /// `Store` where the run cannot be read; `Internal` for a row that is no [`Notes`] of these voices.
+    /// `Store` where the run cannot be read; `Internal` for a row that is no [`ContentRow`] of these voices.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -120,7 +120,7 @@ impl SitePage {
     fn of_job(job: JobRecord, voices: &[&Voice], fallback: Option<&Content>) -> Result<Self, Error> {
         let unreadable =
             |why: serde_json::Error| Error::internal(format!("row {} of the store: {why}", job.index));
-        let Notes { name, theme, notes, .. } = serde_json::from_str(&job.row).map_err(unreadable)?;
+        let ContentRow { name, theme, notes, .. } = serde_json::from_str(&job.row).map_err(unreadable)?;
         let Some(voice) = voices.iter().find(|voice| voice.name == theme) else {
             let message = format!("row {} of the store is of no theme that was asked for", job.index);
             return Err(Error::internal(message));

@@ -64,7 +64,7 @@ pub enum Case {
 }
 
 /// Words that praise and say nothing of the thing. None of them can turn a sentence round when it goes, as "just" can after "not".
-const FLUFF: [&str; 16] = [
+const FILLER: [&str; 16] = [
     "seamlessly",
     "seamless",
     "cutting-edge",
@@ -136,10 +136,11 @@ impl Voice {
 
 impl TextRule {
     fn holds_at(&self, place: &str) -> bool {
-        match self.at.is_empty() {
+        if self.at.is_empty() {
             // A name is what it is.
-            true => !matches!(place, "brand_name" | "repos[].name"),
-            false => self.at.iter().any(|at| at == place),
+            !matches!(place, "brand_name" | "repos[].name")
+        } else {
+            self.at.iter().any(|at| at == place)
         }
     }
 
@@ -151,7 +152,7 @@ impl TextRule {
             words.iter_mut().for_each(|word| replace(word, from, to));
         }
         if self.fluff {
-            words = without_fluff(words);
+            words = without_filler(words);
         }
         words.retain(|word| !word.is_empty());
         // Marks alone are no text to be made better.
@@ -190,10 +191,10 @@ impl TextRule {
 }
 
 /// The words without praise; a mark that closed such a word closes the one before it.
-fn without_fluff(words: Vec<String>) -> Vec<String> {
+fn without_filler(words: Vec<String>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::with_capacity(words.len());
     for word in words {
-        if !FLUFF.contains(&bare(&word).to_lowercase().as_str()) {
+        if !FILLER.contains(&bare(&word).to_lowercase().as_str()) {
             kept.push(word);
             continue;
         }

@@ -36,7 +36,7 @@ pub(super) struct Needle {
     /// Which numbers are among them.
     mine: Vec<bool>,
     text: String,
-    decisive: Vec<String>,
+    decisive_words: Vec<String>,
 }
 
 /// A passage that agrees with a needle, and in how many words it does not.
@@ -77,7 +77,7 @@ impl Vocabulary {
         let words: Vec<u32> = words(text).into_iter().map(number).collect();
         let mut mine = vec![false; words.iter().max().map_or(0, |most| *most as usize + 1)];
         words.iter().for_each(|word| mine[*word as usize] = true);
-        Needle { words, mine, text: bare(text), decisive: decisive(text) }
+        Needle { words, mine, text: bare(text), decisive_words: decisive_words(text) }
     }
 
     pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
@@ -141,7 +141,7 @@ impl Needle {
         let (distance, start, end) = best?;
         let first = tokens.get(start)?;
         let span = widened(text, first.span.start..tokens[end].span.end);
-        if decisive(&text[span.clone()]) != self.decisive {
+        if decisive_words(&text[span.clone()]) != self.decisive_words {
             return None;
         }
         Some(Hit { start: span.start, end: span.end, matched: Match::Fuzzy, distance })
@@ -214,7 +214,7 @@ impl MinByDistance for (usize, usize) {
 }
 
 /// The decisive words of a text, in order.
-fn decisive(text: &str) -> Vec<String> {
+fn decisive_words(text: &str) -> Vec<String> {
     let is_decisive =
         |word: &String| DECISIVE.contains(&word.as_str()) || word.starts_with(|c: char| c.is_numeric());
     words(text).into_iter().filter(is_decisive).collect()

@@ -19,7 +19,7 @@ pub struct Definition {
     /// When it was made, in UTC.
     pub created_at: String,
     /// How personas are drawn.
-    pub personas: Drawn,
+    pub personas: PersonaDefaults,
     /// As in `antiphon.toml`: the provider, the model, and the like.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub defaults: toml::Table,
@@ -28,7 +28,7 @@ pub struct Definition {
 /// How an experiment's personas are drawn; what is not said is the recipe's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Drawn {
+pub struct PersonaDefaults {
     /// The name of a recipe that is built in, or a recipe file; its path counts from the experiment's folder.
     pub recipe: Option<String>,
     /// How many.
@@ -61,7 +61,7 @@ impl Definition {
     }
 }
 
-impl Drawn {
+impl PersonaDefaults {
     /// The recipe with what is said beside it; a file's path counts from `folder`.
     ///
     /// # Errors

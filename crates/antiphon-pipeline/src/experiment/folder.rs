@@ -18,12 +18,12 @@ const DEFINITION: &str = "experiment.toml";
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), antiphon_pipeline::Error> {
-/// use antiphon_pipeline::experiment::{Experiment, How};
+/// use antiphon_pipeline::experiment::{Experiment, AddMode};
 /// # let folder = antiphon_fs::temp_dir().map_err(antiphon_pipeline::Error::files)?;
 /// # let base = folder.path();
 /// # antiphon_fs::write(base.join("p1.txt"), "P1: I want to sleep.").await.map_err(antiphon_pipeline::Error::files)?;
 /// let experiment = Experiment::create(base, "bakers", "What bakers need at night").await?;
-/// experiment.add_data(base.join("p1.txt"), How::Copy).await?;
+/// experiment.add_data(base.join("p1.txt"), AddMode::Copy).await?;
 /// assert_eq!(experiment.data().await?, [std::path::PathBuf::from("p1.txt")]);
 /// assert_eq!(Experiment::list(base).await?.len(), 1);
 /// experiment.delete("bakers").await?;
@@ -38,7 +38,7 @@ pub struct Experiment {
 
 /// How data comes into an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum AddMode {
     /// As a copy: the experiment stays as it is, whatever becomes of the original.
     Copy,
     /// As a symbolic link: a later run sees what has changed.
@@ -161,7 +161,7 @@ impl Experiment {
     ///
     /// # Cancel safety
     /// A dropped call may leave a part of a folder; the same call brings the rest.
-    pub async fn add_data(&self, path: impl AsRef<Path>, how: How) -> Result<(), Error> {
+    pub async fn add_data(&self, path: impl AsRef<Path>, mode: AddMode) -> Result<(), Error> {
         let path = antiphon_fs::canonical(path.as_ref()).await.map_err(Error::files)?;
         let wrong = |message: String| Error::new(ErrorKind::Config, message);
         let root = antiphon_fs::canonical(&self.root).await.map_err(Error::files)?;
@@ -170,7 +170,7 @@ impl Experiment {
         }
         let name = path.file_name().ok_or_else(|| wrong(format!("{} has no name", path.display())))?;
         let to = self.data_path().join(name);
-        if how == How::Link {
+        if mode == AddMode::Link {
             return match antiphon_fs::canonical(&to).await {
                 Ok(there) if there == path => Ok(()),
                 Ok(_) => Err(taken(&to)),

@@ -8,7 +8,7 @@ use super::definition::Definition;
 use super::folder::{Experiment, files};
 use crate::error::Error;
 use crate::persona::Personas;
-use crate::report::{Report, Status};
+use crate::report::{Report, ReportStatus};
 use crate::runs::read_personas;
 use antiphon_engine::ErrorKind;
 
@@ -84,7 +84,7 @@ impl Experiment {
             let Ok(report) = serde_json::from_str::<Report>(&text.text) else { continue };
             let folder = path.parent().map(PathBuf::from).unwrap_or_default();
             let personas = match report.status {
-                Status::Finished => report.coverage.personas.len(),
+                ReportStatus::Finished => report.coverage.personas.len(),
                 _ => 0,
             };
             runs.push(PastRun { folder, report, personas });
@@ -101,7 +101,8 @@ impl Experiment {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn outputs(&self, run: &str) -> Result<Personas, Error> {
-        let finished = self.history().await?.into_iter().filter(|run| run.report.status == Status::Finished);
+        let finished =
+            self.history().await?.into_iter().filter(|run| run.report.status == ReportStatus::Finished);
         let wanted = |past: &PastRun| run == "latest" || past.report.run_id.starts_with(run);
         let mut found = finished.filter(wanted);
         let Some(past) = found.next() else {
@@ -213,7 +214,7 @@ const NOTES: &str = "<!-- What stands below this line is yours, and stays. -->\n
 fn add_up(files: usize, runs: &[PastRun]) -> Statistics {
     let mut all = Statistics { files, runs: runs.len(), cost_usd_micros: Some(0), ..Statistics::default() };
     for PastRun { report, personas, .. } in runs {
-        all.finished += usize::from(report.status == Status::Finished);
+        all.finished += usize::from(report.status == ReportStatus::Finished);
         all.personas += personas;
         all.calls += u64::from(report.calls);
         all.input_tokens = added(all.input_tokens, report.usage.input_tokens);

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use antiphon_data::{Document, Role as SpeakerRole};
-use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, Turn};
+use antiphon_data::{Document, SpeakerRole};
+use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, SpeakerTurn};
 use antiphon_text::Terms;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::config::GenerationConfig;
 use crate::evidence::{self, Found, Wanted};
 
 /// The most findings of one part: a list of these fits where a quarter of the context is left for it.
-const MOST_FINDINGS: u32 = 24;
+const MAX_FINDINGS: u32 = 24;
 /// Tokens that the words around the documents take, roughly.
 const TASK_TOKENS: u64 = 500;
 /// Tokens that one finding takes in an answer, roughly.
@@ -23,11 +23,11 @@ const FINDING_TOKENS: u64 = 90;
 /// Bytes of a token, as [`Prompt::estimated_tokens`] counts them.
 const TOKEN_BYTES: u64 = 4;
 /// Smaller contexts hold no part that is worth a call.
-pub(crate) const LEAST_BYTES: u64 = 2_000;
+pub(crate) const MIN_BYTES: u64 = 2_000;
 /// Bytes that stand around each document of a prompt, beside its name.
 const FRAME_BYTES: usize = 80;
 /// Longer names of speakers are cut: they are none.
-const MOST_SPEAKER: usize = 80;
+const MAX_SPEAKER: usize = 80;
 
 /// A part of the documents that fits into one call.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Portion {
 struct Piece {
     document: usize,
     text: String,
-    turns: Vec<Turn>,
+    turns: Vec<SpeakerTurn>,
 }
 
 /// How large a part may be, and how many findings are asked for of each.
@@ -59,10 +59,10 @@ impl PartSize {
     /// What fits into a context of so many tokens; `None` where it is too small for any part. A quarter of it is left for the
     /// answer at most.
     pub(crate) fn of(window: u64) -> Option<Self> {
-        let answer = (FINDING_TOKENS * u64::from(MOST_FINDINGS)).min(window / 4);
-        let findings = u32::try_from(answer / FINDING_TOKENS).unwrap_or(MOST_FINDINGS).max(1);
+        let answer = (FINDING_TOKENS * u64::from(MAX_FINDINGS)).min(window / 4);
+        let findings = u32::try_from(answer / FINDING_TOKENS).unwrap_or(MAX_FINDINGS).max(1);
         let bytes = (window / 100 * 85).saturating_sub(answer + TASK_TOKENS) * TOKEN_BYTES;
-        (bytes >= LEAST_BYTES).then_some(Self { bytes, findings })
+        (bytes >= MIN_BYTES).then_some(Self { bytes, findings })
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> 
 
 /// Bytes that a turn takes beside its words.
 fn around(turn: &antiphon_data::Turn) -> usize {
-    turn.speaker.len().min(MOST_SPEAKER) + 3
+    turn.speaker.len().min(MAX_SPEAKER) + 3
 }
 
 /// Words of at most so many bytes, cut at white space where there is some, and the rest.
@@ -162,7 +162,7 @@ impl Portion {
     pub(crate) fn noted(&self, answer: Value) -> Vec<(String, Wanted)> {
         let answer: Answer = serde_json::from_value(answer).unwrap_or_default();
         let place = |id: &str| Some(self.pieces.get(recipe::index_of(id)?)?.document);
-        let wanted = |noted: Noted| {
+        let wanted = |noted: RawFinding| {
             let wanted = Wanted::new(&noted.quote).document(place(&noted.document));
             (noted.claim, wanted)
         };
@@ -185,18 +185,18 @@ pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> 
 
 impl Piece {
     fn say(&mut self, speaker: &Arc<str>, side: Side, words: &str) {
-        self.text.push_str(&speaker[..speaker.floor_char_boundary(MOST_SPEAKER)]);
+        self.text.push_str(&speaker[..speaker.floor_char_boundary(MAX_SPEAKER)]);
         self.text.push_str(": ");
         let start = self.text.len();
         self.text.push_str(words);
-        self.turns.push(Turn::new(speaker.clone(), side, start..self.text.len()));
+        self.turns.push(SpeakerTurn::new(speaker.clone(), side, start..self.text.len()));
         self.text.push('\n');
     }
 
     fn part(&self, number: usize, name: &str) -> Part {
         let text: Arc<str> = Arc::from(self.text.as_str());
         Part::Document(
-            antiphon_llm::Document::new(recipe::id_of(number), name, text).turns(self.turns.clone()),
+            antiphon_llm::DocumentPart::new(recipe::id_of(number), name, text).turns(self.turns.clone()),
         )
     }
 }
@@ -220,11 +220,11 @@ pub(crate) fn schema(most_findings: u32) -> Result<Schema, LlmError> {
 
 #[derive(Default, Deserialize)]
 struct Answer {
-    findings: Vec<Noted>,
+    findings: Vec<RawFinding>,
 }
 
 #[derive(Deserialize)]
-struct Noted {
+struct RawFinding {
     claim: String,
     document: String,
     quote: String,
@@ -241,7 +241,7 @@ impl Finding {
     /// Bytes that it takes in a prompt.
     fn size(&self) -> u64 {
         // Its part of what stands around the document is reckoned as half.
-        (self.place.end - self.place.start + self.place.speaker.len().min(MOST_SPEAKER) + 3 + FRAME_BYTES / 2)
+        (self.place.end - self.place.start + self.place.speaker.len().min(MAX_SPEAKER) + 3 + FRAME_BYTES / 2)
             as u64
     }
 }
@@ -306,7 +306,7 @@ impl Digest {
 struct People {
     people: Vec<((usize, String), Vec<usize>)>,
     terms: Terms,
-    vectors: Vec<antiphon_text::Vector>,
+    vectors: Vec<antiphon_text::SparseVector>,
     groups: Vec<Vec<usize>>,
 }
 
@@ -321,14 +321,14 @@ impl People {
             people.iter().map(|(_, found)| found.iter().map(|index| findings[*index].claim.as_str()));
         let (terms, vectors) = Terms::count(claims);
         let count = groups.clamp(1, people.len().max(1));
-        let groups = antiphon_text::groups(&vectors, terms.len(), count..=count, || false);
+        let groups = antiphon_text::cluster(&vectors, terms.len(), count..=count, || false);
         Self { people, terms, vectors, groups }
     }
 
     /// The names of each group's members, where they are few enough to be told.
     fn named(&self) -> Vec<Vec<String>> {
-        const MOST_NAMED: usize = 100;
-        if self.people.len() > MOST_NAMED {
+        const MAX_NAMED: usize = 100;
+        if self.people.len() > MAX_NAMED {
             return Vec::new();
         }
         let names = |group: &Vec<usize>| {
@@ -344,7 +344,7 @@ impl People {
         let mut chosen = Vec::new();
         for group in &self.groups {
             let vectors = group.iter().map(|member| &self.vectors[*member]);
-            let centre = antiphon_text::centre(self.terms.len(), vectors);
+            let centre = antiphon_text::centroid(self.terms.len(), vectors);
             let nearness = |index: &usize| -> (f32, usize) {
                 let terms = self.terms.of(&findings[*index].claim);
                 (terms.filter_map(|term| centre.get(term as usize)).sum(), *index)

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// A persona that was too much like another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct Duplicate {
     /// Its name.
     pub name: String,
     /// What it was about.
@@ -17,9 +17,9 @@ pub struct Refused {
 }
 
 /// Of drafts those that are unlike all before them, and why the others are not.
-pub(crate) fn sort_out(drafts: &[Value], max_similarity: f64) -> (Vec<Value>, Vec<Refused>) {
+pub(crate) fn deduplicate(drafts: &[Value], max_similarity: f64) -> (Vec<Value>, Vec<Duplicate>) {
     let mut kept: Vec<(MinHash, &Value)> = Vec::new();
-    let mut refused = Vec::new();
+    let mut duplicates = Vec::new();
     for draft in drafts {
         let sketch = MinHash::of(&substance(draft));
         let likest = kept
@@ -28,7 +28,7 @@ pub(crate) fn sort_out(drafts: &[Value], max_similarity: f64) -> (Vec<Value>, Ve
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .filter(|(similarity, _)| *similarity > max_similarity);
         match likest {
-            Some((similarity, other)) => refused.push(Refused {
+            Some((similarity, other)) => duplicates.push(Duplicate {
                 name: text(draft, "name"),
                 title: text(draft, "title"),
                 like: text(other, "name"),
@@ -37,7 +37,7 @@ pub(crate) fn sort_out(drafts: &[Value], max_similarity: f64) -> (Vec<Value>, Ve
             None => kept.push((sketch, draft)),
         }
     }
-    (kept.into_iter().map(|(_, draft)| draft.clone()).collect(), refused)
+    (kept.into_iter().map(|(_, draft)| draft.clone()).collect(), duplicates)
 }
 
 fn text(draft: &Value, key: &str) -> String {
@@ -56,7 +56,7 @@ fn substance(draft: &Value) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::sort_out;
+    use super::deduplicate;
 
     fn draft(name: &str, goals: &[&str]) -> Value {
         let goals: Vec<_> = goals.iter().map(|goal| json!({ "claim": goal })).collect();
@@ -72,12 +72,15 @@ mod tests {
             &["Wants to sleep longer, in the morning", "Wants her orders to come by themselves!"],
         );
         let other = draft("Cy", &["sells apples at the market", "keeps his prices in a notebook"]);
-        let (kept, refused) = sort_out(&[first.clone(), renamed, other.clone()], 0.6);
+        let (kept, duplicates) = deduplicate(&[first.clone(), renamed, other.clone()], 0.6);
         assert_eq!(kept, [first.clone(), other]);
-        assert_eq!((refused.len(), refused[0].name.as_str(), refused[0].like.as_str()), (1, "Bea", "Ada"));
-        assert_eq!(sort_out(&[first.clone(), first], 1.0).0.len(), 2, "1 keeps all");
+        assert_eq!(
+            (duplicates.len(), duplicates[0].name.as_str(), duplicates[0].like.as_str()),
+            (1, "Bea", "Ada")
+        );
+        assert_eq!(deduplicate(&[first.clone(), first], 1.0).0.len(), 2, "1 keeps all");
         let empty = draft("", &[]);
-        let (_, refused) = sort_out(&[json!({}), json!({}), empty], 0.6);
-        assert_eq!(refused.len(), 0, "of nothing there is nothing to compare");
+        let (_, duplicates) = deduplicate(&[json!({}), json!({}), empty], 0.6);
+        assert_eq!(duplicates.len(), 0, "of nothing there is nothing to compare");
     }
 }

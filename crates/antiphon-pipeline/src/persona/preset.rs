@@ -1,4 +1,4 @@
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use serde::{Deserialize, Serialize};
 
 use super::count::Count;
@@ -40,7 +40,7 @@ pub struct PersonaRecipe {
     /// What the model is told on top of its task.
     pub instructions: Option<String>,
     /// How answers are drawn. Default: the provider's own choice.
-    pub parameters: Parameters,
+    pub parameters: SamplingParams,
     /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer, unless others are
     /// named elsewhere. Default: the configuration's.
     pub fallback: Vec<String>,
@@ -60,7 +60,7 @@ impl Default for PersonaRecipe {
             detail: Detail::Standard,
             grounding: Grounding::Mark,
             instructions: None,
-            parameters: Parameters::default(),
+            parameters: SamplingParams::default(),
             fallback: Vec::new(),
             rules: Vec::new(),
             max_similarity: 0.6,
@@ -172,7 +172,7 @@ impl PersonaRecipe {
         let wrong = |why: &str| Error::new(ErrorKind::Config, format!("{name}: {why}"));
         let file: File = read_toml(name, text)?;
         let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str());
-        let mut parameters = Parameters::default();
+        let mut parameters = SamplingParams::default();
         (parameters.temperature, parameters.max_tokens, parameters.seed) =
             (file.temperature, file.max_tokens, file.seed);
         if file.temperature.is_some_and(|value| !value.is_finite() || value < 0.0) {

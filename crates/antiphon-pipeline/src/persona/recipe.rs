@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use antiphon_data::{Document, Role as SpeakerRole};
-use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, Turn};
+use antiphon_data::{Document, SpeakerRole};
+use antiphon_llm::{Error as LlmError, Message, Part, Prompt, Role, Schema, Side, SpeakerTurn};
 use serde_json::{Value, json};
 
 use super::count::Count;
@@ -75,7 +75,7 @@ pub(super) fn prompt_over(
 }
 
 fn part((index, document): (usize, &Document)) -> Part {
-    let turns: Vec<Turn> = document
+    let turns: Vec<SpeakerTurn> = document
         .turns
         .iter()
         .map(|turn| {
@@ -83,11 +83,11 @@ fn part((index, document): (usize, &Document)) -> Part {
                 SpeakerRole::Participant => Side::Participant,
                 SpeakerRole::Interviewer => Side::Interviewer,
             };
-            Turn::new(turn.speaker.clone(), side, turn.span.clone())
+            SpeakerTurn::new(turn.speaker.clone(), side, turn.span.clone())
         })
         .collect();
     let text: Arc<str> = document.text.clone();
-    Part::Document(antiphon_llm::Document::new(id_of(index), &document.name, text).turns(turns))
+    Part::Document(antiphon_llm::DocumentPart::new(id_of(index), &document.name, text).turns(turns))
 }
 
 /// The id by which a document goes in a prompt.

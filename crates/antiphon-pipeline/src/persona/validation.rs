@@ -145,9 +145,9 @@ pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rul
     Validation { score: points.checked_div(personas.len()).unwrap_or(0), findings }
 }
 
-type Told = (String, Level, String);
+type RuleViolation = (String, Level, String);
 
-fn own(persona: &Persona, index: u64, rules: &Rules) -> Vec<Told> {
+fn own(persona: &Persona, index: u64, rules: &Rules) -> Vec<RuleViolation> {
     let Ok(value) = serde_json::to_value(persona) else { return Vec::new() };
     let breach = |(name, level, checks): &(String, Level, Checks)| {
         checks.hold(index, &value).err().map(|why| (name.clone(), *level, why))
@@ -155,7 +155,7 @@ fn own(persona: &Persona, index: u64, rules: &Rules) -> Vec<Told> {
     rules.0.iter().filter_map(breach).collect()
 }
 
-fn usual(persona: &Persona, grounding: Grounding) -> Vec<Told> {
+fn usual(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
     let lists = [
         ("goals", &persona.goals),
         ("pain points", &persona.pain_points),

@@ -11,7 +11,8 @@ use tracing::info;
 use super::stream::MessagesDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, Page, at_address, cloud, connection_settings, key_of, weakened,
+    Auth, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
+    connection_settings, key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -27,14 +28,14 @@ use crate::registry::{BuildError, Built, Kind, Options};
 #[derive(Debug, Clone)]
 pub struct Anthropic {
     link: Link,
-    forms: Forms,
+    modes: ModeFallback,
 }
 
 /// What structured outputs take, without asking for a beta:
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
 pub(super) fn dialect() -> Dialect {
     Dialect::default()
-        .refuses(&[
+        .unsupported(&[
             "$schema",
             "contains",
             "dependentRequired",
@@ -98,7 +99,10 @@ impl Anthropic {
             max_connections: 100,
             faults: errors::fault,
         };
-        Self { link: Link::new(endpoint), forms: Forms::new(&[Form::Schema, Form::Words]) }
+        Self {
+            link: Link::new(endpoint),
+            modes: ModeFallback::new(&[StructuredMode::JsonSchema, StructuredMode::PromptOnly]),
+        }
     }
 
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
@@ -135,14 +139,14 @@ impl Provider for Anthropic {
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
-        let ask = |form| {
-            let body = wire::request(prompt, wire::expressible(prompt, form));
+        let ask = |mode| {
+            let body = wire::request(prompt, wire::expressible_mode(prompt, mode));
             async move { self.link.post("/messages", &body).await }
         };
-        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, wire::expressible(prompt, form), &dialect());
+        let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
+        let weakened = weakened(&prompt.output, wire::expressible_mode(prompt, mode), &dialect());
         self.link
-            .streaming(response, MessagesDecoder::default(), Asked { prompt, weakened, began, context })
+            .streaming(response, MessagesDecoder::default(), CallRequest { prompt, weakened, began, context })
             .await
     }
 

@@ -7,7 +7,7 @@ use crate::exchange::{Fault, is_about, kind_of_status};
 
 /// What it says when money is used up, or may not be spent: under 400, 402 and 429 alike
 /// (<https://platform.claude.com/docs/en/api/rate-limits#reaching-your-spend-cap>).
-const MONEY: [&str; 5] = [
+const QUOTA_CODES: [&str; 5] = [
     "credit balance is too low",
     "reached your specified api usage limits",
     "reached your specified workspace api usage limits",
@@ -21,7 +21,7 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let error = body.get("error").filter(|error| !error.is_null())?;
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further word");
     let is_money =
-        is_about(message, &MONEY) || error["details"]["error_code"] == "enforced_spend_limit_reached";
+        is_about(message, &QUOTA_CODES) || error["details"]["error_code"] == "enforced_spend_limit_reached";
     let kind = match error["type"].as_str().unwrap_or_default() {
         _ if is_money => ErrorKind::Quota,
         "billing_error" => ErrorKind::Quota,

@@ -20,21 +20,21 @@ impl Decode for MessagesDecoder {
     const FRAMING: Framing = Framing::Events;
 
     fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
-        let strange = |err| Fault::strange(&err);
-        let event: Event<'_> = serde_json::from_str(data).map_err(strange)?;
+        let malformed = |err| Fault::malformed(&err);
+        let event: Event<'_> = serde_json::from_str(data).map_err(malformed)?;
         match Text::of(event.kind.as_ref()) {
             "content_block_delta" => {
                 let delta: Option<Delta<'_>> = read(event.delta)?;
-                answer.unseen += delta.as_ref().map_or(0, Delta::unseen);
+                answer.hidden_bytes += delta.as_ref().map_or(0, Delta::hidden_bytes);
                 let words = delta.as_ref().filter(|delta| Text::of(delta.kind.as_ref()) == "text_delta");
                 answer.text.push_str(Text::of(words.and_then(|delta| delta.text.as_ref())));
             }
             "content_block_start" => {
                 let block: Option<BlockStart<'_>> = read(event.content_block)?;
-                answer.unseen += block.as_ref().map_or(0, BlockStart::unseen);
+                answer.hidden_bytes += block.as_ref().map_or(0, BlockStart::hidden_bytes);
             }
             "message_start" => {
-                let begun: Begun = serde_json::from_str(data).map_err(strange)?;
+                let begun: Begun = serde_json::from_str(data).map_err(malformed)?;
                 self.message(begun.message, answer);
             }
             "message_delta" => {
@@ -50,7 +50,7 @@ impl Decode for MessagesDecoder {
             }
             "message_stop" => answer.is_over = true,
             "message" => {
-                let message: Message = serde_json::from_str(data).map_err(strange)?;
+                let message: Message = serde_json::from_str(data).map_err(malformed)?;
                 self.message(message, answer);
                 answer.is_over = answer.finish.is_some() || !answer.refusal.is_empty();
             }
@@ -66,7 +66,7 @@ impl Decode for MessagesDecoder {
 }
 
 fn read<'d, T: Deserialize<'d>>(field: Option<&'d RawValue>) -> Result<Option<T>, Fault> {
-    field.map(|field| serde_json::from_str(field.get())).transpose().map_err(|err| Fault::strange(&err))
+    field.map(|field| serde_json::from_str(field.get())).transpose().map_err(|err| Fault::malformed(&err))
 }
 
 impl MessagesDecoder {
@@ -112,7 +112,7 @@ mod tests {
     fn check_unseen(event: &str, expected: bool) {
         let mut answer = Answer::default();
         MessagesDecoder::default().take("", event, &mut answer).unwrap();
-        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{event}");
+        assert_eq!((answer.hidden_bytes > 0, answer.text.as_str()), (expected, ""), "{event}");
     }
 
     #[test]

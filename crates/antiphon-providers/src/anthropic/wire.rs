@@ -4,22 +4,22 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Form, Text, size_of, system_of, turns};
+use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 use crate::prices;
 
 /// The most tokens of an answer where neither the prompt nor the table of models says.
 const MAX_TOKENS: u64 = 8_192;
 
 /// The form in which an answer can be asked for: a schema that the vendor's dialect cannot say is told in words.
-pub(super) fn expressible(prompt: &Prompt, form: Form) -> Form {
+pub(super) fn expressible_mode(prompt: &Prompt, mode: StructuredMode) -> StructuredMode {
     match prompt.output.schema() {
-        Some(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => Form::Words,
-        Some(_) | None => form,
+        Some(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => StructuredMode::PromptOnly,
+        Some(_) | None => mode,
     }
 }
 
 /// The request's body.
-pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
+pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     let parameters = prompt.parameters;
     let known = || prices::capabilities("anthropic", &prompt.model).max_output;
     let mut body = Map::new();
@@ -28,16 +28,16 @@ pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
     body.insert("messages".to_owned(), json!(turns(prompt, None)));
     body.insert("stream".to_owned(), json!(true));
     let optional = [
-        ("system", system_of(prompt, form).map(Value::from)),
+        ("system", system_of(prompt, mode).map(Value::from)),
         ("temperature", parameters.temperature.map(Value::from)),
-        ("output_config", output_config(&prompt.output, form)),
+        ("output_config", output_config(&prompt.output, mode)),
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Value::Object(body)
 }
 
-fn output_config(output: &Output, form: Form) -> Option<Value> {
-    let schema = output.schema().filter(|_| form == Form::Schema)?;
+fn output_config(output: &Output, mode: StructuredMode) -> Option<Value> {
+    let schema = output.schema().filter(|_| mode == StructuredMode::JsonSchema)?;
     Some(json!({ "format": { "type": "json_schema", "schema": schema.compile(&dialect()).schema } }))
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Delta<'a> {
 
 impl Delta<'_> {
     /// The bytes of what is no text: thoughts and their signature, the arguments of a tool, a citation.
-    pub(super) fn unseen(&self) -> usize {
+    pub(super) fn hidden_bytes(&self) -> usize {
         [self.thinking, self.partial_json, self.signature, self.citation].into_iter().map(size_of).sum()
     }
 }
@@ -94,7 +94,7 @@ pub(super) struct BlockStart<'a> {
 }
 
 impl BlockStart<'_> {
-    pub(super) fn unseen(&self) -> usize {
+    pub(super) fn hidden_bytes(&self) -> usize {
         size_of(self.data) + size_of(self.name)
     }
 }

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::stream::ChatDecoder;
 use super::wire;
-use crate::exchange::{Asked, Endpoint, Form, Forms, Link, Page, weakened};
+use crate::exchange::{CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, weakened};
 
 /// What makes one server of this format differ from another.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Quirks {
     /// What the server takes of JSON schema.
     pub(crate) dialect: Dialect,
     /// The forms in which it may be asked for JSON, surest first.
-    pub(crate) forms: &'static [Form],
+    pub(crate) modes: &'static [StructuredMode],
     /// More fields of each request.
     pub(crate) extra: Map<String, Value>,
 }
@@ -31,21 +31,21 @@ pub(crate) struct Quirks {
 pub(crate) struct Chat {
     pub(crate) link: Link,
     pub(crate) quirks: Quirks,
-    forms: Forms,
+    modes: ModeFallback,
     /// Asked for once; kept when it was answered.
     models: Arc<OnceCell<Vec<Model>>>,
 }
 
 impl Chat {
     pub(crate) fn new(endpoint: Endpoint, quirks: Quirks) -> Self {
-        let forms = Forms::new(quirks.forms);
-        Self { link: Link::new(endpoint), quirks, forms, models: Arc::default() }
+        let modes = ModeFallback::new(quirks.modes);
+        Self { link: Link::new(endpoint), quirks, modes, models: Arc::default() }
     }
 
     /// The same server, with something about it changed.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        let (link, forms) = (self.link.with(change), Forms::new(self.quirks.forms));
-        Self { link, quirks: self.quirks.clone(), forms, models: Arc::default() }
+        let (link, modes) = (self.link.with(change), ModeFallback::new(self.quirks.modes));
+        Self { link, quirks: self.quirks.clone(), modes, models: Arc::default() }
     }
 
     pub(crate) async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
@@ -58,23 +58,24 @@ impl Chat {
 impl Provider for Chat {
     fn scope(&self) -> Scope {
         let (extra, headers) = (&self.quirks.extra, &self.link.endpoint.headers);
-        match extra.is_empty() && headers.is_empty() {
-            true => self.link.scope(),
+        if extra.is_empty() && headers.is_empty() {
+            self.link.scope()
+        } else {
             // What is sent with each request may change the answers. A header may be a key.
-            false => self.link.scope().variant_digest(&json!([extra, headers]).to_string()),
+            self.link.scope().variant_digest(&json!([extra, headers]).to_string())
         }
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
-        let ask = |form| {
-            let body = wire::request(prompt, &self.quirks, form);
+        let ask = |mode| {
+            let body = wire::request(prompt, &self.quirks, mode);
             async move { self.link.post("/chat/completions", &body).await }
         };
-        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, form, &self.quirks.dialect);
-        self.link.streaming(response, ChatDecoder, Asked { prompt, weakened, began, context }).await
+        let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
+        let weakened = weakened(&prompt.output, mode, &self.quirks.dialect);
+        self.link.streaming(response, ChatDecoder, CallRequest { prompt, weakened, began, context }).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

@@ -7,7 +7,7 @@ use crate::exchange::{Fault, is_about, kind_of_status};
 
 /// Codes and types for money that is used up: no later call succeeds. OpenAI's come with status 429, as rate limits do
 /// (<https://developers.openai.com/api/docs/guides/error-codes>).
-const MONEY: [&str; 8] = [
+const QUOTA_CODES: [&str; 8] = [
     "insufficient_quota",
     "credit_balance_exhausted",
     "organization_spend_limit_exceeded",
@@ -19,7 +19,7 @@ const MONEY: [&str; 8] = [
 ];
 /// What servers without such a code say in words: OpenRouter under 403, xAI under 403 and 429, Anthropic behind an address
 /// that speaks OpenAI's format.
-const MONEY_WORDS: [&str; 5] = [
+const QUOTA_PHRASES: [&str; 5] = [
     "key limit exceeded",
     "insufficient credits",
     "used all available credits",
@@ -27,10 +27,10 @@ const MONEY_WORDS: [&str; 5] = [
     "credit balance is too low",
 ];
 /// OpenAI's code; llama.cpp's type; OpenRouter's type.
-const TOO_LONG: [&str; 4] =
+const CONTEXT_CODES: [&str; 4] =
     ["context_length_exceeded", "exceed_context_size_error", "string_too_long", "token_limit_exceeded"];
 /// What servers without such a code say in words: vLLM, llama.cpp, LM Studio, OpenAI's Responses.
-const TOO_LONG_WORDS: [&str; 6] = [
+const CONTEXT_PHRASES: [&str; 6] = [
     "maximum context length",
     "context length is only",
     "context size has been exceeded",
@@ -46,14 +46,16 @@ pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let error = match body.get("error").filter(|error| is_something(error)) {
         Some(Value::String(message)) => {
-            return Some(Said { message: message.clone(), ..Said::default() }.fault(status, retry_after));
+            return Some(
+                ErrorBody { message: message.clone(), ..ErrorBody::default() }.fault(status, retry_after),
+            );
         }
         Some(error) => error,
         None if body["object"] == "error" => body,
         None => {
             let detail = body.get("detail").filter(|_| body.get("choices").is_none())?;
             let message = text(detail).unwrap_or_else(|| detail.to_string());
-            return Some(Said { message, ..Said::default() }.fault(status, retry_after));
+            return Some(ErrorBody { message, ..ErrorBody::default() }.fault(status, retry_after));
         }
     };
     let message = error.get("message").and_then(text).unwrap_or_else(|| error.to_string());
@@ -61,7 +63,7 @@ pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     let labels = labels.iter().filter_map(|place| error.pointer(place).and_then(text));
     let number = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let is_flagged = error.pointer("/metadata/flagged_input").is_some();
-    let said = Said { message, labels: labels.collect(), status: number, is_flagged };
+    let said = ErrorBody { message, labels: labels.collect(), status: number, is_flagged };
     let mut fault = said.fault(status, retry_after);
     fault.limits = error.get("headers").and_then(limits_of).map(Box::new);
     if let (ErrorKind::RateLimited { retry_after }, Some(limits)) = (&mut fault.kind, &fault.limits) {
@@ -89,7 +91,7 @@ fn limits_of(headers: &Value) -> Option<LimitHints> {
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct ErrorBody {
     message: String,
     labels: Vec<String>,
     /// llama.cpp, vLLM and OpenRouter repeat the status as a number; inside a stream it is the only one there is.
@@ -98,7 +100,7 @@ struct Said {
     is_flagged: bool,
 }
 
-impl Said {
+impl ErrorBody {
     fn is_one_of(&self, known: &[&str]) -> bool {
         self.labels.iter().any(|label| known.contains(&label.as_str()))
     }
@@ -115,8 +117,10 @@ impl Said {
         match status {
             // OpenRouter's limit of what may be under way at once, for those who have little left.
             402 if self.is_one_of(&["openrouter_in_flight_budget"]) => ErrorKind::RateLimited { retry_after },
-            _ if self.is_one_of(&MONEY) || is_about(message, &MONEY_WORDS) => ErrorKind::Quota,
-            _ if self.is_one_of(&TOO_LONG) || is_about(message, &TOO_LONG_WORDS) => ErrorKind::ContextTooLong,
+            _ if self.is_one_of(&QUOTA_CODES) || is_about(message, &QUOTA_PHRASES) => ErrorKind::Quota,
+            _ if self.is_one_of(&CONTEXT_CODES) || is_about(message, &CONTEXT_PHRASES) => {
+                ErrorKind::ContextTooLong
+            }
             _ if self.is_one_of(&["model_not_found", "model_not_supported", "NotFoundError"]) => {
                 ErrorKind::ModelNotFound
             }

@@ -23,7 +23,7 @@ impl Decode for ChatDecoder {
         }
         let chunk: Chunk<'_> = match serde_json::from_str(data) {
             Ok(chunk) => chunk,
-            Err(err) => return Err(said(event, data).unwrap_or_else(|| Fault::strange(&err))),
+            Err(err) => return Err(said(event, data).unwrap_or_else(|| Fault::malformed(&err))),
         };
         let is_error =
             chunk.error.is_some_and(|error| !matches!(error.get(), "null" | "false" | "{}" | "\"\""))
@@ -39,7 +39,7 @@ impl Decode for ChatDecoder {
         }
         let Some(choice) = chunk.choices.into_iter().flatten().next() else { return Ok(()) };
         if let Some(words) = choice.delta.or(choice.message) {
-            answer.unseen += words.unseen();
+            answer.hidden_bytes += words.hidden_bytes();
             answer.refusal.push_str(Text::of(words.refusal.as_ref()));
             if let Some(content) = words.content {
                 content.add_to(&mut answer.text);
@@ -81,7 +81,7 @@ mod tests {
     fn check_unseen(delta: &str, expected: bool) {
         let mut answer = Answer::default();
         ChatDecoder.take("", &format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#), &mut answer).unwrap();
-        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{delta}");
+        assert_eq!((answer.hidden_bytes > 0, answer.text.as_str()), (expected, ""), "{delta}");
     }
 
     #[test]

@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Quirks;
-use crate::exchange::{Form, Text, size_of, system_of, turns};
+use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 
 /// The request's body. A stream is asked for even where the caller wants the whole answer: a dropped stream frees a
 /// local server at once, while a dropped whole answer is computed to its end.
-pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
+pub(super) fn request(prompt: &Prompt, quirks: &Quirks, mode: StructuredMode) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
-    body.insert("messages".to_owned(), json!(turns(prompt, system_of(prompt, form).as_deref())));
+    body.insert("messages".to_owned(), json!(turns(prompt, system_of(prompt, mode).as_deref())));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
     let parameters = prompt.parameters;
@@ -23,17 +23,17 @@ pub(super) fn request(prompt: &Prompt, quirks: &Quirks, form: Form) -> Value {
         ("temperature", parameters.temperature.map(Value::from)),
         (&quirks.token_limit, parameters.max_tokens.map(Value::from)),
         ("seed", parameters.seed.map(Value::from)),
-        ("response_format", response_format(&prompt.output, quirks, form)),
+        ("response_format", response_format(&prompt.output, quirks, mode)),
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     body.extend(quirks.extra.clone());
     Value::Object(body)
 }
 
-fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value> {
+fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Option<Value> {
     let schema = output.schema()?;
-    match form {
-        Form::Schema => {
+    match mode {
+        StructuredMode::JsonSchema => {
             let compiled = schema.compile(&quirks.dialect);
             // A schema that the dialect cannot say whole is still a strong hint.
             let strict = compiled.inexpressible.is_empty();
@@ -43,8 +43,8 @@ fn response_format(output: &Output, quirks: &Quirks, form: Form) -> Option<Value
                 "json_schema": { "name": schema.name(), "strict": strict, "schema": sent },
             }))
         }
-        Form::Json => Some(json!({ "type": "json_object" })),
-        Form::Words => None,
+        StructuredMode::JsonObject => Some(json!({ "type": "json_object" })),
+        StructuredMode::PromptOnly => None,
     }
 }
 
@@ -99,10 +99,11 @@ pub(super) struct Words<'a> {
 
 impl Words<'_> {
     /// The bytes of what is neither text nor refusal.
-    pub(super) fn unseen(&self) -> usize {
+    pub(super) fn hidden_bytes(&self) -> usize {
         let Self { reasoning_content, reasoning, reasoning_details, tool_calls, function_call, .. } = *self;
         let fields = [reasoning_content, reasoning, reasoning_details, tool_calls, function_call];
-        fields.into_iter().map(size_of).sum::<usize>() + self.content.as_ref().map_or(0, Content::unseen)
+        fields.into_iter().map(size_of).sum::<usize>()
+            + self.content.as_ref().map_or(0, Content::hidden_bytes)
     }
 }
 
@@ -154,7 +155,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 }
 
 impl Content<'_> {
-    fn unseen(&self) -> usize {
+    fn hidden_bytes(&self) -> usize {
         match self {
             Self::Words(_) => 0,
             Self::Parts(parts) => parts.iter().map(|part| size_of(part.thinking)).sum(),
@@ -254,11 +255,11 @@ pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Re
         index: usize,
         embedding: Vec<f32>,
     }
-    let strange =
+    let malformed =
         |why: &str| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
-    let entries = Vec::<Entry>::deserialize(&answer["data"]).map_err(|err| strange(&err.to_string()))?;
+    let entries = Vec::<Entry>::deserialize(&answer["data"]).map_err(|err| malformed(&err.to_string()))?;
     if entries.len() != texts {
-        return Err(strange(&format!("{} vectors for {texts} texts", entries.len())));
+        return Err(malformed(&format!("{} vectors for {texts} texts", entries.len())));
     }
     let mut sorted = entries;
     sorted.sort_by_key(|entry| entry.index);

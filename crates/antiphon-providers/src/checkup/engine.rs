@@ -2,7 +2,7 @@ use antiphon_llm::{CallContext, Error, Health, Model, Provider};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::finding::latency_ms;
+use super::result::latency_ms;
 use crate::registry::Built;
 
 /// A local engine that answers; serialised, with the names of its models and the first of its errors.
@@ -12,7 +12,7 @@ pub struct LocalEngine {
     /// The engine's name.
     pub name: String,
     /// The engine's address.
-    pub place: String,
+    pub base_url: String,
     /// The engine's health, or the reason why it is not known.
     pub health: Result<Health, Error>,
     /// The models that it has at hand, or the reason why they cannot be listed.
@@ -43,7 +43,7 @@ impl LocalEngine {
         let (scope, context) = (built.provider.scope(), CallContext::default());
         Self {
             name: scope.vendor,
-            place: scope.base_url.unwrap_or_default(),
+            base_url: scope.base_url.unwrap_or_default(),
             health: built.provider.health(&context).await,
             models: built.provider.models(&context).await,
         }
@@ -57,7 +57,7 @@ impl Serialize for LocalEngine {
         let error = self.health.as_ref().err().or(self.models.as_ref().err());
         let mut fields = serializer.serialize_struct("LocalEngine", 7)?;
         fields.serialize_field("name", &self.name)?;
-        fields.serialize_field("base_url", &self.place)?;
+        fields.serialize_field("base_url", &self.base_url)?;
         fields.serialize_field("version", &health.and_then(|health| health.version.as_deref()))?;
         fields.serialize_field("parallel", &health.and_then(|health| health.parallel))?;
         fields.serialize_field("latency_ms", &health.map(latency_ms))?;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use antiphon_llm::{CallContext, Error, ErrorKind, Health, Phase, Provider};
+use antiphon_llm::{CallContext, Error, ErrorKind, Health, Provider, TimeoutPhase};
 use tokio::time::timeout;
 
-use super::finding::{Checkup, Finding};
+use super::result::{Checkup, CheckupResult};
 use crate::registry::{BuildError, Built, Kind, SlotSetting};
 
 /// The time that a provider has to answer.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let kind = Kind::find("anthropic").ok_or("unknown")?;
 /// let checkup = Subject::new(kind.name, kind).examine(kind.build(&Options::new(kind.name))).await;
-/// assert_eq!(checkup.finding.status(), "absent", "no one expects a provider without a key to answer");
+/// assert_eq!(checkup.result.status(), "absent", "no one expects a provider without a key to answer");
 /// # Ok(())
 /// # }
 /// ```
@@ -74,43 +74,43 @@ impl<'s> Subject<'s> {
     pub async fn examine(self, built: Result<Built, BuildError>) -> Checkup {
         let provider = match built {
             Ok(built) => built.provider,
-            Err(err) => return self.unbuilt(&err),
+            Err(err) => return self.build_failure(&err),
         };
         let health = timeout(PATIENCE, provider.health(&CallContext::default())).await;
         let health = health.unwrap_or_else(|_| {
-            let kind = ErrorKind::Timeout { phase: Phase::Total };
+            let kind = ErrorKind::Timeout { phase: TimeoutPhase::Total };
             Err(Error::new(kind, format!("no answer within {} s", PATIENCE.as_secs())))
         });
-        let place = provider.scope().base_url;
+        let base_url = provider.scope().base_url;
         match health {
             Ok(health) => {
                 let advice = self.advice_for(&health);
-                Checkup { place, advice, ..Checkup::new(self.name, Finding::Well(health)) }
+                Checkup { base_url, advice, ..Checkup::new(self.name, CheckupResult::Healthy(health)) }
             }
             Err(err) if self.is_configured => {
                 let advice = self.advice_against(&err);
-                Checkup { place, advice, ..Checkup::new(self.name, Finding::Ill(err)) }
+                Checkup { base_url, advice, ..Checkup::new(self.name, CheckupResult::Failed(err)) }
             }
             Err(err) => {
                 let (why, advice) = self.absence(&err);
-                Checkup { place, advice, ..Checkup::new(self.name, Finding::Absent(why.to_owned())) }
+                Checkup { base_url, advice, ..Checkup::new(self.name, CheckupResult::Absent(why.to_owned())) }
             }
         }
     }
 
-    fn unbuilt(&self, err: &BuildError) -> Checkup {
+    fn build_failure(&self, err: &BuildError) -> Checkup {
         match err {
             BuildError::MissingKey { variables } => {
-                let finding = if self.is_chosen {
+                let result = if self.is_chosen {
                     let message = "it is the provider of antiphon.toml, and has no key";
-                    Finding::Ill(Error::new(ErrorKind::Auth, message))
+                    CheckupResult::Failed(Error::new(ErrorKind::Auth, message))
                 } else {
-                    Finding::Absent("no key".to_owned())
+                    CheckupResult::Absent("no key".to_owned())
                 };
                 let variable = variables.first().map_or("", String::as_str);
-                Checkup::new(self.name, finding).advice(format!("export {variable}=…"))
+                Checkup::new(self.name, result).advice(format!("export {variable}=…"))
             }
-            BuildError::NotBuilt { .. } => Checkup::new(self.name, Finding::Absent(err.to_string())),
+            BuildError::NotBuilt { .. } => Checkup::new(self.name, CheckupResult::Absent(err.to_string())),
             BuildError::UnusedOption { .. } | BuildError::Invalid(_) => {
                 Checkup::misconfigured(self.name, err.to_string())
                     .advice("look at antiphon.toml and the environment")

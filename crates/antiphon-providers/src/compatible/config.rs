@@ -8,7 +8,7 @@ use antiphon_llm::{
 
 use super::vendor::Vendor;
 use crate::chat::Chat;
-use crate::exchange::{Endpoint, connection_settings, own_server};
+use crate::exchange::{Endpoint, connection_settings, local_server};
 use crate::registry::{BuildError, Built, Kind, Options};
 
 /// Any server that speaks OpenAI's chat completions: LM Studio, vLLM, hosted ones. [`Vendor`] describes one.
@@ -58,7 +58,7 @@ pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     }
     let vendor = vendor.with(options)?;
     let provider = Compatible::of(&vendor, options.key.clone())?.configured(options);
-    let built = own_server(options, provider);
+    let built = local_server(options, provider);
     Ok(Built {
         is_local: built.is_local && vendor.free,
         lists_what_it_has: vendor.key_env.is_none(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::config::TOKEN_TIMEOUT;
 use crate::chat::{Quirks, fault};
-use crate::exchange::{Auth, Endpoint, Form, checked_base_url};
+use crate::exchange::{Auth, Endpoint, StructuredMode, checked_base_url};
 use crate::registry::{Options, RegistryEntry};
 
 /// A server that speaks chat completions, as a TOML file describes it.
@@ -162,7 +162,7 @@ impl Vendor {
             );
             return Err(invalid(why));
         }
-        if let Some(schema) = self.schema.as_deref().filter(|schema| forms_of(schema).is_none()) {
+        if let Some(schema) = self.schema.as_deref().filter(|schema| modes_of(schema).is_none()) {
             let why =
                 format!("schema is {schema:?}, and must be \"json_schema\", \"json_object\" or \"words\"");
             return Err(invalid(why));
@@ -212,7 +212,7 @@ impl Vendor {
         Quirks {
             token_limit: self.token_limit.clone().unwrap_or_else(|| "max_tokens".to_owned()),
             dialect: Dialect::default(),
-            forms: self.schema.as_deref().and_then(forms_of).unwrap_or(&FORMS),
+            modes: self.schema.as_deref().and_then(modes_of).unwrap_or(&ALL_MODES),
             extra: self.extra.clone(),
         }
     }
@@ -230,13 +230,14 @@ pub(super) fn entries() -> Vec<RegistryEntry> {
     Vendor::shipped().into_iter().map(entry).collect()
 }
 
-const FORMS: [Form; 3] = [Form::Schema, Form::Json, Form::Words];
+const ALL_MODES: [StructuredMode; 3] =
+    [StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly];
 
-fn forms_of(schema: &str) -> Option<&'static [Form]> {
+fn modes_of(schema: &str) -> Option<&'static [StructuredMode]> {
     Some(match schema {
-        "json_schema" => &FORMS,
-        "json_object" => &FORMS[1..],
-        "words" => &FORMS[2..],
+        "json_schema" => &ALL_MODES,
+        "json_object" => &ALL_MODES[1..],
+        "words" => &ALL_MODES[2..],
         _ => return None,
     })
 }

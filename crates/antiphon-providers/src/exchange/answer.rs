@@ -11,7 +11,7 @@ pub(crate) struct Answer {
     pub(crate) refusal: String,
     /// Bytes of what the model has produced beside text and refusal: reasoning, calls of tools. Of what is encrypted or not
     /// shown, one for each part of which the vendor reports that it came.
-    pub(crate) unseen: usize,
+    pub(crate) hidden_bytes: usize,
     /// Why it ended. Without one it has not, whatever the connection says.
     pub(crate) finish: Option<FinishReason>,
     pub(crate) usage: Usage,

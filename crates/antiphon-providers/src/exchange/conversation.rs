@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use antiphon_llm::{Prompt, Schema};
 use serde::Serialize;
 
-use super::forms::Form;
+use super::structured_mode::StructuredMode;
 
 /// A turn of the conversation as most vendors take it.
 #[derive(Debug, Serialize)]
@@ -22,14 +22,15 @@ pub(crate) fn turns<'p>(prompt: &'p Prompt, system: Option<&'p str>) -> Vec<Turn
 }
 
 /// The standing instructions, with the schema told in words where the server does not bind the answer to it.
-pub(crate) fn system_of(prompt: &Prompt, form: Form) -> Option<String> {
-    let told = prompt.output.schema().filter(|_| form != Form::Schema).map(in_words);
-    match (&prompt.system, told) {
-        (Some(system), Some(told)) => Some(format!("{system}\n\n{told}")),
-        (system, told) => system.clone().or(told),
+pub(crate) fn system_of(prompt: &Prompt, mode: StructuredMode) -> Option<String> {
+    let instructions =
+        prompt.output.schema().filter(|_| mode != StructuredMode::JsonSchema).map(schema_instructions);
+    match (&prompt.system, instructions) {
+        (Some(system), Some(instructions)) => Some(format!("{system}\n\n{instructions}")),
+        (system, instructions) => system.clone().or(instructions),
     }
 }
 
-fn in_words(schema: &Schema) -> String {
+fn schema_instructions(schema: &Schema) -> String {
     format!("Answer with one JSON value and nothing else. It must fit this JSON schema:\n{}", schema.text())
 }

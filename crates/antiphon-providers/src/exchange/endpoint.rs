@@ -52,7 +52,7 @@ impl Endpoint {
         self.max_connections = options.max_connections.unwrap_or(self.max_connections);
     }
 
-    pub(crate) fn dressed(&self, request: Request) -> Request {
+    pub(crate) fn prepare(&self, request: Request) -> Request {
         let request = match (&self.auth.key, &self.auth.header) {
             (None, _) => request,
             (Some(key), None) => request.bearer(key),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use antiphon_http::{ErrorKind as HttpKind, Phase as HttpPhase, SecretString};
-use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, Phase, redact};
+use antiphon_http::{ErrorKind as HttpKind, RequestPhase as HttpPhase, SecretString};
+use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, TimeoutPhase, redact};
 use secrecy::ExposeSecret;
 
 /// What a server says went wrong.
@@ -19,7 +19,7 @@ impl Fault {
     }
 
     /// An event that is not of its format.
-    pub(crate) fn strange(err: &serde_json::Error) -> Self {
+    pub(crate) fn malformed(err: &serde_json::Error) -> Self {
         Self::new(ErrorKind::InvalidResponse, format!("an event of the answer is not of its format: {err}"))
     }
 
@@ -78,12 +78,12 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
         HttpKind::Exhausted => (ErrorKind::Exhausted, Billed::No),
         HttpKind::Connect | HttpKind::Tls => (ErrorKind::Connect, Billed::No),
         HttpKind::Timeout { phase: HttpPhase::Connect | HttpPhase::Queue } => {
-            (ErrorKind::Timeout { phase: Phase::Connect }, Billed::No)
+            (ErrorKind::Timeout { phase: TimeoutPhase::Connect }, Billed::No)
         }
         HttpKind::Timeout { phase: HttpPhase::FirstByte } => {
-            (ErrorKind::Timeout { phase: Phase::FirstToken }, Billed::Maybe)
+            (ErrorKind::Timeout { phase: TimeoutPhase::FirstToken }, Billed::Maybe)
         }
-        HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: Phase::NextToken }, Billed::Maybe),
+        HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: TimeoutPhase::NextToken }, Billed::Maybe),
         HttpKind::InvalidResponse | HttpKind::TooLarge { .. } => (ErrorKind::InvalidResponse, Billed::Maybe),
         // Whatever else went wrong, the server may have acted.
         _ => (ErrorKind::Unavailable, Billed::Maybe),
@@ -93,11 +93,11 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
 
 /// A server's words on one line, shortened, and without keys: some servers repeat what they were sent.
 pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
-    const MOST: usize = 300;
+    const MAX_LENGTH: usize = 300;
     let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
     // A body may have megabytes, of which no more than its beginning can be shown.
     let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
-    let end = text.char_indices().nth(8 * MOST + longest).map(|(end, _)| end);
+    let end = text.char_indices().nth(8 * MAX_LENGTH + longest).map(|(end, _)| end);
     let mut text = redact(end.map_or(text, |end| &text[..end]), &secrets);
     if end.is_some() {
         // What was cut in the middle may be a key.
@@ -107,7 +107,7 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
     }
     let visible = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect());
     let line = visible.collect::<Vec<String>>().join(" ");
-    match line.char_indices().nth(MOST) {
+    match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None if line.is_empty() => "no further word".to_owned(),
         None => line,
@@ -117,7 +117,7 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
 #[cfg(test)]
 mod tests {
     use antiphon_http::SecretString;
-    use antiphon_llm::{Billed, Cut, ErrorKind, Phase};
+    use antiphon_llm::{Billed, ErrorKind, TimeoutPhase, TruncationCause};
 
     use super::{Fault, cleaned, kind_of_status};
 
@@ -134,10 +134,10 @@ mod tests {
         check_billed(kind_of_status(500, None), Billed::Maybe);
         check_billed(ErrorKind::Filtered, Billed::Maybe);
         for kind in [
-            ErrorKind::Refused,
+            ErrorKind::ModelRefusal,
             ErrorKind::InvalidResponse,
-            ErrorKind::Truncated { cause: Cut::Disconnected },
-            ErrorKind::Timeout { phase: Phase::FirstToken },
+            ErrorKind::Truncated { cause: TruncationCause::Disconnected },
+            ErrorKind::Timeout { phase: TimeoutPhase::FirstToken },
             ErrorKind::SchemaMismatch,
         ] {
             check_billed(kind, Billed::Maybe);

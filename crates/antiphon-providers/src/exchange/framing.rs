@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use antiphon_http::{Error, Events, Lines, sse};
+use antiphon_http::{BodyLines, Error, Events, sse};
 use futures_util::Stream;
 
 /// How the pieces of an answer are told apart.
@@ -32,7 +32,7 @@ impl Framing {
 /// The pieces of a body.
 pub(super) enum Pieces {
     Events(Events),
-    Lines(Lines),
+    Lines(BodyLines),
     /// Those of a body that came all at once.
     Ready(VecDeque<Piece>),
     /// Pieces at given times, for tests on the paused clock.
@@ -52,7 +52,7 @@ impl Pieces {
         Self::Ready(match framing {
             Framing::Events => {
                 let mut events = Vec::new();
-                let _ = sse::Decoder::new(body.len().max(1)).push(body.as_bytes(), &mut events);
+                let _ = sse::SseDecoder::new(body.len().max(1)).push(body.as_bytes(), &mut events);
                 events.into_iter().map(|event| Piece { event: event.event, data: event.data }).collect()
             }
             Framing::Lines => {

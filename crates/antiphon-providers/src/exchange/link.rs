@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_http::{Client, Request, Response};
 use antiphon_llm::{
-    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Phase, Prompt, Scope,
-    Streaming,
+    Billed, CallContext, CancellationToken, Error, ErrorKind, Head, Health, Model, Prompt, Scope, Streaming,
+    TimeoutPhase,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -16,8 +16,8 @@ use super::answer::Decode;
 use super::endpoint::Endpoint;
 use super::fault::{Fault, cleaned, kind_of_status, of_http};
 use super::framing::{Framing, Pieces};
-use super::pace::{HURRIED, TimeLimits};
 use super::reader::{Facts, Reader, stalled};
+use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
 
 /// A list takes no thinking.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(crate) struct Link {
 }
 
 /// What is asked, as far as it bears on the answer.
-pub(crate) struct Asked<'p> {
+pub(crate) struct CallRequest<'p> {
     pub(crate) prompt: &'p Prompt,
     /// The places of the schema that the server was not asked to hold to.
     pub(crate) weakened: Vec<String>,
@@ -76,23 +76,23 @@ impl Link {
         match first {
             Err(err) if err.kind() == ErrorKind::Exhausted => {
                 let again = || self.send(Request::post(&url).json(body));
-                Box::pin(when_free(again, err, self.endpoint.token_timeout)).await
+                Box::pin(retry_exhausted(again, err, self.endpoint.token_timeout)).await
             }
             first => first,
         }
     }
 
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
-        let sent = self.client.send(self.endpoint.dressed(request)).await.map_err(|err| of_http(&err))?;
+        let sent = self.client.send(self.endpoint.prepare(request)).await.map_err(|err| of_http(&err))?;
         match sent.status() {
             200 => Ok(sent),
             // Off the way that most calls take, whose futures stay small by it.
-            _ => Err(Box::pin(self.refused(sent)).await),
+            _ => Err(Box::pin(self.status_error(sent)).await),
         }
     }
 
     /// Does the work before an answer's head as long as its caller does not hurry.
-    pub(crate) async fn unhurried<T>(
+    pub(crate) async fn until_hurried<T>(
         &self,
         context: &CallContext,
         work: impl Future<Output = Result<T, Error>> + Send,
@@ -147,10 +147,10 @@ impl Link {
 
     /// The body as JSON that is no error.
     pub(crate) async fn json(&self, response: Response) -> Result<Value, Error> {
-        let (place, kind) = (response.place(), response.header("content-type").unwrap_or("").to_owned());
+        let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
         let body = response.text().await.map_err(|err| of_http(&err))?;
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
-            return Err(self.strange(&place, &kind, &body));
+            return Err(self.malformed(&place, &kind, &body));
         };
         match (self.endpoint.faults)(200, &value, None) {
             Some(fault) => Err(Error::new(fault.kind, format!("{place}: {}", self.cleaned(&fault.message)))),
@@ -163,13 +163,13 @@ impl Link {
         &self,
         response: Response,
         decode: D,
-        asked: Asked<'_>,
+        asked: CallRequest<'_>,
     ) -> Result<Streaming, Error> {
         let first_byte = asked.began.elapsed();
         let request_id = response.request_id().map(str::to_owned);
         let head = Head::new(request_id, None).limits(response.limits()).weakened(asked.weakened);
         let facts = Facts {
-            place: response.place(),
+            place: response.endpoint(),
             key: self.endpoint.auth.key.clone(),
             output: asked.prompt.output.clone(),
             model: asked.prompt.model.clone(),
@@ -187,7 +187,7 @@ impl Link {
         };
         let kind = response.header("content-type").unwrap_or_default().to_owned();
         if !D::FRAMING.is_of(&kind) {
-            return Box::pin(self.whole(response, &kind, decode, facts)).await;
+            return Box::pin(self.read_whole(response, &kind, decode, facts)).await;
         }
         let pieces = match D::FRAMING {
             Framing::Events => Pieces::Events(response.events()),
@@ -197,20 +197,20 @@ impl Link {
     }
 
     /// An answer of a server that does not stream or does not call it so, or an error under status 200, as some send.
-    async fn whole<D: Decode>(
+    async fn read_whole<D: Decode>(
         &self,
         response: Response,
         kind: &str,
         decode: D,
         facts: Facts,
     ) -> Result<Streaming, Error> {
-        let body = in_time(&facts, response.text()).await?.map_err(|err| of_http(&err))?;
-        let strange = |facts: &Facts, kind: &str| Err(self.strange(&facts.place, kind, &body));
+        let body = before_deadline(&facts, response.text()).await?.map_err(|err| of_http(&err))?;
+        let malformed = |facts: &Facts, kind: &str| Err(self.malformed(&facts.place, kind, &body));
         let Ok(value) = serde_json::from_str::<Value>(&body) else {
             return if D::FRAMING.begins(&body) {
                 Reader::new(Pieces::of_body(D::FRAMING, &body), decode, facts).begin().await
             } else {
-                strange(&facts, kind)
+                malformed(&facts, kind)
             };
         };
         let mut reader = Reader::new(Pieces::Ready(VecDeque::new()), decode, facts);
@@ -218,13 +218,13 @@ impl Link {
             return Err(reader.of_fault(&fault));
         }
         if !value.is_object() {
-            return strange(&reader.facts, "other JSON");
+            return malformed(&reader.facts, "other JSON");
         }
         if let Err(fault) = reader.take("", &body) {
             return Err(reader.of_fault(&fault));
         }
         if !reader.has_something() {
-            return strange(&reader.facts, "other JSON");
+            return malformed(&reader.facts, "other JSON");
         }
         reader.begin().await
     }
@@ -234,7 +234,7 @@ impl Link {
         cleaned(text, self.endpoint.auth.key.as_ref())
     }
 
-    fn strange(&self, place: &str, kind: &str, body: &str) -> Error {
+    fn malformed(&self, place: &str, kind: &str, body: &str) -> Error {
         let kind = if kind.is_empty() { "something unnamed" } else { kind };
         let said = self.cleaned(body);
         let message = format!(
@@ -245,8 +245,8 @@ impl Link {
     }
 
     /// The error of an answer that is no success.
-    async fn refused(&self, response: Response) -> Error {
-        let (status, place, limits) = (response.status(), response.place(), response.limits());
+    async fn status_error(&self, response: Response) -> Error {
+        let (status, place, limits) = (response.status(), response.endpoint(), response.limits());
         let request_id = response.request_id().map(str::to_owned);
         let moved_to = response.header("location").is_some() && (300..400).contains(&status);
         // The words of an error are worth no longer wait than an answer's first token.
@@ -281,14 +281,14 @@ impl Link {
 
 /// Waits for a body that is read as a whole, within the time of its call: one that comes a few bytes at a time has no end
 /// otherwise.
-async fn in_time<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, Error> {
+async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, Error> {
     let longest = facts.limits.longest();
     tokio::select! {
         biased;
         done = work => Ok(done),
         () = sleep(longest.saturating_sub(facts.sent.elapsed())) => {
             let message = format!("{}: the answer did not end within {} s", facts.place, longest.as_secs_f32());
-            Err(Error::new(ErrorKind::Timeout { phase: Phase::Call }, message).with_billed(Billed::Maybe))
+            Err(Error::new(ErrorKind::Timeout { phase: TimeoutPhase::Call }, message).with_billed(Billed::Maybe))
         }
         () = hurried(&facts.hurry) => Err(stalled(&facts.place)),
     }
@@ -296,7 +296,11 @@ async fn in_time<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, E
 
 /// Sends again what could not be sent for want of a file descriptor, as soon as there is one: other calls end, and give theirs
 /// back. It is no attempt, since nothing has left the machine.
-async fn when_free<T, Fut>(send: impl Fn() -> Fut, mut err: Error, patience: Duration) -> Result<T, Error>
+async fn retry_exhausted<T, Fut>(
+    send: impl Fn() -> Fut,
+    mut err: Error,
+    timeout: Duration,
+) -> Result<T, Error>
 where
     Fut: Future<Output = Result<T, Error>>,
 {
@@ -304,7 +308,7 @@ where
     const LONGEST: Duration = Duration::from_secs(1);
     warn_of_exhaustion(&err);
     let (began, mut pause) = (Instant::now(), SHORTEST);
-    while began.elapsed() < patience {
+    while began.elapsed() < timeout {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST);
         match send().await {
@@ -329,7 +333,7 @@ fn warn_of_exhaustion(err: &Error) {
 /// Waits until a caller in a hurry waits no longer.
 async fn hurried(hurry: &CancellationToken) {
     hurry.cancelled().await;
-    sleep(HURRIED).await;
+    sleep(HURRIED_TIMEOUT).await;
 }
 
 /// A value as it may stand in an address.
@@ -345,7 +349,7 @@ mod tests {
     use antiphon_llm::{Error, ErrorKind};
     use tokio::time::Instant;
 
-    use super::when_free;
+    use super::retry_exhausted;
 
     fn exhausted() -> Error {
         Error::new(ErrorKind::Exhausted, "too many open files")
@@ -358,7 +362,7 @@ mod tests {
             calls.set(calls.get() + 1);
             if calls.get() < 3 { Err(exhausted()) } else { Ok(calls.get()) }
         };
-        let sent = when_free(&send, exhausted(), Duration::from_secs(60)).await;
+        let sent = retry_exhausted(&send, exhausted(), Duration::from_secs(60)).await;
         assert_eq!((sent.unwrap(), began.elapsed()), (3, Duration::from_millis(50 + 100 + 200)));
     }
 
@@ -366,7 +370,7 @@ mod tests {
     async fn it_does_not_wait_for_ever() {
         let began = Instant::now();
         let never = async || Err::<(), _>(exhausted());
-        let err = when_free(never, exhausted(), Duration::from_secs(60)).await.unwrap_err();
+        let err = retry_exhausted(never, exhausted(), Duration::from_secs(60)).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Exhausted);
         assert_eq!(began.elapsed().as_secs(), 60);
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_http::{ErrorKind as HttpKind, SecretString};
 use antiphon_llm::{
-    Billed, CancellationToken, Completion, Cut, Delta, Error, ErrorKind, FinishReason, Head, Output, Phase,
-    Streaming, Timing, json,
+    Billed, CancellationToken, Completion, Delta, Error, ErrorKind, FinishReason, Head, Output, Streaming,
+    TimeoutPhase, Timing, TruncationCause, json,
 };
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::answer::{Answer, Decode};
 use super::fault::{Fault, cleaned, of_http};
 use super::framing::{Framing, Pieces};
-use super::pace::{Late, Pace, TimeLimits};
+use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 
 /// An answer on its way, read piece by piece.
 pub(super) struct Reader<D> {
@@ -23,14 +23,14 @@ pub(super) struct Reader<D> {
     pub(super) facts: Facts,
     answer: Answer,
     /// How much of the text has been given on.
-    given: usize,
+    emitted: usize,
     first_token: Option<Duration>,
-    pace: Pace,
-    /// Set to the deadline of `pace`, or to an earlier one that tokens have extended since.
-    alarm: Pin<Box<Sleep>>,
+    watchdog: StreamWatchdog,
+    /// Set to the deadline of `watchdog`, or to an earlier one that tokens have extended since.
+    timer: Pin<Box<Sleep>>,
     hurry: BoxFuture<'static, ()>,
     /// When the last delta was handed to the caller.
-    handed: Option<Instant>,
+    yielded_at: Option<Instant>,
     /// What came before the stream was given to its caller.
     first: Option<Result<Delta, Error>>,
     /// A line that could not be read: the last one of a body that was cut, or nonsense, as the next shows.
@@ -58,20 +58,20 @@ pub(super) struct Facts {
 impl<D: Decode> Reader<D> {
     /// In a box of its own: it is handed on often, and is large.
     pub(super) fn new(pieces: Pieces, decode: D, facts: Facts) -> Box<Self> {
-        let pace = Pace::new(facts.limits, facts.sent);
-        let alarm = Box::pin(sleep_until(pace.deadline()));
+        let watchdog = StreamWatchdog::new(facts.limits, facts.sent);
+        let timer = Box::pin(sleep_until(watchdog.deadline()));
         let hurry = Box::pin(facts.hurry.clone().cancelled_owned());
         Box::new(Self {
             pieces,
             decode,
             facts,
             answer: Answer::default(),
-            given: 0,
+            emitted: 0,
             first_token: None,
-            pace,
-            alarm,
+            watchdog,
+            timer,
             hurry,
-            handed: None,
+            yielded_at: None,
             first: None,
             unread: None,
             ended: false,
@@ -92,9 +92,9 @@ impl<D: Decode> Reader<D> {
     /// The answer from its first words on; what the vendor told before them is in its head.
     pub(super) async fn begin(mut self: Box<Self>) -> Result<Streaming, Error> {
         let first = std::future::poll_fn(|cx| self.poll_delta(cx)).await;
-        let first = first.unwrap_or_else(|| Err(self.cut()))?;
+        let first = first.unwrap_or_else(|| Err(self.truncated()))?;
         self.first = Some(Ok(first));
-        Streaming::begun(self.head(), self).await
+        Streaming::start(self.head(), self).await
     }
 
     fn poll_delta(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delta, Error>>> {
@@ -105,9 +105,9 @@ impl<D: Decode> Reader<D> {
             return Poll::Ready(None);
         }
         loop {
-            if self.answer.text.len() > self.given {
-                let words = self.answer.text[self.given..].to_owned();
-                self.given = self.answer.text.len();
+            if self.answer.text.len() > self.emitted {
+                let words = self.answer.text[self.emitted..].to_owned();
+                self.emitted = self.answer.text.len();
                 self.first_token.get_or_insert_with(|| self.facts.began.elapsed());
                 return Poll::Ready(Some(Ok(Delta::Text(words))));
             }
@@ -115,9 +115,9 @@ impl<D: Decode> Reader<D> {
                 return self.end();
             }
             match self.pieces.poll_next(cx) {
-                Poll::Pending => match self.poll_alarm(cx) {
+                Poll::Pending => match self.poll_timeout(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(late) => return self.too_late(late),
+                    Poll::Ready(late) => return self.time_out(late),
                 },
                 Poll::Ready(Some(Ok(piece))) => {
                     if let Some(fault) = self.unread.take() {
@@ -138,9 +138,9 @@ impl<D: Decode> Reader<D> {
                     }
                     // Of pieces that come without a pause the alarm is never polled.
                     let now = Instant::now();
-                    self.pace.observe(&self.answer, now);
-                    if let Some(late) = self.pace.late(now).filter(|_| !self.answer.is_over) {
-                        return self.too_late(late);
+                    self.watchdog.observe(&self.answer, now);
+                    if let Some(late) = self.watchdog.late(now).filter(|_| !self.answer.is_over) {
+                        return self.time_out(late);
                     }
                 }
                 Poll::Ready(None) => return self.finish(),
@@ -154,38 +154,38 @@ impl<D: Decode> Reader<D> {
 
     /// Waits until the answer is late. The clock is looked at each time: while pieces without output come without a pause,
     /// tokio lets no timer of this task fire.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
-        if !self.pace.is_hurried() && self.hurry.as_mut().poll(cx).is_ready() {
-            self.pace.hurry(Instant::now());
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<TimedOut> {
+        if !self.watchdog.is_hurried() && self.hurry.as_mut().poll(cx).is_ready() {
+            self.watchdog.hurry(Instant::now());
         }
         loop {
-            if let Some(late) = self.pace.late(Instant::now()) {
+            if let Some(late) = self.watchdog.late(Instant::now()) {
                 return Poll::Ready(late);
             }
-            let deadline = self.pace.deadline();
+            let deadline = self.watchdog.deadline();
             // Each token moves the deadline away, for which no timer is set anew.
-            if self.alarm.deadline() > deadline || self.alarm.is_elapsed() {
-                self.alarm.as_mut().reset(deadline);
+            if self.timer.deadline() > deadline || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(deadline);
             }
-            ready!(self.alarm.as_mut().poll(cx));
+            ready!(self.timer.as_mut().poll(cx));
         }
     }
 
     /// Ends an answer that took too long, unless it is whole already.
-    fn too_late(&mut self, late: Late) -> Poll<Option<Result<Delta, Error>>> {
+    fn time_out(&mut self, late: TimedOut) -> Poll<Option<Result<Delta, Error>>> {
         if self.answer.finish.is_some() {
             return self.end();
         }
-        let err = self.too_slow(late);
+        let err = self.timeout_error(late);
         self.fail(err)
     }
 
     fn finish(&mut self) -> Poll<Option<Result<Delta, Error>>> {
         match self.decode.finish(&mut self.answer) {
-            Ok(()) if self.answer.text.len() > self.given => {
+            Ok(()) if self.answer.text.len() > self.emitted => {
                 self.answer.is_over = true;
-                let words = self.answer.text[self.given..].to_owned();
-                self.given = self.answer.text.len();
+                let words = self.answer.text[self.emitted..].to_owned();
+                self.emitted = self.answer.text.len();
                 Poll::Ready(Some(Ok(Delta::Text(words))))
             }
             Ok(()) => self.end(),
@@ -200,12 +200,12 @@ impl<D: Decode> Reader<D> {
     fn end(&mut self) -> Poll<Option<Result<Delta, Error>>> {
         if !self.answer.refusal.is_empty() {
             let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
-            let err = Error::new(ErrorKind::Refused, format!("the model declined to answer: {said}"));
+            let err = Error::new(ErrorKind::ModelRefusal, format!("the model declined to answer: {said}"));
             let billed = if self.answer.is_free { Billed::No } else { Billed::Maybe };
             return self.fail(err.with_billed(billed));
         }
         let Some(finish) = self.answer.finish.take() else {
-            let err = self.cut();
+            let err = self.truncated();
             return self.fail(err);
         };
         self.ended = true;
@@ -214,10 +214,10 @@ impl<D: Decode> Reader<D> {
         } else {
             finish
         };
-        let whole = self.completion().finish(finish).into_whole(&self.facts.output);
-        Poll::Ready(Some(match whole {
+        let completion = self.completion().finish(finish).into_complete(&self.facts.output);
+        Poll::Ready(Some(match completion {
             Ok(answer) => Ok(Delta::End(Box::new(answer))),
-            Err(err) => Err(self.told(err)),
+            Err(err) => Err(self.with_request_id(err)),
         }))
     }
 
@@ -229,22 +229,23 @@ impl<D: Decode> Reader<D> {
         at_limit && (self.facts.output.schema().is_none() || json::extract(&self.answer.text).is_err())
     }
 
-    fn cut(&self) -> Error {
-        let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
+    fn truncated(&self) -> Error {
+        let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
         let message = format!("{}: the connection ended in the middle of the answer", self.facts.place);
         Error::new(kind, message).with_billed(Billed::Maybe)
     }
 
-    fn too_slow(&self, late: Late) -> Error {
+    fn timeout_error(&self, late: TimedOut) -> Error {
         let place = &self.facts.place;
         let (phase, message) = match late {
-            Late::Call(allowed) => {
+            TimedOut::Call(allowed) => {
                 let message = format!("{place}: the answer did not end within {} s", allowed.as_secs_f32());
-                (Phase::Call, message)
+                (TimeoutPhase::Call, message)
             }
-            Late::Token if self.pace.is_hurried() => return stalled(place),
-            Late::Token => {
-                let phase = if self.given == 0 { Phase::FirstToken } else { Phase::NextToken };
+            TimedOut::Token if self.watchdog.is_hurried() => return stalled(place),
+            TimedOut::Token => {
+                let phase =
+                    if self.emitted == 0 { TimeoutPhase::FirstToken } else { TimeoutPhase::NextToken };
                 (phase, format!("{place}: no words for {} s", self.facts.limits.token_timeout.as_secs_f32()))
             }
         };
@@ -258,7 +259,7 @@ impl<D: Decode> Reader<D> {
             ErrorKind::InvalidResponse => format!("{}: {said}", self.facts.place),
             _ => format!("{}: the answer broke off with an error: {said}", self.facts.place),
         };
-        let billed = if self.given == 0 { fault.billed_before_words() } else { Billed::Maybe };
+        let billed = if self.emitted == 0 { fault.billed_before_words() } else { Billed::Maybe };
         let limits = fault.limits.as_deref().copied().unwrap_or(self.facts.head.limits);
         Error::new(fault.kind, message).with_billed(billed).with_limits(limits)
     }
@@ -268,8 +269,8 @@ impl<D: Decode> Reader<D> {
         self.ended = true;
         // A connection that breaks after the first words cuts the answer; before them there is nothing to cut.
         let err = match err.kind() {
-            ErrorKind::Unavailable if self.given > 0 => {
-                let kind = ErrorKind::Truncated { cause: Cut::Disconnected };
+            ErrorKind::Unavailable if self.emitted > 0 => {
+                let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
                 let cut = Error::new(kind, format!("{err}, in the middle of the answer"));
                 cut.with_billed(Billed::Maybe).with_limits(*err.limits())
             }
@@ -282,10 +283,10 @@ impl<D: Decode> Reader<D> {
             billed => billed,
         };
         let partial = self.completion();
-        Poll::Ready(Some(Err(self.told(err.with_billed(billed).with_partial(partial)))))
+        Poll::Ready(Some(Err(self.with_request_id(err.with_billed(billed).with_partial(partial)))))
     }
 
-    fn told(&self, err: Error) -> Error {
+    fn with_request_id(&self, err: Error) -> Error {
         let head = self.head();
         err.with_request_id(head.request_id.or(head.response_id))
     }
@@ -321,12 +322,12 @@ impl<D: Decode> Stream for Reader<D> {
     type Item = Result<Delta, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(handed) = self.handed.take() {
-            self.pace.leave_out(handed.elapsed());
+        if let Some(yielded_at) = self.yielded_at.take() {
+            self.watchdog.leave_out(yielded_at.elapsed());
         }
         let delta = self.poll_delta(cx);
         if delta.is_ready() {
-            self.handed = Some(Instant::now());
+            self.yielded_at = Some(Instant::now());
         }
         delta
     }
@@ -337,7 +338,7 @@ mod tests {
     use std::time::Duration;
 
     use antiphon_llm::{
-        Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, Phase,
+        Billed, CallContext, CancellationToken, Completion, Error, ErrorKind, Head, Output, TimeoutPhase,
     };
     use futures_util::{FutureExt, StreamExt, stream};
     use tokio::time::{Instant, sleep, timeout};
@@ -386,7 +387,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn check((ended, seconds): (Result<Completion, Error>, u64), phase: Phase, after: u64, text: &str) {
+    fn check(
+        (ended, seconds): (Result<Completion, Error>, u64),
+        phase: TimeoutPhase,
+        after: u64,
+        text: &str,
+    ) {
         let err = ended.unwrap_err();
         assert_eq!((err.kind(), seconds), (ErrorKind::Timeout { phase }, after), "{err}");
         let partial = err.partial().map(|partial| partial.text.as_str());
@@ -398,20 +404,20 @@ mod tests {
         let role = r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":null}}]}"#;
         let usage = r#"{"choices":[],"usage":{"completion_tokens":0}}"#;
         for empty in [EMPTY, role, usage] {
-            check(asked(facts(), &[], (empty, 7)).await, Phase::FirstToken, 60, "");
-            check(asked(facts(), &[WORD], (empty, 7)).await, Phase::NextToken, 60, "word ");
+            check(asked(facts(), &[], (empty, 7)).await, TimeoutPhase::FirstToken, 60, "");
+            check(asked(facts(), &[WORD], (empty, 7)).await, TimeoutPhase::NextToken, 60, "word ");
         }
         // The head of the answer took its part of the time.
         let late = Facts { sent: Instant::now() - Duration::from_secs(20), ..facts() };
-        check(asked(late, &[], (EMPTY, 7)).await, Phase::FirstToken, 40, "");
+        check(asked(late, &[], (EMPTY, 7)).await, TimeoutPhase::FirstToken, 40, "");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_now_and_then_ends_with_what_came() {
-        check(asked(facts(), &[WORD], (WORD, 50)).await, Phase::Call, 196, "word word word word ");
+        check(asked(facts(), &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 196, "word word word word ");
         let mut bound = facts();
         bound.limits.call_timeout = Some(Duration::from_secs(130));
-        check(asked(bound, &[WORD], (WORD, 50)).await, Phase::Call, 130, "word word word ");
+        check(asked(bound, &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 130, "word word word ");
     }
 
     #[tokio::test(start_paused = true)]
@@ -424,7 +430,7 @@ mod tests {
         ] {
             let mut bound = facts();
             bound.limits.call_timeout = Some(Duration::from_secs(3_000));
-            check(asked(bound, &[], (output, 30)).await, Phase::Call, 3_000, "");
+            check(asked(bound, &[], (output, 30)).await, TimeoutPhase::Call, 3_000, "");
         }
     }
 
@@ -452,7 +458,7 @@ mod tests {
             piece
         });
         let began = Reader::new(Pieces::Timed(flood.boxed()), ChatDecoder, facts()).begin().await;
-        assert_eq!(began.unwrap_err().kind(), ErrorKind::Timeout { phase: Phase::FirstToken });
+        assert_eq!(began.unwrap_err().kind(), ErrorKind::Timeout { phase: TimeoutPhase::FirstToken });
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,14 +31,15 @@ fn unsupported(what: &str, name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_llm::{Billed, Document, ErrorKind, Message, Output, Part, Prompt, Role, Schema};
+    use antiphon_llm::{Billed, DocumentPart, ErrorKind, Message, Output, Part, Prompt, Role, Schema};
     use serde_json::json;
 
     use super::{check_sendable, unsupported};
 
     #[test]
     fn all_that_a_prompt_can_have_today_is_sent() {
-        let parts = [Part::Text("Read:".to_owned()), Part::Document(Document::new("d1", "a.txt", "words"))];
+        let parts =
+            [Part::Text("Read:".to_owned()), Part::Document(DocumentPart::new("d1", "a.txt", "words"))];
         let prompt = Prompt::new("m", [Message::of(Role::User, parts), Message::assistant("So it is.")]);
         assert!(check_sendable(&prompt).is_ok());
         let schema = Schema::new("s", json!({ "type": "object" })).unwrap();

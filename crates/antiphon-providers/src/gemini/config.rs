@@ -12,7 +12,8 @@ use tracing::info;
 use super::stream::GenerateDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, Page, at_address, cloud, connection_settings, key_of, weakened,
+    Auth, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, at_address, cloud,
+    connection_settings, key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -26,13 +27,13 @@ use crate::registry::{BuildError, Built, Kind, Options};
 #[derive(Debug, Clone)]
 pub struct Gemini {
     link: Link,
-    forms: Forms,
+    modes: ModeFallback,
 }
 
 /// What `responseJsonSchema` heeds: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
 pub(super) fn dialect() -> Dialect {
     Dialect::default()
-        .refuses(&[
+        .unsupported(&[
             "$schema",
             "allOf",
             "contains",
@@ -81,7 +82,14 @@ impl Gemini {
             max_connections: 100,
             faults: errors::fault,
         };
-        Self { link: Link::new(endpoint), forms: Forms::new(&[Form::Schema, Form::Json, Form::Words]) }
+        Self {
+            link: Link::new(endpoint),
+            modes: ModeFallback::new(&[
+                StructuredMode::JsonSchema,
+                StructuredMode::JsonObject,
+                StructuredMode::PromptOnly,
+            ]),
+        }
     }
 
     fn with(self, change: impl FnOnce(&mut Endpoint)) -> Self {
@@ -118,14 +126,14 @@ impl Provider for Gemini {
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
         let path = format!("/{}:streamGenerateContent?alt=sse", wire::model_path(&prompt.model)?);
-        let ask = |form| {
-            let (body, path) = (wire::request(prompt, form), &path);
+        let ask = |mode| {
+            let (body, path) = (wire::request(prompt, mode), &path);
             async move { self.link.post(path, &body).await }
         };
-        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, form, &dialect());
+        let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
+        let weakened = weakened(&prompt.output, mode, &dialect());
         self.link
-            .streaming(response, GenerateDecoder::default(), Asked { prompt, weakened, began, context })
+            .streaming(response, GenerateDecoder::default(), CallRequest { prompt, weakened, began, context })
             .await
     }
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::exchange::{Fault, is_about, kind_of_status};
 
 /// What it says when money is used up: <https://ai.google.dev/gemini-api/docs/billing>.
-const MONEY: [&str; 3] = ["prepayment credits are depleted", "spending cap", "exceeded its monthly spending"];
+const QUOTA_CODES: [&str; 3] =
+    ["prepayment credits are depleted", "spending cap", "exceeded its monthly spending"];
 
 /// Reads `{"error": {"code", "message", "status", "details"}}`, also when it is the one element of a list
 /// (<https://ai.google.dev/gemini-api/docs/generate-content/api-errors>); `None` for what is no error.
@@ -33,7 +34,7 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
             .is_some_and(|reason| reason.starts_with("API_KEY") || reason.starts_with("ACCESS_TOKEN"))
     });
     let kind = match error["status"].as_str().unwrap_or_default() {
-        _ if status == 402 || is_about(message, &MONEY) || for_a_day => ErrorKind::Quota,
+        _ if status == 402 || is_about(message, &QUOTA_CODES) || for_a_day => ErrorKind::Quota,
         "RESOURCE_EXHAUSTED" => ErrorKind::RateLimited { retry_after: wait },
         "INVALID_ARGUMENT" if has_no_key || is_about(message, &["api key not valid", "api key expired"]) => {
             ErrorKind::Auth

@@ -52,7 +52,7 @@ impl GenerateDecoder {
 }
 
 fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
-    let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+    let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
     if chunk.error.is_some()
         && let Some(fault) = Fault::within(data, fault)
     {
@@ -67,7 +67,7 @@ fn piece(data: &str, answer: &mut Answer) -> Result<(), Fault> {
     }
     let Some(candidate) = chunk.candidates.into_iter().flatten().next() else { return Ok(()) };
     for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
-        answer.unseen += part.unseen();
+        answer.hidden_bytes += part.hidden_bytes();
         if !part.thought {
             answer.text.push_str(Text::of(part.text.as_ref()));
         }
@@ -88,7 +88,7 @@ mod tests {
         let mut answer = Answer::default();
         let line = format!(r#"data: {{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
         GenerateDecoder::default().take("", &line, &mut answer).unwrap();
-        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{part}");
+        assert_eq!((answer.hidden_bytes > 0, answer.text.as_str()), (expected, ""), "{part}");
     }
 
     #[test]

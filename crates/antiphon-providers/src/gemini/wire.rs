@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::dialect;
-use crate::exchange::{Form, Text, size_of, system_of, turns};
+use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 
 /// `models/NAME`, as its addresses have it; a name is no path.
 pub(super) fn model_path(model: &str) -> Result<String, Error> {
@@ -17,22 +17,22 @@ pub(super) fn model_path(model: &str) -> Result<String, Error> {
 }
 
 /// The request's body.
-pub(super) fn request(prompt: &Prompt, form: Form) -> Value {
+pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     let turns = turns(prompt, None).into_iter();
     let contents: Value =
         turns.map(|turn| json!({ "role": role(turn.role), "parts": [{ "text": turn.content }] })).collect();
     let mut body = Map::new();
     body.insert("contents".to_owned(), contents);
-    if let Some(system) = system_of(prompt, form) {
+    if let Some(system) = system_of(prompt, mode) {
         body.insert("systemInstruction".to_owned(), json!({ "parts": [{ "text": system }] }));
     }
     let parameters = prompt.parameters;
-    let (kind, schema) = match (prompt.output.schema(), form) {
-        (Some(schema), Form::Schema) => {
+    let (kind, schema) = match (prompt.output.schema(), mode) {
+        (Some(schema), StructuredMode::JsonSchema) => {
             (Some("application/json"), Some(schema.compile(&dialect()).schema.clone()))
         }
-        (Some(_), Form::Json) => (Some("application/json"), None),
-        (Some(_), Form::Words) | (None, _) => (None, None),
+        (Some(_), StructuredMode::JsonObject) => (Some("application/json"), None),
+        (Some(_), StructuredMode::PromptOnly) | (None, _) => (None, None),
     };
     let optional = [
         ("temperature", parameters.temperature.map(Value::from)),
@@ -107,7 +107,7 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     /// The bytes of what is no text of the answer.
-    pub(super) fn unseen(&self) -> usize {
+    pub(super) fn hidden_bytes(&self) -> usize {
         let thought = if self.thought { Text::of(self.text.as_ref()).len() } else { 0 };
         let fields = [self.thought_signature, self.function_call, self.executable_code, self.inline_data];
         thought + fields.into_iter().map(size_of).sum::<usize>()
@@ -190,12 +190,14 @@ pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Err
     struct Entry {
         values: Vec<f32>,
     }
-    let strange =
+    let malformed =
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
-    let entries = Vec::<Entry>::deserialize(&answer["embeddings"]).map_err(|err| strange(err.to_string()))?;
-    match entries.len() == texts {
-        true => Ok(entries.into_iter().map(|entry| entry.values).collect()),
-        false => Err(strange(format!("{} vectors for {texts} texts", entries.len()))),
+    let entries =
+        Vec::<Entry>::deserialize(&answer["embeddings"]).map_err(|err| malformed(err.to_string()))?;
+    if entries.len() == texts {
+        Ok(entries.into_iter().map(|entry| entry.values).collect())
+    } else {
+        Err(malformed(format!("{} vectors for {texts} texts", entries.len())))
     }
 }
 

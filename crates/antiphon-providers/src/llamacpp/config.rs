@@ -13,7 +13,8 @@ use super::stream::NativeDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, connection_settings, grammar_dialect, own_server, weakened,
+    Auth, CallRequest, Endpoint, Link, ModeFallback, StructuredMode, connection_settings, grammar_dialect,
+    local_server, weakened,
 };
 use crate::registry::{BuildError, Built, Kind, Options};
 
@@ -26,7 +27,7 @@ pub struct LlamaCpp {
     link: Link,
     chat: Chat,
     native: bool,
-    forms: Forms,
+    modes: ModeFallback,
 }
 
 /// What the server says of itself (`/props`).
@@ -73,7 +74,7 @@ impl LlamaCpp {
         let quirks = Quirks {
             token_limit: "max_tokens".to_owned(),
             dialect: grammar_dialect(),
-            forms: &[Form::Schema, Form::Json, Form::Words],
+            modes: &[StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly],
             extra: Map::new(),
         };
         Ok(Self::over(Chat::new(endpoint, quirks), false))
@@ -85,7 +86,12 @@ impl LlamaCpp {
                 endpoint.base_url = root.to_owned();
             }
         });
-        Self { link, chat, native, forms: Forms::new(&[Form::Schema, Form::Words]) }
+        Self {
+            link,
+            chat,
+            native,
+            modes: ModeFallback::new(&[StructuredMode::JsonSchema, StructuredMode::PromptOnly]),
+        }
     }
 
     /// Sets the key, where the server was started with `--api-key`.
@@ -141,8 +147,8 @@ impl LlamaCpp {
     }
 
     /// The prompt as the model's template has it.
-    async fn templated(&self, prompt: &Prompt, form: Form) -> Result<String, Error> {
-        let response = self.link.post("/apply-template", &wire::messages(prompt, form)).await?;
+    async fn templated(&self, prompt: &Prompt, mode: StructuredMode) -> Result<String, Error> {
+        let response = self.link.post("/apply-template", &wire::messages(prompt, mode)).await?;
         let answer = self.link.json(response).await?;
         let text = answer["prompt"].as_str().map(str::to_owned);
         text.ok_or_else(|| {
@@ -163,7 +169,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
         Some(key) => server.key(key.clone()),
         None => server,
     };
-    Ok(Built { tells_slots: true, ..own_server(options, server) })
+    Ok(Built { tells_slots: true, ..local_server(options, server) })
 }
 
 #[async_trait]
@@ -179,13 +185,13 @@ impl Provider for LlamaCpp {
         }
         let began = Instant::now();
         info!("asking {} for {}", self.link.endpoint.base_url, prompt.model);
-        let ask = |form| async move {
-            let text = self.templated(prompt, form).await?;
-            self.link.post("/completion", &wire::completion(prompt, &text, form)).await
+        let ask = |mode| async move {
+            let text = self.templated(prompt, mode).await?;
+            self.link.post("/completion", &wire::completion(prompt, &text, mode)).await
         };
-        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, form, &grammar_dialect());
-        self.link.streaming(response, NativeDecoder, Asked { prompt, weakened, began, context }).await
+        let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
+        let weakened = weakened(&prompt.output, mode, &grammar_dialect());
+        self.link.streaming(response, NativeDecoder, CallRequest { prompt, weakened, began, context }).await
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {

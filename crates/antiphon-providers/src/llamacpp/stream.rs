@@ -10,7 +10,7 @@ impl Decode for NativeDecoder {
     const FRAMING: Framing = Framing::Events;
 
     fn take(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<(), Fault> {
-        let event: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        let event: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
         if event.error.is_some()
             && let Some(fault) = Fault::within(data, fault)
         {

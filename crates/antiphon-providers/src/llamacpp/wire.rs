@@ -3,17 +3,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::config::Props;
-use crate::exchange::{Form, Text, grammar_dialect, system_of, turns};
+use crate::exchange::{StructuredMode, Text, grammar_dialect, system_of, turns};
 
 /// The conversation, for the server to put it into the model's template. A server with several models wants to know which.
-pub(super) fn messages(prompt: &Prompt, form: Form) -> Value {
-    json!({ "model": prompt.model, "messages": turns(prompt, system_of(prompt, form).as_deref()) })
+pub(super) fn messages(prompt: &Prompt, mode: StructuredMode) -> Value {
+    json!({ "model": prompt.model, "messages": turns(prompt, system_of(prompt, mode).as_deref()) })
 }
 
 /// The body of `/completion`.
-pub(super) fn completion(prompt: &Prompt, text: &str, form: Form) -> Value {
+pub(super) fn completion(prompt: &Prompt, text: &str, mode: StructuredMode) -> Value {
     let parameters = prompt.parameters;
-    let schema = prompt.output.schema().filter(|_| form == Form::Schema);
+    let schema = prompt.output.schema().filter(|_| mode == StructuredMode::JsonSchema);
     let schema = schema.map(|schema| schema.compile(&grammar_dialect()).schema.clone());
     let optional = [
         ("temperature", parameters.temperature.map(Value::from)),

@@ -4,22 +4,22 @@ use antiphon_http::{Client, Request};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::Engine;
+use super::EngineAddress;
 
-const PATIENCE: Duration = Duration::from_millis(500);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The engines that answer as themselves.
-pub(super) async fn answering(engines: Vec<Engine>) -> Vec<Engine> {
+pub(super) async fn responding(engines: Vec<EngineAddress>) -> Vec<EngineAddress> {
     let client = Client::builder()
-        .connect_timeout(PATIENCE)
-        .first_byte_timeout(PATIENCE)
-        .idle_timeout(PATIENCE)
+        .connect_timeout(PROBE_TIMEOUT)
+        .first_byte_timeout(PROBE_TIMEOUT)
+        .idle_timeout(PROBE_TIMEOUT)
         .max_body(4 << 20)
         .build();
     let asked = join_all(engines.into_iter().map(|engine| {
         let client = client.clone();
         async move {
-            let is_there = tokio::time::timeout(PATIENCE, identifies(&client, &engine)).await;
+            let is_there = tokio::time::timeout(PROBE_TIMEOUT, identifies(&client, &engine)).await;
             (is_there == Ok(Some(true))).then_some(engine)
         }
     }));
@@ -27,7 +27,7 @@ pub(super) async fn answering(engines: Vec<Engine>) -> Vec<Engine> {
 }
 
 /// Another program may listen on the port, so an engine counts only when it answers as that engine does.
-async fn identifies(client: &Client, engine: &Engine) -> Option<bool> {
+async fn identifies(client: &Client, engine: &EngineAddress) -> Option<bool> {
     let probe = engine.server()?.probe?;
     let response = client.send(Request::get(&format!("{}{}", engine.root, probe.path))).await.ok()?;
     if response.status() != 200 {

@@ -15,8 +15,8 @@ use super::host::url_of_host;
 use super::stream::OllamaDecoder;
 use super::{errors, kind, wire};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, Link, Page, connection_settings, grammar_dialect, own_server,
-    weakened,
+    Auth, CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, connection_settings,
+    grammar_dialect, local_server, weakened,
 };
 use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 
@@ -29,7 +29,7 @@ use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 #[derive(Debug, Clone)]
 pub struct Ollama {
     link: Link,
-    forms: Forms,
+    modes: ModeFallback,
     route: Route,
     context: Option<u64>,
 }
@@ -43,7 +43,7 @@ pub(super) enum Route {
 /// A model that the server holds in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Loaded {
+pub struct LoadedModel {
     /// Its name.
     pub model: String,
     /// The tokens that prompt and answer may have together, as it was loaded.
@@ -74,8 +74,12 @@ impl Ollama {
             max_connections: 100,
             faults: errors::fault,
         };
-        let forms = Forms::new(&[Form::Schema, Form::Json, Form::Words]);
-        Ok(Self { link: Link::new(endpoint), forms, route: Route::Chat, context: None })
+        let modes = ModeFallback::new(&[
+            StructuredMode::JsonSchema,
+            StructuredMode::JsonObject,
+            StructuredMode::PromptOnly,
+        ]);
+        Ok(Self { link: Link::new(endpoint), modes, route: Route::Chat, context: None })
     }
 
     /// The server at an address as `OLLAMA_HOST` has it: a host, a port, or both, with or without a scheme
@@ -118,10 +122,10 @@ impl Ollama {
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn loaded(&self) -> Result<Vec<Loaded>, Error> {
+    pub async fn loaded(&self) -> Result<Vec<LoadedModel>, Error> {
         let (answer, _) = self.link.get("/api/ps").await?;
         let loaded = |entry: &Value| {
-            Some(Loaded {
+            Some(LoadedModel {
                 model: entry["model"].as_str().or(entry["name"].as_str())?.to_owned(),
                 context_window: entry["context_length"].as_u64(),
                 bytes: entry["size"].as_u64().unwrap_or(0),
@@ -140,7 +144,7 @@ impl Ollama {
     /// The server goes on with what it has when it is asked again.
     pub async fn pull(&self, model: &str, mut tell: impl FnMut(PullProgress) + Send) -> Result<(), Error> {
         let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
-        let place = response.place();
+        let place = response.endpoint();
         let mut lines = response.lines();
         let failed = |kind, why: &str| {
             Error::new(kind, format!("{place}: {model} cannot be fetched: {}", self.link.cleaned(why)))
@@ -189,7 +193,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
     let server = reached_by(options)?.configured(options);
     let mut server = if kind.route(options)? == Some("generate") { server.generate() } else { server };
     server.context = options.context;
-    Ok(own_server(options, server))
+    Ok(local_server(options, server))
 }
 
 /// Fetches a model as the registry asks for it.
@@ -216,13 +220,13 @@ impl Provider for Ollama {
             Route::Chat => "/api/chat",
             Route::Generate => "/api/generate",
         };
-        let ask = |form| {
-            let body = wire::request(prompt, self.route, self.context, form);
+        let ask = |mode| {
+            let body = wire::request(prompt, self.route, self.context, mode);
             async move { self.link.post(path, &body).await }
         };
-        let (response, form) = self.link.unhurried(context, self.forms.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, form, &grammar_dialect());
-        self.link.streaming(response, OllamaDecoder, Asked { prompt, weakened, began, context }).await
+        let (response, mode) = self.link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
+        let weakened = weakened(&prompt.output, mode, &grammar_dialect());
+        self.link.streaming(response, OllamaDecoder, CallRequest { prompt, weakened, began, context }).await
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

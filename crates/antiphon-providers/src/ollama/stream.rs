@@ -16,14 +16,14 @@ impl Decode for OllamaDecoder {
         if data.trim().is_empty() {
             return Ok(());
         }
-        let line: Line<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        let line: Line<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
         if line.error.is_some()
             && let Some(fault) = Fault::within(data, fault)
         {
             return Err(fault);
         }
         answer.identify(None, Text::option(line.model.as_ref()));
-        answer.unseen += line.unseen();
+        answer.hidden_bytes += line.hidden_bytes();
         answer.text.push_str(Text::of(line.response.as_ref()));
         answer.text.push_str(Text::of(line.message.as_ref().and_then(|message| message.content.as_ref())));
         if line.done {
@@ -43,7 +43,7 @@ mod tests {
     fn check_unseen(line: &str, expected: bool) {
         let mut answer = Answer::default();
         OllamaDecoder.take("", line, &mut answer).unwrap();
-        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{line}");
+        assert_eq!((answer.hidden_bytes > 0, answer.text.as_str()), (expected, ""), "{line}");
     }
 
     #[test]

@@ -4,11 +4,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::config::Route;
-use crate::exchange::{Form, Text, grammar_dialect, size_of, system_of, turns};
+use crate::exchange::{StructuredMode, Text, grammar_dialect, size_of, system_of, turns};
 
 /// The request's body. `truncate` and `shift` forbid the server to leave out a part of the prompt in silence
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
-pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form: Form) -> Value {
+pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, mode: StructuredMode) -> Value {
     let parameters = prompt.parameters;
     let options = [
         ("temperature", parameters.temperature.map(Value::from)),
@@ -18,12 +18,12 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, form:
     ];
     let options: Map<_, _> =
         options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-    let format = match (prompt.output.schema(), form) {
-        (Some(schema), Form::Schema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
-        (Some(_), Form::Json) => Some(json!("json")),
-        (Some(_), Form::Words) | (None, _) => None,
+    let format = match (prompt.output.schema(), mode) {
+        (Some(schema), StructuredMode::JsonSchema) => Some(schema.compile(&grammar_dialect()).schema.clone()),
+        (Some(_), StructuredMode::JsonObject) => Some(json!("json")),
+        (Some(_), StructuredMode::PromptOnly) | (None, _) => None,
     };
-    let system = system_of(prompt, form);
+    let system = system_of(prompt, mode);
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
     match route {
@@ -95,7 +95,7 @@ pub(super) struct Message<'a> {
 
 impl Line<'_> {
     /// The bytes of thoughts and of calls of tools.
-    pub(super) fn unseen(&self) -> usize {
+    pub(super) fn hidden_bytes(&self) -> usize {
         let message = self.message.as_ref();
         let of_message = message.map_or(0, |it| size_of(it.thinking) + size_of(it.tool_calls));
         size_of(self.thinking) + of_message
@@ -141,13 +141,14 @@ pub(super) fn trained_context(shown: &Value) -> Option<u64> {
 }
 
 pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Error> {
-    let strange =
+    let malformed =
         |why: String| Error::new(ErrorKind::InvalidResponse, format!("the answer has no embeddings: {why}"));
     let vectors =
-        Vec::<Vec<f32>>::deserialize(&answer["embeddings"]).map_err(|err| strange(err.to_string()))?;
-    match vectors.len() == texts {
-        true => Ok(vectors),
-        false => Err(strange(format!("{} vectors for {texts} texts", vectors.len()))),
+        Vec::<Vec<f32>>::deserialize(&answer["embeddings"]).map_err(|err| malformed(err.to_string()))?;
+    if vectors.len() == texts {
+        Ok(vectors)
+    } else {
+        Err(malformed(format!("{} vectors for {texts} texts", vectors.len())))
     }
 }
 

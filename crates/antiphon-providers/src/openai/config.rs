@@ -13,7 +13,8 @@ use super::stream::ResponsesDecoder;
 use super::{errors, kind, wire};
 use crate::chat::{Chat, Quirks};
 use crate::exchange::{
-    Asked, Auth, Endpoint, Form, Forms, at_address, cloud, connection_settings, key_of, weakened,
+    Auth, CallRequest, Endpoint, ModeFallback, StructuredMode, at_address, cloud, connection_settings,
+    key_of, weakened,
 };
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
@@ -29,7 +30,7 @@ use crate::registry::{BuildError, Built, Kind, Options};
 pub struct OpenAi {
     chat: Chat,
     api: Api,
-    forms: Forms,
+    modes: ModeFallback,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ enum Api {
 /// What strict mode takes: <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
 fn dialect() -> Dialect {
     Dialect::default()
-        .refuses(&[
+        .unsupported(&[
             "$schema",
             "allOf",
             "contains",
@@ -95,11 +96,11 @@ impl OpenAi {
             // Its reasoning models refuse the older `max_tokens`.
             token_limit: "max_completion_tokens".to_owned(),
             dialect: dialect(),
-            forms: &[Form::Schema, Form::Json, Form::Words],
+            modes: &[StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly],
             extra: Map::new(),
         };
-        let forms = Forms::new(&[Form::Schema, Form::Words]);
-        Self { chat: Chat::new(endpoint, quirks), api: Api::Chat, forms }
+        let modes = ModeFallback::new(&[StructuredMode::JsonSchema, StructuredMode::PromptOnly]);
+        Self { chat: Chat::new(endpoint, quirks), api: Api::Chat, modes }
     }
 
     /// Asks by the Responses API instead. It has no seed: one is not sent.
@@ -117,14 +118,18 @@ impl OpenAi {
         let began = Instant::now();
         let link = &self.chat.link;
         info!("asking {} for {}", link.endpoint.base_url, prompt.model);
-        let ask = |form| {
-            let body = wire::request(prompt, &self.chat.quirks.dialect, form);
+        let ask = |mode| {
+            let body = wire::request(prompt, &self.chat.quirks.dialect, mode);
             async move { link.post("/responses", &body).await }
         };
-        let (response, form) = link.unhurried(context, self.forms.ask(prompt, ask)).await?;
-        let weakened = weakened(&prompt.output, form, &self.chat.quirks.dialect);
-        link.streaming(response, ResponsesDecoder::default(), Asked { prompt, weakened, began, context })
-            .await
+        let (response, mode) = link.until_hurried(context, self.modes.ask(prompt, ask)).await?;
+        let weakened = weakened(&prompt.output, mode, &self.chat.quirks.dialect);
+        link.streaming(
+            response,
+            ResponsesDecoder::default(),
+            CallRequest { prompt, weakened, began, context },
+        )
+        .await
     }
 }
 

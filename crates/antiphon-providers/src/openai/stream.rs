@@ -24,7 +24,7 @@ impl Decode for ResponsesDecoder {
         if data.starts_with("[DONE]") {
             return Ok(());
         }
-        let parsed: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::strange(&err))?;
+        let parsed: Event<'_> = serde_json::from_str(data).map_err(|err| Fault::malformed(&err))?;
         let kind = match Text::of(parsed.kind.as_ref()) {
             "" => event,
             kind => kind,
@@ -51,13 +51,13 @@ impl Decode for ResponsesDecoder {
             "" => {
                 let value: Value = of(data)?;
                 if value["object"] == "response" {
-                    ends(Response::deserialize(&value).map_err(|err| Fault::strange(&err))?, answer);
+                    ends(Response::deserialize(&value).map_err(|err| Fault::malformed(&err))?, answer);
                 }
             }
             // A whole item, of reasoning that is not shown say.
-            "response.output_item.done" => answer.unseen += 1,
+            "response.output_item.done" => answer.hidden_bytes += 1,
             // Commentary, reasoning and its summary, the arguments of tools.
-            kind if kind.ends_with(".delta") => answer.unseen += size_of(parsed.delta),
+            kind if kind.ends_with(".delta") => answer.hidden_bytes += size_of(parsed.delta),
             _ => {}
         }
         Ok(())
@@ -75,7 +75,7 @@ fn words<'d>(event: &Event<'d>) -> Result<Cow<'d, str>, Fault> {
 }
 
 fn of<'d, T: Deserialize<'d>>(data: &'d str) -> Result<T, Fault> {
-    serde_json::from_str(data).map_err(|err| Fault::strange(&err))
+    serde_json::from_str(data).map_err(|err| Fault::malformed(&err))
 }
 
 fn failed(data: &str) -> Fault {
@@ -108,7 +108,7 @@ mod tests {
     fn check_unseen(event: &str, expected: bool) {
         let mut answer = Answer::default();
         ResponsesDecoder::default().take("", event, &mut answer).unwrap();
-        assert_eq!((answer.unseen > 0, answer.text.as_str()), (expected, ""), "{event}");
+        assert_eq!((answer.hidden_bytes > 0, answer.text.as_str()), (expected, ""), "{event}");
     }
 
     #[test]
@@ -124,11 +124,11 @@ mod tests {
 
     #[test]
     fn thoughts_of_a_whole_response_are_no_part_of_its_answer() {
-        let whole = r#"{"object":"response","status":"completed","output":[
+        let complete = r#"{"object":"response","status":"completed","output":[
             {"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]},
             {"type":"message","content":[{"type":"output_text","text":"yes"}]}]}"#;
         let mut answer = Answer::default();
-        ResponsesDecoder::default().take("", whole, &mut answer).unwrap();
+        ResponsesDecoder::default().take("", complete, &mut answer).unwrap();
         assert_eq!(answer.text, "yes");
     }
 }

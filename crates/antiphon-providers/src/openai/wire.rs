@@ -3,10 +3,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::exchange::{Form, Text, system_of, turns};
+use crate::exchange::{StructuredMode, Text, system_of, turns};
 
 /// The request's body. Nothing is stored at the vendor's: its default is to keep answers for thirty days.
-pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
+pub(super) fn request(prompt: &Prompt, dialect: &Dialect, mode: StructuredMode) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
     body.insert("input".to_owned(), Value::Array(items(prompt)));
@@ -14,10 +14,10 @@ pub(super) fn request(prompt: &Prompt, dialect: &Dialect, form: Form) -> Value {
     body.insert("store".to_owned(), json!(false));
     let parameters = prompt.parameters;
     let optional = [
-        ("instructions", system_of(prompt, form).map(Value::from)),
+        ("instructions", system_of(prompt, mode).map(Value::from)),
         ("temperature", parameters.temperature.map(Value::from)),
         ("max_output_tokens", parameters.max_tokens.map(Value::from)),
-        ("text", format(&prompt.output, dialect, form)),
+        ("text", format(&prompt.output, dialect, mode)),
     ];
     body.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Value::Object(body)
@@ -29,8 +29,8 @@ fn items(prompt: &Prompt) -> Vec<Value> {
     turns.map(|turn| json!({ "role": turn.role, "content": turn.content, "type": "message" })).collect()
 }
 
-fn format(output: &Output, dialect: &Dialect, form: Form) -> Option<Value> {
-    let schema = output.schema().filter(|_| form == Form::Schema)?;
+fn format(output: &Output, dialect: &Dialect, mode: StructuredMode) -> Option<Value> {
+    let schema = output.schema().filter(|_| mode == StructuredMode::JsonSchema)?;
     let compiled = schema.compile(dialect);
     let strict = compiled.inexpressible.is_empty();
     let sent = if strict { &compiled.schema } else { schema.value() };

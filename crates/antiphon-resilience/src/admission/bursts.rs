@@ -14,41 +14,41 @@ pub(super) struct Bursts {
 
 #[derive(Debug)]
 struct Burst {
-    begun: Instant,
+    started_at: Instant,
     /// The cost of the calls sent before it, and of its own calls whose heads have come.
     before: [f64; 4],
-    heard: [f64; 4],
+    observed: [f64; 4],
 }
 
 /// A burst lasts so long: calls that were sent further apart arrive in order.
-pub(super) const LENGTH: Duration = Duration::from_millis(20);
+pub(super) const MAX_LENGTH: Duration = Duration::from_millis(20);
 
 /// With calls all the time these are those of the last twenty seconds; answers that take longer are heard without it.
-const KEPT: usize = 1_000;
+const MAX_KEPT: usize = 1_000;
 
 impl Bursts {
     /// Adds a call, before which so much was sent, and returns the number of its burst.
     pub(super) fn send(&mut self, before: [f64; 4], now: Instant) -> u64 {
-        let is_over = |burst: &Burst| now.saturating_duration_since(burst.begun) >= LENGTH;
+        let is_over = |burst: &Burst| now.saturating_duration_since(burst.started_at) >= MAX_LENGTH;
         if self.bursts.back().is_none_or(is_over) {
-            if self.bursts.len() >= KEPT {
+            if self.bursts.len() >= MAX_KEPT {
                 self.bursts.pop_front();
                 self.oldest += 1;
             }
-            self.bursts.push_back(Burst { begun: now, before, heard: [0.0; 4] });
+            self.bursts.push_back(Burst { started_at: now, before, observed: [0.0; 4] });
         }
         self.oldest + self.bursts.len() as u64 - 1
     }
 
     /// The head of an answer came to a call of this burst that takes these amounts. Returns what the server has counted by then: what
     /// was sent before the burst, and of the burst what was heard of. `None` for a burst that is no longer kept.
-    pub(super) fn hear(&mut self, number: u64, amounts: [f64; 4]) -> Option<[f64; 4]> {
+    pub(super) fn observe(&mut self, number: u64, amounts: [f64; 4]) -> Option<[f64; 4]> {
         let index = usize::try_from(number.checked_sub(self.oldest)?).ok()?;
         let burst = self.bursts.get_mut(index)?;
         let mut counted = burst.before;
         for (dimension, counted) in counted.iter_mut().enumerate() {
-            burst.heard[dimension] += amounts[dimension];
-            *counted += burst.heard[dimension];
+            burst.observed[dimension] += amounts[dimension];
+            *counted += burst.observed[dimension];
         }
         Some(counted)
     }
@@ -63,18 +63,18 @@ mod tests {
     use super::Bursts;
 
     /// Sends calls of one unit at these milliseconds, and hears of them in this order; returns what was counted by then.
-    fn counted(sent_at: &[u64], heard: &[u32]) -> Vec<u32> {
+    fn counted(sent_at: &[u64], observed: &[u32]) -> Vec<u32> {
         let (start, mut bursts) = (Clock::now().into_std(), Bursts::default());
         let sent: Vec<u64> = (0_u32..)
             .zip(sent_at)
             .map(|(before, at)| bursts.send([f64::from(before); 4], start + Duration::from_millis(*at)))
             .collect();
-        let hear = |number: &u32| {
+        let observe = |number: &u32| {
             let burst = sent[*number as usize - 1];
-            let [counted, ..] = bursts.hear(burst, [1.0; 4]).unwrap();
+            let [counted, ..] = bursts.observe(burst, [1.0; 4]).unwrap();
             format!("{counted:.0}").parse().unwrap()
         };
-        heard.iter().map(hear).collect()
+        observed.iter().map(observe).collect()
     }
 
     #[test]

@@ -1,16 +1,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::gate::Shared;
+use super::limiter::Shared;
 
-/// The parts of a limit that the handles to one gate have set.
+/// The parts of a limit that the handles to one limiter have set.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     next: u64,
     set: BTreeMap<u64, f64>,
 }
 
-/// A part of a gate's limits, while other processes have the rest: see [`Gate::share`](crate::Gate::share).
+/// A part of a server's limits, while other processes have the rest: see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share).
 #[derive(Debug)]
 pub struct LimitPart {
     shared: Arc<Shared>,
@@ -29,7 +29,7 @@ impl LimitPart {
     /// Sets the part, from 0 to 1: rates, allowances and concurrency are multiplied by it. The parts of several handles add
     /// up, and a hundredth is always left, by which the limits are seen.
     ///
-    /// `rate` is the requests per second of the whole limit, as other processes measured it: a gate that has made no call
+    /// `rate` is the requests per second of the whole limit, as other processes measured it: a limiter that has made no call
     /// begins with its part of that.
     pub fn set(&self, part: f64, rate: Option<f64>) {
         let mut parts = parts(&self.shared);

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::circuit::{CircuitBreaker, Rejected};
+use super::circuit::{CircuitBreaker, CircuitOpen};
 
 /// Calls through a breaker that takes only some errors for failures; see [`CircuitBreaker::trips_on`].
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub struct TripsOn<'a, F> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BreakerError<E> {
     /// It was not made.
-    Rejected(Rejected),
+    CircuitOpen(CircuitOpen),
     /// It was made, and failed.
     Failed(E),
 }
@@ -23,7 +23,7 @@ impl<F> TripsOn<'_, F> {
     /// Makes a call if the breaker lets it through.
     ///
     /// # Errors
-    /// [`BreakerError::Rejected`], or the call's own error as [`BreakerError::Failed`].
+    /// [`BreakerError::CircuitOpen`], or the call's own error as [`BreakerError::Failed`].
     ///
     /// # Cancel safety
     /// Dropping it drops the call, which then counts for nothing; a trial may be made anew.
@@ -33,7 +33,7 @@ impl<F> TripsOn<'_, F> {
         F: Fn(&E) -> bool,
         Fut: Future<Output = Result<T, E>>,
     {
-        let permit = self.breaker.permit().map_err(BreakerError::Rejected)?;
+        let permit = self.breaker.permit().map_err(BreakerError::CircuitOpen)?;
         match call.await {
             Ok(value) => {
                 permit.success();
@@ -58,7 +58,7 @@ impl<F> fmt::Debug for TripsOn<'_, F> {
 impl<E: fmt::Display> fmt::Display for BreakerError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::CircuitOpen(rejected) => rejected.fmt(f),
             Self::Failed(err) => err.fmt(f),
         }
     }
@@ -67,7 +67,7 @@ impl<E: fmt::Display> fmt::Display for BreakerError<E> {
 impl<E: Error + 'static> Error for BreakerError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Rejected(_) => None,
+            Self::CircuitOpen(_) => None,
             // Its text is this error's text, so only what is behind it is the cause.
             Self::Failed(err) => err.source(),
         }

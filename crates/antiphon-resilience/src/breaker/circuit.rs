@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::call::{BreakerError, TripsOn};
 use super::events::{BreakerEvents, Observers};
 use super::machine::{BreakerMachine, BreakerStatus, BreakerTicket, CallResult};
-use super::policy::{BreakerPolicy, Window};
+use super::policy::{BreakerPolicy, BreakerWindow};
 use crate::deadline::now;
 
 /// Rejects calls to a service that fails, and lets a few through now and then to see whether it works again.
@@ -50,7 +50,7 @@ struct Core {
 /// The breaker let no call through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Rejected {
+pub struct CircuitOpen {
     /// The breaker's [name](CircuitBreaker::named).
     pub name: Option<Arc<str>>,
     /// The time until the next trial; `None` while the breaker waits for a trial's end, or for
@@ -75,7 +75,7 @@ impl CircuitBreaker {
     #[must_use]
     pub fn simple(failure_threshold: u32, recovery_timeout: Duration) -> Self {
         let policy = BreakerPolicy::default()
-            .window(Window::Count(failure_threshold))
+            .window(BreakerWindow::Count(failure_threshold))
             .min_calls(failure_threshold)
             .failure_rate(1.0)
             .open_for(recovery_timeout, recovery_timeout)
@@ -112,15 +112,15 @@ impl CircuitBreaker {
     /// breaker.permit()?.failure();
     /// assert_eq!(breaker.status().state, BreakerState::Open);
     /// assert!(breaker.permit().is_err());
-    /// # Ok::<(), antiphon_resilience::Rejected>(())
+    /// # Ok::<(), antiphon_resilience::CircuitOpen>(())
     /// ```
     ///
     /// # Errors
-    /// [`Rejected`] while it is open, or half-open with all trials out.
-    pub fn permit(&self) -> Result<BreakerPermit, Rejected> {
+    /// [`CircuitOpen`] while it is open, or half-open with all trials out.
+    pub fn permit(&self) -> Result<BreakerPermit, CircuitOpen> {
         let ticket = self.change(|machine| machine.admit(now));
         let ticket =
-            ticket.map_err(|retry_after| Rejected { name: self.shared.name.clone(), retry_after })?;
+            ticket.map_err(|retry_after| CircuitOpen { name: self.shared.name.clone(), retry_after })?;
         let begun = self.shared.times_calls.then(now);
         Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), begun, took: None })
     }
@@ -129,7 +129,7 @@ impl CircuitBreaker {
     /// [`trips_on`](CircuitBreaker::trips_on).
     ///
     /// # Errors
-    /// [`BreakerError::Rejected`], or the call's own error as [`BreakerError::Failed`].
+    /// [`BreakerError::CircuitOpen`], or the call's own error as [`BreakerError::Failed`].
     ///
     /// # Cancel safety
     /// Dropping it drops the call, which then counts for nothing; a trial may be made anew.
@@ -250,7 +250,7 @@ impl Drop for BreakerPermit {
     }
 }
 
-impl fmt::Display for Rejected {
+impl fmt::Display for CircuitOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("the service");
         match self.retry_after {
@@ -266,7 +266,7 @@ impl fmt::Display for Rejected {
     }
 }
 
-impl std::error::Error for Rejected {}
+impl std::error::Error for CircuitOpen {}
 
 #[cfg(test)]
 mod tests {
@@ -277,7 +277,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::CircuitBreaker;
-    use crate::{BreakerError, BreakerPolicy, BreakerState, Breakers};
+    use crate::{BreakerError, BreakerPolicy, BreakerRegistry, BreakerState};
 
     const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -336,7 +336,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_key_has_a_breaker_of_its_own() {
-        let breakers = Breakers::new(BreakerPolicy::default());
+        let breakers = BreakerRegistry::new(BreakerPolicy::default());
         breakers.register(CircuitBreaker::simple(1, RECOVERY).named("b"));
         breakers.get("b").permit().unwrap().failure();
         breakers.get("a").permit().unwrap().failure();

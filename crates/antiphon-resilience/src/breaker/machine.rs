@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::policy::{BreakerPolicy, Window};
+use super::policy::{BreakerPolicy, BreakerWindow};
 use super::window::{Calls, Outcome, Tally};
 
 /// What a [`CircuitBreaker`](crate::CircuitBreaker) does with calls.
@@ -255,8 +255,8 @@ impl BreakerMachine {
 /// Whether so many failures, or slow calls, of so many open a breaker.
 fn trips(policy: &BreakerPolicy, tally: Tally) -> bool {
     let min_calls = match policy.window {
-        Window::Count(size) => policy.min_calls.min(size),
-        Window::Time(_) => policy.min_calls,
+        BreakerWindow::Count(size) => policy.min_calls.min(size),
+        BreakerWindow::Time(_) => policy.min_calls,
     };
     let too_many = |count: u32, rate: f64| count > 0 && f64::from(count) >= rate * f64::from(tally.begun);
     tally.ended >= min_calls

@@ -6,13 +6,13 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use antiphon_resilience::{BreakerPolicy, BreakerState, CircuitBreaker, SlowCalls, Window};
+/// use antiphon_resilience::{BreakerPolicy, BreakerState, CircuitBreaker, SlowCalls, BreakerWindow};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), antiphon_resilience::BreakerError<&'static str>> {
 /// // Opens when, of the calls of the last minute, a quarter failed or half took two seconds or longer.
 /// let policy = BreakerPolicy::default()
-///     .window(Window::Time(Duration::from_secs(60)))
+///     .window(BreakerWindow::Time(Duration::from_secs(60)))
 ///     .min_calls(4)
 ///     .failure_rate(0.25)
 ///     .slow_calls(SlowCalls::new(Duration::from_secs(2), 0.5))
@@ -33,7 +33,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct BreakerPolicy {
     /// Which calls count. Default: the last 20.
-    pub window: Window,
+    pub window: BreakerWindow,
     /// With fewer results than this in the window it does not open. Default 10; more than a count window holds counts
     /// as all it holds.
     pub min_calls: u32,
@@ -63,7 +63,7 @@ pub struct BreakerPolicy {
 /// beside them, and a small share of failures would look like an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Window {
+pub enum BreakerWindow {
     /// So many, and never fewer than are in flight.
     Count(u32),
     /// Those that began within so long.
@@ -91,7 +91,7 @@ impl SlowCalls {
 impl Default for BreakerPolicy {
     fn default() -> Self {
         Self {
-            window: Window::Count(20),
+            window: BreakerWindow::Count(20),
             min_calls: 10,
             failure_rate: 0.5,
             slow_calls: None,
@@ -107,7 +107,7 @@ impl Default for BreakerPolicy {
 impl BreakerPolicy {
     /// Sets which calls count.
     #[must_use]
-    pub fn window(mut self, window: Window) -> Self {
+    pub fn window(mut self, window: BreakerWindow) -> Self {
         self.window = window;
         self
     }

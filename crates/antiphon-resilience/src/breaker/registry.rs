@@ -11,19 +11,19 @@ use super::policy::BreakerPolicy;
 /// same registry.
 ///
 /// ```
-/// use antiphon_resilience::{BreakerPolicy, Breakers};
-/// let breakers = Breakers::new(BreakerPolicy::default());
+/// use antiphon_resilience::{BreakerPolicy, BreakerRegistry};
+/// let breakers = BreakerRegistry::new(BreakerPolicy::default());
 /// breakers.get("api.example.org").force_open();
 /// assert!(breakers.get("api.example.org").permit().is_err());
 /// assert!(breakers.get("www.example.org").permit().is_ok());
 /// ```
 #[derive(Debug, Clone)]
-pub struct Breakers {
+pub struct BreakerRegistry {
     policy: BreakerPolicy,
     breakers: Arc<Mutex<BTreeMap<String, CircuitBreaker>>>,
 }
 
-impl Breakers {
+impl BreakerRegistry {
     /// No breakers yet.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
@@ -47,15 +47,15 @@ impl Breakers {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use antiphon_resilience::{BreakerPolicy, BreakerState, Breakers, CircuitBreaker};
-    /// let breakers = Breakers::new(BreakerPolicy::default());
+    /// use antiphon_resilience::{BreakerPolicy, BreakerState, BreakerRegistry, CircuitBreaker};
+    /// let breakers = BreakerRegistry::new(BreakerPolicy::default());
     /// breakers.register(CircuitBreaker::simple(1, Duration::from_secs(5)).named("fragile"));
     /// breakers.get("fragile").permit()?.failure();
     /// let (name, status) = breakers.statuses().remove(0);
     /// assert_eq!((name.as_str(), status.state), ("fragile", BreakerState::Open));
     /// breakers.reset_all();
     /// assert!(breakers.get("fragile").permit().is_ok());
-    /// # Ok::<(), antiphon_resilience::Rejected>(())
+    /// # Ok::<(), antiphon_resilience::CircuitOpen>(())
     /// ```
     pub fn register(&self, breaker: CircuitBreaker) {
         self.lock().insert(breaker.name().unwrap_or_default().to_owned(), breaker);

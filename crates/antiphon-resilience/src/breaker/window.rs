@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::policy::Window;
+use super::policy::BreakerWindow;
 
 /// How a call ended, as far as the breaker minds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Tally {
 /// a call costs the same however long the window is.
 #[derive(Debug)]
 pub(super) struct Calls {
-    window: Window,
+    window: BreakerWindow,
     slices: VecDeque<Slice>,
     /// The number of the oldest slice that is kept.
     oldest: u64,
@@ -62,13 +62,13 @@ const SLICES: u32 = 10;
 const KEPT: usize = 40;
 
 impl Calls {
-    pub(super) fn new(window: Window) -> Self {
+    pub(super) fn new(window: BreakerWindow) -> Self {
         Self { window, slices: VecDeque::new(), oldest: 0, in_flight: 0 }
     }
 
     /// Whether the beginning of a call must be given with its time.
     pub(super) fn needs_time(&self) -> bool {
-        matches!(self.window, Window::Time(_))
+        matches!(self.window, BreakerWindow::Time(_))
     }
 
     /// Counts a call that begins, and returns the number of its slice; `now` is only read by a time window.
@@ -124,8 +124,8 @@ impl Calls {
         let mut tally = Tally::default();
         for slice in self.slices.range(..=last).rev() {
             let is_before = match self.window {
-                Window::Count(size) => tally.begun >= self.span(size),
-                Window::Time(length) => age(slice, at) >= length,
+                BreakerWindow::Count(size) => tally.begun >= self.span(size),
+                BreakerWindow::Time(length) => age(slice, at) >= length,
             };
             if is_before {
                 break;
@@ -142,8 +142,8 @@ impl Calls {
 
     fn is_full(&self, slice: &Slice, now: Option<Instant>) -> bool {
         match self.window {
-            Window::Count(size) => slice.tally.begun >= (self.span(size) / SLICES).max(1),
-            Window::Time(length) => age(slice, now) >= (length / SLICES).max(Duration::from_nanos(1)),
+            BreakerWindow::Count(size) => slice.tally.begun >= (self.span(size) / SLICES).max(1),
+            BreakerWindow::Time(length) => age(slice, now) >= (length / SLICES).max(Duration::from_nanos(1)),
         }
     }
 

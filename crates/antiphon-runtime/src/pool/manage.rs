@@ -11,7 +11,7 @@ use std::fmt;
 ///
 /// /// A connection that serves three requests, as some servers allow (`Keep-Alive: max=3`).
 /// struct Connection {
-///     left: u32,
+///     exited: u32,
 /// }
 ///
 /// struct Connections;
@@ -21,11 +21,11 @@ use std::fmt;
 ///     type Error = Infallible;
 ///
 ///     async fn create(&self) -> Result<Connection, Infallible> {
-///         Ok(Connection { left: 3 })
+///         Ok(Connection { exited: 3 })
 ///     }
 ///
 ///     async fn check(&self, connection: &mut Connection) -> bool {
-///         connection.left > 0
+///         connection.exited > 0
 ///     }
 /// }
 ///
@@ -34,7 +34,7 @@ use std::fmt;
 /// let options = PoolOptions::new(8).idle_timeout(Duration::from_secs(90));
 /// let pool = Pool::new(Connections, options);
 /// for _ in 0..7 {
-///     pool.acquire().await?.left -= 1;
+///     pool.acquire().await?.exited -= 1;
 /// }
 /// assert_eq!(pool.status().created, 3);
 /// # Ok(())

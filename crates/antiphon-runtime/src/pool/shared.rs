@@ -197,20 +197,20 @@ impl<M: Manage> Shared<M> {
 }
 
 /// A place in the line, which the next gets if it is given up.
-pub(super) struct Turn<'a, M: Manage> {
+pub(super) struct Acquire<'a, M: Manage> {
     shared: &'a Arc<Shared<M>>,
     ticket: Option<Ticket>,
     /// While it waits.
     span: Option<Span>,
 }
 
-impl<'a, M: Manage> Turn<'a, M> {
+impl<'a, M: Manage> Acquire<'a, M> {
     pub(super) fn new(shared: &'a Arc<Shared<M>>) -> Self {
         Self { shared, ticket: None, span: None }
     }
 }
 
-impl<M: Manage> Future for Turn<'_, M> {
+impl<M: Manage> Future for Acquire<'_, M> {
     type Output = Result<Lease<M>, Closed>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Lease<M>, Closed>> {
@@ -222,7 +222,7 @@ impl<M: Manage> Future for Turn<'_, M> {
     }
 }
 
-impl<M: Manage> Drop for Turn<'_, M> {
+impl<M: Manage> Drop for Acquire<'_, M> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.shared.state();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use antiphon_runtime::{Priority, Refusal, Runner, Shutdown, TaskError, gather};
+use antiphon_runtime::{Priority, Runner, Shutdown, SubmitErrorKind, TaskError, gather};
 use futures_util::FutureExt;
 use futures_util::future::{join_all, pending};
 use tokio::time::{Instant, sleep};
@@ -142,7 +142,7 @@ async fn a_full_queue_makes_submit_wait_in_turn_and_try_submit_refuse() {
     tokio::task::yield_now().await;
     let queued = runner.try_submit(Priority::Normal, nap(100)).unwrap();
     let refused = runner.try_submit(Priority::Normal, std::future::ready(7)).unwrap_err();
-    assert_eq!((refused.reason, refused.future.await), (Refusal::Full, 7));
+    assert_eq!((refused.kind, refused.future.await), (SubmitErrorKind::QueueFull, 7));
     let (third, fourth) = tokio::join!(
         async {
             let task = runner.submit(nap(100)).await;
@@ -168,7 +168,7 @@ async fn draining_ends_everything_and_refuses_what_comes() {
     assert_eq!(join_all(tasks).await, [Ok(()), Ok(())]);
     assert_eq!(runner.submit(async {}).await.await, Err(TaskError::Cancelled));
     let refused = runner.try_submit(Priority::Normal, async {}).unwrap_err();
-    assert_eq!(refused.reason, Refusal::Closed);
+    assert_eq!(refused.kind, SubmitErrorKind::Closed);
 }
 
 #[tokio::test]

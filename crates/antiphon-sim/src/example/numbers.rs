@@ -34,9 +34,10 @@ pub(super) fn number(object: &Map<String, Value>, rng: &mut SmallRng) -> Value {
             #[expect(clippy::cast_precision_loss, reason = "steps are small")]
             let (step, scale) = (step as f64, scale as f64);
             let (first, last) = ((least * scale / step - 1e-9).ceil(), (most * scale / step + 1e-9).floor());
-            match first.is_finite() {
-                true => rng.random_range(first..=last.clamp(first, first + 100.0)).round() * step / scale,
-                false => least,
+            if first.is_finite() {
+                rng.random_range(first..=last.clamp(first, first + 100.0)).round() * step / scale
+            } else {
+                least
             }
         }
         None => rng.random_range(least..=most),

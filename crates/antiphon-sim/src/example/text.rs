@@ -6,27 +6,28 @@ use serde_json::{Map, Value};
 use super::bound;
 
 /// No text is longer, whatever the schema asks for.
-const MOST_LETTERS: usize = 100_000;
+const MAX_LETTERS: usize = 100_000;
 /// How much more often than it must a part is repeated, from try to try, until the text is as long as it should be.
-const REPEATED: [u32; 8] = [2, 2, 4, 8, 16, 64, 256, 1_024];
+const REPETITIONS: [u32; 8] = [2, 2, 4, 8, 16, 64, 256, 1_024];
 
 /// A text that fits a schema, as far as there is `room` for letters, and for parts of patterns, some of which are empty;
 /// it takes from that what it uses.
 pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng, room: &mut usize) -> String {
-    let least = bound(object, "minLength").unwrap_or(0).min(MOST_LETTERS).min(*room);
+    let least = bound(object, "minLength").unwrap_or(0).min(MAX_LETTERS).min(*room);
     let most = bound(object, "maxLength").unwrap_or(usize::MAX).max(least);
     let fits = |text: &str| (least..=most).contains(&text.chars().count());
     if let Some(pattern) = object.get("pattern").and_then(Value::as_str)
         && let Ok(pattern) = regex_syntax::parse(pattern)
     {
         let (mut least_one, mut text) = (None, String::new());
-        for more in [0].into_iter().chain(REPEATED) {
+        for more in [0].into_iter().chain(REPETITIONS) {
             text = String::new();
             Writer { rng, more, room, text: &mut text }.write(&pattern);
-            match fits(&text) {
-                true if more > 0 => return text,
-                true => least_one = Some(text.clone()),
-                false => {}
+            if fits(&text) {
+                if more > 0 {
+                    return text;
+                }
+                least_one = Some(text.clone());
             }
         }
         return least_one.unwrap_or(text);
@@ -112,7 +113,7 @@ impl Writer<'_> {
     }
 
     fn is_full(&self) -> bool {
-        *self.room == 0 || self.text.len() > MOST_LETTERS
+        *self.room == 0 || self.text.len() > MAX_LETTERS
     }
 
     /// One that people can read, where there are any.

@@ -1,18 +1,18 @@
 use serde_json::Value;
 
-use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, field, number, quoted, text};
+use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, field, number, quoted, text};
 
 /// Anthropic's Messages.
 pub(super) struct Messages;
 
 impl Wire for Messages {
-    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+    fn parse(&self, _: &str, body: &[u8]) -> Option<ParsedRequest> {
         let body: Value = serde_json::from_slice(body).ok()?;
         field(&body, "messages")?.as_array().filter(|messages| !messages.is_empty())?;
         let format = body.pointer("/output_config/format");
         let schema =
             format.filter(|format| format["type"] == "json_schema").map(|format| format["schema"].clone());
-        Some(Asked {
+        Some(ParsedRequest {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),
             // The vendor wants to be told.
@@ -31,8 +31,8 @@ impl Wire for Messages {
     }
 
     fn start(&self, answer: &Answer) -> String {
-        let begun = message(answer, "[]", r#""stop_reason":null,"stop_details":null"#, 1);
-        let mut start = event("message_start", &format!(r#""message":{begun}"#));
+        let started_at = message(answer, "[]", r#""stop_reason":null,"stop_details":null"#, 1);
+        let mut start = event("message_start", &format!(r#""message":{started_at}"#));
         if answer.finish != Finish::Refused {
             start += &event("content_block_start", r#""index":0,"content_block":{"type":"text","text":""}"#);
         }
@@ -67,23 +67,23 @@ impl Wire for Messages {
         event("error", r#""error":{"type":"api_error","message":"it broke in the middle"}"#)
     }
 
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
-        let (status, kind) = match mishap {
-            Mishap::Invalid => (400, "invalid_request_error"),
-            Mishap::TooLong => (400, "invalid_request_error"),
-            Mishap::NoSuchModel => (404, "not_found_error"),
-            Mishap::WrongKey => (401, "authentication_error"),
-            Mishap::Limited(_) => (429, "rate_limit_error"),
-            Mishap::NoMoney => (400, "invalid_request_error"),
-            Mishap::Overloaded => (529, "overloaded_error"),
-            Mishap::Broken => (500, "api_error"),
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
+        let (status, kind) = match case {
+            ErrorCase::Invalid => (400, "invalid_request_error"),
+            ErrorCase::TooLong => (400, "invalid_request_error"),
+            ErrorCase::NoSuchModel => (404, "not_found_error"),
+            ErrorCase::WrongKey => (401, "authentication_error"),
+            ErrorCase::Limited(_) => (429, "rate_limit_error"),
+            ErrorCase::NoMoney => (400, "invalid_request_error"),
+            ErrorCase::Overloaded => (529, "overloaded_error"),
+            ErrorCase::Broken => (500, "api_error"),
         };
-        let message = match mishap {
-            Mishap::TooLong => "prompt is too long: 11 tokens > 10 maximum",
-            Mishap::NoMoney => {
+        let message = match case {
+            ErrorCase::TooLong => "prompt is too long: 11 tokens > 10 maximum",
+            ErrorCase::NoMoney => {
                 "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
             }
-            Mishap::NoSuchModel => "model: there is none of that name",
+            ErrorCase::NoSuchModel => "model: there is none of that name",
             _ => message,
         };
         let message = quoted(message);

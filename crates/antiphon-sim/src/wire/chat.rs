@@ -3,7 +3,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, quoted};
+use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, quoted};
 
 /// OpenAI's chat completions.
 pub(super) struct Chat;
@@ -27,10 +27,10 @@ struct StreamOptions {
 }
 
 impl Wire for Chat {
-    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+    fn parse(&self, _: &str, body: &[u8]) -> Option<ParsedRequest> {
         let request: Request = serde_json::from_slice(body).ok()?;
         request.messages.as_ref().filter(|messages| !messages.is_empty())?;
-        Some(Asked {
+        Some(ParsedRequest {
             model: request.model,
             stream: request.stream.unwrap_or_default(),
             max_tokens: request.max_completion_tokens.or(request.max_tokens),
@@ -91,8 +91,8 @@ impl Wire for Chat {
         end
     }
 
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
-        openai_error(mishap, message)
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
+        openai_error(case, message)
     }
 
     fn headers(&self) -> Headers {
@@ -110,16 +110,16 @@ fn schema(format: Value) -> Option<Value> {
 }
 
 /// An error as OpenAI has it: money is a matter of 429, too.
-pub(super) fn openai_error(mishap: Mishap, message: &str) -> (u16, String) {
-    let (status, kind, code) = match mishap {
-        Mishap::Invalid => (400, "invalid_request_error", "null"),
-        Mishap::TooLong => (400, "invalid_request_error", r#""context_length_exceeded""#),
-        Mishap::NoSuchModel => (404, "invalid_request_error", r#""model_not_found""#),
-        Mishap::WrongKey => (401, "invalid_request_error", r#""invalid_api_key""#),
-        Mishap::Limited(_) => (429, "requests", r#""rate_limit_exceeded""#),
-        Mishap::NoMoney => (429, "insufficient_quota", r#""insufficient_quota""#),
-        Mishap::Overloaded => (503, "service_unavailable_error", r#""server_is_overloaded""#),
-        Mishap::Broken => (500, "server_error", "null"),
+pub(super) fn openai_error(case: ErrorCase, message: &str) -> (u16, String) {
+    let (status, kind, code) = match case {
+        ErrorCase::Invalid => (400, "invalid_request_error", "null"),
+        ErrorCase::TooLong => (400, "invalid_request_error", r#""context_length_exceeded""#),
+        ErrorCase::NoSuchModel => (404, "invalid_request_error", r#""model_not_found""#),
+        ErrorCase::WrongKey => (401, "invalid_request_error", r#""invalid_api_key""#),
+        ErrorCase::Limited(_) => (429, "requests", r#""rate_limit_exceeded""#),
+        ErrorCase::NoMoney => (429, "insufficient_quota", r#""insufficient_quota""#),
+        ErrorCase::Overloaded => (503, "service_unavailable_error", r#""server_is_overloaded""#),
+        ErrorCase::Broken => (500, "server_error", "null"),
     };
     let message = quoted(message);
     (status, format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{code}}}}}"#))

@@ -1,19 +1,19 @@
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Finish, Headers, Mishap, Wire, quoted};
+use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, quoted};
 
 /// Google's `generateContent` and `streamGenerateContent?alt=sse`.
 pub(super) struct Generate;
 
 impl Wire for Generate {
-    fn asked(&self, path: &str, body: &[u8]) -> Option<Asked> {
+    fn parse(&self, path: &str, body: &[u8]) -> Option<ParsedRequest> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let (name, method) = path.rsplit_once('/')?.1.rsplit_once(':')?;
         body.get("contents")?.as_array().filter(|contents| !contents.is_empty())?;
         let config = body.get("generationConfig").cloned().unwrap_or_default();
         let schema = config.get("responseJsonSchema").cloned();
         let is_json = config["responseMimeType"] == "application/json";
-        Some(Asked {
+        Some(ParsedRequest {
             model: Some(name.to_owned()),
             stream: method == "streamGenerateContent",
             max_tokens: config["maxOutputTokens"]
@@ -55,7 +55,7 @@ impl Wire for Generate {
             .to_owned()
     }
 
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
         let quota = |id: &str, wait: f64| {
             json!([
                 {
@@ -65,36 +65,36 @@ impl Wire for Generate {
                 { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{wait:.3}s") },
             ])
         };
-        let (status, name, message, details) = match mishap {
-            Mishap::Invalid => (400, "INVALID_ARGUMENT", message, json!([])),
-            Mishap::TooLong => (
+        let (status, name, message, details) = match case {
+            ErrorCase::Invalid => (400, "INVALID_ARGUMENT", message, json!([])),
+            ErrorCase::TooLong => (
                 400,
                 "INVALID_ARGUMENT",
                 "The input token count (11) exceeds the maximum number of tokens allowed (10).",
                 json!([]),
             ),
-            Mishap::NoSuchModel => {
+            ErrorCase::NoSuchModel => {
                 (404, "NOT_FOUND", "models/x is not found for API version v1beta", json!([]))
             }
-            Mishap::WrongKey => (
+            ErrorCase::WrongKey => (
                 400,
                 "INVALID_ARGUMENT",
                 "API key not valid. Please pass a valid API key.",
                 json!([{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID" }]),
             ),
-            Mishap::Limited(None) => {
+            ErrorCase::Limited(None) => {
                 (429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).", json!([]))
             }
-            Mishap::Limited(Some(wait)) => {
+            ErrorCase::Limited(Some(wait)) => {
                 let id = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier";
                 (429, "RESOURCE_EXHAUSTED", message, quota(id, wait))
             }
-            Mishap::NoMoney => {
+            ErrorCase::NoMoney => {
                 let id = "GenerateRequestsPerDayPerProjectPerModel-FreeTier";
                 (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota.", quota(id, 30.0))
             }
-            Mishap::Overloaded => (503, "UNAVAILABLE", "The model is overloaded.", json!([])),
-            Mishap::Broken => (500, "INTERNAL", message, json!([])),
+            ErrorCase::Overloaded => (503, "UNAVAILABLE", "The model is overloaded.", json!([])),
+            ErrorCase::Broken => (500, "INTERNAL", message, json!([])),
         };
         let error = json!({ "code": status, "message": message, "status": name, "details": details });
         (status, json!({ "error": error }).to_string())
@@ -109,7 +109,7 @@ impl Wire for Generate {
     }
 
     /// In the body.
-    fn tells_waits(&self) -> bool {
+    fn has_retry_after(&self) -> bool {
         true
     }
 }

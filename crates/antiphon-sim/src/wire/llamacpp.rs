@@ -1,15 +1,15 @@
 use serde_json::Value;
 
-use super::{Answer, Asked, Finish, Headers, Mishap, Wire, field, number, quoted, text};
+use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, field, number, quoted, text};
 
 /// llama.cpp's own `/completion`.
 pub(super) struct Completion;
 
 impl Wire for Completion {
-    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+    fn parse(&self, _: &str, body: &[u8]) -> Option<ParsedRequest> {
         let body: Value = serde_json::from_slice(body).ok()?;
         field(&body, "prompt")?;
-        Some(Asked {
+        Some(ParsedRequest {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),
             max_tokens: number(&body, "n_predict").or_else(|| number(&body, "max_tokens")),
@@ -39,18 +39,18 @@ impl Wire for Completion {
         "data: {\"index\":0,\"cont\n\n"
     }
 
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
-        let (status, kind) = match mishap {
-            Mishap::Invalid => (400, "invalid_request_error"),
-            Mishap::TooLong => (400, "exceed_context_size_error"),
-            Mishap::NoSuchModel => (404, "not_found_error"),
-            Mishap::WrongKey => (401, "authentication_error"),
-            Mishap::Limited(_) => (429, "unavailable_error"),
-            Mishap::NoMoney => (402, "permission_error"),
-            Mishap::Overloaded => (503, "unavailable_error"),
-            Mishap::Broken => (500, "server_error"),
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
+        let (status, kind) = match case {
+            ErrorCase::Invalid => (400, "invalid_request_error"),
+            ErrorCase::TooLong => (400, "exceed_context_size_error"),
+            ErrorCase::NoSuchModel => (404, "not_found_error"),
+            ErrorCase::WrongKey => (401, "authentication_error"),
+            ErrorCase::Limited(_) => (429, "unavailable_error"),
+            ErrorCase::NoMoney => (402, "permission_error"),
+            ErrorCase::Overloaded => (503, "unavailable_error"),
+            ErrorCase::Broken => (500, "server_error"),
         };
-        let message = if mishap == Mishap::NoSuchModel { "model not found" } else { message };
+        let message = if case == ErrorCase::NoSuchModel { "model not found" } else { message };
         let message = quoted(message);
         (status, format!(r#"{{"error":{{"code":{status},"message":{message},"type":"{kind}"}}}}"#))
     }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Finish, Headers, Mishap, Wire, field, text};
+use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, field, text};
 
 /// Ollama's `/api/chat` and `/api/generate`.
 pub(super) struct Ollama {
@@ -8,7 +8,7 @@ pub(super) struct Ollama {
 }
 
 impl Wire for Ollama {
-    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+    fn parse(&self, _: &str, body: &[u8]) -> Option<ParsedRequest> {
         let body: Value = serde_json::from_slice(body).ok()?;
         field(&body, if self.generate { "prompt" } else { "messages" })?;
         let schema = match field(&body, "format") {
@@ -16,7 +16,7 @@ impl Wire for Ollama {
             format => format.cloned(),
         };
         let most = body.pointer("/options/num_predict").and_then(Value::as_u64);
-        Some(Asked {
+        Some(ParsedRequest {
             model: text(&body, "model"),
             // It streams unless it is told not to.
             stream: body["stream"] != false,
@@ -54,20 +54,22 @@ impl Wire for Ollama {
         "{\"error\":\"an error was encountered while running the model\"}\n".to_owned()
     }
 
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
-        let (status, message) = match mishap {
-            Mishap::Invalid => (400, message),
-            Mishap::TooLong => {
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
+        let (status, message) = match case {
+            ErrorCase::Invalid => (400, message),
+            ErrorCase::TooLong => {
                 (400, "the prompt is longer than the context length currently available to the model")
             }
-            Mishap::NoSuchModel => (404, "model 'x' not found"),
-            Mishap::WrongKey => (401, "unauthorized"),
-            Mishap::Limited(_) => (429, message),
-            Mishap::NoMoney => {
+            ErrorCase::NoSuchModel => (404, "model 'x' not found"),
+            ErrorCase::WrongKey => (401, "unauthorized"),
+            ErrorCase::Limited(_) => (429, message),
+            ErrorCase::NoMoney => {
                 (429, "you (user) have reached your weekly usage limit, upgrade for higher limits")
             }
-            Mishap::Overloaded => (503, "server busy, please try again.  maximum pending requests exceeded"),
-            Mishap::Broken => (500, message),
+            ErrorCase::Overloaded => {
+                (503, "server busy, please try again.  maximum pending requests exceeded")
+            }
+            ErrorCase::Broken => (500, message),
         };
         (status, json!({ "error": message }).to_string())
     }
@@ -84,9 +86,10 @@ impl Wire for Ollama {
 impl Ollama {
     fn line(&self, answer: &Answer, text: &str, is_last: bool) -> String {
         let (model, prompt, tokens) = (&answer.model, answer.prompt_tokens, answer.tokens);
-        let said = match self.generate {
-            true => format!(r#""response":{text}"#),
-            false => format!(r#""message":{{"role":"assistant","content":{text}}}"#),
+        let said = if self.generate {
+            format!(r#""response":{text}"#)
+        } else {
+            format!(r#""message":{{"role":"assistant","content":{text}}}"#)
         };
         let end = match (is_last, answer.finish) {
             (false, _) => r#""done":false"#.to_owned(),

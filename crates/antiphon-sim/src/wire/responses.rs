@@ -1,13 +1,13 @@
 use serde_json::{Value, json};
 
 use super::chat::openai_error;
-use super::{Answer, Asked, Finish, Headers, Mishap, REFUSAL, Wire, field, number, quoted, text};
+use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, field, number, quoted, text};
 
 /// OpenAI's Responses.
 pub(super) struct Responses;
 
 impl Wire for Responses {
-    fn asked(&self, _: &str, body: &[u8]) -> Option<Asked> {
+    fn parse(&self, _: &str, body: &[u8]) -> Option<ParsedRequest> {
         let body: Value = serde_json::from_slice(body).ok()?;
         field(&body, "input").filter(|input| input.as_array().is_none_or(|items| !items.is_empty()))?;
         // It refuses fewer.
@@ -19,7 +19,7 @@ impl Wire for Responses {
             "json_object" => Some(json!({ "type": "object" })),
             _ => None,
         });
-        Some(Asked {
+        Some(ParsedRequest {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),
             max_tokens: number(&body, "max_output_tokens"),
@@ -33,12 +33,12 @@ impl Wire for Responses {
     }
 
     fn start(&self, answer: &Answer) -> String {
-        let begun = response(answer, false);
+        let started_at = response(answer, false);
         let item =
             r#"{"id":"msg_1","type":"message","status":"in_progress","content":[],"role":"assistant"}"#;
         let mut start = String::new();
-        start += &event("response.created", &format!(r#""response":{begun},"sequence_number":0"#));
-        start += &event("response.in_progress", &format!(r#""response":{begun},"sequence_number":1"#));
+        start += &event("response.created", &format!(r#""response":{started_at},"sequence_number":0"#));
+        start += &event("response.in_progress", &format!(r#""response":{started_at},"sequence_number":1"#));
         start += &event(
             "response.output_item.added",
             &format!(r#""item":{item},"output_index":0,"sequence_number":2"#),
@@ -81,19 +81,22 @@ impl Wire for Responses {
 
     fn end(&self, answer: &Answer) -> String {
         let (part, number) = (content(answer), answer.tokens + 5);
-        let place = r#""content_index":0,"item_id":"msg_1","output_index":0"#;
+        let admission = r#""content_index":0,"item_id":"msg_1","output_index":0"#;
         let said = match answer.finish {
             Finish::Refused => {
-                let fields = format!(r#"{place},"sequence_number":{number},"refusal":{}"#, quoted(REFUSAL));
+                let fields =
+                    format!(r#"{admission},"sequence_number":{number},"refusal":{}"#, quoted(REFUSAL));
                 event("response.refusal.done", &fields)
             }
             _ => {
-                let fields =
-                    format!(r#"{place},"logprobs":[],"sequence_number":{number},"text":{}"#, answer.text());
+                let fields = format!(
+                    r#"{admission},"logprobs":[],"sequence_number":{number},"text":{}"#,
+                    answer.text()
+                );
                 event("response.output_text.done", &fields)
             }
         };
-        let part = format!(r#"{place},"part":{part},"sequence_number":{}"#, number + 1);
+        let part = format!(r#"{admission},"part":{part},"sequence_number":{}"#, number + 1);
         let item = format!(r#""item":{},"output_index":0,"sequence_number":{}"#, item(answer), number + 2);
         let name = match answer.finish {
             Finish::Stop | Finish::Refused => "response.completed",
@@ -115,8 +118,8 @@ impl Wire for Responses {
         event("error", &format!(r#"{error},"sequence_number":9"#))
     }
 
-    fn error(&self, mishap: Mishap, message: &str) -> (u16, String) {
-        openai_error(mishap, message)
+    fn error(&self, case: ErrorCase, message: &str) -> (u16, String) {
+        openai_error(case, message)
     }
 
     fn headers(&self) -> Headers {
@@ -137,16 +140,15 @@ fn response(answer: &Answer, is_over: bool) -> String {
         (true, Finish::Length) => ("incomplete", r#"{"reason":"max_output_tokens"}"#),
         (true, Finish::Filtered) => ("incomplete", r#"{"reason":"content_filter"}"#),
     };
-    let (output, usage) = match is_over {
-        false => ("[]".to_owned(), "null".to_owned()),
-        true => {
-            let message = format!("[{}]", item(answer));
-            let total = input + u64::from(tokens);
-            let usage = format!(
-                r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
-            );
-            (message, usage)
-        }
+    let (output, usage) = if is_over {
+        let message = format!("[{}]", item(answer));
+        let total = input + u64::from(tokens);
+        let usage = format!(
+            r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{tokens},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
+        );
+        (message, usage)
+    } else {
+        ("[]".to_owned(), "null".to_owned())
     };
     format!(
         r#"{{"id":"resp_{id}","object":"response","created_at":0,"status":"{status}","error":null,"incomplete_details":{details},"model":{model},"output":{output},"usage":{usage}}}"#

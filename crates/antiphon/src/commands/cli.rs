@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use self::content::ContentArgs;
 pub(super) use self::experiment::{ExperimentArgs, ExperimentCommand};
 use self::help::LongHelp;
-pub(super) use self::model::DrawingArgs;
+pub(super) use self::model::SamplingArgs;
 pub(super) use self::personas::{GenerateArgs, GenerationArgs};
 pub(super) use self::rows::{ExportArg, MapArgs, OrderArg, OverwriteArgs, RunsArgs, RunsCommand};
 pub(super) use self::run::{LimitArgs, OutArgs, RunArgs, file_of_out};

@@ -25,7 +25,7 @@ pub(super) async fn run(args: &ContentArgs, talk: &Talk) -> Result<u8, CommandEr
 
 async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
     let themes = Theme::find(&args.theme).await.map_err(OperationError::from)?;
-    let mut request = RunRequest::content(args.inputs.clone(), &themes, args.drawing.parameters())?;
+    let mut request = RunRequest::content(args.inputs.clone(), &themes, args.sampling.parameters())?;
     request.recipe.name = format!("portfolio in {}", args.theme.join(", "));
     fill(&mut request, &args.run);
     request.limits.max_rows = args.rows.max_rows;

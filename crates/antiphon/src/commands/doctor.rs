@@ -7,7 +7,7 @@ use super::error::{CONFIG, CommandError, OK, SOME_FAILED};
 use super::front::Front;
 use super::output::{self, Talk};
 use super::progress::counted;
-use crate::operations::{self, Checkup, Finding};
+use crate::operations::{self, Checkup, CheckupResult};
 use crate::runtime::{Flags, ProviderSettings, known_providers};
 
 pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
     let checkups = operations::doctor(&settings, &providers).await;
     let document = || json!({ "schema": "antiphon.doctor/1", "providers": checkups });
     output::print(args.json.then(document), || as_list(&checkups))?;
-    if checkups.iter().all(|checkup| checkup.finding.health().is_none()) {
+    if checkups.iter().all(|checkup| checkup.result.health().is_none()) {
         talk.hint("nothing is needed for a first look: antiphon generate examples/interviews --offline");
     }
     Ok(checkups.iter().filter_map(code).min().unwrap_or(OK))
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandErr
 
 /// What is wrong in a file, and a key that is wrong, are matters of configuration; other illnesses are failures of some.
 fn code(checkup: &Checkup) -> Option<u8> {
-    let Finding::Ill(err) = &checkup.finding else { return None };
+    let CheckupResult::Failed(err) = &checkup.result else { return None };
     let of_configuration =
         matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::Auth | ErrorKind::Quota);
     Some(if of_configuration { CONFIG } else { SOME_FAILED })
@@ -41,16 +41,19 @@ fn code(checkup: &Checkup) -> Option<u8> {
 fn as_list(checkups: &[Checkup]) -> String {
     let width = checkups.iter().map(|checkup| checkup.name.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for Checkup { name, place, finding, advice, .. } in checkups {
-        let mark = match finding.status() {
+    for Checkup { name, base_url, result, advice, .. } in checkups {
+        let mark = match result.status() {
             "ok" => "ok",
             "absent" => "--",
             _ => "!!",
         };
-        let found = finding.health().map(described).or(finding.message()).unwrap_or_default();
-        let place =
-            place.as_ref().filter(|_| mark != "!!").map(|place| format!(" at {place}")).unwrap_or_default();
-        text.push_str(&format!("{mark}  {name:<width$}  {found}{place}\n"));
+        let found = result.health().map(described).or(result.message()).unwrap_or_default();
+        let base_url = base_url
+            .as_ref()
+            .filter(|_| mark != "!!")
+            .map(|base_url| format!(" at {base_url}"))
+            .unwrap_or_default();
+        text.push_str(&format!("{mark}  {name:<width$}  {found}{base_url}\n"));
         if let Some(advice) = advice {
             text.push_str(&format!("    {:<width$}  {advice}\n", ""));
         }

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use antiphon_pipeline::experiment::{Definition, How, PastRun};
+use antiphon_pipeline::experiment::{AddMode, Definition, PastRun};
 use serde_json::{Value, json};
 
 use super::cli::{ExperimentArgs, ExperimentCommand, GenerationArgs};
@@ -18,7 +18,7 @@ pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, Comman
     match &args.command {
         ExperimentCommand::Create { name, description, provider, model, personas } => {
             let mut definition = Definition::new(name, description);
-            definition.personas = personas.drawn();
+            definition.personas = personas.persona_defaults();
             for (key, value) in [("provider", provider), ("model", model)] {
                 if let Some(value) = value {
                     definition.defaults.insert(key.to_owned(), value.clone().into());
@@ -32,7 +32,7 @@ pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, Comman
         ExperimentCommand::List { json } => list(&experiments, *json, *talk).await,
         ExperimentCommand::Show { name, json } => show(&experiments.show(name).await?, *json),
         ExperimentCommand::Add { name, paths, link } => {
-            let how = if *link { How::Link } else { How::Copy };
+            let how = if *link { AddMode::Link } else { AddMode::Copy };
             let info = experiments.add(name, paths, how).await?;
             write_readme(&experiments, name, *talk).await;
             let data = info.folder.join("data");
@@ -63,7 +63,8 @@ async fn generate(
             continue;
         }
         places.push(place);
-        let start = experiments.start(name, &how.personas.drawn(), how.drawing.parameters()).await?;
+        let start =
+            experiments.start(name, &how.personas.persona_defaults(), how.sampling.parameters()).await?;
         let files = start.files(&front.files)?;
         let ExperimentStart { request, outputs, .. } = start;
         let settings = resolve(&how.run.flags(Some(outputs.clone())), &front.environment, &files)?;
@@ -194,14 +195,14 @@ async fn delete(
     talk: Talk,
 ) -> Result<u8, CommandError> {
     let info = experiments.show(name).await?;
-    let confirmation = if is_sure { info.definition.name.clone() } else { asked(&info).await? };
+    let confirmation = if is_sure { info.definition.name.clone() } else { confirm_name(&info).await? };
     experiments.delete(name, &confirmation).await?;
     talk.line(&format!("removed {}", info.folder.display()));
     Ok(OK)
 }
 
 /// The name of what is to be removed, typed by whoever wants that.
-async fn asked(info: &ExperimentInfo) -> Result<String, CommandError> {
+async fn confirm_name(info: &ExperimentInfo) -> Result<String, CommandError> {
     let (name, all) = (&info.definition.name, &info.statistics);
     if !std::io::stdin().is_terminal() {
         let message = format!("not removed: nobody is there to be asked whether {name} may go");

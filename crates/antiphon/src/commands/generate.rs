@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::Strategy;
 use antiphon_engine::Meter;
-use antiphon_http::Reach;
+use antiphon_http::NetworkPolicy;
 use antiphon_pipeline::{
-    Anonymised, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Refused, Report, Validation,
+    Anonymised, Duplicate, Finding, GenerationEstimate, Grounding, Level, Persona, Personas, Report,
+    Validation,
 };
 use serde_json::{Value, json};
 
@@ -24,9 +25,10 @@ type Outcome = Result<RunOutcome, OperationError>;
 
 pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandError> {
     let front = Front::new(&args.how.run.flags(args.out.folder())).await?;
-    let mut recipe = args.how.personas.drawn().recipe(Path::new("")).await.map_err(OperationError::from)?;
-    recipe.parameters = args.how.drawing.parameters().or(recipe.parameters);
-    let inputs = fetched(args, &front.settings.out.value, talk).await?;
+    let mut recipe =
+        args.how.personas.persona_defaults().recipe(Path::new("")).await.map_err(OperationError::from)?;
+    recipe.parameters = args.how.sampling.parameters().or(recipe.parameters);
+    let inputs = fetch_inputs(args, &front.settings.out.value, talk).await?;
     let mut requests = Vec::new();
     for input in inputs {
         requests.push(request(RunRequest::personas(input, &recipe)?, &args.how).await?);
@@ -48,8 +50,8 @@ pub(super) async fn request(
 }
 
 /// The inputs, with files in the place of addresses.
-async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<PathBuf>, CommandError> {
-    let reach = if args.allow_local { Reach::Any } else { Reach::Public };
+async fn fetch_inputs(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<PathBuf>, CommandError> {
+    let network_policy = if args.allow_local { NetworkPolicy::Any } else { NetworkPolicy::Public };
     let mut inputs = Vec::new();
     for input in &args.inputs {
         if !operations::is_address(input) {
@@ -61,9 +63,9 @@ async fn fetched(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<Pat
             let message = format!("{}: --offline uses no network", operations::without_secrets(&address));
             return Err(CommandError::new(USAGE, message).hint(advice(&Hint::FetchFirst)));
         }
-        let path = operations::fetch_document(&address, out, reach).await;
-        let path = path.map_err(|err| match reach {
-            Reach::Public => err.hint(Hint::AllowLocal),
+        let path = operations::fetch_document(&address, out, network_policy).await;
+        let path = path.map_err(|err| match network_policy {
+            NetworkPolicy::Public => err.hint(Hint::AllowLocal),
             _ => err,
         })?;
         talk.line(&format!("fetched {} as {}", operations::without_secrets(&address), path.display()));
@@ -84,7 +86,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
     let jobs: usize = planned.iter().map(|one| one.requests.len()).sum();
     let live = Live::new(how.run.progress, talk, Meter::of_documents(jobs as u64));
     if how.run.dry_run {
-        return dry_run(planned, how.run.json, (&live, talk)).await;
+        return dry_run(planned, how.run.json, &live, talk).await;
     }
     let watches: Vec<_> = planned.iter().map(|one| watch(&live, talk, &one.settings)).collect();
     let tokens = Watch::default();
@@ -116,11 +118,7 @@ pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> 
 }
 
 /// Says what all that was planned would take.
-async fn dry_run(
-    planned: Vec<Planned>,
-    as_json: bool,
-    (live, talk): (&Live, Talk),
-) -> Result<u8, CommandError> {
+async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) -> Result<u8, CommandError> {
     let mut found = Vec::new();
     for one in planned {
         let watch = watch(live, talk, &one.settings);
@@ -254,7 +252,7 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
                     );
                 }
                 if let RunResult::Personas(made) = &outcome.result {
-                    judged(&made.report, talk);
+                    print_validation(&made.report, talk);
                     some_left_out |= is_lacking(&made.report);
                 }
             }
@@ -295,7 +293,7 @@ fn is_lacking(report: &Report) -> bool {
 }
 
 /// What a user should know of personas beside the personas.
-fn judged(report: &Report, talk: Talk) {
+fn print_validation(report: &Report, talk: Talk) {
     /// More of a kind are in the report, and on the page.
     const MOST: usize = 5;
     if let Some(Anonymised { strategy, replaced, .. }) = &report.anonymised {
@@ -312,8 +310,8 @@ fn judged(report: &Report, talk: Talk) {
     for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {
         talk.warning(&lacking.reason);
     }
-    for refused in report.refused.iter().take(MOST) {
-        let (Refused { name, like, .. }, alike) = (refused, refused.similarity * 100.0);
+    for refused in report.duplicates.iter().take(MOST) {
+        let (Duplicate { name, like, .. }, alike) = (refused, refused.similarity * 100.0);
         talk.line(&format!("refused {name}: {alike:.0} % the same as {like}"));
     }
     let unquoted: Vec<&str> = report.coverage.unquoted().collect();

@@ -48,7 +48,7 @@ fn with_ports(server: &LocalServer) -> String {
 }
 
 fn status(engine: &LocalEngine) -> String {
-    let LocalEngine { name, place, health, models, .. } = engine;
+    let LocalEngine { name, base_url, health, models, .. } = engine;
     let mut parts = Vec::new();
     match health {
         Ok(health) => {
@@ -59,7 +59,7 @@ fn status(engine: &LocalEngine) -> String {
         Err(err) => parts.push(err.to_string()),
     }
     parts.extend(models.as_ref().ok().map(|models| counted(models.len(), "model")));
-    format!("{name} at {place}: {}\n", parts.join(", "))
+    format!("{name} at {base_url}: {}\n", parts.join(", "))
 }
 
 fn models(engine: &LocalEngine) -> String {
@@ -72,7 +72,7 @@ fn models(engine: &LocalEngine) -> String {
         Ok(models) => models.iter().map(line).collect(),
         Err(err) => format!("  {err}\n"),
     };
-    format!("{} at {}\n{models}", engine.name, engine.place)
+    format!("{} at {}\n{models}", engine.name, engine.base_url)
 }
 
 async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, CommandError> {

@@ -23,15 +23,15 @@ pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError>
     not_over_its_own(args, results.as_deref()).await?;
     let front = Front::new(&args.run.flags(out)).await?;
     let request = request(args, results).await?;
-    let spooled = spooled(args).await?;
+    let spool_stdin = spool_stdin(args).await?;
     let live = Live::new(args.run.progress, talk, Meter::of_rows());
     let mut watch = watch(&live, talk, &front.settings).overwrite(args.existing.overwrite);
-    if let Some(file) = &spooled {
+    if let Some(file) = &spool_stdin {
         watch = watch.stdin(file.path());
     }
     let run = RowsRun { workspace: front.workspace(), request, watch, how: &args.run, live, talk };
     if !args.run.dry_run {
-        agreed(args, &run).await?;
+        confirm_cost(args, &run).await?;
     }
     run.go(finish).await
 }
@@ -51,10 +51,10 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
 }
 
 /// From this much on a person is asked first, in millionths of a US dollar.
-const WORTH_ASKING: u64 = 1_000_000;
+const CONFIRM_ABOVE: u64 = 1_000_000;
 
 /// Whether somebody who can be asked wants to spend what may be a lot.
-async fn agreed(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
+async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
     let RowsRun { workspace, request, watch, live, .. } = run;
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if args.yes || request.limits.max_cost.is_some() || !(may_ask || args.no_input) {
@@ -66,7 +66,7 @@ async fn agreed(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
         _ => 0,
     };
     let (most, allow) = match plan.max_cost_usd_micros() {
-        Some(most) if most < WORTH_ASKING => return Ok(()),
+        Some(most) if most < CONFIRM_ABOVE => return Ok(()),
         Some(most) => (format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost)),
         // A budget cannot be kept without a price.
         None => ("has a cost that is not known".to_owned(), "allow it with --yes".to_owned()),
@@ -99,18 +99,18 @@ async fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), 
 }
 
 /// The rows of stdin are put into a file first, so that they can be told apart from others and read again.
-async fn spooled(args: &MapArgs) -> Result<Option<antiphon_fs::NamedTempFile>, CommandError> {
+async fn spool_stdin(args: &MapArgs) -> Result<Option<antiphon_fs::NamedTempFile>, CommandError> {
     if args.rows != Path::new("-") {
         return Ok(None);
     }
-    let spooled = tokio::task::spawn_blocking(|| {
+    let spool_stdin = tokio::task::spawn_blocking(|| {
         let mut file = antiphon_fs::temp_file().map_err(|err| err.to_string())?;
         std::io::copy(&mut std::io::stdin().lock(), file.as_file_mut()).map_err(|err| err.to_string())?;
         file.as_file_mut().flush().map_err(|err| err.to_string())?;
         Ok::<_, String>(file)
     });
-    let spooled = spooled.await.map_err(|err| CommandError::internal(err.to_string()))?;
-    let file = spooled.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))?;
+    let spool_stdin = spool_stdin.await.map_err(|err| CommandError::internal(err.to_string()))?;
+    let file = spool_stdin.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))?;
     Ok(Some(file))
 }
 

@@ -31,10 +31,10 @@ pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError
     let workspace = front.workspace();
     match &args.command {
         RunsCommand::Resume { run, limits, existing } => {
-            resume(front, (run, false), (limits, existing), *talk).await
+            resume(front, ResumedRun { run, retry_failed: false, limits, existing }, *talk).await
         }
         RunsCommand::RetryFailed { run, limits, existing } => {
-            resume(front, (run, true), (limits, existing), *talk).await
+            resume(front, ResumedRun { run, retry_failed: true, limits, existing }, *talk).await
         }
         command => {
             let done = look(&workspace, command, file.as_deref(), *talk).await;
@@ -61,7 +61,7 @@ async fn look(
             ));
             Ok(())
         }
-        RunsCommand::Diff { first, second, json } => diff(workspace, (first, second), *json).await,
+        RunsCommand::Diff { first, second, json } => diff(workspace, first, second, *json).await,
         RunsCommand::Report { run, existing, .. } => {
             let to = file.map(|file| destination(Some(file), existing));
             match workspace.report(run, to).await? {
@@ -186,11 +186,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     output::result(&text)
 }
 
-async fn diff(
-    workspace: &Workspace,
-    (first, second): (&str, &str),
-    as_json: bool,
-) -> Result<(), CommandError> {
+async fn diff(workspace: &Workspace, first: &str, second: &str, as_json: bool) -> Result<(), CommandError> {
     let diff = workspace.diff(first, second).await?;
     if as_json {
         return output::result(&output::json(&diff)?);
@@ -207,13 +203,17 @@ async fn diff(
     output::result(&text)
 }
 
+/// A run to resume: its name, whether failed rows are retried, and the flags.
+struct ResumedRun<'a> {
+    run: &'a str,
+    retry_failed: bool,
+    limits: &'a LimitArgs,
+    existing: &'a OverwriteArgs,
+}
+
 /// Resumes a run from what the journal has.
-async fn resume(
-    front: Front,
-    (run, retry_failed): (&str, bool),
-    (limits, existing): (&LimitArgs, &OverwriteArgs),
-    talk: Talk,
-) -> Result<u8, CommandError> {
+async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8, CommandError> {
+    let ResumedRun { run, retry_failed, limits, existing } = resumed;
     let workspace = front.workspace();
     let info = workspace.status(run).await?;
     let is_personas = info.kind == "personas";

@@ -1,4 +1,4 @@
-use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, Stats, Verdict};
+use antiphon_sim::{ClientVerdict, Faults, Latency, Limit, Scenario, Server, Stats};
 use tokio_util::sync::CancellationToken;
 
 use super::cli::{SimulateArgs, TellsArg};
@@ -40,12 +40,12 @@ pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandE
     let interrupts = Interrupts::listen_for_one(stop.clone());
     stop.cancelled().await;
     drop(interrupts);
-    talk.line(&told(&server.stats(), &server.verdict()));
+    talk.line(&format_result(&server.stats(), &server.verdict()));
     // To be ended is what it waits for.
     Ok(OK)
 }
 
-fn told(stats: &Stats, verdict: &Verdict) -> String {
+fn format_result(stats: &Stats, verdict: &ClientVerdict) -> String {
     let faults = [
         (stats.errors, "errors"),
         (stats.overloaded, "too busy for"),
@@ -81,11 +81,11 @@ fn scenario(args: &SimulateArgs) -> Scenario {
     let mut scenario = Scenario::default()
         .latency(latency)
         .answer_tokens(args.answer_tokens)
-        .tells(match args.tells {
-            TellsArg::Headers => antiphon_sim::Tells::Headers,
-            TellsArg::RetryAfter => antiphon_sim::Tells::RetryAfter,
-            TellsArg::RetryAfterSeconds => antiphon_sim::Tells::RetryAfterSeconds,
-            TellsArg::Nothing => antiphon_sim::Tells::Nothing,
+        .limit_signal(match args.tells {
+            TellsArg::Headers => antiphon_sim::LimitSignal::Headers,
+            TellsArg::RetryAfter => antiphon_sim::LimitSignal::RetryAfter,
+            TellsArg::RetryAfterSeconds => antiphon_sim::LimitSignal::RetryAfterSeconds,
+            TellsArg::Nothing => antiphon_sim::LimitSignal::None,
         })
         .faults(faults)
         .seed(args.seed);

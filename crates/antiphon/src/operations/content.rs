@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use antiphon_data::Loader;
 use antiphon_engine::{Input, Mapped, Mapping};
-use antiphon_pipeline::Turns;
+use antiphon_pipeline::RunLocks;
 use antiphon_pipeline::content::{Content, LoadedNotes, SitePage, Voice, recipe};
 use antiphon_render::{SiteBuilder, Theme};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let planned = planned(workspace, connected, &Opening::New(Turns::default()), watch).await?;
+    let planned = planned(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
     estimate(workspace, connected, &planned.mapping).await
 }
 
@@ -85,17 +85,16 @@ async fn planned(
     let themes = themes.iter().map(Theme::from_source).collect::<Result<Vec<_>, _>>()?;
     let fallback = request.output.fallback.as_ref();
     let fallback = fallback.map(|source| Content::parse(&source.name, &source.text)).transpose()?;
-    let (input, notes) = match opening.has_all_rows() {
-        true => (Input::Stored, LoadedNotes::default()),
-        false => {
-            let mut paths = Vec::new();
-            for input in &request.inputs {
-                paths.push(request.locate(input, workspace.folder()).await);
-            }
-            let loader = Loader::new().cancel(watch.cancel.clone());
-            let mut notes = LoadedNotes::load(&loader, &paths, &voices(&themes)).await?;
-            (Input::Rows(Arc::from(std::mem::take(&mut notes.rows))), notes)
+    let (input, notes) = if opening.has_all_rows() {
+        (Input::Stored, LoadedNotes::default())
+    } else {
+        let mut paths = Vec::new();
+        for input in &request.inputs {
+            paths.push(request.locate(input, workspace.folder()).await);
         }
+        let loader = Loader::new().cancel(watch.cancel.clone());
+        let mut notes = LoadedNotes::load(&loader, &paths, &voices(&themes)).await?;
+        (Input::Rows(Arc::from(std::mem::take(&mut notes.rows))), notes)
     };
     if fallback.is_some() && notes.files > 1 {
         let message = format!(
@@ -107,7 +106,7 @@ async fn planned(
     let mut recipe = recipe();
     recipe.parameters = parameters;
     let mut mapping = Mapping::new(input, recipe, &session.model);
-    prepare(&mut mapping, workspace, connected, (opening, watch))?;
+    prepare(&mut mapping, workspace, connected, opening, watch)?;
     mapping.kind = "content".to_owned();
     // Whoever wants other words wants them from the model.
     mapping.ignores_answers = request.fresh;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use antiphon_engine::{ErrorKind, Stop};
-use antiphon_llm::{Cut, ErrorKind as LlmKind, Phase};
+use antiphon_llm::{ErrorKind as LlmKind, TimeoutPhase, TruncationCause};
 use antiphon_pipeline::{Persona, Report};
 use antiphon_render::{RenderError, RenderErrorKind};
 use serde::{Deserialize, Serialize};
@@ -409,11 +409,11 @@ pub(super) fn hint_of(kind: LlmKind) -> Option<Hint> {
         LlmKind::Exhausted => Hint::RaiseOpenFiles,
         LlmKind::InvalidResponse | LlmKind::Unsupported => Hint::CheckAddress,
         LlmKind::InvalidRequest => Hint::ChangeParameters,
-        LlmKind::Timeout { phase: Phase::Total } => Hint::RaiseDeadline,
-        LlmKind::Timeout { phase: Phase::Call } => Hint::RaiseCallTimeout,
+        LlmKind::Timeout { phase: TimeoutPhase::Total } => Hint::RaiseDeadline,
+        LlmKind::Timeout { phase: TimeoutPhase::Call } => Hint::RaiseCallTimeout,
         LlmKind::Timeout { .. } => Hint::RaiseTokenTimeout,
-        LlmKind::Truncated { cause: Cut::MaxTokens } => Hint::AllowLongerAnswers,
-        LlmKind::Truncated { cause: Cut::Disconnected } => Hint::RunAgain,
+        LlmKind::Truncated { cause: TruncationCause::MaxTokens } => Hint::AllowLongerAnswers,
+        LlmKind::Truncated { cause: TruncationCause::Disconnected } => Hint::RunAgain,
         LlmKind::RateLimited { .. } | LlmKind::Overloaded { .. } => Hint::RunAgainLater,
         LlmKind::SchemaMismatch => Hint::UseLargerModel,
         LlmKind::ContextTooLong => Hint::RaiseContext,

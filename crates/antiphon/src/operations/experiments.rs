@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use antiphon_llm::Parameters;
-use antiphon_pipeline::experiment::{Definition, Drawn, Experiment, ExperimentInfo, How, PastRun};
+use antiphon_llm::SamplingParams;
+use antiphon_pipeline::experiment::{
+    AddMode, Definition, Experiment, ExperimentInfo, PastRun, PersonaDefaults,
+};
 use antiphon_pipeline::{Personas, near_name};
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +91,7 @@ impl Experiments {
         &self,
         name: &str,
         paths: &[PathBuf],
-        how: How,
+        mode: AddMode,
     ) -> Result<ExperimentInfo, OperationError> {
         let wrong = |message: String| OperationError::new(OperationErrorKind::Request, message);
         let experiment = self.load(name).await?;
@@ -101,7 +103,7 @@ impl Experiments {
             antiphon_fs::metadata(path).await.map_err(|err| wrong(err.to_string()))?;
         }
         for path in paths {
-            experiment.add_data(path, how).await?;
+            experiment.add_data(path, mode).await?;
         }
         Ok(experiment.info().await?)
     }
@@ -117,8 +119,8 @@ impl Experiments {
     pub async fn start(
         &self,
         name: &str,
-        drawn: &Drawn,
-        parameters: Parameters,
+        drawn: &PersonaDefaults,
+        parameters: SamplingParams,
     ) -> Result<ExperimentStart, OperationError> {
         let experiment = self.load(name).await?;
         if experiment.data().await?.is_empty() {

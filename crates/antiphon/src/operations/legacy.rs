@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use antiphon_data::{RowFormat, Strategy};
 use antiphon_engine::{Order, RunLimits, usd_micros};
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use antiphon_pipeline::PersonaRecipe;
-use antiphon_pipeline::experiment::{Drawn, Experiment};
+use antiphon_pipeline::experiment::{Experiment, PersonaDefaults};
 use antiphon_render::Theme;
 use antiphon_store::RunRecord;
 use serde::Deserialize;
@@ -31,7 +31,7 @@ struct Note {
 }
 
 /// The words of an old command: what stands by itself, and the flags with their values.
-struct Words {
+struct LegacyArgs {
     plain: Vec<String>,
     flags: HashMap<String, String>,
     folder: PathBuf,
@@ -51,7 +51,7 @@ const SWITCHES: [&str; 9] = [
 ];
 
 /// Short flags that take a value, with their long names; all others are switches.
-const SHORT: [(&str, &str); 7] = [
+const SHORT_FLAGS: [(&str, &str); 7] = [
     ("-r", "--recipe"),
     ("-o", "--out"),
     ("-p", "--provider"),
@@ -64,11 +64,11 @@ const SHORT: [(&str, &str); 7] = [
 /// Returns what a run of an earlier version is asked to do, as far as what it names is still there; `None` for a run that does not tell.
 pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, OperationError>> {
     let note: Note = serde_json::from_str(&record.request).ok()?;
-    let words = Words::of(note.arguments, note.folder);
+    let words = LegacyArgs::of(note.arguments, note.folder);
     let command = words.plain.first()?.clone();
     let made = match command.as_str() {
         "map" => words.map().await,
-        "generate" => words.personas(&note.input, &Drawn::default(), Path::new("")).await,
+        "generate" => words.personas(&note.input, &PersonaDefaults::default(), Path::new("")).await,
         "experiment" => words.experiment(&note.input).await,
         "content" => words.content().await,
         _ => return None,
@@ -87,7 +87,7 @@ pub(super) async fn request(record: &RunRecord) -> Option<Result<RunRequest, Ope
     }))
 }
 
-impl Words {
+impl LegacyArgs {
     fn of(arguments: Vec<String>, folder: PathBuf) -> Self {
         let (mut plain, mut flags) = (Vec::new(), HashMap::new());
         let mut words = arguments.into_iter();
@@ -145,8 +145,8 @@ impl Words {
             .max_rows(self.parsed::<u64>("--limit"))
     }
 
-    fn parameters(&self) -> Parameters {
-        let mut parameters = Parameters::default();
+    fn parameters(&self) -> SamplingParams {
+        let mut parameters = SamplingParams::default();
         parameters.temperature = self.parsed("--temperature");
         parameters.max_tokens = self.parsed("--max-tokens");
         parameters.seed = self.parsed("--seed");
@@ -167,10 +167,10 @@ impl Words {
     async fn personas(
         &self,
         input: &str,
-        below: &Drawn,
+        below: &PersonaDefaults,
         folder: &Path,
     ) -> Result<RunRequest, OperationError> {
-        let drawn = Drawn {
+        let drawn = PersonaDefaults {
             recipe: self.value("--recipe").map(|file| {
                 if file.ends_with(".toml") {
                     self.folder.join(file).display().to_string()
@@ -241,7 +241,7 @@ fn add_short(word: &str, words: &mut impl Iterator<Item = String>, flags: &mut H
     let mut letters = word.get(1..).unwrap_or_default().chars();
     while let Some(letter) = letters.next() {
         let short = format!("-{letter}");
-        let Some((_, long)) = SHORT.iter().find(|(known, _)| *known == short) else {
+        let Some((_, long)) = SHORT_FLAGS.iter().find(|(known, _)| *known == short) else {
             flags.insert(short, String::new());
             continue;
         };
@@ -269,10 +269,10 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::Words;
+    use super::LegacyArgs;
 
-    fn words(line: &str) -> Words {
-        Words::of(line.split(' ').map(str::to_owned).collect(), PathBuf::from("/a"))
+    fn words(line: &str) -> LegacyArgs {
+        LegacyArgs::of(line.split(' ').map(str::to_owned).collect(), PathBuf::from("/a"))
     }
 
     #[test]

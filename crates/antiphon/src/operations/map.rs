@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use antiphon_engine::{Destination, Input, Mapped, Mapping};
-use antiphon_pipeline::Turns;
+use antiphon_pipeline::RunLocks;
 
 use super::error::{Hint, OperationError, OperationErrorKind, StopNotice};
 use super::outcome::{MapResult, Plan, RunOutcome, RunResult};
@@ -16,7 +16,7 @@ pub(super) async fn plan(
     connected: &Connected,
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
-    let mapping = mapping(workspace, connected, &Opening::New(Turns::default()), watch).await?;
+    let mapping = mapping(workspace, connected, &Opening::New(RunLocks::default()), watch).await?;
     estimate(workspace, connected, &mapping).await
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn estimate(
     connected: &Connected,
     mapping: &Mapping,
 ) -> Result<Plan, OperationError> {
-    let store = workspace.store_to_look_at().await?;
+    let store = workspace.read_only_store().await?;
     Ok(Plan::Rows(Box::new(mapping.estimate(&connected.session.calls, &store).await?)))
 }
 
@@ -83,7 +83,7 @@ async fn mapping(
         }
         None => None,
     };
-    prepare(&mut mapping, workspace, connected, (opening, watch))?;
+    prepare(&mut mapping, workspace, connected, opening, watch)?;
     Ok(mapping)
 }
 
@@ -92,7 +92,8 @@ pub(super) fn prepare(
     mapping: &mut Mapping,
     workspace: &Workspace,
     connected: &Connected,
-    (opening, watch): (&Opening, &Watch),
+    opening: &Opening,
+    watch: &Watch,
 ) -> Result<(), OperationError> {
     let Connected { session, request, .. } = connected;
     mapping.input_name = request.input_name();

@@ -23,7 +23,7 @@ pub(super) async fn plan(
     watch: &Watch,
 ) -> Result<Plan, OperationError> {
     let config = config(workspace, connected, watch).await?;
-    let store = workspace.store_to_look_at().await?;
+    let store = workspace.read_only_store().await?;
     let mut estimate = pipeline(connected, watch).store(store).estimate(&config).await?;
     estimate.input = connected.request.input_name();
     Ok(Plan::Personas(Box::new(estimate)))
@@ -37,18 +37,18 @@ pub(super) async fn run(
 ) -> Result<RunOutcome, OperationError> {
     let config = config(workspace, &connected, &watch).await?;
     let store = workspace.store().await?.clone();
-    let pipeline = pipeline(&connected, &watch).turns(opening.turns()).store(store.clone());
+    let pipeline = pipeline(&connected, &watch).locks(opening.locks()).store(store.clone());
     let mut prepared = prepare(&pipeline, &config, &opening, &store).await?;
     let (run, _turn) = match opening.id() {
         Some(id) => (prepared.resume(&store, &id).await?, None),
         None => {
             let request = connected.request.to_store(workspace.folder())?;
-            let (run, turn) = pipeline.open(&mut prepared, &store, &request).await?;
+            let (run, guard) = pipeline.open(&mut prepared, &store, &request).await?;
             if run.record().status != RunStatus::Finished && run.record().request != request {
                 // Limits and outputs are those of the newest start.
                 run.set_request(request).await?;
             }
-            (run, Some(turn))
+            (run, Some(guard))
         }
     };
     // Before anything is paid: a folder that cannot be made could not keep the answer.

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_data::{RowFormat, Strategy};
 use antiphon_engine::{Order, RunLimits};
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use antiphon_pipeline::{Distil, Grounding, PersonaRecipe};
 use antiphon_render::{Theme, ThemeSource};
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ pub struct RunRequest {
     pub anonymise: Option<Anonymise>,
     /// Where results go, beside the run's folder.
     #[serde(default)]
-    pub output: OutputWishes,
+    pub output: OutputOptions,
     /// Whether an earlier run of the same request is left alone. Not stored: a run that is resumed is never started fresh.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
@@ -124,7 +124,7 @@ impl Anonymise {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct OutputWishes {
+pub struct OutputOptions {
     /// The file for results, `-` for the front's own stream. Default: `results.jsonl` in the run's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<PathBuf>,
@@ -169,7 +169,7 @@ impl RunRequest {
             grounding: None,
             distil: Distil::Auto,
             anonymise: None,
-            output: OutputWishes::default(),
+            output: OutputOptions::default(),
             fresh: false,
         }
     }
@@ -197,7 +197,7 @@ impl RunRequest {
     pub fn content(
         inputs: Vec<PathBuf>,
         themes: &[Theme],
-        parameters: Parameters,
+        parameters: SamplingParams,
     ) -> Result<Self, OperationError> {
         let names: Vec<&str> = themes.iter().map(|theme| theme.name.as_str()).collect();
         let name = format!("portfolio in {}", names.join(", "));
@@ -237,7 +237,7 @@ impl RunRequest {
 
     /// Sets where results go.
     #[must_use]
-    pub fn output(mut self, output: OutputWishes) -> Self {
+    pub fn output(mut self, output: OutputOptions) -> Self {
         self.output = output;
         self
     }
@@ -295,11 +295,13 @@ impl RunRequest {
         let base = self.base.as_deref().filter(|_| path.is_relative());
         let Some((base, was)) = base.zip(self.stored_in.as_deref()) else { return placed };
         let Some(now) = moved(base, was, folder).map(|base| base.join(path)) else { return placed };
-        match std::path::absolute(path).is_ok_and(|here| here == now) {
-            true => path.to_owned(),
+        if std::path::absolute(path).is_ok_and(|here| here == now) {
+            path.to_owned()
+        } else if antiphon_fs::exists(base).await.unwrap_or(true) {
             // A copy beside the original leaves that alone only where the process works in it.
-            false if antiphon_fs::exists(base).await.unwrap_or(true) => placed,
-            false => now,
+            placed
+        } else {
+            now
         }
     }
 

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use antiphon_data::Format;
-use antiphon_http::{Client, Reach, RetryPolicy, safe_file_name, without_secrets};
+use antiphon_http::{Client, NetworkPolicy, RetryPolicy, safe_file_name, without_secrets};
 use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
@@ -20,7 +20,7 @@ pub fn is_address(input: &Path) -> bool {
 }
 
 /// Fetches a document into a hidden folder of its own below `out`, beside a note of where it is from, and tells its path. By
-/// https alone and from the open internet alone, whatever names and redirects lead to, unless `reach` says otherwise;
+/// https alone and from the open internet alone, whatever names and redirects lead to, unless `network_policy` says otherwise;
 /// a page of a file on GitHub stands for the file.
 ///
 /// # Errors
@@ -28,12 +28,16 @@ pub fn is_address(input: &Path) -> bool {
 ///
 /// # Cancel safety
 /// Hangs up. The file is whole or not there.
-pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<PathBuf, OperationError> {
+pub async fn fetch_document(
+    address: &str,
+    out: &Path,
+    network_policy: NetworkPolicy,
+) -> Result<PathBuf, OperationError> {
     let wrong = |why: &str| {
         OperationError::new(OperationErrorKind::Request, format!("{}: {why}", without_secrets(address)))
     };
     let url = Url::parse(address).map_err(|err| wrong(&format!("the address is not valid: {err}")))?;
-    if reach == Reach::Public && url.scheme() != "https" {
+    if network_policy == NetworkPolicy::Public && url.scheme() != "https" {
         return Err(wrong("documents are fetched by https alone"));
     }
     let url = raw(url);
@@ -41,7 +45,7 @@ pub async fn fetch_document(address: &str, out: &Path, reach: Reach) -> Result<P
         OperationError::new(OperationErrorKind::Failed, format!("{}: {err}", without_secrets(address)))
     };
     let client = Client::builder()
-        .reach(reach)
+        .network_policy(network_policy)
         .max_redirects(MOST_REDIRECTS)
         .max_body(MOST_BYTES)
         .retry(RetryPolicy::default())

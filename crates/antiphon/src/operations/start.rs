@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use antiphon_engine::RunLimits;
-use antiphon_pipeline::Turns;
+use antiphon_pipeline::RunLocks;
 use antiphon_runtime::{Runner, TaskError};
 use antiphon_store::{Run, RunRecord, RunStatus};
 
@@ -17,7 +17,7 @@ use crate::runtime::Session;
 #[derive(Debug, Clone)]
 pub(super) enum Opening {
     /// By its fingerprint: the newest one of the same, or a new one. Requests of one call have turns in common.
-    New(Turns),
+    New(RunLocks),
     /// By its id.
     Resumed(Box<Resumption>),
 }
@@ -40,10 +40,10 @@ impl Opening {
     }
 
     /// Returns the turns at runs that requests of one call have in common.
-    pub(super) fn turns(&self) -> Turns {
+    pub(super) fn locks(&self) -> RunLocks {
         match self {
-            Self::New(turns) => turns.clone(),
-            Self::Resumed(_) => Turns::default(),
+            Self::New(locks) => locks.clone(),
+            Self::Resumed(_) => RunLocks::default(),
         }
     }
 
@@ -89,17 +89,17 @@ impl Workspace {
     /// # Cancel safety
     /// Hangs up. What was accepted is kept, and calls in progress count as possibly billed.
     pub async fn start(&self, request: &RunRequest, watch: Watch) -> Result<RunOutcome, OperationError> {
-        self.start_in(self.turns.group(), request, watch).await
+        self.start_in(self.locks.group(), request, watch).await
     }
 
     async fn start_in(
         &self,
-        turns: Turns,
+        locks: RunLocks,
         request: &RunRequest,
         watch: Watch,
     ) -> Result<RunOutcome, OperationError> {
         let connected = self.connect(request, &watch, Purpose::Run).await?;
-        self.execute(connected, Opening::New(turns), watch).await
+        self.execute(connected, Opening::New(locks), watch).await
     }
 
     /// Runs several requests, at most so many at once: one outcome for each, in order. One that fails, even by a panic, loses
@@ -110,12 +110,12 @@ impl Workspace {
     pub async fn start_all(
         &self,
         requests: &[RunRequest],
-        max_concurrent: usize,
+        max_concurrency: usize,
         watch: &Watch,
     ) -> Vec<Result<RunOutcome, OperationError>> {
-        let turns = self.turns.group();
-        let runs = requests.iter().map(|request| self.start_in(turns.clone(), request, watch.clone()));
-        let outcomes = Runner::new(max_concurrent.max(1)).gather(runs).await;
+        let locks = self.locks.group();
+        let runs = requests.iter().map(|request| self.start_in(locks.clone(), request, watch.clone()));
+        let outcomes = Runner::new(max_concurrency.max(1)).gather(runs).await;
         let defect =
             |err: TaskError| Err(OperationError::internal(format!("a defect of this program: {err}")));
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(defect)).collect()

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_engine::{Lines, OnEvent, Recipe, RunEvent, RunLimits};
-use antiphon_pipeline::{PersonaRecipe, Turns};
+use antiphon_pipeline::{PersonaRecipe, RunLocks};
 use antiphon_runtime::CancellationToken;
 use antiphon_store::Store;
 use tokio::sync::OnceCell;
@@ -50,7 +50,7 @@ pub struct Workspace {
     /// Providers that are ready: what one request learns of a provider, another need not ask.
     sessions: Mutex<HashMap<Named, Arc<OnceCell<Session>>>>,
     cassette: Option<Cassette>,
-    pub(super) turns: Turns,
+    pub(super) locks: RunLocks,
 }
 
 /// Provider, address, model and fallbacks, as a request names them.
@@ -85,8 +85,8 @@ impl Workspace {
     /// Creates the workspace of a folder, which need not be there, under an environment and configuration files.
     #[must_use]
     pub fn new(environment: Environment, files: Vec<ConfigFile>, folder: impl Into<PathBuf>) -> Self {
-        let (store, sessions, turns) = (OnceCell::new(), Mutex::default(), Turns::default());
-        Self { environment, files, folder: folder.into(), store, sessions, cassette: None, turns }
+        let (store, sessions, locks) = (OnceCell::new(), Mutex::default(), RunLocks::default());
+        Self { environment, files, folder: folder.into(), store, sessions, cassette: None, locks }
     }
 
     /// Records the answers of this workspace's runs, or replays recorded ones. That is stored with no run: one that is
@@ -136,7 +136,7 @@ impl Workspace {
     }
 
     /// The store, or an empty one in memory: looking leaves nothing behind where there was nothing.
-    pub(super) async fn store_to_look_at(&self) -> Result<Store, OperationError> {
+    pub(super) async fn read_only_store(&self) -> Result<Store, OperationError> {
         if self.store.initialized() || has_store(&self.folder).await {
             self.store().await.cloned()
         } else {
@@ -198,7 +198,7 @@ impl Workspace {
             Purpose::Run => self.session(&request, &settings).await?,
             Purpose::Plan => connect(&settings.clone().without_missing_keys()).await?,
         };
-        watch.tell(RunEvent::Connected {
+        watch.emit(RunEvent::Connected {
             provider: session.why.clone(),
             by_default: session.chosen_by_default,
             offline: session.is_offline(),
@@ -214,7 +214,7 @@ impl Workspace {
                 _ => Some(settings.concurrency.value),
             });
         request.limits = limits.overridden_by(&request.limits);
-        may_keep_budget(&session, &request.limits)?;
+        check_budget(&session, &request.limits)?;
         Ok(Connected { session, request, recipe })
     }
 }
@@ -276,7 +276,7 @@ impl Watch {
         self
     }
 
-    pub(super) fn tell(&self, event: RunEvent) {
+    pub(super) fn emit(&self, event: RunEvent) {
         (self.on_event)(event);
     }
 }
@@ -311,7 +311,7 @@ async fn has_store(_: &Path) -> bool {
     std::future::ready(false).await
 }
 
-fn may_keep_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
+fn check_budget(session: &Session, limits: &RunLimits) -> Result<(), OperationError> {
     let unpriced = session.unpriced_model().filter(|_| limits.max_cost.is_some());
     let Some(model) = unpriced else { return Ok(()) };
     let message = format!(

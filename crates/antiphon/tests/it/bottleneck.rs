@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use antiphon_sim::{Faults, Latency, Limit, Scenario, Tells};
+use antiphon_sim::{Faults, Latency, Limit, LimitSignal, Scenario};
 use serde_json::Value;
 
 use crate::map::{Bench, map, report};
@@ -39,13 +39,14 @@ fn a_rate_limit_that_is_reported_is_named_with_its_rate() {
 
 #[test]
 fn a_rate_limit_that_is_not_reported_is_named() {
-    let report = run(scenario().requests(Limit::per_second(40.0, 4)).tells(Tells::Nothing), 160, "");
+    let report =
+        run(scenario().requests(Limit::per_second(40.0, 4)).limit_signal(LimitSignal::None), 160, "");
     check(&report, "limiter", "a higher tier of the account");
 }
 
 #[test]
 fn a_rate_is_not_named_after_few_calls() {
-    let report = run(scenario().requests(Limit::per_second(4.0, 1)).tells(Tells::Nothing), 8, "");
+    let report = run(scenario().requests(Limit::per_second(4.0, 1)).limit_signal(LimitSignal::None), 8, "");
     check(&report, "limiter", "the provider's rate limit made calls wait");
 }
 

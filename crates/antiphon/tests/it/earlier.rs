@@ -5,7 +5,7 @@ use std::fs;
 use antiphon::data::{RowFormat, Rows};
 use antiphon::engine::Recipe;
 use antiphon::operations::{ListFilter, Page, Workspace};
-use antiphon::pipeline::content::{Notes, recipe as content_recipe};
+use antiphon::pipeline::content::{ContentRow, recipe as content_recipe};
 use antiphon::pipeline::{GenerationConfig, PersonaRecipe, Pipeline};
 use antiphon::render::Theme;
 use antiphon::runtime::{ConfigFile, Environment, Flags, connect, resolve};
@@ -180,7 +180,7 @@ const CONTENT: &str =
     "content ada.md --theme hacker,retro --provider sim --model m --site pages --concurrency 1";
 
 fn content_run(url: &str, done: usize) -> OldRun<'static> {
-    let row = |theme: &str| Notes::new("ada", NOTES, &Theme::built_in(theme).unwrap().voice).row();
+    let row = |theme: &str| ContentRow::new("ada", NOTES, &Theme::built_in(theme).unwrap().voice).row();
     let rows = [row("hacker"), row("retro")];
     let digest = Rows::digest_of(&rows);
     let format = format!("{:?}", RowFormat::Jsonl);

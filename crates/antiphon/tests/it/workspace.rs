@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use antiphon::data::Strategy;
 use antiphon::engine::{Destination, Lines, Order, RunEvent, RunLimits};
-use antiphon::llm::Parameters;
+use antiphon::llm::SamplingParams;
 use antiphon::operations::{
     Anonymise, ExperimentStart, Experiments, ExportFormat, Hint, ListFilter, OperationError,
-    OperationErrorKind, OutputWishes, Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch,
+    OperationErrorKind, OutputOptions, Page, RecipeSource, RunKind, RunOutcome, RunRequest, RunResult, Watch,
     Workspace,
 };
 use antiphon::pipeline::PersonaRecipe;
-use antiphon::pipeline::experiment::{Definition, Drawn, How};
+use antiphon::pipeline::experiment::{AddMode, Definition, PersonaDefaults};
 use antiphon::render::Theme;
 use antiphon::runtime::{ConfigFile, Environment};
 use antiphon::store::RunStatus;
@@ -60,7 +60,7 @@ impl Place {
     async fn content(&self) -> RunRequest {
         self.lab.file("ada.md", "# Ada\n\nI weave engines of brass. https://github.com/ada/loom\n");
         let themes = Theme::find(&["hacker".to_owned()]).await.unwrap();
-        RunRequest::content(vec![self.lab.path("ada.md")], &themes, Parameters::default())
+        RunRequest::content(vec![self.lab.path("ada.md")], &themes, SamplingParams::default())
             .unwrap()
             .provider("offline")
     }
@@ -311,10 +311,10 @@ async fn experiments_are_data() {
     let definition = Definition::new("goats", "");
     survives(&definition);
     experiments.create(definition).await.unwrap();
-    let drawn = Drawn { count: Some(2.into()), ..Drawn::default() };
-    let info = experiments.add("goats", &[place.lab.path("in")], How::Copy).await.unwrap();
+    let drawn = PersonaDefaults { count: Some(2.into()), ..PersonaDefaults::default() };
+    let info = experiments.add("goats", &[place.lab.path("in")], AddMode::Copy).await.unwrap();
     assert_eq!(serialises(&info, None)["data"].as_array().map(Vec::len), Some(2));
-    let start = experiments.start("goats", &drawn, Parameters::default()).await.unwrap();
+    let start = experiments.start("goats", &drawn, SamplingParams::default()).await.unwrap();
     survives(&start.request);
     let start: ExperimentStart = serde_json::from_value(json!(start)).unwrap();
     let files = start.files(&[]).unwrap();
@@ -328,7 +328,7 @@ async fn experiments_are_data() {
 #[tokio::test]
 async fn every_request_comes_back_from_its_json() {
     let place = Place::new("words");
-    let mut output = OutputWishes::default();
+    let mut output = OutputOptions::default();
     (output.results, output.site) = (Some(PathBuf::from("-")), Some(PathBuf::from("site")));
     (output.order, output.title) = (Order::Completion, Some("Mine".to_owned()));
     output.fallback = Some(RecipeSource { name: "mine.json".to_owned(), text: "{}".to_owned() });

@@ -131,7 +131,7 @@ async fn equal_questions_are_one_call() {
 async fn equal_questions_fail_together() {
     let mut options = options();
     options.cache = true;
-    let script = vec![Ok(answer(THREE)), Err(error(ErrorKind::Refused))];
+    let script = vec![Ok(answer(THREE)), Err(error(ErrorKind::ModelRefusal))];
     let (batched, _, run) = run(&["a", "b", "b"], script, options).await;
     let failed = batched.outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
     assert_eq!((batched.outcomes.len(), failed, run.tally().await.unwrap().calls), (3, 2, 2));

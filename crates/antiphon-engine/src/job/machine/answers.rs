@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use antiphon_llm::{Asking, Completion, Cut, Error, ErrorKind, FinishReason, Prompt, json};
+use antiphon_llm::{
+    Completion, Error, ErrorKind, FinishReason, Prompt, SchemaRetryPolicy, TruncationCause, json,
+};
 use antiphon_store::Answer;
 use serde_json::Value;
 
@@ -98,7 +100,7 @@ impl JobMachine {
         // The next answer is asked for as a whole, unless earlier ones were partially valid.
         self.forget_cut();
         let rest = self.rest_after_partial(cx, &ask.question, complaint);
-        let again = || Asking::again(Prompt::clone(&ask.question), answer.text, complaint);
+        let again = || SchemaRetryPolicy::again(Prompt::clone(&ask.question), answer.text, complaint);
         ask.next = Arc::new(rest.unwrap_or_else(again));
         self.ask_again(bill, ask)
     }
@@ -134,7 +136,7 @@ impl JobMachine {
         let Some(found) = json::salvage(text, list) else { return (0, None) };
         let new = found.elements.len();
         self.kept.extend(found.elements);
-        (new, whole_of(question, list, &self.kept, found.is_whole))
+        (new, whole_of(question, list, &self.kept, found.is_complete))
     }
 
     /// The prompt for what is missing behind the elements that are kept; `None` if nothing is.
@@ -224,9 +226,9 @@ impl JobMachine {
 fn was_cut(answer: Completion) -> Error {
     let (cause, message) = match answer.finish {
         FinishReason::Length => {
-            (Cut::MaxTokens, "the answer was cut at the token limit: allow more with max_tokens")
+            (TruncationCause::MaxTokens, "the answer was cut at the token limit: allow more with max_tokens")
         }
-        _ => (Cut::Disconnected, "the JSON of the answer ends in the middle"),
+        _ => (TruncationCause::Disconnected, "the JSON of the answer ends in the middle"),
     };
     Error::new(ErrorKind::Truncated { cause }, message).with_partial(answer)
 }

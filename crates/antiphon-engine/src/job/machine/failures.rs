@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_llm::{self as llm, Cut, Error, ErrorKind, FinishReason, Usage, Verdict};
+use antiphon_llm::{self as llm, Error, ErrorKind, FinishReason, TruncationCause, Usage, Verdict};
 use antiphon_store::{Bill, Settlement};
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ impl JobMachine {
                 self.leave(bill)
             }
             ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => self.give_up(cx, err, bill),
-            ErrorKind::Truncated { cause: Cut::MaxTokens } => {
+            ErrorKind::Truncated { cause: TruncationCause::MaxTokens } => {
                 let mut answer = err.partial().cloned().unwrap_or_default();
                 answer.finish = FinishReason::Length;
                 self.cut(cx, ask, Billed { answer, bill, held_to })
@@ -116,7 +116,9 @@ impl JobMachine {
         let is_over = matches!(
             err.kind(),
             // A cut answer is kept where it is asked for anew; what the model takes back is not wanted.
-            ErrorKind::Truncated { cause: Cut::MaxTokens } | ErrorKind::Refused | ErrorKind::Filtered
+            ErrorKind::Truncated { cause: TruncationCause::MaxTokens }
+                | ErrorKind::ModelRefusal
+                | ErrorKind::Filtered
         );
         let text = err.partial().filter(|_| !is_over).map_or("", |partial| &partial.text);
         let (new, whole) = self.keep(cx, &ask.question, text);

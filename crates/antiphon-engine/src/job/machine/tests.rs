@@ -4,7 +4,7 @@ mod paths;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_llm::{Billed, Completion, Cut, Error, ErrorKind, FinishReason, Prompt};
+use antiphon_llm::{Billed, Completion, Error, ErrorKind, FinishReason, Prompt, TruncationCause};
 use antiphon_store::{Answer, Job, JobState, Store};
 use tokio::time::Instant;
 
@@ -117,7 +117,7 @@ fn event_of(name: &str, run: &RunState) -> Event {
         "granted" => Event::Granted(run.accounts.budget.try_reserve(9, 9, 9).unwrap().unwrap()),
         "exhausted" => Event::Exhausted,
         "answered" => Event::Answered(Box::new(answer(THREE)), 1),
-        "failed" => Event::Failed(error(ErrorKind::Refused), 1),
+        "failed" => Event::Failed(error(ErrorKind::ModelRefusal), 1),
         "committed" => Event::Committed,
         "not committed" => Event::NotCommitted(store_error()),
         "fenced" => Event::Fenced(0),
@@ -193,8 +193,10 @@ fn each_kind_of_error() {
             | ErrorKind::Connect
             | ErrorKind::Exhausted
             | ErrorKind::Unavailable
-            | ErrorKind::Timeout { phase: antiphon_llm::Phase::FirstToken }
-            | ErrorKind::Truncated { cause: Cut::Disconnected } => (JobState::PutBack, "sleep", false),
+            | ErrorKind::Timeout { phase: antiphon_llm::TimeoutPhase::FirstToken }
+            | ErrorKind::Truncated { cause: TruncationCause::Disconnected } => {
+                (JobState::PutBack, "sleep", false)
+            }
             ErrorKind::InvalidResponse | ErrorKind::Timeout { .. } => (JobState::Queued, "reserve", false),
             _ => (JobState::Failed, "failed", false),
         };

@@ -101,9 +101,10 @@ impl Outline {
                 Line::Heading(depth, words) => {
                     level = level.min(depth);
                     let heading = plain(words);
-                    match depth > level {
-                        true => outline.add(Block::Heading(heading)),
-                        false => outline.sections.push(Section { heading, blocks: Vec::new() }),
+                    if depth > level {
+                        outline.add(Block::Heading(heading))
+                    } else {
+                        outline.sections.push(Section { heading, blocks: Vec::new() })
                     }
                 }
                 Line::Item(words) => outline.add(Block::Item(words.to_owned())),

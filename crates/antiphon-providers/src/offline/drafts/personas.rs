@@ -1,7 +1,7 @@
 //! The persona recipe: participants in groups, and each group's own sentences as a draft.
 
-use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
-use antiphon_text::{Centre, Terms};
+use antiphon_llm::{CancellationToken, DocumentPart, Error, ErrorKind, Schema};
+use antiphon_text::{Centroid, Terms};
 use serde_json::{Value, json};
 
 use super::cues::Cue;
@@ -57,7 +57,7 @@ impl Wanted {
 
 /// An answer in the shape of the recipe's schema.
 pub(super) fn draft(
-    documents: &[Document],
+    documents: &[DocumentPart],
     wanted: &Wanted,
     cancel: &CancellationToken,
 ) -> Result<Value, Error> {
@@ -75,11 +75,11 @@ pub(super) fn draft(
     let said = participants.iter().map(|participant| participant.sentences.iter().map(|said| said.source));
     let (terms, vectors) = Terms::count(said);
     let mut personas = Vec::with_capacity(least);
-    for group in antiphon_text::groups(&vectors, terms.len(), least..=most, || cancel.is_cancelled()) {
+    for group in antiphon_text::cluster(&vectors, terms.len(), least..=most, || cancel.is_cancelled()) {
         if cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
         }
-        let centre = antiphon_text::centre(terms.len(), group.iter().map(|member| &vectors[*member]));
+        let centre = antiphon_text::centroid(terms.len(), group.iter().map(|member| &vectors[*member]));
         let group =
             Group { documents, wanted, participants: &participants, terms: &terms, members: &group, centre };
         personas.push(group.persona());
@@ -88,12 +88,12 @@ pub(super) fn draft(
 }
 
 struct Group<'a> {
-    documents: &'a [Document],
+    documents: &'a [DocumentPart],
     wanted: &'a Wanted,
     participants: &'a [Participant<'a>],
     terms: &'a Terms,
     members: &'a [usize],
-    centre: Centre,
+    centre: Centroid,
 }
 
 impl Group<'_> {
@@ -180,9 +180,8 @@ impl Group<'_> {
             (!said.is_empty()).then(|| cut(&said.join("; "), FACT_LENGTH))
         };
         let ages = || facts.iter().filter_map(|facts| facts.age);
-        let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| match youngest == oldest {
-            true => youngest.to_string(),
-            false => format!("{youngest} to {oldest}"),
+        let age_range = ages().min().zip(ages().max()).map(|(youngest, oldest)| {
+            if youngest == oldest { youngest.to_string() } else { format!("{youngest} to {oldest}") }
         });
         json!({
             "age_range": age_range,

@@ -1,6 +1,6 @@
 //! The portfolio recipe: the notes' own sentences, put where a site has them.
 
-use antiphon_llm::{CancellationToken, Document, Error, ErrorKind, Schema};
+use antiphon_llm::{CancellationToken, DocumentPart, Error, ErrorKind, Schema};
 use serde_json::{Value, json};
 
 use super::item::{Item, addresses, email_in, host_of, without_addresses};
@@ -22,7 +22,7 @@ const MOST_PROJECTS: usize = 20;
 const MOST_LINKS: usize = 8;
 
 /// An answer in the shape of the recipe's schema.
-pub(super) fn draft(documents: &[Document], cancel: &CancellationToken) -> Result<Value, Error> {
+pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> Result<Value, Error> {
     let text = documents.iter().map(|document| document.text.as_ref()).collect::<Vec<_>>().join("\n\n");
     let outline = Outline::of(&text);
     if cancel.is_cancelled() {
@@ -159,13 +159,13 @@ fn call_to_action(text: &str, outline: &Outline) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_llm::{CancellationToken, Document};
+    use antiphon_llm::{CancellationToken, DocumentPart};
     use serde_json::{Value, json};
 
     use super::draft;
 
     fn drawn(text: &str) -> Value {
-        draft(&[Document::new("d1", "notes.md", text)], &CancellationToken::new()).unwrap()
+        draft(&[DocumentPart::new("d1", "notes.md", text)], &CancellationToken::new()).unwrap()
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn nothing_gives_nothing() {
-        assert!(draft(&[Document::new("d1", "n", " \n\n")], &CancellationToken::new()).is_err());
+        assert!(draft(&[DocumentPart::new("d1", "n", " \n\n")], &CancellationToken::new()).is_err());
         let odd = drawn("# **\n\n...\n\n## Links\n\n- https://\n");
         assert_eq!((&odd["brand_name"], &odd["menu_items"]), (&json!("notes.md"), &json!([])));
         assert_eq!(

@@ -71,7 +71,7 @@ impl Provider for Offline {
             Err(_) => return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
         };
         let head = Head::new(None, Some(MODEL.to_owned()));
-        Ok(Streaming::whole(Completion::new(answer.to_string()).head(head)))
+        Ok(Streaming::from_completion(Completion::new(answer.to_string()).head(head)))
     }
 
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {

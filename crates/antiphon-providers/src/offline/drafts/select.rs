@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use antiphon_text::{Centre, Terms};
+use antiphon_text::{Centroid, Terms};
 
 use super::cues::{Cue, plain, strengths};
 use super::speech::{Participant, Sentence};
@@ -32,7 +32,7 @@ pub(super) fn candidates<'a>(
     participants: &[Participant<'a>],
     group: &[usize],
     terms: &Terms,
-    centre: &Centre,
+    centre: &Centroid,
 ) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for member in group {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use antiphon_llm::{Document, Side};
+use antiphon_llm::{DocumentPart, Side};
 use antiphon_text::sentences;
 
 /// One participant and everything they said, over all documents.
@@ -32,7 +32,7 @@ impl Sentence<'_> {
 const INTRODUCTION: usize = 2;
 
 /// The participants in the order of their codes.
-pub(super) fn participants(documents: &[Document]) -> Vec<Participant<'_>> {
+pub(super) fn participants(documents: &[DocumentPart]) -> Vec<Participant<'_>> {
     let mut by_code: BTreeMap<&str, Vec<Sentence<'_>>> = BTreeMap::new();
     for (index, document) in documents.iter().enumerate() {
         let mut turns: BTreeMap<&str, usize> = BTreeMap::new();

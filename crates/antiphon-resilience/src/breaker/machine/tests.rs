@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{BreakerMachine, BreakerPolicy, BreakerState, BreakerTicket, CallResult, Window};
+use super::{BreakerMachine, BreakerPolicy, BreakerState, BreakerTicket, BreakerWindow, CallResult};
 use crate::SlowCalls;
 use crate::deadline::now;
 
@@ -193,7 +193,7 @@ fn slow_calls_open_it_when_asked_for() {
 
 #[test]
 fn a_time_window_forgets() {
-    let policy = BreakerPolicy::default().window(Window::Time(Duration::from_secs(10)));
+    let policy = BreakerPolicy::default().window(BreakerWindow::Time(Duration::from_secs(10)));
     let mut breaker = Timeline::new(policy);
     breaker.calls(9, FAILED);
     breaker.seconds = 10;
@@ -265,7 +265,7 @@ impl Naive {
 
     /// Whether the window that ends with the call of this number has too many failures.
     fn trips(&self, number: u64) -> bool {
-        let Window::Count(size) = self.policy.window else { unreachable!() };
+        let BreakerWindow::Count(size) = self.policy.window else { unreachable!() };
         let in_flight = self.calls.iter().filter(|(_, end)| end.is_none()).count();
         let up_to = self.calls.iter().rev().filter(|(other, _)| *other <= number);
         let last: Vec<Option<bool>> = up_to.take(in_flight.max(size as usize)).map(|(_, end)| *end).collect();
@@ -347,7 +347,7 @@ proptest! {
         trials in (1_u32..4, 0_u32..3),
     ) {
         let policy = BreakerPolicy::default()
-            .window(Window::Count(size))
+            .window(BreakerWindow::Count(size))
             .min_calls(min)
             .trials(trials.0)
             .spare_trials(trials.1)

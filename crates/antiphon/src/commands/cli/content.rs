@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::run::{EXITS, OutArgs, RowLimitArgs, RunArgs};
-use super::{DrawingArgs, ENVIRONMENT};
+use super::{ENVIRONMENT, SamplingArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
@@ -39,5 +39,5 @@ pub(in crate::commands) struct ContentArgs {
     pub(in crate::commands) rows: RowLimitArgs,
 
     #[command(flatten)]
-    pub(in crate::commands) drawing: DrawingArgs,
+    pub(in crate::commands) sampling: SamplingArgs,
 }

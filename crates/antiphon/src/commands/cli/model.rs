@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use antiphon_llm::Parameters;
+use antiphon_llm::SamplingParams;
 use clap::Args;
 
 use super::help;
@@ -9,7 +9,7 @@ use crate::runtime::{Cassette, Flags};
 /// How answers are drawn.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
-pub(in crate::commands) struct DrawingArgs {
+pub(in crate::commands) struct SamplingArgs {
     /// How freely words are drawn, from 0; some models refuse any value
     #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline")]
     pub(in crate::commands) temperature: Option<f64>,
@@ -68,9 +68,9 @@ impl CassetteArgs {
     }
 }
 
-impl DrawingArgs {
-    pub(in crate::commands) fn parameters(&self) -> Parameters {
-        let mut parameters = Parameters::default();
+impl SamplingArgs {
+    pub(in crate::commands) fn parameters(&self) -> SamplingParams {
+        let mut parameters = SamplingParams::default();
         (parameters.temperature, parameters.max_tokens, parameters.seed) =
             (self.temperature, self.max_tokens, self.seed);
         parameters

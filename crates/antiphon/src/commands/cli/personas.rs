@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 
 use antiphon_data::Strategy;
-use antiphon_pipeline::experiment::Drawn;
+use antiphon_pipeline::experiment::PersonaDefaults;
 use antiphon_pipeline::{Complexity, Count, Detail, Distil, Grounding};
 use clap::{Args, ValueEnum};
 
 use super::run::{OutArgs, RunArgs};
-use super::{DrawingArgs, ENVIRONMENT};
+use super::{ENVIRONMENT, SamplingArgs};
 use crate::commands::error::{CommandError, USAGE};
 use crate::operations::Anonymise;
 
@@ -50,7 +50,7 @@ pub(in crate::commands) struct GenerationArgs {
     pub(in crate::commands) run: RunArgs,
 
     #[command(flatten)]
-    pub(in crate::commands) drawing: DrawingArgs,
+    pub(in crate::commands) sampling: SamplingArgs,
 }
 
 /// Which personas, and how they are drawn.
@@ -133,13 +133,13 @@ enum EvidenceArg {
 
 impl PersonaArgs {
     /// What the flags say.
-    pub(in crate::commands) fn drawn(&self) -> Drawn {
+    pub(in crate::commands) fn persona_defaults(&self) -> PersonaDefaults {
         // A file that a flag names counts from here, whatever folder the rest counts from.
         let whole = |file: &String| match file.ends_with(".toml").then(|| std::path::absolute(file)) {
             Some(Ok(path)) => path.display().to_string(),
             _ => file.clone(),
         };
-        Drawn {
+        PersonaDefaults {
             recipe: self.recipe.as_ref().map(whole),
             count: self.count,
             complexity: self.complexity.map(|complexity| match complexity {

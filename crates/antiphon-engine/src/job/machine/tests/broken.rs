@@ -1,12 +1,12 @@
 //! Streams that break off: what arrived is kept, over as many breaks as bring something new.
 
-use antiphon_llm::{Billed, Cut, Error, ErrorKind, Phase};
+use antiphon_llm::{Billed, Error, ErrorKind, TimeoutPhase, TruncationCause};
 use antiphon_store::JobState;
 
 use super::{Rig, answer, error, kept_in, next_prompt, options};
 use crate::job::machine::{Action, Ending, Event};
 
-const DISCONNECTED: ErrorKind = ErrorKind::Truncated { cause: Cut::Disconnected };
+const DISCONNECTED: ErrorKind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
 
 /// A stream that broke off after `text`.
 fn broken(kind: ErrorKind, text: &str) -> Error {
@@ -17,8 +17,8 @@ fn broken(kind: ErrorKind, text: &str) -> Error {
 fn elements_are_kept_over_several_breaks() {
     for kind in [
         DISCONNECTED,
-        ErrorKind::Timeout { phase: Phase::NextToken },
-        ErrorKind::Timeout { phase: Phase::Total },
+        ErrorKind::Timeout { phase: TimeoutPhase::NextToken },
+        ErrorKind::Timeout { phase: TimeoutPhase::Total },
         ErrorKind::Unavailable,
         ErrorKind::Overloaded { retry_after: None },
     ] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{BreakerPolicy, BreakerState, FAILED, OK, Timeline, Window};
+use super::{BreakerPolicy, BreakerState, BreakerWindow, FAILED, OK, Timeline};
 use crate::CircuitBreaker;
 
 /// The milliseconds that a call takes, and whether it fails.
@@ -45,11 +45,11 @@ async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course + Sync
 /// Windows of fewer calls than are in flight; the second is as long as the program's.
 fn counting() -> [BreakerPolicy; 2] {
     let policy = BreakerPolicy::default();
-    [policy, policy.window(Window::Count(100)).min_calls(20)]
+    [policy, policy.window(BreakerWindow::Count(100)).min_calls(20)]
 }
 
 fn policies() -> impl Iterator<Item = BreakerPolicy> {
-    let time = Window::Time(Duration::from_secs(2));
+    let time = BreakerWindow::Time(Duration::from_secs(2));
     counting().into_iter().chain([BreakerPolicy::default().window(time)])
 }
 
@@ -118,10 +118,11 @@ async fn a_service_that_fails_from_the_first_call_on_opens_it_after_the_fewest_c
 async fn a_large_share_opens_it_whichever_end_comes_first() {
     for policy in policies() {
         for (fails, succeeds) in [(0, 400), (400, 0), (400, 400)] {
-            let opened = opens(policy, |number, _| match is_hit(number, 0.7) {
-                true => (fails, true),
-                false => (succeeds.max(1), false),
-            });
+            let opened =
+                opens(
+                    policy,
+                    |number, _| if is_hit(number, 0.7) { (fails, true) } else { (succeeds.max(1), false) },
+                );
             assert!(opened.await.is_some(), "failures after {fails} ms, {policy:?}");
         }
     }

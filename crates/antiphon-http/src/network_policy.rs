@@ -1,0 +1,162 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// Which machines a client speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum NetworkPolicy {
+    /// All.
+    #[default]
+    Any,
+    /// Those on the open internet alone: not this machine, its network, or what only a network's owner should reach (the
+    /// special-purpose registries of RFC 6890). Addresses that names and redirects lead to are held to it, too; no proxy
+    /// is used.
+    Public,
+}
+
+/// Why an address is out of reach.
+pub(crate) const NOT_PUBLIC: &str =
+    "it leads to this machine or to a network of its own, not to the open internet";
+
+impl NetworkPolicy {
+    /// Whether what stands in an address is out of reach, without asking what its name leads to.
+    pub(crate) fn excludes(self, url: &Url) -> bool {
+        self == Self::Public
+            && match url.host() {
+                Some(Host::Ipv4(address)) => !is_public(address.into()),
+                Some(Host::Ipv6(address)) => !is_public(address.into()),
+                Some(Host::Domain(name)) => {
+                    let name = name.trim_end_matches('.').to_ascii_lowercase();
+                    name == "localhost" || name.ends_with(".localhost")
+                }
+                None => true,
+            }
+    }
+
+    /// What resolves names for it; `None` for the system's own way.
+    pub(crate) fn resolver(self) -> Option<Arc<PublicOnly>> {
+        (self == Self::Public).then(|| Arc::new(PublicOnly))
+    }
+}
+
+/// Resolves names as the system does, and leaves out what is not public.
+#[derive(Debug)]
+pub(crate) struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<_> = found.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(NOT_PUBLIC.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let is_shared = a == 100 && (64..128).contains(&b);
+    let is_special =
+        a == 0 || a >= 240 || (a == 192 && b == 0 && c == 0) || (a == 198 && (b == 18 || b == 19));
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast()
+        || is_shared
+        || is_special)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let segments = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match segments {
+        // An address of version 4 in the dress of version 6, in three ways (RFC 4291, 6052 and 3056).
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x2002, high, low, ..] => embedded(high, low),
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
+        [0x3fff, second, ..] if second < 0x1000 => false,
+        // Global unicast is all that is given out.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::dns::Resolve;
+    use url::Url;
+
+    use super::{NetworkPolicy, PublicOnly};
+
+    #[track_caller]
+    fn check(address: &str, is_out_of_reach: bool) {
+        let url = Url::parse(&format!("https://{address}/a")).unwrap();
+        assert_eq!(NetworkPolicy::Public.excludes(&url), is_out_of_reach, "{address}");
+        assert!(!NetworkPolicy::Any.excludes(&url));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_here_leads_nowhere() {
+        let found = PublicOnly.resolve("localhost".parse().unwrap()).await;
+        assert_eq!(found.err().unwrap().to_string(), super::NOT_PUBLIC);
+    }
+
+    #[test]
+    fn what_is_not_on_the_open_internet_is_out_of_reach_in_whatever_dress() {
+        for address in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "[::1]",
+            "[::]",
+            "[fe80::1]",
+            "[fc00::1]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[ff02::1]",
+            "[2001:db8::1]",
+        ] {
+            check(address, true);
+        }
+        for address in [
+            "1.1.1.1",
+            "example.org",
+            "172.32.0.1",
+            "[2606:4700::1111]",
+            "[::ffff:1.1.1.1]",
+            "localhost.example",
+        ] {
+            check(address, false);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use antiphon_engine::JobSeen;
+use antiphon_llm::Usage;
+use antiphon_store::Tally;
+use serde::{Deserialize, Serialize};
+
+/// What the calls of a run took, whether or not they gave anything.
+#[derive(Debug)]
+pub(crate) struct CallSummary {
+    pub(crate) calls: u32,
+    pub(crate) usage: Usage,
+    pub(crate) cost_usd_micros: Option<u64>,
+    pub(crate) may_cost_more: bool,
+    pub(crate) served_model: Option<String>,
+    pub(crate) first_token: Option<Duration>,
+}
+
+impl CallSummary {
+    pub(crate) fn nothing() -> Self {
+        Self::of(&Tally::default(), &JobSeen::default())
+    }
+
+    /// What all calls of a run took: money and tokens from the store, which knows of earlier processes, too.
+    pub(crate) fn of(tally: &Tally, seen: &JobSeen) -> Self {
+        let mut usage = seen.usage.unwrap_or_default();
+        (usage.input, usage.output) = tally.tokens();
+        Self {
+            calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
+            usage,
+            cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
+            may_cost_more: tally.lost > 0,
+            served_model: seen.head.model.clone(),
+            first_token: seen.first_token,
+        }
+    }
+
+    /// This, with what the distillation of its documents took.
+    pub(crate) fn with(mut self, distilled: &Expense) -> Self {
+        self.calls = self.calls.saturating_add(u32::try_from(distilled.calls).unwrap_or(u32::MAX));
+        self.usage.input = self.usage.input.map(|tokens| tokens + distilled.input_tokens);
+        self.usage.output = self.usage.output.map(|tokens| tokens + distilled.output_tokens);
+        self.cost_usd_micros =
+            self.cost_usd_micros.filter(|_| !distilled.cost_unknown).map(|cost| cost + distilled.settled);
+        self.may_cost_more |= distilled.lost > 0;
+        self
+    }
+}
+
+/// What a distillation cost this run, or all runs that asked for it before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Expense {
+    pub(crate) calls: u64,
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+    pub(crate) settled: u64,
+    pub(crate) possible: u64,
+    pub(crate) cost_unknown: bool,
+    pub(crate) lost: u64,
+}
+
+impl Expense {
+    pub(crate) fn of(tally: &Tally) -> Self {
+        Self {
+            calls: tally.calls,
+            input_tokens: tally.input_tokens,
+            output_tokens: tally.output_tokens,
+            settled: tally.settled,
+            possible: tally.possible,
+            cost_unknown: tally.cost_unknown,
+            lost: tally.lost,
+        }
+    }
+
+    /// Returns the most that it may have cost, in millionths of a US dollar.
+    pub(crate) fn most(&self) -> u64 {
+        self.settled.saturating_add(self.possible)
+    }
+
+    /// What was added since it was `before`.
+    pub(crate) fn since(self, before: &Self) -> Self {
+        Self {
+            calls: self.calls.saturating_sub(before.calls),
+            input_tokens: self.input_tokens.saturating_sub(before.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(before.output_tokens),
+            settled: self.settled.saturating_sub(before.settled),
+            possible: self.possible.saturating_sub(before.possible),
+            cost_unknown: self.cost_unknown && self.calls > before.calls,
+            lost: self.lost.saturating_sub(before.lost),
+        }
+    }
+}

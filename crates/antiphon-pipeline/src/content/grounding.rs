@@ -1,0 +1,266 @@
+use std::collections::HashSet;
+
+use serde::Serialize;
+use url::Url;
+
+use super::portfolio::{Content, Project};
+
+/// Something in an answer that was taken out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Removed {
+    /// Where it stood, such as `repos[2].url`.
+    pub at: String,
+    /// What it was.
+    pub value: String,
+    /// Why it is not there.
+    pub why: Reason,
+}
+
+/// Why something does not stay in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The notes do not have it.
+    NotInNotes,
+    /// It was said before.
+    Repeated,
+}
+
+/// Takes out every address and every count of stars that the notes do not have, and work that is there twice.
+pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Removed> {
+    let grounds = NoteFacts::of(notes);
+    let mut removed = Vec::new();
+    let mut remove = |at, value| removed.push(Removed { at, value, why: Reason::NotInNotes });
+    let invented = |url: &mut String| !grounds.has_address(url);
+    for (index, project) in content.repos.iter_mut().enumerate() {
+        if let Some(url) = project.url.take_if(invented) {
+            remove(format!("repos[{index}].url"), url);
+        }
+        if let Some(stars) = project.stars.take_if(|stars| !grounds.stars.contains(stars)) {
+            remove(format!("repos[{index}].stars"), stars.to_string());
+        }
+    }
+    if let Some(cta) = &mut content.cta {
+        if let Some(url) = cta.url.take_if(invented) {
+            remove("cta.url".to_owned(), url);
+        }
+        // A way to answer that the notes have is better than none.
+        let mail = || Some(format!("mailto:{}", grounds.first_mail.as_ref()?));
+        cta.url = cta.url.take().or_else(mail);
+    }
+    let mut index = 0..;
+    content.menu_items.retain_mut(|link| {
+        let at = index.next().unwrap_or(0_usize);
+        let is_told = !invented(&mut link.url);
+        if !is_told {
+            remove(format!("menu_items[{at}]"), link.url.clone());
+        }
+        is_told
+    });
+    let mut seen = HashSet::new();
+    let mut index = 0..;
+    content.repos.retain(|project| {
+        let at = index.next().unwrap_or(0_usize);
+        let Project { name, description, url, .. } = project;
+        let is_new = seen.insert((name.to_lowercase(), description.to_lowercase(), url.clone()));
+        if !is_new {
+            removed.push(Removed { at: format!("repos[{at}]"), value: name.clone(), why: Reason::Repeated });
+        }
+        is_new
+    });
+    removed
+}
+
+/// What the notes have of what can be checked.
+struct NoteFacts {
+    addresses: HashSet<String>,
+    mails: HashSet<String>,
+    first_mail: Option<String>,
+    stars: HashSet<u64>,
+}
+
+impl NoteFacts {
+    fn of(notes: &str) -> Self {
+        let whole = antiphon_llm::addresses(notes).into_iter().filter_map(|span| canonical(&notes[span]));
+        let mut addresses: HashSet<String> = whole.collect();
+        let (mut mails, mut first_mail) = (HashSet::new(), None);
+        let apart = |c: char| {
+            c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | '"' | ',' | ';' | '`')
+        };
+        for word in notes.split(apart).map(|word| word.trim_matches(MARKS)) {
+            let word = word.strip_prefix("mailto:").unwrap_or(word);
+            match word.split_once('@') {
+                Some((name, host)) if !name.is_empty() && host.contains('.') => {
+                    first_mail.get_or_insert_with(|| word.to_owned());
+                    mails.insert(word.to_lowercase());
+                }
+                // An address as people write it, without its scheme.
+                None if !word.contains("://") && word.contains('.') => addresses.extend(canonical(word)),
+                _ => {}
+            }
+        }
+        Self { addresses, mails, first_mail, stars: stars(notes) }
+    }
+
+    /// Whether the notes give this address. The page links to its own parts by itself.
+    fn has_address(&self, url: &str) -> bool {
+        let url = url.trim();
+        let mail = url.strip_prefix("mailto:").unwrap_or(url);
+        match mail.split_once('@') {
+            Some(_) if !mail.contains('/') => {
+                let name = mail.split('?').next().unwrap_or(mail);
+                self.mails.contains(&name.to_lowercase())
+            }
+            _ => canonical(url).is_some_and(|address| self.addresses.contains(&address)),
+        }
+    }
+}
+
+/// Marks of prose and Markdown around a word.
+const MARKS: [char; 10] = ['.', ':', '!', '?', '*', '_', '\'', '’', '“', '”'];
+
+/// An address in the one way in which it is compared: without its scheme, `www.` and a last `/`.
+fn canonical(address: &str) -> Option<String> {
+    let rest = match address.split_once("://") {
+        Some((scheme, rest)) => {
+            ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)?
+        }
+        None => address,
+    };
+    let url = Url::parse(&format!("https://{rest}")).ok()?;
+    let host = url.host_str()?.trim_start_matches("www.");
+    if !host.contains('.') || !url.username().is_empty() {
+        return None;
+    }
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let after = url.as_str().split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    Some(format!("{host}{port}{}", after.unwrap_or_default().trim_end_matches('/')))
+}
+
+/// The counts of stars in notes: `1,240 stars`, `1.2k stars`, `★ 96`, `stars: 96`.
+fn stars(notes: &str) -> HashSet<u64> {
+    let bare = |word: &str| {
+        word.trim_matches(|c: char| !(c.is_alphanumeric() || matches!(c, '★' | '⭐'))).to_lowercase()
+    };
+    let is_star = |word: &str| matches!(bare(word).as_str(), "star" | "stars" | "★" | "⭐");
+    // A word that names what follows, and not what stands before.
+    let leads = |word: &str| is_star(word) && (word.ends_with(':') || word.ends_with(['★', '⭐']));
+    let spaced = notes.replace('★', " ★ ").replace('⭐', " ⭐ ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let pairs = words.windows(2).flat_map(|pair| {
+        let before = is_star(pair[1]).then(|| number(&bare(pair[0])));
+        let after = leads(pair[0]).then(|| number(&bare(pair[1])));
+        [before.flatten(), after.flatten()]
+    });
+    pairs.flatten().collect()
+}
+
+/// `1240`, `1,240`, and `1.2k` as 1200.
+fn number(word: &str) -> Option<u64> {
+    let word = word.replace(',', "").to_lowercase();
+    let Some(thousands) = word.strip_suffix('k') else { return word.parse().ok() };
+    let (whole, part) = thousands.split_once('.').unwrap_or((thousands, ""));
+    let part = format!("{part:0<3}");
+    let part: u64 = part.get(..3).filter(|_| part.len() == 3)?.parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NoteFacts, remove_ungrounded};
+    use crate::content::{CallToAction, Content, Link, Project};
+
+    const NOTES: &str = "Ada (ada@example.com). Code: https://www.github.com/ada/loom, 1,240 stars; 2.5k stars on the other.\n\
+        Blog: example.com/blog. See example.com.au, [x](https://c.test/Loom_(weaving)) and GitHubはhttps://github.com/tanaka\n\
+        _https://e.test/z_ Zürich: https://z.test/Zürich since 2017";
+
+    #[test]
+    fn an_address_is_told_whole_or_not_at_all() {
+        let grounds = NoteFacts::of(NOTES);
+        for told in [
+            "https://github.com/ada/loom",
+            "github.com/ada/loom/",
+            "HTTPS://WWW.GitHub.com/ada/loom",
+            "mailto:ada@example.com",
+            "mailto:ada@example.com?subject=Hi",
+            "http://example.com/blog",
+            "https://c.test/Loom_(weaving)",
+            "https://github.com/tanaka",
+            "https://e.test/z",
+            "https://z.test/Z%C3%BCrich",
+        ] {
+            assert!(grounds.has_address(told), "{told}");
+        }
+        for invented in [
+            "https://github.com/ada",
+            "https://github.com/ada/lo",
+            "https://github.com/ADA/loom",
+            "https://github.www.com/ada/loom",
+            "https://githttp://hub.com/ada/loom",
+            "https://example.com",
+            "https://blog/",
+            "mailto:da@example.com",
+            "#work",
+            "",
+            "https://",
+            "ftp://example.com/blog",
+        ] {
+            assert!(!grounds.has_address(invented), "{invented}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_stars_stands_beside_its_word() {
+        let mut found: Vec<u64> =
+            super::stars("★ 96, 12 stars. stars: 7; 1.25k stars, 180 ms and since 2017")
+                .into_iter()
+                .collect();
+        found.sort_unstable();
+        assert_eq!(found, [7, 12, 96, 1_250]);
+    }
+
+    #[test]
+    fn what_the_notes_do_not_have_is_taken_out_and_named() {
+        let project = |url: &str, stars: u64| Project {
+            name: format!("n{}", stars.min(9_001)),
+            url: Some(url.to_owned()),
+            stars: Some(stars),
+            ..Project::default()
+        };
+        let mut content = Content {
+            repos: vec![
+                project("https://github.com/ada/loom", 1_240),
+                project("https://evil.test", 9_000),
+                project("https://evil.test", 9_000),
+                project("https://github.com/ada/loom", 2_500),
+            ],
+            menu_items: vec![
+                Link { label: "Blog".to_owned(), url: "https://example.com/blog".to_owned() },
+                Link { label: "X".to_owned(), url: "https://x.com/ada".to_owned() },
+            ],
+            cta: Some(CallToAction { text: "Write".to_owned(), url: Some("mailto:a@b.c".to_owned()) }),
+            ..Content::default()
+        };
+        let removed = remove_ungrounded(&mut content, NOTES);
+        let places: Vec<&str> = removed.iter().map(|removed| removed.at.as_str()).collect();
+        assert_eq!(
+            places,
+            [
+                "repos[1].url",
+                "repos[1].stars",
+                "repos[2].url",
+                "repos[2].stars",
+                "cta.url",
+                "menu_items[1]",
+                "repos[2]"
+            ]
+        );
+        assert_eq!(removed[6].why, super::Reason::Repeated);
+        let mail = content.cta.as_ref().and_then(|cta| cta.url.as_deref());
+        assert_eq!(mail, Some("mailto:ada@example.com"));
+        let stars: Vec<_> = content.repos.iter().map(|project| project.stars).collect();
+        assert_eq!((stars, content.menu_items.len()), (vec![Some(1_240), None, Some(2_500)], 1));
+    }
+}

@@ -1,0 +1,64 @@
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::portfolio::schema;
+use super::voice::Voice;
+use antiphon_engine::Recipe;
+
+/// Somebody's notes, and the voice that is to speak of them: a row of the recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ContentRow {
+    /// What they are called in reports.
+    pub name: String,
+    /// The theme's name.
+    pub theme: String,
+    /// How it speaks.
+    pub voice: String,
+    /// The notes.
+    pub notes: String,
+}
+
+impl ContentRow {
+    /// Notes for one voice.
+    #[must_use]
+    pub fn new(name: impl Into<String>, notes: impl Into<String>, voice: &Voice) -> Self {
+        let (theme, tone) = (voice.name.clone(), voice.tone.clone());
+        Self { name: name.into(), theme, voice: tone, notes: notes.into() }
+    }
+
+    /// The row's text.
+    #[must_use]
+    pub fn row(&self) -> String {
+        json!(self).to_string()
+    }
+}
+
+const PROMPT: &str = "\
+The document below has somebody's notes. Write the copy of a one-page portfolio site from them.
+Voice: {{ voice }}
+
+- brand_name: whose site it is.
+- tagline: one short line, or null.
+- hero: a title and a subtitle of one or two sentences.
+- repos: the pieces of work that the notes tell of, in their order, each with a description in the voice. Without any, an empty list.
+- menu_items: the profiles and sites that the notes give addresses of, such as GitHub or a blog.
+- cta: what a visitor should do, with an address of the notes (an e-mail address as mailto:), or null.
+
+Names, numbers and addresses are the notes' own, letter by letter; what the notes do not tell is null. Say nothing that is \
+not in the notes.";
+
+const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
+    address. You answer with JSON only.";
+
+/// The recipe `portfolio`: a row is a [`ContentRow`], an answer a [`Content`](super::Content).
+#[must_use]
+pub fn recipe() -> Recipe {
+    let mut recipe = Recipe::empty();
+    (recipe.name, recipe.prompt) = ("portfolio".to_owned(), PROMPT.to_owned());
+    recipe.system = Some(SYSTEM.to_owned());
+    recipe.schema = Some(schema());
+    recipe.list = Some("/repos".to_owned());
+    recipe.document = Some("notes".to_owned());
+    recipe
+}

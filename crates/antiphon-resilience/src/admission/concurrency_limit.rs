@@ -1,0 +1,225 @@
+use std::time::{Duration, Instant};
+
+use super::registry::AdaptivePolicy;
+
+/// How many calls at once do good, found by trying.
+///
+/// It grows as in TCP's slow start while at least four fifths of it are used, by one for each answer until the first cut,
+/// and slowly from then on; it is cut once for each bout of refusals; and it stops where more calls at once bring no more
+/// answers, as with an engine whose slots are all taken, or a server that fails what it has no room for. Faults that come
+/// however many calls there are cost their own share and nothing else.
+#[derive(Debug)]
+pub(super) struct ConcurrencyLimit {
+    limit: f64,
+    max: f64,
+    has_decreased: bool,
+    hold_until: Option<Instant>,
+    round: Option<Round>,
+    best: Option<RoundResult>,
+    /// How long answers take, smoothed. Seconds.
+    mean_latency: f64,
+    last_answer: Option<Instant>,
+    /// The limit before it was last lowered for failures, which may turn out to have been an outage.
+    before_failures: Option<f64>,
+}
+
+/// As many ends as calls could be under way when it began, over at least the time of an answer, and what they show.
+#[derive(Debug)]
+struct Round {
+    limit: f64,
+    since: Instant,
+    answers: f64,
+    failures: f64,
+    /// The seconds that those calls took, added up.
+    seconds: f64,
+    /// The most calls under way.
+    peak: usize,
+}
+
+/// What a round showed: by Little's law, so many calls at once that take so long are so many each second.
+#[derive(Debug)]
+struct RoundResult {
+    limit: f64,
+    /// Answers each second.
+    per_second: f64,
+    /// How much of that may be chance, since failures come at random: a part of it, by two standard deviations.
+    spread: f64,
+}
+
+/// Until the first answer, or for so long, only a few scouts go: the answer may tell a limit.
+const PROBE_CALLS: usize = 8;
+const PROBE_TIME: Duration = Duration::from_millis(500);
+
+const DECREASE: f64 = 0.7;
+const HOLD: Duration = Duration::from_secs(30);
+/// The weight of the newest answer in how long they take.
+const SMOOTHING: f64 = 0.1;
+
+impl ConcurrencyLimit {
+    pub(super) fn new(policy: &AdaptivePolicy) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+        let (start, max) = (policy.start_concurrency.max(1) as f64, policy.max_concurrency.max(1) as f64);
+        Self {
+            limit: start.min(max),
+            max,
+            has_decreased: false,
+            hold_until: None,
+            round: None,
+            best: None,
+            mean_latency: 0.0,
+            last_answer: None,
+            before_failures: None,
+        }
+    }
+
+    /// The most calls at once.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is between 1 and the maximum"
+    )]
+    pub(super) fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// As [`limit`](Self::limit), while no answer has come; and when that changes by itself.
+    pub(super) fn initial_probe(
+        &self,
+        started_at: Option<Instant>,
+        now: Instant,
+    ) -> (usize, Option<Instant>) {
+        let until = started_at.map(|started_at| started_at + PROBE_TIME);
+        if until.is_some_and(|until| until <= now) {
+            (self.limit(), None)
+        } else {
+            (self.limit().min(PROBE_CALLS), until)
+        }
+    }
+
+    /// A call was sent; so many are under way now.
+    pub(super) fn sent(&mut self, in_flight: usize, now: Instant) {
+        let round = self.round.get_or_insert_with(|| Round::new(self.limit, in_flight, now));
+        round.peak = round.peak.max(in_flight);
+    }
+
+    /// An answer came after `took`, while so many calls were under way, itself included.
+    pub(super) fn answered(&mut self, in_flight: usize, took: Duration, now: Instant) {
+        let seconds = took.as_secs_f64();
+        if let Some(limit) = self.before_failures
+            && self.was_unresponsive(now)
+        {
+            // Nothing was answered meanwhile: it was not for the number of calls.
+            self.limit = self.limit.max(limit);
+            (self.hold_until, self.round, self.best, self.before_failures) = (None, None, None, None);
+        }
+        self.last_answer = Some(now);
+        self.mean_latency +=
+            if self.mean_latency == 0.0 { seconds } else { (seconds - self.mean_latency) * SMOOTHING };
+        let Some(round) = &mut self.round else { return };
+        round.answers += 1.0;
+        round.seconds += seconds;
+        let is_used = round.is_used();
+        self.evaluate(in_flight, now);
+        if is_used && self.hold_until.is_none_or(|until| until <= now) {
+            let step = if self.has_decreased { 1.0 / self.limit } else { 1.0 };
+            self.limit = (self.limit + step).min(self.max);
+        }
+    }
+
+    /// A call failed after `took`, for another reason than a limit, while so many were under way, itself included.
+    pub(super) fn failed(&mut self, in_flight: usize, took: Duration, now: Instant) {
+        let Some(round) = &mut self.round else { return };
+        round.failures += 1.0;
+        round.seconds += took.as_secs_f64();
+        self.evaluate(in_flight, now);
+    }
+
+    /// Looks at the round, if it is over.
+    fn evaluate(&mut self, in_flight: usize, now: Instant) {
+        let mean_latency = Duration::try_from_secs_f64(self.mean_latency).unwrap_or_default();
+        // Failures that are quick would crowd answers out of a short round.
+        let is_long = |round: &Round| {
+            round.failures == 0.0 || now.saturating_duration_since(round.since) >= mean_latency
+        };
+        let is_over = |round: &mut Round| round.answers + round.failures >= round.limit && is_long(round);
+        let Some(round) = self.round.take_if(is_over) else { return };
+        if round.is_used()
+            && let Some(done) = round.result()
+        {
+            self.compare(done, now);
+        }
+        self.round = Some(Round::new(self.limit, in_flight, now));
+    }
+
+    /// Whether the server has answered nothing for longer than answers take.
+    fn was_unresponsive(&self, now: Instant) -> bool {
+        let gap = self.last_answer.map(|last| now.saturating_duration_since(last).as_secs_f64());
+        gap.is_some_and(|gap| gap > 2.0 * self.mean_latency)
+    }
+
+    /// The server had too much.
+    pub(super) fn decrease(&mut self) {
+        self.limit = (self.limit * DECREASE).max(1.0);
+        self.has_decreased = true;
+        (self.round, self.best) = (None, None);
+    }
+
+    /// A limit is gone that had been found by refusals, under which so many calls were in flight: the cuts that those led to say
+    /// nothing any more.
+    pub(super) fn resume(&mut self, in_flight: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+        let in_flight = in_flight as f64;
+        self.limit = self.limit.max(in_flight).min(self.max);
+        self.has_decreased = false;
+    }
+
+    /// The part of the limit that is this process's has changed by this ratio, so that `max` calls are the most at once. It
+    /// grows at most twofold, or to `start`: more has to be found anew.
+    pub(super) fn rescale(&mut self, ratio: f64, start: f64, max: f64) {
+        self.limit = (self.limit * ratio.min(2.0)).max(start).clamp(1.0, max.max(1.0));
+        self.max = max.max(1.0);
+        (self.round, self.best, self.before_failures) = (None, None, None);
+    }
+
+    /// Goes back to what did as well with fewer calls at once.
+    fn compare(&mut self, round: RoundResult, now: Instant) {
+        match &self.best {
+            Some(best) if round.limit < 1.3 * best.limit => {}
+            Some(best) if round.per_second * (1.0 + round.spread) < 1.1 * best.per_second => {
+                self.before_failures = (round.spread > 0.0).then_some(self.limit);
+                self.limit = best.limit;
+                self.hold_until = self.hold_until.max(Some(now + HOLD));
+            }
+            // It may be chance: a larger one will tell.
+            Some(best) if round.per_second < 1.1 * best.per_second => {}
+            _ => self.best = Some(round),
+        }
+    }
+}
+
+impl Round {
+    fn new(limit: f64, peak: usize, since: Instant) -> Self {
+        Self { limit, since, answers: 0.0, failures: 0.0, seconds: 0.0, peak }
+    }
+
+    /// Whether at least four fifths of the limit were used.
+    fn is_used(&self) -> bool {
+        self.peak() >= 0.8 * self.limit.floor()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+    fn peak(&self) -> f64 {
+        self.peak as f64
+    }
+
+    /// What it shows; `None` of a round without an answer, in which the server was away.
+    fn result(&self) -> Option<RoundResult> {
+        let per_second = self.peak() * self.answers / self.seconds;
+        let spread = 2.0 * (self.failures / (self.answers * (self.answers + self.failures))).sqrt();
+        (per_second.is_finite() && spread.is_finite()).then_some(RoundResult {
+            limit: self.limit,
+            per_second,
+            spread,
+        })
+    }
+}

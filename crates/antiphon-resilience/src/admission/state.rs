@@ -1,0 +1,392 @@
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::advertised::{Dimension, SentRequest};
+use super::bursts::Bursts;
+use super::concurrency_limit::ConcurrencyLimit;
+use super::delivery_rate::{DeliveryRate, Refusal};
+use super::registry::AdaptivePolicy;
+use crate::cost::Cost;
+use crate::hints::LimitHints;
+
+/// A server that takes no more calls for longer than anybody here waits: put the job back for later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Saturated {
+    /// When it is worth asking again.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for Saturated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server takes no more calls for {} s", self.retry_after.as_secs_f64().ceil())
+    }
+}
+
+impl std::error::Error for Saturated {}
+
+/// What a [`AdaptiveLimiter`](crate::AdaptiveLimiter) believes about its server, and what it has seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct LimiterSnapshot {
+    /// Requests that come back each second, as the headers or the refusals showed; `None` while no limit was met.
+    pub requests_per_second: Option<f64>,
+    /// Tokens that come back each second, as the headers showed.
+    pub tokens_per_second: Option<f64>,
+    /// The most calls at once.
+    pub concurrency: usize,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Callers that wait for their turn.
+    pub waiting: usize,
+    /// How long no call goes, because the server asked for that.
+    pub paused_for: Option<Duration>,
+    /// Calls that were answered.
+    pub answered: u64,
+    /// Calls that were refused because of a limit.
+    pub throttled: u64,
+    /// Calls that failed otherwise.
+    pub failed: u64,
+    /// The part of the limits that is this process's: see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). The rates are those of this part.
+    pub part: f64,
+}
+
+/// The gate without lock, clock or I/O.
+#[derive(Debug)]
+pub(super) struct LimiterState {
+    policy: AdaptivePolicy,
+    /// Requests, tokens, input tokens, output tokens.
+    dimensions: [Dimension; 4],
+    bursts: Bursts,
+    delivery: DeliveryRate,
+    concurrency: ConcurrencyLimit,
+    pub(super) waiting: usize,
+    in_flight: usize,
+    started_at: Option<Instant>,
+    sent: u64,
+    answered: u64,
+    throttled: u64,
+    refunded: u64,
+    failed: u64,
+    paused_until: Option<Instant>,
+    episode: ThrottleEpisode,
+    /// Whether something was refused though requests were left: then there is another limit than the one that is told.
+    has_hidden_limit: bool,
+    part: f64,
+}
+
+/// The least part of a limit: one call now and then shows whether the limit is still there.
+const LEAST_PART: f64 = 0.01;
+
+/// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
+#[derive(Debug, Default)]
+struct ThrottleEpisode {
+    refusals: u32,
+    /// Calls up to this one were sent before the last refusal was known.
+    last_sent: u64,
+    /// When the server began to refuse everything that it was sent.
+    refusing_since: Option<Instant>,
+}
+
+/// The pause for each refusal in a row, up to four, that the headers explain: they may be wrong.
+const EXPLAINED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Nobody is told to come again at once.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What is remembered of a call until its answer comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    cost: Cost,
+    number: u64,
+    at: Instant,
+    totals: [f64; 4],
+    burst: u64,
+}
+
+/// Why a call may not go yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotReady {
+    /// Not before then.
+    Until(Instant),
+    /// Not before something changes, or then.
+    OnChange(Option<Instant>),
+    Saturated(Saturated),
+}
+
+impl LimiterState {
+    pub(super) fn new(policy: AdaptivePolicy) -> Self {
+        let estimated = Dimension::of_estimates;
+        Self {
+            policy,
+            dimensions: [Dimension::default(), estimated(), estimated(), estimated()],
+            bursts: Bursts::default(),
+            delivery: DeliveryRate::default(),
+            concurrency: ConcurrencyLimit::new(&policy),
+            waiting: 0,
+            in_flight: 0,
+            started_at: None,
+            sent: 0,
+            answered: 0,
+            throttled: 0,
+            refunded: 0,
+            failed: 0,
+            paused_until: None,
+            episode: ThrottleEpisode::default(),
+            has_hidden_limit: false,
+            part: 1.0,
+        }
+    }
+
+    pub(super) fn admit(&mut self, cost: Cost, now: Instant) -> Result<Ticket, NotReady> {
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        if let Some(until) = self.paused_until {
+            return Err(self.defer_until(until, now));
+        }
+        let (limit, changes_at) = self.concurrency(now);
+        if self.in_flight >= limit {
+            return Err(NotReady::OnChange(changes_at));
+        }
+        let mut ready = if self.headers_suffice() { now } else { self.delivery.ready_at(now) };
+        for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
+            ready = ready.max(dimension.ready_at(amount, now));
+        }
+        if ready > now {
+            return Err(self.defer_until(ready, now));
+        }
+        Ok(self.send(cost, now))
+    }
+
+    /// The most calls at once, and when that changes by itself. Where a rate is known, how many are under way is only a
+    /// matter of how long the answers take.
+    fn concurrency(&self, now: Instant) -> (usize, Option<Instant>) {
+        if self.headers_suffice() || self.delivery.rate().is_some() {
+            (self.max_concurrency(), None)
+        } else if self.answered + self.throttled + self.failed == 0 {
+            self.concurrency.initial_probe(self.started_at, now)
+        } else {
+            (self.concurrency.limit(), None)
+        }
+    }
+
+    /// The part of the policy's maximum that is this process's.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "no one has 2^52 calls in flight"
+    )]
+    fn max_concurrency(&self) -> usize {
+        (self.policy.max_concurrency as f64 * self.part).ceil().max(1.0) as usize
+    }
+
+    /// Sets the part of the server's limits that is this process's. Before the first call, `rate` is what others measured of the
+    /// whole limit.
+    pub(super) fn set_part(&mut self, part: f64, rate: Option<f64>) {
+        let part = part.clamp(LEAST_PART, 1.0);
+        let ratio = part / self.part;
+        if (ratio - 1.0).abs() > f64::EPSILON {
+            self.part = part;
+            self.dimensions.iter_mut().for_each(|dimension| dimension.rescale(part, ratio));
+            self.delivery.rescale(ratio);
+            #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+            let (start, max) = (self.policy.start_concurrency as f64, self.max_concurrency() as f64);
+            self.concurrency.rescale(ratio, start * part, max);
+        }
+        if let Some(rate) = rate.filter(|rate| self.started_at.is_none() && rate.is_finite() && *rate > 0.0) {
+            self.delivery.adopt(rate * part);
+        }
+    }
+
+    /// Whether what the headers tell of requests is all that there is to know.
+    fn headers_suffice(&self) -> bool {
+        self.dimensions[0].is_advertised() && !self.has_hidden_limit
+    }
+
+    fn defer_until(&self, at: Instant, now: Instant) -> NotReady {
+        let wait = at.saturating_duration_since(now);
+        if wait > self.policy.max_wait {
+            NotReady::Saturated(Saturated { retry_after: wait })
+        } else {
+            NotReady::Until(at)
+        }
+    }
+
+    fn send(&mut self, cost: Cost, now: Instant) -> Ticket {
+        self.started_at.get_or_insert(now);
+        self.sent += 1;
+        self.in_flight += 1;
+        self.concurrency.sent(self.in_flight, now);
+        let was_paced = self.delivery.rate().is_some();
+        self.delivery.send(now);
+        if was_paced && self.delivery.rate().is_none() {
+            self.concurrency.resume(self.in_flight);
+        }
+        let burst = self.bursts.send(self.totals(), now);
+        for (dimension, amount) in self.dimensions.iter_mut().zip(cost.amounts()) {
+            dimension.send(amount, now);
+        }
+        Ticket { cost, number: self.sent, at: now, totals: self.totals(), burst }
+    }
+
+    /// The cost of all calls that were sent.
+    fn totals(&self) -> [f64; 4] {
+        self.dimensions.each_ref().map(Dimension::total)
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        ticket: Ticket,
+        usage: Option<Cost>,
+        hints: Option<&LimitHints>,
+        now: Instant,
+    ) {
+        self.answered += 1;
+        if ticket.number > self.episode.last_sent {
+            self.episode.refusals = 0;
+        }
+        if self.episode.refusing_since.is_some_and(|since| ticket.at >= since) {
+            self.episode.refusing_since = None;
+        }
+        let took = now.saturating_duration_since(ticket.at);
+        self.concurrency.answered(self.in_flight, took, now);
+        self.in_flight -= 1;
+        if let Some(usage) = usage {
+            // A request that was made stays made.
+            let usage = Cost { requests: ticket.cost.requests, ..usage };
+            let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
+            for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
+                dimension.correct(ticket.number, estimated, actual);
+            }
+        }
+        if let Some(hints) = hints {
+            self.learn(ticket, hints, false, now);
+        }
+    }
+
+    pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
+        self.in_flight -= 1;
+        #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
+        let through = (ticket.number - 1).saturating_sub(self.throttled + self.refunded) as f64;
+        self.throttled += 1;
+        for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
+            dimension.refund(ticket.number, amount);
+        }
+        self.learn(ticket, hints, true, now);
+        let is_explained = self.is_explained(hints, ticket.cost);
+        self.has_hidden_limit |= hints.requests.remaining.is_some() && !is_explained;
+        let retry_after = hints.retry_after;
+        if ticket.number <= self.episode.last_sent {
+            self.delivery.refused_too(ticket.number);
+            return self.pause(retry_after.unwrap_or_default(), now);
+        }
+        self.episode.last_sent = self.sent;
+        let pause = if is_explained && self.delivery.rate().is_none() {
+            // The headers tell when there is enough again: how many requests went through, and at once, shows nothing.
+            retry_after.unwrap_or_default().max(EXPLAINED_PAUSE * self.episode.refusals.min(4))
+        } else {
+            self.concurrency.decrease();
+            let pause = self.delivery.refused(
+                Refusal::new(ticket.number, ticket.at, through),
+                retry_after,
+                self.episode.refusals,
+            );
+            self.delivery.pause(pause, now);
+            pause
+        };
+        self.episode.refusals = self.episode.refusals.saturating_add(1);
+        self.pause(pause, now);
+        let since = *self.episode.refusing_since.get_or_insert(now);
+        if self.episode.refusals >= 3 && now.saturating_duration_since(since) >= self.policy.saturated_after {
+            self.pause(self.policy.max_wait.saturating_add(self.policy.saturated_after), now);
+        }
+    }
+
+    pub(super) fn failed(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
+        self.failed += 1;
+        self.concurrency.failed(self.in_flight, now.saturating_duration_since(ticket.at), now);
+        self.in_flight -= 1;
+        // A connection that failed tells nothing, also not that the server has ceased to tell.
+        if *hints != LimitHints::default() {
+            self.learn(ticket, hints, false, now);
+        }
+        self.pause(hints.retry_after.unwrap_or_default(), now);
+    }
+
+    /// The call was never made.
+    pub(super) fn refund(&mut self, ticket: Ticket) {
+        self.in_flight -= 1;
+        self.refunded += 1;
+        for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
+            dimension.refund(ticket.number, amount);
+        }
+        self.delivery.refund();
+    }
+
+    /// What an answer tells before it is over.
+    pub(super) fn observe_headers(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
+        self.learn(ticket, hints, false, now);
+    }
+
+    /// About how long a caller waits who comes now.
+    pub(super) fn estimated_wait(&self, now: Instant) -> Duration {
+        let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let rate = self.dimensions[0].rate().or(self.delivery.rate()).filter(|rate| *rate > 0.0);
+        let line = u32::try_from(self.waiting).unwrap_or(u32::MAX);
+        let turn = rate.and_then(|rate| Duration::try_from_secs_f64(f64::from(line) / rate).ok());
+        paused.max(turn.unwrap_or_default()).max(MIN_RETRY_AFTER)
+    }
+
+    /// Nobody will tell how the call ended; its cost stays spent.
+    pub(super) fn abandoned(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    pub(super) fn snapshot(&self, now: Instant) -> LimiterSnapshot {
+        let [requests, tokens, input, _] = &self.dimensions;
+        LimiterSnapshot {
+            requests_per_second: requests.rate().or(self.delivery.rate()),
+            tokens_per_second: tokens.rate().or(input.rate()),
+            concurrency: self.concurrency(now).0,
+            in_flight: self.in_flight,
+            waiting: self.waiting,
+            paused_for: self
+                .paused_until
+                .map(|until| until.saturating_duration_since(now))
+                .filter(|left| !left.is_zero()),
+            answered: self.answered,
+            throttled: self.throttled,
+            failed: self.failed,
+            part: self.part,
+        }
+    }
+
+    fn learn(&mut self, ticket: Ticket, hints: &LimitHints, refused: bool, now: Instant) {
+        let allowances = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+        let counted = self.bursts.observe(ticket.burst, ticket.cost.amounts()).unwrap_or(ticket.totals);
+        let Ticket { number, at, totals, .. } = ticket;
+        for (index, (dimension, allowance)) in self.dimensions.iter_mut().zip(allowances).enumerate() {
+            let (total, counted) = (totals[index], counted[index]);
+            dimension.observe(
+                allowance,
+                SentRequest { number, at, total, counted, refused, part: self.part },
+                now,
+            );
+        }
+    }
+
+    /// Whether a limit in the headers is a reason to refuse `cost`.
+    fn is_explained(&self, hints: &LimitHints, cost: Cost) -> bool {
+        let allowances = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
+        let mut each = self.dimensions.iter().zip(allowances).zip(cost.amounts());
+        each.any(|((dimension, allowance), amount)| dimension.is_short(allowance, amount))
+    }
+
+    fn pause(&mut self, pause: Duration, now: Instant) {
+        if !pause.is_zero() {
+            // A pause beyond what a clock can show is a day, and then looked at again.
+            let until = now.checked_add(pause).unwrap_or(now + Duration::from_secs(24 * 60 * 60));
+            self.paused_until = self.paused_until.max(Some(until));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Keeping to limits that are known.
+
+mod driver;
+mod token_buckets;
+
+pub use driver::{RateLimiter, RatePermit};
+pub use token_buckets::{Rate, RateLimits, TokenBuckets};

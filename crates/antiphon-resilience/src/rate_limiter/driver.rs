@@ -1,0 +1,210 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::token_buckets::{RateLimits, TokenBuckets};
+use crate::cost::Cost;
+use crate::deadline::now;
+use crate::fair_queue::{Decision, FairQueue};
+
+/// A rate limiter by token buckets: so many calls in a time, so many tokens, so many at once, so far apart, as
+/// [`RateLimits`] say.
+///
+/// Use it where the limits are known; [`LimiterRegistry`](crate::LimiterRegistry) find those that are not.
+///
+/// Whoever asks first goes first, also when a later call would need less. Clones are handles to the same limiter.
+///
+/// ```
+/// use antiphon_resilience::{Cost, Rate, RateLimiter, RateLimits};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let limits = RateLimits::default().requests(Rate::per_minute(60)).output_tokens(Rate::per_minute(90_000));
+/// let limiter = RateLimiter::new(limits);
+/// let permit = limiter.acquire(Cost::request().output_tokens(400)).await;
+/// // … the call, which queue out to be cheaper:
+/// permit.settle(Cost::request().output_tokens(120));
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RateLimiter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    max_concurrency: usize,
+    state: Mutex<State>,
+    queue: FairQueue,
+}
+
+#[derive(Debug)]
+struct State {
+    buckets: TokenBuckets,
+    in_flight: usize,
+}
+
+/// Leave to make one call. Dropping it ends the call for `max_concurrency` and keeps what was taken for it.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped at once limits no concurrency"]
+pub struct RatePermit {
+    shared: Arc<Shared>,
+    cost: Cost,
+}
+
+impl RateLimiter {
+    /// A limiter with full buckets.
+    #[must_use]
+    pub fn new(limits: RateLimits) -> Self {
+        let state = State { buckets: TokenBuckets::new(limits, now()), in_flight: 0 };
+        let max_concurrency = limits.max_concurrency.map_or(usize::MAX, |calls| calls.max(1));
+        Self {
+            shared: Arc::new(Shared {
+                max_concurrency,
+                state: Mutex::new(state),
+                queue: FairQueue::default(),
+            }),
+        }
+    }
+
+    /// A limiter of calls under way at once, `min_delay` apart.
+    #[must_use]
+    pub fn simple(max_concurrency: usize, min_delay: Duration) -> Self {
+        Self::new(RateLimits::default().max_concurrency(max_concurrency).min_spacing(min_delay))
+    }
+
+    /// Waits until a call of `cost` may go.
+    ///
+    /// # Cancel safety
+    /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
+    /// behind it, as in any fair line.
+    pub async fn acquire(&self, cost: Cost) -> RatePermit {
+        if let Some(permit) = self.try_acquire(cost) {
+            return permit;
+        }
+        self.shared.queue.wait(0, || self.decide(cost)).await
+    }
+
+    /// Leave for a call of `cost` if it may go now and nobody waits.
+    #[must_use]
+    pub fn try_acquire(&self, cost: Cost) -> Option<RatePermit> {
+        self.shared.queue.try_now(0, || self.decide(cost))
+    }
+
+    fn decide(&self, cost: Cost) -> Decision<RatePermit> {
+        let now = now();
+        let mut state = self.shared.lock();
+        if state.in_flight >= self.shared.max_concurrency {
+            return Decision::Wait(None);
+        }
+        match state.buckets.take(cost, now) {
+            Ok(()) => {
+                state.in_flight += 1;
+                Decision::Admit(RatePermit { shared: self.shared.clone(), cost })
+            }
+            // A time that no clock can show never comes.
+            Err(wait) => Decision::Wait(now.checked_add(wait)),
+        }
+    }
+}
+
+impl RatePermit {
+    /// Ends the call and puts right what was taken for it.
+    pub fn settle(self, actual: Cost) {
+        self.shared.lock().buckets.settle(self.cost, actual);
+    }
+}
+
+impl Drop for RatePermit {
+    fn drop(&mut self) {
+        self.shared.lock().in_flight -= 1;
+        self.shared.queue.notify();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::{FutureExt, future::join_all};
+    use tokio::time::{Instant, sleep};
+
+    use super::{Cost, RateLimiter, RateLimits};
+    use crate::Rate;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_kept_apart_and_few_at_once() {
+        let (limiter, start) = (RateLimiter::simple(2, Duration::from_millis(100)), Instant::now());
+        let call = async || {
+            let _permit = limiter.acquire(Cost::request()).await;
+            let begun = start.elapsed();
+            sleep(Duration::from_millis(500)).await;
+            begun.as_millis()
+        };
+        let begun = join_all((0..5).map(|_| call())).await;
+        assert_eq!(begun, [0, 100, 500, 600, 1_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_call_is_not_overtaken_by_small_ones() {
+        let limits = RateLimits::default().tokens(Rate::per_second(100).burst(100));
+        let (limiter, start) = (RateLimiter::new(limits), Instant::now());
+        let call = async |tokens| {
+            limiter
+                .acquire(Cost::request().input_tokens(tokens))
+                .await
+                .settle(Cost::request().input_tokens(tokens));
+            start.elapsed().as_millis()
+        };
+        let begun = join_all([call(100), call(100), call(1), call(1)]).await;
+        assert!(begun[0] == 0 && (1_000..=1_002).contains(&begun[1]) && begun[2] > begun[1], "{begun:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_that_gives_up_at_any_point_takes_nothing() {
+        for before_the_place_is_free in [false, true] {
+            let limits = RateLimits::default().max_concurrency(1).requests(Rate::per_second(1).burst(2));
+            let limiter = RateLimiter::new(limits);
+            let held = limiter.acquire(Cost::request()).await;
+            let mut waiter = Box::pin(limiter.acquire(Cost::request()));
+            let mut next = Box::pin(limiter.acquire(Cost::request()));
+            assert!((&mut waiter).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+            if before_the_place_is_free {
+                drop(waiter);
+                drop(held);
+            } else {
+                drop(held);
+                drop(waiter);
+            }
+            let permit = next.now_or_never().expect("the place and the second token are free");
+            drop(permit);
+            assert!(limiter.try_acquire(Cost::request()).is_none(), "both tokens are spent");
+            sleep(Duration::from_secs(1)).await;
+            assert!(limiter.try_acquire(Cost::request()).is_some());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settling_tokens_gives_no_request_back() {
+        let limits = RateLimits::default().requests(Rate::per_second(1).burst(1));
+        let limiter = RateLimiter::new(limits);
+        limiter.acquire(Cost::request()).await.settle(Cost::default().output_tokens(9));
+        assert!(limiter.try_acquire(Cost::request()).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_jumps_the_queue() {
+        let limiter = RateLimiter::simple(1, Duration::ZERO);
+        let held = limiter.acquire(Cost::request()).await;
+        let mut waiter = Box::pin(limiter.acquire(Cost::request()));
+        assert!((&mut waiter).now_or_never().is_none());
+        drop(held);
+        assert!(limiter.try_acquire(Cost::request()).is_none(), "the place is the waiter's");
+        assert!(waiter.now_or_never().is_some());
+    }
+}

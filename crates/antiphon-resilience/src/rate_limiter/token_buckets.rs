@@ -1,0 +1,310 @@
+use std::time::{Duration, Instant};
+
+use crate::cost::Cost;
+
+/// A rate limit of a token bucket: so much in each period, and so much at once.
+///
+/// ```
+/// use antiphon_resilience::Rate;
+/// let rate = Rate::per_minute(90_000).burst(10_000);
+/// assert_eq!((rate.per_second, rate.burst), (1_500.0, 10_000.0));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Rate {
+    /// What comes back each second.
+    pub per_second: f64,
+    /// The most at once. Default: what comes back in a second, and at least 1.
+    pub burst: f64,
+}
+
+impl Rate {
+    /// `amount` in each `period`; none at all is taken for the least that can be.
+    #[must_use]
+    pub fn per(amount: u64, period: Duration) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+        let per_second = amount as f64 / period.as_secs_f64();
+        let per_second = if per_second.is_finite() { per_second.max(f64::MIN_POSITIVE) } else { f64::MAX };
+        Self { per_second, burst: per_second.max(1.0) }
+    }
+
+    /// `amount` each second.
+    #[must_use]
+    pub fn per_second(amount: u64) -> Self {
+        Self::per(amount, Duration::from_secs(1))
+    }
+
+    /// `amount` each minute.
+    #[must_use]
+    pub fn per_minute(amount: u64) -> Self {
+        Self::per(amount, Duration::from_secs(60))
+    }
+
+    /// Sets the most at once; 0 counts as 1.
+    #[must_use]
+    pub fn burst(mut self, burst: u64) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
+        {
+            self.burst = burst.max(1) as f64;
+        }
+        self
+    }
+}
+
+/// The limits that a [`RateLimiter`](crate::RateLimiter) keeps, all of them at once; `None` is no limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use antiphon_resilience::{Cost, Rate, RateLimiter, RateLimits};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let limits = RateLimits::default()
+///     .requests(Rate::per_second(10))
+///     .min_spacing(Duration::from_millis(50))
+///     .max_concurrency(2);
+/// let (limiter, start) = (RateLimiter::new(limits), tokio::time::Instant::now());
+/// let first = limiter.acquire(Cost::request()).await;
+/// let _second = limiter.acquire(Cost::request()).await;
+/// assert_eq!(start.elapsed(), Duration::from_millis(50));
+/// assert!(limiter.try_acquire(Cost::request()).is_none(), "two are in progress");
+/// drop(first);
+/// limiter.acquire(Cost::request()).await;
+/// assert_eq!(start.elapsed(), Duration::from_millis(100));
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct RateLimits {
+    /// Of requests.
+    pub requests: Option<Rate>,
+    /// Of tokens in both directions.
+    pub tokens: Option<Rate>,
+    /// Of tokens in prompts.
+    pub input_tokens: Option<Rate>,
+    /// Of tokens in answers.
+    pub output_tokens: Option<Rate>,
+    /// The shortest time between two calls. Default zero.
+    pub min_spacing: Duration,
+    /// Calls under way at once.
+    pub max_concurrency: Option<usize>,
+}
+
+impl RateLimits {
+    /// Limits requests.
+    #[must_use]
+    pub fn requests(mut self, rate: Rate) -> Self {
+        self.requests = Some(rate);
+        self
+    }
+
+    /// Limits tokens in both directions.
+    #[must_use]
+    pub fn tokens(mut self, rate: Rate) -> Self {
+        self.tokens = Some(rate);
+        self
+    }
+
+    /// Limits tokens in prompts.
+    #[must_use]
+    pub fn input_tokens(mut self, rate: Rate) -> Self {
+        self.input_tokens = Some(rate);
+        self
+    }
+
+    /// Limits tokens in answers.
+    #[must_use]
+    pub fn output_tokens(mut self, rate: Rate) -> Self {
+        self.output_tokens = Some(rate);
+        self
+    }
+
+    /// Sets the shortest time between two calls.
+    #[must_use]
+    pub fn min_spacing(mut self, spacing: Duration) -> Self {
+        self.min_spacing = spacing;
+        self
+    }
+
+    /// Sets the calls under way at once; 0 counts as 1.
+    #[must_use]
+    pub fn max_concurrency(mut self, calls: usize) -> Self {
+        self.max_concurrency = Some(calls);
+        self
+    }
+}
+
+/// Token buckets in several dimensions, without lock or clock, for those who drive their own.
+///
+/// A bucket fills evenly up to its burst, and a call goes when every bucket holds what it takes. A call that takes more
+/// than a bucket can hold goes when it is full and leaves a debt, so that nothing waits for ever.
+///
+/// ```
+/// use std::time::Instant;
+/// use antiphon_resilience::{Cost, Rate, RateLimits, TokenBuckets};
+/// let (limits, start) = (RateLimits::default().requests(Rate::per_second(10).burst(1)), Instant::now());
+/// let mut buckets = TokenBuckets::new(limits, start);
+/// assert_eq!(buckets.take(Cost::request(), start), Ok(()));
+/// let wait = buckets.take(Cost::request(), start).unwrap_err();
+/// assert_eq!(wait.as_millis(), 100);
+/// ```
+#[derive(Debug, Clone)]
+pub struct TokenBuckets {
+    /// Requests, tokens, input tokens, output tokens.
+    buckets: [Option<Bucket>; 4],
+    filled_at: Instant,
+    min_spacing: Duration,
+    last: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    rate: Rate,
+    level: f64,
+}
+
+impl TokenBuckets {
+    /// Full buckets; of the limits, `max_concurrency` is not theirs to keep.
+    #[must_use]
+    pub fn new(limits: RateLimits, now: Instant) -> Self {
+        let RateLimits { requests, tokens, input_tokens, output_tokens, min_spacing, .. } = limits;
+        let full = |rate: Option<Rate>| rate.map(|rate| Bucket { rate, level: rate.burst });
+        let buckets = [full(requests), full(tokens), full(input_tokens), full(output_tokens)];
+        Self { buckets, filled_at: now, min_spacing, last: None }
+    }
+
+    /// Takes `cost` out of every bucket, or out of none.
+    ///
+    /// # Errors
+    /// The time until it can be taken, if nobody takes anything before.
+    pub fn take(&mut self, cost: Cost, now: Instant) -> Result<(), Duration> {
+        self.fill(now);
+        let amounts = cost.amounts();
+        let mut wait = Duration::ZERO;
+        if let Some(last) = self.last {
+            wait = self.min_spacing.saturating_sub(now.saturating_duration_since(last));
+        }
+        for (bucket, amount) in self.buckets.iter().zip(amounts) {
+            if let Some(Bucket { rate, level }) = bucket
+                && *level < amount.min(rate.burst)
+            {
+                wait = wait.max(seconds((amount.min(rate.burst) - level) / rate.per_second));
+            }
+        }
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        if !self.min_spacing.is_zero() {
+            self.last = Some(now);
+        }
+        for (bucket, amount) in self.buckets.iter_mut().zip(amounts) {
+            if let Some(bucket) = bucket {
+                bucket.level -= amount;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts right what was taken for `estimated`, now that the true cost is known. Requests that were made stay made.
+    pub fn settle(&mut self, estimated: Cost, actual: Cost) {
+        let actual = Cost { requests: estimated.requests, ..actual };
+        let differences = estimated.amounts().into_iter().zip(actual.amounts());
+        for (bucket, (estimated, actual)) in self.buckets.iter_mut().zip(differences) {
+            if let Some(bucket) = bucket {
+                bucket.level = (bucket.level + estimated - actual).min(bucket.rate.burst);
+            }
+        }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.filled_at);
+        if elapsed.is_zero() {
+            return;
+        }
+        self.filled_at = now;
+        let seconds = elapsed.as_secs_f64();
+        for bucket in self.buckets.iter_mut().flatten() {
+            bucket.level = (bucket.level + bucket.rate.per_second * seconds).min(bucket.rate.burst);
+        }
+    }
+}
+
+/// Rounded up to whole nanoseconds, so that after the wait the bucket surely holds enough; bounded by a day.
+fn seconds(seconds: f64) -> Duration {
+    let day = Duration::from_secs(24 * 60 * 60);
+    Duration::try_from_secs_f64(seconds).map_or(day, |wait| (wait + Duration::from_nanos(1)).min(day))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Cost, Duration, Rate, RateLimits, TokenBuckets};
+    use crate::deadline::now;
+
+    #[test]
+    fn a_call_takes_from_all_buckets_or_from_none() {
+        let start = now();
+        let limits = RateLimits::default()
+            .requests(Rate::per_second(100))
+            .input_tokens(Rate::per_second(1_000).burst(1_000))
+            .output_tokens(Rate::per_second(50).burst(100));
+        let mut buckets = TokenBuckets::new(limits, start);
+        let call = Cost::request().input_tokens(10).output_tokens(100);
+        assert_eq!(buckets.take(call, start), Ok(()));
+        let wait = buckets.take(call, start).unwrap_err();
+        assert!(wait >= Duration::from_secs(2) && wait < Duration::from_millis(2_001), "{wait:?}");
+        assert_eq!(buckets.take(Cost::request(), start), Ok(()), "the refused call took nothing");
+        assert_eq!(buckets.take(call, start + wait), Ok(()));
+    }
+
+    #[test]
+    fn what_is_larger_than_the_bucket_goes_when_it_is_full_and_leaves_a_debt() {
+        let start = now();
+        let mut buckets =
+            TokenBuckets::new(RateLimits::default().tokens(Rate::per_second(10).burst(10)), start);
+        let large = Cost::request().input_tokens(50);
+        assert_eq!(buckets.take(large, start), Ok(()));
+        let wait = buckets.take(large, start).unwrap_err();
+        assert_eq!(wait.as_secs(), 5, "40 of debt, and 10 to be full");
+    }
+
+    #[test]
+    fn settling_gives_back_or_takes_more() {
+        let start = now();
+        let mut buckets =
+            TokenBuckets::new(RateLimits::default().output_tokens(Rate::per_second(10).burst(100)), start);
+        let (estimate, less, more) =
+            (Cost::request().output_tokens(100), Cost::request().output_tokens(40), Cost::request());
+        assert_eq!(buckets.take(estimate, start), Ok(()));
+        buckets.settle(estimate, less);
+        assert_eq!(buckets.take(more.output_tokens(60), start), Ok(()));
+        buckets.settle(more.output_tokens(60), more.output_tokens(100));
+        assert_eq!(buckets.take(more.output_tokens(10), start).unwrap_err().as_secs(), 5);
+    }
+
+    proptest! {
+        /// Whatever is asked for and when: in no time does more go than the burst and what came back.
+        #[test]
+        fn no_bucket_gives_more_than_it_had(
+            calls in proptest::collection::vec((0_u64..500, 0_u64..20), 1..200),
+            rate in 1_u64..200,
+            burst in 1_u64..50,
+        ) {
+            let start = now();
+            let limits = RateLimits::default().requests(Rate::per_second(rate).burst(burst))
+                .input_tokens(Rate::per_second(rate).burst(burst));
+            let mut buckets = TokenBuckets::new(limits, start);
+            let (mut now, mut requests, mut tokens) = (start, 0, 0);
+            for (millis, amount) in calls {
+                now += Duration::from_millis(millis);
+                let amount = amount.min(burst);
+                if buckets.take(Cost::request().input_tokens(amount), now).is_ok() {
+                    (requests, tokens) = (requests + 1, tokens + amount);
+                }
+                let most = burst as f64 + rate as f64 * (now - start).as_secs_f64() + 1e-6;
+                prop_assert!(requests as f64 <= most && tokens as f64 <= most);
+            }
+        }
+    }
+}

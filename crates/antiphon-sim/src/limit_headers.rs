@@ -1,0 +1,130 @@
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use hyper::Response;
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::answer::AnswerBody;
+use crate::bucket::Level;
+use crate::scenario::LimitSignal;
+use crate::wire::Headers;
+
+impl LimitSignal {
+    /// The wait as it is told, and as the client is held to it.
+    pub(crate) fn rounded(self, wait: Duration) -> Option<Duration> {
+        match self {
+            Self::Headers | Self::RetryAfter => Some(Duration::from_millis(
+                u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+            )),
+            Self::RetryAfterSeconds => Some(Duration::from_secs(wait.as_secs() + 1)),
+            Self::None => None,
+        }
+    }
+}
+
+/// What is left of requests and tokens.
+#[derive(Clone, Copy)]
+pub(crate) struct Levels {
+    pub(crate) requests: Option<Level>,
+    pub(crate) tokens: Option<Level>,
+}
+
+/// Adds what is told of the limits, as the vendor tells it.
+pub(crate) fn add_limit_headers(
+    limit_signal: LimitSignal,
+    headers: Headers,
+    levels: Levels,
+    wait: Option<Duration>,
+    response: &mut Response<AnswerBody>,
+) {
+    let mut set = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    };
+    if headers == Headers::Plain {
+        return;
+    }
+    if let (Some(wait), true) = (wait, limit_signal != LimitSignal::None) {
+        set("retry-after", seconds(wait));
+    }
+    if limit_signal != LimitSignal::Headers {
+        return;
+    }
+    let names: [[&'static str; 3]; 2] = match headers {
+        Headers::Anthropic => [
+            [
+                "anthropic-ratelimit-requests-limit",
+                "anthropic-ratelimit-requests-remaining",
+                "anthropic-ratelimit-requests-reset",
+            ],
+            [
+                "anthropic-ratelimit-tokens-limit",
+                "anthropic-ratelimit-tokens-remaining",
+                "anthropic-ratelimit-tokens-reset",
+            ],
+        ],
+        _ => [
+            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+        ],
+    };
+    for (level, [limit, remaining, reset]) in [levels.requests, levels.tokens].into_iter().zip(names) {
+        let Some(level) = level else { continue };
+        set(limit, level.limit.to_string());
+        set(remaining, level.remaining.to_string());
+        set(reset, if headers == Headers::Anthropic { moment(level.full_in) } else { span(level.full_in) });
+    }
+}
+
+/// The time after a while, as RFC 3339 writes it; without fractions, as the vendor does.
+fn moment(after: Duration) -> String {
+    let at = (SystemTime::now() + after).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+/// `2` or `0.037`.
+fn seconds(wait: Duration) -> String {
+    match wait.subsec_millis() {
+        0 => wait.as_secs().to_string(),
+        millis => format!("{}.{millis:03}", wait.as_secs()),
+    }
+}
+
+/// As OpenAI writes spans: `6m0s`, `1.5s`, `20ms`.
+fn span(span: Duration) -> String {
+    let millis = span.as_micros().div_ceil(1_000);
+    if millis < 1_000 {
+        return format!("{millis}ms");
+    }
+    let mut text = String::new();
+    let (minutes, millis) = (millis / 60_000, millis % 60_000);
+    if minutes > 0 {
+        let _ = write!(text, "{minutes}m");
+    }
+    let _ = match millis % 1_000 {
+        0 => write!(text, "{}s", millis / 1_000),
+        rest => write!(text, "{}.{rest:03}s", millis / 1_000),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, moment, seconds, span};
+
+    #[test]
+    fn waits_and_spans_are_written_as_vendors_write_them() {
+        assert_eq!(
+            [0, 37, 2_000, 61_500].map(|millis| seconds(Duration::from_millis(millis))),
+            ["0", "0.037", "2", "61.500"]
+        );
+        assert_eq!(
+            [20, 1_500, 60_000, 361_000].map(|millis| span(Duration::from_millis(millis))),
+            ["20ms", "1.500s", "1m0s", "6m1s"]
+        );
+        let moment = moment(Duration::from_secs(60));
+        assert!(moment.len() == "2026-11-21T00:00:00Z".len() && moment.ends_with('Z'), "{moment}");
+    }
+}
