@@ -7,9 +7,9 @@ use antiphon_store::{Bill, Tally};
 use crate::budget::{Budget, Grant};
 use crate::dispatch::{Options, Pricing};
 use crate::held::{Broken, Held};
-use crate::seen::{Seen, Usual};
 use crate::status::Counters;
-use crate::stop::Stop;
+use crate::stop::StopCause;
+use crate::usage::{UsageQuantiles, UsageStats};
 
 /// The accounting of a run: what calls may cost, what they did cost, and the tokens that they usually take.
 pub(crate) struct Accounts {
@@ -22,7 +22,7 @@ pub(crate) struct Accounts {
 
 /// What the calls of the run taught, and what is held for those without a bill.
 struct Learned {
-    seen: Seen,
+    seen: UsageStats,
     held: Held,
     /// What the last bills were rounded down by, in millionths of a millionth of a US dollar.
     remainder: u64,
@@ -76,7 +76,7 @@ pub(crate) struct Bounds {
 /// Millionths in a millionth of a US dollar.
 const PICOS: u64 = 1_000_000;
 /// The most tokens of an answer under a budget, where no limit is set.
-const USUAL_MOST: u64 = 4_096;
+const MAX_USUAL: u64 = 4_096;
 /// An answer of fewer tokens than this is not worth a call.
 const FEWEST: u64 = 64;
 /// Tokens that a provider puts around a prompt, at most.
@@ -123,7 +123,7 @@ impl Accounts {
             fallbacks: options.fallbacks,
             // The sum is rounded up, once.
             learned: Mutex::new(Learned {
-                seen: Seen::new(),
+                seen: UsageStats::new(),
                 held: Held::default(),
                 remainder: PICOS - 1,
                 less: 0,
@@ -132,9 +132,9 @@ impl Accounts {
     }
 
     /// Returns the reason to stop when a further call may cost more than is left.
-    pub(crate) fn exhausted(&self, needs: u64) -> Stop {
+    pub(crate) fn exhausted(&self, needs: u64) -> StopCause {
         let (spent, possible) = (Counters::get(&self.counters.cost), Counters::get(&self.counters.possible));
-        Stop::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, needs }
+        StopCause::Budget { cap: self.budget.cap().unwrap_or(u64::MAX), spent, possible, needs }
     }
 
     /// Returns what a call may cost, with those of all fallbacks. A token has at least one byte, so a prompt has at most as
@@ -143,7 +143,7 @@ impl Accounts {
         let input = prompt.bytes().max_total() + FRAMING;
         let price = (self.pricing)(input);
         let is_bound = self.budget.is_limited() && price != Some(Price::FREE);
-        let max_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(USUAL_MOST));
+        let max_tokens = prompt.parameters.max_tokens.or_else(|| is_bound.then_some(MAX_USUAL));
         let usual = self.learned().seen.usual_output().map(|usual| usual + usual / 4 + 16);
         let least_tokens = least.max(usual).map(|least| max_tokens.map_or(least, |most| least.min(most)));
         let bills = u64::from(self.fallbacks) + 1;
@@ -222,7 +222,7 @@ impl Accounts {
     pub(crate) fn learn(&self, prompt: &Prompt, answer: &Completion) {
         let mut learned = self.learned();
         let Learned { seen, held, less, .. } = &mut *learned;
-        seen.saw(prompt.bytes().total(), answer);
+        seen.record(prompt.bytes().total(), answer);
         *less += held.review(seen);
     }
 
@@ -240,7 +240,7 @@ impl Accounts {
     }
 
     /// Learns from earlier runs of the same kind.
-    pub(crate) fn remember(&self, usual: Usual) {
+    pub(crate) fn remember(&self, usual: UsageQuantiles) {
         self.learned().seen.remember(usual);
     }
 
@@ -249,7 +249,7 @@ impl Accounts {
         self.learned().seen.seconds_of_a_call()
     }
 
-    pub(crate) fn usual(&self) -> Option<Usual> {
+    pub(crate) fn usual(&self) -> Option<UsageQuantiles> {
         self.learned().seen.usual(Counters::get(&self.counters.asked))
     }
 

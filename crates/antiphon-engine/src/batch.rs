@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use crate::dispatch::{Engine, JobOutcome, Options};
 use crate::error::Error;
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::work::Work;
 
 /// A run over a few rows that are there already, whose outcomes are wanted at once: the stages of a pipeline, say. For
@@ -33,7 +33,7 @@ pub struct Batched {
     /// One for each job that ended now, in no order. Those that ended in an earlier process are in the store.
     pub outcomes: Vec<JobOutcome>,
     /// Why the run stopped before all its jobs ended.
-    pub stop: Option<Stop>,
+    pub stop: Option<StopCause>,
 }
 
 impl Batch {

@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failed_rows::bad_row;
 use crate::feed::{RowSource, feed};
-use crate::job::{Asked, Ended, Failed, Todo, drive};
+use crate::job::{ClaimedJob, Ended, JobFailure, JobRequest, drive};
 use crate::limit_sharing::LimitSharing;
 use crate::limits::RunLimits;
-use crate::seen::Usual;
 use crate::shared::Shared;
 use crate::status::{Counters, Status, Waiting};
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::time_spent::TimeSpent;
 use crate::timings::Phase;
+use crate::usage::UsageQuantiles;
 use crate::work::Work;
 
 /// The price for a prompt of so many tokens.
@@ -92,15 +92,15 @@ pub struct JobOutcome {
     /// The row: the text of a JSON object.
     pub row: String,
     /// The result as JSON, or the reason why there is none.
-    pub result: Result<String, Failed>,
+    pub result: Result<String, JobFailure>,
     /// What the job's answers told in this process.
-    pub seen: JobSeen,
+    pub seen: JobDetails,
 }
 
 /// What the answers of one job told beside their text.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct JobSeen {
+pub struct JobDetails {
     /// Tokens of all answers; `None` where no answer came, or one was known already.
     pub usage: Option<Usage>,
     /// What the provider said of the last call.
@@ -111,7 +111,7 @@ pub struct JobSeen {
     pub notes: Vec<Value>,
 }
 
-impl JobSeen {
+impl JobDetails {
     pub(crate) fn see(&mut self, answer: &Completion) {
         match &mut self.usage {
             Some(usage) => *usage += answer.usage,
@@ -138,10 +138,10 @@ const FEWEST: usize = 8;
 /// Calls that wait for the provider's limits, beside those that are under way.
 const AHEAD: usize = 64;
 /// The most rows that wait for another attempt, and for another row's answer.
-const MOST_SLEEPING: usize = 1_024;
-const MOST_PARKED: usize = 8_192;
+const MAX_SLEEPING: usize = 1_024;
+const MAX_PARKED: usize = 8_192;
 /// The most calls at once where the provider knows no limit.
-pub(crate) const MOST_AT_ONCE: usize = 4_096;
+pub(crate) const MAX_CONCURRENCY: usize = 4_096;
 
 impl Engine {
     /// An engine for a run. Rows that end are told through `ended`, after they are on the disk.
@@ -204,12 +204,12 @@ impl Engine {
 
     /// What its calls usually took; `None` while none was answered.
     #[must_use]
-    pub fn usual(&self) -> Option<Usual> {
+    pub fn usual(&self) -> Option<UsageQuantiles> {
         self.shared.state.accounts.usual()
     }
 
     /// Says what calls took in earlier runs of the same kind.
-    pub fn remember(&self, usual: Usual) {
+    pub fn remember(&self, usual: UsageQuantiles) {
         self.shared.state.accounts.remember(usual);
     }
 
@@ -218,7 +218,7 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Hangs up; calls under way may have been billed, and are named so when the run is opened again.
-    pub async fn work(&self, rows: Option<RowSource>) -> Option<Stop> {
+    pub async fn work(&self, rows: Option<RowSource>) -> Option<StopCause> {
         let shared = &self.shared;
         let mut feeding = JoinSet::new();
         match rows {
@@ -233,9 +233,9 @@ impl Engine {
 struct Dispatch {
     shared: Arc<Shared>,
     tasks: JoinSet<(Option<[u8; 32]>, Ended)>,
-    ready: VecDeque<Todo>,
+    ready: VecDeque<ClaimedJob>,
     /// Questions under way, with the rows that ask the same.
-    flights: HashMap<[u8; 32], Vec<Todo>>,
+    flights: HashMap<[u8; 32], Vec<ClaimedJob>>,
     parked: usize,
     /// Whether there may be more rows to claim.
     has_more: bool,
@@ -260,7 +260,7 @@ impl Dispatch {
         }
     }
 
-    async fn run(mut self, feeding: &mut JoinSet<Result<(), Stop>>) {
+    async fn run(mut self, feeding: &mut JoinSet<Result<(), StopCause>>) {
         let shared = self.shared.clone();
         let state = &shared.state;
         let (halt, drain) = (state.stop.token().clone(), state.options.drain.clone());
@@ -285,7 +285,7 @@ impl Dispatch {
                 () = shared.queue.fed.notified() => self.has_more = true,
                 _ = beats.tick() => {
                     if self.beat().await && !halt.is_cancelled() {
-                        state.stop.stop(Stop::Cancelled);
+                        state.stop.stop(StopCause::Cancelled);
                         give_up = Some(Instant::now() + CANCEL_GRACE);
                     }
                 }
@@ -293,11 +293,11 @@ impl Dispatch {
                     give_up = None;
                     state.options.cancel.cancel();
                 }
-                () = drain.cancelled(), if !halt.is_cancelled() => state.stop.stop(Stop::Interrupted),
-                () = state.options.cancel.cancelled(), if !halt.is_cancelled() => state.stop.stop(Stop::Interrupted),
+                () = drain.cancelled(), if !halt.is_cancelled() => state.stop.stop(StopCause::Interrupted),
+                () = state.options.cancel.cancelled(), if !halt.is_cancelled() => state.stop.stop(StopCause::Interrupted),
                 () = halt.cancelled(), if !halt.is_cancelled() => feeding.abort_all(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !halt.is_cancelled() => {
-                    state.stop.stop(Stop::Deadline { last: None });
+                    state.stop.stop(StopCause::Deadline { last: None });
                 }
                 () = sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {}
             }
@@ -339,7 +339,7 @@ impl Dispatch {
     async fn has_open(&mut self) -> bool {
         match self.refresh().await {
             Ok(open) => self.waits = open > 0,
-            Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
+            Err(err) => self.shared.state.stop.stop(StopCause::Store(err)),
         }
         let is_open = self.waits && !self.shared.state.stop.is_stopped();
         if is_open && Counters::get(&self.shared.state.accounts.counters.others) == 0 {
@@ -358,7 +358,7 @@ impl Dispatch {
 
     /// Gives back the rows that were claimed and not begun.
     async fn release(&mut self) {
-        let rows: Vec<u64> = self.ready.drain(..).map(|todo| todo.job.index).collect();
+        let rows: Vec<u64> = self.ready.drain(..).map(|claimed| claimed.job.index).collect();
         if !rows.is_empty() {
             // They are free when the handle is dropped, too.
             let _ = self.shared.run.release(rows).await;
@@ -368,7 +368,7 @@ impl Dispatch {
     /// Begins as many rows as may be under way.
     async fn fill(&mut self) {
         while self.tasks.len() < self.room()
-            && self.parked < MOST_PARKED
+            && self.parked < MAX_PARKED
             && !self.shared.state.stop.is_stopped()
         {
             if self.shared.state.health.paused_until(Instant::now()).is_some() {
@@ -379,8 +379,8 @@ impl Dispatch {
                     return;
                 }
                 match self.claim().await {
-                    Ok(todos) => self.ready.extend(todos),
-                    Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
+                    Ok(claimed) => self.ready.extend(claimed),
+                    Err(err) => self.shared.state.stop.stop(StopCause::Store(err)),
                 }
                 self.has_more = !self.ready.is_empty();
                 if self.sharing.is_none() && self.has_more {
@@ -388,8 +388,8 @@ impl Dispatch {
                     self.share_limits().await;
                 }
             }
-            if let Some(todo) = self.ready.pop_front() {
-                self.begin(todo);
+            if let Some(claimed) = self.ready.pop_front() {
+                self.begin(claimed);
             }
         }
     }
@@ -400,25 +400,25 @@ impl Dispatch {
         // Rows that only wait for the limits would be asked about after somebody said stop.
         let believed =
             self.shared.limits().map_or(AHEAD, |limits| limits.concurrency.min(limits.in_flight) + AHEAD);
-        let at_once = options.limits.max_concurrency.unwrap_or(MOST_AT_ONCE).min(believed);
-        at_once + self.shared.queue.sleeping().min(MOST_SLEEPING)
+        let at_once = options.limits.max_concurrency.unwrap_or(MAX_CONCURRENCY).min(believed);
+        at_once + self.shared.queue.sleeping().min(MAX_SLEEPING)
     }
 
-    fn begin(&mut self, todo: Todo) {
-        let key = match &todo.asked {
+    fn begin(&mut self, claimed: ClaimedJob) {
+        let key = match &claimed.request {
             Ok(asked) if asked.shares && asked.cached.is_none() => Some(asked.key),
             _ => None,
         };
         if let Some(key) = key {
             if let Some(others) = self.flights.get_mut(&key) {
-                others.push(todo);
+                others.push(claimed);
                 self.parked += 1;
                 return;
             }
             self.flights.insert(key, Vec::new());
         }
         let shared = self.shared.clone();
-        self.tasks.spawn(async move { (key, drive(shared, todo).await) });
+        self.tasks.spawn(async move { (key, drive(shared, claimed).await) });
     }
 
     /// Hands the answer, or the failure, on to the rows that asked the same; or lets them ask for themselves.
@@ -436,54 +436,56 @@ impl Dispatch {
             (Some(key), Ended::Accepted) => {
                 let known = self.shared.store.answers(vec![key]).await.ok().and_then(|mut known| known.pop());
                 let known = known.flatten();
-                for asked in others.iter_mut().filter_map(|todo| todo.asked.as_mut().ok()) {
+                for asked in others.iter_mut().filter_map(|claimed| claimed.request.as_mut().ok()) {
                     asked.cached.clone_from(&known);
                     asked.shares = false;
                 }
             }
-            (_, Ended::Failed(failed)) => others.iter_mut().for_each(|todo| todo.asked = Err(failed.clone())),
+            (_, Ended::Failed(failed)) => {
+                others.iter_mut().for_each(|claimed| claimed.request = Err(failed.clone()))
+            }
             _ => {}
         }
-        others.into_iter().rev().for_each(|todo| self.ready.push_front(todo));
+        others.into_iter().rev().for_each(|claimed| self.ready.push_front(claimed));
     }
 
     /// The next rows, with what is asked about them and the answers that are there.
-    async fn claim(&self) -> Result<Vec<Todo>, antiphon_store::Error> {
+    async fn claim(&self) -> Result<Vec<ClaimedJob>, antiphon_store::Error> {
         let shared = &self.shared;
         // No more than are soon begun: other processes may want the rest.
         let jobs = shared.run.claim(self.room().saturating_mul(2).clamp(FEWEST, BATCH)).await?;
         shared.queue.claimed(jobs.len());
-        let mut todos: Vec<Todo> = jobs.into_iter().map(|job| self.todo(job)).collect();
+        let mut claimed: Vec<ClaimedJob> = jobs.into_iter().map(|job| self.prepare(job)).collect();
         if shared.state.options.cache {
-            let asked = || todos.iter().filter_map(|todo| todo.asked.as_ref().ok());
+            let asked = || claimed.iter().filter_map(|claimed| claimed.request.as_ref().ok());
             let known = shared.store.answers(asked().map(|asked| asked.key).collect()).await?;
-            let asked = todos.iter_mut().filter_map(|todo| todo.asked.as_mut().ok());
+            let asked = claimed.iter_mut().filter_map(|claimed| claimed.request.as_mut().ok());
             asked.zip(known).for_each(|(asked, known)| asked.cached = known);
         }
-        Ok(todos)
+        Ok(claimed)
     }
 
-    fn todo(&self, job: Job) -> Todo {
-        let asked = match bad_row(&job.row) {
-            Some(reason) => Err(Failed::bad_row(reason)),
+    fn prepare(&self, job: Job) -> ClaimedJob {
+        let request = match bad_row(&job.row) {
+            Some(reason) => Err(JobFailure::bad_row(reason)),
             None => match self.shared.state.work.prompt(&job.row) {
                 Ok(prompt) => {
                     let key = CacheKey::of(&self.shared.scope, &prompt).bytes();
                     self.shared.asks(&prompt.model);
-                    Ok(Box::new(Asked {
+                    Ok(Box::new(JobRequest {
                         prompt: Arc::new(prompt),
                         key,
                         cached: None,
                         shares: self.shared.state.options.cache,
                     }))
                 }
-                Err(reason) => Err(Failed::bad_row(reason)),
+                Err(reason) => Err(JobFailure::bad_row(reason)),
             },
         };
-        Todo { job, asked, since: Instant::now() }
+        ClaimedJob { job, request, since: Instant::now() }
     }
 }
 
-fn defect(err: &JoinError) -> Stop {
-    Stop::Internal(format!("a defect of this program: {err}"))
+fn defect(err: &JoinError) -> StopCause {
+    StopCause::Internal(format!("a defect of this program: {err}"))
 }

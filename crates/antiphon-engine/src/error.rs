@@ -5,7 +5,7 @@ use antiphon_data::Failure;
 use antiphon_llm::Completion;
 use antiphon_runtime::TaskError;
 
-use crate::stop::Stop;
+use crate::stop::StopCause;
 
 /// The reason why there is no result.
 #[derive(Debug)]
@@ -120,27 +120,27 @@ impl Error {
 
     /// Reports why a run stopped before it had its result, with the text of the answer that had begun to arrive.
     #[must_use]
-    pub fn stopped(stop: Stop, partial: Option<String>) -> Self {
+    pub fn stopped(stop: StopCause, partial: Option<String>) -> Self {
         let message = stop.to_string();
         let with_text = |err: antiphon_llm::Error| match (err.partial(), partial) {
             (None, Some(text)) => Self::from_provider(err.with_partial(Completion::new(text))),
             _ => Self::from_provider(err),
         };
         match stop {
-            Stop::Provider(err) => with_text(err),
-            Stop::Interrupted | Stop::Cancelled => {
+            StopCause::Provider(err) => with_text(err),
+            StopCause::Interrupted | StopCause::Cancelled => {
                 with_text(antiphon_llm::Error::new(antiphon_llm::ErrorKind::Cancelled, message))
             }
-            Stop::Saturated { retry_after } => {
+            StopCause::Saturated { retry_after } => {
                 let kind = antiphon_llm::ErrorKind::RateLimited { retry_after: Some(retry_after) };
                 with_text(antiphon_llm::Error::new(kind, message))
             }
-            Stop::Budget { .. } => Self::new(ErrorKind::Budget, message),
-            Stop::Deadline { .. } => Self::new(ErrorKind::Deadline, message),
-            Stop::Store(err) => Self::store(err),
-            Stop::Output(_) => Self::new(ErrorKind::Files, message),
-            Stop::Input(_) => Self::new(ErrorKind::Input, message),
-            Stop::Unread | Stop::Internal(_) => Self::internal(message),
+            StopCause::Budget { .. } => Self::new(ErrorKind::Budget, message),
+            StopCause::Deadline { .. } => Self::new(ErrorKind::Deadline, message),
+            StopCause::Store(err) => Self::store(err),
+            StopCause::Output(_) => Self::new(ErrorKind::Files, message),
+            StopCause::Input(_) => Self::new(ErrorKind::Input, message),
+            StopCause::Unread | StopCause::Internal(_) => Self::internal(message),
         }
     }
 
@@ -215,10 +215,10 @@ mod tests {
 
     use antiphon_llm::{Error as LlmError, ErrorKind as LlmKind};
 
-    use super::{Error, ErrorKind, Stop};
+    use super::{Error, ErrorKind, StopCause};
 
     #[track_caller]
-    fn check(stop: Stop, kind: ErrorKind, message: &str) {
+    fn check(stop: StopCause, kind: ErrorKind, message: &str) {
         let err = Error::stopped(stop, None);
         assert_eq!((err.kind(), err.to_string().as_str()), (kind, message));
         assert!(err.failures().is_empty() && err.source().is_none());
@@ -229,30 +229,30 @@ mod tests {
         let retry_after = Duration::from_secs(90);
         let limited = LlmKind::RateLimited { retry_after: Some(retry_after) };
         check(
-            Stop::Saturated { retry_after },
+            StopCause::Saturated { retry_after },
             ErrorKind::Provider(limited),
             "the provider takes no more calls for 90 s",
         );
-        check(Stop::Deadline { last: None }, ErrorKind::Deadline, "the deadline has passed");
+        check(StopCause::Deadline { last: None }, ErrorKind::Deadline, "the deadline has passed");
         let last = Some(LlmError::new(LlmKind::Unavailable, "down"));
         check(
-            Stop::Deadline { last },
+            StopCause::Deadline { last },
             ErrorKind::Deadline,
             "the deadline has passed; the last call failed: down",
         );
-        check(Stop::Interrupted, ErrorKind::Cancelled, "it was asked to stop");
-        check(Stop::Cancelled, ErrorKind::Cancelled, "the run was cancelled");
-        check(Stop::Unread, ErrorKind::Internal, "its results are no longer read");
-        check(Stop::Input("a.csv: no".to_owned()), ErrorKind::Input, "a.csv: no");
-        check(Stop::Output("no room".to_owned()), ErrorKind::Files, "no room");
-        check(Stop::Internal("a defect".to_owned()), ErrorKind::Internal, "a defect");
-        let budget = Stop::Budget { cap: 1_000, spent: 0, possible: 0, needs: 42 };
+        check(StopCause::Interrupted, ErrorKind::Cancelled, "it was asked to stop");
+        check(StopCause::Cancelled, ErrorKind::Cancelled, "the run was cancelled");
+        check(StopCause::Unread, ErrorKind::Internal, "its results are no longer read");
+        check(StopCause::Input("a.csv: no".to_owned()), ErrorKind::Input, "a.csv: no");
+        check(StopCause::Output("no room".to_owned()), ErrorKind::Files, "no room");
+        check(StopCause::Internal("a defect".to_owned()), ErrorKind::Internal, "a defect");
+        let budget = StopCause::Budget { cap: 1_000, spent: 0, possible: 0, needs: 42 };
         check(budget, ErrorKind::Budget, "the budget of $0.0010 is too small: a call may cost $0.000042");
     }
 
     #[test]
     fn a_providers_error_keeps_what_arrived() {
-        let refused = || Stop::Provider(LlmError::new(LlmKind::Auth, "wrong key"));
+        let refused = || StopCause::Provider(LlmError::new(LlmKind::Auth, "wrong key"));
         let err = Error::stopped(refused(), Some("half".to_owned()));
         assert_eq!(err.kind(), ErrorKind::Provider(LlmKind::Auth));
         assert_eq!(

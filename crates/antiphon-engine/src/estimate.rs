@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::mapping::Mapping;
-use crate::seen::{Mean, Usual};
+use crate::usage::{UsageMeans, UsageQuantiles};
 
 /// What a run would take, from the least to the most that is likely, before any call is made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +40,7 @@ pub struct Estimate {
 /// Calls after which their means tell what others take.
 const ENOUGH: u64 = 20;
 /// Tokens of an answer where nobody said how many there may be.
-const USUAL_MOST: u64 = 4_096;
+const MAX_USUAL: u64 = 4_096;
 
 impl Mapping {
     /// What the run would take. Makes no call.
@@ -59,7 +59,7 @@ impl Mapping {
             ended = super::mapping::ended(run).await?;
         }
         let usual = store.recall(self.usual_name(&opened.scope)).await.map_err(Error::store)?;
-        let usual: Option<Usual> = usual.and_then(|note| serde_json::from_str(&note).ok());
+        let usual: Option<UsageQuantiles> = usual.and_then(|note| serde_json::from_str(&note).ok());
         let mut sum = Sum { distinct: HashSet::new(), found: Estimate::empty(), bytes: 0 };
         let mut left = self.options.limits.max_rows.unwrap_or(u64::MAX);
         while left > 0 {
@@ -93,18 +93,18 @@ impl Mapping {
             return Err(self.no_rows());
         }
         let is_finished = earlier.is_some_and(|run| run.record().status == RunStatus::Finished);
-        Ok(self.told(if is_finished { sum.found } else { self.ranges(sum, usual, calls) }, usual))
+        Ok(self.with_usage(if is_finished { sum.found } else { self.ranges(sum, usual, calls) }, usual))
     }
 
-    fn told(&self, estimate: Estimate, usual: Option<Usual>) -> Estimate {
+    fn with_usage(&self, estimate: Estimate, usual: Option<UsageQuantiles>) -> Estimate {
         Estimate { based_on_calls: usual.map_or(0, |usual| usual.calls), ..estimate }
     }
 
-    fn ranges(&self, sum: Sum, usual: Option<Usual>, calls: &Calls) -> Estimate {
+    fn ranges(&self, sum: Sum, usual: Option<UsageQuantiles>, calls: &Calls) -> Estimate {
         let Sum { found, bytes, .. } = sum;
         let fewest = found.calls.0;
         let tries = u64::from(self.options.limits.attempts.unwrap_or(self.recipe.attempts));
-        let limit = self.recipe.parameters.max_tokens.unwrap_or(USUAL_MOST);
+        let limit = self.recipe.parameters.max_tokens.unwrap_or(MAX_USUAL);
         let likely = usual
             .filter(|usual| usual.calls >= ENOUGH)
             .and_then(|usual| usual.mean.map(|mean| likely(fewest, bytes, &mean, usual.calls)));
@@ -129,7 +129,7 @@ impl Mapping {
     }
 
     /// At most as many at once as one may, and at least as many as a run begins with.
-    fn time(&self, fewest: u64, most: u64, usual: Usual, calls: &Calls) -> (u64, u64) {
+    fn time(&self, fewest: u64, most: u64, usual: UsageQuantiles, calls: &Calls) -> (u64, u64) {
         const BEGINNING: u64 = 8;
         const AT_ONCE: u64 = 4_096;
         let at_once = self.options.limits.max_concurrency.map_or(AT_ONCE, |calls| calls as u64);
@@ -165,7 +165,7 @@ struct Takes {
 }
 
 /// What one call for each of `rows` takes, with prompts of so many bytes, by what parameters and a few calls allow.
-fn possible(rows: u64, bytes: u64, usual: Option<Usual>, (tries, limit): (u64, u64)) -> Takes {
+fn possible(rows: u64, bytes: u64, usual: Option<UsageQuantiles>, (tries, limit): (u64, u64)) -> Takes {
     let most = rows * tries;
     let (low, high) = usual.map_or((100, 1_000), |usual| usual.input_tokens_per_kilobyte);
     let framing = if usual.is_some() { 0 } else { 64 };
@@ -177,7 +177,7 @@ fn possible(rows: u64, bytes: u64, usual: Option<Usual>, (tries, limit): (u64, u
 /// What one call for each of `rows` takes, with prompts of so many bytes, in 19 of 20 runs and more by the means of `seen` calls: the
 /// deviation of a sum of `n` calls is that of one times the root of `n`, and the mean itself is known to that of one over the root
 /// of `seen`. A twentieth is added, for rows that are not like those before. At most threefold.
-fn likely(rows: u64, bytes: u64, mean: &Mean, seen: u64) -> Takes {
+fn likely(rows: u64, bytes: u64, mean: &UsageMeans, seen: u64) -> Takes {
     const DEVIATIONS: f64 = 2.5;
     let (count, seen) = (rows as f64, seen as f64);
     let unknown = (count + count * count / seen).sqrt();
@@ -253,8 +253,8 @@ mod tests {
     use proptest::test_runner::TestRng;
 
     use super::{Takes, likely};
-    use crate::learned::Learned;
-    use crate::seen::Mean;
+    use crate::histogram::Histogram;
+    use crate::usage::UsageMeans;
 
     /// A recipe whose answers have tokens around a scale, and of which a part is asked for again.
     struct Random {
@@ -290,9 +290,9 @@ mod tests {
                 again: rng.random_range(0.0..0.3),
             };
             let (seen_rows, rows) = (rng.random_range(20..60), rng.random_range(20..1_000));
-            let (seen, mut outputs) = (recipe.calls(seen_rows, &mut rng), Learned::new());
-            seen.iter().for_each(|tokens| outputs.saw(*tokens));
-            let mean = Mean {
+            let (seen, mut outputs) = (recipe.calls(seen_rows, &mut rng), Histogram::new());
+            seen.iter().for_each(|tokens| outputs.record(*tokens));
+            let mean = UsageMeans {
                 output_tokens: outputs.mean(),
                 input_tokens_per_kilobyte: (250.0, 0.0),
                 calls_per_row: seen.len() as f64 / seen_rows as f64,

@@ -6,10 +6,10 @@ use antiphon_data::{Row, Rows};
 use crate::failed_rows::note_of;
 use crate::shared::Shared;
 use crate::status::Counters;
-use crate::stop::Stop;
+use crate::stop::StopCause;
 
 /// Rows that may be enqueued ahead of the calls.
-const MOST_AHEAD: usize = 32_768;
+const MAX_AHEAD: usize = 32_768;
 
 /// The rows of an input, opened once: those that were looked at already come first.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl RowSource {
 }
 
 /// Adds rows to the run, behind those that it has, until there are no more.
-pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), Stop> {
-    let input = |err: antiphon_data::Error| Stop::Input(err.to_string());
+pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(), StopCause> {
+    let input = |err: antiphon_data::Error| StopCause::Input(err.to_string());
     let counters = &shared.state.accounts.counters;
     let mut first = 0;
     let mut left =
@@ -73,17 +73,17 @@ pub(super) async fn feed(shared: Arc<Shared>, mut rows: RowSource) -> Result<(),
             first = next;
             continue;
         }
-        let rows = shared.run.enqueue_from(first, texts).await.map_err(Stop::Store)?;
+        let rows = shared.run.enqueue_from(first, texts).await.map_err(StopCause::Store)?;
         first = next;
         let before = counters.rows.fetch_max(rows, Ordering::Relaxed);
         let count = usize::try_from(rows.saturating_sub(before)).unwrap_or(usize::MAX);
         let ahead = shared.queue.backlog.fetch_add(count, Ordering::Relaxed) + count;
         shared.queue.fed.notify_one();
-        if ahead > MOST_AHEAD {
+        if ahead > MAX_AHEAD {
             shared.queue.taken.notified().await;
         }
     }
-    shared.run.seal().await.map_err(Stop::Store)?;
+    shared.run.seal().await.map_err(StopCause::Store)?;
     counters.seal();
     shared.queue.fed.notify_one();
     Ok(())

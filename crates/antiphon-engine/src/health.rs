@@ -4,7 +4,7 @@ use std::time::Duration;
 use antiphon_llm::{Error, ErrorKind};
 use tokio::time::Instant;
 
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::timings::Phase;
 
 /// What the calls of a run showed of its provider: whether it answers, and until when no call is begun.
@@ -106,18 +106,18 @@ impl ProviderHealth {
     }
 
     /// Begins no call for as long as the provider asked. Returns why the run stops, where it asked for too long or too often.
-    pub(crate) fn throttled(&self, pause: Duration, now: Instant) -> Option<Stop> {
+    pub(crate) fn throttled(&self, pause: Duration, now: Instant) -> Option<StopCause> {
         let mut state = self.lock();
         state.wait(pause, Phase::Limiter, now);
         if state.pause(pause, now) {
             state.throttles += 1;
         }
         let is_saturated = pause > self.max_pause || state.throttles > MAX_THROTTLES;
-        is_saturated.then_some(Stop::Saturated { retry_after: pause })
+        is_saturated.then_some(StopCause::Saturated { retry_after: pause })
     }
 
     /// Begins no call for as long as the circuit breaker is open.
-    pub(crate) fn opened(&self, pause: Duration, now: Instant) -> Option<Stop> {
+    pub(crate) fn opened(&self, pause: Duration, now: Instant) -> Option<StopCause> {
         let stop = if pause >= LONG_OPENING { self.throttled(pause, now) } else { None };
         let mut state = self.lock();
         state.wait(pause, Phase::Breaker, now);
@@ -160,7 +160,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{HOPELESS, MAX_THROTTLES, ProviderHealth};
-    use crate::stop::Stop;
+    use crate::stop::StopCause;
     use crate::timings::Phase;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -224,7 +224,7 @@ mod tests {
     fn too_long_a_pause_or_too_many_in_a_row_stop_the_run() {
         let (health, mut now) = (health(), Instant::now());
         assert!(
-            matches!(health.throttled(61 * SECOND, now), Some(Stop::Saturated { retry_after }) if retry_after == 61 * SECOND)
+            matches!(health.throttled(61 * SECOND, now), Some(StopCause::Saturated { retry_after }) if retry_after == 61 * SECOND)
         );
         now += 61 * SECOND;
         health.answered();

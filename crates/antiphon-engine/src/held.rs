@@ -1,7 +1,7 @@
 use antiphon_llm::Price;
 
 use crate::accounts::cost_of_call;
-use crate::seen::Seen;
+use crate::usage::UsageStats;
 
 /// The money that a budget holds for calls that ended without a bill.
 ///
@@ -35,7 +35,7 @@ const MARGIN: f64 = 3.0;
 
 impl Held {
     /// Adds a call. Returns how much more is to be held: its bound at most.
-    pub(crate) fn add(&mut self, call: Broken, seen: &Seen) -> u64 {
+    pub(crate) fn add(&mut self, call: Broken, seen: &UsageStats) -> u64 {
         if self.estimate(call, seen) {
             let before = self.held;
             self.held = self.sum().max(before).min(before + call.bound);
@@ -46,7 +46,7 @@ impl Held {
     }
 
     /// Looks at the early calls again, once enough was learned. Returns how much less is to be held.
-    pub(crate) fn review(&mut self, seen: &Seen) -> u64 {
+    pub(crate) fn review(&mut self, seen: &UsageStats) -> u64 {
         if self.early.is_empty() {
             return 0;
         }
@@ -61,7 +61,7 @@ impl Held {
     }
 
     /// Adds what a call is expected to have cost; `false` if too little is known.
-    fn estimate(&mut self, call: Broken, seen: &Seen) -> bool {
+    fn estimate(&mut self, call: Broken, seen: &UsageStats) -> bool {
         let Some(price) = call.price else { return false };
         let Some(tokens) = seen.estimate(call.prompt_bytes, call.received_bytes) else { return false };
         let Some(prompt) = cost_of_call(price, tokens.input, 0) else { return false };
@@ -91,17 +91,17 @@ mod tests {
     use antiphon_llm::{Completion, Price, Timing, Usage};
 
     use super::{Broken, Held};
-    use crate::seen::Seen;
+    use crate::usage::UsageStats;
 
     /// Prompts of 100 tokens in 400 bytes, answers of 50 tokens in 200 bytes; or twice that of every other answer.
-    fn seen(answers: u64, varies: bool) -> Seen {
-        let mut seen = Seen::new();
+    fn seen(answers: u64, varies: bool) -> UsageStats {
+        let mut seen = UsageStats::new();
         for answer in 0..answers {
             let times: u8 = if varies && answer % 2 == 1 { 2 } else { 1 };
             let text = "x".repeat(200 * usize::from(times));
             let usage = Usage::new(Some(100), Some(50 * u64::from(times)));
             let timing = Timing::new(None, Duration::from_secs(1));
-            seen.saw(400, &Completion::new(text).usage(usage).timing(timing));
+            seen.record(400, &Completion::new(text).usage(usage).timing(timing));
         }
         seen
     }

@@ -13,15 +13,15 @@ pub(super) use driver::drive;
 
 /// A claimed job with what is asked about it.
 #[derive(Debug)]
-pub(super) struct Todo {
+pub(super) struct ClaimedJob {
     pub(super) job: Job,
     /// The prompt and what identifies it, or why there is none.
-    pub(super) asked: Result<Box<Asked>, Failed>,
+    pub(super) request: Result<Box<JobRequest>, JobFailure>,
     pub(super) since: Instant,
 }
 
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct JobRequest {
     pub(super) prompt: Arc<Prompt>,
     pub(super) key: [u8; 32],
     /// An answer that was given to the same question before.
@@ -33,7 +33,7 @@ pub(super) struct Asked {
 /// Why a row has no result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Failed {
+pub struct JobFailure {
     /// A short name.
     pub kind: String,
     /// A sentence.
@@ -42,13 +42,13 @@ pub struct Failed {
     pub cause: Option<Error>,
 }
 
-impl Failed {
+impl JobFailure {
     pub(super) fn bad_row(message: String) -> Self {
         Self { kind: "bad_row".to_owned(), message, cause: None }
     }
 }
 
-impl From<Error> for Failed {
+impl From<Error> for JobFailure {
     fn from(err: Error) -> Self {
         Self { kind: err.kind().name().to_owned(), message: err.to_string(), cause: Some(err) }
     }
@@ -60,7 +60,7 @@ pub(super) enum Ended {
     /// It has its result.
     Accepted,
     /// It has failed for good.
-    Failed(Failed),
+    Failed(JobFailure),
     /// It waits for another process.
     Left,
 }

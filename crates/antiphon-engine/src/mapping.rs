@@ -21,11 +21,11 @@ use crate::feed::RowSource;
 use crate::file_output::is_beside;
 use crate::input::{Input, InputIdentity};
 use crate::recipe::Recipe;
-use crate::report::{MapReport, MapStatus, MapTime, details, told};
+use crate::report::{MapReport, MapStatus, MapTime, details, stop_reason};
 use crate::results::{Destination, Order, Output, Sink, Unwritten};
 use crate::served::Served;
 use crate::time_spent::TimeSpent;
-use crate::{Engine, Options, Status, Stop, Usual, Work};
+use crate::{Engine, Options, Status, StopCause, UsageQuantiles, Work};
 
 /// The receiver of a run's events. It must not block.
 pub type OnEvent = Arc<dyn Fn(RunEvent) + Send + Sync>;
@@ -77,7 +77,7 @@ pub struct Mapped {
     /// The rows that failed, if any did.
     pub failed: Option<PathBuf>,
     /// Why it ended early.
-    pub stop: Option<Stop>,
+    pub stop: Option<StopCause>,
     /// Whether it was finished before, and nothing was asked.
     pub reused: bool,
     /// Rows that were done when it began.
@@ -190,7 +190,8 @@ impl Mapping {
             self.work(Worked { calls, store, run: run.clone(), work }, rows, sink).await?;
         // What was stopped when nothing was left to do is finished.
         let is_done = status.is_all && status.accepted + status.failed == status.rows;
-        let stop = stop.filter(|stop| !is_done || !matches!(stop, Stop::Deadline { .. } | Stop::Interrupted));
+        let stop = stop
+            .filter(|stop| !is_done || !matches!(stop, StopCause::Deadline { .. } | StopCause::Interrupted));
         let mut report = self.report(&run, &scope, stop.as_ref(), &status).await?;
         report.served_models = served.into_models();
         let time = MapTime::new(&TimeSpent { wall: began.elapsed(), ..time });
@@ -203,7 +204,7 @@ impl Mapping {
         &self,
         run: &Run,
         (folder, results): (PathBuf, Option<PathBuf>),
-        (report, stop): (MapReport, Option<Stop>),
+        (report, stop): (MapReport, Option<StopCause>),
         resumed_at: u64,
     ) -> Result<Mapped, Error> {
         let reused = run.record().status == RunStatus::Finished && resumed_at == report.rows;
@@ -212,7 +213,7 @@ impl Mapping {
         let report = earlier.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(report);
         let failed = write_failed(run, &folder.join("failed.jsonl")).await;
         let stop = match (stop, &failed) {
-            (None, Err(why)) => Some(Stop::Output(why.clone())),
+            (None, Err(why)) => Some(StopCause::Output(why.clone())),
             (stop, _) => stop,
         };
         let stop = match self.keep(run, &folder, &report).await {
@@ -232,7 +233,7 @@ impl Mapping {
         &self,
         run: &Run,
         scope: &Scope,
-        stop: Option<&Stop>,
+        stop: Option<&StopCause>,
         status: &Status,
     ) -> Result<MapReport, Error> {
         let tally = run.tally().await.map_err(Error::store)?;
@@ -244,10 +245,10 @@ impl Mapping {
             run_id: run.record().id.clone(),
             status: match stop {
                 None if left == 0 => MapStatus::Finished,
-                Some(Stop::Cancelled) => MapStatus::Cancelled,
+                Some(StopCause::Cancelled) => MapStatus::Cancelled,
                 _ => MapStatus::Stopped,
             },
-            stopped_by: stop.map(told),
+            stopped_by: stop.map(stop_reason),
             recipe: self.recipe.name.clone(),
             provider: scope.vendor.clone(),
             base_url: scope.base_url.clone(),
@@ -325,14 +326,14 @@ impl Mapping {
         let (failed, beside) = match written {
             Ok(beside) => {
                 let both = wanted.as_deref().zip(beside.as_deref());
-                (both.map(|(wanted, beside)| Stop::Output(is_beside(wanted, beside))), beside)
+                (both.map(|(wanted, beside)| StopCause::Output(is_beside(wanted, beside))), beside)
             }
             Err(unwritten) => (Some(unwritten.into()), None),
         };
         Ok(Ended { stop: failed.or(stop), status, time, served, beside })
     }
 
-    async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<Stop> {
+    async fn watched(&self, engine: &Engine, rows: Option<RowSource>) -> Option<StopCause> {
         let work = engine.work(rows);
         tokio::pin!(work);
         let mut ticks = interval(Duration::from_millis(200));
@@ -348,24 +349,25 @@ impl Mapping {
         stop
     }
 
-    async fn keep(&self, run: &Run, folder: &Path, report: &MapReport) -> Result<(), Stop> {
-        let text = serde_json::to_string_pretty(report).map_err(|err| Stop::Internal(err.to_string()))?;
+    async fn keep(&self, run: &Run, folder: &Path, report: &MapReport) -> Result<(), StopCause> {
+        let text =
+            serde_json::to_string_pretty(report).map_err(|err| StopCause::Internal(err.to_string()))?;
         let status = match report.status {
             MapStatus::Finished => RunStatus::Finished,
             MapStatus::Stopped => RunStatus::Stopped,
             MapStatus::Cancelled => RunStatus::Cancelled,
         };
-        run.finish(status, text.clone()).await.map_err(Stop::Store)?;
+        run.finish(status, text.clone()).await.map_err(StopCause::Store)?;
         let written = async {
             // A store in memory makes no folder.
             antiphon_fs::create_dir(folder).await?;
             antiphon_fs::write(folder.join("run.json"), text + "\n").await
         };
-        written.await.map_err(|err| Stop::Output(err.to_string()))
+        written.await.map_err(|err| StopCause::Output(err.to_string()))
     }
 }
 
-impl From<Unwritten> for Stop {
+impl From<Unwritten> for StopCause {
     fn from(unwritten: Unwritten) -> Self {
         match unwritten {
             Unwritten::Unread => Self::Unread,
@@ -376,7 +378,7 @@ impl From<Unwritten> for Stop {
 
 /// How the work on a run ended.
 struct Ended {
-    stop: Option<Stop>,
+    stop: Option<StopCause>,
     status: Status,
     time: TimeSpent,
     served: Served,
@@ -425,7 +427,7 @@ pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
 }
 
 /// Keeps what calls take, unless it is by a few calls and something is known already. It only makes estimates better.
-async fn remember_usual(store: &Store, name: String, usual: Usual) {
+async fn remember_usual(store: &Store, name: String, usual: UsageQuantiles) {
     const ENOUGH: u64 = 20;
     let known = store.recall(name.clone()).await.ok().flatten();
     if let Some(note) =

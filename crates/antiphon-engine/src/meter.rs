@@ -113,7 +113,7 @@ pub struct RowsReading {
     /// Calls that this process sent.
     pub calls: u64,
     /// Rows that are worked on.
-    pub under_way: u64,
+    pub in_flight: u64,
     /// Tokens of prompts; `None` if none were reported.
     pub input_tokens: Option<u64>,
     /// Tokens of answers; `None` if none were reported.
@@ -260,7 +260,7 @@ impl Rows {
             failed: status.failed,
             cached: status.cached,
             calls: status.calls,
-            under_way: status.under_way,
+            in_flight: status.in_flight,
             input_tokens: status.input_tokens,
             output_tokens: status.output_tokens,
             cost_usd_micros: status.cost_usd_micros,
@@ -291,7 +291,7 @@ mod tests {
     fn progress(accepted: u64, output_tokens: u64) -> RunEvent {
         let status = json!({
             "event": "progress", "rows": 9, "is_all": true, "accepted": accepted, "failed": 1, "cached": 0, "calls": 2,
-            "under_way": 4, "input_tokens": 1, "output_tokens": output_tokens, "cost_usd_micros": null,
+            "in_flight": 4, "input_tokens": 1, "output_tokens": output_tokens, "cost_usd_micros": null,
             "possible_usd_micros": 0, "limits": null, "bottleneck": "queue",
         });
         serde_json::from_value(status).unwrap()

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::mapping::Mapping;
 use crate::results::{Sink, Unwritten, line_of};
-use crate::stop::Stop;
+use crate::stop::StopCause;
 
 /// The longest line that results are taken for a run's own by: a row and its result.
 const MAX_LINE: usize = 64 << 20;
@@ -31,8 +31,8 @@ impl Mapping {
         // A pipe waits for its reader.
         let sink = tokio::select! {
             sink = Sink::open(to) => sink?,
-            () = drain.cancelled() => return Err(Error::stopped(Stop::Interrupted, None)),
-            () = cancel.cancelled() => return Err(Error::stopped(Stop::Interrupted, None)),
+            () = drain.cancelled() => return Err(Error::stopped(StopCause::Interrupted, None)),
+            () = cancel.cancelled() => return Err(Error::stopped(StopCause::Interrupted, None)),
         };
         if let Sink::File(file) = &sink
             && file.is_taken()

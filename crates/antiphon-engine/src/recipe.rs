@@ -52,7 +52,7 @@ pub struct Recipe {
     pub fallback: Vec<String>,
     /// How answers are drawn.
     #[serde(default)]
-    pub parameters: Drawing,
+    pub parameters: RecipeParams,
     /// The JSON schema of an answer; without one, answers are texts.
     pub schema: Option<Value>,
     /// The list in an answer whose whole elements are kept when it is cut, as a path such as `/items`. Default: the only
@@ -76,7 +76,7 @@ pub struct Recipe {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
-pub struct Drawing {
+pub struct RecipeParams {
     /// From 0, the likeliest words, upwards.
     pub temperature: Option<f64>,
     /// The most tokens of an answer, hidden reasoning included.
@@ -93,7 +93,7 @@ fn yes() -> bool {
     true
 }
 
-impl From<SamplingParams> for Drawing {
+impl From<SamplingParams> for RecipeParams {
     fn from(parameters: SamplingParams) -> Self {
         let SamplingParams { temperature, max_tokens, seed, .. } = parameters;
         Self { temperature, max_tokens, seed }
@@ -112,7 +112,7 @@ impl Recipe {
             document: None,
             model: None,
             fallback: Vec::new(),
-            parameters: Drawing::default(),
+            parameters: RecipeParams::default(),
             schema: None,
             list: None,
             checks: Vec::new(),
@@ -162,7 +162,7 @@ impl Recipe {
     #[must_use]
     pub fn drawn(&self) -> SamplingParams {
         let mut parameters = SamplingParams::default();
-        let Drawing { temperature, max_tokens, seed } = self.parameters;
+        let RecipeParams { temperature, max_tokens, seed } = self.parameters;
         (parameters.temperature, parameters.max_tokens, parameters.seed) = (temperature, max_tokens, seed);
         parameters
     }
@@ -183,12 +183,12 @@ impl Recipe {
         for (name, source) in [("prompt", Some(&self.prompt)), ("system", self.system.as_ref())] {
             let Some(source) = source else { continue };
             let added = templates.add_template_owned(name, source.clone());
-            added.map_err(|err| failed(format!("the {name}{}", told(&err))))?;
+            added.map_err(|err| failed(format!("the {name}{}", template_error(&err))))?;
         }
         let schema = self.schema.clone().map(|schema| Schema::new(&schema_name(&self.name), schema));
         let schema = schema.transpose().map_err(|err| failed(err.to_string()))?;
         let list = self.list.clone().or_else(|| self.schema.as_ref().and_then(only_list));
-        Ok(Arc::new(Asked {
+        Ok(Arc::new(JobRequest {
             templates,
             model: model.to_owned(),
             has_system: self.system.is_some(),
@@ -220,7 +220,7 @@ fn only_list(schema: &Value) -> Option<String> {
 }
 
 /// What is wrong with a template, and in which of its lines.
-fn told(err: &minijinja::Error) -> String {
+fn template_error(err: &minijinja::Error) -> String {
     let line = err.line().map(|line| format!(", line {line}")).unwrap_or_default();
     let detail = err.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{line}: {}{detail}", err.kind())
@@ -238,7 +238,7 @@ fn missing(row: &Value, mut wanted: Vec<String>) -> String {
 }
 
 /// A recipe with everything compiled.
-struct Asked {
+struct JobRequest {
     templates: Environment<'static>,
     model: String,
     has_system: bool,
@@ -249,10 +249,10 @@ struct Asked {
     checks: Checks,
 }
 
-impl Asked {
+impl JobRequest {
     fn render(&self, name: &str, context: &minijinja::Value, row: &Value) -> Result<String, String> {
         let template =
-            self.templates.get_template(name).map_err(|err| format!("the {name}{}", told(&err)))?;
+            self.templates.get_template(name).map_err(|err| format!("the {name}{}", template_error(&err)))?;
         template.render(context).map_err(|err| {
             let hint = match err.kind() {
                 TemplateErrorKind::UndefinedError => {
@@ -260,12 +260,12 @@ impl Asked {
                 }
                 _ => String::new(),
             };
-            format!("the {name}{}{hint}", told(&err))
+            format!("the {name}{}{hint}", template_error(&err))
         })
     }
 }
 
-impl Work for Asked {
+impl Work for JobRequest {
     fn prompt(&self, row: &str) -> Result<Prompt, String> {
         let mut row: Value = serde_json::from_str(row).map_err(|err| format!("not valid JSON: {err}"))?;
         if let Value::Object(fields) = &mut row {
@@ -319,9 +319,9 @@ impl Work for Asked {
     }
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for JobRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asked").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("JobRequest").field("model", &self.model).finish_non_exhaustive()
     }
 }
 

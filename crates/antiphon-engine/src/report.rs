@@ -5,7 +5,7 @@ use antiphon_store::{Run, Tally};
 use serde::{Deserialize, Serialize};
 
 use crate::time_spent::TimeSpent;
-use crate::{PHASES, Phase, Stop};
+use crate::{PHASES, Phase, StopCause};
 
 /// The wall time, in milliseconds, from which it is worth reporting where the time of a run went.
 pub const LONG_RUN: Duration = Duration::from_secs(5);
@@ -177,6 +177,6 @@ pub async fn causes(run: &Run) -> Result<Vec<Cause>, antiphon_store::Error> {
 }
 
 /// A stop's name and sentence.
-pub(super) fn told(stop: &Stop) -> (String, String) {
+pub(super) fn stop_reason(stop: &StopCause) -> (String, String) {
     (stop.name().to_owned(), stop.to_string())
 }

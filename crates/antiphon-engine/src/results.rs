@@ -111,7 +111,7 @@ impl Sink {
 }
 
 /// Results that wait for earlier ones, and the bytes of them; what is beyond that is read from the store in its turn.
-const MOST_WAITING: usize = 32 << 20;
+const MAX_WAITING: usize = 32 << 20;
 const PAGE: usize = 512;
 /// How often the store is asked for the next row, while that is none of this process's.
 const LOOK: Duration = Duration::from_secs(1);
@@ -253,7 +253,7 @@ impl Output {
             return self.advance().await;
         }
         let size = line.as_ref().map_or(0, String::len);
-        if self.bytes + size > MOST_WAITING {
+        if self.bytes + size > MAX_WAITING {
             self.stored.insert(index);
         } else {
             self.bytes += size;

@@ -36,11 +36,11 @@ mod tests {
     use antiphon_llm::Head;
 
     use super::{MOST, Served};
-    use crate::dispatch::{JobOutcome, JobSeen};
-    use crate::job::Failed;
+    use crate::dispatch::{JobDetails, JobOutcome};
+    use crate::job::JobFailure;
 
-    fn outcome(model: Option<&str>, result: Result<String, Failed>) -> JobOutcome {
-        let mut seen = JobSeen { head: Head::default(), ..JobSeen::default() };
+    fn outcome(model: Option<&str>, result: Result<String, JobFailure>) -> JobOutcome {
+        let mut seen = JobDetails { head: Head::default(), ..JobDetails::default() };
         seen.head.model = model.map(str::to_owned);
         JobOutcome { index: 0, row: String::new(), result, seen }
     }
@@ -51,7 +51,7 @@ mod tests {
         for model in [Some("small"), Some("large"), Some("small"), None] {
             served.count(&outcome(model, Ok("1".to_owned())));
         }
-        served.count(&outcome(Some("large"), Err(Failed::bad_row("no".to_owned()))));
+        served.count(&outcome(Some("large"), Err(JobFailure::bad_row("no".to_owned()))));
         let models: Vec<_> = served.0.iter().map(|(model, results)| (model.as_str(), *results)).collect();
         assert_eq!(models, [("large", 1), ("small", 2)]);
         for model in 0..1_000 {

@@ -10,11 +10,11 @@ use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::dispatch::{JobOutcome, MOST_AT_ONCE, Options};
+use crate::dispatch::{JobOutcome, MAX_CONCURRENCY, Options};
 use crate::limit_sharing::LimitSharing;
 use crate::run_state::RunState;
 use crate::status::{Counters, ProviderLimits};
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::time_spent::TimeSpent;
 use crate::work::Work;
 
@@ -122,7 +122,7 @@ impl Shared {
 
     /// The calls per second that this process could make, if no limit of the provider were in the way.
     pub(super) fn demand(&self) -> f64 {
-        let at_once = self.state.options.limits.max_concurrency.unwrap_or(MOST_AT_ONCE);
+        let at_once = self.state.options.limits.max_concurrency.unwrap_or(MAX_CONCURRENCY);
         #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls at once")]
         let at_once = at_once as f64;
         at_once / self.state.accounts.seconds_of_a_call().unwrap_or(1.0)
@@ -180,7 +180,7 @@ impl Shared {
                             accounts.observe(&tally);
                         }
                     }
-                    _ => self.state.stop.stop(Stop::Store(err)),
+                    _ => self.state.stop.stop(StopCause::Store(err)),
                 }
                 Err(LlmError::new(LlmErrorKind::Cancelled, message))
             }

@@ -18,7 +18,7 @@ pub(crate) struct Counters {
     /// Rows that ended in this process after a call.
     pub(crate) asked: AtomicU64,
     pub(crate) calls: AtomicU64,
-    pub(crate) under_way: AtomicU64,
+    pub(crate) in_flight: AtomicU64,
     pub(crate) input_tokens: AtomicU64,
     pub(crate) output_tokens: AtomicU64,
     pub(crate) unreported: AtomicU64,
@@ -50,7 +50,7 @@ pub struct Status {
     /// Calls that this process sent.
     pub calls: u64,
     /// Rows that are worked on.
-    pub under_way: u64,
+    pub in_flight: u64,
     /// Tokens of prompts in this process, as far as they were reported; `None` if none were.
     pub input_tokens: Option<u64>,
     /// Tokens of answers in this process, as far as they were reported; `None` if none were.
@@ -184,7 +184,7 @@ impl Counters {
             failed: get(&self.failed),
             cached: get(&self.cached),
             calls: get(&self.calls),
-            under_way: get(&self.under_way),
+            in_flight: get(&self.in_flight),
             input_tokens: known(&self.input_tokens),
             output_tokens: known(&self.output_tokens),
             cost_usd_micros: (get(&self.without_price) == 0).then(|| get(&self.cost)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 /// Why a run ended before all its rows did. It can be gone on with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Stop {
+pub enum StopCause {
     /// Less is left of the budget than a further call may cost. All in millionths of a US dollar.
     Budget {
         /// The budget.
@@ -44,7 +44,7 @@ pub enum Stop {
     Internal(String),
 }
 
-impl Stop {
+impl StopCause {
     /// A short name for reports.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -64,7 +64,7 @@ impl Stop {
     }
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for StopCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Budget { cap, spent: 0, possible: 0, needs } => {
@@ -109,11 +109,11 @@ impl fmt::Display for Usd {
 
 #[cfg(test)]
 mod tests {
-    use super::Stop;
+    use super::StopCause;
 
     #[test]
     fn a_budget_that_is_too_small_says_what_a_call_may_cost() {
-        let told = |spent, possible| Stop::Budget { cap: 1_000, spent, possible, needs: 42 }.to_string();
+        let told = |spent, possible| StopCause::Budget { cap: 1_000, spent, possible, needs: 42 }.to_string();
         assert_eq!(told(0, 0), "the budget of $0.0010 is too small: a call may cost $0.000042");
         assert_eq!(
             told(1_234_567, 0),

@@ -5,13 +5,13 @@ use antiphon_llm::Deadline;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::stop::Stop;
+use crate::stop::StopCause;
 
 /// The stop signal of a run: the first reason counts, and after it nothing new begins.
 #[derive(Debug)]
 pub(crate) struct StopSignal {
     token: CancellationToken,
-    reason: Mutex<Option<Stop>>,
+    reason: Mutex<Option<StopCause>>,
     deadline: Deadline,
 }
 
@@ -21,13 +21,13 @@ impl StopSignal {
     }
 
     /// Stops the run.
-    pub(crate) fn stop(&self, reason: Stop) {
+    pub(crate) fn stop(&self, reason: StopCause) {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.token.cancel();
     }
 
     /// Returns why the run was stopped; `None` while it was not.
-    pub(crate) fn reason(&self) -> Option<Stop> {
+    pub(crate) fn reason(&self) -> Option<StopCause> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -59,15 +59,15 @@ mod tests {
     use tokio::time::Instant;
 
     use super::StopSignal;
-    use crate::stop::Stop;
+    use crate::stop::StopCause;
 
     #[test]
     fn the_first_reason_counts() {
         let signal = StopSignal::new(Deadline::none());
         assert!(!signal.is_stopped() && signal.reason().is_none());
-        signal.stop(Stop::Interrupted);
-        signal.stop(Stop::Cancelled);
-        assert!(signal.token().is_cancelled() && matches!(signal.reason(), Some(Stop::Interrupted)));
+        signal.stop(StopCause::Interrupted);
+        signal.stop(StopCause::Cancelled);
+        assert!(signal.token().is_cancelled() && matches!(signal.reason(), Some(StopCause::Interrupted)));
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ impl Phase {
 
     /// The phase in words, as in "most of the time: …".
     #[must_use]
-    pub fn told(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Queue => "waiting for a place",
             Self::Budget => "waiting for money",
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn each_phase_has_words_of_its_own() {
-        let told: HashSet<_> = Phase::ALL.iter().map(|phase| phase.told()).collect();
+        let told: HashSet<_> = Phase::ALL.iter().map(|phase| phase.label()).collect();
         assert_eq!(told.len(), Phase::ALL.len());
         assert!(Phase::ALL.iter().all(|phase| !phase.awaited().is_empty()));
         let of_calls: Vec<_> = Phase::ALL.into_iter().filter(|phase| phase.is_of_call()).collect();

@@ -14,17 +14,17 @@ use crate::hosts::{ConnectionSlot, Host};
 use crate::request::{PreparedRequest, SendActivity};
 use crate::response::Response;
 
-/// Why an attempt is no success.
+/// The reason why an attempt did not succeed.
 pub(crate) enum Failure {
     Error(Error),
-    /// An answer that says to come again.
+    /// A response with a status that can be retried.
     Status(Box<Response>),
 }
 
-/// After these a request may succeed when it is sent again.
+/// The statuses after which a request is retried.
 const RETRYABLE: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
 
-/// Error bodies of up to this length are read, so that their connection can be used again.
+/// The maximum length in bytes of an error body that is read so that its connection can be reused.
 const MAX_DRAIN: u64 = 64 << 10;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -36,8 +36,8 @@ impl Failure {
         }
     }
 
-    /// What it means for the next attempt. Where nobody knows whether the server has acted, a request is only sent again
-    /// if that does no harm.
+    /// Returns the verdict for the retry policy. Where the server may have acted on the request, the request is retried only
+    /// if `may_be_repeated`.
     pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
         match self {
             Self::Status(response) => {
@@ -74,7 +74,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Sends a request once, when its turn has come.
+/// Sends a request once, after its wait for the rate limiter and for a connection.
 pub(crate) async fn send(
     inner: &Inner,
     prepared: Box<PreparedRequest>,
@@ -136,7 +136,7 @@ async fn send_once(
     Ok(response.with_secrets(secrets).sent_at(sent))
 }
 
-/// The answer's head.
+/// Sends the request and returns the response's head.
 async fn receive_head(
     client: &reqwest::Client,
     prepared: Box<PreparedRequest>,
@@ -147,7 +147,7 @@ async fn receive_head(
     let (deadline, activity) = (request.deadline, request.body.activity());
     let sending = client.request(request.method, url).headers(request.headers);
     let Some(sending) = request.body.add_to(sending) else {
-        let reason = "its body is a stream, and was sent already";
+        let reason = "the body is a stream that was sent already: it cannot be sent again";
         return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, endpoint.clone(), reason));
     };
     tokio::select! {
@@ -157,7 +157,7 @@ async fn receive_head(
     }
 }
 
-/// Waits for a turn, and for a connection.
+/// Waits for the rate limiter, then for a free connection.
 async fn acquire_slot(
     limiter: Option<&RateLimiter>,
     host: Arc<Host>,
@@ -180,8 +180,8 @@ async fn before_deadline<T>(deadline: Deadline, work: impl Future<Output = T>) -
     }
 }
 
-/// Waits until nothing has happened for so long, or until the deadline. While a body is still being sent, the answer
-/// cannot be there.
+/// Waits until `timeout` has passed since the last activity, or until the deadline. Each piece of the body that is sent counts
+/// as activity, since the response cannot arrive before the body.
 async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, deadline: Deadline) {
     let started_at = Instant::now();
     let deadline = deadline.instant().map(Instant::from_std);
@@ -195,14 +195,14 @@ async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, d
     }
 }
 
-/// Tells the breaker how it went. That the caller had no more time is not the server's fault.
+/// Reports the result to the circuit breaker. A timeout because of the caller's deadline does not count against the server.
 fn report(guard: Option<BreakerPermit>, answer: Result<u16, &Error>, was_out_of_time: bool) {
     let Some(guard) = guard else { return };
     match answer {
         Ok(500 | 502 | 503 | 504) => guard.failure(),
         Ok(408 | 429 | 529) => {}
         Ok(_) => guard.success(),
-        // The request itself was not in order, or this machine was not.
+        // The fault is in the request or on this machine.
         Err(err)
             if matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::File | ErrorKind::Exhausted) => {}
         Err(err) if was_out_of_time && matches!(err.kind(), ErrorKind::Timeout { .. }) => {}

@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::hosts::ConnectionSlot;
 
-/// How long a body may take, and how large it may be.
+/// The limits on a body's time and size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
     pub(crate) idle: Duration,
@@ -21,7 +21,7 @@ pub(crate) struct BodyLimits {
     pub(crate) deadline: Deadline,
 }
 
-/// What a request takes up until its body has been read.
+/// The permits that a request holds until its body has been read.
 #[derive(Debug)]
 pub(crate) struct Guards {
     _slot: ConnectionSlot,
@@ -34,27 +34,27 @@ impl Guards {
     }
 }
 
-/// How a stream ended.
+/// The way in which a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
-    /// As it should: at the end of the body, and between two items.
+    /// Complete: the body ended, and ended between two items.
     Complete,
-    /// Before that: the connection broke, or the body ended within an item. What came is whole.
+    /// Truncated: the connection broke, or the body ended within an item. All items before that are complete.
     Truncated,
-    /// Otherwise: it came to a halt, or was not what it should be.
+    /// Failed for another reason: a timeout, a limit on size, or a body that does not match its headers.
     Failed,
 }
 
-/// A body on its way.
+/// A response body that is being received.
 pub(crate) struct Body {
     inner: reqwest::Body,
     guards: Option<Guards>,
-    /// What comes after all that is left of `inner`.
+    /// The error to return after the rest of `inner`.
     failure: Option<Error>,
     pub(crate) endpoint: Endpoint,
     pub(crate) limits: BodyLimits,
-    /// When something came last, and a clock that is only set again when it rings: setting it for each piece would cost
-    /// more than reading it.
+    /// The time of the last piece. The timer is reset only when it fires, because a reset for each piece would cost more than
+    /// reading the piece.
     last_chunk_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -76,7 +76,7 @@ impl Body {
         self.inner.size_hint().exact()
     }
 
-    /// What was read of it, and how it ended, stands for all of it from now on; the connection is free.
+    /// Replaces the rest of the body by what was read and the error that ended it, and releases the connection.
     pub(crate) fn replace(&mut self, read: Bytes, failure: Option<Error>) {
         (self.inner, self.failure) = (read.into(), failure);
         self.guards = None;
@@ -91,14 +91,14 @@ impl Body {
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        // A reader that is slower than the network always finds something, and its time runs out all the same.
+        // A reader that is slower than the network always finds data, so the deadline is checked before the data.
         if self.limits.deadline.instant().is_some_and(|at| Instant::now().into_std() >= at) {
             return Poll::Ready(Err(Error::timeout(RequestPhase::NextByte, self.endpoint.clone())));
         }
         loop {
             match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers are no part of the body.
+                    // Trailers are not part of the body.
                     if let Ok(bytes) = frame.into_data() {
                         self.last_chunk_at = None;
                         return Poll::Ready(Ok(Some(bytes)));
@@ -120,7 +120,7 @@ impl Body {
         }
     }
 
-    /// Whether nothing has come for too long.
+    /// Waits until the idle timeout or the deadline has passed.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let last_chunk_at = *self.last_chunk_at.get_or_insert(now);
@@ -129,7 +129,7 @@ impl Body {
         let Some(expires_at) = idle_at.into_iter().chain(deadline).min() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(expires_at)));
         loop {
-            // It may ring too early, for a piece that has come since; never too late, but for a nearer deadline.
+            // The timer may fire too early, because a piece came since it was set. It is too late only for a nearer deadline.
             if timer.deadline() > expires_at {
                 timer.as_mut().reset(expires_at);
             }
@@ -145,7 +145,7 @@ impl Body {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    /// The whole of it, if it is no larger than it may be.
+    /// Returns the whole body, or `TooLarge` if it exceeds `max_body`.
     pub(crate) async fn collect(mut self) -> Result<Bytes, Error> {
         let limit = self.limits.max_body;
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
@@ -174,7 +174,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A body piece by piece; the stream of [`Response::chunks`](crate::Response::chunks). Dropping it hangs up.
+/// The pieces of a body; the stream of [`Response::chunks`](crate::Response::chunks). Dropping it closes the connection.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct BodyChunks {
@@ -187,7 +187,7 @@ impl BodyChunks {
         Self { body, end: None }
     }
 
-    /// How it ended; `None` while it has not.
+    /// Returns how the stream ended; `None` before its end.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.end
@@ -207,7 +207,7 @@ impl Stream for BodyChunks {
     }
 }
 
-/// How a stream has ended, if this was its last piece.
+/// Returns how the stream ended, if this was its last piece.
 pub(crate) fn ended(chunk: &Result<Option<Bytes>, Error>) -> Option<StreamEnd> {
     match chunk {
         Ok(Some(_)) => None,

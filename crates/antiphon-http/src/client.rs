@@ -16,9 +16,9 @@ use crate::request::{PreparedRequest, Request};
 use crate::response::Response;
 use crate::transport::Transport;
 
-/// An HTTP client; cloning gives another handle to the same connections.
+/// An HTTP client with a connection pool; a clone is another handle to the same pool.
 ///
-/// It sends each request once, unless it was told to [retry](ClientBuilder::retry).
+/// Each request is sent once, unless the client has a [retry policy](ClientBuilder::retry).
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
@@ -38,14 +38,14 @@ impl Default for Client {
 }
 
 impl Client {
-    /// How the client is to wait, what it accepts, and what it does on bad days.
+    /// Returns a builder for the client's timeouts, limits, retries, circuit breaker and rate limiter.
     #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
 
-    /// A client over a reqwest client of the caller's own, with its connections, TLS, proxies and redirects; the other
-    /// limits are the usual ones. Requests are not spread over several HTTP/2 connections.
+    /// Creates a client over a custom reqwest client, with its connections, TLS, proxies and redirects; all other limits are
+    /// the defaults. Requests are not spread over several HTTP/2 connections.
     #[must_use]
     pub fn from_reqwest(client: reqwest::Client) -> Self {
         Self::over(Transport::Given(client), ClientBuilder::default())
@@ -65,58 +65,59 @@ impl Client {
         Self { inner: Arc::new(Inner { options, hosts: Hosts::new(limits), transport }) }
     }
 
-    /// Gets what stands under `url`.
+    /// Sends a `GET` request to `url`.
     ///
     /// # Errors
-    /// As [`send`](Client::send), and `Status` when the answer's status is no success.
+    /// As [`send`](Client::send), and `Status` when the response's status is not a success.
     ///
     /// # Cancel safety
-    /// Hangs up.
+    /// Dropping the future closes the connection.
     pub async fn get(&self, url: &str) -> Result<Response, Error> {
         self.send(Request::get(url)).await?.error_for_status().await
     }
 
-    /// Posts a value as JSON.
+    /// Sends a value as JSON in a `POST` request. Without an idempotency key it is not retried once it may have been processed;
+    /// use [`send`](Client::send) with [`Request::idempotency_key`] for that.
     ///
     /// # Errors
     /// As [`get`](Client::get).
     ///
     /// # Cancel safety
-    /// Hangs up; the server may have acted on the request.
+    /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn post(&self, url: &str, value: &(impl Serialize + Sync + ?Sized)) -> Result<Response, Error> {
         self.send(Request::post(url).json(value)).await?.error_for_status().await
     }
 
-    /// Puts a value as JSON.
+    /// Sends a value as JSON in a `PUT` request.
     ///
     /// # Errors
     /// As [`get`](Client::get).
     ///
     /// # Cancel safety
-    /// Hangs up; the server may have acted on the request.
+    /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn put(&self, url: &str, value: &(impl Serialize + Sync + ?Sized)) -> Result<Response, Error> {
         self.send(Request::put(url).json(value)).await?.error_for_status().await
     }
 
-    /// Removes what stands under `url`.
+    /// Sends a `DELETE` request to `url`.
     ///
     /// # Errors
     /// As [`get`](Client::get).
     ///
     /// # Cancel safety
-    /// Hangs up; the server may have acted on the request.
+    /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn delete(&self, url: &str) -> Result<Response, Error> {
         self.send(Request::delete(url)).await?.error_for_status().await
     }
 
-    /// Sends a request and waits for the answer's head, whatever its status. With a retry policy it is the last attempt's
-    /// answer.
+    /// Sends a request and waits for the response's head, whatever its status. With a retry policy it is the response to the
+    /// last attempt.
     ///
     /// # Errors
     /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `Rejected` by the breaker.
     ///
     /// # Cancel safety
-    /// Hangs up; the server may have acted on the request.
+    /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn send(&self, mut request: Request) -> Result<Response, Error> {
         if let (None, Some(timeout)) = (request.deadline.instant(), self.inner.options.timeout) {
             request.deadline = Deadline::after(timeout);
@@ -185,7 +186,7 @@ impl Client {
     }
 }
 
-/// Where an answer sends on, if it may be followed there.
+/// Returns the redirect's target, if the response is a redirect that may be followed.
 fn redirect(response: &Response, from: &Url) -> Option<Url> {
     if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -195,7 +196,7 @@ fn redirect(response: &Response, from: &Url) -> Option<Url> {
     (matches!(to.scheme(), "http" | "https") && !is_secret_no_more).then_some(to)
 }
 
-/// Writes down how it ended: the status, and what kind of failure it was.
+/// Records the result in the span: the status, and the kind of a failure.
 pub(crate) fn record(span: &Span, result: Result<u16, &Error>) {
     if span.is_disabled() {
         return;

@@ -10,22 +10,24 @@ use crate::body::{Body, StreamEnd, ended};
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::{ndjson, sse};
 
-/// The server-sent events of a body; the stream of [`Response::events`](crate::Response::events). Dropping it hangs up.
+/// The server-sent events of a body; the stream of [`Response::events`](crate::Response::events). Dropping it closes the
+/// connection.
 ///
-/// It ends where the body ends. Whether the server had said all that it wanted to, only the protocol above can tell.
+/// The stream ends where the body ends. Whether the server had sent everything is visible only in the protocol above, such as
+/// OpenAI's `[DONE]`.
 #[must_use = "streams do nothing unless polled"]
 pub struct Events(Decoded<sse::SseDecoder>);
 
-/// The lines of a body; the stream of [`Response::lines`](crate::Response::lines). Dropping it hangs up.
+/// The NDJSON lines of a body; the stream of [`Response::lines`](crate::Response::lines). Dropping it closes the connection.
 #[must_use = "streams do nothing unless polled"]
 pub struct BodyLines(Decoded<ndjson::NdjsonDecoder>);
 
-/// Pieces of a body in, whole items out.
+/// A body whose pieces are decoded to whole items.
 struct Decoded<D: Decode> {
     body: Body,
     decoder: D,
     items: VecDeque<D::Item>,
-    /// What comes after the items.
+    /// The error to return after the items.
     failure: Option<Error>,
     end: Option<StreamEnd>,
 }
@@ -36,7 +38,7 @@ trait Decode {
     /// Takes the next bytes; the error is the limit in bytes.
     fn push(&mut self, bytes: &[u8], items: &mut VecDeque<Self::Item>) -> Result<(), usize>;
 
-    /// No more bytes come; whether they ended between two items.
+    /// Ends the input and returns whether it ended between two items.
     fn finish(&mut self, items: &mut VecDeque<Self::Item>) -> bool;
 }
 
@@ -89,14 +91,14 @@ impl<D: Decode> Decoded<D> {
         }
     }
 
-    /// Ends after the items that are whole, and hangs up.
+    /// Ends the stream after its complete items, and closes the connection.
     fn fail(&mut self, kind: ErrorKind, end: StreamEnd) {
         self.body.replace(Bytes::new(), None);
         self.end = Some(end);
         self.failure = Some(Error::new(kind, RequestPhase::NextByte, self.body.endpoint.clone(), ""));
     }
 
-    /// How it ended, once everything has been given.
+    /// Returns how the stream ended, once all items and the error have been returned.
     fn end(&self) -> Option<StreamEnd> {
         self.end.filter(|_| self.items.is_empty() && self.failure.is_none())
     }
@@ -108,7 +110,7 @@ impl Events {
         Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
     }
 
-    /// How it ended; `None` while it has not.
+    /// Returns how the stream ended; `None` before its end.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.0.end()
@@ -121,7 +123,7 @@ impl BodyLines {
         Self(Decoded { body, decoder, items: VecDeque::new(), failure: None, end: None })
     }
 
-    /// How it ended; `None` while it has not.
+    /// Returns how the stream ended; `None` before its end.
     #[must_use]
     pub fn end(&self) -> Option<StreamEnd> {
         self.0.end()

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-/// Method and host of a request, for errors, spans and logs; nothing that could be a secret.
+/// The method and host of a request, for errors, spans and logs. Neither can be a secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     method: Method,

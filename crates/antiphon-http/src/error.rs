@@ -7,9 +7,9 @@ use url::Url;
 
 use crate::endpoint::Endpoint;
 
-/// Why there is no answer, or only a part of one.
+/// The reason why a request failed, or why only a part of its response arrived.
 ///
-/// It names method and host, never a path, a query or a header's value: those may hold secrets.
+/// The message names method and host, never a path, a query or a header's value, since those may hold secrets.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -24,65 +24,65 @@ struct Inner {
     reason: String,
 }
 
-/// What a caller can do about an [`Error`].
+/// The kind of an [`Error`], for a caller that decides what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The address or a header is not acceptable.
+    /// The address, the method or a header is not valid.
     InvalidRequest,
-    /// No connection came about.
+    /// The connection could not be opened.
     Connect,
-    /// This process, or this machine, has no file descriptor left for a connection: nothing of the server's.
+    /// This process, or this machine, has no file descriptor left for a connection; the server is not at fault.
     Exhausted,
-    /// The connection could not be encrypted, or the server's certificate not be trusted.
+    /// The TLS handshake failed, or the server's certificate is not trusted.
     Tls,
-    /// It took too long.
+    /// A timeout or the deadline passed.
     Timeout {
-        /// What was waited for.
+        /// The phase that took too long.
         phase: RequestPhase,
     },
-    /// The connection broke before the answer was whole.
+    /// The connection broke before the response was complete.
     Interrupted,
-    /// The answer ended as if it were whole, in the middle of something.
+    /// The body ended without an error of the connection, but within an item.
     Truncated,
-    /// The body, unpacked, is larger than allowed.
+    /// The body, decompressed, is larger than allowed.
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// What came back is no HTTP, or not what its headers say.
+    /// The response is not valid HTTP, or does not match its headers.
     InvalidResponse,
-    /// The body is not the JSON that was asked for.
+    /// The body is not JSON of the expected type.
     InvalidJson,
-    /// The server answered, with a status that is no success.
+    /// The server responded with a status that is not a success.
     Status {
-        /// Such as 404.
+        /// The status code, such as 404.
         status: u16,
     },
-    /// The circuit breaker let no request through.
+    /// The circuit breaker is open and rejected the request.
     Rejected {
-        /// The time until it lets one through, as far as it is known.
+        /// The time until the breaker admits a request, if it is known.
         retry_after: Option<Duration>,
     },
-    /// The bytes that came are not those that were to come.
+    /// The file's SHA-256 is not the expected one.
     ChecksumMismatch,
     /// A file could not be read or written.
     File,
-    /// The caller cancelled it.
+    /// The caller cancelled the request.
     Cancelled,
 }
 
-/// How far a request had come.
+/// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestPhase {
-    /// Nothing was sent yet: it was looked at, or waited for its turn.
+    /// Before sending: validation, or the wait for the rate limiter and a free connection.
     Queue,
-    /// The connection.
+    /// Opening the connection.
     Connect,
-    /// The answer's head.
+    /// Waiting for the response's head.
     FirstByte,
-    /// The next piece of the body.
+    /// Waiting for the next piece of the body.
     NextByte,
 }
 
@@ -104,12 +104,12 @@ impl Error {
         }))
     }
 
-    /// Nothing came in time.
+    /// Creates the error of a timeout in `phase`.
     pub(crate) fn timeout(phase: RequestPhase, endpoint: Endpoint) -> Self {
         Self::new(ErrorKind::Timeout { phase }, phase, endpoint, "")
     }
 
-    /// An error of reqwest's, which would print the whole address.
+    /// Converts an error of reqwest, without the address that reqwest would print.
     pub(crate) fn of_reqwest(err: reqwest::Error, endpoint: Endpoint, phase: RequestPhase) -> Self {
         let err = err.without_url();
         if let Some(failed) = causes(&err).find_map(|cause| cause.downcast_ref::<BodyError>()) {
@@ -147,31 +147,31 @@ impl Error {
         self
     }
 
-    /// What the caller can do.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// How far the request had come.
+    /// Returns the phase in which the request failed.
     #[must_use]
     pub fn phase(&self) -> RequestPhase {
         self.0.phase
     }
 
-    /// The request's method.
+    /// Returns the request's method.
     #[must_use]
     pub fn method(&self) -> &str {
         self.0.endpoint.method()
     }
 
-    /// The host, and its port if it is not the usual one; empty if the address has none.
+    /// Returns the host, with its port if that is not the scheme's default; empty if the address has no host.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.endpoint.host()
     }
 
-    /// The status, if the server answered with one that is no success.
+    /// Returns the status, if the server responded with one that is not a success.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.0.kind {
@@ -180,13 +180,13 @@ impl Error {
         }
     }
 
-    /// How often the request was sent, or was to be sent.
+    /// Returns the number of attempts, including one that failed before it was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// How long the server, or the breaker, asks not to be called.
+    /// Returns the time for which the server, or the circuit breaker, asks not to be called.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.kind {
@@ -195,7 +195,7 @@ impl Error {
         }
     }
 
-    /// The server's name for the request, if it gave one.
+    /// Returns the server's request id, if the response had one.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
@@ -211,24 +211,28 @@ impl fmt::Display for Error {
             ErrorKind::Connect => write!(f, "no connection: {reason}"),
             ErrorKind::Exhausted => write!(
                 f,
-                "no connection: {reason} here, which says nothing of the server; raise the limit of file descriptors \
-                 (RLIMIT_NOFILE) with ulimit -n"
+                "no connection: {reason} on this machine. Raise the limit of file descriptors (RLIMIT_NOFILE) with \
+                 ulimit -n"
             ),
-            ErrorKind::Tls => write!(f, "no secure connection: {reason}"),
-            ErrorKind::Timeout { phase: RequestPhase::Queue } => write!(f, "its turn did not come in time"),
+            ErrorKind::Tls => write!(f, "no TLS connection: {reason}"),
+            ErrorKind::Timeout { phase: RequestPhase::Queue } => {
+                write!(f, "no free connection or rate limit permit in time")
+            }
             ErrorKind::Timeout { phase: RequestPhase::Connect } => write!(f, "no connection in time"),
             ErrorKind::Timeout { phase: RequestPhase::FirstByte } => write!(f, "no answer in time"),
-            ErrorKind::Timeout { phase: RequestPhase::NextByte } => write!(f, "the answer came to a halt"),
+            ErrorKind::Timeout { phase: RequestPhase::NextByte } => {
+                write!(f, "the answer stalled: no more data in time")
+            }
             ErrorKind::Interrupted => write!(f, "the connection broke: {reason}"),
-            ErrorKind::Truncated => write!(f, "the answer ended in the middle"),
+            ErrorKind::Truncated => write!(f, "the answer is incomplete: its body ended early"),
             ErrorKind::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
             ErrorKind::InvalidResponse => write!(f, "the answer is not valid HTTP: {reason}"),
-            ErrorKind::InvalidJson => write!(f, "the answer is not the JSON that was asked for: {reason}"),
+            ErrorKind::InvalidJson => write!(f, "the answer is not the expected JSON: {reason}"),
             ErrorKind::Status { status } if reason.is_empty() => write!(f, "status {status}"),
             ErrorKind::Status { status } => write!(f, "status {status}: {reason}"),
-            ErrorKind::ChecksumMismatch => write!(f, "what came is not what was to come: {reason}"),
+            ErrorKind::ChecksumMismatch => write!(f, "checksum mismatch: {reason}"),
             ErrorKind::File => write!(f, "{reason}"),
-            ErrorKind::Cancelled => write!(f, "it was cancelled"),
+            ErrorKind::Cancelled => write!(f, "cancelled"),
         }?;
         if let Some(id) = request_id {
             write!(f, " (request {id})")?;
@@ -248,15 +252,15 @@ fn causes<'a>(err: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dy
 
 fn root_cause(err: &reqwest::Error) -> String {
     let mut text = causes(err).last().map(ToString::to_string).unwrap_or_default();
-    // The system's number says nothing that its text does not.
+    // The system's error number adds nothing to its text.
     if let Some(at) = text.find(" (os error ") {
         text.truncate(at);
     }
     text
 }
 
-/// Whether the system had no file descriptor left, for this process (`EMFILE`) or at all (`ENFILE`), which
-/// [`std::io::ErrorKind`] does not tell.
+/// Returns whether the system had no file descriptor left, for this process (`EMFILE`) or at all (`ENFILE`).
+/// [`std::io::ErrorKind`] has no kind for either.
 fn is_exhausted(err: &(dyn StdError + 'static)) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
@@ -266,7 +270,7 @@ fn is_exhausted(err: &(dyn StdError + 'static)) -> bool {
 
 fn is_tls(err: &reqwest::Error) -> bool {
     causes(err).any(|cause| {
-        // An error of the system's hides what is in it from its causes, and there may be one in another.
+        // `io::Error::source` skips the error that it wraps, and one `io::Error` may wrap another.
         let io =
             std::iter::successors(cause.downcast_ref::<std::io::Error>(), |io| io.get_ref()?.downcast_ref());
         cause.is::<rustls::Error>()
@@ -274,14 +278,14 @@ fn is_tls(err: &reqwest::Error) -> bool {
     })
 }
 
-/// Whether a body is not what its headers say, such as gzip or chunks.
+/// Returns whether a body does not match its headers, such as broken gzip or chunks.
 fn is_corrupt(err: &reqwest::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, InvalidInput};
     let mut io = causes(err).filter_map(|cause| cause.downcast_ref::<std::io::Error>()).peekable();
     (err.is_decode() && io.peek().is_none()) || io.any(|io| matches!(io.kind(), InvalidData | InvalidInput))
 }
 
-/// The body of a request could not be had.
+/// An error while a request's body was produced.
 #[derive(Debug)]
 pub(crate) struct BodyError {
     pub(crate) kind: ErrorKind,
@@ -296,7 +300,7 @@ impl fmt::Display for BodyError {
 
 impl StdError for BodyError {}
 
-/// Whether bytes came that are no HTTP; hyper does not let its error be named, but its texts are fixed.
+/// Returns whether the bytes received are not HTTP. hyper does not export its error type, but its messages are fixed.
 fn is_parse(err: &reqwest::Error) -> bool {
     causes(err).any(|cause| {
         let text = cause.to_string();
@@ -304,20 +308,20 @@ fn is_parse(err: &reqwest::Error) -> bool {
     })
 }
 
-/// What a server must not be quoted with: it may repeat what it was sent.
+/// The values that are removed from a quoted response, since a server may repeat what it was sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets(Vec<HeaderValue>);
 
-/// Shorter words than this are no secrets, and would be found everywhere.
+/// The minimum length in bytes of a secret; shorter words would match everywhere.
 const MIN_SECRET: usize = 4;
 
 impl Secrets {
-    /// The values of headers that were set by the caller.
+    /// Collects the values of the headers that the caller set.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self(headers.values().filter(|value| value.is_sensitive()).cloned().collect())
     }
 
-    /// Cuts them out of `text`, and what the address says beside its host.
+    /// Removes the secrets from `text`, and also the parts of the address other than its host.
     fn redact(&self, text: &mut String, url: Option<&Url>) {
         let headers = self.0.iter().filter_map(|value| value.to_str().ok());
         let words =
@@ -328,7 +332,7 @@ impl Secrets {
             secrets.extend(url.password().map(str::to_owned));
             secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         }
-        // The longest first: a query holds its values.
+        // The longest first, since a query contains its values.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in secrets.iter().filter(|secret| secret.len() >= MIN_SECRET) {
             if text.contains(secret.as_str()) {
@@ -338,8 +342,8 @@ impl Secrets {
     }
 }
 
-/// The beginning of a body that explains an error, on one line, without what a terminal would obey, and without what the
-/// request said in confidence.
+/// Returns the beginning of an error's body: at most 200 bytes on one line, without control characters and without the
+/// request's secrets.
 pub(crate) fn excerpt(body: &[u8], secrets: &Secrets, url: Option<&Url>) -> String {
     const MAX_LENGTH: usize = 200;
     let mut text = String::from_utf8_lossy(&body[..body.len().min(4 * MAX_LENGTH)]).into_owned();
@@ -372,7 +376,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn too_few_descriptors_are_recognised_by_their_number() {
+    fn exhausted_descriptors_are_recognised_by_error_number() {
         let is_exhausted = |code| super::is_exhausted(&std::io::Error::from_raw_os_error(code));
         assert_eq!([23, 24, 111].map(is_exhausted), [true, true, false]);
     }
@@ -385,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_repeats_what_it_was_sent_is_not_quoted_with_it() {
+    fn an_excerpt_does_not_repeat_the_requests_secrets() {
         let mut key = HeaderValue::from_static("Bearer sk-topsecret");
         key.set_sensitive(true);
         let secrets = Secrets::of(&HeaderMap::from_iter([(http::header::AUTHORIZATION, key)]));

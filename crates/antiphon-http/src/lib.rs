@@ -1,11 +1,12 @@
-//! HTTP for calls that may go wrong: time-outs by phase, bodies of bounded size, retries, circuit breaker and rate limits
-//! when asked for, server-sent events and newline-delimited JSON, and errors that say what happened without a word of what
-//! was secret.
+//! A resilient HTTP client: timeouts by phase, bodies of bounded size, optional retries with jitter, circuit breaker and rate
+//! limiter, server-sent events and newline-delimited JSON (NDJSON), and errors that say what happened and never contain a
+//! secret.
 //!
-//! Connections are encrypted by rustls with ring and checked by the platform's verifier, which is built when the first
-//! `https` address is asked for. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, never
-//! for loopback addresses. Redirects are not followed unless that is asked for, and then without what was meant for
-//! another host: a key must not travel.
+//! TLS is rustls with ring; certificates are checked by the platform's verifier, which is built for the first request to an
+//! `https` address. Connections are pooled and kept alive. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+//! `NO_PROXY`, never for loopback addresses. Redirects are not followed by default; with
+//! [`max_redirects`](ClientBuilder::max_redirects), headers that were set for one host are not sent to another, so that a key
+//! cannot leak. [`NetworkPolicy::Public`] protects against SSRF.
 //!
 //! ```
 //! use antiphon_http::{Client, ErrorKind, RetryPolicy};

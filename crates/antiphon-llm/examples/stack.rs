@@ -1,5 +1,5 @@
-//! Everything around a provider: single flight, a cache, a fallback for what it cannot answer, a journal of calls, and
-//! cassettes that are recorded and replayed. No network and no key.
+//! The wrappers of a provider: single flight, a cache, a fallback for prompts that it cannot answer, a journal of calls,
+//! and cassettes that are recorded and replayed. Needs no network and no key.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::error::Error as StdError;
@@ -23,7 +23,7 @@ fn vendor(name: &str, trades: &'static [&str], calls: Arc<AtomicU32>) -> impl Pr
         let asked = prompt.messages.last().map(|message| message.rendered().into_owned()).unwrap_or_default();
         let known = |(trade, _): &&(&str, &str)| trades.contains(trade) && asked.contains(trade);
         let motto = MOTTOS.iter().find(known).map(|(_, motto)| *motto);
-        let motto = motto.ok_or_else(|| Error::new(ErrorKind::Unavailable, "no words came"))?;
+        let motto = motto.ok_or_else(|| Error::new(ErrorKind::Unavailable, "no answer arrived"))?;
         Ok(Completion::new(motto).usage(Usage::new(Some(12), Some(5))))
     })
 }
@@ -32,7 +32,7 @@ fn ask(trade: &str) -> Prompt {
     Prompt::new("large-model", [Message::user(format!("A motto for a {trade}?"))])
 }
 
-/// Limits, breaker and retries around one provider.
+/// Wraps one provider in limits, a circuit breaker and a retry policy.
 fn stack(provider: impl Provider, limiters: &LimiterRegistry) -> Stack {
     let breaker = CircuitBreaker::simple(20, Duration::from_secs(60));
     Stack::new(provider).limiters(limiters.clone()).breaker(breaker).retry(RetryPolicy::never())
@@ -47,14 +47,14 @@ async fn ask_all(provider: &Arc<dyn Provider>, context: &CallContext) -> Result<
             tokio::join!(provider.complete(&prompt, context), provider.complete(&prompt, context));
         let (one, two, three) = (one?, two?, provider.complete(&prompt, context).await?);
         println!("{trade:8} {:?}: {} + {} + {} calls", one.text, one.attempts, two.attempts, three.attempts);
-        assert!(one.text == two.text && two.text == three.text, "one answer for all who ask the same");
+        assert!(one.text == two.text && two.text == three.text, "equal prompts have one answer");
         assert_eq!(two.attempts, 0, "the second caller joined the call of the first");
         texts.push(one.text);
     }
     Ok(texts)
 }
 
-/// The live run: both providers are recorded, and the first one does not know the weaver.
+/// Runs live: both providers are recorded, and the first one cannot answer for the weaver.
 async fn record(cassettes: &Path) -> Result<Vec<String>, Error> {
     let (limiters, calls) = (LimiterRegistry::default(), Arc::new(AtomicU32::new(0)));
     let first = Recorded::in_dir(vendor("large", &["bakery"], calls.clone()), cassettes);
@@ -66,8 +66,8 @@ async fn record(cassettes: &Path) -> Result<Vec<String>, Error> {
         .build();
     let (context, journal) = journalled();
     let texts = ask_all(&provider, &context).await?;
-    // The bakery's answer comes from the cache the third time. The weaver's is of another model than was asked for,
-    // which no cache keeps: two questions, two calls each.
+    // The third answer for the bakery comes from the cache. The weaver's is from another model than was asked for, which
+    // the cache does not store: two prompts, two calls each.
     assert_eq!(calls.load(Ordering::Relaxed), 1 + 4);
     assert_eq!(journal.load(Ordering::Relaxed), 1 + 4, "each call of each provider has an entry");
     for (scope, model, view) in limiters.snapshots() {
@@ -76,7 +76,7 @@ async fn record(cassettes: &Path) -> Result<Vec<String>, Error> {
     Ok(texts)
 }
 
-/// The same questions without any provider.
+/// Answers the same prompts from the cassettes, without a provider.
 async fn replay(cassettes: &Path) -> Result<Vec<String>, Error> {
     let replayed = Replayed::open(cassettes).await?;
     let scopes = replayed.scopes();
@@ -90,7 +90,7 @@ async fn replay(cassettes: &Path) -> Result<Vec<String>, Error> {
     let texts = ask_all(&provider, &context).await?;
     let unknown = provider.complete(&ask("lighthouse"), &context).await;
     let unknown =
-        unknown.err().ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "it was never asked"))?;
+        unknown.err().ok_or_else(|| Error::new(ErrorKind::InvalidResponse, "it was never recorded"))?;
     println!("never recorded: {unknown}");
     assert_eq!(unknown.kind(), ErrorKind::Unsupported);
     Ok(texts)
@@ -114,6 +114,6 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let live = record(&cassettes).await?;
     let again = replay(&cassettes).await?;
     assert_eq!(live, again);
-    println!("the replayed run says the same");
+    println!("the replayed run has the same answers");
     Ok(())
 }

@@ -3,14 +3,15 @@ use std::fmt;
 use crate::prompt::{DocumentPart, Message, Output, Part, Prompt, Role, SamplingParams, Side, SpeakerTurn};
 use crate::provider::Scope;
 
-/// What tells one question from another: the provider, its address, and everything of the prompt that changes the answer.
+/// The identity of a prompt at a provider: a BLAKE3 digest of the vendor, its address, and everything in the prompt that
+/// changes the answer. [`Cached`](crate::Cached) and the deduplication of [`SingleFlight`](crate::SingleFlight) use it.
 ///
-/// Two accounts with one provider share answers: a key changes who pays and not what is said.
+/// Two accounts with one provider share answers: an API key changes the payer and not the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
-    /// The key of a prompt at a provider.
+    /// Returns the key of a prompt at a provider.
     ///
     /// ```
     /// use antiphon_llm::{CacheKey, Message, SamplingParams, Prompt, Scope};
@@ -21,7 +22,7 @@ impl CacheKey {
     /// ```
     #[must_use]
     pub fn of(scope: &Scope, prompt: &Prompt) -> Self {
-        // Taken apart field by field, and matched without `_`: what is new must not be answered as if it were not there.
+        // Destructured field by field, and matched without `_`: a new field or variant must not be left out of the key.
         let Scope { vendor, base_url, variant, key_digest: _ } = scope;
         let Prompt { model, system, messages, parameters, output } = prompt;
         let mut hasher = Fields(blake3::Hasher::new_derive_key("antiphon 2026-11-21 prompt"));
@@ -47,7 +48,7 @@ impl CacheKey {
         Self(*hasher.0.finalize().as_bytes())
     }
 
-    /// The key as bytes, to be kept.
+    /// Returns the key as bytes, for storage.
     #[must_use]
     pub fn bytes(self) -> [u8; 32] {
         self.0
@@ -60,7 +61,7 @@ impl fmt::Display for CacheKey {
     }
 }
 
-/// Fields one after another, each with its length, so that no two rows of fields are the same bytes.
+/// A hasher of fields, each prefixed by its length, so that no two sequences of fields have the same bytes.
 struct Fields(blake3::Hasher);
 
 impl Fields {
@@ -107,7 +108,7 @@ mod tests {
     use crate::{DocumentPart, Message, Output, Part, Role, SamplingParams, Schema, Side, SpeakerTurn};
 
     #[test]
-    fn keys_stay_the_same_from_version_to_version() {
+    fn keys_are_stable_across_versions() {
         let turns =
             [SpeakerTurn::new("P1", Side::Participant, 0..2), SpeakerTurn::new("I", Side::Interviewer, 2..4)];
         let document = Part::Document(DocumentPart::new("d1", "a.txt", "text").turns(turns));

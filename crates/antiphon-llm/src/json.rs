@@ -1,8 +1,8 @@
-//! Finding the JSON in a model's answer, without ever guessing.
+//! Extraction of JSON from a model's answer, without guesses.
 //!
-//! Models put JSON into code fences, between sentences, and behind their thoughts. What is found is taken only when it
-//! is whole and there is one of it: a cut answer is named as cut, and two different values are named as ambiguous.
-//! What is whole in a cut answer is told by [`salvage`], to whoever asks for it.
+//! Models put JSON into code fences, between sentences, and after their reasoning. A value is accepted only when it is
+//! complete and unique: a cut answer is reported as `Truncated`, and two different values are reported as `Ambiguous`.
+//! [`salvage`] returns the complete elements of a truncated answer.
 
 mod extract;
 mod repair;

@@ -1,7 +1,7 @@
-//! One contract for language models: what is asked, what comes back, and what can go wrong.
+//! A provider-neutral contract for language models: prompts, streamed answers, errors, and structured output.
 //!
 //! A [`Provider`] answers a [`Prompt`] with a stream that ends in exactly one [`Completion`] or an [`Error`]; a stream
-//! that just stops is an error with its partial text. This crate knows no HTTP and no vendor.
+//! that stops early is an error with its partial answer. This crate contains no HTTP and no code for a vendor.
 //!
 //! ```
 //! let answer = "Sure! ```json\n{\"name\": \"Ada\"}\n```";

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use antiphon_engine::JobSeen;
+use antiphon_engine::JobDetails;
 use antiphon_llm::Usage;
 use antiphon_store::Tally;
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,11 @@ pub(crate) struct CallSummary {
 
 impl CallSummary {
     pub(crate) fn nothing() -> Self {
-        Self::of(&Tally::default(), &JobSeen::default())
+        Self::of(&Tally::default(), &JobDetails::default())
     }
 
     /// What all calls of a run took: money and tokens from the store, which knows of earlier processes, too.
-    pub(crate) fn of(tally: &Tally, seen: &JobSeen) -> Self {
+    pub(crate) fn of(tally: &Tally, seen: &JobDetails) -> Self {
         let mut usage = seen.usage.unwrap_or_default();
         (usage.input, usage.output) = tally.tokens();
         Self {

@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use antiphon_engine::{Batch, Engine, JobOutcome, Options, Stop, Work};
+use antiphon_engine::{Batch, Engine, JobOutcome, Options, StopCause, Work};
 use antiphon_llm::{
     Capabilities, Error as LlmError, ErrorKind as LlmErrorKind, Output, Prompt, TruncationCause,
 };
@@ -225,7 +225,7 @@ impl Pipeline {
         work: Arc<DistilWork>,
         options: Options,
         progress: PartProgress,
-    ) -> Result<Option<Stop>, Error> {
+    ) -> Result<Option<StopCause>, Error> {
         let (done, mut counted) = watch::channel(progress.done);
         let count = |outcome: &JobOutcome| {
             if outcome.result.is_ok() {

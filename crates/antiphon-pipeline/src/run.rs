@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use antiphon_data::Document;
-use antiphon_engine::{Batched, Engine, ErrorKind, JobOutcome, JobSeen, Options, RunEvent};
+use antiphon_engine::{Batched, Engine, ErrorKind, JobDetails, JobOutcome, Options, RunEvent};
 use antiphon_store::{JobState, NewRun, Run, RunStatus, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -161,7 +161,7 @@ impl Pipeline {
             }
             Err(err) => {
                 let tally = run.tally().await.map_err(Error::store)?;
-                Self::add_summary(&mut report, CallSummary::of(&tally, &JobSeen::default()).with(&spent));
+                Self::add_summary(&mut report, CallSummary::of(&tally, &JobDetails::default()).with(&spent));
                 Err(err)
             }
         };
@@ -207,7 +207,7 @@ impl Pipeline {
         let spent = self.earlier_distillation(&mut prepared, store).await?;
         let mut report = self.report(&prepared, capabilities);
         let tally = run.tally().await.map_err(Error::store)?;
-        self.emit_report(&mut report, CallSummary::of(&tally, &JobSeen::default()).with(&spent), true);
+        self.emit_report(&mut report, CallSummary::of(&tally, &JobDetails::default()).with(&spent), true);
         self.end(prepared, report, Ok(answer)).await
     }
 
@@ -231,10 +231,10 @@ impl Pipeline {
             (Some(JobOutcome { result, seen, .. }), _) => (result_of(result, &run), seen),
             (None, Some(stop)) => {
                 let stopped = antiphon_engine::Error::stopped(stop, Some(words.take()));
-                (Err(stopped.into()), JobSeen::default())
+                (Err(stopped.into()), JobDetails::default())
             }
             // Another worker ended the job.
-            (None, None) => (Self::result_of_other_worker(&run).await?, JobSeen::default()),
+            (None, None) => (Self::result_of_other_worker(&run).await?, JobDetails::default()),
         };
         let tally = run.tally().await.map_err(Error::store)?;
         Ok(JobResult { answer, took: CallSummary::of(&tally, &seen), duplicates: duplicates(seen.notes) })
@@ -260,7 +260,7 @@ struct JobResult {
     duplicates: Vec<Duplicate>,
 }
 
-fn result_of(result: Result<String, antiphon_engine::Failed>, run: &Run) -> Result<Value, Error> {
+fn result_of(result: Result<String, antiphon_engine::JobFailure>, run: &Run) -> Result<Value, Error> {
     match result {
         Ok(result) => serde_json::from_str(&result).map_err(|err| unreadable(run, &err.to_string())),
         Err(failed) => Err(match failed.cause {

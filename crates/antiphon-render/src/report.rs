@@ -90,7 +90,7 @@ impl RunPage {
         let mut page = Self {
             title: format!("{input} with {}", info.recipe.as_deref().unwrap_or_default()),
             facts: facts(&info, report["provider"].as_str()),
-            phases: phases_ms.into_iter().map(|(phase, millis)| (phase.told().to_owned(), millis)).collect(),
+            phases: phases_ms.into_iter().map(|(phase, millis)| (phase.label().to_owned(), millis)).collect(),
             // Of a short run it says nothing.
             advice: report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned),
             ends,

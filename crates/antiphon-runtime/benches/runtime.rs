@@ -1,4 +1,4 @@
-//! What the runner and the pool cost beside the work they run. The rows against peers are in `cargo xtask bench`.
+//! Overhead of the runner and the pool per task. `cargo xtask bench` has the comparison with other crates.
 #![expect(clippy::expect_used, reason = "a benchmark")]
 
 use std::convert::Infallible;
@@ -38,7 +38,7 @@ fn tasks(c: &mut Criterion) {
 fn pool(c: &mut Criterion) {
     let runtime = runtime();
     let pool = Pool::from_fns(8, || async { Ok::<_, Infallible>(0_u64) }, |_| async {});
-    c.bench_function("pool/acquire and give back", |b| {
+    c.bench_function("pool/acquire and release", |b| {
         b.to_async(&runtime).iter(async || *pool.acquire().await.expect("never fails") += 1);
     });
 }

@@ -1,5 +1,5 @@
-//! Translating lines in batches with a few clients that take long to connect: a connection pool under a batch processor,
-//! watched by a progress. One client breaks on the way and is replaced.
+//! Translation of lines in batches with clients that are slow to connect: a connection pool, a batch processor and a
+//! progress counter. One client breaks and is replaced.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 const LINES: usize = 24;
 const CLIENTS: usize = 3;
 
-/// A client that breaks at its fifth call.
+/// A client; the first one breaks at its fifth call.
 struct Client {
     number: u32,
     calls: u32,
@@ -52,7 +52,7 @@ impl Manage for Connect {
     }
 }
 
-/// One line, by a client of the pool; one that broke is not used again.
+/// Translates one line with a client of the pool and replaces a client that broke.
 async fn translate(pool: &Pool<Connect>, line: String) -> Result<String, AcquireError<Infallible>> {
     loop {
         let mut client = pool.acquire().await?;
@@ -88,11 +88,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let translated = timeout(Duration::from_secs(10), work).await?;
 
     let status = pool.status();
-    println!("{} clients made, {} used again, {:?} in all", status.created, status.reused, start.elapsed());
+    println!("{} clients created, {} reused, {:?} in total", status.created, status.reused, start.elapsed());
     for (n, result) in translated.into_iter().enumerate() {
-        assert_eq!(result??, format!("LINE {n}"), "results come in the order of the lines");
+        assert_eq!(result??, format!("LINE {n}"), "results are in the order of the lines");
     }
-    assert_eq!(status.created, CLIENTS as u64 + 1, "each client was made once, and one was replaced");
+    assert_eq!(status.created, CLIENTS as u64 + 1, "each client was created once, and one was replaced");
     drop(batches);
     assert_eq!(watched.await?.and_then(|last| last.percent()), Some(100.0));
     pool.close().await;

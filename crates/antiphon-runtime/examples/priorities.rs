@@ -1,4 +1,4 @@
-//! A runner with one slot: urgent tasks overtake those that wait, and a panic harms no other task.
+//! A runner with a concurrency limit of 1: urgent tasks overtake queued ones, and a panic affects no other task.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), TaskError> {
-    // Instead of a backtrace, which would hide the rest.
+    // Replaces the backtrace, which would hide the other output.
     std::panic::set_hook(Box::new(|panic| println!("a task panics: {panic}")));
     let runner = Runner::new(1).task_timeout(Duration::from_secs(1));
     let busy = runner.submit(sleep(Duration::from_millis(50))).await;

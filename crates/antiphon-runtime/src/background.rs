@@ -1,9 +1,9 @@
 use crate::task::{Task, job};
 
-/// Starts a future beside the caller and returns a handle on it, which owns it: dropping the handle cancels the future.
+/// Spawns a future in the background and returns an owning handle: dropping the handle cancels the future.
 ///
-/// Use a [`Runner`](crate::Runner) for more than a few: this has no limit. It differs from `tokio::spawn` in that the task
-/// has an owner, and in that a panic comes back as a [`TaskError`](crate::TaskError).
+/// No concurrency limit applies; use a [`Runner`](crate::Runner) for more than a few tasks. Unlike with `tokio::spawn`, the task
+/// has an owner, and a panic is returned as a [`TaskError`](crate::TaskError).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

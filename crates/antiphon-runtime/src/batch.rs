@@ -6,10 +6,10 @@ use crate::error::TaskError;
 use crate::gather::gather;
 use crate::progress::Progress;
 
-/// Works through many items in batches: a whole batch ends before the next begins.
+/// A processor of items in batches: each batch finishes before the next one starts.
 ///
-/// Use it where a service wants calls in groups or spaced in time. Where each item may begin as soon as another has
-/// ended, [`gather`] is faster.
+/// Use it for a service that requires calls in groups or spaced in time. Where an item may start as soon as another one has
+/// finished, [`gather`] has a higher throughput.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -23,48 +23,48 @@ use crate::progress::Progress;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BatchProcessor {
-    /// Items in a batch; 0 counts as 1.
+    /// The number of items in a batch; 0 counts as 1.
     pub size: usize,
-    /// Items of a batch that are worked on at once; 0 counts as 1. Default 5.
+    /// The concurrency limit within a batch; 0 counts as 1. Default 5.
     pub max_concurrency: usize,
-    /// The least time between the beginnings of two items. Default none.
+    /// The minimum time between the starts of two items. Default zero.
     pub min_delay: Duration,
-    /// Counts each item that has ended. Default nobody.
+    /// The counter that each finished item advances by one, whether it succeeded or panicked. Default none.
     pub progress: Option<Progress>,
 }
 
 impl BatchProcessor {
-    /// Batches of `size` items.
+    /// Creates a processor with batches of `size` items and the defaults of the fields.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self { size, max_concurrency: 5, min_delay: Duration::ZERO, progress: None }
     }
 
-    /// Sets how many items are worked on at once.
+    /// Sets the maximum number of items of a batch in progress at the same time.
     #[must_use]
     pub fn max_concurrency(mut self, max_concurrency: usize) -> Self {
         self.max_concurrency = max_concurrency;
         self
     }
 
-    /// Sets the least time between the beginnings of two items.
+    /// Sets the minimum time between the starts of two items.
     #[must_use]
     pub fn min_delay(mut self, min_delay: Duration) -> Self {
         self.min_delay = min_delay;
         self
     }
 
-    /// Sets who counts the items that have ended.
+    /// Sets the counter that each finished item advances.
     #[must_use]
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = Some(progress);
         self
     }
 
-    /// Calls `f` on each item and returns one result for each, in order; a panic loses no other.
+    /// Calls `f` on each item and returns one result per item, in order; a panic becomes the [`TaskError`] of its item.
     ///
     /// # Cancel safety
-    /// Dropping it drops what is under way and begins nothing more; results so far are lost.
+    /// Dropping the call drops the items in progress and starts no further ones; the results so far are lost.
     pub async fn process<I, F, Fut>(&self, items: I, mut f: F) -> Vec<Result<Fut::Output, TaskError>>
     where
         I: IntoIterator,
@@ -76,7 +76,7 @@ impl BatchProcessor {
         let mut begins = Instant::now();
         loop {
             let batch = items.by_ref().take(self.size.max(1));
-            // Called only when there is room, so that what began late pushes back those after it.
+            // Called only when a slot is free, so that a late start delays the items after it.
             let futures = batch.map(|item| {
                 let begin = begins.max(Instant::now());
                 begins = begin.checked_add(self.min_delay).unwrap_or_else(far_future);
@@ -101,7 +101,7 @@ impl BatchProcessor {
     }
 }
 
-/// Counts an item that has ended, be it by a panic; one that was given up has not.
+/// A guard that counts an item that finished or panicked, but not one that was cancelled.
 struct Counted<'a> {
     progress: Option<&'a Progress>,
     has_ended: bool,
@@ -117,7 +117,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// A delay beyond all calendars.
+/// Returns a time about 30 years ahead, for a delay that overflows `Instant`.
 fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
 }

@@ -3,13 +3,14 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle};
 
-/// Why [`block_on`] did not run a future.
+/// An error of [`block_on`], which did not run the future.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BlockOnError {
-    /// The caller is async already, and blocking would stop everything else on its thread: await the future instead.
+    /// The caller runs inside an async runtime, where blocking would stop all other tasks of the thread: await the future
+    /// instead.
     InsideRuntime,
-    /// The system gave no runtime.
+    /// The runtime could not be created.
     NoRuntime(io::Error),
 }
 
@@ -33,10 +34,10 @@ impl std::error::Error for BlockOnError {
     }
 }
 
-/// Runs a future to its end from synchronous code, on this thread and a runtime of its own.
+/// Runs a future to completion from synchronous code, on this thread and a new current-thread runtime.
 ///
-/// What the future leaves in the background ends with it. For many calls from synchronous code, keep a runtime of tokio's:
-/// this one is made and dropped with each call.
+/// Tasks that the future spawned are dropped when it returns. For many calls from synchronous code, keep a tokio runtime:
+/// this function creates and drops one per call.
 ///
 /// ```
 /// let sum = antiphon_runtime::block_on(async { 1 + 1 })?;
@@ -45,7 +46,8 @@ impl std::error::Error for BlockOnError {
 /// ```
 ///
 /// # Errors
-/// `InsideRuntime` where a runtime is at work already, `NoRuntime` where the system gives none.
+/// [`InsideRuntime`](BlockOnError::InsideRuntime) if called inside a runtime, [`NoRuntime`](BlockOnError::NoRuntime) if the
+/// system cannot create one.
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, BlockOnError> {
     if Handle::try_current().is_ok() {
         return Err(BlockOnError::InsideRuntime);

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-/// Tokio's clock, so that tests can pause it.
+/// Returns the time of tokio's clock, which tests can pause.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

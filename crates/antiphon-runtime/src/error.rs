@@ -1,15 +1,15 @@
 use std::any::Any;
 use std::fmt;
 
-/// Why a task gave no result.
+/// An error of a task that returned no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// It was given up before it had ended.
+    /// The task was cancelled before it finished.
     Cancelled,
-    /// It ran longer than the runner allows a task.
+    /// The task exceeded the runner's time limit.
     TimedOut,
-    /// It panicked; the panic's text.
+    /// The task panicked, with this message.
     Panicked(String),
 }
 
@@ -18,7 +18,7 @@ impl TaskError {
         let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
             (Some(text), _) => (*text).to_owned(),
             (_, Some(text)) => text.clone(),
-            _ => "a panic without a text".to_owned(),
+            _ => "no message".to_owned(),
         };
         Self::Panicked(text)
     }

@@ -10,11 +10,11 @@ use tokio::task::coop::consume_budget;
 use crate::error::TaskError;
 use crate::task::drop_future;
 
-/// Runs all `futures` with at most `max_concurrency` of them alive (0 counts as 1), and returns their results in the
-/// order given, a panic as a [`TaskError`] of its own.
+/// Runs all `futures` with a concurrency limit of `max_concurrency` (0 counts as 1) and returns their results in order.
 ///
-/// Spawns nothing: the caller polls, so the futures may borrow. [`Runner::map`](crate::Runner::map) uses all cores.
-/// The iterator is taken lazily, so memory beside the results is bounded by the limit.
+/// A panic becomes the [`TaskError`] of its future. Spawns nothing: the caller polls, so the futures may borrow and share one
+/// core; [`Runner::map`](crate::Runner::map) uses all cores. The iterator is consumed lazily, so memory beyond the results is
+/// bounded by the limit.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -26,7 +26,7 @@ use crate::task::drop_future;
 /// ```
 ///
 /// # Cancel safety
-/// Dropping it drops the futures under way and takes no further one; results so far are lost.
+/// Dropping the call drops the futures in progress and takes no further ones; the results so far are lost.
 pub async fn gather<I>(
     max_concurrency: usize,
     futures: I,
@@ -37,7 +37,7 @@ where
     let limit = max_concurrency.max(1);
     let mut results = Vec::new();
     let mut running = FuturesUnordered::new();
-    // Each future has its first poll here, and a place of its own only if it has to wait.
+    // Each future is first polled in this slot and gets its own allocation only if it has to wait.
     let mut first = Box::pin(Contained { index: 0, future: None });
     let mut futures = futures.into_iter().enumerate();
     loop {
@@ -51,7 +51,7 @@ where
         match poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await {
             Poll::Ready((_, result)) => {
                 results.push(result);
-                // So many that are ready at once must keep neither other tasks nor those that wait from their turns.
+                // A long series of futures that are ready at once must starve neither other tasks nor the waiting futures.
                 consume_budget().await;
                 if index % 32 == 0 {
                     while let Some((done, result)) = poll_fn(|cx| next_now(&mut running, cx)).await {
@@ -71,7 +71,7 @@ where
     results
 }
 
-/// The next of those that have ended, without waiting for any.
+/// Returns the next finished future's output without waiting for one.
 fn next_now<F: Future>(running: &mut FuturesUnordered<F>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
     match running.poll_next_unpin(cx) {
         Poll::Ready(next) => Poll::Ready(next),
@@ -79,7 +79,7 @@ fn next_now<F: Future>(running: &mut FuturesUnordered<F>, cx: &mut Context<'_>) 
     }
 }
 
-/// A future with its place in the results.
+/// A future with its index in the results; a panic is caught.
 #[pin_project]
 struct Contained<F> {
     index: usize,
@@ -101,7 +101,7 @@ impl<F: Future> Future for Contained<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
-        // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
+        // A future that panicked is dropped and never polled again, so its broken state cannot be observed.
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(polled) => Ok(ready!(polled)),
             Err(panic) => Err(TaskError::panicked(&*panic)),

@@ -1,8 +1,9 @@
 //! Owned concurrency: every task has an owner, a limit and an end.
 //!
-//! - [`Runner`]: so many tasks at once, the most urgent first; [`gather`] for futures that the caller polls.
-//! - [`Pool`]: resources that are dear to make; [`BatchProcessor`]: items in groups; [`Progress`]: rate and time left.
-//! - [`timeout`], [`background`], [`block_on`]: one future at a time.
+//! - [`Runner`]: tasks under a concurrency limit, the most urgent first; [`gather`]: futures that the caller polls.
+//! - [`Pool`]: reusable resources that are expensive to create; [`BatchProcessor`]: items in batches; [`Progress`]: rate and
+//!   time left.
+//! - [`timeout`], [`background`], [`block_on`]: a single future.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

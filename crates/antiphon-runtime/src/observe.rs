@@ -1,4 +1,4 @@
-//! Counters and times for the `metrics` facade; nothing at all without the feature.
+//! Counters and durations for the `metrics` facade; no-ops without the feature.
 
 #[cfg(feature = "metrics")]
 pub(crate) use recorded::{acquired, ended, submitted};
@@ -17,7 +17,7 @@ mod recorded {
         counter!("antiphon.task.submitted").increment(1);
     }
 
-    /// A task has ended after it `ran` so long; `None` if it never began.
+    /// Records the end of a task that `ran` for a time; `None` if it never started.
     pub(crate) fn ended(ending: Ending, ran: Option<Duration>) {
         let name = match ending {
             Ending::Completed => "antiphon.task.completed",
@@ -31,7 +31,7 @@ mod recorded {
         }
     }
 
-    /// A resource was handed out: `how` is `created` or `reused`.
+    /// Records a resource that was handed out: `how` is `created` or `reused`.
     pub(crate) fn acquired(how: &'static str) {
         counter!("antiphon.pool.acquired", "how" => how).increment(1);
     }

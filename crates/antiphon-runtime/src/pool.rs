@@ -1,4 +1,4 @@
-//! Resources that are dear to make and can be used again.
+//! A pool of reusable resources that are expensive to create.
 
 mod lease;
 mod manage;
@@ -15,16 +15,16 @@ use shared::{Acquire, Shared};
 
 use crate::observe;
 
-/// A bounded set of resources, such as connections, that are made when needed and used again.
+/// A bounded resource pool, such as a connection pool: resources are created on demand and reused.
 ///
-/// A connection pool, for one. Where there is nothing to use again, and only the number of calls is to be bounded, use a
-/// [`Runner`](crate::Runner) or [`gather`](crate::gather).
+/// Where nothing is reused and only concurrency is to be limited, as by a semaphore, use a [`Runner`](crate::Runner) or
+/// [`gather`](crate::gather).
 ///
-/// Those who wait are served in the order in which they came. Cloning gives another handle to the same pool; when the
-/// last handle is gone the pool is closed.
+/// Waiting callers are served in the order of their calls (fair). Clones share the same pool; dropping the last one closes
+/// it.
 ///
-/// [`from_fns`](Pool::from_fns) takes two functions; implement [`Manage`] where a resource must be checked before it is used
-/// again.
+/// [`from_fns`](Pool::from_fns) takes two functions; implement [`Manage`] where a resource must be checked before reuse, as a
+/// keep-alive connection must.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,34 +44,34 @@ pub struct Pool<M: Manage> {
     handle: Arc<Handle<M>>,
 }
 
-/// The size of a [`Pool`] and how long it keeps its resources; [`Manage`] has an example.
+/// Limits on the size of a [`Pool`] and on the age of its resources; see [`Manage`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolOptions {
-    /// The most resources at once, with those that are being made or closed; 0 counts as 1.
+    /// The maximum number of resources, including those being created or closed; 0 counts as 1.
     pub max_size: usize,
-    /// A resource that nobody used for so long is closed and not handed out, at the latest when it comes to its turn;
-    /// each use of the pool looks at the longest unused one, too. Default: never.
+    /// The time after which an idle resource is closed instead of handed out. Checked when the resource would be handed out;
+    /// in addition, each return of a resource checks the one that has been idle longest. Default: never.
     pub idle_timeout: Option<Duration>,
-    /// A resource older than this is closed instead of being used again. Default: never.
+    /// The age after which a resource is closed instead of reused. Default: never.
     pub max_lifetime: Option<Duration>,
 }
 
 impl PoolOptions {
-    /// At most `max_size` resources, kept for ever.
+    /// Creates options for at most `max_size` resources that never expire.
     #[must_use]
     pub fn new(max_size: usize) -> Self {
         Self { max_size, idle_timeout: None, max_lifetime: None }
     }
 
-    /// Sets how long a resource may go unused.
+    /// Sets the maximum time that a resource may be idle.
     #[must_use]
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle_timeout = Some(time);
         self
     }
 
-    /// Sets how old a resource may become.
+    /// Sets the maximum age of a resource.
     #[must_use]
     pub fn max_lifetime(mut self, time: Duration) -> Self {
         self.max_lifetime = Some(time);
@@ -79,31 +79,31 @@ impl PoolOptions {
     }
 }
 
-/// The content of a [`Pool`] at one instant.
+/// The state of a [`Pool`] at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStatus {
-    /// Resources that exist, are being made or are being closed.
+    /// Resources that exist, are being created or are being closed.
     pub size: usize,
-    /// Resources that nobody uses.
+    /// Resources that are not in use.
     pub idle: usize,
-    /// Callers that wait for one.
+    /// Callers that wait for a resource.
     pub waiting: usize,
-    /// Resources made so far.
+    /// Resources created so far.
     pub created: u64,
-    /// Times that an unused one was taken again, also where it then proved bad.
+    /// Idle resources taken so far, including those that then failed the check.
     pub reused: u64,
 }
 
-/// Why a [`Pool`] gave no resource.
+/// An error of [`Pool::acquire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError<E> {
     /// The pool was closed.
     Closed,
-    /// None came free, or was ready, within the time given.
+    /// No resource became available within the time limit.
     TimedOut,
-    /// It could not be made.
+    /// Creating a resource failed.
     Create(E),
 }
 
@@ -111,8 +111,8 @@ impl<E> fmt::Display for AcquireError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "the pool was closed",
-            Self::TimedOut => "no resource came free in time",
-            Self::Create(_) => "could not make a resource for the pool",
+            Self::TimedOut => "no resource became available in time",
+            Self::Create(_) => "could not create a resource for the pool",
         })
     }
 }
@@ -130,7 +130,7 @@ impl<C, D> Pool<FromFns<C, D>>
 where
     FromFns<C, D>: Manage,
 {
-    /// A pool of at most `max_size` resources that are made by one function and closed by another.
+    /// Creates a pool of at most `max_size` resources with a function that creates and one that closes them.
     #[must_use]
     pub fn from_fns(max_size: usize, create: C, close: D) -> Self {
         Self::new(FromFns::new(create, close), PoolOptions::new(max_size))
@@ -138,20 +138,20 @@ where
 }
 
 impl<M: Manage> Pool<M> {
-    /// An empty pool; resources are made when they are asked for.
+    /// Creates an empty pool; resources are created on demand.
     #[must_use]
     pub fn new(manage: M, options: PoolOptions) -> Self {
         Self { handle: Arc::new(Handle { shared: Arc::new(Shared::new(manage, options)) }) }
     }
 
-    /// Waits for a resource: an unused one that is still good, else a new one while there are fewer than the most.
+    /// Waits for a resource: an idle one that passes [`Manage::check`], otherwise a new one, within the limit.
     ///
     /// # Errors
-    /// `Closed`, or `Create` with what [`Manage::create`] said.
+    /// [`Closed`](AcquireError::Closed), or [`Create`](AcquireError::Create) with the error of [`Manage::create`].
     ///
     /// # Cancel safety
-    /// A dropped call gives its turn to the next. A resource that was being checked is closed by a task that the pool
-    /// owns, since nobody knows its state; one that was being made is dropped with its future.
+    /// A dropped call passes its turn to the next waiter. A resource that was being checked is closed by a task of the pool,
+    /// since its state is unknown; one that was being created is dropped with its future.
     pub async fn acquire(&self) -> Result<Pooled<M>, AcquireError<M::Error>> {
         let shared = &self.handle.shared;
         shared.note_runtime();
@@ -174,7 +174,7 @@ impl<M: Manage> Pool<M> {
         }
     }
 
-    /// [`acquire`](Pool::acquire) that gives up after a time, be it in the line or while a resource is made.
+    /// Like [`acquire`](Pool::acquire), with a time limit on the wait and on creating the resource together.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -193,7 +193,10 @@ impl<M: Manage> Pool<M> {
     /// ```
     ///
     /// # Errors
-    /// As [`acquire`](Pool::acquire), and `TimedOut`.
+    /// Those of [`acquire`](Pool::acquire), and [`TimedOut`](AcquireError::TimedOut).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     ///
     /// # Cancel safety
     /// As [`acquire`](Pool::acquire).
@@ -204,7 +207,9 @@ impl<M: Manage> Pool<M> {
         }
     }
 
-    /// An unused resource, if there is one and nobody waits for it. It is not checked, since that may take time.
+    /// Returns an idle resource if one exists and no caller waits for it.
+    ///
+    /// Never waits, so the resource is not checked and no new one is created; expired ones are closed.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Pooled<M>> {
         let lease = Shared::try_lease(&self.handle.shared)?;
@@ -212,32 +217,33 @@ impl<M: Manage> Pool<M> {
         Some(Pooled { lease })
     }
 
-    /// Refuses everybody who waits or comes, closes what is unused and waits until that is done. What is out is closed
-    /// when it comes back, by a task that the pool owns.
+    /// Closes the pool: present and later callers get [`AcquireError::Closed`], and idle resources are closed.
+    ///
+    /// Returns when those are closed. A resource in use is closed on return, by a task of the pool.
     ///
     /// # Cancel safety
-    /// A dropped call has still closed the pool, and closing the resources goes on; call it again to wait for that.
+    /// A dropped call has still closed the pool, and the closing of resources continues; call it again to wait for that.
     pub async fn close(&self) {
         Shared::close(&self.handle.shared);
         self.handle.shared.cleanups.close();
         self.handle.shared.cleanups.wait().await;
     }
 
-    /// What the pool holds now.
+    /// Returns the current size and counters.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
         self.handle.shared.status()
     }
 }
 
-/// A resource on loan from a [`Pool`]; dropping it gives it back.
+/// A guard of a resource of a [`Pool`]; dropping it returns the resource to the pool.
 pub struct Pooled<M: Manage> {
-    /// With a resource in it, from here on.
+    /// Always filled.
     lease: Lease<M>,
 }
 
 impl<M: Manage> Pooled<M> {
-    /// Has the resource closed instead of used again, by a task that the pool owns: for one that turned out broken.
+    /// Closes the resource instead of returning it, in a task of the pool: for a resource that turned out to be broken.
     pub fn discard(mut self) {
         self.lease.must_close();
     }
@@ -249,7 +255,7 @@ impl<M: Manage> Deref for Pooled<M> {
     fn deref(&self) -> &M::Resource {
         match &self.lease.entry {
             Some(entry) => &entry.resource,
-            None => unreachable!("a pooled resource is there until it is dropped"),
+            None => unreachable!("a pooled resource is present until it is dropped"),
         }
     }
 }
@@ -258,7 +264,7 @@ impl<M: Manage> DerefMut for Pooled<M> {
     fn deref_mut(&mut self) -> &mut M::Resource {
         match &mut self.lease.entry {
             Some(entry) => &mut entry.resource,
-            None => unreachable!("a pooled resource is there until it is dropped"),
+            None => unreachable!("a pooled resource is present until it is dropped"),
         }
     }
 }
@@ -269,7 +275,7 @@ impl<M: Manage<Resource: fmt::Debug>> fmt::Debug for Pooled<M> {
     }
 }
 
-/// The pool was closed.
+/// The fact that the pool was closed.
 struct Closed;
 
 struct Handle<M: Manage> {

@@ -6,10 +6,10 @@ use tokio::sync::watch;
 
 use crate::clock::now;
 
-/// A count of the work that is done, with its rate and the time left, for those who watch it.
+/// A progress counter with throughput and time left, for any number of watchers.
 ///
-/// Cloning gives another handle to the same count. Watchers get the newest [`Snapshot`] and may miss older ones, so a
-/// slow watcher never slows the work.
+/// Clones share the same counter. A watcher receives the latest [`Snapshot`] and may miss older ones, so a slow watcher never
+/// slows the work.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -26,7 +26,7 @@ use crate::clock::now;
 /// while let Some(snapshot) = watcher.changed().await {
 ///     newest = snapshot.percent();
 /// }
-/// assert_eq!(newest, Some(100.0), "the last handle is gone with the worker");
+/// assert_eq!(newest, Some(100.0), "the worker dropped the last handle");
 /// # worker.await.unwrap();
 /// # }
 /// ```
@@ -45,20 +45,20 @@ struct Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Pieces done so far.
+    /// Units of work done so far.
     pub done: u64,
-    /// Pieces in all, when known.
+    /// The total number of units; `None` while unknown.
     pub total: Option<u64>,
-    /// Time since the progress was made.
+    /// Time since the counter was created.
     pub elapsed: Duration,
-    /// Pieces a second over the last ten seconds; `None` before anything was done.
+    /// Throughput in units per second over the last ten seconds; `None` if nothing was done in that time.
     pub rate: Option<f64>,
-    /// Time left at that rate; `None` while total or rate are unknown.
+    /// Estimated time left at that rate; `None` while the total or the rate is unknown.
     pub eta: Option<Duration>,
 }
 
 impl Snapshot {
-    /// Returns the part that is done, 0 to 100; all of nothing is 100, and `None` while the total is unknown.
+    /// Returns the percentage done, from 0 to 100: 100 for a total of 0, and `None` while the total is unknown.
     #[must_use]
     pub fn percent(&self) -> Option<f64> {
         let total = self.total?;
@@ -67,7 +67,7 @@ impl Snapshot {
 }
 
 impl Progress {
-    /// Nothing done yet of `total` pieces, or of an unknown number.
+    /// Creates a counter at zero with the given total; `None` if the total is unknown.
     #[must_use]
     pub fn new(total: Option<u64>) -> Self {
         let meter = Meter::new(total, now());
@@ -75,23 +75,23 @@ impl Progress {
         Self { shared: Arc::new(Shared { meter: Mutex::new(meter), newest }) }
     }
 
-    /// Counts `pieces` more as done.
+    /// Adds `pieces` to the number of units done.
     pub fn advance(&self, pieces: u64) {
         self.update(|meter, now| meter.advance(pieces, now));
     }
 
-    /// Sets how many pieces there are in all, once that is known.
+    /// Sets the total number of units, once it is known.
     pub fn set_total(&self, total: u64) {
         self.update(|meter, _| meter.total = Some(total));
     }
 
-    /// What is known now.
+    /// Returns the current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.meter().snapshot(now())
     }
 
-    /// A watcher of its own, which sees every change from now on or the newest of several.
+    /// Creates a watcher, which sees changes from now on; of several changes between two calls it sees only the latest.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         Subscription { newest: self.shared.newest.subscribe() }
@@ -99,7 +99,7 @@ impl Progress {
 
     fn update(&self, change: impl FnOnce(&mut Meter, Instant)) {
         let now = now();
-        // Watchers are woken after the meter's lock is free again: one that looks at once must not wait for itself.
+        // Watchers are woken after the meter's lock is released, so that one that reads immediately does not deadlock.
         self.shared.newest.send_modify(|newest| {
             let mut meter = self.meter();
             change(&mut meter, now);
@@ -119,17 +119,17 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for the next change; `None` once the work's last [`Progress`] handle is gone.
+    /// Waits until the next change; returns `None` once the last [`Progress`] handle is dropped.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: the change is there for the next call.
+    /// Dropping the call loses nothing: the next call returns the change.
     pub async fn changed(&mut self) -> Option<Snapshot> {
         self.newest.changed().await.ok()?;
         Some(*self.newest.borrow_and_update())
     }
 }
 
-/// Counting and rate without a clock of its own.
+/// The count and its rate, without a clock: every method takes the time.
 #[derive(Debug)]
 struct Meter {
     total: Option<u64>,
@@ -152,7 +152,7 @@ impl Meter {
         if self.samples.back().is_none_or(|(at, _)| now.duration_since(*at) >= spacing) {
             self.samples.push_back((now, self.done));
         }
-        // The newest sample outside the window stays: it is where the window begins.
+        // The newest sample outside the window is kept: it is the base of the rate.
         while self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
             self.samples.pop_front();
         }
@@ -160,16 +160,16 @@ impl Meter {
 
     fn snapshot(&self, now: Instant) -> Snapshot {
         let age = |at: &Instant| now.saturating_duration_since(*at);
-        // The count when the window began: nothing was done between that sample and the window.
+        // The count at the start of the window: nothing was done between that sample and the window.
         let base = self.samples.iter().rev().find(|(at, _)| age(at) >= WINDOW).or(self.samples.front());
         let rate = base.and_then(|(at, done)| {
             let (pieces, time) = (self.done - done, age(at).min(WINDOW).as_secs_f64());
             (pieces > 0 && time > 0.0).then(|| pieces as f64 / time)
         });
-        let exited = self.total.map(|total| total.saturating_sub(self.done));
-        let eta = exited
+        let remaining = self.total.map(|total| total.saturating_sub(self.done));
+        let eta = remaining
             .zip(rate)
-            .and_then(|(exited, rate)| Duration::try_from_secs_f64(exited as f64 / rate).ok());
+            .and_then(|(remaining, rate)| Duration::try_from_secs_f64(remaining as f64 / rate).ok());
         Snapshot { done: self.done, total: self.total, elapsed: now.duration_since(self.started), rate, eta }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::{Duration, Meter, Progress, Snapshot, now};
 
     #[test]
-    fn rate_is_that_of_the_last_ten_seconds() {
+    fn rate_covers_the_last_ten_seconds() {
         let start = now();
         let mut meter = Meter::new(Some(1000), start);
         for second in 1..=20 {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn many_small_steps_keep_few_samples() {
+    fn sample_count_is_bounded() {
         let start = now();
         let mut meter = Meter::new(None, start);
         for step in 1..=100_000 {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_forgotten_after_ten_seconds() {
+    fn pause_leaves_the_window_after_ten_seconds() {
         let start = now();
         let mut meter = Meter::new(Some(1000), start);
         meter.advance(10, start + Duration::from_secs(1));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn percent_knows_an_empty_total_and_an_unknown_one() {
+    fn percent_of_zero_and_unknown_totals() {
         let percent = |done, total| Snapshot { done, total, ..Snapshot::default() }.percent();
         assert_eq!(percent(1, Some(8)), Some(12.5));
         assert_eq!(percent(0, Some(0)), Some(100.0));
@@ -224,13 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_done_has_no_rate_and_no_eta() {
+    fn no_rate_and_no_eta_before_the_first_unit() {
         let seen = Meter::new(Some(3), now()).snapshot(now() + Duration::from_secs(1));
         assert_eq!((seen.rate, seen.eta), (None, None));
     }
 
     #[tokio::test]
-    async fn watchers_see_the_newest_and_then_the_end() {
+    async fn subscription_sees_the_latest_change_and_then_the_end() {
         let progress = Progress::new(None);
         let mut watcher = progress.subscribe();
         progress.set_total(2);

@@ -18,13 +18,13 @@ use crate::scheduler::{
 use crate::task::{Ending, Job, Task, job};
 use crate::waiters::Ticket;
 
-/// Runs tasks with at most so many at once, the most urgent first: a bounded runner and a priority scheduler in one.
+/// A task runner and priority scheduler with a concurrency limit and a bounded queue (backpressure).
 ///
-/// Use [`submit`](Runner::submit) for work that arrives bit by bit or differs in urgency, [`map`](Runner::map) for one
+/// Use [`submit`](Runner::submit) for work that arrives over time or differs in priority, [`map`](Runner::map) for one
 /// function over many inputs on all cores, and [`gather`](Runner::gather) for futures that the caller itself polls.
-/// Tasks run on worker loops that take them from five lanes, so that a task costs no spawn of its own.
+/// Worker loops take tasks from five queues, one per priority, so that a task does not cost a spawn.
 ///
-/// Dropping a runner cancels everything it has; [`shutdown`](Runner::shutdown) can let it end first.
+/// Dropping a runner cancels all its tasks; [`shutdown`](Runner::shutdown) can let them finish first.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -43,18 +43,18 @@ pub struct Runner {
     task_timeout: Option<Duration>,
 }
 
-/// The ways in which a [`Runner`] stops; see [`Runner::shutdown`].
+/// The way in which [`Runner::shutdown`] treats unfinished tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
-    /// Everything that was submitted runs to its end.
+    /// All submitted tasks run to completion.
     Drain,
-    /// What runs is dropped, what waits never begins.
+    /// Running tasks are dropped, queued tasks never start.
     Cancel,
 }
 
 /// A future that [`Runner::try_submit`] did not take.
 pub struct TrySubmitError<F> {
-    /// Why.
+    /// The reason.
     pub kind: SubmitErrorKind,
     /// The future, untouched.
     pub future: F,
@@ -78,7 +78,7 @@ impl<F> fmt::Display for TrySubmitError<F> {
 impl<F> std::error::Error for TrySubmitError<F> {}
 
 impl Runner {
-    /// A runner with at most `max_concurrency` tasks at once and 16 times as many in its queue; 0 counts as 1.
+    /// Creates a runner for at most `max_concurrency` concurrent tasks and 16 times as many queued ones; 0 counts as 1.
     #[must_use]
     pub fn new(max_concurrency: usize) -> Self {
         let max_workers = max_concurrency.max(1);
@@ -88,36 +88,36 @@ impl Runner {
         Self { shared, task_timeout: None }
     }
 
-    /// Sets how many tasks may wait in the queue; 0 counts as 1. A full queue makes [`submit`](Runner::submit) wait.
+    /// Sets the maximum number of queued tasks; 0 counts as 1. A full queue makes [`submit`](Runner::submit) wait.
     #[must_use]
     pub fn max_queued(self, max_queued: usize) -> Self {
         self.shared.scheduler().max_queued = max_queued.max(1);
         self
     }
 
-    /// Sets how long a task may run from its beginning; a longer one is dropped and ends as
-    /// [`TaskError::TimedOut`]. Default: for ever. Tasks that were submitted before keep theirs.
+    /// Sets the time limit of a task, measured from its start; a task that exceeds it is dropped and ends as
+    /// [`TaskError::TimedOut`]. Default: no limit. Tasks submitted before keep their limit.
     #[must_use]
     pub fn task_timeout(mut self, limit: Duration) -> Self {
         self.task_timeout = Some(limit);
         self
     }
 
-    /// The most tasks at once.
+    /// Returns the concurrency limit.
     #[must_use]
     pub fn max_concurrency(&self) -> usize {
         self.shared.scheduler().max_workers
     }
 
-    /// Hands a future over at [`Priority::Normal`] and returns a handle on it; waits only for room in the queue.
+    /// Submits a future at [`Priority::Normal`] and returns a handle; waits only while the queue is full.
     ///
-    /// On a runner that was shut down the future is dropped and the task is [`TaskError::Cancelled`].
+    /// On a runner that was shut down the future is dropped and the task returns [`TaskError::Cancelled`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// A call dropped while it waits for room drops the future unpolled, and its turn in the line goes to the next.
+    /// A call dropped while the queue is full drops the future unpolled and passes its turn to the next waiter.
     pub async fn submit<F>(&self, future: F) -> Task<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -125,15 +125,16 @@ impl Runner {
         self.submit_at(Priority::default(), future).await
     }
 
-    /// [`submit`](Runner::submit) at a priority: a more urgent task begins before all less urgent ones that wait, and
-    /// equal ones in the order in which they came. What runs already is not interrupted. Those who wait for room in a full
-    /// queue get it in turn, whatever their priority.
+    /// Submits a future at a priority, otherwise like [`submit`](Runner::submit).
+    ///
+    /// A more urgent task starts before all less urgent queued ones; equal ones start in order of submission. Running tasks
+    /// are not preempted. Callers that wait for a full queue are served in order, whatever their priority.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// As [`submit`](Runner::submit).
+    /// Same as [`submit`](Runner::submit).
     pub async fn submit_at<F>(&self, priority: Priority, future: F) -> Task<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -149,8 +150,9 @@ impl Runner {
         task.at(entry)
     }
 
-    /// [`submit_at`](Runner::submit_at) that never waits, for a caller that would rather refuse than queue (backpressure): a
-    /// service that answers 503, say.
+    /// Submits a future if the queue has room, and never waits.
+    ///
+    /// For a caller that rejects excess load (admission control), such as a service that answers 503.
     ///
     /// ```
     /// use antiphon_runtime::{Priority, SubmitErrorKind, Runner};
@@ -163,7 +165,7 @@ impl Runner {
     /// assert!(first.is_ok());
     /// let refused = runner.try_submit(Priority::Normal, pending::<()>()).expect_err("the queue is full");
     /// assert_eq!(refused.kind, SubmitErrorKind::QueueFull);
-    /// // The future comes back untouched: it can wait for room after all, or be dropped.
+    /// // The future is returned untouched: submit it with `submit_at`, or drop it.
     /// drop(refused.future);
     /// # }
     /// ```
@@ -185,14 +187,14 @@ impl Runner {
         Ok(task.at(self.shared.push(priority, job)))
     }
 
-    /// Runs all `futures` and returns their results in the order given, a panic as a [`TaskError`] of its own.
+    /// Runs all `futures` and returns their results in order; a panic becomes the [`TaskError`] of its future.
     ///
-    /// The caller polls them, so they may borrow; they share one core, and this runner's tasks do not count against
-    /// them. The iterator is taken lazily: a future is made only when there is room for it, so memory beside the
-    /// results is bounded by the limit.
+    /// The caller polls them, so they may borrow and share one core. The runner's limits apply to them separately from its
+    /// tasks. The iterator is consumed lazily: a future is created only when a slot is free, so memory beyond the results is
+    /// bounded by the concurrency limit.
     ///
     /// # Cancel safety
-    /// Dropping it drops the futures under way and takes no further one; results so far are lost.
+    /// Dropping the call drops the futures in progress and takes no further ones; the results so far are lost.
     pub async fn gather<I>(&self, futures: I) -> Vec<Result<<I::Item as Future>::Output, TaskError>>
     where
         I: IntoIterator<Item: Future>,
@@ -208,10 +210,10 @@ impl Runner {
         }
     }
 
-    /// Calls `f` on every input and returns the results in the order of the inputs; the work is spread over all cores
-    /// and keeps to this runner's limit together with everything else it runs.
+    /// Calls `f` on every input and returns the results in the order of the inputs.
     ///
-    /// Inputs are taken lazily, at most as many ahead as the runner has slots and places in its queue.
+    /// The work is spread over all cores and shares this runner's concurrency limit with its other tasks. Inputs are consumed
+    /// lazily, at most as many ahead as the runner has slots and places in its queue.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -226,7 +228,7 @@ impl Runner {
     /// Outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Dropping it cancels what it has submitted; results so far are lost.
+    /// Dropping the call cancels the tasks that it has submitted; the results so far are lost.
     pub async fn map<I, F, Fut>(&self, inputs: I, mut f: F) -> Vec<Result<Fut::Output, TaskError>>
     where
         I: IntoIterator,
@@ -248,8 +250,7 @@ impl Runner {
         results
     }
 
-    /// Takes nothing more, and returns when nothing runs any more; every task has then its result or is
-    /// [`TaskError::Cancelled`].
+    /// Stops accepting tasks and waits until no task runs; every task then has a result or [`TaskError::Cancelled`].
     ///
     /// ```
     /// use antiphon_runtime::{Runner, Shutdown, TaskError};
@@ -267,7 +268,8 @@ impl Runner {
     /// ```
     ///
     /// # Cancel safety
-    /// A dropped call has still closed the runner. Call it again to wait further, or to cancel what a drain waits for.
+    /// A dropped call has still closed the runner. Call it again to continue waiting, or to cancel the tasks that a drain
+    /// waits for.
     pub async fn shutdown(&self, how: Shutdown) {
         let wakers = self.shared.scheduler().close();
         wakers.into_iter().for_each(Waker::wake);
@@ -276,11 +278,11 @@ impl Runner {
             self.shared.workers().abort_all();
         }
         poll_fn(|cx| self.shared.scheduler().poll_exited(cx)).await;
-        // Workers that died with their runtime may have left some.
+        // Workers dropped with their runtime may have left jobs in the queue.
         self.shared.drop_queue();
     }
 
-    /// Counts and times so far.
+    /// Returns counters and durations so far.
     #[must_use]
     pub fn metrics(&self) -> RunnerMetrics {
         self.shared.scheduler().metrics()
@@ -298,7 +300,7 @@ impl Drop for Runner {
     fn drop(&mut self) {
         self.shared.scheduler().close();
         self.shared.drop_queue();
-        // Workers own the rest, and dropping their set aborts them.
+        // The workers own the running jobs, and dropping their set aborts them.
         drop(std::mem::take(&mut *self.shared.workers()));
     }
 }
@@ -326,16 +328,16 @@ impl Shared {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a job on the place that was taken for it; a closed runner drops it, and its task is cancelled by that.
+    /// Queues a job on its reserved place; a closed runner drops it, which cancels its task.
     fn push(self: &Arc<Self>, priority: Priority, job: Job) -> Option<QueueEntry> {
         let now = now();
-        // Not in one expression: a job that is given back is dropped outside the lock.
+        // Not in one expression: a job that is returned is dropped outside the lock.
         let pushed = self.scheduler().push(priority, job, now);
         let (seq, action) = pushed.ok()?;
         Some(self.pushed(priority, seq, action))
     }
 
-    /// Queues a job if there is a place for it, else gives it back.
+    /// Queues a job if the queue has room, otherwise returns it.
     fn try_push(self: &Arc<Self>, priority: Priority, job: Job) -> Result<QueueEntry, Job> {
         let now = now();
         let pushed = self.scheduler().try_push(priority, job, now);
@@ -354,9 +356,9 @@ impl Shared {
             WorkerAction::None => {}
             WorkerAction::Wake(waker) => waker.wake(),
             WorkerAction::Spawn(id) => {
-                // Should spawning panic, the worker's drop takes it back.
+                // If spawning panics, the worker's drop updates the counts.
                 let worker = Worker { shared: self.clone(), id, running: None, state: WorkerState::Idle };
-                // One could wait on a busy thread while the others have nothing to do.
+                // As many as threads: a single woken worker could wait on a busy thread while others are idle.
                 let threads = tokio::runtime::Handle::current().metrics().num_workers();
                 self.scheduler().max_waking = threads.max(2);
                 let mut workers = self.workers();
@@ -375,7 +377,7 @@ impl Shared {
     }
 }
 
-/// Where a task stands in line.
+/// The position of a job in the queue.
 pub(crate) struct QueueEntry {
     shared: Arc<Shared>,
     priority: Priority,
@@ -383,7 +385,7 @@ pub(crate) struct QueueEntry {
 }
 
 impl QueueEntry {
-    /// Takes the job out of the line, so that its task is cancelled at once; false if it has begun.
+    /// Removes the job from the queue, which cancels its task at once; returns false if the job has started.
     pub(crate) fn withdraw(&self) -> bool {
         let withdrawn = self.shared.scheduler().withdraw(self.priority, self.seq);
         let Some((job, waker)) = withdrawn else { return false };
@@ -394,7 +396,7 @@ impl QueueEntry {
     }
 }
 
-/// A turn in the line for room in the queue, which the next gets if it is given up.
+/// A place in the line of callers that wait for a full queue; dropping it passes the turn on.
 struct Reservation<'a> {
     shared: &'a Shared,
     ticket: Option<Ticket>,
@@ -415,7 +417,7 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// Takes job after job and polls it to its end.
+/// A worker loop that takes one job after another and polls it to its end.
 struct Worker {
     shared: Arc<Shared>,
     id: usize,
@@ -423,7 +425,7 @@ struct Worker {
     state: WorkerState,
 }
 
-/// Jobs that end without waiting, before others on this thread get a turn.
+/// The maximum number of jobs finished in one poll before the worker yields to other tasks of the thread.
 const STREAK: usize = 32;
 
 impl Future for Worker {
@@ -450,16 +452,16 @@ impl Future for Worker {
                 scheduler.next(worker.id, worker.state, time, cx)
             };
             waker.into_iter().for_each(Waker::wake);
-            let has_summoned = !matches!(action, WorkerAction::None);
+            let has_woken = !matches!(action, WorkerAction::None);
             worker.shared.wake_worker(action);
-            // Only now, with its slot given back and counted, does the job report to its task.
+            // Only now, with the slot released and the metrics updated, the job reports to its task.
             drop(worker.running.take());
             match next {
                 NextJob::Run(job) => {
                     (worker.running, worker.state) = (Some((job, time)), WorkerState::Busy);
-                    if has_summoned {
-                        // The executor keeps whom a thread wakes for that thread, where it would wait for this job;
-                        // whoever gives up its turn is taken by another thread.
+                    if has_woken {
+                        // The executor keeps a worker that this thread wakes in the thread's own slot, where it would
+                        // wait for this job. A worker that yields can be stolen by another thread.
                         break;
                     }
                 }
@@ -488,7 +490,7 @@ impl Drop for Worker {
         }
         let (wakers, is_orphaned) = self.shared.scheduler().exited(self.id, self.state);
         if is_orphaned {
-            // The runtime that they waited for is gone.
+            // The runtime of the queued jobs is gone.
             self.shared.drop_queue();
         }
         wakers.into_iter().for_each(Waker::wake);

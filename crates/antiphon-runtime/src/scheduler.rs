@@ -5,58 +5,58 @@ use std::time::{Duration, Instant};
 use crate::task::{Ending, Job};
 use crate::waiters::{Ticket, Waiters};
 
-/// The order in which waiting tasks begin. Within one priority, first come is first served.
+/// The priority of a queued task; within one priority, tasks start in order of submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
-    /// Before everything else.
+    /// Started before everything else.
     Critical,
-    /// Before the ordinary.
+    /// Started before normal tasks.
     High,
-    /// The ordinary.
+    /// The default.
     #[default]
     Normal,
-    /// After the ordinary.
+    /// Started after normal tasks.
     Low,
-    /// Only when nothing else waits.
+    /// Started only when nothing else is queued.
     Background,
 }
 
 impl Priority {
-    /// Every priority, the most urgent first.
+    /// All priorities, the most urgent first.
     pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Normal, Self::Low, Self::Background];
 }
 
-/// Counts and times of a [`Runner`](crate::Runner); see [`Runner::metrics`](crate::Runner::metrics).
+/// Counters and durations of a [`Runner`](crate::Runner); see [`Runner::metrics`](crate::Runner::metrics).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RunnerMetrics {
-    /// Tasks that wait for a slot.
+    /// Tasks in the queue.
     pub queued: usize,
-    /// Tasks that have a slot.
+    /// Tasks in progress.
     pub running: usize,
-    /// Tasks that gave a result.
+    /// Tasks that returned a result.
     pub completed: u64,
     /// Tasks that panicked.
     pub failed: u64,
-    /// Tasks that ran into the runner's time limit.
+    /// Tasks that exceeded the runner's time limit.
     pub timed_out: u64,
-    /// Tasks that were given up, while they ran or before.
+    /// Tasks that were cancelled, in progress or in the queue.
     pub cancelled: u64,
-    /// How long all tasks that began had waited in the queue, added up.
+    /// Total time that started tasks had spent in the queue.
     pub wait_time: Duration,
-    /// How long all tasks that ended had run, added up.
+    /// Total run time of the tasks that ended.
     pub run_time: Duration,
 }
 
-/// The queue of a runner and who works on it, without a clock or a task of its own.
+/// The state machine of a runner: its queue and its workers, without a clock or I/O.
 #[derive(Default)]
 pub(crate) struct Scheduler {
     lanes: [VecDeque<Queued>; 5],
     room: Waiters,
-    /// Places in the queue that are promised to those who left the line for room.
+    /// Places in the queue that are taken but not filled yet.
     reserved: usize,
     idle: Vec<(usize, Waker)>,
-    /// Workers that were woken or made and have not looked at the queue yet.
+    /// Workers that were woken or spawned and have not polled the queue yet.
     waking: usize,
     workers: usize,
     next_worker: usize,
@@ -64,8 +64,7 @@ pub(crate) struct Scheduler {
     is_closed: bool,
     closers: Vec<Waker>,
     metrics: RunnerMetrics,
-    /// Of those that are being woken at once: each summons the next before it begins, so that as many as there are
-    /// threads suffice.
+    /// The limit on `waking`: each worker wakes the next before it starts a job, so the number of threads suffices.
     pub(crate) max_waking: usize,
     pub(crate) max_workers: usize,
     pub(crate) max_queued: usize,
@@ -77,23 +76,23 @@ struct Queued {
     since: Instant,
 }
 
-/// Who must be told after the queue has grown.
+/// The worker to wake or spawn after the queue has grown.
 pub(crate) enum WorkerAction {
     None,
     Wake(Waker),
-    /// There is work for another worker: this is its number.
+    /// Spawn another worker with this id.
     Spawn(usize),
 }
 
-/// What a worker did before it asked for a job.
+/// The state of a worker before it requests a job.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum WorkerState {
     Busy,
-    /// It was to be woken, or was and has not looked at the queue yet.
+    /// Waiting to be woken, or woken and not yet at the queue.
     Idle,
 }
 
-/// What a worker does next.
+/// The next step of a worker.
 pub(crate) enum NextJob {
     Run(Job),
     Wait,
@@ -109,12 +108,12 @@ impl Scheduler {
         self.metrics
     }
 
-    /// Whether a place in the queue is free for somebody who is not in line for one.
+    /// Returns whether the queue has room for a caller that is not waiting for it yet.
     fn has_room(&self) -> bool {
         self.room.is_empty() && self.metrics.queued + self.reserved < self.max_queued
     }
 
-    /// Waits in line for a place in the queue and takes it; false: the runner is closed, and there is none.
+    /// Waits in line for a place in the queue and reserves it; returns false if the runner is closed.
     pub(crate) fn poll_room(&mut self, ticket: &mut Option<Ticket>, cx: &Context<'_>) -> Poll<bool> {
         if self.is_closed {
             return Poll::Ready(false);
@@ -131,7 +130,7 @@ impl Scheduler {
         Poll::Ready(true)
     }
 
-    /// [`try_room`](Self::try_room) and [`push`](Self::push) at once, which is the ordinary case.
+    /// Combines [`try_room`](Self::try_room) and [`push`](Self::push), which is the common case.
     pub(crate) fn try_push(
         &mut self,
         priority: Priority,
@@ -144,7 +143,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes a place in the queue if one is free.
+    /// Reserves a place in the queue if one is free.
     pub(crate) fn try_room(&mut self) -> Result<(), SubmitErrorKind> {
         match (self.is_closed, self.has_room()) {
             (true, _) => Err(SubmitErrorKind::Closed),
@@ -156,7 +155,7 @@ impl Scheduler {
         }
     }
 
-    /// Leaves the line for room, or gives the place back that was promised meanwhile.
+    /// Leaves the line for room, or releases the place that was reserved for the ticket meanwhile.
     pub(crate) fn release_room(&mut self, ticket: Ticket) -> Option<Waker> {
         if self.room.leave(ticket) || self.is_closed {
             return None;
@@ -174,7 +173,7 @@ impl Scheduler {
         Some(waker)
     }
 
-    /// Queues a job on the place that was taken for it. A closed runner gives the job back.
+    /// Queues a job on its reserved place. A closed runner returns the job.
     pub(crate) fn push(
         &mut self,
         priority: Priority,
@@ -192,7 +191,7 @@ impl Scheduler {
         Ok((seq, self.wake_worker()))
     }
 
-    /// Takes a job out of the queue before it has begun.
+    /// Removes a job from the queue before it has started.
     pub(crate) fn withdraw(&mut self, priority: Priority, seq: u64) -> Option<(Job, Option<Waker>)> {
         let lane = &mut self.lanes[priority as usize];
         let at = lane.binary_search_by_key(&seq, |queued| queued.seq).ok()?;
@@ -202,7 +201,7 @@ impl Scheduler {
         Some((queued.job, self.offer_room()))
     }
 
-    /// Somebody to work on what is queued.
+    /// Selects an idle or new worker for the queued jobs.
     fn wake_worker(&mut self) -> WorkerAction {
         if self.metrics.queued == 0 || self.waking >= self.max_waking {
             return WorkerAction::None;
@@ -220,7 +219,7 @@ impl Scheduler {
         WorkerAction::None
     }
 
-    /// The most urgent job for a worker; and whom to wake or hire besides.
+    /// Returns the next step of a worker, with a submitter to wake and a worker to wake or spawn.
     pub(crate) fn next(
         &mut self,
         id: usize,
@@ -264,7 +263,7 @@ impl Scheduler {
         }
     }
 
-    /// Worker `id` is gone; who waits for the last one to go must be woken, and whether it left jobs to nobody.
+    /// Removes worker `id`; after the last one, returns the wakers of shutdown calls and whether queued jobs are orphaned.
     pub(crate) fn exited(&mut self, id: usize, state: WorkerState) -> (Vec<Waker>, bool) {
         self.mark_active(id, state);
         self.workers -= 1;
@@ -274,17 +273,17 @@ impl Scheduler {
         (std::mem::take(&mut self.closers), self.metrics.queued > 0)
     }
 
-    /// Takes nothing more; who must be woken to see it.
+    /// Closes the runner and returns the wakers of idle workers and waiting submitters.
     pub(crate) fn close(&mut self) -> Vec<Waker> {
         self.is_closed = true;
         self.reserved = 0;
-        // The idle ones count as woken: each looks once more, finds nothing, and leaves.
+        // Idle workers count as woken: each polls the queue once more, finds it empty and exits.
         self.waking += self.idle.len();
         let idle = self.idle.drain(..).map(|(_, waker)| waker);
         idle.chain(self.room.dissolve()).collect()
     }
 
-    /// Everything that has not begun.
+    /// Removes and returns all queued jobs.
     pub(crate) fn drain(&mut self) -> Vec<Job> {
         let jobs: Vec<_> =
             self.lanes.iter_mut().flat_map(|lane| lane.drain(..)).map(|queued| queued.job).collect();
@@ -293,7 +292,7 @@ impl Scheduler {
         jobs
     }
 
-    /// Waits until nobody works any more.
+    /// Waits until all workers have exited.
     pub(crate) fn poll_exited(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.workers == 0 {
             return Poll::Ready(());
@@ -305,10 +304,10 @@ impl Scheduler {
     }
 }
 
-/// Why [`Runner::try_submit`](crate::Runner::try_submit) took nothing.
+/// The reason why [`Runner::try_submit`](crate::Runner::try_submit) rejected a future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubmitErrorKind {
-    /// The queue is full for now.
+    /// The queue is full at the moment.
     QueueFull,
     /// The runner was shut down.
     Closed,

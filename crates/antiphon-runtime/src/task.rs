@@ -11,9 +11,9 @@ use tracing::Span;
 use crate::error::TaskError;
 use crate::runner::QueueEntry;
 
-/// A handle on work that runs elsewhere: on a [`Runner`](crate::Runner), or in the [`background`](crate::background).
+/// An owning handle to a task on a [`Runner`](crate::Runner) or in the [`background`](crate::background).
 ///
-/// Awaiting it gives the result. Dropping it asks the work to stop; [`detach`](Task::detach) lets it run on.
+/// Awaiting it returns the result. Dropping it cancels the task; [`detach`](Task::detach) lets the task continue.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,36 +31,37 @@ use crate::runner::QueueEntry;
 /// ```
 ///
 /// # Cancel safety
-/// Awaiting `&mut task` loses nothing when it is dropped; dropping the task itself cancels the work.
+/// Awaiting `&mut task` loses nothing when that future is dropped; dropping the handle itself cancels the task.
 #[must_use = "dropping a task cancels it: await it, or detach it"]
 pub struct Task<T> {
     cell: Arc<dyn Slot<T>>,
-    /// Where it stands in line, so that it can leave the line when it is cancelled.
+    /// The job's entry in the queue, for withdrawing it on cancellation.
     entry: Option<QueueEntry>,
     is_owner: bool,
 }
 
 impl<T> Task<T> {
-    /// Whether the work is over: then awaiting does not wait.
+    /// Returns whether the task has finished; if so, awaiting it returns immediately.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.cell.state().is_over
     }
 
-    /// Asks the work to stop and waits until it is really gone, its slot given back.
+    /// Cancels the task and waits until its future is dropped and its slot is free.
     ///
     /// # Errors
-    /// `Cancelled` if it stopped. Work that was faster gives its result.
+    /// [`TaskError::Cancelled`] if the task was cancelled. A task that finished first returns its own result.
     ///
     /// # Cancel safety
-    /// The request stands even if nobody waits for its end.
+    /// A dropped call still cancels the task; it only stops waiting for the end.
     pub async fn cancel(self) -> Result<T, TaskError> {
         self.request_cancel();
         self.await
     }
 
-    /// Lets the work run to its end although no one waits for it; its result is dropped. It still belongs to its runner,
-    /// whose end is its end.
+    /// Detaches the handle: the task runs to its end, and its result is dropped.
+    ///
+    /// A task of a runner is still owned by the runner and is cancelled with it.
     pub fn detach(mut self) {
         self.is_owner = false;
     }
@@ -84,15 +85,15 @@ impl<T> Future for Task<T> {
     type Output = Result<T, TaskError>;
 
     /// # Panics
-    /// If it is polled again after it has given its result.
-    #[expect(clippy::panic, reason = "as any future may that is polled after its end")]
+    /// If polled again after it has returned its result.
+    #[expect(clippy::panic, reason = "as for any future polled after completion")]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.cell.state();
         if state.is_over {
             let outcome = state.outcome.take();
             drop(state);
             self.is_owner = false;
-            let Some(outcome) = outcome else { panic!("a task gives its result once") };
+            let Some(outcome) = outcome else { panic!("a task was polled after it had returned its result") };
             return Poll::Ready(outcome);
         }
         keep(&mut state.task, cx);
@@ -114,23 +115,24 @@ impl<T> fmt::Debug for Task<T> {
     }
 }
 
-/// What a task sees of its job.
+/// The side of a job that its [`Task`] sees.
 trait Slot<T>: Send + Sync {
     fn state(&self) -> MutexGuard<'_, State<T>>;
 }
 
-/// What whoever runs a job sees of it.
+/// The side of a job that its worker sees.
 trait Run: Send + Sync {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Ending>;
     fn report(&self);
 }
 
-/// A future and where its result is left. Runner and task share it, so that it is mostly freed by the thread that made
-/// it: freeing another thread's memory costs a lock of the allocator.
+/// A future and the slot for its result, shared by the worker and the [`Task`].
+///
+/// Sharing lets it mostly be freed by the thread that allocated it: freeing another thread's memory takes an allocator lock.
 struct Cell<F: Future> {
     work: Mutex<Work<F>>,
     state: Mutex<State<F::Output>>,
-    /// Boxed, since it is mostly absent and every word of a job travels from core to core and back.
+    /// Boxed, since it is mostly absent and every word of a job moves between cores.
     extras: Option<Box<Extras>>,
 }
 
@@ -145,7 +147,7 @@ struct Work<F: Future> {
 }
 
 struct State<T> {
-    /// Set as soon as the future has ended, to be seen once it is over.
+    /// Set as soon as the future has finished, visible to the task once `is_over` is set.
     outcome: Option<Result<T, TaskError>>,
     is_over: bool,
     is_cancelled: bool,
@@ -154,7 +156,7 @@ struct State<T> {
 }
 
 impl<T> State<T> {
-    /// Whether the job goes on; if so, a request to cancel it wakes the task that polls now.
+    /// Returns whether the job continues; if so, a request to cancel it wakes the task that polls now.
     fn should_continue(&mut self, cx: &Context<'_>) -> bool {
         if !self.is_cancelled {
             keep(&mut self.job, cx);
@@ -171,7 +173,7 @@ fn keep(kept: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// How a job ended, for those who count.
+/// The outcome of a job, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Completed,
@@ -191,13 +193,13 @@ impl Ending {
     }
 }
 
-/// The work itself, polled by whoever runs it. It reports to its [`Task`] when it is dropped, however it ended: so
-/// that whoever runs it can give the slot back and count before anybody sees the result.
+/// The future of a task, polled by a worker.
 ///
-/// Dropping it never panics, whatever the future, its result or a waker does: whoever runs it has others to run.
+/// Reports to its [`Task`] on drop, whatever the outcome, so that the worker can release the slot and update the metrics before
+/// the result is visible. Dropping it never panics, even if the future, its result or a waker does: the worker has other jobs.
 pub(crate) struct Job(Option<Arc<dyn Run>>);
 
-/// A job, and the task that will have its result.
+/// Creates a job and the task that receives its result.
 pub(crate) fn job<F>(future: F, limit: Option<Duration>, span: Span) -> (Job, Task<F::Output>)
 where
     F: Future<Output: Send> + Send + 'static,
@@ -224,7 +226,7 @@ impl Future for Job {
 impl Drop for Job {
     fn drop(&mut self) {
         if let Some(run) = self.0.take() {
-            // A result that nobody waits for is dropped here, too.
+            // The result of a detached task is dropped here, too.
             let reported = catch_unwind(AssertUnwindSafe(move || {
                 run.report();
                 drop(run);
@@ -263,7 +265,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
         let outcome = if self.state().is_cancelled {
             Err(TaskError::Cancelled)
         } else {
-            // A future that panicked is dropped and never polled again, so no broken state of it can be seen.
+            // A future that panicked is dropped and never polled again, so its broken state cannot be observed.
             match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(Poll::Ready(value)) => Ok(value),
                 Err(panic) => Err(TaskError::panicked(&*panic)),
@@ -300,7 +302,7 @@ fn timed_out(deadline: &mut Option<Pin<Box<Sleep>>>, limit: Duration, cx: &mut C
     deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx).is_ready()
 }
 
-/// What the future held is released before anybody hears of its end. A panic in that is the task's panic.
+/// Drops a finished future before its end is reported. A panic in its drop becomes the task's panic.
 pub(crate) fn drop_future<F>(mut future: Pin<&mut Option<F>>) -> Result<(), TaskError> {
     let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
     dropped.map_err(|panic| TaskError::panicked(&*panic))

@@ -1,22 +1,22 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A future did not end in the time it was given.
+/// An error of [`timeout`]: the future did not finish within the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOut {
-    /// That time.
+    /// The time limit.
     pub after: Duration,
 }
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not done after {:?}", self.after)
+        write!(f, "timed out after {:?}", self.after)
     }
 }
 
 impl std::error::Error for TimedOut {}
 
-/// Runs a future with a time limit and drops it when that is over; the error names the limit.
+/// Runs a future with a time limit and drops it when the limit expires; the error contains the limit.
 ///
 /// For a limit on each task of a [`Runner`](crate::Runner), use [`Runner::task_timeout`](crate::Runner::task_timeout).
 ///
@@ -27,18 +27,18 @@ impl std::error::Error for TimedOut {}
 ///
 /// let limit = Duration::from_millis(5);
 /// let late = antiphon_runtime::timeout(limit, std::future::pending::<()>()).await;
-/// assert_eq!(late.unwrap_err().to_string(), "not done after 5ms");
+/// assert_eq!(late.unwrap_err().to_string(), "timed out after 5ms");
 /// # }
 /// ```
 ///
 /// # Errors
-/// [`TimedOut`].
+/// [`TimedOut`] if the limit expires first.
 ///
 /// # Panics
 /// Outside a tokio runtime.
 ///
 /// # Cancel safety
-/// Dropping it drops the future.
+/// Dropping the call drops the future.
 pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
     tokio::time::timeout(limit, future).await.map_err(|_| TimedOut { after: limit })
 }

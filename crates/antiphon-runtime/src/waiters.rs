@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
-/// Those who wait in line, first come first served, without a clock or a lock of their own.
+/// A fair (FIFO) queue of waiters, without a clock or a lock.
 ///
-/// A ticket that is no longer in line has been served: whoever held it takes what was set aside for it.
+/// A ticket that is no longer in the queue has been served: its holder takes what was set aside for it.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    /// Sorted by ticket, since tickets only grow and new ones join at the end.
+    /// Sorted by ticket, since tickets increase and new ones join at the end.
     reservation: VecDeque<(Ticket, Waker)>,
     next: u64,
 }
@@ -22,7 +22,7 @@ impl Waiters {
         ticket
     }
 
-    /// Whether the ticket is still in line; if so, the task that polls now is the one that will be woken.
+    /// Returns whether the ticket is still in the queue; if so, the task that polls now is the one to be woken.
     pub(crate) fn refresh(&mut self, ticket: Ticket, cx: &Context<'_>) -> bool {
         match self.reservation.binary_search_by_key(&ticket, |(other, _)| *other) {
             Ok(at) => {
@@ -33,13 +33,13 @@ impl Waiters {
         }
     }
 
-    /// Takes a ticket out of the line; whether it was there.
+    /// Removes a ticket from the queue and returns whether it was there.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> bool {
         let found = self.reservation.binary_search_by_key(&ticket, |(other, _)| *other);
         found.is_ok_and(|at| self.reservation.remove(at).is_some())
     }
 
-    /// Serves the first in line: whoever calls this sets something aside for it and wakes it.
+    /// Removes the first waiter; the caller sets something aside for it and wakes it.
     pub(crate) fn serve(&mut self) -> Option<Waker> {
         self.reservation.pop_front().map(|(_, waker)| waker)
     }
@@ -52,7 +52,7 @@ impl Waiters {
         self.reservation.is_empty()
     }
 
-    /// Sends everybody away.
+    /// Removes all waiters and returns their wakers.
     pub(crate) fn dissolve(&mut self) -> impl Iterator<Item = Waker> + use<> {
         std::mem::take(&mut self.reservation).into_iter().map(|(_, waker)| waker)
     }

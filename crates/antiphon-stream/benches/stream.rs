@@ -1,4 +1,4 @@
-//! What the adaptors cost beside the work they run. The rows against peers are in `cargo xtask bench`.
+//! Overhead of the adaptors, without the work that they run. `cargo xtask bench` compares them with other crates.
 #![expect(clippy::expect_used, reason = "a benchmark")]
 
 use std::future::ready;

@@ -1,5 +1,5 @@
-//! Two feeds of questions, a queue between them and two workers, and stages of slow calls: nothing is read ahead of what the
-//! slowest stage takes (backpressure), and what is answered is written in groups.
+//! Two feeds of questions, a queue between them and two workers, and stages of slow calls. The slowest stage limits how far
+//! the feeds are read ahead (backpressure), and answers are stored in batches.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +10,16 @@ use antiphon_stream::{Closed, Queue, Stages, StreamExt as _, merge};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 
-const CALLS_AT_ONCE: usize = 8;
-const ROOM: usize = 4;
+const MAX_CONCURRENCY: usize = 8;
+const CAPACITY: usize = 4;
 
-/// A slow call that is sometimes of no use.
+/// A slow call that fails for one question in ten.
 async fn ask(n: usize) -> Result<String, usize> {
     sleep(Duration::from_millis(20)).await;
     if n.is_multiple_of(10) { Err(n) } else { Ok(format!("answer {n}")) }
 }
 
-/// A service that stores groups, and is slower than the calls for small ones.
+/// A service that stores a batch; its cost for each batch makes small batches slow.
 async fn store(group: Vec<String>, stored: Arc<Mutex<Vec<String>>>) -> usize {
     sleep(Duration::from_millis(5)).await;
     let size = group.len();
@@ -29,10 +29,10 @@ async fn store(group: Vec<String>, stored: Arc<Mutex<Vec<String>>>) -> usize {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Closed<usize>> {
-    let (start, queue) = (Instant::now(), Queue::new(ROOM));
+    let (start, queue) = (Instant::now(), Queue::new(CAPACITY));
     let (read, stored) = (AtomicUsize::new(0), Arc::new(Mutex::new(Vec::new())));
 
-    // Feeds that are always ahead: only the queue's room holds them back.
+    // Feeds that always have an item: only the queue's capacity slows them down.
     let produce = async {
         let mut numbers = merge([stream::iter(0..40), stream::iter(100..140)]);
         while let Some(n) = numbers.next().await {
@@ -43,11 +43,11 @@ async fn main() -> Result<(), Closed<usize>> {
         Ok(())
     };
 
-    // Put together once, and run by each worker.
+    // Built once, and run by each worker.
     let into = stored.clone();
     let stages = Stages::new()
-        .map(CALLS_AT_ONCE, ask)
-        .filter(CALLS_AT_ONCE, |answer: &Result<String, usize>| std::future::ready(answer.is_ok()))
+        .map(MAX_CONCURRENCY, ask)
+        .filter(MAX_CONCURRENCY, |answer: &Result<String, usize>| std::future::ready(answer.is_ok()))
         .stage(|answers| answers.filter_map(|answer| std::future::ready(answer.ok())))
         .stage(|answers| answers.batch_within(16, Duration::from_millis(30)))
         .map(2, move |group| store(group, into.clone()));
@@ -63,8 +63,8 @@ async fn main() -> Result<(), Closed<usize>> {
 
     let early = async {
         sleep(Duration::from_millis(10)).await;
-        // No call has ended yet: what was read is in a call or in the queue, or waits for room there.
-        let most = 2 * CALLS_AT_ONCE + ROOM + 1;
+        // No call has ended yet: each question that was read is in a call, in the queue, or waits for room in it.
+        let most = 2 * MAX_CONCURRENCY + CAPACITY + 1;
         let read = read.load(Ordering::Relaxed);
         println!("after 10 ms: {read} of 80 questions read, {most} at most");
         assert!(read <= most);
@@ -77,6 +77,6 @@ async fn main() -> Result<(), Closed<usize>> {
         stored.len(),
         start.elapsed()
     );
-    assert_eq!((one + two, stored.len()), (72, 72), "eight were of no use");
+    assert_eq!((one + two, stored.len()), (72, 72), "eight questions failed");
     Ok(())
 }

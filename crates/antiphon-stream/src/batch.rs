@@ -5,7 +5,7 @@ use futures_core::Stream;
 use futures_util::stream::{Fuse, StreamExt as _};
 use pin_project::pin_project;
 
-/// Room made for a group at once; a larger one grows, so that a size beyond all measure costs nothing.
+/// Most items for which memory is reserved at once; a larger group grows, so that a huge `size` costs nothing.
 pub(crate) const MAX_RESERVED: usize = 1024;
 
 /// The stream of [`batch`](crate::StreamExt::batch).

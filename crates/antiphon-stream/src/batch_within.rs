@@ -19,7 +19,7 @@ pub struct BatchWithin<S: Stream> {
     size: usize,
     time: Duration,
     items: Vec<S::Item>,
-    /// Of the group that is being filled.
+    /// Deadline of the group that is being filled.
     #[pin]
     deadline: Option<Sleep>,
 }
@@ -35,8 +35,8 @@ impl<S: Stream> Stream for BatchWithin<S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<S::Item>>> {
         let mut this = self.project();
-        // A source that always has an item must not keep the clock from being looked at.
-        let is_over = |deadline: &Option<Pin<&mut Sleep>>| {
+        // The clock must be checked even if the source is always ready.
+        let is_past = |deadline: &Option<Pin<&mut Sleep>>| {
             deadline.as_ref().is_some_and(|deadline| Instant::now() >= deadline.deadline())
         };
         loop {
@@ -44,13 +44,13 @@ impl<S: Stream> Stream for BatchWithin<S> {
                 Poll::Ready(Some(item)) => {
                     if this.items.is_empty() {
                         this.items.reserve_exact((*this.size).min(MAX_RESERVED));
-                        // A time beyond all calendars is no deadline.
+                        // A `time` that overflows the clock is no deadline.
                         this.deadline.set(Instant::now().checked_add(*this.time).map(sleep_until));
                     }
                     this.items.push(item);
                     let looks = this.items.len().is_multiple_of(32);
                     if this.items.len() >= *this.size
-                        || looks && is_over(&this.deadline.as_mut().as_pin_mut())
+                        || looks && is_past(&this.deadline.as_mut().as_pin_mut())
                     {
                         break;
                     }
@@ -58,8 +58,8 @@ impl<S: Stream> Stream for BatchWithin<S> {
                 Poll::Ready(None) if this.items.is_empty() => return Poll::Ready(None),
                 Poll::Ready(None) => break,
                 Poll::Pending => {
-                    // A deadline stands only while a group is being filled. It is compared, too, since a task that has
-                    // used up its turn is told that its timers are pending.
+                    // A deadline exists only while a group is being filled. It is also compared with the clock, since
+                    // timers report pending to a task that has used up tokio's cooperative budget.
                     let Some(deadline) = this.deadline.as_mut().as_pin_mut() else { return Poll::Pending };
                     if Instant::now() < deadline.deadline() {
                         ready!(deadline.poll(cx));

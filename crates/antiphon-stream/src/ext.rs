@@ -4,11 +4,13 @@ use futures_core::Stream;
 
 use crate::{Batch, BatchWithin, FilterAsync, MapAsync, MapAsyncUnordered, Window};
 
-/// Adaptors for streams of slow calls. A limit, size or step of 0 counts as 1 everywhere.
+/// Adaptors for streams of slow calls, with concurrency limits and backpressure.
+///
+/// A limit, size or step of 0 counts as 1 in all of them.
 pub trait StreamExt: Stream {
-    /// Calls `f` on each item, at most `limit` calls at once, and yields the results in the order of the items.
+    /// Calls `f` on each item with at most `limit` calls in flight, and yields the results in the order of the items.
     ///
-    /// A result that is ready early waits for those before it and counts towards the limit, so memory is bounded by
+    /// A result that is ready early waits for the results before it and counts towards the limit, so memory is bounded by
     /// `limit`. Use [`map_async_unordered`](StreamExt::map_async_unordered) where order does not matter. Items are taken
     /// from the source only when there is room for their calls (backpressure).
     ///
@@ -24,7 +26,7 @@ pub trait StreamExt: Stream {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping the stream drops the calls under way and the results that were not taken.
+    /// Dropping the stream drops the calls in flight and the results that were not yet yielded.
     fn map_async<F, Fut>(self, limit: usize, f: F) -> MapAsync<Self, F, Fut>
     where
         Self: Sized,
@@ -34,10 +36,10 @@ pub trait StreamExt: Stream {
         MapAsync::new(self, limit, f)
     }
 
-    /// Calls `f` on each item, at most `limit` calls at once, and yields each result as soon as it is there.
+    /// Calls `f` on each item with at most `limit` calls in flight, and yields each result as soon as it is ready.
     ///
-    /// A slow call holds up no other result, as it does in [`map_async`](StreamExt::map_async); keep the item with its
-    /// result where it matters which is which.
+    /// A slow call does not delay other results, as it does in [`map_async`](StreamExt::map_async). Return the item with
+    /// its result if you need to know which result belongs to which item.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -55,7 +57,7 @@ pub trait StreamExt: Stream {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping the stream drops the calls under way and the results that were not taken.
+    /// Dropping the stream drops the calls in flight and the results that were not yet yielded.
     fn map_async_unordered<F, Fut>(self, limit: usize, f: F) -> MapAsyncUnordered<Self, F, Fut>
     where
         Self: Sized,
@@ -65,9 +67,9 @@ pub trait StreamExt: Stream {
         MapAsyncUnordered::new(self, limit, f)
     }
 
-    /// Keeps the items for which `f` resolves to `true`, at most `limit` calls at once, in their order.
+    /// Keeps the items for which `f` resolves to `true`, with at most `limit` calls in flight, in the order of the source.
     ///
-    /// For a check that needs no call, use `filter` of the futures crate.
+    /// For a check that does not wait, use `filter` of the futures crate.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -83,7 +85,7 @@ pub trait StreamExt: Stream {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping the stream drops the calls under way and their items.
+    /// Dropping the stream drops the calls in flight and their items.
     fn filter_async<F, Fut>(self, limit: usize, f: F) -> FilterAsync<Self, F, Fut>
     where
         Self: Sized,
@@ -93,9 +95,9 @@ pub trait StreamExt: Stream {
         FilterAsync::new(self, limit, f)
     }
 
-    /// Groups of `size` items; the last one may be smaller, and none is empty.
+    /// Collects items into groups of `size`; the last group may be smaller, and no group is empty.
     ///
-    /// It waits for a whole group however long that takes: see [`batch_within`](StreamExt::batch_within).
+    /// The stream waits for a full group without a time limit; for a limit, use [`batch_within`](StreamExt::batch_within).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -117,10 +119,10 @@ pub trait StreamExt: Stream {
         Batch::new(self, size)
     }
 
-    /// Groups of `size` items, or of fewer once `time` has passed since a group's first item.
+    /// Collects items into groups of `size`, or of fewer once `time` has passed since a group's first item.
     ///
-    /// For live sources, whose last items must not wait for others: a group commit, say. For sources that end soon,
-    /// [`batch`](StreamExt::batch) needs no timer.
+    /// Use it for live sources whose items must not wait long for others, such as a group commit. For sources that end
+    /// soon, [`batch`](StreamExt::batch) needs no timer. A `time` that overflows the clock is no limit.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -151,8 +153,9 @@ pub trait StreamExt: Stream {
         BatchWithin::new(self, size, time)
     }
 
-    /// Every run of `size` items that begins `step` items after the one before; what is left over at the end is not
-    /// yielded. With a `step` larger than `size` the items between are left out.
+    /// Yields sliding windows of `size` items, each `step` items after the one before.
+    ///
+    /// An incomplete window at the end is not yielded. With a `step` larger than `size`, the items between are skipped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

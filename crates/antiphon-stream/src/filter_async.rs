@@ -19,7 +19,7 @@ pub struct FilterAsync<S: Stream, F, Fut: Future<Output = bool>> {
     in_flight: InFlight<Judged<S::Item, Fut>>,
 }
 
-/// An item and whether it stays.
+/// An item, and the call that decides whether it is kept.
 #[pin_project]
 struct Judged<T, Fut> {
     item: Option<T>,

@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 
 use crate::slots::Slots;
 
-/// Futures under way, and the results that were not taken yet, in the order in which the futures began or ended.
+/// Futures in flight, and their results that were not yet taken, in the order in which the futures began or ended.
 pub(crate) struct InFlight<F: Future> {
     running: Slots<F>,
     woken: VecDeque<usize>,
-    /// By place: which of the results a running future will give.
+    /// For each slot, the position of its future's result.
     turns: Vec<u64>,
     results: VecDeque<Option<F::Output>>,
     first: u64,
@@ -16,7 +16,7 @@ pub(crate) struct InFlight<F: Future> {
 }
 
 impl<F: Future> InFlight<F> {
-    /// Results in the order in which their futures began.
+    /// Creates a set that returns results in the order in which their futures began.
     pub(crate) fn ordered() -> Self {
         Self {
             running: Slots::new(),
@@ -28,20 +28,20 @@ impl<F: Future> InFlight<F> {
         }
     }
 
-    /// Results in the order in which they came.
+    /// Creates a set that returns results in the order in which their futures ended.
     pub(crate) fn unordered() -> Self {
         Self { is_ordered: false, ..Self::ordered() }
     }
 
-    /// Futures under way and results not taken.
+    /// Returns the number of futures in flight and of results not yet taken.
     pub(crate) fn len(&self) -> usize {
         if self.is_ordered { self.results.len() } else { self.running.len() + self.results.len() }
     }
 
-    /// The next result, with as many futures under way as `limit` allows, made by `next` from a source.
+    /// Returns the next result, and starts futures from `next` until `limit` is reached.
     ///
-    /// The room of the result that is returned is filled at once, so that the limit is used while the caller works on
-    /// it: two stages of a pipeline then really overlap.
+    /// The slot of a returned result is refilled at once, so that the limit stays in use while the caller works on the
+    /// result: two stages of a pipeline then really overlap.
     pub(crate) fn poll_next(
         &mut self,
         limit: usize,
@@ -50,25 +50,25 @@ impl<F: Future> InFlight<F> {
     ) -> Poll<Option<F::Output>> {
         self.poll_woken(cx);
         let early = self.result();
-        let mut source_is_over = false;
+        let mut source_ended = false;
         while self.len() < limit {
             match next(cx) {
                 Poll::Ready(Some(future)) => self.start(future),
                 Poll::Ready(None) => {
-                    source_is_over = true;
+                    source_ended = true;
                     break;
                 }
                 Poll::Pending => break,
             }
         }
         match early.or_else(|| self.result()) {
-            None if self.len() == 0 && source_is_over => Poll::Ready(None),
+            None if self.len() == 0 && source_ended => Poll::Ready(None),
             None => Poll::Pending,
             some => Poll::Ready(some),
         }
     }
 
-    /// Begins a future: it is polled at once.
+    /// Starts a future and polls it once.
     fn start(&mut self, future: F) {
         let turn = self.first + self.results.len() as u64;
         if self.is_ordered {
@@ -83,9 +83,9 @@ impl<F: Future> InFlight<F> {
         self.poll_one(key);
     }
 
-    /// Must come before anything is begun in the same turn, so that wakes find their way.
+    /// Polls the futures that were woken. Must run before a future is started in the same poll, since it registers the waker.
     fn poll_woken(&mut self, cx: &Context<'_>) {
-        // What is woken meanwhile waits for the next turn, so that a future that wakes itself holds up nobody.
+        // A future that is woken meanwhile waits for the next poll, so that one that wakes itself does not delay the others.
         self.running.take_woken(&mut self.woken, cx);
         while let Some(key) = self.woken.pop_front() {
             self.poll_one(key);
@@ -100,7 +100,7 @@ impl<F: Future> InFlight<F> {
     }
 
     fn poll_one(&mut self, key: usize) {
-        // An old waker may wake a place that is empty by now.
+        // A stale waker may wake a slot that is empty by now.
         let Some((future, mut cx)) = self.running.get(key) else { return };
         let Poll::Ready(output) = future.poll(&mut cx) else { return };
         self.running.remove(key);

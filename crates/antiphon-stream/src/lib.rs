@@ -1,9 +1,9 @@
 //! Adaptors for streams whose items need slow calls: [`StreamExt`] maps and filters them concurrently, in batches and
-//! windows; [`merge`] takes from many streams fairly, [`Queue`] is where producers and consumers meet, and [`Stages`]
-//! is a pipeline to be run on many sources.
+//! windows; [`merge`] takes from many streams fairly, [`Queue`] connects producers and consumers, and [`Stages`] is a
+//! pipeline that runs on many sources.
 //!
-//! Nothing here spawns, nothing is unbounded, and dropping a stream drops what it has under way. Errors travel as
-//! items. Synchronous `map` and `filter` are futures' own.
+//! All of them apply backpressure: no adaptor spawns a task, all buffers are bounded, and dropping a stream drops its calls
+//! in flight. Errors are passed on as items. For synchronous `map` and `filter`, use the futures crate.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

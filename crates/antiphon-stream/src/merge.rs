@@ -7,10 +7,11 @@ use futures_core::Stream;
 
 use crate::slots::Slots;
 
-/// Merges `streams` into one that yields their items as they come.
+/// Merges `streams` into one stream that yields each item as soon as it is ready.
 ///
-/// For two streams, `select` of the futures crate is as good; this one is made for hundreds. It is fair: a stream that always has an item gets one turn for each of the others' turns. Idle streams cost nothing,
-/// however many there are. An item that is an error is an item; a stream that ends ends nobody else.
+/// For two streams, `select` of the futures crate is enough; this function is made for hundreds. The merge is fair: a stream
+/// that is always ready gets one turn for each turn of the others. A stream is polled only after it was woken, so idle
+/// streams cost nothing. Errors are passed on as items, and the end of one stream does not end the others.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -24,7 +25,7 @@ use crate::slots::Slots;
 /// ```
 ///
 /// # Cancel safety
-/// Dropping the merged stream drops all of them; no item has been taken that was not yielded.
+/// Dropping the merged stream drops all of its streams; no item was taken from them that was not yielded.
 pub fn merge<I>(streams: I) -> Merge<I::Item>
 where
     I: IntoIterator<Item: Stream>,
@@ -38,12 +39,12 @@ where
 #[must_use = "streams do nothing unless polled"]
 pub struct Merge<S> {
     slots: Slots<S>,
-    /// Streams that may have an item, the next in turn first.
+    /// Streams that may have an item; the front is polled next.
     ready: VecDeque<usize>,
-    /// Whether a stream is among them: one that has an item may have been woken besides.
+    /// Whether a stream is in `ready`: a stream that had an item may have been woken as well.
     is_ready: Vec<bool>,
     woken: VecDeque<usize>,
-    /// How many of them come before those that were woken meanwhile are looked up, which takes a lock.
+    /// Polls left before the woken streams are looked up again, which takes a lock.
     turns: usize,
 }
 
@@ -63,7 +64,7 @@ impl<S: Stream> Stream for Merge<S> {
                 }
                 this.turns = this.ready.len();
                 rounds += 1;
-                // A stream that wakes itself while it is polled must not keep everybody else from the thread.
+                // A stream that wakes itself while it is polled must not keep other tasks from the thread.
                 if rounds > 2 && this.turns > 0 {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

@@ -8,11 +8,12 @@ use futures_core::Stream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::PollSemaphore;
 
-/// A bounded queue between many producers and many consumers; each item goes to one of them, in the order of pushing.
+/// A bounded queue between many producers and many consumers, with backpressure: `push` waits while it is full.
 ///
-/// A bounded channel of tokio's has one consumer and closes with its last sender. Use this queue where several consumers
-/// share the work, or where handles are both: it does not close by itself, but by [`close`](Queue::close), after which
-/// consumers get what is left, and then the end. Cloning gives another handle to the same queue.
+/// Each item goes to exactly one consumer, in the order of pushing. Tokio's bounded channel has one consumer and closes with
+/// its last sender. Use this queue where several consumers share the work, or where one handle both produces and consumes.
+/// The queue closes only by [`close`](Queue::close): consumers then get the items that are left, and after them the end.
+/// Cloning creates another handle to the same queue.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,9 +37,9 @@ pub struct Queue<T> {
 struct Shared<T> {
     state: Mutex<State<T>>,
     capacity: usize,
-    /// A permit for each free place.
+    /// A semaphore with a permit for each free place.
     room: Semaphore,
-    /// A permit for each item.
+    /// A semaphore with a permit for each item.
     filled: Arc<Semaphore>,
 }
 
@@ -54,14 +55,14 @@ pub struct Closed<T>(pub T);
 /// An item that [`Queue::try_push`] did not take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
-    /// The queue is full for now.
+    /// The queue is full; retry once a consumer has taken an item.
     Full(T),
-    /// The queue was closed.
+    /// The queue was closed; it accepts no more items.
     Closed(T),
 }
 
 impl<T> Queue<T> {
-    /// A queue that holds at most `capacity` items; 0 counts as 1.
+    /// Creates a queue that holds at most `capacity` items; 0 counts as 1.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
@@ -74,13 +75,13 @@ impl<T> Queue<T> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Adds an item at the end and waits while the queue is full; who waits is served in turn.
+    /// Adds an item at the end, and waits while the queue is full. Waiting producers are served in order.
     ///
     /// # Errors
-    /// [`Closed`], with the item.
+    /// [`Closed`] with the item, if the queue is closed.
     ///
     /// # Cancel safety
-    /// A dropped call has not added the item, which is dropped with it; its turn goes to the next.
+    /// A dropped call has not added the item, which is dropped with it; its turn goes to the next producer.
     pub async fn push(&self, item: T) -> Result<(), Closed<T>> {
         match self.shared.room.acquire().await {
             Ok(place) => {
@@ -91,7 +92,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds an item if there is room now, for a producer that would rather drop or refuse than wait.
+    /// Adds an item if there is room now, without waiting.
+    ///
+    /// Use it in a producer that drops or rejects items under load; to wait for room, use [`push`](Queue::push).
     ///
     /// ```
     /// use antiphon_stream::{PushError, Queue};
@@ -104,7 +107,7 @@ impl<T> Queue<T> {
     /// ```
     ///
     /// # Errors
-    /// [`PushError`], with the item.
+    /// [`PushError`] with the item, if the queue is full or closed.
     pub fn try_push(&self, item: T) -> Result<(), PushError<T>> {
         match self.shared.room.try_acquire() {
             Ok(place) => {
@@ -116,19 +119,21 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes the first item and waits while the queue is empty; `None` once it is closed and empty.
+    /// Takes the first item, and waits while the queue is empty; returns `None` once it is closed and empty.
     ///
     /// # Cancel safety
-    /// A dropped call has taken nothing; its turn goes to the next.
+    /// A dropped call has taken nothing; its turn goes to the next consumer.
     pub async fn pop(&self) -> Option<T> {
-        // A closed semaphore refuses, and then what is left is there for whoever comes first.
+        // A closed semaphore grants no permits: the items that are left are then taken without one.
         if let Ok(item) = self.shared.filled.acquire().await {
             item.forget();
         }
         self.shared.take()
     }
 
-    /// Takes the first item if there is one now and nobody waits for it.
+    /// Takes the first item if there is one now and no other consumer waits for it.
+    ///
+    /// Returns `None` if not; [`is_closed`](Queue::is_closed) distinguishes an empty queue from a closed one.
     #[must_use]
     pub fn try_pop(&self) -> Option<T> {
         match self.shared.filled.try_acquire() {
@@ -139,38 +144,40 @@ impl<T> Queue<T> {
         self.shared.take()
     }
 
-    /// Takes no further item. Producers that wait get theirs back, consumers get what is left and then the end.
+    /// Closes the queue to new items.
+    ///
+    /// Waiting producers get their items back as [`Closed`]; consumers get the items that are left, and then the end.
     pub fn close(&self) {
         self.shared.state().is_closed = true;
         self.shared.room.close();
         self.shared.filled.close();
     }
 
-    /// Whether it was closed.
+    /// Returns whether the queue was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.state().is_closed
     }
 
-    /// Items that wait.
+    /// Returns the number of items in the queue.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.state().items.len()
     }
 
-    /// Whether no item waits.
+    /// Returns whether the queue holds no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The most items it holds.
+    /// Returns the maximum number of items.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.capacity
     }
 
-    /// A consumer as a stream, which ends when the queue is closed and empty.
+    /// Returns a consumer as a stream, which ends when the queue is closed and empty.
     pub fn stream(&self) -> QueueStream<T> {
         QueueStream { shared: self.shared.clone(), filled: PollSemaphore::new(self.shared.filled.clone()) }
     }
@@ -181,11 +188,11 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an item on a place that was taken for it.
+    /// Adds an item, for which a permit of `room` was taken.
     fn add(&self, item: T) -> Result<(), Closed<T>> {
         {
             let mut state = self.state();
-            // Closed since the place was taken: consumers may have seen the end already.
+            // Closed since the permit was taken: consumers may have seen the end already.
             if state.is_closed {
                 return Err(Closed(item));
             }
@@ -221,7 +228,7 @@ impl<T> fmt::Debug for Queue<T> {
 /// The stream of [`Queue::stream`].
 ///
 /// # Cancel safety
-/// Dropping it takes nothing with it.
+/// Dropping the stream loses no item.
 #[must_use = "streams do nothing unless polled"]
 pub struct QueueStream<T> {
     shared: Arc<Shared<T>>,

@@ -3,10 +3,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
-/// Futures or streams that are polled only when they were woken, each in a place that is used again.
+/// Futures or streams that are polled only after they were woken, each in a slot that is reused.
 ///
-/// The place and its waker are made once, not for each future, so that a stream of a million calls allocates as many
-/// places as may be under way.
+/// A slot and its waker are allocated once, not for each future, so that a stream of a million calls allocates only as many
+/// slots as may be in flight.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
@@ -51,7 +51,7 @@ impl Wake for SlotWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         let parent = {
             let mut state = self.woken.lock();
-            // A waker that outlived its slots wakes nobody.
+            // A waker that outlived its slots has no effect.
             match state.is_queued.get_mut(self.key) {
                 Some(is_queued) if !*is_queued => *is_queued = true,
                 _ => return,
@@ -66,7 +66,7 @@ impl Wake for SlotWaker {
 }
 
 impl<T> Drop for Slots<T> {
-    /// A waker that outlives this wakes nobody, and keeps nobody's waker.
+    /// Makes wakers that outlive the slots ineffective, and releases the task's waker.
     fn drop(&mut self) {
         let parent = {
             let mut state = self.woken.lock();
@@ -87,7 +87,7 @@ impl<T> Slots<T> {
         self.slots.len() - self.free.len()
     }
 
-    /// Puts something into a free place, and tells which.
+    /// Stores `content` in a free slot and returns its key.
     pub(crate) fn insert(&mut self, content: T) -> usize {
         if let Some(key) = self.free.pop() {
             self.slots[key].content.set(Some(content));
@@ -105,14 +105,14 @@ impl<T> Slots<T> {
         self.free.push(key);
     }
 
-    /// What is in a place, if anything, with the context that wakes this place alone.
+    /// Returns the content of a slot, if it has any, with a context that wakes this slot only.
     pub(crate) fn get(&mut self, key: usize) -> Option<(Pin<&mut T>, Context<'_>)> {
         let slot = self.slots.get_mut(key)?;
         Some((slot.content.as_mut().as_pin_mut()?, Context::from_waker(&slot.waker)))
     }
 
-    /// Adds to `keys` the places woken since the last time, in the order in which they were; a place that is woken
-    /// from now on wakes the task that polls now.
+    /// Appends to `keys` the slots woken since the last call, in the order of their wakes, and registers the task of `cx`
+    /// to be woken by the next one.
     pub(crate) fn take_woken(&mut self, keys: &mut VecDeque<usize>, cx: &Context<'_>) {
         let mut guard = self.woken.lock();
         let state = &mut *guard;

@@ -8,10 +8,9 @@ use futures_core::stream::BoxStream;
 
 use crate::ext::StreamExt;
 
-/// A pipeline that is put together once and run on many sources: stage after stage, the type of one stage's output
-/// being that of the next one's input.
+/// A pipeline that is built once and run on many sources; the output type of each stage is the input type of the next.
 ///
-/// For a single source the adaptors of [`StreamExt`] do the same without a box. Cloning is cheap.
+/// For a single source, the adaptors of [`StreamExt`] do the same without a box. Cloning is cheap.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -33,7 +32,7 @@ pub struct Stages<I, O> {
 type Build<I, O> = dyn Fn(Staged<I>) -> Staged<O> + Send + Sync;
 
 impl<T: Send + 'static> Stages<T, T> {
-    /// No stage yet: what goes in comes out.
+    /// Creates a pipeline without stages, which yields its source's items unchanged.
     #[must_use]
     pub fn new() -> Self {
         Self { build: Arc::new(|source| source) }
@@ -47,7 +46,7 @@ impl<T: Send + 'static> Default for Stages<T, T> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
-    /// A stage of [`map_async`](StreamExt::map_async).
+    /// Adds a stage of [`map_async`](StreamExt::map_async), with at most `limit` calls in flight in each run.
     #[must_use]
     pub fn map<F, Fut>(self, limit: usize, f: F) -> Stages<I, Fut::Output>
     where
@@ -61,7 +60,7 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         })
     }
 
-    /// A stage of [`filter_async`](StreamExt::filter_async).
+    /// Adds a stage of [`filter_async`](StreamExt::filter_async), with at most `limit` calls in flight in each run.
     #[must_use]
     pub fn filter<F, Fut>(self, limit: usize, f: F) -> Self
     where
@@ -75,13 +74,13 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         })
     }
 
-    /// A stage of [`batch`](StreamExt::batch).
+    /// Adds a stage of [`batch`](StreamExt::batch).
     #[must_use]
     pub fn batch(self, size: usize) -> Stages<I, Vec<O>> {
         self.stage(move |source| source.batch(size))
     }
 
-    /// A stage of [`window`](StreamExt::window).
+    /// Adds a stage of [`window`](StreamExt::window).
     #[must_use]
     pub fn window(self, size: usize, step: usize) -> Stages<I, Vec<O>>
     where
@@ -90,7 +89,7 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         self.stage(move |source| source.window(size, step))
     }
 
-    /// Adds any other stage: a function from stream to stream, called once for each run.
+    /// Adds a custom stage: a function from stream to stream, called once for each run.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -112,13 +111,13 @@ impl<I: Send + 'static, O: Send + 'static> Stages<I, O> {
         Stages { build: Arc::new(move |source| Staged::new(f(before(source)))) }
     }
 
-    /// These stages, and then those of `after`.
+    /// Appends the stages of `after`.
     #[must_use]
     pub fn compose<P: Send + 'static>(self, after: Stages<O, P>) -> Stages<I, P> {
         Stages { build: Arc::new(move |source| (after.build)((self.build)(source))) }
     }
 
-    /// Runs a source through all stages. Nothing happens until the stream is polled, and only as far as it is.
+    /// Runs a source through all stages. The source is read only when, and only as far as, the returned stream is polled.
     pub fn run<S>(&self, source: S) -> Staged<O>
     where
         S: Stream<Item = I> + Send + 'static,
@@ -139,10 +138,10 @@ impl<I, O> fmt::Debug for Stages<I, O> {
     }
 }
 
-/// A stream between, before or after [`Stages`].
+/// A boxed stream before, between or after [`Stages`].
 ///
 /// # Cancel safety
-/// Dropping it drops what every stage has under way.
+/// Dropping it drops the calls in flight of every stage.
 #[must_use = "streams do nothing unless polled"]
 pub struct Staged<T> {
     stream: BoxStream<'static, T>,

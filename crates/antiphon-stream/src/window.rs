@@ -15,11 +15,11 @@ pub struct Window<S: Stream> {
     source: S,
     size: usize,
     step: usize,
-    /// The current window is the end of this, from `start` on: a window is one copy of neighbours in memory, and what
-    /// lies before it is thrown away only now and then.
+    /// Buffered items. The current window begins at `start`; items before it are removed only when the buffer is full, so
+    /// that a window is one copy of contiguous memory.
     items: Vec<S::Item>,
     start: usize,
-    /// Items to leave out before the next window.
+    /// Items to skip before the next window.
     gap: usize,
 }
 
@@ -43,7 +43,7 @@ impl<S: Stream<Item: Clone>> Stream for Window<S> {
             if this.items.len() == this.items.capacity() {
                 let passed = std::mem::take(this.start);
                 this.items.drain(..passed);
-                // Room for another window, so that the next cleaning is as many steps away as it moves items.
+                // Room for another window: the next removal then comes after as many items as it moves.
                 this.items.reserve((*this.size).min(MAX_RESERVED));
             }
             this.items.push(item);

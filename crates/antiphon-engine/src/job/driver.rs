@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use super::machine::{Action, Ending, Event, JobMachine, Moment, phase_after};
-use super::{Ended, Todo};
+use super::{ClaimedJob, Ended};
 use crate::accounts::Bounds;
 use crate::shared::{Refusal, Sent, Shared, Sleeping};
 use crate::status::Counters;
@@ -33,13 +33,13 @@ struct Driver {
 /// Drives a job to its end in this process.
 ///
 /// Dropped, it leaves the job for a later process; a call in progress counts as possibly billed.
-pub(crate) async fn drive(shared: Arc<Shared>, todo: Todo) -> Ended {
-    let Todo { job, asked, since } = todo;
+pub(crate) async fn drive(shared: Arc<Shared>, claimed: ClaimedJob) -> Ended {
+    let ClaimedJob { job, request, since } = claimed;
     let attempt = job.attempt;
     let mut machine = JobMachine::new(job, shared.state.options.retry.pauses());
     let mut driver = Driver { shared, spans: Spans::default(), permit: None, attempt };
     driver.spans.add(Phase::Queue, since.elapsed());
-    let mut event = match asked {
+    let mut event = match request {
         Err(failed) => Event::Rejected(failed),
         Ok(mut asked) => match asked.cached.take() {
             Some(answer) => Event::CacheHit(asked, answer),
@@ -102,10 +102,10 @@ impl Driver {
                 let (journal, intent, count) = (journal.clone(), intent.clone(), count.clone());
                 async move { journal.intend(intent, &count).await }
             });
-        let under_way = &shared.state.accounts.counters.under_way;
-        Counters::add(under_way, 1);
+        let in_flight = &shared.state.accounts.counters.in_flight;
+        Counters::add(in_flight, 1);
         let answer = shared.calls.provider().complete(prompt, &context).await;
-        under_way.fetch_sub(1, Ordering::Relaxed);
+        in_flight.fetch_sub(1, Ordering::Relaxed);
         self.attempt = sent.attempt();
         match answer {
             Ok(answer) => {

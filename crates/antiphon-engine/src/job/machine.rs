@@ -15,15 +15,15 @@ use antiphon_store::{Answer, Bill, Intent, Job, Settlement};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Asked, Failed};
+use super::{JobFailure, JobRequest};
 use crate::accounts::{Bounds, Reservation};
 use crate::budget::Grant;
-use crate::dispatch::{JobOutcome, JobSeen};
-use crate::lacking::{Lacking, rest_of};
+use crate::dispatch::{JobDetails, JobOutcome};
+use crate::missing_elements::{MissingElements, prompt_for_rest};
 use crate::reading::read;
 use crate::run_state::RunState;
 use crate::status::Counters;
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::timings::Phase;
 use crate::work::{Accepted, Unique};
 
@@ -53,7 +53,7 @@ pub(crate) struct JobMachine {
     calls: u32,
     /// Elements of answers that were cut or partially valid.
     kept: Vec<Value>,
-    seen: JobSeen,
+    seen: JobDetails,
     notice: Option<String>,
     /// The answer with the result that is being committed, where other rows may have parts of it.
     contested: Option<Box<Contested>>,
@@ -63,11 +63,11 @@ pub(crate) struct JobMachine {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The job begins.
-    Started(Box<Asked>),
+    Started(Box<JobRequest>),
     /// The job begins, and an earlier answer to the same prompt is cached.
-    CacheHit(Box<Asked>, Answer),
+    CacheHit(Box<JobRequest>, Answer),
     /// The job begins, and nothing can be asked about its row.
-    Rejected(Failed),
+    Rejected(JobFailure),
     /// The budget has granted a call.
     Granted(Grant),
     /// The budget has too little left for a call.
@@ -99,7 +99,7 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Reserve money for a call: `Granted`, `Exhausted` or `Halted` follows.
     Reserve(Bounds),
-    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `Failed`, `Fenced` or
+    /// Send a prompt, and commit the intent each time before it is sent: `Answered`, `JobFailure`, `Fenced` or
     /// `OverBudget` follows.
     Call(Arc<Prompt>, Intent),
     /// Commit a settlement: `Committed`, `NotCommitted`, `NotUnique` or `Fenced` follows.
@@ -118,7 +118,7 @@ pub(crate) enum Ending {
     /// It has a result that was paid for and could not be stored.
     Unsaved(String),
     /// It has failed for good.
-    Failed(Failed),
+    Failed(JobFailure),
     /// It is left for a later process.
     Left,
 }
@@ -203,7 +203,7 @@ impl JobMachine {
             breaks: 0,
             calls: 0,
             kept: Vec::new(),
-            seen: JobSeen::default(),
+            seen: JobDetails::default(),
             notice: None,
             contested: None,
         }
@@ -225,7 +225,7 @@ impl JobMachine {
             (State::Calling(call), Event::Failed(err, sent)) => self.failed(cx, call, err, sent),
             (State::Committing(then), Event::Committed) => self.proceed(cx, then),
             (State::Committing(then), Event::NotCommitted(err)) => {
-                run.stop.stop(Stop::Store(err));
+                run.stop.stop(StopCause::Store(err));
                 match then {
                     Then::End(Ending::Accepted(result)) => Action::End(Ending::Unsaved(result)),
                     _ => Action::End(Ending::Left),
@@ -254,7 +254,7 @@ impl JobMachine {
     /// Stops the run, and leaves the job for a later process.
     fn defect(&mut self, cx: Context<'_>, what: &str) -> Action {
         self.state = State::Ended;
-        cx.run.stop.stop(Stop::Internal(format!("a defect of this program: {what}")));
+        cx.run.stop.stop(StopCause::Internal(format!("a defect of this program: {what}")));
         Action::End(Ending::Left)
     }
 
@@ -269,13 +269,13 @@ impl JobMachine {
     }
 
     /// Takes the outcome of the job for its caller.
-    pub(crate) fn outcome(&mut self, result: Result<String, Failed>) -> JobOutcome {
+    pub(crate) fn outcome(&mut self, result: Result<String, JobFailure>) -> JobOutcome {
         let (row, seen) = (mem::take(&mut self.job.row), mem::take(&mut self.seen));
         JobOutcome { index: self.job.index, row, result, seen }
     }
 
-    fn start(&mut self, cx: Context<'_>, asked: Asked) -> Action {
-        let Asked { prompt, key, .. } = asked;
+    fn start(&mut self, cx: Context<'_>, asked: JobRequest) -> Action {
+        let JobRequest { prompt, key, .. } = asked;
         let next = self.resume(cx, &prompt).map_or_else(|| prompt.clone(), Arc::new);
         self.ask(cx, Ask { question: prompt, key, next })
     }
@@ -283,13 +283,13 @@ impl JobMachine {
     /// The prompt for the rest of an answer of which an earlier process has kept a part.
     fn resume(&mut self, cx: Context<'_>, question: &Prompt) -> Option<Prompt> {
         let kept: Vec<Value> = serde_json::from_str(&self.job.kept.take()?).ok()?;
-        let rest = rest_of(question, cx.run.work.list()?, &kept, Lacking::Cut)?;
+        let rest = prompt_for_rest(question, cx.run.work.list()?, &kept, MissingElements::Truncated)?;
         self.kept = kept;
         Some(rest)
     }
 
     /// Begins with a cached answer, which counts only if it is valid.
-    fn start_cached(&mut self, cx: Context<'_>, asked: Asked, answer: Answer) -> Action {
+    fn start_cached(&mut self, cx: Context<'_>, asked: JobRequest, answer: Answer) -> Action {
         let mut cached = Completion::new(answer.text);
         cached.attempts = 0;
         let valid = read(&asked.prompt, &cached).and_then(|value| self.check(cx, &asked.prompt, value));
@@ -308,7 +308,7 @@ impl JobMachine {
     fn ask(&mut self, cx: Context<'_>, ask: Ask) -> Action {
         let Context { run, now } = cx;
         if run.stop.is_late(Duration::ZERO, now.instant) {
-            run.stop.stop(Stop::Deadline { last: None });
+            run.stop.stop(StopCause::Deadline { last: None });
         }
         if run.stop.is_stopped() {
             return Action::End(Ending::Left);
@@ -372,7 +372,7 @@ impl JobMachine {
     }
 
     /// Commits a failure, or the result that partially valid answers make, where the recipe has one.
-    fn fail(&mut self, cx: Context<'_>, failed: impl Into<Failed>, bill: Bill) -> Action {
+    fn fail(&mut self, cx: Context<'_>, failed: impl Into<JobFailure>, bill: Bill) -> Action {
         let kept = if self.partial_answers > 0 { cx.run.work.settle_for(&self.kept) } else { None };
         if let Some(value) = kept {
             return self.accept(Accepted::new(value), bill, None);

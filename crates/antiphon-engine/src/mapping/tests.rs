@@ -19,7 +19,7 @@ use crate::meter::Meter;
 use crate::recipe::Recipe;
 use crate::report::MapStatus;
 use crate::results::{Destination, Lines, Order, export};
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::summary::RunSummary;
 use crate::text_writer::each_result;
 
@@ -160,7 +160,7 @@ async fn an_interrupted_run_resumes_with_what_is_left() {
     let mut mapping = lab.mapping(lab.input("rows.jsonl", ROWS).await);
     let script = vec![Ok(answer("one")), Err(error(LlmKind::Auth))];
     let made = lab.run(&mapping, script).await;
-    assert!(matches!(made.stop, Some(Stop::Provider(_))), "{:?}", made.stop);
+    assert!(matches!(made.stop, Some(StopCause::Provider(_))), "{:?}", made.stop);
     assert_eq!((made.report.status, made.report.left), (MapStatus::Stopped, 2));
     assert_eq!(made.report.stopped_by.as_ref().map(|by| by.0.as_str()), Some("auth"));
     mapping.model = "another".to_owned();
@@ -192,11 +192,11 @@ async fn results_go_out_as_they_come_until_nobody_reads() {
     mapping.fresh = true;
     let closed = |_: &[u8]| Err(io::Error::from(io::ErrorKind::BrokenPipe));
     mapping.results = Some(Destination::Lines(Lines::new(closed)));
-    assert!(matches!(lab.run(&mapping, said(&["one", "two", "three"])).await.stop, Some(Stop::Unread)));
+    assert!(matches!(lab.run(&mapping, said(&["one", "two", "three"])).await.stop, Some(StopCause::Unread)));
     let full = |_: &[u8]| Err(io::Error::from(io::ErrorKind::StorageFull));
     mapping.results = Some(Destination::Lines(Lines::new(full)));
     let made = lab.run(&mapping, said(&["one", "two", "three"])).await;
-    assert!(matches!(made.stop, Some(Stop::Output(_))), "{:?}", made.stop);
+    assert!(matches!(made.stop, Some(StopCause::Output(_))), "{:?}", made.stop);
 }
 
 #[tokio::test]

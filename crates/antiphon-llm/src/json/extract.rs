@@ -10,56 +10,56 @@ use super::repair;
 pub struct Extracted {
     /// The value.
     pub value: Value,
-    /// What stood around it or in it and was taken away.
+    /// The changes that were needed to read the value.
     pub repairs: Vec<Repair>,
 }
 
-/// Something done to an answer to read its JSON; none of them changes a value.
+/// A change to an answer that was needed to read its JSON; none of them changes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
-    /// The model's thoughts, between `<think>` and `</think>`, were taken away.
+    /// Removal of the model's reasoning, between `<think>` and `</think>`.
     Thoughts,
-    /// A code fence or words around the JSON were taken away.
+    /// Removal of a code fence or text around the JSON.
     Surroundings,
-    /// Commas before a closing bracket were taken away.
+    /// Removal of commas before a closing bracket.
     TrailingCommas,
-    /// Comments were taken away.
+    /// Removal of comments.
     Comments,
-    /// Line breaks, tabs and other control characters inside a text were escaped.
+    /// Escaping of line breaks, tabs and other control characters inside a string.
     ControlCharacters,
-    /// `True`, `False` and `None`, as Python has them, were written as JSON has them.
+    /// Conversion of Python's `True`, `False` and `None` to JSON's literals.
     PythonLiterals,
 }
 
-/// What is forgiven in an answer.
+/// The tolerance for text around JSON and for small errors in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strictness {
     /// Nothing but white space around the JSON, and no repair.
     Strict,
-    /// Whatever stands around the JSON, and every [`Repair`].
+    /// Any text around the JSON, and every [`Repair`].
     #[default]
     Lenient,
 }
 
-/// Why an answer has no JSON that can be taken.
+/// An error of [`extract`]: the answer has no usable JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonError {
     kind: JsonErrorKind,
     message: String,
 }
 
-/// The ways to have no JSON.
+/// The kinds of [`JsonError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JsonErrorKind {
-    /// There is none.
+    /// No JSON in the answer.
     Missing,
-    /// It ends in the middle.
+    /// JSON, or reasoning before it, that ends in the middle.
     Truncated,
-    /// There are several different ones.
+    /// Several different JSON values.
     Ambiguous,
-    /// It is broken.
+    /// Broken JSON, or an answer of more than 64 MiB.
     Malformed,
 }
 
@@ -68,7 +68,7 @@ impl JsonError {
         Self { kind, message: message.into() }
     }
 
-    /// What the trouble is.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> JsonErrorKind {
         self.kind
@@ -83,7 +83,7 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// An answer of more bytes is not looked at.
+/// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
 /// Finds the one JSON object or array in an answer.
@@ -97,7 +97,7 @@ pub fn extract(answer: &str) -> Result<Extracted, JsonError> {
     extract_with(answer, Strictness::Lenient)
 }
 
-/// As [`extract`], forgiving as much as `strictness` says.
+/// Finds the one JSON object or array in an answer, as [`extract`] does, with the tolerance of `strictness`.
 ///
 /// # Errors
 /// `Missing`, `Truncated`, `Ambiguous` or `Malformed`.
@@ -107,11 +107,11 @@ pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, J
         return Err(JsonError::new(JsonErrorKind::Malformed, message));
     }
     if strictness == Strictness::Strict {
-        return strictly(answer);
+        return parse_strict(answer);
     }
-    // What is JSON by itself may say anything inside.
+    // An answer that is JSON as a whole may have any text in its strings.
     if answer.trim_start().starts_with(['{', '['])
-        && let Ok(found) = strictly(answer)
+        && let Ok(found) = parse_strict(answer)
         && is_data(&found.value)
     {
         return Ok(found);
@@ -143,7 +143,7 @@ pub fn extract_with(answer: &str, strictness: Strictness) -> Result<Extracted, J
     Ok(Extracted { value: first.value, repairs })
 }
 
-fn strictly(answer: &str) -> Result<Extracted, JsonError> {
+fn parse_strict(answer: &str) -> Result<Extracted, JsonError> {
     let value = serde_json::from_str(answer).map_err(|err| {
         let kind = if !answer.trim_start().starts_with(['{', '[']) {
             JsonErrorKind::Missing
@@ -157,11 +157,11 @@ fn strictly(answer: &str) -> Result<Extracted, JsonError> {
     Ok(Extracted { value, repairs: Vec::new() })
 }
 
-/// The values of a text that is no JSON before it is mended; `broken` where mending does not help.
+/// Returns the values of a text that is JSON only after repairs; the error `broken` where repairs do not help.
 fn repaired(text: &str, repairs: &mut Vec<Repair>, broken: JsonError) -> Result<Vec<Found>, JsonError> {
     let Some(start) = next_start(text) else { return Err(broken) };
     let Some(repaired) = repair::repair(&text[start..]) else { return Err(broken) };
-    // A cut shows only behind what was mended.
+    // A truncation shows only after the repairs before it.
     let mut found = values(&repaired.text)
         .map_err(|err| if err.kind == JsonErrorKind::Truncated { err } else { broken })?;
     if start > 0 {
@@ -177,7 +177,7 @@ struct Found {
     is_all: bool,
 }
 
-/// Every value in the text, in its order.
+/// Returns every JSON value in the text, in order.
 fn values(text: &str) -> Result<Vec<Found>, JsonError> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -194,7 +194,7 @@ fn values(text: &str) -> Result<Vec<Found>, JsonError> {
                     "the JSON of the answer ends in the middle",
                 ));
             }
-            // "See [1-3]" is no list.
+            // The "[1-3]" of "See [1-3]" is not a list.
             Err(_) if is_reference(candidate) => rest = &candidate[1..],
             Err(err) => {
                 let message = format!("the JSON of the answer is broken: {err}");
@@ -205,7 +205,7 @@ fn values(text: &str) -> Result<Vec<Found>, JsonError> {
     Ok(found)
 }
 
-/// A bracket with nothing but a few figures and signs in it, as prose has them.
+/// Returns whether a text begins with a reference as in prose: brackets around a few digits and punctuation marks.
 fn is_reference(text: &str) -> bool {
     let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     inside.is_some_and(|(inside, _)| {
@@ -213,7 +213,7 @@ fn is_reference(text: &str) -> bool {
     })
 }
 
-/// The value at the beginning of a text, and how many bytes it has.
+/// Returns the value at the beginning of a text, and its length in bytes.
 pub(super) fn parse_prefix(text: &str) -> Result<(Value, usize), serde_json::Error> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     match values.next() {
@@ -223,7 +223,7 @@ pub(super) fn parse_prefix(text: &str) -> Result<(Value, usize), serde_json::Err
     }
 }
 
-/// Where something that looks like JSON begins: prose has brackets, too, but seldom `{"` or `[{`.
+/// Returns the position where something that looks like JSON begins: prose has brackets, too, but seldom `{"` or `[{`.
 pub(super) fn next_start(text: &str) -> Option<usize> {
     let looks_like = |(at, open): &(usize, &str)| {
         let inside = text[at + 1..].trim_start();
@@ -238,7 +238,7 @@ pub(super) fn next_start(text: &str) -> Option<usize> {
     text.match_indices(['{', '[']).find(looks_like).map(|(at, _)| at)
 }
 
-/// An object, or an array that is empty or holds more than plain values.
+/// Returns whether a value is an object, or an array that is empty or holds more than plain values.
 fn is_data(value: &Value) -> bool {
     match value {
         Value::Array(items) => {
@@ -251,7 +251,7 @@ fn is_data(value: &Value) -> bool {
 pub(super) fn without_thoughts(answer: &str) -> Result<&str, JsonError> {
     const OPEN: &str = "<think>";
     const CLOSE: &str = "</think>";
-    // Some templates open the thoughts in the prompt, so that the answer has the closing tag alone.
+    // Some templates open the reasoning in the prompt, so that the answer has the closing tag alone.
     let begins = answer.trim_start().starts_with(OPEN);
     match answer.rfind(CLOSE) {
         Some(end) if begins || !answer[..end].contains(OPEN) => Ok(&answer[end + CLOSE.len()..]),
@@ -277,12 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_by_itself_may_say_anything_inside() {
+    fn an_answer_that_is_json_as_a_whole_may_contain_any_text() {
         check("{\"note\": \"ends with </think> ok\"}", json!({ "note": "ends with </think> ok" }), &[]);
     }
 
     #[test]
-    fn a_cut_behind_a_mistake_is_a_cut() {
+    fn a_truncation_after_a_syntax_error_is_truncated() {
         check_error("{\"p\": [1,], \"q\": \"ab", JsonErrorKind::Truncated);
     }
 
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_found_in_what_models_wrap_around_it() {
+    fn json_is_found_within_other_text() {
         check(" {\"a\": 1}\n", json!({"a": 1}), &[]);
         check("```json\n{\"a\": 1}\n```", json!({"a": 1}), &[Repair::Surroundings]);
         check("Sure: [{\"name\":\"A\"}] ok", json!([{"name": "A"}]), &[Repair::Surroundings]);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_taken_is_named() {
+    fn an_unusable_answer_has_its_error_kind() {
         check_error("I cannot do that.", JsonErrorKind::Missing);
         check_error("", JsonErrorKind::Missing);
         check_error("{\"personas\": [{\"name\": \"A\"}, {\"na", JsonErrorKind::Truncated);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn strictly_nothing_is_forgiven() {
+    fn strict_accepts_only_plain_json() {
         let kind = |answer| extract_with(answer, Strictness::Strict).map_err(|err| err.kind());
         assert_eq!(kind(" {\"a\": 1} ").unwrap().value, json!({"a": 1}));
         assert_eq!(kind("Sure: {}").unwrap_err(), JsonErrorKind::Missing);
@@ -335,7 +335,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_of_an_answer_is_an_error(cut in 1_usize..58) {
+        fn every_truncation_of_an_answer_is_an_error(cut in 1_usize..58) {
             let whole = "{\"personas\":[{\"name\":\"Ada, [x]\",\"goals\":[\"a\",\"}\"]}],\"n\":1}";
             prop_assert!(extract(whole).is_ok());
             prop_assert!(extract(&whole[..cut]).is_err());

@@ -6,15 +6,16 @@ pub(super) struct Repaired {
     pub(super) repairs: Vec<Repair>,
 }
 
-/// What Python writes, and what JSON does.
+/// Python's literals, each with its JSON form.
 const LITERALS: [(&str, &str); 3] = [("True", "true"), ("False", "false"), ("None", "null")];
 
-/// Mends what can be mended without a guess in a text that begins with JSON; `None` if there is nothing.
+/// Returns a text that begins with JSON with all repairs that need no guess; `None` if there are none, or if one would be a
+/// guess.
 pub(super) fn repair(text: &str) -> Option<Repaired> {
     let mut repaired = Repaired { text: String::with_capacity(text.len()), repairs: Vec::new() };
     let (mut rest, mut open) = (text, 0_usize);
     while let Some(first) = rest.chars().next() {
-        // Behind the value there may be prose, which is nobody's to mend.
+        // Prose after the value stays as it is.
         match first {
             '{' | '[' => open += 1,
             '}' | ']' => open = open.saturating_sub(1),
@@ -43,7 +44,7 @@ pub(super) fn repair(text: &str) -> Option<Repaired> {
     (!repaired.repairs.is_empty()).then_some(repaired)
 }
 
-/// Each takes what it knows from the beginning of `rest`, and says how many bytes that were.
+/// The repairs: each consumes what it recognises at the beginning of `rest` and returns its length in bytes, or 0.
 impl Repaired {
     fn note(&mut self, repair: Repair) {
         if !self.repairs.contains(&repair) {
@@ -51,7 +52,7 @@ impl Repaired {
         }
     }
 
-    /// `None` where mending would be a guess.
+    /// Escapes the control characters of a string; returns `None` where a repair would be a guess.
     fn string(&mut self, rest: &str) -> Option<usize> {
         let mut escaped = false;
         for (at, c) in rest.char_indices() {
@@ -60,7 +61,7 @@ impl Repaired {
                     self.text.push('"');
                     return Some(at + 1);
                 }
-                // What a backslash and a line break mean, nobody knows.
+                // A backslash before a line break has no certain meaning.
                 c if c < ' ' && escaped => return None,
                 c if c < ' ' => {
                     self.note(Repair::ControlCharacters);

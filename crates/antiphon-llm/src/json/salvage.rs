@@ -2,21 +2,21 @@ use serde_json::Value;
 
 use super::extract::{next_start, parse_prefix, without_thoughts};
 
-/// What is whole in a list of an answer that was cut.
+/// The complete elements of a list in a truncated answer.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Salvaged {
-    /// The elements that are whole, in their order.
+    /// The complete elements, in order.
     pub elements: Vec<Value>,
-    /// Whether the list ended, so that these are all.
+    /// Whether the list ended, so that no element is missing.
     pub is_complete: bool,
 }
 
-/// The whole elements of the list at `pointer` (RFC 6901, object keys alone; empty for an answer that is a list) in an
-/// answer that was cut; `None` if the list never began.
+/// Returns the complete elements of the list at `pointer` (RFC 6901, object keys alone; empty for an answer that is a list)
+/// in a truncated answer; `None` if the list never began.
 ///
-/// An element counts only when something follows it: a number at the very end may have had more digits. What was cut is
-/// left out and never closed.
+/// An element counts only when something follows it: a number at the very end may have had more digits. An element that
+/// was cut is left out and never closed.
 ///
 /// ```
 /// let answer = r#"{"personas": [{"name": "Ada"}, {"name": "Bob"}, {"na"#;
@@ -30,7 +30,7 @@ pub fn salvage(answer: &str, pointer: &str) -> Option<Salvaged> {
     loop {
         rest = &rest[next_start(rest)?..];
         match list_at(rest, pointer) {
-            // A footnote's `[1]` is no answer.
+            // A footnote's `[1]` is not the answer.
             Some(list)
                 if !list.is_complete || list.elements.is_empty() || list.elements.iter().any(is_data) =>
             {
@@ -48,7 +48,7 @@ fn is_data(value: &Value) -> bool {
     value.is_object() || value.is_array()
 }
 
-/// The list at `pointer` of the value that `text` begins with.
+/// Returns the list at `pointer` of the value that `text` begins with.
 fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
     let mut rest = text;
     for key in pointer.split('/').skip(1) {
@@ -71,7 +71,7 @@ fn list_at(text: &str, pointer: &str) -> Option<Salvaged> {
     }
 }
 
-/// What stands behind a key of the object that `text` begins with.
+/// Returns the text after a key of the object that `text` begins with.
 fn value_of<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
     let mut rest = text.strip_prefix('{')?;
     loop {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_is_kept_and_what_is_cut_is_not() {
+    fn complete_elements_are_kept_and_a_cut_one_is_not() {
         check("[1, 2, 3", "", Some((json!([1, 2]), false)));
         check("[1, 2, 3]", "", Some((json!([1, 2, 3]), true)));
         check("[\"a\", \"b", "", Some((json!(["a"]), false)));
@@ -115,10 +115,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_cut_keeps_a_beginning_of_the_list(names in prop::collection::vec("[a-z\",\\]}é]{0,6}", 0..6), part in 0.0..1.0_f64) {
+        fn a_truncated_list_keeps_its_first_elements(names in prop::collection::vec("[a-z\",\\]}é]{0,6}", 0..6), part in 0.0..1.0_f64) {
             let list: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
             let whole = json!({ "n": 1, "list": list }).to_string();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a short text")]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a position in a short text")]
             let mut cut = (whole.len() as f64 * part) as usize;
             while !whole.is_char_boundary(cut) {
                 cut -= 1;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon_engine::{Batch, Batched, Engine, JobOutcome, Options, Stop};
+use antiphon_engine::{Batch, Batched, Engine, JobOutcome, Options, StopCause};
 use antiphon_llm::{Calls, Error as LlmError, ErrorKind as LlmErrorKind, Provider, Stack, Usage};
 use antiphon_store::{JobState, Run, RunStatus, Store};
 use serde_json::json;
@@ -178,7 +178,7 @@ impl ContentEngine {
         let mut made: Vec<Option<Result<GeneratedContent, Error>>> = jobs.iter().map(|_| None).collect();
         let stop = match self.run(jobs, &mut made).await {
             Ok(stop) => stop,
-            Err(err) => Some(Stop::Internal(err.to_string())),
+            Err(err) => Some(StopCause::Internal(err.to_string())),
         };
         let left = || match &stop {
             Some(stop) => Err(antiphon_engine::Error::stopped(stop.clone(), None).into()),
@@ -192,7 +192,7 @@ impl ContentEngine {
         &self,
         jobs: &[(&str, &Voice)],
         made: &mut [Option<Result<GeneratedContent, Error>>],
-    ) -> Result<Option<Stop>, Error> {
+    ) -> Result<Option<StopCause>, Error> {
         let work = recipe().asking(&self.model)?;
         let rows = jobs.iter().map(|(notes, voice)| ContentRow::new("notes", *notes, voice).row());
         let batch = Batch::new("content", rows.collect());
@@ -233,7 +233,7 @@ impl ContentEngine {
 }
 
 /// Stores how a run ended. The outcomes are the caller's also where that cannot be stored.
-async fn finish(run: &Run, stop: Option<&Stop>) {
+async fn finish(run: &Run, stop: Option<&StopCause>) {
     let status = if stop.is_none() { RunStatus::Finished } else { RunStatus::Stopped };
     let report = json!({ "schema": "antiphon.batch/1", "stopped_by": stop.map(|stop| (stop.name(), stop.to_string())) });
     if let Err(err) = run.finish(status, report.to_string()).await {

@@ -7,9 +7,9 @@ use super::manage::Manage;
 use super::shared::Shared;
 use crate::clock::now;
 
-/// Room for one resource, with or without one in it. Dropping it gives the resource to the next, or the room.
+/// A lease of one slot of the pool, with or without a resource in it. Dropping it passes the resource or the slot on.
 ///
-/// Two words and no flag beside them: it is moved several times in an acquire, which took 130 ns with one and 50 without.
+/// Two words without a flag: a lease is moved several times in an acquire, which took 130 ns with a flag and 50 ns without.
 pub(super) struct Lease<M: Manage> {
     pub(super) entry: Option<Box<Entry<M::Resource>>>,
     shared: Arc<Shared<M>>,
@@ -17,10 +17,10 @@ pub(super) struct Lease<M: Manage> {
 
 pub(super) struct Entry<R> {
     pub(super) resource: R,
-    /// Known only where an option asks for it, as reading the clock costs as much as the rest of an acquire.
+    /// Set only where an option needs it, since reading the clock costs as much as the rest of an acquire.
     pub(super) born: Option<Instant>,
     pub(super) unused_since: Option<Instant>,
-    /// It is broken, or nobody knows.
+    /// Whether the resource is broken or in an unknown state.
     pub(super) must_close: bool,
 }
 
@@ -39,7 +39,7 @@ impl<M: Manage> Lease<M> {
         self.shared.count_created();
     }
 
-    /// Whether the resource can be used again. One whose check was given up is not.
+    /// Returns whether the resource can be reused. Dropping the call during the check marks it to be closed.
     pub(super) async fn is_good(&mut self) -> bool {
         let Some(entry) = &mut self.entry else { return false };
         if self.shared.is_expired(entry) {
@@ -57,13 +57,13 @@ impl<M: Manage> Lease<M> {
         }
     }
 
-    /// Closes the resource and gives the room back; `None` if the room is lost to this caller, since closing panicked or
-    /// there is no runtime.
+    /// Closes the resource and returns the empty lease; `None` if the caller must acquire again, since closing panicked or no
+    /// runtime is available.
     pub(super) async fn emptied(self) -> Option<Self> {
         self.dispose()?.await.ok()
     }
 
-    /// Has the resource closed by a task of the pool, which has its room until then.
+    /// Closes the resource in a task of the pool, which keeps the slot until then.
     pub(super) fn dispose(mut self) -> Option<JoinHandle<Self>> {
         let entry = self.entry.take()?;
         let (cleanups, runtime) = (self.shared.cleanups.clone(), self.shared.runtime()?);

@@ -1,17 +1,17 @@
 use std::fmt;
 
-/// A maker of the resources of a [`Pool`](super::Pool), which also checks and closes them.
+/// A manager of the resources of a [`Pool`](super::Pool): creates, checks and closes them.
 ///
-/// Two functions are enough for many: see [`Pool::from_fns`](super::Pool::from_fns).
+/// Where no check is needed, two functions are enough: see [`Pool::from_fns`](super::Pool::from_fns).
 ///
 /// ```
 /// use std::convert::Infallible;
 /// use std::time::Duration;
 /// use antiphon_runtime::{Manage, Pool, PoolOptions};
 ///
-/// /// A connection that serves three requests, as some servers allow (`Keep-Alive: max=3`).
+/// /// A keep-alive connection that serves three requests, as some servers allow (`Keep-Alive: max=3`).
 /// struct Connection {
-///     exited: u32,
+///     remaining: u32,
 /// }
 ///
 /// struct Connections;
@@ -21,11 +21,11 @@ use std::fmt;
 ///     type Error = Infallible;
 ///
 ///     async fn create(&self) -> Result<Connection, Infallible> {
-///         Ok(Connection { exited: 3 })
+///         Ok(Connection { remaining: 3 })
 ///     }
 ///
 ///     async fn check(&self, connection: &mut Connection) -> bool {
-///         connection.exited > 0
+///         connection.remaining > 0
 ///     }
 /// }
 ///
@@ -34,7 +34,7 @@ use std::fmt;
 /// let options = PoolOptions::new(8).idle_timeout(Duration::from_secs(90));
 /// let pool = Pool::new(Connections, options);
 /// for _ in 0..7 {
-///     pool.acquire().await?.exited -= 1;
+///     pool.acquire().await?.remaining -= 1;
 /// }
 /// assert_eq!(pool.status().created, 3);
 /// # Ok(())
@@ -42,34 +42,34 @@ use std::fmt;
 /// ```
 ///
 /// # Cancel safety
-/// `create` and `check` are dropped wherever they wait when their caller is; a resource whose check was dropped is closed.
-/// `close` runs in a task of the pool and is dropped only with its runtime.
+/// `create` and `check` are dropped at any await point when their caller is dropped; a resource whose check was dropped is
+/// closed. `close` runs in a task of the pool and is dropped only with its runtime.
 pub trait Manage: Send + Sync + 'static {
-    /// What is pooled.
+    /// The type of the pooled resources.
     type Resource: Send + 'static;
-    /// Why a resource could not be made.
+    /// The error of [`create`](Self::create).
     type Error: Send;
 
-    /// Makes a resource.
+    /// Creates a resource.
     ///
     /// # Errors
-    /// What the caller of [`acquire`](super::Pool::acquire) shall see.
+    /// Returned to the caller of [`acquire`](super::Pool::acquire) as [`AcquireError::Create`](super::AcquireError::Create).
     fn create(&self) -> impl Future<Output = Result<Self::Resource, Self::Error>> + Send;
 
-    /// Whether a resource can be used again; one that cannot is closed. Asked before each further use.
+    /// Returns whether a resource can be reused; one that cannot is closed. Called before each reuse; by default, true.
     fn check(&self, resource: &mut Self::Resource) -> impl Future<Output = bool> + Send {
         let _ = resource;
         std::future::ready(true)
     }
 
-    /// Ends a resource that will not be used again.
+    /// Closes a resource that will not be used again; by default, drops it.
     fn close(&self, resource: Self::Resource) -> impl Future<Output = ()> + Send {
         drop(resource);
         std::future::ready(())
     }
 }
 
-/// A [`Manage`] of two functions, for [`Pool::from_fns`](super::Pool::from_fns).
+/// A [`Manage`] made of two functions, for [`Pool::from_fns`](super::Pool::from_fns).
 pub struct FromFns<C, D> {
     create: C,
     close: D,

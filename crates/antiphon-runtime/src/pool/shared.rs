@@ -19,15 +19,15 @@ pub(super) struct Shared<M: Manage> {
     pub(super) cleanups: TaskTracker,
     pub(super) options: PoolOptions,
     state: Mutex<State<M::Resource>>,
-    /// Where cleanups run: known from the first use, since a resource may come back on a thread without a runtime.
+    /// The runtime for cleanups, stored at the first use, since a resource may be returned on a thread without a runtime.
     runtime: OnceLock<Option<runtime::Handle>>,
 }
 
 struct State<R> {
-    /// The longest unused first; the last one is handed out, so that the others can grow old.
+    /// Idle resources, the longest idle first; the last one is handed out, so that the others can expire.
     idle: VecDeque<Box<Entry<R>>>,
     waiters: Waiters,
-    /// Set aside for those who left the line; `None` is room for a new resource.
+    /// Grants set aside for waiters that were served; `None` is a slot for a new resource.
     granted: VecDeque<Option<Box<Entry<R>>>>,
     size: usize,
     created: u64,
@@ -77,7 +77,9 @@ impl<M: Manage> Shared<M> {
         passed(entry.born, options.max_lifetime) || passed(entry.unused_since, options.idle_timeout)
     }
 
-    /// What can be had now; else joins the line under `ticket`, or stays in it. Who left the line has been served.
+    /// Returns a lease if one is available, otherwise joins the queue under `ticket` or stays in it.
+    ///
+    /// A ticket that is no longer in the queue has been served.
     fn poll_grant(
         this: &Arc<Self>,
         ticket: &mut Option<Ticket>,
@@ -112,13 +114,13 @@ impl<M: Manage> Shared<M> {
         Poll::Ready(Ok(Lease::new(this.clone(), granted)))
     }
 
-    /// Remembers where cleanups can run.
+    /// Stores the current runtime for cleanups.
     pub(super) fn note_runtime(&self) {
         self.runtime.get_or_init(|| runtime::Handle::try_current().ok());
     }
 
     pub(super) fn runtime(&self) -> Option<runtime::Handle> {
-        // The current one first: the one that was noted may have ended.
+        // The current one first: the stored one may have shut down.
         runtime::Handle::try_current().ok().or_else(|| self.runtime.get().cloned().flatten())
     }
 
@@ -126,7 +128,7 @@ impl<M: Manage> Shared<M> {
         self.state().created += 1;
     }
 
-    /// The newest unused resource that is not too old.
+    /// Leases the most recently used idle resource that has not expired.
     pub(super) fn try_lease(this: &Arc<Self>) -> Option<Lease<M>> {
         loop {
             let mut state = this.state();
@@ -181,7 +183,7 @@ impl<M: Manage> Shared<M> {
         }
     }
 
-    /// Room has come free: for whoever is next, else for anybody.
+    /// Passes a free slot to the next waiter, or returns it to the pool.
     pub(super) fn free_room(&self) {
         let waker = {
             let mut state = self.state();
@@ -196,11 +198,11 @@ impl<M: Manage> Shared<M> {
     }
 }
 
-/// A place in the line, which the next gets if it is given up.
+/// A place in the queue of waiters; dropping it passes its grant to the next.
 pub(super) struct Acquire<'a, M: Manage> {
     shared: &'a Arc<Shared<M>>,
     ticket: Option<Ticket>,
-    /// While it waits.
+    /// Open while the call waits.
     span: Option<Span>,
 }
 
@@ -231,7 +233,7 @@ impl<M: Manage> Drop for Acquire<'_, M> {
         }
         let granted = state.granted.pop_front();
         drop(state);
-        // Dropping what was set aside gives it to the next.
+        // Dropping the grant passes it to the next waiter.
         drop(granted.map(|granted| Lease::new(self.shared.clone(), granted)));
     }
 }

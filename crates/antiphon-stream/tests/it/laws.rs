@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::run;
 
-/// Items that come at their own pace and take their own time.
+/// Items with a pause before each and a working time, in milliseconds.
 fn items() -> impl Strategy<Value = Vec<(u64, u64)>> {
     prop::collection::vec((0_u64..4, 0_u64..9), 0..40)
 }
@@ -22,7 +22,7 @@ fn paced(items: Vec<(u64, u64)>) -> impl Stream<Item = (usize, u64)> {
     })
 }
 
-/// Counts how many are at work at once.
+/// Counts the calls in flight, and their peak.
 #[derive(Default)]
 struct Gauge {
     now: Cell<usize>,
@@ -43,7 +43,7 @@ impl Gauge {
 
 proptest! {
     #[test]
-    fn map_async_is_map_and_keeps_to_its_limit(items in items(), limit in 0_usize..6) {
+    fn map_async_is_map_within_its_limit(items in items(), limit in 0_usize..6) {
         let (gauge, count) = (Gauge::default(), items.len());
         let mapped: Vec<usize> = run(paced(items).map_async(limit, |(index, work)| gauge.work(work, index)).collect());
         prop_assert_eq!(mapped, (0..count).collect::<Vec<_>>());
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn map_async_unordered_loses_and_doubles_nothing(items in items(), limit in 0_usize..6) {
+    fn map_async_unordered_loses_and_duplicates_nothing(items in items(), limit in 0_usize..6) {
         let (gauge, count) = (Gauge::default(), items.len());
         let calls = paced(items).map_async_unordered(limit, |(index, work)| gauge.work(work, index));
         let mut mapped: Vec<usize> = run(calls.collect());
@@ -61,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn filter_async_is_filter_and_keeps_to_its_limit(items in items(), limit in 0_usize..6) {
+    fn filter_async_is_filter_within_its_limit(items in items(), limit in 0_usize..6) {
         let gauge = Gauge::default();
         let expected: Vec<_> = items.iter().map(|(_, work)| *work).enumerate().filter(|(_, work)| work % 2 == 0).collect();
         let kept: Vec<_> = run(paced(items).filter_async(limit, |(_, work)| gauge.work(*work, work % 2 == 0)).collect());
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn window_is_every_whole_run_at_its_step(count in 0_usize..300, size in 1_usize..90, step in 1_usize..120) {
+    fn window_yields_each_complete_window_at_its_step(count in 0_usize..300, size in 1_usize..90, step in 1_usize..120) {
         let all: Vec<usize> = (0..count).collect();
         let expected: Vec<_> =
             (0..count).step_by(step).filter_map(|from| all.get(from..from + size)).map(<[_]>::to_vec).collect();
@@ -97,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn composed_stages_are_one_after_the_other(items in prop::collection::vec(0_u32..100, 0..40), size in 1_usize..5) {
+    fn composed_stages_run_in_order(items in prop::collection::vec(0_u32..100, 0..40), size in 1_usize..5) {
         let double = Stages::new().map(3, |n: u32| async move { n * 2 });
         let large = Stages::new().filter(2, |n: &u32| std::future::ready(*n > 50)).batch(size);
         let expected: Vec<u32> = items.iter().map(|n| n * 2).filter(|n| *n > 50).collect();
@@ -111,7 +111,7 @@ proptest! {
 }
 
 #[test]
-fn size_hints_are_true() {
+fn size_hints_are_correct() {
     let items = || stream::iter(0..10);
     assert_eq!(items().batch(3).size_hint(), (4, Some(4)));
     assert_eq!(items().batch_within(3, Duration::ZERO).size_hint(), (4, Some(10)));
@@ -121,20 +121,20 @@ fn size_hints_are_true() {
 }
 
 #[tokio::test]
-async fn the_sanity_line_of_the_readme() {
+async fn the_example_of_the_readme_runs() {
     let numbers = stream::iter(1..=5).map_async(4, |n| async move { n * 2 });
     let large = numbers.filter_async(4, |n| std::future::ready(*n > 5));
     assert_eq!(large.collect::<Vec<_>>().await, [6, 8, 10]);
 }
 
 #[tokio::test]
-async fn a_step_larger_than_the_window_leaves_items_out() {
+async fn a_step_larger_than_the_window_skips_items() {
     let windows: Vec<_> = stream::iter(1..=7).window(2, 3).collect().await;
     assert_eq!(windows, [[1, 2], [4, 5]]);
 }
 
 #[tokio::test]
-async fn errors_travel_as_items_and_end_nothing() {
+async fn errors_are_passed_on_as_items_and_do_not_end_the_stream() {
     let parsed = stream::iter(["1", "x", "3"]).map_async(2, |word| async move { word.parse::<u8>() });
     let parsed: Vec<_> = parsed.map(|number| number.ok()).collect().await;
     assert_eq!(parsed, [Some(1), None, Some(3)]);

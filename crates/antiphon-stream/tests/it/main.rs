@@ -1,4 +1,4 @@
-//! What the crate promises, from outside.
+//! Tests of the crate's documented behaviour, through its public API.
 #![expect(
     clippy::unwrap_used,
     clippy::future_not_send,

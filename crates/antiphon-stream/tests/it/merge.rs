@@ -12,7 +12,7 @@ use crate::run;
 
 proptest! {
     #[test]
-    fn every_source_comes_whole_and_in_its_order(pauses in prop::collection::vec(prop::collection::vec(0_u64..5, 0..9), 0..6)) {
+    fn every_source_is_yielded_completely_and_in_order(pauses in prop::collection::vec(prop::collection::vec(0_u64..5, 0..9), 0..6)) {
         let sources = pauses.iter().cloned().enumerate().map(|(source, pauses)| {
             stream::iter(pauses.into_iter().enumerate())
                 .then(move |(item, pause)| async move {
@@ -31,7 +31,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_gets_two_turns_before_everybody_had_one(sources in 1_usize..20, turns in 1_usize..20) {
+    fn no_source_gets_two_turns_before_each_had_one(sources in 1_usize..20, turns in 1_usize..20) {
         let merged = merge((0..sources).map(stream::repeat));
         let order: Vec<usize> = run(merged.take(sources * turns).collect());
         for round in order.chunks(sources) {
@@ -71,7 +71,7 @@ async fn idle_sources_are_not_polled_again() {
 }
 
 #[tokio::test]
-async fn a_stream_that_wakes_itself_keeps_nobody_from_the_thread() {
+async fn a_stream_that_wakes_itself_does_not_block_the_thread() {
     let mut polls = 0;
     let busy = stream::poll_fn(move |cx| {
         cx.waker().wake_by_ref();
@@ -84,7 +84,7 @@ async fn a_stream_that_wakes_itself_keeps_nobody_from_the_thread() {
 }
 
 #[tokio::test]
-async fn a_stream_that_has_an_item_and_wakes_itself_gets_one_turn_at_a_time() {
+async fn a_ready_stream_that_wakes_itself_gets_one_turn_at_a_time() {
     let eager = stream::poll_fn(|cx| {
         cx.waker().wake_by_ref();
         Poll::Ready(Some(1))
@@ -94,6 +94,6 @@ async fn a_stream_that_has_an_item_and_wakes_itself_gets_one_turn_at_a_time() {
 }
 
 #[tokio::test]
-async fn nothing_merged_is_nothing() {
+async fn merging_no_streams_is_an_empty_stream() {
     assert_eq!(merge(Vec::<stream::Empty<u8>>::new()).collect::<Vec<_>>().await, []);
 }

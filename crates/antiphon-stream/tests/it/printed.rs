@@ -1,4 +1,4 @@
-//! What is printed tells the state, and never an item: it may be somebody's words.
+//! `Debug` and `Display` output shows the state and never an item, which may be confidential.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -7,7 +7,7 @@ use std::future::ready;
 use antiphon_stream::{Closed, PushError, Queue, Stages, StreamExt as _, merge};
 use futures_util::{Stream, StreamExt as _, stream};
 
-const SECRET: &str = "somebody's words";
+const SECRET: &str = "a confidential text";
 
 #[track_caller]
 fn check(what: impl Debug, expected: &str) {
@@ -17,7 +17,7 @@ fn check(what: impl Debug, expected: &str) {
 }
 
 #[tokio::test]
-async fn adaptors_tell_their_limits() {
+async fn adaptors_show_their_limits() {
     let items = || stream::repeat(1);
     check(items().map_async(3, ready), "limit: 3");
     check(items().map_async_unordered(4, ready), "MapAsyncUnordered");
@@ -32,7 +32,7 @@ async fn adaptors_tell_their_limits() {
 }
 
 #[tokio::test]
-async fn a_queue_tells_how_full_it_is_and_its_errors_what_happened() {
+async fn a_queue_shows_its_length_and_its_errors_show_the_cause() {
     let queue = Queue::new(1);
     queue.push(SECRET).await.unwrap();
     check(&queue, "Queue { len: 1, capacity: 1, is_closed: false }");
@@ -40,13 +40,13 @@ async fn a_queue_tells_how_full_it_is_and_its_errors_what_happened() {
     assert!(!queue.is_empty());
     let full = queue.try_push(SECRET).unwrap_err();
     check(full, "Full(..)");
-    let told = |err: &dyn Error| err.to_string();
-    assert_eq!(told(&full), "the queue is full");
+    let text = |err: &dyn Error| err.to_string();
+    assert_eq!(text(&full), "the queue is full");
     queue.close();
     let closed = queue.try_push(SECRET).unwrap_err();
     check(closed, "Closed(..)");
-    assert_eq!((told(&closed), closed), ("the queue was closed".to_owned(), PushError::Closed(SECRET)));
+    assert_eq!((text(&closed), closed), ("the queue was closed".to_owned(), PushError::Closed(SECRET)));
     let closed = queue.push(SECRET).await.unwrap_err();
     check(closed, "Closed(..)");
-    assert_eq!((told(&closed), closed), ("the queue was closed".to_owned(), Closed(SECRET)));
+    assert_eq!((text(&closed), closed), ("the queue was closed".to_owned(), Closed(SECRET)));
 }

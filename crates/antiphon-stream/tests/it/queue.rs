@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::run;
 
 #[tokio::test]
-async fn a_closed_queue_gives_what_is_left_and_then_ends_its_readers() {
+async fn a_closed_queue_is_drained_and_then_ends_its_consumers() {
     let queue = Queue::new(4);
     queue.push(1).await.unwrap();
     queue.push(2).await.unwrap();
@@ -22,7 +22,7 @@ async fn a_closed_queue_gives_what_is_left_and_then_ends_its_readers() {
         empty.close();
         waiting
     };
-    assert_eq!((&mut waiting).now_or_never(), Some(None), "a reader that waits sees the end");
+    assert_eq!((&mut waiting).now_or_never(), Some(None), "a waiting consumer sees the end");
     queue.close();
     assert_eq!(queue.push(3).await.map_err(|Closed(item)| item), Err(3));
     assert_eq!((queue.pop().await, queue.try_pop(), queue.pop().await), (Some(1), Some(2), None));
@@ -30,7 +30,7 @@ async fn a_closed_queue_gives_what_is_left_and_then_ends_its_readers() {
 }
 
 #[tokio::test]
-async fn a_full_queue_makes_producers_wait_in_turn() {
+async fn a_full_queue_makes_producers_wait_in_order() {
     let queue = Queue::new(1);
     queue.try_push(0).unwrap();
     assert!(matches!(queue.try_push(9), Err(PushError::Full(9))));
@@ -38,7 +38,7 @@ async fn a_full_queue_makes_producers_wait_in_turn() {
     assert!((&mut first).now_or_never().is_none());
     assert!((&mut second).now_or_never().is_none());
     assert_eq!(queue.pop().await, Some(0));
-    assert!((&mut second).now_or_never().is_none(), "it is the first one's turn");
+    assert!((&mut second).now_or_never().is_none(), "the first producer goes first");
     first.await.unwrap();
     assert_eq!(queue.pop().await, Some(1));
     second.await.unwrap();
@@ -48,7 +48,7 @@ async fn a_full_queue_makes_producers_wait_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_producers_and_consumers_lose_and_double_nothing() {
+async fn many_producers_and_consumers_lose_and_duplicate_nothing() {
     let queue = Queue::new(3);
     let mut tasks = tokio::task::JoinSet::new();
     for producer in 0..4_u32 {
@@ -71,10 +71,10 @@ async fn many_producers_and_consumers_lose_and_double_nothing() {
     assert_eq!(all, (0..8_000).collect::<Vec<_>>());
 }
 
-/// One step of somebody who uses a queue.
+/// One step of a caller that uses a queue.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Push, and give up after so many polls.
+    /// A push that is dropped after this many polls.
     Push(usize),
     Pop(usize),
     TryPush,
@@ -94,7 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Polls so many times and gives up.
+/// Polls a future up to `times` times, and drops it if it is still pending.
 fn poll_times<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..times {
@@ -106,7 +106,7 @@ fn poll_times<F: Future>(times: usize, future: F) -> Option<F::Output> {
 }
 
 proptest! {
-    /// Whatever is given up wherever, what was pushed comes out once and in order, and places are never lost.
+    /// Wherever calls are dropped, each pushed item is popped exactly once and in order, and no capacity is lost.
     #[test]
     fn a_queue_is_a_bounded_fifo_wherever_calls_are_dropped(steps in prop::collection::vec(step(), 0..60), capacity in 1_usize..4) {
         run(async {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// Each item with the millisecond at which it came.
+/// Collects each item with the millisecond at which it was yielded.
 async fn timed<S: Stream>(source: S) -> Vec<(S::Item, u128)> {
     let start = Instant::now();
     source.map(|item| (item, start.elapsed().as_millis())).collect().await
@@ -23,7 +23,7 @@ async fn nap(millis: u64) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ordered_waits_for_the_slow_one_and_unordered_does_not() {
+async fn ordered_waits_for_a_slow_call_and_unordered_does_not() {
     let naps = [30, 10, 10, 10];
     let ordered = timed(stream::iter(naps).map_async(2, nap)).await;
     assert_eq!(ordered, [(30, 30), (10, 30), (10, 40), (10, 40)]);
@@ -39,7 +39,7 @@ async fn stages_overlap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_comes_when_it_is_full_or_its_time_has_passed() {
+async fn a_batch_is_yielded_when_it_is_full_or_its_time_has_passed() {
     let source = stream::iter([0, 0, 0, 40, 70, 70, 0]).then(|pause| async move {
         if pause > 0 {
             nap(pause).await;
@@ -50,13 +50,13 @@ async fn a_batch_comes_when_it_is_full_or_its_time_has_passed() {
 }
 
 #[tokio::test]
-async fn a_source_that_always_has_an_item_does_not_stop_the_clock() {
+async fn a_source_that_is_always_ready_does_not_stop_the_clock() {
     let mut batches = Box::pin(stream::repeat(1).batch_within(usize::MAX, Duration::from_millis(1)));
     assert!(batches.next().await.is_some_and(|batch| !batch.is_empty()));
 }
 
 #[tokio::test]
-async fn a_window_keeps_little_more_than_itself() {
+async fn a_window_buffers_little_more_than_its_items() {
     let item = Rc::new(());
     let mut windows = Box::pin(stream::iter(0..1000).map(|_| item.clone()).window(2, 1));
     while let Some(window) = windows.next().await {
@@ -65,19 +65,19 @@ async fn a_window_keeps_little_more_than_itself() {
 }
 
 #[tokio::test]
-async fn a_time_beyond_all_calendars_is_no_deadline() {
+async fn a_time_that_overflows_the_clock_is_no_deadline() {
     let batches = stream::iter(1..=3).batch_within(2, Duration::MAX).collect::<Vec<_>>().await;
     assert_eq!(batches, [vec![1, 2], vec![3]]);
 }
 
 #[tokio::test]
-async fn a_size_beyond_all_measure_costs_nothing() {
+async fn a_huge_size_reserves_no_memory() {
     assert_eq!(stream::iter(1..=3).batch(usize::MAX).collect::<Vec<_>>().await, [[1, 2, 3]]);
     assert!(stream::iter(1..=3).window(usize::MAX / 2, usize::MAX).collect::<Vec<_>>().await.is_empty());
 }
 
 #[tokio::test]
-async fn no_more_is_taken_than_the_limit_and_dropping_drops_what_is_under_way() {
+async fn no_more_items_are_taken_than_the_limit_and_dropping_drops_calls_in_flight() {
     let (taken, alive) = (Cell::new(0), Rc::new(()));
     let source = stream::iter(0..100).inspect(|_| taken.set(taken.get() + 1));
     let mut calls = Box::pin(source.map_async(3, |_| {
@@ -94,7 +94,7 @@ async fn no_more_is_taken_than_the_limit_and_dropping_drops_what_is_under_way() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_that_wakes_itself_starves_nobody() {
+async fn a_future_that_wakes_itself_starves_no_other() {
     let busy = |spins: bool| {
         poll_fn(move |cx| {
             cx.waker().wake_by_ref();
@@ -106,7 +106,7 @@ async fn a_future_that_wakes_itself_starves_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_between_a_fast_and_a_slow_side_holds_only_so_much() {
+async fn a_full_queue_slows_a_fast_producer() {
     let queue = Queue::new(2);
     let start = Instant::now();
     let produce = async {
@@ -119,5 +119,5 @@ async fn a_queue_between_a_fast_and_a_slow_side_holds_only_so_much() {
     let consume = queue.stream().then(|n| async move { nap(10).await + n }).collect::<Vec<_>>();
     let (produced, consumed) = tokio::join!(produce, consume);
     assert_eq!(consumed, [10, 11, 12, 13, 14]);
-    assert_eq!(produced, MS(20), "the last two were in the queue, and one at work");
+    assert_eq!(produced, MS(20), "the last two items are in the queue, and one is in progress");
 }

@@ -191,7 +191,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
         && Duration::from_millis(report.time.wall_ms) >= LONG_RUN
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
-        talk.line(&format!("most of the time: {}; {advice}", phase.told()));
+        talk.line(&format!("most of the time: {}; {advice}", phase.label()));
     }
     talk.line(&format!("report: {}", outcome.folder.join("run.json").display()));
     let code = match &outcome.stop {

@@ -113,7 +113,7 @@ impl Live {
         }
         let state = self.state();
         match state.meter.read() {
-            Some(Reading::Rows(rows)) => rows.under_way,
+            Some(Reading::Rows(rows)) => rows.in_flight,
             _ => state.jobs,
         }
     }
@@ -209,13 +209,13 @@ fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
         Some(format!("{} of {}{more} rows", reading.accepted, reading.rows)),
         unless_none(reading.failed, "failed"),
         unless_none(reading.cached, "cached"),
-        Some(format!("{} in progress", reading.under_way)),
+        Some(format!("{} in progress", reading.in_flight)),
         (reading.processes > 1).then(|| format!("{} processes", reading.processes)),
         reading.rows_per_second.map(|rate| format!("{rate:.1} rows/s")),
         reading.tokens_per_second.map(|rate| format!("{rate:.0} tokens/s")),
         Some(cost(reading.cost_usd_micros)),
         left(reading.time_left),
-        reading.bottleneck.map(|phase| format!("most time: {}", phase.told())),
+        reading.bottleneck.map(|phase| format!("most time: {}", phase.label())),
         rate.or(reading.limit_concurrency.map(|most| format!("up to {most} at once"))),
         reading
             .waiting
@@ -310,7 +310,7 @@ mod tests {
     fn runs_over_rows_are_counted_in_rows_with_what_limits_them() {
         let status = json!({
             "event": "progress", "rows": 9, "is_all": false, "accepted": 2, "failed": 1, "cached": 1, "calls": 2,
-            "under_way": 4, "input_tokens": 1, "output_tokens": 1, "cost_usd_micros": null, "possible_usd_micros": 0,
+            "in_flight": 4, "input_tokens": 1, "output_tokens": 1, "cost_usd_micros": null, "possible_usd_micros": 0,
             "limits": { "requests_per_second": 2.5, "max_concurrency": 4, "in_flight": 4, "paused_seconds": 1.5 },
             "bottleneck": null, "waiting": { "phase": "limiter", "seconds": 1.5 }, "processes": 2,
         });

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use antiphon_engine::{ErrorKind, Stop};
+use antiphon_engine::{ErrorKind, StopCause};
 use antiphon_llm::{ErrorKind as LlmKind, TimeoutPhase, TruncationCause};
 use antiphon_pipeline::{Persona, Report};
 use antiphon_render::{RenderError, RenderErrorKind};
@@ -436,15 +436,15 @@ pub struct StopNotice {
     pub hints: Vec<Hint>,
 }
 
-impl From<&Stop> for StopNotice {
-    fn from(stop: &Stop) -> Self {
+impl From<&StopCause> for StopNotice {
+    fn from(stop: &StopCause) -> Self {
         let (kind, hints) = match stop {
-            Stop::Unread => (None, vec![Hint::Resumes]),
-            Stop::Interrupted => (Some(OperationErrorKind::Cancelled), vec![Hint::Resumes]),
-            Stop::Cancelled => (Some(OperationErrorKind::Cancelled), vec![Hint::StartAgain]),
-            Stop::Budget { .. } => (Some(OperationErrorKind::Budget), vec![Hint::RaiseMaxCost]),
-            Stop::Deadline { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::Resumes]),
-            Stop::Provider(err) => {
+            StopCause::Unread => (None, vec![Hint::Resumes]),
+            StopCause::Interrupted => (Some(OperationErrorKind::Cancelled), vec![Hint::Resumes]),
+            StopCause::Cancelled => (Some(OperationErrorKind::Cancelled), vec![Hint::StartAgain]),
+            StopCause::Budget { .. } => (Some(OperationErrorKind::Budget), vec![Hint::RaiseMaxCost]),
+            StopCause::Deadline { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::Resumes]),
+            StopCause::Provider(err) => {
                 let is_of_account =
                     matches!(err.kind(), LlmKind::Auth | LlmKind::Quota | LlmKind::ModelNotFound);
                 let kind = if is_of_account {
@@ -454,11 +454,11 @@ impl From<&Stop> for StopNotice {
                 };
                 (Some(kind), hint_of(err.kind()).into_iter().chain([Hint::Resumes]).collect())
             }
-            Stop::Saturated { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::RunAgainLater]),
-            Stop::Store(_) | Stop::Output(_) => {
+            StopCause::Saturated { .. } => (Some(OperationErrorKind::Incomplete), vec![Hint::RunAgainLater]),
+            StopCause::Store(_) | StopCause::Output(_) => {
                 (Some(OperationErrorKind::Internal), vec![Hint::ResumesWhenFixed])
             }
-            Stop::Input(_) => (Some(OperationErrorKind::Request), vec![Hint::Resumes]),
+            StopCause::Input(_) => (Some(OperationErrorKind::Request), vec![Hint::Resumes]),
             _ => (Some(OperationErrorKind::Internal), vec![Hint::Resumes]),
         };
         Self { cause: stop.name().to_owned(), message: stop.to_string(), kind, hints }

@@ -146,7 +146,7 @@ pub struct OutputOptions {
 #[serde(deny_unknown_fields)]
 pub(super) struct ContentRecipe {
     #[serde(default)]
-    pub(super) parameters: antiphon_engine::Drawing,
+    pub(super) parameters: antiphon_engine::RecipeParams,
     #[serde(rename = "theme")]
     pub(super) themes: Vec<ThemeSource>,
 }
@@ -202,7 +202,7 @@ impl RunRequest {
         let names: Vec<&str> = themes.iter().map(|theme| theme.name.as_str()).collect();
         let name = format!("portfolio in {}", names.join(", "));
         let themes = themes.iter().map(Theme::source).collect();
-        let recipe = ContentRecipe { parameters: antiphon_engine::Drawing::from(parameters), themes };
+        let recipe = ContentRecipe { parameters: antiphon_engine::RecipeParams::from(parameters), themes };
         let text = toml::to_string(&recipe).map_err(|err| OperationError::internal(err.to_string()))?;
         Ok(Self::new(RunKind::Content, inputs, RecipeSource { name, text }))
     }

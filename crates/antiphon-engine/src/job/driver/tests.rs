@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::batch::Batched;
 use crate::dispatch::{Engine, Options};
 use crate::fixtures::{Numbers, Scripted, answer, error, options};
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::timings::Phase;
 
 const THREE: &str = r#"{"items": [1, 2, 3]}"#;
@@ -92,7 +92,7 @@ async fn a_stop_ends_a_pause_at_once_and_leaves_the_job() {
         drain.cancel();
     };
     let ((batched, took, run), ()) = tokio::join!(run(&["a"], vec![Err(throttled())], options), stopping);
-    assert!(matches!(batched.stop, Some(Stop::Interrupted)), "{:?}", batched.stop);
+    assert!(matches!(batched.stop, Some(StopCause::Interrupted)), "{:?}", batched.stop);
     assert_eq!((took, batched.outcomes.len()), (SECOND + SECOND / 2, 0));
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.calls, tally.lost, tally.settled), (1, 0, 0), "{tally:?}");

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Action, Ask, Billed, Call, Contested, Context, JobMachine, first_line};
 use crate::accounts::CallEnd;
-use crate::lacking::{Lacking, rest_of};
+use crate::missing_elements::{MissingElements, prompt_for_rest};
 use crate::reading::{checked, read, with_rest};
 use crate::rest::whole_of;
 use crate::work::{Accepted, Invalid, JobView, Unique};
@@ -142,7 +142,7 @@ impl JobMachine {
     /// The prompt for what is missing behind the elements that are kept; `None` if nothing is.
     pub(super) fn rest(&self, cx: Context<'_>, question: &Prompt) -> Option<Prompt> {
         let list = cx.run.work.list().filter(|_| !self.kept.is_empty())?;
-        rest_of(question, list, &self.kept, Lacking::Cut)
+        prompt_for_rest(question, list, &self.kept, MissingElements::Truncated)
     }
 
     /// Checks a value that was put together from the parts of several answers.
@@ -173,7 +173,9 @@ impl JobMachine {
         let Billed { answer, bill, .. } = billed;
         self.partial_answers += 1;
         let list = cx.run.work.list();
-        let rest = list.and_then(|list| rest_of(&ask.question, list, &self.kept, Lacking::Refused(reasons)));
+        let rest = list.and_then(|list| {
+            prompt_for_rest(&ask.question, list, &self.kept, MissingElements::Rejected(reasons))
+        });
         let Some(rest) = rest.filter(|_| self.partial_answers <= cx.run.attempts() + 3) else {
             let message = format!("the answer does not fit: {}", first_line(reasons));
             let err = Error::new(ErrorKind::SchemaMismatch, message);
@@ -212,7 +214,7 @@ impl JobMachine {
         reasons: &str,
     ) -> Option<Prompt> {
         let list = cx.run.work.list().filter(|_| self.partial_answers > 0)?;
-        rest_of(question, list, &self.kept, Lacking::Refused(reasons))
+        prompt_for_rest(question, list, &self.kept, MissingElements::Rejected(reasons))
     }
 
     /// Forgets the elements of a cut answer; those of a partially valid one were checked, and stay.

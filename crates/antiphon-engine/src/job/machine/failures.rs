@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Action, Ask, Billed, Call, Context, Ending, JobMachine, SETTLING, Then};
 use crate::accounts::CallEnd;
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::timings::Phase;
 
 /// The time until the circuit breaker's next trial, where it does not say.
@@ -65,7 +65,7 @@ impl JobMachine {
         match kind {
             ErrorKind::Cancelled => {
                 // The store's own failure was the first reason, and stays.
-                cx.run.stop.stop(Stop::Interrupted);
+                cx.run.stop.stop(StopCause::Interrupted);
                 self.leave(bill)
             }
             ErrorKind::Auth | ErrorKind::Quota | ErrorKind::ModelNotFound => self.give_up(cx, err, bill),
@@ -141,7 +141,7 @@ impl JobMachine {
         let Failure { err, bill, sent } = failure;
         if cx.run.stop.is_late(pause, cx.now.instant) {
             // The caller who set the deadline learns what failed last.
-            cx.run.stop.stop(Stop::Deadline { last: Some(self.with_calls(err)) });
+            cx.run.stop.stop(StopCause::Deadline { last: Some(self.with_calls(err)) });
             return self.leave(bill);
         }
         self.notice = Some(err.to_string());
@@ -168,7 +168,7 @@ impl JobMachine {
 
     /// Stops the run for an error that is not the row's, which is left for a later process.
     fn give_up(&mut self, cx: Context<'_>, err: Error, bill: Bill) -> Action {
-        cx.run.stop.stop(Stop::Provider(self.with_calls(err)));
+        cx.run.stop.stop(StopCause::Provider(self.with_calls(err)));
         self.leave(bill)
     }
 
@@ -232,7 +232,7 @@ impl JobMachine {
         let Context { run, now } = cx;
         if !run.health.has_answered() {
             let cause = run.health.last_error();
-            run.stop.stop(Stop::Provider(cause.unwrap_or_else(|| err.clone())));
+            run.stop.stop(StopCause::Provider(cause.unwrap_or_else(|| err.clone())));
         }
         let spread = TRIAL * u32::try_from(self.job.index % 256).unwrap_or(0) / 256;
         let pause = retry_after.unwrap_or(TRIAL) + spread;
@@ -247,7 +247,7 @@ fn is_throttled(err: &Error) -> bool {
     is_busy || err.limits().retry_after.is_some()
 }
 
-fn stop_if(cx: Context<'_>, reason: Option<Stop>) {
+fn stop_if(cx: Context<'_>, reason: Option<StopCause>) {
     if let Some(reason) = reason {
         cx.run.stop.stop(reason);
     }

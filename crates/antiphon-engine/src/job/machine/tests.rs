@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use super::{Action, Ending, Event, JobMachine, Moment};
 use crate::dispatch::Options;
 use crate::fixtures::{all_errors, answer, error, options, prompt, run_state};
-use crate::job::{Asked, Failed};
+use crate::job::{JobFailure, JobRequest};
 use crate::run_state::RunState;
 use crate::status::Counters;
-use crate::stop::Stop;
+use crate::stop::StopCause;
 use crate::timings::Phase;
 
 const THREE: &str = r#"{"items": [1, 2, 3]}"#;
@@ -27,8 +27,8 @@ fn job() -> Job {
     Job::new(4, "row")
 }
 
-fn asked() -> Box<Asked> {
-    Box::new(Asked { prompt: Arc::new(prompt("row")), key: [1; 32], cached: None, shares: false })
+fn asked() -> Box<JobRequest> {
+    Box::new(JobRequest { prompt: Arc::new(prompt("row")), key: [1; 32], cached: None, shares: false })
 }
 
 /// A machine and its run, driven without a clock or I/O.
@@ -113,7 +113,7 @@ fn event_of(name: &str, run: &RunState) -> Event {
     match name {
         "started" => Event::Started(asked()),
         "cache hit" => Event::CacheHit(asked(), Answer::new(THREE)),
-        "rejected" => Event::Rejected(Failed::bad_row("no row".to_owned())),
+        "rejected" => Event::Rejected(JobFailure::bad_row("no row".to_owned())),
         "granted" => Event::Granted(run.accounts.budget.try_reserve(9, 9, 9).unwrap().unwrap()),
         "exhausted" => Event::Exhausted,
         "answered" => Event::Answered(Box::new(answer(THREE)), 1),
@@ -161,7 +161,7 @@ fn each_event_in_each_state() {
             let mut rig = Rig::in_state(state);
             let event_value = event_of(event, &rig.run);
             let action = rig.on(event_value);
-            let is_defect = matches!(rig.run.stop.reason(), Some(Stop::Internal(_)));
+            let is_defect = matches!(rig.run.stop.reason(), Some(StopCause::Internal(_)));
             let found = if is_defect { D } else { name_of(&action) };
             assert_eq!(found, expected, "{event} while {state}");
             assert!(!is_defect || name_of(&action) == "left", "{event} while {state}");
@@ -359,7 +359,7 @@ fn an_answer_that_money_cut_gets_twice_as_much() {
     assert_eq!(rig.machine.least_tokens, Some(tokens * 2));
     let action = rig.on(Event::Committed);
     assert!(matches!(rig.grant(&action), Action::End(Ending::Left)), "less is left than it needs");
-    assert!(matches!(rig.run.stop.reason(), Some(Stop::Budget { .. })));
+    assert!(matches!(rig.run.stop.reason(), Some(StopCause::Budget { .. })));
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_halted_call_that_was_never_sent_leaves_no_trace() {
     let mut rig = Rig::new(options());
     let action = rig.on(Event::Started(asked()));
     rig.grant(&action);
-    rig.run.stop.stop(Stop::Interrupted);
+    rig.run.stop.stop(StopCause::Interrupted);
     let action = rig.on(Event::Failed(error(ErrorKind::Cancelled), 0));
     assert!(matches!(action, Action::End(Ending::Left)));
     assert_eq!((rig.run.accounts.budget.spent(), rig.run.accounts.budget.reserved()), (0, 0));
@@ -410,5 +410,5 @@ fn a_wait_past_the_deadline_leaves_the_job_with_the_last_error() {
     let kind = ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(2)) };
     assert_eq!(name_of(&rig.first_call(Err(error(kind)))), "commit");
     assert!(matches!(rig.on(Event::Committed), Action::End(Ending::Left)));
-    assert!(matches!(rig.run.stop.reason(), Some(Stop::Deadline { last: Some(_) })));
+    assert!(matches!(rig.run.stop.reason(), Some(StopCause::Deadline { last: Some(_) })));
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Rig, THREE, answer, asked, error, event_of, options};
 use crate::fixtures::all_errors;
 use crate::job::machine::{Action, Ending, Event, State};
-use crate::stop::Stop;
+use crate::stop::StopCause;
 
 /// The end of a call as a property test draws it.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ fn drive(rig: &mut Rig, fates: &[Fate], fails_at: usize, stops_at: usize) -> (Pa
     let mut action = rig.on(Event::Started(asked()));
     for step in 0..200 {
         if step == stops_at {
-            rig.run.stop.stop(Stop::Interrupted);
+            rig.run.stop.stop(StopCause::Interrupted);
         }
         let is_stopped = rig.run.stop.is_stopped();
         action = match action {

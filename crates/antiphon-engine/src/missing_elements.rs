@@ -5,16 +5,21 @@ use serde_json::Value;
 
 /// Why some elements of a list are asked for again.
 #[derive(Debug, Clone, Copy)]
-pub enum Lacking<'a> {
+pub enum MissingElements<'a> {
     /// The answer was cut.
-    Cut,
+    Truncated,
     /// Elements were refused, for these reasons.
-    Refused(&'a str),
+    Rejected(&'a str),
 }
 
 /// The prompt that asks for what is missing of a list, behind the elements that are there.
 #[must_use]
-pub fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lacking<'_>) -> Option<Prompt> {
+pub fn prompt_for_rest(
+    question: &Prompt,
+    list: &str,
+    kept: &[Value],
+    why: MissingElements<'_>,
+) -> Option<Prompt> {
     let Output::Json(schema) = &question.output else { return None };
     let mut value = schema.value().clone();
     let place: String = list.split('/').skip(1).map(|key| format!("/properties/{key}")).collect();
@@ -29,11 +34,11 @@ pub fn rest_of(question: &Prompt, list: &str, kept: &[Value], why: Lacking<'_>) 
     let there = Value::Array(kept.to_vec()).to_string();
     let count = kept.len();
     let ask = match why {
-        Lacking::Cut => format!(
+        MissingElements::Truncated => format!(
             "Your answer was cut. These {count} elements of {list} are whole and kept. Answer again in the same form, with \
              only the elements that are missing behind them, and nothing else."
         ),
-        Lacking::Refused(reasons) => format!(
+        MissingElements::Rejected(reasons) => format!(
             "These {count} elements of {list} are kept. Others were refused:\n{reasons}\nAnswer again in the same form, with \
              only the elements that are missing, each clearly different from all that are kept, and nothing else."
         ),
@@ -47,7 +52,7 @@ mod tests {
     use antiphon_llm::{Message, Output, Prompt, Schema};
     use serde_json::json;
 
-    use super::{Lacking, rest_of};
+    use super::{MissingElements, prompt_for_rest};
 
     #[test]
     fn as_many_elements_are_asked_for_as_are_missing() {
@@ -56,11 +61,14 @@ mod tests {
             Schema::new("answer", json!({"type": "object", "properties": {"items": items}})).unwrap()
         };
         let question = Prompt::new("m", [Message::user("Five, please.")]).output(Output::Json(schema(5)));
-        let rest = rest_of(&question, "/items", &[json!(1), json!(2)], Lacking::Cut).unwrap();
+        let rest =
+            prompt_for_rest(&question, "/items", &[json!(1), json!(2)], MissingElements::Truncated).unwrap();
         let Output::Json(asked) = &rest.output else { unreachable!() };
         assert_eq!((asked.value(), rest.messages.len()), (schema(3).value(), 3));
-        assert!(rest_of(&question, "/others", &[json!(1)], Lacking::Cut).is_none());
-        let refused = rest_of(&question, "/items", &[json!(1)], Lacking::Refused("2 is like 1")).unwrap();
+        assert!(prompt_for_rest(&question, "/others", &[json!(1)], MissingElements::Truncated).is_none());
+        let refused =
+            prompt_for_rest(&question, "/items", &[json!(1)], MissingElements::Rejected("2 is like 1"))
+                .unwrap();
         assert!(refused.messages[2].rendered().contains("refused:\n2 is like 1\n"));
     }
 }

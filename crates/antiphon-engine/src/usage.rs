@@ -1,25 +1,25 @@
 use antiphon_llm::{Completion, Usage};
 use serde::{Deserialize, Serialize};
 
-use crate::learned::Learned;
+use crate::histogram::Histogram;
 
 /// What calls usually take, by those that were made.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct UsageStats {
     /// What earlier runs saw.
-    earlier: Option<Usual>,
-    outputs: Learned,
+    earlier: Option<UsageQuantiles>,
+    outputs: Histogram,
     /// Tokens of a prompt for a thousand of its bytes.
-    inputs: Learned,
+    inputs: Histogram,
     /// Tokens of an answer for a thousand of its bytes.
-    answer_density: Learned,
-    micros: Learned,
+    answer_density: Histogram,
+    micros: Histogram,
 }
 
 /// What calls of one recipe with one model usually take: what 5 and what 95 of a hundred do not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Usual {
+pub struct UsageQuantiles {
     /// Calls that tell it.
     pub calls: u64,
     /// Tokens of an answer.
@@ -30,13 +30,13 @@ pub struct Usual {
     pub micros: (u64, u64),
     /// What many calls take together; `None` where an earlier version learned it.
     #[serde(default)]
-    pub mean: Option<Mean>,
+    pub mean: Option<UsageMeans>,
 }
 
 /// The means of a recipe's calls, each with its standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Mean {
+pub struct UsageMeans {
     /// Tokens of an answer.
     pub output_tokens: (f64, f64),
     /// Tokens of a prompt for a thousand of its bytes.
@@ -59,14 +59,14 @@ pub(super) struct Expected {
 const ENOUGH: u64 = 20;
 const MOST: f64 = 0.99;
 
-impl Seen {
+impl UsageStats {
     pub(super) fn new() -> Self {
         Self {
             earlier: None,
-            outputs: Learned::new(),
-            inputs: Learned::new(),
-            answer_density: Learned::new(),
-            micros: Learned::new(),
+            outputs: Histogram::new(),
+            inputs: Histogram::new(),
+            answer_density: Histogram::new(),
+            micros: Histogram::new(),
         }
     }
 
@@ -76,25 +76,25 @@ impl Seen {
         (micros > 0.0).then_some(micros / 1e6)
     }
 
-    pub(super) fn remember(&mut self, earlier: Usual) {
+    pub(super) fn remember(&mut self, earlier: UsageQuantiles) {
         self.earlier = Some(earlier);
     }
 
     /// Learns from an answer to a prompt of so many bytes.
-    pub(super) fn saw(&mut self, prompt_bytes: u64, answer: &Completion) {
+    pub(super) fn record(&mut self, prompt_bytes: u64, answer: &Completion) {
         let Usage { input, output, .. } = answer.usage;
         let density = |tokens: u64, bytes: u64| (bytes > 0).then(|| tokens.saturating_mul(1_000) / bytes);
         if let Some(output) = output {
-            self.outputs.saw(output);
+            self.outputs.record(output);
         }
         if let Some(density) = output.and_then(|output| density(output, answer.text.len() as u64)) {
-            self.answer_density.saw(density);
+            self.answer_density.record(density);
         }
         if let Some(density) = input.and_then(|input| density(input, prompt_bytes)) {
-            self.inputs.saw(density);
+            self.inputs.record(density);
         }
         let took = answer.timing.total;
-        self.micros.saw(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.micros.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// The tokens that a prompt of so many bytes and an answer that broke off behind so many are expected to have had, and the
@@ -103,7 +103,7 @@ impl Seen {
         if self.outputs.seen() < ENOUGH {
             return None;
         }
-        let tokens = |density: &Learned, bytes: u64| density.quantile(0.5) as f64 * bytes as f64 / 1_000.0;
+        let tokens = |density: &Histogram, bytes: u64| density.quantile(0.5) as f64 * bytes as f64 / 1_000.0;
         let (output, variance) = self.outputs.at_least(tokens(&self.answer_density, received_bytes))?;
         let input = self.inputs.quantile(0.95).saturating_mul(prompt_bytes).div_ceil(1_000);
         Some(Expected { input, output, variance })
@@ -120,15 +120,15 @@ impl Seen {
     }
 
     /// What is usual, of calls for so many rows.
-    pub(super) fn usual(&self, rows: u64) -> Option<Usual> {
+    pub(super) fn usual(&self, rows: u64) -> Option<UsageQuantiles> {
         // A bucket is told by its upper edge, 9 % above the lower one.
-        let range = |learned: &Learned| (learned.quantile(0.05) * 10 / 11, learned.quantile(0.95));
-        (self.outputs.seen() > 0).then(|| Usual {
+        let range = |learned: &Histogram| (learned.quantile(0.05) * 10 / 11, learned.quantile(0.95));
+        (self.outputs.seen() > 0).then(|| UsageQuantiles {
             calls: self.outputs.seen(),
             output_tokens: range(&self.outputs),
             input_tokens_per_kilobyte: range(&self.inputs),
             micros: range(&self.micros),
-            mean: (rows > 0).then(|| Mean {
+            mean: (rows > 0).then(|| UsageMeans {
                 output_tokens: self.outputs.mean(),
                 input_tokens_per_kilobyte: self.inputs.mean(),
                 calls_per_row: (self.outputs.seen() as f64 / rows as f64).max(1.0),

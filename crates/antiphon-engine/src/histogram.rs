@@ -1,6 +1,6 @@
 /// How large a quantity usually is, by what was seen of it: a histogram whose buckets are 9 % wide.
 #[derive(Debug, Clone)]
-pub(crate) struct Learned {
+pub(crate) struct Histogram {
     counts: Vec<u32>,
     total: u64,
     sum: f64,
@@ -11,12 +11,12 @@ pub(crate) struct Learned {
 const STEPS: f64 = 8.0;
 const BUCKETS: usize = 40 * 8;
 
-impl Learned {
+impl Histogram {
     pub(crate) fn new() -> Self {
         Self { counts: vec![0; BUCKETS], total: 0, sum: 0.0, squares: 0.0 }
     }
 
-    pub(crate) fn saw(&mut self, value: u64) {
+    pub(crate) fn record(&mut self, value: u64) {
         self.counts[bucket(value)] += 1;
         self.total += 1;
         let value = value as f64;
@@ -107,18 +107,18 @@ fn upper(bucket: usize) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Learned;
+    use super::Histogram;
 
     #[test]
     fn nothing_seen_is_nothing_known() {
-        assert_eq!((Learned::new().quantile(0.99), Learned::new().seen()), (0, 0));
+        assert_eq!((Histogram::new().quantile(0.99), Histogram::new().seen()), (0, 0));
     }
 
     #[test]
     fn what_is_expected_above_a_value_leaves_out_what_is_below() {
-        let mut learned = Learned::new();
+        let mut learned = Histogram::new();
         assert_eq!(learned.at_least(0.0), None);
-        [10, 10, 1_000, 1_000].into_iter().for_each(|value| learned.saw(value));
+        [10, 10, 1_000, 1_000].into_iter().for_each(|value| learned.record(value));
         let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.05;
         let (mean, variance) = learned.at_least(0.0).unwrap();
         assert!(near(mean, 505.0) && near(variance.sqrt(), 495.0), "{mean}, {variance}");
@@ -130,8 +130,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_quantile_is_never_too_small_nor_much_too_large(values in prop::collection::vec(1_u64..1_000_000, 1..200), part in 0.5..1.0_f64) {
-            let mut learned = Learned::new();
-            values.iter().for_each(|value| learned.saw(*value));
+            let mut learned = Histogram::new();
+            values.iter().for_each(|value| learned.record(*value));
             let mut sorted = values.clone();
             sorted.sort_unstable();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a small index")]
