@@ -120,7 +120,7 @@ async fn send_once(
     };
     let client = inner.transport.client(options, &slot, &endpoint).await?;
     let guard = options.breaker.as_ref().map(|breaker| breaker.permit()).transpose().map_err(|rejected| {
-        let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
+        let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
         Error::new(kind, RequestPhase::Queue, endpoint.clone(), rejected.to_string())
     })?;
     let timeout = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);

@@ -113,7 +113,7 @@ impl Client {
     /// answer.
     ///
     /// # Errors
-    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `Rejected` by the breaker.
+    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `CircuitOpen` by the breaker.
     ///
     /// # Cancel safety
     /// Hangs up; the server may have acted on the request.
@@ -223,7 +223,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout { .. } => "timeout",
         ErrorKind::Interrupted => "interrupted",
         ErrorKind::InvalidResponse => "invalid_response",
-        ErrorKind::Rejected { .. } => "rejected",
+        ErrorKind::CircuitOpen { .. } => "rejected",
         _ => "_OTHER",
     }
 }

@@ -95,17 +95,17 @@ mod tests {
         let scripted =
             Scripted::new([Err(refused()), Ok(Completion::new("ok")), failed(ErrorKind::Unavailable)]);
         let calls = Stack::new(scripted).limiters(LimiterRegistry::default()).calls();
-        let told = Arc::new(AtomicU32::new(0));
-        let count = told.clone();
+        let sent = Arc::new(AtomicU32::new(0));
+        let count = sent.clone();
         let context = CallContext::default().before_send(move || {
             count.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Ok(()))
         });
         let prompt = Prompt::new("m", [Message::user("?")]);
         calls.provider().complete(&prompt, &context).await.unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), 2, "the refusal, and the answer");
+        assert_eq!(sent.load(Ordering::Relaxed), 2, "the refusal, and the answer");
         let err = calls.provider().complete(&prompt, &context).await.unwrap_err();
-        assert_eq!((err.kind(), told.load(Ordering::Relaxed)), (ErrorKind::Unavailable, 3));
+        assert_eq!((err.kind(), sent.load(Ordering::Relaxed)), (ErrorKind::Unavailable, 3));
     }
 
     #[tokio::test]

@@ -261,22 +261,22 @@ mod tests {
         let earlier = Spent::call(Billed::Maybe) + Spent::call(Billed::Maybe);
         let usage = Usage::new(Some(10), Some(5));
         let end = || Ok(Delta::End(Box::new(Completion::new("all").usage(usage))));
-        let begun = async |items: Vec<Result<Delta, Error>>| {
+        let started = async |items: Vec<Result<Delta, Error>>| {
             let stream = stream::iter(items).chain(stream::pending());
             Streaming::start(Head::default(), stream).await.unwrap().after(earlier)
         };
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
-        let whole = begun(vec![end()]).await;
+        let whole = started(vec![end()]).await;
         assert_eq!(whole.attempts(), 3);
         let whole = whole.complete(&context).await.unwrap();
         assert_eq!((whole.spent(), whole.attempts), (earlier + Spent::call(Billed::Yes(usage)), 3));
         let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
-        let broken = begun(vec![words("half"), broken]).await.complete(&context).await.unwrap_err();
+        let broken = started(vec![words("half"), broken]).await.complete(&context).await.unwrap_err();
         assert_eq!(broken.spent(), earlier + Spent::call(Billed::No));
-        let late = begun(vec![words("half")]).await.complete(&context).await.unwrap_err();
+        let late = started(vec![words("half")]).await.complete(&context).await.unwrap_err();
         assert_eq!(late.spent(), earlier + Spent::call(Billed::Maybe));
         // Begun anew by a wrapper that knows nothing of the calls.
-        let inner = begun(vec![end()]).await;
+        let inner = started(vec![end()]).await;
         let again = Streaming::start(Head::default(), inner).await.unwrap();
         let again = again.after(Spent::call(Billed::No)).complete(&context).await.unwrap();
         assert_eq!(again.spent(), Spent { calls: 4, ..whole.spent() });

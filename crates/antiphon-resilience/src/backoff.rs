@@ -44,9 +44,9 @@ impl Backoff {
     }
 
     /// A pause for a wish of the server: never less, and up to a tenth more, so that callers do not return all at once.
-    pub(crate) fn at_least(&mut self, wish: Duration) -> Duration {
-        let more = wish.as_secs_f64() * self.jitter.random_range(0.0..=0.1);
-        wish.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())
+    pub(crate) fn at_least(&mut self, wait: Duration) -> Duration {
+        let more = wait.as_secs_f64() * self.jitter.random_range(0.0..=0.1);
+        wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())
     }
 
     /// The next pause, its ceiling raised to at least `base`.

@@ -321,24 +321,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_servers_wish_is_a_floor_with_at_most_a_tenth_more() {
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(7)) };
-        let (calls, took) = failing(RetryPolicy::default().max_retries(1), Deadline::none(), wish).await;
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(7)) };
+        let (calls, took) = failing(RetryPolicy::default().max_retries(1), Deadline::none(), throttled).await;
         assert_eq!(calls, 2);
         assert!(took >= Duration::from_secs(7) && took <= Duration::from_millis(7702), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wish_over_two_minutes_is_handed_up_at_once() {
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(121)) };
-        let (calls, took) = failing(RetryPolicy::default(), Deadline::none(), wish).await;
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(121)) };
+        let (calls, took) = failing(RetryPolicy::default(), Deadline::none(), throttled).await;
         assert_eq!((calls, took), (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_passes_the_deadline() {
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(4)) };
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(4)) };
         let deadline = Deadline::after(Duration::from_secs(10));
-        let (calls, took) = failing(RetryPolicy::default().max_retries(9), deadline, wish).await;
+        let (calls, took) = failing(RetryPolicy::default().max_retries(9), deadline, throttled).await;
         assert_eq!(calls, 3);
         assert!(took < Duration::from_secs(10), "{took:?}");
     }
@@ -361,8 +361,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_log_tells_when_each_attempt_failed_and_what_it_may_have_cost() {
         let (start, mut attempts) = (Instant::now(), Attempts::default());
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(2)) };
-        let classify = |err: &&str| if *err == "busy" { wish } else { Verdict::Retry };
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(2)) };
+        let classify = |err: &&str| if *err == "busy" { throttled } else { Verdict::Retry };
         let op = |attempt: Attempt| async move {
             match attempt.number {
                 1 => Err("cut"),
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!((run, attempts.len(), attempts.may_be_billed()), (Ok(3), 2, 1));
         let [cut, busy] = [0, 1].map(|at| attempts.iter().nth(at).unwrap().clone());
         assert_eq!((cut.number, cut.at, cut.verdict), (1, start.into_std(), Verdict::Retry));
-        assert_eq!((busy.number, busy.verdict, busy.may_be_billed), (2, wish, false));
+        assert_eq!((busy.number, busy.verdict, busy.may_be_billed), (2, throttled, false));
         assert!(busy.at >= cut.at + cut.pause.unwrap() && busy.pause.unwrap() >= Duration::from_secs(2));
     }
 

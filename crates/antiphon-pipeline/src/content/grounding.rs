@@ -53,11 +53,11 @@ pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Remov
     let mut index = 0..;
     content.menu_items.retain_mut(|link| {
         let at = index.next().unwrap_or(0_usize);
-        let is_told = !invented(&mut link.url);
-        if !is_told {
+        let is_grounded = !invented(&mut link.url);
+        if !is_grounded {
             remove(format!("menu_items[{at}]"), link.url.clone());
         }
-        is_told
+        is_grounded
     });
     let mut seen = HashSet::new();
     let mut index = 0..;
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn an_address_is_told_whole_or_not_at_all() {
         let grounds = NoteFacts::of(NOTES);
-        for told in [
+        for address in [
             "https://github.com/ada/loom",
             "github.com/ada/loom/",
             "HTTPS://WWW.GitHub.com/ada/loom",
@@ -191,7 +191,7 @@ mod tests {
             "https://e.test/z",
             "https://z.test/Z%C3%BCrich",
         ] {
-            assert!(grounds.has_address(told), "{told}");
+            assert!(grounds.has_address(address), "{address}");
         }
         for invented in [
             "https://github.com/ada",

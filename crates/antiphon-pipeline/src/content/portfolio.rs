@@ -141,8 +141,8 @@ impl Content {
         if violations.is_empty() {
             return Ok(content);
         }
-        let told = violations.iter().map(|wrong| format!("{}: {}", wrong.pointer, wrong.message));
-        Err(failed(told.collect::<Vec<_>>().join("; ")))
+        let messages = violations.iter().map(|wrong| format!("{}: {}", wrong.pointer, wrong.message));
+        Err(failed(messages.collect::<Vec<_>>().join("; ")))
     }
 
     /// The content of an answer, without the links and numbers that the notes do not have, and as the voice's rules want it.

@@ -68,15 +68,15 @@ impl LimitHints {
     /// ```
     #[must_use]
     pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: SystemTime) -> Self {
-        let mut told = Told::default();
-        headers.into_iter().for_each(|(name, value)| told.take(name, value));
-        let now = told.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-        let allowance = |family: Family| told.families[family as usize].allowance(now);
-        let retry_after = told.retry_after_ms.or(told.ms_retry_after_ms).and_then(parse_millis);
+        let mut raw = RawHeaders::default();
+        headers.into_iter().for_each(|(name, value)| raw.take(name, value));
+        let now = raw.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        let allowance = |family: Family| raw.families[family as usize].allowance(now);
+        let retry_after = raw.retry_after_ms.or(raw.ms_retry_after_ms).and_then(parse_millis);
         Self {
             retry_after: longer(
                 retry_after,
-                told.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max(),
+                raw.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max(),
             ),
             requests: allowance(Family::Requests)
                 .or_else(|| allowance(Family::AnthropicRequests))
@@ -94,7 +94,7 @@ impl LimitHints {
 
 /// What headers tell, before anything of it is read: answers have many, and few of them are of limits.
 #[derive(Default)]
-struct Told<'h> {
+struct RawHeaders<'h> {
     date: Option<&'h str>,
     /// Each of them, where a proxy has added its own.
     retry_after: Vec<&'h str>,
@@ -126,7 +126,7 @@ struct Three<'h> {
     reset: Option<&'h str>,
 }
 
-impl<'h> Told<'h> {
+impl<'h> RawHeaders<'h> {
     fn take(&mut self, name: &str, value: &'h str) {
         let place = match name {
             "date" => &mut self.date,
