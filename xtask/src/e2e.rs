@@ -5,6 +5,7 @@ mod conformance;
 mod disk;
 mod fuzz;
 mod install;
+mod joined;
 mod kill;
 mod llama;
 mod llmock;
@@ -32,13 +33,15 @@ pub(crate) enum Outcome {
 
 type Check = fn() -> Done<Outcome>;
 
-const CHECKS: [(&str, Check); 23] = [
+const CHECKS: [(&str, Check); 25] = [
     ("a disk that is full", disk::check_full),
     ("a disk that breaks", disk::check_broken),
     ("a disk that is slow is named", kill::check_slow_disk),
     ("more files than handles", disk::check_few_handles),
     ("killed at any instant", kill::check),
     ("frozen in the middle", kill::check_frozen),
+    ("processes on one run, killed", joined::check_killed),
+    ("processes within one limit", joined::check_limit),
     ("a disk that is full in the middle of a run", kill::check_full_disk),
     ("resume after the folder moved", resume::check_moved),
     ("resume after the recipe was deleted", resume::check_without_recipe),

@@ -244,6 +244,11 @@ impl Accounts {
         self.learned().seen.remember(usual);
     }
 
+    /// Returns how long a call takes on average; `None` while none was answered.
+    pub(crate) fn seconds_of_a_call(&self) -> Option<f64> {
+        self.learned().seen.seconds_of_a_call()
+    }
+
     pub(crate) fn usual(&self) -> Option<Usual> {
         self.learned().seen.usual(Counters::get(&self.counters.asked))
     }

@@ -2,7 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use antiphon_llm::{CacheKey, Calls, Completion, Head, Price, Usage};
 use antiphon_resilience::RetryPolicy;
@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::failed_rows::bad_row;
 use crate::feed::{RowSource, feed};
 use crate::job::{Asked, Ended, Failed, Todo, drive};
+use crate::limit_sharing::LimitSharing;
 use crate::limits::RunLimits;
 use crate::seen::Usual;
 use crate::shared::Shared;
-use crate::status::{Status, Waiting};
+use crate::status::{Counters, Status, Waiting};
 use crate::stop::Stop;
 use crate::time_spent::TimeSpent;
 use crate::timings::Phase;
@@ -140,7 +141,7 @@ const AHEAD: usize = 64;
 const MOST_SLEEPING: usize = 1_024;
 const MOST_PARKED: usize = 8_192;
 /// The most calls at once where the provider knows no limit.
-const MOST_AT_ONCE: usize = 4_096;
+pub(crate) const MOST_AT_ONCE: usize = 4_096;
 
 impl Engine {
     /// An engine for a run. Rows that end are told through `ended`, after they are on the disk.
@@ -240,12 +241,23 @@ struct Dispatch {
     has_more: bool,
     /// Whether other workers were seen, or rows wait until they are due: then the run may have open rows that cannot be claimed.
     waits: bool,
+    /// This worker's part of the provider's limits, once it is known which they are.
+    sharing: Option<LimitSharing>,
 }
 
 impl Dispatch {
     fn new(shared: Arc<Shared>) -> Self {
         let (ready, flights) = (VecDeque::new(), HashMap::new());
-        Self { shared, tasks: JoinSet::new(), ready, flights, parked: 0, has_more: true, waits: false }
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            ready,
+            flights,
+            parked: 0,
+            has_more: true,
+            waits: false,
+            sharing: None,
+        }
     }
 
     async fn run(mut self, feeding: &mut JoinSet<Result<(), Stop>>) {
@@ -303,7 +315,17 @@ impl Dispatch {
             // As above.
             let _ = self.refresh().await;
         }
+        self.share_limits().await;
         beat.status == RunStatus::Cancelled
+    }
+
+    /// Agrees with other workers on the parts of the provider's limits.
+    async fn share_limits(&self) {
+        if let Some(sharing) = &self.sharing {
+            let is_idle = self.tasks.is_empty() && self.ready.is_empty();
+            let demand = if is_idle { 0.0 } else { self.shared.demand() };
+            sharing.renew(&self.shared.run, demand).await;
+        }
     }
 
     /// Counts what others have done, too. Returns the number of open rows.
@@ -319,7 +341,19 @@ impl Dispatch {
             Ok(open) => self.waits = open > 0,
             Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
         }
-        self.waits && !self.shared.state.stop.is_stopped()
+        let is_open = self.waits && !self.shared.state.stop.is_stopped();
+        if is_open && Counters::get(&self.shared.state.accounts.counters.others) == 0 {
+            self.show_wait().await;
+        }
+        is_open
+    }
+
+    /// Shows how long the rows wait yet that were put back.
+    async fn show_wait(&self) {
+        let Ok(Some(due)) = self.shared.run.next_due().await else { return };
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+        let due = Duration::from_millis(u64::try_from(due).unwrap_or_default());
+        self.shared.state.health.asked_to_wait(due.saturating_sub(now), Instant::now());
     }
 
     /// Gives back the rows that were claimed and not begun.
@@ -349,6 +383,10 @@ impl Dispatch {
                     Err(err) => self.shared.state.stop.stop(Stop::Store(err)),
                 }
                 self.has_more = !self.ready.is_empty();
+                if self.sharing.is_none() && self.has_more {
+                    self.sharing = self.shared.limit_sharing();
+                    self.share_limits().await;
+                }
             }
             if let Some(todo) = self.ready.pop_front() {
                 self.begin(todo);

@@ -1,5 +1,5 @@
 use antiphon_llm::Scope;
-use antiphon_store::{NewRun, Run, RunStatus, Store};
+use antiphon_store::{ErrorKind as StoreErrorKind, NewRun, Run, RunStatus, Store};
 use serde_json::{Value, json};
 
 use crate::differs::Before;
@@ -83,6 +83,7 @@ impl Mapping {
                     return Err(self.differs(store, &run, identity, opened).await?);
                 }
                 if self.retry_failed {
+                    refuse_beside_others(&run).await?;
                     run.retry_failed().await.map_err(Error::store)?;
                 }
                 run
@@ -146,4 +147,14 @@ fn input_name(run: &str) -> String {
 /// The name under which a run's identity is remembered.
 fn identity_name(run: &str) -> String {
     format!("identity/{run}")
+}
+/// Another process has passed the failed rows already, and would leave their results out.
+async fn refuse_beside_others(run: &Run) -> Result<(), Error> {
+    let others = run.heartbeat().await.map_err(Error::store)?.others;
+    if others == 0 {
+        return Ok(());
+    }
+    let message =
+        "cannot retry the failed rows: another process is working on the run. Try again when it has ended.";
+    Err(Error::new(ErrorKind::Store(StoreErrorKind::Busy), message))
 }

@@ -35,6 +35,7 @@ mod inspect;
 mod job;
 mod lacking;
 mod learned;
+mod limit_sharing;
 mod limits;
 mod mapping;
 mod meter;

@@ -70,6 +70,12 @@ impl Seen {
         }
     }
 
+    /// Returns how long a call takes on average; `None` while none was answered.
+    pub(super) fn seconds_of_a_call(&self) -> Option<f64> {
+        let (micros, _) = self.micros.mean();
+        (micros > 0.0).then_some(micros / 1e6)
+    }
+
     pub(super) fn remember(&mut self, earlier: Usual) {
         self.earlier = Some(earlier);
     }

@@ -10,7 +10,8 @@ use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::dispatch::{JobOutcome, Options};
+use crate::dispatch::{JobOutcome, MOST_AT_ONCE, Options};
+use crate::limit_sharing::LimitSharing;
 use crate::run_state::RunState;
 use crate::status::{Counters, ProviderLimits};
 use crate::stop::Stop;
@@ -23,7 +24,7 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     pub(super) scope: Scope,
     /// The limiter of the model that is asked, once that is known.
-    limiter: OnceLock<Option<AdaptiveLimiter>>,
+    limiter: OnceLock<Option<(String, AdaptiveLimiter)>>,
     pub(super) store: Store,
     pub(super) run: Arc<Run>,
     /// Outcomes that could not be stored.
@@ -106,11 +107,25 @@ impl Shared {
 
     /// Sets the model that is asked, by which limits are known.
     pub(super) fn asks(&self, model: &str) {
-        self.limiter.get_or_init(|| self.calls.limiter(model));
+        self.limiter.get_or_init(|| Some((self.calls.limit_scope(model), self.calls.limiter(model)?)));
     }
 
     pub(super) fn limits(&self) -> Option<LimiterSnapshot> {
-        Some(self.limiter.get()?.as_ref()?.snapshot())
+        Some(self.limiter.get()?.as_ref()?.1.snapshot())
+    }
+
+    /// Creates this worker's part of the provider's limits, once the model is known.
+    pub(super) fn limit_sharing(&self) -> Option<LimitSharing> {
+        let (scope, limiter) = self.limiter.get()?.as_ref()?;
+        Some(LimitSharing::new(scope.clone(), limiter.clone()))
+    }
+
+    /// The calls per second that this process could make, if no limit of the provider were in the way.
+    pub(super) fn demand(&self) -> f64 {
+        let at_once = self.state.options.limits.max_concurrency.unwrap_or(MOST_AT_ONCE);
+        #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls at once")]
+        let at_once = at_once as f64;
+        at_once / self.state.accounts.seconds_of_a_call().unwrap_or(1.0)
     }
 
     /// Where the time went until now.

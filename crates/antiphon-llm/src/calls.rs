@@ -64,6 +64,13 @@ impl Calls {
         let limiters = self.limiters.as_ref()?;
         Some(limiters.limiter(&scope_of_limits(&self.provider.scope()), model))
     }
+
+    /// Returns the name of the limits that [`gate`](Self::gate) keeps to, by which processes share them: address, account (a
+    /// digest of the key) and model.
+    #[must_use]
+    pub fn limit_scope(&self, model: &str) -> String {
+        format!("{}, {model}", scope_of_limits(&self.provider.scope()))
+    }
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ mod structured;
 
 pub use addresses::addresses;
 pub use antiphon_resilience::{
-    AdaptiveLimiter, Allowance, CircuitBreaker, Deadline, LimitHints, LimiterRegistry, LimiterSnapshot,
-    RetryBudget, RetryPolicy, Verdict, parse_retry_info,
+    AdaptiveLimiter, Allowance, CircuitBreaker, Deadline, LimitHints, LimitPart, LimiterRegistry,
+    LimiterSnapshot, RetryBudget, RetryPolicy, Verdict, parse_retry_info,
 };
 pub use async_trait::async_trait;
 pub use blocking::{BlockingProvider, FnProvider, SyncProvider};

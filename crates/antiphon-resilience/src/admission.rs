@@ -1,4 +1,4 @@
-//! Finding a limit that nobody has told, and staying just under it.
+//! Finding a limit that no one has reported, and staying just under it.
 
 mod advertised;
 mod bursts;
@@ -6,9 +6,11 @@ mod concurrency_limit;
 mod cost_factor;
 mod delivery_rate;
 mod limiter;
+mod part;
 mod registry;
 mod state;
 
 pub use limiter::{AdaptiveLimiter, LimiterError, Permit, Reply};
+pub use part::LimitPart;
 pub use registry::{AdaptivePolicy, LimiterRegistry};
 pub use state::{LimiterSnapshot, Saturated};

@@ -39,7 +39,8 @@ mod rate_limiter;
 mod retry;
 
 pub use admission::{
-    AdaptiveLimiter, AdaptivePolicy, LimiterError, LimiterRegistry, LimiterSnapshot, Permit, Reply, Saturated,
+    AdaptiveLimiter, AdaptivePolicy, LimitPart, LimiterError, LimiterRegistry, LimiterSnapshot, Permit,
+    Reply, Saturated,
 };
 pub use attempts::{Attempts, FailedAttempt};
 pub use backoff::Backoff;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::memory::Memory;
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 #[cfg(feature = "sqlite")]
@@ -60,6 +61,8 @@ verbs! {
     join(run: i64, id: String, lease: Lease) -> Joined;
     /// Renews the lease of a worker, and takes over the jobs of those whose lease has ended.
     heartbeat(run: i64, id: String, worker: i64) -> Heartbeat;
+    /// Stores what a worker could use of a limit, and returns its part.
+    share_limit(run: i64, worker: i64, wanted: LimitDemand) -> LimitShare;
     /// Up to two runs whose ids begin with this prefix.
     find(prefix: String) -> Vec<(i64, RunRecord)>;
     /// Up to `most` selected runs, newest first, of those before this one.
@@ -77,6 +80,8 @@ verbs! {
     seal(run: i64) -> u64;
     /// Leases the first `most` jobs that are queued, or put back and due, to a worker.
     claim(run: i64, worker: i64, most: usize) -> Vec<Job>;
+    /// When the first job that waits is due, in milliseconds since 1970.
+    next_due(run: i64) -> Option<i64>;
     /// Gives back what a worker holds of these jobs and has made no call for.
     release(run: i64, worker: i64, jobs: Vec<u64>) -> ();
     /// Gives back what a worker holds and has made no call for, but for these jobs.

@@ -1,6 +1,7 @@
 //! The store in memory: one mutex over plain collections, which are freed with the last handle.
 
 mod jobs;
+mod limits;
 mod state;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::backend::Joined;
 use crate::error::Error;
 use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Lease};
 use jobs::Jobs;
@@ -50,6 +52,15 @@ impl Memory {
 
     pub(crate) async fn heartbeat(&self, run: i64, _id: String, worker: i64) -> Result<Heartbeat, Error> {
         self.with(|state| Ok(state.run(run)?.heartbeat(worker))).await
+    }
+
+    pub(crate) async fn share_limit(
+        &self,
+        run: i64,
+        worker: i64,
+        wanted: LimitDemand,
+    ) -> Result<LimitShare, Error> {
+        self.with(|state| state.share_limit(run, worker, &wanted)).await
     }
 
     pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
@@ -121,6 +132,10 @@ impl Memory {
 
     pub(crate) async fn late(&self, run: i64, from: u64, most: usize) -> Result<Vec<LateResult>, Error> {
         self.jobs_of(run, |jobs| jobs.late(from, most)).await
+    }
+
+    pub(crate) async fn next_due(&self, run: i64) -> Result<Option<i64>, Error> {
+        self.jobs_of(run, |jobs| jobs.next_due()).await
     }
 
     pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use crate::backend::{Backend, Guard, Joined};
 use crate::error::{Error, ErrorKind};
 use crate::job::{Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Interrupted};
@@ -94,6 +95,34 @@ impl Run {
         self.backend.heartbeat(self.seq, self.record.id.clone(), self.worker()?.id).await
     }
 
+    /// Stores how much of a provider's limit this worker can use, and returns the part that is its own until it asks again: in
+    /// proportion to the demands of all workers that name the scope, of other runs, too, and never more than they have left. Ask
+    /// with each heartbeat. It renews the lease.
+    ///
+    /// ```
+    /// use antiphon_store::{LimitDemand, NewRun, Store};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), antiphon_store::Error> {
+    /// let store = Store::in_memory();
+    /// let (first, second) = (store.open_run(NewRun::new("f")).await?, store.open_run(NewRun::new("f")).await?);
+    /// let demand = LimitDemand::new("openai small-model", 50.0);
+    /// assert_eq!(first.share_limit(demand.clone()).await?.part, 1.0);
+    /// assert_eq!(second.share_limit(demand.clone()).await?.part, 0.0); // until the first one asks again
+    /// assert_eq!(first.share_limit(demand.clone()).await?.part, 0.5);
+    /// assert_eq!(second.share_limit(demand).await?.part, 0.5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `StorageFull` or `Io`.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still have stored the demand; the next one replaces it.
+    pub async fn share_limit(&self, demand: LimitDemand) -> Result<LimitShare, Error> {
+        self.backend.share_limit(self.seq, self.worker()?.id, demand).await
+    }
+
     /// Adds jobs at the end.
     ///
     /// # Errors
@@ -160,6 +189,18 @@ impl Run {
         // A worker whose lease had ended has its earlier jobs again: a task is on them already.
         jobs.retain(|job| held.insert(job.index));
         Ok(jobs)
+    }
+
+    /// Returns when the first job that was put back and that no worker holds is due, in milliseconds since 1970; `None` if there is
+    /// no such job. It reads all jobs that no worker holds.
+    ///
+    /// # Errors
+    /// `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn next_due(&self) -> Result<Option<i64>, Error> {
+        self.backend.next_due(self.seq).await
     }
 
     /// Gives claimed jobs back of which no call was made, so that another worker may claim them.

@@ -3,6 +3,7 @@
 mod codes;
 mod error;
 mod leases;
+mod limits;
 mod reads;
 mod schema;
 mod settle;
@@ -18,6 +19,7 @@ use crate::backend::{Backend, Joined};
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, JobRecord, LateResult, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::record::{NewRun, RunRecord, RunStatus, Tally};
 use crate::store::Store;
 use crate::worker::{Heartbeat, Lease};
@@ -175,6 +177,15 @@ impl Sqlite {
         self.write_unflushed(move |connection| leases::heartbeat(connection, run, worker, &dead)).await
     }
 
+    pub(crate) async fn share_limit(
+        &self,
+        run: i64,
+        worker: i64,
+        wanted: LimitDemand,
+    ) -> Result<LimitShare, Error> {
+        self.write_unflushed(move |connection| limits::share_limit(connection, run, worker, &wanted)).await
+    }
+
     /// The workers of a run whose processes have ended, as their locks show.
     async fn without_process(&self, run: i64, locks: &Locks) -> Result<Vec<i64>, Error> {
         let mut dead = Vec::new();
@@ -189,6 +200,10 @@ impl Sqlite {
 
     pub(crate) async fn find(&self, prefix: String) -> Result<Vec<(i64, RunRecord)>, Error> {
         self.read(move |connection| reads::find(connection, &prefix)).await
+    }
+
+    pub(crate) async fn next_due(&self, run: i64) -> Result<Option<i64>, Error> {
+        self.read(move |connection| reads::next_due(connection, run)).await
     }
 
     pub(crate) async fn retry_failed(&self, run: i64) -> Result<u64, Error> {

@@ -19,10 +19,10 @@ use crate::shell::{Done, target, words};
 const AT_ONCE: u64 = 8;
 
 /// A kind of run that is killed: rows, and how the server behaves.
-struct Case {
-    name: &'static str,
-    rows: usize,
-    server: &'static [&'static str],
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) rows: usize,
+    pub(super) server: &'static [&'static str],
 }
 
 const CASES: [Case; 2] = [
@@ -181,8 +181,9 @@ fn one(case: &Case, number: usize, most: u64) -> Done<(u64, u64)> {
         kills += 1;
     }
 }
+
 /// A folder with rows and a recipe, and a server.
-fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
+pub(super) fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
     let folder = out(&format!("kill/{}-{number}", case.name))?;
     let rows: String = (0..case.rows).map(|n| format!("{{\"n\":{n}}}\n")).collect();
     write(&folder.join("rows.jsonl"), &rows)?;
@@ -197,7 +198,7 @@ fn begin(case: &Case, number: usize) -> Done<(PathBuf, Server)> {
     Ok((folder, Server::start(case.server)?))
 }
 
-fn map(folder: &Path, url: &str) -> Command {
+pub(super) fn map(folder: &Path, url: &str) -> Command {
     let mut command = Command::new(target().join("debug/antiphon"));
     command.args(["map", "rows.jsonl", "--recipe", "recipe.toml", "--json", "--progress", "none"]);
     command.args(["--provider", "sim", "--model", "m", "--base-url", url, "--max-concurrency"]);
@@ -206,7 +207,13 @@ fn map(folder: &Path, url: &str) -> Command {
     command
 }
 
-fn judge(case: &Case, folder: &Path, server: &Server, kills: u64, ran: &std::process::Output) -> Done<u64> {
+pub(super) fn judge(
+    case: &Case,
+    folder: &Path,
+    server: &Server,
+    kills: u64,
+    ran: &std::process::Output,
+) -> Done<u64> {
     let stderr = String::from_utf8_lossy(&ran.stderr);
     let report: Value = serde_json::from_slice(&ran.stdout).map_err(|err| format!("{err}: {stderr}"))?;
     let rows = case.rows as u64;

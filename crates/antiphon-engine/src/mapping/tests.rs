@@ -1,11 +1,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use antiphon_fs::{TempDir, temp_dir};
 use antiphon_llm::{Completion, Error as LlmError, ErrorKind as LlmKind, FinishReason, Price, Stack};
-use antiphon_store::Store;
+use antiphon_store::{Bill, Settlement, Store};
 use serde_json::{Value, json};
 
 use super::{Mapped, Mapping};
@@ -124,6 +124,34 @@ async fn rows_that_fail_are_named_and_asked_about_again() {
     let made = lab.run(&mapping, said(&["two"])).await;
     assert_eq!((made.report.accepted, made.report.failed, made.resumed_at), (3, 0, 2));
     assert!(!antiphon_fs::exists(&failed).await.unwrap(), "no row has failed any more");
+}
+
+#[tokio::test]
+async fn a_row_that_an_earlier_process_put_back_is_waited_for_and_that_is_shown() {
+    let lab = Lab::new();
+    let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
+    mapping.options.limits.max_rows = Some(1);
+    let made = lab.run(&mapping, vec![Err(error(LlmKind::ModelRefusal))]).await;
+    let run = lab.store.take_run(&made.report.run_id).await.unwrap();
+    run.retry_failed().await.unwrap();
+    run.claim(9).await.unwrap();
+    let due = UNIX_EPOCH.elapsed().unwrap() + Duration::from_millis(2_500);
+    run.settle(Settlement::put_back(0, due.as_millis().try_into().unwrap(), Bill::none())).await.unwrap();
+    run.release(vec![0]).await.unwrap();
+    drop(run);
+    let longest = Arc::new(Mutex::new(0.0_f64));
+    let seen = longest.clone();
+    mapping.on_event = Arc::new(move |event: RunEvent| {
+        if let RunEvent::Progress(status) = event {
+            let waits = status.waiting.map_or(0.0, |waiting| waiting.seconds);
+            let mut longest = seen.lock().unwrap();
+            *longest = longest.max(waits);
+        }
+    });
+    let made = lab.run(&mapping, said(&["one"])).await;
+    assert_eq!((made.report.accepted, made.report.failed), (1, 0));
+    let longest = *longest.lock().unwrap();
+    assert!((0.5..2.5).contains(&longest), "{longest} s");
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub(super) struct Dimension {
     /// What has been sent in all, and what of it the server refused.
     sent: f64,
     refunded: f64,
+    /// Whether other processes take from the limit, too.
+    is_shared: bool,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,8 @@ struct AdvertisedLimit {
     /// What was missing when it was told, less what has come back; all of it has by `full_at`, if that was told.
     owed: f64,
     full_at: Option<Instant>,
+    /// The most that is reckoned on without an answer that tells: others take what this process leaves.
+    reckoned: f64,
     /// When last something was heard, or sent to hear something.
     observed_at: Instant,
     /// Answers in a row that told nothing.
@@ -51,7 +55,7 @@ struct RateSample {
 }
 
 /// Which request an answer belongs to: its number, when it was sent, what had been sent by then, itself included, what of all the
-/// server has counted, and whether it was refused.
+/// server has counted, whether it was refused, and the part of the limit that is this process's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SentRequest {
     pub(super) number: u64,
@@ -59,6 +63,7 @@ pub(super) struct SentRequest {
     pub(super) total: f64,
     pub(super) counted: f64,
     pub(super) refused: bool,
+    pub(super) part: f64,
 }
 
 /// A rate is measured over at least so much that came back, or so long: what is left is told in whole numbers.
@@ -106,9 +111,11 @@ impl Dimension {
         }
         // What is larger than anything that was ever left has to be waited for all the same.
         advertised.max_level = advertised.max_level.max(cost.min(advertised.limit));
-        advertised.advance(now);
         // Up to two calls more would fit, since the server's clock and ours do not tick together.
         let spare = (advertised.max_level * 0.2).min(2.0 * cost);
+        let is_even = self.is_shared && advertised.rate > 0.0;
+        advertised.reckoned = if is_even { advertised.rate.max(cost + spare) } else { f64::INFINITY };
+        advertised.advance(now);
         let missing = (cost + spare).min(advertised.max_level) - advertised.level;
         if missing <= 0.0 {
             return now;
@@ -161,12 +168,13 @@ impl Dimension {
         };
         let missing = allowance.limit.unwrap_or(remaining).saturating_sub(remaining);
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-        let (remaining, missing) = (remaining as f64, missing as f64);
+        let (left, missing) = (remaining as f64, missing as f64 * request.part);
+        let (remaining, rate) = (left * request.part, allowance.rate().map(|rate| rate * request.part));
         // A refusal is quick, and comes before the heads of answers that were counted before it.
         if let Some(factor) = self.factor.as_mut().filter(|_| !request.refused) {
             let counted = request.counted - self.refunded;
             let point = CostSample { at: request.at, remaining, missing, counted };
-            factor.learn(point, allowance.rate().unwrap_or_default());
+            factor.learn(point, rate.unwrap_or_default());
         }
         if self.advertised.as_ref().is_some_and(|advertised| request.number < advertised.number) {
             return;
@@ -179,10 +187,11 @@ impl Dimension {
             max_level: 1.0,
             level: 0.0,
             at: now,
-            rate: allowance.rate().unwrap_or(0.0),
+            rate: rate.unwrap_or(0.0),
             contradictions: 0,
             owed: 0.0,
             full_at: None,
+            reckoned: f64::INFINITY,
             observed_at: now,
             silent: 0,
             number: request.number,
@@ -194,11 +203,29 @@ impl Dimension {
             // It may have been more once.
             advertised.max_level = advertised.max_level.min(advertised.limit);
         }
-        advertised.learn(sample, missing, allowance.rate(), request.refused && remaining < 1.0);
+        // Others may have taken what should have come back.
+        let is_contradicted = request.refused && left < 1.0 && !self.is_shared;
+        advertised.learn(sample, missing, rate, is_contradicted);
         let back = advertised.rate * now.saturating_duration_since(request.at).as_secs_f64();
         (advertised.level, advertised.at) = ((remaining + back - sent_since).min(advertised.max_level), now);
         (advertised.owed, advertised.full_at) =
             (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
+    }
+
+    /// The part of the limit that is this process's is now this, and has changed by this ratio.
+    pub(super) fn rescale(&mut self, part: f64, ratio: f64) {
+        self.is_shared = part < 1.0;
+        let Some(advertised) = &mut self.advertised else { return };
+        for amount in [
+            &mut advertised.limit,
+            &mut advertised.max_level,
+            &mut advertised.level,
+            &mut advertised.rate,
+            &mut advertised.owed,
+        ] {
+            *amount *= ratio;
+        }
+        advertised.anchor.remaining *= ratio;
     }
 
     /// An answer told nothing.
@@ -220,7 +247,8 @@ impl AdvertisedLimit {
             back = back.max(self.owed);
         }
         self.owed = (self.owed - back).max(0.0);
-        (self.level, self.at) = ((self.level + back).min(self.max_level), now);
+        let full = self.max_level.min(self.reckoned.max(self.level));
+        (self.level, self.at) = ((self.level + back).min(full), now);
     }
 
     /// Learns the rate: from what the headers tell; from what came back between two answers, which is the least that the
@@ -270,7 +298,7 @@ mod tests {
     use crate::hints::Allowance;
 
     fn sent(number: u64, at: Instant, total: f64) -> SentRequest {
-        SentRequest { number, at, total, counted: total, refused: false }
+        SentRequest { number, at, total, counted: total, refused: false, part: 1.0 }
     }
 
     #[test]

@@ -173,6 +173,14 @@ impl ConcurrencyLimit {
         self.has_decreased = false;
     }
 
+    /// The part of the limit that is this process's has changed by this ratio, so that `max` calls are the most at once. It
+    /// grows at most twofold, or to `start`: more has to be found anew.
+    pub(super) fn rescale(&mut self, ratio: f64, start: f64, max: f64) {
+        self.limit = (self.limit * ratio.min(2.0)).max(start).clamp(1.0, max.max(1.0));
+        self.max = max.max(1.0);
+        (self.round, self.best, self.before_failures) = (None, None, None);
+    }
+
     /// Goes back to what did as well with fewer calls at once.
     fn compare(&mut self, round: RoundResult, now: Instant) {
         match &self.best {

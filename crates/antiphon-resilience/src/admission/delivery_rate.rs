@@ -64,6 +64,18 @@ impl DeliveryRate {
         self.pace.as_ref().map(|pace| pace.rate)
     }
 
+    /// Begins with a rate that others have measured.
+    pub(super) fn adopt(&mut self, rate: f64) {
+        self.pace.get_or_insert_with(|| Pace::new(rate, rate, MIN_COUNT));
+    }
+
+    /// The part of the limit that is this process's has changed by this ratio.
+    pub(super) fn rescale(&mut self, ratio: f64) {
+        if let Some(pace) = &mut self.pace {
+            [&mut pace.rate, &mut pace.from, &mut pace.ceiling].into_iter().for_each(|rate| *rate *= ratio);
+        }
+    }
+
     /// When the next request may be sent.
     pub(super) fn ready_at(&self, now: Instant) -> Instant {
         self.next_at.unwrap_or(now)

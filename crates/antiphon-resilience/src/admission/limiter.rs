@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::part::{LimitPart, Parts};
 use super::registry::AdaptivePolicy;
 use super::state::{LimiterSnapshot, LimiterState, NotReady, Saturated, Ticket};
 use crate::cost::Cost;
@@ -36,9 +37,10 @@ pub struct AdaptiveLimiter {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<LimiterState>,
     queue: FairQueue,
+    pub(super) parts: Mutex<Parts>,
 }
 
 /// Leave to make one call, to be told how it ended. A plain drop gives the place back and keeps the estimated cost.
@@ -91,12 +93,8 @@ impl AdaptiveLimiter {
     pub const ORDINARY: u8 = 2;
 
     pub(super) fn new(policy: AdaptivePolicy) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(LimiterState::new(policy)),
-                queue: FairQueue::default(),
-            }),
-        }
+        let state = Mutex::new(LimiterState::new(policy));
+        Self { shared: Arc::new(Shared { state, queue: FairQueue::default(), parts: Mutex::default() }) }
     }
 
     /// Waits until a call of about `cost` may go.
@@ -209,6 +207,23 @@ impl AdaptiveLimiter {
         }
     }
 
+    /// Returns a handle by which to share the server's limits with other processes: what they have to agree on is the
+    /// [part](LimitPart::set) of each. Once all handles are dropped, all of the limits is this process's again.
+    ///
+    /// ```
+    /// use antiphon_resilience::LimiterRegistry;
+    /// let limiter = LimiterRegistry::default().limiter("https://api.example.org", "small-model");
+    /// let part = limiter.share();
+    /// part.set(0.25, None); // three other processes call with the same key
+    /// assert_eq!(limiter.snapshot().part, 0.25);
+    /// drop(part);
+    /// assert_eq!(limiter.snapshot().part, 1.0);
+    /// ```
+    #[must_use]
+    pub fn share(&self) -> LimitPart {
+        LimitPart::new(self.shared.clone())
+    }
+
     /// What it believes and has seen.
     #[must_use]
     pub fn snapshot(&self) -> LimiterSnapshot {
@@ -287,6 +302,12 @@ impl Drop for Permit {
 }
 
 impl Shared {
+    /// Sets the part of the limits that is this process's.
+    pub(super) fn set_part(&self, part: f64, rate: Option<f64>) {
+        self.lock().set_part(part, rate);
+        self.queue.notify();
+    }
+
     fn lock(&self) -> MutexGuard<'_, LimiterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -47,6 +47,8 @@ pub struct LimiterSnapshot {
     pub throttled: u64,
     /// Calls that failed otherwise.
     pub failed: u64,
+    /// The part of the limits that is this process's: see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). The rates are those of this part.
+    pub part: f64,
 }
 
 /// The gate without lock, clock or I/O.
@@ -70,7 +72,11 @@ pub(super) struct LimiterState {
     episode: ThrottleEpisode,
     /// Whether something was refused though requests were left: then there is another limit than the one that is told.
     has_hidden_limit: bool,
+    part: f64,
 }
+
+/// The least part of a limit: one call now and then shows whether the limit is still there.
+const LEAST_PART: f64 = 0.01;
 
 /// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
 #[derive(Debug, Default)]
@@ -128,6 +134,7 @@ impl LimiterState {
             paused_until: None,
             episode: ThrottleEpisode::default(),
             has_hidden_limit: false,
+            part: 1.0,
         }
     }
 
@@ -154,11 +161,40 @@ impl LimiterState {
     /// matter of how long the answers take.
     fn concurrency(&self, now: Instant) -> (usize, Option<Instant>) {
         if self.headers_suffice() || self.delivery.rate().is_some() {
-            (self.policy.max_concurrency.max(1), None)
+            (self.max_concurrency(), None)
         } else if self.answered + self.throttled + self.failed == 0 {
             self.concurrency.initial_probe(self.started_at, now)
         } else {
             (self.concurrency.limit(), None)
+        }
+    }
+
+    /// The part of the policy's maximum that is this process's.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "no one has 2^52 calls in flight"
+    )]
+    fn max_concurrency(&self) -> usize {
+        (self.policy.max_concurrency as f64 * self.part).ceil().max(1.0) as usize
+    }
+
+    /// Sets the part of the server's limits that is this process's. Before the first call, `rate` is what others measured of the
+    /// whole limit.
+    pub(super) fn set_part(&mut self, part: f64, rate: Option<f64>) {
+        let part = part.clamp(LEAST_PART, 1.0);
+        let ratio = part / self.part;
+        if (ratio - 1.0).abs() > f64::EPSILON {
+            self.part = part;
+            self.dimensions.iter_mut().for_each(|dimension| dimension.rescale(part, ratio));
+            self.delivery.rescale(ratio);
+            #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
+            let (start, max) = (self.policy.start_concurrency as f64, self.max_concurrency() as f64);
+            self.concurrency.rescale(ratio, start * part, max);
+        }
+        if let Some(rate) = rate.filter(|rate| self.started_at.is_none() && rate.is_finite() && *rate > 0.0) {
+            self.delivery.adopt(rate * part);
         }
     }
 
@@ -321,6 +357,7 @@ impl LimiterState {
             answered: self.answered,
             throttled: self.throttled,
             failed: self.failed,
+            part: self.part,
         }
     }
 
@@ -330,7 +367,11 @@ impl LimiterState {
         let Ticket { number, at, totals, .. } = ticket;
         for (index, (dimension, allowance)) in self.dimensions.iter_mut().zip(allowances).enumerate() {
             let (total, counted) = (totals[index], counted[index]);
-            dimension.observe(allowance, SentRequest { number, at, total, counted, refused }, now);
+            dimension.observe(
+                allowance,
+                SentRequest { number, at, total, counted, refused, part: self.part },
+                now,
+            );
         }
     }
 

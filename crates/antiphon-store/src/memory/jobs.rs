@@ -103,6 +103,10 @@ impl Jobs {
         self.lost.iter().take(most).copied().collect()
     }
 
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.free.iter().filter_map(|index| self.get(*index)?.due).min()
+    }
+
     pub(super) fn late(&self, from: u64, most: usize) -> Vec<LateResult> {
         let results =
             self.late.range((from, 0)..).filter_map(|(key, result)| Some((*key, result.as_deref()?)));

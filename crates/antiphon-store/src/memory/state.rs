@@ -2,10 +2,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use super::jobs::Jobs;
+use super::limits::Limits;
 use crate::backend::now;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RunFilter;
 use crate::job::{Answer, Intent, Job, Settled, Settlement};
+use crate::limit::{LimitDemand, LimitShare};
 use crate::record::{NewRun, RunRecord, RunStatus};
 use crate::worker::{Heartbeat, Interrupted, LEFT, Lease, Seen};
 
@@ -17,6 +19,7 @@ pub(super) struct State {
     newest_by_fingerprint: HashMap<String, i64>,
     answers: HashMap<[u8; 32], Answer>,
     notes: HashMap<String, String>,
+    limits: Limits,
 }
 
 /// A run with its jobs.
@@ -89,6 +92,21 @@ impl State {
         let settled = self.run(run)?.jobs.settle(worker, settlement)?;
         self.answers.extend(answer);
         Ok(settled)
+    }
+
+    pub(super) fn share_limit(
+        &mut self,
+        run: i64,
+        worker: i64,
+        wanted: &LimitDemand,
+    ) -> Result<LimitShare, Error> {
+        let me = self.run(run)?.alive(worker);
+        let runs = &self.runs;
+        let lives = |(run, worker)| {
+            let seen = runs.get(&run).and_then(|entry| entry.workers.get(&worker));
+            seen.is_some_and(|seen| !me.outlives(seen))
+        };
+        Ok(self.limits.share((run, worker), wanted, lives))
     }
 
     pub(super) fn answers(&self, keys: &[[u8; 32]]) -> Vec<Option<Answer>> {
@@ -169,7 +187,9 @@ impl Entry {
     pub(super) fn finish(&mut self, worker: Option<i64>, status: RunStatus, report: String) {
         let is_alive = |(id, seen): (&i64, &Seen)| Some(*id) != worker && seen.lease != LEFT;
         // What one worker stops others go on with.
-        if status != RunStatus::Stopped || !self.workers.iter().any(is_alive) {
+        let tally = self.jobs.tally();
+        let has_ended = self.record.status == RunStatus::Finished && tally.queued + tally.intended == 0;
+        if status != RunStatus::Stopped || !(has_ended || self.workers.iter().any(is_alive)) {
             self.set_status(status);
         }
         (self.record.report, self.record.ended_at) = (Some(report), Some(now()));

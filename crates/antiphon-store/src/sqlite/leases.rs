@@ -133,7 +133,7 @@ pub(super) fn heartbeat(
 }
 
 /// Notes that a worker lives, also one that was given up.
-fn alive(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<Seen> {
+pub(super) fn alive(connection: &Connection, run: i64, worker: i64) -> rusqlite::Result<Seen> {
     let sql = "SELECT seen, since, lease FROM workers WHERE id = ?1";
     let known = connection.prepare_cached(sql)?.query_row([worker], |row| seen(row, 0)).optional()?;
     let mut me = known.unwrap_or_else(|| Seen::new(now(), Lease::DEFAULT));
@@ -154,7 +154,7 @@ pub(super) fn join_again(connection: &Connection, run: i64, worker: i64) -> rusq
     alive(connection, run, worker).map(drop)
 }
 
-fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
+pub(super) fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
     Ok(Seen { at: row.get(column)?, since: row.get(column + 1)?, lease: row.get(column + 2)? })
 }
 

@@ -91,6 +91,11 @@ pub(super) fn workers(connection: &Connection, run: i64) -> rusqlite::Result<Vec
     statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+pub(super) fn next_due(connection: &Connection, run: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT min(due) FROM jobs WHERE key >= ?1 AND key < ?2 AND worker IS NULL AND state IN (0, 5)";
+    connection.prepare_cached(sql)?.query_row([key(run, 0), key(run + 1, 0)], |row| row.get(0))
+}
+
 pub(super) fn late(
     connection: &Connection,
     run: i64,

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 const APPLICATION: i64 = 0x414E_5449;
 
 /// Each makes the next version of the file from the one before. Never change one that was released: add another.
-const MIGRATIONS: [&str; 5] = ["
+const MIGRATIONS: [&str; 6] = ["
     CREATE TABLE runs (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -180,6 +180,19 @@ const MIGRATIONS: [&str; 5] = ["
             unreported = unreported + NEW.unreported - OLD.unreported
         WHERE run = NEW.key >> 32;
     END;
+", "
+    -- The parts that workers have of a provider's limit, and the calls per second of the whole one, with the time of that.
+    CREATE TABLE limit_parts (
+        worker INTEGER PRIMARY KEY,
+        scope TEXT NOT NULL,
+        demand REAL NOT NULL,
+        part REAL NOT NULL
+    );
+    CREATE TABLE limits (
+        scope TEXT PRIMARY KEY,
+        rate REAL NOT NULL,
+        at INTEGER NOT NULL
+    ) WITHOUT ROWID;
 "];
 
 /// The longest wait for another process that keeps the file busy.

@@ -7,7 +7,7 @@ use antiphon_store::{Bill, ErrorKind, NewRun, RunFilter, RunStatus, Settlement, 
 /// A folder for a store, and the way to open it.
 pub(crate) struct File {
     _folder: antiphon_fs::TempDir,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl File {
@@ -34,7 +34,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let err = Store::open(&place.path).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Newer);
     assert!(err.to_string().contains("format 99") && err.to_string().contains("update"), "{err}");
-    newer(5);
+    newer(6);
     assert!(place.open().await.runs().await.unwrap().is_empty());
 }
 
@@ -47,14 +47,10 @@ async fn file_of_format(version: u32) -> File {
     drop(run);
     let old = rusqlite::Connection::open(&place.path).unwrap();
     old.execute_batch("UPDATE jobs SET lost = 1, possible = 7, held = 7").unwrap();
-    old.execute_batch(
-        "DROP TRIGGER job_changed; DROP TRIGGER job_added; DROP TRIGGER run_added; DROP TABLE tallies; DROP TABLE uniques;
-        DROP INDEX free_jobs; DROP TABLE workers; DROP TABLE late; DROP TABLE lost_attempts;
-        ALTER TABLE jobs DROP COLUMN worker; ALTER TABLE jobs DROP COLUMN settled_attempt;
-        ALTER TABLE jobs ADD COLUMN owner TEXT; ALTER TABLE jobs ADD COLUMN lease_until INTEGER;
-        ALTER TABLE jobs ADD COLUMN batch_id TEXT; ALTER TABLE jobs ADD COLUMN fingerprint BLOB",
-    )
-    .unwrap();
+    old.execute_batch("DROP TABLE limit_parts; DROP TABLE limits").unwrap();
+    if version < 5 {
+        before_workers(&old);
+    }
     if version < 4 {
         old.execute_batch("ALTER TABLE jobs DROP COLUMN held; ALTER TABLE jobs DROP COLUMN unreported")
             .unwrap();
@@ -69,9 +65,21 @@ async fn file_of_format(version: u32) -> File {
     place
 }
 
+/// Takes the tables and columns away that came with the leases of workers.
+fn before_workers(file: &rusqlite::Connection) {
+    file.execute_batch(
+        "DROP TRIGGER job_changed; DROP TRIGGER job_added; DROP TRIGGER run_added; DROP TABLE tallies; DROP TABLE uniques;
+        DROP INDEX free_jobs; DROP TABLE workers; DROP TABLE late; DROP TABLE lost_attempts;
+        ALTER TABLE jobs DROP COLUMN worker; ALTER TABLE jobs DROP COLUMN settled_attempt;
+        ALTER TABLE jobs ADD COLUMN owner TEXT; ALTER TABLE jobs ADD COLUMN lease_until INTEGER;
+        ALTER TABLE jobs ADD COLUMN batch_id TEXT; ALTER TABLE jobs ADD COLUMN fingerprint BLOB",
+    )
+    .unwrap();
+}
+
 #[tokio::test]
 async fn a_file_of_an_older_version_is_brought_to_this_one() {
-    for version in [1, 2, 3, 4] {
+    for version in [1, 2, 3, 4, 5] {
         let place = file_of_format(version).await;
         let store = place.open().await;
         let run = store.open_run(NewRun::new("f")).await.unwrap();
@@ -85,7 +93,7 @@ async fn a_file_of_an_older_version_is_brought_to_this_one() {
         assert_eq!(store.cancel("latest").await.unwrap().status, RunStatus::Cancelled);
         let file = rusqlite::Connection::open(&place.path).unwrap();
         let format: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(format, 5);
+        assert_eq!(format, 6);
     }
 }
 

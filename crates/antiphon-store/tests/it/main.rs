@@ -4,4 +4,6 @@
 mod conformance;
 #[cfg(feature = "sqlite")]
 mod file;
+#[cfg(feature = "sqlite")]
+mod killed;
 mod place;

@@ -121,6 +121,21 @@ fn what_one_process_leaves_the_other_finishes() {
 }
 
 #[test]
+fn failed_rows_are_not_retried_beside_another_process() {
+    let bench = bench();
+    let rows: String = (1..ROWS).map(|n| format!("{{\"name\": \"Town {n}\"}}\n")).collect();
+    bench.lab.file("rows.jsonl", format!("no JSON\n{rows}"));
+    let command = "map rows.jsonl -r r.toml --provider sim --model m --progress none --max-concurrency 4";
+    let busy = start(&bench, command);
+    wait_for(&bench, 10);
+    let refused = bench.lab.run("runs retry-failed latest");
+    refused.ends_with(1, &["cannot retry the failed rows: another process is working on the run"]);
+    end(busy).ends_with(4, &["1 row failed: bad_row"]);
+    assert_eq!(bench.stats().requests, ROWS - 1);
+    bench.lab.run("runs retry-failed latest").ends_with(4, &[]);
+}
+
+#[test]
 fn two_processes_keep_to_one_budget() {
     let bench = bench();
     let line = map(&format!("--max-concurrency {AT_ONCE} --max-cost 0.015"));

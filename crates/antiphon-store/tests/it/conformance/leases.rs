@@ -2,7 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use antiphon_store::{Bill, ErrorKind, Intent, JobState, NewRun, Run, Settled, Settlement, Store};
+use antiphon_store::{
+    Bill, ErrorKind, Intent, JobState, LimitDemand, NewRun, Run, RunStatus, Settled, Settlement, Store,
+};
 
 use crate::place::{Place, indexes, rows, run_of, suite};
 
@@ -28,6 +30,9 @@ suite! {
     a_late_result_takes_the_place_of_a_failure
     a_call_that_is_sent_again_has_its_reservation_already
     the_job_of_a_worker_that_was_given_up_is_taken_over_again
+    the_workers_of_all_runs_share_a_limit
+    the_part_of_a_worker_that_died_is_free_after_its_lease
+    a_worker_that_stops_late_leaves_a_finished_run_finished
 }
 
 const LEASE: Duration = Duration::from_millis(300);
@@ -134,7 +139,9 @@ async fn a_claim_waits_until_a_job_is_due(place: Place) {
     let due = now() + LEASE;
     run.settle(Settlement::put_back(0, due.as_millis() as i64, Bill::none())).await.unwrap();
     run.settle(Settlement::put_back(1, i64::MAX, Bill::none())).await.unwrap();
+    assert_eq!(run.next_due().await.unwrap(), None, "a worker has them");
     run.release(vec![0, 1]).await.unwrap();
+    assert_eq!(run.next_due().await.unwrap(), Some(due.as_millis() as i64));
     let mut jobs = Vec::new();
     while jobs.is_empty() {
         tokio::time::sleep(LEASE / 20).await;
@@ -351,4 +358,54 @@ async fn the_job_of_a_worker_that_was_given_up_is_taken_over_again(place: Place)
     drop(slow);
     assert_eq!(outlive(&quick).await, [0]);
     assert_eq!(quick.tally().await.unwrap().possible, 15);
+}
+
+/// The part of a limit that a worker gets for a demand.
+async fn part(run: &Run, demand: f64) -> f64 {
+    run.share_limit(LimitDemand::new("vendor model", demand)).await.unwrap().part
+}
+
+async fn the_workers_of_all_runs_share_a_limit(place: Place) {
+    let first = run_of(&place.open().await, 1).await;
+    let second = place.open().await.open_run(NewRun::new("another")).await.unwrap();
+    let measured = LimitDemand::new("vendor model", 30.0).rate(Some(60.0));
+    assert_eq!(first.share_limit(measured).await.unwrap().part, 1.0);
+    let joined = second.share_limit(LimitDemand::new("vendor model", 10.0)).await.unwrap();
+    assert_eq!((joined.part, joined.rate), (0.0, Some(60.0)), "the first one has all, until it asks again");
+    assert_eq!((part(&first, 30.0).await, part(&second, 10.0).await), (0.75, 0.25));
+    let other = second.share_limit(LimitDemand::new("vendor another", 10.0)).await.unwrap();
+    assert_eq!((other.part, other.rate), (1.0, None));
+    assert_eq!(part(&first, 30.0).await, 1.0, "the second one uses another limit now");
+    drop(first);
+    // Another handle sees it a moment later.
+    for _ in 0..1_000 {
+        if part(&second, 1.0).await == 1.0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the part of a worker that left is not free");
+}
+
+async fn the_part_of_a_worker_that_died_is_free_after_its_lease(place: Place) {
+    let store = place.open().await;
+    drop(run_of(&store, 1).await);
+    let silent = worker(&store).await;
+    assert_eq!(part(&silent, 1.0).await, 1.0);
+    let lives = place.open().await.lease(LEASE).open_run(NewRun::new("another")).await.unwrap();
+    let mut parts = Vec::new();
+    while parts.last() != Some(&1.0) && parts.len() < 1_000 {
+        parts.push(part(&lives, 1.0).await);
+        tokio::time::sleep(LEASE / 10).await;
+    }
+    assert!(parts[0] == 0.0 && parts.len() > 5 && parts.last() == Some(&1.0), "{parts:?}");
+}
+
+async fn a_worker_that_stops_late_leaves_a_finished_run_finished(place: Place) {
+    let (first, second) = (run_of(&place.open().await, 1).await, worker(&place.open().await).await);
+    first.settle(Settlement::accepted(0, "r", Bill::none())).await.unwrap();
+    first.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
+    drop(first);
+    second.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
+    assert_eq!(second.status().await.unwrap(), RunStatus::Finished);
 }

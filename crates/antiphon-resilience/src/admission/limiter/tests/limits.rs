@@ -8,7 +8,9 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::{Bucket, RATE};
-use crate::admission::limiter::{AdaptiveLimiter, AdaptivePolicy, Cost, Deadline, LimitHints, Permit};
+use crate::admission::limiter::{
+    AdaptiveLimiter, AdaptivePolicy, Cost, Deadline, LimitHints, LimitPart, Permit,
+};
 
 /// A server that takes a hundred calls each second, and what is sent to it.
 #[derive(Debug, Clone, Copy)]
@@ -20,14 +22,17 @@ struct Course {
     has_headers: bool,
     /// The least and the most milliseconds that an answer takes.
     latency: (u64, u64),
+    /// The processes that call.
+    processes: u32,
 }
 
-const REQUESTS: Course = Course { tokens: None, burst: 10.0, has_headers: true, latency: (300, 300) };
+const REQUESTS: Course =
+    Course { tokens: None, burst: 10.0, has_headers: true, latency: (300, 300), processes: 1 };
 
 /// A course at its server.
 struct Run {
     course: Course,
-    limiter: AdaptiveLimiter,
+    limiters: Vec<(AdaptiveLimiter, LimitPart)>,
     bucket: Mutex<Bucket>,
     refused: AtomicU32,
     random: AtomicU64,
@@ -39,8 +44,19 @@ impl Run {
     fn new(course: Course) -> Self {
         let each = course.tokens.map_or(1.0, |(_, takes)| f64::from(takes));
         let bucket = Mutex::new(Bucket::new(RATE * each, course.burst * each));
-        let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
-        Self { course, limiter, bucket, refused: AtomicU32::new(0), random: AtomicU64::new(7) }
+        let limiters = (0..course.processes).map(|_| {
+            let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
+            let part = limiter.share();
+            part.set(1.0 / f64::from(course.processes), None);
+            (limiter, part)
+        });
+        Self {
+            course,
+            limiters: limiters.collect(),
+            bucket,
+            refused: AtomicU32::new(0),
+            random: AtomicU64::new(7),
+        }
     }
 
     /// Waits for a time between these two, in milliseconds.
@@ -52,10 +68,11 @@ impl Run {
     }
 
     /// Sends a request, and returns its permit with what the server says.
-    async fn send(&self) -> (Permit, bool, LimitHints) {
+    async fn send(&self, call: u32) -> (Permit, bool, LimitHints) {
         let estimated = self.course.tokens.map_or(0, |(estimated, _)| estimated);
         let cost = Cost::request().input_tokens(estimated / 2).output_tokens(estimated / 2);
-        let permit = self.limiter.acquire(cost, Deadline::none()).await.unwrap();
+        let (limiter, _) = &self.limiters[(call % self.course.processes) as usize];
+        let permit = limiter.acquire(cost, Deadline::none()).await.unwrap();
         // Requests arrive in another order than they were sent in.
         self.pause((1, 6)).await;
         let mut bucket = self.bucket.lock().unwrap();
@@ -70,9 +87,9 @@ impl Run {
         (permit, passes, hints)
     }
 
-    async fn call(&self) {
+    async fn call(&self, call: u32) {
         loop {
-            let (permit, passes, hints) = self.send().await;
+            let (permit, passes, hints) = self.send(call).await;
             if !passes {
                 self.refused.fetch_add(1, Relaxed);
                 self.pause((1, 1)).await;
@@ -93,7 +110,7 @@ impl Run {
 /// Makes 2,000 calls; returns which part of the limit was reached, and which part of the calls refused.
 async fn utilisation(course: Course) -> (f64, f64) {
     let (run, start) = (Run::new(course), Instant::now());
-    join_all((0..CALLS).map(|_| run.call())).await;
+    join_all((0..CALLS).map(|call| run.call(call))).await;
     // The first answer tells the limit, and the last one is waited for.
     let seconds = start.elapsed().as_secs_f64() - Duration::from_millis(2 * course.latency.1).as_secs_f64();
     let refused = f64::from(run.refused.load(Relaxed));
@@ -136,9 +153,46 @@ async fn without_headers_a_limit_of_either_kind_is_found() {
     for latency in LATENCIES {
         for burst in BURSTS {
             for tokens in [None, Some((60, 80))] {
-                let course = Course { tokens, burst, latency, has_headers: false };
+                let course = Course { tokens, burst, latency, has_headers: false, ..REQUESTS };
                 check(course, utilisation(course).await, 0.85, 0.15);
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_that_share_a_limit_reach_it_together() {
+    for latency in LATENCIES {
+        for (burst, processes) in [(30.0, 2), (100.0, 2), (100.0, 4), (600.0, 4)] {
+            for tokens in [None, Some((60, 80))] {
+                let course = Course { tokens, burst, latency, processes, ..REQUESTS };
+                check(course, utilisation(course).await, 0.95, 0.03);
+            }
+        }
+    }
+}
+
+/// One process has all of the limit for 5 s, and then half of it beside another that begins.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_joins_gets_its_part_and_the_limit_is_kept() {
+    for has_headers in [true, false] {
+        let run = Run::new(Course { burst: 30.0, processes: 2, has_headers, ..REQUESTS });
+        let (start, whole) = (Instant::now(), &run.limiters[0].1);
+        whole.set(1.0, None);
+        let first = join_all((0..1_250).map(|call| run.call(2 * call)));
+        let second = async {
+            sleep(Duration::from_secs(5)).await;
+            whole.set(0.5, None);
+            run.limiters[1].1.set(0.0, Some(RATE));
+            let joins = async {
+                sleep(Duration::from_millis(500)).await;
+                run.limiters[1].1.set(0.5, Some(RATE));
+            };
+            tokio::join!(joins, join_all((0..750).map(|call| run.call(2 * call + 1))));
+        };
+        tokio::join!(first, second);
+        let (seconds, refused) = (start.elapsed().as_secs_f64(), run.refused.load(Relaxed));
+        let is_kept = refused <= if has_headers { 20 } else { 100 };
+        assert!(seconds < 22.5 && is_kept, "headers {has_headers}: {seconds:.1} s, {refused} refused");
     }
 }

@@ -1,0 +1,99 @@
+/// A limit of a provider that workers share, and how much of it one of them can use.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LimitDemand {
+    /// Whose limit it is: the account and the model, and never the key.
+    pub scope: String,
+    /// The calls per second that the worker could make.
+    pub demand: f64,
+    /// The calls per second of the whole limit, as this worker measured it; `None` if it met none.
+    pub rate: Option<f64>,
+}
+
+impl LimitDemand {
+    /// Creates a demand for calls within the limit of a scope.
+    #[must_use]
+    pub fn new(scope: impl Into<String>, demand: f64) -> Self {
+        Self { scope: scope.into(), demand: demand.max(0.0), rate: None }
+    }
+
+    /// Sets what this worker measured of the whole limit.
+    #[must_use]
+    pub fn rate(mut self, rate: Option<f64>) -> Self {
+        self.rate = rate;
+        self
+    }
+}
+
+/// The part of a limit that is one worker's until it asks again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct LimitShare {
+    /// The part, from 0 to 1.
+    pub part: f64,
+    /// The calls per second of the whole limit, as any worker measured it in the last ten minutes.
+    pub rate: Option<f64>,
+}
+
+impl LimitShare {
+    pub(crate) fn new(part: f64, rate: Option<f64>) -> Self {
+        Self { part, rate }
+    }
+}
+
+/// How long a measured rate is handed on, in milliseconds.
+pub(crate) const RATE_MILLIS: i64 = 10 * 60 * 1_000;
+
+/// The demand of another worker, and the part that it has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holding {
+    pub(crate) demand: f64,
+    pub(crate) part: f64,
+}
+
+/// Returns the part of a limit of `rate` calls per second for a worker: in proportion to the demands of all, of which each counts as
+/// no more than the limit, as far as the others have left it. By demand alone a worker that joins and those that do not know of it
+/// yet would have more than the whole limit together.
+pub(crate) fn part_for(demand: f64, others: &[Holding], rate: Option<f64>) -> f64 {
+    let usable = |demand: f64| demand.min(rate.unwrap_or(f64::INFINITY));
+    let all = usable(demand) + others.iter().map(|other| usable(other.demand)).sum::<f64>();
+    let left = 1.0 - others.iter().map(|other| other.part).sum::<f64>();
+    if all > 0.0 { (usable(demand) / all).min(left).max(0.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Holding, part_for};
+
+    #[test]
+    fn one_worker_has_the_whole_limit() {
+        assert!((part_for(3.0, &[], None) - 1.0).abs() < f64::EPSILON);
+        assert!(part_for(0.0, &[], Some(9.0)).abs() < f64::EPSILON, "without a demand it needs none");
+    }
+
+    #[test]
+    fn the_parts_of_workers_that_join_and_leave_are_never_more_than_the_limit() {
+        // None of them can use more than the limit of 60.
+        let demands = [10.0, 30.0, 0.0, 6_000.0];
+        let mut parts: Vec<f64> = Vec::new();
+        for round in 0..24 {
+            let worker = round % 4;
+            let others = |parts: &[f64]| {
+                let all = demands.iter().zip(parts).enumerate().filter(|(other, _)| *other != worker);
+                all.map(|(_, (demand, part))| Holding { demand: *demand, part: *part }).collect::<Vec<_>>()
+            };
+            let part = part_for(demands[worker], &others(&parts), Some(60.0));
+            if worker < parts.len() {
+                parts[worker] = part
+            } else {
+                parts.push(part)
+            }
+            assert!(parts.iter().sum::<f64>() <= 1.0 + 1e-9, "{parts:?}");
+        }
+        let expected = [0.1, 0.3, 0.0, 0.6];
+        assert!(
+            parts.iter().zip(expected).all(|(part, expected)| (part - expected).abs() < 1e-6),
+            "{parts:?}"
+        );
+    }
+}

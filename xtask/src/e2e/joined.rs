@@ -1,0 +1,80 @@
+//! Several processes of `antiphon map` on one run.
+
+use std::process::Child;
+use std::sync::atomic::Ordering;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::kill::{Case, begin, judge, map};
+use super::{LONG, Outcome};
+use crate::shell::Done;
+
+/// Two and eight processes on one run, killed at random and replaced: no result lost, none twice, and the bill within what the run
+/// reports.
+pub(super) fn check_killed() -> Done<Outcome> {
+    let most = if LONG.load(Ordering::Relaxed) { 300 } else { 30 };
+    let mut reports = Vec::new();
+    for processes in [2, 8] {
+        let case = Case { name: "joined", rows: 60 * most, server: &["--latency", "60"] };
+        let (kills, duplicates) = killed(&case, processes, most)?;
+        reports.push(format!("{processes} processes: {kills} kills, {duplicates} calls made twice"));
+    }
+    Ok(Outcome::Passed(reports.join("; ")))
+}
+
+/// Returns the kills, and the calls that were made twice.
+fn killed(case: &Case, processes: usize, most: usize) -> Done<(u64, u64)> {
+    let (folder, server) = begin(case, processes)?;
+    let start = || map(&folder, &server.url).spawn().map_err(|err| err.to_string());
+    let mut children = (0..processes).map(|_| start()).collect::<Done<Vec<Child>>>()?;
+    let (mut kills, mut random) = (0, 0x9E37_79B9_7F4A_7C15_u64);
+    while kills < most {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        sleep(Duration::from_millis(random % 120));
+        let victim = &mut children[kills % processes];
+        if victim.try_wait().map_err(|err| err.to_string())?.is_some() {
+            break;
+        }
+        victim.kill().map_err(|err| err.to_string())?;
+        victim.wait().map_err(|err| err.to_string())?;
+        *victim = start()?;
+        kills += 1;
+    }
+    if kills < most / 2 {
+        return Err(format!("the run ended after {kills} of {most} kills: too little was tried"));
+    }
+    let mut duplicates = 0;
+    for child in children {
+        let output = child.wait_with_output().map_err(|err| err.to_string())?;
+        duplicates = judge(case, &folder, &server, kills as u64, &output)?;
+    }
+    Ok((kills as u64, duplicates))
+}
+
+/// Three processes within one limit, with and without headers that report it: few refusals, and most of the limit used.
+pub(super) fn check_limit() -> Done<Outcome> {
+    let mut reports = Vec::new();
+    for (server, most_refused) in [
+        (&["--latency", "100", "--requests-per-second", "60"][..], 0.05),
+        (&["--latency", "100", "--requests-per-second", "60", "--tells", "nothing"], 0.12),
+    ] {
+        let case = Case { name: "limit", rows: 600, server };
+        let (folder, server) = begin(&case, server.len())?;
+        let start = || map(&folder, &server.url).spawn().map_err(|err| err.to_string());
+        let children = (0..3).map(|_| start()).collect::<Done<Vec<Child>>>()?;
+        for child in children {
+            let output = child.wait_with_output().map_err(|err| err.to_string())?;
+            judge(&case, &folder, &server, 0, &output)?;
+        }
+        let stats = server.stats()?;
+        let number = |name: &str| stats[name].as_f64().unwrap_or_default();
+        let refused = number("throttled") / number("requests");
+        if refused.is_nan() || refused > most_refused {
+            return Err(format!("{:.1} % of the calls were refused: {stats}", refused * 100.0));
+        }
+        reports.push(format!("{:.1} % refused", refused * 100.0));
+    }
+    Ok(Outcome::Passed(reports.join(" with headers, ") + " without"))
+}
