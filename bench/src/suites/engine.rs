@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use antiphon_engine::{Input, Mapped, Mapping, Recipe};
 use antiphon_llm::{Calls, LimiterRegistry, Stack};
 use antiphon_providers::{OpenAi, SecretString};
-use antiphon_sim::{Limit, Scenario, Server, LimitSignal};
+use antiphon_sim::{Limit, LimitSignal, Scenario, Server};
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store};
 use futures::future::join_all;
 use futures::{StreamExt, stream};

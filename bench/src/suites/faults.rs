@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::runtime::{Environment, Flags, connect, resolve};
-use antiphon_sim::{Faults, Latency, Limit, Scenario, Server, LimitSignal};
+use antiphon_sim::{Faults, Latency, Limit, LimitSignal, Scenario, Server};
 use tokio::runtime::{Builder, Runtime};
 
 use super::engine::Place;

@@ -8,7 +8,7 @@ use antiphon_resilience::{
     BreakerMachine, BreakerPolicy, CallResult, CircuitBreaker, Cost, Deadline, LimitHints, LimiterRegistry,
     Rate, RateLimits, Reply, RetryPolicy, TokenBuckets, Verdict,
 };
-use antiphon_sim::{Limit, Scenario, Server, LimitSignal};
+use antiphon_sim::{Limit, LimitSignal, Scenario, Server};
 use backon::{ExponentialBuilder, Retryable};
 use failsafe::CircuitBreaker as _;
 use futures::future::join_all;

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::settings::{Origin, Settings};
 
 /// Connections to one provider in use at a time, as long as no one has set a number.
-const USUAL: usize = 512;
+const DEFAULT_CONNECTIONS: usize = 512;
 
 /// File descriptors that are left for the journal, for inputs and results, and for the runtime itself.
 const RESERVED: u64 = 64;
@@ -64,7 +64,7 @@ impl Settings {
 
     fn connections_of(&self, open_files: Option<u64>) -> usize {
         let wanted = match self.pool_size.origin {
-            Origin::Default => self.asked_concurrency().unwrap_or(0).max(USUAL),
+            Origin::Default => self.asked_concurrency().unwrap_or(0).max(DEFAULT_CONNECTIONS),
             _ => self.pool_size.value,
         };
         wanted.min(of_files(open_files))

@@ -97,7 +97,7 @@ impl Target {
             (Some(vendor), _) => PriceOf::Table(Arc::new(settings.prices.clone()), vendor.clone()),
             (None, _) => PriceOf::Unknown,
         };
-        let slots = if built.tells_slots {
+        let slots = if built.reports_slots {
             built.provider.capabilities(&model, &CallContext::default()).await.parallel
         } else {
             None

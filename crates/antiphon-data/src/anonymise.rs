@@ -23,7 +23,7 @@ use crate::speakers;
 /// let document = Document::parse("talk.txt", b"Interviewer: Who are you?\nAnna Lee: Anna, mail me at anna@lee.example.\n")?;
 /// let (documents, found) = Anonymiser::new(Strategy::Replace).apply(&[document]);
 /// assert_eq!(&*documents[0].text, "Interviewer: Who are you?\nPerson 1: Person 1, mail me at person1@mail.example.\n");
-/// assert_eq!((found[0].original.as_str(), found[0].instead.as_str()), ("Anna Lee", "Person 1"));
+/// assert_eq!((found[0].original.as_str(), found[0].substitute.as_str()), ("Anna Lee", "Person 1"));
 /// # Ok::<(), antiphon_data::Failure>(())
 /// ```
 #[derive(Clone)]
@@ -50,24 +50,25 @@ pub enum Strategy {
 /// Something that was taken out, and what stands there instead.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Replaced {
+pub struct Replacement {
     /// `name`, `email`, `account` or `phone`.
     pub kind: &'static str,
     /// What stood there.
     pub original: String,
     /// What stands there now.
-    pub instead: String,
+    #[serde(rename = "instead")]
+    pub substitute: String,
     /// How often.
     pub times: usize,
 }
 
-impl fmt::Debug for Replaced {
+impl fmt::Debug for Replacement {
     // Without what stood there: logs are read by others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, instead, times, .. } = self;
-        f.debug_struct("Replaced")
+        let Self { kind, substitute, times, .. } = self;
+        f.debug_struct("Replacement")
             .field("kind", kind)
-            .field("instead", instead)
+            .field("instead", substitute)
             .field("times", times)
             .finish()
     }
@@ -103,12 +104,12 @@ impl Anonymiser {
     /// The documents without what was found, and what that was. Their lines are those of the files still, and their bytes
     /// those of the new texts. Files are called by numbers: their names may be people's.
     #[must_use]
-    pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replaced>) {
+    pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replacement>) {
         let names = self.words_of_names(documents);
-        let mut found = Found::of(self);
+        let mut found = ReplacementLog::of(self);
         let mut made = Vec::with_capacity(documents.len());
         for (number, document) in (1..).zip(documents) {
-            let mut cuts = Cuts::default();
+            let mut cuts = Replacements::default();
             // Labels first: whatever a speaker is called, in whatever script, is a name there.
             for turn in &document.turns {
                 cuts.label(document, turn, &names, &mut found);
@@ -124,7 +125,7 @@ impl Anonymiser {
         let mut names: Vec<String> = self.names.clone();
         for document in documents {
             let people = document.turns.iter().map(|turn| &*turn.speaker);
-            names.extend(people.filter(|name| speakers::is_somebody(name)).map(str::to_owned));
+            names.extend(people.filter(|name| speakers::is_speaker(name)).map(str::to_owned));
             names.extend(patterns::introduced(&document.text).map(str::to_owned));
         }
         Names::new(&names, &self.names)
@@ -133,22 +134,22 @@ impl Anonymiser {
 
 /// Places of a text and what stands there instead; none lies over another.
 #[derive(Default)]
-struct Cuts(BTreeMap<usize, (usize, String)>);
+struct Replacements(BTreeMap<usize, (usize, String)>);
 
-impl Cuts {
-    fn add(&mut self, range: Range<usize>, instead: impl FnOnce() -> String) {
+impl Replacements {
+    fn add(&mut self, range: Range<usize>, substitute: impl FnOnce() -> String) {
         let before = self.0.range(..range.end).next_back();
         if range.is_empty() || before.is_some_and(|(_, (end, _))| *end > range.start) {
             return;
         }
-        self.0.insert(range.start, (range.end, instead()));
+        self.0.insert(range.start, (range.end, substitute()));
     }
 
     /// The name that stands before a turn's words.
-    fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut Found<'_>) {
+    fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut ReplacementLog<'_>) {
         let before = document.text.get(..turn.span.start).unwrap_or_default();
         let line = before.rfind('\n').map_or(0, |end| end + 1);
-        if speakers::is_nobody(&turn.speaker) {
+        if speakers::is_no_speaker(&turn.speaker) {
             return;
         }
         // A label stands alone but for its dress: "**Anna Lee:**" and "[00:01] Anna Lee:".
@@ -159,12 +160,12 @@ impl Cuts {
         {
             let start = line + lead.len();
             let range = start..start + turn.speaker.len();
-            self.add(range, || names.instead_of_speaker(&turn.speaker, found));
+            self.add(range, || names.substitute_speaker(&turn.speaker, found));
         }
     }
 
     fn in_order(self) -> Vec<(Range<usize>, String)> {
-        self.0.into_iter().map(|(start, (end, instead))| (start..end, instead)).collect()
+        self.0.into_iter().map(|(start, (end, substitute))| (start..end, substitute)).collect()
     }
 }
 
@@ -175,16 +176,16 @@ impl fmt::Debug for Anonymiser {
     }
 }
 
-struct Found<'a> {
+struct ReplacementLog<'a> {
     anonymiser: &'a Anonymiser,
-    replaced: Vec<Replaced>,
+    replaced: Vec<Replacement>,
     by_text: BTreeMap<String, usize>,
     /// How many there are of each kind.
     counts: BTreeMap<&'static str, usize>,
     speakers: BTreeMap<String, usize>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> ReplacementLog<'a> {
     fn of(anonymiser: &'a Anonymiser) -> Self {
         Self {
             anonymiser,
@@ -201,15 +202,15 @@ impl<'a> Found<'a> {
         *self.speakers.entry(speaker.to_owned()).or_insert(next)
     }
 
-    fn instead(&mut self, kind: &'static str, original: &str) -> String {
+    fn substitute(&mut self, kind: &'static str, original: &str) -> String {
         if let Some(at) = self.by_text.get(original) {
             self.replaced[*at].times += 1;
-            return self.replaced[*at].instead.clone();
+            return self.replaced[*at].substitute.clone();
         }
         let count = self.counts.entry(kind).or_default();
         *count += 1;
         let number = *count;
-        let instead = match (self.anonymiser.strategy, kind) {
+        let substitute = match (self.anonymiser.strategy, kind) {
             (Strategy::Redact, kind) => format!("[{kind}]"),
             (Strategy::Replace, "email") => format!("person{number}@mail.example"),
             // Numbers that Ofcom keeps for drama: nobody has them.
@@ -223,25 +224,25 @@ impl<'a> Found<'a> {
             }
         };
         self.by_text.insert(original.to_owned(), self.replaced.len());
-        self.replaced.push(Replaced {
+        self.replaced.push(Replacement {
             kind,
             original: original.to_owned(),
-            instead: instead.clone(),
+            substitute: substitute.clone(),
             times: 1,
         });
-        instead
+        substitute
     }
 }
 
 /// Two words of one name beside each other are one name.
 fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Range<usize>, String)> {
     let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
-    for (range, instead) in cuts {
+    for (range, substitute) in cuts {
         match joined.last_mut() {
-            Some((last, before)) if *before == instead && &text[last.end..range.start] == " " => {
+            Some((last, before)) if *before == substitute && &text[last.end..range.start] == " " => {
                 last.end = range.end;
             }
-            _ => joined.push((range, instead)),
+            _ => joined.push((range, substitute)),
         }
     }
     joined
@@ -258,10 +259,10 @@ fn replaced(
     // Where each stretch of the old text begins in the new one.
     let mut moves: Vec<(usize, usize)> = vec![(0, 0)];
     let mut from = 0;
-    for (range, instead) in cuts {
+    for (range, substitute) in cuts {
         text.push_str(&document.text[from..range.start]);
         moves.push((range.start, text.len()));
-        text.push_str(instead);
+        text.push_str(substitute);
         from = range.end;
         moves.push((from, text.len()));
     }

@@ -21,7 +21,7 @@ mod loader;
 mod rows;
 mod speakers;
 
-pub use anonymise::{Anonymiser, Replaced, Strategy};
+pub use anonymise::{Anonymiser, Replacement, Strategy};
 pub use document::{Document, Format, SpeakerRole, Turn};
 pub use error::{Error, ErrorKind, Failure};
 pub use loader::{Loaded, Loader, Skipped};

@@ -12,7 +12,7 @@ const INTERVIEWERS: [&str; 6] = ["interviewer", "moderator", "facilitator", "res
 /// Short forms, also with a number: "Q1".
 const INTERVIEWERS_SHORT: [&str; 4] = ["i", "int", "q", "mod"];
 /// Labels that name no person: two files that use them speak of two people.
-const NOBODY: [&str; 9] =
+const NO_SPEAKER_LABELS: [&str; 9] =
     ["participant", "respondent", "interviewee", "answer", "a", "r", "p", "speaker", "customer"];
 /// Keys that make a block of `Key: value` lines at the start of a file a header. People's names alone do not: an
 /// exchange of two lines looks the same.
@@ -36,8 +36,10 @@ pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     let lower = label.to_lowercase();
     match unnumbered(&lower) {
         _ if is_code(label) && label.len() > 1 && label.starts_with('P') => Cow::Borrowed(label),
-        name if name == lower && NOBODY.contains(&name) => Cow::Borrowed(person),
-        name if NOBODY.contains(&name) && name.len() > 1 => Cow::Owned(format!("{person} {label}")),
+        name if name == lower && NO_SPEAKER_LABELS.contains(&name) => Cow::Borrowed(person),
+        name if NO_SPEAKER_LABELS.contains(&name) && name.len() > 1 => {
+            Cow::Owned(format!("{person} {label}"))
+        }
         _ => Cow::Borrowed(label),
     }
 }
@@ -50,7 +52,7 @@ fn unnumbered(label: &str) -> &str {
 pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
     let seen = || lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
-    let mut labels = believed(seen());
+    let mut labels = accepted_labels(seen());
     // The same for an interviewer whom only the header names.
     if labels
         .iter()
@@ -177,7 +179,7 @@ pub(crate) fn is_called(label: &str, name: &str) -> bool {
 }
 
 /// Of the labels that were seen those that can be believed: known roles, codes such as `P07`, and what was seen twice.
-pub(crate) fn believed<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
     for label in labels {
         *counts.entry(label).or_default() += 1;
@@ -195,20 +197,24 @@ pub(crate) fn believed<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'
 /// A label that needs no second sighting, in any case.
 fn is_known(label: &str) -> bool {
     let lower = label.to_lowercase();
-    role_of(label) == SpeakerRole::Interviewer || is_code(label) || NOBODY.contains(&unnumbered(&lower))
+    role_of(label) == SpeakerRole::Interviewer
+        || is_code(label)
+        || NO_SPEAKER_LABELS.contains(&unnumbered(&lower))
 }
 
 /// Whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
-pub(crate) fn is_somebody(label: &str) -> bool {
-    !is_nobody(label) && can_be_label(label)
+pub(crate) fn is_speaker(label: &str) -> bool {
+    !is_no_speaker(label) && can_be_label(label)
 }
 
 /// Whether a speaker's label is a code or a side of the interview, so that it names nobody.
-pub(crate) fn is_nobody(label: &str) -> bool {
+pub(crate) fn is_no_speaker(label: &str) -> bool {
     let label_in_small = label.to_lowercase();
     let plain = unnumbered(&label_in_small);
     is_code(label)
-        || [&INTERVIEWERS[..], &INTERVIEWERS_SHORT, &NOBODY].iter().any(|names| names.contains(&plain))
+        || [&INTERVIEWERS[..], &INTERVIEWERS_SHORT, &NO_SPEAKER_LABELS]
+            .iter()
+            .any(|names| names.contains(&plain))
 }
 
 fn is_code(label: &str) -> bool {

@@ -201,15 +201,15 @@ mod tests {
 
     #[test]
     fn what_the_system_said_is_told_once_and_not_lost() {
-        let told = |kind: io::ErrorKind| Error::from_io(kind.into(), "write", "out");
-        let read_only = told(io::ErrorKind::ReadOnlyFilesystem);
+        let error_of = |kind: io::ErrorKind| Error::from_io(kind.into(), "write", "out");
+        let read_only = error_of(io::ErrorKind::ReadOnlyFilesystem);
         assert_eq!(
             (read_only.kind(), read_only.to_string().as_str()),
             (ErrorKind::PermissionDenied, "write out: the disk is read-only")
         );
-        let too_large = told(io::ErrorKind::FileTooLarge);
+        let too_large = error_of(io::ErrorKind::FileTooLarge);
         assert_eq!((too_large.kind(), too_large.to_string().as_str()), (ErrorKind::Io, "write out failed"));
         assert_eq!(too_large.source().map(ToString::to_string).as_deref(), Some("file too large"));
-        assert!(told(io::ErrorKind::StorageFull).source().is_none());
+        assert!(error_of(io::ErrorKind::StorageFull).source().is_none());
     }
 }

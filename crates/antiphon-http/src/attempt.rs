@@ -120,7 +120,7 @@ async fn send_once(
     };
     let client = inner.transport.client(options, &slot, &endpoint).await?;
     let guard = options.breaker.as_ref().map(|breaker| breaker.permit()).transpose().map_err(|rejected| {
-        let kind = ErrorKind::Rejected { retry_after: rejected.retry_after };
+        let kind = ErrorKind::CircuitOpen { retry_after: rejected.retry_after };
         Error::new(kind, RequestPhase::Queue, endpoint.clone(), rejected.to_string())
     })?;
     let timeout = prepared.request.first_byte_timeout.unwrap_or(options.first_byte_timeout);
@@ -181,7 +181,7 @@ async fn before_deadline<T>(deadline: Deadline, work: impl Future<Output = T>) -
 }
 
 /// Waits until `timeout` has passed since the last activity, or until the deadline. Each piece of the body that is sent counts
-/// as activity, since the response cannot arrive before the body.
+/// as activity, since a server usually responds after it has the body.
 async fn first_byte_timeout(timeout: Duration, activity: Option<SendActivity>, deadline: Deadline) {
     let started_at = Instant::now();
     let deadline = deadline.instant().map(Instant::from_std);

@@ -76,8 +76,8 @@ impl Client {
         self.send(Request::get(url)).await?.error_for_status().await
     }
 
-    /// Sends a value as JSON in a `POST` request. Without an idempotency key it is not retried once it may have been processed;
-    /// use [`send`](Client::send) with [`Request::idempotency_key`] for that.
+    /// Sends a value as JSON in a `POST` request. It is not retried when the server may have acted on
+    /// it and sent no response; use [`send`](Client::send) with [`Request::idempotency_key`] to retry that, too.
     ///
     /// # Errors
     /// As [`get`](Client::get).
@@ -114,7 +114,7 @@ impl Client {
     /// last attempt.
     ///
     /// # Errors
-    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `Rejected` by the breaker.
+    /// `InvalidRequest`, `Connect`, `Tls`, `Timeout`, `Interrupted`, `InvalidResponse`, or `CircuitOpen` by the breaker.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection; the server may have acted on the request.
@@ -224,7 +224,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout { .. } => "timeout",
         ErrorKind::Interrupted => "interrupted",
         ErrorKind::InvalidResponse => "invalid_response",
-        ErrorKind::Rejected { .. } => "rejected",
+        ErrorKind::CircuitOpen { .. } => "rejected",
         _ => "_OTHER",
     }
 }

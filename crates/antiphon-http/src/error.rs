@@ -60,7 +60,7 @@ pub enum ErrorKind {
         status: u16,
     },
     /// The circuit breaker is open and rejected the request.
-    Rejected {
+    CircuitOpen {
         /// The time until the breaker admits a request, if it is known.
         retry_after: Option<Duration>,
     },
@@ -190,7 +190,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.kind {
-            ErrorKind::Rejected { retry_after } => retry_after,
+            ErrorKind::CircuitOpen { retry_after } => retry_after,
             _ => self.0.retry_after,
         }
     }
@@ -207,7 +207,7 @@ impl fmt::Display for Error {
         let Inner { kind, endpoint, reason, attempts, request_id, .. } = &*self.0;
         write!(f, "{endpoint}: ")?;
         match kind {
-            ErrorKind::InvalidRequest | ErrorKind::Rejected { .. } => write!(f, "{reason}"),
+            ErrorKind::InvalidRequest | ErrorKind::CircuitOpen { .. } => write!(f, "{reason}"),
             ErrorKind::Connect => write!(f, "no connection: {reason}"),
             ErrorKind::Exhausted => write!(
                 f,

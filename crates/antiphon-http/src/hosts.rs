@@ -5,13 +5,13 @@ use antiphon_resilience::RetryBudget;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Host as Name, Position, Url};
 
-/// More connections than this help nobody: a server that takes 3,200 requests at once is not waiting for connections.
+/// The maximum number of HTTP/2 connections to one host: a server with 3,200 requests in flight is not short of connections.
 const MAX_SHARDS: usize = 32;
 
-/// Of more hosts than this, those that nobody uses are forgotten.
+/// The number of hosts above which unused ones are removed.
 const MAX_HOSTS: usize = 4_096;
 
-/// The hosts that were asked, each with its own count of what is under way.
+/// The hosts that requests were sent to, each with its count of requests in flight.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     limits: HostLimits,
@@ -22,17 +22,17 @@ pub(crate) struct Hosts {
 pub(crate) struct HostLimits {
     pub(crate) max_streams: usize,
     pub(crate) max_connections: usize,
-    /// Whether HTTP/2 is spoken to unencrypted servers without being asked for.
+    /// Whether HTTP/2 is used with unencrypted servers without negotiation.
     pub(crate) speaks_http2: bool,
-    /// The points that retries to one host may cost.
+    /// The retry budget of one host, in points.
     pub(crate) retry_budget: Option<u32>,
 }
 
-/// One host, and how many requests are under way on each of its connections.
+/// One host, with the number of requests in flight on each of its connections.
 ///
-/// One HTTP/2 connection takes only so many requests at once (100 on most hosted front ends) and queues the others, while
-/// a second one would be free. So a host's requests go over several clients with a connection each, to the one with the
-/// fewest under way, and another is taken once all are full.
+/// An HTTP/2 connection has a maximum number of concurrent streams (100 on most hosted front ends) and queues further requests,
+/// while a second connection would have room. So a host has several clients with one connection each: a request goes to the
+/// connection with the fewest requests in flight, and another connection is opened once all are full.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) name: Arc<str>,
@@ -40,7 +40,7 @@ pub(crate) struct Host {
     pub(crate) retry_budget: Option<RetryBudget>,
     max_streams: usize,
     shards: Mutex<Shards>,
-    /// A permit for each connection that may be in use; closed once HTTP/2 was seen, which shares connections.
+    /// The semaphore with a permit for each connection; closed once HTTP/2 was seen, where requests share connections.
     connections: Arc<Semaphore>,
 }
 
@@ -50,7 +50,7 @@ struct Shards {
     speaks_http2: bool,
 }
 
-/// Which kind of client a host is asked with; what is on this machine is never asked over a proxy.
+/// The kind of client that a host needs. Hosts on this machine are never reached over a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Secure,
@@ -78,7 +78,7 @@ impl Route {
     }
 }
 
-/// A place on one of a host's connections, given back on drop.
+/// A slot on one of a host's connections, released on drop.
 #[derive(Debug)]
 pub(crate) struct ConnectionSlot {
     host: Arc<Host>,
@@ -91,10 +91,10 @@ impl Hosts {
         Self { limits, hosts: Mutex::default() }
     }
 
-    /// The host that `url` names.
+    /// Returns the host of `url`.
     pub(crate) fn for_url(&self, url: &Url) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        // Scheme, host and port; what stands before an @ is no part of them, and may be secret.
+        // Scheme, host and port, without user and password, which may be secret.
         let key = if url.username().is_empty() && url.password().is_none() {
             &url[..Position::AfterPort]
         } else {
@@ -115,7 +115,7 @@ impl Hosts {
 impl Host {
     fn new(url: &Url, limits: HostLimits) -> Self {
         let route = Route::of(url);
-        // Encrypted servers choose for themselves.
+        // Encrypted servers negotiate the version by ALPN.
         let speaks_http2 = limits.speaks_http2 && !route.is_secure();
         let connections = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
         if speaks_http2 {
@@ -131,7 +131,7 @@ impl Host {
         }
     }
 
-    /// Waits while all connections are in use, and gives a place where fewest requests are under way.
+    /// Waits while all connections are in use, then returns a slot on the connection with the fewest requests in flight.
     pub(crate) async fn slot(self: Arc<Self>) -> ConnectionSlot {
         let connection = self.connections.clone().acquire_owned().await.ok();
         let shard = self.lock().acquire(self.max_streams);
@@ -146,7 +146,7 @@ impl Host {
 impl Shards {
     fn acquire(&mut self, max_streams: usize) -> usize {
         let least = self.in_flight.iter().enumerate().min_by_key(|(_, in_flight)| **in_flight);
-        // HTTP/1.1 opens a connection for each request at once, so only HTTP/2 can be full.
+        // With HTTP/1.1 a client opens a connection for each concurrent request, so only HTTP/2 can be full.
         let shard = match least {
             Some((shard, in_flight))
                 if !self.speaks_http2 || *in_flight < max_streams || self.in_flight.len() >= MAX_SHARDS =>
@@ -172,7 +172,7 @@ impl ConnectionSlot {
         self.shard
     }
 
-    /// An answer came by this version of HTTP.
+    /// Records the HTTP version of a response; HTTP/2 lifts the limit on connections.
     pub(crate) fn observe_version(&self, version: http::Version) {
         if version == http::Version::HTTP_2 && !self.host.connections.is_closed() {
             self.host.lock().speaks_http2 = true;
@@ -213,12 +213,12 @@ mod tests {
         hosts(max_streams, max_connections).for_url(&Url::parse("http://h/").unwrap())
     }
 
-    fn seats(host: &Arc<Host>, count: usize) -> Vec<ConnectionSlot> {
+    fn slots(host: &Arc<Host>, count: usize) -> Vec<ConnectionSlot> {
         (0..count).map(|_| host.clone().slot().now_or_never().unwrap()).collect()
     }
 
     #[test]
-    fn each_scheme_host_and_port_is_one_host_whatever_comes_with_it() {
+    fn a_host_is_keyed_by_scheme_host_and_port_without_credentials() {
         let hosts = hosts(1, 1);
         let of = |url: &str| hosts.for_url(&Url::parse(url).unwrap());
         assert!(Arc::ptr_eq(&of("http://h/a?b#c"), &of("http://user:secret@h:80/d")));
@@ -229,9 +229,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_too_many_waits_until_one_is_free_or_http2_was_seen() {
+    async fn a_slot_waits_for_a_free_connection_unless_http2_was_seen() {
         let host = host(2, 2);
-        let mut both = seats(&host, 2);
+        let mut both = slots(&host, 2);
         let mut third = Box::pin(host.clone().slot());
         assert!((&mut third).now_or_never().is_none());
         both.pop();
@@ -243,16 +243,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_full_http2_connections_get_company() {
+    async fn another_connection_is_used_only_when_http2_connections_are_full() {
         let host = host(2, 100);
-        let http1 = seats(&host, 9);
+        let http1 = slots(&host, 9);
         assert_eq!(host.lock().in_flight, [9]);
         http1[0].observe_version(http::Version::HTTP_2);
         drop(http1);
-        let places = seats(&host, 5);
+        let slots = slots(&host, 5);
         assert_eq!(host.lock().in_flight, [2, 2, 1]);
-        drop(places);
-        drop(seats(&host, 1));
+        drop(slots);
+        drop(host.clone().slot().await);
         assert_eq!(host.lock().in_flight, [0, 0, 0]);
     }
 }

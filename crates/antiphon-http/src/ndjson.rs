@@ -1,4 +1,4 @@
-//! Newline-delimited JSON: a value a line, as Ollama and many logs have it.
+//! Newline-delimited JSON (NDJSON, JSON Lines): one value per line, as in Ollama's streams and many logs.
 //!
 //! ```
 //! let mut decoder = antiphon_http::ndjson::NdjsonDecoder::new(1024);
@@ -29,8 +29,8 @@ impl fmt::Display for LineTooLong {
 
 impl std::error::Error for LineTooLong {}
 
-/// Bytes in pieces of any size to lines. Empty lines are left out, a carriage return before a line's end is cut off, and
-/// invalid UTF-8 becomes U+FFFD. Each byte is looked at once.
+/// A decoder from bytes in pieces of any size to lines. Empty lines are skipped, a carriage return at a line's end is removed,
+/// and invalid UTF-8 becomes U+FFFD. Each byte is read once.
 #[derive(Debug)]
 pub struct NdjsonDecoder {
     limit: usize,
@@ -38,16 +38,16 @@ pub struct NdjsonDecoder {
 }
 
 impl NdjsonDecoder {
-    /// A decoder of lines of up to `limit` bytes each.
+    /// Creates a decoder of lines of up to `limit` bytes each.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, partial: Vec::new() }
     }
 
-    /// Takes the next bytes and gives the lines that they complete.
+    /// Decodes the next bytes and adds the lines that they complete to `lines`.
     ///
     /// # Errors
-    /// [`LineTooLong`]; the decoder is of no use afterwards.
+    /// [`LineTooLong`]; the decoder cannot be used afterwards.
     pub fn push(&mut self, bytes: &[u8], lines: &mut impl Extend<String>) -> Result<(), LineTooLong> {
         let mut rest = bytes;
         while let Some(end) = memchr(b'\n', rest) {
@@ -67,7 +67,7 @@ impl NdjsonDecoder {
         Ok(())
     }
 
-    /// The last line, if no line feed came after it: whether it is whole, its JSON tells.
+    /// Ends the input and returns the last line, if it has no line feed. The line may be cut: parse its JSON to find out.
     pub fn finish(&mut self) -> Option<String> {
         text(&std::mem::take(&mut self.partial))
     }
@@ -100,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn empty_lines_and_carriage_returns_go_and_broken_utf8_is_replaced() {
+    fn empty_lines_and_carriage_returns_are_removed_and_invalid_utf8_is_replaced() {
         assert_eq!(decode([&b"{}\r\n\n\r\n[1]\nx\xff"[..]]), ["{}", "[1]", "x\u{fffd}"]);
         assert_eq!(decode([&b""[..]]), Vec::<String>::new());
     }
 
     #[test]
-    fn an_endless_line_is_refused() {
+    fn a_line_over_the_limit_is_an_error() {
         let mut decoder = NdjsonDecoder::new(4);
         assert_eq!(decoder.push(b"1234\n123", &mut Vec::new()), Ok(()));
         assert_eq!(decoder.push(b"45", &mut Vec::new()), Err(LineTooLong { limit: 4 }));

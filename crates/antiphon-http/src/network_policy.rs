@@ -4,25 +4,24 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Which machines a client speaks to.
+/// The hosts that a client may connect to; `Public` protects against server-side request forgery (SSRF).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum NetworkPolicy {
-    /// All.
+    /// All hosts.
     #[default]
     Any,
-    /// Those on the open internet alone: not this machine, its network, or what only a network's owner should reach (the
-    /// special-purpose registries of RFC 6890). Addresses that names and redirects lead to are held to it, too; no proxy
-    /// is used.
+    /// Public hosts only: not this machine, not a private network, and no special-purpose address (the registries of RFC
+    /// 6890). The policy also applies to the addresses that names and redirects lead to; no proxy is used.
     Public,
 }
 
-/// Why an address is out of reach.
+/// The reason for refusing an address.
 pub(crate) const NOT_PUBLIC: &str =
-    "it leads to this machine or to a network of its own, not to the open internet";
+    "the address is not public: it leads to this machine or to a private network";
 
 impl NetworkPolicy {
-    /// Whether what stands in an address is out of reach, without asking what its name leads to.
+    /// Returns whether the policy forbids the address as it is written, before its name is resolved.
     pub(crate) fn excludes(self, url: &Url) -> bool {
         self == Self::Public
             && match url.host() {
@@ -36,13 +35,13 @@ impl NetworkPolicy {
             }
     }
 
-    /// What resolves names for it; `None` for the system's own way.
+    /// Returns the resolver that enforces the policy; `None` for the system's own.
     pub(crate) fn resolver(self) -> Option<Arc<PublicOnly>> {
         (self == Self::Public).then(|| Arc::new(PublicOnly))
     }
 }
 
-/// Resolves names as the system does, and leaves out what is not public.
+/// A resolver that uses the system's and drops every address that is not public.
 #[derive(Debug)]
 pub(crate) struct PublicOnly;
 
@@ -87,12 +86,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        // An address of version 4 in the dress of version 6, in three ways (RFC 4291, 6052 and 3056).
+        // IPv4 addresses embedded in IPv6, in three ways (RFC 4291, 6052 and 3056).
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         [0x2002, high, low, ..] => embedded(high, low),
         [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
         [0x3fff, second, ..] if second < 0x1000 => false,
-        // Global unicast is all that is given out.
+        // Only global unicast is allocated.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
@@ -105,20 +104,20 @@ mod tests {
     use super::{NetworkPolicy, PublicOnly};
 
     #[track_caller]
-    fn check(address: &str, is_out_of_reach: bool) {
+    fn check(address: &str, is_excluded: bool) {
         let url = Url::parse(&format!("https://{address}/a")).unwrap();
-        assert_eq!(NetworkPolicy::Public.excludes(&url), is_out_of_reach, "{address}");
+        assert_eq!(NetworkPolicy::Public.excludes(&url), is_excluded, "{address}");
         assert!(!NetworkPolicy::Any.excludes(&url));
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_here_leads_nowhere() {
+    async fn a_name_that_resolves_to_loopback_is_refused() {
         let found = PublicOnly.resolve("localhost".parse().unwrap()).await;
         assert_eq!(found.err().unwrap().to_string(), super::NOT_PUBLIC);
     }
 
     #[test]
-    fn what_is_not_on_the_open_internet_is_out_of_reach_in_whatever_dress() {
+    fn addresses_that_are_not_public_are_excluded_in_every_notation() {
         for address in [
             "127.0.0.1",
             "127.1",

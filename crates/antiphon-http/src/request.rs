@@ -19,7 +19,14 @@ use url::{ParseError, Position, Url};
 use crate::endpoint::Endpoint;
 use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 
-/// A request to be sent. What is wrong with it is told when it is sent.
+/// A request for [`Client::send`](crate::Client::send) and [`Client::batch`](crate::Client::batch). Setters never fail: an invalid
+/// value is reported when the request is sent.
+///
+/// ```
+/// use antiphon_http::Request;
+/// let request = Request::post("https://example.org/orders").idempotency_key("order-7").json(&[1, 2]);
+/// # drop(request);
+/// ```
 #[derive(Clone)]
 pub struct Request {
     pub(crate) method: Method,
@@ -31,7 +38,7 @@ pub struct Request {
     problem: Option<String>,
 }
 
-/// A request and where it goes, in a box of its own: it is handed on often, and is large.
+/// A request and its parsed address; boxed, since it is moved often and is large.
 #[derive(Clone)]
 pub(crate) struct PreparedRequest {
     pub(crate) request: Request,
@@ -39,7 +46,8 @@ pub(crate) struct PreparedRequest {
 }
 
 impl PreparedRequest {
-    /// The same request to where it was sent on. To another host go only headers that hold no secret, and no body.
+    /// Returns the request for a redirect's target. For another host, only headers that cannot hold a secret are kept, and no
+    /// body.
     pub(crate) fn redirected(mut self: Box<Self>, url: Url) -> Box<Self> {
         if self.url.origin() != url.origin() {
             let headers = &mut self.request.headers;
@@ -53,19 +61,19 @@ impl PreparedRequest {
     }
 }
 
-/// What is sent along.
+/// The body of a request.
 #[derive(Clone)]
 pub(crate) enum Payload {
     Nothing,
     Bytes(Bytes),
-    /// It can be sent once.
+    /// A stream, which can be sent once.
     Stream(Arc<Mutex<Option<reqwest::Body>>>, SendActivity),
-    /// It is made anew for each attempt.
+    /// A form that is created for each attempt.
     #[cfg(feature = "transfer")]
     Form(Arc<dyn Fn() -> reqwest::multipart::Form + Send + Sync>, SendActivity),
 }
 
-/// When a piece of a body was last taken to be sent.
+/// The time at which a piece of a body was last taken to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct SendActivity(Arc<Mutex<Instant>>);
 
@@ -84,7 +92,7 @@ impl SendActivity {
 }
 
 impl Payload {
-    /// Adds it to what is sent now; `None` if it can be sent only once, and was.
+    /// Adds the body to the request; `None` if it can be sent only once, and was.
     pub(crate) fn add_to(self, sending: reqwest::RequestBuilder) -> Option<reqwest::RequestBuilder> {
         Some(match self {
             Self::Nothing => sending,
@@ -98,7 +106,7 @@ impl Payload {
         })
     }
 
-    /// When pieces of it are taken, if it comes in pieces.
+    /// Returns the sending activity of a body that is sent in pieces.
     pub(crate) fn activity(&self) -> Option<SendActivity> {
         match self {
             Self::Nothing | Self::Bytes(_) => None,
@@ -110,36 +118,36 @@ impl Payload {
 }
 
 impl Request {
-    /// Asks for what stands under `url`.
+    /// Creates a `GET` request.
     #[must_use]
     pub fn get(url: &str) -> Self {
         Self::of(Method::GET, url)
     }
 
-    /// Hands something over to `url`.
+    /// Creates a `POST` request.
     #[must_use]
     pub fn post(url: &str) -> Self {
         Self::of(Method::POST, url)
     }
 
-    /// Puts something under `url`.
+    /// Creates a `PUT` request.
     #[must_use]
     pub fn put(url: &str) -> Self {
         Self::of(Method::PUT, url)
     }
 
-    /// Removes what stands under `url`.
+    /// Creates a `DELETE` request.
     #[must_use]
     pub fn delete(url: &str) -> Self {
         Self::of(Method::DELETE, url)
     }
 
-    /// A request of any method, such as `PATCH` or `HEAD`.
+    /// Creates a request with any method, such as `PATCH` or `HEAD`.
     #[must_use]
     pub fn new(method: &str, url: &str) -> Self {
         let (method, problem) = match Method::from_bytes(method.as_bytes()) {
             Ok(method) => (method, None),
-            Err(_) => (Method::GET, Some(format!("{} is no method", method.escape_debug()))),
+            Err(_) => (Method::GET, Some(format!("{} is not an HTTP method", method.escape_debug()))),
         };
         Self { problem, ..Self::of(method, url) }
     }
@@ -159,18 +167,18 @@ impl Request {
         }
     }
 
-    /// Sets a header.
+    /// Sets a header, and marks its value as sensitive: it is never logged.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(mut value)) => {
-                // Vendors keep keys in headers of many names.
+                // Vendors use headers of many names for keys.
                 value.set_sensitive(true);
                 self.headers.insert(name, value);
             }
             _ => {
                 self.problem = Some(format!(
-                    "the header {} has characters that a header cannot have",
+                    "invalid header {}: it has characters that a header cannot have",
                     name.escape_debug()
                 ));
             }
@@ -178,7 +186,7 @@ impl Request {
         self
     }
 
-    /// Sets `Authorization: Bearer …`, and sees to it that nothing prints it.
+    /// Sets `Authorization: Bearer …`, and marks it as sensitive: it is never logged.
     #[must_use]
     pub fn bearer(mut self, key: &SecretString) -> Self {
         match HeaderValue::try_from(format!("Bearer {}", key.expose_secret())) {
@@ -186,19 +194,19 @@ impl Request {
                 value.set_sensitive(true);
                 self.headers.insert(AUTHORIZATION, value);
             }
-            Err(_) => self.problem = Some("the key has characters that a header cannot have".to_owned()),
+            Err(_) => self.problem = Some("invalid key: it has characters that a header cannot have".to_owned()),
         }
         self
     }
 
-    /// Names the request, so that a server that knows `Idempotency-Key` does it once however often it comes. Such a
-    /// request is sent again also when it may have been done; a `POST` or `PATCH` without one is not.
+    /// Sets the idempotency key, by which a server that supports `Idempotency-Key` processes the request once, however often it
+    /// arrives. A request with a key is retried even if the server may have acted on it; a `POST` or `PATCH` without one is not.
     #[must_use]
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// Names the request as `X-Request-Id`, for the server's log.
+    /// Sets `X-Request-Id`, for the server's log.
     #[must_use]
     pub fn request_id(self, id: &str) -> Self {
         self.header("x-request-id", id)
@@ -212,19 +220,19 @@ impl Request {
                 self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 self.body = Payload::Bytes(body.into());
             }
-            Err(err) => self.problem = Some(format!("the body cannot be written as JSON: {err}")),
+            Err(err) => self.problem = Some(format!("cannot write the body as JSON: {err}")),
         }
         self
     }
 
-    /// Sets the body to bytes.
+    /// Sets the body to bytes. No content type is set.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Payload::Bytes(body.into());
         self
     }
 
-    /// Sets the body to what a stream gives while it is being sent. It can be sent once: the request is not retried.
+    /// Sets the body to a stream that is read while it is sent. A stream can be read once, so the request is not retried.
     #[must_use]
     pub fn stream<S, E>(mut self, body: S) -> Self
     where
@@ -235,13 +243,13 @@ impl Request {
         let taken = activity.clone();
         let pieces = body.inspect(move |_| taken.note()).map_err(|err| BodyError {
             kind: ErrorKind::InvalidRequest,
-            reason: format!("its body could not be had: {}", err.into()),
+            reason: format!("cannot read the request body: {}", err.into()),
         });
         self.body = Payload::Stream(Arc::new(Mutex::new(Some(reqwest::Body::wrap_stream(pieces)))), activity);
         self
     }
 
-    /// Sets the body to a form that is made anew for each attempt.
+    /// Sets the body to a form that is created for each attempt.
     #[cfg(feature = "transfer")]
     pub(crate) fn form(
         mut self,
@@ -252,21 +260,23 @@ impl Request {
         self
     }
 
-    /// Sets how long the answer's head may take, instead of the client's own limit.
+    /// Sets the maximum time to the response's head, instead of the client's
+    /// [`first_byte_timeout`](crate::ClientBuilder::first_byte_timeout).
     #[must_use]
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.first_byte_timeout = Some(timeout);
         self
     }
 
-    /// Sets by when everything must be over: waiting for its turn, attempts, pauses, and the body.
+    /// Sets the deadline of the whole request: queueing, attempts, pauses between them, and the body. It replaces the client's
+    /// [`timeout`](crate::ClientBuilder::timeout).
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Whether it does no harm to send it twice.
+    /// Returns whether the request is idempotent, by its method or by an idempotency key.
     pub(crate) fn may_be_repeated(&self) -> bool {
         self.method.is_idempotent() || self.headers.contains_key("idempotency-key")
     }
@@ -275,12 +285,12 @@ impl Request {
         !matches!(self.body, Payload::Stream(..))
     }
 
-    /// The request with its address, if it can be sent at all.
+    /// Returns the request with its address, or the reason why it cannot be sent.
     pub(crate) fn prepared(mut self) -> Result<Box<PreparedRequest>, Error> {
         if let Some(reason) = self.problem() {
             return Err(Error::new(ErrorKind::InvalidRequest, RequestPhase::Queue, self.origin(), reason));
         }
-        // It stands beside the request from now on.
+        // From now on the address is kept beside the request.
         match std::mem::replace(&mut self.url, Err(String::new())) {
             Ok(url) => Ok(Box::new(PreparedRequest { request: self, url })),
             Err(reason) => {
@@ -289,7 +299,7 @@ impl Request {
         }
     }
 
-    /// What is wrong with it.
+    /// Returns the reason why the request is not valid.
     fn problem(&self) -> Option<String> {
         if let Some(problem) = &self.problem {
             return Some(problem.clone());
@@ -297,16 +307,16 @@ impl Request {
         match &self.url {
             Err(reason) => Some(format!("the address is not valid: {reason}")),
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => None,
-            Ok(url) => Some(format!("addresses begin with http or https, not {}", url.scheme())),
+            Ok(url) => Some(format!("the address is not valid: its scheme is {}, not http or https", url.scheme())),
         }
     }
 
-    /// Method and host, for errors.
+    /// Returns the method and host, for errors.
     pub(crate) fn origin(&self) -> Endpoint {
         Endpoint::new(self.method.clone(), self.host().into())
     }
 
-    /// Host and port, as far as there are any; nothing that could be a secret.
+    /// Returns the host and port, empty for an invalid address. Neither can be a secret.
     fn host(&self) -> &str {
         self.url.as_ref().map_or("", |url| &url[Position::BeforeHost..Position::AfterPort])
     }

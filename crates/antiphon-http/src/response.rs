@@ -12,7 +12,7 @@ use crate::decoded::{BodyLines, Events};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase, Secrets, excerpt};
 
-/// The head of an answer, and its body on the way. Dropping it hangs up.
+/// The head of a response, and its body, which may still be arriving. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Response {
     status: u16,
@@ -21,12 +21,12 @@ pub struct Response {
     body: Body,
     attempts: u32,
     sent: Instant,
-    /// For what is quoted of an error's body.
+    /// The secrets to remove from the excerpt of an error's body.
     secrets: Secrets,
     url: Option<Box<Url>>,
 }
 
-/// The names under which servers tell their name for a request.
+/// The headers in which servers send their request id.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id"];
 
 impl Response {
@@ -67,7 +67,8 @@ impl Response {
         self
     }
 
-    /// The same answer, its body read and its connection free, if that is short and does not take long.
+    /// Returns the response with its body read and its connection released, if the body is known to be at most `max_bytes` long.
+    /// What arrives after `max_time` is lost: the body then ends with `Truncated`.
     pub(crate) async fn drained(mut self, max_bytes: u64, max_time: Duration) -> Self {
         if self.body.size_hint().is_none_or(|size| size > max_bytes) {
             return self;
@@ -83,7 +84,7 @@ impl Response {
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(err)) => Some(err),
-            // What came is told to be a part: the connection is worth more than the rest of an error.
+            // The body is marked as truncated: the connection is worth more than the rest of an error.
             Err(_) => {
                 Some(Error::new(ErrorKind::Truncated, RequestPhase::NextByte, self.body.endpoint.clone(), ""))
             }
@@ -92,19 +93,19 @@ impl Response {
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// A header's value, if it is there and plain text.
+    /// Returns a header's value, if the header exists and is visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The HTTP version spoken, such as `HTTP/2.0`.
+    /// Returns the HTTP version, such as `HTTP/2.0`.
     #[must_use]
     pub fn version(&self) -> &'static str {
         match self.version {
@@ -115,7 +116,7 @@ impl Response {
         }
     }
 
-    /// Method and host of the request, for messages.
+    /// Returns the method and host of the request, for messages.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.body.endpoint.to_string()
@@ -126,25 +127,25 @@ impl Response {
         &self.body.endpoint
     }
 
-    /// How often the request was sent.
+    /// Returns the number of attempts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// The time since the request was sent: without its wait for a turn and for a place among the connections.
+    /// Returns the time since the last attempt was sent, without its wait for the rate limiter and for a connection.
     #[must_use]
     pub fn since_sent(&self) -> Duration {
         self.sent.elapsed()
     }
 
-    /// The server's name for the request, if it gave one.
+    /// Returns the server's request id, if the response has one.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         REQUEST_IDS.iter().find_map(|name| self.header(name))
     }
 
-    /// What the headers say about the server's limits.
+    /// Returns the rate limits and the `retry_after` that the headers report.
     #[must_use]
     pub fn limits(&self) -> LimitHints {
         let plain =
@@ -152,19 +153,19 @@ impl Response {
         LimitHints::read(plain, std::time::SystemTime::now())
     }
 
-    /// The length of the body in bytes, if the server tells.
+    /// Returns the length of the body in bytes, if the server sent it and the body is not compressed.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         self.body.size_hint()
     }
 
-    /// The same answer, if its status is a success.
+    /// Returns the response, if its status is a success.
     ///
     /// # Errors
-    /// `Status`, with the beginning of the body: at most 200 bytes, on one line.
+    /// `Status`, with the beginning of the body: at most 200 bytes, on one line, without the request's secrets.
     ///
     /// # Cancel safety
-    /// Hangs up.
+    /// Dropping the future closes the connection.
     pub async fn error_for_status(mut self) -> Result<Self, Error> {
         if (200..300).contains(&self.status) {
             return Ok(self);
@@ -180,55 +181,55 @@ impl Response {
         let _ = timeout(Duration::from_secs(1), reading).await;
         let kind = ErrorKind::Status { status: self.status };
         let reason = match self.status {
-            300..400 => "it sends elsewhere, which is not followed".to_owned(),
+            300..400 => "the redirect was not followed".to_owned(),
             _ => excerpt(&read, &self.secrets, self.url.as_deref()),
         };
         Err(self.error(kind, reason))
     }
 
-    /// The next piece of the body, unpacked; `None` at its end.
+    /// Returns the next piece of the body, decompressed; `None` at its end.
     ///
     /// # Errors
-    /// `Timeout` when it comes to a halt, or `Interrupted` when the connection breaks before the end.
+    /// `Timeout` when no data arrives in time, or `Interrupted` when the connection breaks before the end.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing: the piece is there for the next call.
+    /// A dropped call loses nothing: the next call returns the piece.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let attempts = self.attempts;
         self.body.chunk().await.map_err(|err| err.with_attempts(attempts))
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     ///
     /// # Errors
-    /// As [`Response::chunk`], and `TooLarge`.
+    /// As [`Response::chunk`], and `TooLarge` beyond [`max_body`](crate::ClientBuilder::max_body).
     ///
     /// # Cancel safety
-    /// Hangs up; what was read is lost.
+    /// Dropping the future closes the connection; what was read is lost.
     pub async fn bytes(self) -> Result<Bytes, Error> {
         let (attempts, id) = (self.attempts, self.request_id().map(str::to_owned));
         self.body.collect().await.map_err(|err| err.with_attempts(attempts).with_request_id(id))
     }
 
-    /// The whole body as text, invalid UTF-8 replaced by U+FFFD.
+    /// Returns the whole body as text, with invalid UTF-8 replaced by U+FFFD.
     ///
     /// # Errors
     /// As [`Response::bytes`].
     ///
     /// # Cancel safety
-    /// Hangs up; what was read is lost.
+    /// Dropping the future closes the connection; what was read is lost.
     pub async fn text(self) -> Result<String, Error> {
         let body = Vec::from(self.bytes().await?);
         Ok(String::from_utf8(body).unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()))
     }
 
-    /// The whole body as a value.
+    /// Returns the whole body as a value, parsed from JSON.
     ///
     /// # Errors
     /// As [`Response::bytes`], and `InvalidJson`.
     ///
     /// # Cancel safety
-    /// Hangs up; what was read is lost.
+    /// Dropping the future closes the connection; what was read is lost.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         let (attempts, endpoint) = (self.attempts, self.body.endpoint.clone());
         let body = self.bytes().await?;
@@ -238,17 +239,17 @@ impl Response {
         })
     }
 
-    /// The body piece by piece.
+    /// Returns the body as a stream of its pieces, of any size in total.
     pub fn chunks(self) -> BodyChunks {
         BodyChunks::new(self.body)
     }
 
-    /// The body as server-sent events.
+    /// Returns the body as a stream of server-sent events.
     pub fn events(self) -> Events {
         Events::new(self.body)
     }
 
-    /// The body line by line, as newline-delimited JSON has it.
+    /// Returns the body as a stream of lines, for newline-delimited JSON (NDJSON).
     pub fn lines(self) -> BodyLines {
         BodyLines::new(self.body)
     }

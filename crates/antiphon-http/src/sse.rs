@@ -1,4 +1,4 @@
-//! Server-sent events, decoded as a browser does (WHATWG HTML, section 9.2, "Server-sent events").
+//! Server-sent events (SSE), decoded as by a browser (WHATWG HTML, section 9.2, "Server-sent events").
 //!
 //! ```
 //! let mut decoder = antiphon_http::sse::SseDecoder::new(1024);
@@ -20,13 +20,13 @@ use memchr::memchr2;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Event {
-    /// Its type; empty for an ordinary message.
+    /// The event's type; empty for an ordinary message.
     pub event: String,
-    /// Its data: the lines that were sent, joined by line feeds.
+    /// The event's data: its `data` lines, joined by line feeds.
     pub data: String,
-    /// The last id that the stream had sent by then; shared, since it may be long and belongs to every event after it.
+    /// The last id that the stream had sent before the event's end; shared, since it may be long and belongs to every later event.
     pub id: Arc<str>,
-    /// How long to wait before a new connection, if the stream had said so by then.
+    /// The reconnection time, if the stream had sent one before the event's end.
     pub retry: Option<Duration>,
 }
 
@@ -45,12 +45,12 @@ impl fmt::Display for EventTooLarge {
 
 impl std::error::Error for EventTooLarge {}
 
-/// Bytes in pieces of any size to events. Lines within a piece are not copied, only a line across two pieces is.
+/// A decoder from bytes in pieces of any size to events. Only a line that spans two pieces is copied.
 #[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
     partial: Vec<u8>,
-    // A line feed right after a carriage return belongs to the same line end, even in the next piece.
+    // A line feed right after a carriage return belongs to the same line ending, even in the next piece.
     skip_line_feed: bool,
     at_start: bool,
     event: String,
@@ -73,7 +73,7 @@ impl fmt::Display for Incomplete {
 impl std::error::Error for Incomplete {}
 
 impl SseDecoder {
-    /// A decoder of events of up to `limit` bytes each.
+    /// Creates a decoder of events of up to `limit` bytes each.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -89,12 +89,12 @@ impl SseDecoder {
         }
     }
 
-    /// Takes the next bytes and gives the events that they complete.
+    /// Decodes the next bytes and adds the events that they complete to `events`.
     ///
-    /// What is still incomplete when the bytes end is no event, as the standard has it.
+    /// As the standard requires, an event that is incomplete when the bytes end is discarded.
     ///
     /// # Errors
-    /// [`EventTooLarge`]; the decoder is of no use afterwards.
+    /// [`EventTooLarge`]; the decoder cannot be used afterwards.
     pub fn push(&mut self, bytes: &[u8], events: &mut impl Extend<Event>) -> Result<(), EventTooLarge> {
         let mut rest = bytes;
         if self.skip_line_feed && !rest.is_empty() {
@@ -122,10 +122,10 @@ impl SseDecoder {
         self.check(0)
     }
 
-    /// No more bytes come. What was incomplete is no event, as the standard has it; here it is told.
+    /// Ends the input and resets the decoder. An incomplete event is discarded, as the standard requires, and reported.
     ///
     /// # Errors
-    /// [`Incomplete`] if there were data without the empty line that ends an event, or half a line.
+    /// [`Incomplete`] if data came without the empty line that ends an event, or if the last line is incomplete.
     pub fn finish(&mut self) -> Result<(), Incomplete> {
         let partial = std::mem::take(&mut self.partial);
         let in_data = self.has_data || partial.first().is_some_and(|first| *first != b':');
@@ -155,7 +155,7 @@ impl SseDecoder {
                     self.data.push('\n');
                     self.data.push_str(&value);
                 } else {
-                    // Most events have one line of data, and that is all of it.
+                    // Most events have one line of data.
                     self.data = value.into_owned();
                 }
                 self.has_data = true;
@@ -188,7 +188,7 @@ impl SseDecoder {
     }
 }
 
-/// Invalid UTF-8 becomes U+FFFD; what is valid, as nearly everything is, is only looked over.
+/// Decodes UTF-8, with U+FFFD for what is invalid. Valid text, the usual case, is not copied.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
@@ -205,7 +205,7 @@ mod tests {
         events
     }
 
-    /// Decodes a text whole and in every two pieces; events as (type, data, id).
+    /// Decodes a text split in two at every position; events as (type, data, id).
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str, &str)]) {
         let expected: Vec<_> = expected
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_with_what_comes_after_it() {
+    fn a_reconnection_time_belongs_to_every_later_event() {
         let events = decode([&b"retry: 250\ndata: a\n\nretry: x1\ndata: b\n\nretry: 9\n\ndata: c\n\n"[..]]);
         let waits = events.iter().map(|event| event.retry.unwrap().as_millis());
         assert_eq!(waits.collect::<Vec<_>>(), [250, 250, 9]);
     }
 
     #[test]
-    fn an_end_within_an_event_is_told() {
+    fn an_end_within_an_event_is_reported() {
         for (text, complete) in [
             ("data: a\n\n", true),
             ("data: a\n\n: ping", true),
@@ -263,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn broken_utf8_is_replaced() {
+    fn invalid_utf8_is_replaced() {
         assert_eq!(decode([&b"data: \xff\xe2\x82\n\n"[..]])[0].data, "\u{fffd}\u{fffd}");
     }
 
     #[test]
-    fn an_endless_event_is_refused() {
+    fn an_event_over_the_limit_is_an_error() {
         let mut decoder = SseDecoder::new(16);
         let result = (0..4).try_for_each(|_| decoder.push(b"data: x\n", &mut Vec::new()));
         assert_eq!(result, Ok(()));

@@ -10,9 +10,9 @@ use crate::hosts::{ConnectionSlot, Route};
 use crate::options::ClientBuilder;
 use crate::tls;
 
-/// The clients that connections belong to, made when they are first needed.
+/// The clients that own the connections, created when they are first needed.
 pub(crate) enum Transport {
-    /// The caller's own.
+    /// The caller's custom client.
     Given(reqwest::Client),
     Own(Box<Own>),
 }
@@ -20,12 +20,12 @@ pub(crate) enum Transport {
 #[derive(Default)]
 pub(crate) struct Own {
     tls: OnceCell<ClientConfig>,
-    /// By [`Route`].
+    /// The clients by [`Route`], one for each of a host's connections.
     clients: [Mutex<Vec<reqwest::Client>>; 4],
 }
 
 impl fmt::Debug for Transport {
-    // A client prints its default headers, and a key may be among them.
+    // A client's `Debug` prints its default headers, which may contain a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Given(_) => "Given",
@@ -35,7 +35,7 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// The client for a seat: one for each of a host's connections.
+    /// Returns the client for a slot: one for each of a host's connections.
     pub(crate) async fn client(
         &self,
         options: &ClientBuilder,
@@ -75,8 +75,8 @@ impl Own {
         let read = || async {
             let roots = options.roots.clone();
             let read = tokio::task::spawn_blocking(move || tls::with_platform_roots(&roots)).await;
-            let given_up = |_| Err("reading the system's certificates was given up".to_owned());
-            read.unwrap_or_else(given_up)
+            let aborted = |_| Err("cannot read the system's certificates: the task was aborted".to_owned());
+            read.unwrap_or_else(aborted)
                 .map_err(|reason| Error::new(ErrorKind::Tls, RequestPhase::Connect, endpoint.clone(), reason))
         };
         self.tls.get_or_try_init(read).await
@@ -87,13 +87,13 @@ fn make(options: &ClientBuilder, tls: ClientConfig, route: Route) -> reqwest::Re
     let mut client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
-        // reqwest's own retries stay on: only of what an HTTP/2 server says it has not touched, when it closes a connection.
+        // reqwest's own retries stay on: they repeat only requests that an HTTP/2 server reports as not processed.
         .connect_timeout(options.connect_timeout)
         .pool_max_idle_per_host(options.max_connections.max(1))
         .tcp_nodelay(true)
         .user_agent(&options.user_agent);
     if let Some(resolver) = options.network_policy.resolver() {
-        // A proxy would go where it likes.
+        // A proxy would resolve names itself.
         client = client.dns_resolver(resolver).no_proxy();
     }
     if route.is_loopback() {

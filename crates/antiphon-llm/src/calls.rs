@@ -10,8 +10,8 @@ use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// A provider that runs the before-send hook of each call: see [`CallContext::before_send`]. The wrapper is next to the
-/// provider, within all waits.
+/// A provider that runs the before-send hook of each call: see [`CallContext::before_send`]. The innermost wrapper: the hook
+/// runs after all waits.
 #[derive(Debug, Clone)]
 pub(crate) struct Hooked<P> {
     inner: P,
@@ -31,9 +31,9 @@ impl<P: Provider> Hooked<P> {
 forward!(Hooked);
 
 /// A provider without retries, which runs the before-send hook of each call: for a caller that keeps a write-ahead journal
-/// and owns the retries. [`Stack::calls`](crate::Stack::calls) makes it and has an example.
+/// and owns the retries. [`Stack::calls`](crate::Stack::calls) creates it and has an example.
 ///
-/// A refusal for a limit that cost nothing goes back into the line, and its hook runs anew.
+/// A call that was refused for a rate limit and cost nothing is queued again, and its hook runs again.
 #[derive(Debug, Clone)]
 pub struct Calls {
     provider: Arc<dyn Provider>,
@@ -45,28 +45,28 @@ impl Calls {
         Self { provider, limiters }
     }
 
-    /// The provider.
+    /// Returns the provider.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
         &self.provider
     }
 
-    /// The same calls through a layer of the caller's own, which stands around all others.
+    /// Wraps the provider in a custom layer, outside all others.
     #[must_use]
     pub fn layer(self, layer: impl FnOnce(Arc<dyn Provider>) -> Arc<dyn Provider>) -> Self {
         Self { provider: layer(self.provider), ..self }
     }
 
-    /// Returns what keeps to the limits of the first provider for a model; `None` for a stack without gates. The limits
-    /// of a fallback are in the gates that its own stack was given.
+    /// Returns the adaptive limiter of the first provider for a model; `None` for a stack without limiters. The limits of a
+    /// fallback are in the registry that its own stack was given.
     #[must_use]
     pub fn limiter(&self, model: &str) -> Option<AdaptiveLimiter> {
         let limiters = self.limiters.as_ref()?;
         Some(limiters.limiter(&scope_of_limits(&self.provider.scope()), model))
     }
 
-    /// Returns the name of the limits that [`gate`](Self::gate) keeps to, by which processes share them: address, account (a
-    /// digest of the key) and model.
+    /// Returns the name of the limits that [`limiter`](Self::limiter) honours, by which processes share them: address,
+    /// account (a digest of the key) and model.
     #[must_use]
     pub fn limit_scope(&self, model: &str) -> String {
         format!("{}, {model}", scope_of_limits(&self.provider.scope()))
@@ -98,25 +98,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_call_is_told_of_before_it_is_sent_and_none_is_made_again() {
+    async fn every_call_runs_its_hook_before_it_is_sent_and_none_is_retried() {
         let scripted =
             Scripted::new([Err(refused()), Ok(Completion::new("ok")), failed(ErrorKind::Unavailable)]);
         let calls = Stack::new(scripted).limiters(LimiterRegistry::default()).calls();
-        let told = Arc::new(AtomicU32::new(0));
-        let count = told.clone();
+        let sent = Arc::new(AtomicU32::new(0));
+        let count = sent.clone();
         let context = CallContext::default().before_send(move || {
             count.fetch_add(1, Ordering::Relaxed);
             std::future::ready(Ok(()))
         });
         let prompt = Prompt::new("m", [Message::user("?")]);
         calls.provider().complete(&prompt, &context).await.unwrap();
-        assert_eq!(told.load(Ordering::Relaxed), 2, "the refusal, and the answer");
+        assert_eq!(sent.load(Ordering::Relaxed), 2, "the refusal, and the answer");
         let err = calls.provider().complete(&prompt, &context).await.unwrap_err();
-        assert_eq!((err.kind(), told.load(Ordering::Relaxed)), (ErrorKind::Unavailable, 3));
+        assert_eq!((err.kind(), sent.load(Ordering::Relaxed)), (ErrorKind::Unavailable, 3));
     }
 
     #[tokio::test]
-    async fn what_cannot_be_told_is_not_sent() {
+    async fn a_call_whose_hook_fails_is_not_sent() {
         let calls = Stack::new(Scripted::new([])).calls();
         let context = CallContext::default()
             .before_send(|| std::future::ready(Err(Error::new(ErrorKind::Cancelled, "the journal is full"))));
@@ -125,8 +125,8 @@ mod tests {
         assert!(err.to_string().contains("the journal is full"), "{err}");
     }
 
-    /// Asks three providers by turns as the engine does; returns the calls of each, the answer, and whether each call came
-    /// after an intent of its own.
+    /// Asks a chain of three providers as the engine does; returns the calls of each, the answer, and whether each call
+    /// followed its own intent.
     async fn ask_chain(scripts: [Script; 3]) -> ([usize; 3], Result<Completion, Error>, bool) {
         let scripted = scripts.map(|script| Arc::new(Scripted::new(script)));
         let [first, second, third] = scripted.clone().map(Stack::new);
@@ -156,7 +156,7 @@ mod tests {
         let (calls, answer, intended) = ask_chain(script).await;
         let answer = answer.unwrap();
         assert_eq!((calls, answer.attempts, answer.head.other_model, intended), ([1, 1, 1], 3, true, true));
-        // Only a refusal that cost nothing is sent again, by the gates of its own stack and with a new intent.
+        // Only a refusal that cost nothing is sent again, by the limiter of its own stack and with a new intent.
         let script = [
             vec![failed(ErrorKind::Auth)],
             vec![Err(refused()), failed(ErrorKind::Unavailable)],
@@ -166,7 +166,7 @@ mod tests {
         let err = answer.unwrap_err();
         let kind = ErrorKind::Overloaded { retry_after: None };
         assert_eq!((calls, err.kind(), err.attempts(), intended), ([1, 2, 1], kind, 4, true));
-        // An error that another provider does not help is the last one.
+        // An error with which another provider cannot help ends the chain.
         let script = [vec![failed(ErrorKind::Quota)], vec![failed(ErrorKind::ModelRefusal)], vec![]];
         let (calls, answer, intended) = ask_chain(script).await;
         assert_eq!((calls, answer.unwrap_err().kind(), intended), ([1, 1, 0], ErrorKind::ModelRefusal, true));
@@ -214,7 +214,7 @@ mod tests {
         );
         assert!(
             calls.limiter("m").is_some_and(|limiter| limiter.snapshot().throttled == 0),
-            "the first one's"
+            "the first provider's limiter"
         );
     }
 }

@@ -330,10 +330,10 @@ fn is_the_same(served: &str, asked: &str) -> bool {
     let (served, asked) = (plain(served), plain(asked));
     let asked = asked.strip_suffix("-latest").or(asked.strip_suffix(":latest")).unwrap_or(&asked);
     let served = served.strip_suffix(":latest").unwrap_or(&served);
-    let goes_on = |long: &str, short: &str| {
+    let is_same_series = |long: &str, short: &str| {
         long.strip_prefix(short).is_some_and(|tail| tail.is_empty() || is_revision(tail))
     };
-    goes_on(served, asked) || goes_on(asked, served)
+    is_same_series(served, asked) || is_same_series(asked, served)
 }
 
 /// One date or revision, such as `-2024-08-06`, `-20250929`, `-001`, `@20250929` or `-preview-09-2025`.

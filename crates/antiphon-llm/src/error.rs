@@ -292,8 +292,8 @@ impl Error {
             (Verdict::Stop, _) => Verdict::Stop,
             (Verdict::Retry, None) => Verdict::Retry,
             (Verdict::Retry, retry_after) => Verdict::Throttled { retry_after },
-            (Verdict::Throttled { retry_after }, told) => {
-                Verdict::Throttled { retry_after: retry_after.or(told) }
+            (Verdict::Throttled { retry_after }, hinted) => {
+                Verdict::Throttled { retry_after: retry_after.or(hinted) }
             }
         }
     }

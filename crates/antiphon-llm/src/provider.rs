@@ -15,42 +15,43 @@ use crate::schema::Schema;
 use crate::streaming::Streaming;
 use crate::structured::{SchemaRetryPolicy, Structured};
 
-/// Answers prompts.
+/// A source of answers to prompts.
 ///
 /// Implement it for a vendor, a local engine, or a wrapper around another provider; callers use [`ProviderExt`].
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
-    /// Whose limits and whose money a call uses.
+    /// Returns the scope of the calls: whose limits and whose money they use.
     fn scope(&self) -> Scope;
 
-    /// Begins an answer; resolves when its first words, or the error, have arrived.
+    /// Begins an answer; resolves when its first text, or the error, has arrived.
     ///
     /// # Errors
-    /// Why there is no answer. Nothing of it has been seen by the caller, so a wrapper may try again.
+    /// The reason why there is no answer. The caller has seen nothing of it, so a wrapper may retry.
     ///
     /// # Cancel safety
-    /// Dropping the call, or the stream it gives, hangs up; the provider may have been working and may bill for it.
+    /// Dropping the call, or the stream that it returns, closes the connection; the provider may have been working and may
+    /// bill for it.
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error>;
 
-    /// The models that can be asked.
+    /// Returns the models that can be asked.
     ///
     /// # Errors
-    /// Why they cannot be listed.
+    /// The reason why they cannot be listed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error>;
 
-    /// Whether it answers, without a model's work: what that took, and what it told.
+    /// Checks that the provider responds, without a model's work; returns the latency and what the provider reported.
     ///
     /// # Errors
-    /// Why it does not answer.
+    /// The reason why it does not respond.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     async fn health(&self, context: &CallContext) -> Result<Health, Error>;
 
-    /// What is known of a model; unknown is not an error.
+    /// Returns the known capabilities of a model; unknown ones are `None` and not an error.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -59,7 +60,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
 /// A source of embeddings: vectors of texts, which are near each other where the texts have similar meanings.
 ///
-/// A trait of its own beside [`Provider`], since the models that embed are seldom those that answer. The providers of
+/// A separate trait from [`Provider`], since the models that embed are seldom those that answer. The providers of
 /// antiphon-providers that have such models implement it. The crates of this workspace search by words (BM25) and find
 /// near duplicates by MinHash, which need no calls; use embeddings where other words for the same thing must be found.
 ///
@@ -99,38 +100,38 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 /// ```
 #[async_trait]
 pub trait Embedder: fmt::Debug + Send + Sync + 'static {
-    /// Returns one vector for each text, in their order. Vendors allow some hundreds of texts a call; implementations split
-    /// more.
+    /// Returns one vector for each text, in their order. Vendors allow some hundreds of texts per call; implementations
+    /// split more.
     ///
     /// # Errors
-    /// Why there are none; never some of them.
+    /// The reason why there are no vectors; an implementation never returns only some of them.
     ///
     /// # Cancel safety
-    /// Hangs up; vectors that have come are lost.
+    /// Closes the connection; vectors that have arrived are lost.
     async fn embed(&self, model: &str, texts: &[String], context: &CallContext) -> Result<Embeddings, Error>;
 }
 
-/// Vectors of texts.
+/// The embeddings of some texts.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Embeddings {
-    /// One for each text, in their order; all of one length.
+    /// One vector for each text, in their order; all of one length.
     pub vectors: Vec<Vec<f32>>,
-    /// Tokens, as far as the provider told.
+    /// Tokens, as far as the provider reported them.
     pub usage: Usage,
 }
 
-/// Whose limits and whose money a call uses.
+/// The scope of a provider's calls: whose limits and whose money they use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Scope {
     /// The provider's short name, such as `openai`.
     pub vendor: String,
-    /// Where it is reached; `None` where nothing leaves the process.
+    /// The address of its interface; `None` where nothing leaves the process.
     pub base_url: Option<String>,
-    /// What else changes its answers: the interface it is asked by, fields that each request has.
+    /// Other settings that change its answers: the interface in use, fields that each request has.
     pub variant: Option<String>,
-    /// A digest of the key, so that two accounts are told apart and neither key is known.
+    /// A digest of the API key, which distinguishes accounts without revealing a key.
     pub key_digest: Option<String>,
 }
 
@@ -138,49 +139,49 @@ pub struct Scope {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Model {
-    /// Its name at the provider.
+    /// The model's name at the provider.
     pub id: String,
-    /// The tokens that prompt and answer may have together.
+    /// The tokens that prompt and answer may have together; `None` if unknown.
     pub context_window: Option<u64>,
-    /// Whether it writes text; a model that only embeds, hears or paints does not. Default: it does.
+    /// Whether the model writes text, unlike one that only makes embeddings, transcripts or images. Default: yes.
     pub answers: bool,
-    /// Whether a local engine only hands it on to a cloud. Default: it does not.
+    /// Whether a local engine only forwards the model's calls to a cloud. Default: no.
     pub is_remote: bool,
 }
 
-/// A provider that answers.
+/// The result of a provider's health check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Health {
-    /// The time from the question to the answer.
+    /// The time from the request to the response.
     pub latency: Duration,
-    /// The HTTP version spoken, if any.
+    /// The HTTP version in use, if any.
     pub http_version: Option<&'static str>,
-    /// The models that it lists, if it was asked for them.
+    /// The number of models that the provider lists, if they were requested.
     pub models: Option<usize>,
-    /// The calls that it works on at once, where it tells: the slots of a local engine.
+    /// The number of calls that run at the same time, where the provider reports it: the slots of a local engine.
     pub parallel: Option<u32>,
-    /// Its version, where it tells.
+    /// The provider's version, where it is reported.
     pub version: Option<String>,
 }
 
-/// What is known of a model.
+/// The known capabilities of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// The tokens that prompt and answer may have together.
     pub context_window: Option<u64>,
-    /// The most tokens of one answer.
+    /// The maximum number of tokens of one answer.
     pub max_output: Option<u64>,
-    /// The calls that are worked on at once, where that is known.
+    /// The number of calls that run at the same time, where that is known.
     pub parallel: Option<u32>,
-    /// Whether answers come from plain statistics and no language model at all.
+    /// Whether answers come from plain statistics and not from a language model. Default: no.
     pub without_model: bool,
 }
 
 impl Embeddings {
-    /// Vectors, with nothing known of their tokens.
+    /// Creates embeddings with an unknown number of tokens.
     #[must_use]
     pub fn new(vectors: Vec<Vec<f32>>) -> Self {
         Self { vectors, usage: Usage::default() }
@@ -195,21 +196,21 @@ impl Embeddings {
 }
 
 impl Scope {
-    /// A vendor, and where it is reached.
+    /// Creates the scope of a vendor at an address, without an account.
     #[must_use]
     pub fn new(vendor: impl Into<String>, base_url: Option<String>) -> Self {
         Self { vendor: vendor.into(), base_url, variant: None, key_digest: None }
     }
 
-    /// Sets what else changes its answers.
+    /// Sets the other settings that change its answers.
     #[must_use]
     pub fn variant(mut self, variant: impl Into<String>) -> Self {
         self.variant = Some(variant.into());
         self
     }
 
-    /// Sets what else changes its answers by a digest, for settings that may have a secret among them: a scope is stored,
-    /// in a cassette say.
+    /// Sets the other settings that change its answers as a digest, for settings that may contain a secret: a scope is
+    /// stored, for example in a cassette.
     ///
     /// ```
     /// let scope = antiphon_llm::Scope::new("lab", None).variant_digest("x-team-key: secret");
@@ -221,7 +222,7 @@ impl Scope {
         self.variant(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
-    /// Sets whose account it is, by a digest of its key.
+    /// Sets the account, as a digest of its API key.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         let digest = blake3::derive_key("antiphon 2026 scope of a key", key.as_bytes());
@@ -241,20 +242,20 @@ impl fmt::Display for Scope {
 }
 
 impl Model {
-    /// A model and, where it is known, the size of its context in tokens.
+    /// Creates a model that writes text, with the size of its context window in tokens where that is known.
     #[must_use]
     pub fn new(id: impl Into<String>, context_window: Option<u64>) -> Self {
         Self { id: id.into(), context_window, answers: true, is_remote: false }
     }
 
-    /// Says whether a local engine only hands it on to a cloud.
+    /// Sets whether a local engine only forwards the model's calls to a cloud.
     #[must_use]
     pub fn is_remote(mut self, is_remote: bool) -> Self {
         self.is_remote = is_remote;
         self
     }
 
-    /// Says whether it writes text.
+    /// Sets whether the model writes text.
     #[must_use]
     pub fn answers(mut self, answers: bool) -> Self {
         self.answers = answers;
@@ -263,34 +264,34 @@ impl Model {
 }
 
 impl Health {
-    /// A provider that took so long to answer.
+    /// Creates the result of a check that took `latency`.
     #[must_use]
     pub fn new(latency: Duration) -> Self {
         Self { latency, ..Self::default() }
     }
 
-    /// Sets the HTTP version spoken.
+    /// Sets the HTTP version in use.
     #[must_use]
     pub fn http_version(mut self, version: &'static str) -> Self {
         self.http_version = Some(version);
         self
     }
 
-    /// Sets how many models it lists.
+    /// Sets the number of models that the provider lists.
     #[must_use]
     pub fn models(mut self, models: usize) -> Self {
         self.models = Some(models);
         self
     }
 
-    /// Sets the calls that it works on at once.
+    /// Sets the number of calls that run at the same time.
     #[must_use]
     pub fn parallel(mut self, parallel: Option<u32>) -> Self {
         self.parallel = parallel;
         self
     }
 
-    /// Sets its version.
+    /// Sets the provider's version.
     #[must_use]
     pub fn version(mut self, version: Option<String>) -> Self {
         self.version = version;
@@ -299,28 +300,28 @@ impl Health {
 }
 
 impl Capabilities {
-    /// Sets the size of the context in tokens.
+    /// Sets the size of the context window in tokens.
     #[must_use]
     pub fn context_window(mut self, tokens: Option<u64>) -> Self {
         self.context_window = tokens;
         self
     }
 
-    /// Sets the most tokens of one answer.
+    /// Sets the maximum number of tokens of one answer.
     #[must_use]
     pub fn max_output(mut self, tokens: Option<u64>) -> Self {
         self.max_output = tokens;
         self
     }
 
-    /// Sets the calls that are worked on at once.
+    /// Sets the number of calls that run at the same time.
     #[must_use]
     pub fn parallel(mut self, calls: Option<u32>) -> Self {
         self.parallel = calls;
         self
     }
 
-    /// Says that no language model is used.
+    /// Marks the answers as made without a language model.
     #[must_use]
     pub fn without_model(mut self) -> Self {
         self.without_model = true;
@@ -352,15 +353,15 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
     }
 }
 
-/// What callers want of a [`Provider`].
+/// The methods of every [`Provider`] for callers: complete answers, and structured output.
 pub trait ProviderExt: Provider {
-    /// The whole answer.
+    /// Waits for the complete answer.
     ///
     /// # Errors
-    /// Why there is none; [`Error::partial`] has the words that came.
+    /// The reason why there is none; [`Error::partial`] has the text so far.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Closes the connection; the text so far is lost.
     fn complete(
         &self,
         prompt: &Prompt,
@@ -372,14 +373,14 @@ pub trait ProviderExt: Provider {
         }
     }
 
-    /// The answer as JSON that fits `schema`; where it does not, the model is asked once more and told why.
-    /// [`SchemaRetryPolicy`] has other ways.
+    /// Returns the answer as JSON that fits `schema` (structured output); after an invalid answer the model is asked once more,
+    /// with the violations. Use [`SchemaRetryPolicy`] for other options.
     ///
     /// # Errors
-    /// `SchemaMismatch` after the second try, `Truncated` for an answer that was cut, or why there is none.
+    /// `SchemaMismatch` after the second invalid answer, `Truncated` for an answer that was cut, or the provider's error.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Closes the connection; the text so far is lost.
     fn complete_json(
         &self,
         prompt: &Prompt,
@@ -389,8 +390,8 @@ pub trait ProviderExt: Provider {
         SchemaRetryPolicy::default().json(self, prompt, schema, context)
     }
 
-    /// The answer as a `T`, whose schema the answer has to fit; where it does not, the model is asked once more and told
-    /// why.
+    /// Returns the answer as a `T`, whose schema it has to fit; after an invalid answer the model is asked once more, with the
+    /// violations.
     ///
     /// ```
     /// # use antiphon_llm::{CallContext, Error, Prompt, Provider, ProviderExt, Message};
@@ -408,10 +409,11 @@ pub trait ProviderExt: Provider {
     /// ```
     ///
     /// # Errors
-    /// As [`complete_json`](Self::complete_json); and `SchemaMismatch` for an answer that fits the schema and is no `T`.
+    /// As [`complete_json`](Self::complete_json); and `SchemaMismatch` for an answer that fits the schema but cannot be
+    /// deserialised as a `T`.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Closes the connection; the text so far is lost.
     fn complete_as<T: DeserializeOwned + JsonSchema + Send + 'static>(
         &self,
         prompt: &Prompt,

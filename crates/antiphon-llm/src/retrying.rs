@@ -12,13 +12,15 @@ use crate::provider::Provider;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider with retries: a failed call is made again when that may help, as the policy says.
+/// A provider with retries: a failed call is repeated where that may help, with the backoff and jitter of a
+/// [`RetryPolicy`].
 ///
-/// A [`Stack`](crate::Stack) has one. Use the wrapper alone where there are no limits to share; a caller that owns the
-/// retries itself, as the engine does, uses [`Stack::calls`](crate::Stack::calls).
+/// A [`Stack`](crate::Stack) has one. Use the wrapper alone where no limits are shared; a caller that owns the retries
+/// itself, as the engine does, uses [`Stack::calls`](crate::Stack::calls).
 ///
-/// Only calls without a first word are made again: what comes after that, the caller has seen. Wrap a provider once;
-/// of two layers that retry, each multiplies the other's calls.
+/// Only calls that fail before the first text are retried, since the caller has seen any later text. Calls are
+/// at-least-once: the provider may bill a failed call as well as its retry. Wrap a provider once; two layers of retries
+/// multiply each other's calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,7 +55,7 @@ impl<P> Retrying<P> {
         Self { inner, policy, budget: None }
     }
 
-    /// Sets what all calls may spend on retries together, so that a failing provider is not asked four times as often as a
+    /// Sets the retry budget that all calls share, so that a failing provider is not called four times as often as a
     /// working one.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
@@ -64,7 +66,8 @@ impl<P> Retrying<P> {
 
 impl<P: Provider> Retrying<P> {
     async fn begin(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
-        // Of all attempts that have ended. Each may be several calls: of a provider that is asked again for a limit, say.
+        // The cost of all attempts that have ended. One attempt may be several calls, as when an inner layer repeats a call
+        // that was rate limited.
         let mut spent = Spent::default();
         let in_progress = AtomicBool::new(false);
         let classify = |err: &Error| {
@@ -85,13 +88,13 @@ impl<P: Provider> Retrying<P> {
             Some(budget) => calls.budget(budget),
             None => calls,
         };
-        // The pauses between calls end with the caller's patience, too.
+        // A cancellation or the deadline ends the pauses between calls, too.
         match context.guard(calls).await {
             Ok(Ok(streaming)) => Ok(streaming.after(spent)),
-            // The sum has its last call already.
+            // The last call is in the sum already.
             Ok(Err(err)) => Err(err.with_spent(spent)),
             Err(given_up) if in_progress.into_inner() => Err(given_up.after(spent)),
-            // Given up in a pause, when no call was in progress.
+            // Cancelled in a pause, when no call was in progress.
             Err(given_up) => Err(given_up.with_spent(spent)),
         }
     }
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_busy_server_gets_its_wait_and_then_answers() {
+    async fn retry_after_is_honoured_before_the_next_call() {
         let busy = ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(7)) };
         let (calls, took, answer) =
             ask(vec![err(busy), Ok(Completion::new("ok"))], CallContext::default()).await;
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wrong_key_is_not_tried_again_and_a_dead_server_four_times() {
+    async fn an_auth_error_is_not_retried_and_an_unavailable_server_is_called_four_times() {
         let (calls, took, _) = ask(vec![err(ErrorKind::Auth)], CallContext::default()).await;
         assert_eq!((calls, took), (1, Duration::ZERO));
         let script = (0..4).map(|_| err(ErrorKind::Unavailable)).collect();
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_may_have_been_billed_is_not_forgotten() {
+    async fn a_possibly_billed_call_is_kept_in_a_later_error() {
         let slow = Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe);
         let (_, _, answer) = ask(vec![Err(slow), err(ErrorKind::Auth)], CallContext::default()).await;
         let err = answer.unwrap_err();
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_tells_what_the_calls_before_it_have_cost() {
+    async fn an_answer_reports_the_cost_of_earlier_calls() {
         let slow = Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe);
         let ok = || Ok(Completion::new("ok"));
         let (_, _, answer) = ask(vec![Err(slow), ok()], CallContext::default()).await;
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_call_that_was_possibly_billed_is_counted() {
+    async fn every_possibly_billed_call_is_counted() {
         let slow = || Err(Error::new(ErrorKind::Unavailable, "failed").with_billed(Billed::Maybe));
         let (_, _, answer) =
             ask(vec![slow(), slow(), Ok(Completion::new("ok"))], CallContext::default()).await;
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!((spent.calls, spent.possibly_billed), (4, 4));
     }
 
-    /// Gives up after some seconds: a call takes 10 s, and the pause after it 50 s.
+    /// Cancels after some seconds: a call takes 10 s, and the pause after it 50 s.
     async fn given_up_after(seconds: u64) -> (Spent, Billed) {
         let mut hints = antiphon_resilience::LimitHints::default();
         hints.retry_after = Some(Duration::from_secs(50));
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_up_is_possibly_billed_only_while_a_call_is_in_progress() {
+    async fn a_cancellation_is_possibly_billed_only_while_a_call_is_in_progress() {
         let (maybe, free) = (Spent::call(Billed::Maybe), Spent::call(Billed::No));
         assert_eq!(given_up_after(5).await, (maybe, Billed::Maybe));
         assert_eq!(given_up_after(20).await, (free, Billed::No));
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whatever_the_trouble_is_the_servers_wait_is_kept() {
+    async fn retry_after_is_honoured_for_every_kind_of_error() {
         let mut hints = antiphon_resilience::LimitHints::default();
         hints.retry_after = Some(Duration::from_secs(20));
         let down = Error::new(ErrorKind::Unavailable, "down").with_limits(hints);
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_ends_the_pauses_with_the_last_real_error() {
+    async fn a_deadline_ends_the_pauses_with_the_last_error() {
         let busy = ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(60)) };
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
         let (calls, took, answer) = ask(vec![err(busy)], context).await;

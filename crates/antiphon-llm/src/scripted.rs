@@ -12,7 +12,7 @@ use crate::{
 
 type Answer = Result<Completion, Error>;
 
-/// Answers calls in the order of its script and remembers the last message and the model of each prompt.
+/// A provider that answers calls in the order of its script and records the last message and the model of each prompt.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     answers: Mutex<Vec<Answer>>,
@@ -35,13 +35,13 @@ impl Scripted {
         }
     }
 
-    /// Is another provider than the others.
+    /// Sets the vendor's name, which distinguishes several scripted providers.
     pub(crate) fn named(mut self, name: &'static str) -> Self {
         self.name = name;
         self
     }
 
-    /// Takes so long for each answer.
+    /// Sets the time that each answer takes.
     pub(crate) fn slow(mut self, takes: Duration) -> Self {
         self.takes = takes;
         self

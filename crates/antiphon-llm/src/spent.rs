@@ -7,9 +7,9 @@ use crate::error::Billed;
 
 /// The calls of one operation and what they cost, added up over retries, fallbacks and schema retries.
 ///
-/// A sum keeps what each call contributes: tokens that were counted stay known beside calls that were possibly billed, and
-/// two possibly billed calls are two. [`Completion::spent`](crate::Completion::spent) and
-/// [`Error::spent`](crate::Error::spent) give it for one call and everything before it.
+/// A sum keeps the part of each call: reported tokens stay known beside calls that were possibly billed, and two possibly
+/// billed calls count as two. [`Completion::spent`](crate::Completion::spent) and [`Error::spent`](crate::Error::spent)
+/// return it for one call and all calls before it.
 ///
 /// ```
 /// use antiphon_llm::{Billed, Spent, Usage};
@@ -23,17 +23,17 @@ use crate::error::Billed;
 #[serde(default)]
 #[non_exhaustive]
 pub struct Spent {
-    /// Calls that were made. 0 for an answer from a cache, or one that another caller's call brought.
+    /// Calls that were made. 0 for an answer from a cache, or one shared from another caller's call.
     pub calls: u32,
-    /// Calls among them that were possibly billed: they were sent, and nothing counted them.
+    /// Calls among them that were possibly billed: they were sent, and no usage was reported.
     pub possibly_billed: u32,
-    /// Tokens that were counted, of all calls together; `None` where no call was counted. A provider that answers and counts
-    /// nothing leaves `Some` usage with unknown numbers.
+    /// Reported tokens of all calls together; `None` where no call reported any. A provider that answers without a report
+    /// leaves `Some` usage with unknown numbers.
     pub usage: Option<Usage>,
 }
 
 impl Spent {
-    /// One call, billed like this.
+    /// Creates the cost of one call.
     #[must_use]
     pub fn call(billed: Billed) -> Self {
         let (possibly_billed, usage) = match billed {
@@ -44,7 +44,7 @@ impl Spent {
         Self { calls: 1, possibly_billed, usage }
     }
 
-    /// Returns whether the calls cost money, in one word: as soon as one of them was possibly billed, it is `Maybe`.
+    /// Returns whether the calls cost money: `Maybe` as soon as one of them was possibly billed.
     #[must_use]
     pub fn billed(self) -> Billed {
         match (self.possibly_billed, self.usage) {
@@ -54,7 +54,7 @@ impl Spent {
         }
     }
 
-    /// Returns the tokens that were counted: none at all where no call was counted.
+    /// Returns the reported tokens: zero where no call reported any.
     #[must_use]
     pub fn tokens(self) -> Usage {
         self.usage.unwrap_or(Usage::NOTHING)
@@ -96,13 +96,13 @@ mod tests {
         Usage::new(Some(input), Some(1))
     }
 
-    /// Two calls, one after the other, by each of the ways in which their cost is added up.
+    /// Checks the cost of two calls in sequence, by each of the ways in which costs are added up.
     #[track_caller]
     fn check(first: Billed, second: Billed, (possibly_billed, tokens): (u32, Option<Usage>)) {
         let expected = Spent { calls: 2, possibly_billed, usage: tokens };
         let (one, two) = (Spent::call(first), Spent::call(second));
         assert_eq!([one + two, two + one], [expected; 2]);
-        assert_eq!(one.billed(), first, "one call is what it was");
+        assert_eq!(one.billed(), first, "a single call keeps its billing");
         let error = |billed| Error::new(ErrorKind::Unavailable, "down").with_billed(billed);
         assert_eq!(error(second).after(error(first).spent()).spent(), expected);
         assert_eq!(error(second).after(one).billed(), first.and(second));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_two_calls_have_their_sum() {
+    fn the_cost_of_two_calls_is_their_sum() {
         use Billed::{Maybe, No, Yes};
         let (ten, both) = (usage(10), Usage::new(Some(13), Some(2)));
         check(No, No, (0, None));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_call_costs_nothing_but_the_calls_before_it() {
+    fn an_answer_without_a_call_costs_only_the_calls_before_it() {
         let cached = Completion::new("ok").usage(usage(10)).after(Spent::call(Billed::Maybe)).without_calls();
         assert_eq!(
             (cached.spent(), cached.attempts, cached.earlier.billed()),
@@ -158,7 +158,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_changes_no_usage(usage in any_usage()) {
+        fn no_tokens_are_the_neutral_element_of_a_sum(usage in any_usage()) {
             let mut sum = Usage::NOTHING;
             sum += usage;
             prop_assert_eq!(sum, usage);

@@ -11,23 +11,23 @@ use crate::context::CallContext;
 use crate::error::{Billed, Error, ErrorKind, TruncationCause};
 use crate::spent::Spent;
 
-/// A piece of an answer.
+/// A piece of a streamed answer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Delta {
-    /// The next words.
+    /// The next piece of text.
     Text(String),
     /// The whole answer: the last item of the stream.
     End(Box<Completion>),
 }
 
-/// An answer on its way: words, and then exactly one [`Delta::End`] or an error. Dropping it hangs up.
+/// A streamed answer: pieces of text, and then exactly one [`Delta::End`] or an error. Dropping it closes the connection.
 #[must_use = "streams do nothing unless polled"]
 pub struct Streaming {
     head: Head,
     first: Option<Delta>,
     rest: Pin<Box<dyn Stream<Item = Result<Delta, Error>> + Send>>,
-    /// Calls of its own: none where the answer was there already.
+    /// Calls of this answer alone: 0 for one that needed no call.
     calls: u32,
     earlier: Spent,
     queue: Duration,
@@ -35,20 +35,20 @@ pub struct Streaming {
     at_end: Vec<AtEnd>,
 }
 
-/// Told how an answer ended.
+/// A callback that receives the end of an answer.
 type AtEnd = Box<dyn FnOnce(Result<&Completion, &Error>) + Send>;
 
 impl Streaming {
-    /// An answer whose first delta has arrived; waits for it.
+    /// Waits for the first delta of `stream` and returns the answer that it begins.
     ///
-    /// A provider returns this from [`Provider::stream`](crate::Provider::stream), so that an error before the first
-    /// words can be retried, and one after them cannot be retried unseen.
+    /// A provider returns this from [`Provider::stream`](crate::Provider::stream), so that an error before the first text
+    /// can be retried, and a later one is not retried without the caller's knowledge.
     ///
     /// # Errors
-    /// The stream's own, if that is its first item, and `Truncated` if it has none.
+    /// The stream's error, if that is its first item, and `Truncated` if the stream is empty.
     ///
     /// # Cancel safety
-    /// Drops the stream, which hangs up.
+    /// Drops the stream, which closes the connection.
     pub async fn start<S>(head: Head, stream: S) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Delta, Error>> + Send + 'static,
@@ -58,7 +58,7 @@ impl Streaming {
         Ok(Self::of(head, first, rest))
     }
 
-    /// An answer that is there already.
+    /// Creates a streamed answer from a complete one, such as that of a cache.
     pub fn from_completion(completion: Completion) -> Self {
         let (head, attempts) = (completion.head.clone(), completion.attempts);
         let (first, rest) = if completion.text.is_empty() {
@@ -82,19 +82,19 @@ impl Streaming {
         }
     }
 
-    /// What the provider said before the first words.
+    /// Returns the metadata that the provider sent before the first text.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// How many calls it took to begin.
+    /// Returns the number of calls that it took to begin.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.calls.saturating_add(self.earlier.calls)
     }
 
-    /// Sets how many calls it took to begin, in all; the end, or an error, reports it.
+    /// Sets the total number of calls that it took to begin; the end, or an error, reports it.
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.calls = attempts.saturating_sub(self.earlier.calls);
         self
@@ -106,22 +106,23 @@ impl Streaming {
         self
     }
 
-    /// Says how long the call waited for its turn; it is added to what it waited before.
+    /// Adds time that the call waited in the queue to its earlier waits.
     pub fn with_queue(mut self, queue: Duration) -> Self {
         self.queue += queue;
         self
     }
 
-    /// Says that another model answers than was asked for: `model`, unless the provider reports its name.
+    /// Marks the answer as one of another model than was asked for: `model`, unless the provider reports another name.
     pub fn of_other_model(mut self, model: &str) -> Self {
         self.head.other_model = true;
         self.head.model.get_or_insert_with(|| model.to_owned());
         self
     }
 
-    /// Calls `callback` with the answer's end, whole or not. It is dropped uncalled when the answer is dropped before.
+    /// Calls `callback` with the answer's end, complete or not. The callback is dropped uncalled when the answer is dropped
+    /// before its end.
     ///
-    /// For wrappers that hold something while the answer comes, such as leave to make a call.
+    /// For wrappers that hold something while the answer is streamed, such as a permit.
     pub fn at_end(mut self, callback: impl FnOnce(Result<&Completion, &Error>) + Send + 'static) -> Self {
         self.at_end.push(Box::new(callback));
         self
@@ -137,13 +138,13 @@ impl Streaming {
         self.at_end.drain(..).for_each(|callback| callback(result));
     }
 
-    /// Waits for the whole answer.
+    /// Waits for the complete answer.
     ///
     /// # Errors
-    /// The stream's own, `Cancelled`, or `Timeout`; each with the words that have come as its partial answer.
+    /// The stream's error, `Cancelled`, or `Timeout`; each with the text so far as its partial answer.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Closes the connection; the text so far is lost.
     pub async fn complete(mut self, context: &CallContext) -> Result<Completion, Error> {
         let mut text = String::new();
         let end = context.guard(async {
@@ -156,7 +157,7 @@ impl Streaming {
                 }
             }
         });
-        // What ends the stream has the calls before it already; what ends the wait has not.
+        // An error of the stream counts the earlier calls already; one that ends the wait does not.
         let end = end.await.unwrap_or_else(|err| Err(self.failed(err)));
         end.map_err(|err| match err.partial() {
             Some(_) => err,
@@ -178,7 +179,7 @@ impl Stream for Streaming {
         };
         let next = match next.unwrap_or_else(|| Err(truncated())) {
             Ok(Delta::End(mut completion)) => {
-                // Never fewer than the answer reports itself: a wrapper may have begun the stream anew.
+                // Never fewer than the answer itself reports: a wrapper may have restarted the stream.
                 completion.attempts = completion.attempts.max(self.calls);
                 *completion = std::mem::take(&mut *completion).after(self.earlier);
                 completion.timing.queue += self.queue;
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_just_stops_is_truncated_with_its_text() {
+    async fn a_stream_that_stops_early_is_truncated_with_its_text() {
         let stream = stream::iter([words("half "), words("an answer")]);
         let answer = Streaming::start(Head::default(), stream).await.unwrap();
         let err = answer.with_attempts(2).complete(&CallContext::default()).await.unwrap_err();
@@ -251,32 +252,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_stream_never_begins() {
+    async fn an_empty_stream_is_truncated() {
         let err = Streaming::start(Head::default(), stream::empty()).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Truncated { cause: TruncationCause::Disconnected });
     }
 
     #[tokio::test(start_paused = true)]
-    async fn however_an_answer_ends_it_reports_the_calls_before_it() {
+    async fn every_end_of_an_answer_reports_the_earlier_calls() {
         let earlier = Spent::call(Billed::Maybe) + Spent::call(Billed::Maybe);
         let usage = Usage::new(Some(10), Some(5));
         let end = || Ok(Delta::End(Box::new(Completion::new("all").usage(usage))));
-        let begun = async |items: Vec<Result<Delta, Error>>| {
+        let started = async |items: Vec<Result<Delta, Error>>| {
             let stream = stream::iter(items).chain(stream::pending());
             Streaming::start(Head::default(), stream).await.unwrap().after(earlier)
         };
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
-        let whole = begun(vec![end()]).await;
+        let whole = started(vec![end()]).await;
         assert_eq!(whole.attempts(), 3);
         let whole = whole.complete(&context).await.unwrap();
         assert_eq!((whole.spent(), whole.attempts), (earlier + Spent::call(Billed::Yes(usage)), 3));
         let broken = Err(Error::new(ErrorKind::Unavailable, "down"));
-        let broken = begun(vec![words("half"), broken]).await.complete(&context).await.unwrap_err();
+        let broken = started(vec![words("half"), broken]).await.complete(&context).await.unwrap_err();
         assert_eq!(broken.spent(), earlier + Spent::call(Billed::No));
-        let late = begun(vec![words("half")]).await.complete(&context).await.unwrap_err();
+        let late = started(vec![words("half")]).await.complete(&context).await.unwrap_err();
         assert_eq!(late.spent(), earlier + Spent::call(Billed::Maybe));
-        // Begun anew by a wrapper that knows nothing of the calls.
-        let inner = begun(vec![end()]).await;
+        // Restarted by a wrapper without knowledge of the calls.
+        let inner = started(vec![end()]).await;
         let again = Streaming::start(Head::default(), inner).await.unwrap();
         let again = again.after(Spent::call(Billed::No)).complete(&context).await.unwrap();
         assert_eq!(again.spent(), Spent { calls: 4, ..whole.spent() });
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_and_a_cancellation_keep_the_words_that_came() {
+    async fn a_deadline_and_a_cancellation_keep_the_text_so_far() {
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
         check_partial(context, ErrorKind::Timeout { phase: TimeoutPhase::Total }).await;
         check_partial(CallContext::default(), ErrorKind::Cancelled).await;

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use antiphon_data::Replaced;
+use antiphon_data::Replacement;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ pub async fn salt(out: &Path) -> Result<String, Error> {
 /// # Cancel safety
 /// The file is whole or not there.
 pub async fn keep_replaced(out: &Path, prepared: &Prepared) -> Result<(), Error> {
-    let redacted = |replaced: &Replaced| replaced.instead.starts_with('[');
+    let redacted = |replaced: &Replacement| replaced.substitute.starts_with('[');
     if prepared.replaced.iter().all(redacted) {
         return Ok(());
     }

@@ -1,7 +1,8 @@
-//! From notes to the copy of a portfolio site, in the voice of a theme.
+//! The copy of a portfolio site from notes, in the voice of a theme.
 //!
-//! `ContentEngine` asks a provider for it, `recipe` is the same as a recipe over rows, for the bulk engine. Links and
-//! numbers that the notes do not have are taken out again, and a [`Voice`]'s rules hold whatever the model wrote.
+//! [`ContentEngine`] generates it with a provider; [`recipe`] is the same task as a recipe over rows, for a run of the
+//! engine. Answers are structured output. Grounding removes links and numbers that the notes do not contain
+//! (hallucination), and the rules of a [`Voice`] are applied to every text, whatever the model wrote.
 
 mod engine;
 mod grounding;

@@ -197,8 +197,9 @@ impl PersonaGenerator {
     ) -> Vec<Outcome> {
         let jobs = experiments.iter().map(|experiment| self.generate_experiment(experiment));
         let outcomes = Runner::new(max_concurrency).gather(jobs).await;
-        let told = |outcome: Result<Outcome, _>| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err)));
-        outcomes.into_iter().map(told).collect()
+        let flatten =
+            |outcome: Result<Outcome, _>| outcome.unwrap_or_else(|err| Err(Error::from_panic(&err)));
+        outcomes.into_iter().map(flatten).collect()
     }
 
     fn config_for(&self, data: impl Into<PathBuf>) -> GenerationConfig {

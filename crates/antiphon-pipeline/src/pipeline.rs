@@ -3,7 +3,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_data::{Document, Replaced};
+use antiphon_data::{Document, Replacement};
 use antiphon_engine::{Options, Pricing, RunEvent};
 use antiphon_llm::{
     CallContext, Calls, Capabilities, Deadline, Error as LlmError, ErrorKind as LlmErrorKind, Price, Prompt,
@@ -72,7 +72,7 @@ pub struct Prepared {
     /// The name that the run will have.
     pub run_id: RunId,
     /// What was taken out of the documents, and what stands there instead: nobody's business but the owner's.
-    pub replaced: Vec<Replaced>,
+    pub replaced: Vec<Replacement>,
     pub(crate) config: GenerationConfig,
     pub(crate) prompt: Prompt,
     pub(crate) schema: Schema,

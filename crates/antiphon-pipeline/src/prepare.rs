@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_data::{Document, Loaded, Loader, Replaced};
+use antiphon_data::{Document, Loaded, Loader, Replacement};
 use antiphon_engine::{ErrorKind, RunEvent};
 use antiphon_llm::{CallContext, Deadline};
 use jiff::Timestamp;
@@ -115,7 +115,7 @@ fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<
 async fn anonymised(
     config: &GenerationConfig,
     documents: Vec<Document>,
-) -> Result<(Vec<Document>, Vec<Replaced>), Error> {
+) -> Result<(Vec<Document>, Vec<Replacement>), Error> {
     let Some(anonymiser) = config.anonymiser.clone() else { return Ok((documents, Vec::new())) };
     match tokio::task::spawn_blocking(move || anonymiser.apply(&documents)).await {
         Ok(made) => Ok(made),

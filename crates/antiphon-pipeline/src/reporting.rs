@@ -50,13 +50,13 @@ impl Provider for Reporting {
         let (head, attempts) = (streaming.head().clone(), streaming.attempts());
         let (on_event, so_far) = (self.on_event.clone(), self.words.clone());
         so_far.text().clear();
-        let told = streaming.inspect(move |delta| {
+        let observed = streaming.inspect(move |delta| {
             if let Ok(Delta::Text(words)) = delta {
                 so_far.text().push_str(words);
                 on_event(RunEvent::Text { bytes: words.len() as u64 });
             }
         });
-        Ok(Streaming::start(head, told).await?.with_attempts(attempts))
+        Ok(Streaming::start(head, observed).await?.with_attempts(attempts))
     }
 
     async fn models(&self, context: &CallContext) -> Result<Vec<Model>, Error> {

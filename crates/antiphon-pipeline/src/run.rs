@@ -137,17 +137,17 @@ impl Pipeline {
         let resumed = paid.calls > 0;
         (self.on_event)(RunEvent::Started { run_id: run.record().id.clone(), resumed });
         if let Some(answer) = accepted(&run).await? {
-            return self.from_earlier_answer(prepared, &run, &store, answer).await;
+            return self.generation_of_answer(prepared, &run, &store, answer).await;
         }
         let began = now();
         let capabilities = self.capabilities(&prepared).await;
         let (distilled, spent) = self.distil(&mut prepared, capabilities, &store, &paid).await;
         let mut report = self.report(&prepared, capabilities);
-        let begun = match distilled {
+        let started = match distilled {
             Ok(()) => self.begin(&prepared, capabilities, &mut report).await,
             Err(err) => Err(err),
         };
-        let answer = match begun {
+        let answer = match started {
             Ok(()) => {
                 let mut options = self.options(&prepared);
                 if let Some(most) = &mut options.limits.max_cost {
@@ -188,7 +188,7 @@ impl Pipeline {
     }
 
     /// The personas of an answer that an earlier process got.
-    async fn from_earlier_answer(
+    async fn generation_of_answer(
         &self,
         mut prepared: Prepared,
         run: &Run,

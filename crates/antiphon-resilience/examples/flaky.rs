@@ -1,7 +1,7 @@
-//! Forty jobs against a service that is busy now and then and down for half a minute: retries with one owner, a circuit
-//! breaker for the outage, a token bucket for the rate, a retry budget and a deadline for each job.
+//! Forty jobs against a service that is sometimes busy and is down for half a minute: retries with one owner, a circuit
+//! breaker for the outage, a token bucket for the rate, a retry budget for all jobs, and a deadline for each job.
 //!
-//! The clock is paused, so that the minutes of this example take no time; in a program, leave `start_paused` out.
+//! The clock is paused, so that the minutes of this example take no time; in a program, omit `start_paused`.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ const JOBS: u32 = 40;
 const RATE: u32 = 5;
 const DOWN: std::ops::Range<u64> = 4..34;
 
-/// The ways in which the service fails.
+/// A failure of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Down,
@@ -47,16 +47,16 @@ impl Service {
         }
     }
 
-    /// The calls in a span of seconds since the start.
+    /// Returns the number of calls in a range of seconds since the start.
     fn calls_in(&self, seconds: std::ops::Range<u64>) -> usize {
         self.calls.lock().map_or(0, |calls| calls.iter().filter(|at| seconds.contains(&at.as_secs())).count())
     }
 }
 
-/// The verdict on an error: the one place that decides whether, and when, a call is made again.
+/// Returns the verdict on an error: the only place that decides whether, and when, a call is retried.
 fn classify(err: &BreakerError<Trouble>) -> Verdict {
     match err {
-        // The breaker knows when its next trial is.
+        // The breaker reports when its next trial is due.
         BreakerError::CircuitOpen(rejected) => Verdict::Throttled { retry_after: rejected.retry_after },
         BreakerError::Failed(Trouble::Busy { retry_after }) => {
             Verdict::Throttled { retry_after: Some(*retry_after) }
@@ -84,12 +84,12 @@ impl Guards {
         }
     }
 
-    /// One job, with as many calls as it takes.
+    /// Runs one job, with its retries.
     async fn run(&self, service: &Service, job: u32) -> (Attempts, Result<u32, BreakerError<Trouble>>) {
         let mut attempts = Attempts::default();
         let is_outage = self.breaker.trips_on(|trouble: &Trouble| *trouble == Trouble::Down);
         let call = |_| async {
-            // A permit for each attempt, and the breaker within the wait: no trial is held while a call queues.
+            // Each attempt takes a permit first and asks the breaker second, so that no trial is held while a call waits.
             let _permit = self.limiter.acquire(Cost::request()).await;
             is_outage.call(service.call(job)).await
         };
@@ -131,11 +131,11 @@ async fn main() {
         "{answers} answers of {JOBS} jobs in {:.0} s of the paused clock",
         start.elapsed().as_secs_f64()
     );
-    println!("{retries} attempts failed, {made} calls were made, {in_outage} of them into the outage");
+    println!("{retries} attempts failed, {made} calls were made, {in_outage} of them during the outage");
     println!("{} points are left in the retry budget", guards.budget.available());
-    assert_eq!(answers, JOBS - 1, "a bad request is not repeated, and all others are answered");
-    assert!(in_outage < 20, "the breaker kept the others from a service that is down");
-    // A full bucket, and what comes back in a second.
+    assert_eq!(answers, JOBS - 1, "a bad request is not retried, and all other jobs are answered");
+    assert!(in_outage < 20, "the breaker rejected most calls during the outage");
+    // A full bucket, and one second of refill.
     let most = 2 * RATE as usize;
     assert!((0..start.elapsed().as_secs()).all(|second| service.calls_in(second..second + 1) <= most));
 }

@@ -2,9 +2,9 @@ use std::time::{Duration, Instant};
 
 use crate::retry::Verdict;
 
-/// The attempts of a call that failed: when, how, and whether they may have cost money all the same.
+/// A log of a call's failed attempts: when and how each failed, and whether it was possibly billed.
 ///
-/// The attempt that succeeds is not in it, so the log of an undisturbed call is empty and allocates nothing.
+/// The attempt that succeeds is not logged, so the log of a call without failures is empty and allocates nothing.
 ///
 /// ```
 /// use antiphon_resilience::{Attempts, RetryPolicy, Verdict};
@@ -34,37 +34,37 @@ pub struct Attempts(Vec<FailedAttempt>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedAttempt {
-    /// From 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
-    /// When it failed, on tokio's clock.
+    /// Time of the failure, on tokio's clock.
     pub at: Instant,
-    /// What its error meant for the next one.
+    /// Verdict on its error.
     pub verdict: Verdict,
-    /// The pause before the next attempt; `None` if there was none.
+    /// Pause before the next attempt; `None` if it was the last one.
     pub pause: Option<Duration>,
-    /// Whether the other side may have done, and charged for, what was asked.
+    /// Whether the server may have carried out, and charged for, the request.
     pub may_be_billed: bool,
 }
 
 impl Attempts {
-    /// How many failed.
+    /// Returns the number of failed attempts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none failed.
+    /// Returns whether no attempt failed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The failed attempts, oldest first.
+    /// Iterates over the failed attempts, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &FailedAttempt> {
         self.0.iter()
     }
 
-    /// How many of them may have been billed.
+    /// Returns the number of failed attempts that were possibly billed.
     #[must_use]
     pub fn may_be_billed(&self) -> usize {
         self.0.iter().filter(|attempt| attempt.may_be_billed).count()

@@ -5,9 +5,9 @@ use rand::{RngExt, SeedableRng};
 
 /// The pauses between attempts: exponential growth to a cap, with full jitter.
 ///
-/// Pause *n* is drawn evenly from zero to `min(cap, base × factor^n)`: of the ways to spread callers that failed
-/// together, this one needs the fewest calls in all (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015). It never ends:
-/// [`RetryPolicy`](crate::RetryPolicy) counts.
+/// Pause *n*, counted from 0, is drawn uniformly from zero to `min(cap, base × factor^n)`. Of the usual kinds of jitter, this
+/// one needs the fewest calls in total (Marc Brooker, "Exponential Backoff And Jitter", AWS, 2015). The iterator never ends:
+/// [`RetryPolicy`](crate::RetryPolicy) counts the retries.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,20 +23,20 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Pauses that double from `base` up to `cap`.
+    /// Creates pauses whose ceiling doubles from `base` up to `cap`, with a random seed.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Self {
         Self { ceiling: base.min(cap), cap, factor: 2.0, jitter: SmallRng::seed_from_u64(rand::random()) }
     }
 
-    /// Makes the pauses repeatable.
+    /// Sets the seed of the jitter, which makes the pauses repeatable.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.jitter = SmallRng::seed_from_u64(seed);
         self
     }
 
-    /// Sets the growth from one pause's ceiling to the next; default 2, less than 1 counts as 1.
+    /// Sets the growth of the ceiling from one pause to the next. Default 2; less than 1 counts as 1.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor.max(1.0);
@@ -44,9 +44,9 @@ impl Backoff {
     }
 
     /// A pause for a wish of the server: never less, and up to a tenth more, so that callers do not return all at once.
-    pub(crate) fn at_least(&mut self, wish: Duration) -> Duration {
-        let more = wish.as_secs_f64() * self.jitter.random_range(0.0..=0.1);
-        wish.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())
+    pub(crate) fn at_least(&mut self, wait: Duration) -> Duration {
+        let more = wait.as_secs_f64() * self.jitter.random_range(0.0..=0.1);
+        wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())
     }
 
     /// The next pause, its ceiling raised to at least `base`.

@@ -2,17 +2,16 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::retry::Verdict;
 
-/// What all calls to one place may spend on retries together, so that an outage is not answered with a multiple of the
-/// usual calls.
+/// A limit on the retries of all calls to one server together, so that an outage does not multiply the load.
 ///
-/// A bucket of points, full at first: a retry costs 14, 5 after a [`Verdict::Throttled`] (the server said when to come
-/// back), and a success pays 1 in. While a place works, retries are never refused; when it does not, the calls settle at
-/// little more than one each. Keep one budget for each place, such as a host: one that is down must not starve the others.
+/// The budget is a bucket of points, full at first: a retry costs 14 points, or 5 after a [`Verdict::Throttled`], and a
+/// success adds 1. While the server works, retries are not limited in practice; while it does not, calls settle at little
+/// more than one attempt each. Use one budget for each server, so that one that is down does not starve the others.
 ///
-/// A [`RetryPolicy`](crate::RetryPolicy) bounds the retries of one call, a budget those of all calls, and a
+/// A [`RetryPolicy`](crate::RetryPolicy) bounds the retries of one call, a budget bounds those of all calls, and a
 /// [`CircuitBreaker`](crate::CircuitBreaker) stops the calls themselves.
 ///
-/// The idea of such a bucket is that of the AWS SDKs' standard retry mode.
+/// The bucket follows the standard retry mode of the AWS SDKs. [`Default`] is a capacity of 500 points.
 ///
 /// ```
 /// use antiphon_resilience::{RetryBudget, RetryPolicy, Verdict};
@@ -48,13 +47,13 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// A full bucket of `capacity` points.
+    /// Creates a full bucket of `capacity` points.
     #[must_use]
     pub fn new(capacity: u32) -> Self {
         Self { capacity, available: Mutex::new(capacity) }
     }
 
-    /// Points left.
+    /// Returns the points that are left.
     #[must_use]
     pub fn available(&self) -> u32 {
         *self.available.lock().unwrap_or_else(PoisonError::into_inner)

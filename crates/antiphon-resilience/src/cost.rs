@@ -1,4 +1,4 @@
-/// What a call takes from limits: one request, and tokens if it has any.
+/// The amounts that a call takes from rate limits: requests, input tokens and output tokens.
 ///
 /// ```
 /// use antiphon_resilience::Cost;
@@ -7,7 +7,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Cost {
-    /// Requests.
+    /// Number of requests.
     pub requests: u64,
     /// Tokens of the prompt.
     pub input_tokens: u64,
@@ -16,7 +16,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// One request without tokens.
+    /// Creates the cost of one request without tokens.
     #[must_use]
     pub fn request() -> Self {
         Self { requests: 1, ..Self::default() }
@@ -36,13 +36,13 @@ impl Cost {
         self
     }
 
-    /// Tokens in both directions.
+    /// Returns the tokens of prompt and answer together.
     #[must_use]
     pub fn tokens(self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    /// Requests, tokens, input tokens, output tokens: what is taken from each limit.
+    /// Returns the amount taken from each limit: requests, tokens, input tokens, output tokens.
     #[expect(clippy::cast_precision_loss, reason = "costs are far below 2^52")]
     pub(crate) fn amounts(self) -> [f64; 4] {
         [self.requests as f64, self.tokens() as f64, self.input_tokens as f64, self.output_tokens as f64]

@@ -1,8 +1,9 @@
 use std::time::{Duration, Instant};
 
-/// One instant by which everything that belongs to a call must be over: attempts, pauses and queueing together.
+/// An instant by which a call must have ended: attempts, pauses and queueing together.
 ///
-/// A time-out bounds one step and begins anew with each; pass a deadline down instead, so that the steps share one bound.
+/// A timeout bounds one step and starts again with the next; pass a deadline down instead, so that all steps share one bound.
+/// [`Default`] is [`Deadline::none`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,43 +23,43 @@ use std::time::{Duration, Instant};
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// No limit.
+    /// Creates a deadline that never passes.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// At `instant`.
+    /// Creates a deadline at `instant`.
     #[must_use]
     pub fn at(instant: Instant) -> Self {
         Self(Some(instant))
     }
 
-    /// In `duration` from now, on tokio's clock; a duration too long to express is no limit.
+    /// Creates a deadline `duration` from now, on tokio's clock. A duration that overflows the clock is no limit.
     #[must_use]
     pub fn after(duration: Duration) -> Self {
         Self(now().checked_add(duration))
     }
 
-    /// The instant, if there is a limit.
+    /// Returns the instant of the deadline; `None` without a limit.
     #[must_use]
     pub fn instant(self) -> Option<Instant> {
         self.0
     }
 
-    /// Time left at `now`: zero once it is over, `None` without a limit.
+    /// Returns the time left at `now`: zero once the deadline has passed, `None` without a limit.
     #[must_use]
     pub fn remaining(self, now: Instant) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(now))
     }
 
-    /// Whether a pause of `pause` from `now` would end in time.
+    /// Returns whether a pause of `pause` from `now` would end before the deadline.
     #[must_use]
     pub fn allows(self, pause: Duration, now: Instant) -> bool {
         self.remaining(now).is_none_or(|left| pause < left)
     }
 
-    /// Waits until the deadline; for ever without one. Meant for `tokio::select!`.
+    /// Waits until the deadline has passed, or for ever without a limit. Meant for `tokio::select!`.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.
@@ -70,7 +71,7 @@ impl Deadline {
     }
 }
 
-/// Tokio's clock, so that tests can pause it.
+/// Returns the time of tokio's clock, which tests can pause.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

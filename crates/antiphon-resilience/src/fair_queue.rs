@@ -5,10 +5,10 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-/// A line in which only the first looks at the state and the clock; the others sleep until they are first.
+/// A fair queue of waiters: only the first checks the state and the clock, the others sleep until they are first.
 ///
-/// Whoever has the lower priority stands before the others, and among equals whoever came first. Being in the line holds
-/// nothing but the place: a caller that gives up leaves without a trace.
+/// Waiters are ordered by priority, lowest first, and then by arrival. A waiter holds nothing but its position: one that is
+/// dropped leaves no trace.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     waiters: Mutex<Waiters>,
@@ -21,7 +21,7 @@ struct Waiters {
     joined: u64,
 }
 
-/// The priority, and how many came before.
+/// The priority, and the order of arrival.
 type Position = (u8, u64);
 
 impl Waiters {
@@ -30,20 +30,20 @@ impl Waiters {
     }
 }
 
-/// What the first in the line finds.
+/// The decision on the first waiter.
 pub(crate) enum Decision<T> {
-    /// It may go, with this.
+    /// Admitted, with this result.
     Admit(T),
-    /// It looks again at that time, or when something changes; `None` waits for a change alone.
+    /// Not yet: decide again at this time, or after [`notify`](FairQueue::notify); `None` waits for `notify` only.
     Wait(Option<Instant>),
 }
 
 impl FairQueue {
-    /// Waits until it is first in the line and `decide` says go.
+    /// Waits until the caller is first in the queue and `decide` admits it.
     pub(crate) async fn wait<T>(&self, priority: u8, mut decide: impl FnMut() -> Decision<T>) -> T {
         let waiter = Waiter::new(self, priority);
         loop {
-            // Before the look, so that a change between it and the wait is not missed.
+            // Created before the state is checked, so that a change between the check and the wait is not missed.
             let changed = self.changed.notified();
             if !waiter.is_first() {
                 waiter.is_next.notified().await;
@@ -60,7 +60,7 @@ impl FairQueue {
         }
     }
 
-    /// Goes at once if nobody waits who is to go before, and `decide` says so.
+    /// Returns at once: `Some` if no waiter of the same or a lower priority number is queued and `decide` admits the caller.
     pub(crate) fn try_now<T>(&self, priority: u8, decide: impl FnOnce() -> Decision<T>) -> Option<T> {
         let waiters = self.waiters();
         if waiters.first().is_some_and(|(first, _)| first <= priority) {
@@ -72,7 +72,7 @@ impl FairQueue {
         }
     }
 
-    /// Lets the first in the line look again.
+    /// Makes the first waiter decide again.
     pub(crate) fn notify(&self) {
         self.changed.notify_waiters();
     }
@@ -82,7 +82,7 @@ impl FairQueue {
     }
 }
 
-/// A caller in the line. When it leaves, whoever is first then is woken.
+/// A caller in the queue. When it leaves, the new first waiter is woken.
 struct Waiter<'a> {
     queue: &'a FairQueue,
     position: Position,
@@ -110,7 +110,7 @@ impl Drop for Waiter<'_> {
         let was_first = waiters.first() == Some(self.position);
         waiters.by_position.remove(&self.position);
         let next = waiters.by_position.first_key_value().map(|(_, is_next)| is_next.clone());
-        // A waker is somebody else's code, which is not run under the lock.
+        // A waker is foreign code, which is not run under the lock.
         drop(waiters);
         if let Some(is_next) = next.filter(|_| was_first) {
             is_next.notify_one();

@@ -1,4 +1,4 @@
-//! What a server says about its limits.
+//! A server's headers about its limits.
 
 mod headers;
 mod wait;

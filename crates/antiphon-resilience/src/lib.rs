@@ -1,14 +1,14 @@
-//! When to call, when to wait and when to stop: for calls of any kind that fail now and then, cost something, or have a
-//! limit. It knows no HTTP.
+//! Retries, deadlines, circuit breakers, rate limits and adaptive concurrency for calls of any kind. The crate depends on no
+//! HTTP client.
 //!
 //! | to | use |
 //! |---|---|
-//! | call again after a failure | [`RetryPolicy`], its [`Pauses`] and [`Backoff`], a [`RetryBudget`] shared by many calls, [`Attempts`] |
-//! | be done by a certain time, whatever happens | [`Deadline`] |
-//! | leave a service alone that does not work | [`CircuitBreaker`], [`BreakerRegistry`] |
-//! | keep to a limit that is known | [`RateLimiter`] |
-//! | find a limit that is not known, and stay just under it | [`LimiterRegistry`], [`AdaptiveLimiter`] |
-//! | read what a server says about its limits | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
+//! | retry after a failure, with backoff and jitter | [`RetryPolicy`], its [`Pauses`], [`Backoff`] and [`Attempts`], a [`RetryBudget`] |
+//! | finish by a certain time, retries included | [`Deadline`] |
+//! | stop calling a service that fails | [`CircuitBreaker`], [`BreakerRegistry`] |
+//! | keep to a known limit (token bucket) | [`RateLimiter`] |
+//! | find an unknown limit and stay just under it (admission control) | [`LimiterRegistry`], [`AdaptiveLimiter`] |
+//! | read a server's headers about its limits | [`LimitHints`], [`parse_retry_after`], [`parse_reset`], [`parse_retry_info`] |
 //!
 //! ```
 //! use antiphon_resilience::{RetryPolicy, Verdict};

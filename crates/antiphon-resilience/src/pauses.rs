@@ -5,8 +5,8 @@ use crate::retry::{RetryPolicy, Verdict};
 
 /// The pauses of one operation under a [`RetryPolicy`]: a state machine that does no I/O and reads no clock.
 ///
-/// [`RetryPolicy::run`] follows the same rule and is shorter to use. Use this one where an attempt is more than a closure
-/// that is called again, such as a job whose attempts are journalled and which gives up its place while it waits.
+/// [`RetryPolicy::run`] follows the same rule and is shorter to use. Use `Pauses` where an attempt is more than a closure
+/// that is called again, such as a job whose attempts are journalled and which releases its permit while it waits.
 ///
 /// ```
 /// use antiphon_resilience::{RetryPolicy, Verdict};
@@ -35,12 +35,12 @@ impl Pauses {
 
     /// Returns the pause after an attempt that failed, and uses up a retry; `None` if it was the last attempt.
     ///
-    /// | the verdict | the pause |
+    /// | verdict | pause |
     /// |---|---|
-    /// | [`Verdict::Retry`] | drawn evenly from zero to the ceiling (full jitter), which then grows by `factor` up to `cap` |
-    /// | [`Verdict::Throttled`] without `retry_after` | the same, the ceiling raised to at least `throttled_base` before |
+    /// | [`Verdict::Retry`] | uniform between zero and the ceiling (full jitter), which then grows by `factor` up to `cap` |
+    /// | [`Verdict::Throttled`] without `retry_after` | the same, after raising the ceiling to at least `throttled_base` |
     /// | [`Verdict::Throttled`] with `retry_after` | `retry_after`, and up to a tenth more |
-    /// | ... longer than `max_retry_after` | none: the error goes to the caller at once |
+    /// | ... longer than `max_retry_after` | none: the error is returned to the caller at once |
     /// | [`Verdict::Stop`] | none |
     pub fn after(&mut self, verdict: Verdict) -> Option<Duration> {
         let policy = &self.policy;
@@ -56,12 +56,12 @@ impl Pauses {
         Some(pause)
     }
 
-    /// Returns the pause after an answer that surely cost nothing and asked for patience, and uses up no retry: a limit was
-    /// reached (429), or the circuit was open and nothing was sent.
+    /// Returns the pause after an attempt that is certainly not billed, and uses up no retry: a rate limit was reached
+    /// (429), or the circuit was open and nothing was sent.
     ///
-    /// The pause is `retry_after`, or `throttled_base` without one, and on top of it a drawn pause whose ceiling grows, so
-    /// that even a server that asks for no wait at all is asked less and less often. Neither `max_retries` nor
-    /// `max_retry_after` ends these pauses: the caller decides how long it waits in all.
+    /// The pause is `retry_after`, or `throttled_base` without one, plus a random pause whose ceiling grows, so that a server
+    /// that asks for no wait is called less and less often as well. Neither `max_retries` nor `max_retry_after` ends these
+    /// pauses: the caller decides how long it waits in total.
     ///
     /// ```
     /// use antiphon_resilience::{RetryPolicy, Verdict};
@@ -91,13 +91,13 @@ mod tests {
         Verdict::Throttled { retry_after: Some(Duration::from_secs(seconds)) }
     }
 
-    /// The policy of the tables: ceilings of 1, 3, 9, 10, 10 s, or from 2 s after a 429.
+    /// The policy of the tables: ceilings of 1, 3, 9, 10, 10 s; after a 429, of at least 2 s.
     fn policy() -> RetryPolicy {
         let policy = RetryPolicy::default().base(Duration::from_secs(1), Duration::from_secs(2)).factor(3.0);
         policy.cap(Duration::from_secs(10)).max_retry_after(Duration::from_secs(30)).seed(SEED)
     }
 
-    /// A pause in seconds: a fixed part, and a part of which a share is drawn.
+    /// An expected pause, in seconds: random, at least a `retry_after`, or a fixed wait plus a random part.
     #[derive(Clone, Copy)]
     enum Pause {
         Drawn(u64),
@@ -105,7 +105,7 @@ mod tests {
         Both(u64, u64),
     }
 
-    /// The exact pauses, with the jitter drawn here as the policy's seed has it.
+    /// Returns the exact pause, with the jitter that the policy's seed produces.
     fn exact(jitter: &mut SmallRng, pause: Pause) -> Duration {
         let mut drawn = |most: u64| Duration::from_secs(most).mul_f64(jitter.random_range(0.0..=1.0));
         match pause {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_has_its_pause_until_the_retries_are_used_up() {
+    fn each_failure_has_a_pause_until_the_retries_are_used_up() {
         use Pause::{Asked, Drawn};
         let check = |policy: RetryPolicy, rows: &[_]| check(&policy, Pauses::after, rows);
         let four = policy().max_retries(4);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cost_nothing_uses_up_no_retry() {
+    fn an_unbilled_attempt_uses_up_no_retry() {
         use Pause::{Both, Drawn};
         #[derive(Debug, Clone, Copy)]
         enum Step {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_future_pauses_by_the_same_rule() {
+    async fn the_retry_future_follows_the_same_rule() {
         let verdicts = [RETRY, busy_for(2), BUSY, RETRY, busy_for(3)];
         let (policy, mut attempts) = (policy().max_retries(9), crate::Attempts::default());
         let classify = |number: &u32| verdicts[*number as usize - 1];
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_more_retries_than_allowed_and_none_longer_than_the_cap(
+        fn retries_are_bounded_by_max_retries_and_pauses_by_the_cap(
             max_retries in 0_u32..5,
             rows in proptest::collection::vec((0_u64..40, 0..4), 0..20),
         ) {

@@ -12,25 +12,25 @@ use crate::budget::RetryBudget;
 use crate::deadline::{Deadline, now};
 use crate::pauses::Pauses;
 
-/// How often, and after what pause, a failed call is made again.
+/// A retry policy: the number of retries and the pauses between them, with exponential backoff and full jitter.
 ///
 /// Exactly one layer of a call path should own retries: a server that always fails then sees `max_retries` + 1 calls.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// Calls after the first. Default 3.
+    /// Maximum number of calls after the first. Default 3.
     pub max_retries: u32,
     /// Ceiling of the first pause. Default 500 ms.
     pub base: Duration,
-    /// Ceiling of the first pause after a [`Verdict::Throttled`] without a `retry_after`. Default 1 s.
+    /// Lowest ceiling of a pause after a [`Verdict::Throttled`] without a `retry_after`. Default 1 s.
     pub throttled_base: Duration,
-    /// Growth of the ceiling from pause to pause. Default 2.
+    /// Growth of the ceiling from pause to pause; less than 1 counts as 1. Default 2.
     pub factor: f64,
-    /// The largest ceiling. Default 20 s.
+    /// Maximum ceiling. Default 20 s.
     pub cap: Duration,
-    /// The longest `retry_after` that is waited for here: with a longer one the error goes up at once. Default 120 s.
+    /// Longest `retry_after` that is waited for; with a longer one the error is returned at once. Default 120 s.
     pub max_retry_after: Duration,
-    /// Makes the jitter repeatable. Default `None`: from the system.
+    /// Seed of the jitter, which makes the pauses repeatable. Default `None`: a random seed.
     pub seed: Option<u64>,
 }
 
@@ -48,50 +48,50 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What an error means for the next attempt.
+/// A verdict on an error: whether, and when, to make another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Another attempt would fail too, or might be paid twice.
+    /// No retry: another attempt would fail too, or might be billed twice.
     Stop,
-    /// Another attempt may succeed.
+    /// A retry: another attempt may succeed.
     Retry,
-    /// The server is busy, and may have said for how long.
+    /// A retry later: the server is busy or has reached a limit.
     Throttled {
-        /// The wait the server asked for: a floor for the pause.
+        /// Wait that the server asked for, if any: a lower bound of the pause.
         retry_after: Option<Duration>,
     },
 }
 
-/// Which attempt an operation is making.
+/// The attempt that an operation makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// From 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
 }
 
 impl RetryPolicy {
-    /// A policy that never calls again.
+    /// Creates a policy that never retries.
     #[must_use]
     pub fn never() -> Self {
         Self::default().max_retries(0)
     }
 
-    /// Sets the calls after the first.
+    /// Sets the maximum number of calls after the first.
     #[must_use]
     pub fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = max_retries;
         self
     }
 
-    /// Sets the ceilings of the first pause: after a failure, and after being throttled.
+    /// Sets the ceilings of the first pause: after a failure, and after [`Verdict::Throttled`].
     #[must_use]
     pub fn base(mut self, base: Duration, throttled: Duration) -> Self {
         (self.base, self.throttled_base) = (base, throttled);
         self
     }
 
-    /// Sets the largest ceiling of a pause.
+    /// Sets the maximum ceiling of a pause.
     #[must_use]
     pub fn cap(mut self, cap: Duration) -> Self {
         self.cap = cap;
@@ -112,17 +112,18 @@ impl RetryPolicy {
         self
     }
 
-    /// Makes the jitter repeatable.
+    /// Sets the seed of the jitter, which makes the pauses repeatable.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Calls `op` until it succeeds, `classify` says stop, or the retries are used up.
+    /// Calls `op` until it succeeds, `classify` returns [`Verdict::Stop`], or the retries are used up.
     ///
     /// The future takes further limits before it is awaited: [`deadline`](Retry::deadline), [`budget`](Retry::budget)
-    /// and [`log`](Retry::log). A first call that succeeds allocates nothing and reads no clock.
+    /// and [`log`](Retry::log). A first call that succeeds allocates nothing and reads no clock. For a caller that owns its
+    /// retries, use [`pauses`](RetryPolicy::pauses).
     pub fn run<T, E, C, Op, Fut>(&self, classify: C, op: Op) -> Retry<'_, C, Op, Fut, E>
     where
         C: FnMut(&E) -> Verdict,
@@ -140,13 +141,13 @@ impl RetryPolicy {
         }
     }
 
-    /// The rule of this policy's pauses for one operation, for a caller that owns its retries.
+    /// Returns the pauses of this policy for one operation, for a caller that owns its retries.
     #[must_use]
     pub fn pauses(&self) -> Pauses {
         Pauses::new(self.clone())
     }
 
-    /// The drawn pauses under this policy, one after the other, as after failures without a `retry_after`.
+    /// Returns the sequence of random pauses under this policy, as after failures without a `retry_after`.
     #[must_use]
     pub fn backoff(&self) -> Backoff {
         let backoff = Backoff::new(self.base, self.cap).factor(self.factor);
@@ -159,10 +160,10 @@ impl RetryPolicy {
 
 /// A call with its retries; see [`RetryPolicy::run`].
 ///
-/// Resolves to the first success, or to the last attempt's own error.
+/// Resolves to the first success, or to the error of the last attempt.
 ///
 /// # Cancel safety
-/// Dropping it drops the attempt under way or ends the pause; nothing else is held.
+/// Dropping it drops the attempt in flight or ends the pause; nothing else is held.
 #[pin_project]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Retry<'a, C, Op, Fut, E> {
@@ -171,7 +172,7 @@ pub struct Retry<'a, C, Op, Fut, E> {
     limits: Limits<'a>,
     log: Option<Log<'a, E>>,
     number: u32,
-    // In a box, since most calls never need it.
+    // Boxed, since most calls never need it.
     pauses: Option<Box<Pauses>>,
     #[pin]
     state: State<Fut>,
@@ -197,20 +198,21 @@ struct Log<'a, E> {
 }
 
 impl<'a, C, Op, Fut, E> Retry<'a, C, Op, Fut, E> {
-    /// Begins no pause that would end after `deadline`. The attempt under way is not cut off by it: `op` knows best what
-    /// to do with what it has by then.
+    /// Sets a deadline: no pause starts that would end after it.
+    ///
+    /// An attempt in flight is not cut off by the deadline: `op` decides what to do with a partial answer.
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.limits.deadline = deadline;
         self
     }
 
-    /// Pays for each retry out of `budget`, and pays in for a success; an empty budget ends the retries.
+    /// Sets a budget that each retry is paid from and each success adds to; a budget with too few points ends the retries.
     pub fn budget(mut self, budget: &'a RetryBudget) -> Self {
         self.limits.budget = Some(budget);
         self
     }
 
-    /// Writes down every attempt that fails; `may_be_billed` says whether the error leaves that open.
+    /// Logs every attempt that fails; `may_be_billed` returns whether an error leaves the attempt possibly billed.
     pub fn log(mut self, attempts: &'a mut Attempts, may_be_billed: fn(&E) -> bool) -> Self {
         self.log = Some(Log { attempts, may_be_billed });
         self
@@ -259,7 +261,7 @@ where
                     ready!(pause.poll(cx));
                     this.state.set(State::Idle);
                 }
-                // Nobody may poll a future that has resolved; if somebody does, no call is made again.
+                // A future must not be polled after it has resolved; if it is, no further call is made.
                 StateProjection::Ended => return Poll::Pending,
             }
         }
@@ -273,7 +275,7 @@ impl<C, Op, Fut, E> fmt::Debug for Retry<'_, C, Op, Fut, E> {
 }
 
 impl Limits<'_> {
-    /// The pause after an attempt that failed, or `None` if it was the last one.
+    /// Returns the pause after an attempt that failed; `None` if it was the last one.
     fn pause(&self, pauses: &mut Option<Box<Pauses>>, verdict: Verdict, now: Instant) -> Option<Duration> {
         let pauses = pauses.get_or_insert_with(|| Box::new(self.policy.pauses()));
         let pause = pauses.after(verdict)?;
@@ -293,7 +295,7 @@ mod tests {
     use super::{Attempt, Deadline, Duration, RetryPolicy, Verdict};
     use crate::{Attempts, RetryBudget};
 
-    /// Runs an operation that always fails; gives the number of calls and the time they took.
+    /// Runs an operation that always fails; returns the number of calls and the time that they took.
     async fn failing(policy: RetryPolicy, deadline: Deadline, verdict: Verdict) -> (u32, Duration) {
         let (calls, start) = (AtomicU32::new(0), Instant::now());
         let op = |attempt: Attempt| {
@@ -302,7 +304,7 @@ mod tests {
         };
         let result: Result<(), u32> = policy.run(|_| verdict, op).deadline(deadline).await;
         let calls = calls.into_inner();
-        assert_eq!(result, Err(calls), "the last attempt's error comes back");
+        assert_eq!(result, Err(calls), "the last attempt's error is returned");
         (calls, start.elapsed())
     }
 
@@ -314,37 +316,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_that_stops_is_not_retried() {
+    async fn an_error_with_the_verdict_stop_is_not_retried() {
         let (calls, took) = failing(RetryPolicy::default(), Deadline::none(), Verdict::Stop).await;
         assert_eq!((calls, took), (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_servers_wish_is_a_floor_with_at_most_a_tenth_more() {
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(7)) };
-        let (calls, took) = failing(RetryPolicy::default().max_retries(1), Deadline::none(), wish).await;
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(7)) };
+        let (calls, took) = failing(RetryPolicy::default().max_retries(1), Deadline::none(), throttled).await;
         assert_eq!(calls, 2);
         assert!(took >= Duration::from_secs(7) && took <= Duration::from_millis(7702), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wish_over_two_minutes_is_handed_up_at_once() {
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(121)) };
-        let (calls, took) = failing(RetryPolicy::default(), Deadline::none(), wish).await;
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(121)) };
+        let (calls, took) = failing(RetryPolicy::default(), Deadline::none(), throttled).await;
         assert_eq!((calls, took), (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_passes_the_deadline() {
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(4)) };
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(4)) };
         let deadline = Deadline::after(Duration::from_secs(10));
-        let (calls, took) = failing(RetryPolicy::default().max_retries(9), deadline, wish).await;
+        let (calls, took) = failing(RetryPolicy::default().max_retries(9), deadline, throttled).await;
         assert_eq!(calls, 3);
         assert!(took < Duration::from_secs(10), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_empty_budget_ends_the_retries_and_successes_fill_it() {
+    async fn an_empty_budget_ends_the_retries_and_successes_refill_it() {
         let budget = RetryBudget::new(30);
         let policy = RetryPolicy::default().max_retries(9);
         let calls = AtomicU32::new(0);
@@ -359,10 +361,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_log_tells_when_each_attempt_failed_and_what_it_may_have_cost() {
+    async fn the_log_has_the_time_of_each_failure_and_whether_it_was_possibly_billed() {
         let (start, mut attempts) = (Instant::now(), Attempts::default());
-        let wish = Verdict::Throttled { retry_after: Some(Duration::from_secs(2)) };
-        let classify = |err: &&str| if *err == "busy" { wish } else { Verdict::Retry };
+        let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(2)) };
+        let classify = |err: &&str| if *err == "busy" { throttled } else { Verdict::Retry };
         let op = |attempt: Attempt| async move {
             match attempt.number {
                 1 => Err("cut"),
@@ -374,12 +376,12 @@ mod tests {
         assert_eq!((run, attempts.len(), attempts.may_be_billed()), (Ok(3), 2, 1));
         let [cut, busy] = [0, 1].map(|at| attempts.iter().nth(at).unwrap().clone());
         assert_eq!((cut.number, cut.at, cut.verdict), (1, start.into_std(), Verdict::Retry));
-        assert_eq!((busy.number, busy.verdict, busy.may_be_billed), (2, wish, false));
+        assert_eq!((busy.number, busy.verdict, busy.may_be_billed), (2, throttled, false));
         assert!(busy.at >= cut.at + cut.pause.unwrap() && busy.pause.unwrap() >= Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn dropped_in_a_pause_or_in_a_call_it_makes_no_other_call() {
+    async fn a_retry_dropped_in_a_pause_or_in_a_call_makes_no_further_call() {
         for polls in 1..4 {
             let calls = AtomicU32::new(0);
             let op = |_| {
@@ -401,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_one_row_of_pauses() {
+    fn equal_seeds_produce_equal_pauses() {
         let policy = RetryPolicy::default().seed(3);
         let row = |policy: &RetryPolicy| policy.backoff().take(3).collect::<Vec<_>>();
         assert_eq!(row(&policy), row(&policy));

@@ -258,10 +258,10 @@ impl Runner {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// let runner = Runner::new(1);
-    /// let begun = runner.submit(async { 1 }).await;
+    /// let first = runner.submit(async { 1 }).await;
     /// let queued = runner.submit(async { 2 }).await;
     /// runner.shutdown(Shutdown::Drain).await;
-    /// assert_eq!((begun.await, queued.await), (Ok(1), Ok(2)));
+    /// assert_eq!((first.await, queued.await), (Ok(1), Ok(2)));
     /// let late = runner.submit(async { 3 }).await;
     /// assert_eq!(late.await, Err(TaskError::Cancelled));
     /// # }

@@ -18,7 +18,7 @@ const DEPTH: usize = 12;
 /// A schema that cannot end is given up here, with a null where it goes on.
 const MOST_NESTED: usize = 64;
 /// After so many values what may be left out is left out, and after so many more the rest is null.
-const USUAL_VALUES: usize = 2_000;
+const DEFAULT_VALUES: usize = 2_000;
 const MOST_VALUES: usize = 20_000;
 /// No list is longer, and no object larger, whatever the schema asks for.
 const MOST_ITEMS: usize = 10_000;
@@ -54,7 +54,7 @@ impl Maker<'_, '_> {
         }
         self.nested += 1;
         self.values += 1;
-        let depth = if self.values > USUAL_VALUES { 0 } else { depth };
+        let depth = if self.values > DEFAULT_VALUES { 0 } else { depth };
         let value = self.made(schema, depth);
         self.nested -= 1;
         value
@@ -270,7 +270,7 @@ fn bound(object: &Map<String, Value>, key: &str) -> Option<usize> {
 /// The demands of a schema, with those that only its description tells of, as in `maxItems: 3`: not all vendors take all
 /// keywords, and a model heeds words.
 fn heeded(object: &Map<String, Value>) -> Map<String, Value> {
-    const TOLD: [&str; 10] = [
+    const DESCRIBED: [&str; 10] = [
         "exclusiveMaximum",
         "exclusiveMinimum",
         "format",
@@ -284,7 +284,7 @@ fn heeded(object: &Map<String, Value>) -> Map<String, Value> {
     ];
     let mut all = object.clone();
     let description = object.get("description").and_then(Value::as_str).unwrap_or_default();
-    for key in TOLD.into_iter().filter(|key| !object.contains_key(*key)) {
+    for key in DESCRIBED.into_iter().filter(|key| !object.contains_key(*key)) {
         let after = description.split_once(&format!("{key}: ")).map(|(_, after)| after);
         let value =
             after.and_then(|after| Value::deserialize(&mut serde_json::Deserializer::from_str(after)).ok());
@@ -435,10 +435,10 @@ mod tests {
 
     #[test]
     fn what_only_the_description_tells_is_heeded() {
-        let told = json!({ "type": "array", "description": "Goals. (minItems: 2, maxItems: 2)",
+        let text = json!({ "type": "array", "description": "Goals. (minItems: 2, maxItems: 2)",
             "items": { "type": "string", "description": "pattern: \"^d[0-9]{1,6}$\"" } });
         for seed in 0..50 {
-            let value = fitting(&told, &mut SmallRng::seed_from_u64(seed));
+            let value = fitting(&text, &mut SmallRng::seed_from_u64(seed));
             let items = value.as_array().unwrap();
             let is_id = |item: &Value| {
                 item.as_str().unwrap().strip_prefix('d').is_some_and(|id| id.parse::<u32>().is_ok())

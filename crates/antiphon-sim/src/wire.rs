@@ -138,7 +138,7 @@ pub(crate) struct Answer {
 /// What an answer is made of, each word in quotes as JSON has it.
 enum Words {
     /// The same words over and over.
-    Usual,
+    Default,
     Of(Vec<String>),
 }
 
@@ -168,7 +168,7 @@ impl Answer {
             tokens: asked.max_tokens.unwrap_or(u32::MAX),
             finish: Finish::Stop,
             include_usage: asked.include_usage,
-            words: Words::Usual,
+            words: Words::Default,
         }
     }
 
@@ -206,7 +206,7 @@ impl Answer {
     /// A word in quotes.
     pub(crate) fn word(&self, at: u32) -> Cow<'_, str> {
         match &self.words {
-            Words::Usual => Cow::Borrowed(WORDS[at as usize % WORDS.len()]),
+            Words::Default => Cow::Borrowed(WORDS[at as usize % WORDS.len()]),
             Words::Of(words) => Cow::Borrowed(words.get(at as usize).map_or(r#""""#, String::as_str)),
         }
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::Found;
+use super::ReplacementLog;
 use crate::speakers;
 
 /// Words of labels that are nobody's name.
@@ -92,21 +92,21 @@ impl Names {
     }
 
     /// What stands instead of a speaker; codes and sides of the interview are nobody's names.
-    pub(super) fn instead_of_speaker(&self, speaker: &str, found: &mut Found<'_>) -> String {
-        if speakers::is_nobody(speaker) {
+    pub(super) fn substitute_speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
+        if speakers::is_no_speaker(speaker) {
             return speaker.to_owned();
         }
         let words = speaker.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'' | '’'));
         let whole = words.filter_map(|word| self.of(word)).next();
-        found.instead("name", whole.map_or(speaker, |(name, _)| name))
+        found.substitute("name", whole.map_or(speaker, |(name, _)| name))
     }
 
     /// The same for those who are to be told apart where all names are the same.
-    pub(super) fn speaker(&self, speaker: &str, found: &mut Found<'_>) -> String {
-        let instead = self.instead_of_speaker(speaker, found);
-        match instead.as_str() {
+    pub(super) fn speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
+        let substitute = self.substitute_speaker(speaker, found);
+        match substitute.as_str() {
             "[name]" => format!("Speaker {}", found.number_of(speaker)),
-            _ => instead,
+            _ => substitute,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::names::Names;
-use super::{Cuts, Found};
+use super::{ReplacementLog, Replacements};
 
 /// A pattern that this file spells. One that is wrong ends the program instead of letting a name through.
 #[expect(clippy::expect_used, reason = "each is spelled here, and a test compiles it")]
@@ -38,19 +38,19 @@ pub(super) fn introduced(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Cuts whatever is to go out of a text.
-pub(super) fn cut(text: &str, names: &Names, cuts: &mut Cuts, found: &mut Found<'_>) {
+pub(super) fn cut(text: &str, names: &Names, cuts: &mut Replacements, found: &mut ReplacementLog<'_>) {
     for place in EMAIL.find_iter(text) {
-        cuts.add(place.range(), || found.instead("email", place.as_str()));
+        cuts.add(place.range(), || found.substitute("email", place.as_str()));
     }
     for place in ACCOUNT.captures_iter(text).filter_map(|found| found.get(1)) {
-        cuts.add(place.range(), || found.instead("account", place.as_str()));
+        cuts.add(place.range(), || found.substitute("account", place.as_str()));
     }
     for place in PHONE.find_iter(text).filter(|place| is_phone(place.as_str())) {
-        cuts.add(place.range(), || found.instead("phone", place.as_str()));
+        cuts.add(place.range(), || found.substitute("phone", place.as_str()));
     }
     for place in WORD.find_iter(text) {
         if let Some((name, length)) = names.of(place.as_str()) {
-            cuts.add(place.start()..place.start() + length, || found.instead("name", name));
+            cuts.add(place.start()..place.start() + length, || found.substitute("name", name));
         }
     }
 }

@@ -25,7 +25,7 @@ fn read<'a>(
     cues: impl Iterator<Item = Vec<(u32, &'a str)>>,
     person: &'a str,
 ) -> Result<Body, Malformed> {
-    let labels = speakers::believed(text.lines().filter_map(|line| Some(label_of(line)?.0)));
+    let labels = speakers::accepted_labels(text.lines().filter_map(|line| Some(label_of(line)?.0)));
     let mut captions = Captions { body: Body::default(), person, labels, speaker: None, is_open: false };
     for cue in cues {
         captions.add(&cue)?;

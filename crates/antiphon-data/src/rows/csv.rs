@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Failure};
 use crate::formats::delimiter;
 
 /// The longest row: of a longer one, such as one with a quote that is never closed, the beginning alone is kept.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// The records of a table, of which only the lines of one are in memory.
 pub(super) struct Records {
@@ -42,9 +42,9 @@ impl Record {
         self.raw.text.push_str(&line.text);
         self.raw.is_lossy |= line.is_lossy;
         self.raw.is_cut = line.is_cut;
-        if self.raw.text.len() > MOST_BYTES {
+        if self.raw.text.len() > MAX_BYTES {
             self.raw.cut();
-            self.bad.get_or_insert((self.line, too_long(MOST_BYTES)));
+            self.bad.get_or_insert((self.line, too_long(MAX_BYTES)));
         }
     }
 

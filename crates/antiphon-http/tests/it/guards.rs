@@ -12,7 +12,7 @@ async fn an_open_breaker_lets_nothing_through_and_is_not_retried() {
     let policy = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
     let client = Client::builder().retry(policy).breaker(breaker.clone()).build();
     let err = client.get(&server.url("/")).await.unwrap_err();
-    assert!(matches!(err.kind(), ErrorKind::Rejected { retry_after: Some(_) }), "{err}");
+    assert!(matches!(err.kind(), ErrorKind::CircuitOpen { retry_after: Some(_) }), "{err}");
     assert!(err.to_string().contains("api is not called for another"), "{err}");
     assert_eq!((server.requests().len(), breaker.status().state), (2, BreakerState::Open));
 }

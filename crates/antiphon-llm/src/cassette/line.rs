@@ -162,13 +162,13 @@ impl Cassette {
             };
             match &mut cassette {
                 Some(cassette) => cassette.add(value, position)?,
-                None => cassette = Some(Self::begun(position.header(value)?)),
+                None => cassette = Some(Self::with_scope(position.header(value)?)),
             }
         }
         Ok(cassette)
     }
 
-    fn begun(scope: ScopeOnTape) -> Self {
+    fn with_scope(scope: ScopeOnTape) -> Self {
         Self { scope: scope.into_scope(), models: BTreeMap::new(), answers: HashMap::new() }
     }
 

@@ -70,7 +70,7 @@ impl<P> Recorded<P> {
     /// Wraps `inner`; new answers are appended to the file at `path`, which may have answers of the same provider.
     #[must_use]
     pub fn new(inner: P, path: impl Into<PathBuf>) -> Self {
-        Self { inner, tape: Tape { path: path.into(), begun: Arc::default(), models: Arc::default() } }
+        Self { inner, tape: Tape { path: path.into(), opened: Arc::default(), models: Arc::default() } }
     }
 
     /// Returns where the answers go.
@@ -136,7 +136,7 @@ fn file_name(scope: &Scope) -> String {
 #[derive(Debug, Clone)]
 struct Tape {
     path: PathBuf,
-    begun: Arc<OnceCell<()>>,
+    opened: Arc<OnceCell<()>>,
     /// The models whose capabilities are in the file.
     models: Arc<Mutex<HashSet<String>>>,
 }
@@ -144,9 +144,9 @@ struct Tape {
 impl Tape {
     /// Makes the file ready for appending, once.
     async fn begin(&self, scope: &Scope) -> Result<(), Error> {
-        let begun = self.begun.get_or_try_init(|| self.open(scope)).await;
+        let opened = self.opened.get_or_try_init(|| self.open(scope)).await;
         // Nothing was sent.
-        begun.copied().map_err(|err| err.with_spent(Spent::default()))
+        opened.copied().map_err(|err| err.with_spent(Spent::default()))
     }
 
     async fn open(&self, scope: &Scope) -> Result<(), Error> {

@@ -237,16 +237,16 @@ async fn a_recording_continues_after_a_line_that_a_crash_has_cut() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
     let context = CallContext::default();
-    let begun = || Recorded::new(BlockingProvider::new(Echo(1), 1), &path);
-    begun().complete(&prompt("one"), &context).await.unwrap();
+    let recorder = || Recorded::new(BlockingProvider::new(Echo(1), 1), &path);
+    recorder().complete(&prompt("one"), &context).await.unwrap();
     let whole = antiphon_fs::read_to_string(&path).await.unwrap().text.into_owned();
     antiphon_fs::write(&path, whole.clone() + "{\"key\": \"12").await.unwrap();
     assert!(Replayed::open(&path).await.unwrap().complete(&prompt("one"), &context).await.is_ok());
-    begun().complete(&prompt("two"), &context).await.unwrap();
+    recorder().complete(&prompt("two"), &context).await.unwrap();
     // A line end that an editor has taken away is put back.
     let two = antiphon_fs::read_to_string(&path).await.unwrap().text.trim_end().to_owned();
     antiphon_fs::write(&path, two).await.unwrap();
-    begun().complete(&prompt("three"), &context).await.unwrap();
+    recorder().complete(&prompt("three"), &context).await.unwrap();
     let replayed = Replayed::open(&path).await.unwrap();
     for said in ["one", "two", "three"] {
         assert_eq!(replayed.complete(&prompt(said), &context).await.unwrap().text, said);

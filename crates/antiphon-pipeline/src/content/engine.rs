@@ -13,10 +13,10 @@ use super::recipe::{ContentRow, recipe};
 use super::voice::Voice;
 use crate::error::Error;
 
-/// Makes the copy of portfolio sites with one provider, in any number of voices.
+/// A generator of copy for portfolio sites, with one provider and any number of voices.
 ///
-/// The calls run on the engine: with a budget and retries, equal notes in equal voices asked once, and with a
-/// [`store`](Self::store) resumable. For a table of notes there is [`recipe`](super::recipe).
+/// The calls run on the engine, with a budget, retries and deduplication of equal prompts; with a [`store`](Self::store) a
+/// run can be resumed. For a table of notes, use [`recipe`](super::recipe) instead.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -40,29 +40,31 @@ pub struct ContentEngine {
     store: Option<Store>,
 }
 
-/// Content, and how it came about.
+/// Generated content, with what grounding removed and the usage.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GeneratedContent {
-    /// The content, as the voice's rules want it.
+    /// The content, after grounding and the voice's rules.
     pub content: Content,
-    /// What the notes do not have, and was taken out.
+    /// Values that grounding removed from the answer.
     pub removed: Vec<Removed>,
-    /// Tokens of all calls.
+    /// Tokens of all calls; zero for an answer that was cached or stored before.
     pub usage: Usage,
-    /// Why the content is a file's and not the provider's, if it is.
+    /// The provider's error, if the content is from a fallback file; `None` if it is the provider's.
     pub instead_of: Option<LlmError>,
 }
 
 impl ContentEngine {
-    /// Creates an engine that asks `model` of a provider that makes each call once, with up to ten calls in progress. Under
-    /// limits and a breaker, build the provider with [`Stack::calls`] and use [`over`](Self::over).
+    /// Creates an engine that asks `model` of `provider`, with a concurrency limit of 10.
+    ///
+    /// The provider must make each call once: retries are the engine's. For rate limits and a circuit breaker, use
+    /// [`over`](Self::over) with [`Stack::calls`].
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, model: impl Into<String>) -> Self {
         Self::over(Stack::new(provider).calls(), model)
     }
 
-    /// Creates an engine over calls from a [`Stack`], with its limits and its breaker.
+    /// Creates an engine over the calls of a [`Stack`], with its rate limits and circuit breaker, and a concurrency limit of 10.
     #[must_use]
     pub fn over(calls: Calls, model: impl Into<String>) -> Self {
         let mut options = Options::default();
@@ -70,43 +72,45 @@ impl ContentEngine {
         Self { calls, model: model.into(), options, store: None }
     }
 
-    /// Sets the concurrency limit: the most calls in progress at once.
+    /// Sets the concurrency limit: the maximum number of calls in flight. Default: 10.
     #[must_use]
     pub fn concurrency(mut self, max_concurrency: usize) -> Self {
         self.options.limits.max_concurrency = Some(max_concurrency);
         self
     }
 
-    /// Sets prices, limits, retries, and what cancels all calls.
+    /// Sets prices, limits, retries, and the token that cancels all calls. Replaces the concurrency limit, too.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Stores runs and answers: what was asked before is not asked again. Default: a store in memory for each call.
+    /// Sets the store for runs and answers, so that no answer is paid for twice. Default: a new in-memory store for each call.
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Makes the copy for these notes in one voice.
+    /// Generates the copy for these notes in one voice.
     ///
     /// # Errors
-    /// `Provider` with the reason why there is no valid answer; `Store`, `Budget` and `Deadline` where they stop it.
+    /// `Provider` with the reason why there is no valid answer; `Store`, `Budget` or `Deadline` if one of them stops the run.
     ///
     /// # Cancel safety
-    /// Hangs up; the partial answer is lost.
+    /// Dropping the future closes the connection: the partial answer is lost, and the call counts as possibly billed.
     pub async fn generate(&self, notes: &str, voice: &Voice) -> Result<GeneratedContent, Error> {
         let made = self.outcomes(&[(notes, voice)]).await.pop();
         made.unwrap_or_else(|| Err(Error::internal("the job ended without an outcome")))
     }
 
-    /// The copy for these notes in each voice, all at once, by the voices' names: of several of one name the last is asked.
+    /// Generates the copy for these notes in each voice, concurrently. Returns the outcomes by the voices' names; of several
+    /// voices with one name, only the last is used.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Dropping the future closes the connections: partial answers are lost, accepted ones stay in the
+    /// [`store`](Self::store) that was set.
     pub async fn generate_all(
         &self,
         notes: &str,
@@ -118,10 +122,11 @@ impl ContentEngine {
         by_name.into_keys().cloned().zip(outcomes).collect()
     }
 
-    /// The copy for each of `jobs`: what was made, and what failed, each with its place. One that fails loses no other.
+    /// Generates the copy for each of `jobs`. Returns the contents and the errors, each with the index of its job; a failed
+    /// job does not affect the others.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// As [`generate_all`](Self::generate_all).
     pub async fn generate_batch(
         &self,
         jobs: &[(&str, &Voice)],
@@ -136,11 +141,12 @@ impl ContentEngine {
         (succeeded, failed)
     }
 
-    /// As [`generate`](Self::generate), and the content in the JSON file at `fallback` while the provider cannot be
-    /// reached, or its breaker is open.
+    /// Generates the copy as [`generate`](Self::generate) does, or returns the content of the JSON file at `fallback` if the
+    /// provider is unreachable, overloaded or timed out, or its circuit breaker is open.
     ///
     /// # Errors
-    /// As [`generate`](Self::generate) for everything else; `Files` or `Config` for a file that does not do.
+    /// As [`generate`](Self::generate) for every other failure; `Files` if the file cannot be read, `Config` if its content is
+    /// invalid.
     ///
     /// # Cancel safety
     /// As [`generate`](Self::generate).
@@ -154,7 +160,7 @@ impl ContentEngine {
             Ok(made) => return Ok(made),
             Err(err) => err,
         };
-        let is_away = |err: &&LlmError| {
+        let is_unreachable = |err: &&LlmError| {
             matches!(
                 err.kind(),
                 LlmErrorKind::CircuitOpen { .. }
@@ -164,7 +170,7 @@ impl ContentEngine {
                     | LlmErrorKind::Timeout { .. }
             )
         };
-        if err.provider().filter(is_away).is_none() {
+        if err.provider().filter(is_unreachable).is_none() {
             return Err(err);
         }
         let text = antiphon_fs::read_to_string(fallback).await.map_err(Error::files)?;
@@ -187,7 +193,7 @@ impl ContentEngine {
         made.into_iter().map(|made| made.unwrap_or_else(left)).collect()
     }
 
-    /// Runs a batch of notes, and puts what came of each into its place.
+    /// Runs a batch of notes, and stores the outcome of each job at its index in `made`.
     async fn run(
         &self,
         jobs: &[(&str, &Voice)],
@@ -202,7 +208,7 @@ impl ContentEngine {
             Engine::run_all(self.calls.clone(), (store, run.clone()), work, self.options.clone(), |_| ())
                 .await;
         let Batched { outcomes, stop, .. } = ran.map_err(Error::store)?;
-        // What was there already, and what another worker of the run has done meanwhile.
+        // Results from before this call, and those that another worker of the run stored in the meantime.
         for (place, job) in made.iter_mut().zip(run.jobs(0, jobs.len()).await.map_err(Error::store)?) {
             let at = usize::try_from(job.index).unwrap_or(usize::MAX);
             *place = match (job.state, job.result, job.error) {
@@ -232,16 +238,16 @@ impl ContentEngine {
     }
 }
 
-/// Stores how a run ended. The outcomes are the caller's also where that cannot be stored.
+/// Stores how a run ended. A failure is only logged, since the outcomes belong to the caller in any case.
 async fn finish(run: &Run, stop: Option<&StopCause>) {
     let status = if stop.is_none() { RunStatus::Finished } else { RunStatus::Stopped };
     let report = json!({ "schema": "antiphon.batch/1", "stopped_by": stop.map(|stop| (stop.name(), stop.to_string())) });
     if let Err(err) = run.finish(status, report.to_string()).await {
-        tracing::warn!("the end of run {} is not stored: {err}", run.record().id);
+        tracing::warn!("cannot store the end of run {}: {err}", run.record().id);
     }
 }
 
-/// The content in a result, held to the notes and the voice.
+/// Returns the content of a stored result, after grounding and the voice's rules.
 fn content_of(result: &str, usage: Usage, notes: &str, voice: &Voice) -> Result<GeneratedContent, Error> {
     let answer = serde_json::from_str(result).map_err(|err| Error::internal(err.to_string()))?;
     let (content, removed) = Content::of_answer(answer, notes, voice)?;

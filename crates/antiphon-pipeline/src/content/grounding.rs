@@ -5,30 +5,31 @@ use url::Url;
 
 use super::portfolio::{Content, Project};
 
-/// Something in an answer that was taken out.
+/// A value that grounding removed from an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Removed {
-    /// Where it stood, such as `repos[2].url`.
+    /// The place in the answer, such as `repos[2].url`.
     pub at: String,
-    /// What it was.
+    /// The removed value; for a repeated project its name.
     pub value: String,
-    /// Why it is not there.
+    /// The reason for the removal.
     pub why: Reason,
 }
 
-/// Why something does not stay in an answer.
+/// The reason why a value is removed from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The notes do not have it.
+    /// The value is not in the notes: a hallucination.
     NotInNotes,
-    /// It was said before.
+    /// An earlier project has the same name, description and address.
     Repeated,
 }
 
-/// Takes out every address and every count of stars that the notes do not have, and work that is there twice.
+/// Removes every address and star count that the notes do not contain, and repeated projects. A call to action without an
+/// address gets the first mail address of the notes.
 pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Removed> {
     let grounds = NoteFacts::of(notes);
     let mut removed = Vec::new();
@@ -46,18 +47,18 @@ pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Remov
         if let Some(url) = cta.url.take_if(invented) {
             remove("cta.url".to_owned(), url);
         }
-        // A way to answer that the notes have is better than none.
+        // The notes' mail address is better than no way to get in touch.
         let mail = || Some(format!("mailto:{}", grounds.first_mail.as_ref()?));
         cta.url = cta.url.take().or_else(mail);
     }
     let mut index = 0..;
     content.menu_items.retain_mut(|link| {
         let at = index.next().unwrap_or(0_usize);
-        let is_told = !invented(&mut link.url);
-        if !is_told {
+        let is_grounded = !invented(&mut link.url);
+        if !is_grounded {
             remove(format!("menu_items[{at}]"), link.url.clone());
         }
-        is_told
+        is_grounded
     });
     let mut seen = HashSet::new();
     let mut index = 0..;
@@ -73,7 +74,7 @@ pub(super) fn remove_ungrounded(content: &mut Content, notes: &str) -> Vec<Remov
     removed
 }
 
-/// What the notes have of what can be checked.
+/// The facts of the notes that can be checked: addresses and star counts.
 struct NoteFacts {
     addresses: HashSet<String>,
     mails: HashSet<String>,
@@ -96,7 +97,7 @@ impl NoteFacts {
                     first_mail.get_or_insert_with(|| word.to_owned());
                     mails.insert(word.to_lowercase());
                 }
-                // An address as people write it, without its scheme.
+                // An address without a scheme, as people write it.
                 None if !word.contains("://") && word.contains('.') => addresses.extend(canonical(word)),
                 _ => {}
             }
@@ -104,7 +105,8 @@ impl NoteFacts {
         Self { addresses, mails, first_mail, stars: stars(notes) }
     }
 
-    /// Whether the notes give this address. The page links to its own parts by itself.
+    /// Returns whether the notes contain this address. A fragment such as `#work` counts as absent: the page adds links to
+    /// its own sections itself.
     fn has_address(&self, url: &str) -> bool {
         let url = url.trim();
         let mail = url.strip_prefix("mailto:").unwrap_or(url);
@@ -118,10 +120,11 @@ impl NoteFacts {
     }
 }
 
-/// Marks of prose and Markdown around a word.
+/// Punctuation and Markdown marks around a word.
 const MARKS: [char; 10] = ['.', ':', '!', '?', '*', '_', '\'', '’', '“', '”'];
 
-/// An address in the one way in which it is compared: without its scheme, `www.` and a last `/`.
+/// Returns an address in the form used for comparison: without scheme, `www.` and trailing `/`. Returns `None` for schemes
+/// other than HTTP(S), for a host without a dot, and for an address with a user name.
 fn canonical(address: &str) -> Option<String> {
     let rest = match address.split_once("://") {
         Some((scheme, rest)) => {
@@ -139,13 +142,13 @@ fn canonical(address: &str) -> Option<String> {
     Some(format!("{host}{port}{}", after.unwrap_or_default().trim_end_matches('/')))
 }
 
-/// The counts of stars in notes: `1,240 stars`, `1.2k stars`, `★ 96`, `stars: 96`.
+/// Returns the star counts in notes: `1,240 stars`, `1.2k stars`, `★ 96`, `stars: 96`.
 fn stars(notes: &str) -> HashSet<u64> {
     let bare = |word: &str| {
         word.trim_matches(|c: char| !(c.is_alphanumeric() || matches!(c, '★' | '⭐'))).to_lowercase()
     };
     let is_star = |word: &str| matches!(bare(word).as_str(), "star" | "stars" | "★" | "⭐");
-    // A word that names what follows, and not what stands before.
+    // A label for the number after it, not for the one before it.
     let leads = |word: &str| is_star(word) && (word.ends_with(':') || word.ends_with(['★', '⭐']));
     let spaced = notes.replace('★', " ★ ").replace('⭐', " ⭐ ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -157,7 +160,7 @@ fn stars(notes: &str) -> HashSet<u64> {
     pairs.flatten().collect()
 }
 
-/// `1240`, `1,240`, and `1.2k` as 1200.
+/// Parses a count: `1240`, `1,240`, or `1.2k` as 1200.
 fn number(word: &str) -> Option<u64> {
     let word = word.replace(',', "").to_lowercase();
     let Some(thousands) = word.strip_suffix('k') else { return word.parse().ok() };
@@ -177,9 +180,9 @@ mod tests {
         _https://e.test/z_ Zürich: https://z.test/Zürich since 2017";
 
     #[test]
-    fn an_address_is_told_whole_or_not_at_all() {
+    fn only_whole_addresses_are_grounded() {
         let grounds = NoteFacts::of(NOTES);
-        for told in [
+        for address in [
             "https://github.com/ada/loom",
             "github.com/ada/loom/",
             "HTTPS://WWW.GitHub.com/ada/loom",
@@ -191,7 +194,7 @@ mod tests {
             "https://e.test/z",
             "https://z.test/Z%C3%BCrich",
         ] {
-            assert!(grounds.has_address(told), "{told}");
+            assert!(grounds.has_address(address), "{address}");
         }
         for invented in [
             "https://github.com/ada",
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_of_stars_stands_beside_its_word() {
+    fn a_star_count_is_next_to_its_word() {
         let mut found: Vec<u64> =
             super::stars("★ 96, 12 stars. stars: 7; 1.25k stars, 180 ms and since 2017")
                 .into_iter()
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_notes_do_not_have_is_taken_out_and_named() {
+    fn ungrounded_values_are_removed_and_listed() {
         let project = |url: &str, stars: u64| Project {
             name: format!("n{}", stars.min(9_001)),
             url: Some(url.to_owned()),

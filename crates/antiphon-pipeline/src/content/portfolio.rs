@@ -11,94 +11,94 @@ use antiphon_engine::ErrorKind;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Content {
-    /// Whose site it is: up to 100 characters.
+    /// The name of the site's owner: 1 to 100 characters.
     pub brand_name: String,
-    /// A line below the name: up to 200 characters.
+    /// A line below the name: up to 200 characters. Default: none.
     #[serde(default)]
     pub tagline: Option<String>,
-    /// What is seen first.
+    /// The top section of the page.
     pub hero: Hero,
-    /// The work that is shown: up to 20.
+    /// The projects: up to 20. Default: none.
     #[serde(default)]
     pub repos: Vec<Project>,
-    /// Links beside those to the page's own parts: up to 8.
+    /// Links beside those to the page's own sections: up to 8. Default: none.
     #[serde(default)]
     pub menu_items: Vec<Link>,
-    /// What a visitor is asked to do.
+    /// The call to action. Default: none.
     #[serde(default)]
     pub cta: Option<CallToAction>,
 }
 
-/// What a site begins with.
+/// The top section of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Hero {
-    /// Up to 200 characters.
+    /// The headline: 1 to 200 characters.
     pub title: String,
-    /// Up to 500 characters.
+    /// One or two sentences below the headline: 1 to 500 characters.
     #[serde(default)]
     pub subtitle: String,
 }
 
-/// A piece of work.
+/// A project on the page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
-    /// Up to 200 characters.
+    /// The name: 1 to 200 characters.
     pub name: String,
-    /// Up to 1,000 characters.
+    /// The description: up to 1,000 characters.
     #[serde(default)]
     pub description: String,
-    /// Where it is.
+    /// The address of the project: up to 500 characters.
     #[serde(default)]
     pub url: Option<String>,
-    /// How many people marked it.
+    /// The star count, as on GitHub.
     #[serde(default, deserialize_with = "whole")]
     pub stars: Option<u64>,
-    /// The language that it is written in.
+    /// The programming language: up to 50 characters.
     #[serde(default)]
     pub language: Option<String>,
-    /// Up to 10, of up to 50 characters.
+    /// Tags: up to 10, of 1 to 50 characters each.
     #[serde(default)]
     pub tags: Vec<String>,
 }
 
-/// A count as JSON may have it: 12.0 and 1e3 are integers there. What no count can be is none.
+/// Deserialises a count. In JSON, 12.0 and 1e3 are integers, too; a number that cannot be a count becomes `None`.
 fn whole<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(value)? else { return Ok(None) };
     let exact = |number: f64| number.fract() == 0.0 && (0.0..=9e15).contains(&number);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it is whole and within bounds"
+        reason = "the number is whole and within bounds"
     )]
     let from_float = || number.as_f64().filter(|number| exact(*number)).map(|number| number as u64);
     Ok(number.as_u64().or_else(from_float))
 }
 
-/// A link with its words.
+/// A link with its label.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Link {
-    /// Up to 60 characters.
+    /// The label: 1 to 60 characters.
     pub label: String,
-    /// Where it leads.
+    /// The target address: 1 to 500 characters.
     pub url: String,
 }
 
-/// What a visitor is asked to do.
+/// A call to action: one thing that the visitor should do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CallToAction {
-    /// Up to 100 characters.
+    /// The button's text: 1 to 100 characters.
     #[serde(alias = "label")]
     pub text: String,
-    /// Where it leads.
+    /// The target address: up to 500 characters. Default: none.
     #[serde(default)]
     pub url: Option<String>,
 }
 
-/// The schema of an answer, with the limits of each text.
+/// Returns the JSON schema of an answer (structured output), with the limits of each text.
 pub(super) fn schema() -> Value {
     let text = |least: u32, most: u32| json!({ "type": "string", "minLength": least, "maxLength": most });
     let maybe = |most: u32| json!({ "type": ["string", "null"], "maxLength": most });
@@ -129,10 +129,10 @@ pub(super) fn schema() -> Value {
 }
 
 impl Content {
-    /// Reads content that somebody wrote: a file that stands in for a model, say. `path` is only for errors.
+    /// Parses JSON content that a person wrote, such as a fallback file. `path` is only used in errors.
     ///
     /// # Errors
-    /// `Config` with each place that does not fit.
+    /// `Config` for invalid JSON, or with each place that violates the schema.
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
         let failed = |why: String| Error::new(ErrorKind::Config, format!("{path}: {why}"));
         let content: Self = serde_json::from_str(text).map_err(|err| failed(err.to_string()))?;
@@ -141,24 +141,25 @@ impl Content {
         if violations.is_empty() {
             return Ok(content);
         }
-        let told = violations.iter().map(|wrong| format!("{}: {}", wrong.pointer, wrong.message));
-        Err(failed(told.collect::<Vec<_>>().join("; ")))
+        let messages = violations.iter().map(|wrong| format!("{}: {}", wrong.pointer, wrong.message));
+        Err(failed(messages.collect::<Vec<_>>().join("; ")))
     }
 
-    /// The content of an answer, without the links and numbers that the notes do not have, and as the voice's rules want it.
+    /// Returns the content of an answer after grounding and the voice's rules, with the values that grounding removed: links
+    /// and numbers that the notes do not contain.
     ///
     /// # Errors
-    /// `Internal` for a value that is no answer of the recipe.
+    /// `Internal` for a value that does not have the recipe's schema.
     pub fn of_answer(answer: Value, notes: &str, voice: &Voice) -> Result<(Self, Vec<Removed>), Error> {
         let content = serde_json::from_value(answer);
         let mut content: Self = content
-            .map_err(|err| Error::internal(format!("the schema let a wrong answer through: {err}")))?;
+            .map_err(|err| Error::internal(format!("the schema let an invalid answer through: {err}")))?;
         let removed = grounding::remove_ungrounded(&mut content, notes);
         voice.apply(&mut content);
         Ok((content, removed))
     }
 
-    /// Each text that people read, with its place, such as `repos[].description`.
+    /// Returns each visible text with its place, such as `repos[].description`.
     pub(super) fn texts(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
         let own = [
             Some(("brand_name", &mut self.brand_name)),
@@ -183,7 +184,7 @@ mod tests {
     use super::Content;
 
     #[test]
-    fn content_that_somebody_wrote_is_held_to_the_limits() {
+    fn written_content_is_checked_against_the_schema() {
         let good =
             r#"{"brand_name": "Ada", "hero": {"title": "T", "subtitle": "S"}, "cta": {"label": "Go"}}"#;
         let content = Content::parse("a.json", good).unwrap();

@@ -5,29 +5,29 @@ use super::portfolio::schema;
 use super::voice::Voice;
 use antiphon_engine::Recipe;
 
-/// Somebody's notes, and the voice that is to speak of them: a row of the recipe.
+/// A row of the recipe: notes, and the voice for their copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContentRow {
-    /// What they are called in reports.
+    /// The name of the notes in reports.
     pub name: String,
     /// The theme's name.
     pub theme: String,
-    /// How it speaks.
+    /// The tone of the voice, as it is put into the prompt.
     pub voice: String,
-    /// The notes.
+    /// The text of the notes, which is the document of the prompt.
     pub notes: String,
 }
 
 impl ContentRow {
-    /// Notes for one voice.
+    /// Creates a row from notes and one voice.
     #[must_use]
     pub fn new(name: impl Into<String>, notes: impl Into<String>, voice: &Voice) -> Self {
         let (theme, tone) = (voice.name.clone(), voice.tone.clone());
         Self { name: name.into(), theme, voice: tone, notes: notes.into() }
     }
 
-    /// The row's text.
+    /// Returns the row as JSON text.
     #[must_use]
     pub fn row(&self) -> String {
         json!(self).to_string()
@@ -51,7 +51,7 @@ not in the notes.";
 const SYSTEM: &str = "You write the copy of portfolio sites. You invent nothing: no work, no number, no client, no \
     address. You answer with JSON only.";
 
-/// The recipe `portfolio`: a row is a [`ContentRow`], an answer a [`Content`](super::Content).
+/// Returns the recipe `portfolio`: a row is a [`ContentRow`], an answer a [`Content`](super::Content).
 #[must_use]
 pub fn recipe() -> Recipe {
     let mut recipe = Recipe::empty();

@@ -11,28 +11,28 @@ use super::recipe::ContentRow;
 use super::voice::Voice;
 use crate::error::Error;
 
-/// Notes that were read from files, for each voice: the rows of a run.
+/// Notes that were loaded from files: the rows of a run, one for each file and voice.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LoadedNotes {
-    /// The rows, each a [`ContentRow`] as JSON.
+    /// The rows, each a [`ContentRow`] as JSON text.
     pub rows: Vec<String>,
-    /// How many files they are from.
+    /// The number of files with notes.
     pub files: usize,
-    /// Files that could not be read, each with why.
+    /// Files that could not be read, each with the reason.
     pub failures: Vec<String>,
-    /// Files that are no notes.
+    /// Files that are skipped, because their format is not one of notes.
     pub skipped: Vec<String>,
 }
 
 impl LoadedNotes {
-    /// Reads notes from files and folders: txt, Markdown and docx. A path that has none keeps no other from being read.
+    /// Loads notes from files and folders: text, Markdown and docx. A path that cannot be read does not affect the others.
     ///
     /// # Errors
-    /// `Input` where nothing could be read, `Config` where nothing is notes.
+    /// `Input` if nothing could be read, `Config` if none of the files has notes.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn load(loader: &Loader, paths: &[PathBuf], voices: &[&Voice]) -> Result<Self, Error> {
         let mut notes = Self::default();
         let mut unread = None;
@@ -56,7 +56,7 @@ impl LoadedNotes {
             Some(err) if notes.rows.is_empty() => Err(Error::input(err)),
             None if notes.rows.is_empty() => {
                 let skipped = notes.skipped.join(", ");
-                let message = format!("no notes among {skipped}: they are txt, md or docx");
+                let message = format!("no notes among {skipped}: notes are txt, md or docx files");
                 Err(Error::new(ErrorKind::Config, message))
             }
             _ => Ok(notes),
@@ -75,30 +75,30 @@ impl LoadedNotes {
     }
 }
 
-/// A page, or why there is none.
+/// A page of a site, or the reason why it is missing.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct SitePage {
-    /// The document's name.
+    /// The name of the notes.
     pub notes: String,
-    /// The theme's.
+    /// The name of the theme.
     pub theme: String,
-    /// The copy.
+    /// The copy: the answer's, else the fallback's; `None` without either.
     pub content: Option<Content>,
-    /// What an answer had that the notes do not have; it is not on the page.
+    /// Values that grounding removed from the answer, since the notes do not contain them.
     pub removed: Vec<Removed>,
-    /// Why there is no answer. With content, that is the fallback's.
+    /// The reason why there is no answer. If `content` is set, too, it is the fallback's.
     pub error: Option<String>,
 }
 
 impl SitePage {
-    /// Reads the pages of a run, in the order of its rows; one without an answer has the fallback's content.
+    /// Reads the pages of a run, in the order of its rows; a page without an answer gets the content of `fallback`.
     ///
     /// # Errors
-    /// `Store` where the run cannot be read; `Internal` for a row that is no [`ContentRow`] of these voices.
+    /// `Store` if the run cannot be read; `Internal` for a row that is not a [`ContentRow`] of one of `voices`.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn of_run(
         run: &Run,
         voices: &[&Voice],
@@ -122,7 +122,7 @@ impl SitePage {
             |why: serde_json::Error| Error::internal(format!("row {} of the store: {why}", job.index));
         let ContentRow { name, theme, notes, .. } = serde_json::from_str(&job.row).map_err(unreadable)?;
         let Some(voice) = voices.iter().find(|voice| voice.name == theme) else {
-            let message = format!("row {} of the store is of no theme that was asked for", job.index);
+            let message = format!("row {} of the store: unknown theme {theme:?}", job.index);
             return Err(Error::internal(message));
         };
         let mut page = Self { notes: name, theme, content: None, removed: Vec::new(), error: None };
@@ -131,15 +131,14 @@ impl SitePage {
                 let answer = serde_json::from_str(result).map_err(unreadable)?;
                 match Content::of_answer(answer, &notes, voice) {
                     Ok((content, removed)) => (page.content, page.removed) = (Some(content), removed),
-                    // One page that cannot be read keeps no other from being built.
+                    // A page that cannot be read does not keep the others from being built.
                     Err(err) => page.error = Some(err.to_string()),
                 }
             }
             _ => {
                 let error = job.error.map(|(name, message)| format!("{name}: {message}"));
-                let left =
-                    if job.attempt > 0 { "asked for, and no answer came" } else { "not asked for yet" };
-                page.error = Some(error.unwrap_or_else(|| left.to_owned()));
+                let pending = if job.attempt > 0 { "sent, but not answered" } else { "not sent yet" };
+                page.error = Some(error.unwrap_or_else(|| pending.to_owned()));
                 page.content = fallback.cloned().map(|mut content| {
                     voice.apply(&mut content);
                     content

@@ -4,22 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use super::portfolio::Content;
 
-/// How a theme speaks: what the model is told, and what is done to its words.
+/// The voice of a theme: a tone for the prompt, and rules that are applied to the texts of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Voice {
-    /// The theme's name. Default: whatever has the voice.
+    /// The theme's name. Default: empty; a theme that has the voice sets its own name.
     #[serde(default)]
     pub name: String,
-    /// What the model is told of it.
+    /// The description of the voice in the prompt.
     pub tone: String,
-    /// What holds of the texts whatever the model wrote, in this order.
+    /// Rules for the texts of an answer, applied in this order. Named `rule` in TOML. Default: none.
     #[serde(default, rename = "rule")]
     pub rules: Vec<TextRule>,
 }
 
-/// What holds of the texts at a place, after the model. What it says is done in the order of its fields.
+/// A rule that rewrites the texts at some places of an answer. Its parts are applied in the order of the fields.
 ///
 /// ```
 /// use antiphon_pipeline::content::{Case, TextRule};
@@ -31,39 +31,42 @@ pub struct Voice {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct TextRule {
-    /// Which texts: `tagline`, `hero.title`, `hero.subtitle`, `cta.text`, `repos[].name`, `repos[].description`,
-    /// `repos[].tags[]`, `menu_items[].label`, `brand_name`. Default: all of them.
+    /// The places of the texts: `tagline`, `hero.title`, `hero.subtitle`, `cta.text`, `repos[].name`,
+    /// `repos[].description`, `repos[].tags[]`, `menu_items[].label`, `brand_name`. Default: all but `brand_name` and
+    /// `repos[].name`, since names keep their spelling.
     pub at: Vec<String>,
-    /// Words that are replaced by others, whatever their case.
+    /// Words and their replacements, regardless of case. Default: none.
     pub replace: BTreeMap<String, String>,
-    /// Whether words of praise that say nothing go, such as "seamless".
+    /// Whether filler words of praise, such as "seamless", are removed. Default: they stay.
     pub fluff: bool,
-    /// How it is written.
+    /// The letter case. Default: unchanged.
     pub case: Option<Case>,
-    /// The most characters: a longer text ends with a whole sentence, or after a whole word with an ellipsis or `end`.
+    /// The maximum number of characters, `prefix` and `end` included. A longer text is cut after a whole sentence, or after
+    /// a whole word and then closed with an ellipsis or `end`. Default: no maximum.
     pub max: Option<usize>,
-    /// What stands in the place of the closing marks `.!?…:;,`: a mark, or nothing.
+    /// The replacement for closing marks `.!?…:;,` at the end: a mark, or empty for none. Default: the marks stay.
     pub end: Option<String>,
-    /// What stands before each text.
+    /// Text that is put before each text. Default: none.
     pub prefix: String,
 }
 
-/// How a text is written.
+/// The letter case of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Case {
-    /// ALL LETTERS LARGE.
+    /// ALL UPPERCASE.
     Upper,
-    /// all letters small.
+    /// all lowercase.
     Lower,
-    /// Each Word With a Large Letter, But for Short Ones.
+    /// Each Word Capitalised, but for Short Ones Such as "of".
     Title,
-    /// The first letter large, the others as they are.
+    /// The first letter capitalised, the others unchanged.
     Sentence,
 }
 
-/// Words that praise and say nothing of the thing. None of them can turn a sentence round when it goes, as "just" can after "not".
+/// Words of praise without information. Removing any of them never reverses the meaning of a sentence, as removing "just"
+/// after "not" does.
 const FILLER: [&str; 16] = [
     "seamlessly",
     "seamless",
@@ -83,19 +86,19 @@ const FILLER: [&str; 16] = [
     "unparalleled",
 ];
 
-/// Words that a title writes small, but at its ends.
+/// Words in lower case within a title, but for its first and last word.
 const SHORT: [&str; 16] =
     ["a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"];
 
 impl Voice {
-    /// A voice without rules.
+    /// Creates a voice without rules.
     #[must_use]
     pub fn new(name: impl Into<String>, tone: impl Into<String>) -> Self {
         Self { name: name.into(), tone: tone.into(), rules: Vec::new() }
     }
 
-    /// Makes the texts of `content` hold to the rules. Names of work and people keep their letters unless a rule names
-    /// their place.
+    /// Applies the rules to the texts of `content`, in their order. Names of projects and people are unchanged unless a
+    /// rule lists their place in [`TextRule::at`].
     pub fn apply(&self, content: &mut Content) {
         for (place, text) in content.texts() {
             for rule in self.rules.iter().filter(|rule| rule.holds_at(place)) {
@@ -104,7 +107,8 @@ impl Voice {
         }
     }
 
-    /// What is wrong with the rules, if anything is.
+    /// Returns a description of the first mistake in the rules: an unknown place, or a `max` of less than 10 beside the
+    /// lengths of `prefix` and `end`. Returns `None` if the rules are valid.
     #[must_use]
     pub fn mistake(&self) -> Option<String> {
         const PLACES: [&str; 9] = [
@@ -121,7 +125,7 @@ impl Voice {
         let mut places = self.rules.iter().flat_map(|rule| &rule.at);
         if let Some(unknown) = places.find(|place| !PLACES.contains(&place.as_str())) {
             return Some(format!(
-                "a rule is for {unknown}, which is no text; those are {}",
+                "unknown place {unknown} in a rule. Use one of {}",
                 PLACES.join(", ")
             ));
         }
@@ -130,21 +134,21 @@ impl Voice {
         };
         let too_short = |rule: &&TextRule| rule.max.is_some_and(|most| most < 10 + around(rule));
         let short = self.rules.iter().find(too_short);
-        short.map(|_| "max of a rule has to be 10 at least, beside its prefix and its end".to_owned())
+        short.map(|_| "max of a rule is too small: it must be at least 10 plus the lengths of prefix and end".to_owned())
     }
 }
 
 impl TextRule {
     fn holds_at(&self, place: &str) -> bool {
         if self.at.is_empty() {
-            // A name is what it is.
+            // Names keep their spelling.
             !matches!(place, "brand_name" | "repos[].name")
         } else {
             self.at.iter().any(|at| at == place)
         }
     }
 
-    /// The text as the rule wants it. A text of which nothing would be left stays as it is.
+    /// Returns the text after the rule. A text of which no letter or digit would be left is returned unchanged.
     #[must_use]
     pub fn applied(&self, text: &str) -> String {
         let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
@@ -155,7 +159,7 @@ impl TextRule {
             words = without_filler(words);
         }
         words.retain(|word| !word.is_empty());
-        // Marks alone are no text to be made better.
+        // Marks alone are not worth a rewrite.
         if !words.iter().any(|word| word.contains(char::is_alphanumeric)) {
             return text.to_owned();
         }
@@ -165,7 +169,7 @@ impl TextRule {
             Some(Case::Lower) => joined.to_lowercase(),
             Some(Case::Title) => title(&words),
             Some(Case::Sentence) => capitalised(&joined),
-            // The word that began the sentence may be gone.
+            // The first word of the sentence may have been removed.
             None if self.fluff && text.starts_with(char::is_uppercase) => capitalised(&joined),
             None => joined,
         };
@@ -190,7 +194,7 @@ impl TextRule {
     }
 }
 
-/// The words without praise; a mark that closed such a word closes the one before it.
+/// Removes filler words; a closing mark of a removed word moves to the word before it.
 fn without_filler(words: Vec<String>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::with_capacity(words.len());
     for word in words {
@@ -211,12 +215,12 @@ fn is_closing(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '…' | ':' | ';' | ',') || c.is_whitespace()
 }
 
-/// A word without the marks around it.
+/// Returns a word without the marks around it.
 fn bare(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// Puts `to` in the place of a word, and keeps the marks around it and its large letter.
+/// Replaces the word `from` by `to`; the marks around it and its initial capital stay.
 fn replace(word: &mut String, from: &str, to: &str) {
     let inner = bare(word);
     if inner.is_empty() || inner.to_lowercase() != from.to_lowercase() {
@@ -244,8 +248,8 @@ fn title(words: &[String]) -> String {
     cased.collect::<Vec<_>>().join(" ")
 }
 
-/// A text of at most so many characters, and whether anything of a sentence was cut off: it ends with the last whole
-/// sentence if that has half of them, else after a whole word.
+/// Cuts a text to at most `most` characters, and returns whether a sentence was cut short. The text ends with the last whole
+/// sentence if that leaves at least half of `most`, otherwise after a whole word.
 fn cut(text: &str, most: usize) -> (String, bool) {
     let Some((at, _)) = text.char_indices().nth(most) else { return (text.to_owned(), false) };
     let half = text.char_indices().nth(most / 2).map_or(0, |(at, _)| at);
@@ -253,7 +257,7 @@ fn cut(text: &str, most: usize) -> (String, bool) {
     if let Some(end) = ends.rfind(|end| *end >= half && text[*end..].starts_with(' ')) {
         return (text[..end].to_owned(), false);
     }
-    // One place is for the ellipsis.
+    // One character is reserved for the ellipsis.
     let at = text[..at].char_indices().next_back().map_or(0, |(last, _)| last);
     let whole = match text[..at].rfind(' ') {
         _ if text[at..].starts_with(' ') => at,
@@ -280,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_made_to_hold() {
+    fn rules_rewrite_texts() {
         check("case = \"upper\"", "a loom,  straße", "A LOOM, STRASSE");
         check("case = \"lower\"", "A Loom", "a loom");
         check("case = \"title\"", "the work of a weaver", "The Work of a Weaver");
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_their_letters_unless_a_rule_names_them() {
+    fn names_are_unchanged_unless_a_rule_lists_their_place() {
         let mut voice = Voice::new("v", "");
         voice.rules = vec![rule("case = \"upper\"")];
         let project = Project { name: "loom".to_owned(), description: "d".to_owned(), ..Project::default() };
@@ -324,11 +328,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_never_longer_than_its_most(text in "\\PC{0,80}", most in 10_usize..40, end in "[.!]?") {
+        fn a_text_never_exceeds_its_maximum(text in "\\PC{0,80}", most in 10_usize..40, end in "[.!]?") {
             let rule = TextRule { max: Some(most), end: Some(end), case: Some(Case::Lower), ..TextRule::default() };
-            let made = rule.applied(&text);
-            // Of a text without any word nothing is made.
-            prop_assert!(made.chars().count() <= most || text.trim().is_empty(), "{made:?}");
+            let rewritten = rule.applied(&text);
+            // A text without any word is returned unchanged.
+            prop_assert!(rewritten.chars().count() <= most || text.trim().is_empty(), "{rewritten:?}");
         }
     }
 }

@@ -179,8 +179,8 @@ pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> 
         .zip(found)
         .filter_map(|(claim, found)| Some(Finding { claim, place: found.ok()? }))
         .collect();
-    let lost = wanted.len() - findings.len();
-    (findings, lost)
+    let unverified = wanted.len() - findings.len();
+    (findings, unverified)
 }
 
 impl Piece {
@@ -421,8 +421,8 @@ mod tests {
             { "claim": "Lies", "document": "d1", "quote": "I adore spreadsheets" },
         ] });
         assert_eq!(schema(9).unwrap().violations(&answer), []);
-        let (findings, lost) = findings(last.noted(answer), &documents);
-        assert_eq!((findings.len(), lost, findings[0].place.document), (1, 1, 3));
+        let (findings, unverified) = findings(last.noted(answer), &documents);
+        assert_eq!((findings.len(), unverified, findings[0].place.document), (1, 1, 3));
         assert_eq!(findings[0].place.speaker, "P3");
     }
 

@@ -130,16 +130,16 @@ pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rul
     let mut findings: Vec<Finding> = Vec::new();
     let mut points = 0;
     for (index, persona) in (0..).zip(personas) {
-        let told = usual(persona, recipe.grounding).into_iter().chain(own(persona, index, rules));
+        let violations = built_in(persona, recipe.grounding).into_iter().chain(custom(persona, index, rules));
         let first = findings.len();
-        findings.extend(told.map(|(rule, level, message)| Finding {
+        findings.extend(violations.map(|(rule, level, message)| Finding {
             persona: persona.id.clone(),
             rule,
             level,
             message,
         }));
-        let lost: usize = findings[first..].iter().map(|finding| finding.level.points()).sum();
-        points += 100_usize.saturating_sub(lost);
+        let deducted: usize = findings[first..].iter().map(|finding| finding.level.points()).sum();
+        points += 100_usize.saturating_sub(deducted);
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     Validation { score: points.checked_div(personas.len()).unwrap_or(0), findings }
@@ -147,7 +147,7 @@ pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rul
 
 type RuleViolation = (String, Level, String);
 
-fn own(persona: &Persona, index: u64, rules: &Rules) -> Vec<RuleViolation> {
+fn custom(persona: &Persona, index: u64, rules: &Rules) -> Vec<RuleViolation> {
     let Ok(value) = serde_json::to_value(persona) else { return Vec::new() };
     let breach = |(name, level, checks): &(String, Level, Checks)| {
         checks.hold(index, &value).err().map(|why| (name.clone(), *level, why))
@@ -155,51 +155,51 @@ fn own(persona: &Persona, index: u64, rules: &Rules) -> Vec<RuleViolation> {
     rules.0.iter().filter_map(breach).collect()
 }
 
-fn usual(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
+fn built_in(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
     let lists = [
         ("goals", &persona.goals),
         ("pain points", &persona.pain_points),
         ("behaviours", &persona.behaviours),
         ("motivations", &persona.motivations),
     ];
-    let mut told = Vec::new();
-    let mut tell = |rule: &str, level, message: String| told.push((rule.to_owned(), level, message));
+    let mut violations = Vec::new();
+    let mut add = |rule: &str, level, message: String| violations.push((rule.to_owned(), level, message));
     if is_generic(&persona.name) {
-        tell("name_not_generic", Level::Warning, format!("{} could be anybody's name", persona.name));
+        add("name_not_generic", Level::Warning, format!("{} could be anybody's name", persona.name));
     }
     for (what, claims) in lists {
         if claims.is_empty() {
             let level = if matches!(what, "goals" | "pain points") { Level::Warning } else { Level::Info };
-            tell(&format!("has_{}", what.replace(' ', "_")), level, format!("it has no {what}"));
+            add(&format!("has_{}", what.replace(' ', "_")), level, format!("it has no {what}"));
         }
         let unique: BTreeSet<String> = claims.iter().map(|claim| claim.to_lowercase()).collect();
         if unique.len() < claims.len() {
-            tell("unique_claims", Level::Warning, format!("the same stands twice among its {what}"));
+            add("unique_claims", Level::Warning, format!("the same stands twice among its {what}"));
         }
         if claims.iter().any(|claim| claim.chars().filter(|c| c.is_alphanumeric()).count() < 3) {
-            tell("claims_not_empty", Level::Warning, format!("one of its {what} says nothing"));
+            add("claims_not_empty", Level::Warning, format!("one of its {what} says nothing"));
         }
     }
     let claims: usize = lists.iter().map(|(_, claims)| claims.len()).sum();
     match claims {
-        0 => tell("minimum_detail", Level::Error, "nothing is claimed of it".to_owned()),
-        1 | 2 => tell("minimum_detail", Level::Warning, format!("only {claims} of its claims are left")),
+        0 => add("minimum_detail", Level::Error, "nothing is claimed of it".to_owned()),
+        1 | 2 => add("minimum_detail", Level::Warning, format!("only {claims} of its claims are left")),
         _ => {}
     }
     if persona.demographics.is_empty() {
-        tell("has_demographics", Level::Info, "nothing is known of the people behind it".to_owned());
+        add("has_demographics", Level::Info, "nothing is known of the people behind it".to_owned());
     }
     if grounding != Grounding::Off {
         if persona.quotes.is_empty() {
-            tell("has_quotes", Level::Warning, "no quote of it was found".to_owned());
+            add("has_quotes", Level::Warning, "no quote of it was found".to_owned());
         }
         let open = persona.unverified.iter().filter(|open| open.claim.is_some()).count();
         let level = if open * 2 > claims { Level::Warning } else { Level::Info };
         if open > 0 {
-            tell("evidence", level, format!("for {open} of its claims no participant's words were found"));
+            add("evidence", level, format!("for {open} of its claims no participant's words were found"));
         }
     }
-    told
+    violations
 }
 
 /// Names that stand for nobody, also with a number or a letter behind them: "User 2", "Persona A".
@@ -243,18 +243,18 @@ mod tests {
 
     #[test]
     fn what_always_has_to_hold() {
-        let usual = [("has_quotes", Level::Warning), ("has_demographics", Level::Info)];
-        assert_eq!(check(persona("Ada"), &[], &usual).score, 88);
-        let generic = [("name_not_generic", Level::Warning), usual[0], usual[1]];
+        let built_in = [("has_quotes", Level::Warning), ("has_demographics", Level::Info)];
+        assert_eq!(check(persona("Ada"), &[], &built_in).score, 88);
+        let generic = [("name_not_generic", Level::Warning), built_in[0], built_in[1]];
         for name in ["User 2", "persona-A", "Participant", "John Doe", "user7"] {
             check(persona(name), &[], &generic);
         }
         for name in ["Userine", "Ada B", "P01 and P05: milk"] {
-            check(persona(name), &[], &usual);
+            check(persona(name), &[], &built_in);
         }
         let mut twice = persona("Ada");
         twice.goals.push("SLEEP".to_owned());
-        check(twice, &[], &[("unique_claims", Level::Warning), usual[0], usual[1]]);
+        check(twice, &[], &[("unique_claims", Level::Warning), built_in[0], built_in[1]]);
         let none = Persona { name: "Ada".to_owned(), ..Persona::default() };
         let validation = validate(&[none], &PersonaRecipe::default(), &Rules::new(&[]).unwrap());
         assert_eq!((validation.findings[0].level, validation.score), (Level::Error, 24));

@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors::fault;
-use super::wire::{Begun, BlockStart, Delta, Event, Message, StopDetails, WireUsage, finish_reason};
+use super::wire::{BlockStart, Delta, Event, Message, MessageStart, StopDetails, WireUsage, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
 /// Reads the events of a message, or one whole message.
@@ -34,8 +34,8 @@ impl Decode for MessagesDecoder {
                 answer.hidden_bytes += block.as_ref().map_or(0, BlockStart::hidden_bytes);
             }
             "message_start" => {
-                let begun: Begun = serde_json::from_str(data).map_err(malformed)?;
-                self.message(begun.message, answer);
+                let start: MessageStart = serde_json::from_str(data).map_err(malformed)?;
+                self.message(start.message, answer);
             }
             "message_delta" => {
                 if let Some(usage) = read(event.usage)? {

@@ -100,7 +100,7 @@ impl BlockStart<'_> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Begun {
+pub(super) struct MessageStart {
     pub(super) message: Message,
 }
 

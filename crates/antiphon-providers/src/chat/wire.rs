@@ -265,10 +265,10 @@ pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Re
     sorted.sort_by_key(|entry| entry.index);
     let mut vectors = before.vectors;
     vectors.extend(sorted.into_iter().map(|entry| entry.embedding));
-    let told = answer["usage"]["prompt_tokens"].as_u64();
-    let input = match (before.usage.input, told) {
-        (Some(before), Some(told)) => Some(before.saturating_add(told)),
-        (None, told) => told,
+    let reported = answer["usage"]["prompt_tokens"].as_u64();
+    let input = match (before.usage.input, reported) {
+        (Some(before), Some(reported)) => Some(before.saturating_add(reported)),
+        (None, reported) => reported,
         (before, None) => before,
     };
     Ok(Embeddings::new(vectors).usage(Usage::new(input, Some(0))))

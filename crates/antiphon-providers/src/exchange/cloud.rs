@@ -36,7 +36,7 @@ pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider) -> 
         lists_what_it_has: false,
         is_local: false,
         has_models: true,
-        tells_slots: false,
+        reports_slots: false,
         price_vendor,
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn local_server(options: &Options, provider: impl Provider) -> Built 
         default_model: None,
         lists_what_it_has: true,
         has_models: true,
-        tells_slots: false,
+        reports_slots: false,
         price_vendor: Some(options.name.clone()),
     }
 }

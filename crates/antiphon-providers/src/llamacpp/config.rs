@@ -169,7 +169,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
         Some(key) => server.key(key.clone()),
         None => server,
     };
-    Ok(Built { tells_slots: true, ..local_server(options, server) })
+    Ok(Built { reports_slots: true, ..local_server(options, server) })
 }
 
 #[async_trait]

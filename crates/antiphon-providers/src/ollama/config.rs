@@ -142,7 +142,11 @@ impl Ollama {
     ///
     /// # Cancel safety
     /// The server goes on with what it has when it is asked again.
-    pub async fn pull(&self, model: &str, mut tell: impl FnMut(PullProgress) + Send) -> Result<(), Error> {
+    pub async fn pull(
+        &self,
+        model: &str,
+        mut on_progress: impl FnMut(PullProgress) + Send,
+    ) -> Result<(), Error> {
         let response = self.link.post("/api/pull", &json!({ "model": model })).await?;
         let place = response.endpoint();
         let mut lines = response.lines();
@@ -159,7 +163,7 @@ impl Ollama {
             }
             let status = line["status"].as_str().unwrap_or_default().to_owned();
             let is_done = status == "success";
-            tell(PullProgress {
+            on_progress(PullProgress {
                 status,
                 completed: line["completed"].as_u64(),
                 total: line["total"].as_u64(),

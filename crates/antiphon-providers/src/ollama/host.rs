@@ -8,8 +8,8 @@ pub(super) fn url_of_host(host: &str) -> String {
         None => ("http", host, 11_434),
     };
     let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
-    let (name, told) = match authority.rsplit_once(':') {
-        Some((name, told)) if !told.contains(']') => (name, told.parse().ok()),
+    let (name, explicit) = match authority.rsplit_once(':') {
+        Some((name, explicit)) if !explicit.contains(']') => (name, explicit.parse().ok()),
         _ => (authority, None::<u16>),
     };
     // It listens on every address, and is reached by one of them.
@@ -18,7 +18,7 @@ pub(super) fn url_of_host(host: &str) -> String {
         "[::]" | "::" => "[::1]",
         name => name,
     };
-    let url = format!("{scheme}://{name}:{}/{path}", told.unwrap_or(port));
+    let url = format!("{scheme}://{name}:{}/{path}", explicit.unwrap_or(port));
     url.trim_end_matches('/').to_owned()
 }
 

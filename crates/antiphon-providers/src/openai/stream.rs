@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::errors::fault;
-use super::wire::{Event, ItemAdded, OfResponse, Response};
+use super::wire::{Event, ItemAdded, Response, ResponseEvent};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text, size_of};
 
 /// Reads the events of a response, or one whole response.
@@ -39,11 +39,11 @@ impl Decode for ResponsesDecoder {
                 self.commentary.extend(parsed.output_index.filter(|_| added.item.is_commentary()));
             }
             "response.created" | "response.in_progress" => {
-                let begun: OfResponse = of(data)?;
-                answer.identify(begun.response.id.as_deref(), begun.response.model.as_deref());
+                let event: ResponseEvent = of(data)?;
+                answer.identify(event.response.id.as_deref(), event.response.model.as_deref());
             }
             "response.completed" | "response.incomplete" => {
-                let ended: OfResponse = of(data)?;
+                let ended: ResponseEvent = of(data)?;
                 ends(ended.response, answer);
             }
             "response.failed" | "error" => return Err(failed(data)),

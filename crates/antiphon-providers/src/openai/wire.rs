@@ -59,7 +59,7 @@ pub(super) struct ItemAdded {
 
 /// What the events of the whole response bring.
 #[derive(Deserialize)]
-pub(super) struct OfResponse {
+pub(super) struct ResponseEvent {
     pub(super) response: Response,
 }
 

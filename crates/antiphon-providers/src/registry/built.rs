@@ -20,7 +20,7 @@ pub struct Built {
     /// Whether it has models to choose from.
     pub has_models: bool,
     /// Whether it reports its concurrency limit: how many calls it works on at a time.
-    pub tells_slots: bool,
+    pub reports_slots: bool,
     /// The vendor's name in the table of prices; `None` where another address may be another service.
     pub price_vendor: Option<String>,
 }

@@ -121,8 +121,8 @@ impl CircuitBreaker {
         let ticket = self.change(|machine| machine.admit(now));
         let ticket =
             ticket.map_err(|retry_after| CircuitOpen { name: self.shared.name.clone(), retry_after })?;
-        let begun = self.shared.times_calls.then(now);
-        Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), begun, took: None })
+        let started = self.shared.times_calls.then(now);
+        Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), started, took: None })
     }
 
     /// Makes a call if the breaker lets it through. Every error counts as a failure; see
@@ -183,7 +183,7 @@ impl CircuitBreaker {
         let result = act(&mut core.machine);
         let after = core.machine.state();
         if before != after {
-            core.observers.tell(self.shared.name.as_ref(), before, after);
+            core.observers.notify(self.shared.name.as_ref(), before, after);
         }
         result
     }
@@ -205,7 +205,7 @@ impl fmt::Debug for CircuitBreaker {
 pub struct BreakerPermit {
     breaker: CircuitBreaker,
     ticket: Option<BreakerTicket>,
-    begun: Option<Instant>,
+    started: Option<Instant>,
     took: Option<Duration>,
 }
 
@@ -231,7 +231,8 @@ impl BreakerPermit {
     }
 
     fn stop_the_clock(&mut self) {
-        self.took = self.took.or_else(|| self.begun.map(|begun| now().saturating_duration_since(begun)));
+        self.took =
+            self.took.or_else(|| self.started.map(|started| now().saturating_duration_since(started)));
     }
 
     fn end(mut self, result: CallResult) {
@@ -325,13 +326,13 @@ mod tests {
         breaker.reset();
         trial.failure();
         drop(breaker);
-        let mut told = Vec::new();
+        let mut changes = Vec::new();
         while let Some(event) = events.next().await {
             assert_eq!(event.name, Some(Arc::from("db")));
-            told.push((event.from, event.to));
+            changes.push((event.from, event.to));
         }
         let [closed, open, half_open] = [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen];
-        assert_eq!(told, [(closed, open), (open, half_open), (half_open, closed)]);
+        assert_eq!(changes, [(closed, open), (open, half_open), (half_open, closed)]);
     }
 
     #[tokio::test(start_paused = true)]

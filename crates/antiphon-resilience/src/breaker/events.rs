@@ -64,7 +64,7 @@ impl Observers {
         BreakerEvents(self.0.get_or_insert_with(|| Sender::new(UNREAD)).subscribe())
     }
 
-    pub(super) fn tell(&self, name: Option<&Arc<str>>, from: BreakerState, to: BreakerState) {
+    pub(super) fn notify(&self, name: Option<&Arc<str>>, from: BreakerState, to: BreakerState) {
         if let Some(sender) = &self.0 {
             // Nobody listening any more is no error.
             let _ = sender.send(BreakerEvent { name: name.cloned(), from, to });

@@ -258,7 +258,7 @@ fn trips(policy: &BreakerPolicy, tally: Tally) -> bool {
         BreakerWindow::Count(size) => policy.min_calls.min(size),
         BreakerWindow::Time(_) => policy.min_calls,
     };
-    let too_many = |count: u32, rate: f64| count > 0 && f64::from(count) >= rate * f64::from(tally.begun);
+    let too_many = |count: u32, rate: f64| count > 0 && f64::from(count) >= rate * f64::from(tally.started);
     tally.ended >= min_calls
         && (too_many(tally.failed, policy.failure_rate)
             || policy.slow_calls.is_some_and(|slow| too_many(tally.slow, slow.rate)))

@@ -13,7 +13,7 @@ pub(crate) struct Outcome {
 /// How many calls there were, and how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    pub(crate) begun: u32,
+    pub(crate) started: u32,
     pub(crate) ended: u32,
     pub(crate) failed: u32,
     pub(crate) slow: u32,
@@ -27,7 +27,7 @@ impl Tally {
     }
 
     fn add(&mut self, other: Self) {
-        self.begun += other.begun;
+        self.started += other.started;
         self.ended += other.ended;
         self.failed += other.failed;
         self.slow += other.slow;
@@ -51,7 +51,7 @@ pub(super) struct Calls {
 #[derive(Debug)]
 struct Slice {
     /// Only of a time window.
-    begun_at: Option<Instant>,
+    started_at: Option<Instant>,
     tally: Tally,
 }
 
@@ -79,10 +79,10 @@ impl Calls {
                 self.slices.pop_front();
                 self.oldest += 1;
             }
-            self.slices.push_back(Slice { begun_at: now, tally: Tally::default() });
+            self.slices.push_back(Slice { started_at: now, tally: Tally::default() });
         }
         if let Some(slice) = self.slices.back_mut() {
-            slice.tally.begun += 1;
+            slice.tally.started += 1;
         }
         self.newest()
     }
@@ -99,7 +99,7 @@ impl Calls {
     pub(super) fn release(&mut self, number: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(slice) = self.slice(number) {
-            slice.tally.begun = slice.tally.begun.saturating_sub(1);
+            slice.tally.started = slice.tally.started.saturating_sub(1);
         }
     }
 
@@ -112,7 +112,7 @@ impl Calls {
     pub(super) fn up_to(&self, number: u64) -> Tally {
         let kept = number.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
         let Some(index) = kept.filter(|index| *index < self.slices.len()) else { return Tally::default() };
-        self.sum(index, self.slices[index].begun_at)
+        self.sum(index, self.slices[index].started_at)
     }
 
     /// Adds up the window that ends `now`.
@@ -124,7 +124,7 @@ impl Calls {
         let mut tally = Tally::default();
         for slice in self.slices.range(..=last).rev() {
             let is_before = match self.window {
-                BreakerWindow::Count(size) => tally.begun >= self.span(size),
+                BreakerWindow::Count(size) => tally.started >= self.span(size),
                 BreakerWindow::Time(length) => age(slice, at) >= length,
             };
             if is_before {
@@ -142,7 +142,7 @@ impl Calls {
 
     fn is_full(&self, slice: &Slice, now: Option<Instant>) -> bool {
         match self.window {
-            BreakerWindow::Count(size) => slice.tally.begun >= (self.span(size) / SLICES).max(1),
+            BreakerWindow::Count(size) => slice.tally.started >= (self.span(size) / SLICES).max(1),
             BreakerWindow::Time(length) => age(slice, now) >= (length / SLICES).max(Duration::from_nanos(1)),
         }
     }
@@ -154,6 +154,6 @@ impl Calls {
 }
 
 fn age(slice: &Slice, now: Option<Instant>) -> Duration {
-    let (Some(begun_at), Some(now)) = (slice.begun_at, now) else { return Duration::ZERO };
-    now.saturating_duration_since(begun_at)
+    let (Some(started_at), Some(now)) = (slice.started_at, now) else { return Duration::ZERO };
+    now.saturating_duration_since(started_at)
 }

@@ -2,46 +2,50 @@ use std::time::{Duration, SystemTime};
 
 use super::wait::{parse_millis, parse_reset, parse_retry_after};
 
-/// What an answer's headers say about the server's limits; `None` is what they do not say.
+/// A server's limits, as the headers of an answer report them; `None` is what they do not report.
 ///
-/// [`LimitHints::read`] knows these families: `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`;
-/// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Groq, Azure), with `-minute` behind (Cerebras); `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; and
-/// `x-ratelimit-*` and `ratelimit-*` without a unit (GitHub, OpenRouter, Hugging Face, the IETF's draft up to version 6).
+/// [`LimitHints::read`] reads these families:
+/// - `Retry-After`, `retry-after-ms` and `x-ms-retry-after-ms`;
+/// - `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, Groq, Azure), with the suffix `-minute` (Cerebras);
+/// - `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`;
+/// - `x-ratelimit-*` and `ratelimit-*` without a unit (GitHub, OpenRouter, Hugging Face, the IETF's draft up to version 6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitHints {
-    /// How long the server asks not to be called.
+    /// Time for which the server asks not to be called.
     pub retry_after: Option<Duration>,
-    /// Requests.
+    /// Limit of requests.
     pub requests: Allowance,
-    /// Tokens, whatever their direction.
+    /// Limit of tokens, input and output together.
     pub tokens: Allowance,
-    /// Tokens in prompts, where they have a limit of their own.
+    /// Limit of input tokens, where they have a separate limit.
     pub input_tokens: Allowance,
-    /// Tokens in answers, where they have a limit of their own.
+    /// Limit of output tokens, where they have a separate limit.
     pub output_tokens: Allowance,
 }
 
-/// One limit, as it stood when the answer was written.
+/// The state of one limit when the answer was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Allowance {
-    /// The most at once, or in a window.
+    /// Maximum amount, in one burst or in one window.
     pub limit: Option<u64>,
-    /// What is left of it.
+    /// Amount left of the limit.
     pub remaining: Option<u64>,
-    /// The time until all of it is there again.
+    /// Time until the whole limit is available again.
     pub resets_in: Option<Duration>,
 }
 
 impl Allowance {
-    /// The limit, what is left of it, and when all of it is there again.
+    /// Creates an allowance of which all three values are known.
     #[must_use]
     pub fn new(limit: u64, remaining: u64, resets_in: Duration) -> Self {
         Self { limit: Some(limit), remaining: Some(remaining), resets_in: Some(resets_in) }
     }
 
-    /// How much of it comes back each second, if the server fills it evenly: what is missing over the time it takes.
+    /// Returns the refill rate per second, if the server refills evenly: the missing amount divided by `resets_in`.
+    ///
+    /// `None` if a value is not known, nothing is missing, or `resets_in` is zero.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
         let missing = self.limit?.checked_sub(self.remaining?)?;
@@ -56,9 +60,10 @@ impl Allowance {
 }
 
 impl LimitHints {
-    /// Reads the headers of an answer, whatever HTTP library has them: their names in lower case, and their values.
+    /// Reads the headers of an answer from any HTTP library: their names in lower case, and their values.
     ///
-    /// `now` is when the answer came; where it has a `Date`, dates are taken against that.
+    /// `now` is when the answer arrived. Dates are relative to the answer's own `Date` header where it has one, and to `now`
+    /// otherwise. Headers that cannot be parsed are ignored.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -68,15 +73,15 @@ impl LimitHints {
     /// ```
     #[must_use]
     pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: SystemTime) -> Self {
-        let mut told = Told::default();
-        headers.into_iter().for_each(|(name, value)| told.take(name, value));
-        let now = told.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-        let allowance = |family: Family| told.families[family as usize].allowance(now);
-        let retry_after = told.retry_after_ms.or(told.ms_retry_after_ms).and_then(parse_millis);
+        let mut raw = RawHeaders::default();
+        headers.into_iter().for_each(|(name, value)| raw.take(name, value));
+        let now = raw.date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        let allowance = |family: Family| raw.families[family as usize].allowance(now);
+        let retry_after = raw.retry_after_ms.or(raw.ms_retry_after_ms).and_then(parse_millis);
         Self {
             retry_after: longer(
                 retry_after,
-                told.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max(),
+                raw.retry_after.iter().filter_map(|wait| parse_retry_after(wait, now)).max(),
             ),
             requests: allowance(Family::Requests)
                 .or_else(|| allowance(Family::AnthropicRequests))
@@ -94,7 +99,7 @@ impl LimitHints {
 
 /// What headers tell, before anything of it is read: answers have many, and few of them are of limits.
 #[derive(Default)]
-struct Told<'h> {
+struct RawHeaders<'h> {
     date: Option<&'h str>,
     /// Each of them, where a proxy has added its own.
     retry_after: Vec<&'h str>,
@@ -120,28 +125,28 @@ enum Family {
 }
 
 #[derive(Default)]
-struct Three<'h> {
+struct RawAllowance<'h> {
     limit: Option<&'h str>,
     remaining: Option<&'h str>,
     reset: Option<&'h str>,
 }
 
-impl<'h> Told<'h> {
+impl<'h> RawHeaders<'h> {
     fn take(&mut self, name: &str, value: &'h str) {
         let place = match name {
             "date" => &mut self.date,
             "retry-after" => return self.retry_after.push(value),
             "retry-after-ms" => &mut self.retry_after_ms,
             "x-ms-retry-after-ms" => &mut self.ms_retry_after_ms,
-            name => match self.of_a_limit(name) {
-                Some(place) => place,
+            name => match self.allowance_slot(name) {
+                Some(slot) => slot,
                 None => return,
             },
         };
-        place.get_or_insert(value);
+        slot.get_or_insert(value);
     }
 
-    fn of_a_limit(&mut self, name: &str) -> Option<&mut Option<&'h str>> {
+    fn allowance_slot(&mut self, name: &str) -> Option<&mut Option<&'h str>> {
         let (family, what) = if let Some(rest) = name.strip_prefix("x-ratelimit-") {
             match rest.split_once('-').unwrap_or((rest, "")) {
                 (what, "requests") => (Family::Requests, what),
@@ -162,17 +167,17 @@ impl<'h> Told<'h> {
         } else {
             (Family::Draft, name.strip_prefix("ratelimit-")?)
         };
-        let three = &mut self.families[family as usize];
+        let raw = &mut self.families[family as usize];
         match what {
-            "limit" => Some(&mut three.limit),
-            "remaining" => Some(&mut three.remaining),
-            "reset" => Some(&mut three.reset),
+            "limit" => Some(&mut raw.limit),
+            "remaining" => Some(&mut raw.remaining),
+            "reset" => Some(&mut raw.reset),
             _ => None,
         }
     }
 }
 
-impl Three<'_> {
+impl RawAllowance<'_> {
     fn allowance(&self, now: SystemTime) -> Allowance {
         Allowance {
             limit: self.limit.and_then(count),
@@ -182,7 +187,7 @@ impl Three<'_> {
     }
 }
 
-/// The longer of two waits; whole seconds that are the milliseconds, rounded up, are no longer wait.
+/// Returns the longer of two waits; whole seconds that are the milliseconds rounded up do not count as longer.
 fn longer(millis: Option<Duration>, seconds: Option<Duration>) -> Option<Duration> {
     match (millis, seconds) {
         (Some(millis), Some(seconds)) if seconds < millis + Duration::from_secs(1) => Some(millis),
@@ -190,7 +195,7 @@ fn longer(millis: Option<Duration>, seconds: Option<Duration>) -> Option<Duratio
     }
 }
 
-/// A count; the IETF's drafts put more behind a comma or semicolon.
+/// Parses a count; the IETF's drafts append parameters after a comma or semicolon.
 fn count(value: &str) -> Option<u64> {
     value.split([',', ';']).next()?.trim().parse().ok()
 }
@@ -236,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_go_before_seconds_and_dates_are_taken_against_the_answers_own() {
+    fn milliseconds_take_precedence_and_dates_are_relative_to_the_date_header() {
         let wait =
             |millis| LimitHints { retry_after: Some(Duration::from_millis(millis)), ..LimitHints::default() };
         check(&[("retry-after", "1"), ("retry-after-ms", "137")], wait(137));
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_what_is_missing_over_the_time_it_takes() {
+    fn a_rate_is_the_missing_amount_divided_by_the_reset_time() {
         assert_eq!(Allowance::new(60, 59, Duration::from_secs(1)).rate(), Some(1.0));
         assert_eq!(Allowance::new(60, 60, Duration::ZERO).rate(), None);
         assert_eq!(Allowance::new(10, 60, Duration::from_secs(1)).rate(), None);

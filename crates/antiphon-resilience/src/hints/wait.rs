@@ -2,19 +2,21 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// A longer wait than a year counts as a year: it is a mistake or an attack, but no leave to call at once.
+/// The longest wait: a longer one is a mistake or an attack, but is no permission to call at once.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Numbers from here on are seconds since 1970, and from there on milliseconds: as a wait they would be decades.
+/// Numbers of at least this size are seconds, or milliseconds, since 1970: as a wait they would be decades.
 const EPOCH_SECONDS: f64 = 1e9;
 const EPOCH_MILLIS: f64 = 1e12;
 
-/// The wait that a `Retry-After` header asks for: seconds, also fractional as some vendors send them, or an HTTP date in
-/// any of its three forms (RFC 9110, sections 10.2.3 and 5.6.7), which is taken against `now`. Give the answer's own
-/// `Date` as `now` where there is one, since the clocks of two machines differ.
+/// Parses the wait in a `Retry-After` header.
 ///
-/// A date in the past is no wait, and a wait of more than a year is a year; what cannot be read, is negative or is not finite
-/// is `None`.
+/// The value is a number of seconds, also fractional as some vendors send it, or an HTTP date in any of its three forms
+/// (RFC 9110, sections 10.2.3 and 5.6.7), relative to `now`. Pass the answer's own `Date` as `now` where it has one, since
+/// the clocks of two machines differ.
+///
+/// A date in the past is a wait of zero, and a wait of more than a year is cut to a year. Returns `None` for a value that
+/// cannot be parsed, is negative or is not finite.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -30,8 +32,10 @@ pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// The wait that a rate limit's reset header tells, in all the forms that are about: spans such as `6m0s`, `1.5s` or
-/// `20ms`; seconds; seconds or milliseconds since 1970; RFC 3339 and HTTP dates. Bounded as [`parse_retry_after`] is.
+/// Parses the wait in a rate limit's reset header.
+///
+/// All forms in use are accepted: spans such as `6m0s`, `1.5s` or `20ms`; seconds; seconds or milliseconds since 1970;
+/// RFC 3339 and HTTP dates. The bounds are those of [`parse_retry_after`].
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -51,8 +55,8 @@ pub fn parse_reset(value: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// The wait in the body of a Google API's error: the `retryDelay` of its `google.rpc.RetryInfo`, such as `"34.07s"`
-/// (google/rpc/error_details.proto).
+/// Parses the wait in the body of a Google API's error: the `retryDelay` of its `google.rpc.RetryInfo`, such as `"34.07s"`
+/// (google/rpc/error_details.proto). Returns `None` if the body has none; a wait of more than a year is cut to a year.
 ///
 /// ```
 /// let body = r#"{"error": {"details": [{"retryDelay": "1.5s"}]}}"#;
@@ -66,12 +70,12 @@ pub fn parse_retry_info(body: &str) -> Option<Duration> {
     parse_span(value.split_once('"')?.0)
 }
 
-/// Milliseconds, as in `retry-after-ms`.
+/// Parses milliseconds, as in `retry-after-ms`.
 pub(super) fn parse_millis(value: &str) -> Option<Duration> {
     of_seconds(value.trim().parse::<f64>().ok()? / 1000.0)
 }
 
-/// A row of numbers with units, largest first or not: `1h2m3.5s`.
+/// Parses a sequence of numbers with units, in any order: `1h2m3.5s`.
 fn parse_span(text: &str) -> Option<Duration> {
     let (mut rest, mut seconds) = (text, 0.0);
     while !rest.is_empty() {
@@ -102,7 +106,7 @@ fn of_seconds(seconds: f64) -> Option<Duration> {
 
 fn since_epoch(seconds: f64) -> SystemTime {
     let at = Duration::try_from_secs_f64(seconds).ok().and_then(|at| SystemTime::UNIX_EPOCH.checked_add(at));
-    // Beyond what a clock can show; the wait is cut to a year in any case.
+    // An overflow of the clock; the wait is cut to a year in any case.
     at.unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 2))
 }
 
@@ -158,7 +162,7 @@ mod tests {
     fn a_reset_in_numbers_and_dates() {
         check(parse_reset, "12", Some(12_000));
         check(parse_reset, "0.5", Some(500));
-        // The epoch forms need a now of this century.
+        // The epoch forms need a `now` of this century.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         assert_eq!(parse_reset("1800000005", now), Some(Duration::from_secs(5)));
         assert_eq!(parse_reset("1800000000250", now), Some(Duration::from_millis(250)));

@@ -142,12 +142,12 @@ mod tests {
         let (limiter, start) = (RateLimiter::simple(2, Duration::from_millis(100)), Instant::now());
         let call = async || {
             let _permit = limiter.acquire(Cost::request()).await;
-            let begun = start.elapsed();
+            let started = start.elapsed();
             sleep(Duration::from_millis(500)).await;
-            begun.as_millis()
+            started.as_millis()
         };
-        let begun = join_all((0..5).map(|_| call())).await;
-        assert_eq!(begun, [0, 100, 500, 600, 1_000]);
+        let started = join_all((0..5).map(|_| call())).await;
+        assert_eq!(started, [0, 100, 500, 600, 1_000]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,8 +161,11 @@ mod tests {
                 .settle(Cost::request().input_tokens(tokens));
             start.elapsed().as_millis()
         };
-        let begun = join_all([call(100), call(100), call(1), call(1)]).await;
-        assert!(begun[0] == 0 && (1_000..=1_002).contains(&begun[1]) && begun[2] > begun[1], "{begun:?}");
+        let started = join_all([call(100), call(100), call(1), call(1)]).await;
+        assert!(
+            started[0] == 0 && (1_000..=1_002).contains(&started[1]) && started[2] > started[1],
+            "{started:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::Log;
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_ends_before_the_next_begins_and_keeps_to_its_limit() {
+async fn batch_finishes_before_the_next_starts_and_respects_the_limit() {
     let (start, log) = (Instant::now(), Log::default());
     let batches = BatchProcessor::new(3).max_concurrency(2);
     let results = batches.process(0..5, |n| {
@@ -23,7 +23,7 @@ async fn a_batch_ends_before_the_next_begins_and_keeps_to_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_begin_no_closer_than_the_least_delay() {
+async fn items_start_at_least_min_delay_apart() {
     let (start, log) = (Instant::now(), Log::default());
     let batches = BatchProcessor::new(3).min_delay(Duration::from_millis(100));
     let results = batches.process(0..4, |_| {
@@ -35,7 +35,7 @@ async fn items_begin_no_closer_than_the_least_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_begins_late_pushes_back_those_after_it() {
+async fn late_start_delays_later_items() {
     let (start, log) = (Instant::now(), Log::default());
     let batches = BatchProcessor::new(2).max_concurrency(1).min_delay(Duration::from_millis(100));
     let results = batches.process([500, 1, 1], |millis| {
@@ -53,7 +53,7 @@ async fn what_begins_late_pushes_back_those_after_it() {
 }
 
 #[tokio::test]
-async fn one_failed_job_of_a_batch_loses_no_other() {
+async fn panic_of_one_item_keeps_the_other_results() {
     let progress = Progress::new(Some(6));
     let batches = BatchProcessor::new(4).progress(progress.clone());
     let results = batches.process(0..6, |n| async move {
@@ -62,11 +62,11 @@ async fn one_failed_job_of_a_batch_loses_no_other() {
     });
     let broken = Err(TaskError::Panicked("no third".to_owned()));
     assert_eq!(results.await, [Ok(0), Ok(1), Ok(2), broken, Ok(4), Ok(5)]);
-    assert_eq!(progress.snapshot().done, 6, "the one that panicked has ended, too");
+    assert_eq!(progress.snapshot().done, 6, "the item that panicked is counted, too");
 }
 
 #[tokio::test]
-async fn nothing_gives_nothing_and_zeroes_count_as_one() {
+async fn empty_input_returns_nothing_and_zeroes_count_as_one() {
     let batches = BatchProcessor::new(0).max_concurrency(0);
     assert!(batches.process([0; 0], |n| async move { n }).await.is_empty());
     assert_eq!(batches.process([1, 2], |n| async move { n }).await, [Ok(1), Ok(2)]);

@@ -1,4 +1,4 @@
-//! Every await × {ok, err, slow, never}, dropped at every poll: nothing may leak.
+//! Cancellation product tests: every await point × {ok, err, slow, never}, dropped at every poll; nothing may leak.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ enum Behaviour {
 const ALL: [Behaviour; 4] = [Behaviour::Ok, Behaviour::Err, Behaviour::Slow, Behaviour::Never];
 
 impl Behaviour {
-    /// Whether it went well, if it ends at all.
+    /// Returns whether the call succeeded, if it finishes at all.
     async fn act(self) -> bool {
         match self {
             Self::Slow => {
@@ -34,7 +34,7 @@ impl Behaviour {
     }
 }
 
-/// Panics that the script wants are not printed; all others are.
+/// Suppresses the output of panics that the script wants; all others are printed.
 fn quieten() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -48,7 +48,7 @@ fn quieten() {
     });
 }
 
-/// Polls a future so many times, with turns for everybody else between, and drops it if it has not ended.
+/// Polls a future up to `polls` times, yielding to other tasks in between, and drops it if it has not finished.
 async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -126,7 +126,7 @@ async fn pool_survives(create: Behaviour, check: Behaviour, close: Behaviour, po
     let pool = Pool::new(Managed(script.clone()), PoolOptions::new(2));
     pool.acquire().await.map(drop).unwrap();
     script.is_tame.store(false, Ordering::Relaxed);
-    // One that is checked, one that is made, and one that waits.
+    // The first is checked, the second created, and the third waits.
     let (first, second, third) = (pool.acquire(), pool.acquire(), pool.acquire());
     let taken =
         tokio::join!(drop_after(polls, first), drop_after(polls + 1, second), drop_after(polls, third));
@@ -138,18 +138,18 @@ async fn pool_survives(create: Behaviour, check: Behaviour, close: Behaviour, po
     for _ in 0..20 {
         yield_now().await;
     }
-    assert!(script.peak.load(Ordering::Relaxed) <= 2, "{case}: too many at once");
+    assert!(script.peak.load(Ordering::Relaxed) <= 2, "{case}: more resources than max_size");
     assert_eq!(pool.status().waiting, 0, "{case}");
     if !closes_hang {
         let both = tokio::time::timeout(Duration::from_secs(1), async {
             (pool.acquire().await.map(drop), pool.acquire().await.map(drop))
         });
-        assert_eq!(both.await, Ok((Ok(()), Ok(()))), "{case}: room was lost");
+        assert_eq!(both.await, Ok((Ok(()), Ok(()))), "{case}: a slot was lost");
         tokio::time::timeout(Duration::from_secs(1), pool.close()).await.expect(&case);
         assert_eq!((script.alive.load(Ordering::Relaxed), pool.status().size), (0, 0), "{case}");
     }
     if closes_hang {
-        // Two that hang keep their room; nothing else may have been lost.
+        // Two closes that hang keep their slots; nothing else may be lost.
         assert!(pool.status().size <= 2, "{case}");
     } else {
         assert!(matches!(pool.acquire().await, Err(AcquireError::Closed)), "{case}");
@@ -157,7 +157,7 @@ async fn pool_survives(create: Behaviour, check: Behaviour, close: Behaviour, po
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pool_leaks_nothing_wherever_an_acquire_is_dropped() {
+async fn pool_leaks_nothing_wherever_an_acquire_is_dropped() {
     quieten();
     for create in ALL {
         for check in ALL {
@@ -170,7 +170,7 @@ async fn a_pool_leaks_nothing_wherever_an_acquire_is_dropped() {
     }
 }
 
-/// What becomes of the handle on a task.
+/// The possible uses of a task handle.
 const FATES: [&str; 4] = ["awaited", "dropped", "cancelled", "detached"];
 
 async fn runner_survives(jobs: [Behaviour; 3], fate: &str, polls: usize) {
@@ -191,7 +191,7 @@ async fn runner_survives(jobs: [Behaviour; 3], fate: &str, polls: usize) {
         };
         drop_after(polls, async { end(runner.submit(work).await).await }).await;
     };
-    // One that runs, one that is queued, and one that waits for room.
+    // The first runs, the second is queued, and the third waits for room in the queue.
     tokio::join!(one(jobs[0], polls), one(jobs[1], polls + 1), one(jobs[2], polls));
     if fate == "detached" && jobs.contains(&Behaviour::Never) {
         runner.shutdown(Shutdown::Cancel).await;
@@ -203,12 +203,12 @@ async fn runner_survives(jobs: [Behaviour; 3], fate: &str, polls: usize) {
     }
     let metrics = runner.metrics();
     assert_eq!((metrics.queued, metrics.running), (0, 0), "{case}");
-    assert_eq!(Arc::strong_count(&alive), 1, "{case}: a future is still alive");
+    assert_eq!(Arc::strong_count(&alive), 1, "{case}: a future was leaked");
     assert_eq!(runner.submit(async {}).await.await, Err(TaskError::Cancelled));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_runner_leaks_nothing_wherever_a_handle_is_dropped() {
+async fn runner_leaks_nothing_wherever_a_handle_is_dropped() {
     quieten();
     for first in ALL {
         for second in ALL {

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use crate::Log;
 
 proptest! {
-    /// One worker, everything queued before it begins: the order is that of a stable sort by priority, whatever is
-    /// cancelled meanwhile.
+    /// With one worker and all tasks queued before it starts, tasks run in the order of a stable sort by priority, whichever
+    /// are cancelled.
     #[test]
-    fn the_order_is_a_stable_sort_by_priority(jobs in prop::collection::vec((0_usize..5, any::<bool>()), 0..60)) {
+    fn order_is_a_stable_sort_by_priority(jobs in prop::collection::vec((0_usize..5, any::<bool>()), 0..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let ran = runtime.block_on(async {
             let (runner, log) = (Runner::new(1).max_queued(100), Log::default());
@@ -24,9 +24,9 @@ proptest! {
         prop_assert_eq!(ran, expected);
     }
 
-    /// However many run at once and however long the queue, nothing is lost and the counts add up.
+    /// For any concurrency limit and queue length, no task is lost and the counters add up.
     #[test]
-    fn nothing_is_lost(limit in 1_usize..5, queue in 1_usize..8, jobs in prop::collection::vec(0_usize..4, 0..60)) {
+    fn no_task_is_lost(limit in 1_usize..5, queue in 1_usize..8, jobs in prop::collection::vec(0_usize..4, 0..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let metrics = runtime.block_on(async {
             let runner = Runner::new(limit).max_queued(queue);

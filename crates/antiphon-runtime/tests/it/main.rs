@@ -1,10 +1,10 @@
-//! What the crate promises, from outside.
+//! Tests of the public API.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::future_not_send,
-    reason = "a test crate: panics are free, and its futures stay on one thread"
+    reason = "a test crate: panics are acceptable, and its futures stay on one thread"
 )]
 
 mod batch;
@@ -18,7 +18,7 @@ mod simple;
 
 use std::sync::{Arc, Mutex};
 
-/// What happened, in order.
+/// A shared log of events, in order.
 #[derive(Debug, Clone, Default)]
 struct Log<T>(Arc<Mutex<Vec<T>>>);
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use antiphon_runtime::{Pool, Runner};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-/// Keeps counters, and counts what histograms are given.
+/// A recorder that stores counters and counts the samples of histograms.
 #[derive(Debug, Default)]
 struct Kept(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
 
@@ -44,7 +44,7 @@ impl Recorder for Kept {
 }
 
 #[test]
-fn counts_and_times_go_to_the_facade() {
+fn counters_and_durations_are_recorded() {
     let kept = Kept::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     metrics::with_local_recorder(&kept, || {

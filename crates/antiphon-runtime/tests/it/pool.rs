@@ -12,7 +12,7 @@ use crate::Log;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// Numbers its resources, and notes which are closed. One that was set to 0 is not good any more.
+/// A manager that numbers its resources and logs which are closed; one that was set to 0 fails the check.
 #[derive(Debug, Clone, Default)]
 struct Numbers {
     made: Arc<AtomicUsize>,
@@ -43,7 +43,7 @@ fn pool(options: PoolOptions) -> (Pool<Numbers>, Numbers) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_back_is_used_again_and_there_are_never_more_than_the_most() {
+async fn resources_are_reused_and_never_exceed_max_size() {
     let (pool, numbers) = pool(PoolOptions::new(3));
     let peak = Arc::new(AtomicUsize::new(0));
     let (start, out) = (Instant::now(), AtomicUsize::new(0));
@@ -61,7 +61,7 @@ async fn what_came_back_is_used_again_and_there_are_never_more_than_the_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_served_in_turn() {
+async fn waiters_are_served_in_order() {
     let (pool, _) = pool(PoolOptions::new(1));
     let (log, first) = (Log::default(), pool.acquire().await.unwrap());
     let waiting = join_all((0..5).map(|n| {
@@ -76,7 +76,7 @@ async fn who_waits_is_served_in_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_out_while_the_pool_closes_is_closed_on_return() {
+async fn resource_in_use_while_the_pool_closes_is_closed_on_return() {
     let (pool, numbers) = pool(PoolOptions::new(3));
     let (out, back) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
     let third = pool.acquire().await.unwrap();
@@ -99,7 +99,7 @@ async fn what_is_out_while_the_pool_closes_is_closed_on_return() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_handle_closes_the_pool() {
+async fn dropping_the_last_handle_closes_the_pool() {
     let (pool, numbers) = pool(PoolOptions::new(2));
     let (idle, out) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
     drop(idle);
@@ -110,7 +110,7 @@ async fn the_last_handle_closes_the_pool() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_or_discarded_one_is_closed_before_another_is_made() {
+async fn bad_or_discarded_resource_is_closed_before_another_is_created() {
     let (pool, numbers) = pool(PoolOptions::new(1));
     *pool.acquire().await.unwrap() = 0;
     let start = Instant::now();
@@ -122,23 +122,23 @@ async fn a_bad_or_discarded_one_is_closed_before_another_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_and_unused_ones_are_not_handed_out() {
+async fn expired_and_idle_resources_are_not_handed_out() {
     let (pool, numbers) = pool(PoolOptions::new(2).idle_timeout(MS(100)).max_lifetime(MS(250)));
     let (first, second) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
     drop(second);
     drop(first);
     sleep(MS(99)).await;
-    assert_eq!(*pool.acquire().await.unwrap(), 1, "the last that came back");
+    assert_eq!(*pool.acquire().await.unwrap(), 1, "the last one returned");
     sleep(MS(99)).await;
-    assert_eq!(*pool.acquire().await.unwrap(), 1, "still young, and used not long ago");
+    assert_eq!(*pool.acquire().await.unwrap(), 1, "neither limit is exceeded");
     sleep(MS(11)).await;
-    assert_eq!(numbers.closed.read(), [2], "nobody had used it for 100 ms");
+    assert_eq!(numbers.closed.read(), [2], "idle for 100 ms");
     sleep(MS(50)).await;
-    assert_eq!(*pool.acquire().await.unwrap(), 3, "the first became too old");
+    assert_eq!(*pool.acquire().await.unwrap(), 3, "the first one exceeded max_lifetime");
 }
 
 #[tokio::test(start_paused = true)]
-async fn acquire_within_gives_up_in_time_and_leaves_the_line() {
+async fn acquire_within_times_out_and_leaves_the_queue() {
     let (pool, _) = pool(PoolOptions::new(1));
     let (out, start) = (pool.acquire().await.unwrap(), Instant::now());
     assert!(matches!(pool.acquire_within(MS(30)).await, Err(AcquireError::TimedOut)));
@@ -149,7 +149,7 @@ async fn acquire_within_gives_up_in_time_and_leaves_the_line() {
 }
 
 #[tokio::test]
-async fn an_error_of_create_is_told_and_leaves_room() {
+async fn create_error_is_returned_and_frees_the_slot() {
     let fails = AtomicUsize::new(1);
     let create = move || {
         let fails = fails.fetch_sub(1, Ordering::Relaxed) == 1;
@@ -161,14 +161,14 @@ async fn an_error_of_create_is_told_and_leaves_room() {
 }
 
 #[tokio::test]
-async fn a_close_that_panics_leaves_room() {
+async fn close_that_panics_frees_the_slot() {
     let pool = Pool::from_fns(1, || async { Ok::<_, Infallible>(1) }, |_| async { panic!("will not") });
     pool.acquire().await.unwrap().discard();
     assert_eq!(*pool.acquire().await.unwrap(), 1);
 }
 
 #[test]
-fn a_pool_outlives_the_runtime_that_it_was_first_used_on() {
+fn pool_outlives_the_runtime_of_its_first_use() {
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (pool, numbers) = pool(PoolOptions::new(1));
@@ -181,7 +181,7 @@ fn a_pool_outlives_the_runtime_that_it_was_first_used_on() {
 }
 
 #[test]
-fn a_resource_may_come_back_on_a_thread_without_a_runtime() {
+fn resource_can_be_returned_on_a_thread_without_a_runtime() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (pool, numbers) = pool(PoolOptions::new(1));

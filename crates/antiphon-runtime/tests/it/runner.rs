@@ -12,7 +12,7 @@ use crate::Log;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// Sleeps from its first poll on; tokio's own sleep begins when it is made.
+/// Sleeps from its first poll; the sleep of tokio starts when it is created.
 async fn nap(millis: u64) {
     sleep(MS(millis)).await;
 }
@@ -38,7 +38,7 @@ async fn gather_respects_its_limit_and_keeps_the_order() {
 }
 
 #[tokio::test]
-async fn gather_makes_futures_only_when_there_is_room() {
+async fn gather_creates_futures_only_when_a_slot_is_free() {
     let made = Cell::new(0);
     let jobs = (0_usize..).map(|_| {
         made.set(made.get() + 1);
@@ -49,7 +49,7 @@ async fn gather_makes_futures_only_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn gather_loses_no_result_to_a_panic() {
+async fn gather_returns_a_panic_as_the_error_of_its_future() {
     let jobs = (0..3).map(|n| async move {
         assert!(n != 1, "job {n} broke");
         n
@@ -91,7 +91,7 @@ async fn critical_runs_before_background() {
 }
 
 #[tokio::test]
-async fn equal_priorities_are_first_come_first_served() {
+async fn equal_priorities_run_in_order_of_submission() {
     let (runner, log) = (Runner::new(1), Log::default());
     let mut tasks = Vec::new();
     for n in 0..12 {
@@ -103,7 +103,7 @@ async fn equal_priorities_are_first_come_first_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_more_at_once_than_the_limit_and_never_fewer_without_need() {
+async fn runner_uses_its_concurrency_limit_fully() {
     let (runner, start) = (Runner::new(3).max_queued(100), Instant::now());
     let (alive, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let results = runner
@@ -123,7 +123,7 @@ async fn never_more_at_once_than_the_limit_and_never_fewer_without_need() {
 }
 
 #[tokio::test]
-async fn map_takes_inputs_only_so_far_ahead() {
+async fn map_consumes_inputs_lazily() {
     let (runner, taken) = (Runner::new(2).max_queued(3), Cell::new(0));
     let inputs = (0..100).inspect(|_| taken.set(taken.get() + 1));
     let mapped = runner.map(inputs, |_| pending::<()>());
@@ -131,12 +131,12 @@ async fn map_takes_inputs_only_so_far_ahead() {
         _ = mapped => panic!("nothing ends"),
         () = async { for _ in 0..50 { tokio::task::yield_now().await } } => {}
     }
-    assert_eq!(taken.get(), 6, "two run, three wait, and one wants to");
+    assert_eq!(taken.get(), 6, "two run, three are queued, and one waits for room");
     assert_eq!(runner.metrics().queued, 0, "dropping a map cancels what it has submitted");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_makes_submit_wait_in_turn_and_try_submit_refuse() {
+async fn full_queue_makes_submit_wait_in_order_and_try_submit_fail() {
     let (runner, start) = (Runner::new(1).max_queued(1), Instant::now());
     let running = runner.submit(nap(100)).await;
     tokio::task::yield_now().await;
@@ -146,7 +146,7 @@ async fn a_full_queue_makes_submit_wait_in_turn_and_try_submit_refuse() {
     let (third, fourth) = tokio::join!(
         async {
             let task = runner.submit(nap(100)).await;
-            assert_eq!(start.elapsed(), MS(100), "room comes when the first has ended");
+            assert_eq!(start.elapsed(), MS(100), "the queue has room once the first task has finished");
             task.await
         },
         async {
@@ -159,7 +159,7 @@ async fn a_full_queue_makes_submit_wait_in_turn_and_try_submit_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_ends_everything_and_refuses_what_comes() {
+async fn drain_finishes_all_tasks_and_rejects_new_ones() {
     let runner = Runner::new(1);
     let tasks = [runner.submit(nap(10)).await, runner.submit(nap(10)).await];
     let start = Instant::now();
@@ -196,7 +196,7 @@ async fn shutdown_resolves_every_queued_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_can_be_waited_for_again_or_turned_into_a_cancel() {
+async fn dropped_drain_can_be_turned_into_a_cancel() {
     let runner = Runner::new(1);
     let long = runner.submit(pending::<()>()).await;
     let drain = tokio::time::timeout(MS(10), runner.shutdown(Shutdown::Drain)).await;
@@ -206,7 +206,7 @@ async fn a_drain_can_be_waited_for_again_or_turned_into_a_cancel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_task_is_really_gone_and_a_queued_one_leaves_its_place() {
+async fn cancel_drops_the_future_and_frees_the_place_in_the_queue() {
     let (runner, held) = (Runner::new(1).max_queued(1), Arc::new(()));
     let weight = held.clone();
     let running = runner
@@ -227,7 +227,7 @@ async fn a_cancelled_task_is_really_gone_and_a_queued_one_leaves_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_task_cancels_it_and_detaching_lets_it_run() {
+async fn dropped_task_is_cancelled_and_detached_task_runs() {
     let (runner, log) = (Runner::new(2), Log::default());
     let noting = |what: &'static str| {
         let log = log.clone();
@@ -243,7 +243,7 @@ async fn dropping_a_task_cancels_it_and_detaching_lets_it_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_takes_too_long_times_out_and_its_waiting_does_not_count() {
+async fn time_limit_excludes_the_time_in_the_queue() {
     let (runner, start) = (Runner::new(1).task_timeout(MS(50)), Instant::now());
     let tasks = [runner.submit(nap(49)).await, runner.submit(nap(49)).await];
     let late = runner.submit(nap(51)).await;
@@ -252,20 +252,20 @@ async fn a_task_that_takes_too_long_times_out_and_its_waiting_does_not_count() {
     assert_eq!(start.elapsed(), MS(148));
 }
 
-/// A result that is rude when it is dropped.
-struct Rude;
+/// A value that panics when it is dropped.
+struct PanicOnDrop;
 
-impl Drop for Rude {
+impl Drop for PanicOnDrop {
     fn drop(&mut self) {
-        panic!("rude to the end");
+        panic!("drop panicked");
     }
 }
 
 #[tokio::test]
-async fn a_rude_result_that_nobody_waits_for_harms_nobody() {
+async fn panic_in_the_drop_of_a_detached_result_is_contained() {
     let runner = Runner::new(1);
     for _ in 0..5 {
-        runner.submit(async { Rude }).await.detach();
+        runner.submit(async { PanicOnDrop }).await.detach();
         assert_eq!(runner.submit(async { 1 }).await.await, Ok(1));
     }
     runner.shutdown(Shutdown::Drain).await;
@@ -274,7 +274,7 @@ async fn a_rude_result_that_nobody_waits_for_harms_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_cancelled_before_it_began_never_begins() {
+async fn task_cancelled_before_its_start_never_starts() {
     let (runner, log) = (Runner::new(1), Log::default());
     let noting = || {
         let log = log.clone();
@@ -288,7 +288,7 @@ async fn what_was_cancelled_before_it_began_never_begins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn map_keeps_every_slot_busy_behind_a_slow_one() {
+async fn map_keeps_all_slots_busy_behind_a_slow_task() {
     let (runner, start) = (Runner::new(2).max_queued(1), Instant::now());
     let naps = std::iter::once(1000).chain([10; 100]);
     assert_eq!(runner.map(naps, nap).await.len(), 101);
@@ -296,14 +296,14 @@ async fn map_keeps_every_slot_busy_behind_a_slow_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn map_uses_all_threads_for_work_that_never_waits() {
+async fn map_uses_all_threads_for_cpu_bound_tasks() {
     let busy = Arc::new(AtomicUsize::new(0));
     let runner = Runner::new(4);
     let all = runner.map(0..4, |_| {
         let busy = busy.clone();
         async move {
             busy.fetch_add(1, Ordering::Relaxed);
-            // Bounded, so that a failure ends.
+            // Bounded, so that a failing test terminates.
             for _ in 0..20_000_000 {
                 if busy.load(Ordering::Relaxed) == 4 {
                     break;
@@ -313,11 +313,11 @@ async fn map_uses_all_threads_for_work_that_never_waits() {
             busy.load(Ordering::Relaxed)
         }
     });
-    assert_eq!(all.await, vec![Ok(4); 4], "all four were at work at once");
+    assert_eq!(all.await, vec![Ok(4); 4], "all four ran at the same time");
 }
 
 #[tokio::test]
-async fn gather_lets_those_that_wait_go_on_between_those_that_are_ready() {
+async fn gather_polls_waiting_futures_between_ready_ones() {
     let log = Log::default();
     let jobs = (0..1000).map(|n| {
         let log = log.clone();
@@ -330,23 +330,23 @@ async fn gather_lets_those_that_wait_go_on_between_those_that_are_ready() {
     });
     gather(2, jobs).await;
     let place = log.read().iter().position(|n| *n == 0).unwrap();
-    assert!(place < 500, "it ended as number {place}");
+    assert!(place < 500, "finished as number {place}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn gather_contains_the_panic_of_a_drop() {
+async fn gather_contains_a_panic_in_drop() {
     let runner = Runner::new(2).task_timeout(MS(10));
-    let jobs = [true, false].map(|rude| async move {
-        let _rude = rude.then(|| Rude);
+    let jobs = [true, false].map(|panics| async move {
+        let _guard = panics.then(|| PanicOnDrop);
         std::future::pending::<()>().await;
     });
     let results = runner.gather(jobs).await;
-    assert!(matches!(&results[0], Err(TaskError::Panicked(text)) if text.contains("rude")), "{results:?}");
+    assert!(matches!(&results[0], Err(TaskError::Panicked(text)) if text == "drop panicked"), "{results:?}");
     assert_eq!(results[1], Err(TaskError::TimedOut));
 }
 
 #[test]
-fn jobs_whose_workers_died_with_their_runtime_are_cancelled() {
+fn jobs_are_cancelled_when_their_runtime_is_dropped() {
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (runner, first, second) = (Runner::new(1), runtime(), runtime());
     let running = first.block_on(async {
@@ -361,20 +361,20 @@ fn jobs_whose_workers_died_with_their_runtime_are_cancelled() {
 }
 
 #[tokio::test]
-async fn panics_are_contained_and_told_even_those_of_a_drop() {
+async fn panics_are_returned_even_those_in_drop() {
     let runner = Runner::new(1).max_queued(9);
-    let outright = runner.submit(async { panic!("oh {}", "dear") }).await;
-    let rude = runner
+    let panicking = runner.submit(async { panic!("oh {}", "dear") }).await;
+    let panicking_drop = runner
         .submit(async {
-            let _rude = Rude;
+            let _guard = PanicOnDrop;
             pending::<()>().await;
         })
         .await;
-    let never_begun = runner.submit(async { 3 }).await;
+    let not_started = runner.submit(async { 3 }).await;
     tokio::task::yield_now().await;
-    assert_eq!(outright.await, Err::<(), _>(TaskError::Panicked("oh dear".to_owned())));
-    assert_eq!(rude.cancel().await, Err(TaskError::Panicked("rude to the end".to_owned())));
-    assert_eq!(never_begun.await, Ok(3));
+    assert_eq!(panicking.await, Err::<(), _>(TaskError::Panicked("oh dear".to_owned())));
+    assert_eq!(panicking_drop.cancel().await, Err(TaskError::Panicked("drop panicked".to_owned())));
+    assert_eq!(not_started.await, Ok(3));
     assert_eq!(runner.metrics().failed, 2);
 }
 
@@ -393,7 +393,7 @@ async fn metrics_add_up() {
 }
 
 #[test]
-fn a_runner_outlives_the_runtime_that_its_workers_lived_on() {
+fn runner_outlives_the_runtime_of_its_workers() {
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (runner, first) = (Runner::new(1), runtime());
     let orphan = first.block_on(async {
@@ -409,7 +409,7 @@ fn a_runner_outlives_the_runtime_that_its_workers_lived_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_tasks_on_two_threads_each_give_their_own_result() {
+async fn many_tasks_on_two_threads_return_their_results() {
     let runner = Runner::new(64);
     let results = runner
         .map(0..50_000_u64, |n| async move {

@@ -5,7 +5,7 @@ use futures_util::future::pending;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test]
-async fn block_on_inside_a_runtime_is_a_clear_error() {
+async fn block_on_inside_a_runtime_is_an_error() {
     let err = block_on(async {}).unwrap_err();
     assert!(matches!(err, BlockOnError::InsideRuntime));
     assert_eq!(
@@ -20,7 +20,7 @@ fn block_on_has_timers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timeout_ends_at_its_time_and_drops_the_future() {
+async fn timeout_expires_and_drops_the_future() {
     let (start, held) = (Instant::now(), std::rc::Rc::new(()));
     let weight = held.clone();
     let late = timeout(Duration::from_secs(3), async move {
@@ -32,7 +32,7 @@ async fn timeout_ends_at_its_time_and_drops_the_future() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_runs_in_the_background_runs_beside_and_can_be_cancelled() {
+async fn background_task_runs_concurrently_and_can_be_cancelled() {
     let start = Instant::now();
     let task = background(sleep(Duration::from_secs(1)));
     sleep(Duration::from_secs(1)).await;

@@ -58,8 +58,8 @@ fn whole(value: &Value, is_up: bool) -> Option<i128> {
 
 /// `multipleOf` as a fraction: 0.25 as 25 and 100.
 fn step(object: &Map<String, Value>) -> Option<(u64, u64)> {
-    let told = object.get("multipleOf")?.to_string();
-    let (before, after) = told.split_once('.').unwrap_or((&told, ""));
+    let text = object.get("multipleOf")?.to_string();
+    let (before, after) = text.split_once('.').unwrap_or((&text, ""));
     let scale = 10_u64.checked_pow(u32::try_from(after.len()).ok()?)?;
     let step = format!("{before}{after}").parse().ok().filter(|step| *step > 0)?;
     Some((step, scale))

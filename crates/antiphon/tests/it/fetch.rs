@@ -59,7 +59,7 @@ fn one_failure_ends_no_other_and_is_told_with_its_host() {
     lab.run("fetch http://127.0.0.1:1/x --out afile").ends_with(2, &["afile"]);
     let lab = Lab::new().with("SSL_CERT_FILE", "/nonexistent").with("SSL_CERT_DIR", "/nonexistent");
     lab.run("fetch https://127.0.0.1:1/x")
-        .ends_with(5, &["install ca-certificates, or give a root certificate"]);
+        .ends_with(5, &["Install ca-certificates, or add a root certificate"]);
     lab.run("fetch").ends_with(2, &["<URL>"]);
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
         lists_what_it_has: true,
         is_local: true,
         has_models: false,
-        tells_slots: false,
+        reports_slots: false,
         price_vendor: None,
     })
 }

@@ -78,7 +78,7 @@ impl Server {
 }
 
 /// Makes 500 calls at once; gives which part of the limit was reached, and which part of the calls refused.
-async fn reach(reports: Reports, latency: u64) -> (f64, f64) {
+async fn utilisation(reports: Reports, latency: u64) -> (f64, f64) {
     let (server, limiter) = (Server::new(reports, latency), AdaptiveLimiter::new(AdaptivePolicy::default()));
     let start = Instant::now();
     let call = || async {
@@ -111,16 +111,16 @@ const SLOW: u64 = 2_000;
 #[tokio::test(start_paused = true)]
 async fn with_headers_it_stays_just_under_the_limit() {
     for latency in [1, 20, 300] {
-        check(latency, reach(Reports::Headers { limit: 10 }, latency).await, 0.95, 0.01);
+        check(latency, utilisation(Reports::Headers { limit: 10 }, latency).await, 0.95, 0.01);
         // The headers' limit is that of a minute, so that what they say of the rate is wrong.
-        check(latency, reach(Reports::Headers { limit: 6_000 }, latency).await, 0.85, 0.05);
+        check(latency, utilisation(Reports::Headers { limit: 6_000 }, latency).await, 0.85, 0.05);
     }
-    check(SLOW, reach(Reports::Headers { limit: 10 }, SLOW).await, 0.85, 0.02);
+    check(SLOW, utilisation(Reports::Headers { limit: 10 }, SLOW).await, 0.85, 0.02);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_gives_all_back_at_once_is_waited_for() {
-    let (reached, refused) = reach(Reports::Window, 1).await;
+    let (reached, refused) = utilisation(Reports::Window, 1).await;
     // 10 at first and 60 in each second after that are at most 0.6 of what the formula takes for the limit.
     check(1, (reached / 0.6, refused), 0.85, 0.05);
 }
@@ -128,19 +128,19 @@ async fn a_server_that_gives_all_back_at_once_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn with_waits_alone_it_finds_the_limit() {
     for latency in [1, 20, 300] {
-        check(latency, reach(Reports::RetryAfter { whole_seconds: false }, latency).await, 0.9, 0.1);
+        check(latency, utilisation(Reports::RetryAfter { whole_seconds: false }, latency).await, 0.9, 0.1);
         // Each refusal stops everything for a second, in which a hundred requests could have been answered.
-        check(latency, reach(Reports::RetryAfter { whole_seconds: true }, latency).await, 0.35, 0.05);
+        check(latency, utilisation(Reports::RetryAfter { whole_seconds: true }, latency).await, 0.35, 0.05);
     }
-    check(SLOW, reach(Reports::RetryAfter { whole_seconds: false }, SLOW).await, 0.7, 0.02);
+    check(SLOW, utilisation(Reports::RetryAfter { whole_seconds: false }, SLOW).await, 0.7, 0.02);
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_nothing_but_refusals_it_finds_the_limit() {
     for latency in [1, 20, 300] {
-        check(latency, reach(Reports::Bare, latency).await, 0.85, 0.05);
+        check(latency, utilisation(Reports::Bare, latency).await, 0.85, 0.05);
     }
-    check(SLOW, reach(Reports::Bare, SLOW).await, 0.7, 0.02);
+    check(SLOW, utilisation(Reports::Bare, SLOW).await, 0.7, 0.02);
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,13 +334,13 @@ async fn headers_without_a_reset_and_headers_that_vanish() {
     })
     .await;
     assert!(refused < 0.3 && seconds < 6.0, "{refused:.3} refused in {seconds:.1} s");
-    let mut told = 0;
+    let mut answers = 0;
     let (_, seconds) = against(move || {
-        told += 1;
+        answers += 1;
         let slow = Allowance::new(10, 1, Duration::from_secs(9));
         (
             true,
-            if told < 10 {
+            if answers < 10 {
                 LimitHints { requests: slow, ..LimitHints::default() }
             } else {
                 LimitHints::default()

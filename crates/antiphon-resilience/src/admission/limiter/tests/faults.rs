@@ -61,7 +61,7 @@ async fn a_steady_share_of_faults_costs_its_share() {
 #[tokio::test(start_paused = true)]
 async fn faults_that_come_with_more_calls_at_once_stop_them() {
     for takes in [1, 50, 400] {
-        let (took, most) = with_faults(|_, under_way| (under_way > 60).then_some(takes)).await;
+        let (took, most) = with_faults(|_, in_flight| (in_flight > 60).then_some(takes)).await;
         // 60 at once are 150 each second.
         assert!(most < 300 && took < 1.3 * 4_000.0 / 150.0, "{takes} ms: {took:.1} s, {most} at once");
     }
@@ -151,13 +151,13 @@ async fn concurrency_is_back_within_three_seconds_of_an_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_wishes_for_next_to_nothing_and_refuses_is_asked_less_and_less() {
-    for wish in [0, 1] {
+    for millis in [0, 1] {
         let (limiter, start) = (AdaptiveLimiter::new(AdaptivePolicy::default()), Instant::now());
         let calls = std::cell::Cell::new(0);
         let call = || {
             calls.set(calls.get() + 1);
             let hints =
-                LimitHints { retry_after: Some(Duration::from_millis(wish)), ..LimitHints::default() };
+                LimitHints { retry_after: Some(Duration::from_millis(millis)), ..LimitHints::default() };
             let is_over = start.elapsed() > Duration::from_secs(60);
             async move {
                 if is_over {
@@ -169,6 +169,6 @@ async fn a_server_that_wishes_for_next_to_nothing_and_refuses_is_asked_less_and_
         };
         limiter.call(Cost::request(), Deadline::none(), call).await.unwrap();
         let took = start.elapsed().as_secs_f64();
-        assert!(calls.get() < 40 && took < 75.0, "{wish} ms: {} calls in {took:.0} s", calls.get());
+        assert!(calls.get() < 40 && took < 75.0, "{millis} ms: {} calls in {took:.0} s", calls.get());
     }
 }

@@ -108,7 +108,7 @@ impl Run {
 }
 
 /// Makes 2,000 calls; returns which part of the limit was reached, and which part of the calls refused.
-async fn reach(course: Course) -> (f64, f64) {
+async fn utilisation(course: Course) -> (f64, f64) {
     let (run, start) = (Run::new(course), Instant::now());
     join_all((0..CALLS).map(|call| run.call(call))).await;
     // The first answer tells the limit, and the last one is waited for.
@@ -131,7 +131,7 @@ async fn a_burst_that_arrives_in_another_order_is_counted_whole() {
     for latency in LATENCIES {
         for burst in BURSTS {
             let course = Course { burst, latency, ..REQUESTS };
-            check(course, reach(course).await, 0.95, 0.01);
+            check(course, utilisation(course).await, 0.95, 0.01);
         }
     }
 }
@@ -142,7 +142,7 @@ async fn tokens_weigh_what_the_headers_show_and_not_what_was_estimated() {
         for burst in bursts {
             for estimated in [30, 60, 80, 120] {
                 let course = Course { tokens: Some((estimated, 80)), burst, latency, ..REQUESTS };
-                check(course, reach(course).await, 0.95, 0.01);
+                check(course, utilisation(course).await, 0.95, 0.01);
             }
         }
     }
@@ -154,7 +154,7 @@ async fn without_headers_a_limit_of_either_kind_is_found() {
         for burst in BURSTS {
             for tokens in [None, Some((60, 80))] {
                 let course = Course { tokens, burst, latency, has_headers: false, ..REQUESTS };
-                check(course, reach(course).await, 0.85, 0.15);
+                check(course, utilisation(course).await, 0.85, 0.15);
             }
         }
     }
@@ -166,7 +166,7 @@ async fn processes_that_share_a_limit_reach_it_together() {
         for (burst, processes) in [(30.0, 2), (100.0, 2), (100.0, 4), (600.0, 4)] {
             for tokens in [None, Some((60, 80))] {
                 let course = Course { tokens, burst, latency, processes, ..REQUESTS };
-                check(course, reach(course).await, 0.95, 0.03);
+                check(course, utilisation(course).await, 0.95, 0.03);
             }
         }
     }
