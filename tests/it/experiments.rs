@@ -60,11 +60,11 @@ async fn nothing_is_removed_by_mistake_and_nothing_behind_a_link_at_all() {
     let err = one.clone().delete("two").await.unwrap_err();
     assert_eq!(
         (err.kind(), err.to_string().as_str()),
-        (ErrorKind::Config, "not removed: \"two\" is not \"one\"")
+        (ErrorKind::Config, "cannot remove experiment \"one\": the confirmation was \"two\"")
     );
     one.delete("one").await.unwrap();
     let err = Experiment::load(folder.path().join("one")).await.unwrap_err();
-    assert!(err.to_string().contains("there is no experiment in"), "{err}");
+    assert!(err.to_string().contains("no experiment in"), "{err}");
     assert!(antiphon::fs::exists(interviews().join("p01-cafe-owner.txt")).await.unwrap());
 }
 
@@ -84,14 +84,14 @@ async fn names_lead_nowhere_else_and_data_takes_nobodys_place() {
     one.add_data(&notes, AddMode::Copy).await.unwrap();
     antiphon::fs::write(&notes, "P1: I sell.").await.unwrap();
     let err = one.add_data(&notes, AddMode::Copy).await.unwrap_err();
-    assert!(err.to_string().contains("is there already, and is another one"), "{err}");
+    assert!(err.to_string().contains("already exists and differs"), "{err}");
     assert!(one.add_data(&notes, AddMode::Link).await.is_err());
     assert_eq!(one.add_data(base, AddMode::Link).await.unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(one.data().await.unwrap(), [PathBuf::from("notes.txt")]);
     let mine = base.join("mine");
     antiphon::fs::create_dir(&mine).await.unwrap();
     antiphon::fs::write(mine.join("README.md"), "My project.").await.unwrap();
-    assert!(Experiment::create(base, "mine", "").await.unwrap_err().to_string().contains("files of others"));
+    assert!(Experiment::create(base, "mine", "").await.unwrap_err().to_string().contains("has other files"));
     let readme = one.root().join("README.md");
     antiphon::fs::write(&readme, "All my own.\n").await.unwrap();
     one.write_readme().await.unwrap();

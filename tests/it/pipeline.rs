@@ -239,7 +239,7 @@ async fn where_no_others_come_those_that_differ_are_kept_and_the_rest_is_named_a
     assert_eq!((made.personas.len(), made.report.calls, made.report.duplicates.len()), (1, 4, 2));
     assert_eq!(
         made.report.failures[0].reason,
-        "2 personas were asked for, and 1 came that differ; the others were too much like them"
+        "asked for 2 personas, got 1: the others were near duplicates"
     );
     let enough = pipeline(&self::server([drafts(&[("Ada", SLEEP), ("Bea", SLEEP)])]));
     let made = enough.generate(&config().count(Count::Between(1, 2))).await.unwrap();

@@ -243,6 +243,8 @@ struct Dispatch {
     waits: bool,
     /// This worker's part of the provider's limits, once it is known which they are.
     sharing: Option<LimitSharing>,
+    /// Whether this worker had no use for its part when it last asked.
+    was_idle: bool,
 }
 
 impl Dispatch {
@@ -257,6 +259,7 @@ impl Dispatch {
             has_more: true,
             waits: false,
             sharing: None,
+            was_idle: false,
         }
     }
 
@@ -320,11 +323,14 @@ impl Dispatch {
     }
 
     /// Agrees with other workers on the parts of the provider's limits.
-    async fn share_limits(&self) {
+    async fn share_limits(&mut self) {
         if let Some(sharing) = &self.sharing {
-            let is_idle = self.tasks.is_empty() && self.ready.is_empty();
-            let demand = if is_idle { 0.0 } else { self.shared.demand() };
-            sharing.renew(&self.shared.run, demand).await;
+            // Without more rows to claim, those in progress are all that is left.
+            let has_rows = self.has_more || !self.ready.is_empty();
+            let in_progress = self.tasks.len().saturating_sub(self.shared.queue.sleeping());
+            let jobs = if has_rows { usize::MAX } else { in_progress };
+            self.was_idle = jobs == 0;
+            sharing.renew(&self.shared.run, self.shared.demand(jobs)).await;
         }
     }
 
@@ -383,8 +389,8 @@ impl Dispatch {
                     Err(err) => self.shared.state.stop.stop(StopCause::Store(err)),
                 }
                 self.has_more = !self.ready.is_empty();
-                if self.sharing.is_none() && self.has_more {
-                    self.sharing = self.shared.limit_sharing();
+                if self.has_more && (self.sharing.is_none() || self.was_idle) {
+                    self.sharing = self.sharing.take().or_else(|| self.shared.limit_sharing());
                     self.share_limits().await;
                 }
             }

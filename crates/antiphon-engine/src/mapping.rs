@@ -357,7 +357,10 @@ impl Mapping {
             MapStatus::Stopped => RunStatus::Stopped,
             MapStatus::Cancelled => RunStatus::Cancelled,
         };
-        run.finish(status, text.clone()).await.map_err(StopCause::Store)?;
+        if !run.finish(status, text.clone()).await.map_err(StopCause::Store)? {
+            // Another process finished the run: the report is its own.
+            return Ok(());
+        }
         let written = async {
             // A store in memory makes no folder.
             antiphon_fs::create_dir(folder).await?;

@@ -120,9 +120,10 @@ impl Shared {
         Some(LimitSharing::new(scope.clone(), limiter.clone()))
     }
 
-    /// The calls per second that this process could make, if no limit of the provider were in the way.
-    pub(super) fn demand(&self) -> f64 {
-        let at_once = self.state.options.limits.max_concurrency.unwrap_or(MAX_CONCURRENCY);
+    /// Returns the calls per second that this process could make with `jobs` at once, if no limit of the provider were in the
+    /// way.
+    pub(super) fn demand(&self, jobs: usize) -> f64 {
+        let at_once = self.state.options.limits.max_concurrency.unwrap_or(MAX_CONCURRENCY).min(jobs);
         #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls at once")]
         let at_once = at_once as f64;
         at_once / self.state.accounts.seconds_of_a_call().unwrap_or(1.0)

@@ -1,4 +1,4 @@
-//! Reading, lines and walking. The rows against peers are in `cargo xtask bench`.
+//! Throughput of reads, lines and walks. `cargo xtask bench` has the comparison with other crates.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

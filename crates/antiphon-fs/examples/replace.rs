@@ -1,4 +1,4 @@
-//! Replaces a file by the content of another, whole or not at all: `replace FROM TO`.
+//! Replaces the content of a file with that of another one, atomically: `replace FROM TO`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [from, to] = args.as_slice() else {
-        eprintln!("replace FROM TO");
+        eprintln!("usage: replace FROM TO");
         return ExitCode::from(2);
     };
     match replace(from, to).await {

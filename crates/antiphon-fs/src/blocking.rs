@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind};
 
-/// Runs `work` on a blocking thread. Work that has begun runs to its end even when the caller is dropped.
+/// Runs `work` on a blocking thread; work that has started runs to its end even if the caller is dropped.
 pub(crate) async fn run_blocking<T, F>(operation: &'static str, path: &Path, work: F) -> Result<T, Error>
 where
     T: Send + 'static,

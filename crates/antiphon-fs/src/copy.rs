@@ -9,25 +9,26 @@ use crate::error::{Error, ErrorKind};
 use crate::read::open_regular;
 use crate::temp::Replacement;
 
-/// Copies a file with its permissions and returns its length. The copy takes its name when it is whole.
+/// Copies a file with its permissions and returns its length in bytes; the copy is renamed into place when complete.
 ///
 /// # Errors
-/// What [`read`](crate::read()) and [`write`](crate::write()) may run into. An older file is then still whole.
+/// Those of [`read`](crate::read()) and [`write`](crate::write()). An older file is then intact.
 ///
 /// # Cancel safety
-/// A dropped call stops within 8 MiB and leaves nothing behind.
+/// A dropped call stops within 8 MiB and leaves no partial copy.
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, Error> {
     copy_with(from, to, CancellationToken::new(), |_, _| {}).await
 }
 
-/// [`copy`] that tells how far it is and can be stopped: `progress` gets the bytes copied and the bytes in all, every
-/// 8 MiB.
+/// Copies a file like [`copy`], with progress reports and cancellation.
+///
+/// At least every 8 MiB, `progress` is called on a blocking thread with the bytes copied so far and the total.
 ///
 /// # Errors
-/// As [`copy`], and `Cancelled`.
+/// Those of [`copy`], and `Cancelled`.
 ///
 /// # Cancel safety
-/// A dropped call stops within 8 MiB and leaves nothing behind, as does cancelling `cancel`.
+/// A dropped call stops within 8 MiB and leaves no partial copy, as does cancelling `cancel`.
 pub async fn copy_with<F>(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,
@@ -90,20 +91,20 @@ enum StepError {
     Write(io::Error),
 }
 
-/// Copies step by step: in the kernel where it can, else through memory.
+/// A copy in steps: in the kernel where the system supports it, otherwise through memory.
 #[derive(Default)]
 struct Steps {
     block: Option<Vec<u8>>,
 }
 
 impl Steps {
-    /// Bytes copied; 0 at the end of the file.
+    /// Copies the next step and returns its bytes; 0 at the end of the file.
     fn next(&mut self, from: &File, to: &mut File) -> Result<u64, StepError> {
         #[cfg(target_os = "linux")]
         if self.block.is_none() {
             match rustix::fs::copy_file_range(from, None, &*to, None, STEP) {
                 Ok(bytes) if bytes > 0 => return Ok(bytes as u64),
-                // Some file systems pretend to be empty, and others cannot copy from one to another.
+                // Some file systems report an empty file, and others do not support copies to another file system.
                 Ok(_) => {}
                 Err(err) => {
                     use rustix::io::Errno;

@@ -1,7 +1,7 @@
-/// Returns the number of files and connections that this process may have open at a time: the soft limit of file descriptors
-/// (`RLIMIT_NOFILE`, `ulimit -n`). `None` if there is none.
+/// Returns the soft limit on open file descriptors of this process (`RLIMIT_NOFILE`, `ulimit -n`).
 ///
-/// Use it to size what opens many of them, such as a connection pool.
+/// `None` if unlimited, or on a system without the limit. Files and connections count together: use the limit to size a
+/// connection pool, for example.
 ///
 /// ```
 /// let connections = antiphon_fs::open_file_limit().map_or(512, |most| most.saturating_sub(64).min(512));
@@ -12,11 +12,10 @@ pub fn open_file_limit() -> Option<u64> {
     limit::soft()
 }
 
-/// Raises the soft limit of file descriptors to the hard one, and returns the limit that holds then, as
-/// [`open_file_limit`] does. Where the system refuses, the limit stays as it is.
+/// Raises the soft limit on open file descriptors to the hard limit and returns the limit in force.
 ///
-/// Call it once, at the start of a program that opens many connections: most systems start programs with a soft limit of 1,024 or
-/// 256, for the sake of programs that use `select`.
+/// If the system refuses, the limit is unchanged. Call it once, at the start of a program that opens many connections: most
+/// systems start programs with a soft limit of 1,024 or 256, for compatibility with `select`. See also [`open_file_limit`].
 ///
 /// ```
 /// let before = antiphon_fs::open_file_limit();
@@ -31,7 +30,7 @@ pub fn raise_open_file_limit() -> Option<u64> {
 mod limit {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    /// macOS refuses more as long as the hard limit has no number (`OPEN_MAX` of its headers).
+    /// The maximum on macOS while the hard limit is unlimited (`OPEN_MAX` of its headers).
     const OPEN_MAX: u64 = 10_240;
 
     pub(super) fn soft() -> Option<u64> {

@@ -2,9 +2,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file operation failed, with the path it was about.
+/// An error of a file operation, with the path concerned.
 ///
-/// The text names the operation and the path; [`source`](std::error::Error::source) is the system's own error, if any.
+/// The message names the operation and the path; [`source`](std::error::Error::source) is the error of the operating system
+/// where it adds information.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -15,46 +16,46 @@ struct Inner {
     excerpt: Vec<u8>,
 }
 
-/// What a caller can do about an [`Error`].
+/// The kind of an [`Error`], by which a caller decides what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Nothing is there under this path.
+    /// The path does not exist.
     NotFound,
-    /// The process may not do this here.
+    /// The process lacks the permission, or the disk is read-only.
     PermissionDenied,
-    /// A regular file was wanted; this is a folder, a pipe, a socket or a device.
+    /// The path is not a regular file but a folder, a pipe, a socket or a device.
     NotAFile,
-    /// A file is to be written here, and this is a folder.
+    /// The path for an output file is a folder.
     IsAFolder,
-    /// The file is larger than the caller allowed.
+    /// The file exceeds the limit.
     TooLarge {
-        /// The limit that was passed, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The disk or the quota is full.
+    /// The disk is full or the quota is exhausted.
     StorageFull,
-    /// Text was wanted, and these bytes are none.
+    /// The bytes are not text.
     NotText {
-        /// The line of the first byte that is no text, from 1, where it can be told.
+        /// The line of the first invalid byte, from 1; `None` if it cannot be determined.
         line: Option<u64>,
     },
-    /// A line is longer than the caller allowed.
+    /// A line exceeds the limit.
     LineTooLong {
-        /// The line, from 1.
+        /// The line number, from 1.
         line: u64,
-        /// The limit that was passed, in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// A glob that cannot be understood; the path is the glob.
+    /// The glob is invalid; [`path`](Error::path) is the glob.
     InvalidGlob,
-    /// This writer has failed before, and its file is not what was written to it.
+    /// The writer failed before, so its file is incomplete.
     Broken,
-    /// The system told too much at once, and some changes are not known: look at everything again.
+    /// The notification queue of the system overflowed and some changes were lost: scan everything again.
     Missed,
-    /// The work was cancelled before it was done.
+    /// The operation was cancelled before it finished.
     Cancelled,
-    /// Any other answer of the system; see the source.
+    /// Any other error of the operating system; see the source.
     Io,
 }
 
@@ -96,20 +97,20 @@ impl Error {
         self
     }
 
-    /// What the caller can do.
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The path the operation was about.
+    /// Returns the path of the operation.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Returns the line that cannot be used, as it is in the file: all of one that is `NotText`, and the first 4 KiB of one
-    /// that is `LineTooLong`. Of every other error it is empty.
+    /// Returns the bytes of the invalid line: all of it for [`NotText`](ErrorKind::NotText), the first 4 KiB for
+    /// [`LineTooLong`](ErrorKind::LineTooLong). Empty for every other kind, and for `NotText` of a whole file.
     #[must_use]
     pub fn excerpt(&self) -> &[u8] {
         &self.0.excerpt
@@ -131,16 +132,16 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge { limit } => write!(f, "{operation} {path}: larger than {limit} bytes"),
             ErrorKind::StorageFull => write!(f, "{operation} {path}: no space left on the disk"),
             ErrorKind::NotText { line: Some(line) } => {
-                write!(f, "{operation} {path}: line {line} is no text in an encoding that is known")
+                write!(f, "{operation} {path}: line {line} is not text in a known encoding")
             }
             ErrorKind::NotText { line: None } => {
-                write!(f, "{operation} {path}: this is no text but binary data")
+                write!(f, "{operation} {path}: binary data, not text")
             }
             ErrorKind::LineTooLong { line, limit } => {
                 write!(f, "{operation} {path}: line {line} is longer than {limit} bytes")
             }
-            ErrorKind::InvalidGlob => write!(f, "{operation}: the pattern `{path}` is no valid glob"),
-            ErrorKind::Broken => write!(f, "{operation} {path}: writing has failed before"),
+            ErrorKind::InvalidGlob => write!(f, "{operation}: invalid glob pattern `{path}`"),
+            ErrorKind::Broken => write!(f, "{operation} {path}: an earlier write failed"),
             ErrorKind::Missed => write!(f, "{operation} {path}: some changes were missed"),
             ErrorKind::Cancelled => write!(f, "{operation} {path}: cancelled"),
             ErrorKind::Io => write!(f, "{operation} {path} failed"),
@@ -161,9 +162,9 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The other kinds say already what the system said.
-        let tells_more = matches!(self.0.kind, ErrorKind::Io | ErrorKind::InvalidGlob);
-        self.0.source.as_ref().filter(|_| tells_more).map(|err| err as _)
+        // The message of every other kind already contains the system's error.
+        let adds_information = matches!(self.0.kind, ErrorKind::Io | ErrorKind::InvalidGlob);
+        self.0.source.as_ref().filter(|_| adds_information).map(|err| err as _)
     }
 }
 
@@ -175,7 +176,7 @@ mod tests {
     use super::{Error, ErrorKind};
 
     #[test]
-    fn every_kind_names_operation_and_path_and_what_is_wrong() {
+    fn message_of_every_kind_has_operation_path_and_reason() {
         for (kind, expected) in [
             (ErrorKind::NotFound, "read a/b: no such file or folder"),
             (ErrorKind::PermissionDenied, "read a/b: permission denied"),
@@ -183,14 +184,11 @@ mod tests {
             (ErrorKind::IsAFolder, "read a/b: this is a folder"),
             (ErrorKind::TooLarge { limit: 9 }, "read a/b: larger than 9 bytes"),
             (ErrorKind::StorageFull, "read a/b: no space left on the disk"),
-            (
-                ErrorKind::NotText { line: Some(3) },
-                "read a/b: line 3 is no text in an encoding that is known",
-            ),
-            (ErrorKind::NotText { line: None }, "read a/b: this is no text but binary data"),
+            (ErrorKind::NotText { line: Some(3) }, "read a/b: line 3 is not text in a known encoding"),
+            (ErrorKind::NotText { line: None }, "read a/b: binary data, not text"),
             (ErrorKind::LineTooLong { line: 3, limit: 9 }, "read a/b: line 3 is longer than 9 bytes"),
-            (ErrorKind::InvalidGlob, "read: the pattern `a/b` is no valid glob"),
-            (ErrorKind::Broken, "read a/b: writing has failed before"),
+            (ErrorKind::InvalidGlob, "read: invalid glob pattern `a/b`"),
+            (ErrorKind::Broken, "read a/b: an earlier write failed"),
             (ErrorKind::Missed, "read a/b: some changes were missed"),
             (ErrorKind::Cancelled, "read a/b: cancelled"),
         ] {
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_said_is_told_once_and_not_lost() {
+    fn system_error_is_either_in_the_message_or_the_source() {
         let error_of = |kind: io::ErrorKind| Error::from_io(kind.into(), "write", "out");
         let read_only = error_of(io::ErrorKind::ReadOnlyFilesystem);
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Files without blocking the executor: reads in hops of many files, atomic writes, and walks that come in batches.
+//! Asynchronous file I/O that never blocks the executor: batched reads, atomic writes and batched directory walks.
 //!
-//! Every blocking system call of Antiphon is made here, on tokio's blocking threads, and many of them in one trip:
-//! a trip to another thread costs more than reading a small file.
+//! All blocking system calls of Antiphon are made in this crate, on tokio's blocking threads, many of them in one task:
+//! switching to another thread costs more than reading a small file.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

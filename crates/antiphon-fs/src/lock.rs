@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::blocking::run_blocking;
 use crate::error::Error;
 
-/// A file that at most one owner holds at a time, among all processes of a machine.
+/// An exclusive lock on a file among all processes of a machine.
 ///
-/// The system gives it back when its owner drops it or dies, however it dies, so a lock that is held has a living owner.
-/// The file itself stays, unless it is [removed](Self::remove_on_drop). Network file systems may not tell other machines of it.
+/// Unlike a lease it never expires: the system releases it when its owner drops it or exits, even by a crash, so the owner of
+/// a lock is alive. The file itself is kept, unless it is [removed on drop](Self::remove_on_drop). Network file systems may not
+/// enforce the lock across machines.
 ///
 /// ```
 /// use antiphon_fs::{FileLock, Locked};
@@ -25,42 +26,44 @@ use crate::error::Error;
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "a lock that is dropped is given back"]
+#[must_use = "dropping a lock releases it"]
 pub struct FileLock {
     _file: File,
     path: PathBuf,
     is_removed: bool,
 }
 
-/// What came of asking for a [`FileLock`].
+/// The result of [`FileLock::acquire`].
 #[derive(Debug)]
-#[must_use = "a lock that is dropped is given back"]
+#[must_use = "dropping a lock releases it"]
 pub enum Locked {
-    /// It is held now.
+    /// The caller holds the lock.
     Mine(FileLock),
-    /// Somebody else holds it.
+    /// Another owner holds the lock.
     Anothers {
-        /// What they wrote into it; empty where that cannot be read.
+        /// The note of that owner; empty where it cannot be read.
         note: String,
     },
 }
 
 impl FileLock {
-    /// Sets that the file is removed when the lock is given back: for a name that no one else will ask for, since whoever
-    /// opened the file before holds a lock on nothing then.
+    /// Removes the file when the lock is released.
+    ///
+    /// Only for a name that no one else will lock: a process that had opened the file before would lock a file without a name.
     pub fn remove_on_drop(mut self) -> Self {
         self.is_removed = true;
         self
     }
 
-    /// Takes the lock unless another holds it, and writes `note` into it, for whoever asks next. The file is made if it is
-    /// not there. Never waits for the other owner.
+    /// Acquires the lock unless another owner holds it, and never waits for that owner.
+    ///
+    /// Creates the file if it does not exist, and writes `note` into it for later callers.
     ///
     /// # Errors
-    /// What the system answered: `PermissionDenied`, `NotFound` for a missing folder, `StorageFull` or `Io`.
+    /// The error of the system: `PermissionDenied`, `NotFound` for a missing folder, `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may have made the file; the lock is given back.
+    /// A dropped call may have created the file; the lock is released.
     pub async fn acquire(path: impl AsRef<Path>, note: &str) -> Result<Locked, Error> {
         let (path, note) = (path.as_ref().to_owned(), note.to_owned());
         run_blocking("lock", &path.clone(), move || acquire(&path, &note)).await
@@ -68,13 +71,10 @@ impl FileLock {
 }
 
 impl Drop for FileLock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a name is unlinked in no time, and nothing can wait in a drop"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "unlinking is fast, and a drop cannot await")]
     fn drop(&mut self) {
         if self.is_removed {
-            // A file that cannot be removed is in no one's way.
+            // A file that cannot be removed does no harm.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -82,14 +82,14 @@ impl Drop for FileLock {
 
 fn acquire(path: &PathBuf, note: &str) -> Result<Locked, Error> {
     let failed = |err| Error::from_io(err, "lock", path);
-    // Cut to nothing only by its owner: what another wrote is still wanted.
+    // Truncated only after locking: the note of another owner must be kept.
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let mut file = opened.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut note = String::new();
-            // Some systems let nobody else read a locked file.
+            // Some systems do not let other processes read a locked file.
             let _ = file.read_to_string(&mut note);
             return Ok(Locked::Anothers { note });
         }

@@ -3,22 +3,22 @@ use std::path::{Path, PathBuf};
 use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 
-/// What stands under a path, links followed.
+/// Length and type of a path, with symbolic links followed; see [`metadata`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// Length in bytes; of no meaning for a folder.
+    /// Length in bytes; meaningless for a folder.
     pub len: u64,
-    /// Whether it is a folder.
+    /// Whether the path is a folder.
     pub is_dir: bool,
-    /// Whether it is a regular file, so not a folder, pipe, socket or device.
+    /// Whether the path is a regular file, and not a folder, pipe, socket or device.
     pub is_file: bool,
 }
 
-/// Length and type of what stands under `path`.
+/// Returns the length and type of the file or folder at `path`, with symbolic links followed.
 ///
 /// # Errors
-/// `NotFound` when nothing is there, else what the system answered.
+/// `NotFound` if the path does not exist, otherwise the error of the system.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -27,10 +27,10 @@ pub async fn metadata(path: impl AsRef<Path>) -> Result<Metadata, Error> {
     run_blocking("look at", &path.clone(), move || stat(&path)).await
 }
 
-/// Whether anything stands under `path`; a link without a target counts as nothing.
+/// Returns whether `path` exists; a symbolic link without a target does not.
 ///
 /// # Errors
-/// What the system answered, when it could not tell.
+/// The error of the system where this cannot be determined, such as `PermissionDenied`.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -42,13 +42,13 @@ pub async fn exists(path: impl AsRef<Path>) -> Result<bool, Error> {
     }
 }
 
-/// Makes the folder `path` and every missing folder above it; one that is there already is fine.
+/// Creates the folder `path` and its missing parents; an existing folder is not an error.
 ///
 /// # Errors
 /// `PermissionDenied`, `StorageFull`, or `Io` where a file is in the way.
 ///
 /// # Cancel safety
-/// A dropped call may still make the folders; none is taken back.
+/// A dropped call may still create the folders; none is removed.
 pub async fn create_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("create folder", &path.clone(), move || make_dir(path)).await

@@ -15,15 +15,17 @@ use crate::error::{Error, ErrorKind};
 use crate::metadata::stat;
 use crate::text::{NotText, Text, decode};
 
-/// How [`read_many`] reads.
+/// Limits of [`read_many`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// Larger files are refused as `TooLarge` without being read. Bytes; default 256 MiB.
+    /// The maximum length of a file in bytes; a larger one is a `TooLarge` error and is not read. Default 256 MiB.
     pub max_bytes: u64,
-    /// Files read in one trip to a blocking thread. Default 64: a hop of 64 small files costs a third of a hop each.
+    /// The number of files that one blocking task reads; 0 counts as 1. Default 64, which for small files costs a third of one
+    /// task per file.
     pub files_per_batch: usize,
-    /// Hops under way at once; each holds at most `files_per_batch` files and little more than 64 MiB. Default 2.
+    /// The number of batches in progress; 0 counts as 1. Default 2. A batch holds at most `files_per_batch` files and stops once
+    /// it exceeds 64 MiB, which bounds the memory.
     pub max_concurrency: usize,
 }
 
@@ -34,21 +36,21 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
-    /// Sets how many files are read in one trip to a blocking thread.
+    /// Sets the number of files that one blocking task reads.
     #[must_use]
     pub fn files_per_batch(mut self, files: usize) -> Self {
         self.files_per_batch = files;
         self
     }
 
-    /// Sets how many trips are under way at once.
+    /// Sets the number of batches in progress.
     #[must_use]
     pub fn max_concurrency(mut self, max_concurrency: usize) -> Self {
         self.max_concurrency = max_concurrency;
         self
     }
 
-    /// Sets the largest file that is read, in bytes.
+    /// Sets the maximum length of a file, in bytes.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
@@ -56,36 +58,38 @@ impl ReadOptions {
     }
 }
 
-/// One file of [`read_many`]: its path and what came of it.
+/// The result of [`read_many`] for one file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FileRead {
-    /// The path as it was given.
+    /// The path as passed.
     pub path: PathBuf,
-    /// The file's bytes, or why it could not be read.
+    /// The bytes of the file, or the error of reading it.
     pub bytes: Result<Vec<u8>, Error>,
 }
 
-/// Reads one whole file of at most [`ReadOptions::max_bytes`]' default; for several files [`read_many`] is faster.
+/// Reads a whole file of at most 256 MiB; for several files, [`read_many`] has a higher throughput.
+///
+/// For a larger file or another limit, use [`Reader`](crate::Reader).
 ///
 /// # Errors
-/// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are refused before they are opened),
+/// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are rejected before they are opened),
 /// `TooLarge`, or `Io`.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
+/// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
 pub async fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
     let path = path.as_ref().to_owned();
     run_blocking("read", &path.clone(), move || read_whole(&path, ReadOptions::default().max_bytes)).await
 }
 
-/// Reads one whole file as text, whatever usual encoding it is in; the text says which one that was.
+/// Reads a whole text file of at most 256 MiB and detects its encoding, as [`decode`] does.
 ///
 /// # Errors
-/// As [`read`], and `NotText` for binary data or text with a broken byte, with its line.
+/// Those of [`read`], and `NotText` for binary data or text with an invalid byte, with its line.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
+/// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
 pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Error> {
     let path = path.as_ref().to_owned();
     run_blocking("read", &path.clone(), move || {
@@ -98,14 +102,16 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> Result<Text<'static>, Err
     .await
 }
 
-/// Reads many whole files, in the order given, each with an outcome of its own.
+/// Reads many whole files in batches and yields one result per file, in order.
+///
+/// A file that cannot be read is an error of its own and does not end the stream.
 ///
 /// # Panics
 /// When polled outside a tokio runtime.
 ///
 /// # Cancel safety
-/// Cancelling `cancel`, or dropping the stream, stops after the file that is being read; files not yet read then come
-/// as `Cancelled`. No file is lost by dropping a wait for the next one.
+/// Cancelling `cancel`, or dropping the stream, stops after the file being read; after `cancel`, each file not yet read is a
+/// `Cancelled` error. Dropping the future of a single `next` call loses no file.
 ///
 /// ```
 /// use futures_util::StreamExt;
@@ -185,7 +191,7 @@ impl Stream for ReadMany {
                     }
                 }
                 Some(Err(join)) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-                // The runtime is shutting down and dropped a hop that had not begun: nobody is left to read for.
+                // The runtime is shutting down and dropped a batch before its start: no one will read the rest.
                 Some(Err(_)) | None => return Poll::Ready(None),
             }
         }
@@ -194,18 +200,18 @@ impl Stream for ReadMany {
 
 impl std::fmt::Debug for ReadMany {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadMany").field("options", &self.options).field("hops", &self.reads.len()).finish()
+        f.debug_struct("ReadMany").field("options", &self.options).field("batches", &self.reads.len()).finish()
     }
 }
 
-/// What came of a trip.
+/// The result of one blocking task.
 struct ReadBatch {
     files: Vec<FileRead>,
-    /// Those that it had no room for.
+    /// The files left when the batch exceeded its memory limit.
     unread: Vec<PathBuf>,
 }
 
-/// A trip ends early after so many bytes, lest a few large files fill the memory.
+/// The number of bytes after which a batch ends early, so that a few large files do not fill the memory.
 const MAX_BATCH_BYTES: usize = 64 << 20;
 
 fn read_batch(paths: Vec<PathBuf>, max_bytes: u64, cancel: &CancellationToken) -> ReadBatch {
@@ -229,10 +235,10 @@ fn read_whole(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
     read_rest(&file, len, max_bytes, path)
 }
 
-/// Opens a regular file, and tells its length.
+/// Opens a regular file and returns it with its length.
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), Error> {
-    // Opening a pipe waits for its writer, so the type is asked for first.
+    // Opening a pipe waits for its writer, so the type is checked first.
     let found = stat(path)?;
     if !found.is_file {
         return Err(Error::new(ErrorKind::NotAFile, "read", path));
@@ -240,14 +246,14 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), Error> {
     Ok((File::open(path).map_err(|err| Error::from_io(err, "read", path))?, found.len))
 }
 
-/// What is left of a file, of which about `len` bytes are expected.
+/// Reads the rest of a file; `len` is the expected length.
 pub(crate) fn read_rest(file: &File, len: u64, max_bytes: u64, path: &Path) -> Result<Vec<u8>, Error> {
     let too_large = || Error::new(ErrorKind::TooLarge { limit: max_bytes }, "read", path);
     if len > max_bytes {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 1);
-    // One byte more than allowed tells a file that grew meanwhile from one that fits exactly.
+    // Reading one byte beyond the limit detects a file that has grown meanwhile.
     let read = file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|err| Error::from_io(err, "read", path))?;
     if bytes.len() as u64 > max_bytes { Err(too_large()) } else { Ok(bytes) }
@@ -270,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_files_come_in_order_each_with_its_outcome() {
+    async fn read_many_yields_one_result_per_file_in_order() {
         let (_folder, mut paths) = files(300);
         std::fs::remove_file(&paths[130]).unwrap();
         paths.push(_folder.path().to_owned());
@@ -287,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_over_the_limit_is_refused_and_one_at_the_limit_read() {
+    async fn file_over_the_limit_is_rejected_and_one_at_the_limit_read() {
         let (_folder, paths) = files(11);
         let options = ReadOptions::default().max_bytes(1);
         let read: Vec<_> = read_many(paths, options, CancellationToken::new()).collect().await;
@@ -296,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cancelled_read_names_every_file_it_did_not_read() {
+    async fn cancelled_read_yields_an_error_per_unread_file() {
         let (_folder, paths) = files(3);
         let cancel = CancellationToken::new();
         cancel.cancel();
@@ -307,12 +313,12 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_device_is_refused_before_it_is_opened() {
+    async fn device_is_rejected_before_it_is_opened() {
         assert_eq!(read("/dev/zero").await.unwrap_err().kind(), ErrorKind::NotAFile);
     }
 
     #[tokio::test]
-    async fn large_files_are_read_in_shorter_trips_and_still_in_order() {
+    async fn large_files_are_read_in_smaller_batches_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let paths: Vec<_> = (0..5).map(|i| folder.path().join(format!("{i}"))).collect();
         for path in &paths {

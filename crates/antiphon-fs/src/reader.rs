@@ -1,4 +1,4 @@
-//! One file, bit by bit.
+//! Reads one file in chunks or lines.
 
 mod blocks;
 mod chunks;
@@ -16,9 +16,9 @@ use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::read::{open_regular, read_rest};
 
-/// One open file, to be read as a whole, in chunks or line by line.
+/// A reader of one open file: as a whole, in chunks or line by line (such as NDJSON), with read-ahead.
 ///
-/// For a whole file by its path, [`read`](crate::read()) is shorter; for many, [`read_many`](crate::read_many).
+/// For a whole file by its path, [`read`](crate::read()) is shorter; for many files, use [`read_many`](crate::read_many).
 ///
 /// ```
 /// use antiphon_fs::Reader;
@@ -45,7 +45,7 @@ impl Reader {
     /// Opens a regular file.
     ///
     /// # Errors
-    /// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are refused before they are opened) or
+    /// `NotFound`, `PermissionDenied`, `NotAFile` (folders, pipes and devices are rejected before they are opened) or
     /// `Io`.
     ///
     /// # Cancel safety
@@ -60,29 +60,30 @@ impl Reader {
         Ok(Self { path, file, max_bytes: 256 << 20, max_line: 16 << 20 })
     }
 
-    /// Sets the most that [`bytes`](Reader::bytes) reads. Default 256 MiB.
+    /// Sets the maximum length that [`bytes`](Reader::bytes) reads, in bytes. Default 256 MiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sets the longest line that [`lines`](Reader::lines) yields, in bytes. Default 16 MiB.
+    /// Sets the maximum length of a line that [`lines`](Reader::lines) yields, in bytes. Default 16 MiB.
     #[must_use]
     pub fn max_line(mut self, bytes: usize) -> Self {
         self.max_line = bytes;
         self
     }
 
-    /// Passes the whole file through `visit`, a block of at most 1 MiB at a time, and goes back to the beginning, so that
-    /// the file can be digested and then read without opening it twice. `visit` runs on a blocking thread and stops the
-    /// scan by returning `false`.
+    /// Passes the file to `visit` in blocks of at most 1 MiB, then rewinds the file.
+    ///
+    /// So a file can be hashed and then read without opening it twice. `visit` runs on a blocking thread and stops the scan by
+    /// returning `false`.
     ///
     /// # Errors
     /// `Io`.
     ///
     /// # Cancel safety
-    /// Closes the file when the block being read is done: the reader is consumed.
+    /// Dropping the call loses the reader; the scan finishes on its blocking thread, and then the file is closed.
     pub async fn scan<T: Send + 'static>(
         self,
         state: T,
@@ -105,10 +106,10 @@ impl Reader {
         .await
     }
 
-    /// All of it.
+    /// Reads the whole file.
     ///
     /// # Errors
-    /// `TooLarge`, or `Io`.
+    /// `TooLarge` above [`max_bytes`](Reader::max_bytes), or `Io`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -117,29 +118,32 @@ impl Reader {
         run_blocking("read", &path.clone(), move || read_rest(&file, 0, max_bytes, &path)).await
     }
 
-    /// Pieces of `size` bytes, the last of which may be shorter; 0 counts as 1. However large the file, two are in
-    /// memory at once.
+    /// Returns a stream of chunks of `size` bytes, the last of which may be shorter; 0 counts as 1.
+    ///
+    /// At most two chunks are in memory at the same time, however large the file.
     ///
     /// # Panics
     /// When polled outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Dropping the stream closes the file; no piece is lost by dropping a wait for the next one.
+    /// Dropping the stream closes the file. Dropping the future of a single `next` call loses no chunk.
     pub fn chunks(self, size: usize) -> FileChunks {
         FileChunks::new(Blocks::new(self.file, self.path), size.max(1))
     }
 
-    /// Lines without their ends (`\n` or `\r\n`) and without a byte order mark. However large the file, two blocks of
-    /// 1 MiB are in memory at once, or the longest line.
+    /// Returns a stream of lines, without their ends (`\n` or `\r\n`) and without a byte order mark.
     ///
-    /// A line that is not UTF-8 is a `NotText` error with its number, and one that is too long a `LineTooLong` error: its
-    /// rest is skipped without being kept. The next lines follow, and [`Error::excerpt`] has the line itself. For other encodings there is [`read_to_string`](crate::read_to_string).
+    /// At most two blocks of 1 MiB are in memory at the same time, however large the file, or the longest line.
+    ///
+    /// A line that is not UTF-8 is a `NotText` error with its number; one that is too long is a `LineTooLong` error, and its
+    /// rest is skipped without being stored. The next lines follow, and [`Error::excerpt`] returns the invalid line. For other
+    /// encodings, use [`read_to_string`](crate::read_to_string).
     ///
     /// # Panics
     /// When polled outside a tokio runtime.
     ///
     /// # Cancel safety
-    /// Dropping the stream closes the file; no line is lost by dropping a wait for the next one.
+    /// Dropping the stream closes the file. Dropping the future of a single `next` call loses no line.
     pub fn lines(self) -> FileLines {
         FileLines::new(Blocks::new(self.file, self.path), self.max_line)
     }

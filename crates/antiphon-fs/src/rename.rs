@@ -4,14 +4,15 @@ use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::temp::{folder_of, sync_folder};
 
-/// Gives a file another name on the same disk, in place of whatever file has it, and flushes that to the disk: a reader
-/// or a crash finds the one or the other.
+/// Renames a file atomically on the same disk, replacing an existing one, and flushes the folder to the disk (fsync).
+///
+/// A reader, or a process after a crash, sees either the older file or the new one.
 ///
 /// # Errors
-/// `NotFound` if there is no such file or folder, else what the system answered.
+/// `NotFound` if the file or the target folder does not exist, otherwise the error of the system.
 ///
 /// # Cancel safety
-/// A dropped call may or may not have renamed it.
+/// A dropped call may or may not have renamed the file.
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), Error> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
     run_blocking("rename", &from.clone(), move || {
@@ -20,13 +21,13 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), 
     .await
 }
 
-/// Removes a file; that there is none is no error.
+/// Removes a file; a missing file is not an error.
 ///
 /// # Errors
-/// What the system answered.
+/// The error of the system, such as `PermissionDenied`.
 ///
 /// # Cancel safety
-/// A dropped call may or may not have removed it.
+/// A dropped call may or may not have removed the file.
 pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("remove", &path.clone(), move || match remove_file(&path) {
@@ -36,14 +37,15 @@ pub async fn remove(path: impl AsRef<Path>) -> Result<(), Error> {
     .await
 }
 
-/// Removes a folder with all that is in it; that there is none is no error. Links in it are removed, and what they lead to
-/// is left alone.
+/// Removes a folder and all its content; a missing folder is not an error.
+///
+/// Symbolic links in it are removed, not their targets.
 ///
 /// # Errors
-/// What the system answered.
+/// The error of the system, such as `PermissionDenied`.
 ///
 /// # Cancel safety
-/// A dropped call goes on.
+/// A dropped call still removes everything in the background.
 pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("remove", &path.clone(), move || match remove_all(&path) {
@@ -53,13 +55,13 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> Result<(), Error> {
     .await
 }
 
-/// Makes a symbolic link to `target`, which is best an absolute path: another one counts from the link's folder.
+/// Creates a symbolic link to `target`; a relative target is resolved from the folder of the link.
 ///
 /// # Errors
-/// `AlreadyExists` if something has the link's name, else what the system answered; on Windows, links are a privilege.
+/// The error of the system: `Io` if the link's name exists already. On Windows, links need a privilege.
 ///
 /// # Cancel safety
-/// A dropped call may or may not have made it.
+/// A dropped call may or may not have created the link.
 pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<(), Error> {
     let (target, link) = (target.as_ref().to_owned(), link.as_ref().to_owned());
     run_blocking("link", &link.clone(), move || {
@@ -68,10 +70,10 @@ pub async fn link(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()
     .await
 }
 
-/// The whole path of a file or folder that is there, without links and dots.
+/// Returns the absolute path of an existing file or folder, with symbolic links and `.` and `..` resolved.
 ///
 /// # Errors
-/// `NotFound`, or what the system answered.
+/// `NotFound`, or another error of the system.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -126,7 +128,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_folder_goes_with_its_links_and_not_with_what_they_lead_to() {
+    async fn remove_dir_removes_links_but_not_their_targets() {
         let folder = temp_dir().unwrap();
         let at = |name: &str| folder.path().join(name);
         write(&at("kept"), "1").await.unwrap();
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_changes_hands_and_goes() {
+    async fn rename_replaces_and_remove_is_idempotent() {
         let folder = temp_dir().unwrap();
         let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
         write(&one, "1").await.unwrap();
@@ -153,6 +155,6 @@ mod tests {
         remove(&other).await.unwrap();
         assert!(!exists(&other).await.unwrap());
         let err = remove(folder.path()).await.unwrap_err();
-        assert!(err.to_string().starts_with("remove "), "a folder is no file: {err}");
+        assert!(err.to_string().starts_with("remove "), "a folder is not a file: {err}");
     }
 }

@@ -9,23 +9,27 @@ use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::metadata::make_dir;
 
-/// An empty folder that is removed when it is dropped: for scratch space and tests.
+/// Creates an empty temporary folder, which is removed on drop: for scratch space and tests.
+///
+/// Blocks for a few system calls.
 ///
 /// # Errors
-/// What the system answered.
+/// The error of the system: `PermissionDenied`, `StorageFull` or `Io`.
 pub fn temp_dir() -> Result<TempDir, Error> {
     tempfile::tempdir().map_err(|err| Error::from_io(err, "create folder in", std::env::temp_dir()))
 }
 
-/// An empty file that is removed when it is dropped, unless it is persisted before.
+/// Creates an empty temporary file, which is removed on drop unless it is persisted before.
+///
+/// Blocks for a few system calls.
 ///
 /// # Errors
-/// What the system answered.
+/// The error of the system: `PermissionDenied`, `StorageFull` or `Io`.
 pub fn temp_file() -> Result<NamedTempFile, Error> {
     NamedTempFile::new().map_err(|err| Error::from_io(err, "create file in", std::env::temp_dir()))
 }
 
-/// A new content for a file, under a name of its own beside it until it is whole.
+/// New content for a file, in a temporary file in the same folder until it is complete.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     temp: NamedTempFile,
@@ -33,7 +37,7 @@ pub(crate) struct Replacement {
     older: Option<Older>,
 }
 
-/// What tells whether an older file is still the one that was there.
+/// Length and time of an older file, to detect whether it has changed.
 #[derive(Debug, PartialEq, Eq)]
 struct Older {
     len: u64,
@@ -47,7 +51,7 @@ impl Older {
 }
 
 impl Replacement {
-    /// Of what stands under `path`, with its permissions; a link stays, and its target is replaced.
+    /// Creates a replacement for the file at `path`, with its permissions; a symbolic link is kept, and its target replaced.
     pub(crate) fn of(path: &Path) -> Result<Self, Error> {
         let failed = |err| Error::from_io(err, "write", path);
         let (target, found) = target_of(path)?;
@@ -59,21 +63,21 @@ impl Replacement {
         Ok(Self { temp, target, older })
     }
 
-    /// [`of`](Self::of) a path where there is room on the disk.
+    /// Like [`of`](Self::of), and checks that the disk has room.
     pub(crate) fn checked(path: &Path) -> Result<Self, Error> {
         let mut new = Self::of(path)?;
         check_room(new.file()).map_err(|err| Error::from_io(err, "write", path))?;
         Ok(new)
     }
 
-    /// [`of`](Self::of) that nobody else can read until it gets permissions of its own.
+    /// Like [`of`](Self::of), but readable only by the owner unless its permissions are set.
     pub(crate) fn private(path: &Path) -> Result<Self, Error> {
         let (target, _) = target_of(path)?;
         let temp = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder_of(&target));
         Ok(Self { temp: temp.map_err(|err| Error::from_io(err, "write", path))?, target, older: None })
     }
 
-    /// Whether there was a file under the name.
+    /// Returns whether a file existed at the path.
     pub(crate) fn has_older(&self) -> bool {
         self.older.is_some()
     }
@@ -82,19 +86,21 @@ impl Replacement {
         self.temp.as_file_mut()
     }
 
-    /// Flushes the content to the disk.
+    /// Flushes the content to the disk (fsync).
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.temp.as_file().sync_all()
     }
 
-    /// Takes the file's name, and flushes that to the disk, too, where the system can.
+    /// Renames the temporary file to its target and flushes the folder to the disk, too, where the system supports it.
     pub(crate) fn rename(self) -> io::Result<()> {
         self.temp.persist(&self.target).map_err(|err| err.error)?;
         sync_folder(folder_of(&self.target))
     }
 
-    /// Takes the file's name where that is free, or the older file's that is as it was, and else a free one beside it, which it
-    /// returns.
+    /// Renames the temporary file without replacing another one's changes.
+    ///
+    /// Takes the target's name if that is free or the older file is unchanged, otherwise a free name in the same folder, which
+    /// it returns.
     pub(crate) fn rename_beside(self) -> io::Result<Option<PathBuf>> {
         let Self { mut temp, target, older } = self;
         let found = target_of(&target).ok().and_then(|(_, found)| found);
@@ -115,36 +121,37 @@ impl Replacement {
     }
 }
 
-/// The name with a number before its ending.
+/// Returns the path with a number before the file extension.
 fn beside(path: &Path, number: u32) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(format!("-{number}"));
-    if let Some(ending) = path.extension() {
+    if let Some(extension) = path.extension() {
         name.push(".");
-        name.push(ending);
+        name.push(extension);
     }
     path.with_file_name(name)
 }
 
-/// Tries a folder, which is made if it is not there, by a file that is removed again: whether files can be made in it, and
-/// whether there is room on the disk.
+/// Checks that files can be created in a folder and that the disk has room, with a temporary file.
+///
+/// Creates the folder and its missing parents first.
 ///
 /// # Errors
 /// `PermissionDenied`, `StorageFull`, or `Io` where a file is in the way.
 ///
 /// # Cancel safety
-/// A dropped call may still make the folder; the file does not stay.
+/// A dropped call may still create the folder; the file is removed.
 pub async fn check_writable(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref().to_owned();
     run_blocking("write into", &path.clone(), move || {
         make_dir(path.clone())?;
-        let made = builder().tempfile_in(&path).and_then(|mut temp| check_room(temp.as_file_mut()));
-        made.map_err(|err| Error::from_io(err, "write into", path))
+        let created = builder().tempfile_in(&path).and_then(|mut temp| check_room(temp.as_file_mut()));
+        created.map_err(|err| Error::from_io(err, "write into", path))
     })
     .await
 }
 
-/// Whether there is room for a block; the file is empty afterwards.
+/// Checks that the disk has room for a block of 4 KiB; the file is empty afterwards.
 fn check_room(file: &mut File) -> io::Result<()> {
     file.write_all(&[0; 4096])?;
     file.sync_data()?;
@@ -152,7 +159,7 @@ fn check_room(file: &mut File) -> io::Result<()> {
     file.rewind()
 }
 
-/// Flushes the names in a folder to the disk, where the system can.
+/// Flushes the entries of a folder to the disk (fsync), where the system supports it.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match open_folder(folder).and_then(|folder| folder.sync_all()) {
         Err(err) if !cannot_sync(&err) => Err(err),
@@ -160,17 +167,18 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Some file systems flush no folders, and some folders may be written to but not opened.
+/// Returns whether the error means that folders cannot be flushed: some file systems do not support it, and some folders are
+/// writable but cannot be opened.
 fn cannot_sync(err: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     cfg!(not(unix)) || matches!(err.kind(), InvalidInput | Unsupported | PermissionDenied)
 }
 
-/// What a path leads to, through links, and what is there: a regular file, or nothing yet.
+/// Resolves symbolic links and returns the target with the metadata of a regular file; `None` if nothing exists there.
 fn target_of(path: &Path) -> Result<(PathBuf, Option<Metadata>), Error> {
     let failed = |err| Error::from_io(err, "write", path);
     let mut target = path.to_owned();
-    // As many links as Linux follows.
+    // The limit of Linux on symbolic links.
     for _ in 0..40 {
         match look_at(&target) {
             Ok((found, Some(link))) if found.is_symlink() => target = folder_of(&target).join(link),
@@ -180,10 +188,10 @@ fn target_of(path: &Path) -> Result<(PathBuf, Option<Metadata>), Error> {
             Err(err) => return Err(failed(err)),
         }
     }
-    Err(failed(io::Error::other("too many links")))
+    Err(failed(io::Error::other("too many symbolic links")))
 }
 
-/// What is under a path, and where it leads to if it is a link.
+/// Returns the metadata of a path, and its target if it is a symbolic link.
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
 fn look_at(path: &Path) -> io::Result<(Metadata, Option<PathBuf>)> {
     let found = std::fs::symlink_metadata(path)?;
@@ -196,7 +204,7 @@ fn open_folder(folder: &Path) -> io::Result<File> {
     File::open(folder)
 }
 
-/// The folder that `path` stands in.
+/// Returns the folder that contains `path`.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -207,7 +215,7 @@ const PREFIX: &str = ".antiphon-";
 fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
     let mut builder = tempfile::Builder::new();
-    // The process's umask narrows this, as for any other file: tempfile's own default hides it from everybody else.
+    // The umask of the process applies, as for any other file: tempfile's default allows only the owner.
     builder.prefix(PREFIX).permissions(Permissions::from_mode(0o666));
     builder
 }

@@ -2,22 +2,22 @@ use std::borrow::Cow;
 
 use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// How text was stored.
+/// The character encoding of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// UTF-8, with a byte order mark or without.
+    /// UTF-8, with or without a byte order mark.
     Utf8,
-    /// UTF-16, the lower byte first.
+    /// UTF-16, little-endian.
     Utf16Le,
-    /// UTF-16, the higher byte first.
+    /// UTF-16, big-endian.
     Utf16Be,
-    /// Latin-1 in its usual form, windows-1252: a guess, since nothing in the bytes says so.
+    /// Latin-1 in its usual form, windows-1252: a guess, since the bytes do not mark it.
     Latin1,
 }
 
 impl Encoding {
-    /// Its name on the web, such as `UTF-8` or `windows-1252`.
+    /// Returns the name of the WHATWG Encoding Standard, such as `UTF-8` or `windows-1252`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.codec().name()
@@ -33,21 +33,21 @@ impl Encoding {
     }
 }
 
-/// Text, and how it was stored.
+/// Decoded text with its original encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Text<'a> {
-    /// The text, without a byte order mark; line ends are as they were.
+    /// The text, without a byte order mark; line ends are unchanged.
     pub text: Cow<'a, str>,
-    /// What it was stored in.
+    /// The encoding of the bytes.
     pub encoding: Encoding,
 }
 
-/// Bytes that are no text.
+/// An error of [`decode`]: the bytes are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotText {
-    /// The line of the first byte that is none, from 1, where it can be told; otherwise all of it is binary data.
+    /// The line of the first invalid byte, from 1; `None` for binary data.
     pub line: Option<u64>,
 }
 
@@ -55,14 +55,14 @@ impl std::fmt::Display for NotText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.line {
             Some(line) => write!(f, "line {line} has a byte that is not valid UTF-8"),
-            None => f.write_str("this is no text but binary data"),
+            None => f.write_str("binary data, not text"),
         }
     }
 }
 
 impl std::error::Error for NotText {}
 
-/// Tells text from bytes: by its byte order mark, else UTF-8, else Latin-1 if nothing speaks against it.
+/// Decodes bytes as text: by the byte order mark, otherwise as UTF-8, otherwise as Latin-1 if the result is plausible.
 ///
 /// ```
 /// use antiphon_fs::{Encoding, decode};
@@ -73,8 +73,8 @@ impl std::error::Error for NotText {}
 /// ```
 ///
 /// # Errors
-/// [`NotText`] for binary data, and for a file with letters in UTF-8 that has a broken byte somewhere: reading it as
-/// Latin-1 would turn all its letters into nonsense.
+/// [`NotText`] for binary data, and for UTF-8 text with non-ASCII letters and an invalid byte: decoding it as Latin-1 would
+/// garble all those letters.
 pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
     let (encoding, bytes) = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => (Encoding::Utf8, rest),
@@ -97,12 +97,12 @@ pub fn decode(bytes: &[u8]) -> Result<Text<'_>, NotText> {
     if had_errors || looks_binary(&text) { Err(NotText { line: None }) } else { Ok(Text { text, encoding }) }
 }
 
-/// Text has no NUL, and next to no other control characters.
+/// Returns whether a text has a NUL, or more than 2 % control characters in its first 64 KiB.
 fn looks_binary(text: &str) -> bool {
     let start: &str = &text[..text.floor_char_boundary(64 << 10)];
     let is_strange = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
     let strange = if start.is_ascii() {
-        // A byte at a time it takes an eighth of the time.
+        // By bytes instead of characters: eight times as fast.
         start.bytes().filter(|byte| is_strange(char::from(*byte))).count()
     } else {
         start.chars().filter(|c| is_strange(*c)).count()
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_obeyed_and_old_files_read() {
+    fn decodes_byte_order_marks_and_latin1() {
         check("café\r\n".as_bytes(), Ok(("café\r\n", Encoding::Utf8)));
         check(b"", Ok(("", Encoding::Utf8)));
         check(b"\xef\xbb\xbfa", Ok(("a", Encoding::Utf8)));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn binary_data_is_no_text_and_a_broken_byte_is_found() {
+    fn rejects_binary_data_and_locates_an_invalid_byte() {
         check(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Err(None));
         check(b"\x01\x02\x03\x04\x05", Err(None));
         check(b"\xff\xfea\0\x00\xd8", Err(None));

@@ -1,4 +1,4 @@
-//! What is below a folder.
+//! Directory walks.
 
 mod folders;
 
@@ -15,21 +15,21 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, ErrorKind};
 use folders::Folders;
 
-/// What [`walk`] yields of a folder.
+/// Filters and batch size of [`walk`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WalkOptions {
-    /// Whether names that begin with a dot are yielded and entered. Default no.
+    /// Whether files and folders whose names begin with a dot are included. Default false.
     pub hidden: bool,
-    /// Whether `.gitignore` and `.ignore` files are obeyed. Default no: interviews are often kept out of git, and a
-    /// program that then finds nothing would be a riddle.
+    /// Whether `.gitignore` and `.ignore` files are honoured. Default false: interviews are often excluded from git, and a
+    /// program that then finds no files would be confusing.
     pub ignore_files: bool,
-    /// Folders entered below one another, the root's own files being at 1; `None` for all. Default all.
+    /// The maximum depth, where the files of the root folder have depth 1; `None` for no limit. Default no limit.
     pub max_depth: Option<usize>,
-    /// Globs over paths below the root, such as `**/*.md`; a file must match one of them, if there are any, and none
-    /// that begins with `!`. Where several match, the last one counts. Default none.
+    /// Globs on paths below the root, such as `**/*.md`. If any are set, a file must match one of them and none that begins
+    /// with `!`; if several match, the last one wins. Default none.
     pub globs: Vec<String>,
-    /// Entries handed over at once. Default 256.
+    /// The number of entries in a batch; 0 counts as 1. Default 256.
     pub batch: usize,
 }
 
@@ -40,35 +40,35 @@ impl Default for WalkOptions {
 }
 
 impl WalkOptions {
-    /// Adds a glob that files must match, or, with `!` before it, must not.
+    /// Adds a glob that files must match, or must not match if it begins with `!`.
     #[must_use]
     pub fn glob(mut self, glob: impl Into<String>) -> Self {
         self.globs.push(glob.into());
         self
     }
 
-    /// Sets whether hidden files and folders are reported and entered.
+    /// Sets whether hidden files and folders are included.
     #[must_use]
     pub fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
         self
     }
 
-    /// Sets whether `.gitignore` and `.ignore` files are obeyed.
+    /// Sets whether `.gitignore` and `.ignore` files are honoured.
     #[must_use]
     pub fn ignore_files(mut self, ignore_files: bool) -> Self {
         self.ignore_files = ignore_files;
         self
     }
 
-    /// Sets how many entries are handed over at once.
+    /// Sets the number of entries in a batch.
     #[must_use]
     pub fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
         self
     }
 
-    /// Sets how deep the walk goes.
+    /// Sets the maximum depth.
     #[must_use]
     pub fn max_depth(mut self, levels: usize) -> Self {
         self.max_depth = Some(levels);
@@ -80,20 +80,21 @@ impl WalkOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The path, beginning with the root that was walked.
+    /// The path, which begins with the root of the walk.
     pub path: PathBuf,
 }
 
-/// Walks a folder in batches of files, sorted by name within each folder; links are followed, a loop is entered once.
+/// Walks a folder and yields its files in batches, sorted by name within each folder.
 ///
-/// A glob that is not valid comes as the only item, an `InvalidGlob` error.
+/// Symbolic links are followed; a loop is entered once. An invalid glob yields a single item, an `InvalidGlob` error. At most
+/// four batches are queued for a slow reader (backpressure).
 ///
 /// # Panics
 /// Outside a tokio runtime.
 ///
 /// # Cancel safety
-/// The walk stops soon after `cancel` is cancelled or the stream is dropped. A cancelled walk ends with a `Cancelled`
-/// error, so that a part is not taken for the whole; no batch is lost by dropping a wait for the next one.
+/// The walk stops soon after `cancel` is cancelled or the stream is dropped. A cancelled walk ends with a `Cancelled` error, so
+/// that a partial result is not mistaken for a complete one. Dropping the future of a single `next` call loses no batch.
 ///
 /// ```
 /// use futures_util::StreamExt;
@@ -111,7 +112,7 @@ pub struct Entry {
 pub fn walk(root: impl AsRef<Path>, options: WalkOptions, cancel: CancellationToken) -> Walk {
     let (sender, batches) = mpsc::channel(4);
     let root = root.as_ref().to_owned();
-    // The thread owns the walk and ends by itself when the receiver is gone.
+    // The thread owns the walk and ends when the receiver is dropped.
     let span = tracing::debug_span!("walk");
     drop(tokio::task::spawn_blocking(move || {
         let _entered = span.enter();
@@ -120,7 +121,7 @@ pub fn walk(root: impl AsRef<Path>, options: WalkOptions, cancel: CancellationTo
     Walk { batches }
 }
 
-/// The stream of [`walk`]: batches of files, each file or folder that could not be read an error of its own.
+/// The stream of [`walk`]: batches of files, with an error for each file or folder that could not be read.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Walk {
@@ -145,7 +146,7 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
             return;
         }
     };
-    // Looked at between entries, as a glob may let none of them through.
+    // Checked between entries, since a glob may exclude all of them.
     let stop = || cancel.is_cancelled() || sender.is_closed();
     let send = |found: &mut dyn Iterator<Item = Result<Entry, Error>>| {
         let size = options.batch.max(1);
@@ -160,21 +161,21 @@ fn walk_into(root: &Path, options: &WalkOptions, cancel: &CancellationToken, sen
             batch.push(Err(Error::new(ErrorKind::Cancelled, "walk", root)));
         }
         if !batch.is_empty() {
-            // A receiver that is gone has lost interest in the rest.
+            // If the receiver is dropped, the rest is not needed.
             let _ = sender.blocking_send(batch);
         }
     };
     if options.ignore_files {
-        let walk = obedient(root, options, globs).take_while(|_| !stop());
+        let walk = walk_with_ignore_files(root, options, globs).take_while(|_| !stop());
         send(&mut walk.filter_map(|found| entry(found, root)));
     } else {
         send(&mut Folders::new(root, options, globs, &stop));
     }
 }
 
-/// A walk that looks for ignore files, which costs twice the time of one that does not.
-fn obedient(root: &Path, options: &WalkOptions, globs: Override) -> ignore::Walk {
-    // Not as the crate's own overrides, which would win over the ignore files instead of narrowing what they leave.
+/// Creates a walk that honours ignore files, which takes twice as long as one that does not.
+fn walk_with_ignore_files(root: &Path, options: &WalkOptions, globs: Override) -> ignore::Walk {
+    // Not as overrides of the `ignore` crate, which would take precedence over the ignore files instead of filtering further.
     let keeps = move |entry: &ignore::DirEntry| {
         let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
         entry.depth() == 0 || !globs.matched(entry.path(), is_folder).is_ignore()
@@ -212,7 +213,7 @@ fn entry(found: Result<ignore::DirEntry, ignore::Error>, root: &Path) -> Option<
     }
 }
 
-/// What a walk ran into; `None` for a loop, since what it leads to has been walked by its own path already.
+/// Converts an error of a walk; `None` for a loop, since its target has been walked by its own path already.
 pub(crate) fn from_ignore(err: ignore::Error, operation: &'static str, root: &Path) -> Option<Error> {
     if is_loop(&err) {
         return None;
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_come_sorted_hidden_ones_only_when_asked_for() {
+    async fn files_are_sorted_and_hidden_ones_included_only_if_enabled() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("sub")).unwrap();
         for name in ["b.txt", "a.txt", "sub/c.txt", ".hidden"] {
@@ -267,7 +268,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_link_loop_is_entered_once_and_other_links_are_followed() {
+    async fn link_loop_is_entered_once_and_other_links_are_followed() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::create_dir(folder.path().join("sub")).unwrap();
         std::fs::write(folder.path().join("a.txt"), "x").unwrap();
@@ -287,17 +288,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ignore_files_count_only_when_asked_for() {
+    async fn ignore_files_are_honoured_only_if_enabled() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".gitignore"), "*.txt").unwrap();
         std::fs::write(folder.path().join("a.txt"), "x").unwrap();
         assert_eq!(names(folder.path(), WalkOptions::default()).await, ["a.txt"]);
-        let obey = WalkOptions { ignore_files: true, ..WalkOptions::default() };
-        assert!(names(folder.path(), obey).await.is_empty());
+        let options = WalkOptions { ignore_files: true, ..WalkOptions::default() };
+        assert!(names(folder.path(), options).await.is_empty());
     }
 
     #[tokio::test]
-    async fn a_cancelled_walk_says_so_and_a_missing_root_is_not_found() {
+    async fn cancelled_walk_and_missing_root_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let cancel = CancellationToken::new();
         cancel.cancel();

@@ -1,4 +1,4 @@
-//! Changes below a path, as the system tells them or by looking again and again.
+//! File watching by system notifications or by polling.
 
 mod poll;
 
@@ -23,36 +23,36 @@ use crate::error::{Error, ErrorKind};
 use crate::temp::folder_of;
 use poll::Poller;
 
-/// What happened to a file or folder.
+/// A change to a file or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileChange {
-    /// It is new, or took the place of another.
+    /// Created, or renamed over another.
     Created(PathBuf),
-    /// It was written to.
+    /// Written to.
     Changed(PathBuf),
-    /// It is gone.
+    /// Removed.
     Removed(PathBuf),
-    /// It has another name. Where the system does not tell, this comes as removed and created.
+    /// Renamed. Where the system does not report renames, [`Removed`](Self::Removed) and [`Created`](Self::Created) instead.
     Renamed {
-        /// The name before.
+        /// The old path.
         from: PathBuf,
-        /// The name now.
+        /// The new path.
         to: PathBuf,
     },
 }
 
-/// How a [`Watcher`] watches.
+/// Options of a [`Watcher`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchOptions {
-    /// How long changes are gathered before they are told, several of a path as one. Default 200 ms. A file that is
-    /// being written for longer is told of several times.
+    /// The debounce time, in which several changes of a path are combined into one. At least 1 ms; default 200 ms. A file
+    /// that is being written for longer is reported several times.
     pub debounce: Duration,
-    /// Whether folders below are watched, too. Default yes.
+    /// Whether subfolders are watched, too. Default true.
     pub recursive: bool,
-    /// Looks at every file so often instead of being told by the system: for network disks, which tell nothing.
-    /// Default: only where the system cannot watch, then every second.
+    /// The interval of polling all files instead of using system notifications: for network disks, which send none. At least
+    /// 1 ms. Default `None`: polls every second only where the system cannot watch.
     pub poll_interval: Option<Duration>,
 }
 
@@ -63,21 +63,21 @@ impl Default for WatchOptions {
 }
 
 impl WatchOptions {
-    /// Sets how long changes are gathered before they are told.
+    /// Sets the debounce time.
     #[must_use]
     pub fn debounce(mut self, time: Duration) -> Self {
         self.debounce = time;
         self
     }
 
-    /// Sets whether folders below are watched, too.
+    /// Sets whether subfolders are watched, too.
     #[must_use]
     pub fn recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self
     }
 
-    /// Looks at every file so often instead of being told by the system.
+    /// Sets the interval of polling, which replaces system notifications.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = Some(interval);
@@ -85,10 +85,10 @@ impl WatchOptions {
     }
 }
 
-/// A stream of changes below a path, from its making until it is dropped.
+/// A stream of changes below a path, from its creation until it is dropped.
 ///
-/// What was there before is not told, nor is a file that was only read. Where the system has lost some changes an error
-/// of the kind `Missed` comes.
+/// Existing files are not reported, nor are files that were only read. If the system lost changes, the stream yields an error of
+/// kind [`Missed`](ErrorKind::Missed).
 ///
 /// ```
 /// use antiphon_fs::{FileChange, Watcher};
@@ -106,7 +106,7 @@ impl WatchOptions {
 #[must_use = "streams do nothing unless polled, and dropping one stops it"]
 pub struct Watcher {
     changes: mpsc::Receiver<Result<FileChange, Error>>,
-    /// Stops when it is dropped.
+    /// The source of changes, which stops when it is dropped.
     backend: Backend,
 }
 
@@ -117,11 +117,11 @@ enum Backend {
     Polling(#[expect(dead_code, reason = "held for its drop")] Poller),
 }
 
-/// Changes that wait for a slow reader; then the watcher's thread waits, too.
+/// The capacity of the queue for a slow reader; when it is full, the watcher's thread waits (backpressure).
 const MAX_WAITING: usize = 1024;
 
 impl Watcher {
-    /// Watches a file or folder; changes from now on are told.
+    /// Starts to watch a file or folder; changes from now on are reported.
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`, or `Io` where neither watching nor polling is possible.
@@ -147,7 +147,7 @@ impl Watcher {
                     Ok(backend) => backend,
                     Err(err) => {
                         let path = target.path.display();
-                        tracing::warn!(%path, %err, "the system cannot watch this: it is looked at every second");
+                        tracing::warn!(%path, %err, "cannot watch the path by system notifications: polling it every second");
                         poll(Duration::from_secs(1), sender)?
                     }
                 },
@@ -157,7 +157,7 @@ impl Watcher {
         .await
     }
 
-    /// Whether it polls, since it was told to or the system cannot watch here.
+    /// Returns whether the watcher polls, as configured or because the system cannot watch the path.
     #[must_use]
     pub fn is_polling(&self) -> bool {
         matches!(self.backend, Backend::Polling(_))
@@ -180,10 +180,10 @@ impl fmt::Debug for Watcher {
 
 type Sender = mpsc::Sender<Result<FileChange, Error>>;
 
-/// Shorter times would keep a processor busy.
+/// The minimum debounce time and polling interval; shorter ones would keep a CPU busy.
 const MIN_DEBOUNCE: Duration = Duration::from_millis(1);
 
-/// What was asked for.
+/// The watched path.
 #[derive(Debug, Clone)]
 struct WatchTarget {
     path: PathBuf,
@@ -197,7 +197,7 @@ fn watch_native(target: &WatchTarget, options: WatchOptions, sender: Sender) -> 
     match (target.is_folder, options.recursive) {
         (true, true) => watcher.watch(&target.path, RecursiveMode::Recursive)?,
         (true, false) => watcher.watch(&target.path, RecursiveMode::NonRecursive)?,
-        // A file that is replaced is another one under the same name: only its folder tells of it.
+        // A replaced file is a new file under the same name: only a watch on its folder reports it.
         (false, _) => watcher.watch(folder_of(&target.path), RecursiveMode::NonRecursive)?,
     }
     Ok(Backend::Native(watcher))
@@ -214,7 +214,7 @@ fn handler(
             Err(errors) => errors.into_iter().map(|err| Err(from_notify(err, &target.path))).collect(),
         };
         for change in changes {
-            // A receiver that is gone has lost interest.
+            // If the receiver is dropped, the rest is not needed.
             if sender.blocking_send(change).is_err() {
                 return;
             }
@@ -237,14 +237,14 @@ fn native_changes(
         let change =
             if target.is_folder { change } else { change.and_then(|change| for_file(change, target)) };
         let change = match change {
-            // One that was replaced is told as removed, though another stands there.
+            // A replaced file is reported as removed although its path exists.
             Some(FileChange::Removed(path)) if crate::metadata::stat(&path).is_ok() => {
                 FileChange::Changed(path)
             }
             Some(change) => change,
             None => continue,
         };
-        // What came with a new folder was there before the system watched it.
+        // The content of a new folder existed before the system watched the folder.
         let within = match &change {
             FileChange::Created(path) if target.is_folder && recursive => below(path),
             _ => Vec::new(),
@@ -258,7 +258,7 @@ fn native_changes(
     changes
 }
 
-/// A change in the folder of a single file, if it is about that file.
+/// Returns a change in the folder of a watched file if it concerns that file.
 fn for_file(change: FileChange, target: &WatchTarget) -> Option<FileChange> {
     let is_it = |path: &Path| path.file_name() == target.path.file_name();
     let path = target.path.clone();
@@ -272,7 +272,7 @@ fn for_file(change: FileChange, target: &WatchTarget) -> Option<FileChange> {
     }
 }
 
-/// Everything below a path, if it is a folder.
+/// Returns all paths below a folder; empty for a file.
 fn below(path: &Path) -> Vec<PathBuf> {
     let walk = WalkBuilder::new(path).standard_filters(false).build();
     walk.flatten().filter(|entry| entry.depth() > 0).map(ignore::DirEntry::into_path).collect()

@@ -5,18 +5,19 @@ use crate::blocking::run_blocking;
 use crate::error::Error;
 use crate::temp::Replacement;
 
-/// Writes a whole file so that a reader, a crash or a full disk never sees half of it.
+/// Writes a whole file atomically and durably: a reader, a crash or a full disk never leaves a partial file.
 ///
-/// The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name at once; the folder
-/// is flushed too, so that the name survives a power cut. The folder must exist. An older file's permissions are kept;
-/// a link stays a link, and its target is replaced.
+/// The bytes are written to a temporary file in the same folder, flushed to the disk (fsync) and renamed into place; then the
+/// folder is flushed, so that the name survives a power failure. The folder must exist. The permissions of an older file are
+/// kept; a symbolic link is kept, and its target replaced. For content in pieces, use
+/// [`Writer::atomic`](crate::Writer::atomic).
 ///
 /// # Errors
-/// `NotFound` for a missing folder, `NotAFile` where a folder, pipe or device stands, `PermissionDenied`, `StorageFull`,
-/// or `Io`. An older file is then still whole, unless only the flush of the folder has failed.
+/// `NotFound` for a missing folder, `NotAFile` if the path is a folder, pipe or device, `PermissionDenied`, `StorageFull`,
+/// or `Io`. An older file is then intact, unless only the flush of the folder failed.
 ///
 /// # Cancel safety
-/// A dropped call either writes the whole file or leaves the older one; no temporary file stays behind.
+/// A dropped call either writes the whole file or leaves the older one; no temporary file is left.
 pub async fn write<B>(path: impl AsRef<Path>, bytes: B) -> Result<(), Error>
 where
     B: AsRef<[u8]> + Send + 'static,
@@ -25,13 +26,13 @@ where
     run_blocking("write", &path.clone(), move || write_and_rename(&path, bytes.as_ref())).await
 }
 
-/// [`write()`] a file that nobody but its owner can read, where the system knows owners.
+/// Writes a file like [`write()`], readable only by its owner (mode 0600) where the system has owners.
 ///
 /// # Errors
-/// As [`write()`].
+/// Same as [`write()`].
 ///
 /// # Cancel safety
-/// As [`write()`].
+/// Same as [`write()`].
 pub async fn write_private<B>(path: impl AsRef<Path>, bytes: B) -> Result<(), Error>
 where
     B: AsRef<[u8]> + Send + 'static,
@@ -53,7 +54,7 @@ fn write_as(mut new: Replacement, path: &Path, bytes: &[u8]) -> Result<(), Error
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests look at their files with std")]
+#[expect(clippy::disallowed_methods, reason = "tests inspect their files with std")]
 mod tests {
     use super::write;
     use crate::error::ErrorKind;
@@ -61,7 +62,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn what_is_private_is_nobody_elses_whatever_stood_there() {
+    async fn private_file_is_readable_only_by_its_owner() {
         use std::os::unix::fs::PermissionsExt;
         let folder = temp_dir().unwrap();
         let path = folder.path().join("map.json");
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+    async fn write_replaces_the_file_and_leaves_no_temporary_file() {
         let folder = temp_dir().unwrap();
         let path = folder.path().join("out.json");
         write(&path, "old").await.unwrap();
@@ -83,7 +84,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn permissions_and_links_stay_and_devices_are_refused() {
+    async fn permissions_and_links_are_kept_and_devices_rejected() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = temp_dir().unwrap();
         let (path, link) = (folder.path().join("secret"), folder.path().join("link"));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_folder_is_named() {
+    async fn missing_folder_is_in_the_error() {
         let folder = temp_dir().unwrap();
         let err = write(folder.path().join("no/out.json"), "x").await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);

@@ -8,15 +8,15 @@ use crate::blocking::run_blocking;
 use crate::error::{Error, ErrorKind};
 use crate::temp::Replacement;
 
-/// Writes a file bit by bit: pieces are gathered and written behind the caller's back, in blocks of 256 KiB.
+/// A buffered writer (write-behind) of one file: blocks of 256 KiB are written in the background.
 ///
-/// [`create`](Writer::create) and [`append`](Writer::append) show the file as it grows; with
-/// [`atomic`](Writer::atomic) it takes its name only when it is finished, and so it does with [`output`](Writer::output),
-/// for a place that a user named, which may also be a device or a pipe. A file is whole only after
-/// [`finish`](Writer::finish): dropping a writer before loses what was not written yet, which is logged.
+/// With [`create`](Writer::create) and [`append`](Writer::append) the file is visible while it grows. With
+/// [`atomic`](Writer::atomic), and with [`output`](Writer::output) for a path that a user named, which may also be a device or
+/// a pipe, the file is renamed into place when it is finished. A file is complete only after [`finish`](Writer::finish);
+/// dropping a writer before loses unwritten bytes and logs a warning.
 ///
-/// An error is reported once, by the call that first sees it: since blocks are written behind, that may be a later
-/// call than the one that brought the bytes. After it every call is `Broken`.
+/// An error is reported once, by the first call that observes it; since blocks are written in the background, that may be a
+/// later call than the one that added the bytes. After that, every call returns `Broken`.
 ///
 /// ```
 /// use antiphon_fs::Writer;
@@ -34,19 +34,19 @@ use crate::temp::Replacement;
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "a file is whole only when its writer is finished"]
+#[must_use = "a file is complete only after `finish`"]
 pub struct Writer {
     path: PathBuf,
     buffer: Vec<u8>,
     state: State,
-    /// Whether anything was added.
+    /// Whether bytes were added.
     is_used: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Idle(Sink),
-    /// A block is being written; the buffer it was in comes back with the file.
+    /// A block is being written; its buffer is returned with the file.
     Writing(JoinHandle<(Sink, Vec<u8>, io::Result<()>)>),
     Broken,
     Finished,
@@ -55,7 +55,7 @@ enum State {
 #[derive(Debug)]
 enum Sink {
     Plain(File),
-    /// A device or a pipe, of which nothing is flushed to a disk.
+    /// A device or a pipe, which is not flushed to a disk.
     Direct(File),
     Atomic(Replacement),
 }
@@ -80,13 +80,13 @@ impl Sink {
 const BLOCK: usize = 256 << 10;
 
 impl Writer {
-    /// A new file, or an old one cut to nothing.
+    /// Creates a file, or truncates an existing one.
     ///
     /// # Errors
     /// `NotFound` for a missing folder, `PermissionDenied`, `NotAFile`, `StorageFull` or `Io`.
     ///
     /// # Cancel safety
-    /// A dropped call may have made the file.
+    /// A dropped call may have created the file.
     pub async fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open(path.as_ref(), |path| {
             plain(OpenOptions::new().write(true).create(true).truncate(true), path)
@@ -94,38 +94,39 @@ impl Writer {
         .await
     }
 
-    /// The end of a file, which is made if it is not there.
+    /// Opens a file for appending, and creates it if it does not exist.
     ///
     /// # Errors
-    /// As [`create`](Writer::create).
+    /// Same as [`create`](Writer::create).
     ///
     /// # Cancel safety
-    /// A dropped call may have made the file.
+    /// A dropped call may have created the file.
     pub async fn append(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open(path.as_ref(), |path| plain(OpenOptions::new().append(true).create(true), path)).await
     }
 
-    /// A file that takes its name, and the place of an older one, when it is finished.
+    /// Creates a file that is renamed into place, replacing an older one, when it is finished.
     ///
     /// # Errors
-    /// As [`create`](Writer::create).
+    /// Same as [`create`](Writer::create).
     ///
     /// # Cancel safety
-    /// A dropped call leaves nothing behind.
+    /// A dropped call leaves no file.
     pub async fn atomic(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open(path.as_ref(), |path| Replacement::of(path).map(Sink::Atomic)).await
     }
 
-    /// A place that a user named for output. A file takes its name, and the place of an older one, when it is finished, as that
-    /// of [`atomic`](Self::atomic) does; until then it has a random name in the same folder. A link stays, and what it leads to
-    /// is written or made. A device or a pipe is opened as it is, which for a pipe waits for a reader: see
-    /// [`is_direct`](Self::is_direct). Whether the disk has room is tried.
+    /// Opens an output path that a user named.
+    ///
+    /// A file is replaced as by [`atomic`](Self::atomic); until it is finished it has a random name in the same folder. A
+    /// symbolic link is kept, and its target written or created. A device or a pipe is opened directly, which for a pipe waits
+    /// for a reader: see [`is_direct`](Self::is_direct). Checks that the disk has room.
     ///
     /// # Errors
-    /// As [`create`](Writer::create), and `IsAFolder`.
+    /// Those of [`create`](Writer::create), and `IsAFolder`.
     ///
     /// # Cancel safety
-    /// A dropped call leaves nothing behind; where it waits for the reader of a pipe, its thread waits on.
+    /// A dropped call leaves no file; if it waits for the reader of a pipe, its blocking thread continues to wait.
     pub async fn output(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open(path.as_ref(), |path| match target_kind(path) {
             TargetKind::File => Replacement::checked(path).map(Sink::Atomic),
@@ -138,13 +139,13 @@ impl Writer {
         .await
     }
 
-    /// Whether a device or a pipe is written to: its readers see what was written after a [`flush`](Self::flush).
+    /// Returns whether the output is a device or a pipe, whose readers see the bytes after each [`flush`](Self::flush).
     #[must_use]
     pub fn is_direct(&self) -> bool {
         matches!(self.state, State::Idle(Sink::Direct(_)))
     }
 
-    /// Whether the place of an older file is taken in the end.
+    /// Returns whether finishing replaces an older file.
     #[must_use]
     pub fn replaces(&self) -> bool {
         matches!(&self.state, State::Idle(Sink::Atomic(new)) if new.has_older())
@@ -163,10 +164,10 @@ impl Writer {
         Ok(Self { path, buffer: Vec::with_capacity(BLOCK), state: State::Idle(sink), is_used: false })
     }
 
-    /// Adds `bytes` at the end. Waits only while a whole block is full and another is still being written.
+    /// Appends `bytes`; waits only while one block is full and another is being written (backpressure).
     ///
     /// # Errors
-    /// What an earlier block ran into: `StorageFull` or `Io`; after that `Broken`.
+    /// The error of an earlier block, `StorageFull` or `Io`; after that `Broken`.
     ///
     /// # Cancel safety
     /// A dropped call has added nothing.
@@ -174,10 +175,10 @@ impl Writer {
         self.add([bytes.as_ref(), b""]).await
     }
 
-    /// Adds `line` and a line end.
+    /// Appends `line` and a line end (`\n`).
     ///
     /// # Errors
-    /// As [`write`](Writer::write).
+    /// Same as [`write`](Writer::write).
     ///
     /// # Cancel safety
     /// A dropped call has added nothing.
@@ -185,7 +186,7 @@ impl Writer {
         self.add([line.as_bytes(), b"\n"]).await
     }
 
-    /// Adds both or neither.
+    /// Appends both pieces or neither.
     async fn add(&mut self, pieces: [&[u8]; 2]) -> Result<(), Error> {
         if self.buffer.len() >= BLOCK {
             // Another block is still being written.
@@ -201,39 +202,40 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until the system has everything that was added, so that others who read the file see it.
+    /// Waits until all bytes are written to the system, so that other readers of the file see them (without fsync).
     ///
     /// # Errors
-    /// As [`write`](Writer::write).
+    /// Same as [`write`](Writer::write).
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing; call it again to wait further.
+    /// A dropped call loses nothing; call it again to continue waiting.
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.settle().await?;
         self.write_behind();
         self.settle().await
     }
 
-    /// Writes what is left, flushes the file to the disk, and gives an atomic one its name.
+    /// Writes the remaining bytes, flushes the file to the disk (fsync), and renames an atomic one into place.
     ///
     /// # Errors
-    /// As [`write`](Writer::write). An atomic writer's older file is then still whole.
+    /// Same as [`write`](Writer::write). An older file of an atomic writer is then intact.
     ///
     /// # Cancel safety
-    /// Dropped while it still writes, what was not written is lost and an older file of an atomic writer is whole. Once
-    /// the flush to the disk has begun, it goes on to the end.
+    /// A call dropped before the flush to the disk loses unwritten bytes, and an older file of an atomic writer is intact. Once
+    /// the flush has started, it runs to its end.
     pub async fn finish(self) -> Result<(), Error> {
         self.end(Sink::finish).await
     }
 
-    /// [`finish`](Self::finish) that takes the place of no file that was not there when the writer was opened, and of none that
-    /// has changed since: then it takes a free name beside it, such as `results-2.jsonl`. Returns the path that it has.
+    /// Finishes like [`finish`](Self::finish), but replaces no file that was created or changed since the writer was opened.
+    ///
+    /// In that case the output gets a free name in the same folder, such as `results-2.jsonl`. Returns the final path.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish).
+    /// Same as [`finish`](Self::finish).
     ///
     /// # Cancel safety
-    /// As [`finish`](Self::finish).
+    /// Same as [`finish`](Self::finish).
     pub async fn finish_beside(self) -> Result<PathBuf, Error> {
         let path = self.path.clone();
         self.end(move |sink| match sink {
@@ -260,7 +262,7 @@ impl Writer {
         .await
     }
 
-    /// Begins to write what is gathered, unless something is being written.
+    /// Starts to write the buffer in the background, unless a block is being written.
     fn write_behind(&mut self) {
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Idle(mut sink) if !self.buffer.is_empty() => {
@@ -277,8 +279,8 @@ impl Writer {
 
     /// Waits for the block that is being written.
     async fn settle(&mut self) -> Result<(), Error> {
-        let State::Writing(hop) = &mut self.state else { return self.check() };
-        let joined = hop.await;
+        let State::Writing(task) = &mut self.state else { return self.check() };
+        let joined = task.await;
         self.state = State::Broken;
         match joined {
             Ok((sink, block, Ok(()))) => {
@@ -304,15 +306,15 @@ impl Writer {
 
 fn plain(options: &OpenOptions, path: &Path) -> Result<Sink, Error> {
     if is_pipe(path) {
-        // Opening it would wait for a reader.
+        // Opening a pipe would wait for a reader.
         return Err(Error::new(ErrorKind::NotAFile, "write", path));
     }
     options.open(path).map(Sink::Plain).map_err(|err| Error::from_io(err, "write", path))
 }
 
-/// What output finds at a path, links followed.
+/// The kind of an output path, with symbolic links followed.
 enum TargetKind {
-    /// A regular file, or nothing.
+    /// A regular file, or a path that does not exist.
     File,
     Folder,
     /// A device or a pipe.
@@ -350,7 +352,7 @@ impl Drop for Writer {
         };
         if loses {
             let path = self.path.display();
-            tracing::warn!(%path, "a writer was dropped before it was finished: some of what was written is lost");
+            tracing::warn!(%path, "a writer was dropped before it was finished: unwritten bytes are lost");
         }
     }
 }

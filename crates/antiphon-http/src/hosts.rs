@@ -249,10 +249,10 @@ mod tests {
         assert_eq!(host.lock().in_flight, [9]);
         http1[0].observe_version(http::Version::HTTP_2);
         drop(http1);
-        let slots = slots(&host, 5);
+        let http2 = slots(&host, 5);
         assert_eq!(host.lock().in_flight, [2, 2, 1]);
-        drop(slots);
-        drop(host.clone().slot().await);
+        drop(http2);
+        drop(slots(&host, 1));
         assert_eq!(host.lock().in_flight, [0, 0, 0]);
     }
 }

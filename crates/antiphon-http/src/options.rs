@@ -22,7 +22,8 @@ use crate::network_policy::NetworkPolicy;
 pub struct ClientBuilder {
     /// The maximum time to open a connection, with its TLS handshake. Default 5 s.
     pub connect_timeout: Duration,
-    /// The maximum time from sending to the response's head; it restarts with each piece of a streamed body. Default 30 s.
+    /// The maximum time from sending to the response's head; it restarts with each piece of a streamed request body. Default
+    /// 30 s.
     pub first_byte_timeout: Duration,
     /// The maximum time between two pieces of a response body. Default 30 s.
     pub idle_timeout: Duration,
@@ -42,8 +43,8 @@ pub struct ClientBuilder {
     /// Whether HTTP/2 is used with unencrypted servers without negotiation. Default false: HTTP/1.1. Encrypted servers negotiate
     /// the version by ALPN.
     pub http2_prior_knowledge: bool,
-    /// The maximum number of redirects that a `GET` or `HEAD` follows. Headers that were set for one host are not sent to another,
-    /// and a redirect from `https` to `http` is not followed. Default 0: the redirect itself is the response.
+    /// The maximum number of redirects that a `GET` or `HEAD` follows. Headers that were set for one host are not sent to
+    /// another, and a redirect from `https` to `http` is not followed. Default 0: the redirect itself is the response.
     pub max_redirects: u32,
     /// The hosts that the client may connect to. Default [`NetworkPolicy::Any`].
     pub network_policy: NetworkPolicy,

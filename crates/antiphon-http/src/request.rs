@@ -19,8 +19,8 @@ use url::{ParseError, Position, Url};
 use crate::endpoint::Endpoint;
 use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 
-/// A request for [`Client::send`](crate::Client::send) and [`Client::batch`](crate::Client::batch). Setters never fail: an invalid
-/// value is reported when the request is sent.
+/// A request for [`Client::send`](crate::Client::send). Setters never fail: an invalid value is reported when the request is
+/// sent.
 ///
 /// ```
 /// use antiphon_http::Request;
@@ -194,7 +194,9 @@ impl Request {
                 value.set_sensitive(true);
                 self.headers.insert(AUTHORIZATION, value);
             }
-            Err(_) => self.problem = Some("invalid key: it has characters that a header cannot have".to_owned()),
+            Err(_) => {
+                self.problem = Some("invalid key: it has characters that a header cannot have".to_owned());
+            }
         }
         self
     }
@@ -307,7 +309,9 @@ impl Request {
         match &self.url {
             Err(reason) => Some(format!("the address is not valid: {reason}")),
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => None,
-            Ok(url) => Some(format!("the address is not valid: its scheme is {}, not http or https", url.scheme())),
+            Ok(url) => {
+                Some(format!("the address is not valid: its scheme is {}, not http or https", url.scheme()))
+            }
         }
     }
 

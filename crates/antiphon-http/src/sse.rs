@@ -24,7 +24,7 @@ pub struct Event {
     pub event: String,
     /// The event's data: its `data` lines, joined by line feeds.
     pub data: String,
-    /// The last id that the stream had sent before the event's end; shared, since it may be long and belongs to every later event.
+    /// The last id that the stream had sent before the event's end; shared, since it may be long and every later event has it.
     pub id: Arc<str>,
     /// The reconnection time, if the stream had sent one before the event's end.
     pub retry: Option<Duration>,

@@ -1,4 +1,4 @@
-//! Whole files and many requests.
+//! Downloads, uploads, and batches of requests.
 
 mod batch;
 mod download;
@@ -16,7 +16,7 @@ pub use upload::Upload;
 use std::fmt;
 use std::sync::Arc;
 
-/// Is told how many bytes have gone over, and how many there are in all if that is known.
+/// A progress callback: takes the bytes transferred, and the total if it is known.
 #[derive(Clone)]
 pub(crate) struct OnProgress(Arc<dyn Fn(u64, Option<u64>) + Send + Sync>);
 

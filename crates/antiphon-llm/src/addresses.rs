@@ -1,6 +1,7 @@
 use std::ops::Range;
 
-/// Where http and https addresses stand in a text, in their order: each without the marks of prose and Markdown around it.
+/// Returns the positions of http and https addresses in a text, in order: byte ranges without the punctuation of prose and
+/// Markdown around them.
 ///
 /// ```
 /// let text = "See [the wiki](https://a.test/Loom_(weaving)), or HTTPS://b.test/x.";
@@ -14,7 +15,7 @@ pub fn addresses(text: &str) -> Vec<Range<usize>> {
     for (index, start) in starts.iter().copied().enumerate() {
         let until = starts.get(index + 1).copied().unwrap_or(text.len());
         let end = start + length(&text[start..until]);
-        // A scheme alone leads nowhere.
+        // A scheme alone is not an address.
         if text[start..end].split_once("://").is_some_and(|(_, rest)| !rest.is_empty()) {
             found.push(start..end);
         }
@@ -22,7 +23,7 @@ pub fn addresses(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where the scheme before `://` begins, if it is one of the two.
+/// Returns the position where the scheme before `://` begins, if it is http or https.
 fn scheme(text: &str, at: usize) -> Option<usize> {
     let before = &text.as_bytes()[..at];
     let ends_with = |scheme: &[u8]| {
@@ -38,7 +39,7 @@ fn scheme(text: &str, at: usize) -> Option<usize> {
     Some(at - length)
 }
 
-/// How far an address goes that begins here.
+/// Returns the length of the address that `text` begins with.
 fn length(text: &str) -> usize {
     let mut open = 0_usize;
     let mut end = text.len();
@@ -58,7 +59,7 @@ fn length(text: &str) -> usize {
         .len()
 }
 
-/// What cannot stand in an address: quotation marks, brackets that nothing opened, the marks of other scripts.
+/// The characters that end an address: quotation marks, unmatched closing brackets, the punctuation of other scripts.
 const ENDS: [char; 17] =
     ['<', '>', '"', '“', '”', '«', '»', '`', '|', ')', ']', '。', '，', '、', '）', '」', '》'];
 
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_without_what_is_around_them() {
+    fn addresses_are_found_without_the_punctuation_around_them() {
         check(
             "a https://a.test/n, <http://b.test> and `https://c.test/x`.",
             &["https://a.test/n", "http://b.test", "https://c.test/x"],

@@ -11,22 +11,23 @@ use crate::prompt::Prompt;
 use crate::provider::{Capabilities, Health, Model, Provider, Scope};
 use crate::streaming::Streaming;
 
-/// A provider whose code blocks, such as a binding to a C library. [`BlockingProvider`] makes a [`Provider`] of it.
+/// A provider whose code blocks, such as a binding to a C library. [`BlockingProvider`] turns it into a [`Provider`].
 pub trait SyncProvider: fmt::Debug + Send + Sync + 'static {
-    /// Whose limits and whose money a call uses.
+    /// Returns the scope of the calls: whose limits and whose money they use.
     fn scope(&self) -> Scope;
 
-    /// The whole answer; may block.
+    /// Returns the complete answer; may block.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     fn complete(&self, prompt: &Prompt) -> Result<Completion, Error>;
 }
 
-/// A provider that runs blocking code on a bounded number of threads.
+/// A provider that runs blocking code on a bounded number of threads, with a semaphore as its concurrency limit: further
+/// calls wait (backpressure).
 ///
 /// Use it for code that cannot be made async; a client of an HTTP service implements [`Provider`] itself and needs no
-/// thread for each call. [`from_fn`](Self::from_fn) makes a provider of a closure, for tests and examples.
+/// thread for each call. [`from_fn`](Self::from_fn) creates a provider from a closure, for tests and examples.
 ///
 /// ```
 /// use antiphon_llm::{BlockingProvider, CallContext, Completion, Error, Message, Prompt, ProviderExt, Scope, SyncProvider};
@@ -59,7 +60,7 @@ pub struct BlockingProvider<S> {
 }
 
 impl<S> BlockingProvider<S> {
-    /// Wraps `inner`, of which at most so many calls run at once; 0 counts as 1.
+    /// Wraps `inner`, which runs at most `max_threads` calls at the same time; 0 counts as 1.
     #[must_use]
     pub fn new(inner: S, max_threads: usize) -> Self {
         Self { inner: Arc::new(inner), threads: Arc::new(Semaphore::new(max_threads.max(1))) }
@@ -70,7 +71,7 @@ impl<F> BlockingProvider<FnProvider<F>>
 where
     F: Fn(&Prompt) -> Result<Completion, Error> + Send + Sync + 'static,
 {
-    /// Creates a provider that answers with a function, at most `max_threads` calls at once; 0 counts as 1.
+    /// Creates a provider that answers with a function, in at most `max_threads` calls at the same time; 0 counts as 1.
     ///
     /// ```
     /// use antiphon_llm::{BlockingProvider, CallContext, Completion, Error, Message, Prompt, ProviderExt};
@@ -121,7 +122,7 @@ impl<S: SyncProvider> Provider for BlockingProvider<S> {
         self.inner.scope()
     }
 
-    /// Dropping the call while its thread runs does not end the thread, which keeps its place until it is done.
+    /// Runs the call on a thread. Dropping it does not end the thread, which keeps its permit until the call has returned.
     async fn stream(&self, prompt: &Prompt, _: &CallContext) -> Result<Streaming, Error> {
         let shut = |_| Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
         let permit = self.threads.clone().acquire_owned().await.map_err(shut)?;
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_threads_than_allowed_run_at_once() {
+    async fn no_more_threads_than_allowed_run_at_the_same_time() {
         let provider = BlockingProvider::new(Counting::default(), 3);
         let prompt = Prompt::new("m", [Message::user("?")]);
         let context = CallContext::default();

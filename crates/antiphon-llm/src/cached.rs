@@ -21,28 +21,27 @@ use crate::streaming::{Delta, Streaming};
 /// shared or outlives the process.
 #[async_trait]
 pub trait AnswerCache: fmt::Debug + Send + Sync + 'static {
-    /// The answer that was kept, if there is one.
+    /// Returns the stored answer, if any.
     ///
     /// # Errors
-    /// Why the cache cannot be read; the provider is asked then.
+    /// The reason why the cache cannot be read; [`Cached`] logs it and asks the provider.
     async fn get(&self, key: CacheKey) -> Result<Option<Completion>, Error>;
 
-    /// Keeps a whole answer.
+    /// Stores a complete answer.
     ///
     /// # Errors
-    /// Why it cannot be kept; the caller gets the answer all the same.
+    /// The reason why it cannot be stored; [`Cached`] logs it and returns the answer.
     async fn put(&self, key: CacheKey, answer: &Completion) -> Result<(), Error>;
 }
 
 /// A provider with a cache of answers, by prompt, model and parameters.
 ///
-/// Use it for prompts that come back after their answer; for equal prompts at the same time use
-/// [`SingleFlight`](crate::SingleFlight) around it, as a [`Stack`](crate::Stack) does. The engine's runs have a cache of
-/// their own in their store, and need none here.
+/// Use it for prompts that are repeated after their answer; for equal prompts at the same time use
+/// [`SingleFlight`](crate::SingleFlight) around it, as a [`Stack`](crate::Stack) does. The engine's runs have a separate
+/// cache in their store and need none here.
 ///
-/// Only whole answers are kept, of the model that was asked for and in the form that was asked for: none that was cut, refused
-/// or filtered. An answer from the cache has no attempts and cost
-/// nothing; its usage is what it cost the first time.
+/// Only complete answers are stored, of the model that was asked for and in the form that was asked for: none that was cut,
+/// refused or filtered. An answer from the cache has 0 attempts and cost nothing; its usage is that of the original call.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -87,7 +86,7 @@ impl<P: Provider> Cached<P> {
         let answer = self.inner.stream(prompt, context).await?;
         let (head, attempts) = (answer.head().clone(), answer.attempts());
         let (cache, output) = (self.cache.clone(), prompt.output.clone());
-        // It is kept before anybody is told that it is whole.
+        // The answer is stored before its end is reported.
         let entries = answer.then(move |item| {
             let (cache, output) = (cache.clone(), output.clone());
             async move {
@@ -106,7 +105,8 @@ impl<P: Provider> Cached<P> {
 
 forward!(Cached);
 
-/// Whole, of the model that was asked for, and what was asked for: a misfit would be given again for ever.
+/// Returns whether an answer is complete, valid, and of the model that was asked for: an invalid one would be returned for
+/// ever.
 fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     let fits = match output {
         Output::Text => !answer.text.trim().is_empty(),
@@ -115,7 +115,7 @@ fn is_cacheable(answer: &Completion, output: &Output) -> bool {
     answer.finish == FinishReason::Stop && !answer.head.other_model && fits
 }
 
-/// An [`AnswerCache`] in memory, of the newest answers. Clones are handles to the same answers.
+/// An [`AnswerCache`] in memory, which holds the newest answers. Clones are handles to the same answers.
 #[derive(Debug, Clone)]
 pub struct MemoryCache {
     entries: Arc<Mutex<Entries>>,
@@ -129,7 +129,7 @@ struct Entries {
 }
 
 impl MemoryCache {
-    /// Keeps at most so many answers; the oldest goes first.
+    /// Creates a cache of at most `max_answers` answers; the oldest is evicted first.
     #[must_use]
     pub fn new(max_answers: usize) -> Self {
         let entries = Entries { answers: HashMap::new(), oldest_first: VecDeque::new(), max: max_answers };
@@ -165,7 +165,7 @@ mod tests {
     use crate::{Message, ProviderExt, SamplingParams, Usage};
 
     #[tokio::test]
-    async fn a_whole_answer_is_given_again_and_a_cut_one_is_not() {
+    async fn a_complete_answer_is_cached_and_a_truncated_one_is_not() {
         let script = ["one", "two", "three"].map(|text| {
             let finish = if text == "two" { FinishReason::Length } else { FinishReason::Stop };
             Ok(Completion::new(text).finish(finish).usage(Usage::new(Some(9), Some(1))))
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(ask(&prompt).await, ("one".to_owned(), 1, Some(9)));
         assert_eq!(ask(&prompt).await, ("one".to_owned(), 0, Some(9)));
         assert_eq!(ask(&hotter).await, ("two".to_owned(), 1, Some(9)));
-        assert_eq!(ask(&hotter).await, ("three".to_owned(), 1, Some(9)), "what was cut is asked for again");
+        assert_eq!(ask(&hotter).await, ("three".to_owned(), 1, Some(9)), "a truncated answer is not cached");
         assert_eq!(ask(&hotter).await.1, 0);
         assert_eq!(provider.inner.calls(), 3);
     }

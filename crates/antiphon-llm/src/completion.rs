@@ -7,131 +7,131 @@ use crate::error::{Error, ErrorKind, TruncationCause};
 use crate::prompt::Output;
 use crate::spent::Spent;
 
-/// A whole answer, and what it took to get it.
+/// A complete answer, with its usage, times and calls.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Completion {
-    /// What the model wrote.
+    /// The text of the model.
     pub text: String,
-    /// Why it stopped.
+    /// The reason why the model stopped.
     pub finish: FinishReason,
-    /// What was counted, as far as the provider told.
+    /// The tokens, as far as the provider reported them.
     pub usage: Usage,
-    /// What the provider said of the call.
+    /// The provider's metadata of the call.
     pub head: Head,
-    /// Where the time went.
+    /// The times of the call.
     pub timing: Timing,
-    /// Calls made in all, from 1; 0 for an answer that was there already.
+    /// Total calls made, from 1; 0 for an answer that needed no call, such as a cached one.
     pub attempts: u32,
     /// The calls before the one that answered, such as failed ones that were possibly billed. They are counted in `attempts`,
     /// too.
     pub earlier: Spent,
 }
 
-/// Why a model stopped writing.
+/// The reason why a model stopped writing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// It had said all.
+    /// The end of the answer.
     #[default]
     Stop,
-    /// It reached the limit of tokens: the text is cut.
+    /// The token limit: the text is cut.
     Length,
-    /// A filter stopped it.
+    /// A content filter of the provider.
     Filtered,
-    /// It failed on the way: the text is cut.
+    /// A failure in the middle of the answer: the text is cut.
     Failed,
     /// A reason that this version does not know, as the provider names it.
     Unknown(String),
 }
 
-/// Tokens, as the provider counted them; `None` where it did not tell.
+/// Tokens, as the provider counted them; `None` where it did not report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub input: Option<u64>,
-    /// Those of the prompt that came from the provider's cache.
+    /// Tokens of the prompt that came from the provider's cache (prompt caching).
     pub cached: Option<u64>,
-    /// Those of the prompt that were written into the provider's cache, where that has a price of its own.
+    /// Tokens of the prompt that were written into the provider's cache, where that has a separate price.
     pub cache_write: Option<u64>,
     /// Tokens of the answer, reasoning included.
     pub output: Option<u64>,
-    /// Those of the answer that were hidden reasoning.
+    /// Tokens of the answer that were hidden reasoning.
     pub reasoning: Option<u64>,
 }
 
-/// What a provider said of a call before its first words.
+/// The metadata that a provider sent before the first text of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Head {
-    /// The provider's own name for the call, for its support.
+    /// The provider's own id of the call, for its support.
     pub request_id: Option<String>,
-    /// The provider's name for the answer, where that has one.
+    /// The provider's id of the answer, where there is one.
     pub response_id: Option<String>,
-    /// The model that served it, which may be another name than was asked for.
+    /// The model that served the call, which may have another name than was asked for.
     pub model: Option<String>,
-    /// Whether that is another model than was asked for, and not only its dated or full name.
+    /// Whether another model than was asked for served the call, and not only its dated or full name.
     pub other_model: bool,
-    /// What the provider told of its limits.
+    /// The limits that the provider reported.
     pub limits: LimitHints,
-    /// The places of the schema that the provider does not hold the answer to, each with why; they are enforced here.
+    /// The parts of the schema that the provider does not enforce, each with the reason; they are enforced here.
     pub weakened: Vec<String>,
 }
 
-/// Where a call's time went.
+/// The times of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Timing {
-    /// The time that the call waited for its turn before it was made.
+    /// The time that the call waited in the queue before it was made.
     pub queue: Duration,
-    /// From the last attempt's beginning until its first byte.
+    /// The time from the last attempt's beginning to its first byte.
     pub first_byte: Option<Duration>,
-    /// From the last attempt's beginning until the first words.
+    /// The time from the last attempt's beginning to the first text.
     pub first_token: Option<Duration>,
-    /// From the last attempt's beginning until the end.
+    /// The time from the last attempt's beginning to the end.
     pub total: Duration,
-    /// The HTTP version spoken, if any.
+    /// The HTTP version in use, if any.
     pub http_version: Option<&'static str>,
 }
 
 impl Completion {
-    /// An answer that ended by itself, with nothing else known of it.
+    /// Creates the answer of one call, with the finish reason [`FinishReason::Stop`] and unknown usage.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), attempts: 1, ..Self::default() }
     }
 
-    /// Sets why the model stopped.
+    /// Sets the reason why the model stopped. Default: [`FinishReason::Stop`].
     #[must_use]
     pub fn finish(mut self, finish: FinishReason) -> Self {
         self.finish = finish;
         self
     }
 
-    /// Sets what was counted.
+    /// Sets the tokens that the provider reported.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {
         self.usage = usage;
         self
     }
 
-    /// Sets what the provider said of the call.
+    /// Sets the provider's metadata of the call.
     #[must_use]
     pub fn head(mut self, head: Head) -> Self {
         self.head = head;
         self
     }
 
-    /// Sets where the time went.
+    /// Sets the times of the call.
     #[must_use]
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// Returns what this answer and all calls before it cost.
+    /// Returns the cost of this answer and of all calls before it.
     #[must_use]
     pub fn spent(&self) -> Spent {
         let own = self.attempts.saturating_sub(self.earlier.calls);
@@ -148,14 +148,14 @@ impl Completion {
         self
     }
 
-    /// Marks an answer that is given without a call: from a cache, or from another caller's call. Its usage remains what it
-    /// cost the first time.
+    /// Marks an answer that needed no call: one from a cache, or from another caller's call. Its usage remains that of the
+    /// original call.
     #[must_use]
     pub fn without_calls(self) -> Self {
         Self { attempts: 0, earlier: Spent::default(), ..self }
     }
 
-    /// This answer, if it is one: JSON that was cut by the token limit is none, nor is filtered text.
+    /// Returns this answer if it is complete: JSON that was cut at the token limit is not, nor is filtered text.
     ///
     /// # Errors
     /// `Truncated` or `Filtered`, with this completion as its partial answer.
@@ -167,7 +167,7 @@ impl Completion {
             ),
             (FinishReason::Failed, _) => (
                 ErrorKind::Truncated { cause: TruncationCause::Disconnected },
-                "the provider broke the answer off",
+                "the provider failed in the middle of the answer",
             ),
             (FinishReason::Filtered, _) => (ErrorKind::Filtered, "the provider's filter stopped the answer"),
             (FinishReason::Length, Output::Text) | (FinishReason::Stop | FinishReason::Unknown(_), _) => {
@@ -179,7 +179,7 @@ impl Completion {
 }
 
 impl FinishReason {
-    /// Its name, as OpenAI calls it, or as its provider does.
+    /// Returns the reason's name in OpenAI's interface, or the provider's own name of an unknown one.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -191,7 +191,7 @@ impl FinishReason {
         }
     }
 
-    /// The reason of a [`name`](Self::name).
+    /// Returns the reason with a [`name`](Self::name).
     #[must_use]
     pub fn of(name: &str) -> Self {
         match name {
@@ -205,18 +205,18 @@ impl FinishReason {
 }
 
 impl Usage {
-    /// No tokens at all, as far as anything is counted: what a sum begins with.
+    /// No tokens: every count is known and 0, so that a sum can begin with it.
     pub const NOTHING: Self =
         Self { input: Some(0), cached: Some(0), cache_write: Some(0), output: Some(0), reasoning: Some(0) };
 
-    /// Tokens of prompt and answer.
+    /// Creates a usage of tokens of prompt and answer; the other counts are unknown.
     #[must_use]
     pub fn new(input: Option<u64>, output: Option<u64>) -> Self {
         Self { input, output, ..Self::default() }
     }
 
-    /// Returns the counts that can be true: more than 2^40 tokens are none of one call's, and a prompt, which has some, was
-    /// not counted where it has 0.
+    /// Returns only the counts that are plausible: one call never has more than 2^40 tokens, and a count of 0 for the prompt,
+    /// which always has some, means that it was not counted. The others become `None`.
     ///
     /// ```
     /// use antiphon_llm::Usage;
@@ -235,7 +235,7 @@ impl Usage {
         }
     }
 
-    /// Sets the tokens that came from the provider's cache.
+    /// Sets the tokens that came from the provider's cache (prompt caching).
     #[must_use]
     pub fn cached(mut self, cached: Option<u64>) -> Self {
         self.cached = cached;
@@ -258,10 +258,10 @@ impl Usage {
 }
 
 impl AddAssign for Usage {
-    /// Adds another call's tokens; what one of the calls does not tell is unknown for both together.
+    /// Adds another call's tokens; a count that one of the calls does not report is unknown for both together.
     fn add_assign(&mut self, other: Self) {
         let add = |a: &mut Option<u64>, b: Option<u64>| *a = a.zip(b).map(|(a, b)| a.saturating_add(b));
-        // Taken apart, so that no new count is left out of a sum.
+        // Destructured, so that a new count is not left out of the sum.
         let Self { input, cached, cache_write, output, reasoning } = other;
         add(&mut self.input, input);
         add(&mut self.cached, cached);
@@ -272,7 +272,7 @@ impl AddAssign for Usage {
 }
 
 impl Head {
-    /// The provider's name for the call, and the model that served it.
+    /// Creates metadata with the provider's id of the call and the model that served it.
     #[must_use]
     pub fn new(request_id: Option<String>, model: Option<String>) -> Self {
         Self { request_id, model, ..Self::default() }
@@ -280,8 +280,8 @@ impl Head {
 
     /// Sets the model that served the call, and whether it is another one than `asked`.
     ///
-    /// Vendors answer with a longer name than they were asked for, `gpt-4o-2024-08-06` for `gpt-4o`, and routers with one
-    /// that has the maker before it; those are the same model.
+    /// Vendors answer with a longer name than was asked for, `gpt-4o-2024-08-06` for `gpt-4o`, and routers with one that has
+    /// the maker as a prefix; those are the same model.
     ///
     /// ```
     /// let head = |served| antiphon_llm::Head::default().served(served, "gpt-4o");
@@ -296,14 +296,14 @@ impl Head {
         self
     }
 
-    /// Sets what the provider told of its limits.
+    /// Sets the limits that the provider reported.
     #[must_use]
     pub fn limits(mut self, limits: LimitHints) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets the places of the schema that the provider does not hold the answer to.
+    /// Sets the parts of the schema that the provider does not enforce.
     #[must_use]
     pub fn weakened(mut self, weakened: Vec<String>) -> Self {
         self.weakened = weakened;
@@ -311,8 +311,8 @@ impl Head {
     }
 }
 
-/// Whether two names are of one model: equal but for a maker or folder before it, and a date, a revision or a router's
-/// choice of host behind it.
+/// Returns whether two names are of one model: equal except for a maker or folder as a prefix, and a date, a revision or a
+/// router's choice of host as a suffix.
 fn is_the_same(served: &str, asked: &str) -> bool {
     // A router's `maker/model:host` names no tag, as `model:tag` of a local engine does.
     if served == asked {
@@ -336,7 +336,8 @@ fn is_the_same(served: &str, asked: &str) -> bool {
     is_same_series(served, asked) || is_same_series(asked, served)
 }
 
-/// One date or revision, such as `-2024-08-06`, `-20250929`, `-001`, `@20250929` or `-preview-09-2025`.
+/// Returns whether a suffix is one date or revision, such as `-2024-08-06`, `-20250929`, `-001`, `@20250929` or
+/// `-preview-09-2025`.
 fn is_revision(tail: &str) -> bool {
     let Some(tail) = tail.strip_prefix(['-', '@']) else { return false };
     let tail = tail.strip_prefix("preview-").or_else(|| tail.strip_prefix("exp-")).unwrap_or(tail);
@@ -346,7 +347,7 @@ fn is_revision(tail: &str) -> bool {
 }
 
 impl Timing {
-    /// Times since the call began.
+    /// Creates the times from a call's beginning to its first text and its end.
     #[must_use]
     pub fn new(first_token: Option<Duration>, total: Duration) -> Self {
         Self { first_token, total, ..Self::default() }
@@ -359,7 +360,7 @@ impl Timing {
         self
     }
 
-    /// Sets the HTTP version spoken.
+    /// Sets the HTTP version in use.
     #[must_use]
     pub fn http_version(mut self, version: &'static str) -> Self {
         self.http_version = Some(version);

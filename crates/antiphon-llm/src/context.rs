@@ -7,20 +7,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Billed, Error, ErrorKind, TimeoutPhase};
 
-/// How a call is made: nothing of this changes the answer.
+/// The circumstances of a call: deadline, cancellation, priority and before-send hook. None of them changes the answer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CallContext {
-    /// When it must be over, attempts and pauses together. Default: never.
+    /// The deadline for the call with all its attempts and pauses. Default: none.
     pub deadline: Deadline,
-    /// Gives it up when cancelled.
+    /// A token that cancels the call. Default: a new one that is never cancelled.
     pub cancel: CancellationToken,
-    /// Ends the wait for the provider's limits when cancelled; what was sent goes on to its end.
+    /// A token that ends the wait for the provider's limits; a call that was sent continues to its end. Default: a new one.
     pub drain: CancellationToken,
-    /// Gives up an answer that stalls, once cancelled: one of which nothing comes for 10 s, or for the time that the provider
-    /// waits for a token if that is less. An answer that comes is not cut. What is given up ends with `Cancelled`.
+    /// A token after whose cancellation an answer that stalls is given up: one without new text for 10 s, or for the time that
+    /// the provider waits for a token if that is less. It ends with `Cancelled`; an answer that makes progress is not cut.
+    /// Default: a new one.
     pub hurry: CancellationToken,
-    /// Which of the calls that wait for the provider's limits goes first: the lowest. Default: [`AdaptiveLimiter::ORDINARY`].
+    /// The priority among the calls that wait for the provider's limits: the lowest number goes first. Default:
+    /// [`AdaptiveLimiter::ORDINARY`].
     pub priority: u8,
     before_send: BeforeSend,
 }
@@ -40,54 +42,56 @@ impl Default for CallContext {
 
 type HookFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// Whoever is told of a call before it is sent.
+/// The hook that runs before a call is sent.
 #[derive(Clone, Default)]
 struct BeforeSend(Option<Arc<dyn Fn() -> HookFuture + Send + Sync>>);
 
 impl fmt::Debug for BeforeSend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "is told" } else { "nobody" })
+        f.write_str(if self.0.is_some() { "set" } else { "none" })
     }
 }
 
 impl CallContext {
-    /// Sets when the call must be over.
+    /// Sets the deadline for the call with all its attempts and pauses.
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Sets what gives the call up.
+    /// Sets the token that cancels the call.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// Sets what ends the wait for the provider's limits. A provider from a [`Stack`](crate::Stack) with gates heeds it.
+    /// Sets the token that ends the wait for the provider's limits. A provider from a [`Stack`](crate::Stack) with limiters
+    /// honours it.
     #[must_use]
     pub fn drain(mut self, drain: CancellationToken) -> Self {
         self.drain = drain;
         self
     }
 
-    /// Sets what gives up an answer that stalls.
+    /// Sets the token after whose cancellation an answer that stalls is given up.
     #[must_use]
     pub fn hurry(mut self, hurry: CancellationToken) -> Self {
         self.hurry = hurry;
         self
     }
 
-    /// Sets which of the calls that wait for the provider's limits goes first: the lowest.
+    /// Sets the priority among the calls that wait for the provider's limits: the lowest number goes first.
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Calls `hook` just before each call is sent, when it has waited for all that it has to wait for; the call is sent
-    /// when its future ends well. A provider from a [`Stack`](crate::Stack) does so; one that stands alone does not.
+    /// Sets a before-send hook, such as one that writes an intent to a write-ahead journal. It runs just before each call is
+    /// sent, after all waits; the call is sent only if the hook's future returns `Ok`. A provider from a
+    /// [`Stack`](crate::Stack) runs it; one without a stack does not.
     #[must_use]
     pub fn before_send<F, Fut>(mut self, hook: F) -> Self
     where
@@ -108,13 +112,13 @@ impl CallContext {
     /// Runs `work` until it ends, the call is cancelled, or its deadline has passed.
     ///
     /// # Errors
-    /// `Cancelled` or `Timeout`, as possibly billed: `work` was dropped, and nobody knows how far the provider got.
+    /// `Cancelled` or `Timeout`, as possibly billed: `work` was dropped, and the provider's progress is unknown.
     ///
     /// # Cancel safety
     /// Drops `work`.
     pub async fn guard<T>(&self, work: impl Future<Output = T> + Send) -> Result<T, Error> {
         tokio::select! {
-            // What has ended has ended, and a layer within knows more of its end than this one.
+            // Work that has ended counts as ended: an inner layer knows more of its end than this one.
             biased;
             value = work => Ok(value),
             () = self.cancel.cancelled() => {

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-/// What a provider takes of JSON schema, for [`Schema::compile`](crate::Schema::compile).
+/// The subset of JSON schema that a provider accepts for structured output, for [`Schema::compile`](crate::Schema::compile).
 ///
 /// ```
 /// use antiphon_llm::{Dialect, Schema};
@@ -16,23 +16,23 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// Keywords that are left out; the model is told of them in the `description`.
+    /// Keywords that are left out and named in the `description` instead. Default: none.
     pub unsupported: &'static [&'static str],
-    /// The values of `format` that are taken; the others are left out. Default: all.
+    /// The values of `format` that are accepted; the others are left out. Default: all.
     pub formats: Option<&'static [&'static str]>,
-    /// The greatest `minItems` that is taken; a greater one is left out. Default: any.
+    /// The greatest `minItems` that is accepted; a greater one is left out. Default: any.
     pub max_min_items: Option<u64>,
-    /// Whether every object must say `additionalProperties: false`; one that says nothing gets it. Default: no.
+    /// Whether every object must have `additionalProperties: false`; it is added where the keyword is missing. Default: no.
     pub closed: bool,
     /// Whether every property must be required. Default: no.
     pub all_required: bool,
-    /// Whether nothing may stand beside a `$ref`. Default: it may.
+    /// Whether a `$ref` must have no other keywords beside it. Default: no.
     pub bare_refs: bool,
     /// Whether `oneOf` is written as `anyOf`. Default: no.
     pub any_of: bool,
-    /// Whether `const` is written as an `enum` of one. Default: no.
+    /// Whether `const` is written as an `enum` of one value. Default: no.
     pub enum_of_one: bool,
-    /// Whether the whole must be an object. Default: no.
+    /// Whether the root must be an object. Default: no.
     pub object_root: bool,
 }
 
@@ -40,12 +40,12 @@ pub struct Dialect {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Compiled {
-    /// What to send.
+    /// The schema to send.
     pub schema: Value,
-    /// Pointers (RFC 6901) to the keywords that the provider will not hold the answer to.
+    /// Pointers (RFC 6901) to the keywords that the provider does not enforce.
     pub weakened: Vec<String>,
-    /// Pointers to what the dialect cannot say at all: objects with any keys, properties that may be missing. With one of
-    /// these the provider cannot be asked to hold to the schema strictly.
+    /// Pointers to parts that the dialect cannot express at all: objects with arbitrary keys, properties that may be
+    /// missing. With one of these the provider cannot be asked for strict adherence to the schema.
     pub inexpressible: Vec<String>,
 }
 
@@ -57,56 +57,56 @@ impl Dialect {
         self
     }
 
-    /// Sets the values of `format` that are taken.
+    /// Sets the values of `format` that are accepted.
     #[must_use]
     pub fn formats(mut self, formats: &'static [&'static str]) -> Self {
         self.formats = Some(formats);
         self
     }
 
-    /// Sets the greatest `minItems` that is taken.
+    /// Sets the greatest `minItems` that is accepted.
     #[must_use]
     pub fn max_min_items(mut self, most: u64) -> Self {
         self.max_min_items = Some(most);
         self
     }
 
-    /// Every object must say `additionalProperties: false`.
+    /// Requires `additionalProperties: false` of every object.
     #[must_use]
     pub fn closed(mut self) -> Self {
         self.closed = true;
         self
     }
 
-    /// Every property must be required.
+    /// Requires every property to be required.
     #[must_use]
     pub fn all_required(mut self) -> Self {
         self.all_required = true;
         self
     }
 
-    /// Nothing may stand beside a `$ref`.
+    /// Forbids other keywords beside a `$ref`.
     #[must_use]
     pub fn bare_refs(mut self) -> Self {
         self.bare_refs = true;
         self
     }
 
-    /// `oneOf` is written as `anyOf`.
+    /// Writes `oneOf` as `anyOf`.
     #[must_use]
     pub fn any_of(mut self) -> Self {
         self.any_of = true;
         self
     }
 
-    /// `const` is written as an `enum` of one.
+    /// Writes `const` as an `enum` of one value.
     #[must_use]
     pub fn enum_of_one(mut self) -> Self {
         self.enum_of_one = true;
         self
     }
 
-    /// The whole must be an object.
+    /// Requires the root to be an object.
     #[must_use]
     pub fn object_root(mut self) -> Self {
         self.object_root = true;
@@ -182,7 +182,7 @@ impl Dialect {
                 }
                 key => !self.unsupported.contains(&key),
             };
-            // Words about a value hold nobody to anything.
+            // Annotations do not constrain a value.
             let is_demand =
                 !matches!(key.as_str(), "description" | "title" | "default" | "examples" | "$schema");
             if !keep && is_demand {
@@ -191,7 +191,7 @@ impl Dialect {
             }
             keep
         });
-        // What the provider does not hold the model to, the model can at least be told.
+        // The model can at least read the constraints that the provider does not enforce.
         if !dropped.is_empty() && !is_ref {
             let dropped = dropped.join(", ");
             let description = match object.get("description").and_then(Value::as_str) {
@@ -209,7 +209,7 @@ impl Dialect {
         if !is_object && !object.contains_key("properties") {
             return;
         }
-        // Closed, such parts of one object would each forbid what the others ask for.
+        // If closed, such parts of one object would each forbid the properties that the others require.
         let combined = ["allOf", "anyOf", "oneOf"].iter().find(|key| object.contains_key(**key));
         if let Some(key) = combined.filter(|_| self.closed) {
             compiled.inexpressible.push(format!("{pointer}/{key}"));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_are_left_out_and_no_property_of_that_name() {
+    fn keywords_are_left_out_but_not_properties_of_that_name() {
         let schema = json!({"properties": {"maxLength": {"type": "string", "maxLength": 3, "format": "uri"}}, "minItems": 2});
         let dialect = Dialect::default().unsupported(&["maxLength"]).formats(&["date"]).max_min_items(1);
         let compiled = compiled(dialect, &schema);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_closed_and_open_ones_are_named() {
+    fn objects_are_closed_and_open_ones_are_inexpressible() {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_object_are_not_closed_each() {
+    fn combined_parts_of_one_object_are_not_closed() {
         let flat = json!({"type": "object", "properties": {"a": {}}, "oneOf": [{"properties": {"b": {}}}]});
         let compiled = compiled(Dialect::default().closed().any_of(), &flat);
         assert_eq!(compiled.inexpressible, ["/oneOf"]);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn refs_stand_alone_and_alternatives_are_written_in_one_way() {
+    fn refs_have_no_siblings_and_one_of_is_written_as_any_of() {
         let schema = json!({"oneOf": [{"$ref": "#/$defs/x", "description": "d", "minimum": 1}]});
         let compiled = compiled(Dialect::default().bare_refs().any_of(), &schema);
         assert_eq!(compiled.schema, json!({"anyOf": [{"$ref": "#/$defs/x"}]}));

@@ -8,7 +8,8 @@ use antiphon_resilience::{LimitHints, Verdict};
 use crate::completion::{Completion, Usage};
 use crate::spent::Spent;
 
-/// Why there is no answer, or only a part of one. A clone tells the same to another caller of the same call.
+/// An error of a call, with its kind, its cost and the partial answer, if any. A clone reports the same to another caller
+/// that shares the call.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
@@ -23,105 +24,105 @@ struct Inner {
     spent: Spent,
 }
 
-/// What a caller can do about an [`Error`].
+/// The kinds of [`Error`], which decide the reaction of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The prompt or its parameters are not acceptable to the provider.
+    /// A prompt or parameters that the provider does not accept.
     InvalidRequest,
-    /// The key is missing, wrong, or may not do this.
+    /// An API key that is missing, wrong, or lacks the permission.
     Auth,
-    /// The provider has no such model, or not for this key.
+    /// A model that the provider does not have, or not for this key.
     ModelNotFound,
-    /// The provider cannot do what was asked.
+    /// A request for something that the provider cannot do.
     Unsupported,
-    /// The account's money or allowance is used up: no later call will succeed either.
+    /// An account whose money or allowance is used up: no later call will succeed either.
     Quota,
     /// Too many calls or tokens for now.
     RateLimited {
         /// The wait that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// The provider has too much to do.
+    /// An overload of the provider.
     Overloaded {
         /// The wait that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// Calls are held back for now because too many of them failed: see [`Guarded`](crate::Guarded).
+    /// An open circuit breaker: no calls for now because too many of them failed. See [`Guarded`](crate::Guarded).
     CircuitOpen {
-        /// The time until the next trial.
+        /// The time until the next trial call.
         retry_after: Option<Duration>,
     },
-    /// No connection came about.
+    /// A connection that could not be opened.
     Connect,
-    /// This process, or this machine, has no file descriptor left for a connection; nothing was sent. Says nothing of the
+    /// No file descriptor left for a connection in this process or on this machine; nothing was sent. No statement about the
     /// provider.
     Exhausted,
-    /// The provider failed, or a connection broke before the first words.
+    /// A failure of the provider, or a connection that broke before the first text.
     Unavailable,
-    /// It took too long.
+    /// A wait that took too long.
     Timeout {
-        /// What was waited for.
+        /// The phase of the call that timed out.
         phase: TimeoutPhase,
     },
-    /// The answer is cut; see [`Error::partial`].
+    /// An answer that was cut; see [`Error::partial`].
     Truncated {
-        /// What cut it.
+        /// The cause of the cut.
         cause: TruncationCause,
     },
-    /// The model declined to answer.
+    /// A refusal of the model to answer.
     ModelRefusal,
-    /// The provider's filter stopped the prompt or the answer.
+    /// A prompt or an answer that the provider's filter stopped.
     Filtered,
-    /// Prompt and answer do not fit into the model's context.
+    /// Prompt and answer that do not fit into the model's context window.
     ContextTooLong,
-    /// What came back is not of the provider's format.
+    /// A response that does not have the provider's format.
     InvalidResponse,
-    /// The answer is no JSON, or does not fit the schema, even after it was asked for again.
+    /// An answer that is not JSON or does not fit the schema, even after the schema retries.
     SchemaMismatch,
-    /// The caller gave up.
+    /// A cancellation by the caller.
     Cancelled,
 }
 
-/// What was waited for in vain.
+/// The phases of a call that can time out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimeoutPhase {
-    /// The connection.
+    /// The wait for the connection.
     Connect,
-    /// The first words.
+    /// The wait for the first text.
     FirstToken,
-    /// The next words.
+    /// The wait for the next text.
     NextToken,
-    /// The end of an answer that comes too slowly, against the provider's limit for one call.
+    /// One whole call, against the provider's limit for one call: the answer arrives too slowly.
     Call,
-    /// The end of the call, against its deadline.
+    /// All calls and pauses, against the deadline.
     Total,
 }
 
-/// What cut an answer.
+/// The cause of a cut answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TruncationCause {
-    /// The limit of tokens.
+    /// The token limit.
     MaxTokens,
-    /// The connection ended before the answer did.
+    /// An end of the connection before the end of the answer.
     Disconnected,
 }
 
 /// Whether a failed call costs money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Billed {
-    /// Surely not.
+    /// Certainly not billed.
     #[default]
     No,
-    /// The model may have worked on it.
+    /// Possibly billed: the model may have worked on the call.
     Maybe,
-    /// So much was counted.
+    /// Billed for these tokens.
     Yes(Usage),
 }
 
 impl Billed {
-    /// What two calls cost together; where one of them is not known, their sum is not.
+    /// Returns the billing of two calls together: `Maybe` as soon as one of them is.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -136,7 +137,7 @@ impl Billed {
 }
 
 impl ErrorKind {
-    /// A short name for reports and metrics, of which there are few.
+    /// Returns a short name for reports and metrics, from a small fixed set.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -162,7 +163,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same call may succeed later, and how to wait for it.
+    /// Returns whether the same call may succeed later, and the wait before it.
     #[must_use]
     pub fn verdict(self) -> Verdict {
         match self {
@@ -193,7 +194,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// An error of a first attempt that surely cost nothing.
+    /// Creates an error of a first attempt that certainly cost nothing.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -214,21 +215,21 @@ impl Error {
         self
     }
 
-    /// Sets what there is of the answer.
+    /// Sets the partial answer.
     #[must_use]
     pub fn with_partial(mut self, partial: Completion) -> Self {
         self.0.partial = Some(partial);
         self
     }
 
-    /// Sets whether the call costs money.
+    /// Sets whether the call was billed. Default: [`Billed::No`].
     #[must_use]
     pub fn with_billed(mut self, billed: Billed) -> Self {
         self.0.spent = Spent { calls: self.0.spent.calls, ..Spent::call(billed) };
         self
     }
 
-    /// Sets what all calls that led to the error cost, in place of what was known of them.
+    /// Sets the cost of all calls that led to the error, in place of the earlier value.
     #[must_use]
     pub fn with_spent(mut self, spent: Spent) -> Self {
         self.0.spent = spent;
@@ -242,41 +243,41 @@ impl Error {
         self
     }
 
-    /// Sets the provider's own name for the call.
+    /// Sets the provider's own id of the call.
     #[must_use]
     pub fn with_request_id(mut self, request_id: Option<String>) -> Self {
         self.0.request_id = request_id;
         self
     }
 
-    /// Sets how many calls were made.
+    /// Sets the number of calls that were made. Default: 1.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.spent.calls = attempts;
         self
     }
 
-    /// Sets what the provider told of its limits.
+    /// Sets the limits that the provider reported.
     #[must_use]
     pub fn with_limits(mut self, limits: LimitHints) -> Self {
         self.0.limits = limits;
         self
     }
 
-    /// What the provider told of its limits.
+    /// Returns the limits that the provider reported.
     #[must_use]
     pub fn limits(&self) -> &LimitHints {
         &self.0.limits
     }
 
-    /// What the caller can do.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns what the error means for the next attempt: its kind's [`verdict`](ErrorKind::verdict), with the wait that the
-    /// provider asked for wherever it said so. Whatever the trouble is, the provider knows best how long it takes.
+    /// Returns the error's meaning for the next attempt: its kind's [`verdict`](ErrorKind::verdict), with the wait that the
+    /// provider asked for (`Retry-After`), if any. That wait is honoured for every kind that may be retried.
     ///
     /// ```
     /// use antiphon_llm::{Error, ErrorKind, LimitHints, Verdict};
@@ -298,31 +299,31 @@ impl Error {
         }
     }
 
-    /// What there is of the answer: text, and tokens if they were told.
+    /// Returns the partial answer, if any: text, and tokens if they were reported.
     #[must_use]
     pub fn partial(&self) -> Option<&Completion> {
         self.0.partial.as_ref()
     }
 
-    /// Calls made, from 1; 0 where none was sent, or the call was another's.
+    /// Returns the number of calls made, from 1; 0 where none was sent, or the call was shared from another caller.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.spent.calls
     }
 
-    /// The provider's own name for the call, for its support.
+    /// Returns the provider's own id of the call, for its support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Whether the calls cost money, in one word.
+    /// Returns whether the calls cost money: `Maybe` as soon as one of them was possibly billed.
     #[must_use]
     pub fn billed(&self) -> Billed {
         self.0.spent.billed()
     }
 
-    /// Returns what all calls that led to the error cost.
+    /// Returns the cost of all calls that led to the error.
     #[must_use]
     pub fn spent(&self) -> Spent {
         self.0.spent

@@ -10,15 +10,15 @@ use crate::provider::Provider;
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider that asks others, in their order, where the first one cannot answer.
+/// A provider that asks other providers, in order, where the first one cannot answer.
 ///
-/// [`Stack::fallback`](crate::Stack::fallback) puts one around providers that have limits, breakers and retries of their
-/// own; use this type for a rule of your own ([`when`](Self::when)). The answer says that another model gave it
+/// [`Stack::fallback`](crate::Stack::fallback) puts one around providers with separate limits, breakers and retries; use
+/// this type for a custom rule ([`when`](Self::when)). The answer is marked as one of another model
 /// ([`Head::other_model`](crate::Head)), so that caches do not keep it.
 ///
-/// Only before a first word: what a caller has seen is never begun again elsewhere. Whether another provider may help is
-/// decided by the kind of the error; a prompt that is wrong is wrong everywhere, and what a model declined to say is not
-/// asked of the next.
+/// The next provider is asked only before the first text: an answer that a caller has begun to read is not restarted
+/// elsewhere. The kind of the error decides whether another provider may help: an invalid prompt is invalid everywhere, and
+/// a prompt that one model refused is not sent to the next.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct Fallback<P> {
 }
 
 impl<P> Fallback<P> {
-    /// Wraps `inner`, which is asked first, for the prompt's own model.
+    /// Wraps `inner`, which is asked first, for the model of the prompt.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self { inner, others: Vec::new(), may_help: another_may_help }
@@ -63,7 +63,8 @@ impl<P> Fallback<P> {
         self
     }
 
-    /// Sets after which errors the next one is asked.
+    /// Sets the rule for the errors after which the next provider is asked. Default: those with which another provider may
+    /// help, such as an outage, a rate limit or a context that is too long.
     #[must_use]
     pub fn when(mut self, may_help: fn(ErrorKind) -> bool) -> Self {
         self.may_help = may_help;
@@ -112,7 +113,7 @@ impl<P: Provider> Fallback<P> {
             earlier += err.spent();
             let mut prompt = prompt.clone();
             prompt.model.clone_from(model);
-            // Given up here, it is given up with the calls before it.
+            // An error of the guard must include the earlier calls, too.
             let next = context.guard(provider.stream(&prompt, context)).await;
             answer = next.and_then(std::convert::identity).map(|next| next.of_other_model(model));
         }
@@ -120,7 +121,7 @@ impl<P: Provider> Fallback<P> {
     }
 }
 
-/// An answer with the calls before it.
+/// Returns an answer with the calls before it.
 fn after(answer: Result<Streaming, Error>, earlier: Spent) -> Result<Streaming, Error> {
     match answer {
         Ok(streaming) => Ok(streaming.after(earlier)),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_up_is_counted_with_the_calls_before_it() {
+    async fn a_timeout_counts_the_earlier_calls() {
         let failed = Err(Error::new(ErrorKind::Auth, "no").with_billed(Billed::Maybe));
         let slow = Scripted::new([Ok(Completion::new("late"))]).slow(Duration::from_secs(9));
         let provider = Fallback::new(Scripted::new([failed])).or(Arc::new(slow), "n");
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_is_asked_where_that_may_help() {
+    async fn the_next_provider_is_asked_where_that_may_help() {
         let (next, last, answer) = ask(ErrorKind::Quota, ErrorKind::Connect).await;
         let answer = answer.unwrap();
         assert_eq!((next, last, answer.text.as_str(), answer.attempts), (1, 1, "at last", 3));

@@ -1,4 +1,5 @@
-/// Makes a wrapper with a field `inner` a provider: its own `begin` begins answers, all else is the inner one's.
+/// Implements `Provider` for a wrapper with a field `inner`: the wrapper's `begin` begins answers, all other methods forward
+/// to `inner`.
 macro_rules! forward {
     ($wrapper:ident) => {
         #[async_trait::async_trait]

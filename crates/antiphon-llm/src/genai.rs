@@ -1,66 +1,66 @@
-//! OpenTelemetry's names for calls of generative AI.
+//! OpenTelemetry's attribute and metric names for calls of generative AI.
 //!
 //! From <https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md>; the names
 //! of metrics from the last tagged version,
 //! <https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>, which collectors
-//! know. They are still in development, so they stand here and not in a dependency.
+//! know. The convention is still in development, so the names are defined here and not taken from a dependency.
 
 use serde_json::{Value, json};
 
-/// What is done: `chat`.
+/// The operation: `chat`.
 pub const OPERATION_NAME: &str = "gen_ai.operation.name";
-/// Who is asked, by the convention's own names.
+/// The provider, by the convention's own names: [`provider_name`].
 pub const PROVIDER_NAME: &str = "gen_ai.provider.name";
 /// The model that was asked for.
 pub const REQUEST_MODEL: &str = "gen_ai.request.model";
-/// The most tokens that the answer may have.
+/// The maximum number of tokens that the answer may have.
 pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
-/// How freely words are drawn.
+/// The sampling temperature.
 pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
-/// The seed.
+/// The seed of the sampling.
 pub const REQUEST_SEED: &str = "gen_ai.request.seed";
-/// The provider's own name for the call.
+/// The provider's own id of the answer.
 pub const RESPONSE_ID: &str = "gen_ai.response.id";
 /// The model that served the call.
 pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
-/// Why the model stopped: a list of one, as JSON.
+/// The finish reason: a list of one, as JSON.
 pub const RESPONSE_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
-/// Seconds until the first words.
+/// Seconds until the first text.
 pub const RESPONSE_TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 /// Tokens of the prompt, cached ones included.
 pub const USAGE_INPUT: &str = "gen_ai.usage.input_tokens";
-/// Tokens of the prompt that came from the cache.
+/// Tokens of the prompt that came from the provider's cache (prompt caching).
 pub const USAGE_CACHE_READ: &str = "gen_ai.usage.cache_read.input_tokens";
-/// Tokens of the prompt that were written into the cache.
+/// Tokens of the prompt that were written into the provider's cache.
 pub const USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_write.input_tokens";
 /// Tokens of the answer, reasoning included.
 pub const USAGE_OUTPUT: &str = "gen_ai.usage.output_tokens";
 /// Tokens of reasoning.
 pub const USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
-/// The standing instructions, only when asked for.
+/// The system instructions, only when content is observed.
 pub const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
-/// The conversation, only when asked for.
+/// The conversation, only when content is observed.
 pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
-/// The answer, only when asked for.
+/// The answer, only when content is observed.
 pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
-/// The host that is asked.
+/// The host of the server.
 pub const SERVER_ADDRESS: &str = "server.address";
-/// Its port.
+/// The port of the server.
 pub const SERVER_PORT: &str = "server.port";
 /// The kind of the error: [`ErrorKind::name`](crate::ErrorKind::name).
 pub const ERROR_TYPE: &str = "error.type";
-/// Calls made in all; not of the convention.
+/// The number of calls made; not part of the convention.
 pub const ATTEMPTS: &str = "antiphon.attempts";
-/// Whether tokens are of the prompt or of the answer: `input`, `output`.
+/// The type of the tokens: `input` for the prompt, `output` for the answer.
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";
 /// Seconds from a call's beginning to its end.
 pub const METRIC_DURATION: &str = "gen_ai.client.operation.duration";
 /// Tokens of a call.
 pub const METRIC_TOKENS: &str = "gen_ai.client.token.usage";
-/// Seconds until a call's first words.
+/// Seconds until a call's first text.
 pub const METRIC_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
 
-/// The convention's name for a vendor, where it has one.
+/// Returns the convention's name for a vendor, where it has one.
 #[must_use]
 pub fn provider_name(vendor: &str) -> Option<&'static str> {
     Some(match vendor {
@@ -71,7 +71,7 @@ pub fn provider_name(vendor: &str) -> Option<&'static str> {
     })
 }
 
-/// Host and port of an address.
+/// Returns host and port of an address.
 pub(crate) fn server(url: &str) -> (&str, Option<u16>) {
     let Some((scheme, rest)) = url.split_once("://") else { return ("", None) };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -82,7 +82,7 @@ pub(crate) fn server(url: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// An IPv6 address without its brackets.
+/// Returns a host without the brackets of an IPv6 address.
 fn bare(host: &str) -> &str {
     host.trim_matches(['[', ']'])
 }

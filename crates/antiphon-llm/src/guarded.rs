@@ -8,14 +8,14 @@ use crate::prompt::Prompt;
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// A provider with a circuit breaker: no calls while too many of them fail, but for a trial now and then.
+/// A provider with a circuit breaker: no calls while too many of them fail, except for an occasional trial call.
 ///
-/// A failure is one that the provider is to blame for: it cannot be reached, breaks down, is overloaded or breaks off. An
-/// answer that came and is invalid, a refusal for a limit, a wrong key or a prompt that it does not take says nothing about
-/// its health; nor does a caller who gives up.
+/// A failure is an error for which the provider is responsible: it cannot be reached, fails, is overloaded or ends an answer
+/// early. An invalid answer, a refusal for a rate limit, a wrong key or a prompt that is not accepted says nothing about the
+/// provider's health; nor does a cancellation by the caller.
 ///
-/// A [`Stack`](crate::Stack) puts the breaker within all waits. On its own the wrapper fits a program that calls once and
-/// wants to know at once that a service is down:
+/// A [`Stack`](crate::Stack) puts the breaker inside all waits. Alone, the wrapper fits a program that calls once and must
+/// know at once that a service is down:
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,7 +47,7 @@ impl<P> Guarded<P> {
     }
 }
 
-/// What a call's end says about the provider.
+/// The meaning of a call's end for the provider's health.
 enum Outcome {
     Success,
     Failure,
@@ -129,7 +129,7 @@ mod tests {
     use crate::{Completion, Message, ProviderExt};
 
     #[tokio::test(start_paused = true)]
-    async fn failures_open_it_and_a_good_trial_closes_it() {
+    async fn failures_open_the_breaker_and_a_successful_trial_closes_it() {
         let down = || Err(Error::new(ErrorKind::Unavailable, "down"));
         let limit = Err(Error::new(ErrorKind::RateLimited { retry_after: None }, "slow down"));
         let script = [limit, down(), down(), Ok(Completion::new("ok"))];
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_the_providers_fault_does_not_open_it() {
+    async fn errors_that_are_not_the_providers_fault_do_not_open_the_breaker() {
         for kind in [ErrorKind::InvalidResponse, ErrorKind::Exhausted] {
             let breaker = CircuitBreaker::simple(2, Duration::from_secs(30));
             let failed = |_| Err(Error::new(kind, "no"));

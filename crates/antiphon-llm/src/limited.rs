@@ -13,14 +13,14 @@ use crate::provider::{Provider, Scope};
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider with admission control: calls stay just under the provider's limits, which are learned from its answers, and
-/// wait their turn where a limit is reached.
+/// A provider with admission control: calls stay just under the provider's limits, which are learned from its answers
+/// (adaptive concurrency), and wait in a queue where a limit is reached (backpressure).
 ///
 /// Use it where the limits are not known or change; for a limit that is known, hold a permit of a
-/// [`RateLimiter`](antiphon_resilience::RateLimiter) around the call.
+/// [`RateLimiter`](antiphon_resilience::RateLimiter), a token bucket, around the call.
 ///
-/// A refusal for a limit that cost nothing is no failure: the call goes back into the line until its deadline. All calls
-/// with one [`LimiterRegistry`] share what is learnt, for each account and model.
+/// A refusal for a rate limit that cost nothing is not a failure: the call is queued again until its deadline. All calls
+/// with one [`LimiterRegistry`] share the learned limits, for each account and model.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, LimiterRegistry, Limited, Message, Prompt, ProviderExt};
@@ -60,14 +60,14 @@ impl<P: Provider> Limited<P> {
             .output_tokens(prompt.parameters.max_tokens.unwrap_or(0));
         let mut queue = Duration::ZERO;
         let mut refusal: Option<Error> = None;
-        // What was refused is a call, too, though it cost nothing.
+        // A refused call counts as a call, although it cost nothing.
         let mut earlier = Spent::default();
         loop {
             let joined = Instant::now();
             let permit = tokio::select! {
                 biased;
                 () = context.drain.cancelled() => {
-                    let message = "the call was not sent: nothing new is to begin";
+                    let message = "the call was not sent: the caller has stopped new calls";
                     return Err(Error::new(ErrorKind::Cancelled, message).with_spent(earlier));
                 }
                 permit = limiter.acquire_at(context.priority, cost, context.deadline) => permit,
@@ -88,8 +88,8 @@ impl<P: Provider> Limited<P> {
                 Err(err) if is_refusal(&err) => {
                     permit.throttled(&unobserved_limits(&err, &LimitHints::default()));
                     earlier += err.spent();
-                    // Whoever looks on sees why nothing comes.
-                    warn!("attempt {}: {err}; it goes back into the line", earlier.calls);
+                    // Explains the delay in the log.
+                    warn!("attempt {}: {err}; the call is queued again", earlier.calls);
                     refusal = Some(err);
                 }
                 Err(err) => {
@@ -105,9 +105,9 @@ impl<P: Provider> Limited<P> {
 
     fn saturated(&self, saturated: &Saturated, refusal: Option<&Error>) -> Error {
         let kind = ErrorKind::RateLimited { retry_after: Some(saturated.retry_after) };
-        let why = refusal.map_or(String::new(), |refusal| format!(", which said: {refusal}"));
+        let why = refusal.map_or(String::new(), |refusal| format!(": {refusal}"));
         let message = format!(
-            "{} takes no further calls for {:.0} s{why}",
+            "{} accepts no further calls for {:.0} s{why}",
             self.inner.scope(),
             saturated.retry_after.as_secs_f64().ceil()
         );
@@ -115,7 +115,7 @@ impl<P: Provider> Limited<P> {
     }
 }
 
-/// What a provider's limits hold for: an account at an address.
+/// Returns the name of the scope of a provider's limits: an account at an address.
 pub(crate) fn scope_of_limits(scope: &Scope) -> String {
     match &scope.key_digest {
         Some(digest) => format!("{scope}, account {digest}"),
@@ -123,12 +123,12 @@ pub(crate) fn scope_of_limits(scope: &Scope) -> String {
     }
 }
 
-/// Whether the provider did nothing but to say that it was too much.
+/// Returns whether the provider only refused the call for a rate limit, at no cost.
 fn is_refusal(err: &Error) -> bool {
     matches!(err.kind(), ErrorKind::RateLimited { .. }) && err.billed() == Billed::No
 }
 
-/// What an error tells of limits that was not heard before: a head tells of its own moment, and is not heard twice.
+/// Returns the limits of an error that were not observed before: headers describe one moment and are not observed twice.
 fn unobserved_limits(err: &Error, observed: &LimitHints) -> LimitHints {
     let mut limits = if err.limits() == observed { LimitHints::default() } else { *err.limits() };
     if let ErrorKind::RateLimited { retry_after } | ErrorKind::Overloaded { retry_after } = err.kind() {
@@ -137,7 +137,7 @@ fn unobserved_limits(err: &Error, observed: &LimitHints) -> LimitHints {
     limits
 }
 
-/// What a call took in truth; nothing where the provider did not tell.
+/// Returns the actual cost of a call; `None` where the provider did not report it.
 fn actual_cost(usage: Usage) -> Option<Cost> {
     let (input, output) = usage.input.zip(usage.output)?;
     Some(Cost::request().input_tokens(input).output_tokens(output))
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_goes_back_into_the_line_and_is_no_failure() {
+    async fn a_refused_call_is_queued_again_and_is_not_a_failure() {
         let script = [Err(refused(7)), Err(refused(7)), Ok(Completion::new("ok"))];
         let provider = Limited::new(Scripted::new(script), LimiterRegistry::default());
         let start = Instant::now();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_beyond_the_deadline_is_told_with_the_refusal() {
+    async fn a_wait_beyond_the_deadline_is_reported_with_the_refusal() {
         let provider = Limited::new(Scripted::new([Err(refused(60))]), LimiterRegistry::default());
         let context = CallContext::default().deadline(Deadline::after(Duration::from_secs(5)));
         let err = provider.complete(&prompt(), &context).await.unwrap_err();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_to_begin_nothing_new_does_not_wait_after_a_refusal() {
+    async fn a_drain_ends_the_wait_after_a_refusal() {
         let script = [Err(refused(60)), Ok(Completion::new("ok"))];
         let provider = Limited::new(Scripted::new(script), LimiterRegistry::default());
         let (start, drain) = (Instant::now(), CancellationToken::new());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_answers_tell_of_limits_and_take_is_learnt() {
+    async fn limits_and_usage_are_learned_from_answers() {
         let mut hints = LimitHints::default();
         hints.requests = Allowance::new(60, 59, Duration::from_secs(1));
         let answer = Completion::new("ok").usage(Usage::new(Some(10), Some(5)));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_was_never_made_takes_nothing() {
+    async fn a_call_that_was_never_made_uses_no_allowance() {
         let open = || Err(Error::new(ErrorKind::CircuitOpen { retry_after: None }, "open"));
         let mut hints = LimitHints::default();
         hints.requests = Allowance::new(2, 1, Duration::from_secs(60));

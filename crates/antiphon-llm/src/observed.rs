@@ -12,12 +12,12 @@ use crate::prompt::{Output, Prompt};
 use crate::provider::Provider;
 use crate::streaming::Streaming;
 
-/// A provider with a span for each call, over all its attempts and until its answer's end, and counts of tokens and time.
+/// A provider with a span for each call, over all its attempts and until its answer's end, with tokens and times.
 ///
 /// A [`Stack`](crate::Stack) has one; use the wrapper alone for calls that need neither retries nor limits.
 ///
-/// The span and its fields have the names of OpenTelemetry's conventions for generative AI, which [`genai`] lists. Prompts
-/// and answers are in it only [when asked for](Self::with_content).
+/// The span and its fields have the names of OpenTelemetry's conventions for generative AI, which [`genai`] lists. The span
+/// has prompts and answers only after [`with_content`](Self::with_content).
 ///
 /// With the feature `metrics`, durations and tokens go to the `metrics` facade.
 ///
@@ -27,7 +27,7 @@ use crate::streaming::Streaming;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// # let provider = BlockingProvider::from_fn("echo", 1, |prompt| Ok(Completion::new(prompt.messages[0].rendered())));
-/// // With a subscriber for `tracing`, the call shows as `chat m` with its tokens, and here with its words, too.
+/// // With a subscriber for `tracing`, the call appears as `chat m` with its tokens, and here with its text, too.
 /// let provider = Observed::new(provider).with_content();
 /// let prompt = Prompt::new("m", [Message::user("Hello")]);
 /// assert_eq!(provider.complete(&prompt, &CallContext::default()).await?.text, "Hello");
@@ -47,7 +47,7 @@ impl<P> Observed<P> {
         Self { inner, content: false }
     }
 
-    /// Puts prompts and answers into spans, too. They go wherever the spans go.
+    /// Puts prompts and answers into spans, too; every exporter of the spans receives them. Default: no content.
     #[must_use]
     pub fn with_content(mut self) -> Self {
         self.content = true;
@@ -71,7 +71,7 @@ impl<P: Provider> Observed<P> {
 
 forward!(Observed);
 
-/// A call under way. Dropped without an end, it was given up.
+/// A call in progress. Dropping it without an end records it as cancelled.
 struct Call {
     span: Span,
     started_at: tokio::time::Instant,
@@ -156,7 +156,7 @@ impl Call {
                     record_number(&self.span, genai::ATTEMPTS, Some(completion.attempts.into()));
                 }
                 Err(err) => {
-                    // `error` stands for a reason that never came.
+                    // `error` replaces a reason that never arrived.
                     let reason = match err.kind() {
                         ErrorKind::Filtered => "content_filter",
                         ErrorKind::Truncated { cause: TruncationCause::MaxTokens } => "length",
@@ -250,14 +250,14 @@ impl Drop for Call {
     }
 }
 
-/// OpenTelemetry's whole numbers are signed; its bridge for `tracing` writes others as text.
+/// Records a number as a signed one, as OpenTelemetry's integers are; its bridge for `tracing` writes others as text.
 fn record_number(span: &Span, field: &'static str, value: Option<u64>) {
     if let Some(value) = value.and_then(|value| i64::try_from(value).ok()) {
         span.record(field, value);
     }
 }
 
-/// Puts what is asked into the span.
+/// Records the content of a prompt in the span.
 fn record_prompt(span: &Span, prompt: &Prompt) {
     if let Some(system) = &prompt.system {
         span.record(genai::SYSTEM_INSTRUCTIONS, genai::parts(system).to_string());

@@ -1,52 +1,52 @@
 use crate::completion::Usage;
 
-/// What a model costs, in millionths of a US dollar for a million tokens; so $0.10 a million tokens is 100,000.
+/// The price of a model, in millionths of a US dollar per million tokens: $0.10 per million tokens is 100,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Price {
-    /// For tokens of the prompt.
+    /// The price of tokens of the prompt.
     pub input: u64,
-    /// For tokens of the prompt that came from the provider's cache.
+    /// The price of tokens of the prompt that came from the provider's cache (prompt caching).
     pub cached: u64,
-    /// For tokens of the prompt that were written into the provider's cache.
+    /// The price of tokens of the prompt that were written into the provider's cache.
     pub cache_write: u64,
-    /// For tokens of the answer.
+    /// The price of tokens of the answer.
     pub output: u64,
-    /// What calls cost that may take hours, in hundredths of the above; 100 where there is no such offer.
+    /// The price of batch calls, which may take hours, in percent of the prices above; 100 where there is no such offer.
     pub batch_percent: u64,
 }
 
 impl Price {
-    /// Nothing at all, as for what runs on one's own machine.
+    /// No cost at all, as for a model on the local machine.
     pub const FREE: Self = Self { input: 0, cached: 0, cache_write: 0, output: 0, batch_percent: 100 };
 
-    /// The price of answers that were paid for before, as those of a cassette: nothing. Other than [`FREE`](Self::FREE) it
-    /// is the price of a model that has one: a budget bounds the answers as it did when they were recorded, so that the
-    /// prompts are the same.
+    /// The price of answers that were paid for earlier, such as those of a cassette: nothing. Unlike [`FREE`](Self::FREE) it
+    /// counts as the price of a model that has one: a budget bounds the answers as it did when they were recorded, so that
+    /// the prompts are the same.
     pub const PREPAID: Self = Self { batch_percent: 0, ..Self::FREE };
 
-    /// A price for prompts, cached prompts and answers.
+    /// Creates a price for prompts, cached prompts and answers; cache writes cost as much as prompts.
     #[must_use]
     pub fn new(input: u64, cached: u64, output: u64) -> Self {
         Self { input, cached, cache_write: input, output, batch_percent: 100 }
     }
 
-    /// Sets what tokens cost that are written into the provider's cache; before, they cost what a prompt does.
+    /// Sets the price of tokens that are written into the provider's cache. Default: the price of a prompt.
     #[must_use]
     pub fn cache_write(mut self, cache_write: u64) -> Self {
         self.cache_write = cache_write;
         self
     }
 
-    /// Sets what calls cost that may take hours, in hundredths of the price.
+    /// Sets the price of batch calls, which may take hours, in percent of the price.
     #[must_use]
     pub fn batch_percent(mut self, percent: u64) -> Self {
         self.batch_percent = percent;
         self
     }
 
-    /// Returns the dearer price of both for each kind of token: the most that a call costs of which either model may
-    /// answer. What is [`FREE`](Self::FREE) makes nothing dearer.
+    /// Returns the higher of both prices for each kind of token: the maximum cost of a call that either model may answer.
+    /// [`FREE`](Self::FREE) leaves the other price unchanged.
     ///
     /// ```
     /// use antiphon_llm::Price;
@@ -72,7 +72,7 @@ impl Price {
         }
     }
 
-    /// The price of calls that may take hours.
+    /// Returns the price of batch calls, which may take hours.
     ///
     /// ```
     /// let price = antiphon_llm::Price::new(100, 10, 500).batch_percent(50).batch();
@@ -90,8 +90,8 @@ impl Price {
         }
     }
 
-    /// What some tokens cost, in millionths of a US dollar, rounded up; `None` where their number is not known and they
-    /// cost something.
+    /// Returns the cost of some tokens, in millionths of a US dollar, rounded up; `None` where their number is not known and
+    /// the price is not zero.
     ///
     /// ```
     /// use antiphon_llm::{Price, Usage};
@@ -105,7 +105,7 @@ impl Price {
     }
 
     /// Returns the exact cost of some tokens, in millionths of a millionth of a US dollar (10⁻¹² dollars); `None` where their
-    /// number is not known and they cost something. Add these, and round the sum once: the calls of a small model cost few
+    /// number is not known and the price is not zero. Add these, and round the sum once: the calls of a small model cost few
     /// millionths each.
     ///
     /// ```
@@ -118,7 +118,7 @@ impl Price {
         if [self.input, self.cached, self.cache_write, self.output] == [0; 4] {
             return Some(0);
         }
-        // Reasoning is a part of the output, and has no price of its own.
+        // Reasoning is a part of the output and has no separate price.
         let Usage { input, cached, cache_write, output, reasoning: _ } = usage;
         let (input, output) = input.zip(output)?;
         let cached = cached.unwrap_or(0).min(input);

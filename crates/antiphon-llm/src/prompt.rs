@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::schema::Schema;
 
-/// What is asked of a model: everything that changes the answer, and nothing else.
+/// A prompt for a model: everything that changes the answer, and nothing else.
 ///
 /// ```
 /// use antiphon_llm::{Message, SamplingParams, Prompt};
@@ -19,49 +19,49 @@ use crate::schema::Schema;
 pub struct Prompt {
     /// The model's name at its provider.
     pub model: String,
-    /// Standing instructions.
+    /// The system instructions.
     pub system: Option<String>,
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
-    /// How the answer is drawn.
+    /// The sampling parameters.
     pub parameters: SamplingParams,
-    /// What form the answer must have.
+    /// The form that the answer must have.
     pub output: Output,
 }
 
-/// How an answer is drawn. `None` leaves the choice to the provider.
+/// The sampling parameters of an answer. `None` leaves the choice to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct SamplingParams {
-    /// From 0, the likeliest words, upwards. Several current models refuse any value but their own.
+    /// The sampling temperature, from 0 (always the likeliest token) upwards. Several current models accept only their default.
     pub temperature: Option<f64>,
-    /// The most tokens the answer may have, hidden reasoning included.
+    /// The maximum number of tokens of the answer, hidden reasoning included.
     pub max_tokens: Option<u64>,
-    /// Asks for repeatable answers where the provider can.
+    /// The seed for repeatable answers, where the provider supports it.
     pub seed: Option<u64>,
 }
 
-/// Escaped within a document, by one byte more.
+/// The end of a document's block, which is escaped within a document with one more byte.
 const END_OF_BLOCK: &str = "</document";
 
 /// The form of the answer.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Output {
-    /// Whatever the model writes.
+    /// Free text.
     #[default]
     Text,
-    /// One JSON value that fits the schema, checked here whatever the provider promises.
+    /// One JSON value that fits the schema (structured output), which is checked here even if the provider enforces it.
     Json(Schema),
 }
 
-/// One contribution to the conversation.
+/// One message of the conversation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Message {
-    /// Whose it is.
+    /// The side that wrote the message.
     pub role: Role,
-    /// What it consists of.
+    /// The parts of the message, in order.
     pub parts: Vec<Part>,
 }
 
@@ -69,7 +69,7 @@ pub struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
-    /// Whoever asks the model.
+    /// The user of the model.
     User,
     /// The model.
     Assistant,
@@ -79,23 +79,24 @@ pub enum Role {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Part {
-    /// Plain words.
+    /// Plain text.
     Text(String),
-    /// A source that the answer is to be made of.
+    /// A source for the answer.
     Document(DocumentPart),
 }
 
-/// A source given to the model. Vendors' formats render it as a delimited block; `offline` reads its turns directly.
+/// A source for the model, which an answer can cite. Vendors' formats render it as a delimited block; the `offline` provider
+/// reads its turns directly.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DocumentPart {
-    /// A short handle, unique in the prompt, by which an answer can cite it.
+    /// A short id, unique in the prompt, for citations in the answer.
     pub id: String,
-    /// The name that people know it by.
+    /// The document's name for people, such as its file name.
     pub name: String,
-    /// Its whole text.
+    /// The whole text of the document.
     pub text: Arc<str>,
-    /// Who said what, where that is known.
+    /// The turns of the speakers, where they are known; empty otherwise.
     pub turns: Arc<[SpeakerTurn]>,
 }
 
@@ -107,21 +108,21 @@ pub struct SpeakerTurn {
     pub speaker: Arc<str>,
     /// The speaker's side of the interview.
     pub side: Side,
-    /// The words: bytes of [`DocumentPart::text`].
+    /// The position of the turn: a byte range of [`DocumentPart::text`].
     pub span: Range<usize>,
 }
 
 /// The sides of an interview.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Whoever answers.
+    /// The person who answers.
     Participant,
-    /// Whoever asks.
+    /// The person who asks.
     Interviewer,
 }
 
 impl Prompt {
-    /// A prompt with a conversation, the provider's parameters, and text as the answer's form.
+    /// Creates a prompt with a conversation, the provider's default parameters, and text as the answer's form.
     #[must_use]
     pub fn new(model: impl Into<String>, messages: impl IntoIterator<Item = Message>) -> Self {
         Self {
@@ -133,21 +134,21 @@ impl Prompt {
         }
     }
 
-    /// Sets the standing instructions.
+    /// Sets the system instructions. Default: none.
     #[must_use]
     pub fn system(mut self, system: impl Into<String>) -> Self {
         self.system = Some(system.into());
         self
     }
 
-    /// Sets how the answer is drawn.
+    /// Sets the sampling parameters.
     #[must_use]
     pub fn parameters(mut self, parameters: SamplingParams) -> Self {
         self.parameters = parameters;
         self
     }
 
-    /// Sets the answer's form.
+    /// Sets the form of the answer. Default: text.
     #[must_use]
     pub fn output(mut self, output: Output) -> Self {
         self.output = output;
@@ -161,7 +162,7 @@ impl Prompt {
         self
     }
 
-    /// The documents of all messages.
+    /// Returns the documents of all messages, in order.
     pub fn documents(&self) -> impl Iterator<Item = &DocumentPart> {
         self.messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
             Part::Document(document) => Some(document),
@@ -171,28 +172,28 @@ impl Prompt {
 }
 
 impl SamplingParams {
-    /// Sets how freely words are drawn.
+    /// Sets the sampling temperature.
     #[must_use]
     pub fn temperature(mut self, temperature: f64) -> Self {
         self.temperature = Some(temperature);
         self
     }
 
-    /// Sets the most tokens the answer may have.
+    /// Sets the maximum number of tokens of the answer, hidden reasoning included.
     #[must_use]
     pub fn max_tokens(mut self, max_tokens: u64) -> Self {
         self.max_tokens = Some(max_tokens);
         self
     }
 
-    /// Asks for repeatable answers.
+    /// Sets the seed for repeatable answers.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Returns these, with the values of `other` for what they leave open.
+    /// Returns these parameters, with the values of `other` for those that are `None`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -204,7 +205,7 @@ impl SamplingParams {
 }
 
 impl Output {
-    /// The schema that the answer has to fit, if there is one.
+    /// Returns the schema that the answer has to fit, if any.
     #[must_use]
     pub fn schema(&self) -> Option<&Schema> {
         match self {
@@ -213,7 +214,7 @@ impl Output {
         }
     }
 
-    /// The form's name, for errors.
+    /// Returns the form's name, for errors.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -224,7 +225,7 @@ impl Output {
 }
 
 impl Part {
-    /// The name of its kind, for errors.
+    /// Returns the name of the part's kind, for errors.
     ///
     /// ```
     /// assert_eq!(antiphon_llm::Part::Text("Read this.".to_owned()).name(), "text");
@@ -239,7 +240,7 @@ impl Part {
 }
 
 impl Role {
-    /// The side's name, as OpenAI and most vendors call it.
+    /// Returns the role's name in the interfaces of OpenAI and most vendors.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -250,25 +251,25 @@ impl Role {
 }
 
 impl Message {
-    /// A message of the user's with plain words.
+    /// Creates a message of the user with plain text.
     #[must_use]
     pub fn user(text: impl Into<String>) -> Self {
         Self::of(Role::User, [Part::Text(text.into())])
     }
 
-    /// What the model is held to have said.
+    /// Creates a message of the model with plain text.
     #[must_use]
     pub fn assistant(text: impl Into<String>) -> Self {
         Self::of(Role::Assistant, [Part::Text(text.into())])
     }
 
-    /// A message of several parts.
+    /// Creates a message of several parts.
     #[must_use]
     pub fn of(role: Role, parts: impl IntoIterator<Item = Part>) -> Self {
         Self { role, parts: parts.into_iter().collect() }
     }
 
-    /// The message as one text, for vendors without documents of their own.
+    /// Returns the message as one text, for vendors without document parts.
     #[must_use]
     pub fn rendered(&self) -> Cow<'_, str> {
         if let [Part::Text(text)] = &self.parts[..] {
@@ -286,13 +287,13 @@ impl Message {
 }
 
 impl DocumentPart {
-    /// A source without known turns.
+    /// Creates a document without known turns.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
         Self { id: id.into(), name: name.into(), text: text.into(), turns: Arc::default() }
     }
 
-    /// Sets who said what; spans must be bytes of the text.
+    /// Sets the turns of the speakers; their spans must be byte ranges of the text.
     #[must_use]
     pub fn turns(mut self, turns: impl Into<Arc<[SpeakerTurn]>>) -> Self {
         self.turns = turns.into();
@@ -311,7 +312,7 @@ impl DocumentPart {
         out.push_str("\n</document>\n");
     }
 
-    /// Bytes of the rendered block, without rendering it.
+    /// Returns the length of the rendered block in bytes, without rendering it.
     pub(crate) fn rendered_len(&self) -> usize {
         const FRAME: usize = "\n<document id=\"\" name=\"\">\n\n</document>\n".len();
         let escapes = self.text.matches(END_OF_BLOCK).count();
@@ -320,7 +321,7 @@ impl DocumentPart {
 }
 
 impl SpeakerTurn {
-    /// A stretch of a document's text.
+    /// Creates a turn at a byte range of a document's text.
     #[must_use]
     pub fn new(speaker: impl Into<Arc<str>>, side: Side, span: Range<usize>) -> Self {
         Self { speaker: speaker.into(), side, span }

@@ -1,13 +1,13 @@
 use crate::prompt::{Output, Part, Prompt};
 
-/// The size of what is sent to a model, in bytes: the basis of every estimate of tokens and cost.
+/// The size of a prompt as it is sent to a model, in bytes: the basis of every estimate of tokens and cost.
 ///
-/// Text and schema are counted apart, since a prompt's text is sent once, and its schema as often as the provider needs
-/// it: once by a provider that binds the answer to it (structured output) or is given it in words; and a dialect that cannot
-/// express a keyword adds it in words to the schema's descriptions. [`total`](Self::total) counts it once,
+/// Text and schema are counted separately, since a prompt's text is sent once, and its schema as often as the provider needs
+/// it: once to a provider that enforces it (structured output) or gets it as text; and a dialect that cannot express a
+/// keyword adds it as text to the schema's descriptions. [`total`](Self::total) counts it once,
 /// [`max_total`](Self::max_total) twice.
 ///
-/// What a provider puts around each message is not in it: a few tokens that no provider publishes.
+/// The frame that a provider puts around each message is not included: a few tokens that no provider publishes.
 ///
 /// ```
 /// use antiphon_llm::{Message, Output, Prompt, Schema};
@@ -21,23 +21,24 @@ use crate::prompt::{Output, Part, Prompt};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PromptBytes {
-    /// Bytes of the standing instructions and of all messages, documents with the block that is put around them.
+    /// Bytes of the system instructions and of all messages, documents with the block that is put around them.
     pub text: u64,
     /// Bytes of the schema that the answer has to fit, as compact JSON; 0 where there is none.
     pub schema: u64,
 }
 
-/// Bytes of a token, as English text has them on average.
+/// The average number of bytes per token of English text.
 const TOKEN_BYTES: u64 = 4;
 
 impl PromptBytes {
-    /// Bytes of text and schema, the schema sent once.
+    /// Returns the bytes of text and schema, with the schema counted once.
     #[must_use]
     pub fn total(self) -> u64 {
         self.text.saturating_add(self.schema)
     }
 
-    /// Bytes of text and schema, the schema sent twice, for a bound on what a call costs: a token has at least one byte.
+    /// Returns the bytes of text and schema, with the schema counted twice, for an upper bound on the cost of a call: a token
+    /// has at least one byte.
     #[must_use]
     pub fn max_total(self) -> u64 {
         self.total().saturating_add(self.schema)
@@ -61,7 +62,7 @@ impl Prompt {
     }
 }
 
-// Without `_`: a new kind of part or output must not be counted as nothing.
+// Matched without `_`: a new kind of part or output must not be counted as 0 bytes.
 fn bytes_of_part(part: &Part) -> usize {
     match part {
         Part::Text(text) => text.len(),

@@ -1,4 +1,4 @@
-/// How keys of the usual vendors begin, and how long they are at least.
+/// The prefixes of common vendors' API keys, each with the minimum length of a key.
 const KEYS: [(&str, usize); 8] = [
     ("sk-", 12),
     ("AIza", 30),
@@ -10,7 +10,7 @@ const KEYS: [(&str, usize); 8] = [
     ("Bearer ", 20),
 ];
 
-/// A text without what looks like a vendor's key, and without `secrets`; each is replaced by `[key]`.
+/// Redacts text that looks like a vendor's API key, and all `secrets`; each is replaced by `[key]`.
 ///
 /// ```
 /// let text = antiphon_llm::redact("no: sk-abcdef123456 and hunter22", &["hunter22"]);
@@ -44,7 +44,7 @@ pub fn redact(text: &str, secrets: &[&str]) -> String {
     redacted
 }
 
-/// The length of the key that a text begins with.
+/// Returns the length of the key that a text begins with.
 fn key_at_start(text: &str) -> Option<usize> {
     let (begins, least) = KEYS.iter().find(|(begins, _)| text.starts_with(begins))?;
     let body = &text[begins.len()..];
@@ -57,7 +57,7 @@ mod tests {
     use super::redact;
 
     #[test]
-    fn keys_are_taken_out_and_words_stay() {
+    fn keys_are_redacted_and_words_are_kept() {
         let check = |text: &str, expected: &str| assert_eq!(redact(text, &[]), expected);
         check("disk-quota-exceeded", "disk-quota-exceeded");
         check("key=sk-ant-api03-abc_DEF, next", "key=[key], next");

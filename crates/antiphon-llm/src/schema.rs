@@ -12,7 +12,8 @@ use crate::dialect::{Compiled, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::structured::InvalidAnswer;
 
-/// A JSON schema with the name that providers ask for; whatever a provider drops of it, it is enforced here.
+/// A JSON schema for structured output, with the name that providers require. Keywords that a provider does not enforce are
+/// enforced here.
 ///
 /// ```
 /// use serde_json::json;
@@ -26,13 +27,13 @@ pub struct Schema {
     value: Arc<Value>,
     text: Arc<str>,
     validator: Arc<Validator>,
-    /// What it is in the dialects that were asked for: a bulk run asks for the same few with every row.
+    /// The schema in the dialects that were requested: a bulk run requests the same few with every row.
     compiled: Arc<Mutex<Dialects>>,
 }
 
 type Dialects = Vec<(Dialect, Arc<Compiled>)>;
 
-/// How many violations the model is told of; the first few tell the rest.
+/// The maximum number of violations that are shown to the model; the first few usually explain the rest.
 const MAX_VIOLATIONS: usize = 10;
 
 /// The schemas of types, which do not change while a program runs.
@@ -42,17 +43,17 @@ static TYPE_SCHEMAS: LazyLock<Mutex<HashMap<TypeId, Schema>>> = LazyLock::new(Mu
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
-    /// Where: a JSON pointer (RFC 6901), empty for the whole value.
+    /// The position: a JSON pointer (RFC 6901), empty for the whole value.
     pub pointer: String,
-    /// What is wrong there.
+    /// The violation, without the value.
     pub message: String,
 }
 
 impl Schema {
-    /// Compiles a schema. The name may have letters, digits, `_` and `-`, up to 64 of them, as vendors ask.
+    /// Compiles a schema. The name may have ASCII letters, digits, `_` and `-`, up to 64 of them, as vendors require.
     ///
     /// # Errors
-    /// `InvalidRequest` for such a name, or for what is no JSON schema.
+    /// `InvalidRequest` for any other name, or for a value that is not a JSON schema.
     pub fn new(name: &str, value: Value) -> Result<Self, Error> {
         let invalid =
             |why: String| Error::new(ErrorKind::InvalidRequest, format!("the schema {name}: {why}"));
@@ -60,7 +61,7 @@ impl Schema {
         if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
             return Err(invalid("its name may have letters, digits, _ and -, up to 64 of them".to_owned()));
         }
-        // Later drafts leave it open whether formats bind; whoever writes one wants it kept.
+        // Later drafts leave it open whether formats are enforced; the author of a format expects that.
         let options = jsonschema::options().should_validate_formats(true);
         let validator = options.build(&value).map_err(|err| invalid(err.to_string()))?;
         let text = Arc::from(value.to_string());
@@ -68,10 +69,10 @@ impl Schema {
         Ok(Self { name: Arc::from(name), value, text, validator, compiled: Arc::default() })
     }
 
-    /// The schema of a type, named after it. It is made once for each type.
+    /// Returns the schema of a type, named after it. It is generated once for each type.
     ///
     /// # Errors
-    /// `InvalidRequest` for a type whose schema is none that can be checked, which derived ones never have.
+    /// `InvalidRequest` for a type whose schema cannot be compiled; derived schemas always can.
     pub fn of<T: JsonSchema + 'static>() -> Result<Self, Error> {
         let cache = || TYPE_SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(schema) = cache().get(&TypeId::of::<T>()) {
@@ -95,25 +96,25 @@ impl Schema {
         Self::new(&name, settings.into_generator().into_root_schema_for::<T>().into())
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The schema itself.
+    /// Returns the schema as a JSON value.
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// The schema as compact JSON; written once, when the schema is made.
+    /// Returns the schema as compact JSON, which is serialised once, when the schema is created.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Every way in which a value does not fit; none for one that does.
+    /// Returns all violations of a value; none for a valid one.
     #[must_use]
     pub fn violations(&self, value: &Value) -> Vec<Violation> {
         let violation = |err: jsonschema::ValidationError<'_>| Violation {
@@ -123,7 +124,7 @@ impl Schema {
         self.validator.iter_errors(value).map(violation).collect()
     }
 
-    /// Checks a value and words why it does not fit, a line for each of the first ten violations, for a model to be told.
+    /// Checks a value and describes its first ten violations, one per line, for a schema retry.
     ///
     /// # Errors
     /// [`InvalidAnswer::Invalid`] with the violations.
@@ -136,13 +137,13 @@ impl Schema {
         Err(InvalidAnswer::Invalid(lines.join("\n")))
     }
 
-    /// Returns whether a value fits; stops at the first violation and words none.
+    /// Returns whether a value fits; stops at the first violation and describes none.
     #[must_use]
     pub fn is_valid(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }
 
-    /// The schema as a provider with this dialect takes it, and what had to be left out for that.
+    /// Returns the schema in a provider's dialect, with pointers to the keywords that were left out.
     #[must_use]
     pub fn compile(&self, dialect: &Dialect) -> Arc<Compiled> {
         let mut cache = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +178,7 @@ mod tests {
     use super::Schema;
 
     #[test]
-    fn violations_tell_where_without_repeating_the_value() {
+    fn violations_name_the_position_without_the_value() {
         let schema =
             json!({"properties": {"n": {"type": "array", "items": {"type": "string", "maxLength": 3}}}});
         let found = Schema::new("s", schema).unwrap().violations(&json!({"n": ["ok", "far too long", 1]}));
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_bind() {
+    fn formats_are_enforced() {
         let schema = Schema::new("s", json!({ "type": "string", "format": "uri" })).unwrap();
         assert_eq!(schema.violations(&json!("not a uri")).len(), 1);
         assert!(schema.violations(&json!("https://example.org/")).is_empty());

@@ -15,13 +15,13 @@ use crate::provider::{Provider, ProviderExt};
 use crate::spent::Spent;
 use crate::streaming::Streaming;
 
-/// A provider that makes one call for equal prompts at the same time (deduplication), and gives all of them its answer.
+/// A provider that makes one call for equal prompts at the same time (deduplication) and returns its answer to all callers.
 ///
-/// Use it where many callers ask the same at once; an answer is not kept after its call, which is what
-/// [`Cached`](crate::Cached) does.
+/// Use it where many callers send the same prompt at once. No answer is kept after its call; use [`Cached`](crate::Cached)
+/// for that.
 ///
-/// The call goes on as long as anybody waits for it. Whoever shares an answer gets it whole, at its end. An answer that
-/// was joined has no attempts of its own: nothing more was paid.
+/// The call continues as long as at least one caller waits for it. Callers that share an answer get it complete, at its
+/// end, and not streamed. A shared answer has 0 attempts for the callers that joined: they paid nothing.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, SingleFlight};
@@ -59,24 +59,24 @@ impl<P> SingleFlight<P> {
 }
 
 impl<P: Provider> SingleFlight<P> {
-    /// The call for a prompt, and whether it was under way already.
+    /// Returns the call for a prompt, and whether it was in progress already.
     fn join(&self, prompt: &Prompt, context: &CallContext) -> (Shared<Call>, bool) {
         let key = CacheKey::of(&self.inner.scope(), prompt);
         let mut flights = lock(&self.flights);
         let number = match flights.get(&key).map(|flight| (flight.call.upgrade(), flight.number)) {
-            // One that has landed has given its answer to those who asked before.
+            // A call that has ended has already answered the callers that joined it.
             Some((Some(call), _)) if call.peek().is_none() => return (call, true),
             Some((_, number)) => number + 1,
             None => 0,
         };
         let landing = FlightGuard { flights: self.flights.clone(), key, number };
         let (inner, prompt) = (self.inner.clone(), prompt.clone());
-        // One caller's deadline is not the others': each looks after its own.
+        // The deadline of one caller is not that of the others: each caller observes its own outside the call.
         let ends = CallContext::default();
         let context = context.clone().deadline(ends.deadline).cancel(ends.cancel).drain(ends.drain);
         let call = async move {
             let _landing = landing;
-            // Those who ask in the same moment join before an answer that is there at once has landed.
+            // Callers of the same moment can join before a call ends that has its answer at once.
             tokio::task::yield_now().await;
             inner.complete(&prompt, &context).await
         };
@@ -107,7 +107,7 @@ impl<P: fmt::Debug> fmt::Debug for SingleFlight<P> {
     }
 }
 
-/// Takes a flight from the list when it has ended or nobody waits for it any more.
+/// A guard that removes a flight from the list when it has ended or no caller waits for it any more.
 struct FlightGuard {
     flights: Flights,
     key: CacheKey,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn equal_prompts_at_once_are_one_call_and_later_ones_another() {
+    async fn concurrent_equal_prompts_make_one_call_and_later_ones_another() {
         let provider = flight([Ok(Completion::new("a")), Ok(Completion::new("b")), Ok(Completion::new("c"))]);
         let context = CallContext::default();
         let same = prompt("?");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_gives_up_takes_the_answer_from_nobody() {
+    async fn a_caller_that_gives_up_does_not_end_the_call_of_the_others() {
         let slow = Scripted::new([Ok(Completion::new("a"))]).slow(Duration::from_secs(10));
         let provider = SingleFlight::new(slow);
         let hasty = CallContext::default().deadline(Deadline::after(Duration::from_secs(1)));
@@ -171,7 +171,7 @@ mod tests {
             tokio::join!(provider.complete(&same, &hasty), provider.complete(&same, &context));
         let gone = gone.unwrap_err();
         assert!(matches!(gone.kind(), ErrorKind::Timeout { .. }));
-        assert_eq!(gone.spent(), Spent::call(Billed::Maybe), "the call was its own");
+        assert_eq!(gone.spent(), Spent::call(Billed::Maybe), "the caller made the call itself");
         assert_eq!((stayed.unwrap().text.as_str(), provider.inner.calls()), ("a", 1));
     }
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_nobody_waits_for_any_more_is_hung_up() {
+    async fn a_call_without_waiting_callers_is_dropped() {
         let slow = Scripted::new([Ok(Completion::new("a")), Ok(Completion::new("b"))]);
         let provider = SingleFlight::new(slow.slow(Duration::from_secs(10)));
         let hasty = CallContext::default().deadline(Deadline::after(Duration::from_secs(1)));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_to_all_and_kept_for_nobody() {
+    async fn an_error_reaches_all_callers_and_is_not_kept() {
         let provider = flight([Err(Error::new(ErrorKind::Auth, "no")), Ok(Completion::new("a"))]);
         let (same, context) = (prompt("?"), CallContext::default());
         let (one, two) = tokio::join!(provider.complete(&same, &context), provider.complete(&same, &context));

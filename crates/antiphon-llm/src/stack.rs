@@ -14,12 +14,12 @@ use crate::single_flight::SingleFlight;
 
 /// A builder that puts the wrappers of a provider into the one order in which they work together.
 ///
-/// From without to within: single flight, cache, fallback, span, retries, limits, breaker, before-send hook. The breaker
-/// is within all waits, so that no trial is held while a call waits for its turn; a call waits anew before each retry;
-/// only one layer retries; and a call that others share has landed when its answer is in the cache, so that the call is
-/// not paid again between the two.
+/// From the outermost to the innermost: single flight, cache, fallback, span, retries, limits, breaker, before-send hook.
+/// The breaker is inside all waits, so that no trial call is held while it waits in the queue; a call waits again before each
+/// retry; only one layer retries; and a shared call ends only after its answer is in the cache, so that no second call is
+/// paid for in between.
 ///
-/// A fallback is a stack of its own, with the limits, the breaker and the retries of its own provider:
+/// A fallback is a separate stack, with the limits, the breaker and the retries of its own provider:
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A provider with a span for each call and the usual retries.
+    /// Creates a stack with a span for each call and the default [`RetryPolicy`].
     pub fn new(provider: impl Provider) -> Self {
         Self {
             provider: Arc::new(provider),
@@ -74,62 +74,63 @@ impl Stack {
         }
     }
 
-    /// Sets how failed calls are made again.
+    /// Sets the retry policy for failed calls.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Sets what all calls may spend on retries together.
+    /// Sets the retry budget that all calls share. Default: none.
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = Some(budget);
         self
     }
 
-    /// Keeps under the provider's limits; give all stacks of a process the same gates.
+    /// Adds admission control: calls stay under the provider's limits. Pass the same registry to all stacks of a process.
+    /// Default: no limits.
     pub fn limiters(mut self, limiters: LimiterRegistry) -> Self {
         self.limiters = Some(limiters);
         self
     }
 
-    /// Makes no calls while too many of them fail.
+    /// Adds a circuit breaker, which makes no calls while too many of them fail. Default: none.
     pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);
         self
     }
 
-    /// Adds a stack that is asked for `model` where this provider, and the fallbacks before, cannot answer; see
-    /// [`Fallback`] for which errors count.
+    /// Adds a stack that is asked for `model` where this provider and the earlier fallbacks cannot answer; see [`Fallback`]
+    /// for the errors that count.
     ///
-    /// [`build`](Self::build) asks it when the retries of this provider are used up. [`calls`](Self::calls), which has no
-    /// retries, asks it after the first error that counts.
+    /// The provider of [`build`](Self::build) asks it when the retries of this provider are used up; that of
+    /// [`calls`](Self::calls), which has no retries, after the first error that counts.
     pub fn fallback(mut self, stack: Stack, model: impl Into<String>) -> Self {
         self.fallbacks.push((stack, model.into()));
         self
     }
 
-    /// Makes one call for equal prompts that are asked at the same time. Answers then come whole and not word by word.
+    /// Makes one call for equal prompts at the same time (deduplication). Answers are then complete at once and not streamed.
     pub fn single_flight(mut self) -> Self {
         self.single_flight = true;
         self
     }
 
-    /// Gives answers again that were given before.
+    /// Adds a cache, which returns the answers of earlier calls. Default: none.
     pub fn cache(mut self, cache: Arc<dyn AnswerCache>) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Puts prompts and answers into spans.
+    /// Puts prompts and answers into spans, which may export them. Default: only their tokens and times.
     pub fn observe_content(mut self) -> Self {
         self.observe_content = true;
         self
     }
 
-    /// Returns the provider with everything around it but retries, for a caller that journals each call and owns its
-    /// retries.
+    /// Returns the provider in all its wrappers except retries, for a caller that keeps a write-ahead journal of calls and owns
+    /// the retries.
     ///
-    /// This holds for the fallbacks, too: each call of each provider runs the before-send hook
+    /// The same holds for the fallbacks: each call of each provider runs the before-send hook
     /// ([`CallContext::before_send`](crate::CallContext::before_send)) once, waits for the limits of its own provider, and
     /// is never repeated. A hook that fails ends the answer; no fallback is asked.
     ///
@@ -170,7 +171,7 @@ impl Stack {
         Self { retry: RetryPolicy::never(), budget: None, fallbacks, ..self }
     }
 
-    /// Returns the provider with everything around it.
+    /// Returns the provider in all its wrappers.
     #[must_use]
     pub fn build(self) -> Arc<dyn Provider> {
         let mut provider: Arc<dyn Provider> = Arc::new(Hooked::new(self.provider));

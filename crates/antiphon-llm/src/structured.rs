@@ -14,25 +14,25 @@ use crate::provider::{Provider, ProviderExt};
 use crate::schema::Schema;
 use crate::spent::Spent;
 
-/// An answer that was read as data, and what it took.
+/// An answer that was parsed as data (structured output), with its cost.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Structured<T> {
     /// The data.
     pub value: T,
-    /// The answer it was read from.
+    /// The answer from which the data was parsed.
     pub completion: Completion,
-    /// All calls, attempts and schema retries, and what they cost.
+    /// The cost of all calls, attempts and schema retries.
     pub spent: Spent,
-    /// What had to be done to the answer's text; nothing of its content is changed by it.
+    /// The changes to the answer's text that were needed to parse it; none of them changes its content.
     pub repairs: Vec<Repair>,
 }
 
-/// The options of structured output: how often an invalid answer is asked for again, and how much is forgiven in its text.
+/// The options of structured output: the number of schema retries after invalid answers, and the strictness of parsing.
 ///
 /// [`ProviderExt::complete_json`](crate::ProviderExt::complete_json) and
 /// [`ProviderExt::complete_as`](crate::ProviderExt::complete_as) use the default; use this type for other options. Runs over
-/// many rows belong to the engine, which also keeps what is valid of a partially valid answer.
+/// many rows belong to the engine, which also keeps the valid elements of a partially valid answer.
 ///
 /// ```
 /// use antiphon_llm::{SchemaRetryPolicy, CallContext, Message, Prompt, Schema};
@@ -45,19 +45,19 @@ pub struct Structured<T> {
 /// # });
 /// let schema = Schema::new("city", serde_json::json!({"type": "object", "required": ["name"]}))?;
 /// let prompt = Prompt::new("m", [Message::user("The capital of France?")]);
-/// let asking = SchemaRetryPolicy::default().max_schema_retries(3).strict();
-/// let city = asking.json(&provider, &prompt, &schema, &CallContext::default()).await?;
+/// let policy = SchemaRetryPolicy::default().max_schema_retries(3).strict();
+/// let city = policy.json(&provider, &prompt, &schema, &CallContext::default()).await?;
 /// assert_eq!(city.value["name"], "Paris");
-/// assert_eq!(city.spent.calls, 2, "the first answer was no JSON, and was asked for again with the reason");
+/// assert_eq!(city.spent.calls, 2, "the first answer was not JSON, so there was one schema retry");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SchemaRetryPolicy {
-    /// How often an answer that does not fit is asked for again, with the reasons; each is a call that costs. Default 1.
+    /// The maximum number of schema retries: calls after an invalid answer, with the violations. Each is billed. Default 1.
     pub max_schema_retries: u32,
-    /// What is forgiven in an answer's text. Default [`Strictness::Lenient`].
+    /// The strictness with which an answer's text is parsed. Default [`Strictness::Lenient`].
     pub strictness: Strictness,
 }
 
@@ -74,27 +74,27 @@ impl Default for SchemaRetryPolicy {
 }
 
 impl SchemaRetryPolicy {
-    /// Sets how often an answer that does not fit is asked for again.
+    /// Sets the maximum number of schema retries after invalid answers.
     #[must_use]
     pub fn max_schema_retries(mut self, retries: u32) -> Self {
         self.max_schema_retries = retries;
         self
     }
 
-    /// Takes nothing but JSON, as it was asked for.
+    /// Accepts only plain JSON: [`Strictness::Strict`].
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.strictness = Strictness::Strict;
         self
     }
 
-    /// The answer as JSON that fits `schema`.
+    /// Returns the answer as JSON that fits `schema`.
     ///
     /// # Errors
-    /// `SchemaMismatch` when none did, `Truncated` for an answer that was cut, or why there is none.
+    /// `SchemaMismatch` if all answers were invalid, `Truncated` for an answer that was cut, or the provider's error.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Closes the connection; the text so far is lost.
     pub async fn json<P: Provider + ?Sized>(
         self,
         provider: &P,
@@ -106,13 +106,13 @@ impl SchemaRetryPolicy {
         self.complete_valid(provider, asked, context, |answer| self.read(answer, schema)).await
     }
 
-    /// The answer as a `T`, whose schema it has to fit.
+    /// Returns the answer as a `T`, whose schema it has to fit.
     ///
     /// # Errors
-    /// As [`json`](Self::json); and `SchemaMismatch` for an answer that fits the schema and is no `T`.
+    /// As [`json`](Self::json); and `SchemaMismatch` for an answer that fits the schema but cannot be deserialised as a `T`.
     ///
     /// # Cancel safety
-    /// Hangs up; the words so far are lost.
+    /// Closes the connection; the text so far is lost.
     pub async fn typed<P: Provider + ?Sized, T: DeserializeOwned + JsonSchema + 'static>(
         self,
         provider: &P,
@@ -157,7 +157,7 @@ impl SchemaRetryPolicy {
         }
     }
 
-    /// The prompt that asks once more after an answer that did not fit, and says why it did not.
+    /// Returns the prompt of a schema retry: `prompt` with the invalid answer and the violations in it.
     #[must_use]
     pub fn again(prompt: Prompt, said: String, complaint: &str) -> Prompt {
         let what = match &prompt.output {
@@ -171,11 +171,11 @@ impl SchemaRetryPolicy {
         prompt.message(Message::user(again))
     }
 
-    /// The JSON of an answer, which fits `schema`, and what had to be done to its text: [`parse`](Self::parse), and then
-    /// [`Schema::check`].
+    /// Returns the JSON of an answer, which fits `schema`, and the repairs that its text needed: [`parse`](Self::parse)
+    /// followed by [`Schema::check`].
     ///
     /// # Errors
-    /// Whether the answer was cut, or why it does not fit.
+    /// [`InvalidAnswer::Truncated`] for an answer that was cut, [`InvalidAnswer::Invalid`] with the violations otherwise.
     pub fn read(
         self,
         completion: &Completion,
@@ -186,7 +186,7 @@ impl SchemaRetryPolicy {
         Ok((found.value, found.repairs))
     }
 
-    /// The JSON of an answer, whatever its schema, for a caller that checks one answer more than once: parsing is the
+    /// Returns the JSON of an answer without a check, for a caller that checks one answer more than once: parsing is the
     /// expensive part, and [`Schema::check`] takes the value.
     ///
     /// ```
@@ -200,7 +200,7 @@ impl SchemaRetryPolicy {
     /// ```
     ///
     /// # Errors
-    /// Whether the answer was cut, or why it has no JSON.
+    /// [`InvalidAnswer::Truncated`] for an answer that was cut, [`InvalidAnswer::Invalid`] for one without usable JSON.
     pub fn parse(self, completion: &Completion) -> Result<Extracted, InvalidAnswer> {
         json::extract_with(&completion.text, self.strictness).map_err(|err| {
             let is_truncated =
@@ -210,12 +210,13 @@ impl SchemaRetryPolicy {
     }
 }
 
-/// Why an answer cannot be used.
+/// The reason why an answer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidAnswer {
-    /// It ends in the middle.
+    /// An answer that ends in the middle.
     Truncated,
-    /// It does not fit, for these reasons, a line each: the model can be told.
+    /// An answer without usable JSON, or one that does not fit its schema: one violation per line, as a schema retry shows
+    /// them to the model.
     Invalid(String),
 }
 
@@ -268,13 +269,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_fits_is_taken_at_once() {
+    async fn a_valid_answer_needs_no_schema_retry() {
         let (provider, answer) = ask(vec![Ok(said("{\"n\": 1}"))]).await;
         assert_eq!((answer.unwrap().value, provider.calls()), (json!({"n": 1}), 1));
     }
 
     #[tokio::test]
-    async fn a_misfit_is_asked_for_once_more_with_the_reason() {
+    async fn an_invalid_answer_has_one_schema_retry_with_the_violation() {
         let (provider, answer) = ask(vec![Ok(said("{\"n\": \"one\"}")), Ok(said("{\"n\": 1}"))]).await;
         let answer = answer.unwrap();
         assert_eq!((answer.value, answer.spent.calls), (json!({"n": 1}), 2));
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_before_an_answer_are_counted_whatever_comes_of_it() {
+    async fn calls_before_an_answer_are_counted_in_every_outcome() {
         let (lost, counted) = (Spent::call(Billed::Maybe), Billed::Yes(Usage::new(Some(1), Some(1))));
         let sum = Usage::new(Some(11), Some(6));
         let earlier = lost + Spent::call(counted);
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_misfit_is_an_error_that_keeps_answer_and_cost() {
+    async fn a_second_invalid_answer_is_an_error_with_answer_and_cost() {
         let (provider, answer) = ask(vec![Ok(said("no")), Ok(said("still no"))]).await;
         let err = answer.unwrap_err();
         assert_eq!((err.kind(), err.attempts(), provider.calls()), (ErrorKind::SchemaMismatch, 2, 2));
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_answer_is_never_asked_for_again() {
+    async fn a_truncated_answer_has_no_schema_retry() {
         let by_limit = said("{\"n\": ").finish(FinishReason::Length);
         for (answer, cause) in
             [(by_limit, TruncationCause::MaxTokens), (said("{\"n\": "), TruncationCause::Disconnected)]
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_second_call_still_tells_the_cost_of_the_first() {
+    async fn a_failed_schema_retry_reports_the_cost_of_the_first_call() {
         let (_, answer) = ask(vec![Ok(said("no")), Err(Error::new(ErrorKind::Auth, "no key"))]).await;
         let err = answer.unwrap_err();
         assert_eq!((err.kind(), err.attempts()), (ErrorKind::Auth, 2));

@@ -1,15 +1,17 @@
-//! Spans and metrics of these crates to an OpenTelemetry collector, by OTLP over HTTP.
+//! Export of spans and metrics to an OpenTelemetry collector, by OTLP over HTTP.
+//!
+//! [`Telemetry`] has a layer for spans of `tracing`, and is the process's recorder for the `metrics` facade.
 //!
 //! ```
 //! use antiphon_otel::Telemetry;
 //! use tracing_subscriber::layer::SubscriberExt;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The exporter sends from here, so that this runtime ends after the telemetry.
+//! // The exporter sends from this runtime, which has to outlive the telemetry.
 //! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
 //! let telemetry = Telemetry::start(runtime.handle().clone())?;
 //! let subscriber = tracing_subscriber::registry().with(telemetry.layer());
-//! // What is done here is sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
+//! // Spans are sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
 //! let span = tracing::subscriber::with_default(subscriber, || tracing::info_span!("work").entered().metadata());
 //! assert_eq!(span.map(|span| span.name()), Some("work"));
 //! if let Err(err) = telemetry.shutdown() {

@@ -27,16 +27,16 @@ use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sends spans and metrics to an OpenTelemetry collector, by OTLP over HTTP.
+/// An exporter of spans and metrics to an OpenTelemetry collector, by OTLP over HTTP.
 ///
-/// Where the collector is, `OTEL_EXPORTER_OTLP_ENDPOINT` says to the exporter itself; `OTEL_SERVICE_NAME` and
-/// `OTEL_RESOURCE_ATTRIBUTES` say who sends. Metrics are those of the `metrics` facade, which these crates write to.
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` sets the address of the collector; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` set the
+/// name and the attributes of this process. Metrics are those of the `metrics` facade, which these crates write to.
 pub struct Telemetry {
     spans: SdkTracerProvider,
     metrics: SdkMeterProvider,
 }
 
-/// Why nothing can be sent to a collector.
+/// The error for spans and metrics that cannot be exported.
 #[derive(Debug)]
 pub struct TelemetryError(String);
 
@@ -49,11 +49,11 @@ impl fmt::Display for TelemetryError {
 impl std::error::Error for TelemetryError {}
 
 impl Telemetry {
-    /// Begins to collect; the requests to the collector are made in the runtime of `handle`, which must go on until
-    /// [`shutdown`](Self::shutdown) is done. From then on the metrics of this process are its own.
+    /// Starts to collect, and installs itself as the metrics recorder of the process. Requests to the collector run on the
+    /// runtime of `handle`, which has to run until [`shutdown`](Self::shutdown) returns.
     ///
     /// # Errors
-    /// If the settings in the environment are none, or the process has another recorder of metrics already.
+    /// If a setting in the environment is invalid, or the process already has a metrics recorder.
     pub fn start(handle: Handle) -> Result<Self, TelemetryError> {
         let failed = |err: &dyn fmt::Display| TelemetryError(err.to_string());
         let http: Arc<dyn HttpClient> = Arc::new(HttpExporter { client: Client::builder().build(), handle });
@@ -71,7 +71,7 @@ impl Telemetry {
         Ok(Self { spans, metrics })
     }
 
-    /// Takes the spans of `tracing`: for a subscriber of the caller's.
+    /// Returns a layer that collects the spans of `tracing`, for the caller's subscriber.
     pub fn layer<S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync>(&self) -> impl Layer<S> + Send + Sync {
         tracing_opentelemetry::layer()
             .with_tracer(self.spans.tracer("antiphon"))
@@ -81,10 +81,11 @@ impl Telemetry {
             .with_tracked_inactivity(false)
     }
 
-    /// Sends what is left, and ends. It blocks: call it outside of async code, while the runtime still runs.
+    /// Sends the remaining spans and metrics, and stops. Blocks for up to 5 s for spans and 5 s for metrics: call it outside of
+    /// async code, while the runtime still runs.
     ///
     /// # Errors
-    /// What the collector did not take.
+    /// If spans or metrics could not be sent.
     pub fn shutdown(self) -> Result<(), TelemetryError> {
         let spans = self.spans.shutdown_with_timeout(EXPORT_TIMEOUT);
         let metrics = self.metrics.shutdown_with_timeout(EXPORT_TIMEOUT);
@@ -92,7 +93,7 @@ impl Telemetry {
     }
 }
 
-/// A collector that does not answer must not keep a program from ending.
+/// The timeout of a request and of the shutdown, so that a collector that does not answer cannot block the end of a program.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Telemetry {
@@ -101,7 +102,7 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-/// The exporter's threads have no runtime: requests hop into one.
+/// An HTTP client for the exporter, whose threads have no runtime: requests run on the runtime of `handle`.
 #[derive(Debug)]
 struct HttpExporter {
     client: Client,
@@ -113,20 +114,20 @@ impl HttpClient for HttpExporter {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let (head, body) = request.into_parts();
-        let mut asked = antiphon_http::Request::post(&head.uri.to_string()).body(body);
+        let mut outgoing = antiphon_http::Request::post(&head.uri.to_string()).body(body);
         for (name, value) in &head.headers {
-            asked = asked.header(name.as_str(), value.to_str()?);
+            outgoing = outgoing.header(name.as_str(), value.to_str()?);
         }
-        // Its own requests are not for the collector: each export would cause the next.
-        let exchange = async move { exchange(&client, asked).await }.with_subscriber(NoSubscriber::new());
-        // Owned by this call: it is awaited here, and ends with its runtime.
+        // Spans of the export itself are not collected: each export would cause the next.
+        let exchange = async move { exchange(&client, outgoing).await }.with_subscriber(NoSubscriber::new());
+        // This call owns the task: it is awaited here, and ends with its runtime.
         self.handle.spawn(exchange).await?
     }
 }
 
-async fn exchange(client: &Client, asked: antiphon_http::Request) -> Result<Response<Bytes>, HttpError> {
+async fn exchange(client: &Client, outgoing: antiphon_http::Request) -> Result<Response<Bytes>, HttpError> {
     let answer = tokio::time::timeout(EXPORT_TIMEOUT, async {
-        let answer = client.send(asked).await?;
+        let answer = client.send(outgoing).await?;
         let status = answer.status();
         Ok::<_, antiphon_http::Error>((status, answer.bytes().await?))
     });
@@ -134,13 +135,13 @@ async fn exchange(client: &Client, asked: antiphon_http::Request) -> Result<Resp
     Ok(Response::builder().status(status).body(body)?)
 }
 
-/// From the `metrics` facade to OpenTelemetry's instruments.
+/// A recorder that forwards the `metrics` facade to OpenTelemetry instruments.
 struct MetricsRecorder {
     meter: Meter,
     instruments: Mutex<Instruments>,
 }
 
-/// One instrument for each name; what the facade says of it comes before it is first used, or not at all.
+/// One instrument for each name. Its unit and description, if any, arrive before its first use.
 #[derive(Default)]
 struct Instruments {
     descriptions: HashMap<String, (Option<Unit>, SharedString)>,
@@ -155,8 +156,8 @@ struct Series<I> {
     labels: Vec<KeyValue>,
 }
 
-/// The bounds that the conventions advise, from a first one on: doubled in seconds, and times four in tokens
-/// (<https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>).
+/// Returns the 14 histogram bounds that the semantic conventions advise, from `first` on: a factor of 2 for seconds, and of 4
+/// for tokens (<https://github.com/open-telemetry/semantic-conventions/blob/v1.41.1/docs/gen-ai/gen-ai-metrics.md>).
 fn bounds(first: f64, factor: f64) -> Vec<f64> {
     std::iter::successors(Some(first), |bound| Some(bound * factor)).take(14).collect()
 }
@@ -186,7 +187,7 @@ impl MetricsRecorder {
     }
 }
 
-/// A series of an instrument, which is built for the first series of its name.
+/// Returns a series of an instrument, which is built for the first series of its name.
 fn series<I: Clone>(
     instruments: &mut HashMap<String, I>,
     key: &Key,
@@ -236,12 +237,12 @@ impl CounterFn for Series<otel::Counter<u64>> {
         self.instrument.add(value, &self.labels);
     }
 
-    /// OpenTelemetry's counters only grow by what is added; a value that is set elsewhere has no place here.
+    /// Ignored: OpenTelemetry's counters have increments only, and no absolute values.
     fn absolute(&self, _: u64) {}
 }
 
 impl GaugeFn for Series<otel::Gauge<f64>> {
-    // Its gauges are set; what the facade adds and takes away is not followed.
+    // OpenTelemetry's gauges have no increments: only `set` is forwarded.
     fn increment(&self, _: f64) {}
 
     fn decrement(&self, _: f64) {}

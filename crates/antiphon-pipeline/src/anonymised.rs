@@ -7,16 +7,17 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::pipeline::Prepared;
 
-/// Hidden, so that a later run does not take it for an interview.
+/// The folder of salt and replacements: hidden, so that a later run does not read it as an interview.
 const FOLDER: &str = ".anonymised";
 
-/// Returns what codes of runs below `out` are made with: made once, so that the same person has the same code in each run.
+/// Returns the salt of the codes that replace PII in runs below `out`. The first call creates it, so that the same person has
+/// the same code in each run.
 ///
 /// # Errors
-/// `Files` where it can neither be read nor written.
+/// `Files` if the salt cannot be read, or cannot be written.
 ///
 /// # Cancel safety
-/// A dropped call may still write it.
+/// A dropped call may still write the salt.
 pub async fn salt(out: &Path) -> Result<String, Error> {
     let folder = out.join(FOLDER);
     let path = folder.join("salt");
@@ -32,11 +33,11 @@ pub async fn salt(out: &Path) -> Result<String, Error> {
     }
 }
 
-/// Keeps what was taken out of the documents where its owner alone can read it, apart from the run; nothing where it
-/// cannot be told back.
+/// Writes the PII that was taken out of the documents, with its replacements, into a file that only its owner can read, apart
+/// from the run's folder. Writes nothing if everything was redacted, since no replacement then leads back to a name.
 ///
 /// # Errors
-/// `Files` where it cannot be written.
+/// `Files` if the file cannot be written.
 ///
 /// # Cancel safety
 /// The file is whole or not there.

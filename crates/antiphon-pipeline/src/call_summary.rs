@@ -5,7 +5,7 @@ use antiphon_llm::Usage;
 use antiphon_store::Tally;
 use serde::{Deserialize, Serialize};
 
-/// What the calls of a run took, whether or not they gave anything.
+/// The summary of a run's calls, failed ones included.
 #[derive(Debug)]
 pub(crate) struct CallSummary {
     pub(crate) calls: u32,
@@ -21,7 +21,7 @@ impl CallSummary {
         Self::of(&Tally::default(), &JobDetails::default())
     }
 
-    /// What all calls of a run took: money and tokens from the store, which knows of earlier processes, too.
+    /// Summarises all calls of a run: cost and tokens come from the store, which includes those of earlier processes.
     pub(crate) fn of(tally: &Tally, seen: &JobDetails) -> Self {
         let mut usage = seen.usage.unwrap_or_default();
         (usage.input, usage.output) = tally.tokens();
@@ -35,7 +35,7 @@ impl CallSummary {
         }
     }
 
-    /// This, with what the distillation of its documents took.
+    /// Adds the expense of distilling the documents.
     pub(crate) fn with(mut self, distilled: &Expense) -> Self {
         self.calls = self.calls.saturating_add(u32::try_from(distilled.calls).unwrap_or(u32::MAX));
         self.usage.input = self.usage.input.map(|tokens| tokens + distilled.input_tokens);
@@ -47,7 +47,7 @@ impl CallSummary {
     }
 }
 
-/// What a distillation cost this run, or all runs that asked for it before.
+/// The expense of a distillation, for this run or for all runs that asked for it before.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Expense {
@@ -78,7 +78,7 @@ impl Expense {
         self.settled.saturating_add(self.possible)
     }
 
-    /// What was added since it was `before`.
+    /// Returns what was added since `before`.
     pub(crate) fn since(self, before: &Self) -> Self {
         Self {
             calls: self.calls.saturating_sub(before.calls),

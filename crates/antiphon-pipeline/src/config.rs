@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::persona::{Count, PersonaRecipe, Rule};
 
-/// What to make personas of, and how.
+/// The configuration of a persona generation: documents, model, recipe and limits.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GenerationConfig {
@@ -17,23 +17,23 @@ pub struct GenerationConfig {
     pub data_path: PathBuf,
     /// The provider's name of the model to ask.
     pub model: String,
-    /// How many personas. Default 3.
+    /// Number of personas. Default 3.
     pub count: Count,
-    /// How they are drawn. Default: [`PersonaRecipe::default`].
+    /// The recipe. Default: [`PersonaRecipe::default`].
     pub recipe: PersonaRecipe,
-    /// Whether documents that do not fit into the model's context are distilled first. Default: they are.
+    /// The distillation mode, for documents that do not fit into the model's context. Default: [`Distil::Auto`].
     pub distil: Distil,
-    /// What takes names, addresses and numbers out of the documents before anything is asked. Default: nothing does.
+    /// The anonymiser, which takes names, addresses and numbers (PII) out of the documents before any call. Default: none.
     pub anonymiser: Option<Anonymiser>,
     /// The limits of the run; its deadline counts from the moment when the documents are loaded. Default: none.
     pub limits: RunLimits,
-    /// Whether an earlier run of the same kind is left alone. Default: it is resumed, or its personas shown.
+    /// Whether to start fresh. Default: no, so an equal earlier run is resumed, or its personas are returned.
     pub fresh: bool,
-    /// Gives this one up when cancelled. Default: a token that nobody cancels.
+    /// A token that cancels the generation. Default: a token that is never cancelled.
     pub cancel: CancellationToken,
 }
 
-/// How much is said in each claim and quote.
+/// The length of claims and quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -47,7 +47,7 @@ pub enum Detail {
     Detailed,
 }
 
-/// How many claims of each kind a persona may have.
+/// The maximum number of claims of each kind in a persona.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -61,34 +61,34 @@ pub enum Complexity {
     Complex,
 }
 
-/// What becomes of a claim whose quote no participant is known to have said.
+/// The grounding mode: the treatment of a claim whose citation is not found in any participant's words, such as a hallucination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Grounding {
-    /// It is left out, and listed as unverified.
+    /// The claim is removed, and listed as unverified.
     Strict,
-    /// It stays, and is listed as unverified.
+    /// The claim is kept, and listed as unverified.
     #[default]
     Mark,
-    /// No quotes are asked for, and nothing is looked up: answers are shorter, and rest on the model's word.
+    /// No quotes are asked for and nothing is looked up: answers are shorter, and rest on the model's word alone.
     Off,
 }
 
-/// Whether documents are first distilled: findings drawn from one part of them after the other, and personas from those.
+/// The distillation mode: findings are drawn from one part of the documents after the other, and personas from the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Distil {
-    /// Where they do not fit into the model's context with the answer.
+    /// Distil documents that do not fit into the model's context with the answer.
     #[default]
     Auto,
-    /// Never: what does not fit is refused before anything is paid.
+    /// Never distil: documents that do not fit are refused before any call is paid for.
     Never,
 }
 
 impl GenerationConfig {
-    /// Three personas from what stands under `data_path`.
+    /// Creates a configuration for three personas from the documents under `data_path`, with defaults for the rest.
     #[must_use]
     pub fn new(data_path: impl Into<PathBuf>, model: impl Into<String>) -> Self {
         Self {
@@ -104,14 +104,14 @@ impl GenerationConfig {
         }
     }
 
-    /// Sets how many personas are made.
+    /// Sets the number of personas.
     #[must_use]
     pub fn count(mut self, count: impl Into<Count>) -> Self {
         self.count = count.into();
         self
     }
 
-    /// Sets how they are drawn, and how many where the recipe says so.
+    /// Sets the recipe, and the number of personas if the recipe has one.
     #[must_use]
     pub fn recipe(mut self, recipe: PersonaRecipe) -> Self {
         self.count = recipe.count.unwrap_or(self.count);
@@ -119,49 +119,49 @@ impl GenerationConfig {
         self
     }
 
-    /// Sets how much is said in each claim.
+    /// Sets the length of claims and quotes.
     #[must_use]
     pub fn detail(mut self, detail: Detail) -> Self {
         self.recipe.detail = detail;
         self
     }
 
-    /// Sets how many claims a persona may have.
+    /// Sets the maximum number of claims in a persona.
     #[must_use]
     pub fn complexity(mut self, complexity: Complexity) -> Self {
         self.recipe.complexity = complexity;
         self
     }
 
-    /// Sets what becomes of claims that cannot be verified.
+    /// Sets the grounding mode: the treatment of claims that cannot be verified.
     #[must_use]
     pub fn grounding(mut self, grounding: Grounding) -> Self {
         self.recipe.grounding = grounding;
         self
     }
 
-    /// Sets what has to hold of each persona, beside what always has to.
+    /// Sets the custom rules, which are checked in addition to the built-in ones.
     #[must_use]
     pub fn rules(mut self, rules: Vec<Rule>) -> Self {
         self.recipe.rules = rules;
         self
     }
 
-    /// Sets how answers are drawn.
+    /// Sets the sampling parameters.
     #[must_use]
     pub fn parameters(mut self, parameters: SamplingParams) -> Self {
         self.recipe.parameters = parameters;
         self
     }
 
-    /// Sets whether documents that do not fit are distilled first.
+    /// Sets the distillation mode.
     #[must_use]
     pub fn distil(mut self, distil: Distil) -> Self {
         self.distil = distil;
         self
     }
 
-    /// Sets what takes names, addresses and numbers out of the documents.
+    /// Sets the anonymiser, which takes names, addresses and numbers (PII) out of the documents; `None` for none.
     #[must_use]
     pub fn anonymiser(mut self, anonymiser: impl Into<Option<Anonymiser>>) -> Self {
         self.anonymiser = anonymiser.into();
@@ -175,21 +175,21 @@ impl GenerationConfig {
         self
     }
 
-    /// Leaves an earlier run of the same kind alone.
+    /// Sets whether to start fresh, ignoring earlier runs.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
         self
     }
 
-    /// Sets the time after which no call begins.
+    /// Sets the deadline, after which no call starts.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.limits.deadline = Some(deadline);
         self
     }
 
-    /// Sets what gives it up.
+    /// Sets the token that cancels the generation.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;

@@ -1,6 +1,6 @@
 //! The copy of a portfolio site from notes, in the voice of a theme.
 //!
-//! [`ContentEngine`] generates it with a provider; [`recipe`] is the same task as a recipe over rows, for a run of the
+//! [`ContentEngine`] generates it with a provider; [`recipe()`] is the same task as a recipe over rows, for a run of the
 //! engine. Answers are structured output. Grounding removes links and numbers that the notes do not contain
 //! (hallucination), and the rules of a [`Voice`] are applied to every text, whatever the model wrote.
 

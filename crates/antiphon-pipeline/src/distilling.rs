@@ -19,25 +19,25 @@ use crate::persona::distil::{
 use crate::pipeline::{Pipeline, Prepared};
 use crate::report::{Distilled, FailureReport};
 
-/// The parts of documents that do not fit, and what is asked about each.
+/// The parts of documents that do not fit into the model's context window, with the prompt about each.
 pub(crate) struct Parts {
     window: u64,
-    /// Tokens that an answer about one of them has at most, roughly.
+    /// Maximum tokens of an answer about one part, roughly.
     answer_tokens: u64,
     portions: Vec<Portion>,
     pub(crate) prompts: Vec<Prompt>,
 }
 
-/// What came of asking about all parts.
+/// The answers about all parts, with their cost.
 pub(crate) struct PartAnswers {
-    /// An answer for each, or why there is none.
+    /// The answer about each part, or the reason why there is none.
     pub(crate) answers: Vec<Result<Value, LlmError>>,
     pub(crate) calls: u32,
     pub(crate) cost_usd_micros: Option<u64>,
 }
 
 impl Prepared {
-    /// Tokens that stand beside the documents: the answer, and what is said on top of the task.
+    /// Tokens of the context window that are reserved for the answer and the recipe's instructions.
     fn reserved_tokens(&self) -> u64 {
         let recipe = &self.config.recipe;
         let answer = recipe.parameters.max_tokens.unwrap_or(self.estimated_answer_tokens());
@@ -45,14 +45,14 @@ impl Prepared {
         answer.saturating_add(instructions.div_ceil(4) as u64)
     }
 
-    /// The parts to ask about first; `None` where everything fits, or nothing is to be distilled.
+    /// Returns the parts to distil first; `None` if everything fits, or distilling is off or impossible.
     pub(crate) fn parts(&self, capabilities: Capabilities) -> Result<Option<Parts>, Error> {
         let Some(window) = capabilities.context_window.filter(|_| self.config.distil == Distil::Auto) else {
             return Ok(None);
         };
         let answer = self.reserved_tokens();
         let fits = self.estimated_tokens.saturating_add(answer) <= window;
-        // Where not even the answer fits, no part of the documents would.
+        // If not even the answer fits, no part of the documents does.
         let is_enough = digest_bytes(window, answer) >= MIN_BYTES;
         let Some(size) = PartSize::of(window).filter(|_| !fits && is_enough) else {
             return Ok(None);
@@ -67,7 +67,7 @@ impl Prepared {
         Ok(Some(Parts { window, answer_tokens: size.answer_tokens(), portions, prompts }))
     }
 
-    /// Calls, and tokens that would be sent and come back, roughly.
+    /// Estimates the calls, the input tokens and the output tokens, in this order.
     pub(crate) fn likely_calls(&self, capabilities: Capabilities) -> Result<(u32, u64, u64), Error> {
         let answer = self.estimated_answer_tokens();
         let Some(parts) = self.parts(capabilities)? else { return Ok((1, self.estimated_tokens, answer)) };
@@ -78,7 +78,7 @@ impl Prepared {
         Ok((calls, asked + digest, count * parts.answer_tokens + answer))
     }
 
-    /// Puts the most telling of what was found in the documents' place.
+    /// Replaces the documents in the prompt by the most significant of the verified findings.
     pub(crate) async fn condense(&mut self, parts: Parts, noted: PartAnswers) -> Result<(), Error> {
         let Parts { window, portions, .. } = parts;
         let (documents, config) = (self.documents.clone(), self.config.clone());
@@ -127,9 +127,8 @@ impl Prepared {
 }
 
 impl Pipeline {
-    /// Distils documents that do not fit, in a run of its own: whatever is drawn from the same documents later finds what was
-    /// found in them. `paid` is what the run that it is for has cost so far. The second value is what distilling cost, also
-    /// where it failed.
+    /// Distils documents that do not fit, in a separate run, whose findings later runs over the same documents reuse. `paid`
+    /// is the expense so far of the run that needs them. The second value is the expense of distilling, also if it fails.
     pub(crate) async fn distil(
         &self,
         prepared: &mut Prepared,
@@ -160,7 +159,7 @@ impl Pipeline {
         (kept.map_err(Error::store), spent)
     }
 
-    /// Notes what came of an earlier process' distillation for a run whose answer is in the store, and returns its cost.
+    /// Loads the outcome of an earlier process' distillation, for a run whose answer is in the store, and returns its expense.
     pub(crate) async fn earlier_distillation(
         &self,
         prepared: &mut Prepared,
@@ -174,7 +173,8 @@ impl Pipeline {
         Ok(spent)
     }
 
-    /// The outer error is the store's.
+    /// Gets the answers about all parts, and the expense of this run for them. The outer error is the store's; the inner one
+    /// reports what stopped the run.
     async fn answer_parts(
         &self,
         prepared: &Prepared,
@@ -182,7 +182,7 @@ impl Pipeline {
         store: &Store,
         paid: &Expense,
     ) -> Result<(Result<PartAnswers, Error>, Expense), Error> {
-        self.distils(parts).await;
+        self.report_parts(parts).await;
         let (work, total) = (Arc::new(DistilWork { prompts: parts.prompts.clone() }), parts.prompts.len());
         let rows = (0..total).map(|part| json!({ "part": part }).to_string());
         let mut batch = Batch::new(KIND, rows.collect());
@@ -190,14 +190,15 @@ impl Pipeline {
         batch.request =
             json!({ "input": prepared.input(), "recipe": "distil", "model": prepared.config.model })
                 .to_string();
-        // Another run that distils the same documents shares the work, and its results.
+        // Other runs that distil the same documents share this run and its results.
         let run = batch.open(store, &self.calls, &*work).await?;
         let before = run.tally().await.map_err(Error::store)?;
         let baseline = baseline(prepared, &before, store).await.map_err(Error::store)?;
         let mut options = self.options(prepared);
         options.cache = !prepared.config.fresh;
         if let Some(most) = &mut options.limits.max_cost {
-            // The engine counts all that was ever spent on this run; others' part of it is not this run's.
+            // The engine counts everything that was ever spent on the shared run. The baseline was spent by other runs, and
+            // does not count against this budget.
             *most = most.saturating_sub(paid.most()).saturating_add(baseline.most());
         }
         let progress = PartProgress { done: usize::try_from(before.accepted).unwrap_or(usize::MAX), total };
@@ -218,7 +219,7 @@ impl Pipeline {
         Ok((Ok(noted), spent))
     }
 
-    /// Gets through the parts, and reports how many are done.
+    /// Runs the jobs of all parts, and reports the number of finished ones.
     async fn run_parts(
         &self,
         store: (Store, Arc<Run>),
@@ -246,25 +247,24 @@ impl Pipeline {
         }
     }
 
-    /// Tells that documents do not fit, and what is done about it.
-    async fn distils(&self, parts: &Parts) {
+    /// Reports that documents do not fit and are distilled.
+    async fn report_parts(&self, parts: &Parts) {
         let (count, window) = (parts.prompts.len(), parts.window);
         let message = format!(
-            "the documents are more than the {window} tokens that the model takes: findings are drawn from {count} parts of \
-             them first"
+            "the documents exceed the model's context window of {window} tokens: distilling {count} parts first"
         );
         self.step(2, message).await;
     }
 }
 
-/// How many of the parts are distilled.
+/// The number of distilled parts, and of all parts.
 #[derive(Debug, Clone, Copy)]
 struct PartProgress {
     done: usize,
     total: usize,
 }
 
-/// What came of a distillation for one run, for a process that finds the answer that was drawn from it.
+/// The stored outcome of a distillation for one run, for a later process that finds the run's answer in the store.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct DistilOutcome {
@@ -277,10 +277,11 @@ fn outcome_name(prepared: &Prepared) -> String {
     format!("distilled/{}", prepared.run_id)
 }
 
-/// The kind of a distillation in the store: a part of other runs.
+/// The kind of a distillation run in the store; it is a part of other runs.
 const KIND: &str = "personas/distil";
 
-/// What others had spent on these parts when this run first asked about them.
+/// Returns the expense of other runs for these parts before this run first asked about them. Stored, so that a resumed run
+/// has the same baseline.
 async fn baseline(
     prepared: &Prepared,
     before: &Tally,
@@ -296,19 +297,19 @@ async fn baseline(
     Ok(baseline)
 }
 
-/// The answer about each part, or why there is none.
+/// Returns the answer about each part, or the reason why there is none.
 async fn answers(run: &Run, total: usize) -> Result<Vec<Result<Value, LlmError>>, antiphon_store::Error> {
     let jobs = run.jobs(0, total).await?;
     let answer = |job: antiphon_store::JobRecord| match (job.state, job.result, job.error) {
         (JobState::Accepted, Some(result), _) => serde_json::from_str(&result)
             .map_err(|err| LlmError::new(LlmErrorKind::InvalidResponse, err.to_string())),
         (_, _, Some((kind, message))) => Err(LlmError::new(kind_of(&kind), message)),
-        _ => Err(LlmError::new(LlmErrorKind::Unavailable, "no answer came")),
+        _ => Err(LlmError::new(LlmErrorKind::Unavailable, "no answer was received")),
     };
     Ok(jobs.into_iter().map(answer).collect())
 }
 
-/// What a caller can do about a failure of this name.
+/// Returns the error kind for the stored name of a failure.
 fn kind_of(name: &str) -> LlmErrorKind {
     match name {
         "context_too_long" => LlmErrorKind::ContextTooLong,
@@ -321,7 +322,7 @@ fn kind_of(name: &str) -> LlmErrorKind {
     }
 }
 
-/// The recipe of asking about each part.
+/// The work of distilling: one prompt for each part.
 #[derive(Debug)]
 struct DistilWork {
     prompts: Vec<Prompt>,
@@ -332,7 +333,7 @@ impl Work for DistilWork {
         let row: Value = serde_json::from_str(row).map_err(|err| err.to_string())?;
         let part = row["part"].as_u64().and_then(|part| usize::try_from(part).ok());
         let prompt = part.and_then(|part| self.prompts.get(part));
-        prompt.cloned().ok_or_else(|| "it names no part of the documents".to_owned())
+        prompt.cloned().ok_or_else(|| "the row names no part of the documents".to_owned())
     }
 
     fn list(&self) -> Option<&str> {

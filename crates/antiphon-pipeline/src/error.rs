@@ -7,7 +7,7 @@ use antiphon_runtime::TaskError;
 
 use crate::report::Report;
 
-/// The reason why there is no result, with the report of the run as far as it came.
+/// The error of a generation, with the report of the run as far as it got.
 #[derive(Debug)]
 pub struct Error {
     inner: antiphon_engine::Error,
@@ -43,19 +43,19 @@ impl Error {
         antiphon_engine::Error::store(err).into()
     }
 
-    /// Reports a task that panicked: a defect of this program, contained in its own run.
+    /// Wraps a task that panicked: a defect of this program, contained in its own run.
     #[must_use]
     pub fn from_panic(err: &TaskError) -> Self {
         antiphon_engine::Error::from_panic(err).into()
     }
 
-    /// Reports a defect of this program.
+    /// Creates the error of a defect of this program.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
         antiphon_engine::Error::internal(message).into()
     }
 
-    /// Returns what the caller can do.
+    /// Returns the kind of the error, which says what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind()
@@ -67,13 +67,13 @@ impl Error {
         self.inner.provider()
     }
 
-    /// Returns the provider's own error by itself.
+    /// Consumes the error and returns the provider's own, if it has one.
     #[must_use]
     pub fn into_provider(self) -> Option<antiphon_llm::Error> {
         self.inner.into_provider()
     }
 
-    /// Returns the files that could not be used, where that is the reason.
+    /// Returns the files that could not be used, if that is the reason.
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         self.inner.failures()
@@ -84,7 +84,7 @@ impl Error {
         self
     }
 
-    /// Returns how far the run came and what it cost; `None` if no document was loaded.
+    /// Returns the report of the run, with its progress and cost; `None` if no document was loaded.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.report.as_deref()

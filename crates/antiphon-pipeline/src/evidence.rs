@@ -1,4 +1,7 @@
-//! Whether participants said what is put into their mouths.
+//! Verification of citations against what participants said.
+//!
+//! Each quote of an answer is looked up in the documents, so that a hallucination is never shown as evidence. Only words of
+//! participants count; words of the interviewer do not.
 //!
 //! ```
 //! use antiphon_data::Document;
@@ -23,24 +26,24 @@ use antiphon_data::{Document, SpeakerRole};
 use crate::persona::Match;
 use matcher::{Hit, Needle, Vocabulary};
 
-/// Words to be found, and the document they are said to be from.
+/// A quote to look up, with the document that it cites.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Wanted {
-    /// The words, as they are said to have been spoken.
+    /// The quoted words.
     pub words: String,
-    /// The document in which they are looked for first, by its place. Default: none.
+    /// The index of the document that is searched first; an index without a document is ignored. Default: none.
     pub document: Option<usize>,
 }
 
 impl Wanted {
-    /// Words of any document.
+    /// Creates a quote that cites no document.
     #[must_use]
     pub fn new(words: impl Into<String>) -> Self {
         Self { words: words.into(), document: None }
     }
 
-    /// Sets where they are looked for first.
+    /// Sets the index of the document that is searched first.
     #[must_use]
     pub fn document(mut self, document: Option<usize>) -> Self {
         self.document = document;
@@ -48,23 +51,23 @@ impl Wanted {
     }
 }
 
-/// Where words were found.
+/// A verified citation: the passage that a quote was found in.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Found {
-    /// The document, by its place.
+    /// The index of the document.
     pub document: usize,
-    /// Who said them.
+    /// The participant who said the words, as named in the document.
     pub speaker: String,
-    /// Where the passage begins, in bytes of the document's text.
+    /// The start of the passage, as a byte offset in the document's text.
     pub start: usize,
-    /// Where it ends.
+    /// The end of the passage, exclusive, as a byte offset in the document's text.
     pub end: usize,
-    /// How well it agrees.
+    /// The kind of match: exact, normalised or fuzzy.
     pub matched: Match,
 }
 
-/// Why words count as not said.
+/// The reason why a quote is not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Missing {
@@ -72,14 +75,14 @@ pub enum Missing {
     Nowhere,
     /// Only the interviewer said them.
     Interviewer,
-    /// There are no words to look for.
+    /// The quote has no words.
     NoWords,
-    /// One or two words stand in every interview and prove nothing.
+    /// The quote has only one or two words, which occur in every interview, and is not a whole turn.
     TooShort,
 }
 
 impl Missing {
-    /// The reason as a sentence.
+    /// Returns the reason as a sentence for reports.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -91,8 +94,12 @@ impl Missing {
     }
 }
 
-/// Looks each of `wanted` up: first in the document it names, then in all others. A passage lies within one turn of a
-/// participant, and agrees word for word, or in all but a fifth of its words. Takes time with the documents' size.
+/// Looks up each quote of `wanted`: first in the document that it cites, then in all others.
+///
+/// A passage lies within one turn of a participant. It matches the quote word for word (exact or normalised), or in all but
+/// a fifth of the words (fuzzy), as [`Match`] defines. Returns one result for each quote, in order.
+///
+/// This function is CPU-bound, in proportion to the size of the documents: in async code, call it on a blocking thread.
 #[must_use]
 pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Missing>> {
     let mut vocabulary = Vocabulary::default();
@@ -147,7 +154,7 @@ pub fn verify(wanted: &[Wanted], documents: &[Document]) -> Vec<Result<Found, Mi
     best.into_iter().enumerate().map(|(index, found)| outcome(index, found)).collect()
 }
 
-/// The names of speakers that may stand before words, as in a transcript: looked for only where something stands there.
+/// Returns the speakers' names, which a quote may begin with, as in a transcript. Empty if no quote has a colon.
 fn labels<'a>(wanted: &[Wanted], documents: &'a [Document]) -> BTreeSet<&'a str> {
     if !wanted.iter().any(|wanted| wanted.words.contains(':')) {
         return BTreeSet::new();
@@ -155,7 +162,7 @@ fn labels<'a>(wanted: &[Wanted], documents: &'a [Document]) -> BTreeSet<&'a str>
     documents.iter().flat_map(|document| &document.turns).map(|turn| &*turn.speaker).collect()
 }
 
-/// Words without the name of who says them, which is no word of theirs.
+/// Returns the words without a speaker's name before them, which is not part of the quote.
 fn without_label<'w>(words: &'w str, labels: &BTreeSet<&str>) -> &'w str {
     match words.split_once(':') {
         Some((label, rest)) if labels.contains(label.trim().trim_matches('*')) => rest,
@@ -163,7 +170,7 @@ fn without_label<'w>(words: &'w str, labels: &BTreeSet<&str>) -> &'w str {
     }
 }
 
-/// A passage's words on one line.
+/// Returns the words of a passage on one line.
 pub(crate) fn passage(document: &Document, start: usize, end: usize) -> String {
     text::folded(document.text.get(start..end).unwrap_or_default())
 }
@@ -178,7 +185,7 @@ fn by_document(wanted: &[Wanted]) -> std::collections::BTreeMap<usize, Vec<usize
     by_document
 }
 
-/// The best hit of each needle in one document, within single turns of one side.
+/// Returns the best hit of each needle in one document, within single turns of speakers with `role`.
 fn in_document(
     vocabulary: &Vocabulary,
     needles: &[&Needle],

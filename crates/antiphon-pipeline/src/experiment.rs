@@ -1,4 +1,4 @@
-//! Experiments: a folder with data, how personas are drawn from it, and all that came of it.
+//! Experiments: a folder with data, defaults for generating personas from it, and the outputs of all its runs.
 
 mod definition;
 mod folder;

@@ -14,7 +14,7 @@ use crate::pipeline::{Outcome, Pipeline, Prepared};
 use crate::report::FailureReport;
 use crate::runs::RunFolder;
 
-/// Makes personas in one way of much data: a [`Pipeline`] with a configuration that lacks nothing but the data.
+/// Generates personas of many data sets in the same way: a [`Pipeline`] with a configuration that lacks only the data path.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -34,29 +34,29 @@ pub struct PersonaGenerator {
     config: GenerationConfig,
 }
 
-/// What a generation would take, before any call is made.
+/// The estimated calls, tokens and cost of a generation, before any call is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GenerationEstimate {
     /// The documents' path.
     pub input: String,
-    /// Documents that can be used.
+    /// Number of documents that can be used.
     pub documents: usize,
-    /// Files that cannot, each with why.
+    /// Files that cannot be used, each with the reason.
     pub failures: Vec<String>,
-    /// Calls, if the answer fits at once.
+    /// Number of calls, if each answer is valid at the first attempt.
     pub calls: u32,
-    /// Tokens that would be sent, roughly.
+    /// Estimated tokens of the prompts.
     pub input_tokens: u64,
-    /// Tokens that would come back, roughly.
+    /// Estimated tokens of the answers.
     pub output_tokens: u64,
-    /// What they would cost, in millionths of a US dollar; `null` if the price is not known.
+    /// Estimated cost in millionths of a US dollar; `null` if the price is not known.
     pub cost_usd_micros: Option<u64>,
 }
 
 impl Pipeline {
-    /// What a configuration would take: nothing if the [store](Pipeline::store) has its result. Loads its documents, asks the
-    /// provider how much the model takes, and the model nothing.
+    /// Estimates the generation of a configuration: zero if the [store](Pipeline::store) has its result. Loads the documents and
+    /// asks the provider for the model's context size, but makes no model call.
     ///
     /// # Errors
     /// As [`prepare`](Pipeline::prepare).
@@ -65,7 +65,7 @@ impl Pipeline {
     /// Nothing is changed, so nothing is lost.
     pub async fn estimate(&self, config: &GenerationConfig) -> Result<GenerationEstimate, Error> {
         let prepared = self.prepare(config).await?;
-        // No model works for it, so it costs nothing.
+        // A request for metadata, which costs nothing.
         let capabilities = self.capabilities(&prepared).await;
         let (calls, input_tokens, output_tokens) =
             if self.is_made(&prepared).await? { (0, 0, 0) } else { prepared.likely_calls(capabilities)? };
@@ -82,7 +82,7 @@ impl Pipeline {
         })
     }
 
-    /// Whether the store has the personas of what was prepared.
+    /// Returns whether the store has the personas of what was prepared.
     async fn is_made(&self, prepared: &Prepared) -> Result<bool, Error> {
         let Some(store) = self.store.as_ref().filter(|_| !prepared.config.fresh) else { return Ok(false) };
         let run = store.newest(&prepared.fingerprint.to_string()).await.map_err(Error::store)?;
@@ -94,19 +94,19 @@ impl Pipeline {
 }
 
 impl PersonaGenerator {
-    /// Makes what `config` says with `pipeline`; the configuration's data path counts for nothing.
+    /// Creates a generator over `pipeline` with `config`, whose data path is ignored.
     #[must_use]
     pub fn new(pipeline: Pipeline, config: GenerationConfig) -> Self {
         Self { pipeline, config }
     }
 
-    /// Three personas at a time from `model`, as a provider gives them.
+    /// Creates a generator for three personas from each data set, with `model` of a provider and defaults for the rest.
     #[must_use]
     pub fn with(provider: Arc<dyn Provider>, model: &str) -> Self {
         Self::new(Pipeline::new(provider), GenerationConfig::new("", model))
     }
 
-    /// Personas of one document or folder.
+    /// Generates the personas of one document or folder.
     ///
     /// # Errors
     /// As [`Pipeline::generate`].
@@ -117,7 +117,8 @@ impl PersonaGenerator {
         self.pipeline.generate(&self.config_for(data)).await
     }
 
-    /// Personas of each of several, with at most `max_concurrency` under way at once: one outcome for each, in order.
+    /// Generates the personas of each data set, with at most `max_concurrency` in progress at a time: one outcome for each, in
+    /// order.
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate_batch`].
@@ -130,7 +131,7 @@ impl PersonaGenerator {
         self.pipeline.generate_batch(&configs, max_concurrency).await
     }
 
-    /// What personas of some data would take.
+    /// Estimates the generation for one document or folder.
     ///
     /// # Errors
     /// As [`Pipeline::estimate`].
@@ -141,14 +142,15 @@ impl PersonaGenerator {
         self.pipeline.estimate(&self.config_for(data)).await
     }
 
-    /// Personas of an experiment, drawn as it says and as many as it says, written among its outputs: `personas.json` and `run.json`.
+    /// Generates the personas of an experiment, by its recipe and count, and writes `personas.json` and `run.json` among its
+    /// outputs.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`], and `Files` where there is no place for them. What cannot be written afterwards is among the
-    /// report's failures.
+    /// As [`Pipeline::generate`], and `Files` if the output folder cannot be created. Results that cannot be written afterwards
+    /// are listed in the report's failures.
     ///
     /// # Cancel safety
-    /// Hangs up; what was written is whole.
+    /// Closes the connection; each file that was written is whole.
     pub async fn generate_experiment(&self, experiment: &Experiment) -> Outcome {
         let mut config = experiment.config(&self.config.model).await?;
         config.count = config.recipe.count.unwrap_or(self.config.count);
@@ -156,7 +158,7 @@ impl PersonaGenerator {
         config.fresh = self.config.fresh;
         (config.distil, config.anonymiser) = (self.config.distil, self.config.anonymiser.clone());
         let prepared = self.pipeline.prepare(&config).await?;
-        // Before anything is paid: a folder that cannot be made could not keep the answer.
+        // Created before any call is paid for: without the folder the answer could not be stored.
         let folder = RunFolder::create(&experiment.outputs_path(), prepared.run_id).await?;
         let mut outcome = self.pipeline.run(prepared).await;
         let written = match &outcome {
@@ -177,8 +179,8 @@ impl PersonaGenerator {
             Err(err) => Err(err),
         };
         if let Err(err) = written {
-            tracing::warn!("an experiment's outputs are not whole: {err}");
-            // What was paid for is not thrown away because it could not be written.
+            tracing::warn!("could not write all outputs of an experiment: {err}");
+            // The answer was paid for: it is returned even if it could not be written.
             if let Ok(made) = &mut outcome {
                 made.report.failures.push(FailureReport::of_job(err.to_string()));
             }
@@ -186,7 +188,8 @@ impl PersonaGenerator {
         outcome
     }
 
-    /// Personas of several experiments, with at most `max_concurrency` under way at once: one outcome for each, in order.
+    /// Generates the personas of several experiments, with at most `max_concurrency` in progress at a time: one outcome for
+    /// each, in order.
     ///
     /// # Cancel safety
     /// As [`generate_experiment`](Self::generate_experiment).

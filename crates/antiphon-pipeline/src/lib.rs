@@ -1,7 +1,8 @@
-//! From documents to checked results.
+//! Persona generation with verified citations, portfolio texts, and the runs that they are stored in.
 //!
-//! [`Pipeline`] loads documents, asks a provider, verifies every quote against what participants said, and tells what
-//! it took, on the engine that [`antiphon_engine`] is. It knows no vendor and writes no file; [`runs`] is where results go.
+//! [`Pipeline`] loads documents, asks a provider for structured output, verifies every quote against what participants said
+//! (grounding), and reports calls, cost and time. It runs on [`antiphon_engine`], knows no vendor and writes no file; [`runs`]
+//! writes result folders.
 //!
 //! ```
 //! # use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Personas: what is asked for, what an answer has to be, and what is made of it.
+//! Personas: recipe, prompt, answer schema, verification of citations, near-duplicate rejection and rules.
 
 mod answer;
 mod count;

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::persona::{self, Count, Duplicate, deduplicate};
 use crate::pipeline::Prepared;
 
-/// How often others are asked for in the place of personas that were refused.
+/// Maximum number of calls for replacements of personas that were rejected as near duplicates.
 const REPLACEMENTS: u32 = 3;
 
-/// The recipe of the one job of a persona run.
+/// The work of the only job of a persona run.
 #[derive(Debug)]
 pub(crate) struct PersonaWork {
     prompt: Prompt,
@@ -20,7 +20,7 @@ pub(crate) struct PersonaWork {
 
 impl PersonaWork {
     pub(crate) fn new(prepared: &Prepared) -> Self {
-        /// Tokens that one persona may take under a budget, hidden reasoning included, where no one said how many.
+        /// Default maximum tokens of one persona under a budget, hidden reasoning included.
         const MAX_TOKENS: u64 = 4_000;
         let (schema, count) = (prepared.schema.clone(), prepared.config.count);
         let list = persona::unbounded(&schema);
@@ -32,12 +32,12 @@ impl PersonaWork {
         Self { prompt, list, count, max_similarity: prepared.config.recipe.max_similarity }
     }
 
-    /// Checks the number of personas where none was refused: nothing but the answer is to blame for it then.
+    /// Checks the number of personas in an answer without near duplicates: only then is a wrong number the answer's fault.
     fn check_count(&self, personas: usize, job: &JobView<'_>) -> Result<(), Invalid> {
         let (least, most) = (self.count.least(), self.count.most());
         let complaint = match personas {
             count if count > most => format!("/personas: there are {count}, and {most} is the most"),
-            // Those that are there after others were refused are worth more than none.
+            // After near duplicates were rejected, fewer personas are better than none.
             count if count < least && job.partial_answers == 0 => {
                 format!("/personas: there are {count}, and {least} is the least")
             }
@@ -67,7 +67,7 @@ impl Work for PersonaWork {
         if kept.len() < self.count.least() && job.partial_answers < REPLACEMENTS && !duplicates.is_empty() {
             return Err(Invalid::Partial { kept, reasons: reasons(&duplicates), notes });
         }
-        // Fewer that differ are of more use than none: the report names what is missing.
+        // Fewer distinct personas are better than none: the report says how many are missing.
         Ok(Accepted::new(json!({ "personas": kept })).notes(notes))
     }
 
@@ -80,7 +80,7 @@ impl Work for PersonaWork {
     }
 }
 
-/// The reasons why personas were refused, for the model.
+/// Returns the reasons why personas were rejected, for the model.
 fn reasons(duplicates: &[Duplicate]) -> String {
     let reason = |duplicate: &Duplicate| {
         let Duplicate { name, like, similarity, .. } = duplicate;
@@ -89,7 +89,7 @@ fn reasons(duplicates: &[Duplicate]) -> String {
     duplicates.iter().map(reason).collect::<Vec<_>>().join("\n")
 }
 
-/// The personas that were refused, by the remarks of a job; a model may give the same again and again.
+/// Returns the personas that were rejected, from the notes of a job, each once: a model may repeat one.
 pub(crate) fn duplicates(notes: Vec<Value>) -> Vec<Duplicate> {
     let mut all: Vec<Duplicate> = Vec::new();
     for duplicates in notes.into_iter().filter_map(|note| serde_json::from_value(note).ok()) {

@@ -31,7 +31,9 @@ use antiphon_engine::ErrorKind;
 
 type OnProgress = Arc<dyn Fn(u32, u32, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Makes personas from documents with one provider.
+/// Generates personas from documents with one provider.
+///
+/// For many data sets with one configuration, use [`PersonaGenerator`](crate::PersonaGenerator).
 #[derive(Clone)]
 pub struct Pipeline {
     pub(crate) calls: Calls,
@@ -44,34 +46,35 @@ pub struct Pipeline {
     locks: RunLocks,
 }
 
-/// What a configuration gave: personas, and how they came about.
+/// The result of one configuration: personas, the report of their run, and the documents.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Generation {
-    /// As many as were asked for.
+    /// The personas: as many as were asked for, or fewer if the others were near duplicates.
     pub personas: Vec<Persona>,
-    /// What it took.
+    /// The report of the run: parameters, calls, cost, timings.
     pub report: Report,
-    /// The documents the personas are from.
+    /// The documents that the personas are from.
     pub documents: Arc<[Document]>,
 }
 
-/// What came of one configuration.
+/// The outcome of one configuration.
 pub type Outcome = Result<Generation, Error>;
 
-/// A configuration with its documents loaded and nothing asked yet.
+/// A configuration with its documents loaded, before any call.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Prepared {
     /// The documents.
     pub documents: Arc<[Document]>,
-    /// What identifies the run: the same configuration over the same documents has the same.
+    /// The identity of the run: the same configuration over the same documents has the same.
     pub fingerprint: Fingerprint,
-    /// A rough count of the tokens that would be sent.
+    /// Estimated tokens of the prompt.
     pub estimated_tokens: u64,
-    /// The name that the run will have.
+    /// The id that the run will have.
     pub run_id: RunId,
-    /// What was taken out of the documents, and what stands there instead: nobody's business but the owner's.
+    /// Names, addresses and numbers (PII) that were taken out of the documents, each with its replacement. Confidential: see
+    /// [`keep_replaced`](crate::runs::keep_replaced).
     pub replaced: Vec<Replacement>,
     pub(crate) config: GenerationConfig,
     pub(crate) prompt: Prompt,
@@ -79,7 +82,7 @@ pub struct Prepared {
     pub(crate) failures: Vec<FailureReport>,
     pub(crate) distilled: Option<Distilled>,
     pub(crate) skipped: Vec<String>,
-    /// How many names and numbers were taken out.
+    /// Number of names and numbers that were taken out.
     pub(crate) replaced_count: usize,
     pub(crate) started_at: Timestamp,
     pub(crate) load_time: Duration,
@@ -87,14 +90,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Tokens that the answer will have, roughly.
+    /// Returns the estimated tokens of the answer.
     pub(crate) fn estimated_answer_tokens(&self) -> u64 {
-        /// Tokens that one persona's part of the answer takes.
+        /// Estimated tokens of one persona in an answer.
         const ANSWER_TOKENS: u64 = 700;
         ANSWER_TOKENS.saturating_mul(self.config.count.likely() as u64)
     }
 
-    /// Files that could not be used, each with why.
+    /// Returns the files that could not be used, each with the reason.
     pub(crate) fn unread(&self) -> Vec<String> {
         self.failures.iter().map(ToString::to_string).collect()
     }
@@ -105,14 +108,14 @@ impl Prepared {
 }
 
 impl Pipeline {
-    /// Creates a pipeline over a provider that makes each call once: the engine owns the retries. Under limits and a breaker,
-    /// build the provider with [`Stack::calls`] and use [`over`](Self::over).
+    /// Creates a pipeline over a provider that makes each call once: the engine owns the retries. For limits and a circuit
+    /// breaker, build the calls with [`Stack::calls`] and use [`over`](Self::over).
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>) -> Self {
         Self::over(Stack::new(provider).calls())
     }
 
-    /// Creates a pipeline over calls from a [`Stack`], with its limits and its breaker.
+    /// Creates a pipeline over calls from a [`Stack`], with its limits and its circuit breaker.
     #[must_use]
     pub fn over(calls: Calls) -> Self {
         Self {
@@ -127,51 +130,53 @@ impl Pipeline {
         }
     }
 
-    /// Stores runs, so that they can be resumed, equal requests are answered once, and answers outlive the process. Default:
-    /// each run has a store of its own in memory.
+    /// Sets the store of runs, so that they can be resumed, equal requests are answered once, and answers outlive the process.
+    /// Default: a separate in-memory store for each run.
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Shares turns with other pipelines over the same store: see [`RunLocks::group`].
+    /// Sets the run locks, to share them with other pipelines over the same store: see [`RunLocks::group`]. Default: locks that
+    /// only clones of this pipeline share.
     #[must_use]
     pub fn locks(mut self, locks: RunLocks) -> Self {
         self.locks = locks;
         self
     }
 
-    /// Sets how calls that failed are made again. Default: [`RetryPolicy::default`].
+    /// Sets the retry policy of failed calls. Default: [`RetryPolicy::default`].
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.options.retry = retry;
         self
     }
 
-    /// Sets what the model costs for a prompt of so many tokens. Default: unknown, and so is the cost of runs.
+    /// Sets the price of the model, as a function of a prompt's tokens. Default: unknown, and so is the cost of runs.
     #[must_use]
     pub fn pricing(mut self, pricing: impl Fn(u64) -> Option<Price> + Send + Sync + 'static) -> Self {
         self.pricing = Arc::new(pricing);
         self
     }
 
-    /// Begins nothing new once `drain` is cancelled; what is under way goes on to its end.
+    /// Sets a token that stops the start of new work once it is cancelled; work in progress finishes (graceful shutdown).
+    /// Default: a token that is never cancelled.
     #[must_use]
     pub fn drain(mut self, drain: CancellationToken) -> Self {
         self.drain = drain;
         self
     }
 
-    /// Calls `on_event` for everything that happens. It must not block.
+    /// Sets a callback for every event of a run. It must not block. Default: none.
     #[must_use]
     pub fn on_event(mut self, on_event: impl Fn(RunEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
         self
     }
 
-    /// Calls `on_progress` with the step that begins (from 1), the number of steps, and what it is; the step waits
-    /// for it.
+    /// Sets a callback for the start of each step. It gets the step's number (from 1), the number of steps and a message; the
+    /// step waits for the future. Default: none.
     #[must_use]
     pub fn on_progress<F, Fut>(mut self, on_progress: F) -> Self
     where
@@ -182,14 +187,15 @@ impl Pipeline {
         self
     }
 
-    /// Makes personas of one configuration: with a [`store`](Self::store), an equal run that was broken off is resumed, and
-    /// of a finished one nothing is asked.
+    /// Generates the personas of one configuration. With a [`store`](Self::store), an equal run that was interrupted is resumed,
+    /// and the result of a finished one is returned without a call.
     ///
     /// # Errors
-    /// Why there are none. The error has a [`Report`] once documents were loaded, and the provider's partial answer.
+    /// As [`prepare`](Self::prepare) and [`run_in`](Self::run_in). Once documents were loaded the error has a [`Report`], and it
+    /// has the provider's partial answer.
     ///
     /// # Cancel safety
-    /// Hangs up; a call in progress may still be billed.
+    /// Closes the connection; a call in flight may still be billed.
     pub async fn generate(&self, config: &GenerationConfig) -> Outcome {
         Box::pin(self.grouped().generate_once(config)).await
     }
@@ -199,16 +205,16 @@ impl Pipeline {
         self.run_once(prepared).await
     }
 
-    /// The pipeline for requests that start fresh once, however many of them are equal.
+    /// Returns this pipeline with a new lock group, in which equal requests start fresh only once.
     fn grouped(&self) -> Self {
         Self { locks: self.locks.group(), ..self.clone() }
     }
 
-    /// Makes personas of each configuration, with at most `max_concurrency` under way at once: one outcome for each, in
-    /// order. One that fails, even by a panic, loses no other.
+    /// Generates the personas of each configuration, with at most `max_concurrency` in progress at a time: one outcome for each,
+    /// in order. A failure, even a panic, does not affect the others.
     ///
     /// # Cancel safety
-    /// As [`Pipeline::generate`], for all that are under way; results so far are lost.
+    /// As [`Pipeline::generate`], for all that are in progress; results so far are lost.
     pub async fn generate_batch(&self, configs: &[GenerationConfig], max_concurrency: usize) -> Vec<Outcome> {
         let group = self.grouped();
         let jobs = configs.iter().map(|config| group.generate_once(config));
@@ -219,10 +225,10 @@ impl Pipeline {
             .collect()
     }
 
-    /// Asks for the personas of what was prepared, in a run of the pipeline's store, or of one in memory.
+    /// Generates the personas of what was prepared, in a run of the pipeline's store, or of one in memory.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`].
+    /// As [`run_in`](Self::run_in).
     ///
     /// # Cancel safety
     /// As [`Pipeline::generate`].
@@ -239,8 +245,8 @@ impl Pipeline {
         outcome
     }
 
-    /// Opens the run of what was prepared when its turn has come: see [`Prepared::open`]. Of equal requests with the same
-    /// [`locks`](Self::locks) the first one starts fresh for all of them.
+    /// Opens the run of what was prepared, once its lock is acquired: see [`Prepared::open`]. Of equal requests with the same
+    /// [`locks`](Self::locks), only the first starts fresh.
     ///
     /// # Errors
     /// As [`Prepared::open`].
@@ -263,7 +269,7 @@ impl Pipeline {
         context.guard(self.calls.provider().capabilities(model, &context)).await.unwrap_or_default()
     }
 
-    /// Tells that the call begins, unless something stands in its way.
+    /// Reports the start of the call, unless the run is draining or the prompt does not fit into the context.
     pub(crate) async fn begin(
         &self,
         prepared: &Prepared,
@@ -271,7 +277,7 @@ impl Pipeline {
         report: &mut Report,
     ) -> Result<(), Error> {
         if self.drain.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
+            return Err(Error::new(ErrorKind::Cancelled, "run not started: it was asked to stop"));
         }
         let config = &prepared.config;
         let message = match config.count {
@@ -286,7 +292,7 @@ impl Pipeline {
         })
     }
 
-    /// The personas in an answer, with the report; or why there are none.
+    /// Turns an answer into personas with their report, or into an error with the report.
     pub(crate) async fn end(
         &self,
         prepared: Prepared,
@@ -314,7 +320,7 @@ impl Pipeline {
         }
     }
 
-    /// Notes what the calls took, and tells of it.
+    /// Records the summary of the calls, and emits the end of the job.
     pub(crate) fn emit_report(&self, report: &mut Report, took: CallSummary, ok: bool) {
         let cost_usd_micros = took.cost_usd_micros;
         Self::add_summary(report, took);
@@ -335,8 +341,8 @@ impl Pipeline {
         report: &mut Report,
     ) -> Result<Vec<Persona>, Error> {
         let began = now();
-        self.step(3, "looking every quote up".to_owned()).await;
-        // The schema was enforced, so what does not fit here is a defect of the schema.
+        self.step(3, "verifying quotes".to_owned()).await;
+        // The schema was enforced, so an answer that does not fit here is a defect of the schema.
         let answer: Answer = serde_json::from_value(answer).map_err(|err| {
             Error::new(ErrorKind::Internal, format!("the schema let a wrong answer through: {err}"))
         })?;
@@ -406,7 +412,7 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// Notes what the personas rest on, what the rules say of them, and whether there are enough.
+/// Records coverage and validation of the personas, and a failure if there are too few.
 fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) -> Result<(), Error> {
     let recipe = &config.recipe;
     let rules = Rules::new(&recipe.rules).map_err(|why| Error::new(ErrorKind::Config, why))?;
@@ -416,7 +422,7 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
     let (made, least) = (personas.len(), config.count.least());
     if made < least {
         let missing = FailureReport::of_job(format!(
-            "{least} personas were asked for, and {made} came that differ; the others were too much like them"
+            "asked for {least} personas, got {made}: the others were near duplicates"
         ));
         if !report.failures.contains(&missing) {
             report.failures.push(missing);
@@ -425,7 +431,7 @@ fn assess(personas: &[Persona], config: &GenerationConfig, report: &mut Report) 
     Ok(())
 }
 
-/// Refuses, before anything is paid, what cannot fit into the model's context.
+/// Refuses a prompt that cannot fit into the model's context, before any call is paid for.
 fn check_context(prepared: &Prepared, capabilities: Capabilities) -> Result<(), LlmError> {
     let Some(window) = capabilities.context_window else { return Ok(()) };
     let config = &prepared.config;
@@ -454,7 +460,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Tokio's clock, so that tests can pause it.
+/// Returns the time of tokio's clock, so that tests can pause it.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

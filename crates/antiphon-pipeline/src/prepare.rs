@@ -1,4 +1,4 @@
-//! From a configuration to what is asked: documents loaded, anonymised, and put into a prompt.
+//! Preparation of a run: documents are loaded, anonymised, and put into a prompt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use crate::run::Sources;
 use crate::runs::{Fingerprint, RunId};
 
 impl Pipeline {
-    /// Loads a configuration's documents and asks nothing yet.
+    /// Loads a configuration's documents and builds the prompt, without any call.
     ///
     /// # Errors
-    /// `Config` for a count that cannot be met, `Input` when no document can be loaded, or `Cancelled`.
+    /// `Config` for a count that cannot be met or a rule that cannot be used, `Input` if no document can be loaded, or
+    /// `Cancelled`.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -35,7 +36,7 @@ impl Pipeline {
         }
         Rules::new(&config.recipe.rules).map_err(wrong)?;
         if self.drain.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "not begun: the run was asked to stop"));
+            return Err(Error::new(ErrorKind::Cancelled, "run not started: it was asked to stop"));
         }
         let began = now();
         self.step(1, format!("loading {}", config.data_path.display())).await;
@@ -70,7 +71,7 @@ impl Pipeline {
         Ok(Prepared { replaced, load_time: now().duration_since(began), ..prepared })
     }
 
-    /// Puts together what documents are asked with.
+    /// Builds the prompt and the schema for loaded documents.
     pub(crate) fn prepare_from(
         &self,
         config: &GenerationConfig,
@@ -101,7 +102,7 @@ impl Pipeline {
     }
 }
 
-/// Files that could not be used; in the report of anonymised ones by numbers, since their names may be people's.
+/// Returns the files that could not be used. With an anonymiser they are numbered, since their names may be people's.
 fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<FailureReport> {
     if config.anonymiser.is_some() {
         for (number, failure) in (1..).zip(&mut failures) {
@@ -111,7 +112,7 @@ fn left_out(config: &GenerationConfig, mut failures: Vec<FailureReport>) -> Vec<
     failures
 }
 
-/// The documents without what a configuration wants taken out of them.
+/// Returns the documents as the configuration's anonymiser leaves them, and what it replaced.
 async fn anonymised(
     config: &GenerationConfig,
     documents: Vec<Document>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Complexity, Detail, Grounding};
 use crate::persona::{Count, Coverage, Duplicate, Validation};
 
-/// The content of `run.json`: what was asked of whom, with what, and what came of it. Unknown values are `null`.
+/// The content of `run.json`: the request of a run, its documents, calls and cost, and its outcome. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
@@ -15,19 +15,19 @@ pub struct Report {
     pub schema: String,
     /// The run's id, a UUID of version 7.
     pub run_id: String,
-    /// How it ended.
+    /// The status at the end.
     pub status: ReportStatus,
-    /// The same for the same recipe, parameters, provider, model and documents.
+    /// The fingerprint: the same for the same recipe, parameters, provider, model and documents.
     pub fingerprint: String,
-    /// What was made.
+    /// The name and version of the prompt and schema, such as `persona/1`.
     pub recipe: String,
-    /// When it began, in UTC.
+    /// Time of the start, in UTC.
     pub started_at: String,
-    /// When it ended, in UTC.
+    /// Time of the end, in UTC.
     pub finished_at: String,
     /// The provider's short name.
     pub provider: String,
-    /// Where the provider was reached; `null` where nothing left the process.
+    /// The address of the provider; `null` if nothing left the process.
     pub base_url: Option<String>,
     /// The model that was asked for.
     pub model: String,
@@ -35,99 +35,99 @@ pub struct Report {
     pub served_model: Option<String>,
     /// Whether a language model was used at all.
     pub model_used: bool,
-    /// How answers were drawn.
+    /// The sampling parameters.
     pub parameters: serde_json::Value,
-    /// How many personas were asked for: a number, or a text such as `3-5`.
+    /// Number of personas that were asked for: a number, or a text such as `3-5`.
     pub count: Count,
-    /// The name of the recipe they were drawn by.
+    /// The name of the recipe.
     #[serde(default)]
     pub preset: String,
-    /// How many claims each could have.
+    /// The maximum number of claims.
     #[serde(default)]
     pub complexity: Complexity,
-    /// How much was said in each claim.
+    /// The length of claims and quotes.
     pub detail: Detail,
-    /// What became of claims that could not be verified.
+    /// The grounding mode.
     #[serde(default)]
     pub evidence: Grounding,
     /// The documents that were used.
     pub documents: Vec<DocumentReport>,
-    /// What failed: files, and the job.
+    /// Failures of files and of the job.
     pub failures: Vec<FailureReport>,
-    /// Files of other kinds.
+    /// Files that were skipped, since they are of other kinds.
     pub skipped: Vec<String>,
-    /// Calls made, failed ones included.
+    /// Number of calls, failed ones included.
     pub calls: u32,
     /// Tokens of all calls.
     pub usage: UsageReport,
-    /// What they cost, in millionths of a US dollar; `null` if that is not known.
+    /// Cost of all calls in millionths of a US dollar; `null` if that is not known.
     pub cost_usd_micros: Option<u64>,
-    /// Whether a call that gave no answer may have been billed on top.
+    /// Whether a call without an answer was possibly billed in addition.
     #[serde(default)]
     pub may_cost_more: bool,
-    /// Where the time went.
+    /// The time of each step.
     pub timings: Timings,
-    /// What was taken out of the documents before anything was asked.
+    /// The PII that was taken out of the documents before any call; `null` without an anonymiser.
     #[serde(default)]
     pub anonymised: Option<Anonymised>,
-    /// What was made of documents that did not fit into the model's context.
+    /// The distillation of documents that did not fit into the model's context; `null` if they fitted.
     #[serde(default)]
     pub distilled: Option<Distilled>,
-    /// Personas that were too much like another one.
+    /// Personas that were rejected as near duplicates.
     #[serde(default, rename = "refused")]
     pub duplicates: Vec<Duplicate>,
-    /// What the personas rest on.
+    /// The evidence of the personas, and the documents that it covers.
     #[serde(default)]
     pub coverage: Coverage,
-    /// What rules say of them.
+    /// The findings of the rules, and the score.
     #[serde(default)]
     pub validation: Validation,
 }
 
-/// What was taken out of documents.
+/// The PII that was taken out of documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Anonymised {
-    /// What stands in its place.
+    /// The kind of replacement.
     pub strategy: Strategy,
-    /// Names, addresses and numbers that were found, each counted once.
+    /// Number of different names, addresses and numbers that were replaced.
     pub replaced: usize,
 }
 
-/// How documents were distilled before personas were drawn from what was found in them.
+/// The distillation of documents into findings, from which the personas were drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Distilled {
-    /// Parts of the documents, each asked about by itself.
+    /// Number of parts of the documents, each with its own call.
     pub parts: usize,
-    /// Findings that participants are known to have said.
+    /// Number of verified findings.
     pub findings: usize,
-    /// Those that personas were drawn from: the most telling ones, where not all fitted.
+    /// Number of findings that personas were drawn from: the most representative ones, if not all fitted.
     pub used: usize,
-    /// Findings that nobody is known to have said; they were left out.
+    /// Number of findings that are in no participant's words; they were left out.
     pub unverified: usize,
-    /// Calls for it, by whatever run made them.
+    /// Number of calls for the distillation, including those of earlier runs.
     pub calls: u32,
-    /// What they cost, in millionths of a US dollar; `null` if that is not known. Not counted again below, where an earlier
-    /// run paid for it.
+    /// Cost of those calls in millionths of a US dollar; `null` if that is not known. If an earlier run paid for them, the
+    /// report's own cost does not include it.
     pub cost_usd_micros: Option<u64>,
 }
 
-/// How a run ended.
+/// The status at the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ReportStatus {
-    /// With a result.
+    /// The run has a result.
     Finished,
-    /// Without one.
+    /// The run has no result.
     Failed,
-    /// Given up by the user.
+    /// The run was cancelled.
     Interrupted,
 }
 
 impl ReportStatus {
-    /// As it is written.
+    /// Returns the name that is written to `run.json`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -144,7 +144,7 @@ impl ReportStatus {
 pub struct DocumentReport {
     /// The path from the input's root.
     pub name: String,
-    /// What it was read as.
+    /// The format that it was read as.
     pub format: String,
     /// Size of the file in bytes.
     pub bytes: u64,
@@ -152,19 +152,19 @@ pub struct DocumentReport {
     pub sha256: String,
     /// The encoding it was read in.
     pub encoding: String,
-    /// Stretches of speech in it.
+    /// Number of turns of speech.
     pub turns: usize,
 }
 
-/// Something that failed.
+/// A failure of a file or of the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FailureReport {
     /// The file; `null` for the job.
     pub document: Option<String>,
-    /// The line, where there is one.
+    /// The line, if known.
     pub line: Option<u32>,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
@@ -174,25 +174,25 @@ pub struct FailureReport {
 pub struct UsageReport {
     /// Tokens of the prompts, cached ones included.
     pub input_tokens: Option<u64>,
-    /// Those that came from the provider's cache.
+    /// Tokens of the prompts that came from the provider's cache (prompt caching).
     pub cached_tokens: Option<u64>,
     /// Tokens of the answers, reasoning included.
     pub output_tokens: Option<u64>,
-    /// Those of hidden reasoning.
+    /// Tokens of hidden reasoning.
     pub reasoning_tokens: Option<u64>,
 }
 
-/// Where a run's time went, in milliseconds.
+/// The time of each step of a run, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Reading files.
+    /// Time to read and anonymise the documents.
     pub load_ms: u64,
-    /// Waiting for the provider, retries and asking again included.
+    /// Time to generate, retries and schema retries included.
     pub generate_ms: u64,
-    /// Until the first words of the answer; `null` if none came.
+    /// Time to the first token of the answer; `null` if none was received.
     pub first_token_ms: Option<u64>,
-    /// Looking quotes up.
+    /// Time to verify quotes.
     pub verify_ms: u64,
 }
 

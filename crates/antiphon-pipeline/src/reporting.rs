@@ -10,14 +10,14 @@ use antiphon_engine::RunEvent;
 
 pub(crate) use antiphon_engine::OnEvent;
 
-/// Tells of every piece of an answer as it comes, and keeps the newest answer's pieces.
+/// Emits an event for each chunk of a streamed answer, and keeps the text of the newest answer.
 pub(crate) struct Reporting {
     pub(crate) inner: Arc<dyn Provider>,
     pub(crate) on_event: OnEvent,
     pub(crate) words: PartialText,
 }
 
-/// What has come of an answer so far.
+/// The partial text of an answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartialText(Arc<Mutex<String>>);
 
@@ -26,7 +26,7 @@ impl PartialText {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes them.
+    /// Takes the text.
     pub(crate) fn take(&self) -> String {
         std::mem::take(&mut *self.text())
     }

@@ -19,7 +19,7 @@ use crate::runs::pretty;
 /// The kind of a persona run in the store.
 pub(crate) const KIND: &str = "personas";
 
-/// The row of a persona run: all that its one job is about, so that another process needs no file.
+/// The row of a persona run: the whole input of its only job, so that another process needs no file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sources {
     /// The documents' path, as it was given.
@@ -27,25 +27,25 @@ pub(crate) struct Sources {
     pub(crate) documents: Vec<Document>,
     pub(crate) failures: Vec<FailureReport>,
     pub(crate) skipped: Vec<String>,
-    /// Names and numbers that were taken out, if any were to be.
+    /// Number of names and numbers that were taken out; `None` without an anonymiser.
     pub(crate) replaced: Option<usize>,
 }
 
 impl Prepared {
-    /// The path of its documents.
+    /// Returns the path of the documents.
     #[must_use]
     pub fn input(&self) -> String {
         self.config.data_path.display().to_string()
     }
 
-    /// Opens the run of this fingerprint: the newest one, or with the configuration's `fresh` a new one. It has one job,
-    /// whose row are the documents; a job that failed is queued again. `request` is stored with it, as JSON.
+    /// Opens the run of this fingerprint: the newest one, or a new one if the configuration is `fresh`. It has one job, whose
+    /// row holds the documents; a job that failed is queued again. `request` is stored with it, as JSON.
     ///
     /// # Errors
-    /// `Store` where the store cannot be used.
+    /// `Store` if the store cannot be used.
     ///
     /// # Cancel safety
-    /// A dropped call may leave a run without a job, which the next call of this method gives it.
+    /// A dropped call may leave a run without a job; the next call of this method adds it.
     pub async fn open(&mut self, store: &Store, request: &str) -> Result<Arc<Run>, Error> {
         let new = NewRun::new(self.fingerprint.to_string());
         let new = new.request(KIND, request).fresh(self.config.fresh);
@@ -53,10 +53,10 @@ impl Prepared {
         self.take(run).await
     }
 
-    /// Takes the run with this id, which has to be of the same fingerprint.
+    /// Resumes the run with this id, whose fingerprint has to be the same.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `Config` for a run of something else.
+    /// As [`open`](Self::open); `Config` if the fingerprint differs.
     ///
     /// # Cancel safety
     /// As [`open`](Self::open).
@@ -72,7 +72,7 @@ impl Prepared {
     }
 
     async fn take(&mut self, run: Run) -> Result<Arc<Run>, Error> {
-        self.run_id = run.record().id.parse().map_err(|_| unreadable(&run, "its id is no UUID"))?;
+        self.run_id = run.record().id.parse().map_err(|_| unreadable(&run, "its id is not a UUID"))?;
         run.retry_failed().await.map_err(Error::store)?;
         if run.tally().await.map_err(Error::store)?.jobs() == 0 {
             let sources = Sources {
@@ -123,15 +123,15 @@ impl Pipeline {
         }
     }
 
-    /// Asks for the personas of what was prepared, in a run from [`Prepared::open`]: the intent of each call is in the store
-    /// before it is sent, and its answer before it is reported. Where an answer is there already, nothing is asked. Of a
-    /// list that was cut, whole personas are kept, and only the others asked for again.
+    /// Generates the personas of what was prepared, in a run from [`Prepared::open`]. The intent of each call is stored before
+    /// the call is sent (write-ahead), and its answer before it is reported. A run that has its answer makes no call. Of a
+    /// truncated list, whole personas are kept, and only the others are asked for again.
     ///
     /// # Errors
-    /// As [`Pipeline::generate`]; `Store` where the store cannot be written; `Budget` and `Deadline` where they stop it.
+    /// Those of the provider; `Store` if the store cannot be written; `Budget` and `Deadline` if they stop the run; `Cancelled`.
     ///
     /// # Cancel safety
-    /// Hangs up. A call in progress counts as possibly billed when the run is opened again.
+    /// Closes the connection. A call in flight counts as possibly billed when the run is opened again.
     pub async fn run_in(&self, mut prepared: Prepared, run: Arc<Run>, store: Store) -> Outcome {
         let paid = Expense::of(&run.tally().await.map_err(Error::store)?);
         let resumed = paid.calls > 0;
@@ -170,14 +170,14 @@ impl Pipeline {
     }
 
     /// Sets the number of fallbacks that the calls may ask about one prompt, so that a budget holds for all of them: see
-    /// [`Options::fallbacks`]. Default: none.
+    /// [`Options::fallbacks`]. Default: 0.
     #[must_use]
     pub fn fallbacks(mut self, fallbacks: u32) -> Self {
         self.options.fallbacks = fallbacks;
         self
     }
 
-    /// How the engine works for a run.
+    /// Returns the engine's options for a run.
     pub(crate) fn options(&self, prepared: &Prepared) -> Options {
         let mut options = self.options.clone();
         options.pricing = self.pricing.clone();
@@ -187,7 +187,7 @@ impl Pipeline {
         options
     }
 
-    /// The personas of an answer that an earlier process got.
+    /// Returns the outcome of an answer that an earlier process received.
     async fn generation_of_answer(
         &self,
         mut prepared: Prepared,
@@ -211,7 +211,7 @@ impl Pipeline {
         self.end(prepared, report, Ok(answer)).await
     }
 
-    /// What the engine made of the one job. The outer error is the store's.
+    /// Runs the only job on the engine. The outer error is the store's.
     async fn run_job(
         &self,
         prepared: &Prepared,
@@ -222,7 +222,7 @@ impl Pipeline {
         let words = PartialText::default();
         let (on_event, so_far) = (self.on_event.clone(), words.clone());
         let calls = self.calls.clone().layer(|inner| Arc::new(Reporting { inner, on_event, words: so_far }));
-        // Earlier runs are found as runs. An answer that reached the limit of tokens with its last word is whole.
+        // Earlier answers are found by their run. An answer that reaches the token limit with its last token is whole.
         (options.cache, options.allow_cut) = (false, true);
         let work = Arc::new(PersonaWork::new(prepared));
         let ran = Engine::run_all(calls, (store, run.clone()), work, options, |_| ()).await;
@@ -233,27 +233,27 @@ impl Pipeline {
                 let stopped = antiphon_engine::Error::stopped(stop, Some(words.take()));
                 (Err(stopped.into()), JobDetails::default())
             }
-            // Another worker ended the job.
+            // Another worker finished the job.
             (None, None) => (Self::result_of_other_worker(&run).await?, JobDetails::default()),
         };
         let tally = run.tally().await.map_err(Error::store)?;
         Ok(JobResult { answer, took: CallSummary::of(&tally, &seen), duplicates: duplicates(seen.notes) })
     }
 
-    /// The result, or the failure, that another worker of the run stored. The outer error is the store's.
+    /// Returns the result, or the failure, that another worker of the run stored. The outer error is the store's.
     async fn result_of_other_worker(run: &Run) -> Result<Result<Value, Error>, Error> {
         let job = run.jobs(0, 1).await.map_err(Error::store)?.pop();
         Ok(match job.map(|job| (job.result, job.error)) {
             Some((Some(result), None)) => result_of(Ok(result), run),
             Some((_, Some((kind, message)))) => {
-                Err(Error::internal(format!("another process failed at it, {kind}: {message}")))
+                Err(Error::internal(format!("the job failed in another process: {kind}: {message}")))
             }
             _ => Err(Error::internal("the job ended without a result")),
         })
     }
 }
 
-/// What came of drawing personas.
+/// The result of a run's job.
 struct JobResult {
     answer: Result<Value, Error>,
     took: CallSummary,
@@ -270,7 +270,7 @@ fn result_of(result: Result<String, antiphon_engine::JobFailure>, run: &Run) -> 
     }
 }
 
-/// The JSON of an answer that is in the store.
+/// Returns the JSON of an answer that is in the store.
 async fn accepted(run: &Run) -> Result<Option<Value>, Error> {
     let jobs = run.jobs(0, 1).await.map_err(Error::store)?;
     let job = jobs.into_iter().find(|job| job.state == JobState::Accepted);
@@ -282,8 +282,8 @@ fn unreadable(run: &Run, why: &str) -> Error {
     Error::internal(format!("run {} cannot be read from the store: {why}", run.record().id))
 }
 
-/// Stores how a run ended, where no front does that after it has written what was made. What is paid for is not thrown away
-/// because that cannot be stored: the next start finds the answer all the same.
+/// Stores the end of a run, for callers without a front end that does so after it has written the results. A failure is only
+/// logged: the answer is paid for, and the next start finds it in the store.
 pub(crate) async fn finish(run: &Run, outcome: &Outcome) {
     let (status, report) = match outcome {
         Ok(_) if run.record().status == RunStatus::Finished => return,
@@ -298,11 +298,11 @@ pub(crate) async fn finish(run: &Run, outcome: &Outcome) {
         Err(err) => Err(err),
     };
     if let Err(err) = stored {
-        tracing::warn!("the end of run {} is not stored: {err}", run.record().id);
+        tracing::warn!("could not store the end of run {}: {err}", run.record().id);
     }
 }
 
-/// What was asked for, where no front says so: enough to tell runs apart in a list.
+/// Returns a minimal request, for runs without one from a front end: enough to distinguish runs in a list.
 pub(crate) fn plain_request(prepared: &Prepared) -> String {
     json!({ "input": prepared.input(), "recipe": prepared.config.recipe.name, "model": prepared.config.model })
         .to_string()

@@ -1,4 +1,4 @@
-//! Where the results of a generation go: a folder for each run.
+//! Result folders: one for each run.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ use crate::report::{self, Report};
 
 pub use crate::anonymised::{keep_replaced, salt};
 
-/// The report is written last, so a folder without it is the rest of a broken run.
+/// The report, written last: a folder without it is left over from an interrupted run.
 const REPORT: &str = "run.json";
 const PERSONAS: &str = "personas.json";
-/// What there is of an answer that cannot be used.
+/// The partial answer of a failed run.
 const PARTIAL: &str = "partial.txt";
 
-/// Reads the personas that a run wrote into its folder; `None` where it wrote none.
+/// Reads the personas that a run wrote into its folder; `None` if it wrote none.
 ///
 /// # Errors
-/// `Files` for a file that cannot be read, or is no such document.
+/// `Files` for a file that cannot be read or parsed.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -38,12 +38,12 @@ pub async fn read_personas(folder: &Path) -> Result<Option<Personas>, Error> {
         Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(Error::files)?.text,
     };
-    serde_json::from_str(&text).map(Some).map_err(|err| {
-        Error::new(ErrorKind::Files, format!("{} cannot be understood: {err}", path.display()))
-    })
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|err| Error::new(ErrorKind::Files, format!("cannot parse {}: {err}", path.display())))
 }
 
-/// A run's name: a UUID of version 7, so that names sort by time.
+/// The id of a run: a UUID of version 7, so that ids sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunId(Uuid);
 
@@ -67,13 +67,16 @@ impl FromStr for RunId {
     }
 }
 
-/// What a run is made of, in one number: the same command over the same documents has the same.
+/// The identity of a run: a BLAKE3 hash of everything that shapes its result.
+///
+/// The same command over the same documents has the same fingerprint, which serves as the idempotency key of a request: an
+/// equal request finds the run instead of paying for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(blake3::Hash);
 
 impl Fingerprint {
-    /// Of everything that shapes the result: this version of the program, the wording, the schema, and what they are
-    /// asked of.
+    /// Hashes everything that shapes the result: the version of this program, the prompt, the schema, provider, model and
+    /// parameters, and the documents.
     pub(crate) fn new(
         prompt: &Prompt,
         schema: &Schema,
@@ -82,7 +85,7 @@ impl Fingerprint {
         config: &GenerationConfig,
     ) -> Self {
         let is_anonymised = config.anonymiser.is_some();
-        // Settings of the provider that change answers; not in words, since a header may be among them.
+        // Settings of the provider that change answers; hashed, since a secret header may be among them.
         let variant = scope.variant.as_deref();
         let variant = variant.map(|variant| blake3::hash(variant.as_bytes()).to_hex().to_string());
         let wording =
@@ -103,7 +106,7 @@ impl Fingerprint {
             "variant": variant,
             "max_similarity": config.recipe.max_similarity,
         });
-        // Answers may come from what the recipe names. A recipe without fallbacks has the fingerprint that it always had.
+        // Answers may come from the recipe's fallbacks. A recipe without any keeps the fingerprint of earlier versions.
         if !config.recipe.fallback.is_empty() {
             parts["fallback"] = json!(config.recipe.fallback);
         }
@@ -115,7 +118,7 @@ impl Fingerprint {
             hash.update(b"\0").update(document.sha256.as_bytes());
         }
         if is_anonymised {
-            // What was taken out is not in the files' digests.
+            // The files' digests do not change with what was taken out.
             for document in documents {
                 hash.update(b"\0").update(document.text.as_bytes());
             }
@@ -137,29 +140,29 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of a run below `out`.
+    /// Creates the folder of a run below `out`.
     ///
     /// # Errors
-    /// `Files` where that cannot be done.
+    /// `Files` if the folder cannot be created.
     ///
     /// # Cancel safety
-    /// A dropped call may still make the folder.
+    /// A dropped call may still create the folder.
     pub async fn create(out: &Path, run_id: RunId) -> Result<Self, Error> {
         let path = out.join(run_id.to_string());
         antiphon_fs::create_dir(&path).await.map_err(Error::files)?;
         Ok(Self { path })
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes one file of the run, whole or not at all; `name` may have folders, which are made.
+    /// Writes one file of the run, whole or not at all; `name` may have folders, which are created.
     ///
     /// # Errors
-    /// `Files` where that cannot be done.
+    /// `Files` if the file cannot be written.
     ///
     /// # Cancel safety
     /// A dropped call writes the whole file or nothing.
@@ -172,10 +175,10 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Writes the personas as data.
+    /// Writes the personas as JSON, into `personas.json`.
     ///
     /// # Errors
-    /// `Files` where that cannot be done.
+    /// `Files` if the file cannot be written.
     ///
     /// # Cancel safety
     /// As [`RunFolder::write`].
@@ -183,10 +186,10 @@ impl RunFolder {
         self.write(PERSONAS, pretty(personas)?).await
     }
 
-    /// Whether it has everything of a finished run with this report.
+    /// Returns whether the folder has every file of a finished run with this report.
     ///
     /// # Errors
-    /// `Files` where that cannot be seen.
+    /// `Files` if the folder cannot be read.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -196,28 +199,28 @@ impl RunFolder {
                 return Ok(false);
             }
         }
-        // The same answer may be looked at by other rules than before.
+        // The same answer may have been validated by other rules before.
         Ok(run.record().report.as_deref() == Some(&*pretty(report)?))
     }
 
     /// Writes the report and finishes the run with it: the last step, after which the folder is complete.
     ///
     /// # Errors
-    /// `Files` and `Store` where that cannot be done.
+    /// `Files` if the report cannot be written, `Store` if the run cannot be finished.
     ///
     /// # Cancel safety
     /// A dropped call may leave the run open; a resumed run then writes its files again.
     pub async fn finish(&self, run: &Run, report: &Report) -> Result<(), Error> {
-        // The text of an earlier attempt is of no answer now.
+        // The partial answer of an earlier attempt is obsolete.
         antiphon_fs::remove(self.path.join(PARTIAL)).await.map_err(Error::files)?;
         let text = self.write_report(report).await?;
-        run.finish(RunStatus::Finished, text).await.map_err(Error::store)
+        run.finish(RunStatus::Finished, text).await.map(drop).map_err(Error::store)
     }
 
-    /// Keeps what there is of a run that failed: its report, and the text that it may have been billed for.
+    /// Writes a failed run: its report, and the partial answer, which may have been billed.
     ///
     /// # Errors
-    /// `Files` and `Store` where that cannot be done.
+    /// As [`RunFolder::finish`].
     ///
     /// # Cancel safety
     /// As [`RunFolder::finish`].
@@ -229,13 +232,13 @@ impl RunFolder {
         match err.report() {
             Some(report) => {
                 let text = self.write_report(report).await?;
-                run.finish(RunStatus::Stopped, text).await.map_err(Error::store)
+                run.finish(RunStatus::Stopped, text).await.map(drop).map_err(Error::store)
             }
             None => Ok(()),
         }
     }
 
-    /// Writes the report, and returns its text. It comes last: with it the run is complete.
+    /// Writes the report, and returns its text. The last file: with it the folder is complete.
     pub(crate) async fn write_report(&self, report: &Report) -> Result<String, Error> {
         let text = pretty(report)?;
         self.write(REPORT, text.clone()).await?;

@@ -1,4 +1,4 @@
-//! Anthropic's Messages.
+//! Anthropic's Messages API.
 //!
 //! Facts from <https://platform.claude.com/docs/en/api/messages/create>,
 //! <https://platform.claude.com/docs/en/build-with-claude/streaming>,

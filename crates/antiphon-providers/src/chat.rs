@@ -1,7 +1,7 @@
-//! OpenAI's chat completions format, as OpenAI and those compatible with it speak it.
+//! OpenAI's chat completions format, as OpenAI and compatible servers speak it.
 //!
 //! Facts from <https://developers.openai.com/api/reference/resources/chat> and the OpenAPI description it is made of
-//! (<https://github.com/openai/openai-openapi>); what other servers do differently stands where it is dealt with.
+//! (<https://github.com/openai/openai-openapi>); differences of other servers are noted where they are handled.
 
 mod config;
 mod errors;

@@ -1,4 +1,4 @@
-//! Any server that speaks OpenAI's chat completions, and what is known of some of them.
+//! A provider for any server that speaks OpenAI's chat completions, and descriptions of some vendors.
 
 #[cfg(feature = "compatible")]
 mod config;

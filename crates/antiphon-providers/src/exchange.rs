@@ -1,5 +1,5 @@
-//! What all vendors' formats have in common: where a server is and how one is let in, what can go wrong on the way, and
-//! how an answer is read piece by piece.
+//! The parts that all vendors' formats share: address and authentication, the mapping of errors, time limits, and a reader
+//! of streamed answers (server-sent events or NDJSON).
 
 mod answer;
 #[cfg(feature = "_cloud")]

@@ -1,11 +1,11 @@
-//! The decoders of all formats, for the fuzzers; no part of the crate's promises.
+//! The decoders of all formats, for the fuzzers; not part of the crate's stable interface.
 
 use crate::exchange::{Answer, Decode};
 
-/// What a decoder made of some pieces: the text, and whether the answer is whole, or why it failed.
+/// The result of a decoder: the text, and whether the answer is complete or the reason why decoding failed.
 pub type Decoded = (String, Result<bool, String>);
 
-/// Gives pieces to the decoder of a format: `chat`, `responses`, `anthropic`, `gemini`, `ollama` or `llamacpp`.
+/// Feeds pieces to the decoder of a format: `chat`, `responses`, `anthropic`, `gemini`, `ollama` or `llamacpp`.
 pub fn decode<'p>(format: &str, pieces: impl IntoIterator<Item = (&'p str, &'p str)>) -> Decoded {
     match format {
         "responses" => run(crate::openai::ResponsesDecoder::default(), pieces),

@@ -6,18 +6,18 @@ mod probe;
 use crate::compatible;
 use crate::registry::{Kind, LocalServer, kinds, servers};
 
-/// An engine that may be running on this machine, and how it says who it is.
+/// An engine that may be running on this machine, and its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineAddress {
-    /// Its short name.
+    /// The engine's short name, as in the registry.
     pub name: &'static str,
-    /// Its address without a path.
+    /// The engine's address without a path.
     pub root: String,
 }
 
-/// The engines to look for, as far as this build can speak to them: where `address` says that one of a name is, and on their
-/// default ports. One that is started on purpose goes before one that runs in the background anyway.
+/// Returns the engines to look for, of those that this build can speak to: at the address that `address` returns for a name,
+/// and on their default ports. An engine that is started on purpose comes before one that runs in the background anyway.
 ///
 /// ```
 /// use antiphon_providers::local;
@@ -34,14 +34,14 @@ pub fn engines<'p>(address: impl Fn(&str) -> Option<&'p str>) -> Vec<EngineAddre
     let mut engines: Vec<EngineAddress> =
         wanted().flat_map(|server| default_addresses(server, address(server.name))).collect();
     for server in wanted().filter(|server| server.host_form.is_none()) {
-        // The place that the user chose goes before the usual ones.
+        // The address that the user chose comes before the default ones.
         engines.splice(0..0, address(server.name).map(|url| EngineAddress::new(server.name, root_of(url))));
     }
     engines.retain(|engine| engine.kind().is_some());
     engines
 }
 
-/// The places of a server by default; where its variable is one place, that.
+/// Returns a server's default addresses; where its environment variable names one address, only that.
 fn default_addresses(server: &'static LocalServer, address: Option<&str>) -> Vec<EngineAddress> {
     let at = |root| EngineAddress::new(server.name, root);
     match server.host_form {
@@ -50,7 +50,8 @@ fn default_addresses(server: &'static LocalServer, address: Option<&str>) -> Vec
     }
 }
 
-/// Those of `engines` that answer and identify themselves, in their order. All are asked at once, for half a second.
+/// Returns the `engines` that answer and identify themselves, in their order. All are probed concurrently, with a time-out
+/// of 500 ms.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -59,7 +60,7 @@ pub async fn discover(engines: Vec<EngineAddress>) -> Vec<EngineAddress> {
     {
         probe::responding(engines).await
     }
-    // Without a client no engine can be asked.
+    // Without an HTTP client no engine can be probed.
     #[cfg(not(feature = "_http"))]
     {
         drop(engines);
@@ -68,13 +69,13 @@ pub async fn discover(engines: Vec<EngineAddress>) -> Vec<EngineAddress> {
 }
 
 impl EngineAddress {
-    /// An engine of one of the known names at another address.
+    /// Creates the address of an engine that has one of the known names.
     #[must_use]
     pub fn new(name: &'static str, root: impl Into<String>) -> Self {
         Self { name, root: root.into() }
     }
 
-    /// The address of its OpenAI-compatible interface.
+    /// Returns the base URL of its OpenAI-compatible interface.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.root)
@@ -89,8 +90,8 @@ impl EngineAddress {
         own.into_iter().chain([&compatible::KIND]).find(|kind| kind.is_built())
     }
 
-    /// Whether a configured address, if there is one, leads here: what is configured for another place, a key say, is not
-    /// for whatever answers at this one.
+    /// Returns whether a configured address, if any, leads to this engine: settings for another server, such as its key, must
+    /// not be sent to the program that answers here.
     #[must_use]
     pub fn is_at(&self, base_url: Option<&str>) -> bool {
         let host_form = self.server().and_then(|server| server.host_form);
@@ -106,7 +107,7 @@ impl EngineAddress {
     }
 }
 
-/// An engine's address without the path of its OpenAI-compatible interface.
+/// Returns an engine's address without the path of its OpenAI-compatible interface.
 fn root_of(base_url: &str) -> &str {
     base_url.trim_end_matches('/').trim_end_matches("/v1")
 }
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     #[cfg(all(feature = "compatible", feature = "llamacpp", feature = "ollama"))]
-    fn chosen_places_go_before_usual_ones_and_a_host_in_place_of_them() {
+    fn chosen_addresses_precede_default_ones_and_a_host_replaces_them() {
         let found = |address: fn(&str) -> Option<&'static str>| -> Vec<String> {
             engines(address).into_iter().map(|engine| format!("{} {}", engine.name, engine.root)).collect()
         };
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_for_another_place_is_not_for_this_one() {
+    fn settings_for_another_address_do_not_apply_to_this_one() {
         let lmstudio = || EngineAddress::new("lmstudio", "http://127.0.0.1:1234");
         check(lmstudio(), None, true);
         check(lmstudio(), Some("http://127.0.0.1:1234/v1"), true);

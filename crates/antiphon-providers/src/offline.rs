@@ -1,7 +1,7 @@
 //! Drafts without a model: the built-in recipes answered by text statistics over the prompt's documents.
 //!
-//! Everything it writes is a sentence of the documents; what they do not say stays empty. The same documents give
-//! the same answer. Its cue phrases are English.
+//! Every text in an answer is a sentence of the documents, so that nothing is a hallucination; a field for which they have no
+//! sentence stays empty. The same documents yield the same answer. The cue phrases are English.
 
 #[cfg(feature = "offline")]
 mod drafts;

@@ -1,8 +1,8 @@
 //! The registry of providers: one table, with an entry for each kind and each shipped vendor.
 //!
-//! Everything that a program needs to know of a vendor before it is asked is data here: names for configuration and help
+//! Everything that a program needs to know of a vendor before the first call is data here: names for configuration and help
 //! texts, variables for key and address, the default model, the options that it takes, how its engine is found and started,
-//! and the constructor. A kind whose cargo feature is off stays known by its name, and is refused with that feature's name.
+//! and the constructor. A kind whose cargo feature is off stays listed, and its construction fails with that feature's name.
 //!
 //! To add a vendor, describe it in a folder of its own and name that description in the table.
 

@@ -1,6 +1,6 @@
 use crate::error::RenderError;
 
-/// Renders on a thread that may block: a large page takes longer than a poll should.
+/// Renders on tokio's blocking pool: a large page takes longer than a poll should.
 pub(crate) async fn blocking<T: Send + 'static>(
     render: impl FnOnce() -> Result<T, RenderError> + Send + 'static,
 ) -> Result<T, RenderError> {

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why something could not be made.
+/// The error of rendering or of writing pages.
 #[derive(Debug)]
 pub struct RenderError {
     kind: RenderErrorKind,
@@ -9,17 +9,17 @@ pub struct RenderError {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What a caller can do about a [`RenderError`].
+/// The kind of a [`RenderError`], which says what the caller can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenderErrorKind {
     /// A theme's template is broken.
     Template,
-    /// A theme cannot be used as it is.
+    /// A theme does not exist or cannot be used as it is.
     Theme,
     /// A file cannot be read or written.
     Files,
-    /// A template of this crate is broken, which is a defect, or the runtime shuts down.
+    /// A template of this crate is broken, which is a defect, or the runtime is shutting down.
     Internal,
 }
 
@@ -44,7 +44,7 @@ impl RenderError {
         }
     }
 
-    /// A theme's folder that cannot be read is a mistake of whoever named it.
+    /// Turns any error into one of the theme: an unreadable folder is a mistake of the caller who named it.
     pub(crate) fn of_theme(self) -> Self {
         let message = match &self.source {
             Some(why) if self.kind == RenderErrorKind::Files => format!("{}: {why}", self.message),
@@ -53,7 +53,7 @@ impl RenderError {
         Self { kind: RenderErrorKind::Theme, message, source: self.source }
     }
 
-    /// Creates the error of a template of this crate.
+    /// Creates the error of a broken template of this crate.
     pub(crate) fn defect(err: minijinja::Error) -> Self {
         Self { kind: RenderErrorKind::Internal, ..Self::template(err) }
     }
@@ -62,7 +62,7 @@ impl RenderError {
         Self::new(RenderErrorKind::Internal, "the runtime is shutting down")
     }
 
-    /// What the caller can do.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> RenderErrorKind {
         self.kind

@@ -3,10 +3,11 @@ use serde_json::{Map, Value};
 
 use crate::markdown::{line, markdown};
 
-/// What rows of a table are written as. Jobs come one after the other, so that a table may be larger than memory.
+/// A writer of rows as CSV or Markdown. Rows are written one at a time, so that a table may be larger than memory: [`add`](Self::add)
+/// every row first, to learn the columns.
 ///
-/// Spreadsheets take what begins with `=`, `+`, `-` or `@` for a formula, and run it (OWASP, "CSV Injection"): such texts
-/// get an apostrophe before them, unless they are numbers.
+/// Spreadsheets run text that begins with `=`, `+`, `-` or `@` as a formula (OWASP, "CSV Injection"): such text gets an
+/// apostrophe before it, unless it is a number.
 ///
 /// ```
 /// use antiphon_render::Table;
@@ -22,7 +23,7 @@ pub struct Table {
     columns: Vec<String>,
 }
 
-/// A persona as one row: its claims and quotes as lists of lines, with where they are from.
+/// Returns a persona as one row of a [`Table`]: claims and quotes are lists of lines, each with its source.
 #[must_use]
 pub fn persona_row(persona: &Persona) -> Value {
     let place = |document: &str, line: u32| format!("{document}:{line}");
@@ -42,7 +43,7 @@ pub fn persona_row(persona: &Persona) -> Value {
         .quotes
         .iter()
         .map(|quote| format!("“{}” {}, {}", quote.text, quote.speaker, place(&quote.document, quote.line)));
-    // The columns are the same whatever was said.
+    // These columns exist even if no persona has the fact.
     let known = ["age_range", "occupation", "industry", "location", "experience"];
     let others = persona.demographics.keys().map(String::as_str).filter(|key| !known.contains(key));
     let fact = |key: &str| (key.to_owned(), persona.demographics.get(key).cloned().into());
@@ -65,14 +66,14 @@ pub fn persona_row(persona: &Persona) -> Value {
     Value::Object(row)
 }
 
-/// Personas as one Markdown document.
+/// Returns personas as one Markdown document.
 #[must_use]
 pub fn personas_markdown(personas: &[Persona]) -> String {
     personas.iter().map(markdown).collect::<Vec<_>>().join("\n---\n\n")
 }
 
 impl Table {
-    /// Learns the columns of a row: its fields, those of objects in it with a dot between the names.
+    /// Adds the columns of a row: its fields; a field of a nested object has a dot between the names.
     pub fn add(&mut self, row: &Value) {
         for (name, _) in fields(row) {
             if !self.columns.contains(&name) {
@@ -81,26 +82,26 @@ impl Table {
         }
     }
 
-    /// The line of CSV (RFC 4180, with plain line ends) that names the columns.
+    /// Returns the header line as CSV (RFC 4180, but with `\n` as line end).
     #[must_use]
     pub fn csv_head(&self) -> String {
         csv(self.columns.iter().map(|name| harmless(name)))
     }
 
-    /// A row as CSV.
+    /// Returns a row as CSV. Fields that are not columns are left out.
     #[must_use]
     pub fn csv_row(&self, row: &Value) -> String {
         csv(self.cells(row, "\n").into_iter().map(|cell| harmless(&cell)))
     }
 
-    /// The two lines of Markdown that name the columns.
+    /// Returns the two header lines as Markdown.
     #[must_use]
     pub fn markdown_head(&self) -> String {
         let rule = "---|".repeat(self.columns.len());
         format!("{}|{rule}\n", pipes(self.columns.iter().map(String::as_str)))
     }
 
-    /// A row as Markdown.
+    /// Returns a row as Markdown. Fields that are not columns are left out.
     #[must_use]
     pub fn markdown_row(&self, row: &Value) -> String {
         pipes(self.cells(row, "; ").iter().map(String::as_str))
@@ -115,7 +116,7 @@ impl Table {
     }
 }
 
-/// The values of a row, each with its name; what is no object is one of them.
+/// Returns the values of a row, each with its name. A row that is not an object has one value.
 fn fields(row: &Value) -> Vec<(String, &Value)> {
     fn collect<'v>(name: String, value: &'v Value, found: &mut Vec<(String, &'v Value)>) {
         match value {
@@ -151,14 +152,14 @@ fn harmless(cell: &str) -> String {
 }
 
 fn csv(cells: impl Iterator<Item = String>) -> String {
-    // Everything is quoted: some countries' spreadsheets part cells at a semicolon.
+    // Everything is quoted: in some countries spreadsheets separate cells at semicolons.
     let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
-    // Writing to memory cannot fail, and what is made of texts is text.
+    // Writing to memory cannot fail, and CSV of UTF-8 is UTF-8.
     let _ = writer.write_record(cells);
     String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-/// Cells between pipes, on one line, with nothing in them that Markdown or a browser would act on.
+/// Returns cells between pipes, on one line, escaped so that neither Markdown nor a browser interprets them.
 fn pipes<'c>(cells: impl Iterator<Item = &'c str>) -> String {
     cells.fold("|".to_owned(), |row, cell| format!("{row} {} |", line(cell).replace('|', "\\|"))) + "\n"
 }
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_table_is_a_formula() {
+    fn formulas_are_escaped() {
         check(&json!({ "a": "=cmd|' /C calc'!A0" }), "\"'=cmd|' /C calc'!A0\"\n");
         check(&json!({ "a": " =1+1" }), "\"' =1+1\"\n");
         check(
@@ -188,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_quoted_and_lists_have_lines() {
+    fn cells_are_quoted_and_lists_are_joined_by_lines() {
         check(&json!({ "a": "x, \"y\"", "b": null, "c": true }), "\"x, \"\"y\"\"\",\"\",\"true\"\n");
         check(&json!(["a", "b"]), "\"a\nb\"\n");
     }
 
     #[test]
-    fn rows_of_other_fields_keep_to_their_columns() {
+    fn rows_with_different_fields_share_columns() {
         let (one, other) = (json!({ "a": { "x": 1, "y": 2 } }), json!({ "b": 3, "a": { "y": 4 } }));
         let mut table = Table::default();
         table.add(&one);

@@ -1,5 +1,6 @@
-//! What people look at: each persona as Markdown, all of them as one page, a page about a run, and portfolio sites in
-//! themes. Every page is one file that needs nothing else.
+//! Rendering for people: personas as Markdown and as one HTML page, reports of runs, tables, and portfolio sites in themes.
+//!
+//! Every page is one self-contained file: it escapes all text, and its policy forbids it to load or send anything.
 //!
 //! ```
 //! use antiphon_pipeline::Persona;

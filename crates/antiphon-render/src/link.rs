@@ -1,9 +1,10 @@
 use url::Url;
 
-/// The address as a page may link to it: http, https and mailto, and nothing else. `None` for anything that a browser
-/// would run, load or not understand.
+/// Returns an address in a form that is safe to link to: http, https or mailto. `None` for anything else, such as an address
+/// that a browser would run.
 ///
-/// Model answers and notes leave schemes out; what looks like a host or an e-mail address gets its own.
+/// Model answers and notes often lack a scheme: a host gets `https://`, and an e-mail address `mailto:`. An address with a user
+/// name before the host, or of more than 2,000 bytes, is refused.
 ///
 /// ```
 /// use antiphon_render::safe_link;
@@ -14,7 +15,7 @@ use url::Url;
 #[must_use]
 pub fn safe_link(address: &str) -> Option<String> {
     let address = address.trim();
-    // A browser drops these and reads on: `java\nscript:`.
+    // Browsers ignore these characters: `java\nscript:`.
     if address.is_empty()
         || address.len() > 2_000
         || address.chars().any(|c| c.is_control() || c.is_whitespace())
@@ -31,7 +32,7 @@ pub fn safe_link(address: &str) -> Option<String> {
     };
     let url = Url::parse(&completed).ok()?;
     let is_whole = match url.scheme() {
-        // A name before the host is there to look like one: https://bank.com@evil.test.
+        // A user name before the host can imitate another host: https://bank.com@evil.test.
         "http" | "https" => {
             url.host_str().is_some_and(|host| !host.is_empty())
                 && url.username().is_empty()
@@ -40,7 +41,7 @@ pub fn safe_link(address: &str) -> Option<String> {
         "mailto" => is_mail(url.path()),
         _ => false,
     };
-    // The one quote that an address may have as it is.
+    // `Url` leaves this quote as it is.
     is_whole.then(|| url.as_str().replace('\'', "%27"))
 }
 
@@ -50,7 +51,7 @@ fn is_mail(address: &str) -> bool {
     !name.is_empty() && name.chars().all(allowed) && is_host(host) && !host.contains('/')
 }
 
-/// `example.com` and what may follow it.
+/// Returns whether an address begins with a host such as `example.com`.
 fn is_host(address: &str) -> bool {
     let host = address.split(['/', '?', '#', ':']).next().unwrap_or_default();
     let mut labels = host.split('.');
@@ -63,7 +64,7 @@ mod tests {
     use super::safe_link;
 
     #[test]
-    fn nothing_that_a_browser_runs_or_loads_is_a_link() {
+    fn unsafe_addresses_are_refused() {
         for address in [
             "javascript:alert(1)",
             "JaVaScRiPt:alert(1)",
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_somewhere_is_a_link() {
+    fn safe_addresses_are_completed() {
         for (address, link) in [
             ("https://a.test/o'clock?x='", "https://a.test/o%27clock?x=%27"),
             ("https://a.test/x?y=z#w", "https://a.test/x?y=z#w"),

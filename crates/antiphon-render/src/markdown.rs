@@ -2,7 +2,8 @@ use std::fmt::{self, Write};
 
 use antiphon_pipeline::Persona;
 
-/// A persona as Markdown: claims with the places they rest on, quotes, and what could not be verified.
+/// Returns a persona as Markdown: claims with the sources of their evidence, quotes, and unverified citations. All text is
+/// escaped.
 #[must_use]
 pub fn markdown(persona: &Persona) -> String {
     let mut out = String::new();
@@ -11,7 +12,7 @@ pub fn markdown(persona: &Persona) -> String {
     out
 }
 
-/// The name of a persona's file: its number and what is left of its name in plain letters, as in `01-ada.md`.
+/// Returns the name of a persona's file: its number (`index` + 1) and its name in ASCII letters and digits, as in `01-ada.md`.
 #[must_use]
 pub fn file_name(index: usize, persona: &Persona) -> String {
     let mut slug = String::new();
@@ -85,7 +86,7 @@ fn write_claims(out: &mut String, persona: &Persona, heading: &str, claims: &[St
     Ok(())
 }
 
-/// Foreign text on one line, unable to begin a heading, a link or a tag.
+/// Returns foreign text on one line, escaped so that it cannot begin a heading, a link or a tag.
 pub(crate) fn line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     let mut escaped = String::with_capacity(text.len());
@@ -111,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn file_names_are_plain_whatever_the_name() {
+    fn file_names_are_ascii() {
         assert_eq!(file_name(0, &named("P01 & P05: milk’s")), "01-p01-p05-milks.md");
         assert_eq!(file_name(11, &named("../../etc/passwd")), "12-etc-passwd.md");
         assert_eq!(file_name(0, &named("日本")), "01-persona.md");
     }
 
     #[test]
-    fn foreign_text_cannot_make_markup() {
+    fn foreign_text_is_escaped() {
         let text = markdown(&named("# A <b>x</b>\n[y](javascript:z)"));
         assert!(text.starts_with("# \\# A \\<b\\>x\\</b\\> \\[y\\](javascript:z)\n"), "{text}");
     }

@@ -8,13 +8,14 @@ use crate::error::RenderError;
 use crate::transcript::{Citations, Transcript};
 
 const TEMPLATE: &str = include_str!("page.html");
-/// The most documents that are named as quoted by nobody.
+/// Maximum number of uncited documents to list.
 const MAX_UNQUOTED: usize = 100;
 
-/// All personas of a run as one HTML page that loads nothing: a card each, and behind every claim and quote its passage
-/// in the transcript.
+/// Returns all personas of a run as one self-contained HTML page: a card for each, and for each claim and quote a link to its
+/// passage in the transcript.
 ///
-/// All text is escaped, and the page's own policy forbids it to load or send anything.
+/// All text is escaped, and the page's Content-Security-Policy forbids it to load or send anything. Blocks for large documents:
+/// async callers use [`write_personas`](crate::write_personas).
 ///
 /// # Errors
 /// `Internal` if the template is broken, which is a defect of this crate.
@@ -30,13 +31,13 @@ pub fn page(personas: &[Persona], report: &Report, documents: &[Document]) -> Re
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template("page.html", TEMPLATE).map_err(RenderError::defect)?;
     let template = environment.get_template("page.html").map_err(RenderError::defect)?;
-    // Where nothing was looked up there is nothing to tell.
+    // Without grounding there is no coverage to show.
     let coverage = Some(&report.coverage).filter(|_| report.evidence != Grounding::Off);
     let unquoted: Vec<&str> = coverage.into_iter().flat_map(Coverage::unquoted).collect();
     let (unread, lacking) = report.failures.iter().partition(|failure| failure.document.is_some());
     let page = Page {
         rests: coverage.into_iter().flat_map(|of| of.personas.iter().zip(personas)).map(Rest::new).collect(),
-        // Of one document in ten thousand the names would be the page.
+        // A list of thousands of names would fill the page.
         unquoted: if unquoted.len() > MAX_UNQUOTED { Vec::new() } else { unquoted },
         unread,
         lacking,
@@ -62,7 +63,7 @@ struct Page<'a> {
     lacking: Vec<&'a FailureReport>,
 }
 
-/// What a persona rests on.
+/// The evidence behind a persona.
 #[derive(Serialize)]
 struct Rest<'a> {
     id: &'a str,
@@ -101,7 +102,7 @@ struct Claim<'a> {
     places: Vec<Cited<'a>>,
 }
 
-/// Words of a participant, and where the page shows them.
+/// A citation, with its source and its anchor on the page.
 #[derive(Serialize)]
 struct Cited<'a> {
     text: &'a str,

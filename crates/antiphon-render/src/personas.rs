@@ -8,11 +8,11 @@ use crate::blocking::blocking;
 use crate::markdown::{file_name, markdown};
 use crate::page::page;
 
-/// Writes personas into the folder of their run: as data, which goes first since it was paid for, as one page, and each
-/// as Markdown.
+/// Writes personas into the folder of their run: as JSON (first, since it was paid for), each as Markdown, and as one HTML
+/// page.
 ///
 /// # Errors
-/// `Files` where that cannot be done; `Internal` for a defect of this program.
+/// `Files` if a file cannot be written; `Internal` for a defect of this program.
 ///
 /// # Cancel safety
 /// Some of the files may have been written, each whole.

@@ -11,30 +11,30 @@ use crate::site::{environment, grouped};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// A run as people look at it afterwards: what came of it, what it took, where the time went, and each row.
+/// The report of a run as one HTML page: its outcome, cost, time by phase, failures and rows.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct RunPage {
-    /// What stands above it.
+    /// The title.
     pub title: String,
-    /// What was run, as names and values.
+    /// Facts about the run, as names and values.
     pub facts: Vec<(String, String)>,
-    /// What came of it, as names and values.
+    /// Figures of the outcome, as names and values.
     pub figures: Vec<(String, String)>,
-    /// Where the time of all rows went, in milliseconds, the phases in their order.
+    /// The time of all rows by phase, in milliseconds, in the order of the phases.
     pub phases: Vec<(String, u64)>,
-    /// What would help.
+    /// Advice on how to make the run faster.
     pub advice: Option<String>,
-    /// When rows ended, in milliseconds since 1970, and whether well.
+    /// The end of each row, in milliseconds since 1970, and whether it has a result.
     #[serde(skip)]
     pub ends: Vec<(i64, bool)>,
-    /// Why rows failed.
+    /// The causes of failed rows.
     pub causes: Vec<RunCause>,
-    /// The personas that were made, if that is what was made.
+    /// The personas of a persona run.
     pub personas: Vec<Persona>,
-    /// The rows that are shown.
+    /// The rows to show.
     pub rows: Vec<RunRow>,
-    /// How many rows there are.
+    /// Number of all rows of the run.
     pub all_rows: u64,
 }
 
@@ -42,11 +42,11 @@ pub struct RunPage {
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct RunCause {
-    /// A short name.
+    /// The name of the error.
     pub error: String,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
-    /// What was said of one of them.
+    /// The message of one of them.
     pub message: String,
 }
 
@@ -54,21 +54,21 @@ pub struct RunCause {
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct RunRow {
-    /// Its place, from 0.
+    /// The index, from 0.
     pub index: u64,
-    /// How it stands: `done`, `failed` or `left`.
+    /// The state: `done`, `failed` or `left`.
     pub state: String,
-    /// The row.
+    /// The text of the row.
     pub row: String,
-    /// Its result, or why there is none.
+    /// The result, or the reason why it is missing.
     pub result: String,
-    /// What its calls took, in milliseconds, if any were made.
+    /// The time of its calls in milliseconds, if any were made.
     pub millis: Option<u64>,
 }
 
-/// The most characters of a row and of a result that are shown.
+/// Maximum characters to show of a row and of a result.
 const MAX_SHOWN: usize = 400;
-/// Bars of the histogram.
+/// Number of bars of the histogram.
 const BARS: usize = 24;
 
 impl RunPage {
@@ -77,7 +77,7 @@ impl RunPage {
     pub fn new(summary: RunSummary, personas: Vec<Persona>) -> Self {
         let RunSummary { info, causes, phases_ms, ends, rows, .. } = summary;
         let report = info.report.clone().unwrap_or_default();
-        // The names of files may be those of people.
+        // File names may be names of people (PII).
         let is_anonymised = report["anonymised"].is_object();
         let input = if is_anonymised { "documents without names" } else { &info.input };
         let is_long = report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN);
@@ -91,7 +91,7 @@ impl RunPage {
             title: format!("{input} with {}", info.recipe.as_deref().unwrap_or_default()),
             facts: facts(&info, report["provider"].as_str()),
             phases: phases_ms.into_iter().map(|(phase, millis)| (phase.label().to_owned(), millis)).collect(),
-            // Of a short run it says nothing.
+            // Advice on a short run is meaningless.
             advice: report["time"]["advice"].as_str().filter(|_| is_long).map(str::to_owned),
             ends,
             causes: causes.into_iter().map(cause).collect(),
@@ -121,7 +121,7 @@ impl RunPage {
             }
         }
         self.figures.push(("Cost".to_owned(), cost));
-        self.count("Calls that may be billed, too", info.possibly_billed_calls);
+        self.count("Possibly billed calls", info.possibly_billed_calls);
     }
 
     /// Adds a figure that is a count.
@@ -129,7 +129,8 @@ impl RunPage {
         self.figures.push((name.into(), grouped(number)));
     }
 
-    /// The page: one file that loads nothing, with a search that needs no server.
+    /// Renders the page: one self-contained file, with a search that needs no server. Blocks for large runs: async callers use
+    /// [`html`](Self::html).
     ///
     /// # Errors
     /// `Internal` if the template is broken, which is a defect of this crate.
@@ -159,14 +160,14 @@ impl RunPage {
     }
 }
 
-/// What was run, as names and values.
+/// Returns the facts about a run, as names and values.
 fn facts(info: &RunInfo, provider: Option<&str>) -> Vec<(String, String)> {
-    // As people write it.
+    // Easier to read than RFC 3339.
     let time = |at: &str| at.replace('T', " ").replace('Z', " UTC");
     let facts = [
         ("Run", info.run_id.clone()),
         ("Status", info.status.name().to_owned()),
-        ("Begun", time(&info.created_at)),
+        ("Started", time(&info.created_at)),
         ("Ended", info.ended_at.as_deref().map(time).unwrap_or_default()),
         ("Provider", provider.unwrap_or_default().to_owned()),
         ("Model", info.model.clone().unwrap_or_default()),
@@ -175,14 +176,14 @@ fn facts(info: &RunInfo, provider: Option<&str>) -> Vec<(String, String)> {
     known.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// A part of the bar that tells where the time went.
+/// A part of the bar of time by phase.
 #[derive(Serialize)]
 struct Band<'a> {
     name: &'a str,
-    /// In thousandths of the bar.
+    /// Start and width, in thousandths of the bar.
     start: u64,
     width: u64,
-    told: String,
+    duration: String,
     share: u64,
 }
 
@@ -195,7 +196,7 @@ fn bands(phases: &[(String, u64)]) -> Vec<Band<'_>> {
         let place = |millis: u64| millis * 1_000 / all.max(1);
         let (from, to) = (place(start), place(end));
         let share = millis * 100 / all.max(1);
-        bands.push(Band { name, start: from, width: to - from, told: seconds(*millis), share });
+        bands.push(Band { name, start: from, width: to - from, duration: seconds(*millis), share });
         start = end;
     }
     bands
@@ -209,13 +210,13 @@ fn seconds(millis: u64) -> String {
     }
 }
 
-/// How long calls took.
+/// The distribution of call times.
 #[derive(Serialize)]
 struct Histogram {
     bars: Vec<Bar>,
-    /// The longest time that has a bar of its own; longer ones are in the last.
+    /// The upper bound of the last bar, which longer times are counted in, too.
     most: String,
-    /// Half, nine in ten, and 99 in a hundred took no longer.
+    /// The quantiles 50 %, 90 % and 99 %.
     half: String,
     ninety: String,
     last: String,
@@ -258,11 +259,11 @@ impl Histogram {
     }
 }
 
-/// How many rows ended in each slice of the time.
+/// The number of rows that ended in each slice of the time.
 #[derive(Serialize)]
 struct Timeline {
     slices: Vec<Slice>,
-    /// The time from the first end to the last, and what one slice of it is.
+    /// The time from the first end to the last, and the length of a slice.
     span: String,
     slice: String,
     most: u64,
@@ -280,7 +281,7 @@ struct Slice {
 }
 
 impl Timeline {
-    /// `None` where there is nothing to see.
+    /// Returns the timeline; `None` if there are no ends, or all are at the same time.
     fn of(ends: &[(i64, bool)]) -> Option<Self> {
         const SLICES: usize = 48;
         const HEIGHT: u64 = 120;
@@ -308,7 +309,7 @@ impl Timeline {
     }
 }
 
-/// A row as it is shown.
+/// A row in the form that the template shows.
 #[derive(Serialize)]
 struct Shown<'a> {
     index: u64,
@@ -342,7 +343,7 @@ mod tests {
     use super::{Histogram, RunRow, Timeline, bands, seconds};
 
     #[test]
-    fn times_are_told_as_people_do() {
+    fn durations_are_formatted_by_size() {
         assert_eq!([seconds(7), seconds(1_250), seconds(61_000)], ["7 ms", "1.2 s", "1 min 1 s"]);
     }
 
@@ -362,7 +363,10 @@ mod tests {
         assert_eq!((count(|slice| slice.done), count(|slice| slice.failed)), (900, 100));
         assert_eq!((timeline.slices.len(), timeline.span.as_str()), (48, "6.9 s"));
         assert!(Timeline::of(&[]).is_none() && Timeline::of(&[(5, true)]).is_none());
-        assert!(Timeline::of(&[(i64::MIN, true), (i64::MAX, false)]).is_none(), "no such run lasts for ever");
+        assert!(
+            Timeline::of(&[(i64::MIN, true), (i64::MAX, false)]).is_none(),
+            "a span that overflows has no timeline"
+        );
     }
 
     #[test]

@@ -11,19 +11,20 @@ use crate::error::{RenderError, RenderErrorKind};
 use crate::link::safe_link;
 use crate::theme::{Theme, ThemeText};
 
-/// What keeps a browser from loading, running or sending anything, whatever stands on a page.
+/// The Content-Security-Policy that forbids a page to load, run or send anything, whatever its content.
 pub(crate) const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
 
 const PAGE: &str = include_str!("site/page.html");
 const INDEX: &str = include_str!("site/index.html");
-/// What holds of all themes: nothing overflows, focus can be seen, nothing moves that should not.
+/// The base style sheet of all themes: no overflow, visible focus, reduced motion.
 const BASE: &str = include_str!("site/base.css");
 const INDEX_CSS: &str = include_str!("site/index.css");
 
-/// Builds sites: a page for each content and theme, and an index over them if there are several.
+/// A builder of sites: a page for each content and theme, and an index over them if there are several.
 ///
-/// Each page is one file that needs nothing else: its style is in it, there is no script, all text is escaped, links lead to
-/// http, https and mailto addresses alone, and the page's own policy forbids it to load or send anything.
+/// Each page is one self-contained file: it has its style and no script, all text is escaped, links lead to http, https and
+/// mailto addresses only, and its Content-Security-Policy forbids it to load or send anything. For a single page, see
+/// [`build_portfolio`].
 ///
 /// ```
 /// use antiphon_pipeline::content::Content;
@@ -51,18 +52,18 @@ struct Page {
 }
 
 impl SiteBuilder {
-    /// A site without pages; the title stands above the index.
+    /// Creates a site without pages; `title` is the heading of the index.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), pages: Vec::new() }
     }
 
-    /// Adds a page. Several may have the same name, for their themes.
+    /// Adds a page. Several may have the same name, as with several themes: their files get different names.
     pub fn page(mut self, name: impl Into<String>, content: Content, theme: Theme) -> Self {
         self.pages.push(Page { name: name.into(), content, theme });
         self
     }
 
-    /// Adds the pages that have content, each in the theme of its name.
+    /// Adds the pages that have content, each in the theme that it names; pages whose theme is missing are left out.
     pub fn pages(mut self, pages: &[SitePage], themes: &[Theme]) -> Self {
         for page in pages {
             let theme = themes.iter().find(|theme| theme.name == page.theme);
@@ -73,17 +74,17 @@ impl SiteBuilder {
         self
     }
 
-    /// Whether it has no page.
+    /// Returns whether the site has no page.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty()
     }
 
-    /// The files by their names: `index.html` alone for one page, else `NAME-THEME.html` for each and an index. Takes
-    /// processor time, so an async caller uses [`write`](Self::write).
+    /// Renders the files, each with its name: `index.html` alone for one page, else `NAME-THEME.html` for each and an index.
+    /// Blocks for large sites: async callers use [`write`](Self::write).
     ///
     /// # Errors
-    /// `Template` for a template of a theme that is broken.
+    /// `Template` for a theme with a broken template.
     pub fn build(&self) -> Result<Vec<(String, String)>, RenderError> {
         if let [only] = &self.pages[..] {
             return Ok(vec![("index.html".to_owned(), only.render()?)]);
@@ -100,11 +101,11 @@ impl SiteBuilder {
         Ok(files)
     }
 
-    /// Builds the site, off the threads that must not block, and writes it into a folder, each file by rename. Files of an
-    /// earlier site with other names stay, and a file that no site has written is never written over.
+    /// Builds the site on tokio's blocking pool, and writes it into a folder, each file by rename. Returns the paths. Files of an
+    /// earlier site with other names stay, and a file that no site has written is never overwritten.
     ///
     /// # Errors
-    /// As [`build`](Self::build); `Files` for what cannot be written.
+    /// As [`build`](Self::build); `Files` for a file that cannot be written, or must not be overwritten.
     ///
     /// # Cancel safety
     /// Some of the files may have been written, each whole.
@@ -124,7 +125,7 @@ impl SiteBuilder {
     }
 }
 
-/// Writes one page, in a folder that is made if it is not there.
+/// Writes one page; creates its folder if necessary.
 pub(crate) async fn write_page(path: &Path, html: String) -> Result<(), RenderError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         antiphon_fs::create_dir(folder).await.map_err(RenderError::files)?;
@@ -132,7 +133,7 @@ pub(crate) async fn write_page(path: &Path, html: String) -> Result<(), RenderEr
     antiphon_fs::write(path, html).await.map_err(RenderError::files)
 }
 
-/// A page that somebody made by hand stays: what is written over is a page of an earlier site, which has the policy.
+/// Refuses to overwrite a file that no site has written. A page of an earlier site is recognised by its policy.
 async fn is_ours_to_write(path: &Path) -> Result<(), RenderError> {
     match antiphon_fs::read(path).await {
         Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => Ok(()),
@@ -140,13 +141,13 @@ async fn is_ours_to_write(path: &Path) -> Result<(), RenderError> {
         Ok(bytes) if bytes.windows(POLICY.len()).any(|part| part == POLICY.as_bytes()) => Ok(()),
         Ok(_) => {
             let message =
-                format!("{} is no page of an earlier site: name another folder for this one", path.display());
+                format!("will not overwrite {}: no site has written it. Use another folder", path.display());
             Err(RenderError::new(RenderErrorKind::Files, message))
         }
     }
 }
 
-/// One page as a file: the content in a theme.
+/// Writes one page: a content in a theme. Overwrites `output`.
 ///
 /// # Errors
 /// As [`SiteBuilder::build`] and [`SiteBuilder::write`].
@@ -159,7 +160,7 @@ pub async fn build_portfolio(content: Content, theme: Theme, output: &Path) -> R
 }
 
 impl Page {
-    /// Its file's name, which no other page has.
+    /// Returns a file name for the page that is not yet taken.
     fn file(&self, taken: &mut HashSet<String>) -> String {
         let stem = format!("{}-{}", slug(&self.name), self.theme.name);
         let names = std::iter::once(format!("{stem}.html")).chain((2..).map(|n| format!("{stem}-{n}.html")));
@@ -187,7 +188,7 @@ impl Page {
     }
 }
 
-/// An environment in which no template can let text through as markup.
+/// Creates a template environment in which all text is escaped: the `safe` filter is removed.
 pub(crate) fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -237,7 +238,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What a page's template is given.
+/// The context of a page's template.
 #[derive(Serialize)]
 struct View<'a> {
     theme: &'a str,
@@ -256,7 +257,7 @@ struct HeroView<'a> {
     subtitle: &'a str,
 }
 
-/// A link that may be followed, or words without one.
+/// A label with a safe link, or without one.
 #[derive(Serialize)]
 struct LinkView<'a> {
     label: &'a str,
@@ -309,7 +310,7 @@ impl<'a> ProjectView<'a> {
     }
 }
 
-/// `1,240`.
+/// Returns a number with a comma before each group of three digits: `1,240`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -322,9 +323,9 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
-/// A name as files have it.
+/// Returns a name in a form that is fit for file names.
 fn slug(name: &str) -> String {
-    /// So that with a theme and a number it stays a name that file systems take.
+    /// Leaves space for a theme and a number within the limit of file systems (255 bytes).
     const MAX_BYTES: usize = 150;
     let mut slug = String::new();
     for c in name.chars().flat_map(char::to_lowercase) {
@@ -346,7 +347,7 @@ mod tests {
     use super::{grouped, slug};
 
     #[test]
-    fn numbers_and_names_as_people_and_files_have_them() {
+    fn numbers_are_grouped_and_names_fit_for_files() {
         assert_eq!(
             [grouped(0), grouped(999), grouped(1_240), grouped(1_000_000)],
             ["0", "999", "1,240", "1,000,000"]

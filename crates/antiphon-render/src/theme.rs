@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 use crate::error::{RenderError, RenderErrorKind};
 use crate::site::{POLICY, environment};
 
-/// How a site looks and speaks: a style sheet, a voice, a few words, and perhaps a template of its own.
+/// A theme of a site: a style sheet, a voice, labels, and optionally a template.
 ///
-/// A theme of one's own is a folder with `theme.toml`, `style.css` and, if it wants another structure, `page.html`, a Jinja
-/// template that is given the same as the built-in one. Style sheets may not load anything, and the page's own policy keeps
-/// a browser from it.
+/// A custom theme is a folder with `theme.toml`, `style.css` and, for another page structure, `page.html`, a Jinja template that
+/// gets the same context as the built-in one. Style sheets may not load anything, and the page's Content-Security-Policy forbids
+/// it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Theme {
-    /// Its name, as files and commands have it: small letters, digits and `-`.
+    /// The name, for files and commands: lower-case letters, digits and `-`.
     pub name: String,
-    /// Its name for people.
+    /// The name to display.
     pub title: String,
-    /// What it is good for, in a line.
+    /// A description in one line.
     pub description: String,
-    /// How its texts sound.
+    /// The voice of the texts.
     pub voice: Voice,
-    /// The page's own words.
+    /// The labels of the page.
     pub words: ThemeText,
     pub(crate) css: String,
     pub(crate) template: Option<String>,
     toml: String,
 }
 
-/// The whole text of a theme: what a run stores, so that another process can build the same site.
+/// The whole text of a theme. A run stores it, so that another process can build the same site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThemeSource {
@@ -45,20 +45,20 @@ pub struct ThemeSource {
     pub template: Option<String>,
 }
 
-/// Words that stand on every page.
+/// The labels of a page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ThemeText {
-    /// The language of the page, as in `en`.
+    /// The language of the page. Default: `en`.
     pub lang: String,
-    /// The heading above the work.
+    /// The heading above the projects. Default: `Work`.
     pub work: String,
-    /// The heading above what a visitor is asked to do.
+    /// The heading above the call to action. Default: `Contact`.
     pub contact: String,
-    /// What leads past the navigation.
+    /// The link that skips the navigation. Default: `Skip to content`.
     pub skip: String,
-    /// What counts of stars are called.
+    /// The word after a number of stars. Default: `stars`.
     pub stars: String,
 }
 
@@ -94,7 +94,7 @@ macro_rules! built_in {
     };
 }
 
-/// The themes that come with this crate: name, `theme.toml`, `style.css`.
+/// The built-in themes: name, `theme.toml`, `style.css`.
 const BUILT_IN: [(&str, &str, &str); 8] = [
     built_in!("brutalist"),
     built_in!("hacker"),
@@ -106,16 +106,16 @@ const BUILT_IN: [(&str, &str, &str); 8] = [
     built_in!("studio"),
 ];
 
-/// The most bytes of a theme's file.
+/// Maximum bytes of a theme's file.
 const MAX_BYTES: u64 = 256 << 10;
 
 impl Theme {
-    /// The names of the built-in themes.
+    /// Returns the names of the built-in themes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.into_iter().map(|(name, ..)| name)
     }
 
-    /// A built-in theme.
+    /// Returns a built-in theme.
     ///
     /// ```
     /// let err = antiphon_render::Theme::built_in("brutal").unwrap_err();
@@ -123,19 +123,19 @@ impl Theme {
     /// ```
     ///
     /// # Errors
-    /// `Theme` for a name that no theme has, with one that is near.
+    /// `Theme` for an unknown name; the message has a similar name or the list of names.
     pub fn built_in(name: &str) -> Result<Self, RenderError> {
         match BUILT_IN.into_iter().find(|(known, ..)| *known == name) {
             Some((name, toml, css)) => Self::parse(name, &format!("{name}/theme.toml"), toml, css, None),
             None => {
                 let near = near_name(name, Self::names()).map(|near| format!("; did you mean {near}?"));
-                let all = || format!("; there are {}", Self::names().collect::<Vec<_>>().join(", "));
-                Err(wrong(format!("there is no theme {name}{}", near.unwrap_or_else(all))))
+                let all = || format!("; use one of {}", Self::names().collect::<Vec<_>>().join(", "));
+                Err(wrong(format!("unknown theme {name}{}", near.unwrap_or_else(all))))
             }
         }
     }
 
-    /// All built-in themes.
+    /// Returns all built-in themes.
     ///
     /// # Errors
     /// `Theme` for one that is broken, which is a defect of this crate.
@@ -143,10 +143,10 @@ impl Theme {
         Self::names().map(Self::built_in).collect()
     }
 
-    /// The theme in a folder, which has its name.
+    /// Loads the theme in a folder, whose name is the theme's name. Each file may have up to 256 KiB.
     ///
     /// # Errors
-    /// `Files` for what cannot be read, `Theme` for what cannot be used, with file and line.
+    /// `Files` for a file that cannot be read; `Theme` and `Template` for one that cannot be used, with file and line.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -155,7 +155,7 @@ impl Theme {
             let path = folder.join(name);
             let metadata = antiphon_fs::metadata(&path).await.map_err(RenderError::files)?;
             if !metadata.is_file || metadata.len > MAX_BYTES {
-                return Err(wrong(format!("{}: it is no file of up to 256 KiB", path.display())));
+                return Err(wrong(format!("{}: not a file of up to 256 KiB", path.display())));
             }
             antiphon_fs::read_to_string(&path)
                 .await
@@ -175,7 +175,7 @@ impl Theme {
         };
         if !is_plain(&name) {
             let message = format!(
-                "{}: a theme's folder is named with letters from a to z, digits and -, since pages are named after it",
+                "{}: the name of a theme's folder may have letters from a to z, digits and - only. Rename the folder",
                 folder.display()
             );
             return Err(wrong(message));
@@ -184,10 +184,10 @@ impl Theme {
         Self::parse(&name, &path, &toml, &css, template)
     }
 
-    /// Finds the themes of these names, of which one with a `/` is a folder's, and `all` is all that are built in.
+    /// Finds themes by name, each once. A name with a `/` or `\` is a folder, and `all` selects all built-in themes.
     ///
     /// # Errors
-    /// `Theme` for a name that no theme has, or a theme that cannot be read or used.
+    /// `Theme` for an unknown name, for a theme that cannot be read or used, and for two different themes of the same name.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -198,7 +198,7 @@ impl Theme {
                 match themes.iter().find(|known| known.name == theme.name) {
                     Some(_) if name.contains(['/', '\\']) => {
                         let message =
-                            format!("two themes are called {}: pages are named after them", theme.name);
+                            format!("two themes have the name {}. Rename the folder of one", theme.name);
                         return Err(wrong(message));
                     }
                     Some(_) => {}
@@ -220,7 +220,7 @@ impl Theme {
         match Self::built_in(name) {
             Ok(theme) => Ok(vec![theme]),
             Err(_) if antiphon_fs::exists(folder.join("theme.toml")).await.is_ok_and(|there| there) => {
-                Err(wrong(format!("there is no theme {name}; for the folder of that name say ./{name}/")))
+                Err(wrong(format!("unknown theme {name}; for the folder of that name use ./{name}/")))
             }
             Err(err) => Err(err),
         }
@@ -236,7 +236,7 @@ impl Theme {
     /// Creates a theme from its whole text.
     ///
     /// # Errors
-    /// `Theme` for what cannot be used, with file and line.
+    /// `Theme` and `Template` for a text that cannot be used, with file and line.
     pub fn from_source(source: &ThemeSource) -> Result<Self, RenderError> {
         let ThemeSource { name, toml, css, template } = source;
         Self::parse(name, &format!("{name}/theme.toml"), toml, css, template.clone())
@@ -259,9 +259,8 @@ impl Theme {
             usable(name, template)?;
         }
         if let Some((line, what)) = loads_something(css) {
-            let message = format!(
-                "style.css:{line}: {what} would load something, or end the style sheet: a page needs nothing else"
-            );
+            let message =
+                format!("style.css:{line}: {what} would load something, or end the style sheet. Remove it");
             return Err(wrong(format!("the theme {name}: {message}")));
         }
         let (name, css, toml) = (name.to_owned(), css.to_owned(), toml.to_owned());
@@ -269,7 +268,7 @@ impl Theme {
     }
 }
 
-/// A template can be read, keeps escaping on, and has the policy that keeps a browser from loading or running anything.
+/// Checks that a template can be parsed, keeps escaping on, and has the policy that forbids to load or run anything.
 fn usable(name: &str, template: &str) -> Result<(), RenderError> {
     let mut environment = environment();
     environment
@@ -277,18 +276,18 @@ fn usable(name: &str, template: &str) -> Result<(), RenderError> {
         .map_err(RenderError::template)?;
     if let Some(at) = template.find("autoescape") {
         let line = template[..at].matches('\n').count() + 1;
-        let message = format!("{name}/page.html:{line}: autoescape stays as it is: texts are never markup");
+        let message =
+            format!("{name}/page.html:{line}: autoescape must not change: text is never markup. Remove it");
         return Err(wrong(message));
     }
     if template.contains(POLICY) {
         return Ok(());
     }
-    let message =
-        format!("{name}/page.html: it needs the line {POLICY} in its head, so that nothing is loaded or run");
+    let message = format!("{name}/page.html: the policy is missing. Add this line to its head: {POLICY}");
     Err(wrong(message))
 }
 
-/// What a style sheet may not have, and in which line.
+/// Returns the first text in a style sheet that would load something or end it, with its line.
 fn loads_something(css: &str) -> Option<(usize, &'static str)> {
     const FORBIDDEN: [&str; 7] = ["</", "<!--", "@import", "url(", "src(", "image-set(", "@font-face"];
     let css = css.to_lowercase();
@@ -305,7 +304,7 @@ mod tests {
     use super::{Theme, loads_something};
 
     #[test]
-    fn the_themes_of_this_crate_are_in_order() {
+    fn built_in_themes_are_valid() {
         let themes = Theme::all().unwrap();
         assert_eq!(themes.len(), 8);
         for theme in &themes {
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_sheet_loads_nothing() {
+    fn style_sheets_that_load_something_are_refused() {
         assert_eq!(loads_something("a {}\nb { background: URL(http://x) }"), Some((2, "url(")));
         assert_eq!(loads_something("@import 'x';"), Some((1, "@import")));
         assert_eq!(loads_something("</style><script>"), Some((1, "</")));

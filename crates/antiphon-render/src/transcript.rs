@@ -1,4 +1,4 @@
-//! The passages of documents around what is cited, for the page.
+//! Transcripts of the cited documents, for the page.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,12 +6,12 @@ use std::ops::Range;
 use antiphon_data::{Document, SpeakerRole, Turn};
 use serde::Serialize;
 
-/// With more text than this in the cited documents, only what stands around the citations is shown.
+/// Maximum bytes of the cited documents for full transcripts; beyond it only the turns around citations are shown.
 const WHOLE: usize = 512 << 10;
-/// Turns shown on each side of a cited one.
+/// Number of turns to show on each side of a cited one.
 const AROUND: usize = 2;
 
-/// What is shown of one document.
+/// The transcript of one document.
 #[derive(Debug, Serialize)]
 pub(crate) struct Transcript {
     pub(crate) id: String,
@@ -19,7 +19,7 @@ pub(crate) struct Transcript {
     pub(crate) rows: Vec<Row>,
 }
 
-/// A turn, or the turns that are left out before the next one.
+/// A turn, or a gap of turns that are left out.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Row {
@@ -27,14 +27,14 @@ pub(crate) enum Row {
     Gap { left_out: usize },
 }
 
-/// Words, marked if they are cited.
+/// A piece of text, marked if it is cited.
 #[derive(Debug, Serialize)]
 pub(crate) struct Piece {
     pub(crate) text: String,
     pub(crate) mark: Option<String>,
 }
 
-/// Citations of all documents, and the anchor that each leads to.
+/// The citations in all documents, each with an anchor.
 #[derive(Debug, Default)]
 pub(crate) struct Citations {
     spans: BTreeMap<String, Vec<Range<usize>>>,
@@ -60,7 +60,7 @@ impl Citations {
         }
     }
 
-    /// The anchor of a citation that was added before the citations were settled.
+    /// Returns the anchor of a citation. Call [`settle`](Self::settle) first.
     pub(crate) fn anchor(&self, document: &str, start: usize) -> String {
         let number = self.spans.keys().position(|name| name == document).unwrap_or(0);
         let spans = self.spans.get(document).map_or(&[][..], Vec::as_slice);
@@ -68,7 +68,7 @@ impl Citations {
         anchor(number, mark)
     }
 
-    /// The transcripts of the documents that are cited.
+    /// Returns the transcripts of the cited documents.
     pub(crate) fn transcripts(&self, documents: &[Document]) -> Vec<Transcript> {
         let by_name: BTreeMap<&str, &Document> =
             documents.iter().map(|document| (document.name.as_str(), document)).collect();
@@ -143,7 +143,7 @@ fn pieces(number: usize, document: &Document, turn: &Turn, spans: &[Range<usize>
     pieces
 }
 
-/// A text file's wrapped lines as they are meant: only an empty line begins another paragraph.
+/// Joins wrapped lines: only an empty line begins another paragraph.
 fn unwrapped(text: &str) -> String {
     let paragraphs: Vec<String> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
     paragraphs.join("\n\n")
@@ -156,7 +156,7 @@ mod tests {
     use super::{Citations, Row};
 
     #[test]
-    fn overlapping_citations_are_one_mark_and_lead_to_it() {
+    fn overlapping_citations_share_a_mark_and_an_anchor() {
         let document = Document::parse("a.txt", b"P1: one two three four\n").unwrap();
         let mut citations = Citations::default();
         [4..11, 8..17, 18..22].into_iter().for_each(|span| citations.add("a.txt", span));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn of_large_documents_only_the_surroundings_are_shown() {
+    fn large_documents_show_only_turns_around_citations() {
         let text: String = (0..20_000).map(|n| format!("P1: this is turn number {n} of many\n")).collect();
         let document = Document::parse("a.txt", text.as_bytes()).unwrap();
         let mut citations = Citations::default();

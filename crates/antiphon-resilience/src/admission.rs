@@ -1,4 +1,4 @@
-//! Finding a limit that no one has reported, and staying just under it.
+//! Admission control with adaptive concurrency: finds limits that are not known and stays just under them.
 
 mod advertised;
 mod bursts;

@@ -43,13 +43,13 @@ impl Backoff {
         self
     }
 
-    /// A pause for a wish of the server: never less, and up to a tenth more, so that callers do not return all at once.
+    /// Returns a pause of at least `wait` and up to a tenth more, so that callers do not return all at once.
     pub(crate) fn at_least(&mut self, wait: Duration) -> Duration {
         let more = wait.as_secs_f64() * self.jitter.random_range(0.0..=0.1);
         wait.saturating_add(Duration::try_from_secs_f64(more).unwrap_or_default())
     }
 
-    /// The next pause, its ceiling raised to at least `base`.
+    /// Returns the next pause, after raising its ceiling to at least `base`.
     pub(crate) fn raised(&mut self, base: Duration) -> Duration {
         self.ceiling = self.ceiling.max(base).min(self.cap);
         self.pause()

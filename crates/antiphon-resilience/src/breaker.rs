@@ -1,4 +1,4 @@
-//! When to stop calling a service that does not work.
+//! Circuit breakers, which stop calls to a service that fails.
 
 mod call;
 mod circuit;

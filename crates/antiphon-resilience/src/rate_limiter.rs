@@ -1,4 +1,4 @@
-//! Keeping to limits that are known.
+//! Rate limiting by token buckets, for limits that are known.
 
 mod driver;
 mod token_buckets;

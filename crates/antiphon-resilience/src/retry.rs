@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_servers_wish_is_a_floor_with_at_most_a_tenth_more() {
+    async fn retry_after_is_a_lower_bound_with_at_most_a_tenth_more() {
         let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(7)) };
         let (calls, took) = failing(RetryPolicy::default().max_retries(1), Deadline::none(), throttled).await;
         assert_eq!(calls, 2);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wish_over_two_minutes_is_handed_up_at_once() {
+    async fn with_a_retry_after_over_two_minutes_the_error_is_returned_at_once() {
         let throttled = Verdict::Throttled { retry_after: Some(Duration::from_secs(121)) };
         let (calls, took) = failing(RetryPolicy::default(), Deadline::none(), throttled).await;
         assert_eq!((calls, took), (1, Duration::ZERO));

@@ -33,7 +33,7 @@ impl Client {
 
 #[derive(Default)]
 struct Connect {
-    made: AtomicU32,
+    created: AtomicU32,
 }
 
 impl Manage for Connect {
@@ -41,7 +41,7 @@ impl Manage for Connect {
     type Error = Infallible;
 
     async fn create(&self) -> Result<Client, Infallible> {
-        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.created.fetch_add(1, Ordering::Relaxed) + 1;
         println!("connecting client {number}");
         sleep(Duration::from_millis(40)).await;
         Ok(Client { number, calls: 0 })

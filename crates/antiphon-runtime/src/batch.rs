@@ -73,14 +73,14 @@ impl BatchProcessor {
     {
         let mut items = items.into_iter().fuse();
         let mut results = Vec::new();
-        let mut begins = Instant::now();
+        let mut next_start = Instant::now();
         loop {
             let batch = items.by_ref().take(self.size.max(1));
             // Called only when a slot is free, so that a late start delays the items after it.
             let futures = batch.map(|item| {
-                let begin = begins.max(Instant::now());
-                begins = begin.checked_add(self.min_delay).unwrap_or_else(far_future);
-                self.spaced(begin, f(item))
+                let start = next_start.max(Instant::now());
+                next_start = start.checked_add(self.min_delay).unwrap_or_else(far_future);
+                self.spaced(start, f(item))
             });
             let before = results.len();
             results.extend(gather(self.max_concurrency, futures).await);
@@ -90,9 +90,9 @@ impl BatchProcessor {
         }
     }
 
-    async fn spaced<Fut: Future>(&self, begin: Instant, future: Fut) -> Fut::Output {
+    async fn spaced<Fut: Future>(&self, start: Instant, future: Fut) -> Fut::Output {
         if !self.min_delay.is_zero() {
-            sleep_until(begin).await;
+            sleep_until(start).await;
         }
         let mut counted = Counted { progress: self.progress.as_ref(), has_ended: false };
         let output = future.await;

@@ -438,10 +438,10 @@ impl Future for Worker {
             let mut ended = None;
             if let Some((job, began)) = &mut worker.running {
                 let Poll::Ready(ending) = Pin::new(job).poll(cx) else { return Poll::Pending };
-                let over = now();
-                let ran = over.saturating_duration_since(*began);
+                let end = now();
+                let ran = end.saturating_duration_since(*began);
                 observe::ended(ending, Some(ran));
-                (ended, time) = (Some((ending, ran)), Some(over));
+                (ended, time) = (Some((ending, ran)), Some(end));
             }
             let time = time.unwrap_or_else(now);
             let (next, waker, action) = {

@@ -44,7 +44,7 @@ impl<T> Task<T> {
     /// Returns whether the task has finished; if so, awaiting it returns immediately.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.cell.state().is_over
+        self.cell.state().is_finished
     }
 
     /// Cancels the task and waits until its future is dropped and its slot is free.
@@ -89,7 +89,7 @@ impl<T> Future for Task<T> {
     #[expect(clippy::panic, reason = "as for any future polled after completion")]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.cell.state();
-        if state.is_over {
+        if state.is_finished {
             let outcome = state.outcome.take();
             drop(state);
             self.is_owner = false;
@@ -147,9 +147,9 @@ struct Work<F: Future> {
 }
 
 struct State<T> {
-    /// Set as soon as the future has finished, visible to the task once `is_over` is set.
+    /// Set as soon as the future has finished, visible to the task once `is_finished` is set.
     outcome: Option<Result<T, TaskError>>,
-    is_over: bool,
+    is_finished: bool,
     is_cancelled: bool,
     task: Option<Waker>,
     job: Option<Waker>,
@@ -207,7 +207,7 @@ where
     let work = Work { future: Box::pin(Some(future)), deadline: None };
     let has_extras = limit.is_some() || !span.is_disabled();
     let extras = has_extras.then(|| Box::new(Extras { limit, span }));
-    let state = State { outcome: None, is_over: false, is_cancelled: false, task: None, job: None };
+    let state = State { outcome: None, is_finished: false, is_cancelled: false, task: None, job: None };
     let cell = Arc::new(Cell { work: Mutex::new(work), state: Mutex::new(state), extras });
     (Job(Some(cell.clone())), Task { cell, entry: None, is_owner: true })
 }
@@ -290,7 +290,7 @@ impl<F: Future<Output: Send> + Send> Run for Cell<F> {
             state = self.state();
             state.outcome = Some(outcome);
         }
-        state.is_over = true;
+        state.is_finished = true;
         state.job = None;
         let waker = state.task.take();
         drop(state);

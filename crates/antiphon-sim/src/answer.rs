@@ -11,7 +11,7 @@ use crate::scenario::Fate;
 use crate::service::Shared;
 use crate::wire::Answer;
 
-/// The body of an answer, written whole or word by word, and what goes wrong on the way.
+/// The body of an answer, sent whole or word by word, with its faults.
 pub(crate) struct AnswerBody {
     pieces: Pieces,
     fate: Fate,
@@ -25,68 +25,68 @@ enum Pieces {
         next: u32,
         pace: Option<Pace>,
     },
-    /// The bytes of an answer a few at a time, wherever they may be cut.
+    /// The bytes of an answer a few at a time, cut anywhere.
     Drops {
         all: usize,
         tokens: u32,
         bytes: Bytes,
         sleep: Pin<Box<Sleep>>,
     },
-    /// The same event without output over and over.
+    /// The same event without output, repeated for ever.
     Empty {
         event: Bytes,
         sleep: Pin<Box<Sleep>>,
     },
-    /// Nothing comes, and no end either.
+    /// No data and no end.
     Never,
     Ended,
 }
 
-/// When words come. The times follow from the beginning, so that a late word does not delay those after it.
+/// The schedule of the words. All times are relative to the start, so that a late word does not delay the next ones.
 struct Pace {
     started_at: Instant,
-    /// The word that comes at the beginning.
+    /// The word that is sent at the start.
     first: u32,
     gap: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// Tells the server how the answer ended, also when its client has gone away.
+/// A guard that reports how the answer ended; dropped without a report, it reports that the client closed the connection.
 pub(crate) struct Report {
     shared: Arc<Shared>,
     request: u64,
     epoch: u64,
     input: u64,
-    /// Words that have gone out.
+    /// The number of words sent.
     tokens: u64,
     ended: bool,
 }
 
-/// So many bytes at a time are a slow answer's: no character, word or event ends with them but by chance.
+/// The size in bytes of a slow answer's pieces, chosen so that characters, words and events are cut.
 const DROP: usize = 31;
 
-/// Events without output come as often.
+/// The interval between events without output.
 const EMPTY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The peer sees a connection, or an HTTP/2 stream, that breaks off.
+/// The error that makes hyper reset the connection or the HTTP/2 stream.
 #[derive(Debug)]
 pub(crate) struct ConnectionBroken;
 
 impl std::fmt::Display for ConnectionBroken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("broken off on purpose")
+        f.write_str("connection reset: a simulated fault")
     }
 }
 
 impl std::error::Error for ConnectionBroken {}
 
 impl Report {
-    /// Of a request that was counted in this epoch.
+    /// Creates the report of a request that was counted in this epoch.
     pub(crate) fn new(shared: Arc<Shared>, request: u64, epoch: u64, input: u64) -> Self {
         Self { shared, request, epoch, input, tokens: 0, ended: false }
     }
 
-    /// Of nothing that anybody counts.
+    /// Creates a report that counts nothing.
     pub(crate) fn none(shared: Arc<Shared>) -> Self {
         Self { shared, request: 0, epoch: 0, input: 0, tokens: 0, ended: true }
     }
@@ -95,7 +95,7 @@ impl Report {
         self.shared.trickle_every()
     }
 
-    /// What an answer costs that was begun: its prompt, and the words that went out.
+    /// Returns the tokens that are billed for an answer that was begun: its prompt, and the words sent.
     fn billed(&self) -> Option<(u64, u64)> {
         (self.tokens > 0).then_some((self.input, self.tokens))
     }
@@ -106,21 +106,21 @@ impl Report {
         }
     }
 
-    /// It was refused, until then if that was told.
+    /// Reports a refusal, with the time until which it holds, if that was sent to the client.
     pub(crate) fn refused(&mut self, until: Option<Instant>) {
         if !std::mem::replace(&mut self.ended, true) {
             self.shared.refused(self.request, self.epoch, until);
         }
     }
 
-    /// There is no money for it.
+    /// Reports that the account has no credit.
     pub(crate) fn out_of_money(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             self.shared.out_of_money(self.request, self.epoch);
         }
     }
 
-    /// It ended, and not as it should have.
+    /// Reports an answer that failed or was cut.
     pub(crate) fn cut(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             self.shared.cut(self.request, self.epoch, self.billed());
@@ -137,14 +137,14 @@ impl Drop for Report {
 }
 
 impl AnswerBody {
-    /// A body that is nobody's answer.
+    /// Creates a body that is not an answer to a prompt.
     pub(crate) fn plain(body: impl Into<Bytes>, report: Report) -> Self {
         Self { pieces: Pieces::Whole(Some(body.into())), fate: Fate::Answer, report }
     }
 
     pub(crate) fn whole(answer: &Answer, fate: Fate, mut report: Report) -> Self {
         let body = answer.whole();
-        // A page of another server is nothing that anybody bills.
+        // A web page is not billed.
         report.tokens = if fate == Fate::WrongType { 0 } else { u64::from(answer.tokens) };
         let pieces = match fate {
             Fate::Garbage => Bytes::from_static(b"<html>not what was asked for"),
@@ -164,7 +164,7 @@ impl AnswerBody {
         Self { pieces: Pieces::Words { answer, next: 0, pace }, fate, report }
     }
 
-    /// A whole answer that comes a few bytes at a time.
+    /// Creates a complete answer that is sent a few bytes at a time.
     pub(crate) fn drops(answer: &Answer, is_stream: bool, report: Report) -> Self {
         let bytes = if is_stream {
             let mut bytes: Vec<u8> = (0..answer.tokens).flat_map(|at| answer.piece(at)).collect();
@@ -178,7 +178,7 @@ impl AnswerBody {
         Self { pieces, fate: Fate::Slow, report }
     }
 
-    /// The next word, when it is due.
+    /// Polls the next word, which is ready when it is due.
     fn word(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
         let Pieces::Words { answer, next, pace } = &mut self.pieces else { return Poll::Ready(None) };
         if let Some(pace) = pace {
@@ -193,7 +193,7 @@ impl AnswerBody {
             *next += 1;
             self.report.tokens = u64::from(*next);
             let piece = answer.piece(*next - 1);
-            // The end comes with the last word, where the format has them together: nobody waits for more.
+            // Where the format has the end in the last word, a client may close the connection after it.
             if *next == answer.tokens && answer.end().is_empty() {
                 self.report.whole();
                 self.pieces = Pieces::Ended;
@@ -206,12 +206,12 @@ impl AnswerBody {
         Poll::Ready((!end.is_empty()).then_some(Ok(Frame::data(end))))
     }
 
-    /// Half of the words are out: what happens now?
+    /// Applies the fault of a stream of which half of the words are sent.
     fn middle(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ConnectionBroken>>> {
         match self.fate {
             Fate::Garbage => {
                 self.fate = Fate::Answer;
-                // The rest still comes, but it is no answer any more.
+                // The rest is still sent, but the answer is broken.
                 self.report.cut();
                 let garbage = match &self.pieces {
                     Pieces::Words { answer, .. } => answer.wire.garbage(),
@@ -271,7 +271,7 @@ impl Body for AnswerBody {
         let this = self.get_mut();
         match &mut this.pieces {
             Pieces::Ended => Poll::Ready(None),
-            // Until the client goes away.
+            // Until the client closes the connection.
             Pieces::Never => Poll::Pending,
             Pieces::Empty { event, sleep } => {
                 ready!(sleep.as_mut().poll(cx));
@@ -296,7 +296,7 @@ impl Body for AnswerBody {
                 let drop = bytes.split_to(bytes.len().min(DROP));
                 let gone = *all - bytes.len();
                 this.report.tokens = u64::from(*tokens) * gone as u64 / (*all).max(1) as u64;
-                // A client that has read the end hangs up without asking for more.
+                // A client that has read the end closes the connection without reading further.
                 if bytes.is_empty() {
                     this.report.whole();
                     this.pieces = Pieces::Ended;
@@ -309,7 +309,7 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.pieces {
-            // A length that is true lets HTTP/1.1 do without chunks. Of an answer that stalls, the rest is still to come.
+            // An exact length avoids chunked encoding in HTTP/1.1. An answer that stalls has none, since its rest never comes.
             Pieces::Whole(Some(body)) if self.fate != Fate::Stall => SizeHint::with_exact(body.len() as u64),
             _ => SizeHint::default(),
         }

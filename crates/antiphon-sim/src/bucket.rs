@@ -2,25 +2,25 @@ use std::time::{Duration, Instant};
 
 use crate::scenario::Limit;
 
-/// A token bucket as servers have it: what does not fit is refused, and takes nothing.
+/// A token bucket as servers have it: a request that does not fit is refused and takes nothing.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     limit: Limit,
     level: f64,
     at: Instant,
-    /// What it held at first, what was taken since, and from when on it took in how much each second.
+    /// The initial level, the sum of all costs taken since, and the refill rates per second with their start times.
     first: f64,
     taken: f64,
     rates: Vec<(Instant, f64)>,
 }
 
-/// What is told of a bucket.
+/// The state of a bucket that a response reports.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Level {
     pub(crate) limit: u32,
     pub(crate) remaining: f64,
     pub(crate) full_in: Duration,
-    /// The time until what was refused would fit.
+    /// The time until the refused cost would fit.
     pub(crate) wait: Duration,
 }
 
@@ -30,17 +30,17 @@ impl Bucket {
         Self { limit, level: first, at: now, first, taken: 0.0, rates: vec![(now, limit.per_second)] }
     }
 
-    /// Has another limit from now on; what it holds beyond that is lost.
+    /// Changes the limit; what the bucket holds beyond the new burst is lost.
     pub(crate) fn change(&mut self, limit: Limit, now: Instant) {
         self.holds(0.0, now);
         let level = self.level.min(f64::from(limit.burst));
-        // What is lost cannot be reached.
+        // What is lost cannot be used.
         self.first -= self.level - level;
         (self.limit, self.level) = (limit, level);
         self.rates.push((now, limit.per_second));
     }
 
-    /// The part that was taken of what came in between these two times, beyond what there was at first.
+    /// Returns the costs taken beyond the initial level, as a part of the refill between two times; `None` without a refill.
     pub(crate) fn reached(&self, from: Instant, to: Instant) -> Option<f64> {
         let ends = self.rates.iter().skip(1).map(|(end, _)| *end).chain([to]);
         let came_in = |((begin, rate), end): (&(Instant, f64), Instant)| {
@@ -50,7 +50,7 @@ impl Bucket {
         (possible > 0.0).then(|| (self.taken - self.first) / possible)
     }
 
-    /// Whether `cost` fits now; nothing is taken.
+    /// Refills the bucket and returns whether `cost` fits now; nothing is taken.
     pub(crate) fn holds(&mut self, cost: f64, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         (self.level, self.at) =
@@ -58,7 +58,7 @@ impl Bucket {
         self.level >= cost
     }
 
-    /// Whether `cost` can fit at all.
+    /// Returns whether `cost` can ever fit.
     pub(crate) fn can_hold(&self, cost: f64) -> bool {
         cost <= f64::from(self.limit.burst)
     }
@@ -92,14 +92,14 @@ mod tests {
     use crate::scenario::Limit;
 
     #[test]
-    fn the_part_that_is_reached_follows_the_limit() {
+    fn the_used_part_follows_changes_of_the_limit() {
         let start = Instant::now().into_std();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut bucket = Bucket::new(Limit::per_second(10.0, 5), start);
         bucket.change(Limit::per_second(2.0, 1), at(4));
-        assert!(!bucket.holds(2.0, at(5)), "what it held beyond the new limit is lost");
+        assert!(!bucket.holds(2.0, at(5)), "the level beyond the new burst is lost");
         bucket.take(1.0 + 13.0);
-        // From 3 to 4 it took in 10, and from 4 to 12 it took in 16.
+        // The refill is 10 from 3 s to 4 s, and 16 from 4 s to 12 s.
         assert_eq!(bucket.reached(at(3), at(12)), Some(0.5));
         assert_eq!(bucket.reached(at(3), at(3)), None);
     }

@@ -1,4 +1,4 @@
-//! Values that fit a schema.
+//! Random values that fit a JSON schema.
 
 mod merge;
 mod numbers;
@@ -13,25 +13,26 @@ use serde_json::{Map, Value, json};
 
 use self::merge::merge;
 
-/// Schemas that name themselves are followed so deep; below, what may be left out is left out.
+/// The depth to which recursive schemas are followed; below it, optional parts are left out.
 const DEPTH: usize = 12;
-/// A schema that cannot end is given up here, with a null where it goes on.
+/// The maximum nesting; a schema that cannot end gets null there.
 const MOST_NESTED: usize = 64;
 /// After so many values what may be left out is left out, and after so many more the rest is null.
 const DEFAULT_VALUES: usize = 2_000;
 const MOST_VALUES: usize = 20_000;
-/// No list is longer, and no object larger, whatever the schema asks for.
+/// The maximum length of a list and size of an object, even if the schema requires more.
 const MOST_ITEMS: usize = 10_000;
-/// All texts together have so many letters.
+/// The maximum number of characters in all texts together.
 const ROOM: usize = 500_000;
-/// So deep, and at so many places, is looked for the end of a schema.
+/// The depth to which the shortest branch of a schema is searched.
 const HEIGHT: usize = 8;
+/// The number of schemas visited in all such searches.
 const MOST_LOOKS: usize = 20_000;
 
-/// A value that fits a JSON schema, different from seed to seed.
+/// Returns a value that fits a JSON schema and depends on the seed of `rng`.
 ///
-/// It does not look at `not`, conditions, `patternProperties`, `dependentSchemas`, `unevaluated*` and anchors; and where
-/// parts of an `allOf` say two patterns or two `anyOf`, it looks at one of them.
+/// Not supported are `not`, conditions, `patternProperties`, `dependentSchemas`, `unevaluated*` and anchors. Where parts of an
+/// `allOf` have two patterns or two `anyOf`, only one of them is used.
 pub(crate) fn fitting(schema: &Value, rng: &mut SmallRng) -> Value {
     Maker { root: schema, rng, nested: 0, values: 0, room: ROOM, looks: Cell::new(0) }.value(schema, DEPTH)
 }
@@ -40,9 +41,9 @@ struct Maker<'s, 'r> {
     root: &'s Value,
     rng: &'r mut SmallRng,
     nested: usize,
-    /// How many were made: a schema of a few lines can ask for more than there is room for.
+    /// The number of values so far: a short schema can require more than fits in memory.
     values: usize,
-    /// What is left of [`ROOM`].
+    /// The rest of [`ROOM`].
     room: usize,
     looks: Cell<usize>,
 }
@@ -55,14 +56,14 @@ impl Maker<'_, '_> {
         self.nested += 1;
         self.values += 1;
         let depth = if self.values > DEFAULT_VALUES { 0 } else { depth };
-        let value = self.made(schema, depth);
+        let value = self.generate(schema, depth);
         self.nested -= 1;
         value
     }
 
-    fn made(&mut self, schema: &Value, depth: usize) -> Value {
+    fn generate(&mut self, schema: &Value, depth: usize) -> Value {
         let Some(object) = schema.as_object() else { return json!("any") };
-        let object = &heeded(object);
+        let object = &with_described_bounds(object);
         if let Some(value) = object.get("const") {
             return value.clone();
         }
@@ -74,7 +75,7 @@ impl Maker<'_, '_> {
         }
         if object.contains_key("$ref") {
             let found = self.resolved(schema);
-            // One that leads only to itself leads nowhere.
+            // A reference to itself cannot be resolved.
             return if found == *schema { Value::Null } else { self.value(&found, depth.saturating_sub(1)) };
         }
         if let Some(parts) = object.get("allOf").and_then(Value::as_array) {
@@ -88,7 +89,7 @@ impl Maker<'_, '_> {
             if let Some(branches) =
                 object.get(key).and_then(Value::as_array).filter(|branches| !branches.is_empty())
             {
-                // Deep down the one that ends soonest.
+                // At the maximum depth, the branch that ends soonest.
                 let at = match depth {
                     0 => (0..branches.len()).min_by_key(|at| self.height(&branches[*at], HEIGHT)),
                     _ => Some(self.rng.random_range(0..branches.len())),
@@ -112,7 +113,7 @@ impl Maker<'_, '_> {
         }
     }
 
-    /// How many schemas deep the least value is, as far as `most`.
+    /// Returns the nesting of the smallest value of a schema, up to `most`.
     fn height(&self, schema: &Value, most: usize) -> usize {
         self.looks.set(self.looks.get() + 1);
         let is_enough = most == 0 || self.looks.get() > MOST_LOOKS;
@@ -131,7 +132,7 @@ impl Maker<'_, '_> {
         1 + own.max(least).unwrap_or(0)
     }
 
-    /// The schema that a reference leads to, with what is said beside the reference.
+    /// Returns the target of a reference, merged with the keywords beside the reference.
     fn resolved(&self, schema: &Value) -> Value {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
         let Some(target) = target.and_then(|pointer| self.root.pointer(pointer)) else {
@@ -196,7 +197,7 @@ impl Maker<'_, '_> {
             }
         }
         let named = object.get("propertyNames").and_then(Value::as_object);
-        // Of the names that are asked for there may not be so many.
+        // `propertyNames` may allow fewer names than `minProperties` requires.
         for at in made.len()..least.max(made.len()).saturating_mul(2) {
             if made.len() >= least {
                 break;
@@ -227,7 +228,7 @@ impl Maker<'_, '_> {
             }
             wanted = wanted.max(items.len());
         }
-        // A set of few values may have no more different ones.
+        // The schema may allow fewer distinct values than are wanted.
         for _ in 0..wanted * 20 {
             if items.len() >= wanted || self.values >= MOST_VALUES {
                 break;
@@ -267,9 +268,9 @@ fn bound(object: &Map<String, Value>, key: &str) -> Option<usize> {
     object.get(key)?.as_u64().and_then(|bound| usize::try_from(bound).ok())
 }
 
-/// The demands of a schema, with those that only its description tells of, as in `maxItems: 3`: not all vendors take all
-/// keywords, and a model heeds words.
-fn heeded(object: &Map<String, Value>) -> Map<String, Value> {
+/// Returns a schema with the keywords that only its description has, as in `maxItems: 3`: not all vendors accept all keywords, and
+/// a model follows the description.
+fn with_described_bounds(object: &Map<String, Value>) -> Map<String, Value> {
     const DESCRIBED: [&str; 10] = [
         "exclusiveMaximum",
         "exclusiveMinimum",
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn values_fit_whatever_is_asked_for() {
+    fn values_fit_their_schema() {
         check(json!({ "type": "object", "properties": {
             "name": { "type": "string", "minLength": 3, "maxLength": 9 },
             "age": { "type": "integer", "minimum": 18, "maximum": 99 },
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn demands_that_meet_are_all_kept() {
+    fn merged_schemas_keep_all_their_constraints() {
         let list = json!({ "type": "array", "items": { "type": "string" } });
         check(json!({ "$ref": "#/$defs/list", "minItems": 5, "$defs": { "list": list } }));
         let property = |schema: Value| json!({ "properties": { "a": schema }, "required": ["a"] });
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_numbers_keep_to_all_their_bounds() {
+    fn texts_and_numbers_keep_all_their_bounds() {
         for (pattern, key, length) in [
             ("^[a-z]+$", "minLength", 5),
             ("^[a-z]*$", "maxLength", 2),
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_and_lists_keep_to_all_their_bounds() {
+    fn objects_and_lists_keep_all_their_bounds() {
         let two = json!({ "a": { "type": "integer" }, "b": { "type": "integer" } });
         check(
             json!({ "type": "object", "properties": two, "minProperties": 2, "additionalProperties": false }),
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn no_schema_asks_for_more_than_there_is_room_for() {
+    fn the_size_of_a_value_is_bounded() {
         let all: serde_json::Map<String, Value> =
             (0..20).map(|at| (format!("p{at}"), json!({ "$ref": "#" }))).collect();
         check(json!({ "type": "object", "properties": all }));
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_that_name_themselves_come_to_an_end() {
+    fn recursive_schemas_end() {
         let expression = json!({ "anyOf": [{ "$ref": "#/$defs/number" }, { "$ref": "#/$defs/sum" }], "$defs": {
             "number": { "type": "object", "required": ["number"], "properties": { "number": { "type": "integer" } } },
             "sum": { "type": "object", "required": ["left", "right"], "properties": {
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_description_tells_is_heeded() {
+    fn bounds_that_only_the_description_has_are_kept() {
         let text = json!({ "type": "array", "description": "Goals. (minItems: 2, maxItems: 2)",
             "items": { "type": "string", "description": "pattern: \"^d[0-9]{1,6}$\"" } });
         for seed in 0..50 {
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_one_value() {
+    fn a_value_is_reproducible_by_seed() {
         let schema = json!({ "type": "array", "items": { "type": "string" }, "minItems": 3 });
         let of = |seed| fitting(&schema, &mut SmallRng::seed_from_u64(seed));
         assert_eq!(of(1), of(1));

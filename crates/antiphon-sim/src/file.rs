@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::scenario::{Faults, Latency, Limit, LimitSignal, Scenario};
 
-/// Why a scenario cannot be read: the file, the line and what is wrong there.
+/// The reason why a scenario cannot be read: the file, the line if there is one, and the mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScenarioError(String);
 
@@ -17,7 +17,7 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-/// A scenario as people write it.
+/// A scenario as a TOML file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
@@ -68,17 +68,17 @@ struct FaultsFile {
 }
 
 impl Scenario {
-    /// Reads a scenario from TOML; `path` is only for errors.
+    /// Parses a scenario from TOML; `path` is used only in errors.
     ///
     /// ```
     /// let scenario = antiphon_sim::Scenario::parse("busy.toml", r#"
-    ///     latency_ms = 200           # to the first byte; with latency_max_ms evenly up to that, with spread log-normal
+    ///     latency_ms = 200           # to the first byte; uniform up to latency_max_ms if set, log-normal with spread
     ///     tokens_per_second = 50.0
     ///     requests_per_minute = 600.0
     ///     tokens_per_minute = 90_000
     ///     tells = "headers"          # or retry-after, retry-after-seconds, nothing
     ///     seed = 7
-    ///     [faults]                   # parts of all requests
+    ///     [faults]                   # fractions of all requests
     ///     error = 0.01
     ///     half = 0.01
     /// "#)?;
@@ -87,7 +87,7 @@ impl Scenario {
     /// ```
     ///
     /// # Errors
-    /// Names the line of what cannot be read, or the key of what cannot be.
+    /// [`ScenarioError`] with the line of a syntax error or an unknown key, or with the key of an invalid value.
     pub fn parse(path: &str, text: &str) -> Result<Self, ScenarioError> {
         let file: File = toml::from_str(text).map_err(|err| {
             let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
@@ -101,11 +101,11 @@ impl File {
     fn scenario(self) -> Result<Scenario, String> {
         let millis = |name: &str, value: f64| {
             Duration::try_from_secs_f64(value / 1_000.0)
-                .map_err(|_| format!("{name} is {value}, and must be from 0"))
+                .map_err(|_| format!("invalid {name}: must be 0 or more, not {value}"))
         };
         let positive = |name: &str, value: Option<f64>| match value {
             Some(value) if !(value.is_finite() && value > 0.0) => {
-                Err(format!("{name} is {value}, and must be above 0"))
+                Err(format!("invalid {name}: must be above 0, not {value}"))
             }
             value => Ok(value),
         };
@@ -113,7 +113,7 @@ impl File {
         let latency = millis("latency_ms", self.latency_ms)?;
         let latency = match (positive("spread", self.spread)?, self.latency_max_ms) {
             (Some(_), Some(_)) => {
-                return Err("spread and latency_max_ms are two ways to say one thing".to_owned());
+                return Err("spread and latency_max_ms exclude each other. Remove one".to_owned());
             }
             (Some(sigma), None) => Latency::LogNormal { median: latency, sigma },
             (None, Some(most)) => Latency::Uniform(latency, millis("latency_max_ms", most)?.max(latency)),
@@ -129,11 +129,11 @@ impl File {
         scenario.key = self.key;
         scenario.max_streams = self.max_streams.unwrap_or(scenario.max_streams).max(1);
         if let Some(rate) = positive("requests_per_minute", self.requests_per_minute)? {
-            // A minute's worth at once is what vendors allow.
+            // Vendors allow a burst of one minute's requests.
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "positive, and cut at the most"
+                reason = "positive, and saturating"
             )]
             let minute = rate.ceil() as u32;
             scenario =
@@ -170,7 +170,7 @@ impl FaultsFile {
             ("filter", self.filter),
         ];
         if let Some((name, part)) = parts.iter().find(|(_, part)| !(0.0..=1.0).contains(part)) {
-            return Err(format!("faults.{name} is {part}, and must be from 0 to 1"));
+            return Err(format!("invalid faults.{name}: must be from 0 to 1, not {part}"));
         }
         let faults = Faults::default()
             .error(self.error)
@@ -188,7 +188,7 @@ impl FaultsFile {
             .refusal(self.refusal)
             .filter(self.filter);
         if faults.sum() > 1.0 {
-            Err("the parts of requests that go wrong are more than all of them together".to_owned())
+            Err("invalid faults: the fractions add up to more than 1".to_owned())
         } else {
             Ok(faults)
         }
@@ -202,7 +202,7 @@ mod tests {
     use super::{Latency, Limit, LimitSignal, Scenario};
 
     #[test]
-    fn a_file_says_all_that_a_scenario_can() {
+    fn a_file_sets_every_part_of_a_scenario() {
         let text = "latency_ms = 10\nlatency_max_ms = 20\nrequests_per_minute = 120\ntokens_per_minute = 600\n\
                     tells = 'nothing'\nkey = 'k'\nmodels = ['a']\nanswer_tokens = 3\n[faults]\nmoney = 0.5\n";
         let scenario = Scenario::parse("s.toml", text).unwrap();
@@ -217,15 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_line_or_the_key() {
         let check = |text: &str, expected: &str| {
             let err = Scenario::parse("s.toml", text).unwrap_err().to_string();
             assert!(err.starts_with("s.toml:") && err.contains(expected), "{err}");
         };
         check("latency_ms = 1\nlatancy = 2\n", "s.toml:2: unknown field `latancy`");
-        check("[faults]\nerror = 2.0\n", "faults.error is 2, and must be from 0 to 1");
-        check("[faults]\nerror = 0.6\nhalf = 0.6\n", "more than all");
-        check("latency_ms = -1\n", "must be from 0");
-        check("spread = 0.0\n", "must be above 0");
+        check("[faults]\nerror = 2.0\n", "invalid faults.error: must be from 0 to 1, not 2");
+        check("[faults]\nerror = 0.6\nhalf = 0.6\n", "more than 1");
+        check("latency_ms = -1\n", "invalid latency_ms: must be 0 or more, not -1");
+        check("spread = 0.0\n", "invalid spread: must be above 0, not 0");
     }
 }

@@ -1,10 +1,10 @@
-//! A server for tests and measurements, on this machine alone: it answers as a vendor of language models does, as slowly,
-//! with limits and faults as the [`Scenario`] says, and judges its clients' manners.
+//! A loopback server that simulates the APIs of language model vendors, for tests and measurements: with the latency, rate
+//! limits and faults of a [`Scenario`], and with a verdict on its clients' retries.
 //!
-//! It speaks HTTP/1.1 and HTTP/2 (by prior knowledge) on one port, and the formats of OpenAI (chat completions and
-//! Responses), Anthropic, Gemini, Ollama and llama.cpp, whole and streamed, each below its usual path: `/v1/…`,
-//! `/v1beta/…`, `/api/…`, `/completion`. Asked for a JSON schema, it answers with a value that fits. What it saw is under
-//! `/_sim/stats`, what it thinks of it under `/_sim/verdict`; a `POST` to `/_sim/reset` begins anew.
+//! The server speaks HTTP/1.1 and HTTP/2 (by prior knowledge) on one port, and the formats of OpenAI (chat completions and
+//! Responses), Anthropic, Gemini, Ollama and llama.cpp, whole and streamed (server-sent events, NDJSON), each below its usual
+//! path: `/v1/…`, `/v1beta/…`, `/api/…`, `/completion`. A request for structured output gets a value that fits its JSON schema.
+//! `GET /_sim/stats` returns the [`Stats`], `GET /_sim/verdict` the [`ClientVerdict`]; `POST /_sim/reset` resets both.
 //!
 //! ```
 //! use std::time::Duration;

@@ -10,7 +10,7 @@ use crate::scenario::LimitSignal;
 use crate::wire::Headers;
 
 impl LimitSignal {
-    /// The wait as it is told, and as the client is held to it.
+    /// Returns the wait as the client is to see it, rounded up; `None` if it is not reported.
     pub(crate) fn rounded(self, wait: Duration) -> Option<Duration> {
         match self {
             Self::Headers | Self::RetryAfter => Some(Duration::from_millis(
@@ -22,14 +22,14 @@ impl LimitSignal {
     }
 }
 
-/// What is left of requests and tokens.
+/// The levels of the token buckets of requests and of tokens.
 #[derive(Clone, Copy)]
 pub(crate) struct Levels {
     pub(crate) requests: Option<Level>,
     pub(crate) tokens: Option<Level>,
 }
 
-/// Adds what is told of the limits, as the vendor tells it.
+/// Adds the rate limit headers in the vendor's format.
 pub(crate) fn add_limit_headers(
     limit_signal: LimitSignal,
     headers: Headers,
@@ -77,14 +77,14 @@ pub(crate) fn add_limit_headers(
     }
 }
 
-/// The time after a while, as RFC 3339 writes it; without fractions, as the vendor does.
+/// Formats the time `after` from now by RFC 3339, without fractions, as Anthropic does.
 fn moment(after: Duration) -> String {
     let at = (SystemTime::now() + after).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// `2` or `0.037`.
+/// Formats a wait in seconds: `2` or `0.037`.
 fn seconds(wait: Duration) -> String {
     match wait.subsec_millis() {
         0 => wait.as_secs().to_string(),
@@ -92,7 +92,7 @@ fn seconds(wait: Duration) -> String {
     }
 }
 
-/// As OpenAI writes spans: `6m0s`, `1.5s`, `20ms`.
+/// Formats a duration as OpenAI does: `6m0s`, `1.500s`, `20ms`.
 fn span(span: Duration) -> String {
     let millis = span.as_micros().div_ceil(1_000);
     if millis < 1_000 {
@@ -115,7 +115,7 @@ mod tests {
     use super::{Duration, moment, seconds, span};
 
     #[test]
-    fn waits_and_spans_are_written_as_vendors_write_them() {
+    fn waits_and_durations_have_the_vendors_formats() {
         assert_eq!(
             [0, 37, 2_000, 61_500].map(|millis| seconds(Duration::from_millis(millis))),
             ["0", "0.037", "2", "61.500"]

@@ -2,112 +2,114 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// How a [`Server`](crate::Server) behaves.
+/// The behaviour of a [`Server`](crate::Server).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Scenario {
-    /// The time to the first byte of an answer. Default none.
+    /// The time to the first byte of an answer. Default 0.
     pub latency: Latency,
-    /// How fast the words of a streamed answer come; `None` is all at once. Default `None`.
+    /// The rate of a streamed answer in words per second. Default `None`: all at once.
     pub tokens_per_second: Option<f64>,
-    /// The time between two words of an answer that trickles. Default 50 s.
+    /// The time between two words of an answer with the fault [`Faults::trickle`]. Default 50 s.
     pub trickle_every: Duration,
-    /// The words of an answer, if the request allows so many. Default 16.
+    /// The number of words in an answer without a schema, capped by the request's limit on tokens. Default 16.
     pub answer_tokens: u32,
-    /// A limit of requests. Default none.
+    /// The rate limit of requests. Default `None`.
     pub requests: Option<Limit>,
-    /// A limit of tokens: a quarter of the request's bytes, and the most that it lets the answer have. Default none.
+    /// The rate limit of tokens. A request costs a quarter of its bytes, plus its limit on tokens or
+    /// [`answer_tokens`](Scenario::answer_tokens). Default `None`.
     pub tokens: Option<Limit>,
-    /// What it tells of its limits. Default [`LimitSignal::Headers`].
+    /// The way in which rate limits are reported. Default [`LimitSignal::Headers`].
     pub limit_signal: LimitSignal,
-    /// What goes wrong, and how often. Default nothing.
+    /// The faults and their rates. Default none.
     pub faults: Faults,
-    /// The key that requests must bring, in the way of their vendor. Default none is asked for.
+    /// The API key that requests must have, in their vendor's header. Default `None`: no key is checked.
     pub key: Option<String>,
-    /// The models that there are; any other is an error. Default: whatever is asked for.
+    /// The models that exist; any other is an error. Default empty: every model exists.
     pub models: Vec<String>,
-    /// Requests at once on one HTTP/2 connection. Default 100, as hosted front ends have it.
+    /// The maximum number of concurrent streams on one HTTP/2 connection. Default 100, as for hosted front ends.
     pub max_streams: u32,
-    /// The seed of everything that is left to chance. Default 0.
+    /// The seed of all random choices. Default 0.
     pub seed: u64,
 }
 
-/// A time that is always the same, or not.
+/// A distribution of latencies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Latency {
-    /// Always the same.
+    /// A constant.
     Fixed(Duration),
-    /// Evenly spread from one to the other.
+    /// Uniform between two values.
     Uniform(Duration, Duration),
-    /// Log-normal, as the answers of real models are: half of them faster than `median`, and a long tail.
+    /// Log-normal, as for real models: half of the answers are faster than `median`, with a long tail.
     LogNormal {
-        /// Half of the answers take less.
+        /// The median.
         median: Duration,
-        /// The spread: 0.5 makes one answer in 40 take 2.7 times the median.
+        /// The standard deviation of the logarithm: with 0.5, one answer in 40 takes 2.7 times the median or more.
         sigma: f64,
     },
 }
 
-/// A token bucket.
+/// A rate limit, enforced by a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Limit {
-    /// What comes back each second.
+    /// The refill rate per second.
     pub per_second: f64,
-    /// The most at once.
+    /// The capacity: the maximum at once.
     pub burst: u32,
 }
 
-/// What a server tells of its limits.
+/// The way in which a server reports its rate limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitSignal {
-    /// `x-ratelimit-*` with each answer, and the wait with a refusal.
+    /// `x-ratelimit-*` (or the vendor's own headers) with each answer, and `Retry-After` with a 429.
     Headers,
-    /// `Retry-After` with a refusal, to the millisecond.
+    /// `Retry-After` with a 429, to the millisecond.
     RetryAfter,
-    /// `Retry-After` with a refusal, in whole seconds.
+    /// `Retry-After` with a 429, in whole seconds.
     RetryAfterSeconds,
-    /// Nothing but the status.
+    /// The status only.
     None,
 }
 
-/// The part of requests, from 0 to 1, that something happens to; one thing at most to each.
+/// The fractions of requests, from 0 to 1, that each fault affects. A request has at most one fault, so the fractions must not
+/// add up to more than 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Faults {
-    /// 500 instead of an answer.
+    /// Status 500 instead of an answer.
     pub error: f64,
-    /// The connection, or the HTTP/2 stream, is broken off before an answer.
+    /// The connection, or the HTTP/2 stream, is reset before an answer.
     pub reset: f64,
-    /// The answer stops in the middle and never goes on.
+    /// The answer stalls in the middle and never resumes.
     pub stall: f64,
-    /// The answer stops in the middle, and events without any output follow for ever.
+    /// The answer stops in the middle, and events without output follow for ever.
     pub empty: f64,
     /// The answer slows down in the middle, to a word every [`Scenario::trickle_every`].
     pub trickle: f64,
-    /// The answer ends in the middle as if it were whole.
+    /// The answer ends in the middle as if it were complete.
     pub half: f64,
-    /// The answer is no JSON.
+    /// The answer is not valid JSON.
     pub garbage: f64,
-    /// An error comes in the middle of a streamed answer.
+    /// An error is sent in the middle of a streamed answer; status 500 if the answer is not streamed.
     pub breaks: f64,
-    /// The server has too much to do: 503, or 529 where the vendor has that.
+    /// The server is overloaded: status 503, or 529 for Anthropic.
     pub overloaded: f64,
-    /// The account has no money left.
+    /// The account has no credit left.
     pub money: f64,
     /// The answer is a web page with status 200.
     pub wrong_type: f64,
-    /// The answer comes a few bytes at a time.
+    /// The answer is sent 31 bytes at a time, cut anywhere.
     pub slow: f64,
-    /// The model declines to answer.
+    /// The model refuses to answer.
     pub refusal: f64,
-    /// A filter stops the answer in the middle.
+    /// A content filter stops the answer in the middle. Formats that cannot report that are not affected.
     pub filter: f64,
 }
 
-/// What happens to one request.
+/// The fate of one request: an answer or a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Answer,
@@ -128,7 +130,7 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// Whether it strikes when half of the words are out.
+    /// Returns whether the fault occurs when half of the words are sent.
     pub(crate) fn is_mid_stream(self) -> bool {
         matches!(self, Self::Half | Self::Stall | Self::Empty | Self::Trickle | Self::Garbage | Self::Breaks)
     }
@@ -161,77 +163,77 @@ impl Scenario {
         self
     }
 
-    /// Sets how fast the words of a streamed answer come.
+    /// Sets the rate of a streamed answer in words per second.
     #[must_use]
     pub fn tokens_per_second(mut self, rate: f64) -> Self {
         self.tokens_per_second = Some(rate);
         self
     }
 
-    /// Sets the time between two words of an answer that trickles.
+    /// Sets the time between two words of an answer with the fault `trickle`.
     #[must_use]
     pub fn trickle_every(mut self, gap: Duration) -> Self {
         self.trickle_every = gap;
         self
     }
 
-    /// Sets the words of an answer.
+    /// Sets the number of words in an answer.
     #[must_use]
     pub fn answer_tokens(mut self, tokens: u32) -> Self {
         self.answer_tokens = tokens;
         self
     }
 
-    /// Sets a limit of requests.
+    /// Sets the rate limit of requests.
     #[must_use]
     pub fn requests(mut self, limit: Limit) -> Self {
         self.requests = Some(limit);
         self
     }
 
-    /// Sets a limit of tokens.
+    /// Sets the rate limit of tokens.
     #[must_use]
     pub fn tokens(mut self, limit: Limit) -> Self {
         self.tokens = Some(limit);
         self
     }
 
-    /// Sets what it tells of its limits.
+    /// Sets the way in which rate limits are reported.
     #[must_use]
     pub fn limit_signal(mut self, limit_signal: LimitSignal) -> Self {
         self.limit_signal = limit_signal;
         self
     }
 
-    /// Sets what goes wrong.
+    /// Sets the faults and their rates.
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
     }
 
-    /// Sets the key that requests must bring.
+    /// Sets the API key that requests must have.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Sets the models that there are.
+    /// Sets the models that exist.
     #[must_use]
     pub fn models(mut self, models: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.models = models.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the requests at once on one HTTP/2 connection.
+    /// Sets the maximum number of concurrent streams on one HTTP/2 connection.
     #[must_use]
     pub fn max_streams(mut self, streams: u32) -> Self {
         self.max_streams = streams;
         self
     }
 
-    /// Sets the seed of everything that is left to chance.
+    /// Sets the seed of all random choices.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -247,7 +249,7 @@ impl Latency {
                 least + most.saturating_sub(least).mul_f64(rng.random_range(0.0..=1.0))
             }
             Self::LogNormal { median, sigma } => {
-                // Box and Muller's way to a normal number.
+                // The Box–Muller transform.
                 let (u, v): (f64, f64) =
                     (rng.random_range(f64::MIN_POSITIVE..1.0), rng.random_range(0.0..1.0));
                 let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
@@ -258,7 +260,7 @@ impl Latency {
 }
 
 impl Limit {
-    /// So many each second, and so many at once; 0 counts as 1.
+    /// Creates a limit of `rate` per second with a capacity of `burst`; a burst of 0 counts as 1.
     #[must_use]
     pub const fn per_second(rate: f64, burst: u32) -> Self {
         Self { per_second: rate, burst: if burst == 0 { 1 } else { burst } }
@@ -266,105 +268,105 @@ impl Limit {
 }
 
 impl Faults {
-    /// Sets the part of answers that are 500s.
+    /// Sets the fraction of requests that get status 500.
     #[must_use]
     pub fn error(mut self, part: f64) -> Self {
         self.error = part;
         self
     }
 
-    /// Sets the part of requests that are broken off before an answer.
+    /// Sets the fraction of requests that are reset before an answer.
     #[must_use]
     pub fn reset(mut self, part: f64) -> Self {
         self.reset = part;
         self
     }
 
-    /// Sets the part of answers that stop in the middle and never go on.
+    /// Sets the fraction of answers that stall in the middle and never resume.
     #[must_use]
     pub fn stall(mut self, part: f64) -> Self {
         self.stall = part;
         self
     }
 
-    /// Sets the part of answers of which only empty events come after the middle.
+    /// Sets the fraction of answers that send only events without output after the middle.
     #[must_use]
     pub fn empty(mut self, part: f64) -> Self {
         self.empty = part;
         self
     }
 
-    /// Sets the part of answers that slow down in the middle.
+    /// Sets the fraction of answers that slow down in the middle.
     #[must_use]
     pub fn trickle(mut self, part: f64) -> Self {
         self.trickle = part;
         self
     }
 
-    /// Sets the part of answers that end in the middle.
+    /// Sets the fraction of answers that end in the middle as if complete.
     #[must_use]
     pub fn half(mut self, part: f64) -> Self {
         self.half = part;
         self
     }
 
-    /// Sets the part of answers that are no JSON.
+    /// Sets the fraction of answers that are not valid JSON.
     #[must_use]
     pub fn garbage(mut self, part: f64) -> Self {
         self.garbage = part;
         self
     }
 
-    /// Sets the part of streamed answers that an error breaks into.
+    /// Sets the fraction of streamed answers with an error in the middle.
     #[must_use]
     pub fn breaks(mut self, part: f64) -> Self {
         self.breaks = part;
         self
     }
 
-    /// Sets the part of requests that the server is too busy for.
+    /// Sets the fraction of requests that are refused as overloaded.
     #[must_use]
     pub fn overloaded(mut self, part: f64) -> Self {
         self.overloaded = part;
         self
     }
 
-    /// Sets the part of requests that there is no money for.
+    /// Sets the fraction of requests that are refused for lack of credit.
     #[must_use]
     pub fn money(mut self, part: f64) -> Self {
         self.money = part;
         self
     }
 
-    /// Sets the part of answers that are a web page.
+    /// Sets the fraction of answers that are a web page with status 200.
     #[must_use]
     pub fn wrong_type(mut self, part: f64) -> Self {
         self.wrong_type = part;
         self
     }
 
-    /// Sets the part of answers that come a few bytes at a time.
+    /// Sets the fraction of answers that are sent a few bytes at a time.
     #[must_use]
     pub fn slow(mut self, part: f64) -> Self {
         self.slow = part;
         self
     }
 
-    /// Sets the part of answers that the model declines to give.
+    /// Sets the fraction of answers that the model refuses to give.
     #[must_use]
     pub fn refusal(mut self, part: f64) -> Self {
         self.refusal = part;
         self
     }
 
-    /// Sets the part of answers that a filter stops.
+    /// Sets the fraction of answers that a content filter stops.
     #[must_use]
     pub fn filter(mut self, part: f64) -> Self {
         self.filter = part;
         self
     }
 
-    /// All parts together: more than 1 cannot be.
+    /// Returns the sum of all fractions, which must not exceed 1.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.all().iter().map(|(part, _)| part).sum()
@@ -411,7 +413,7 @@ mod tests {
     use super::{Fate, Faults, Latency, Limit, Scenario};
 
     #[test]
-    fn latencies_are_drawn_as_they_say() {
+    fn latencies_follow_their_distribution() {
         let mut rng = SmallRng::seed_from_u64(1);
         let millis = Duration::from_millis;
         let mut sorted = |latency: Latency| {
@@ -424,11 +426,11 @@ mod tests {
         assert!(least >= millis(10) && most <= millis(20) && (millis(14)..millis(16)).contains(&middle));
         let [_, middle, high, _] = sorted(Latency::LogNormal { median: millis(100), sigma: 0.5 });
         assert!((millis(90)..millis(110)).contains(&middle), "{middle:?}");
-        assert!((millis(230)..millis(320)).contains(&high), "one in forty takes 2.7 times as long: {high:?}");
+        assert!((millis(230)..millis(320)).contains(&high), "one in forty takes 2.7 times the median: {high:?}");
     }
 
     #[test]
-    fn fates_come_as_often_as_they_should_and_one_seed_gives_one_row() {
+    fn faults_have_their_rates_and_are_reproducible_by_seed() {
         let faults = Faults::default().error(0.1).reset(0.1).stall(0.1).half(0.1).garbage(0.1);
         let row = |seed| {
             let mut rng = SmallRng::seed_from_u64(seed);
@@ -444,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_holds() {
+    fn setters_set_their_fields() {
         let scenario = Scenario::default()
             .latency(Latency::Fixed(Duration::from_millis(1)))
             .tokens_per_second(50.0)
@@ -452,6 +454,6 @@ mod tests {
             .max_streams(7)
             .seed(3);
         assert_eq!((scenario.tokens_per_second, scenario.max_streams, scenario.seed), (Some(50.0), 7, 3));
-        assert_eq!(scenario.tokens, Some(Limit::per_second(9.0, 1)), "a bucket holds one at least");
+        assert_eq!(scenario.tokens, Some(Limit::per_second(9.0, 1)), "a burst of 0 counts as 1");
     }
 }

@@ -15,26 +15,26 @@ use crate::service::{Shared, serve};
 use crate::stats::Stats;
 use crate::verdict::ClientVerdict;
 
-/// A server on `127.0.0.1`. Dropping it ends it and every connection.
+/// A simulated vendor on `127.0.0.1`. Dropping it stops the server and closes every connection.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
-    // Ends with the server.
+    // Aborted when the server is dropped.
     tasks: JoinSet<()>,
 }
 
-/// With all handles taken, connections are taken up again when some are free.
+/// The pause after a failed `accept`, which fails while the process has no free file descriptor.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 impl Server {
-    /// Starts on `port`, or on one that is free if it is 0.
+    /// Starts a server on `port`; 0 selects a free port.
     ///
     /// # Errors
-    /// If the port cannot be had.
+    /// If the port cannot be bound.
     ///
     /// # Cancel safety
-    /// A dropped call leaves nothing behind.
+    /// A dropped call leaves nothing running.
     pub async fn start(scenario: Scenario, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
@@ -45,43 +45,43 @@ impl Server {
         Ok(Self { address, shared, tasks })
     }
 
-    /// Its address, such as `http://127.0.0.1:4010`.
+    /// Returns the base URL, such as `http://127.0.0.1:4010`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it has seen.
+    /// Returns the counts since the start or the last reset.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
 
-    /// What it thinks of its clients.
+    /// Returns the verdict on the clients' retries.
     #[must_use]
     pub fn verdict(&self) -> ClientVerdict {
         self.shared.verdict()
     }
 
-    /// Has other limits from now on, until it is reset: of requests, and of tokens.
+    /// Changes the rate limits of requests and of tokens, until the server is reset. `None` removes a limit.
     pub fn change_limits(&self, requests: Option<Limit>, tokens: Option<Limit>) {
         self.shared.change(requests, tokens);
     }
 
-    /// Has other faults from now on, until it is reset.
+    /// Changes the faults, until the server is reset.
     pub fn change_faults(&self, faults: Faults) {
         self.shared.change_faults(faults);
     }
 
-    /// Forgets what it has seen, and fills its limits.
+    /// Resets the counts, the verdict and the seed, restores the scenario's limits and faults, and refills the limits.
     pub fn reset(&self) {
         self.shared.reset();
     }
 
-    /// Serves until the call is dropped.
+    /// Serves until the future is dropped.
     ///
     /// # Cancel safety
-    /// Dropping it ends the server.
+    /// Dropping the future stops the server.
     pub async fn run(mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
@@ -104,12 +104,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, max_streams: u32) {
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>, max_streams: u32) {
-    // Small answers are not held back to be sent with later ones.
+    // Small writes are sent at once, without Nagle's delay.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(max_streams);
     let service = service_fn(move |request| serve(shared.clone(), request));
-    // How a connection ended its requests have told.
+    // The connection's result adds nothing: each request has reported its own end.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -125,9 +125,9 @@ mod tests {
     use super::Server;
     use crate::{Faults, Limit, LimitSignal, Scenario};
 
-    /// Sends a chat request over a connection of its own; gives what came before the end, or half a second.
+    /// Sends a chat request over a new connection; returns the bytes until the connection ends, or those of half a second.
     async fn ask(server: &Server, body: &str) -> String {
-        // What every request of the format must have.
+        // The fields that every request of the format needs.
         let body = match body.strip_prefix('{') {
             Some("}") => r#"{"messages":[{}]}"#.to_owned(),
             Some(fields) => format!(r#"{{"messages":[{{}}],{fields}"#),
@@ -142,7 +142,7 @@ mod tests {
         let mut answer = Vec::new();
         let read: io::Result<usize> =
             timeout(Duration::from_millis(500), stream.read_to_end(&mut answer)).await.unwrap_or(Ok(0));
-        // What came before a reset is still to be looked at.
+        // The bytes before a reset are still checked.
         drop(read);
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_answers_whole_and_in_pieces() {
+    async fn answers_are_whole_or_streamed() {
         let server = server(Scenario::default().answer_tokens(4)).await;
         let whole = ask(&server, r#"{"model":"a\"b"}"#).await;
         assert!(
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_fault_is_what_it_says() {
+    async fn each_fault_has_its_effect() {
         let faulty = async |faults: Faults, body: &str| {
             let server = server(Scenario::default().faults(faults)).await;
             (ask(&server, body).await, server.stats())
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_it_saw_can_be_asked_for_and_forgotten() {
+    async fn stats_can_be_read_and_reset_over_http() {
         let server = server(Scenario::default().answer_tokens(400).tokens_per_second(1_000.0)).await;
         ask(&server, r#"{"stream":true,"max_tokens":3}"#).await;
         ask(&server, "no JSON").await;
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_never_fit_is_refused_for_good() {
+    async fn a_request_larger_than_the_burst_can_never_succeed() {
         let server = server(Scenario::default().tokens(Limit::per_second(1.0, 10))).await;
         let answer = ask(&server, r#"{"max_tokens":1000}"#).await;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("context_length_exceeded"), "{answer}");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn limits_are_kept_told_and_judged() {
+    async fn limits_are_enforced_reported_and_judged() {
         let scenario = Scenario::default().requests(Limit::per_second(0.5, 1));
         let server = server(scenario.clone()).await;
         let answer = ask(&server, "{}").await;

@@ -19,7 +19,7 @@ use crate::stats::Stats;
 use crate::verdict::{ClientVerdict, End, Judge};
 use crate::wire::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, auxiliary, wire_of};
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     scenario: Scenario,
@@ -35,17 +35,17 @@ struct State {
     faults: Faults,
     rng: SmallRng,
     started_at: Option<Instant>,
-    /// Grows with each reset: what began before one is counted no more.
+    /// Incremented by each reset; requests of an earlier epoch are not counted.
     epoch: u64,
 }
 
-/// What becomes of a request.
+/// The result of admission control for a request.
 enum Admitted {
     Yes(Admission),
     No { levels: Levels, wait: Duration },
 }
 
-/// A request that may be admitted: its fingerprint, HTTP version, bytes and cost in tokens.
+/// A request before admission: its fingerprint, HTTP version, bytes and cost in tokens.
 struct Arrival {
     fingerprint: u64,
     version: Version,
@@ -53,7 +53,7 @@ struct Arrival {
     cost: f64,
 }
 
-/// A request that is answered, well or badly.
+/// An admitted request, with its fate.
 struct Admission {
     id: u64,
     epoch: u64,
@@ -139,7 +139,7 @@ impl Shared {
         });
     }
 
-    /// Nothing was done for it: it may be sent again after that time, if one was told.
+    /// Ends a refused request, which may be retried after `until`, if that was reported.
     pub(crate) fn refused(&self, request: u64, epoch: u64, until: Option<Instant>) {
         self.end(request, epoch, End::Refused(until.map(Instant::into_std)), |_| {});
     }
@@ -172,7 +172,7 @@ impl Shared {
         state.judge.ended(request, end);
     }
 
-    /// A request that can never succeed.
+    /// Counts a request that can never succeed.
     fn hopeless(&self, request: u64, version: Version) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -209,13 +209,13 @@ impl Shared {
             stats.throttled += 1;
             let wait = [levels.requests, levels.tokens].into_iter().flatten().map(|level| level.wait).max();
             let wait = self.scenario.limit_signal.rounded(wait.unwrap_or_default());
-            // Nobody is held to a wait that was not told.
+            // A client is not judged by a wait that was not reported.
             let reported = wait.filter(|_| wire.has_retry_after());
             judge.ended(request, End::Refused(reported.map(|wait| now + wait)));
             return Admitted::No { levels, wait: wait.unwrap_or_default() };
         }
         let fate = match faults.draw(rng) {
-            // It has no way to say so.
+            // The format cannot report a filter.
             Fate::Filter if !wire.filters() => Fate::Answer,
             fate => fate,
         };
@@ -232,7 +232,7 @@ impl Shared {
             Fate::Half => Some(&mut stats.halves),
             Fate::Garbage => Some(&mut stats.garbage),
         };
-        // The same seed gives the same words.
+        // The same seed produces the same words.
         let words = rng.random();
         count.into_iter().for_each(|count| *count += 1);
         stats.in_flight += 1;
@@ -261,7 +261,7 @@ fn bill(stats: &mut Stats, billed: Option<(u64, u64)>) {
     }
 }
 
-/// Answers one request.
+/// Serves one request.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
     request: Request<Incoming>,
@@ -271,7 +271,7 @@ pub(crate) async fn serve(
     let path = head.uri.path();
     if let Some(wire) = wire_of(&head.method, path) {
         let Ok(body) = body.collect().await else { return Err(ConnectionBroken) };
-        return prompted(&shared, wire, &head, body.to_bytes()).await;
+        return serve_prompt(&shared, wire, &head, body.to_bytes()).await;
     }
     match (&head.method, path) {
         (_, "/_sim/stats") => json(StatusCode::OK, to_json(&shared.stats())),
@@ -301,7 +301,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Where prompts go of the vendor that has this path, so that an error is told in its format.
+/// Returns the path of prompts of the vendor that has this path, so that errors have its format.
 fn prompt_path(path: &str, headers: &hyper::HeaderMap) -> &'static str {
     match path {
         path if path.starts_with("/v1beta/") => "/v1beta/models/sim-1:generateContent",
@@ -315,7 +315,7 @@ const NOTHING_HERE: &str =
     r#"{"error":{"message":"there is nothing here","type":"not_found","param":null,"code":"not_found"}}"#;
 
 impl Scenario {
-    /// The models that are listed.
+    /// Returns the models to list.
     fn listed(&self) -> Vec<&str> {
         match &self.models[..] {
             [] => vec!["sim-1"],
@@ -323,13 +323,13 @@ impl Scenario {
         }
     }
 
-    /// Whether a request brings the key that is asked for.
+    /// Returns whether a request has the required key, if there is one.
     fn is_authorised(&self, wire: &dyn Wire, headers: &hyper::HeaderMap) -> bool {
         self.key.as_ref().is_none_or(|key| key_of(wire, headers) == Some(key.as_bytes()))
     }
 }
 
-/// The key that a request brings, in the way of its vendor.
+/// Returns the key of a request, from its vendor's header.
 fn key_of<'h>(wire: &dyn Wire, headers: &'h hyper::HeaderMap) -> Option<&'h [u8]> {
     match wire.key_header() {
         Some(name) => Some(headers.get(name)?.as_bytes()),
@@ -337,8 +337,8 @@ fn key_of<'h>(wire: &dyn Wire, headers: &'h hyper::HeaderMap) -> Option<&'h [u8]
     }
 }
 
-/// Answers a request for an answer.
-async fn prompted(
+/// Checks, admits and answers a prompt.
+async fn serve_prompt(
     shared: &Arc<Shared>,
     wire: &'static dyn Wire,
     head: &Parts,
@@ -373,7 +373,7 @@ async fn prompted(
     match shared.admit(Arrival { fingerprint, version: head.version, body: body.len(), cost }, wire) {
         Admitted::Yes(admission) => {
             let report = Report::new(shared.clone(), fingerprint, admission.epoch, prompt_tokens);
-            answered(shared, wire, asked, admission, report).await
+            respond(shared, wire, asked, admission, report).await
         }
         Admitted::No { levels, wait } => {
             let reported = (scenario.limit_signal != LimitSignal::None).then_some(wait.as_secs_f64());
@@ -384,7 +384,8 @@ async fn prompted(
     }
 }
 
-async fn answered(
+/// Answers an admitted prompt after its latency, with its fault.
+async fn respond(
     shared: &Arc<Shared>,
     wire: &'static dyn Wire,
     asked: ParsedRequest,
@@ -398,13 +399,13 @@ async fn answered(
     }
     let case = match fate {
         Fate::Error => Some(ErrorCase::Broken),
-        // There is no middle that it could break into.
+        // A whole answer has no middle.
         Fate::Breaks if !asked.stream => Some(ErrorCase::Broken),
         Fate::Overloaded => Some(ErrorCase::Overloaded),
         Fate::Money => Some(ErrorCase::NoMoney),
         _ => None,
     };
-    // A server that is too busy says when it may be less so.
+    // An overloaded server reports a wait.
     let wait = (fate == Fate::Overloaded).then_some(OVERLOADED_FOR);
     match fate {
         Fate::Money => report.out_of_money(),
@@ -441,7 +442,7 @@ async fn answered(
     Ok(response)
 }
 
-/// The wait that a server tells that has too much to do.
+/// The wait that an overloaded server reports.
 const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 
 fn answer(wire: &'static dyn Wire, mut asked: ParsedRequest, admission: &Admission, tokens: u32) -> Answer {
@@ -478,7 +479,7 @@ fn error_response(
     response
 }
 
-/// Gives a response the name by which its vendor's support would find it.
+/// Sets the vendor's header with the request id.
 fn name(wire: &dyn Wire, response: &mut Response<AnswerBody>, id: u64) {
     let name = match wire.headers() {
         Headers::OpenAi => "x-request-id",

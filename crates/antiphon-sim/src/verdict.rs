@@ -6,24 +6,24 @@ use serde::Serialize;
 
 use crate::stats::Stats;
 
-/// What a [`Server`](crate::Server) thinks of its clients.
+/// The verdict of a [`Server`](crate::Server) on its clients' retries.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClientVerdict {
-    /// Whether nothing below is to be complained of.
+    /// Whether `too_early` and `hopeless` are both 0.
     pub clean: bool,
-    /// Requests that were sent again before the wait was over that the refusal had told.
+    /// Requests that were retried before the reported wait had passed.
     pub too_early: u64,
-    /// Requests that were sent again though they can never succeed.
+    /// Requests that were retried though they can never succeed.
     pub hopeless: u64,
-    /// Requests that were the same, byte for byte, as one that had been answered whole: paid twice, unless it was meant.
-    /// That alone is nothing to complain of.
+    /// Requests identical, byte for byte, to one that had been answered completely: billed twice, unless intended. They do not
+    /// affect `clean`.
     pub repeated: u64,
-    /// The part of requests that were refused because of a limit.
+    /// The fraction of requests that were throttled by a rate limit, from 0 to 1.
     pub throttled: f64,
 }
 
-/// Requests to one path, with one key, that are the same in every byte are taken for one that is sent again.
+/// A judge of retries: requests to one path with one key and identical bodies count as one request that is sent again.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     seen: HashMap<u64, End>,
@@ -32,28 +32,28 @@ pub(crate) struct Judge {
     repeated: u64,
 }
 
-/// How a request ended the last time.
+/// The way in which a request last ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Answered,
     Refused(Option<Instant>),
     Hopeless,
-    /// There was no money for it then.
+    /// The account had no credit at that time.
     OutOfMoney(Instant),
     Failed,
 }
 
-/// So many requests are remembered; more are not judged, so that a long run needs no endless memory.
+/// The maximum number of remembered requests; later ones are not judged, so that memory stays bounded.
 const MAX_REMEMBERED: usize = 1_000_000;
 
-/// Whoever comes again after so long may have paid in the meantime.
+/// The time after which a retry is fair, since the account may have been topped up.
 const PAYMENT_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// A server's clock and a client's do not agree to the last bit.
+/// The tolerated difference between the server's and the client's clock.
 const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_millis(2);
 
 impl Judge {
-    /// Of a request to a path, with a key, if it brings one.
+    /// Returns the fingerprint of a request by its path, key and body.
     pub(crate) fn fingerprint(path: &str, key: Option<&[u8]>, body: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
         (path, key, body).hash(&mut hasher);
@@ -77,7 +77,7 @@ impl Judge {
     }
 
     pub(crate) fn verdict(&self, stats: &Stats) -> ClientVerdict {
-        #[expect(clippy::cast_precision_loss, reason = "nobody sends 2^52 requests")]
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 requests")]
         let throttled = stats.throttled as f64 / stats.requests.max(1) as f64;
         let Self { too_early, hopeless, repeated, .. } = *self;
         ClientVerdict { clean: too_early + hopeless == 0, too_early, hopeless, repeated, throttled }

@@ -1,4 +1,4 @@
-//! The formats of vendors, as far as a client can see them.
+//! The vendors' wire formats, as far as a client can see them.
 
 mod anthropic;
 mod auxiliary;
@@ -19,60 +19,60 @@ pub(crate) use auxiliary::auxiliary;
 
 use crate::example;
 
-/// A format in which prompts are asked and answers told.
+/// A vendor's wire format of requests and answers.
 pub(crate) trait Wire: Send + Sync {
-    /// What a request asks for; `None` for what is no request of this format.
+    /// Parses a request; `None` if the body is not a request of this format.
     fn parse(&self, path: &str, body: &[u8]) -> Option<ParsedRequest>;
 
-    /// The content type of answers that come in pieces.
+    /// Returns the content type of streamed answers.
     fn stream_type(&self) -> &'static str {
         "text/event-stream"
     }
 
-    /// The answer all at once.
+    /// Returns the whole answer as one body.
     fn whole(&self, answer: &Answer) -> String;
 
-    /// What comes before the first word.
+    /// Returns the bytes before the first word.
     fn start(&self, _: &Answer) -> String {
         String::new()
     }
 
-    /// One word.
+    /// Returns the event of one word.
     fn piece(&self, answer: &Answer, at: u32) -> String;
 
-    /// What comes after the last word.
+    /// Returns the bytes after the last word.
     fn end(&self, answer: &Answer) -> String;
 
-    /// An event without any output: a sign of life of the server's, and not of the model's.
+    /// Returns an event without output: a keep-alive of the server that shows no progress of the model.
     fn empty(&self, answer: &Answer) -> String;
 
-    /// A piece that breaks the format.
+    /// Returns a piece that breaks the format.
     fn garbage(&self) -> &'static str {
         "data: {\"choices\": [{\"del\n\n"
     }
 
-    /// An error inside a stream that has begun.
+    /// Returns an error within a stream that has begun.
     fn breaks(&self) -> String {
         format!("data: {}\n\n", self.error(ErrorCase::Broken, "it broke in the middle").1)
     }
 
-    /// The status and the body of an error.
+    /// Returns the status and the body of an error.
     fn error(&self, case: ErrorCase, message: &str) -> (u16, String);
 
-    /// How it tells of limits and of its name for a request.
+    /// Returns the style of the headers for rate limits and the request id.
     fn headers(&self) -> Headers;
 
-    /// The header that the key stands in; `None`: `Authorization`, as a bearer's.
+    /// Returns the header of the API key; `None` for a bearer token in `Authorization`.
     fn key_header(&self) -> Option<&'static str> {
         None
     }
 
-    /// Whether it has a way to say that a filter stopped the answer.
+    /// Returns whether the format can report that a content filter stopped the answer.
     fn filters(&self) -> bool {
         true
     }
 
-    /// Whether it tells how long to wait after a refusal, in a header or elsewhere.
+    /// Returns whether the format reports the wait after a 429, in a header or in the body.
     fn has_retry_after(&self) -> bool {
         self.headers() != Headers::Plain
     }
@@ -81,29 +81,29 @@ pub(crate) trait Wire: Send + Sync {
 /// The headers that a vendor sends with answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Headers {
-    /// `x-ratelimit-*` in spans, `x-request-id`.
+    /// `x-ratelimit-*` with durations, and `x-request-id`.
     OpenAi,
-    /// `anthropic-ratelimit-*` in times, `request-id`.
+    /// `anthropic-ratelimit-*` with timestamps, and `request-id`.
     Anthropic,
-    /// None at all.
+    /// No such headers.
     Plain,
 }
 
-/// What can go wrong with a request.
+/// The errors that a format can report.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ErrorCase {
     Invalid,
     TooLong,
     NoSuchModel,
     WrongKey,
-    /// A limit, and the seconds until it passes, if they are told.
+    /// A rate limit, and the seconds to wait, if they are reported.
     Limited(Option<f64>),
     NoMoney,
     Overloaded,
     Broken,
 }
 
-/// What is looked at in a request.
+/// The fields of a request that affect its answer.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedRequest {
     pub(crate) model: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) struct ParsedRequest {
     pub(crate) include_usage: bool,
 }
 
-/// Why an answer ends.
+/// The reason why an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finish {
     Stop,
@@ -122,10 +122,10 @@ pub(crate) enum Finish {
     Filtered,
 }
 
-/// One answer, to be written whole or in pieces.
+/// One answer, to be sent whole or streamed.
 pub(crate) struct Answer {
     pub(crate) wire: &'static dyn Wire,
-    /// In quotes, as JSON has it: it came from the client and may hold anything.
+    /// The model's name as a JSON string; it came from the client and may contain anything.
     pub(crate) model: String,
     pub(crate) id: u64,
     pub(crate) prompt_tokens: u64,
@@ -135,14 +135,14 @@ pub(crate) struct Answer {
     words: Words,
 }
 
-/// What an answer is made of, each word in quotes as JSON has it.
+/// The words of an answer, each as a JSON string.
 enum Words {
-    /// The same words over and over.
+    /// The words of [`WORDS`], repeated.
     Default,
     Of(Vec<String>),
 }
 
-/// The words that answers are made of, one for each token.
+/// The words of an answer without a schema, one for each token.
 const WORDS: [&str; 8] = [
     r#""The ""#,
     r#""quick ""#,
@@ -154,7 +154,7 @@ const WORDS: [&str; 8] = [
     r#""dogs. ""#,
 ];
 
-/// What a model says that declines.
+/// The text of a model refusal.
 pub(crate) const REFUSAL: &str = "I cannot help with that.";
 
 impl Answer {
@@ -172,7 +172,7 @@ impl Answer {
         }
     }
 
-    /// Makes it of so many of the usual words, as far as the request allows.
+    /// Sets the number of words, capped by the request's limit on tokens.
     pub(crate) fn with_words(mut self, tokens: u32) -> Self {
         if tokens > self.tokens {
             self.finish = Finish::Length;
@@ -181,7 +181,7 @@ impl Answer {
         self
     }
 
-    /// Makes it of a value that fits the schema, four letters a token, as far as the request allows.
+    /// Sets the words to a value that fits the schema, four characters per token, capped by the request's limit on tokens.
     pub(crate) fn with_schema(mut self, schema: &Value, rng: &mut SmallRng) -> Self {
         let letters: Vec<char> = example::fitting(schema, rng).to_string().chars().collect();
         let words =
@@ -192,7 +192,7 @@ impl Answer {
         self.with_words(all)
     }
 
-    /// Makes it end so: without a word where the model declines, in the middle where a filter stops it.
+    /// Sets the reason for the end: a refusal has no words, and a content filter stops in the middle.
     pub(crate) fn with_finish(mut self, finish: Finish) -> Self {
         self.finish = finish;
         self.tokens = match finish {
@@ -203,7 +203,7 @@ impl Answer {
         self
     }
 
-    /// A word in quotes.
+    /// Returns one word as a JSON string.
     pub(crate) fn word(&self, at: u32) -> Cow<'_, str> {
         match &self.words {
             Words::Default => Cow::Borrowed(WORDS[at as usize % WORDS.len()]),
@@ -211,7 +211,7 @@ impl Answer {
         }
     }
 
-    /// All words in one pair of quotes.
+    /// Returns all words as one JSON string.
     pub(crate) fn text(&self) -> String {
         let mut text = String::from('"');
         for at in 0..self.tokens {
@@ -226,7 +226,7 @@ impl Answer {
         self.wire.whole(self).into()
     }
 
-    /// The bytes for one word; those of the first begin the answer.
+    /// Returns the bytes of one word; those of the first word include the start of the answer.
     pub(crate) fn piece(&self, at: u32) -> Bytes {
         match at {
             0 => (self.wire.start(self) + &self.wire.piece(self, at)).into(),
@@ -234,7 +234,7 @@ impl Answer {
         }
     }
 
-    /// The bytes after the last word.
+    /// Returns the end of the answer; without words it includes the start.
     pub(crate) fn end(&self) -> Bytes {
         match self.tokens {
             0 => (self.wire.start(self) + &self.wire.end(self)).into(),
@@ -243,7 +243,7 @@ impl Answer {
     }
 }
 
-/// The format of a request for an answer, by its method and path; `None` for another request.
+/// Returns the format of a prompt by its method and path; `None` for any other request.
 pub(crate) fn wire_of(method: &Method, path: &str) -> Option<&'static dyn Wire> {
     if method != Method::POST {
         return None;
@@ -262,7 +262,7 @@ pub(crate) fn wire_of(method: &Method, path: &str) -> Option<&'static dyn Wire> 
     })
 }
 
-/// Fields of a request that must be there or may be of any type: what is not of its type counts as missing.
+/// Returns a field of a request, of any type; null counts as missing.
 pub(crate) fn field<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
     body.get(key).filter(|value| !value.is_null())
 }

@@ -96,8 +96,9 @@ verbs! {
     late(run: i64, from: u64, most: usize) -> Vec<LateResult>;
     /// Queues the failed jobs again, and marks a run that has any as stopped unless it was cancelled.
     retry_failed(run: i64) -> u64;
-    /// Stores how the run ended for a worker; a cancelled run stays cancelled, and one that others work on is not stopped.
-    finish(run: i64, worker: Option<i64>, status: RunStatus, report: String) -> ();
+    /// Stores how the run ended for a worker, and returns whether it did; a cancelled run stays cancelled, one that others work on is
+    /// not stopped, and one that others finished keeps what they stored.
+    finish(run: i64, worker: Option<i64>, status: RunStatus, report: String) -> bool;
     /// The sums over all jobs of a run.
     tally(run: i64) -> Tally;
     /// Up to `most` jobs from this index on.

@@ -17,10 +17,10 @@ impl LimitDemand {
         Self { scope: scope.into(), demand: demand.max(0.0), rate: None }
     }
 
-    /// Sets what this worker measured of the whole limit.
+    /// Sets what this worker measured of the whole limit; 0 is no measurement.
     #[must_use]
     pub fn rate(mut self, rate: Option<f64>) -> Self {
-        self.rate = rate;
+        self.rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
         self
     }
 }
@@ -58,7 +58,13 @@ pub(crate) fn part_for(demand: f64, others: &[Holding], rate: Option<f64>) -> f6
     let usable = |demand: f64| demand.min(rate.unwrap_or(f64::INFINITY));
     let all = usable(demand) + others.iter().map(|other| usable(other.demand)).sum::<f64>();
     let left = 1.0 - others.iter().map(|other| other.part).sum::<f64>();
-    if all > 0.0 { (usable(demand) / all).min(left).max(0.0) } else { 0.0 }
+    if others.is_empty() {
+        1.0
+    } else if all > 0.0 {
+        (usable(demand) / all).min(left).max(0.0)
+    } else {
+        0.0
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +74,15 @@ mod tests {
     #[test]
     fn one_worker_has_the_whole_limit() {
         assert!((part_for(3.0, &[], None) - 1.0).abs() < f64::EPSILON);
-        assert!(part_for(0.0, &[], Some(9.0)).abs() < f64::EPSILON, "without a demand it needs none");
+        assert!(
+            (part_for(0.0, &[], Some(9.0)) - 1.0).abs() < f64::EPSILON,
+            "and keeps it while it waits for rows"
+        );
+        let other = super::Holding { demand: 0.0, part: 0.0 };
+        assert!(
+            part_for(0.0, &[other], None).abs() < f64::EPSILON,
+            "beside others it needs none without a demand"
+        );
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Memory {
         worker: Option<i64>,
         status: RunStatus,
         report: String,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.with(|state| state.run(run).map(|run| run.finish(worker, status, report))).await
     }
 

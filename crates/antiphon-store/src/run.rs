@@ -319,14 +319,15 @@ impl Run {
     }
 
     /// Stores how the run ended this time, and a report: a JSON text. A cancelled run stays cancelled, whatever the status is,
-    /// and one that others work on stays open where this worker alone has stopped.
+    /// and one that others work on stays open where this worker alone has stopped. Returns whether it was stored: a run that
+    /// others finished keeps their report, where this worker has only stopped.
     ///
     /// # Errors
     /// `StorageFull` or `Io`.
     ///
     /// # Cancel safety
     /// A dropped call may still store it.
-    pub async fn finish(&self, status: RunStatus, report: String) -> Result<(), Error> {
+    pub async fn finish(&self, status: RunStatus, report: String) -> Result<bool, Error> {
         let worker = self.worker.as_ref().map(|worker| worker.id);
         self.backend.finish(self.seq, worker, status, report).await
     }

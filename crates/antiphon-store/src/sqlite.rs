@@ -216,7 +216,7 @@ impl Sqlite {
         worker: Option<i64>,
         status: RunStatus,
         report: String,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.write(move |connection| writes::finish(connection, run, worker, (status, &report))).await
     }
 

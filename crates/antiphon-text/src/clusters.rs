@@ -2,22 +2,24 @@ use std::ops::RangeInclusive;
 
 use crate::terms::SparseVector;
 
-/// Beginnings tried, of which the one is kept whose groups hold together best; of many texts fewer, since
-/// every beginning reads all of them many times.
+/// The number of initialisations, of which the one with the highest cohesion is kept; fewer for many texts, since each one reads
+/// all texts many times.
 const RESTARTS: usize = 8;
 const LARGE_COUNT: usize = 1_000;
 const MAX_ROUNDS: usize = 25;
 
-/// A direction among the terms: a weight for each, of length 1. Sums go in the order of the terms, so that the same
-/// documents give the same groups.
+/// A unit vector with a weight for each term: the mean direction of a group.
+///
+/// Sums are computed in the order of the terms, so that the same documents return the same groups.
 pub type Centroid = Vec<f32>;
 
-/// Puts vectors over `terms` terms into groups, none of them empty: as many of `counts` as they fall into best, by the
-/// mean of their simplified silhouettes (Hruschka, de Castro and Campello, "Evolutionary Algorithms for Clustering Gene-
-/// Expression Data", ICDM 2004). Of many counts the first few are tried, since each takes as long as all before it. The
-/// largest group comes first.
+/// Clusters vectors over `terms` terms into non-empty groups of indices, the largest group first.
 ///
-/// Takes time with the number of texts, and ends early, with groups of little worth, once `is_cancelled`.
+/// Of `counts`, the number of groups with the highest mean simplified silhouette is used (Hruschka, de Castro and Campello,
+/// "Evolutionary Algorithms for Clustering Gene-Expression Data", ICDM 2004). Counts are clamped to between 1 and the number of
+/// vectors, and at most the first eight are tried.
+///
+/// Run time grows with the number of texts. Returns early, with groups of poor quality, once `is_cancelled` returns true.
 ///
 /// ```
 /// use antiphon_text::{Terms, cluster};
@@ -30,7 +32,7 @@ pub fn cluster(
     counts: RangeInclusive<usize>,
     is_cancelled: impl Fn() -> bool,
 ) -> Vec<Vec<usize>> {
-    // None can be empty, and there is one where there is anything.
+    // No group can be empty, and any vector needs at least one group.
     let most = vectors.len();
     let counts = (*counts.start()).clamp(most.min(1), most)..=(*counts.end()).clamp(most.min(1), most);
     const MAX_TRIED: usize = 8;
@@ -46,14 +48,14 @@ pub fn cluster(
         .unwrap_or_default()
 }
 
-/// How much nearer vectors are to their own group than to the next one, from -1 to 1. Whoever is alone counts as 0.
+/// Returns the mean simplified silhouette, from -1 to 1; a vector alone in its group counts as 0.
 fn separation(vectors: &[SparseVector], terms: usize, groups: &[Vec<usize>]) -> f64 {
     let centroids: Vec<Centroid> =
         groups.iter().map(|group| centroid(terms, group.iter().map(|member| &vectors[*member]))).collect();
     let mut sum = 0.0;
     for (own, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
         for member in group {
-            // Rounding makes what is the same a little nearer than that.
+            // Rounding can make the distance of equal vectors slightly negative.
             let away = |centroid: &Centroid| f64::from(1.0 - dot(&vectors[*member], centroid)).max(0.0);
             let others = centroids.iter().enumerate().filter(|(other, _)| *other != own);
             let next = others.map(|(_, centroid)| away(centroid)).fold(f64::INFINITY, f64::min);
@@ -66,10 +68,11 @@ fn separation(vectors: &[SparseVector], terms: usize, groups: &[Vec<usize>]) -> 
     sum / vectors.len().max(1) as f64
 }
 
-/// Puts vectors into `count` groups by spherical k-means: Dhillon and Modha,
-/// "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each beginning
-/// takes as seeds what is farthest from the seeds before it, so nothing is drawn by chance. Ends early, with groups
-/// of little worth, once cancelled.
+/// Clusters vectors into `count` groups by spherical k-means.
+///
+/// After Dhillon and Modha, "Concept Decompositions for Large Sparse Text Data Using Clustering", Machine Learning 42, 2001. Each
+/// initialisation takes as next seed the vector farthest from the seeds before it, so the result is deterministic. Returns early,
+/// with groups of poor quality, once cancelled.
 fn cluster_into(
     vectors: &[SparseVector],
     terms: usize,
@@ -78,9 +81,9 @@ fn cluster_into(
 ) -> Vec<Vec<usize>> {
     let space = Space { vectors, terms, count, is_cancelled };
     let tries = if vectors.len() > LARGE_COUNT { 2 } else { RESTARTS.min(vectors.len()) };
-    // Evenly spread over the texts, so that the order of files does not decide.
-    let beginnings = (0..tries).map(|i| i * vectors.len() / tries);
-    let best = beginnings
+    // Evenly spread over the texts, so that the order of the files matters less.
+    let starts = (0..tries).map(|i| i * vectors.len() / tries);
+    let best = starts
         .map(|first| space.group_from(first))
         .reduce(|best, next| if next.1 > best.1 + 1e-9 { next } else { best });
     let mut groups: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -99,7 +102,7 @@ struct Space<'a> {
 }
 
 impl Space<'_> {
-    /// The group of each vector, and how well the groups hold together.
+    /// Returns the group of each vector, and the cohesion: the sum of the similarities to the centroids.
     fn group_from(&self, first: usize) -> (Vec<usize>, f64) {
         let mut centroids = self.seeds(first);
         let mut of: Vec<usize> = Vec::new();
@@ -139,7 +142,7 @@ impl Space<'_> {
         seeds
     }
 
-    /// A group that lost all its members takes the one that fits worst where it is and is not alone there.
+    /// Gives each empty group the vector with the lowest similarity to its own group, unless it is alone there.
     fn fill_empty(&self, centroids: &[Centroid], of: &mut [usize]) {
         for group in 0..centroids.len() {
             if of.contains(&group) {
@@ -166,7 +169,7 @@ fn nearest(vector: &SparseVector, centroids: &[Centroid]) -> usize {
     closeness.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map_or(0, |(group, _)| group)
 }
 
-/// The direction in which a group's members point together.
+/// Returns the centroid of a group's members: their sum, scaled to length 1.
 #[must_use]
 pub fn centroid<'a>(terms: usize, members: impl IntoIterator<Item = &'a SparseVector>) -> Centroid {
     let mut sum = vec![0.0_f32; terms];
@@ -193,21 +196,21 @@ mod tests {
     }
 
     #[test]
-    fn what_shares_terms_comes_together() {
+    fn vectors_with_shared_terms_are_grouped() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[20]].map(vector);
         let found = cluster(&vectors, 21, 3..=3, || false);
         assert_eq!(found, [vec![0, 2], vec![1, 3], vec![4]]);
     }
 
     #[test]
-    fn as_many_groups_are_made_as_there_are() {
+    fn chooses_the_natural_number_of_groups() {
         let vectors = [&[1, 2][..], &[7, 8], &[1, 2, 3], &[7, 8, 9], &[1, 2, 4], &[7, 8, 5]].map(vector);
         let found = cluster(&vectors, 10, 2..=5, || false);
         assert_eq!(found, [vec![0, 2, 4], vec![1, 3, 5]]);
     }
 
     #[test]
-    fn counts_that_cannot_be_are_made_ones_that_can() {
+    fn impossible_counts_are_clamped() {
         let vectors = [&[1][..], &[2]].map(vector);
         assert_eq!(cluster(&vectors, 3, 0..=0, || false).len(), 1);
         assert_eq!(cluster(&vectors, 3, 5..=9, || false).len(), 2);
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_vectors_still_give_as_many_groups_as_asked_for() {
+    fn equal_vectors_return_the_requested_number_of_groups() {
         let vectors = [(); 5].map(|()| vector(&[1]));
         let found = cluster(&vectors, 2, 3..=3, || false);
         assert!(found.len() == 3 && found.iter().all(|group| !group.is_empty()), "{found:?}");

@@ -1,6 +1,7 @@
-//! Text statistics: sentences, telling terms, groups of like texts, and how alike two are.
+//! Text statistics: sentence splitting, TF-IDF terms, clustering and MinHash similarity.
 //!
-//! Nothing is drawn by chance: the same texts give the same result. It knows no file and no language model.
+//! All functions are deterministic, without random numbers: the same texts return the same result. The crate does no I/O and
+//! calls no language model.
 //!
 //! ```
 //! use antiphon_text::{Terms, cluster};

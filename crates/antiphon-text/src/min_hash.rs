@@ -1,8 +1,8 @@
-/// A sketch of a text, by which the likeness of two texts is estimated without comparing them.
+/// A MinHash sketch of a text, for estimating the similarity of two texts (near-duplicate detection) without comparing them.
 ///
-/// The likeness is Jaccard's: the words and pairs of words that two texts share, of all that are in either. Each of 128
-/// hash functions keeps its least value over them, and the part of the values that two sketches share estimates it, with a
-/// standard error below 0.045: Broder, "On the resemblance and containment of documents", 1997.
+/// The similarity is the Jaccard index: the words and pairs of words that two texts share, divided by those in either text. The
+/// sketch has the minimum of each of 128 hash functions over them; the fraction of minima that two sketches share estimates
+/// the index with a standard error below 0.045: Broder, "On the resemblance and containment of documents", 1997.
 ///
 /// ```
 /// use antiphon_text::MinHash;
@@ -16,7 +16,7 @@ pub struct MinHash([u32; MinHash::SIZE]);
 impl MinHash {
     const SIZE: usize = 128;
 
-    /// The sketch of a text: of its words and pairs of words, whatever their case and punctuation.
+    /// Creates the sketch of a text from its words and pairs of adjacent words, ignoring case and punctuation.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let words: Vec<String> = text
@@ -25,19 +25,19 @@ impl MinHash {
             .map(str::to_lowercase)
             .collect();
         let pairs = words.windows(2).map(|pair| pair.join(" "));
-        let mut least = [u32::MAX; Self::SIZE];
+        let mut minima = [u32::MAX; Self::SIZE];
         for piece in words.iter().cloned().chain(pairs) {
             let mut seed = [0; 8];
             seed.copy_from_slice(&blake3::hash(piece.as_bytes()).as_bytes()[..8]);
             let mut state = u64::from_le_bytes(seed);
-            for value in &mut least {
+            for value in &mut minima {
                 *value = (*value).min(next(&mut state));
             }
         }
-        Self(least)
+        Self(minima)
     }
 
-    /// How alike two texts are, from 0 to 1. Nothing is like nothing else.
+    /// Returns the estimated similarity of two texts, from 0 to 1; 0 if either text has no words.
     #[must_use]
     pub fn similarity(&self, other: &Self) -> f64 {
         let shared =
@@ -46,7 +46,7 @@ impl MinHash {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): a hash function for each step.
+/// Returns the next value of SplitMix64 (Steele, Lea and Flood, 2014); each step serves as one hash function.
 fn next(state: &mut u64) -> u32 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -60,10 +60,10 @@ mod tests {
     use super::MinHash;
 
     #[test]
-    fn the_estimate_is_near_the_truth() {
+    fn estimate_is_close_to_the_jaccard_index() {
         let words: Vec<String> = (0..400).map(|number| format!("w{}x", number * 7919)).collect();
         for shared in [0, 100, 200, 300, 400] {
-            // Pairs of words are shared, too, so that the texts' own likeness is that of their words, nearly.
+            // Pairs of words are shared, too, so that the index of the texts is nearly that of their words.
             let one = words[..400].join(" ");
             let other: Vec<String> = words[..shared]
                 .iter()

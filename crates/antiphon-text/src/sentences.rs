@@ -1,6 +1,9 @@
 use std::ops::Range;
 
-/// The sentences of some words: up to a full stop, question or exclamation mark that a blank and a new start follow.
+/// Splits a text into sentences and returns their byte ranges, without surrounding white space.
+///
+/// A sentence ends at `.`, `!`, `?` or `…`, with closing quotes after it, if white space and the start of a new sentence follow:
+/// an upper-case letter, a digit, an opening quote, `(` or `£`. Some English abbreviations do not end a sentence.
 ///
 /// ```
 /// let text = "I pay £9.50 a tray. It hurts.";
@@ -31,7 +34,7 @@ pub fn sentences(words: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Where a sentence ends whose last mark ends at `end`: behind closing quotes, if a new sentence starts there.
+/// Returns the end of a sentence whose last mark ends at `end`, including closing quotes; `None` if no new sentence starts.
 fn ends_at(words: &str, end: usize) -> Option<usize> {
     let rest = words.get(end..)?;
     let closing = rest.len() - rest.trim_start_matches(['"', '”', '’', '\'', ')']).len();

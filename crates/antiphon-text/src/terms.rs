@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-/// Function words, fillers and the verbs of every conversation: they say nothing about a subject.
+/// English stop words: function words, fillers and common verbs, which do not characterise a subject.
 const STOPWORDS: &str = "a able about above actually after again against ago ain all almost also although always am an \
     and any anyone anything are aren around as ask asked at away back bad be because been before being below best better \
     between big bit both but by came can cannot chap come comes coming could couldn couple day days did didn different do \
@@ -23,7 +23,7 @@ const STOPWORDS: &str = "a able about above actually after again against ago ain
     yours yourself don't monday tuesday wednesday thursday friday sunday especially whichever half-past eleven twelve eight \
     hundred thousand dozen half anyway also ended shows easy ready idea fine happy supposed comes thirty fifty rest question";
 
-/// The words of several texts, each a number, and how telling each one is. Function words of English are none.
+/// The vocabulary of a set of texts: a number for each term, with its TF-IDF weight. English stop words are excluded.
 #[derive(Debug)]
 pub struct Terms {
     numbers: HashMap<String, u32>,
@@ -31,13 +31,14 @@ pub struct Terms {
     rarity: Vec<f32>,
 }
 
-/// How much of each term there is in a text: sorted by term, of length 1.
+/// A sparse unit vector of a text's TF-IDF weights, as (term, weight) pairs sorted by term; see [`Terms::count`].
 pub type SparseVector = Vec<(u32, f32)>;
 
 impl Terms {
-    /// Counts the terms of all texts, each in one piece or several, and weighs those of each: the logarithm of its count,
-    /// times the logarithm of how few texts use it (TF-IDF with sublinear counts: Manning, Raghavan and Schütze,
-    /// "Introduction to Information Retrieval", 2008, section 6.4).
+    /// Counts the terms of all texts and returns the vocabulary with one vector per text; a text is one or more pieces.
+    ///
+    /// The weight of a term is `(1 + ln count) × ln(1 + texts / texts with the term)`, scaled to vectors of length 1: TF-IDF with
+    /// sublinear counts, after Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, section 6.4.
     pub fn count<'a, T>(texts: impl IntoIterator<Item = T>) -> (Self, Vec<SparseVector>)
     where
         T: IntoIterator<Item = &'a str>,
@@ -83,24 +84,24 @@ impl Terms {
         vector
     }
 
-    /// The terms of a sentence, without those that are no terms.
+    /// Returns the terms of a sentence in order, without words that are not in the vocabulary.
     pub fn of<'a>(&'a self, sentence: &'a str) -> impl Iterator<Item = u32> + 'a {
         words(sentence).filter_map(|word| self.numbers.get(stem(&word)).copied())
     }
 
-    /// How many there are.
+    /// Returns the number of terms.
     #[must_use]
     pub fn len(&self) -> usize {
         self.forms.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the vocabulary is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.forms.is_empty()
     }
 
-    /// The form in which a term was used most; nothing for a number that no term has.
+    /// Returns the most frequent form of a term, such as its singular or plural; empty for an unknown number.
     #[must_use]
     pub fn form(&self, term: u32) -> &str {
         let forms = self.forms.get(term as usize).into_iter().flatten();
@@ -108,7 +109,7 @@ impl Terms {
     }
 }
 
-/// Words in small letters, without what an apostrophe cuts off, and of three letters or more.
+/// Splits a text into lower-case words of three or more letters or hyphens; an apostrophe ends a word.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '-')
         .map(|word| word.trim_matches('-'))
@@ -116,7 +117,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
 }
 
-/// A plural and its singular count as one.
+/// Returns a stem that maps a plural to its singular.
 fn stem(word: &str) -> &str {
     match word {
         _ if word.len() < 5 || word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") => word,

@@ -3,7 +3,7 @@
 use std::process::Child;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::kill::{Case, begin, judge, map};
 use super::{LONG, Outcome};
@@ -63,10 +63,15 @@ pub(super) fn check_limit() -> Done<Outcome> {
         let case = Case { name: "limit", rows: 600, server };
         let (folder, server) = begin(&case, server.len())?;
         let start = || map(&folder, &server.url).spawn().map_err(|err| err.to_string());
+        let began = Instant::now();
         let children = (0..3).map(|_| start()).collect::<Done<Vec<Child>>>()?;
         for child in children {
             let output = child.wait_with_output().map_err(|err| err.to_string())?;
             judge(&case, &folder, &server, 0, &output)?;
+        }
+        // Ten seconds by the limit: a process that is held far below its part takes minutes.
+        if began.elapsed() > Duration::from_secs(60) {
+            return Err(format!("600 rows at 60 per second took {:.0} s", began.elapsed().as_secs_f64()));
         }
         let stats = server.stats()?;
         let number = |name: &str| stats[name].as_f64().unwrap_or_default();

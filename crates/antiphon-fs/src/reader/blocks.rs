@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
 
-/// Pieces of a file, one of which is read ahead on a blocking thread.
+/// The pieces of a file, with one read ahead on a blocking thread.
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
     path: PathBuf,
@@ -19,14 +19,14 @@ pub(super) struct Blocks<T> {
 enum State<T> {
     Ready(File),
     Reading(JoinHandle<(File, io::Result<Piece<T>>)>),
-    Over,
+    Finished,
 }
 
-/// A piece of a file, if anything was left.
+/// A piece of a file; no block if nothing was left.
 #[derive(Debug)]
 pub(super) struct Piece<T> {
     pub(super) block: Option<T>,
-    /// Whether the end was seen. What is appended after that belongs to nobody.
+    /// Whether the end of the file was reached. Bytes appended after that are not read.
     pub(super) is_last: bool,
 }
 
@@ -39,7 +39,7 @@ impl<T: Send + 'static> Blocks<T> {
         &self.path
     }
 
-    /// The next piece as `read` makes it; after the last one, or after an error, always `None`.
+    /// Returns the next piece as produced by `read`; after the last one, or after an error, always `None`.
     pub(super) fn poll_next<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -49,12 +49,12 @@ impl<T: Send + 'static> Blocks<T> {
         R: FnOnce(&File) -> io::Result<Piece<T>> + Send + 'static,
     {
         loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Over => return Poll::Ready(None),
+            match std::mem::replace(&mut self.state, State::Finished) {
+                State::Finished => return Poll::Ready(None),
                 State::Ready(file) => self.start(file, read()),
-                State::Reading(mut hop) => {
-                    let Poll::Ready(joined) = Pin::new(&mut hop).poll(cx) else {
-                        self.state = State::Reading(hop);
+                State::Reading(mut task) => {
+                    let Poll::Ready(joined) = Pin::new(&mut task).poll(cx) else {
+                        self.state = State::Reading(task);
                         return Poll::Pending;
                     };
                     return Poll::Ready(match joined {
@@ -84,10 +84,10 @@ impl<T: Send + 'static> Blocks<T> {
     }
 }
 
-/// Fills `block` up to `size` bytes, fewer only at the end of the file; whether that was reached.
+/// Fills `block` up to `size` bytes, or fewer at the end of the file, and returns whether the end was reached.
 pub(super) fn fill(file: &File, block: &mut Vec<u8>, size: usize) -> io::Result<bool> {
     let missing = size.saturating_sub(block.len());
-    // A size beyond all measure costs nothing before it is read.
+    // A huge size must not allocate before the bytes are read.
     block.reserve_exact(missing.min(1 << 20));
     file.take(missing as u64).read_to_end(block)?;
     Ok(block.len() < size)

@@ -10,7 +10,7 @@ use super::blocks::{Blocks, Piece, fill};
 use crate::error::{Error, ErrorKind};
 
 const BLOCK: usize = 1 << 20;
-/// The bytes that are kept of a line that is too long.
+/// The maximum number of bytes stored of a line that is too long.
 const EXCERPT: usize = 4 << 10;
 
 /// The stream of [`Reader::lines`](super::Reader::lines).
@@ -24,31 +24,31 @@ pub struct FileLines {
     number: u64,
 }
 
-/// Whole lines, up to and with the last line end.
+/// A block of whole lines, including the last line end.
 #[derive(Debug)]
 pub(super) enum Block {
-    /// All of it is valid.
+    /// Valid UTF-8.
     Text(String),
-    /// Some line of it is not.
+    /// Bytes with at least one line that is not UTF-8.
     Bytes(Vec<u8>),
-    /// The beginning of a line that is longer than is allowed.
+    /// The beginning of a line that exceeds the limit.
     TooLong(Vec<u8>),
 }
 
-/// Cuts a file where lines end.
+/// Splits a file into blocks at line ends, on blocking threads.
 #[derive(Debug)]
 struct Cutter {
     rest: Mutex<Rest>,
-    /// The memory of a block that was read through, for the next one.
+    /// The buffer of a finished block, for reuse.
     spare: Mutex<Vec<u8>>,
     max_line: usize,
 }
 
-/// What is left over is the beginning of the next block.
+/// Bytes left over from a block: the beginning of the next one.
 #[derive(Debug, Default)]
 struct Rest {
     bytes: Vec<u8>,
-    /// Whether the rest of a line that is too long has to be skipped first.
+    /// Whether the rest of a line that is too long must be skipped first.
     is_skipping: bool,
 }
 
@@ -74,7 +74,7 @@ impl Cutter {
                 break false;
             }
             searched = block.len();
-            // With room for a line end and a byte order mark, which do not count.
+            // Allows for a line end and a byte order mark, which do not count.
             if block.len() > self.max_line.saturating_add(4) {
                 rest.is_skipping = true;
                 return Ok(Piece { block: Some(Block::TooLong(excerpt(&block))), is_last: false });
@@ -89,7 +89,7 @@ impl Cutter {
 }
 
 impl Rest {
-    /// Reads a block of a line that is too long, and keeps what is behind its end.
+    /// Reads the next block of a line that is too long, and stores what follows the line end.
     fn skip(&mut self, file: &File, mut block: Vec<u8>) -> io::Result<Piece<Block>> {
         let is_last = fill(file, &mut block, BLOCK)?;
         if let Some(end) = memchr::memchr(b'\n', &block) {
@@ -106,11 +106,11 @@ impl Rest {
     }
 }
 
-/// The beginning of a line, without a byte order mark and without half a character.
+/// Returns the beginning of a line, without a byte order mark and cut between characters.
 fn excerpt(line: &[u8]) -> Vec<u8> {
     let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     let cut = &line[..line.len().min(EXCERPT)];
-    // An error without a length is of bytes that are missing at the end.
+    // An error without a length means that the last character is incomplete.
     let end = std::str::from_utf8(cut).err().filter(|err| err.error_len().is_none());
     cut[..end.map_or(cut.len(), |err| err.valid_up_to())].to_vec()
 }
@@ -125,24 +125,24 @@ impl FileLines {
         Self { blocks, cutter, block: Block::Text(String::new()), at: 0, number: 0 }
     }
 
-    /// Returns the next line; `None` at the end. For callers without an extension trait of streams.
+    /// Returns the next line, or `None` at the end; for callers without `StreamExt`.
     ///
     /// # Errors
-    /// As [`Reader::lines`](super::Reader::lines).
+    /// Same as [`Reader::lines`](super::Reader::lines).
     ///
     /// # Cancel safety
-    /// No line is lost by dropping the call.
+    /// Dropping the call loses no line.
     pub async fn next_line(&mut self) -> Option<Result<String, Error>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// The line at hand is longer than is allowed.
+    /// Creates the error for the current line, which exceeds the limit.
     fn too_long(&self, excerpt: Vec<u8>) -> Error {
         let kind = ErrorKind::LineTooLong { line: self.number, limit: self.cutter.max_line };
         Error::new(kind, "read", self.blocks.path()).with_excerpt(excerpt)
     }
 
-    /// The next line of the block at hand; `None` when there is none.
+    /// Returns the next line of the current block; `None` at the end of the block.
     fn cut_line(&mut self) -> Option<Result<String, Error>> {
         let bytes = match &self.block {
             Block::Text(text) => text.as_bytes(),

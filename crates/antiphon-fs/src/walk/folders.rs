@@ -7,16 +7,16 @@ use ignore::overrides::Override;
 use super::{Entry, WalkOptions};
 use crate::error::Error;
 
-/// Every file below a root, folder after folder, each sorted by name; links are followed.
+/// An iterator over all files below a root, folder by folder, sorted by name; symbolic links are followed.
 pub(super) struct Folders<'a> {
     options: &'a WalkOptions,
     globs: Override,
     stop: &'a dyn Fn() -> bool,
-    /// Entries looked at.
+    /// The number of entries visited.
     turns: u32,
-    /// Where it begins, until it has.
+    /// The root, until the walk has started.
     root: Option<PathBuf>,
-    /// From the root down to the folder at hand.
+    /// The folders from the root down to the current one.
     open: Vec<Folder>,
 }
 
@@ -35,9 +35,9 @@ impl<'a> Folders<'a> {
         Self { options, globs, stop, turns: 0, root: Some(root.to_owned()), open: Vec::new() }
     }
 
-    /// What a path leads to: itself if it is a file, and for a folder what is in it.
+    /// Visits a path: returns a file, and opens a folder for the next entries.
     fn enter(&mut self, path: PathBuf, is_folder: bool) -> Option<Result<Entry, Error>> {
-        // The root was asked for, whatever the globs say of what is below it.
+        // The root is always included: globs apply only below it.
         if !self.open.is_empty() && self.globs.matched(&path, is_folder).is_ignore() {
             return None;
         }
@@ -58,14 +58,14 @@ impl<'a> Folders<'a> {
 
     fn follow(&mut self, path: PathBuf) -> Option<Result<Entry, Error>> {
         match metadata(&path) {
-            // What a loop leads to has been walked by its own path already.
+            // The target of a loop has been walked by its own path already.
             Ok(found) if found.is_dir() && self.is_open(&path, &found) => None,
             Ok(found) => self.enter(path, found.is_dir()),
             Err(err) => Some(Err(Error::from_io(err, "walk", path))),
         }
     }
 
-    /// Whether this very folder is one of those that the walk is in.
+    /// Returns whether the folder is one of the open ones, which would be a loop.
     fn is_open(&self, path: &Path, found: &Metadata) -> bool {
         self.open.iter().any(|folder| is_same(&folder.path, path, found))
     }
@@ -81,7 +81,7 @@ impl Iterator for Folders<'_> {
             return Some(only);
         }
         loop {
-            // Now and then, and for the first: whether to stop takes a lock to know.
+            // For the first entry and every 64th, since the check takes a lock.
             if self.turns.is_multiple_of(64) && (self.stop)() {
                 return None;
             }

@@ -10,18 +10,18 @@ use super::{FileChange, Sender};
 use crate::error::{Error, ErrorKind};
 use crate::walk::from_ignore;
 
-/// Looks at every file again and again, on a thread of its own that ends when this is dropped.
+/// A poller that scans all files at an interval, on a dedicated thread that ends when the poller is dropped.
 ///
-/// The notify crate's own compares times in whole seconds, and so misses the second write within one.
+/// The poll watcher of the notify crate compares times in whole seconds and so misses a second write within one second.
 pub(super) struct Poller {
     _stop: SyncSender<()>,
 }
 
-/// Every path, and what tells that it was written to; `None` for folders, whose times say only that a name has changed.
+/// All paths with modification time and length, to detect writes; `None` for folders, whose times only reflect their entries.
 type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 impl Poller {
-    /// Changes since this call are told.
+    /// Starts the thread; changes after this call are reported.
     pub(super) fn start(
         root: PathBuf,
         recursive: bool,
@@ -34,14 +34,14 @@ impl Poller {
             let mut unseen = BTreeSet::new();
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 let (mut now, errors) = scan(&root, recursive);
-                // What cannot be seen for now has not gone; that is told once.
+                // Unreadable paths do not count as removed; each is reported once.
                 let hidden: BTreeSet<_> = errors.iter().map(|err| err.path().to_owned()).collect();
                 let is_hidden = |path: &Path| hidden.iter().any(|top| path.starts_with(top));
                 let kept = before.iter().filter(|(path, _)| is_hidden(path));
                 now.extend(kept.map(|(path, stamp)| (path.clone(), *stamp)));
                 let news = changes(&before, &now).into_iter().map(Ok);
                 let errors = errors.into_iter().filter(|err| !unseen.contains(err.path())).map(Err);
-                // A receiver that is gone has lost interest.
+                // If the receiver is dropped, no one needs the changes.
                 if news.chain(errors).any(|change| sender.blocking_send(change).is_err()) {
                     return;
                 }
@@ -65,7 +65,7 @@ fn changes(before: &Seen, now: &Seen) -> Vec<FileChange> {
     removed.chain(others).collect()
 }
 
-/// What is there, and what could not be looked at; what vanishes meanwhile is as good as gone.
+/// Returns the existing paths, and an error per path that could not be read; a path removed meanwhile is not an error.
 fn scan(root: &Path, recursive: bool) -> (Seen, Vec<Error>) {
     let depth = if recursive { None } else { Some(1) };
     let walk = WalkBuilder::new(root).standard_filters(false).max_depth(depth).build();

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::file;
 
 #[tokio::test]
-async fn a_copy_has_the_content_and_the_permissions_and_tells_how_far_it_is() {
+async fn copy_keeps_content_and_permissions_and_reports_progress() {
     let content: Vec<u8> = (0..20_u32 << 20).map(|n| (n % 251) as u8).collect();
     let (folder, from) = file("from.bin", &content);
     let to = folder.path().join("to.bin");
@@ -28,7 +28,7 @@ async fn a_copy_has_the_content_and_the_permissions_and_tells_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn a_cancelled_or_dropped_copy_leaves_the_older_file_and_nothing_else() {
+async fn cancelled_or_dropped_copy_leaves_only_the_older_file() {
     let (folder, from) = file("from.bin", &vec![7; 40 << 20]);
     let to = folder.path().join("to.bin");
     std::fs::write(&to, "old").unwrap();
@@ -36,22 +36,22 @@ async fn a_cancelled_or_dropped_copy_leaves_the_older_file_and_nothing_else() {
     let stop = cancel.clone();
     let cancelled = copy_with(&from, &to, cancel, move |_, _| stop.cancel()).await;
     assert_eq!(cancelled.unwrap_err().kind(), ErrorKind::Cancelled);
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let (is_over, end) = std::sync::mpsc::channel::<()>();
+    let (resume, wait) = std::sync::mpsc::channel::<()>();
+    let (alive, end) = std::sync::mpsc::channel::<()>();
     let mut dropped = Box::pin(copy_with(&from, &to, CancellationToken::new(), move |_, _| {
-        // Stands still until the copy was dropped, and holds the other channel open until it has ended.
-        let _ = (wait.recv(), &is_over);
+        // Blocks until the copy is dropped, and keeps the other channel open until the copy has ended.
+        let _ = (wait.recv(), &alive);
     }));
     assert!((&mut dropped).now_or_never().is_none());
     drop(dropped);
-    drop(go_on);
+    drop(resume);
     assert!(end.recv().is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     assert_eq!(std::fs::read_to_string(&to).unwrap(), "old");
 }
 
 #[tokio::test]
-async fn an_empty_file_and_a_missing_one() {
+async fn copies_an_empty_file_and_reports_a_missing_one() {
     let (folder, from) = file("empty", b"");
     assert_eq!(copy(&from, folder.path().join("copy")).await.unwrap(), 0);
     assert_eq!(std::fs::read(folder.path().join("copy")).unwrap(), b"");
@@ -61,8 +61,8 @@ async fn an_empty_file_and_a_missing_one() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_the_kernel_cannot_copy_goes_through_memory() {
-    // A file of /proc says that it is empty.
+async fn copy_falls_back_to_memory_where_the_kernel_cannot() {
+    // Files in /proc report a length of 0.
     let folder = antiphon_fs::temp_dir().unwrap();
     let to = folder.path().join("copy");
     let copied = copy("/proc/self/status", &to).await.unwrap();

@@ -1,8 +1,8 @@
-//! What the crate promises, from outside.
+//! Tests of the public API.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test crate: panics are free, and it prepares its files with std"
+    reason = "a test crate: panics are acceptable, and it prepares its files with std"
 )]
 
 mod copy;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use antiphon_fs::TempDir;
 
-/// A folder, and a file of that name and content in it.
+/// Creates a temporary folder with a file of the given name and content.
 fn file(name: &str, content: &[u8]) -> (TempDir, PathBuf) {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join(name);

@@ -22,7 +22,7 @@ async fn opened(path: &Path, line: &str) -> Writer {
 }
 
 #[tokio::test]
-async fn two_writers_of_one_name_mix_nothing_and_the_second_is_beside() {
+async fn concurrent_writers_of_one_path_get_separate_files() {
     let folder = temp_dir().unwrap();
     let path = folder.path().join("out.jsonl");
     let (one, two, three) = (opened(&path, "1").await, opened(&path, "2").await, opened(&path, "3").await);
@@ -35,7 +35,7 @@ async fn two_writers_of_one_name_mix_nothing_and_the_second_is_beside() {
 }
 
 #[tokio::test]
-async fn an_older_file_is_replaced_unless_it_changed_meanwhile() {
+async fn older_file_is_replaced_unless_it_changed_meanwhile() {
     let folder = temp_dir().unwrap();
     let path = folder.path().join("out");
     fs::write(&path, "old").unwrap();
@@ -55,7 +55,7 @@ async fn an_older_file_is_replaced_unless_it_changed_meanwhile() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_link_stays_and_what_it_leads_to_is_written() {
+async fn link_is_kept_and_its_target_written() {
     use std::os::unix::fs::symlink;
     let (folder, elsewhere) = (temp_dir().unwrap(), temp_dir().unwrap());
     let at = |name: &str| folder.path().join(name);
@@ -76,7 +76,7 @@ async fn a_link_stays_and_what_it_leads_to_is_written() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn devices_and_pipes_are_written_to_and_folders_refused() {
+async fn devices_and_pipes_are_written_to_and_folders_rejected() {
     let folder = temp_dir().unwrap();
     let pipe = folder.path().join("pipe");
     crate::pipe(&pipe);
@@ -96,12 +96,12 @@ async fn devices_and_pipes_are_written_to_and_folders_refused() {
 }
 
 #[tokio::test]
-async fn a_folder_is_tried_by_a_file_that_does_not_stay() {
+async fn check_writable_creates_the_folder_and_leaves_no_file() {
     let folder = temp_dir().unwrap();
     check_writable(folder.path().join("a/b")).await.unwrap();
     assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
     fs::write(folder.path().join("file"), "").unwrap();
     assert!(check_writable(folder.path().join("file/b")).await.is_err());
     #[cfg(target_os = "linux")]
-    assert!(check_writable("/proc/self").await.is_err(), "no file can be made there");
+    assert!(check_writable("/proc/self").await.is_err(), "no file can be created there");
 }

@@ -15,7 +15,7 @@ async fn names(options: WalkOptions) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn globs_choose_files_at_any_depth() {
+async fn globs_select_files_at_any_depth() {
     let options = WalkOptions::default;
     assert_eq!(names(options().glob("*.txt")).await, ["b.txt"]);
     assert_eq!(names(options().glob("*.md").glob("!draft-*")).await, ["a.md", "sub/c.md", "sub/deep/d.md"]);
@@ -25,7 +25,7 @@ async fn globs_choose_files_at_any_depth() {
 }
 
 #[tokio::test]
-async fn globs_narrow_what_ignore_files_and_hiding_leave_and_never_the_root() {
+async fn globs_filter_after_ignore_files_and_never_exclude_the_root() {
     let folder = temp_dir().unwrap();
     let root = folder.path().join("drafts");
     std::fs::create_dir(&root).unwrap();
@@ -48,13 +48,13 @@ async fn globs_narrow_what_ignore_files_and_hiding_leave_and_never_the_root() {
         assert_eq!(
             count(options().glob("*.txt").ignore_files(ignore_files), &root.join("kept.md")).await,
             1,
-            "it was asked for"
+            "the root is always included"
         );
     }
 }
 
 #[tokio::test]
-async fn a_cancelled_walk_stops_though_nothing_matches() {
+async fn cancelled_walk_stops_even_if_no_file_matches() {
     let folder = temp_dir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "x").unwrap();
     for ignore_files in [false, true] {
@@ -67,14 +67,14 @@ async fn a_cancelled_walk_stops_though_nothing_matches() {
 }
 
 #[tokio::test]
-async fn a_bad_glob_is_named() {
+async fn invalid_glob_is_in_the_error() {
     let folder = temp_dir().unwrap();
     let mut walk =
         walk(folder.path(), WalkOptions::default().glob("a[").hidden(true), CancellationToken::new());
     let err = walk.next().await.unwrap().pop().unwrap().unwrap_err();
     assert_eq!(
         (err.kind(), err.to_string().as_str()),
-        (ErrorKind::InvalidGlob, "walk: the pattern `a[` is no valid glob")
+        (ErrorKind::InvalidGlob, "walk: invalid glob pattern `a[`")
     );
     assert!(walk.next().await.is_none());
 }

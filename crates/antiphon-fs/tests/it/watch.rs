@@ -9,7 +9,7 @@ async fn next(watcher: &mut Watcher) -> FileChange {
     next.await.unwrap().unwrap().unwrap()
 }
 
-/// Changes until one is about the file whose making tells that everything before was seen.
+/// Collects changes until the file `mark` is created, which shows that all earlier changes were reported.
 async fn until(watcher: &mut Watcher, mark: &Path) -> Vec<FileChange> {
     let mut changes = Vec::new();
     loop {
@@ -21,7 +21,7 @@ async fn until(watcher: &mut Watcher, mark: &Path) -> Vec<FileChange> {
     }
 }
 
-async fn check(options: WatchOptions, tells_renames: bool) {
+async fn check(options: WatchOptions, reports_renames: bool) {
     let folder = temp_dir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in ["untouched", "changed", "removed", "renamed"] {
@@ -34,7 +34,7 @@ async fn check(options: WatchOptions, tells_renames: bool) {
     std::fs::remove_file(at("removed")).unwrap();
     std::fs::rename(at("renamed"), at("name")).unwrap();
     let mut changes = Vec::new();
-    let expected = if tells_renames { 3 } else { 4 };
+    let expected = if reports_renames { 3 } else { 4 };
     while changes.len() < expected {
         match next(&mut watcher).await {
             FileChange::Changed(path) if path == folder.path() => {}
@@ -44,7 +44,7 @@ async fn check(options: WatchOptions, tells_renames: bool) {
     std::fs::write(at("mark"), "x").unwrap();
     changes.extend(until(&mut watcher, &at("mark")).await);
     let mut expected = vec![FileChange::Changed(at("changed")), FileChange::Removed(at("removed"))];
-    if tells_renames {
+    if reports_renames {
         expected.push(FileChange::Renamed { from: at("renamed"), to: at("name") });
     } else {
         expected.extend([FileChange::Removed(at("renamed")), FileChange::Created(at("name"))]);
@@ -53,22 +53,22 @@ async fn check(options: WatchOptions, tells_renames: bool) {
         changes.sort_by_key(|change| format!("{change:?}"));
         changes
     };
-    assert_eq!(sorted(changes), sorted(expected), "nothing about the file that was only read");
+    assert_eq!(sorted(changes), sorted(expected), "a file that was only read is not reported");
 }
 
 #[tokio::test]
-async fn every_kind_of_change_is_told_and_an_untouched_file_is_not() {
+async fn every_kind_of_change_is_reported_but_no_untouched_file() {
     check(WatchOptions::default().debounce(Duration::from_millis(50)), cfg!(target_os = "linux")).await;
 }
 
 #[tokio::test]
-async fn polling_tells_the_same_but_for_renames() {
+async fn polling_reports_the_same_changes_except_renames() {
     let options = WatchOptions::default().debounce(Duration::from_millis(50));
     check(options.poll_interval(Duration::from_millis(100)), false).await;
 }
 
 #[tokio::test]
-async fn a_single_file_is_watched_through_every_replacement() {
+async fn single_file_is_watched_across_replacements() {
     for options in [WatchOptions::default(), WatchOptions::default().poll_interval(Duration::from_millis(20))]
     {
         let folder = temp_dir().unwrap();
@@ -78,18 +78,18 @@ async fn a_single_file_is_watched_through_every_replacement() {
         for text in ["a", "as before, but longer"] {
             std::fs::write(folder.path().join("neighbour"), text).unwrap();
             antiphon_fs::write(&path, text).await.unwrap();
-            // Whether a file that takes the place of another is new is for the system to say.
-            let told = next(&mut watcher).await;
+            // Depending on the system, a replaced file is reported as created or changed.
+            let change = next(&mut watcher).await;
             assert!(
-                [FileChange::Created(path.clone()), FileChange::Changed(path.clone())].contains(&told),
-                "{told:?}"
+                [FileChange::Created(path.clone()), FileChange::Changed(path.clone())].contains(&change),
+                "{change:?}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn what_comes_with_a_new_folder_is_told_once() {
+async fn content_of_a_new_folder_is_reported_once() {
     let folder = temp_dir().unwrap();
     let options = WatchOptions::default().debounce(Duration::from_millis(50));
     let mut watcher = Watcher::new(folder.path(), options).await.unwrap();
@@ -107,7 +107,7 @@ async fn what_comes_with_a_new_folder_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_not_found() {
+async fn missing_folder_is_not_found() {
     let folder = temp_dir().unwrap();
     let err = Watcher::new(folder.path().join("none"), WatchOptions::default()).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::NotFound);

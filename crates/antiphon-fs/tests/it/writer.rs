@@ -3,13 +3,13 @@ use antiphon_fs::{ErrorKind, Writer, temp_dir};
 const BIG: usize = 3 << 20;
 
 #[tokio::test]
-async fn created_appended_and_atomic_files_have_all_that_was_written() {
+async fn created_appended_and_atomic_files_are_complete() {
     let folder = temp_dir().unwrap();
     let path = folder.path().join("out.txt");
     let mut writer = Writer::create(&path).await.unwrap();
     writer.write_line("first").await.unwrap();
     writer.flush().await.unwrap();
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\n", "it is seen as it grows");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\n", "the file is visible while it grows");
     writer.write(b"bytes, too\n").await.unwrap();
     writer.finish().await.unwrap();
     let mut writer = Writer::append(&path).await.unwrap();
@@ -24,7 +24,7 @@ async fn created_appended_and_atomic_files_have_all_that_was_written() {
     assert_eq!(
         std::fs::read_to_string(&path).unwrap().lines().count(),
         3,
-        "the older file stands until the end"
+        "the older file is kept until `finish`"
     );
     writer.finish().await.unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().len(), BIG as u64 / 1000 * 1000);
@@ -32,7 +32,7 @@ async fn created_appended_and_atomic_files_have_all_that_was_written() {
 }
 
 #[tokio::test]
-async fn dropping_an_atomic_writer_leaves_the_older_file_and_nothing_else() {
+async fn dropped_atomic_writer_leaves_only_the_older_file() {
     let folder = temp_dir().unwrap();
     let path = folder.path().join("out.txt");
     std::fs::write(&path, "old").unwrap();
@@ -46,7 +46,7 @@ async fn dropping_an_atomic_writer_leaves_the_older_file_and_nothing_else() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_is_told_once_and_then_the_writer_is_broken() {
+async fn full_disk_is_reported_once_and_then_the_writer_is_broken() {
     let mut writer = Writer::create("/dev/full").await.unwrap();
     writer.write(vec![b'x'; BIG]).await.unwrap();
     let err = writer.flush().await.unwrap_err();
@@ -57,14 +57,14 @@ async fn a_full_disk_is_told_once_and_then_the_writer_is_broken() {
 }
 
 #[tokio::test]
-async fn a_dropped_call_loses_and_doubles_nothing() {
+async fn dropped_call_neither_loses_nor_duplicates_bytes() {
     let folder = temp_dir().unwrap();
     let path = folder.path().join("out.txt");
     let mut writer = Writer::create(&path).await.unwrap();
     let mut added = 0;
     for n in 0..2000 {
         let piece = vec![b'a'; 1 + n % 3000];
-        // Polled once: what was not taken at once is given up.
+        // Polled once: a call that has to wait is dropped.
         let poll = futures_util::FutureExt::now_or_never(writer.write(&piece));
         added += poll.map_or(0, |done| {
             done.unwrap();
@@ -76,7 +76,7 @@ async fn a_dropped_call_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_named() {
+async fn missing_folder_is_an_error() {
     let folder = temp_dir().unwrap();
     for writer in [
         Writer::create(folder.path().join("no/out")).await,

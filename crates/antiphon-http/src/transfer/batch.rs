@@ -8,23 +8,23 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::request::Request;
 
-/// An answer with its whole body.
+/// A response with its whole body.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BufferedResponse {
-    /// The status code: a success.
+    /// The status code, which is a success.
     pub status: u16,
-    /// The body, unpacked.
+    /// The body, decompressed.
     pub body: Bytes,
-    /// How often the request was sent.
+    /// The number of attempts.
     pub attempts: u32,
-    /// The server's name for the request, if it gave one.
+    /// The server's request id, if the response had one.
     pub request_id: Option<String>,
     endpoint: Endpoint,
 }
 
 impl BufferedResponse {
-    /// The body as a value.
+    /// Returns the body as a value, parsed from JSON.
     ///
     /// # Errors
     /// `InvalidJson`.
@@ -36,7 +36,7 @@ impl BufferedResponse {
         })
     }
 
-    /// The body as text, invalid UTF-8 replaced by U+FFFD.
+    /// Returns the body as text, with invalid UTF-8 replaced by U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -44,13 +44,14 @@ impl BufferedResponse {
 }
 
 impl Client {
-    /// Sends many requests, `max_concurrency` at once (0 counts as 1), and reads their answers whole. Each has an outcome of
-    /// its own, in the order of the requests; a status that is no success is an error.
+    /// Sends many requests, at most `max_concurrency` at once (0 counts as 1), and reads their bodies. Returns one result per
+    /// request, in the order of the requests; a status that is not a success is an error. Use [`send`](Client::send) for bodies
+    /// that do not fit in memory.
     ///
-    /// Requests are taken from the iterator as they are sent, so it may make them as it goes.
+    /// Requests are taken from the iterator as they are sent, so it can create them lazily.
     ///
     /// # Cancel safety
-    /// Hangs up on those under way; servers may have acted on them.
+    /// Dropping the future closes the connections of the requests in flight; servers may have acted on them.
     pub async fn batch<I>(&self, requests: I, max_concurrency: usize) -> Vec<Result<BufferedResponse, Error>>
     where
         I: IntoIterator<Item = Request>,

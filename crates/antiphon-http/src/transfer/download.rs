@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, RequestPhase};
 use crate::request::Request;
 use crate::response::Response;
 
-/// A file to be fetched; see [`Client::download`].
+/// A download of one file; see [`Client::download`].
 #[derive(Debug)]
 #[must_use = "nothing is fetched before `run`"]
 pub struct Download {
@@ -29,38 +29,38 @@ pub struct Download {
     cancel: CancellationToken,
 }
 
-/// A file that was fetched.
+/// A downloaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Downloaded {
-    /// Where it is.
+    /// The file's path.
     pub path: PathBuf,
-    /// Its length in bytes.
+    /// The file's length in bytes.
     pub bytes: u64,
-    /// How many of them were there already, from an earlier try.
+    /// The number of bytes that an earlier attempt had downloaded; 0 if the download did not resume.
     pub resumed_from: u64,
-    /// Its SHA-256 in hexadecimal.
+    /// The file's SHA-256 in hexadecimal.
     pub sha256: String,
 }
 
-/// What has been fetched so far.
+/// The bytes received so far, and what is known of the whole file.
 #[derive(Default)]
 struct Progress {
     done: u64,
     digest: Sha256,
     validator: Option<String>,
-    /// How much there is in all, if the server tells.
+    /// The file's length, if the server reported it.
     total: Option<u64>,
 }
 
 impl Client {
-    /// Fetches what stands under `url` into the file `path`, which appears when it is whole; an older file stays until
-    /// then.
+    /// Creates a download of `url` into the file `path`, which appears when it is complete; an older file stays until then. Use
+    /// [`fetch`](crate::fetch) for many files.
     ///
-    /// What has come is kept in `path` with `.part` behind it, with a note of what it is a part of. If the connection
-    /// breaks, a client that [retries](crate::ClientBuilder::retry) goes on from there at once, and any other when it is
-    /// asked again, if the server supports ranges and still has the same content; else it begins anew. Do not fetch two
-    /// things to one path at the same time.
+    /// Received bytes are kept in `path` plus `.part`, with metadata in `path` plus `.part.json`. If the connection breaks, a
+    /// client with a [retry policy](crate::ClientBuilder::retry) resumes by its policy, and any other client when the download is
+    /// run again. To resume, the server must support ranges and still have the same content; otherwise the download starts
+    /// over. Do not run two downloads to one path at the same time.
     pub fn download(&self, url: &str, path: impl AsRef<Path>) -> Download {
         Download {
             client: self.clone(),
@@ -81,37 +81,39 @@ impl Download {
         self
     }
 
-    /// Refuses a file that has another SHA-256, in hexadecimal.
+    /// Sets the expected SHA-256, in hexadecimal; a file with another one is discarded.
     pub fn sha256(mut self, digest: impl Into<String>) -> Self {
         self.sha256 = Some(digest.into());
         self
     }
 
-    /// Tells how many bytes have come, and how many there are if that is known. It is called often: be quick.
+    /// Sets a callback that takes the number of bytes received, and the total if it is known. The callback is called for each
+    /// piece of the body and must not block.
     pub fn on_progress(mut self, callback: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
         self.on_progress = OnProgress::new(callback);
         self
     }
 
-    /// Stops when `token` is cancelled; what has come is kept for the next time.
+    /// Sets a token that cancels the download; the received bytes are kept, and the next run resumes.
     pub fn cancelled_by(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Fetches the file.
+    /// Downloads the file.
     ///
     /// # Errors
     /// As [`Client::get`], and `ChecksumMismatch`, `File` or `Cancelled`.
     ///
     /// # Cancel safety
-    /// Hangs up; what has come is kept for the next time, but for the last 256 KiB.
+    /// Dropping the future closes the connection. The received bytes are kept for the next run, except for up to the last 256
+    /// KiB.
     pub async fn run(mut self) -> Result<Downloaded, Error> {
         let (part, endpoint) = (Part::of(&self.path), self.request.origin());
         self.check_target(&endpoint).await?;
         let options = &self.client.inner.options;
         if let (None, Some(timeout)) = (self.request.deadline.instant(), options.timeout) {
-            // One for all tries.
+            // One deadline for all attempts.
             self.request.deadline = Deadline::after(timeout);
         }
         let mut progress = self.existing(&part, &endpoint).await?;
@@ -123,12 +125,12 @@ impl Download {
             self.sha256.as_deref().filter(|expected| !expected.eq_ignore_ascii_case(&sha256))
         {
             part.discard().await.map_err(failed)?;
-            let reason = format!("its SHA-256 is {sha256} and not {expected}");
+            let reason = format!("the SHA-256 is {sha256}, not {expected}");
             return Err(Error::new(ErrorKind::ChecksumMismatch, RequestPhase::NextByte, endpoint, reason));
         }
         if !part.holds(progress.done).await.map_err(failed)? {
             part.discard().await.map_err(failed)?;
-            let reason = format!("somebody else has written to {}.part", self.path.display());
+            let reason = format!("another process has written to {}.part", self.path.display());
             return Err(Error::new(ErrorKind::File, RequestPhase::NextByte, endpoint, reason));
         }
         part.publish().await.map_err(failed)?;
@@ -136,18 +138,18 @@ impl Download {
         Ok(Downloaded { path: self.path, bytes: progress.done, resumed_from, sha256 })
     }
 
-    /// Only a file may be put in the place of something: no folder, and no device.
+    /// Checks that the download does not replace a folder or a device.
     async fn check_target(&self, endpoint: &Endpoint) -> Result<(), Error> {
         match antiphon_fs::metadata(&self.path).await {
             Ok(found) if !found.is_file => {
-                let reason = format!("{} is there, and is no file", self.path.display());
+                let reason = format!("cannot replace {}: it is not a regular file", self.path.display());
                 Err(Error::new(ErrorKind::File, RequestPhase::Queue, endpoint.clone(), reason))
             }
             _ => Ok(()),
         }
     }
 
-    /// Fetches until everything is there; a client that retries resumes after a break, by its retry policy.
+    /// Downloads until the file is complete. A client with a retry policy resumes by that policy after the connection breaks.
     async fn fetch_all(
         &self,
         part: &Part,
@@ -160,18 +162,18 @@ impl Download {
             let before = progress.done;
             let err = match self.fetch(part, progress, endpoint).await {
                 Ok(()) if progress.total.is_none_or(|total| total == progress.done) => return Ok(()),
-                // The server gives less at a time than it was asked for.
+                // The server sent a shorter range than requested.
                 Ok(()) if progress.done > before => continue,
                 Ok(()) => Error::new(
                     ErrorKind::Interrupted,
                     RequestPhase::NextByte,
                     endpoint.clone(),
-                    "nothing more came",
+                    "the server sent no more data",
                 ),
                 Err(err) => err,
             };
             if progress.done > before {
-                // Only tries in a row that bring nothing count: the others come to an end by themselves.
+                // Only consecutive attempts without progress count: progress reaches the end of the file by itself.
                 pauses = policy.pauses();
             }
             let in_time = |pause: &Duration| self.request.deadline.allows(*pause, Instant::now().into_std());
@@ -193,7 +195,7 @@ impl Download {
         })
     }
 
-    /// Fetches what is missing, or as much of it as comes.
+    /// Downloads the missing bytes, or as many of them as one response has.
     async fn fetch(&self, part: &Part, progress: &mut Progress, endpoint: &Endpoint) -> Result<(), Error> {
         let failed = |err| file_error(err, endpoint);
         let mut response = self.ask(progress, endpoint).await?;
@@ -211,7 +213,7 @@ impl Download {
                 return Ok(());
             }
             (206 | 416, _) => {
-                // What is there is no part of what the server has now. The connection is given back before it is asked again.
+                // The partial file does not belong to the server's content. The connection is released before the next request.
                 drop(response);
                 part.discard().await.map_err(failed)?;
                 *progress = Progress::default();
@@ -220,7 +222,7 @@ impl Download {
             _ => {}
         }
         if response.status() == 206 {
-            let reason = "it sends a part where all was asked for";
+            let reason = "a partial response to a request for the whole file";
             return Err(Error::new(
                 ErrorKind::InvalidResponse,
                 RequestPhase::FirstByte,
@@ -228,7 +230,7 @@ impl Download {
                 reason,
             ));
         }
-        // Without a length the body may have been unpacked on the way, and no part of that can be asked for.
+        // Without a length the body may have been decompressed, and a range of that cannot be requested.
         let validator = response.content_length().and_then(|_| validator(&response));
         *progress = Progress { total: response.content_length(), validator, ..Progress::default() };
         let metadata = progress.validator.clone();
@@ -237,7 +239,7 @@ impl Download {
         self.receive(response, writer, progress).await
     }
 
-    /// Whether a part that came goes on with what is there: some servers do not look at `If-Range`.
+    /// Returns whether a partial response continues the partial file: some servers ignore `If-Range`.
     async fn can_resume(
         &self,
         part: &Part,
@@ -249,9 +251,9 @@ impl Download {
         Ok(progress.done > 0 && same && part.holds(progress.done).await?)
     }
 
-    /// Asks for what is missing.
+    /// Requests the missing bytes.
     async fn ask(&self, progress: &Progress, endpoint: &Endpoint) -> Result<Response, Error> {
-        // Parts of something packed could not be put together again.
+        // Ranges of a compressed body cannot be joined.
         let mut request = self.request.clone().header("accept-encoding", "identity");
         if let Some(validator) = progress.validator.as_ref().filter(|_| progress.done > 0) {
             request =
@@ -260,7 +262,7 @@ impl Download {
         let sending = async {
             let response = self.client.send(request).await?;
             match response.status() {
-                // There is nothing after what has come: it is whole, or it is no part of this any more.
+                // No bytes after the received ones: the file is complete, or the server's content has changed.
                 416 if progress.done > 0 => Ok(response),
                 _ => response.error_for_status().await,
             }
@@ -271,7 +273,7 @@ impl Download {
         }
     }
 
-    /// Takes what comes; it is kept, however it ends.
+    /// Receives a body and writes it to the partial file, which is kept however the body ends.
     async fn receive(
         &self,
         mut response: Response,
@@ -301,8 +303,8 @@ impl Download {
     }
 }
 
-/// What a failed try means for the next: only a body that breaks off is resumed here. What went wrong before it, the client
-/// has retried itself.
+/// Returns the verdict for the retry policy. Only a body that breaks off is resumed here; earlier failures were retried by the
+/// client.
 fn verdict(err: &Error) -> Verdict {
     match err.kind() {
         ErrorKind::Interrupted | ErrorKind::Timeout { .. } if err.phase() == RequestPhase::NextByte => {
@@ -312,15 +314,15 @@ fn verdict(err: &Error) -> Verdict {
     }
 }
 
-/// From where a part goes, and how long the whole is if that is told: `bytes 5-9/10`, or `bytes */10`.
+/// Parses `Content-Range` (`bytes 5-9/10` or `bytes */10`): the first byte, and the total length if the header has it.
 fn range(response: &Response) -> Option<(u64, Option<u64>)> {
     let (range, total) = response.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
     let from = range.split_once('-').map_or(Some(0), |(from, _)| from.parse().ok())?;
     Some((from, total.parse().ok()))
 }
 
-/// What a part can be told by later (RFC 9110, section 13.1.5): weak tags do not promise the same bytes, nor does a date
-/// of the same second.
+/// Returns the validator for `If-Range` (RFC 9110, section 13.1.5), if there is a strong one: weak tags do not promise the same
+/// bytes, nor does a `Last-Modified` in the same second as `Date`.
 fn validator(response: &Response) -> Option<String> {
     if let Some(tag) = response.header("etag") {
         return Some(tag.to_owned()).filter(|tag| !tag.starts_with("W/"));

@@ -11,10 +11,10 @@ use super::names::{Names, without_secrets};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 
-/// A request for many files, each of which gets a safe name of its own in one folder.
+/// A request for many files, each of which gets a safe, unique name in one folder.
 ///
-/// An address may hold a key: printed or serialised, a request has its addresses [`without_secrets`], which is for people
-/// to read. What another process shall fetch is given to it as JSON with the whole addresses.
+/// An address may contain a key, so `Debug` and `Serialize` show addresses [`without_secrets`], for people to read. A process
+/// that is to fetch the files needs JSON with the whole addresses.
 ///
 /// ```
 /// use antiphon_http::FetchRequest;
@@ -31,12 +31,12 @@ pub struct FetchRequest {
     /// The addresses.
     #[serde(serialize_with = "shown")]
     pub urls: Vec<String>,
-    /// The folder that files go to; a missing one is created.
+    /// The folder for the files; created if it does not exist.
     pub out: PathBuf,
-    /// The maximum number of files that are fetched at once; 0 counts as 1. Default 10.
+    /// The concurrency limit: the maximum number of files that are fetched at once; 0 counts as 1. Default 10.
     #[serde(default = "default_concurrency")]
     pub max_concurrency: usize,
-    /// Whether files that exist are fetched again and replaced. Default: they are left alone.
+    /// Whether files that exist are fetched again and replaced. Default false: they are kept.
     #[serde(default)]
     pub fresh: bool,
 }
@@ -59,9 +59,9 @@ pub struct Fetched {
 pub struct FetchedFile {
     /// The file's path.
     pub path: PathBuf,
-    /// Its length in bytes.
+    /// The file's length in bytes.
     pub bytes: u64,
-    /// The download with its digest; `None` if the file existed and was left alone.
+    /// The download with its digest; `None` if the file existed and was kept.
     pub download: Option<Downloaded>,
 }
 
@@ -87,7 +87,7 @@ impl fmt::Display for FetchError {
 impl std::error::Error for FetchError {}
 
 impl Serialize for FetchError {
-    /// As its message.
+    /// Serialises the error as its message.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -132,7 +132,7 @@ impl FetchRequest {
 }
 
 impl Fetched {
-    /// Returns the error of a request that failed, and none for a file that could not be read.
+    /// Returns the error of a request that failed; `None` for a success or an error of the file system.
     #[must_use]
     pub fn http_error(&self) -> Option<&Error> {
         match &self.result {
@@ -171,11 +171,11 @@ impl Serialize for Fetched {
     }
 }
 
-/// Fetches files, at most [`FetchRequest::max_concurrency`] at once, each under a name of its own that comes from its
-/// address, and reports each as soon as it is done. Returns the outcomes in the order of the addresses; one failure ends no
-/// other. Use [`Client::download`] for one file under a name of your choice, and [`Client::batch`] for bodies in memory.
+/// Fetches files, at most [`FetchRequest::max_concurrency`] at once, each under a unique name from its address, and calls
+/// `on_done` for each as soon as it is done. Returns the outcomes in the order of the addresses; a failure does not affect the
+/// other files. Use [`Client::download`] for one file under a chosen name, and [`Client::batch`] for bodies in memory.
 ///
-/// The same call resumes a file that broke off, and leaves one alone that exists.
+/// Repeating the call resumes files that broke off, and keeps files that exist.
 ///
 /// ```no_run
 /// use antiphon_http::{Client, FetchRequest, fetch};
@@ -192,7 +192,8 @@ impl Serialize for Fetched {
 /// If the folder cannot be created.
 ///
 /// # Cancel safety
-/// Hangs up; what has arrived is kept and resumed by the next call. Cancelling `cancel` does the same.
+/// Dropping the future closes the connections; the received bytes are kept, and the next call resumes. Cancelling `cancel` does
+/// the same.
 pub async fn fetch(
     client: &Client,
     request: &FetchRequest,

@@ -2,12 +2,12 @@ use std::collections::HashSet;
 
 use url::{Position, Url};
 
-/// The most bytes of a name, of the 255 that file systems take, so that endings and numbers fit behind.
+/// The maximum length of a name in bytes; file systems allow 255, and endings and numbers need room.
 const MAX_BYTES: usize = 200;
-/// The names of devices on Windows, which keep their meaning with a number and with any ending.
+/// The names of devices on Windows, which are reserved with a number and with any ending, too.
 const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
-/// Returns an address as it may be shown: its host and the last part of its path, without user, query and fragment.
+/// Returns an address as it may be shown: its host and the last segment of its path, without user, query and fragment.
 ///
 /// ```
 /// let shown = antiphon_http::without_secrets("https://me:secret@example.org/a/report.pdf?key=secret");
@@ -28,8 +28,8 @@ pub fn without_secrets(url: &str) -> String {
     }
 }
 
-/// Returns the last part of an address's path, or its host, as a file name that every file system takes and that leads
-/// into no other folder.
+/// Returns the last segment of an address's path, or its host, as a file name that is valid on every file system and cannot
+/// lead into another folder.
 ///
 /// ```
 /// assert_eq!(antiphon_http::safe_file_name("https://example.org/a/report.pdf?page=2"), "report.pdf");
@@ -54,14 +54,14 @@ pub fn safe_file_name(url: &str) -> String {
     }
 }
 
-/// The names of files that go into one folder: no two are the same, nor is one the name of another one's part.
+/// The names of the files in one folder: unique, and distinct from the `.part` and `.part.json` files of the others.
 #[derive(Default)]
 pub(super) struct Names {
     taken: HashSet<String>,
 }
 
 impl Names {
-    /// Returns a name for the file of `url`, with a number where its own is taken.
+    /// Returns a name for the file of `url`, with a number if the name is taken.
     pub(super) fn next(&mut self, url: &str) -> String {
         let wanted = safe_file_name(url);
         let numbered = |number: usize| match wanted.rsplit_once('.') {
@@ -73,7 +73,7 @@ impl Names {
     }
 
     fn take(&mut self, name: &str) -> bool {
-        // Some file systems take large letters and small ones for the same.
+        // Some file systems ignore case.
         let own = ["", ".part", ".part.json"].map(|ending| format!("{name}{ending}").to_lowercase());
         let is_free = own.iter().all(|name| !self.taken.contains(name));
         if is_free {
@@ -88,7 +88,7 @@ mod tests {
     use super::{Names, without_secrets};
 
     #[test]
-    fn every_address_gets_a_safe_name_of_its_own() {
+    fn every_address_gets_a_unique_safe_name() {
         let mut names = Names::default();
         for (url, expected) in [
             ("https://h/a/report.pdf?key=topsecret", "report.pdf"),

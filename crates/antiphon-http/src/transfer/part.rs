@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A file that is not whole yet: `name.part` beside its place, and in `name.part.json` what it is a part of.
+/// A partial file: `name.part` beside its target, with its metadata in `name.part.json`.
 #[derive(Debug)]
 pub(super) struct Part {
     target: PathBuf,
@@ -13,12 +13,12 @@ pub(super) struct Part {
     metadata: PathBuf,
 }
 
-/// What tells whether a part still fits what the server has.
+/// The metadata by which a resumed download checks that the server's content is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PartMetadata {
-    /// A digest of the address, which itself may hold secrets.
+    /// The digest of the address; the address itself may contain secrets.
     pub(super) source: String,
-    /// A strong `ETag`, or a `Last-Modified`, as the server gave it.
+    /// The strong `ETag` or the `Last-Modified` that the server sent.
     pub(super) validator: String,
 }
 
@@ -32,7 +32,7 @@ impl Part {
         Self { target: target.to_owned(), path: beside(".part"), metadata: beside(".part.json") }
     }
 
-    /// What is there already, if its notes can be read and name `source`: its length, digest and validator.
+    /// Returns the length, digest and validator of an existing partial file, if its metadata is readable and matches `source`.
     pub(super) async fn existing(
         &self,
         source: &str,
@@ -52,19 +52,19 @@ impl Part {
         Ok((length > 0).then_some((length, digest, metadata.validator)))
     }
 
-    /// Whether so many bytes are there: somebody else may have written to it.
+    /// Returns whether the partial file has `bytes` bytes: another process may have written to it.
     pub(super) async fn holds(&self, bytes: u64) -> Result<bool, antiphon_fs::Error> {
         Ok(antiphon_fs::metadata(&self.path).await?.len == bytes)
     }
 
-    /// Goes on at the end of what is there.
+    /// Opens the partial file for appending.
     pub(super) async fn append(&self) -> Result<Writer, antiphon_fs::Error> {
         Writer::append(&self.path).await
     }
 
-    /// Begins anew. Without notes it cannot be gone on with later.
+    /// Starts a new partial file. Without metadata it cannot be resumed later.
     pub(super) async fn begin(&self, metadata: Option<PartMetadata>) -> Result<Writer, antiphon_fs::Error> {
-        // In this order: notes beside a part that they do not belong to would be worse than none.
+        // In this order: metadata beside a partial file that it does not belong to would be worse than none.
         antiphon_fs::remove(&self.metadata).await?;
         let writer = Writer::create(&self.path).await?;
         if let Some(metadata) = metadata {
@@ -73,7 +73,7 @@ impl Part {
         Ok(writer)
     }
 
-    /// Gives the whole file its name.
+    /// Renames the complete file to its target.
     pub(super) async fn publish(&self) -> Result<(), antiphon_fs::Error> {
         antiphon_fs::rename(&self.path, &self.target).await?;
         antiphon_fs::remove(&self.metadata).await

@@ -14,7 +14,7 @@ use crate::error::{BodyError, Error, ErrorKind, RequestPhase};
 use crate::request::{Request, SendActivity};
 use crate::response::Response;
 
-/// A file to be handed over; see [`Client::upload`].
+/// An upload of one file; see [`Client::upload`].
 #[derive(Debug)]
 #[must_use = "nothing is sent before `run`"]
 pub struct Upload {
@@ -27,12 +27,12 @@ pub struct Upload {
     cancel: CancellationToken,
 }
 
-/// The size of the pieces that a file is read in.
+/// The size in bytes of the pieces in which a file is read.
 const CHUNK_SIZE: usize = 64 << 10;
 
 impl Client {
-    /// Posts the file `path` to `url` as `multipart/form-data`, under the field `file`, as it is read: it is never in
-    /// memory as a whole.
+    /// Creates an upload that posts the file `path` to `url` as `multipart/form-data`, under the field `file`. The file is
+    /// streamed and never held in memory as a whole.
     pub fn upload(&self, url: &str, path: impl AsRef<Path>) -> Upload {
         Upload {
             client: self.clone(),
@@ -53,44 +53,44 @@ impl Upload {
         self
     }
 
-    /// Sets the field that the file goes under.
+    /// Sets the name of the file's form field. Default `file`.
     pub fn field(mut self, name: impl Into<String>) -> Self {
         self.field = name.into();
         self
     }
 
-    /// Adds a field of text.
+    /// Adds a text field to the form.
     pub fn text(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.push((name.into(), value.into()));
         self
     }
 
-    /// Tells how many bytes of the file have been handed to the connection, and how many there are. It is called often:
-    /// be quick.
+    /// Sets a callback that takes the number of the file's bytes that were passed to the connection, and the file's length. The
+    /// callback is called for each 64 KiB and must not block; a retry starts again from 0.
     pub fn on_progress(mut self, callback: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
         self.on_progress = OnProgress::new(callback);
         self
     }
 
-    /// Hangs up when `token` is cancelled.
+    /// Sets a token that cancels the upload and closes the connection.
     pub fn cancelled_by(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Sends the file; a client that retries reads it anew each time.
+    /// Sends the file; a client with a retry policy reads it again for each attempt.
     ///
     /// # Errors
     /// As [`Client::get`], and `File` or `Cancelled`.
     ///
     /// # Cancel safety
-    /// Hangs up; the server may have acted on the request.
+    /// Dropping the future closes the connection; the server may have acted on the request.
     pub async fn run(self) -> Result<Response, Error> {
         let Self { client, request, path, field, fields, on_progress, cancel } = self;
         let endpoint = request.origin();
         let found = antiphon_fs::metadata(&path).await.map_err(|err| file_error(err, &endpoint))?;
         if !found.is_file {
-            let reason = format!("{} is no file", path.display());
+            let reason = format!("cannot upload {}: it is not a regular file", path.display());
             return Err(Error::new(ErrorKind::File, RequestPhase::Queue, endpoint, reason));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -114,7 +114,7 @@ impl Upload {
     }
 }
 
-/// The file as it is read, as much of it as there was at first: the form's length has been told already.
+/// Returns the file as a body of exactly `total` bytes, since the form's length was sent before it.
 fn body(path: &Path, total: u64, on_progress: OnProgress, activity: SendActivity) -> reqwest::Body {
     let name = path.display().to_string();
     let path = path.to_owned();
@@ -137,7 +137,7 @@ fn body(path: &Path, total: u64, on_progress: OnProgress, activity: SendActivity
                 Some(Ok(piece))
             }
             Some(Err(err)) => Some(Err(failed(err.to_string()))),
-            None => Some(Err(failed(format!("{name} has become shorter while it was read")))),
+            None => Some(Err(failed(format!("cannot upload {name}: it became shorter while it was read")))),
         })
     });
     reqwest::Body::wrap_stream(pieces)

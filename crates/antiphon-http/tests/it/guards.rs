@@ -6,7 +6,7 @@ use antiphon_http::{
 use antiphon_tests::{Reply, Server};
 
 #[tokio::test]
-async fn an_open_breaker_lets_nothing_through_and_is_not_retried() {
+async fn an_open_breaker_rejects_requests_and_is_not_retried() {
     let server = Server::start([Reply::new(500, "text/plain", "")]);
     let breaker = CircuitBreaker::simple(2, Duration::from_secs(60)).named("api");
     let policy = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);
@@ -18,7 +18,7 @@ async fn an_open_breaker_lets_nothing_through_and_is_not_retried() {
 }
 
 #[tokio::test]
-async fn what_the_service_is_not_to_blame_for_opens_no_breaker() {
+async fn failures_that_are_not_the_servers_do_not_open_the_breaker() {
     let breaker = CircuitBreaker::simple(1, Duration::from_secs(60));
     let client = Client::builder().breaker(breaker.clone()).build();
     for status in [404, 429, 400, 529, 302] {
@@ -35,7 +35,7 @@ async fn what_the_service_is_not_to_blame_for_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn a_rate_limiter_is_asked_for_each_attempt_and_freed_with_the_body() {
+async fn each_attempt_takes_a_rate_limit_permit_until_the_body_is_read() {
     let server = Server::start([Reply::new(500, "text/plain", ""), Reply::new(200, "text/plain", "ok")]);
     let limits = RateLimits::default().requests(Rate::per_second(10).burst(1)).max_concurrency(1);
     let policy = RetryPolicy::default().base(Duration::ZERO, Duration::ZERO);

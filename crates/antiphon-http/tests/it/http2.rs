@@ -18,7 +18,7 @@ fn prompt(number: u32) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_and_spread_over_connections() {
+async fn http2_requests_are_spread_over_connections() {
     let (server, url) = server(10).await;
     let client = Client::builder().http2_prior_knowledge().max_streams_per_connection(10).build();
     let ask = async |number: u32| {
@@ -33,7 +33,7 @@ async fn http2_is_spoken_and_spread_over_connections() {
 }
 
 #[tokio::test]
-async fn http1_keeps_to_its_connections_and_uses_them_again() {
+async fn http1_keeps_to_the_connection_limit_and_reuses_connections() {
     let (server, url) = server(10).await;
     let client = Client::builder().max_connections(5).build();
     let ask = async |number: u32| {

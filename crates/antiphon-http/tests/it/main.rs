@@ -1,4 +1,4 @@
-//! What the crate promises, from outside: against wiremock for the usual, a server of raw bytes for the unusual, and the
+//! Tests of the crate's public API: against wiremock for ordinary responses, a server of raw bytes for broken ones, and the
 //! simulator for limits and HTTP/2.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test crate: panics and std are free")]
 

@@ -1,4 +1,4 @@
-//! A server of raw bytes: whatever a test wants to do to a connection.
+//! A server that sends raw bytes, for tests that break connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Ends with the test.
+/// A server that is stopped when it is dropped.
 pub(crate) struct Raw {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -15,7 +15,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Gives each connection to `handle`.
+    /// Starts a server that calls `handle` for each connection.
     pub(crate) async fn start<F, Fut>(handle: F) -> Self
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -35,7 +35,7 @@ impl Raw {
         Self { port, connections, _tasks: tasks }
     }
 
-    /// Answers each connection's request with the same bytes and closes it.
+    /// Starts a server that responds to each connection's request with the same bytes and closes it.
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |mut stream| {
@@ -58,7 +58,7 @@ impl Raw {
     }
 }
 
-/// Reads up to the empty line, and gives what came.
+/// Reads a head up to its empty line and returns it.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -70,12 +70,12 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// Breaks the connection off, so that the peer's next read or write fails.
+/// Makes the connection end with a reset, so that the peer's next read or write fails.
 pub(crate) fn reset(stream: &TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
-/// For as long as the test goes on.
+/// Waits for ever.
 pub(crate) async fn stall() {
     std::future::pending().await
 }

@@ -11,7 +11,7 @@ fn quick() -> RetryPolicy {
     RetryPolicy::default().base(Duration::ZERO, Duration::ZERO)
 }
 
-/// Answers the first `bad` requests with `answer`, and every other with 200.
+/// Starts a server that responds to the first `bad` requests with `answer`, and to all others with 200.
 async fn bad_at_first(bad: usize, answer: &str) -> Raw {
     let (answer, asked) = (answer.to_owned(), Arc::new(AtomicUsize::new(0)));
     Raw::start(move |mut stream| {
@@ -35,21 +35,21 @@ async fn bad_at_first(bad: usize, answer: &str) -> Raw {
 const BROKEN: &str = "HTTP/1.1 500 Broken\r\ncontent-length: 4\r\n\r\nsigh";
 
 #[tokio::test]
-async fn a_server_that_always_fails_sees_the_retries_and_one() {
+async fn a_server_that_always_fails_sees_one_request_more_than_the_retries() {
     for retries in [0, 1, 3] {
         let server = antiphon_tests::Server::start([antiphon_tests::Reply::new(500, "text/plain", "sigh")]);
         let client = Client::builder().retry(quick().max_retries(retries)).build();
         let err = client.get(&server.url("/")).await.unwrap_err();
         assert_eq!((server.requests().len(), err.attempts()), (retries as usize + 1, retries + 1));
-        assert!(err.to_string().contains("status 500: sigh"), "what the last one said is not lost: {err}");
+        assert!(err.to_string().contains("status 500: sigh"), "the last response is in the error: {err}");
     }
     let server = antiphon_tests::Server::start([antiphon_tests::Reply::new(500, "text/plain", "sigh")]);
     assert_eq!(Client::default().post(&server.url("/"), "x").await.unwrap_err().attempts(), 1);
-    assert_eq!(server.requests().len(), 1, "nobody asked for retries");
+    assert_eq!(server.requests().len(), 1, "retries are off by default");
 }
 
 #[tokio::test]
-async fn after_a_bad_beginning_the_answer_is_the_good_one() {
+async fn a_retry_that_succeeds_returns_the_response() {
     for (answer, request) in [
         (BROKEN, Request::post as fn(&str) -> Request),
         ("HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n", Request::post),
@@ -63,11 +63,11 @@ async fn after_a_bad_beginning_the_answer_is_the_good_one() {
     }
     let server = bad_at_first(2, BROKEN).await;
     Client::builder().retry(quick()).build().get(&server.url()).await.unwrap();
-    assert_eq!(server.connections(), 1, "an error's connection is used again");
+    assert_eq!(server.connections(), 1, "the connection of an error is reused");
 }
 
 #[tokio::test]
-async fn what_may_have_been_done_is_not_done_twice_unless_it_has_a_name() {
+async fn a_request_with_an_unknown_outcome_is_retried_only_with_an_idempotency_key() {
     let client = Client::builder().retry(quick()).build();
     let server = bad_at_first(1, "").await;
     let err = client.send(Request::post(&server.url())).await.unwrap_err();
@@ -76,15 +76,15 @@ async fn what_may_have_been_done_is_not_done_twice_unless_it_has_a_name() {
     let named = Request::post(&server.url()).idempotency_key("job-7");
     assert_eq!(client.send(named).await.unwrap().attempts(), 2);
     let refused = Request::post(&antiphon_tests::refusing_url("/"));
-    assert_eq!(client.send(refused).await.unwrap_err().attempts(), 4, "it never got there");
+    assert_eq!(client.send(refused).await.unwrap_err().attempts(), 4, "nothing was sent");
     let server = bad_at_first(1, BROKEN).await;
     let once =
         Request::post(&server.url()).stream(futures_util::stream::empty::<Result<_, std::io::Error>>());
-    assert_eq!(client.send(once).await.unwrap().status(), 500, "the stream is spent");
+    assert_eq!(client.send(once).await.unwrap().status(), 500, "a stream cannot be sent again");
 }
 
 #[tokio::test]
-async fn a_wait_is_obeyed_and_one_that_passes_the_deadline_is_not_begun() {
+async fn retry_after_is_honoured_unless_it_passes_the_deadline() {
     let server =
         bad_at_first(1, "HTTP/1.1 503 Busy\r\nretry-after-ms: 150\r\ncontent-length: 0\r\n\r\n").await;
     let client = Client::builder().retry(quick()).build();
@@ -95,7 +95,7 @@ async fn a_wait_is_obeyed_and_one_that_passes_the_deadline_is_not_begun() {
     let request = Request::get(&server.url()).deadline(Deadline::after(Duration::from_secs(5)));
     let answer = client.send(request).await.unwrap();
     assert_eq!((answer.status(), answer.attempts()), (429, 1));
-    assert_eq!(answer.limits().retry_after, Some(Duration::from_secs(60)), "handed up");
+    assert_eq!(answer.limits().retry_after, Some(Duration::from_secs(60)), "returned to the caller");
 }
 
 #[tokio::test]

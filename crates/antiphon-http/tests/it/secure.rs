@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// An encrypted server with a certificate of its own making; it ends with the test.
+/// A TLS server with a self-signed certificate; it is stopped when it is dropped.
 struct Secure {
     url: String,
     certificate: String,
@@ -54,7 +54,7 @@ impl Secure {
 }
 
 #[tokio::test]
-async fn http2_is_really_negotiated_and_http1_where_that_is_all_there_is() {
+async fn http2_is_negotiated_by_alpn_with_http1_as_the_fallback() {
     for (protocols, version) in
         [(&["h2", "http/1.1"][..], "HTTP/2.0"), (&["http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")]
     {
@@ -67,7 +67,7 @@ async fn http2_is_really_negotiated_and_http1_where_that_is_all_there_is() {
 }
 
 #[tokio::test]
-async fn nobody_is_trusted_whom_the_platform_does_not_trust() {
+async fn a_certificate_that_the_platform_does_not_trust_is_refused() {
     let (server, other) = (Secure::start(&["h2"]).await, Secure::start(&["h2"]).await);
     for client in
         [Client::default(), Client::builder().add_root_certificate(other.certificate.clone()).build()]

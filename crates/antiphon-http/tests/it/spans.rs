@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// Every span with its fields, in the order in which they were opened.
+/// A layer that records every span with its fields, in the order of their creation.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<Fields>>>);
 

@@ -7,7 +7,7 @@ use crate::raw::Raw;
 const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
 async fn raw(body: &str) -> antiphon_http::Response {
-    // Each byte a chunk: no piece is a whole anything.
+    // Each character is a chunk, so that no chunk is a whole item.
     let chunks: String = body.chars().map(|c| format!("{:x}\r\n{c}\r\n", c.len_utf8())).collect();
     let server = Raw::answering(format!("{HEAD}{chunks}0\r\n\r\n")).await;
     Client::default().get(&server.url()).await.unwrap()
@@ -39,7 +39,7 @@ async fn streams_end_complete_truncated_or_failed() {
 }
 
 #[tokio::test]
-async fn lines_and_chunks_give_all_that_came() {
+async fn lines_and_chunks_return_the_whole_body() {
     let mut lines = raw("{\"a\": 1}\r\n\n{\"b\": 2}").await.lines();
     let all: Vec<_> = lines.by_ref().map(Result::unwrap).collect().await;
     assert_eq!(
@@ -52,7 +52,7 @@ async fn lines_and_chunks_give_all_that_came() {
 }
 
 #[tokio::test]
-async fn a_servers_half_answers_are_never_whole_ones() {
+async fn a_cut_stream_is_distinguishable_from_a_complete_one() {
     let ask = async |faults: Faults| {
         let server = Server::start(Scenario::default().faults(faults), 0).await.unwrap();
         let client = Client::builder().idle_timeout(std::time::Duration::from_millis(100)).build();
@@ -69,14 +69,14 @@ async fn a_servers_half_answers_are_never_whole_ones() {
     let (last, end) = ask(Faults::default().half(1.0)).await;
     assert!(
         last.is_ok_and(|last| last != "[DONE]") && end == StreamEnd::Complete,
-        "only the protocol above can tell"
+        "only the missing [DONE] shows that the stream was cut"
     );
     let (last, end) = ask(Faults::default().stall(1.0)).await;
     assert!(matches!(last, Err(ErrorKind::Timeout { .. })) && end == StreamEnd::Failed);
 }
 
 #[tokio::test]
-async fn dropping_a_stream_hangs_up() {
+async fn dropping_a_stream_closes_the_connection() {
     let scenario = Scenario::default().tokens_per_second(20.0).answer_tokens(1_000);
     let server = Server::start(scenario, 0).await.unwrap();
     let url = format!("{}/v1/chat/completions", server.url());
@@ -94,7 +94,7 @@ async fn dropping_a_stream_hangs_up() {
 }
 
 #[tokio::test]
-async fn what_is_whole_comes_before_the_error() {
+async fn complete_items_come_before_the_error() {
     let body = "data: a\n\ndata: b\n\ndata: too large for the limit\n\n";
     let server =
         Raw::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
@@ -107,7 +107,7 @@ async fn what_is_whole_comes_before_the_error() {
 }
 
 #[tokio::test]
-async fn half_an_error_is_no_whole_one_after_the_last_retry() {
+async fn a_cut_error_body_is_an_error_after_the_last_retry() {
     let server = Raw::answering("HTTP/1.1 500 Broken\r\ncontent-length: 100\r\n\r\nhalf").await;
     let policy = antiphon_http::RetryPolicy::never();
     let client = Client::builder().retry(policy).build();

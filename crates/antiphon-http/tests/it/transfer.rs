@@ -11,12 +11,12 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::raw::{Raw, read_head};
 
-/// 300 kB that are different everywhere.
+/// Returns 300 kB without repetitions.
 fn content() -> Vec<u8> {
     (0..300_000_u32).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).take(300_000).collect()
 }
 
-/// Serves the content under a tag, and hangs up after `most` bytes of body each time; remembers the ranges.
+/// A server of the content under an `ETag` that closes the connection after `most` bytes of body, and records the ranges.
 struct Files {
     server: Raw,
     ranges: Arc<Mutex<Vec<String>>>,
@@ -79,25 +79,25 @@ fn names(folder: &std::path::Path) -> Vec<String> {
 const SHA256: &str = "5b8f1d5eb1be0bc2c5b5a3c2a0e9a7b0";
 
 #[tokio::test]
-async fn a_broken_download_goes_on_where_it_was() {
+async fn a_broken_download_resumes() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file.bin");
     let files = Files::start("\"v1\"", 120_000).await;
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = told.clone();
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let report = reported.clone();
     let download = quick()
         .download(&files.server.url(), &target)
-        .on_progress(move |done, total| tell.lock().unwrap().push((done, total)));
+        .on_progress(move |done, total| report.lock().unwrap().push((done, total)));
     let done = download.run().await.unwrap();
     assert_eq!((done.bytes, done.resumed_from), (300_000, 0));
     assert_eq!(files.ranges(), ["", "bytes=120000-", "bytes=240000-"]);
     assert_eq!(read(&target).await.unwrap(), content());
     assert_eq!(names(folder.path()), ["file.bin"]);
-    assert_eq!(told.lock().unwrap().last(), Some(&(300_000, Some(300_000))));
+    assert_eq!(reported.lock().unwrap().last(), Some(&(300_000, Some(300_000))));
 }
 
 #[tokio::test]
-async fn a_try_that_brings_something_gives_all_retries_back() {
+async fn an_attempt_with_progress_restores_all_retries() {
     let folder = temp_dir().unwrap();
     let one = RetryPolicy::default().max_retries(1).base(Duration::ZERO, Duration::ZERO);
     let client = Client::builder().retry(one).build();
@@ -110,21 +110,21 @@ async fn a_try_that_brings_something_gives_all_retries_back() {
 }
 
 #[tokio::test]
-async fn a_later_program_goes_on_too_if_the_file_is_still_the_same() {
+async fn a_later_run_resumes_if_the_content_is_still_the_same() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file.bin");
     write(&target, "older").await.unwrap();
     let files = Files::start("\"v1\"", 120_000).await;
     let once = || Client::default().download(&files.server.url(), &target);
     assert_eq!(once().run().await.unwrap_err().kind(), ErrorKind::Interrupted);
-    assert_eq!(read(&target).await.unwrap(), b"older", "it stays until the new one is whole");
+    assert_eq!(read(&target).await.unwrap(), b"older", "the old file stays until the new one is complete");
     assert_eq!(names(folder.path()), ["file.bin", "file.bin.part", "file.bin.part.json"]);
     once().run().await.unwrap_err();
     let done = once().run().await.unwrap();
     assert_eq!((done.resumed_from, files.ranges().last().unwrap().as_str()), (240_000, "bytes=240000-"));
     assert_eq!(read(&target).await.unwrap(), content());
 
-    // A part of another version, and a part whose notes were lost, are begun anew.
+    // A part of another version, and a part without metadata, start over.
     for (part, notes) in [("part", Some("\"v0\"")), ("part", None)] {
         write(PathBuf::from(format!("{}.part", target.display())), part).await.unwrap();
         if let Some(tag) = notes {
@@ -137,14 +137,14 @@ async fn a_later_program_goes_on_too_if_the_file_is_still_the_same() {
     }
 }
 
-/// The digest of the address, as the notes have it.
+/// Returns the digest of the address, as in the metadata.
 fn done_source(files: &Files) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(files.server.url()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]
-async fn a_part_that_is_whole_needs_nothing_more() {
+async fn a_complete_part_is_published_without_another_download() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file.bin");
     let files = Files::start("\"v1\"", 0).await;
@@ -157,7 +157,7 @@ async fn a_part_that_is_whole_needs_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_leaves_nothing_and_a_right_one_passes() {
+async fn a_file_with_a_wrong_checksum_is_discarded() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file.bin");
     let files = Files::start("\"v1\"", usize::MAX).await;
@@ -170,7 +170,7 @@ async fn a_wrong_checksum_leaves_nothing_and_a_right_one_passes() {
 }
 
 #[tokio::test]
-async fn cancelling_keeps_what_has_come() {
+async fn cancelling_keeps_the_received_bytes() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file.bin");
     let stalls = Raw::start(async |mut stream| {
@@ -192,7 +192,7 @@ async fn cancelling_keeps_what_has_come() {
 }
 
 #[tokio::test]
-async fn errors_leave_no_file_and_name_what_could_not_be_written() {
+async fn errors_leave_no_file_and_name_the_path_that_failed() {
     let folder = temp_dir().unwrap();
     let missing = antiphon_tests::Server::start([antiphon_tests::Reply::new(404, "text/plain", "gone")]);
     let err = quick().download(&missing.url("/x"), folder.path().join("x")).run().await.unwrap_err();
@@ -203,7 +203,7 @@ async fn errors_leave_no_file_and_name_what_could_not_be_written() {
 }
 
 #[tokio::test]
-async fn an_upload_is_a_form_with_the_file_in_it_and_is_read_anew_for_each_attempt() {
+async fn an_upload_is_a_form_and_is_read_again_for_each_attempt() {
     let folder = temp_dir().unwrap();
     let file = folder.path().join("notes.txt");
     write(&file, content()).await.unwrap();
@@ -230,13 +230,13 @@ async fn an_upload_is_a_form_with_the_file_in_it_and_is_read_anew_for_each_attem
         }
     })
     .await;
-    let told = Arc::new(Mutex::new((0, None)));
-    let tell = told.clone();
+    let reported = Arc::new(Mutex::new((0, None)));
+    let report = reported.clone();
     let upload = quick()
         .upload(&server.url(), &file)
         .field("document")
         .text("kind", "notes")
-        .on_progress(move |done, total| *tell.lock().unwrap() = (done, total));
+        .on_progress(move |done, total| *report.lock().unwrap() = (done, total));
     assert_eq!(upload.run().await.unwrap().attempts(), 2);
     let (seen, content) = (seen.lock().unwrap().clone(), content());
     for (head, body) in &seen {
@@ -245,18 +245,18 @@ async fn an_upload_is_a_form_with_the_file_in_it_and_is_read_anew_for_each_attem
         assert!(text.contains("name=\"document\"; filename=\"notes.txt\"") && text.contains("name=\"kind\""));
         assert!(body.windows(content.len()).any(|window| window == content));
     }
-    assert_eq!((seen.len(), *told.lock().unwrap()), (2, (300_000, Some(300_000))));
+    assert_eq!((seen.len(), *reported.lock().unwrap()), (2, (300_000, Some(300_000))));
     let err = quick().upload(&server.url(), folder.path()).run().await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::File);
 }
 
 #[tokio::test]
-async fn a_batch_is_bounded_ordered_and_loses_nothing_to_one_failure() {
+async fn a_batch_is_bounded_and_ordered_and_one_failure_does_not_affect_the_others() {
     let server = MockServer::start().await;
     for number in 0..20_u64 {
         let answer = match number {
             7 => ResponseTemplate::new(500),
-            // The later ones are done first.
+            // Later requests are done first.
             _ => ResponseTemplate::new(200)
                 .set_body_json(number)
                 .set_delay(Duration::from_millis(60 - 3 * number)),
@@ -277,7 +277,7 @@ async fn a_batch_is_bounded_ordered_and_loses_nothing_to_one_failure() {
     assert!(bounded.most_under_way() <= 3);
 }
 
-/// A server that answers each request with the next of these, and the last one for ever.
+/// Starts a server that sends these responses in turn, and repeats the last one.
 async fn scripted(answers: &'static [&'static str]) -> (Raw, Arc<Mutex<Vec<String>>>) {
     let (heads, at) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
     let seen = heads.clone();
@@ -306,7 +306,7 @@ async fn scripted(answers: &'static [&'static str]) -> (Raw, Arc<Mutex<Vec<Strin
 }
 
 #[tokio::test]
-async fn a_server_that_gives_less_at_a_time_is_asked_until_all_is_there() {
+async fn short_ranges_are_requested_until_the_file_is_complete() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file");
     let (server, heads) = scripted(&[
@@ -315,7 +315,7 @@ async fn a_server_that_gives_less_at_a_time_is_asked_until_all_is_there() {
         "HTTP/1.1 206 Part\r\netag: \"1\"\r\ncontent-range: bytes 7-9/10\r\ncontent-length: 3\r\n\r\n789",
     ])
     .await;
-    // The first answer never comes to its end.
+    // The first response never ends.
     let client = Client::builder()
         .retry(RetryPolicy::default().base(Duration::ZERO, Duration::ZERO))
         .idle_timeout(Duration::from_millis(100))
@@ -326,7 +326,7 @@ async fn a_server_that_gives_less_at_a_time_is_asked_until_all_is_there() {
 }
 
 #[tokio::test]
-async fn a_part_of_another_content_is_not_joined_to_ours_even_on_one_connection() {
+async fn a_range_of_other_content_is_not_appended_even_with_one_connection() {
     let folder = temp_dir().unwrap();
     let target = folder.path().join("file");
     let (server, _) = scripted(&[
@@ -345,7 +345,7 @@ async fn a_part_of_another_content_is_not_joined_to_ours_even_on_one_connection(
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_not_replaced_and_a_dead_server_is_asked_no_more_than_otherwise() {
+async fn folders_are_not_replaced_and_a_failing_server_sees_only_the_policys_retries() {
     let folder = temp_dir().unwrap();
     let files = Files::start("\"v1\"", usize::MAX).await;
     let err = quick().download(&files.server.url(), folder.path()).run().await.unwrap_err();
@@ -353,7 +353,7 @@ async fn what_is_no_file_is_not_replaced_and_a_dead_server_is_asked_no_more_than
     let (server, heads) = scripted(&["HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n"]).await;
     quick().download(&server.url(), folder.path().join("x")).run().await.unwrap_err();
     assert_eq!(heads.lock().unwrap().len(), 4);
-    // A body that breaks off before its first byte is a failure like any other.
+    // A body that breaks off before its first byte counts as a failed attempt.
     let empty = Files::start("\"v1\"", 0).await;
     quick().download(&empty.server.url(), folder.path().join("x")).run().await.unwrap_err();
     assert_eq!(empty.ranges().len(), 4);
@@ -363,7 +363,7 @@ async fn what_is_no_file_is_not_replaced_and_a_dead_server_is_asked_no_more_than
 }
 
 #[tokio::test]
-async fn an_upload_may_take_longer_than_the_answer_to_it() {
+async fn sending_an_upload_may_take_longer_than_the_first_byte_timeout() {
     let folder = temp_dir().unwrap();
     let file = folder.path().join("large");
     write(&file, vec![7_u8; 16 << 20]).await.unwrap();
@@ -373,8 +373,8 @@ async fn an_upload_may_take_longer_than_the_answer_to_it() {
         while left > 0 {
             let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
             left -= left.min(read);
-            // Slow while the client still sends. What is left then is in the system's buffers, and a machine that is busy
-            // would take longer over it than the head may.
+            // Slow while the client still sends. The rest is in the system's buffers, and a busy machine would need longer
+            // to drain them than the timeout allows.
             if left > 10 << 20 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -385,7 +385,7 @@ async fn an_upload_may_take_longer_than_the_answer_to_it() {
     let hasty = Client::builder().first_byte_timeout(Duration::from_millis(800)).build();
     let begun = std::time::Instant::now();
     assert_eq!(hasty.upload(&server.url(), &file).run().await.unwrap().status(), 200);
-    assert!(begun.elapsed() > Duration::from_millis(800), "it took longer than the limit for the head");
+    assert!(begun.elapsed() > Duration::from_millis(800), "longer than the first-byte timeout");
 }
 
 fn sendable<T: Send>(future: T) -> T {
@@ -393,7 +393,7 @@ fn sendable<T: Send>(future: T) -> T {
 }
 
 #[tokio::test]
-async fn many_files_are_fetched_in_order_under_names_of_their_own_and_exist_afterwards() {
+async fn many_files_are_fetched_in_order_under_unique_names_and_kept_by_the_next_call() {
     let server = MockServer::start().await;
     let slow = ResponseTemplate::new(200).set_body_string("slow").set_delay(Duration::from_millis(50));
     Mock::given(path("/a/x.txt")).respond_with(slow).mount(&server).await;

@@ -17,7 +17,7 @@ fn client() -> Client {
         .build()
 }
 
-/// What becomes of one request whose answer is read whole.
+/// Sends one request, reads the whole response and returns its length or the kind of error.
 async fn outcome(server: &Raw) -> Result<usize, ErrorKind> {
     let answer = client().send(Request::get(&server.url())).await;
     let whole = match answer {
@@ -31,7 +31,7 @@ async fn outcome(server: &Raw) -> Result<usize, ErrorKind> {
 }
 
 #[tokio::test]
-async fn resets_before_in_and_after_the_answer() {
+async fn a_reset_before_or_within_the_response_is_an_interruption() {
     let before = Raw::start(async |stream| reset(&stream)).await;
     assert_eq!(outcome(&before).await, Err(ErrorKind::Interrupted));
     let at_once = Raw::start(async |mut stream| {
@@ -56,7 +56,7 @@ async fn resets_before_in_and_after_the_answer() {
 }
 
 #[tokio::test]
-async fn silence_has_a_name_for_each_phase() {
+async fn a_timeout_names_its_phase() {
     let black_hole = Raw::start(async |_stream| stall().await).await;
     assert_eq!(outcome(&black_hole).await, Err(ErrorKind::Timeout { phase: RequestPhase::FirstByte }));
     let half_open = Raw::start(async |mut stream| {
@@ -65,7 +65,7 @@ async fn silence_has_a_name_for_each_phase() {
         stall().await;
     });
     assert_eq!(outcome(&half_open.await).await, Err(ErrorKind::Timeout { phase: RequestPhase::NextByte }));
-    // Nobody answers at an address of the documentation's (RFC 5737); a machine without a network says so at once.
+    // No host has an address reserved for documentation (RFC 5737); a machine without a network fails at once.
     let err = client().send(Request::get("http://192.0.2.1/")).await.unwrap_err();
     assert!(
         matches!(err.kind(), ErrorKind::Timeout { .. } | ErrorKind::Connect | ErrorKind::Interrupted),
@@ -74,7 +74,7 @@ async fn silence_has_a_name_for_each_phase() {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_given_up() {
+async fn a_head_that_trickles_times_out() {
     let slow = Raw::start(async |mut stream| {
         read_head(&mut stream).await;
         for byte in b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n".iter().cycle() {
@@ -88,7 +88,7 @@ async fn a_head_that_drips_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_alive_until_the_deadline() {
+async fn a_body_that_trickles_is_read_until_the_deadline() {
     let slow = Raw::start(async |mut stream| {
         read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -102,11 +102,11 @@ async fn a_body_that_drips_is_alive_until_the_deadline() {
     let begun = tokio::time::Instant::now();
     let err = answer.bytes().await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::NextByte });
-    assert!(begun.elapsed() > SHORT, "it did not take the pauses for a halt");
+    assert!(begun.elapsed() > SHORT, "pauses shorter than the idle timeout are not a timeout");
 }
 
 #[tokio::test]
-async fn lengths_and_chunks_that_lie_are_no_answers() {
+async fn wrong_lengths_and_chunks_are_errors() {
     let long = Raw::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort").await;
     assert_eq!(outcome(&long).await, Err(ErrorKind::Interrupted));
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -116,13 +116,13 @@ async fn lengths_and_chunks_that_lie_are_no_answers() {
     assert_eq!(outcome(&no_end).await, Err(ErrorKind::Interrupted));
     let nonsense = Raw::answering("SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
     assert_eq!(outcome(&nonsense).await, Err(ErrorKind::InvalidResponse));
-    // Without any length the end of the connection is the end of the body.
+    // Without a length the end of the connection is the end of the body.
     let early_close = Raw::answering("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it").await;
     assert_eq!(outcome(&early_close).await, Ok(9));
 }
 
 #[tokio::test]
-async fn endless_headers_end() {
+async fn endless_headers_are_an_error() {
     let endless = Raw::start(async |mut stream| {
         read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
@@ -133,11 +133,11 @@ async fn endless_headers_end() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_measured_unpacked() {
+async fn the_body_limit_counts_decompressed_bytes() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(&vec![0; 20_000_000]).unwrap();
     let packed = packed.finish().unwrap();
-    assert!(packed.len() < 100_000, "so small that its packed length is allowed");
+    assert!(packed.len() < 100_000, "the compressed length is below the limit");
     let head =
         format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
     let bomb = Raw::answering([head.as_bytes(), &packed].concat()).await;
@@ -145,7 +145,7 @@ async fn a_bomb_is_measured_unpacked() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_whole_request_was_read_is_an_answer() {
+async fn a_response_before_the_whole_request_was_read_is_returned() {
     let refusing = Raw::answering("HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge").await;
     let request = Request::post(&refusing.url()).body(vec![b'x'; 200]);
     assert_eq!(client().send(request).await.unwrap().status(), 413);

@@ -8,7 +8,7 @@ use wiremock::matchers::{body_json, body_string, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 #[tokio::test]
-async fn each_method_has_a_short_way() {
+async fn each_method_has_a_shorthand() {
     let server = MockServer::start().await;
     for (name, status) in [("GET", 200), ("POST", 201), ("PUT", 202), ("DELETE", 203)] {
         let answer = ResponseTemplate::new(status).set_body_json(json!({"method": name}));
@@ -30,7 +30,7 @@ async fn each_method_has_a_short_way() {
 }
 
 #[tokio::test]
-async fn what_is_set_is_sent() {
+async fn the_method_headers_and_body_that_were_set_are_sent() {
     let server = MockServer::start().await;
     Mock::given(method("PATCH"))
         .and(header("idempotency-key", "job-7"))
@@ -50,7 +50,7 @@ async fn what_is_set_is_sent() {
 }
 
 #[tokio::test]
-async fn a_body_can_be_sent_as_it_comes() {
+async fn a_body_can_be_streamed() {
     let server = MockServer::start().await;
     Mock::given(body_string("one two"))
         .respond_with(ResponseTemplate::new(200))
@@ -63,7 +63,7 @@ async fn a_body_can_be_sent_as_it_comes() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_no_success_is_an_error_with_what_the_server_said() {
+async fn an_error_status_is_an_error_with_an_excerpt_of_the_body() {
     let server = MockServer::start().await;
     let body = format!("no\n\tsuch \u{1b}[31mthing {}", "x".repeat(300));
     let answer = ResponseTemplate::new(404).insert_header("request-id", "r-9").set_body_string(body);
@@ -79,7 +79,7 @@ async fn a_status_that_is_no_success_is_an_error_with_what_the_server_said() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_only_when_asked_for_and_without_keys() {
+async fn redirects_are_off_by_default_and_drop_keys_for_another_host() {
     let (from, to) = (MockServer::start().await, MockServer::start().await);
     let moved = |to: &str| ResponseTemplate::new(302).insert_header("location", to);
     Mock::given(path("/near")).respond_with(moved("/far")).mount(&from).await;
@@ -90,15 +90,15 @@ async fn redirects_are_followed_only_when_asked_for_and_without_keys() {
     let get = |path: &str| Request::get(&format!("{}{path}", from.uri())).header("x-api-key", "k");
     assert_eq!(client.send(get("/near")).await.unwrap().status(), 200);
     let [far, there] = [from.received_requests().await.unwrap(), to.received_requests().await.unwrap()];
-    assert!(far[1].headers.contains_key("x-api-key"), "the same host may know it");
+    assert!(far[1].headers.contains_key("x-api-key"), "the same host receives the key");
     assert!(!there[0].headers.contains_key("x-api-key"));
-    assert_eq!(client.send(get("/round")).await.unwrap().status(), 302, "after five it is the answer");
+    assert_eq!(client.send(get("/round")).await.unwrap().status(), 302, "the sixth redirect is the response");
     let post = client.send(Request::post(&format!("{}/near", from.uri()))).await.unwrap();
     assert_eq!((post.status(), Client::default().send(get("/near")).await.unwrap().status()), (302, 302));
 }
 
 #[tokio::test]
-async fn json_that_is_none_and_bodies_that_are_too_large_are_told() {
+async fn invalid_json_and_bodies_that_are_too_large_are_errors() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))
         .respond_with(ResponseTemplate::new(200).set_body_string("<html>"))
@@ -121,7 +121,7 @@ async fn a_deadline_covers_everything() {
     let err = Client::default().send(within(500)).await.unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Timeout { phase: RequestPhase::FirstByte });
     let one = Client::builder().max_connections(1).build();
-    // The first holds the connection for longer than the second waits.
+    // The first request holds the connection for longer than the second one waits.
     let (_, second) = tokio::join!(one.send(within(2_000)), one.send(within(50)));
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Timeout { phase: RequestPhase::Queue });
     let client = Client::builder().timeout(Duration::from_millis(50)).build();
@@ -129,7 +129,7 @@ async fn a_deadline_covers_everything() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_callers_own_is_used() {
+async fn a_custom_client_is_used() {
     let server = MockServer::start().await;
     Mock::given(header("user-agent", "theirs"))
         .respond_with(ResponseTemplate::new(200))

@@ -24,7 +24,7 @@ pub(super) struct HeaderLine {
     scope: ScopeOnTape,
 }
 
-/// A [`Scope`] without the digest of its key, which says whose account it is and nothing of the answers.
+/// A [`Scope`] without the digest of its key, which identifies the account and does not change the answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ScopeOnTape {
     vendor: String,
@@ -32,14 +32,14 @@ struct ScopeOnTape {
     variant: Option<String>,
 }
 
-/// A line with the capabilities of a model, by which a replayed run sends the same prompts as the recorded one.
+/// A line with the capabilities of a model, with which a replayed run sends the same prompts as the recorded one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ModelLine {
     pub(super) model: String,
     pub(super) capabilities: Capabilities,
 }
 
-/// A line with a prompt, in the form that people read, and its answer.
+/// A line with a prompt in readable form, and its answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AnswerLine {
     key: String,
@@ -104,15 +104,15 @@ impl Asked {
     }
 }
 
-/// A prompt's key, which is the same at every provider: a cassette may be played in place of another address. The longest
-/// answer is no part of it, since a budget shortens that as it runs out.
+/// Returns a prompt's key, which is the same at every provider: a cassette may be played in place of another address. The
+/// token limit is not part of it, since a budget lowers that limit as it runs out.
 pub(super) fn key_of(prompt: &Prompt) -> String {
     let mut prompt = prompt.clone();
     prompt.parameters.max_tokens = None;
     CacheKey::of(&Scope::new("cassette", None), &prompt).to_string()
 }
 
-/// A prompt for people to read.
+/// Returns the readable form of a prompt.
 fn readable(prompt: &Prompt) -> Value {
     let messages = prompt
         .messages
@@ -135,12 +135,12 @@ fn readable(prompt: &Prompt) -> Value {
 #[derive(Debug)]
 pub(super) struct Cassette {
     pub(super) scope: Scope,
-    /// The models that were asked or looked up, with what was known of each.
+    /// The models that were asked or looked up, with the known capabilities of each.
     pub(super) models: BTreeMap<String, Capabilities>,
     pub(super) answers: HashMap<String, VecDeque<Completion>>,
 }
 
-/// A line of a file, for errors.
+/// The position of a line in a file, for errors.
 #[derive(Debug, Clone, Copy)]
 struct Position<'a> {
     path: &'a Path,
@@ -148,7 +148,7 @@ struct Position<'a> {
 }
 
 impl Cassette {
-    /// Reads the lines of the file at `path`; `None` if there are none. Lines that a crash has cut are left out.
+    /// Parses the lines of the file at `path`; `None` if there are none. Lines that a crash has cut are skipped.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Option<Self>, Error> {
         let mut cassette: Option<Self> = None;
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -174,7 +174,7 @@ impl Cassette {
 
     fn add(&mut self, line: Value, position: Position<'_>) -> Result<(), Error> {
         if line.get("schema").is_some() {
-            // Two processes may have begun the file at the same time.
+            // Two processes may have created the file at the same time.
             if position.header(line)? != ScopeOnTape::of(&self.scope) {
                 let why = "the answers of another provider begin here. Record each into a file of its own";
                 return Err(position.invalid(&why));
@@ -200,7 +200,7 @@ impl Cassette {
         self.answers.entry(line.key).or_default().push_back(answer);
     }
 
-    /// Whether the cassette holds the answers of `scope`, on any account.
+    /// Returns whether the cassette holds the answers of `scope`, on any account.
     pub(super) fn is_of(&self, scope: &Scope) -> bool {
         ScopeOnTape::of(&self.scope) == ScopeOnTape::of(scope)
     }
@@ -214,14 +214,15 @@ impl Position<'_> {
                 Err(self.invalid(&format_args!("its format is {other}, and this version reads {SCHEMA}")))
             }
             None => {
-                let why = "no cassette begins with this line. Keep cassettes in a folder without other files";
+                let why =
+                    "this is not a cassette's first line. Keep cassettes in a folder without other files";
                 Err(self.invalid(&why))
             }
         }
     }
 
     fn parsed<T>(self, parsed: serde_json::Result<T>) -> Result<T, Error> {
-        parsed.map_err(|err| self.invalid(&format_args!("this is no line of a cassette: {err}")))
+        parsed.map_err(|err| self.invalid(&format_args!("this is not a line of a cassette: {err}")))
     }
 
     fn invalid(self, why: &dyn fmt::Display) -> Error {

@@ -23,13 +23,13 @@ use crate::streaming::{Delta, Streaming};
 /// network.
 ///
 /// Use it to make a run repeatable, for tests, bug reports and demonstrations; to save money within a project, use
-/// [`Cached`](crate::Cached), which asks where it has no answer. Wrap the provider itself and put a
-/// [`Stack`](crate::Stack) around it, so that the cassette holds what the provider said.
+/// [`Cached`](crate::Cached), which calls the provider where it has no answer. Wrap the provider itself and put a
+/// [`Stack`](crate::Stack) around it, so that the cassette holds the provider's own answers.
 ///
-/// The folder is created and the file is begun before the first call, so that nothing is paid for that cannot be
-/// recorded. An answer is in the file, whole and flushed, before its end is reported; one that cannot be written is an
-/// error with its text. Calls at the same time append whole lines, also from several processes. Answers that were cut at
-/// the token limit or filtered are recorded, too; other errors are not, since a retry may help.
+/// The folder and the file are created before the first call, so that no answer is paid for that cannot be recorded. An
+/// answer is in the file, complete and flushed, before its end is reported; one that cannot be written is an error with its
+/// text. Concurrent calls append whole lines, also from several processes. Answers that were cut at the token limit or
+/// filtered are recorded, too; other errors are not, since a retry may help.
 ///
 /// ```
 /// use antiphon_llm::{CallContext, Message, Prompt, ProviderExt, Recorded, Replayed};
@@ -52,14 +52,15 @@ use crate::streaming::{Delta, Streaming};
 /// # Format of a cassette
 /// A cassette is a UTF-8 file of JSON lines (NDJSON).
 /// - The first line names format and provider: `{"schema": "antiphon.cassette/1", "scope": {"vendor", "base_url",
-///   "variant"}}`. The digest of the key is left out: it says who pays and not what is answered.
-/// - A line `{"model", "capabilities"}` has what the provider reported of a model; the last one for a model counts.
+///   "variant"}}`. The digest of the key is left out: it identifies the account and does not change the answers.
+/// - A line `{"model", "capabilities"}` has the capabilities that the provider reported of a model; the last one for a model
+///   counts.
 /// - Each other line is an answer: `key` is the [`CacheKey`] of the prompt in hexadecimal, with the vendor `cassette` in
-///   place of the provider; `prompt` is what people read of it; `text`, `finish`, `usage`, `model`, `other_model` and
-///   `weakened` are the answer.
+///   place of the provider; `prompt` is the readable form of the prompt; `text`, `finish`, `usage`, `model`, `other_model`
+///   and `weakened` are the answer.
 ///
-/// A line that a crash has cut is ignored. What looks like a vendor's
-/// key is replaced in all lines, as by [`redact`](crate::redact).
+/// A line that a crash has cut is ignored. Text that looks like a vendor's API key is replaced in all lines, as by
+/// [`redact`](crate::redact).
 #[derive(Debug, Clone)]
 pub struct Recorded<P> {
     inner: P,
@@ -67,13 +68,13 @@ pub struct Recorded<P> {
 }
 
 impl<P> Recorded<P> {
-    /// Wraps `inner`; new answers are appended to the file at `path`, which may have answers of the same provider.
+    /// Wraps `inner`; new answers are appended to the file at `path`, which may already have answers of the same provider.
     #[must_use]
     pub fn new(inner: P, path: impl Into<PathBuf>) -> Self {
         Self { inner, tape: Tape { path: path.into(), opened: Arc::default(), models: Arc::default() } }
     }
 
-    /// Returns where the answers go.
+    /// Returns the path of the cassette.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.tape.path
@@ -82,21 +83,21 @@ impl<P> Recorded<P> {
 
 impl<P: Provider> Recorded<P> {
     /// Wraps `inner`; new answers are appended to a file in the folder `dir` that is named after the provider, such as
-    /// `openai-1f3a5b7c.jsonl`. Every provider of a folder gets a file of its own.
+    /// `openai-1f3a5b7c.jsonl`. Each provider has a separate file in the folder.
     #[must_use]
     pub fn in_dir(inner: P, dir: impl AsRef<Path>) -> Self {
         let path = dir.as_ref().join(file_name(&inner.scope()));
         Self::new(inner, path)
     }
 
-    /// Creates the folder and begins the file now, as the first call does otherwise: a caller that makes many calls learns
-    /// once that nothing can be recorded.
+    /// Creates the folder and the file now, which the first call does otherwise: a caller that makes many calls gets the
+    /// error once, before them.
     ///
     /// # Errors
     /// `InvalidRequest` for a file that cannot be written, or that has the answers of another provider.
     ///
     /// # Cancel safety
-    /// A dropped call may leave a file with its first line, to which later ones append.
+    /// A dropped call may leave a file with its first line, to which later calls append.
     pub async fn prepare(&self) -> Result<(), Error> {
         self.tape.begin(&self.inner.scope()).await
     }
@@ -124,7 +125,7 @@ impl<P: Provider> Recorded<P> {
     }
 }
 
-/// A vendor's name, and a digest of everything else that changes its answers.
+/// Returns a file name of a vendor's name and a digest of everything else that changes its answers.
 fn file_name(scope: &Scope) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
     let vendor: String = scope.vendor.chars().map(plain).collect();
@@ -158,7 +159,7 @@ impl Tape {
             Err(err) if err.kind() == FsErrorKind::NotFound => String::new(),
             Err(err) => return Err(self.failed(&err)),
         };
-        // The end of a line that a crash has cut. Nothing is rewritten, since another process may be appending.
+        // Ends a line that a crash has cut. Nothing is rewritten, since another process may be appending.
         if !text.is_empty() && !text.ends_with('\n') {
             self.append_line("").await?;
         }
@@ -175,16 +176,16 @@ impl Tape {
         }
     }
 
-    /// Adds an answer, which is then what the stream ends with.
+    /// Appends an answer and returns it as the end of the stream.
     async fn append_answer(&self, asked: &Asked, answer: Completion) -> Result<Delta, Error> {
         match self.append(&asked.answered(&answer)).await {
             Ok(()) => answer.into_complete(&asked.output).map(|answer| Delta::End(Box::new(answer))),
-            // Paid all the same.
+            // The answer was paid for, although it is not recorded.
             Err(err) => Err(err.with_spent(answer.spent()).with_partial(answer)),
         }
     }
 
-    /// Adds an answer that ended at a limit or filter, if that is the error.
+    /// Appends the partial answer of an error, if it was cut at the token limit or filtered.
     async fn append_partial(&self, asked: &Asked, err: Error) -> Error {
         let ended = |answer: &&Completion| {
             matches!(answer.finish, FinishReason::Length | FinishReason::Filtered)
@@ -197,7 +198,7 @@ impl Tape {
         }
     }
 
-    /// Adds a model's capabilities, once.
+    /// Appends a model's capabilities, once.
     async fn append_capabilities(&self, model: &str, capabilities: Capabilities) -> Result<(), Error> {
         let is_new = {
             let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +210,7 @@ impl Tape {
         self.append(&ModelLine { model: model.to_owned(), capabilities }).await
     }
 
-    /// Appends a line by one write, which the system does not mix with another's.
+    /// Appends a line with one write, which the operating system does not interleave with another process's.
     async fn append(&self, line: &(impl Serialize + Sync)) -> Result<(), Error> {
         let line = serde_json::to_string(line).map_err(|err| self.failed(&err))?;
         self.append_line(&line).await
@@ -246,7 +247,8 @@ impl<P: Provider> Provider for Recorded<P> {
         self.inner.health(context).await
     }
 
-    /// A file that cannot be written is only logged here; the next call reports it.
+    /// Returns the inner provider's capabilities and records them. A file that cannot be written is only logged here; the next
+    /// call reports it.
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
         let capabilities = self.inner.capabilities(model, context).await;
         let known = async {

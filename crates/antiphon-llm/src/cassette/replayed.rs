@@ -27,7 +27,8 @@ use crate::streaming::Streaming;
 /// recorded one did.
 ///
 /// A folder may have cassettes of several providers. All of them answer; the scope is that of the first by file name.
-/// [`of_scope`](Self::of_scope) gives each provider of a [`Fallback`](crate::Fallback) its own.
+/// [`of_scope`](Self::of_scope) returns the answers of one provider, as for each provider of a
+/// [`Fallback`](crate::Fallback).
 ///
 /// ```
 /// use antiphon_llm::{CallContext, ErrorKind, Message, Prompt, Provider, ProviderExt, Recorded, Replayed};
@@ -62,8 +63,8 @@ impl Replayed {
     /// Reads the cassette at `path`, or all cassettes in that folder: its files that end in `.jsonl`.
     ///
     /// # Errors
-    /// `InvalidRequest` for a file that cannot be read, a folder without cassettes, or a line that is none of a
-    /// cassette's, with its number.
+    /// `InvalidRequest` for a file that cannot be read, a folder without cassettes, or a line that does not belong to a
+    /// cassette, with its number.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -93,8 +94,8 @@ impl Replayed {
         self.tapes().map(|tape| tape.with(|cassette| cassette.scope.clone())).collect()
     }
 
-    /// Returns the answers of one provider alone, if it was recorded; the digest of a key does not count. Where a prompt
-    /// has several answers, both take them from the same line.
+    /// Returns the answers of one provider alone, if it was recorded; the digest of its key is ignored. Where a prompt has
+    /// several answers, both values take them from one shared queue.
     #[must_use]
     pub fn of_scope(&self, scope: &Scope) -> Option<Self> {
         let same = |tape: &&Arc<Tape>| tape.with(|cassette| cassette.is_of(scope));
@@ -156,7 +157,7 @@ async fn cassettes_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Provider for Replayed {
-    /// The scope of the recorded provider; of several, the first by file name.
+    /// Returns the scope of the recorded provider; of several, the first by file name.
     fn scope(&self) -> Scope {
         self.first.with(|cassette| cassette.scope.clone())
     }
@@ -167,7 +168,7 @@ impl Provider for Replayed {
         answer.into_complete(&prompt.output).map(Streaming::from_completion)
     }
 
-    /// The models that are on the cassettes, by name.
+    /// Returns the models on the cassettes, sorted by name.
     async fn models(&self, _: &CallContext) -> Result<Vec<Model>, Error> {
         let models = self.known().into_iter();
         Ok(models.map(|(model, known)| Model::new(model, known.context_window)).collect())
@@ -177,7 +178,7 @@ impl Provider for Replayed {
         Ok(Health::default().models(self.known().len()))
     }
 
-    /// The capabilities that were recorded; a model that was not looked up has none that are known.
+    /// Returns the recorded capabilities; those of a model that was not looked up are unknown.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         self.tapes()
             .find_map(|tape| tape.with(|cassette| cassette.models.get(model).copied()))

@@ -19,7 +19,7 @@ async fn lines(path: &Path) -> Vec<String> {
     antiphon_fs::read_to_string(path).await.unwrap().text.lines().map(str::to_owned).collect()
 }
 
-/// Answers with the prompt's last message, many times over, as a provider with an address, an account and a context.
+/// A provider with an address and an account that answers with the prompt's first message, repeated.
 #[derive(Debug)]
 struct Echo(usize);
 
@@ -34,7 +34,7 @@ impl SyncProvider for Echo {
 }
 
 #[tokio::test]
-async fn what_was_recorded_is_said_again_without_keys() {
+async fn recorded_answers_are_replayed_without_keys() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("new/cassette.jsonl");
     let answers = ["one", "two sk-planted-key-1"].map(|text| {
@@ -80,7 +80,7 @@ async fn scope_models_and_capabilities_are_those_of_the_recorded_provider() {
     assert_eq!(replayed.capabilities("n", &context).await, Capabilities::default());
 }
 
-/// An `Echo` whose capabilities are known.
+/// An [`Echo`] with known capabilities.
 #[derive(Debug)]
 struct Roomy;
 
@@ -108,12 +108,12 @@ impl Provider for Roomy {
 }
 
 #[tokio::test]
-async fn calls_at_the_same_time_append_whole_lines() {
+async fn concurrent_calls_append_whole_lines() {
     // Longer than a block of the writer.
     const LONG: usize = 30_000;
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
-    // Two handles that know nothing of each other, as two processes would have.
+    // Two independent handles, as in two processes.
     let handles = [0, 1].map(|_| Arc::new(Recorded::new(BlockingProvider::new(Echo(LONG), 4), &path)));
     let calls = (0..24).map(|n| {
         let provider = handles[n % 2].clone();
@@ -129,7 +129,7 @@ async fn calls_at_the_same_time_append_whole_lines() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_cut_again_and_a_failed_call_is_not_recorded() {
+async fn a_truncated_answer_is_replayed_as_truncated_and_a_failed_call_is_not_recorded() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
     let schema = Schema::new("s", serde_json::json!({"type": "object"})).unwrap();
@@ -175,7 +175,7 @@ async fn a_folder_answers_for_all_its_providers_and_each_of_them_alone() {
 }
 
 #[tokio::test]
-async fn a_prompt_that_was_not_recorded_names_the_file_and_the_remedy() {
+async fn the_error_for_an_unrecorded_prompt_names_the_file_and_the_remedy() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let recorded = Recorded::in_dir(BlockingProvider::new(Echo(1), 1), folder.path());
     recorded.complete(&prompt("?"), &CallContext::default()).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_prompt_that_was_not_recorded_names_the_file_and_the_remedy() {
 }
 
 #[tokio::test]
-async fn callers_of_the_same_moment_share_an_answer_that_is_there_at_once() {
+async fn concurrent_callers_share_a_replayed_answer() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
     let (asked, context) = (prompt("?"), CallContext::default());
@@ -220,14 +220,14 @@ async fn a_bad_cassette_is_named_with_its_line() {
     check_refused(Replayed::open(&path).await, "Record it first");
     check_refused(Replayed::open(folder.path()).await, "there is no cassette");
     antiphon_fs::write(&path, "\n{}\n").await.unwrap();
-    check_refused(Replayed::open(&path).await, "c.jsonl:2: no cassette begins with this line");
+    check_refused(Replayed::open(&path).await, "c.jsonl:2: this is not a cassette's first line");
     antiphon_fs::write(&path, "{\"schema\": \"antiphon.cassette/9\"}\n").await.unwrap();
     check_refused(Replayed::open(folder.path()).await, "its format is antiphon.cassette/9");
     let header = |vendor: &str| {
         format!("{{\"schema\":\"antiphon.cassette/1\",\"scope\":{{\"vendor\":\"{vendor}\"}}}}\n")
     };
     antiphon_fs::write(&path, header("a") + "{\"key\": 1}\n").await.unwrap();
-    check_refused(Replayed::open(&path).await, "c.jsonl:2: this is no line of a cassette");
+    check_refused(Replayed::open(&path).await, "c.jsonl:2: this is not a line of a cassette");
     antiphon_fs::write(&path, header("a") + &header("a") + &header("b")).await.unwrap();
     check_refused(Replayed::open(&path).await, "c.jsonl:3: the answers of another provider begin here");
 }
@@ -243,7 +243,7 @@ async fn a_recording_continues_after_a_line_that_a_crash_has_cut() {
     antiphon_fs::write(&path, whole.clone() + "{\"key\": \"12").await.unwrap();
     assert!(Replayed::open(&path).await.unwrap().complete(&prompt("one"), &context).await.is_ok());
     recorder().complete(&prompt("two"), &context).await.unwrap();
-    // A line end that an editor has taken away is put back.
+    // A final line break that an editor has removed is restored.
     let two = antiphon_fs::read_to_string(&path).await.unwrap().text.trim_end().to_owned();
     antiphon_fs::write(&path, two).await.unwrap();
     recorder().complete(&prompt("three"), &context).await.unwrap();
@@ -256,7 +256,7 @@ async fn a_recording_continues_after_a_line_that_a_crash_has_cut() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_that_cannot_be_recorded() {
+async fn no_call_is_made_when_it_cannot_be_recorded() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
     Recorded::new(BlockingProvider::new(Echo(1), 1), &path)
@@ -275,7 +275,7 @@ async fn nothing_is_asked_that_cannot_be_recorded() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_written_is_paid_and_kept_in_the_error() {
+async fn the_error_of_an_unwritable_answer_keeps_the_answer_and_its_cost() {
     let folder = antiphon_fs::temp_dir().unwrap();
     let path = folder.path().join("c.jsonl");
     let recorded = Recorded::new(BlockingProvider::new(Echo(1), 1), &path);

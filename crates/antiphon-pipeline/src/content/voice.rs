@@ -124,17 +124,14 @@ impl Voice {
         ];
         let mut places = self.rules.iter().flat_map(|rule| &rule.at);
         if let Some(unknown) = places.find(|place| !PLACES.contains(&place.as_str())) {
-            return Some(format!(
-                "unknown place {unknown} in a rule. Use one of {}",
-                PLACES.join(", ")
-            ));
+            return Some(format!("unknown place {unknown} in a rule. Use one of {}", PLACES.join(", ")));
         }
         let around = |rule: &TextRule| {
             rule.prefix.chars().count() + rule.end.as_ref().map_or(0, |end| end.chars().count())
         };
         let too_short = |rule: &&TextRule| rule.max.is_some_and(|most| most < 10 + around(rule));
         let short = self.rules.iter().find(too_short);
-        short.map(|_| "max of a rule is too small: it must be at least 10 plus the lengths of prefix and end".to_owned())
+        short.map(|_| "max of a rule must leave at least 10 characters beside its prefix and end".to_owned())
     }
 }
 

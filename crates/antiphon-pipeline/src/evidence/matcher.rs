@@ -4,42 +4,42 @@ use std::ops::Range;
 use super::text::{each_word, folded, widened, words};
 use crate::persona::Match;
 
-/// The words of all needles as numbers; a text's other words are all alike.
+/// The words of all needles, numbered; every other word of a text is `OTHER`.
 pub(super) struct Vocabulary {
     numbers: HashMap<String, u32>,
-    /// For each first byte a bit for each length: most words of a text are told to be others by these alone.
+    /// For each first byte, a bit set of word lengths: most other words are recognised by it, without a look-up in `numbers`.
     shapes: [u32; 256],
 }
 
 const OTHER: u32 = u32::MAX;
-/// Fewer words than this must agree all: of four, one that differs may turn the sense round.
+/// Minimum number of words for a fuzzy match: with four words, one that differs may reverse the meaning.
 const MIN_FUZZY: usize = 5;
-/// Fewer words than this count only as a whole turn.
+/// Minimum number of words; a shorter needle matches only a whole turn.
 const MIN_WORDS: usize = 3;
-/// Words that turn the sense round, or are the whole point, and so may not differ in a passage that agrees otherwise.
-/// Figures belong to them, too, and contractions such as `dont`.
+/// Words that must not differ in a fuzzy match, since they reverse the meaning or carry it. Numbers in digits count as
+/// decisive, too; contractions are listed without their apostrophe, such as `dont`.
 const DECISIVE: [&str; 34] = [
     "no", "not", "never", "nothing", "nobody", "none", "without", "hardly", "cannot", "dont", "doesnt",
     "didnt", "cant", "couldnt", "wont", "wouldnt", "isnt", "wasnt", "arent", "havent", "hasnt", "one", "two",
     "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twenty", "hundred", "thousand",
 ];
 
-/// A word of a text: its number, and its place.
+/// A word of a text: its number, and its byte range.
 pub(super) struct Token {
     number: u32,
     span: Range<usize>,
 }
 
-/// Words to be found.
+/// A quote to find, as numbered words.
 pub(super) struct Needle {
     words: Vec<u32>,
-    /// Which numbers are among them.
+    /// Whether a number is among the words, by number.
     mine: Vec<bool>,
     text: String,
     decisive_words: Vec<String>,
 }
 
-/// A passage that agrees with a needle, and in how many words it does not.
+/// A passage that matches a needle, with the number of words that differ.
 #[derive(Debug, Clone)]
 pub(super) struct Hit {
     pub(super) start: usize,
@@ -60,7 +60,7 @@ impl Default for Vocabulary {
     }
 }
 
-/// The first byte of a word, and the bit of its length.
+/// Returns the first byte of a word, and the bit of its length.
 fn shape(word: &str) -> (usize, u32) {
     let first = word.as_bytes().first().copied().unwrap_or_default();
     (usize::from(first), 1 << word.len().min(31))
@@ -82,7 +82,7 @@ impl Vocabulary {
 
     pub(super) fn tokens(&self, text: &str, span: Range<usize>) -> Vec<Token> {
         let offset = span.start;
-        // A word and its blank have about six bytes.
+        // A word with its space takes about six bytes.
         let mut tokens = Vec::with_capacity(span.len() / 6);
         each_word(&text[span], |span, word| {
             let (first, length) = shape(word);
@@ -102,12 +102,12 @@ impl Needle {
         self.words.is_empty()
     }
 
-    /// Whether the words prove nothing by themselves.
+    /// Returns whether the needle has too few words to be evidence, unless it is a whole turn.
     pub(super) fn is_short(&self) -> bool {
         self.words.len() < MIN_WORDS
     }
 
-    /// The best passage among the tokens of one turn.
+    /// Returns the best passage among the tokens of one turn: word for word, else fuzzy.
     pub(super) fn find(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
         self.verbatim(text, tokens).or_else(|| self.fuzzy(text, tokens))
     }
@@ -126,7 +126,7 @@ impl Needle {
         hits.min_by_key(|hit| hit.matched)
     }
 
-    /// The passage with the smallest edit distance in words, if that is a fifth of the needle at most: P. H. Sellers,
+    /// Returns the passage with the smallest edit distance in words, if that is at most a fifth of the needle: P. H. Sellers,
     /// "The Theory and Computation of Evolutionary Distances: Pattern Recognition", Journal of Algorithms 1, 1980.
     fn fuzzy(&self, text: &str, tokens: &[Token]) -> Option<Hit> {
         let length = self.words.len();
@@ -149,8 +149,8 @@ impl Needle {
 }
 
 impl Needle {
-    /// Where enough of the words stand close together: a passage that agrees but for `most` words has all others of them
-    /// within its own length.
+    /// Returns the regions that contain enough of the needle's words close together. A passage with at most `most` differing
+    /// words has all the other words within its own length, so that no match is outside these regions.
     fn regions(&self, tokens: &[Token], most: usize) -> Vec<Range<usize>> {
         let (window, needed) = (self.words.len() + most, self.words.len() - most);
         let is_mine = |token: &Token| self.mine.get(token.number as usize).copied().unwrap_or(false);
@@ -173,7 +173,7 @@ impl Needle {
         regions
     }
 
-    /// The nearest passage in a region, if it is as near as the best so far: distance, first and last token.
+    /// Updates `best` (distance, first and last token) with the nearest passage of a region, if it is as near as the best so far.
     fn nearest(
         &self,
         tokens: &[Token],
@@ -182,7 +182,7 @@ impl Needle {
         best: &mut Option<(usize, usize, usize)>,
     ) {
         let length = self.words.len();
-        // Of the needle's first `i` words: the distance to a passage that ends here, and where that passage starts.
+        // For the first `i` words of the needle: the distance to a passage that ends here, and the start of that passage.
         let mut column: Vec<(usize, usize)> = (0..=length).map(|i| (i, region.start)).collect();
         for at in region {
             let mut diagonal = std::mem::replace(&mut column[0], (0, at + 1));
@@ -207,20 +207,20 @@ trait MinByDistance {
 }
 
 impl MinByDistance for (usize, usize) {
-    /// The nearer of two; of equally near ones the first.
+    /// Returns the nearer of two; if both are equally near, the first.
     fn min_by_distance(self, other: Self) -> Self {
         if other.0 < self.0 { other } else { self }
     }
 }
 
-/// The decisive words of a text, in order.
+/// Returns the decisive words of a text, in order.
 fn decisive_words(text: &str) -> Vec<String> {
     let is_decisive =
         |word: &String| DECISIVE.contains(&word.as_str()) || word.starts_with(|c: char| c.is_numeric());
     words(text).into_iter().filter(is_decisive).collect()
 }
 
-/// Words on one line without the punctuation around them, which nobody speaks.
+/// Returns the words on one line without the punctuation around them, which is not spoken.
 fn bare(text: &str) -> String {
     folded(text).trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
 }

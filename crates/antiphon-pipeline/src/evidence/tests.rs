@@ -13,7 +13,7 @@ fn documents() -> Vec<Document> {
         .into()
 }
 
-/// Looks words up with document `hint`; gives document, match and the passage found.
+/// Looks up words with the document `hint`, and compares the document, the kind of match and the passage that was found.
 #[track_caller]
 fn check(words: &str, hint: Option<usize>, expected: Result<(usize, Match, &str), Missing>) {
     let documents = documents();
@@ -29,21 +29,21 @@ fn check(words: &str, hint: Option<usize>, expected: Result<(usize, Match, &str)
 fn verbatim_words_are_exact_across_wrapped_lines() {
     check("I don’t trust the forecast", Some(0), Ok((0, Match::Exact, "I don’t trust the forecast")));
     check("\"I pay £9 a tray\"", Some(0), Ok((0, Match::Exact, "I pay £9 a tray")));
-    // Models quote as transcripts do.
+    // Models put the speaker's name before a quote, as transcripts do.
     check("P1: I don’t trust the forecast", None, Ok((0, Match::Exact, "I don’t trust the forecast")));
     check("Interviewer: So you read the heavens", None, Err(Missing::Interviewer));
     check("£9 a tray", None, Ok((0, Match::Exact, "£9 a tray")));
 }
 
 #[test]
-fn other_dress_is_normalised() {
+fn case_apostrophes_and_unicode_forms_are_normalised() {
     check("i dont trust the forecast", Some(0), Ok((0, Match::Normalised, "I don’t trust the forecast")));
     check("the cafe\u{301} opens at six", None, Ok((1, Match::Normalised, "the café opens at six")));
     check("and 'never' more", None, Ok((0, Match::Normalised, "and “never” more.")));
 }
 
 #[test]
-fn one_word_in_five_may_differ_and_the_source_is_kept() {
+fn a_fuzzy_match_allows_one_word_in_five_and_returns_the_source() {
     check(
         "It costs me two hours every month",
         None,
@@ -57,27 +57,27 @@ fn one_word_in_five_may_differ_and_the_source_is_kept() {
 }
 
 #[test]
-fn a_wrong_document_is_put_right() {
+fn a_wrong_document_hint_is_corrected() {
     check("Because the café opens at six", Some(0), Ok((1, Match::Exact, "Because the café opens at six")));
     check("Because the café opens at six", Some(99), Ok((1, Match::Exact, "Because the café opens at six")));
 }
 
 #[test]
-fn what_only_the_interviewer_said_is_no_quote() {
+fn words_of_the_interviewer_are_not_evidence() {
     check("read the heavens like an old sailor", Some(0), Err(Missing::Interviewer));
     check("I have twelve children and a boat", Some(0), Err(Missing::Nowhere));
     check("…", Some(0), Err(Missing::NoWords));
 }
 
 #[test]
-fn words_across_two_turns_were_said_by_nobody() {
+fn a_match_never_spans_two_turns() {
     check("Why Because the café", None, Err(Missing::Nowhere));
 }
 
 proptest! {
-    /// Any run of a participant's words is found again, at a place that has just these words.
+    /// Any run of a participant's words is found exactly, at a place with these words.
     #[test]
-    fn whatever_was_said_is_found(from in 0_usize..20, length in 3_usize..15) {
+    fn any_spoken_words_are_found(from in 0_usize..20, length in 3_usize..15) {
         let documents = documents();
         let turn = &documents[0].turns[1];
         let words: Vec<&str> = documents[0].words(turn).split_whitespace().collect();

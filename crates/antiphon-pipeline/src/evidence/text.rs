@@ -2,14 +2,15 @@ use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// White space as single blanks, none at the ends.
+/// Collapses white space to single spaces, and removes it at both ends.
 pub(super) fn folded(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     words.join(" ")
 }
 
-/// Tells each word of a text and its place: runs of letters and digits, in small letters, apostrophes left out, letters in
-/// their compatible composed form (Unicode NFKC). So `Don’t` and `dont` are one word.
+/// Calls `take` with the byte range and the normalised form of each word of a text. A word is a run of letters and digits;
+/// normalised, it is in lower case, without apostrophes, and in Unicode's compatibility composition (NFKC). So `Don’t` and
+/// `dont` are the same word.
 pub(super) fn each_word(text: &str, mut take: impl FnMut(Range<usize>, &str)) {
     let bytes = text.as_bytes();
     let mut word = String::new();
@@ -38,7 +39,7 @@ pub(super) fn each_word(text: &str, mut take: impl FnMut(Range<usize>, &str)) {
     }
 }
 
-/// Puts the word that begins at a place into `word`; gives its end, and where to go on.
+/// Reads the word that begins at `start` into `word`. Returns its end, and the offset from which to continue.
 fn any_word(text: &str, start: usize, word: &mut String) -> (usize, usize) {
     let mut end = start;
     let belongs = |c: char| c.is_alphanumeric() || is_apostrophe(c) || is_mark(c);
@@ -62,7 +63,7 @@ fn any_word(text: &str, start: usize, word: &mut String) -> (usize, usize) {
     (end, next)
 }
 
-/// The words of a text.
+/// Returns the normalised words of a text.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     each_word(text, |_, word| words.push(word.to_owned()));
@@ -73,12 +74,12 @@ fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '’' | 'ʼ')
 }
 
-/// A mark that belongs to the letter before it.
+/// Returns whether a character is a combining mark, which belongs to the letter before it.
 fn is_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
 }
 
-/// A passage widened by the marks that belong to its ends: currency and opening quotes, full stops and closing quotes.
+/// Widens a passage by the marks that belong to its ends: currency signs and opening quotes, full stops and closing quotes.
 pub(super) fn widened(text: &str, span: Range<usize>) -> Range<usize> {
     const OPENING: [char; 9] = ['£', '$', '€', '"', '“', '‘', '\'', '(', '#'];
     const CLOSING: [char; 10] = ['.', '!', '?', '…', '"', '”', '’', '\'', ')', '%'];
@@ -95,8 +96,8 @@ mod tests {
 
     use super::{Range, each_word, is_apostrophe, is_mark};
 
-    /// What a word is, said in the plainest way.
-    fn plainly(text: &str) -> Vec<(Range<usize>, String)> {
+    /// A reference implementation of [`each_word`].
+    fn reference_words(text: &str) -> Vec<(Range<usize>, String)> {
         let mut chars = text.char_indices().peekable();
         let mut words = Vec::new();
         loop {
@@ -116,10 +117,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_quick_way_finds_the_same_words(text in "([a-zA-Z0-9 .,'’é\u{301}ﬁß-]|\\PC){0,40}") {
+        fn each_word_agrees_with_the_reference(text in "([a-zA-Z0-9 .,'’é\u{301}ﬁß-]|\\PC){0,40}") {
             let mut words = Vec::new();
             each_word(&text, |span, word| words.push((span, word.to_owned())));
-            prop_assert_eq!(words, plainly(&text));
+            prop_assert_eq!(words, reference_words(&text));
         }
     }
 }

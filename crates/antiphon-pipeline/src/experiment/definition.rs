@@ -12,37 +12,38 @@ use antiphon_engine::ErrorKind;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Definition {
-    /// Its name, which is that of its folder, too.
+    /// The name of the experiment and of its folder.
     pub name: String,
-    /// What it is about.
+    /// A description for its README. Default: empty.
     pub description: String,
-    /// When it was made, in UTC.
+    /// The time of creation in UTC, in RFC 3339 format.
     pub created_at: String,
-    /// How personas are drawn.
+    /// Defaults for its personas.
     pub personas: PersonaDefaults,
-    /// As in `antiphon.toml`: the provider, the model, and the like.
+    /// The table `defaults` of an `antiphon.toml`, such as the provider and the model. Default: empty.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub defaults: toml::Table,
 }
 
-/// How an experiment's personas are drawn; what is not said is the recipe's.
+/// Defaults for the personas of an experiment; where a field is `None`, the recipe's value is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PersonaDefaults {
-    /// The name of a recipe that is built in, or a recipe file; its path counts from the experiment's folder.
+    /// The name of a built-in recipe, or the path of a recipe file, relative to the experiment's folder and ending with
+    /// `.toml`. Default: the default recipe.
     pub recipe: Option<String>,
-    /// How many.
+    /// The number of personas.
     pub count: Option<Count>,
-    /// How many claims of each kind.
+    /// The maximum number of claims of each kind.
     pub complexity: Option<Complexity>,
-    /// How much is said in each.
+    /// The length of each claim and quote.
     pub detail: Option<Detail>,
-    /// What becomes of claims that cannot be verified.
+    /// The grounding mode: the treatment of claims that cannot be verified.
     pub evidence: Option<Grounding>,
 }
 
 impl Definition {
-    /// One that is made now.
+    /// Creates a definition with the current time as `created_at`.
     #[must_use]
     pub fn new(name: &str, description: &str) -> Self {
         Self {
@@ -53,7 +54,7 @@ impl Definition {
         }
     }
 
-    /// Returns its defaults as the text of an `antiphon.toml`; `None` where it has none.
+    /// Returns `defaults` as the text of an `antiphon.toml`; `None` if there are none.
     #[must_use]
     pub fn defaults_toml(&self) -> Option<String> {
         let file = || toml::Table::from_iter([("defaults".to_owned(), self.defaults.clone().into())]);
@@ -62,13 +63,13 @@ impl Definition {
 }
 
 impl PersonaDefaults {
-    /// The recipe with what is said beside it; a file's path counts from `folder`.
+    /// Returns the recipe with these defaults applied. The path of a recipe file is relative to `folder`.
     ///
     /// # Errors
-    /// `Config` for a recipe that is not there or cannot be used.
+    /// `Config` for a recipe that does not exist or is invalid.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn recipe(&self, folder: &Path) -> Result<PersonaRecipe, Error> {
         let mut recipe = match self.recipe.as_deref() {
             None => PersonaRecipe::default(),
@@ -87,7 +88,7 @@ impl PersonaDefaults {
         Ok(recipe)
     }
 
-    /// This, with what `other` says in its place.
+    /// Returns these defaults, with the values of `other` where these are `None`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         Self {

@@ -12,8 +12,8 @@ use antiphon_engine::read_toml;
 
 const DEFINITION: &str = "experiment.toml";
 
-/// A study that one comes back to: `experiment.toml`, `data/` with what was collected, `outputs/` with every run, and a
-/// `README.md` that tells of them.
+/// A study in a folder: `experiment.toml`, `data/` with the documents, `outputs/` with every run, and a `README.md` with an
+/// overview of the runs.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,28 +36,29 @@ pub struct Experiment {
     definition: Definition,
 }
 
-/// How data comes into an experiment.
+/// The way in which data is added to an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddMode {
-    /// As a copy: the experiment stays as it is, whatever becomes of the original.
+    /// Copies the files: later changes of the originals do not affect the experiment.
     Copy,
-    /// As a symbolic link: a later run sees what has changed.
+    /// Creates a symbolic link: later runs see changes of the originals.
     Link,
 }
 
 impl Experiment {
-    /// Makes the folder of an experiment below `base`.
+    /// Creates an experiment in a new folder below `base`.
     ///
     /// # Errors
-    /// `Config` for a name that is no folder's, or that another one has; `Files` where it cannot be made.
+    /// `Config` for a name that is invalid, taken by another experiment, or of a folder with other files; `Files` if the folder
+    /// cannot be created.
     ///
     /// # Cancel safety
-    /// A dropped call may leave an empty folder, which the same call takes.
+    /// Dropping the future may leave a folder without an experiment; the same call can then be made again.
     pub async fn create(base: impl AsRef<Path>, name: &str, description: &str) -> Result<Self, Error> {
         Self::create_as(base, Definition::new(name, description)).await
     }
 
-    /// Makes the folder of an experiment that is defined already.
+    /// Creates an experiment from a definition, in a new folder below `base` with the definition's name.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -69,17 +70,20 @@ impl Experiment {
         let name = &definition.name;
         if !is_plain(name) {
             return Err(wrong(format!(
-                "{name:?} cannot be an experiment's name: letters, digits, -, _ and . may stand in it, up to 64 bytes"
+                "invalid experiment name {name:?}: use letters, digits, -, _ and . only, up to 64 bytes, no - or . at \
+                 the start and no . at the end"
             )));
         }
         let root = base.as_ref().join(name);
         if antiphon_fs::exists(root.join(DEFINITION)).await.map_err(Error::files)? {
-            return Err(wrong(format!("there is an experiment {name} already, in {}", root.display())));
+            let message = format!("cannot create experiment {name}: it already exists in {}", root.display());
+            return Err(wrong(message));
         }
         if antiphon_fs::exists(&root).await.map_err(Error::files)?
             && !files(&root, WalkOptions::default().hidden(true)).await?.is_empty()
         {
-            let message = format!("{} is there already, and has files of others in it", root.display());
+            let message =
+                format!("cannot create experiment {name}: {} already has other files", root.display());
             return Err(wrong(message));
         }
         let text = toml::to_string(&definition).map_err(|err| wrong(format!("experiment {name}: {err}")))?;
@@ -88,25 +92,25 @@ impl Experiment {
         }
         let experiment = Self { root, definition };
         experiment.write_readme().await?;
-        // With it the experiment is one.
+        // Written last: only this file makes the folder an experiment.
         antiphon_fs::write(experiment.root.join(DEFINITION), text).await.map_err(Error::files)?;
         Ok(experiment)
     }
 
-    /// The experiment in a folder.
+    /// Loads the experiment in the folder `root`.
     ///
     /// # Errors
-    /// `Config` where there is none, or its `experiment.toml` cannot be read.
+    /// `Config` if the folder has no `experiment.toml`, or an invalid one; `Files` if it cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn load(root: impl AsRef<Path>) -> Result<Self, Error> {
         let root = root.as_ref();
         let path = root.join(DEFINITION);
         let text = match antiphon_fs::read_to_string(&path).await {
             Ok(text) => text.text,
             Err(err) if err.kind() == antiphon_fs::ErrorKind::NotFound => {
-                let message = format!("there is no experiment in {}: it has no {DEFINITION}", root.display());
+                let message = format!("no experiment in {}: {DEFINITION} is missing", root.display());
                 return Err(Error::new(ErrorKind::Config, message));
             }
             Err(err) => return Err(Error::files(err)),
@@ -115,13 +119,14 @@ impl Experiment {
         Ok(Self { root: root.to_owned(), definition })
     }
 
-    /// All experiments below `base`, by folder, or why one cannot be read; none where there is no such folder.
+    /// Returns all experiments in the folders directly below `base`, sorted by path, each as the experiment or the error of
+    /// loading it. The list is empty if `base` does not exist.
     ///
     /// # Errors
-    /// `Files` for a folder that cannot be listed.
+    /// `Files` if `base` cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn list(base: impl AsRef<Path>) -> Result<Vec<Result<Self, Error>>, Error> {
         let base = base.as_ref();
         if !antiphon_fs::exists(base).await.map_err(Error::files)? {
@@ -137,38 +142,42 @@ impl Experiment {
         Ok(found)
     }
 
-    /// Removes it with all its data and outputs; what its links lead to stays. `confirmation` is its name once more, so
-    /// that nothing is removed by mistake.
+    /// Removes the experiment with all its data and outputs; the targets of links are left alone. `confirmation` must be the
+    /// experiment's name, so that nothing is removed by mistake.
     ///
     /// # Errors
-    /// `Config` for another name, `Files` where it cannot be removed.
+    /// `Config` if `confirmation` is not the name, `Files` if the folder cannot be removed.
     ///
     /// # Cancel safety
-    /// A dropped call goes on.
+    /// Dropping the future does not stop the removal.
     pub async fn delete(self, confirmation: &str) -> Result<(), Error> {
         if confirmation != self.definition.name {
-            let message = format!("not removed: {confirmation:?} is not {:?}", self.definition.name);
+            let name = &self.definition.name;
+            let message = format!("cannot remove experiment {name:?}: the confirmation was {confirmation:?}");
             return Err(Error::new(ErrorKind::Config, message));
         }
         antiphon_fs::remove_dir(&self.root).await.map_err(Error::files)
     }
 
-    /// Adds a file, or a folder with all in it, under its own name.
+    /// Adds a file, or a folder with all its files, to the data under its own name. Files that were added before are skipped.
     ///
     /// # Errors
-    /// `Config` where something else has its name, or it is the experiment itself; `Files` where it cannot be read or
-    /// written.
+    /// `Config` if other data has this name, or `path` is part of the experiment or contains it; `Files` if something cannot
+    /// be read or written.
     ///
     /// # Cancel safety
-    /// A dropped call may leave a part of a folder; the same call brings the rest.
+    /// Dropping the future may leave a part of a folder; the same call adds the rest.
     pub async fn add_data(&self, path: impl AsRef<Path>, mode: AddMode) -> Result<(), Error> {
         let path = antiphon_fs::canonical(path.as_ref()).await.map_err(Error::files)?;
         let wrong = |message: String| Error::new(ErrorKind::Config, message);
         let root = antiphon_fs::canonical(&self.root).await.map_err(Error::files)?;
         if root.starts_with(&path) || path.starts_with(&root) {
-            return Err(wrong(format!("{} is a part of the experiment, or it of that", path.display())));
+            let message =
+                format!("cannot add {}: it is part of the experiment, or contains it", path.display());
+            return Err(wrong(message));
         }
-        let name = path.file_name().ok_or_else(|| wrong(format!("{} has no name", path.display())))?;
+        let name = path.file_name();
+        let name = name.ok_or_else(|| wrong(format!("cannot add {}: no file name", path.display())))?;
         let to = self.data_path().join(name);
         if mode == AddMode::Link {
             return match antiphon_fs::canonical(&to).await {
@@ -191,13 +200,13 @@ impl Experiment {
         Ok(())
     }
 
-    /// The files of its data, by their paths below `data/`; those that links lead to are among them.
+    /// Returns the files of the data by their paths below `data/`, sorted; links are followed.
     ///
     /// # Errors
-    /// `Files` where they cannot be listed.
+    /// `Files` if `data/` cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn data(&self) -> Result<Vec<PathBuf>, Error> {
         let data = self.data_path();
         if !antiphon_fs::exists(&data).await.map_err(Error::files)? {
@@ -212,44 +221,44 @@ impl Experiment {
         Ok(found)
     }
 
-    /// What [`Pipeline::generate`](crate::Pipeline::generate) makes its personas of.
+    /// Returns the configuration with which [`Pipeline::generate`](crate::Pipeline::generate) generates its personas.
     ///
     /// # Errors
-    /// `Config` for a recipe that is not there or cannot be used.
+    /// `Config` for a recipe that does not exist or is invalid.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn config(&self, model: &str) -> Result<GenerationConfig, Error> {
         let recipe = self.definition.personas.recipe(&self.root).await?;
         Ok(GenerationConfig::new(self.data_path(), model).recipe(recipe))
     }
 
-    /// Its folder.
+    /// Returns the folder of the experiment.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What stands in its `experiment.toml`.
+    /// Returns the content of its `experiment.toml`.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.definition
     }
 
-    /// Where its data is.
+    /// Returns the folder of its data.
     #[must_use]
     pub fn data_path(&self) -> PathBuf {
         self.root.join("data")
     }
 
-    /// Where its runs are.
+    /// Returns the folder of its runs.
     #[must_use]
     pub fn outputs_path(&self) -> PathBuf {
         self.root.join("outputs")
     }
 }
 
-/// A name that leads nowhere else.
+/// Returns whether a name is valid for an experiment: a plain folder name, without path traversal.
 fn is_plain(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && !name.starts_with(['.', '-'])
@@ -258,11 +267,11 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn taken(path: &Path) -> Error {
-    let message = format!("{} is there already, and is another one", path.display());
+    let message = format!("cannot add data: {} already exists and differs", path.display());
     Error::new(ErrorKind::Config, message)
 }
 
-/// A copy, unless the same is there.
+/// Copies a file, unless a file with the same content exists at `to`.
 async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     if antiphon_fs::exists(to).await.map_err(Error::files)? {
         let (there, new) = (antiphon_fs::read(to).await, antiphon_fs::read(from).await);
@@ -275,7 +284,7 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     antiphon_fs::copy(from, to).await.map(|_| ()).map_err(Error::files)
 }
 
-/// The files below a folder that can be seen, sorted.
+/// Returns the files below a folder that `options` include, sorted by path.
 pub(super) async fn files(folder: &Path, options: WalkOptions) -> Result<Vec<PathBuf>, Error> {
     let mut walk = antiphon_fs::walk(folder, options, CancellationToken::new());
     let mut found = Vec::new();
@@ -283,7 +292,7 @@ pub(super) async fn files(folder: &Path, options: WalkOptions) -> Result<Vec<Pat
         for entry in batch {
             match entry {
                 Ok(entry) => found.push(entry.path),
-                // A link to what is gone, say: whoever loads the data names it.
+                // An unreadable entry, such as a broken link: loading the data reports it.
                 Err(err) if err.path() != folder => {}
                 Err(err) => return Err(Error::files(err)),
             }

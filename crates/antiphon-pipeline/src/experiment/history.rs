@@ -12,64 +12,64 @@ use crate::report::{Report, ReportStatus};
 use crate::runs::read_personas;
 use antiphon_engine::ErrorKind;
 
-/// A run of an experiment.
+/// An earlier run of an experiment.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PastRun {
-    /// Its folder.
+    /// The folder of the run.
     pub folder: PathBuf,
-    /// How it came about.
+    /// The report of the run.
     pub report: Report,
-    /// Personas that it made.
+    /// The number of personas; 0 for a run that did not finish.
     pub personas: usize,
 }
 
-/// An experiment with what all its runs came to.
+/// An experiment with the statistics of its runs.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ExperimentInfo {
-    /// Its folder.
+    /// The folder of the experiment.
     pub folder: PathBuf,
-    /// Its `experiment.toml`.
+    /// The content of its `experiment.toml`.
     pub definition: Definition,
-    /// The files of its data, below `data/`.
+    /// The files of its data, by their paths below `data/`.
     pub data: Vec<PathBuf>,
-    /// What its runs came to.
+    /// The statistics of its runs.
     pub statistics: Statistics,
 }
 
-/// What all runs of an experiment came to.
+/// The totals of all runs of an experiment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Statistics {
     /// Files of its data.
     pub files: usize,
-    /// Runs in all.
+    /// All runs, finished or not.
     pub runs: usize,
-    /// Those that have personas.
+    /// Runs that finished with personas.
     pub finished: usize,
-    /// Personas of all of them.
+    /// Personas of all finished runs.
     pub personas: usize,
-    /// Calls that were made.
+    /// Calls of all runs.
     pub calls: u64,
     /// Tokens of the prompts, as far as they were reported; `None` if none were.
     pub input_tokens: Option<u64>,
     /// Tokens of the answers, as far as they were reported; `None` if none were.
     pub output_tokens: Option<u64>,
-    /// What they cost, in millionths of a US dollar; `None` if that is not known of all.
+    /// Cost of all runs, in millionths of a US dollar; `None` if the cost of any run is unknown.
     pub cost_usd_micros: Option<u64>,
-    /// When the last one began.
+    /// Start time of the newest run, in UTC; `None` without runs.
     pub last_run: Option<String>,
 }
 
 impl Experiment {
-    /// Its runs, the newest first. Folders without a whole report are the rest of broken runs, and are passed over.
+    /// Returns the runs, newest first. A folder without a complete report is left from an aborted run, and is skipped.
     ///
     /// # Errors
-    /// `Files` where they cannot be listed or read.
+    /// `Files` if the runs cannot be listed or read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn history(&self) -> Result<Vec<PastRun>, Error> {
         let outputs = self.outputs_path();
         if !antiphon_fs::exists(&outputs).await.map_err(Error::files)? {
@@ -93,13 +93,13 @@ impl Experiment {
         Ok(runs)
     }
 
-    /// The personas of a finished run: its id, the beginning of one, or `latest`.
+    /// Returns the personas of a finished run. `run` is its id, a unique prefix of it, or `latest`.
     ///
     /// # Errors
-    /// `Config` where there is no such run, `Files` where it cannot be read.
+    /// `Config` if no finished run has this id, or several begin with it; `Files` if its personas cannot be read.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn outputs(&self, run: &str) -> Result<Personas, Error> {
         let finished =
             self.history().await?.into_iter().filter(|run| run.report.status == ReportStatus::Finished);
@@ -110,20 +110,21 @@ impl Experiment {
             return Err(Error::new(ErrorKind::Config, message));
         };
         if run != "latest" && found.next().is_some() {
-            return Err(Error::new(ErrorKind::Config, format!("several runs begin with {run}")));
+            let message = format!("several runs begin with {run}: name more of the id");
+            return Err(Error::new(ErrorKind::Config, message));
         }
         read_personas(&past.folder)
             .await?
             .ok_or_else(|| Error::new(ErrorKind::Files, format!("{} has no personas", past.folder.display())))
     }
 
-    /// Returns the experiment with what all its runs came to.
+    /// Returns the experiment's definition and data, with the totals of its runs.
     ///
     /// # Errors
     /// As [`history`](Self::history).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn info(&self) -> Result<ExperimentInfo, Error> {
         Ok(ExperimentInfo {
             folder: self.root().to_owned(),
@@ -133,32 +134,32 @@ impl Experiment {
         })
     }
 
-    /// What all runs came to.
+    /// Returns the totals of all runs.
     ///
     /// # Errors
     /// As [`history`](Self::history).
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost.
+    /// Dropping the future has no effect: nothing is changed.
     pub async fn statistics(&self) -> Result<Statistics, Error> {
         let (files, runs) = (self.data().await?.len(), self.history().await?);
         Ok(add_up(files, &runs))
     }
 
-    /// Writes the README anew, with what is known of the runs. A text of one's own below the line that says so stays,
-    /// and so does a README without that line.
+    /// Rewrites the README with the current runs. Text below its marker line is kept, and a README without that line is not
+    /// changed at all.
     ///
     /// # Errors
-    /// `Files` where it cannot be written.
+    /// `Files` if the README, the data or the runs cannot be read, or the README cannot be written.
     ///
     /// # Cancel safety
-    /// The file is the old one or the new one.
+    /// Dropping the future leaves either the old file or the new one.
     pub async fn write_readme(&self) -> Result<(), Error> {
         let path = self.root().join("README.md");
         let notes = match antiphon_fs::read_to_string(&path).await {
             Ok(old) => {
                 let marker = old.text.lines().position(|line| line.trim() == NOTES.trim());
-                // Without the line it is somebody's own, whole.
+                // Without the marker line, the whole file is custom.
                 let Some(marker) = marker else { return Ok(()) };
                 let notes: Vec<&str> = old.text.split_inclusive('\n').skip(marker + 1).collect();
                 Some(notes.concat())
@@ -182,8 +183,8 @@ impl Experiment {
         if !definition.description.is_empty() {
             writeln!(text, "{}\n", definition.description.trim())?;
         }
-        let (files, runs_told) = (counted(all.files, "file"), counted(all.runs, "run"));
-        writeln!(text, "{files} of data, {runs_told}, {} in all.\n", counted(all.personas, "persona"))?;
+        let (file_count, run_count) = (counted(all.files, "file"), counted(all.runs, "run"));
+        writeln!(text, "{file_count} of data, {run_count}, {} in all.\n", counted(all.personas, "persona"))?;
         writeln!(text, "- `experiment.toml`: how personas are drawn\n- `data/`: what they are drawn from")?;
         writeln!(text, "- `outputs/`: each run with its personas, and the journal\n")?;
         writeln!(
@@ -208,7 +209,7 @@ impl Experiment {
     }
 }
 
-/// What stands below is its reader's.
+/// The marker line of a README: text below it is custom. Files of earlier versions have this line, so it must not change.
 const NOTES: &str = "<!-- What stands below this line is yours, and stays. -->\n";
 
 fn add_up(files: usize, runs: &[PastRun]) -> Statistics {
@@ -225,7 +226,7 @@ fn add_up(files: usize, runs: &[PastRun]) -> Statistics {
     all
 }
 
-/// Adds what is known; `None` while nothing is.
+/// Adds known counts; `None` while none is known.
 fn added(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
     sum.map_or(more, |sum| Some(sum + more.unwrap_or(0)))
 }

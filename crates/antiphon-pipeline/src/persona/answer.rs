@@ -27,7 +27,7 @@ struct Draft {
     quotes: Vec<Cited>,
 }
 
-/// What is said of a persona, and what it rests on where that was asked for.
+/// A claim about a persona, with its citation if one was asked for.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Claim {
@@ -54,7 +54,7 @@ struct Cited {
 }
 
 impl Draft {
-    /// Every citation with its field and, where there is one, its claim.
+    /// Returns every citation with its field and, if it has one, its claim.
     fn citations(&self) -> impl Iterator<Item = (&'static str, Option<&str>, &Cited)> {
         let fields = [
             ("goals", &self.goals),
@@ -73,7 +73,8 @@ impl Draft {
 }
 
 impl Answer {
-    /// The personas, with every quote looked up in what participants said. Takes time with the documents' size.
+    /// Returns the personas, with every citation looked up in what participants said (grounding). Blocks, for a time that grows
+    /// with the documents' size.
     pub(crate) fn verified(&self, documents: &[Document], grounding: Grounding) -> Vec<Persona> {
         let wanted: Vec<Wanted> = self
             .personas
@@ -127,7 +128,7 @@ fn persona(
     persona
 }
 
-/// Takes claims out that rest on nothing; each is among the unverified already.
+/// Removes claims without evidence; each is among the unverified already.
 fn leave_out_unverified(persona: &mut Persona) {
     let Persona { goals, pain_points, behaviours, motivations, evidence, .. } = persona;
     for claims in [goals, pain_points, behaviours, motivations] {
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_takes_its_own_answer_and_no_other_number() {
+    fn the_schema_accepts_its_own_answer_and_no_other_count() {
         let schema = |count: &str| {
             let count: Count = count.parse().unwrap();
             schema(count, &PersonaRecipe::default()).unwrap()
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn without_quotes_claims_are_taken_at_their_word() {
+    fn without_grounding_claims_are_kept_as_they_are() {
         let recipe = PersonaRecipe { grounding: Grounding::Off, ..PersonaRecipe::default() };
         let plain = json!({ "personas": [{
             "name": "Ada", "title": "Tired",

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many personas are wanted: `3`, `3-5`, `~4` or `3+`.
+/// The number of personas to generate: `3`, `3-5`, `~4` or `3+`.
 ///
 /// ```
 /// use antiphon_pipeline::Count;
@@ -15,34 +15,34 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Count {
-    /// As many.
+    /// Exactly this number.
     Exactly(usize),
     /// At least the first and at most the second number.
     Between(usize, usize),
-    /// A quarter more or fewer, or one.
+    /// About this number: up to a quarter, and at least one, more or fewer.
     About(usize),
-    /// As many or more, up to [`Count::MOST`].
+    /// This number or more, up to [`Count::MOST`].
     AtLeast(usize),
 }
 
-/// A text that tells no number of personas.
+/// The error for a text that is not a number of personas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoCount;
 
 impl fmt::Display for NoCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ask for 1 to {} personas: 3, 3-5, ~4 or 3+", Count::MOST)
+        write!(f, "invalid number of personas: use 1 to {}, as in 3, 3-5, ~4 or 3+", Count::MOST)
     }
 }
 
 impl std::error::Error for NoCount {}
 
 impl Count {
-    /// More than these are never made at once.
+    /// The maximum number of personas in one generation.
     pub const MOST: usize = 50;
 
-    /// The fewest that will do.
+    /// Returns the smallest acceptable number.
     #[must_use]
     pub fn least(self) -> usize {
         match self {
@@ -51,7 +51,7 @@ impl Count {
         }
     }
 
-    /// The most that are wanted.
+    /// Returns the largest acceptable number.
     #[must_use]
     pub fn most(self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl Count {
         }
     }
 
-    /// A number to reckon with before there is an answer.
+    /// Returns the expected number, for estimates before the answer.
     pub(crate) fn likely(self) -> usize {
         match self {
             Self::Exactly(count) | Self::About(count) | Self::Between(_, count) => count,
@@ -69,7 +69,7 @@ impl Count {
         }
     }
 
-    /// Whether it can be met at all.
+    /// Returns whether the count can be met: between 1 and [`Count::MOST`], bounds in order.
     pub(crate) fn is_possible(self) -> bool {
         let (fewest, most) = match self {
             Self::Exactly(count) | Self::About(count) | Self::AtLeast(count) => (count, count),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read_as_they_are_written() {
+    fn counts_round_trip_through_text() {
         check("3", 3, 3);
         check("3-5", 3, 5);
         check("~4", 3, 5);

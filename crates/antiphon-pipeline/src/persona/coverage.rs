@@ -5,41 +5,41 @@ use serde::{Deserialize, Serialize};
 use super::types::Persona;
 use crate::report::DocumentReport;
 
-/// What personas rest on, and what none of them does.
+/// The evidence behind each persona, and the use of each document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Coverage {
-    /// One for each persona, in order.
+    /// The evidence of each persona, in order.
     pub personas: Vec<PersonaCoverage>,
-    /// One for each document, in order.
+    /// The use of each document, in order.
     pub documents: Vec<DocumentCoverage>,
 }
 
-/// What one persona rests on.
+/// The evidence behind one persona.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PersonaCoverage {
-    /// Its id.
+    /// The persona's id.
     pub persona: String,
-    /// Claims in all.
+    /// Number of claims.
     pub claims: usize,
-    /// Claims with a participant's words behind them.
+    /// Number of claims with evidence in a participant's words.
     pub supported: usize,
-    /// Documents that its evidence and its quotes are from.
+    /// Number of documents that its evidence and quotes are from.
     pub documents: usize,
-    /// People whose words they are, by document.
+    /// Number of speakers who are cited, counted for each document.
     pub speakers: usize,
 }
 
-/// What rests on one document.
+/// The use of one document as evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DocumentCoverage {
-    /// Its name.
+    /// The document's name.
     pub document: String,
-    /// Passages that are quoted or given as evidence.
+    /// Number of passages that are quoted or given as evidence, counted for each persona.
     pub passages: usize,
-    /// The ids of the personas that do.
+    /// The ids of the personas that cite the document.
     pub personas: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl Coverage {
         }
     }
 
-    /// Documents that no persona quotes or rests on.
+    /// Returns the names of the documents that no persona cites.
     pub fn unquoted(&self) -> impl Iterator<Item = &str> {
         let unquoted = self.documents.iter().filter(|document| document.passages == 0);
         unquoted.map(|document| document.document.as_str())

@@ -1,5 +1,5 @@
-//! Documents that are larger than a model's context: findings from each part of them, and the most telling of those in
-//! the documents' place.
+//! Distillation of documents that exceed a model's context: findings from each part of them, and the most representative
+//! findings in place of the documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use super::recipe;
 use crate::config::GenerationConfig;
 use crate::evidence::{self, Found, Wanted};
 
-/// The most findings of one part: a list of these fits where a quarter of the context is left for it.
+/// Maximum findings of one part. A context of which a quarter is too small for that many gets fewer.
 const MAX_FINDINGS: u32 = 24;
-/// Tokens that the words around the documents take, roughly.
+/// Estimated tokens of the instructions around the documents.
 const TASK_TOKENS: u64 = 500;
-/// Tokens that one finding takes in an answer, roughly.
+/// Estimated tokens of one finding in an answer.
 const FINDING_TOKENS: u64 = 90;
 /// Bytes of a token, as [`Prompt::estimated_tokens`] counts them.
 const TOKEN_BYTES: u64 = 4;
-/// Smaller contexts hold no part that is worth a call.
+/// Bytes of the smallest part that is worth a call.
 pub(crate) const MIN_BYTES: u64 = 2_000;
-/// Bytes that stand around each document of a prompt, beside its name.
+/// Bytes of markup around each document of a prompt, without its name.
 const FRAME_BYTES: usize = 80;
-/// Longer names of speakers are cut: they are none.
+/// Maximum bytes of a speaker's name. Longer ones are cut: they are not names.
 const MAX_SPEAKER: usize = 80;
 
 /// A part of the documents that fits into one call.
 #[derive(Debug)]
 pub(crate) struct Portion {
-    /// The pieces in it, each of a document.
+    /// The pieces of the part, each from one document.
     pieces: Vec<Piece>,
 }
 
@@ -43,7 +43,7 @@ struct Piece {
     turns: Vec<SpeakerTurn>,
 }
 
-/// How large a part may be, and how many findings are asked for of each.
+/// The maximum size of a part, and the maximum number of findings in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PartSize {
     pub(crate) bytes: u64,
@@ -51,13 +51,13 @@ pub(crate) struct PartSize {
 }
 
 impl PartSize {
-    /// Tokens of an answer with all findings, roughly.
+    /// Returns the estimated tokens of an answer with all findings.
     pub(crate) fn answer_tokens(self) -> u64 {
         FINDING_TOKENS * u64::from(self.findings)
     }
 
-    /// What fits into a context of so many tokens; `None` where it is too small for any part. A quarter of it is left for the
-    /// answer at most.
+    /// Returns the part size for a context of `window` tokens; `None` if it is too small for any part. At most a quarter of the
+    /// context is reserved for the answer.
     pub(crate) fn of(window: u64) -> Option<Self> {
         let answer = (FINDING_TOKENS * u64::from(MAX_FINDINGS)).min(window / 4);
         let findings = u32::try_from(answer / FINDING_TOKENS).unwrap_or(MAX_FINDINGS).max(1);
@@ -66,13 +66,13 @@ impl PartSize {
     }
 }
 
-/// Bytes of findings that may stand in one call beside an answer of so many tokens.
+/// Returns the maximum bytes of findings in one call with an answer of `answer` tokens.
 pub(crate) fn digest_bytes(window: u64, answer: u64) -> u64 {
     (window / 100 * 85).saturating_sub(answer.saturating_add(TASK_TOKENS)) * TOKEN_BYTES
 }
 
-/// All turns of the documents, in their order, in parts of at most so many bytes. A document that fits into a part is not
-/// torn; of a turn that fits into none, each part has as much as fits.
+/// Splits all turns of the documents, in order, into parts of at most `most_bytes` bytes. A document that fits into one part is
+/// not split; a turn that exceeds a part is.
 pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> {
     let most = usize::try_from(most_bytes).unwrap_or(usize::MAX);
     let mut portions: Vec<Portion> = Vec::new();
@@ -107,12 +107,12 @@ pub(crate) fn portions(documents: &[Document], most_bytes: u64) -> Vec<Portion> 
     portions
 }
 
-/// Bytes that a turn takes beside its words.
+/// Returns the bytes of a turn without its words.
 fn around(turn: &antiphon_data::Turn) -> usize {
     turn.speaker.len().min(MAX_SPEAKER) + 3
 }
 
-/// Words of at most so many bytes, cut at white space where there is some, and the rest.
+/// Splits off at most `most` bytes of words, at white space if possible. Returns them and the rest.
 fn cut(words: &str, most: usize) -> (&str, &str) {
     if words.len() <= most {
         return (words, "");
@@ -136,8 +136,8 @@ impl Portion {
         }
     }
 
-    /// What is asked about it. Documents have ids of their own in each part, so that a document more or less does not
-    /// change what is asked about the others.
+    /// Builds the prompt about this part. Document ids are local to a part, so that an added or removed document does not change
+    /// the prompts about others.
     pub(crate) fn prompt(
         &self,
         config: &GenerationConfig,
@@ -158,7 +158,7 @@ impl Portion {
             .parameters(config.recipe.parameters)
     }
 
-    /// What an answer about it says that participants said: claims, and the words to look for.
+    /// Returns the claims of an answer about this part, each with the words to look for.
     pub(crate) fn noted(&self, answer: Value) -> Vec<(String, Wanted)> {
         let answer: Answer = serde_json::from_value(answer).unwrap_or_default();
         let place = |id: &str| Some(self.pieces.get(recipe::index_of(id)?)?.document);
@@ -170,7 +170,7 @@ impl Portion {
     }
 }
 
-/// What was noted of all parts, as it stands in the documents, and how much of it does not.
+/// Returns the findings of all parts that are verified in the documents, and the number of those that are not.
 pub(crate) fn findings(noted: Vec<(String, Wanted)>, documents: &[Document]) -> (Vec<Finding>, usize) {
     let (claims, wanted): (Vec<String>, Vec<Wanted>) = noted.into_iter().unzip();
     let found = evidence::verify(&wanted, documents);
@@ -201,7 +201,7 @@ impl Piece {
     }
 }
 
-/// The schema of an answer about a part.
+/// Returns the schema of an answer about a part.
 pub(crate) fn schema(most_findings: u32) -> Result<Schema, LlmError> {
     let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
     let properties = json!({
@@ -230,7 +230,7 @@ struct RawFinding {
     quote: String,
 }
 
-/// Something that a participant is known to have said.
+/// A claim with the verified passage behind it.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     claim: String,
@@ -238,27 +238,28 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Bytes that it takes in a prompt.
+    /// Returns the estimated bytes of the finding in a prompt.
     fn size(&self) -> u64 {
-        // Its part of what stands around the document is reckoned as half.
+        // Findings share the markup around their document: half of it is an estimate.
         (self.place.end - self.place.start + self.place.speaker.len().min(MAX_SPEAKER) + 3 + FRAME_BYTES / 2)
             as u64
     }
 }
 
-/// The most telling findings that fit, in the documents' place.
+/// The most representative findings that fit into the context, in place of the documents.
 #[derive(Debug)]
 pub(crate) struct Digest {
-    /// How many there are, of how many that differ.
+    /// Number of findings in the digest.
     pub(crate) used: usize,
+    /// Number of findings to choose from, duplicates removed.
     pub(crate) distinct: usize,
     parts: Vec<Part>,
-    /// Participants who speak of like things, where a choice had to be made.
+    /// Names of participants who speak of similar things, if a choice had to be made.
     groups: Vec<Vec<String>>,
 }
 
 impl Digest {
-    /// Of findings those that fit into so many bytes, from as many groups of like participants as there may be personas.
+    /// Chooses findings that fit into `most_bytes`, from `groups` groups of similar participants, one for each possible persona.
     pub(crate) fn of(
         mut findings: Vec<Finding>,
         documents: &[Document],
@@ -292,7 +293,7 @@ impl Digest {
         digest
     }
 
-    /// What is asked about them, instead of the documents.
+    /// Builds the prompt about the findings instead of the documents.
     pub(crate) fn prompt(self, config: &GenerationConfig) -> Prompt {
         let mut intro = format!("Below is what was said in {} interviews, in excerpts.", self.parts.len());
         for (number, group) in (1..).zip(&self.groups).filter(|(_, group)| !group.is_empty()) {
@@ -302,7 +303,7 @@ impl Digest {
     }
 }
 
-/// Participants, by where they speak and who they are, each with what was found of them, in groups of like ones.
+/// Participants, by document and name, each with the indices of their findings, in groups of similar ones.
 struct People {
     people: Vec<((usize, String), Vec<usize>)>,
     terms: Terms,
@@ -325,7 +326,7 @@ impl People {
         Self { people, terms, vectors, groups }
     }
 
-    /// The names of each group's members, where they are few enough to be told.
+    /// Returns the names of each group's members; none if the participants are too many to list.
     fn named(&self) -> Vec<Vec<String>> {
         const MAX_NAMED: usize = 100;
         if self.people.len() > MAX_NAMED {
@@ -338,7 +339,8 @@ impl People {
         self.groups.iter().map(names).collect()
     }
 
-    /// Each group gets the same room, and in it each member in turn brings what is nearest to what the group speaks of.
+    /// Chooses findings. Each group gets the same space; in it, members take turns with their finding that is nearest to the
+    /// group's centroid.
     fn choose(&self, findings: &[Finding], most_bytes: u64) -> Vec<usize> {
         let share = most_bytes / self.groups.len().max(1) as u64;
         let mut chosen = Vec::new();
@@ -391,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_in_some_part_and_no_part_is_too_large() {
+    fn parts_hold_every_word_and_none_is_too_large() {
         let mut documents = documents(9);
         let long = format!("P9: {}\n", "speaks without an end ".repeat(400));
         documents.push(Document::parse("long.txt", long.as_bytes()).unwrap());
@@ -411,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_looked_up_where_they_were_said() {
+    fn findings_are_verified_in_their_document() {
         let documents = documents(4);
         let found = portions(&documents, 160);
         assert!(found.len() > 1);
@@ -427,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn where_not_all_fits_every_group_and_every_voice_has_its_share() {
+    fn a_digest_shares_its_space_between_groups_and_participants() {
         let documents = documents(12);
         let mut all: Vec<Finding> = Vec::new();
         for portion in portions(&documents, 1 << 20) {
@@ -454,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_holds_nothing_is_known_as_such() {
+    fn too_small_contexts_have_no_part_size() {
         assert_eq!(PartSize::of(1_000), None);
         let small = PartSize::of(4_096).unwrap();
         assert_eq!((small.findings, small.bytes), (11, 7_504));

@@ -2,21 +2,21 @@ use antiphon_text::MinHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A persona that was too much like another one.
+/// A persona that was rejected as a near duplicate of another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Duplicate {
-    /// Its name.
+    /// The name of the rejected persona.
     pub name: String,
-    /// What it was about.
+    /// The title of the rejected persona.
     pub title: String,
-    /// The name of the one it is like.
+    /// The name of the persona that it resembles.
     pub like: String,
-    /// How much, from 0 to 1.
+    /// The similarity of the two, from 0 to 1.
     pub similarity: f64,
 }
 
-/// Of drafts those that are unlike all before them, and why the others are not.
+/// Separates the drafts that differ from all before them from near duplicates (MinHash).
 pub(crate) fn deduplicate(drafts: &[Value], max_similarity: f64) -> (Vec<Value>, Vec<Duplicate>) {
     let mut kept: Vec<(MinHash, &Value)> = Vec::new();
     let mut duplicates = Vec::new();
@@ -44,7 +44,7 @@ fn text(draft: &Value, key: &str) -> String {
     draft[key].as_str().unwrap_or_default().to_owned()
 }
 
-/// What is said of a persona, without what it is called: another name makes no other persona.
+/// Returns the text of a persona without its name: another name makes no other persona.
 fn substance(draft: &Value) -> String {
     let lists = ["goals", "pain_points", "behaviours", "motivations"];
     let claims = lists.iter().flat_map(|list| draft[list].as_array().into_iter().flatten());
@@ -81,6 +81,6 @@ mod tests {
         assert_eq!(deduplicate(&[first.clone(), first], 1.0).0.len(), 2, "1 keeps all");
         let empty = draft("", &[]);
         let (_, duplicates) = deduplicate(&[json!({}), json!({}), empty], 0.6);
-        assert_eq!(duplicates.len(), 0, "of nothing there is nothing to compare");
+        assert_eq!(duplicates.len(), 0, "empty drafts are not compared");
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use antiphon_engine::ErrorKind;
 use antiphon_engine::{near_name, read_toml};
 
-/// How personas are drawn: the content of a recipe file, or one of those that are built in.
+/// A recipe for personas: the content of a recipe file, or a built-in one.
 ///
 /// ```
 /// use antiphon_pipeline::{Complexity, PersonaRecipe};
@@ -27,27 +27,27 @@ use antiphon_engine::{near_name, read_toml};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PersonaRecipe {
-    /// A name for reports.
+    /// The name, for reports.
     pub name: String,
-    /// How many personas; `None` leaves it to whoever asks.
+    /// Number of personas; `None` leaves it to the caller. Default: `None`.
     pub count: Option<Count>,
-    /// How many claims of each kind a persona may have.
+    /// The maximum number of claims of each kind. Default: [`Complexity::Moderate`].
     pub complexity: Complexity,
-    /// How much is said in each.
+    /// The length of claims and quotes. Default: [`Detail::Standard`].
     pub detail: Detail,
-    /// What becomes of claims that cannot be verified.
+    /// The grounding mode: the treatment of claims that cannot be verified. Default: [`Grounding::Mark`].
     pub grounding: Grounding,
-    /// What the model is told on top of its task.
+    /// Instructions to the model in addition to its task. Default: none.
     pub instructions: Option<String>,
-    /// How answers are drawn. Default: the provider's own choice.
+    /// The sampling parameters. Default: the provider's own.
     pub parameters: SamplingParams,
-    /// The fallbacks, each as `provider/model`: asked in their order where the provider cannot answer, unless others are
-    /// named elsewhere. Default: the configuration's.
+    /// The fallbacks, each as `provider/model`: asked in order if the provider cannot answer, unless others are named
+    /// elsewhere. Default: the configuration's.
     pub fallback: Vec<String>,
-    /// What has to hold of each persona, beside what always has to.
+    /// The custom rules, which are checked in addition to the built-in ones. Default: none.
     pub rules: Vec<Rule>,
-    /// Of two personas that are more alike than this, from 0 to 1, the second one is refused, and another one asked for.
-    /// Default 0.6; 1 keeps all.
+    /// The highest similarity, from 0 to 1, that two personas may have: beyond it the second is rejected as a near duplicate
+    /// (MinHash), and another one asked for. Default 0.6; 1 keeps all.
     pub max_similarity: f64,
 }
 
@@ -99,13 +99,14 @@ struct File {
 }
 
 impl PersonaRecipe {
-    /// The names of those that are built in.
+    /// The names of the built-in recipes.
     pub const BUILT_IN: [&str; 3] = ["default", "research", "quick"];
 
-    /// One that is built in: `default`; `research`, which asks for much and forgives little; or `quick`, for a first look.
+    /// Returns a built-in recipe: `default`; `research`, with more and longer claims and strict grounding; or `quick`, with few
+    /// and short claims, for a first look.
     ///
     /// # Errors
-    /// `Config` for another name.
+    /// `Config` for another name; the message has a similar name or the list of names.
     pub fn built_in(name: &str) -> Result<Self, Error> {
         let mut recipe = Self { name: name.to_owned(), ..Self::default() };
         match name {
@@ -119,18 +120,18 @@ impl PersonaRecipe {
                 let hint = match near_name(other, Self::BUILT_IN.into_iter()) {
                     Some(near) => format!("did you mean {near}?"),
                     None => {
-                        format!("built in are {}, and a file's name ends in .toml", Self::BUILT_IN.join(", "))
+                        format!("use {}, or a file whose name ends in .toml", Self::BUILT_IN.join(", "))
                     }
                 };
-                let message = format!("there is no recipe {other}; {hint}");
+                let message = format!("unknown recipe {other}; {hint}");
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
         Ok(recipe)
     }
 
-    /// Writes the recipe as the text of a recipe file, from which [`parse`](Self::parse) reads the same recipe: how a
-    /// recipe that flags have changed is stored with its run.
+    /// Writes the recipe as the text of a recipe file, from which [`parse`](Self::parse) reads the same recipe. A recipe that
+    /// flags have changed is stored with its run in this form.
     ///
     /// # Errors
     /// `Internal` for a defect of this crate.
@@ -167,7 +168,7 @@ impl PersonaRecipe {
     /// Reads the text of a recipe file called `name`.
     ///
     /// # Errors
-    /// `Config`, with the file and the line.
+    /// `Config` for a text that cannot be parsed or a value out of range, with the file and, if known, the line.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::new(ErrorKind::Config, format!("{name}: {why}"));
         let file: File = read_toml(name, text)?;
@@ -204,7 +205,7 @@ mod tests {
     use crate::config::{Detail, Grounding};
 
     #[test]
-    fn what_is_built_in_is_found_and_nothing_else() {
+    fn only_built_in_names_are_found() {
         for name in PersonaRecipe::BUILT_IN {
             assert_eq!(PersonaRecipe::built_in(name).unwrap().name, name);
         }
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_survives_being_written() {
+    fn recipes_round_trip_through_toml() {
         let text = "count = \"3-5\"\nevidence = \"strict\"\nseed = 7\nfallback = [\"lab/small\"]\ninstructions = \"Short.\"\n[[rule]]\nname = \"x\"\nat = \"/name\"\nmin = 3\n";
         for recipe in
             [PersonaRecipe::parse("own.toml", text).unwrap(), PersonaRecipe::built_in("quick").unwrap()]
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_files_mistakes_are_named() {
+    fn errors_name_the_file_and_the_mistake() {
         let error = |text: &str| PersonaRecipe::parse("r.toml", text).unwrap_err().to_string();
         assert_eq!(error("detial = \"brief\""), "r.toml:1: unknown key detial; did you mean detail?");
         assert!(error("max_similarity = 2").contains("from 0 to 1"));

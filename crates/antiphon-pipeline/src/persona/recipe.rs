@@ -1,4 +1,4 @@
-//! The persona recipe: what is asked, the schema of the answer, and what is made of it.
+//! The persona recipe: the prompt and the schema of the answer.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub(crate) const NAME: &str = "persona/1";
 pub(super) const SYSTEM: &str = "You are a user researcher. You draw personas from interviews and never invent anything: every \
     claim rests on words of a participant, quoted verbatim. You answer with JSON only.";
 
-/// The prompt for a configuration and its documents.
+/// Builds the prompt for a configuration and its documents.
 pub(crate) fn prompt(config: &GenerationConfig, documents: &[Document]) -> Prompt {
     let intro = format!("Below are {} interview documents.", documents.len());
     prompt_over(config, &intro, documents.iter().enumerate().map(part))
 }
 
-/// The prompt for a configuration and whatever stands for its documents.
+/// Builds the prompt for a configuration over its documents, or over excerpts in their place.
 pub(super) fn prompt_over(
     config: &GenerationConfig,
     intro: &str,
@@ -90,17 +90,17 @@ fn part((index, document): (usize, &Document)) -> Part {
     Part::Document(antiphon_llm::DocumentPart::new(id_of(index), &document.name, text).turns(turns))
 }
 
-/// The id by which a document goes in a prompt.
+/// Returns the id of a document in a prompt.
 pub(super) fn id_of(index: usize) -> String {
     format!("d{}", index + 1)
 }
 
-/// The document of an id, by its place.
+/// Returns the index of the document with an id.
 pub(super) fn index_of(id: &str) -> Option<usize> {
     id.strip_prefix('d')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
-/// The most claims of each kind, quotes, and characters of a claim and of a quote.
+/// The maximum number of claims of each kind and of quotes, and the maximum characters of a claim and of a quote.
 struct Bounds {
     claims: u32,
     quotes: u32,
@@ -121,7 +121,7 @@ fn bounds(recipe: &PersonaRecipe) -> Bounds {
     }
 }
 
-/// The schema of an answer with as many personas. Its fields stand in the order in which they are best written.
+/// Returns the schema of an answer with `count` personas. Its fields are in the order in which a model writes them best.
 pub(crate) fn schema(count: Count, recipe: &PersonaRecipe) -> Result<Schema, LlmError> {
     let bounds = bounds(recipe);
     let text = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
@@ -158,7 +158,7 @@ pub(crate) fn schema(count: Count, recipe: &PersonaRecipe) -> Result<Schema, Llm
     Schema::new("personas", object(json!({ "personas": personas })))
 }
 
-/// The schema without bounds on how many personas there are.
+/// Returns the schema without bounds on the number of personas.
 pub(crate) fn unbounded(schema: &Schema) -> Schema {
     let mut value = schema.value().clone();
     if let Some(list) = value.pointer_mut("/properties/personas").and_then(Value::as_object_mut) {

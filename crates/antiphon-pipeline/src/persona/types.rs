@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 pub struct Personas {
     /// Always `antiphon.personas/1`.
     pub schema: String,
-    /// The run that made them.
+    /// The id of the run that generated them.
     pub run_id: String,
     /// The personas.
     pub personas: Vec<Persona>,
 }
 
 impl Personas {
-    /// The personas of a run.
+    /// Creates the document for the personas of a run.
     #[must_use]
     pub fn new(run_id: impl Into<String>, personas: Vec<Persona>) -> Self {
         Self { schema: "antiphon.personas/1".to_owned(), run_id: run_id.into(), personas }
@@ -26,37 +26,37 @@ impl Personas {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Persona {
-    /// `persona-001` and so on.
+    /// The id: `persona-001` and so on.
     pub id: String,
-    /// What to call it.
+    /// The name.
     pub name: String,
-    /// What it is about, in one line.
+    /// A description in one line.
     pub title: String,
-    /// What is known of the people behind it; what was not said is not there.
+    /// Facts about the people behind the persona, by name; facts that no one mentioned are absent.
     pub demographics: BTreeMap<String, String>,
-    /// What they want.
+    /// Goals.
     pub goals: Vec<String>,
-    /// What is in their way.
+    /// Obstacles and troubles.
     pub pain_points: Vec<String>,
-    /// What they do.
+    /// Habits.
     pub behaviours: Vec<String>,
-    /// Why they do it.
+    /// Reasons behind the behaviours.
     pub motivations: Vec<String>,
-    /// What they said, each verified.
+    /// Verified quotes of participants.
     pub quotes: Vec<Quote>,
-    /// Where the claims above are from.
+    /// The verified citations behind the claims above.
     pub evidence: Vec<Evidence>,
-    /// What was claimed or quoted and not found in any participant's words.
+    /// Citations that were not found in any participant's words.
     pub unverified: Vec<Unverified>,
 }
 
-/// A participant's words, as they stand in a document.
+/// A verified quote: a participant's words, as they are in a document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quote {
     /// The words, on one line.
     pub text: String,
-    /// Who said them.
+    /// The speaker of the words.
     pub speaker: String,
     /// The document's path from the input's root.
     pub document: String,
@@ -64,18 +64,18 @@ pub struct Quote {
     pub line: u32,
     /// The first byte in the document's text as it was read, which is the file's own for text and Markdown alone.
     pub start: usize,
-    /// The byte behind the last one.
+    /// The byte after the last one.
     pub end: usize,
-    /// How closely the words that were given as a quote agree with them.
+    /// The agreement between the model's quote and these words.
     #[serde(rename = "match")]
     pub matched: Match,
 }
 
-/// The passage behind a claim.
+/// The evidence of a claim: the passage that its citation was found in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evidence {
-    /// The claim, as it stands among goals, pain points, behaviours or motivations.
+    /// The claim, as it is among goals, pain points, behaviours or motivations.
     pub claim: String,
     /// The document's path from the input's root.
     pub document: String,
@@ -83,40 +83,41 @@ pub struct Evidence {
     pub line: u32,
     /// The first byte in the document's text as it was read, which is the file's own for text and Markdown alone.
     pub start: usize,
-    /// The byte behind the last one.
+    /// The byte after the last one.
     pub end: usize,
     /// The participant's words there, on one line.
     pub quote: String,
-    /// Who said them.
+    /// The speaker of the words; empty in files of earlier versions.
     #[serde(default)]
     pub speaker: String,
-    /// How closely the words that were given as evidence agree with them.
+    /// The agreement between the model's citation and these words.
     #[serde(rename = "match")]
     pub matched: Match,
 }
 
-/// How closely given words agree with a passage.
+/// The agreement between a citation and the passage in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
     /// The same characters, white space aside.
     Exact,
-    /// The same words; case, punctuation or the dress of letters differ.
+    /// The same words; case, punctuation or the form of letters (such as full width) differ.
     Normalised,
-    /// At most one word in five differs. The passage's own words are kept, not those given.
+    /// At most one word in five differs. The words of the passage are kept, not those of the citation.
     Fuzzy,
 }
 
-/// Something that no participant is known to have said.
+/// A citation that was not found in any participant's words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Unverified {
     /// The field it was in, such as `quotes` or `goals`.
     pub field: String,
-    /// The claim it was to support; `None` for a quote. The claim stays in its field.
+    /// The claim that it was to support; `None` for a quote. With [`Grounding::Strict`](crate::Grounding::Strict) the claim is
+    /// removed from its field.
     pub claim: Option<String>,
-    /// The words that were given.
+    /// The words of the citation.
     pub quote: String,
-    /// Why they count as unverified.
+    /// The reason why they count as unverified.
     pub reason: String,
 }

@@ -8,43 +8,45 @@ use crate::config::Grounding;
 use antiphon_engine::near_name;
 use antiphon_engine::{Check, Checks};
 
-/// Something that has to hold of a persona: a rule of one's own, in a recipe.
+/// A custom rule for personas, from a recipe.
+///
+/// Besides `name`, `level` and `at`, set at least one of `regex`, `min`, `max` and `unique`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rule {
-    /// What it is called, in reports.
+    /// The name, for reports.
     pub name: String,
-    /// How bad it is if it does not hold. Default: warning.
+    /// The severity of a violation. Default: warning.
     #[serde(default)]
     pub level: Level,
-    /// Of which part of the persona, as a path (RFC 6901) into its JSON, such as `/demographics/industry` or `/goals`.
+    /// The part of the persona to check, as a JSON pointer (RFC 6901), such as `/demographics/industry` or `/goals`.
     pub at: String,
-    /// The text there has a match of this regular expression.
+    /// A regular expression that has to match in the text there.
     #[serde(default)]
     pub regex: Option<String>,
-    /// The length of the text in characters, or of the list, is at least this.
+    /// The minimum length of the text in characters or of the list, or the minimum of the number.
     #[serde(default)]
     pub min: Option<f64>,
-    /// It is at most this.
+    /// The maximum length of the text in characters or of the list, or the maximum of the number.
     #[serde(default)]
     pub max: Option<f64>,
-    /// No other persona has the same there.
+    /// Whether no other persona may have the same value there.
     #[serde(default)]
     pub unique: bool,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// Worth knowing. Costs 2 of 100 points.
+    /// For information. Costs 2 of 100 points.
     Info,
-    /// Worth a look. Costs 10.
+    /// Worth a check. Costs 10 of 100 points.
     #[default]
     Warning,
-    /// Of no use as it is. Costs 40.
+    /// Not usable as it is. Costs 40 of 100 points.
     Error,
 }
 
@@ -58,31 +60,31 @@ impl Level {
     }
 }
 
-/// A rule that does not hold.
+/// A violation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// The id of the persona.
     pub persona: String,
-    /// The rule.
+    /// The name of the rule.
     pub rule: String,
-    /// How bad it is.
+    /// The severity.
     pub level: Level,
-    /// What is the matter.
+    /// A description of the violation.
     pub message: String,
 }
 
-/// What rules say of the personas of a run.
+/// The result of checking the personas of a run against rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Validation {
-    /// From 0 to 100: the mean of the personas' points.
+    /// The mean score of the personas, from 0 to 100.
     pub score: usize,
-    /// What does not hold, the worst first.
+    /// The violations, the most severe first.
     pub findings: Vec<Finding>,
 }
 
-/// What a persona has, for rules.
+/// Fields of a persona that a rule can check.
 const FIELDS: [&str; 11] = [
     "id",
     "name",
@@ -97,7 +99,7 @@ const FIELDS: [&str; 11] = [
     "unverified",
 ];
 
-/// A recipe's own rules, compiled.
+/// The custom rules of a recipe, compiled.
 #[derive(Debug)]
 pub(crate) struct Rules(Vec<(String, Level, Checks)>);
 
@@ -109,11 +111,11 @@ impl Rules {
             if !FIELDS.contains(&field) {
                 let near =
                     near_name(field, FIELDS.into_iter()).map(|near| format!("; did you mean /{near}?"));
-                let near = near.unwrap_or_else(|| format!("; there are {}", FIELDS.join(", ")));
+                let near = near.unwrap_or_else(|| format!("; use one of {}", FIELDS.join(", ")));
                 return Err(format!("the rule {name}: personas have nothing at {at}{near}"));
             }
             if min.zip(max).is_some_and(|(min, max)| min > max) {
-                return Err(format!("the rule {name}: its min is more than its max"));
+                return Err(format!("the rule {name}: min is greater than max"));
             }
             let mut check = Check::default();
             (check.at, check.regex, check.min, check.max, check.unique) = (at, regex, min, max, unique);
@@ -125,7 +127,7 @@ impl Rules {
     }
 }
 
-/// What the rules say: those that always hold, and a recipe's own.
+/// Checks personas against the built-in rules and the recipe's custom ones.
 pub(crate) fn validate(personas: &[Persona], recipe: &PersonaRecipe, rules: &Rules) -> Validation {
     let mut findings: Vec<Finding> = Vec::new();
     let mut points = 0;
@@ -165,44 +167,44 @@ fn built_in(persona: &Persona, grounding: Grounding) -> Vec<RuleViolation> {
     let mut violations = Vec::new();
     let mut add = |rule: &str, level, message: String| violations.push((rule.to_owned(), level, message));
     if is_generic(&persona.name) {
-        add("name_not_generic", Level::Warning, format!("{} could be anybody's name", persona.name));
+        add("name_not_generic", Level::Warning, format!("{} is a generic name", persona.name));
     }
     for (what, claims) in lists {
         if claims.is_empty() {
             let level = if matches!(what, "goals" | "pain points") { Level::Warning } else { Level::Info };
-            add(&format!("has_{}", what.replace(' ', "_")), level, format!("it has no {what}"));
+            add(&format!("has_{}", what.replace(' ', "_")), level, format!("no {what}"));
         }
         let unique: BTreeSet<String> = claims.iter().map(|claim| claim.to_lowercase()).collect();
         if unique.len() < claims.len() {
-            add("unique_claims", Level::Warning, format!("the same stands twice among its {what}"));
+            add("unique_claims", Level::Warning, format!("duplicate among its {what}"));
         }
         if claims.iter().any(|claim| claim.chars().filter(|c| c.is_alphanumeric()).count() < 3) {
-            add("claims_not_empty", Level::Warning, format!("one of its {what} says nothing"));
+            add("claims_not_empty", Level::Warning, format!("one of its {what} is too short"));
         }
     }
     let claims: usize = lists.iter().map(|(_, claims)| claims.len()).sum();
     match claims {
-        0 => add("minimum_detail", Level::Error, "nothing is claimed of it".to_owned()),
-        1 | 2 => add("minimum_detail", Level::Warning, format!("only {claims} of its claims are left")),
+        0 => add("minimum_detail", Level::Error, "no claims".to_owned()),
+        1 | 2 => add("minimum_detail", Level::Warning, format!("few claims: {claims}")),
         _ => {}
     }
     if persona.demographics.is_empty() {
-        add("has_demographics", Level::Info, "nothing is known of the people behind it".to_owned());
+        add("has_demographics", Level::Info, "no demographics".to_owned());
     }
     if grounding != Grounding::Off {
         if persona.quotes.is_empty() {
-            add("has_quotes", Level::Warning, "no quote of it was found".to_owned());
+            add("has_quotes", Level::Warning, "no verified quotes".to_owned());
         }
         let open = persona.unverified.iter().filter(|open| open.claim.is_some()).count();
         let level = if open * 2 > claims { Level::Warning } else { Level::Info };
         if open > 0 {
-            add("evidence", level, format!("for {open} of its claims no participant's words were found"));
+            add("evidence", level, format!("claims without evidence: {open}"));
         }
     }
     violations
 }
 
-/// Names that stand for nobody, also with a number or a letter behind them: "User 2", "Persona A".
+/// Returns whether a name is a placeholder, also with a number or a letter at its end: "User 2", "Persona A".
 fn is_generic(name: &str) -> bool {
     const GENERIC: [&str; 9] =
         ["user", "persona", "participant", "customer", "person", "john doe", "jane doe", "name", "n/a"];
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_always_has_to_hold() {
+    fn built_in_rules_lower_the_score() {
         let built_in = [("has_quotes", Level::Warning), ("has_demographics", Level::Info)];
         assert_eq!(check(persona("Ada"), &[], &built_in).score, 88);
         let generic = [("name_not_generic", Level::Warning), built_in[0], built_in[1]];
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_of_ones_own_have_a_name_and_a_level() {
+    fn custom_rules_have_a_name_and_a_level() {
         let rule: Rule =
             serde_json::from_str(r#"{"name": "long", "level": "error", "at": "/goals", "min": 2}"#).unwrap();
         let found = check(

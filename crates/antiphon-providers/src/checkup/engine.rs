@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use super::result::latency_ms;
 use crate::registry::Built;
 
-/// A local engine that answers; serialised, with the names of its models and the first of its errors.
+/// A local engine that answers; its serialised form has the names of its models and the first error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LocalEngine {
@@ -15,7 +15,7 @@ pub struct LocalEngine {
     pub base_url: String,
     /// The engine's health, or the reason why it is not known.
     pub health: Result<Health, Error>,
-    /// The models that it has at hand, or the reason why they cannot be listed.
+    /// The models that it can use without a download, or the reason why they cannot be listed.
     pub models: Result<Vec<Model>, Error>,
 }
 

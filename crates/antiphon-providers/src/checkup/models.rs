@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::prices::Prices;
 use crate::registry::Built;
 
-/// The models of one provider; serialised, with an empty list where there is an error.
+/// The models of one provider; its serialised form has an empty list where there is an error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProviderModels {
@@ -21,19 +21,19 @@ pub struct ProviderModels {
 pub struct ModelInfo {
     /// The model's name at the provider.
     pub id: String,
-    /// Whether it writes text.
+    /// Whether the model generates text.
     pub answers: bool,
-    /// The tokens that prompt and answer may have together.
+    /// The maximum number of tokens of prompt and answer together; `None` if it is not known.
     pub context_window: Option<u64>,
-    /// The most tokens of an answer.
+    /// The maximum number of tokens of an answer; `None` if it is not known.
     pub max_output: Option<u64>,
-    /// The price for a short prompt; `None` if it is not known.
+    /// The price for a short prompt, zero for a local model; `None` if it is not known.
     #[serde(flatten, serialize_with = "usd_micros")]
     pub price: Option<Price>,
 }
 
 impl ProviderModels {
-    /// Lists the models of a provider, with what a table adds to what the provider itself says of them.
+    /// Lists the models of a provider, and completes the provider's own data with limits and prices from a table.
     ///
     /// ```
     /// use antiphon_providers::checkup::ProviderModels;

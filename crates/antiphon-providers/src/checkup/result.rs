@@ -2,7 +2,7 @@ use antiphon_llm::{Error, ErrorKind, Health};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-/// The finding of one provider, and advice; serialised, a flat object in which what does not apply is null.
+/// The result of examining one provider, and advice; its serialised form is a flat object in which unknown fields are null.
 ///
 /// ```
 /// use antiphon_llm::{Error, ErrorKind};
@@ -22,7 +22,7 @@ pub struct Checkup {
     pub base_url: Option<String>,
     /// The finding itself.
     pub result: CheckupResult,
-    /// What to do about it.
+    /// The advice for the user; `None`: there is nothing to do.
     pub advice: Option<String>,
 }
 
@@ -32,9 +32,9 @@ pub struct Checkup {
 pub enum CheckupResult {
     /// The provider answers.
     Healthy(Health),
-    /// The provider is not set up or does not run, which is no failure: the reason.
+    /// The provider is not set up or does not run, which is not a failure; with the reason.
     Absent(String),
-    /// The provider is set up and does not work.
+    /// The provider is set up but does not work.
     Failed(Error),
 }
 
@@ -89,7 +89,7 @@ impl CheckupResult {
         }
     }
 
-    /// Serialises status and message, what `between` adds, and health.
+    /// Serialises status and message, then the fields of `between`, then health.
     fn serialize_into<S: SerializeStruct>(
         &self,
         fields: &mut S,
@@ -107,7 +107,7 @@ impl CheckupResult {
     }
 }
 
-/// The latency in whole milliseconds.
+/// Returns the latency in whole milliseconds.
 pub(super) fn latency_ms(health: &Health) -> u64 {
     u64::try_from(health.latency.as_millis()).unwrap_or(u64::MAX)
 }

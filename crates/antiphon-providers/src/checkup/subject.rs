@@ -6,10 +6,10 @@ use tokio::time::timeout;
 use super::result::{Checkup, CheckupResult};
 use crate::registry::{BuildError, Built, Kind, SlotSetting};
 
-/// The time that a provider has to answer.
+/// The time limit of an examination.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A provider to be examined, with what the caller's configuration says of it.
+/// A provider to be examined, and the caller's configuration of it.
 ///
 /// ```
 /// use antiphon_providers::checkup::Subject;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let kind = Kind::find("anthropic").ok_or("unknown")?;
 /// let checkup = Subject::new(kind.name, kind).examine(kind.build(&Options::new(kind.name))).await;
-/// assert_eq!(checkup.result.status(), "absent", "no one expects a provider without a key to answer");
+/// assert_eq!(checkup.result.status(), "absent", "a provider without a key is not expected to answer");
 /// # Ok(())
 /// # }
 /// ```
@@ -30,44 +30,44 @@ pub struct Subject<'s> {
     pub name: &'s str,
     /// The provider's kind.
     pub kind: &'static Kind,
-    /// The environment variables in which its key is looked for. Default: none.
+    /// The environment variables in which its key is looked up. Default: none.
     pub key_env: &'s [String],
-    /// Whether someone set it up, so that silence is a failure. Default: no one did.
+    /// Whether the user configured the provider, so that no answer is a failure. Default `false`.
     pub is_configured: bool,
-    /// Whether it is the one that runs use, so that a missing key is a failure. Default: it is not.
+    /// Whether runs use this provider, so that a missing key is a failure. Default `false`.
     pub is_chosen: bool,
 }
 
 impl<'s> Subject<'s> {
-    /// Creates a subject of which nothing is configured.
+    /// Creates a subject without any configuration.
     #[must_use]
     pub fn new(name: &'s str, kind: &'static Kind) -> Self {
         Self { name, kind, key_env: &[], is_configured: false, is_chosen: false }
     }
 
-    /// Sets the environment variables in which its key is looked for.
+    /// Sets the environment variables in which its key is looked up.
     #[must_use]
     pub fn key_env(mut self, variables: &'s [String]) -> Self {
         self.key_env = variables;
         self
     }
 
-    /// Sets whether someone set it up.
+    /// Sets whether the user configured the provider.
     #[must_use]
     pub fn configured(mut self, is_configured: bool) -> Self {
         self.is_configured = is_configured;
         self
     }
 
-    /// Sets whether it is the one that runs use.
+    /// Sets whether runs use this provider.
     #[must_use]
     pub fn chosen(mut self, is_chosen: bool) -> Self {
         self.is_chosen = is_chosen;
         self
     }
 
-    /// Examines the provider as it was built: key, address, models, slots. It has 5 seconds to answer, and no model works
-    /// for it.
+    /// Examines the provider as it was built: key, address, models, slots. The time limit is 5 seconds; no model is called, so
+    /// that nothing is billed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -102,7 +102,7 @@ impl<'s> Subject<'s> {
         match err {
             BuildError::MissingKey { variables } => {
                 let result = if self.is_chosen {
-                    let message = "it is the provider of antiphon.toml, and has no key";
+                    let message = "antiphon.toml names this provider, and it has no key";
                     CheckupResult::Failed(Error::new(ErrorKind::Auth, message))
                 } else {
                     CheckupResult::Absent("no key".to_owned())
@@ -113,20 +113,20 @@ impl<'s> Subject<'s> {
             BuildError::NotBuilt { .. } => Checkup::new(self.name, CheckupResult::Absent(err.to_string())),
             BuildError::UnusedOption { .. } | BuildError::Invalid(_) => {
                 Checkup::misconfigured(self.name, err.to_string())
-                    .advice("look at antiphon.toml and the environment")
+                    .advice("check antiphon.toml and the environment")
             }
         }
     }
 
-    /// The reason why a provider counts as absent that no one set up: its engine does not run, or another program listens
-    /// on its port.
+    /// Returns the reason why an unconfigured provider counts as absent (its engine does not run, or another program listens
+    /// on its port), and advice.
     fn absence(&self, err: &Error) -> (&'static str, Option<String>) {
         match err.kind() {
-            ErrorKind::Connect => ("nobody answers", self.start()),
-            ErrorKind::Auth => ("something answers that asks for a key", self.advice_against(err)),
+            ErrorKind::Connect => ("no server answers", self.start()),
+            ErrorKind::Auth => ("a server answers and asks for a key", self.advice_against(err)),
             ErrorKind::Overloaded { .. } => ("it is not ready", self.advice_against(err)),
-            ErrorKind::Timeout { .. } => ("something answers too slowly", None),
-            _ => ("something else answers", None),
+            ErrorKind::Timeout { .. } => ("a server answers too slowly", None),
+            _ => ("another program answers", None),
         }
     }
 
@@ -135,16 +135,16 @@ impl<'s> Subject<'s> {
             ErrorKind::Auth if self.key_env.is_empty() => {
                 "it asks for a key: name its variable with key_env in antiphon.toml"
             }
-            ErrorKind::Auth => return Some(format!("look at the key in {}", self.key_env.join(" or "))),
-            ErrorKind::Quota => "look at the account's billing page",
+            ErrorKind::Auth => return Some(format!("check the key in {}", self.key_env.join(" or "))),
+            ErrorKind::Quota => "check the account's billing page",
             ErrorKind::Connect if !self.kind.servers.is_empty() => {
-                return self.start().or_else(|| Some("is it running, and is that its address?".to_owned()));
+                return self.start().or_else(|| Some("check that it runs at this address".to_owned()));
             }
-            ErrorKind::Connect => "is there a network, or does it need a proxy (HTTPS_PROXY)?",
+            ErrorKind::Connect => "check the network, and set HTTPS_PROXY if it needs a proxy",
             ErrorKind::InvalidResponse | ErrorKind::Unsupported => {
-                "something else answers there: look at the address"
+                "another program answers there: check the address"
             }
-            ErrorKind::Overloaded { .. } => "it is starting, or busy: ask again in a moment",
+            ErrorKind::Overloaded { .. } => "it is starting, or busy: try again in a moment",
             _ => return None,
         };
         Some(advice.to_owned())
@@ -158,16 +158,16 @@ impl<'s> Subject<'s> {
             }
             _ if health.models == Some(0) => Some("it lists no model: load one".to_owned()),
             (_, Some(SlotSetting::Flag(flag))) if health.parallel == Some(1) => {
-                Some(format!("it works on one call at a time: start it with {flag} for more"))
+                Some(format!("its concurrency limit is 1: start it with {flag} for more"))
             }
             (_, Some(SlotSetting::Variable(variable))) => Some(format!(
-                "how many calls it works on at once is up to {variable}, 1 where nobody sets it"
+                "its concurrency limit is the value of {variable}, 1 by default: set it for more"
             )),
             _ => None,
         }
     }
 
-    /// The way to start an engine.
+    /// Returns the advice to start the engine, with its command.
     fn start(&self) -> Option<String> {
         let server = self.kind.server(self.name)?;
         Some(format!("start it: {}", server.start))
@@ -203,37 +203,37 @@ mod tests {
     #[test]
     fn an_error_has_advice_that_fits_the_kind_of_provider() {
         let keys = ["MY_KEY".to_owned(), "OTHER_KEY".to_owned()];
-        let billing = Some("look at the account's billing page");
+        let billing = Some("check the account's billing page");
         let keyless = Some("it asks for a key: name its variable with key_env in antiphon.toml");
-        let network = Some("is there a network, or does it need a proxy (HTTPS_PROXY)?");
+        let network = Some("check the network, and set HTTPS_PROXY if it needs a proxy");
         check_error(subject("lab"), ErrorKind::Auth, keyless);
         check_error(
             subject("openai").key_env(&keys),
             ErrorKind::Auth,
-            Some("look at the key in MY_KEY or OTHER_KEY"),
+            Some("check the key in MY_KEY or OTHER_KEY"),
         );
         check_error(subject("openai"), ErrorKind::Quota, billing);
         check_error(subject("openai"), ErrorKind::Connect, network);
         check_error(subject("ollama"), ErrorKind::Connect, Some("start it: ollama serve"));
-        check_error(subject("lab"), ErrorKind::Connect, Some("is it running, and is that its address?"));
+        check_error(subject("lab"), ErrorKind::Connect, Some("check that it runs at this address"));
         check_error(subject("openai"), ErrorKind::InvalidRequest, None);
     }
 
     #[test]
-    fn what_no_one_set_up_is_absent_and_not_ill() {
+    fn an_unconfigured_provider_is_absent_and_not_failed() {
         let (why, advice) = subject("ollama").absence(&Error::new(ErrorKind::Connect, ""));
-        assert_eq!((why, advice.as_deref()), ("nobody answers", Some("start it: ollama serve")));
+        assert_eq!((why, advice.as_deref()), ("no server answers", Some("start it: ollama serve")));
         let (why, advice) = subject("ollama").absence(&Error::new(ErrorKind::InvalidResponse, ""));
-        assert_eq!((why, advice), ("something else answers", None));
+        assert_eq!((why, advice), ("another program answers", None));
     }
 
     #[test]
     fn an_engine_that_answers_has_advice_on_models_and_slots() {
         check_health("ollama", (0, None), "antiphon local pull ");
         check_health("llamacpp", (0, None), "it lists no model");
-        check_health("llamacpp", (1, Some(1)), "it works on one call at a time: start it with ");
+        check_health("llamacpp", (1, Some(1)), "its concurrency limit is 1: start it with ");
         check_health("llamacpp", (1, Some(4)), "");
-        check_health("ollama", (1, None), "up to OLLAMA_NUM_PARALLEL");
+        check_health("ollama", (1, None), "the value of OLLAMA_NUM_PARALLEL");
         check_health("openai", (1, None), "");
     }
 }

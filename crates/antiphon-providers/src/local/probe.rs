@@ -8,7 +8,7 @@ use super::EngineAddress;
 
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The engines that answer as themselves.
+/// Returns the engines that answer and identify themselves.
 pub(super) async fn responding(engines: Vec<EngineAddress>) -> Vec<EngineAddress> {
     let client = Client::builder()
         .connect_timeout(PROBE_TIMEOUT)
@@ -26,7 +26,7 @@ pub(super) async fn responding(engines: Vec<EngineAddress>) -> Vec<EngineAddress
     asked.await.into_iter().flatten().collect()
 }
 
-/// Another program may listen on the port, so an engine counts only when it answers as that engine does.
+/// Returns whether the answer is this engine's, since another program may listen on the port; `None` without a usable answer.
 async fn identifies(client: &Client, engine: &EngineAddress) -> Option<bool> {
     let probe = engine.server()?.probe?;
     let response = client.send(Request::get(&format!("{}{}", engine.root, probe.path))).await.ok()?;

@@ -1,4 +1,4 @@
-//! The provider and its statistics, compiled in by the cargo feature `offline`; the description in `kind` always is.
+//! The provider and its text statistics, compiled in by the cargo feature `offline`; its description in `kind` always is.
 
 mod cues;
 mod facts;

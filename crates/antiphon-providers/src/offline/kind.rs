@@ -1,6 +1,6 @@
 use crate::registry::{Kind, if_built};
 
-/// The name under which the statistics go as a model.
+/// The model name of the text statistics.
 pub(super) const MODEL: &str = "extractive-1";
 
 /// Text statistics as the registry lists them.

@@ -4,22 +4,22 @@ use antiphon_llm::Provider;
 
 /// A provider as its [`Kind`](super::Kind) constructed it, and the facts by which a caller chooses a model and a price.
 ///
-/// Nothing is wrapped around the provider: retries, limits and a circuit breaker are the caller's, as
-/// [`Stack`](antiphon_llm::Stack) puts them together.
+/// The provider is not wrapped: the caller adds retries, limits and a circuit breaker, for instance with
+/// [`Stack`](antiphon_llm::Stack).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Built {
     /// The provider itself.
     pub provider: Arc<dyn Provider>,
-    /// The model to ask where the caller names none.
+    /// The default model, for a caller that names none; `None`: there is no default.
     pub default_model: Option<String>,
-    /// Whether the models that it lists are those that it has at hand, so that the first may be taken.
+    /// Whether the provider lists only models that it can use without a download, so that the first may be taken.
     pub lists_what_it_has: bool,
-    /// Whether it runs on this machine and hands nothing on to another: then it costs nothing.
+    /// Whether the provider runs on this machine and forwards nothing to another: then it costs nothing.
     pub is_local: bool,
-    /// Whether it has models to choose from.
+    /// Whether the provider has models to choose from.
     pub has_models: bool,
-    /// Whether it reports its concurrency limit: how many calls it works on at a time.
+    /// Whether the provider reports its concurrency limit.
     pub reports_slots: bool,
     /// The vendor's name in the table of prices; `None` where another address may be another service.
     pub price_vendor: Option<String>,

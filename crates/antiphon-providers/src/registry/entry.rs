@@ -10,14 +10,14 @@ pub struct RegistryEntry {
     pub kind: &'static Kind,
     /// One line for help texts.
     pub help: String,
-    /// The environment variables for its key, in the order in which they are looked at; none: it needs no key.
+    /// The environment variables for its key, in the order in which they are read; none: it needs no key.
     pub key_env: Vec<String>,
-    /// The usual address; `None` where only the caller can name one, or none is needed.
+    /// The default address; `None` where the caller must name one, or none is needed.
     pub base_url: Option<String>,
 }
 
 impl RegistryEntry {
-    /// The entry of a kind under the kind's own name.
+    /// Creates the entry of a kind under the kind's own name.
     pub(super) fn of_kind(kind: &'static Kind) -> Self {
         Self {
             name: kind.name.to_owned(),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use antiphon_llm::Error;
 
-/// The reason why a provider could not be constructed. No text of it has a key.
+/// The reason why a provider could not be constructed. Its messages never contain a key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -13,10 +13,10 @@ pub enum BuildError {
     },
     /// The key is missing.
     MissingKey {
-        /// The environment variables in which the caller looked for it.
+        /// The environment variables in which the caller looked it up.
         variables: Vec<String>,
     },
-    /// An option is set that this kind does not observe: a setting without effect would be a lie.
+    /// An option is set that this kind does not observe: it would have no effect.
     UnusedOption {
         /// The provider's name.
         provider: String,
@@ -25,7 +25,7 @@ pub enum BuildError {
         /// The option's name in configuration.
         option: &'static str,
     },
-    /// An option has a value that cannot be, or is missing.
+    /// An option is missing or has an invalid value.
     Invalid(Error),
 }
 

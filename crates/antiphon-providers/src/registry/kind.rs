@@ -29,29 +29,29 @@ use super::table::kinds;
 /// ```
 #[non_exhaustive]
 pub struct Kind {
-    /// The name in configuration, which is that of its cargo feature, too.
+    /// The name in configuration, which is also that of its cargo feature.
     pub name: &'static str,
     /// One line for help texts.
     pub help: &'static str,
-    /// The environment variables for its key, in the order in which they are looked at; none: it needs no key.
+    /// The environment variables for its key, in the order in which they are read; none: it needs no key.
     pub key_env: &'static [&'static str],
     /// The environment variable for its address.
     pub base_url_env: Option<Variable>,
-    /// The usual address; `None` where only the caller can name one, or none is needed.
+    /// The default address; `None` where the caller must name one, or none is needed.
     pub base_url: Option<&'static str>,
-    /// The model to ask where the caller names none; `None`: the first that it lists.
+    /// The default model, for a caller that names none; `None`: the first that it lists.
     pub default_model: Option<&'static str>,
-    /// The routes that it can be asked by, the default first; none where there is no choice.
+    /// The routes of its API to choose from, the default first; none where there is no choice.
     pub routes: &'static [&'static str],
-    /// The options that it takes beside those of all: names of fields of [`Options`].
+    /// The options that it takes beside those of all kinds: names of fields of [`Options`].
     pub options: &'static [&'static str],
-    /// The engines of the user's own that speak it; none where it is a cloud.
+    /// The engines that users run themselves and that speak this format; none where it is a cloud.
     pub servers: &'static [LocalServer],
     /// The vendor's name in the table of prices, if it is one vendor's.
     pub price_vendor: Option<&'static str>,
-    /// Whether it calls no server and no model.
+    /// Whether the provider calls no server and no model.
     pub is_offline: bool,
-    /// The way to have it fetch a model, if there is one.
+    /// The capability of its server to fetch models, if it has one.
     pub pull: Option<ModelPull>,
     /// The shipped vendors of this kind.
     pub(crate) vendors: Option<fn() -> Vec<RegistryEntry>>,
@@ -73,7 +73,7 @@ pub struct Variable {
 }
 
 impl Kind {
-    /// A kind of which nothing is known, for descriptions to begin with.
+    /// An empty kind, from which descriptions are built.
     pub(crate) const EMPTY: Self = Self {
         name: "",
         help: "",
@@ -97,26 +97,26 @@ impl Kind {
         kinds().iter().copied().find(|kind| kind.name == name)
     }
 
-    /// Whether it is compiled in.
+    /// Returns whether the kind is compiled in.
     #[must_use]
     pub fn is_built(&self) -> bool {
         self.build.is_some()
     }
 
-    /// Whether its server moves: it has had several default ports, so that discovery has to find it.
+    /// Returns whether its server has several default ports, so that discovery has to find it.
     #[must_use]
     pub fn has_several_ports(&self) -> bool {
         self.server(self.name).is_some_and(|server| server.ports.len() > 1)
     }
 
-    /// Returns the engine of this kind that a provider of this name is: the one of the same name, else the kind's own.
+    /// Returns the engine of this kind for a provider's name: the one of the same name, else the kind's own.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<&'static LocalServer> {
         let named = |name: &str| self.servers.iter().find(|server| server.name == name);
         named(name).or_else(|| named(self.name))
     }
 
-    /// Refuses an option that this kind does not observe, and a route that it does not have.
+    /// Validates options: rejects one that this kind does not observe, and a route that it does not have.
     ///
     /// # Errors
     /// [`BuildError::UnusedOption`] names the option, without its value; [`BuildError::Invalid`] names the routes.
@@ -145,20 +145,21 @@ impl Kind {
     /// Constructs a provider. Nothing is sent.
     ///
     /// # Errors
-    /// The reason why it cannot be: an option, a key that is missing, or a cargo feature that is off.
+    /// [`BuildError::NotBuilt`] if the kind's cargo feature is off, [`BuildError::MissingKey`] without a key where one is
+    /// needed, [`BuildError::UnusedOption`] and [`BuildError::Invalid`] for an option.
     pub fn build(&self, options: &Options) -> Result<Built, BuildError> {
         self.check(options)?;
         let build = self.build.ok_or(BuildError::NotBuilt { feature: self.name })?;
         build(self, options)
     }
 
-    /// Has the server fetch a model, and reports its progress.
+    /// Has the server fetch a model, and calls `on_progress` with each step.
     ///
     /// # Errors
     /// The reason why it cannot be fetched; `Unsupported` for a kind that fetches none, or is not compiled in.
     ///
     /// # Cancel safety
-    /// The server keeps what it has, and resumes when it is asked again.
+    /// The server keeps what it has, and resumes at the next request for the model.
     pub async fn pull(
         &self,
         options: &Options,
@@ -197,7 +198,7 @@ impl fmt::Display for Kind {
 }
 
 impl<'de> Deserialize<'de> for &'static Kind {
-    /// By its name; an unknown one is an error that lists those that are known.
+    /// Reads a kind by its name; an unknown name is an error that lists the known ones.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         static NAMES: LazyLock<Vec<&'static str>> =
             LazyLock::new(|| kinds().iter().map(|kind| kind.name).collect());
@@ -206,7 +207,7 @@ impl<'de> Deserialize<'de> for &'static Kind {
     }
 }
 
-/// A vendor's function, or `None` where its cargo feature is off.
+/// Expands to a vendor's function, or to `None` where its cargo feature is off.
 macro_rules! if_built {
     ($feature:literal, $function:path) => {{
         #[cfg(feature = $feature)]

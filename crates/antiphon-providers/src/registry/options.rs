@@ -11,39 +11,39 @@ use serde_json::{Map, Value};
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// The name under which it is reported.
+    /// The provider's name in reports.
     pub name: String,
-    /// The address; `None`: the usual one.
+    /// The address; `None`: the kind's default.
     pub base_url: Option<String>,
     /// The key.
     pub key: Option<SecretString>,
-    /// The environment variables in which the caller looked for the key: only for the error where it is missing, and for
-    /// `compatible`, where a name here says that a key is needed.
+    /// The environment variables in which the caller looked up the key: used in the error where it is missing, and by
+    /// `compatible`, where a name here means that a key is needed.
     pub key_env: Vec<String>,
-    /// The time to the first token and between two of them; default 120 s for clouds and 300 s for others.
+    /// The maximum time to the first token and between two of them; default 120 s for clouds and 300 s for others.
     pub token_timeout: Option<Duration>,
-    /// The time of a whole call, from the request to the end of its answer. Default: three token time-outs and 4 s for each
-    /// token that has come, of which at most `max_tokens` count (2,048 where the prompt sets none).
+    /// The maximum time of a whole call, from the request to the end of its answer. Default: three token time-outs and 4 s for
+    /// each received token, of which at most `max_tokens` count (2,048 where the prompt sets none).
     pub call_timeout: Option<Duration>,
-    /// The size of the connection pool: connections in use at a time. Default 100.
+    /// The size of the connection pool: the maximum number of connections in use at a time. Default 100.
     pub max_connections: Option<usize>,
-    /// The route to ask by, where the kind has several: one of [`Kind::routes`](super::Kind::routes).
+    /// The route of the API, where the kind has several: one of [`Kind::routes`](super::Kind::routes). Default: the first.
     pub route: Option<String>,
-    /// The tokens that prompt and answer may have together, where the server takes that from its callers.
+    /// The context window to ask for, in tokens of prompt and answer together, where the server lets its callers set it.
     pub context: Option<u64>,
-    /// The way in which the key is sent: `bearer` or `header:NAME`.
+    /// The way in which the key is sent: `bearer` or `header:NAME`. Default `bearer`.
     pub auth: Option<String>,
-    /// More headers of each request.
+    /// Additional headers of each request.
     pub headers: BTreeMap<String, String>,
-    /// The surest form in which it takes schemas: `json_schema`, `json_object` or `words`.
+    /// The strictest structured output mode that the server supports: `json_schema`, `json_object` or `words`.
     pub schema: Option<String>,
-    /// The field for the most tokens of an answer.
+    /// The name of the request's field for the maximum number of tokens of an answer.
     pub token_limit: Option<String>,
-    /// More fields of each request.
+    /// Additional fields of each request's body.
     pub extra: Map<String, Value>,
 }
 
-/// A predicate for one option: is it set?
+/// A predicate: whether one option is set.
 type IsSet = fn(&Options) -> bool;
 
 /// The options that only some kinds take, by their names in configuration.
@@ -58,7 +58,7 @@ pub(super) const SPECIAL: [(&str, IsSet); 7] = [
 ];
 
 impl Options {
-    /// Options with every default, for a provider of this name.
+    /// Creates options with every default, for a provider of this name.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
@@ -80,7 +80,7 @@ impl Options {
 }
 
 impl fmt::Debug for Options {
-    /// Without headers and extra fields: a caller may have put a key there.
+    /// Formats the options without headers and extra fields: a caller may have put a key there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, key, key_env, route, context, .. } = self;
         f.debug_struct("Options")

@@ -5,15 +5,15 @@ use futures_util::future::BoxFuture;
 
 use super::options::Options;
 
-/// The progress of a server that fetches a model.
+/// The progress of a server that downloads a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PullProgress {
-    /// The step that the server is at.
+    /// The server's name for the current step.
     pub status: String,
-    /// The bytes that have come of the file that is fetched now.
+    /// The bytes received of the current file.
     pub completed: Option<u64>,
-    /// The bytes of that file.
+    /// The size of the current file in bytes.
     pub total: Option<u64>,
 }
 
@@ -21,15 +21,15 @@ pub struct PullProgress {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct ModelPull {
-    /// The address from which the engine itself can be had.
+    /// The address at which the engine itself can be downloaded.
     pub install: &'static str,
-    /// A small model, as an example.
+    /// The name of a small model, as an example.
     pub example: &'static str,
-    /// Fetches a model; `None`: not compiled in.
+    /// The function that fetches a model; `None`: not compiled in.
     pub(crate) run: Option<Run>,
 }
 
-/// Fetches a model, and calls back with each step.
+/// A function that fetches a model, and calls back with each step.
 type Run = for<'a> fn(
     &'a Options,
     &'a str,

@@ -5,22 +5,22 @@ use serde_json::Value;
 /// An engine that users run themselves: its default ports, how it identifies itself, and how it is started.
 #[non_exhaustive]
 pub struct LocalServer {
-    /// The name, which is one of the registry's.
+    /// The name in the registry.
     pub name: &'static str,
     /// The name in messages.
     pub title: &'static str,
-    /// The ports that it listens on by default, in the order in which they are tried.
+    /// The default ports, in the order in which they are tried.
     pub ports: &'static [u16],
-    /// The command that starts it.
+    /// The command that starts the engine.
     pub start: &'static str,
-    /// The setting for how many calls it works on at a time.
+    /// The setting for its concurrency limit.
     pub slots: Option<SlotSetting>,
-    /// Whether it usually runs in the background. One that was started on purpose is preferred to it.
+    /// Whether the engine usually runs in the background. One that was started on purpose is preferred to it.
     pub is_service: bool,
-    /// The way in which it identifies itself; `None`: it cannot, and is not looked for.
+    /// The probe by which discovery identifies it; `None`: it cannot be identified, and is not looked for.
     pub(crate) probe: Option<Probe>,
-    /// Reads an address in its variable's own form, which then is the only place; `None`: the address is a URL, and the
-    /// default ports are tried as well.
+    /// A function that turns the value of its environment variable into a URL, which then is the only address; `None`: the
+    /// value is a URL, and the default ports are tried as well.
     pub(crate) host_form: Option<fn(&str) -> String>,
 }
 
@@ -30,22 +30,22 @@ pub struct LocalServer {
 pub enum SlotSetting {
     /// A flag of the command that starts it, with an example.
     Flag(&'static str),
-    /// An environment variable of the engine, which reports nothing.
+    /// An environment variable of the engine, which does not report its limit.
     Variable(&'static str),
 }
 
-/// A question that only one engine answers in its way: another program may listen on the port.
+/// A request that only one engine answers in its way, since another program may listen on the port.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(feature = "_http"), expect(dead_code, reason = "asked only where there is an HTTP client"))]
 pub(crate) struct Probe {
-    /// The path to ask at.
+    /// The path of the request.
     pub(crate) path: &'static str,
-    /// Whether the answer is this engine's.
+    /// A predicate: whether the answer is this engine's.
     pub(crate) identifies: fn(&Value) -> bool,
 }
 
 impl LocalServer {
-    /// Whether discovery looks for it.
+    /// Returns whether discovery looks for the engine.
     #[must_use]
     pub fn is_discoverable(&self) -> bool {
         self.probe.is_some()

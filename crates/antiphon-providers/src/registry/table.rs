@@ -44,7 +44,7 @@ pub fn entry(name: &str) -> Option<&'static RegistryEntry> {
     entries().iter().find(|entry| entry.name == name)
 }
 
-/// Returns the engines that users run themselves, those that are started on purpose first.
+/// Returns the engines that users run themselves, with those that are started on purpose first.
 pub fn servers() -> impl Iterator<Item = &'static LocalServer> {
     let of_kinds = |is_service| {
         KINDS.iter().flat_map(|kind| kind.servers).filter(move |server| server.is_service == is_service)
@@ -71,7 +71,7 @@ mod tests {
     use crate::registry::options::SPECIAL;
     use crate::registry::{BuildError, Kind, Options};
 
-    /// Options in which everything is set that only some kinds take.
+    /// Returns options in which everything is set that only some kinds take.
     fn special() -> Options {
         let mut options =
             Options::new("lab").base_url("http://127.0.0.1:1").key(SecretString::from("sk-planted"));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_one_and_has_a_help_text() {
+    fn names_are_unique_and_have_a_help_text() {
         let names: BTreeSet<&str> = entries().iter().map(|entry| &*entry.name).collect();
         assert_eq!(names.len(), entries().len());
         for entry in entries() {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_have_names_of_variables() {
+    fn environment_variables_have_valid_names() {
         let is_variable = |name: &str| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
         };
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptions_agree_with_themselves() {
+    fn descriptions_are_consistent() {
         let prices = Prices::shipped();
         for kind in kinds() {
             let takes = |option: &&str| SPECIAL.iter().any(|(known, _)| known == option);
@@ -121,7 +121,7 @@ mod tests {
                 assert!(prices.price(vendor, model, 0).is_some(), "{kind}: {model} has no price");
             }
             let runs_here = !kind.servers.is_empty() || kind.is_offline;
-            assert_ne!(runs_here, kind.price_vendor.is_some(), "{kind} is a cloud or is not");
+            assert_ne!(runs_here, kind.price_vendor.is_some(), "{kind} is either a cloud or local");
             assert!(kind.pull.is_none() || kind.server(kind.name).is_some(), "{kind}");
         }
         assert!(servers().all(|server| !server.title.is_empty() && !server.start.is_empty()));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_a_kind_does_not_take_are_refused_by_name() {
+    fn unused_options_are_rejected_by_name() {
         for kind in kinds() {
             let err = kind.check(&special()).unwrap_err();
             let BuildError::UnusedOption { option, .. } = err else { panic!("{kind}: {err}") };
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn clouds_need_a_key_and_say_where_it_is_looked_for() {
+    fn clouds_need_a_key_and_name_its_variables() {
         let clouds = || kinds().iter().filter(|kind| kind.price_vendor.is_some() && kind.is_built());
         for kind in clouds() {
             let mut options = Options::new(kind.name);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_of_a_cloud_has_no_known_prices_but_under_a_name_of_its_own() {
+    fn a_cloud_at_another_address_has_prices_only_under_a_custom_name() {
         let at = |name: &str, kind: &Kind| {
             let options = Options::new(name).base_url("http://127.0.0.1:1/v1").key(SecretString::from("k"));
             kind.build(&options).unwrap().price_vendor
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_without_a_key_are_built_at_their_usual_address() {
+    fn servers_without_a_key_are_built_at_their_default_address() {
         for kind in kinds().iter().filter(|kind| kind.server(kind.name).is_some() && kind.is_built()) {
             let built = kind.build(&Options::new(kind.name)).unwrap();
             assert!(built.is_local && built.lists_what_it_has && built.default_model.is_none(), "{kind}");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kinds_that_fetch_no_models_say_so() {
+    async fn pull_is_unsupported_by_kinds_that_fetch_no_models() {
         for kind in kinds().iter().filter(|kind| kind.pull.is_none()) {
             let err = kind.pull(&Options::new(kind.name), "m", |_| {}).await.unwrap_err();
             assert_eq!(err.kind(), ErrorKind::Unsupported, "{kind}");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_read_by_their_names() {
+    fn kinds_are_deserialised_from_their_names() {
         #[derive(Debug, serde::Deserialize)]
         struct Entry {
             kind: &'static Kind,

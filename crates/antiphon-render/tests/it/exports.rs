@@ -1,4 +1,4 @@
-//! What goes out of personas, as it is written.
+//! Snapshots of persona exports and of the run report.
 
 use antiphon_data::Document;
 use antiphon_pipeline::{Persona, Personas, Report};

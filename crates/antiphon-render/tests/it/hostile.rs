@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::{Value, json};
 
-/// What a model or notes may say to make a page do something.
+/// Texts in model answers or notes that attack a page.
 const ATTACKS: [&str; 22] = [
     "<script>alert(1)</script>",
     "</title><script>alert(1)</script>",
@@ -34,7 +34,7 @@ const ATTACKS: [&str; 22] = [
     "<base href=https://evil.test>",
 ];
 
-/// Elements that the pages have, of which none runs, loads or sends anything.
+/// Elements that pages may have: none of them runs, loads or sends anything.
 const ELEMENTS: [&str; 23] = [
     "html", "head", "meta", "title", "style", "body", "a", "header", "p", "nav", "ul", "li", "main",
     "section", "h1", "h2", "h3", "footer", "span", "strong", "b", "i", "link",
@@ -105,7 +105,7 @@ fn text_of(page: &Html, selector: &str) -> String {
     select(page, selector).first().map(|element| element.text().collect()).unwrap_or_default()
 }
 
-/// Nothing that runs, loads or leads to a place that it may not.
+/// Asserts that a page has nothing that runs, loads, or links to a forbidden address.
 #[track_caller]
 fn is_harmless(page: &Html) {
     for element in select(page, "*") {
@@ -143,7 +143,7 @@ fn is_harmless(page: &Html) {
     assert!(policies.iter().all(|policy| policy.starts_with("default-src 'none'")));
 }
 
-/// A persona whose every text is one of these, and who said `words` there.
+/// Returns a persona with these texts, which quotes `words` at `span`.
 fn persona(texts: &[String], span: std::ops::Range<usize>, words: &str) -> Persona {
     let text = |index: usize| texts[index % texts.len()].clone();
     let place =
@@ -163,7 +163,7 @@ fn persona(texts: &[String], span: std::ops::Range<usize>, words: &str) -> Perso
     .unwrap()
 }
 
-/// A persona whose every text is one of these, the report of its run, and the transcript that it quotes.
+/// Returns the page of a persona and a report with these texts, and the words that the persona quotes.
 fn persona_page(texts: &[String]) -> (String, String) {
     let text = |index: usize| texts[index % texts.len()].clone();
     let said = format!("P1: I said {} and no more.", text(0));
@@ -192,7 +192,7 @@ fn persona_page(texts: &[String]) -> (String, String) {
     (page(&[persona], &report, &[document]).unwrap(), words)
 }
 
-/// A page about a run, in which every text is one of these.
+/// Returns the report of a run with these texts.
 fn run_page(texts: &[String]) -> RunPage {
     let text = |index: usize| texts[index % texts.len()].clone();
     let (mut page, mut cause, mut row) = (RunPage::default(), RunCause::default(), RunRow::default());
@@ -214,7 +214,7 @@ fn run_page(texts: &[String]) -> RunPage {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn whatever_a_persona_says_is_text_on_its_page(texts in prop::collection::vec(hostile(), 24)) {
+    fn persona_pages_escape_all_text(texts in prop::collection::vec(hostile(), 24)) {
         let (html, words) = persona_page(&texts);
         let page = Html::parse_document(&html);
         prop_assert_eq!((select(&page, "script").len(), select(&page, "style").len()), (1, 1));
@@ -233,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_run_says_is_text_in_its_report(texts in prop::collection::vec(hostile(), 12)) {
+    fn run_reports_escape_all_text(texts in prop::collection::vec(hostile(), 12)) {
         let page = Html::parse_document(&run_page(&texts).render().unwrap());
         prop_assert_eq!(select(&page, "script").len(), 1);
         prop_assert_eq!(select(&page, "style").len(), 1);
@@ -249,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_field_says_is_text_on_every_page(said in said()) {
+    fn sites_escape_all_text(said in said()) {
         let mut site = SiteBuilder::new(&said.brand);
         for theme in Theme::all().unwrap() {
             site = site.page(&said.name, content(&said), theme);

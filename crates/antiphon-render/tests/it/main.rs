@@ -1,4 +1,4 @@
-//! What stands on pages, read by a parser that we did not write.
+//! Tests of rendered pages, read by an independent HTML parser.
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may block and panic")]
 
 mod exports;

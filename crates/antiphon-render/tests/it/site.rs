@@ -19,7 +19,7 @@ fn ada() -> Content {
     Content::parse("ada.json", ADA).unwrap()
 }
 
-/// A page without its style sheet.
+/// Returns a page without its style sheet.
 fn markup(html: &str) -> String {
     let (before, rest) = html.split_once("<style>").unwrap();
     let (_, after) = rest.split_once("</style>").unwrap();
@@ -27,7 +27,7 @@ fn markup(html: &str) -> String {
 }
 
 #[test]
-fn a_page_has_its_parts_and_no_others() {
+fn a_page_has_exactly_its_parts() {
     let site = SiteBuilder::new("Ada").page("ada", ada(), Theme::built_in("editorial").unwrap());
     let files = site.build().unwrap();
     assert_eq!(files.len(), 1);
@@ -35,7 +35,7 @@ fn a_page_has_its_parts_and_no_others() {
 }
 
 #[test]
-fn several_pages_have_an_index_and_names_of_their_own() {
+fn several_pages_have_an_index_and_distinct_names() {
     let (editorial, retro) = (Theme::built_in("editorial").unwrap(), Theme::built_in("retro").unwrap());
     let site = SiteBuilder::new("Two & one").page("Ada", ada(), editorial.clone()).page("Ada", ada(), retro);
     let files = site.page("ada", ada(), editorial).build().unwrap();
@@ -45,7 +45,7 @@ fn several_pages_have_an_index_and_names_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_theme_of_ones_own_is_a_folder() {
+async fn a_custom_theme_is_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mine = folder.path().join("mine");
     fs::create_dir(&mine).unwrap();
@@ -65,9 +65,12 @@ async fn a_theme_of_ones_own_is_a_folder() {
     let html = fs::read_to_string(&page).unwrap();
     assert!(html.ends_with("h1 { color: teal }</style><h1>Engines that weave</h1>"), "{html}");
 
-    for (body, told) in [
+    for (body, expected) in [
         ("<p>{{ hero.title|safe }}</p>", "the template mine/page.html:1 is broken"),
-        ("\n{% autoescape false %}{{ brand }}{% endautoescape %}", "mine/page.html:2: autoescape stays"),
+        (
+            "\n{% autoescape false %}{{ brand }}{% endautoescape %}",
+            "mine/page.html:2: autoescape must not change",
+        ),
     ] {
         template(body);
         let made = match Theme::load(&mine).await {
@@ -75,11 +78,11 @@ async fn a_theme_of_ones_own_is_a_folder() {
             Err(err) => Err(err),
         };
         let err = made.unwrap_err().to_string();
-        assert!(err.contains(told), "{err}");
+        assert!(err.contains(expected), "{err}");
     }
     fs::write(mine.join("page.html"), "<style>{{ css }}</style>").unwrap();
     let err = Theme::load(&mine).await.unwrap_err().to_string();
-    assert!(err.contains("it needs the line <meta http-equiv"), "{err}");
+    assert!(err.contains("Add this line to its head: <meta http-equiv"), "{err}");
     fs::remove_file(mine.join("page.html")).unwrap();
     fs::write(mine.join("style.css"), "a {}\n@import 'x.css';").unwrap();
     let err = Theme::load(&mine).await.unwrap_err().to_string();
@@ -90,7 +93,7 @@ async fn a_theme_of_ones_own_is_a_folder() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_half_written() {
+async fn a_failed_write_leaves_no_partial_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
@@ -102,19 +105,19 @@ async fn nothing_is_left_half_written() {
 }
 
 #[tokio::test]
-async fn a_page_that_somebody_made_by_hand_stays() {
+async fn files_of_other_origin_are_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let site = SiteBuilder::new("A").page("a", ada(), Theme::built_in("hacker").unwrap());
     site.clone().write(folder.path()).await.unwrap();
     site.clone().write(folder.path()).await.unwrap();
     fs::write(folder.path().join("index.html"), "<h1>mine</h1>").unwrap();
     let err = site.write(folder.path()).await.unwrap_err().to_string();
-    assert!(err.contains("index.html is no page of an earlier site"), "{err}");
+    assert!(err.contains("index.html: no site has written it"), "{err}");
     assert_eq!(fs::read_to_string(folder.path().join("index.html")).unwrap(), "<h1>mine</h1>");
 }
 
 #[test]
-fn a_report_of_a_thousand_rows_is_no_more_than_a_megabyte() {
+fn a_report_of_a_thousand_rows_is_at_most_a_megabyte() {
     let mut page = RunPage::default();
     page.all_rows = 5_000;
     page.rows = (0..1_000)
@@ -127,5 +130,5 @@ fn a_report_of_a_thousand_rows_is_no_more_than_a_megabyte() {
         .collect();
     let html = page.render().unwrap();
     assert!(html.len() < 1 << 20, "{} bytes", html.len());
-    assert!(html.contains("The first 1000 of 5000"), "it says what it leaves out");
+    assert!(html.contains("The first 1000 of 5000"), "the report says how many rows it leaves out");
 }

@@ -3,50 +3,50 @@ use std::time::{Duration, Instant};
 use super::cost_factor::{CostFactor, CostSample};
 use crate::hints::Allowance;
 
-/// One limit as a server's headers tell it: how much is left, and how fast it comes back.
+/// One limit as a server's headers report it: the remaining amount, and its refill rate.
 ///
-/// What is left is only told with each answer, as of the time when the server counted that answer's request. In between,
-/// it is reckoned on: plus what has come back since, minus what was sent since.
+/// The remaining amount is reported only with each answer, as of the time when the server counted that answer's request. In
+/// between, it is estimated: plus the refill since then, minus the cost of the calls sent since then.
 #[derive(Debug, Default)]
 pub(super) struct Dimension {
     advertised: Option<AdvertisedLimit>,
-    /// The true cost of a unit, where costs are estimates.
+    /// Actual cost of an estimated unit, where costs are estimates.
     factor: Option<CostFactor>,
-    /// What has been sent in all, and what of it the server refused.
+    /// Total cost of the calls that were sent, and of those that the server refused.
     sent: f64,
     refunded: f64,
-    /// Whether other processes take from the limit, too.
+    /// Whether other processes take from the limit as well.
     is_shared: bool,
 }
 
 #[derive(Debug)]
 struct AdvertisedLimit {
-    /// The limit as it is told, and the most that was ever left: the limit may be that of a minute, of which far less can
-    /// be had at once.
+    /// Reported limit, and the highest remaining amount so far: the limit may be that of a minute, of which a burst can use
+    /// far less.
     limit: f64,
     max_level: f64,
-    /// What is left, as of `at`.
+    /// Estimated remaining amount, as of `at`.
     level: f64,
     at: Instant,
-    /// What comes back each second.
+    /// Refill each second.
     rate: f64,
-    /// How often in a row the headers were found wrong about that; none of it is believed from three on.
+    /// Times in a row that the reported rate was contradicted; from `MAX_CONTRADICTIONS` on, it is not trusted.
     contradictions: u32,
-    /// What was missing when it was told, less what has come back; all of it has by `full_at`, if that was told.
+    /// Amount that was missing when it was reported, less the refill; all of it is refilled by `full_at`, if reported.
     owed: f64,
     full_at: Option<Instant>,
-    /// The most that is reckoned on without an answer that tells: others take what this process leaves.
+    /// Highest level that is assumed without a new report: other processes take what this one leaves.
     reckoned: f64,
-    /// When last something was heard, or sent to hear something.
+    /// Time of the last report, or of the last call sent to get one.
     observed_at: Instant,
-    /// Answers in a row that told nothing.
+    /// Answers in a row without a report.
     silent: u32,
-    /// The request whose answer told last, and the point from which the rate is measured.
+    /// Request with the latest report, and the sample from which the rate is measured.
     number: u64,
     anchor: RateSample,
 }
 
-/// A point from which to measure: what was left, and had been let through by then.
+/// A sample of the remaining amount, and of the total that the server had admitted by then.
 #[derive(Debug, Clone, Copy)]
 struct RateSample {
     at: Instant,
@@ -54,8 +54,8 @@ struct RateSample {
     through: f64,
 }
 
-/// Which request an answer belongs to: its number, when it was sent, what had been sent by then, itself included, what of all the
-/// server has counted, whether it was refused, and the part of the limit that is this process's.
+/// The request that an answer belongs to: its number, its time, the total cost sent by then, itself included, the total that
+/// the server has counted, whether it was refused, and this process's part of the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SentRequest {
     pub(super) number: u64,
@@ -66,21 +66,21 @@ pub(super) struct SentRequest {
     pub(super) part: f64,
 }
 
-/// A rate is measured over at least so much that came back, or so long: what is left is told in whole numbers.
+/// A rate is measured over at least this refill or this time, since remaining amounts are reported as whole numbers.
 const MIN_RETURNED: f64 = 20.0;
 const MIN_ELAPSED: Duration = Duration::from_secs(2);
 
-/// So many contradictions in a row are no accident of timing.
+/// Contradictions in a row that are not due to timing alone.
 const MAX_CONTRADICTIONS: u32 = 3;
 
-/// After so many answers that tell nothing, what was told no longer holds: another server answers, or the limit is gone.
+/// Answers without a report after which a limit is dropped: another server answers, or the limit no longer exists.
 const MAX_SILENT: u32 = 20;
 
-/// While it is not known when something comes back, it is looked at so often.
+/// Interval of calls while the time of the refill is not known.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Dimension {
-    /// A limit of what is only estimated before a call is made.
+    /// Creates a limit of costs that are only estimates before the call is made.
     pub(super) fn of_estimates() -> Self {
         Self { factor: Some(CostFactor::new()), ..Self::default() }
     }
@@ -97,21 +97,21 @@ impl Dimension {
         self.sent
     }
 
-    /// Returns the true cost of what was estimated at `cost`, as far as that is known.
+    /// Returns the actual cost of a call that was estimated at `cost`, as far as that is known.
     fn true_cost(&self, cost: f64) -> f64 {
         self.factor.as_ref().map_or(cost, |factor| factor.apply(cost))
     }
 
-    /// When `cost` may be sent: at once if that is not after `now`.
+    /// Returns when `cost` may be sent; a time that is not after `now` means at once.
     pub(super) fn ready_at(&mut self, cost: f64, now: Instant) -> Instant {
         let cost = self.true_cost(cost);
         let Some(advertised) = &mut self.advertised else { return now };
         if cost <= 0.0 {
             return now;
         }
-        // What is larger than anything that was ever left has to be waited for all the same.
+        // A cost above the highest level so far has to be waited for as well.
         advertised.max_level = advertised.max_level.max(cost.min(advertised.limit));
-        // Up to two calls more would fit, since the server's clock and ours do not tick together.
+        // Room for up to two more calls is kept, since the server's clock and ours are not synchronised.
         let spare = (advertised.max_level * 0.2).min(2.0 * cost);
         let is_even = self.is_shared && advertised.rate > 0.0;
         advertised.reckoned = if is_even { advertised.rate.max(cost + spare) } else { f64::INFINITY };
@@ -123,7 +123,7 @@ impl Dimension {
         let by_rate = Duration::try_from_secs_f64(missing / advertised.rate)
             .ok()
             .and_then(|wait| now.checked_add(wait));
-        // A server that gives all back at once, at the end of a minute, has no rate; the end of the minute it has.
+        // A server that refills all at once, at the end of a minute, has no rate, but it reports the end of the minute.
         let by_reset = advertised.full_at.filter(|_| advertised.owed > 0.0);
         by_rate.into_iter().chain(by_reset).min().unwrap_or(advertised.observed_at + PROBE_INTERVAL)
     }
@@ -137,22 +137,22 @@ impl Dimension {
         }
     }
 
-    /// What was sent as `request` for `estimated` was `actual` in truth.
+    /// Replaces the `estimated` cost of `request` by the `actual` one.
     pub(super) fn correct(&mut self, request: u64, estimated: f64, actual: f64) {
         let estimated = self.true_cost(estimated);
-        // What is told since then counts that request already.
+        // A report since then includes that request already.
         if let Some(advertised) = self.advertised.as_mut().filter(|advertised| request > advertised.number) {
             advertised.level = (advertised.level + estimated - actual).min(advertised.max_level);
         }
     }
 
-    /// The server did not take what was sent.
+    /// Returns the cost of a request that the server refused.
     pub(super) fn refund(&mut self, request: u64, cost: f64) {
         self.refunded += cost;
         self.correct(request, cost, 0.0);
     }
 
-    /// Whether too little for `cost` is left in `allowance`. The estimate of a call that was refused may be far too low.
+    /// Returns whether `allowance` is too small for `cost`. The estimate of a call that was refused may be far too low.
     pub(super) fn is_short(&self, allowance: Allowance, cost: f64) -> bool {
         let needed = if self.factor.is_some() { 3.0 * self.true_cost(cost) } else { cost };
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
@@ -160,7 +160,7 @@ impl Dimension {
         allowance.remaining.is_some_and(is_short)
     }
 
-    /// An answer to `request` came, and told `allowance`.
+    /// Learns from the `allowance` that the answer to `request` reported.
     pub(super) fn observe(&mut self, allowance: Allowance, request: SentRequest, now: Instant) {
         let Some(remaining) = allowance.remaining else {
             self.observe_silence();
@@ -170,7 +170,7 @@ impl Dimension {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
         let (left, missing) = (remaining as f64, missing as f64 * request.part);
         let (remaining, rate) = (left * request.part, allowance.rate().map(|rate| rate * request.part));
-        // A refusal is quick, and comes before the heads of answers that were counted before it.
+        // A refusal is quick, and arrives before the headers of answers that were counted before it.
         if let Some(factor) = self.factor.as_mut().filter(|_| !request.refused) {
             let counted = request.counted - self.refunded;
             let point = CostSample { at: request.at, remaining, missing, counted };
@@ -200,10 +200,10 @@ impl Dimension {
         (advertised.number, advertised.observed_at, advertised.silent) = (request.number, now, 0);
         (advertised.limit, advertised.max_level) = (remaining + missing, advertised.max_level.max(remaining));
         if allowance.limit.is_some() {
-            // It may have been more once.
+            // The limit may have been higher before.
             advertised.max_level = advertised.max_level.min(advertised.limit);
         }
-        // Others may have taken what should have come back.
+        // Other processes may have taken the refill.
         let is_contradicted = request.refused && left < 1.0 && !self.is_shared;
         advertised.learn(sample, missing, rate, is_contradicted);
         let back = advertised.rate * now.saturating_duration_since(request.at).as_secs_f64();
@@ -212,9 +212,12 @@ impl Dimension {
             (missing, allowance.resets_in.and_then(|wait| now.checked_add(wait)));
     }
 
-    /// The part of the limit that is this process's is now this, and has changed by this ratio.
+    /// Scales the amounts by `ratio`, since this process's part of the limit has changed to `part`.
     pub(super) fn rescale(&mut self, part: f64, ratio: f64) {
         self.is_shared = part < 1.0;
+        if let Some(factor) = &mut self.factor {
+            factor.rescale(ratio);
+        }
         let Some(advertised) = &mut self.advertised else { return };
         for amount in [
             &mut advertised.limit,
@@ -228,7 +231,7 @@ impl Dimension {
         advertised.anchor.remaining *= ratio;
     }
 
-    /// An answer told nothing.
+    /// Counts an answer without a report.
     fn observe_silence(&mut self) {
         if let Some(advertised) = &mut self.advertised {
             advertised.silent += 1;
@@ -240,7 +243,7 @@ impl Dimension {
 }
 
 impl AdvertisedLimit {
-    /// Adds what has come back by `now`.
+    /// Adds the refill until `now`.
     fn advance(&mut self, now: Instant) {
         let mut back = self.rate * now.saturating_duration_since(self.at).as_secs_f64();
         if self.full_at.is_some_and(|at| now >= at) {
@@ -251,9 +254,9 @@ impl AdvertisedLimit {
         (self.level, self.at) = ((self.level + back).min(full), now);
     }
 
-    /// Learns the rate: from what the headers tell; from what came back between two answers, which is the least that the
-    /// rate can be (what came back while the bucket was full is not seen); and from finding nothing where there should be
-    /// something, again and again, which shows that the headers tell something else.
+    /// Learns the rate from three sources: the rate that the headers report; the refill between two answers, which is a
+    /// lower bound of the rate (a refill of a full bucket is not seen); and repeated refusals where something should be left,
+    /// which show that the headers describe another limit.
     fn learn(&mut self, sample: RateSample, missing: f64, advertised: Option<f64>, contradicted: bool) {
         let elapsed = sample.at.saturating_duration_since(self.anchor.at);
         let back = (sample.remaining - self.anchor.remaining + sample.through - self.anchor.through).max(0.0);
@@ -268,14 +271,14 @@ impl AdvertisedLimit {
         }
         let trusted = advertised.filter(|_| self.contradictions < MAX_CONTRADICTIONS);
         if let Some(advertised) = trusted {
-            // What is left is told in whole numbers, rounded down: half of one is missing less, and the more is missing in
-            // all, the less that matters.
+            // Remaining amounts are rounded down to whole numbers, so on average half a unit less is missing; the more is
+            // missing in total, the less that matters.
             let advertised = advertised * (1.0 - 0.5 / missing.max(1.0));
             let weight = if self.rate > 0.0 { missing / (missing + 20.0) } else { 1.0 };
             self.rate += weight * (advertised - self.rate);
         }
         if back >= MIN_RETURNED || elapsed >= MIN_ELAPSED || sample.remaining >= self.max_level {
-            // Costs are estimates, so that what is seen is only a help where nothing is told.
+            // Costs are estimates, so the measured rate is used only where no rate is reported.
             if trusted.is_none() && !elapsed.is_zero() {
                 self.rate = self.rate.max(seen);
             }
@@ -302,9 +305,9 @@ mod tests {
     }
 
     #[test]
-    fn calls_take_what_the_headers_show() {
+    fn the_cost_of_calls_is_learned_from_the_headers() {
         let (start, mut dimension) = (Clock::now().into_std(), Dimension::of_estimates());
-        // Estimated at 60, and counted as 80, of 8,000 that come back at 8,000 each second.
+        // Estimated at 60 and counted as 80, from 8,000 with a refill of 8,000 each second.
         dimension.send(60.0, start);
         dimension.observe(
             Allowance::new(8_000, 7_920, Duration::from_millis(10)),
@@ -316,12 +319,12 @@ mod tests {
             dimension.send(60.0, start);
             calls += 1;
         }
-        // 7,920 are 99 calls, of which two stay unspent, and a tenth while it is not known better.
+        // 7,920 are 99 calls: two are kept as a reserve, and a tenth while the factor is uncertain.
         assert!((85..=97).contains(&calls), "{calls}");
     }
 
     #[test]
-    fn no_more_is_waited_for_than_a_smaller_limit_can_hold() {
+    fn the_wait_is_bounded_by_a_limit_that_has_shrunk() {
         let (start, mut dimension) = (Clock::now().into_std(), Dimension::default());
         let (later, soon) = (start + Duration::from_secs(1), Duration::from_millis(10));
         dimension.send(1.0, start);

@@ -1,33 +1,34 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Calls that were sent at nearly the same time, which a server may count in any order.
+/// Bursts: calls that were sent at nearly the same time, which a server may count in any order.
 ///
-/// The head of an answer shows what is left after that call, and after those whose heads came before. Of a burst over new
-/// connections the last call is often the first to arrive: the others are then still to be counted.
+/// The headers of an answer report the amount left after that call and after the calls whose headers came before. Of a burst
+/// over new connections, the last call is often the first to arrive; the others are then not yet counted.
 #[derive(Debug, Default)]
 pub(super) struct Bursts {
     bursts: VecDeque<Burst>,
-    /// The number of the oldest burst that is kept.
+    /// Number of the oldest burst that is kept.
     oldest: u64,
 }
 
 #[derive(Debug)]
 struct Burst {
     started_at: Instant,
-    /// The cost of the calls sent before it, and of its own calls whose heads have come.
+    /// Total cost of the calls sent before the burst, and of its own calls whose headers have arrived.
     before: [f64; 4],
     observed: [f64; 4],
 }
 
-/// A burst lasts so long: calls that were sent further apart arrive in order.
+/// The length of a burst: calls that were sent further apart arrive in order.
 pub(super) const MAX_LENGTH: Duration = Duration::from_millis(20);
 
-/// With calls all the time these are those of the last twenty seconds; answers that take longer are heard without it.
+/// The number of bursts that are kept: under constant load, those of the last twenty seconds. The order of answers that take
+/// longer is not corrected.
 const MAX_KEPT: usize = 1_000;
 
 impl Bursts {
-    /// Adds a call, before which so much was sent, and returns the number of its burst.
+    /// Adds a call and returns the number of its burst; `before` is the total cost sent before the call.
     pub(super) fn send(&mut self, before: [f64; 4], now: Instant) -> u64 {
         let is_over = |burst: &Burst| now.saturating_duration_since(burst.started_at) >= MAX_LENGTH;
         if self.bursts.back().is_none_or(is_over) {
@@ -40,8 +41,9 @@ impl Bursts {
         self.oldest + self.bursts.len() as u64 - 1
     }
 
-    /// The head of an answer came to a call of this burst that takes these amounts. Returns what the server has counted by then: what
-    /// was sent before the burst, and of the burst what was heard of. `None` for a burst that is no longer kept.
+    /// Adds the headers of an answer to a call of this burst with this cost. Returns the total that the server has counted by
+    /// then: all calls sent before the burst, and those of the burst whose headers have arrived. Returns `None` for a burst
+    /// that is no longer kept.
     pub(super) fn observe(&mut self, number: u64, amounts: [f64; 4]) -> Option<[f64; 4]> {
         let index = usize::try_from(number.checked_sub(self.oldest)?).ok()?;
         let burst = self.bursts.get_mut(index)?;
@@ -62,7 +64,7 @@ mod tests {
 
     use super::Bursts;
 
-    /// Sends calls of one unit at these milliseconds, and hears of them in this order; returns what was counted by then.
+    /// Sends calls of one unit at these milliseconds, and observes them in this order; returns the total counted by then.
     fn counted(sent_at: &[u64], observed: &[u32]) -> Vec<u32> {
         let (start, mut bursts) = (Clock::now().into_std(), Bursts::default());
         let sent: Vec<u64> = (0_u32..)
@@ -78,17 +80,17 @@ mod tests {
     }
 
     #[test]
-    fn of_a_burst_only_what_was_heard_of_has_been_counted() {
+    fn calls_of_a_burst_are_counted_once_their_headers_arrive() {
         assert_eq!(counted(&[0, 0, 0, 0], &[4, 2, 1, 3]), [1, 2, 3, 4]);
         assert_eq!(
             counted(&[0, 5, 19, 20, 30], &[5, 4]),
             [4, 5],
-            "what was sent before the burst has been counted"
+            "calls sent before the burst are counted"
         );
     }
 
     #[test]
-    fn in_order_all_that_was_sent_before_has_been_counted() {
+    fn answers_in_order_count_all_calls_sent_before() {
         assert_eq!(counted(&[0, 0, 50, 100], &[1, 2, 3, 4]), [1, 2, 3, 4]);
     }
 }

@@ -2,12 +2,12 @@ use std::time::{Duration, Instant};
 
 use super::registry::AdaptivePolicy;
 
-/// How many calls at once do good, found by trying.
+/// An adaptive concurrency limit, found by probing.
 ///
-/// It grows as in TCP's slow start while at least four fifths of it are used, by one for each answer until the first cut,
-/// and slowly from then on; it is cut once for each bout of refusals; and it stops where more calls at once bring no more
-/// answers, as with an engine whose slots are all taken, or a server that fails what it has no room for. Faults that come
-/// however many calls there are cost their own share and nothing else.
+/// The limit grows while at least four fifths of it are used: by one for each answer until the first decrease, as in TCP's
+/// slow start, and slowly after that. It decreases once for each episode of refusals. It stops where more concurrency brings
+/// no more throughput, as with an engine whose slots are all taken, or a server that fails calls when it is overloaded.
+/// Faults that do not depend on the concurrency cost their own share of the throughput and do not lower the limit.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     limit: f64,
@@ -16,43 +16,44 @@ pub(super) struct ConcurrencyLimit {
     hold_until: Option<Instant>,
     round: Option<Round>,
     best: Option<RoundResult>,
-    /// How long answers take, smoothed. Seconds.
+    /// Smoothed latency of answers, in seconds.
     mean_latency: f64,
     last_answer: Option<Instant>,
-    /// The limit before it was last lowered for failures, which may turn out to have been an outage.
+    /// Limit before it was last lowered for failures, which may turn out to have been an outage.
     before_failures: Option<f64>,
 }
 
-/// As many ends as calls could be under way when it began, over at least the time of an answer, and what they show.
+/// A measuring round: as many ended calls as the limit was when it started, over at least the latency of an answer.
 #[derive(Debug)]
 struct Round {
     limit: f64,
     since: Instant,
     answers: f64,
     failures: f64,
-    /// The seconds that those calls took, added up.
+    /// Total duration of these calls, in seconds.
     seconds: f64,
-    /// The most calls under way.
+    /// Most calls in flight.
     peak: usize,
 }
 
-/// What a round showed: by Little's law, so many calls at once that take so long are so many each second.
+/// The throughput of a round, by Little's law: concurrency divided by latency.
 #[derive(Debug)]
 struct RoundResult {
     limit: f64,
     /// Answers each second.
     per_second: f64,
-    /// How much of that may be chance, since failures come at random: a part of it, by two standard deviations.
+    /// Uncertainty of the throughput due to random failures: two standard deviations, as a share of it.
     spread: f64,
 }
 
-/// Until the first answer, or for so long, only a few scouts go: the answer may tell a limit.
+/// The initial probe: until the first answer, or for this time, only these calls are admitted, since the answer may report a
+/// limit.
 const PROBE_CALLS: usize = 8;
 const PROBE_TIME: Duration = Duration::from_millis(500);
 
 const DECREASE: f64 = 0.7;
 const HOLD: Duration = Duration::from_secs(30);
-/// The weight of the newest answer in how long they take.
+/// The weight of the newest answer in the smoothed latency.
 const SMOOTHING: f64 = 0.1;
 
 impl ConcurrencyLimit {
@@ -72,7 +73,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// The most calls at once.
+    /// Returns the maximum number of calls in flight.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -82,7 +83,7 @@ impl ConcurrencyLimit {
         self.limit as usize
     }
 
-    /// As [`limit`](Self::limit), while no answer has come; and when that changes by itself.
+    /// Returns the limit while no answer has come, and when it changes by itself.
     pub(super) fn initial_probe(
         &self,
         started_at: Option<Instant>,
@@ -96,19 +97,19 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A call was sent; so many are under way now.
+    /// Records a call that was sent; `in_flight` includes it.
     pub(super) fn sent(&mut self, in_flight: usize, now: Instant) {
         let round = self.round.get_or_insert_with(|| Round::new(self.limit, in_flight, now));
         round.peak = round.peak.max(in_flight);
     }
 
-    /// An answer came after `took`, while so many calls were under way, itself included.
+    /// Records an answer after `took`; `in_flight` includes its call.
     pub(super) fn answered(&mut self, in_flight: usize, took: Duration, now: Instant) {
         let seconds = took.as_secs_f64();
         if let Some(limit) = self.before_failures
             && self.was_unresponsive(now)
         {
-            // Nothing was answered meanwhile: it was not for the number of calls.
+            // No call was answered in the meantime, so the concurrency was not the cause.
             self.limit = self.limit.max(limit);
             (self.hold_until, self.round, self.best, self.before_failures) = (None, None, None, None);
         }
@@ -126,7 +127,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A call failed after `took`, for another reason than a limit, while so many were under way, itself included.
+    /// Records a call that failed after `took` for another reason than a limit; `in_flight` includes it.
     pub(super) fn failed(&mut self, in_flight: usize, took: Duration, now: Instant) {
         let Some(round) = &mut self.round else { return };
         round.failures += 1.0;
@@ -134,10 +135,10 @@ impl ConcurrencyLimit {
         self.evaluate(in_flight, now);
     }
 
-    /// Looks at the round, if it is over.
+    /// Evaluates the round if it is complete.
     fn evaluate(&mut self, in_flight: usize, now: Instant) {
         let mean_latency = Duration::try_from_secs_f64(self.mean_latency).unwrap_or_default();
-        // Failures that are quick would crowd answers out of a short round.
+        // Quick failures would fill a short round before any answer.
         let is_long = |round: &Round| {
             round.failures == 0.0 || now.saturating_duration_since(round.since) >= mean_latency
         };
@@ -151,21 +152,21 @@ impl ConcurrencyLimit {
         self.round = Some(Round::new(self.limit, in_flight, now));
     }
 
-    /// Whether the server has answered nothing for longer than answers take.
+    /// Returns whether the time since the last answer is longer than twice the latency.
     fn was_unresponsive(&self, now: Instant) -> bool {
         let gap = self.last_answer.map(|last| now.saturating_duration_since(last).as_secs_f64());
         gap.is_some_and(|gap| gap > 2.0 * self.mean_latency)
     }
 
-    /// The server had too much.
+    /// Lowers the limit after a refusal.
     pub(super) fn decrease(&mut self) {
         self.limit = (self.limit * DECREASE).max(1.0);
         self.has_decreased = true;
         (self.round, self.best) = (None, None);
     }
 
-    /// A limit is gone that had been found by refusals, under which so many calls were in flight: the cuts that those led to say
-    /// nothing any more.
+    /// Resumes growth after a rate limit that was found by refusals no longer exists: the decreases by those refusals do not
+    /// count any more. `in_flight` is the concurrency under that limit.
     pub(super) fn resume(&mut self, in_flight: usize) {
         #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
         let in_flight = in_flight as f64;
@@ -173,15 +174,15 @@ impl ConcurrencyLimit {
         self.has_decreased = false;
     }
 
-    /// The part of the limit that is this process's has changed by this ratio, so that `max` calls are the most at once. It
-    /// grows at most twofold, or to `start`: more has to be found anew.
+    /// Scales the limit by `ratio`, since this process's part of the server's limits has changed; `max` is the new maximum.
+    /// The limit grows at most twofold, or to `start`: more has to be found by probing.
     pub(super) fn rescale(&mut self, ratio: f64, start: f64, max: f64) {
         self.limit = (self.limit * ratio.min(2.0)).max(start).clamp(1.0, max.max(1.0));
         self.max = max.max(1.0);
         (self.round, self.best, self.before_failures) = (None, None, None);
     }
 
-    /// Goes back to what did as well with fewer calls at once.
+    /// Returns to a lower limit if it had about the same throughput.
     fn compare(&mut self, round: RoundResult, now: Instant) {
         match &self.best {
             Some(best) if round.limit < 1.3 * best.limit => {}
@@ -190,7 +191,7 @@ impl ConcurrencyLimit {
                 self.limit = best.limit;
                 self.hold_until = self.hold_until.max(Some(now + HOLD));
             }
-            // It may be chance: a larger one will tell.
+            // The difference may be chance: a larger limit will show.
             Some(best) if round.per_second < 1.1 * best.per_second => {}
             _ => self.best = Some(round),
         }
@@ -202,7 +203,7 @@ impl Round {
         Self { limit, since, answers: 0.0, failures: 0.0, seconds: 0.0, peak }
     }
 
-    /// Whether at least four fifths of the limit were used.
+    /// Returns whether at least four fifths of the limit were used.
     fn is_used(&self) -> bool {
         self.peak() >= 0.8 * self.limit.floor()
     }
@@ -212,7 +213,7 @@ impl Round {
         self.peak as f64
     }
 
-    /// What it shows; `None` of a round without an answer, in which the server was away.
+    /// Returns the throughput; `None` for a round without an answer, in which the server was down.
     fn result(&self) -> Option<RoundResult> {
         let per_second = self.peak() * self.answers / self.seconds;
         let spread = 2.0 * (self.failures / (self.answers * (self.answers + self.failures))).sqrt();

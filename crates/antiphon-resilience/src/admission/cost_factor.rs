@@ -2,22 +2,22 @@ use std::time::{Duration, Instant};
 
 use super::bursts;
 
-/// The true cost of an estimated unit: a server counts tokens in its own way, and by what an answer may have.
+/// The actual cost of an estimated unit: servers count tokens in their own way, and may count the maximum of an answer.
 ///
-/// The headers of two answers show what was taken between them: what came back, less what is left more.
+/// The headers of two answers show the cost of the calls between them: the refill, less the increase of the remaining amount.
 #[derive(Debug)]
 pub(super) struct CostFactor {
     per_unit: f64,
-    /// The latest calls: their true cost, and the estimated one.
+    /// Actual and estimated cost of the latest calls.
     taken: f64,
     estimated: f64,
-    /// When the first call was sent whose answer tells, the point from which is measured, and the last point.
+    /// Time of the first call with a report, the sample from which is measured, and the last sample.
     first: Option<Instant>,
     anchor: Option<CostSample>,
     last: Option<CostSample>,
 }
 
-/// A point of measurement: when the request of an answer was sent, what was left and missing then, and how much had been counted.
+/// A sample: when the request of an answer was sent, the remaining and missing amounts then, and the estimated total counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CostSample {
     pub(super) at: Instant,
@@ -26,14 +26,14 @@ pub(super) struct CostSample {
     pub(super) counted: f64,
 }
 
-/// A measurement takes so long, since requests do not arrive at the pace at which they were sent.
+/// The time of a measurement: over a shorter one, requests do not arrive at the pace at which they were sent.
 const MEASURE_TIME: Duration = Duration::from_secs(1);
 
-/// The mean of about the last ten times counts.
+/// The weight of earlier measurements: the mean is over about the last ten.
 const DECAY: f64 = 0.9;
 
-/// Before anything is known, what is missing was taken by the first burst, unless that is so many times what it was estimated at:
-/// then others use up the limit, too. It may be more by this part, which came back while the burst arrived.
+/// At first, the missing amount is taken as the cost of the first burst, unless it is more than this multiple of the estimate:
+/// then other clients use the limit as well. The margin is for the refill while the burst arrived.
 const MAX_MULTIPLE: f64 = 4.0;
 const ARRIVAL_MARGIN: f64 = 1.1;
 
@@ -42,9 +42,17 @@ impl CostFactor {
         Self { per_unit: 1.0, taken: 0.0, estimated: 0.0, first: None, anchor: None, last: None }
     }
 
-    /// Returns the true cost of what was estimated at `cost`.
+    /// Returns the actual cost of a call that was estimated at `cost`.
     pub(super) fn apply(&self, cost: f64) -> f64 {
         cost * self.per_unit
+    }
+
+    /// Scales the points that are measured from, after the part of the limit that is this process's has changed by this ratio.
+    pub(super) fn rescale(&mut self, ratio: f64) {
+        for point in [&mut self.anchor, &mut self.last].into_iter().flatten() {
+            point.remaining *= ratio;
+            point.missing *= ratio;
+        }
     }
 
     /// Learns from an answer, while `rate` comes back each second.
@@ -65,13 +73,13 @@ impl CostFactor {
         let back = rate * since(anchor.at).as_secs_f64();
         let (taken, estimated) = (back + anchor.remaining - point.remaining, point.counted - anchor.counted);
         if !is_lost && rate > 0.0 && taken > 0.0 && estimated > 0.0 {
-            // What was never believed is no part of a mean.
+            // The initial factor was not measured and is no part of the mean.
             let before = if self.estimated > 0.0 { DECAY } else { 0.0 };
             self.set(self.taken * before + taken, self.estimated * before + estimated);
         }
     }
 
-    /// Learns from an answer to the first burst. Whichever of it was counted last has all of it missing.
+    /// Learns from an answer to the first burst; the call that the server counted last reports the whole burst as missing.
     fn learn_first(&mut self, point: CostSample) {
         self.taken = self.taken.max(point.missing * ARRIVAL_MARGIN);
         if self.taken > 0.0 && self.taken <= MAX_MULTIPLE * point.counted {
@@ -93,7 +101,7 @@ mod tests {
 
     use super::{CostFactor, CostSample};
 
-    /// An answer to the call sent at that millisecond, with so much left of 8,000 and so much counted.
+    /// Returns the sample of a call sent at this millisecond, with these amounts remaining of 8,000 and counted.
     fn point(start: Instant, millis: u64, remaining: f64, counted: f64) -> CostSample {
         let at = start + Duration::from_millis(millis);
         CostSample { at, remaining, missing: 8_000.0 - remaining, counted }
@@ -110,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_burst_shows_what_calls_take_whichever_answer_comes_first() {
+    fn the_first_burst_shows_the_cost_of_calls_whichever_answer_comes_first() {
         // 80 for each call that was estimated at 60.
         check(&[(0, 7_920.0, 60.0)], 80.0 / 60.0, 1.1 * 80.0 / 60.0 + 1e-9);
         check(
@@ -121,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn what_others_have_taken_is_no_weight() {
+    fn usage_by_other_clients_does_not_change_the_factor() {
         check(&[(0, 1_000.0, 60.0)], 1.0, 1.0);
     }
 
     #[test]
     fn later_calls_are_measured_over_a_second() {
-        // A hundred calls in a second take 8,000, as much as comes back.
+        // A hundred calls in a second cost 8,000, which equals the refill.
         check(
             &[(0, 1_000.0, 60.0), (500, 1_000.0, 9_000.0), (1_000, 1_000.0, 6_060.0)],
             80.0 / 60.0,
@@ -136,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_may_have_been_full_shows_nothing() {
+    fn a_bucket_that_may_have_been_full_is_not_measured() {
         check(&[(0, 7_920.0, 80.0), (1_000, 7_920.0, 160.0)], 1.0, 1.1 + 1e-9);
     }
 }

@@ -1,14 +1,14 @@
 use std::time::{Duration, Instant};
 
-/// The rate of a server that tells nothing but "too many": what it lets through between two refusals.
+/// The rate of a server that reports nothing but refusals (429): its throughput between two refusals.
 ///
-/// At a refusal the server's bucket is empty. Between two of them it took in exactly what came back, whatever its size,
-/// unless it was full meanwhile: no burst blurs the measurement, as it does that of a rate since the start.
+/// At a refusal, the server's token bucket is empty. Between two refusals, the server admitted exactly the refill, whatever
+/// the size of the bucket, unless it was full in between: the initial burst does not distort the measurement.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryRate {
     started_at: Option<Instant>,
     pace: Option<Pace>,
-    /// The refusal from which is counted.
+    /// Refusal from which requests are counted.
     anchor: Option<Refusal>,
     next_at: Option<Instant>,
 }
@@ -16,47 +16,47 @@ pub(super) struct DeliveryRate {
 #[derive(Debug)]
 struct Pace {
     rate: f64,
-    /// What it was after the last refusal.
+    /// Rate after the last refusal.
     from: f64,
-    /// The rate is not more than this, or was not when it was last seen.
+    /// Upper bound of the server's rate, at the last measurement.
     ceiling: f64,
-    /// How much was counted for it: one more or less is its error.
+    /// Number of requests that were counted: the measurement is exact to one of them.
     counted: f64,
     grown_at: Option<Instant>,
 }
 
-/// A refused request, and how much the server had let through by then.
+/// A refused request, and the number of requests that the server had admitted by then.
 #[derive(Debug)]
 pub(super) struct Refusal {
     at: Instant,
-    /// The request that was refused.
+    /// Number of the refused request.
     number: u64,
     through: f64,
-    /// How much of the time since then nothing was sent.
+    /// Time since then in which nothing was sent.
     paused: Duration,
 }
 
-/// The first pause after a refusal that names none, while it is not the first in a row, and the longest.
+/// The pauses after refusals without a `retry_after`: the unit that doubles, the shortest and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What is counted between two refusals before it is called a rate.
+/// Requests between two refusals that are enough to measure a rate.
 const MIN_COUNT: f64 = 4.0;
 
-/// The part of a pace that is kept where nothing else is known but that it is too fast.
+/// The share of a pace that is kept where all that is known is that it is too fast.
 const DECREASE: f64 = 0.7;
 
-/// A rate since the start is taken over at least so long.
+/// The shortest time over which a rate since the start is measured.
 const MIN_START: Duration = Duration::from_millis(100);
 
-/// A pace that has grown by a fifth, by less than this part each second, has crept up.
+/// The highest growth each second of a pace that has crept up, by a fifth in total.
 const MAX_CREEP: f64 = 0.2;
 
-/// Where so many times of what was once too much goes through, the limit is gone.
+/// The multiple of the ceiling from which the limit is taken to be gone.
 const LIMIT_GONE: f64 = 8.0;
 
-/// Slots that were not used are caught up with if they are not older than this.
+/// The age up to which unused send slots are caught up with.
 const CATCH_UP: Duration = Duration::from_millis(20);
 
 impl DeliveryRate {
@@ -64,19 +64,27 @@ impl DeliveryRate {
         self.pace.as_ref().map(|pace| pace.rate)
     }
 
-    /// Begins with a rate that others have measured.
+    /// Starts with a rate that other processes have measured, if none is known.
     pub(super) fn adopt(&mut self, rate: f64) {
         self.pace.get_or_insert_with(|| Pace::new(rate, rate, MIN_COUNT));
     }
 
-    /// The part of the limit that is this process's has changed by this ratio.
-    pub(super) fn rescale(&mut self, ratio: f64) {
+    /// Scales what was measured, after the part of the limit that is this process's has changed by this ratio; `through` calls passed
+    /// until now.
+    pub(super) fn rescale(&mut self, ratio: f64, through: f64, now: Instant) {
         if let Some(pace) = &mut self.pace {
             [&mut pace.rate, &mut pace.from, &mut pace.ceiling].into_iter().for_each(|rate| *rate *= ratio);
         }
+        if let Some(anchor) = &mut self.anchor {
+            anchor.through += (1.0 - ratio) * (through - anchor.through);
+        }
+        if let Some(slot) = self.next_at.filter(|slot| *slot > now) {
+            let wait = slot.saturating_duration_since(now).as_secs_f64() / ratio;
+            self.next_at = Duration::try_from_secs_f64(wait).ok().and_then(|wait| now.checked_add(wait));
+        }
     }
 
-    /// When the next request may be sent.
+    /// Returns when the next request may be sent.
     pub(super) fn ready_at(&self, now: Instant) -> Instant {
         self.next_at.unwrap_or(now)
     }
@@ -87,7 +95,7 @@ impl DeliveryRate {
         let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
         match (self.next_at, &mut self.anchor) {
             (Some(slot), _) if slot >= earliest => pace.grow(now),
-            // A pace that nobody keeps proves nothing, and the bucket fills as in a pause.
+            // A pace that is not used shows nothing, and the bucket refills as in a pause.
             (Some(slot), Some(anchor)) => anchor.pause(now.saturating_duration_since(slot)),
             _ => {}
         }
@@ -100,22 +108,23 @@ impl DeliveryRate {
             Duration::try_from_secs_f64(1.0 / pace.rate).ok().and_then(|gap| slot.checked_add(gap));
     }
 
-    /// A request was not sent after all, so that the server let nothing through that would show more of its rate.
+    /// Takes back growth for a request that was not sent after all: the server admitted nothing that would justify it.
     pub(super) fn refund(&mut self) {
         if let Some(pace) = &mut self.pace {
             pace.rate = pace.rate.min(pace.ceiling);
         }
     }
 
-    /// The server refused the request `number`, too, which was sent before the last refusal was known.
+    /// Records a further refused request, which was sent before the last refusal was known.
     pub(super) fn refused_too(&mut self, number: u64) {
-        // It had been counted as let through.
+        // The request had been counted as admitted.
         if let Some(anchor) = self.anchor.as_mut().filter(|anchor| number < anchor.number) {
             anchor.through -= 1.0;
         }
     }
 
-    /// The server refused a request; `refusals` came before it in a row. Gives the pause to make, which is the server's wish if it has one that does good.
+    /// Records a refused request after `refusals` others in a row, and returns the pause to make: the server's
+    /// `retry_after` if it has one and that is not too short.
     pub(super) fn refused(
         &mut self,
         refusal: Refusal,
@@ -126,7 +135,7 @@ impl DeliveryRate {
         let doubled = |times: u32| FIRST_PAUSE.saturating_mul(1 << times.min(10)).min(LONGEST_PAUSE);
         let pause = match (retry_after, refusals) {
             (Some(retry_after), 0 | 1) => retry_after,
-            // A server that refuses all the same after its wish was granted twice does not know what to wish for.
+            // The server still refuses after its `retry_after` was honoured twice, so that is too short.
             (Some(retry_after), _) => retry_after.max(doubled(refusals - 2)),
             // Two slots: one for the request that came too early, and one to be sure.
             (None, 0) => Duration::try_from_secs_f64(2.0 / pace.rate).unwrap_or(FIRST_PAUSE).min(FIRST_PAUSE),
@@ -136,7 +145,7 @@ impl DeliveryRate {
         pause.max(SHORTEST_PAUSE)
     }
 
-    /// Nothing is sent from `now` on for so long.
+    /// Records that nothing is sent from `now` on for the time of `pause`.
     pub(super) fn pause(&mut self, pause: Duration, now: Instant) {
         self.next_at = now.checked_add(pause);
         if let Some(anchor) = &mut self.anchor {
@@ -144,11 +153,11 @@ impl DeliveryRate {
         }
     }
 
-    /// The rate after a refusal.
+    /// Measures the rate after a refusal.
     fn measure(&mut self, last: Refusal, refusals: u32) -> Pace {
         let Refusal { at, through, .. } = last;
         let Some(anchor) = &self.anchor else {
-            // What the bucket held at first is in it, too, so this is too much.
+            // The initial content of the bucket is included, so this rate is too high.
             let seconds = self
                 .started_at
                 .map_or(MIN_START, |started_at| at.saturating_duration_since(started_at).max(MIN_START));
@@ -159,23 +168,23 @@ impl DeliveryRate {
         let (before, from) = self.pace.as_ref().map_or((1.0, 1.0), |pace| (pace.rate, pace.from));
         let (passed, elapsed) = (through - anchor.through, at.saturating_duration_since(anchor.at));
         if passed < MIN_COUNT || elapsed.is_zero() {
-            // However long a server refuses everything, it is tried again before long.
+            // However long a server refuses everything, a request is sent at least once in the longest pause.
             let rate = (before * DECREASE).max(1.0 / LONGEST_PAUSE.as_secs_f64());
             return Pace::new(rate, before.max(rate), 1.0);
         }
-        // A bucket that was full before a pause ended took in less than the rate in all that time.
+        // A bucket that was full before a pause ended was refilled by less than the rate over that time.
         let least = passed / elapsed.as_secs_f64();
         let most = passed / elapsed.saturating_sub(anchor.paused).as_secs_f64().max(1e-3);
-        // A pace that crept up from far below had the bucket full on its way: what passed is its mean, and the rate is
-        // near to its end.
+        // While a pace crept up from far below, the bucket was full: the requests that passed show the mean of the pace, and
+        // the rate is near its final value.
         let crept = before > 1.2 * from
             && most > from
             && elapsed > anchor.paused.saturating_mul(10)
             && (before / from).ln() < MAX_CREEP * elapsed.as_secs_f64();
         let most = if crept { most.max(before) } else { most }.max(least);
         self.anchor = Some(last);
-        // A pace that is refused time and again before an answer comes empties in no time what a pause filled: such a burst
-        // shows nothing of the rate.
+        // A pace that is refused repeatedly before an answer comes uses up at once what was refilled during a pause: such a
+        // burst does not show the rate.
         let lower = if refusals > 1 { DECREASE } else { 0.95 };
         let rate = (before * lower).clamp(least, most);
         Pace::new(rate, before.clamp(rate, most), passed)
@@ -197,8 +206,7 @@ impl Pace {
         Self { rate, from: rate, ceiling, counted, grown_at: None }
     }
 
-    /// While nothing is refused the rate may be higher: it is tried fast where little is known, and slowly near to what
-    /// was once too much.
+    /// Raises the rate while no request is refused: fast where little is known, and slowly near the ceiling.
     fn grow(&mut self, now: Instant) {
         let then = self.grown_at.replace(now).unwrap_or(now);
         let seconds = now.saturating_duration_since(then).as_secs_f64().min(1.0);
@@ -220,20 +228,20 @@ mod tests {
     }
 
     #[test]
-    fn requests_whose_refusal_is_known_later_were_not_let_through() {
+    fn requests_whose_refusal_is_known_later_do_not_count_as_admitted() {
         let (start, mut delivery) = (Clock::now().into_std(), DeliveryRate::default());
         delivery.send(start);
-        // Ten of forty went through at once, and the refusal of the thirtieth is known first.
+        // Ten of forty requests were admitted at once, and the refusal of the thirtieth is known first.
         delivery.refused(Refusal::new(30, at(start, 5), 29.0), None, 0);
         (11..30).chain(31..=40).for_each(|number| delivery.refused_too(number));
-        // A hundred each second since then.
+        // Thirty in 300 ms since then: a hundred each second.
         delivery.refused(Refusal::new(71, at(start, 305), 40.0), None, 0);
         let rate = delivery.rate().unwrap();
         assert!((90.0..=115.0).contains(&rate), "{rate}");
     }
 
     #[test]
-    fn an_idle_while_after_a_refusal_is_a_pause() {
+    fn an_idle_time_after_a_refusal_counts_as_a_pause() {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(100.0, 100.0, 50.0);
@@ -251,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_that_empties_after_each_pause_what_came_back_is_lowered_fast() {
+    fn a_pace_that_uses_up_the_refill_at_once_is_lowered_fast() {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(1_000.0, 1_000.0, 50.0);
         let mut delivery =
             DeliveryRate { started_at: Some(start), pace: Some(pace), anchor: Some(anchor), next_at: None };
-        // A hundred at once, which come back within a pause of a second and are gone in a tenth.
+        // A hundred requests, which are refilled in a pause of a second and used up in a tenth of one.
         for round in 1..=8_u32 {
             let (started_at, number) = (1_100 * u64::from(round - 1), u64::from(round) * 101);
             delivery.pause(Duration::from_secs(1), at(start, started_at));
@@ -272,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_that_crept_up_to_the_limit_is_near_to_it() {
+    fn a_pace_that_crept_up_to_the_limit_is_near_it() {
         let start = Clock::now().into_std();
         let anchor = Refusal::new(1, start, 0.0);
         let pace = Pace::new(40.0, 41.0, 20.0);

@@ -304,7 +304,7 @@ impl Drop for Permit {
 impl Shared {
     /// Sets the part of the limits that is this process's.
     pub(super) fn set_part(&self, part: f64, rate: Option<f64>) {
-        self.lock().set_part(part, rate);
+        self.lock().set_part(part, rate, now());
         self.queue.notify();
     }
 

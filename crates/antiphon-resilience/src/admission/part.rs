@@ -3,14 +3,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::limiter::Shared;
 
-/// The parts of a limit that the handles to one limiter have set.
+/// The parts of a limit, as the handles to one limiter have set them.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     next: u64,
     set: BTreeMap<u64, f64>,
 }
 
-/// A part of a server's limits, while other processes have the rest: see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share).
+/// A handle to this process's part of a server's limits, while other processes have the rest; see
+/// [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share).
 #[derive(Debug)]
 pub struct LimitPart {
     shared: Arc<Shared>,
@@ -26,11 +27,13 @@ impl LimitPart {
         Self { shared, number }
     }
 
-    /// Sets the part, from 0 to 1: rates, allowances and concurrency are multiplied by it. The parts of several handles add
-    /// up, and a hundredth is always left, by which the limits are seen.
+    /// Sets the part, from 0 to 1, by which rates, allowances and concurrency are multiplied.
     ///
-    /// `rate` is the requests per second of the whole limit, as other processes measured it: a limiter that has made no call
-    /// begins with its part of that.
+    /// The parts of several handles are added. The part in use is at least 0.01, so that an occasional call observes the
+    /// limits.
+    ///
+    /// `rate` is the whole limit in requests per second, as other processes measured it: a limiter that has made no call yet
+    /// starts with its part of that.
     pub fn set(&self, part: f64, rate: Option<f64>) {
         let mut parts = parts(&self.shared);
         parts.set.insert(self.number, part);

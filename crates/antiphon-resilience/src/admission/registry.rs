@@ -5,17 +5,17 @@ use std::time::Duration;
 use super::limiter::AdaptiveLimiter;
 use super::state::LimiterSnapshot;
 
-/// How a [`AdaptiveLimiter`] looks for a server's limits, and when it gives up.
+/// The policy of an [`AdaptiveLimiter`]: its concurrency, and when a server counts as saturated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdaptivePolicy {
-    /// Calls at once to begin with, once the first answer is there. Default 20.
+    /// Concurrency limit at the start, from the first answer on. Default 20.
     pub start_concurrency: usize,
-    /// The most calls at once. Default 4,096.
+    /// Maximum concurrency. Default 4,096.
     pub max_concurrency: usize,
-    /// A longer pause than this is not waited for: callers get [`Saturated`](crate::Saturated). Default 120 s.
+    /// Longest pause that is waited for; with a longer one, callers get [`Saturated`](crate::Saturated). Default 120 s.
     pub max_wait: Duration,
-    /// When a server has only refused for so long, it counts as saturated. Default 60 s.
+    /// Time for which a server may refuse all calls before it counts as saturated. Default 60 s.
     pub saturated_after: Duration,
 }
 
@@ -31,14 +31,14 @@ impl Default for AdaptivePolicy {
 }
 
 impl AdaptivePolicy {
-    /// Sets the calls at once to begin with.
+    /// Sets the concurrency limit at the start.
     #[must_use]
     pub fn start_concurrency(mut self, calls: usize) -> Self {
         self.start_concurrency = calls;
         self
     }
 
-    /// Sets the most calls at once.
+    /// Sets the maximum concurrency.
     #[must_use]
     pub fn max_concurrency(mut self, calls: usize) -> Self {
         self.max_concurrency = calls;
@@ -52,7 +52,7 @@ impl AdaptivePolicy {
         self
     }
 
-    /// Sets how long a server may refuse everything.
+    /// Sets how long a server may refuse all calls before it counts as saturated.
     #[must_use]
     pub fn saturated_after(mut self, saturated_after: Duration) -> Self {
         self.saturated_after = saturated_after;
@@ -60,10 +60,10 @@ impl AdaptivePolicy {
     }
 }
 
-/// The gates of a process: one for each place whose limit is one, that is each account at each address, and each model.
+/// The adaptive limiters of a process: one for each scope, which is an account at an address, and each model.
 ///
-/// Share one `LimiterRegistry` among all that call: two that each believe the limit to be theirs pass it together. Clones are
-/// handles to the same gates.
+/// Share one `LimiterRegistry` among all callers: two registries would each use the whole limit and exceed it together. For
+/// several processes, see [`AdaptiveLimiter::share`]. Clones are handles to the same limiters.
 ///
 /// ```
 /// use antiphon_resilience::LimiterRegistry;
@@ -78,13 +78,15 @@ pub struct LimiterRegistry {
 }
 
 impl LimiterRegistry {
-    /// Gates that nobody has asked for yet.
+    /// Creates an empty registry, whose limiters have `policy`.
     #[must_use]
     pub fn new(policy: AdaptivePolicy) -> Self {
         Self { policy, limiters: Arc::default() }
     }
 
-    /// The gate of a scope and a model. The scope names account and address, and never the key itself.
+    /// Returns the limiter of a scope and a model, and creates it if it does not exist.
+    ///
+    /// The scope names the account and the address; it must not contain the API key itself.
     #[must_use]
     pub fn limiter(&self, scope: &str, model: &str) -> AdaptiveLimiter {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +96,7 @@ impl LimiterRegistry {
             .clone()
     }
 
-    /// What each gate believes, with its scope and model.
+    /// Returns a snapshot of each limiter, with its scope and model.
     #[must_use]
     pub fn snapshots(&self) -> Vec<(String, String, LimiterSnapshot)> {
         let limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);

@@ -77,6 +77,8 @@ pub(super) struct LimiterState {
 
 /// The least part of a limit: one call now and then shows whether the limit is still there.
 const LEAST_PART: f64 = 0.01;
+/// A part that changes by less stays as it was.
+const NOISE: f64 = 0.05;
 
 /// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
 #[derive(Debug, Default)]
@@ -182,13 +184,16 @@ impl LimiterState {
 
     /// Sets the part of the server's limits that is this process's. Before the first call, `rate` is what others measured of the
     /// whole limit.
-    pub(super) fn set_part(&mut self, part: f64, rate: Option<f64>) {
+    pub(super) fn set_part(&mut self, part: f64, rate: Option<f64>, now: Instant) {
         let part = part.clamp(LEAST_PART, 1.0);
         let ratio = part / self.part;
-        if (ratio - 1.0).abs() > f64::EPSILON {
+        // Demands are estimates: each change begins the search for the best concurrency anew.
+        let is_whole = part.total_cmp(&1.0).is_eq() && ratio > 1.0;
+        if (ratio - 1.0).abs() > NOISE || is_whole {
             self.part = part;
+            let through = self.through(self.sent);
             self.dimensions.iter_mut().for_each(|dimension| dimension.rescale(part, ratio));
-            self.delivery.rescale(ratio);
+            self.delivery.rescale(ratio, through, now);
             #[expect(clippy::cast_precision_loss, reason = "no one has 2^52 calls in flight")]
             let (start, max) = (self.policy.start_concurrency as f64, self.max_concurrency() as f64);
             self.concurrency.rescale(ratio, start * part, max);
@@ -196,6 +201,12 @@ impl LimiterState {
         if let Some(rate) = rate.filter(|rate| self.started_at.is_none() && rate.is_finite() && *rate > 0.0) {
             self.delivery.adopt(rate * part);
         }
+    }
+
+    /// Returns how many of the first `sent` calls the server let through.
+    #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls")]
+    fn through(&self, sent: u64) -> f64 {
+        sent.saturating_sub(self.throttled + self.refunded) as f64
     }
 
     /// Whether what the headers tell of requests is all that there is to know.
@@ -266,8 +277,7 @@ impl LimiterState {
 
     pub(super) fn throttled(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.in_flight -= 1;
-        #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
-        let through = (ticket.number - 1).saturating_sub(self.throttled + self.refunded) as f64;
+        let through = self.through(ticket.number - 1);
         self.throttled += 1;
         for (dimension, amount) in self.dimensions.iter_mut().zip(ticket.cost.amounts()) {
             dimension.refund(ticket.number, amount);
@@ -345,7 +355,7 @@ impl LimiterState {
     pub(super) fn snapshot(&self, now: Instant) -> LimiterSnapshot {
         let [requests, tokens, input, _] = &self.dimensions;
         LimiterSnapshot {
-            requests_per_second: requests.rate().or(self.delivery.rate()),
+            requests_per_second: requests.rate().filter(|rate| *rate > 0.0).or(self.delivery.rate()),
             tokens_per_second: tokens.rate().or(input.rate()),
             concurrency: self.concurrency(now).0,
             in_flight: self.in_flight,

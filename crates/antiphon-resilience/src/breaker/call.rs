@@ -3,19 +3,19 @@ use std::fmt;
 
 use super::circuit::{CircuitBreaker, CircuitOpen};
 
-/// Calls through a breaker that takes only some errors for failures; see [`CircuitBreaker::trips_on`].
+/// A view of a breaker that counts only some errors as failures; see [`CircuitBreaker::trips_on`].
 #[derive(Clone)]
 pub struct TripsOn<'a, F> {
     pub(super) breaker: &'a CircuitBreaker,
     pub(super) is_failure: F,
 }
 
-/// Why a call through a [`CircuitBreaker`] has no result.
+/// An error of a call through a [`CircuitBreaker`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BreakerError<E> {
-    /// It was not made.
+    /// Rejection by the breaker: the call was not made.
     CircuitOpen(CircuitOpen),
-    /// It was made, and failed.
+    /// Error of the call itself.
     Failed(E),
 }
 
@@ -26,7 +26,7 @@ impl<F> TripsOn<'_, F> {
     /// [`BreakerError::CircuitOpen`], or the call's own error as [`BreakerError::Failed`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the call, which then counts for nothing; a trial may be made anew.
+    /// Dropping it drops the call, which is then not counted; a trial is released for another call.
     #[expect(clippy::future_not_send, reason = "it is Send whenever the call and the predicate are")]
     pub async fn call<T, E, Fut>(&self, call: Fut) -> Result<T, BreakerError<E>>
     where
@@ -68,7 +68,7 @@ impl<E: Error + 'static> Error for BreakerError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::CircuitOpen(_) => None,
-            // Its text is this error's text, so only what is behind it is the cause.
+            // This error has the text of `err`, so the cause is the source of `err`.
             Self::Failed(err) => err.source(),
         }
     }

@@ -8,13 +8,13 @@ use super::machine::{BreakerMachine, BreakerStatus, BreakerTicket, CallResult};
 use super::policy::{BreakerPolicy, BreakerWindow};
 use crate::deadline::now;
 
-/// Rejects calls to a service that fails, and lets a few through now and then to see whether it works again.
+/// A circuit breaker: rejects calls to a service that fails, and tries from time to time whether it works again.
 ///
-/// Closed, it counts results; when too many of them are failures it opens and rejects every call for a while; then it is
-/// half-open and lets a few trials through, whose results close or open it. Clones are handles to the same breaker.
+/// A closed breaker counts results. When too many of them are failures, it opens and rejects every call for a time. Then it
+/// is half-open and admits a few trials, whose results close or reopen it. Clones are handles to the same breaker.
 ///
-/// Which errors are failures is the caller's to say: a rejected argument, a throttled call or one that was cancelled
-/// tells nothing about the service's health. See [`trips_on`](CircuitBreaker::trips_on).
+/// The caller decides which errors are failures: an invalid argument, a throttled call or a cancelled call shows nothing
+/// about the service's health. See [`trips_on`](CircuitBreaker::trips_on).
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,19 +47,19 @@ struct Core {
     observers: Observers,
 }
 
-/// The breaker let no call through.
+/// A rejection by a [`CircuitBreaker`]: the call was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitOpen {
-    /// The breaker's [name](CircuitBreaker::named).
+    /// [Name](CircuitBreaker::named) of the breaker.
     pub name: Option<Arc<str>>,
-    /// The time until the next trial; `None` while the breaker waits for a trial's end, or for
+    /// Time until the next trial; `None` while the breaker waits for a trial to end, or for
     /// [`reset`](CircuitBreaker::reset).
     pub retry_after: Option<Duration>,
 }
 
 impl CircuitBreaker {
-    /// A closed breaker.
+    /// Creates a closed breaker.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
         let shared = Shared {
@@ -70,8 +70,8 @@ impl CircuitBreaker {
         Self { shared: Arc::new(shared) }
     }
 
-    /// A breaker that opens after `failure_threshold` failures in a row, for `recovery_timeout`, and closes when the one
-    /// call that is let through then succeeds.
+    /// Creates a breaker that opens after `failure_threshold` failures in a row, for `recovery_timeout`, and closes when the
+    /// single trial after that succeeds.
     #[must_use]
     pub fn simple(failure_threshold: u32, recovery_timeout: Duration) -> Self {
         let policy = BreakerPolicy::default()
@@ -83,8 +83,9 @@ impl CircuitBreaker {
         Self::new(policy)
     }
 
-    /// Gives it a name, for errors and events. A handle with a new name is a breaker of its own: name it before it is
-    /// shared.
+    /// Sets the name that errors and events show.
+    ///
+    /// Returns a new closed breaker with the same policy, independent of other handles: set the name before cloning.
     #[must_use]
     pub fn named(self, name: impl Into<Arc<str>>) -> Self {
         let policy = self.lock().machine.policy();
@@ -95,14 +96,16 @@ impl CircuitBreaker {
         named
     }
 
-    /// Its name.
+    /// Returns the name, if one is set.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.shared.name.as_deref()
     }
 
-    /// Admits one call, whose result is reported to the permit; for a call that is more than a future, such as one whose
-    /// answer streams. [`call`](CircuitBreaker::call) is shorter to use.
+    /// Admits one call and returns a permit, to which its result is reported.
+    ///
+    /// Use it for a call that is more than a future, such as one with a streamed answer; otherwise
+    /// [`call`](CircuitBreaker::call) is shorter.
     ///
     /// ```
     /// use antiphon_resilience::{BreakerState, CircuitBreaker};
@@ -116,7 +119,7 @@ impl CircuitBreaker {
     /// ```
     ///
     /// # Errors
-    /// [`CircuitOpen`] while it is open, or half-open with all trials out.
+    /// [`CircuitOpen`] while the breaker is open, or half-open with all trials in flight.
     pub fn permit(&self) -> Result<BreakerPermit, CircuitOpen> {
         let ticket = self.change(|machine| machine.admit(now));
         let ticket =
@@ -125,20 +128,20 @@ impl CircuitBreaker {
         Ok(BreakerPermit { breaker: self.clone(), ticket: Some(ticket), started, took: None })
     }
 
-    /// Makes a call if the breaker lets it through. Every error counts as a failure; see
+    /// Makes a call if the breaker admits it. Every error counts as a failure; to count only some, use
     /// [`trips_on`](CircuitBreaker::trips_on).
     ///
     /// # Errors
     /// [`BreakerError::CircuitOpen`], or the call's own error as [`BreakerError::Failed`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the call, which then counts for nothing; a trial may be made anew.
+    /// Dropping it drops the call, which is then not counted; a trial is released for another call.
     pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, BreakerError<E>> {
         self.trips_on(|_: &E| true).call(call).await
     }
 
-    /// Calls of which only those errors are failures that `is_failure` names. The others release the permit and count
-    /// for nothing.
+    /// Returns a view of this breaker that counts an error as a failure only if `is_failure` returns `true`. Other errors
+    /// release the permit and are not counted.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -154,29 +157,29 @@ impl CircuitBreaker {
         TripsOn { breaker: self, is_failure }
     }
 
-    /// What it has seen and what it does about it.
+    /// Returns the breaker's state and its counts.
     #[must_use]
     pub fn status(&self) -> BreakerStatus {
         self.lock().machine.status(now())
     }
 
-    /// Closes it and forgets what it has seen; calls under way count for nothing.
+    /// Closes the breaker and clears its counts; calls in flight are not counted.
     pub fn reset(&self) {
         self.change(BreakerMachine::reset);
     }
 
-    /// Opens it until it is [reset](CircuitBreaker::reset).
+    /// Opens the breaker until it is [reset](CircuitBreaker::reset).
     pub fn force_open(&self) {
         self.change(BreakerMachine::force_open);
     }
 
-    /// Tells of every change of state from now on.
+    /// Subscribes to all changes of state from now on.
     #[must_use]
     pub fn events(&self) -> BreakerEvents {
         self.lock().observers.subscribe()
     }
 
-    /// Lets the machine do something, and tells of a change of state while nobody can make the next one.
+    /// Applies `act` to the machine, and reports a change of state under the lock, so that events are in order.
     fn change<R>(&self, act: impl FnOnce(&mut BreakerMachine) -> R) -> R {
         let mut core = self.lock();
         let before = core.machine.state();
@@ -199,7 +202,7 @@ impl fmt::Debug for CircuitBreaker {
     }
 }
 
-/// Leave to make one call. Dropped without a result, it counts for nothing.
+/// A permit to make one call. A permit that is dropped without a result is not counted, and releases its trial.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct BreakerPermit {
@@ -210,8 +213,9 @@ pub struct BreakerPermit {
 }
 
 impl BreakerPermit {
-    /// The first of the answer is there: whether the call was slow is decided by the time until now. A trial is over with
-    /// that, since the rest of an answer may take longer than trials are waited for.
+    /// Reports the first part of the answer: the time until now decides whether the call was slow.
+    ///
+    /// A trial ends with this, since the rest of a streamed answer may take longer than the policy's `max_half_open`.
     pub fn answered(&mut self) {
         self.stop_the_clock();
         let (Some(ticket), took) = (self.ticket, self.took) else { return };
@@ -220,12 +224,12 @@ impl BreakerPermit {
         }
     }
 
-    /// The call succeeded.
+    /// Reports that the call succeeded.
     pub fn success(self) {
         self.end(CallResult::Success);
     }
 
-    /// The call failed in a way that the service is to blame for.
+    /// Reports that the call failed because of the service.
     pub fn failure(self) {
         self.end(CallResult::Failure);
     }
@@ -262,7 +266,7 @@ impl fmt::Display for CircuitOpen {
                     wait.as_secs_f64().ceil()
                 )
             }
-            None => write!(f, "{name} is not called before a trial of its breaker has ended, or it is reset"),
+            None => write!(f, "{name} is not called until a trial ends or the breaker is reset"),
         }
     }
 }
@@ -282,7 +286,7 @@ mod tests {
 
     const RECOVERY: Duration = Duration::from_secs(60);
 
-    /// A breaker that has opened and waited until its trial is due.
+    /// Returns a breaker that has opened and whose trial is due.
     async fn due() -> CircuitBreaker {
         let breaker = CircuitBreaker::simple(2, RECOVERY).named("db");
         for _ in 0..2 {
@@ -294,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_dropped_at_any_point_or_failed_in_another_way_is_made_anew() {
+    async fn a_trial_that_is_dropped_or_ends_with_another_error_is_released() {
         let breaker = due().await;
         let mut dropped = Box::pin(breaker.call(std::future::pending::<Result<(), &str>>()));
         assert!((&mut dropped).now_or_never().is_none());
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fifty_at_once_at_half_open_are_one_call() {
+    async fn a_half_open_breaker_admits_one_of_fifty_concurrent_calls() {
         let breaker = due().await;
         let permits: Vec<_> = (0..50).filter_map(|_| breaker.permit().ok()).collect();
         assert_eq!(permits.len(), 1);
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn changes_are_told_in_order() {
+    async fn changes_are_reported_in_order() {
         let breaker = CircuitBreaker::new(BreakerPolicy::default().min_calls(1)).named("db");
         let mut events = breaker.events();
         breaker.permit().unwrap().failure();
@@ -336,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_key_has_a_breaker_of_its_own() {
+    async fn each_key_has_its_own_breaker() {
         let breakers = BreakerRegistry::new(BreakerPolicy::default());
         breakers.register(CircuitBreaker::simple(1, RECOVERY).named("b"));
         breakers.get("b").permit().unwrap().failure();
@@ -349,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_slow_by_the_time_to_its_first_word() {
+    async fn a_call_is_slow_by_the_time_to_its_first_token() {
         let slow = crate::SlowCalls::new(Duration::from_secs(5), 1.0);
         let breaker = CircuitBreaker::new(BreakerPolicy::default().min_calls(1).slow_calls(slow));
         let mut permit = breaker.permit().unwrap();
@@ -365,12 +369,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_is_over_with_its_first_word() {
+    async fn a_trial_ends_with_its_first_token() {
         let breaker = due().await;
         let mut trial = breaker.permit().unwrap();
         trial.answered();
         assert_eq!(breaker.status().state, BreakerState::Closed);
-        // What comes of the rest is of an earlier state.
+        // The result of the rest belongs to an earlier state.
         trial.failure();
         assert_eq!(breaker.status().failures, 0);
     }

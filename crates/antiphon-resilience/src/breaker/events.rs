@@ -4,21 +4,21 @@ use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
 
 use super::machine::BreakerState;
 
-/// A [`CircuitBreaker`](crate::CircuitBreaker) went from one state to another.
+/// A change of state of a [`CircuitBreaker`](crate::CircuitBreaker).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerEvent {
-    /// The breaker's name.
+    /// Name of the breaker.
     pub name: Option<Arc<str>>,
-    /// The state it left.
+    /// State before the change.
     pub from: BreakerState,
-    /// The state it is in.
+    /// State after the change.
     pub to: BreakerState,
 }
 
-/// The changes of one breaker; see [`CircuitBreaker::events`](crate::CircuitBreaker::events).
+/// A receiver of one breaker's changes of state; see [`CircuitBreaker::events`](crate::CircuitBreaker::events).
 ///
-/// A slow reader holds up no call: of more than 64 unread changes the oldest are lost.
+/// A slow reader delays no call: of more than 64 unread changes, the oldest are dropped.
 ///
 /// ```
 /// use antiphon_resilience::{BreakerState, CircuitBreaker};
@@ -38,7 +38,7 @@ pub struct BreakerEvent {
 pub struct BreakerEvents(Receiver<BreakerEvent>);
 
 impl BreakerEvents {
-    /// Waits for the next change; `None` once the breaker is gone.
+    /// Waits for the next change; returns `None` once all handles to the breaker are dropped.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.
@@ -53,7 +53,7 @@ impl BreakerEvents {
     }
 }
 
-/// Those who want to know; made when the first one asks, so that a breaker that nobody watches has no cost of it.
+/// The subscribers of a breaker; the channel is created with the first one, so that a breaker without any has no overhead.
 #[derive(Debug, Default)]
 pub(super) struct Observers(Option<Sender<BreakerEvent>>);
 
@@ -66,7 +66,7 @@ impl Observers {
 
     pub(super) fn notify(&self, name: Option<&Arc<str>>, from: BreakerState, to: BreakerState) {
         if let Some(sender) = &self.0 {
-            // Nobody listening any more is no error.
+            // It is no error if all receivers were dropped.
             let _ = sender.send(BreakerEvent { name: name.cloned(), from, to });
         }
     }

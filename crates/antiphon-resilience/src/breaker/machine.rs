@@ -3,38 +3,39 @@ use std::time::{Duration, Instant};
 use super::policy::{BreakerPolicy, BreakerWindow};
 use super::window::{Calls, Outcome, Tally};
 
-/// What a [`CircuitBreaker`](crate::CircuitBreaker) does with calls.
+/// The state of a [`CircuitBreaker`](crate::CircuitBreaker).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerState {
-    /// They go through.
+    /// Calls are admitted.
     Closed,
-    /// They are rejected.
+    /// Calls are rejected.
     Open,
-    /// A few trials go through.
+    /// A few trials are admitted.
     HalfOpen,
 }
 
-/// What a [`CircuitBreaker`](crate::CircuitBreaker) has seen and what it does about it.
+/// A snapshot of a [`CircuitBreaker`](crate::CircuitBreaker): its state and its counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BreakerStatus {
-    /// What it does with calls now.
+    /// Current state.
     pub state: BreakerState,
-    /// Results in the window, or of trials while it is half-open.
+    /// Results in the window while the breaker is closed, successful trials while it is half-open, 0 while it is open.
     pub calls: u32,
-    /// Failures among them.
+    /// Failures among `calls`.
     pub failures: u32,
-    /// Slow calls among them.
+    /// Slow calls among `calls`.
     pub slow: u32,
-    /// Calls that it has rejected since it was made.
+    /// Calls rejected since the breaker was created.
     pub rejected: u64,
-    /// The time until the next trial, while it is open; `None` if it waits for [`reset`](crate::CircuitBreaker::reset).
+    /// Time until the next trial while the breaker is open; `None` if it waits for [`reset`](crate::CircuitBreaker::reset).
     pub next_trial_in: Option<Duration>,
 }
 
-/// A [`CircuitBreaker`](crate::CircuitBreaker) without lock, clock or I/O, for those who drive their own: what happens,
-/// and when, comes in as arguments. `now` is only asked for where it matters.
+/// The state machine of a [`CircuitBreaker`](crate::CircuitBreaker), without lock, clock or I/O, for custom drivers.
+///
+/// Events and their times are arguments. `now` is called only where the time matters.
 ///
 /// ```
 /// use std::time::Instant;
@@ -50,9 +51,9 @@ pub struct BreakerStatus {
 pub struct BreakerMachine {
     policy: BreakerPolicy,
     state: State,
-    /// Grows with each change of state, so that results of an earlier one can be told.
+    /// Number of changes of state, to recognise results of an earlier state.
     generation: u64,
-    /// How often in a row a trial failed.
+    /// Times in a row that trials reopened the breaker.
     reopened: u32,
     rejected: u64,
 }
@@ -60,7 +61,7 @@ pub struct BreakerMachine {
 #[derive(Debug)]
 enum State {
     Closed(Calls),
-    /// Until then; for ever if it was forced.
+    /// Open until this time, or for ever if forced.
     Open(Option<Instant>),
     HalfOpen {
         until: Instant,
@@ -70,25 +71,27 @@ enum State {
     },
 }
 
-/// Permission to call, in one period of one state, with its place in the order of calls. Each is
-/// [reported](BreakerMachine::report) or [released](BreakerMachine::release) once: until then its call is in flight.
+/// A permission to make one call, valid in one period of one state.
+///
+/// Each ticket must be [reported](BreakerMachine::report) or [released](BreakerMachine::release) once; until then its call
+/// counts as in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerTicket {
     generation: u64,
     slice: u64,
 }
 
-/// How a call ended, as far as a breaker minds.
+/// The result of a call, as a breaker counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallResult {
-    /// The service works.
+    /// A success: the service works.
     Success,
-    /// The service is to blame.
+    /// A failure of the service.
     Failure,
 }
 
 impl BreakerMachine {
-    /// A closed breaker.
+    /// Creates a closed breaker.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
         let state = State::Closed(Calls::new(policy.window));
@@ -99,7 +102,7 @@ impl BreakerMachine {
         self.policy
     }
 
-    /// What it does with calls.
+    /// Returns the current state.
     #[must_use]
     pub fn state(&self) -> BreakerState {
         match self.state {
@@ -109,10 +112,10 @@ impl BreakerMachine {
         }
     }
 
-    /// Admits a call.
+    /// Admits a call and returns its ticket.
     ///
     /// # Errors
-    /// The time until the next trial, as far as it is known.
+    /// The time until the next trial; `None` while a trial is in flight, or after [`force_open`](Self::force_open).
     pub fn admit(&mut self, now: impl FnOnce() -> Instant) -> Result<BreakerTicket, Option<Duration>> {
         let generation = self.generation;
         if let State::Closed(calls) = &mut self.state {
@@ -125,7 +128,7 @@ impl BreakerMachine {
                 let until = later(now, self.policy.max_half_open);
                 self.enter(State::HalfOpen { until, out: 0, succeeded: 0, failed: 0 });
             }
-            // Trials that neither end nor are given up prove nothing good; that nobody called proves nothing bad.
+            // Trials that do not end show that the service does not work; a time without calls shows nothing.
             State::HalfOpen { until, out: 1.., .. } if until <= now => self.open(now),
             State::HalfOpen { until, out: 0, succeeded, failed } if until <= now => {
                 let until = later(now, self.policy.max_half_open);
@@ -140,15 +143,15 @@ impl BreakerMachine {
                 return Ok(BreakerTicket { generation: self.generation, slice: 0 });
             }
             State::Open(until) => *until,
-            // When a trial ends nobody knows.
+            // The end of a trial cannot be predicted.
             State::HalfOpen { .. } | State::Closed(_) => None,
         };
         self.rejected += 1;
         Err(until.map(|until| until.saturating_duration_since(now)))
     }
 
-    /// The call of `ticket` ended, after `took` if somebody has measured that. Results of an earlier state count for
-    /// nothing.
+    /// Reports the result of the call of `ticket`, and its duration if it was measured. Results of an earlier state are
+    /// ignored.
     pub fn report(
         &mut self,
         ticket: BreakerTicket,
@@ -165,7 +168,7 @@ impl BreakerMachine {
         match &mut self.state {
             State::Closed(calls) => {
                 calls.end(ticket.slice, outcome);
-                // Among those before it, and among the newest where calls end in another order than they began.
+                // In the window that ends with this call, and in the newest one, since calls may end out of order.
                 let windows = [calls.up_to(ticket.slice), calls.up_to(calls.newest())];
                 if windows.into_iter().any(|tally| trips(&self.policy, tally)) {
                     self.open(now());
@@ -190,8 +193,10 @@ impl BreakerMachine {
         }
     }
 
-    /// The first of the answer to the call of `ticket` is there. A trial has succeeded with that, unless it was slow; of
-    /// other calls the end decides. Whether this was the result of the call: then there is nothing more to report.
+    /// Reports the first part of the answer to the call of `ticket`, and the time that it took if it was measured.
+    ///
+    /// A trial succeeds with this, unless it was slow; for other calls, the end decides. Returns whether this was the result
+    /// of the call, so that nothing more is to be reported.
     pub fn answered(
         &mut self,
         ticket: BreakerTicket,
@@ -205,7 +210,8 @@ impl BreakerMachine {
         is_trial
     }
 
-    /// Releases the call of `ticket`, which was given up or ended in a way that shows nothing: a trial may be made anew.
+    /// Releases the call of `ticket`, which was dropped or ended without showing whether the service works. It is not
+    /// counted, and a trial may be made by another call.
     pub fn release(&mut self, ticket: BreakerTicket) {
         if ticket.generation != self.generation {
             return;
@@ -217,18 +223,18 @@ impl BreakerMachine {
         }
     }
 
-    /// Closes it and forgets what it has seen.
+    /// Closes the breaker and clears its counts.
     pub fn reset(&mut self) {
         self.reopened = 0;
         self.enter(State::Closed(Calls::new(self.policy.window)));
     }
 
-    /// Opens it until it is reset.
+    /// Opens the breaker until it is [reset](Self::reset).
     pub fn force_open(&mut self) {
         self.enter(State::Open(None));
     }
 
-    /// What it has seen and what it does about it.
+    /// Returns the state and the counts.
     pub fn status(&self, now: Instant) -> BreakerStatus {
         let (tally, next_trial_in) = match &self.state {
             State::Closed(calls) => (calls.at(now), None),
@@ -252,7 +258,7 @@ impl BreakerMachine {
     }
 }
 
-/// Whether so many failures, or slow calls, of so many open a breaker.
+/// Returns whether the failures or slow calls in `tally` open a breaker.
 fn trips(policy: &BreakerPolicy, tally: Tally) -> bool {
     let min_calls = match policy.window {
         BreakerWindow::Count(size) => policy.min_calls.min(size),
@@ -264,7 +270,7 @@ fn trips(policy: &BreakerPolicy, tally: Tally) -> bool {
             || policy.slow_calls.is_some_and(|slow| too_many(tally.slow, slow.rate)))
 }
 
-/// A time that no clock can show is one that never comes; a century stands for it.
+/// Adds a duration, which is cut to a century, so that it does not overflow the clock.
 fn later(now: Instant, duration: Duration) -> Instant {
     now + duration.min(Duration::from_secs(100 * 365 * 24 * 60 * 60))
 }

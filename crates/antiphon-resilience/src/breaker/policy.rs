@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-/// The rule by which a [`CircuitBreaker`](crate::CircuitBreaker) opens and closes again.
+/// The rule by which a [`CircuitBreaker`](crate::CircuitBreaker) opens and closes.
 ///
-/// [`CircuitBreaker::simple`](crate::CircuitBreaker::simple) is enough for one service with few calls.
+/// For one service with few calls, [`CircuitBreaker::simple`](crate::CircuitBreaker::simple) is enough.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,56 +32,57 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct BreakerPolicy {
-    /// Which calls count. Default: the last 20.
+    /// Window of calls that are counted. Default: the last 20.
     pub window: BreakerWindow,
-    /// With fewer results than this in the window it does not open. Default 10; more than a count window holds counts
-    /// as all it holds.
+    /// Minimum number of results in the window before the breaker can open. Default 10; at most the size of a count window.
     pub min_calls: u32,
-    /// It opens when at least this part of the calls in the window failed, from 0 to 1; one that is in flight has not failed.
-    /// Default 0.5.
+    /// Share of the calls in the window, from 0 to 1, whose failure opens the breaker. A call in flight counts as one that
+    /// has not failed. Default 0.5.
     pub failure_rate: f64,
-    /// Which calls are slow, and how many of them open it. Default `None`: no call is slow, and no clock is read for it.
+    /// Time from which calls are slow, and the share of slow calls that opens the breaker. Default `None`: no call is slow,
+    /// and no clock is read for it.
     pub slow_calls: Option<SlowCalls>,
-    /// How long it stays open at first. Default 30 s.
+    /// Time for which the breaker stays open at first. Default 30 s.
     pub open_for: Duration,
-    /// The longest that it stays open: each trial that fails doubles the time. Default 5 min.
+    /// Longest time for which the breaker stays open: the time doubles whenever the trials fail. Default 5 min.
     pub max_open: Duration,
-    /// Calls let through after that; it closes when so many succeed. Default 3.
+    /// Number of trials that must succeed while the breaker is half-open, which closes it. Default 3.
     pub trials: u32,
-    /// Trials beyond these that are let through and may fail; it opens again when one more does. Default 0.
+    /// Number of further trials that are admitted and may fail; one more failure reopens the breaker. Default 0.
     ///
-    /// Where the time doubles and a share of all calls fails, one trial at a time keeps a service that mostly works away for
-    /// minutes: with a share of one half and more, the expected time has no bound.
+    /// Where a share of all calls fails, single trials with doubling times keep a service that mostly works away for
+    /// minutes: with a share of one half or more, the expected time has no bound.
     pub spare_trials: u32,
-    /// How long the trials may take; then it is open again. Default 60 s.
+    /// Time for which trials may be in flight; after it, the breaker opens again. Default 60 s.
     pub max_half_open: Duration,
 }
 
-/// The calls that a [`BreakerPolicy`] looks at, to a tenth of the window: those that began last before one that ends.
+/// The calls that a [`BreakerPolicy`] counts: the last ones that started before the call that ends.
 ///
-/// Calls count by when they began. Counted by their ends, quick failures would come before the slow successes that began
-/// beside them, and a small share of failures would look like an outage.
+/// Calls are ordered by their start. Ordered by their ends, quick failures would come before slow successes that started at
+/// the same time, and a small share of failures would look like an outage. The window is exact to a tenth of its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerWindow {
-    /// So many, and never fewer than are in flight.
+    /// Number of calls; at least as many as are in flight are always counted.
     Count(u32),
-    /// Those that began within so long.
+    /// Time within which the calls started.
     Time(Duration),
 }
 
-/// Calls that take too long.
+/// The rule by which slow calls open a breaker.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct SlowCalls {
-    /// A call that takes this long, to its first token if it [says so](crate::BreakerPermit::answered), is slow.
+    /// Time from which a call is slow: to its first token if that is [reported](crate::BreakerPermit::answered), otherwise
+    /// to its end.
     pub after: Duration,
-    /// It opens when at least this part of the calls was slow, from 0 to 1.
+    /// Share of slow calls, from 0 to 1, that opens the breaker.
     pub rate: f64,
 }
 
 impl SlowCalls {
-    /// Opens when at least `rate` of the calls take `after` or longer.
+    /// Creates a rule that opens the breaker when at least `rate` of the calls take `after` or longer.
     #[must_use]
     pub fn new(after: Duration, rate: f64) -> Self {
         Self { after, rate }
@@ -105,56 +106,56 @@ impl Default for BreakerPolicy {
 }
 
 impl BreakerPolicy {
-    /// Sets which calls count.
+    /// Sets the window of calls that are counted.
     #[must_use]
     pub fn window(mut self, window: BreakerWindow) -> Self {
         self.window = window;
         self
     }
 
-    /// Sets the fewest results that can open it.
+    /// Sets the minimum number of results before the breaker can open.
     #[must_use]
     pub fn min_calls(mut self, calls: u32) -> Self {
         self.min_calls = calls;
         self
     }
 
-    /// Sets the part of failures that opens it.
+    /// Sets the share of failures, from 0 to 1, that opens the breaker.
     #[must_use]
     pub fn failure_rate(mut self, rate: f64) -> Self {
         self.failure_rate = rate;
         self
     }
 
-    /// Sets which calls are slow, and how many of them open it.
+    /// Sets which calls are slow, and the share of them that opens the breaker.
     #[must_use]
     pub fn slow_calls(mut self, slow: SlowCalls) -> Self {
         self.slow_calls = Some(slow);
         self
     }
 
-    /// Sets how long it stays open: at first, and at most.
+    /// Sets how long the breaker stays open: at first, and at most.
     #[must_use]
     pub fn open_for(mut self, first: Duration, max: Duration) -> Self {
         (self.open_for, self.max_open) = (first, max);
         self
     }
 
-    /// Sets the calls that must succeed while it is half-open; 0 counts as 1.
+    /// Sets the number of trials that must succeed to close the breaker; 0 counts as 1.
     #[must_use]
     pub fn trials(mut self, trials: u32) -> Self {
         self.trials = trials;
         self
     }
 
-    /// Sets the calls beyond these that are let through while it is half-open, and may fail.
+    /// Sets the number of further trials that are admitted and may fail.
     #[must_use]
     pub fn spare_trials(mut self, trials: u32) -> Self {
         self.spare_trials = trials;
         self
     }
 
-    /// Sets how long the trials may take.
+    /// Sets how long trials may be in flight.
     #[must_use]
     pub fn max_half_open(mut self, duration: Duration) -> Self {
         self.max_half_open = duration;

@@ -5,10 +5,9 @@ use super::circuit::CircuitBreaker;
 use super::machine::BreakerStatus;
 use super::policy::BreakerPolicy;
 
-/// A breaker for each key, such as a host, made under one policy when it is first asked for.
+/// A registry with one breaker for each key, such as a host; a breaker is created on its first use.
 ///
-/// A breaker stays for as long as the registry does: take keys from a set that is bounded. Clones are handles to the
-/// same registry.
+/// Breakers are never removed: use keys from a bounded set. Clones are handles to the same registry.
 ///
 /// ```
 /// use antiphon_resilience::{BreakerPolicy, BreakerRegistry};
@@ -24,13 +23,13 @@ pub struct BreakerRegistry {
 }
 
 impl BreakerRegistry {
-    /// No breakers yet.
+    /// Creates an empty registry, whose breakers have `policy`.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
         Self { policy, breakers: Arc::default() }
     }
 
-    /// The breaker of `key`, which is also its name.
+    /// Returns the breaker of `key`, and creates it if it does not exist. The key is also its name.
     #[must_use]
     pub fn get(&self, key: &str) -> CircuitBreaker {
         let mut breakers = self.lock();
@@ -42,8 +41,8 @@ impl BreakerRegistry {
         breaker
     }
 
-    /// Puts a breaker with a policy of its own under its name, in place of the one that was there; one without a name
-    /// goes under the empty key.
+    /// Registers a breaker with a custom policy under its name, and replaces an earlier one; a breaker without a name is
+    /// registered under the empty key.
     ///
     /// ```
     /// use std::time::Duration;
@@ -61,7 +60,7 @@ impl BreakerRegistry {
         self.lock().insert(breaker.name().unwrap_or_default().to_owned(), breaker);
     }
 
-    /// Every key with its breaker's status, by key.
+    /// Returns every key with its breaker's status, in the order of the keys.
     #[must_use]
     pub fn statuses(&self) -> Vec<(String, BreakerStatus)> {
         self.lock().iter().map(|(key, breaker)| (key.clone(), breaker.status())).collect()

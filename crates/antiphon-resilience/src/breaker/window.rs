@@ -3,14 +3,14 @@ use std::time::{Duration, Instant};
 
 use super::policy::BreakerWindow;
 
-/// How a call ended, as far as the breaker minds.
+/// The result of a call, as the window counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) failed: bool,
     pub(crate) slow: bool,
 }
 
-/// How many calls there were, and how they ended.
+/// The numbers of calls started and ended, and of those that failed or were slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) started: u32,
@@ -34,31 +34,32 @@ impl Tally {
     }
 }
 
-/// Calls in the order in which they began, whichever ends first.
+/// Counts of calls in the order in which they started, whichever ends first.
 ///
-/// By their ends, quick failures would be all that is seen while slow successes are still in flight. A call is judged among
-/// those that began before it, of which one in flight has not failed. They are kept in slices of a tenth of a window, so that
-/// a call costs the same however long the window is.
+/// Ordered by their ends, only quick failures would be counted while slow successes are still in flight. A call is judged
+/// among the calls that started before it; one in flight counts as one that has not failed. Counts are kept in slices of a
+/// tenth of a window, so that the cost of a call does not depend on the length of the window.
 #[derive(Debug)]
 pub(super) struct Calls {
     window: BreakerWindow,
     slices: VecDeque<Slice>,
-    /// The number of the oldest slice that is kept.
+    /// Number of the oldest slice that is kept.
     oldest: u64,
     in_flight: u32,
 }
 
 #[derive(Debug)]
 struct Slice {
-    /// Only of a time window.
+    /// Start of the slice, in a time window only.
     started_at: Option<Instant>,
     tally: Tally,
 }
 
-/// The parts of a window.
+/// The number of slices of a window.
 const SLICES: u32 = 10;
 
-/// Four windows are kept. Where so many calls began and ended during one that failed, those like it are a small share.
+/// The number of slices that are kept: four windows. If more calls than that started during one that failed, calls like it
+/// are a small share.
 const KEPT: usize = 40;
 
 impl Calls {
@@ -66,12 +67,12 @@ impl Calls {
         Self { window, slices: VecDeque::new(), oldest: 0, in_flight: 0 }
     }
 
-    /// Whether the beginning of a call must be given with its time.
+    /// Returns whether `begin` needs the time of a call's start.
     pub(super) fn needs_time(&self) -> bool {
         matches!(self.window, BreakerWindow::Time(_))
     }
 
-    /// Counts a call that begins, and returns the number of its slice; `now` is only read by a time window.
+    /// Counts the start of a call, and returns the number of its slice; only a time window uses `now`.
     pub(super) fn begin(&mut self, now: Option<Instant>) -> u64 {
         self.in_flight += 1;
         if self.slices.back().is_none_or(|slice| self.is_full(slice, now)) {
@@ -95,7 +96,7 @@ impl Calls {
         }
     }
 
-    /// Forgets a call of this slice, which was given up.
+    /// Removes a call of this slice, which was dropped.
     pub(super) fn release(&mut self, number: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(slice) = self.slice(number) {
@@ -108,14 +109,14 @@ impl Calls {
         self.oldest + (self.slices.len() as u64).saturating_sub(1)
     }
 
-    /// Adds up the window that ends with this slice; an empty one if that is forgotten.
+    /// Returns the counts of the window that ends with this slice; all zero if the slice is no longer kept.
     pub(super) fn up_to(&self, number: u64) -> Tally {
         let kept = number.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
         let Some(index) = kept.filter(|index| *index < self.slices.len()) else { return Tally::default() };
         self.sum(index, self.slices[index].started_at)
     }
 
-    /// Adds up the window that ends `now`.
+    /// Returns the counts of the window that ends `now`.
     pub(super) fn at(&self, now: Instant) -> Tally {
         self.slices.len().checked_sub(1).map_or(Tally::default(), |newest| self.sum(newest, Some(now)))
     }
@@ -135,7 +136,7 @@ impl Calls {
         tally
     }
 
-    /// The calls in a window that counts: never fewer than are in flight, since a few in a row are a small part of those.
+    /// Returns the size of a count window: at least the calls in flight, since a few failures are a small share of those.
     fn span(&self, size: u32) -> u32 {
         size.max(self.in_flight)
     }

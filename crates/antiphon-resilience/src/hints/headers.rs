@@ -97,19 +97,19 @@ impl LimitHints {
     }
 }
 
-/// What headers tell, before anything of it is read: answers have many, and few of them are of limits.
+/// The headers about limits, not yet parsed: an answer has many headers, and few of them are about limits.
 #[derive(Default)]
 struct RawHeaders<'h> {
     date: Option<&'h str>,
-    /// Each of them, where a proxy has added its own.
+    /// All values, since a proxy may have added one.
     retry_after: Vec<&'h str>,
     retry_after_ms: Option<&'h str>,
     ms_retry_after_ms: Option<&'h str>,
-    /// By [`Family`].
-    families: [Three<'h>; 10],
+    /// Headers by [`Family`].
+    families: [RawAllowance<'h>; 10],
 }
 
-/// Three headers that belong together.
+/// A family of three headers that describe one limit.
 #[derive(Clone, Copy)]
 enum Family {
     Requests,
@@ -133,7 +133,7 @@ struct RawAllowance<'h> {
 
 impl<'h> RawHeaders<'h> {
     fn take(&mut self, name: &str, value: &'h str) {
-        let place = match name {
+        let slot = match name {
             "date" => &mut self.date,
             "retry-after" => return self.retry_after.push(value),
             "retry-after-ms" => &mut self.retry_after_ms,

@@ -6,12 +6,12 @@ use crate::cost::Cost;
 use crate::deadline::now;
 use crate::fair_queue::{Decision, FairQueue};
 
-/// A rate limiter by token buckets: so many calls in a time, so many tokens, so many at once, so far apart, as
-/// [`RateLimits`] say.
+/// A token-bucket rate limiter for requests and tokens, with spacing and a concurrency limit, as [`RateLimits`] set them.
 ///
-/// Use it where the limits are known; [`LimiterRegistry`](crate::LimiterRegistry) find those that are not.
+/// Use it where the limits are known; [`LimiterRegistry`](crate::LimiterRegistry) finds limits that are not.
 ///
-/// Whoever asks first goes first, also when a later call would need less. Clones are handles to the same limiter.
+/// The limiter is fair: callers are admitted in the order of arrival, even if a later call would need less. Clones are
+/// handles to the same limiter.
 ///
 /// ```
 /// use antiphon_resilience::{Cost, Rate, RateLimiter, RateLimits};
@@ -21,7 +21,7 @@ use crate::fair_queue::{Decision, FairQueue};
 /// let limits = RateLimits::default().requests(Rate::per_minute(60)).output_tokens(Rate::per_minute(90_000));
 /// let limiter = RateLimiter::new(limits);
 /// let permit = limiter.acquire(Cost::request().output_tokens(400)).await;
-/// // … the call, which queue out to be cheaper:
+/// // … the call, which turns out to be cheaper:
 /// permit.settle(Cost::request().output_tokens(120));
 /// # }
 /// ```
@@ -43,7 +43,7 @@ struct State {
     in_flight: usize,
 }
 
-/// Leave to make one call. Dropping it ends the call for `max_concurrency` and keeps what was taken for it.
+/// A permit to make one call. Dropping it frees its slot of `max_concurrency` and keeps the estimated cost as spent.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once limits no concurrency"]
 pub struct RatePermit {
@@ -52,7 +52,7 @@ pub struct RatePermit {
 }
 
 impl RateLimiter {
-    /// A limiter with full buckets.
+    /// Creates a limiter with full buckets.
     #[must_use]
     pub fn new(limits: RateLimits) -> Self {
         let state = State { buckets: TokenBuckets::new(limits, now()), in_flight: 0 };
@@ -66,17 +66,17 @@ impl RateLimiter {
         }
     }
 
-    /// A limiter of calls under way at once, `min_delay` apart.
+    /// Creates a limiter of at most `max_concurrency` calls in flight, which start at least `min_delay` apart.
     #[must_use]
     pub fn simple(max_concurrency: usize, min_delay: Duration) -> Self {
         Self::new(RateLimits::default().max_concurrency(max_concurrency).min_spacing(min_delay))
     }
 
-    /// Waits until a call of `cost` may go.
+    /// Waits until a call of `cost` is admitted.
     ///
     /// # Cancel safety
-    /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
-    /// behind it, as in any fair line.
+    /// A dropped call takes nothing, and its turn goes to the next waiter. A future that is kept but not polled blocks the
+    /// waiters behind it, as in any fair queue.
     pub async fn acquire(&self, cost: Cost) -> RatePermit {
         if let Some(permit) = self.try_acquire(cost) {
             return permit;
@@ -84,7 +84,7 @@ impl RateLimiter {
         self.shared.queue.wait(0, || self.decide(cost)).await
     }
 
-    /// Leave for a call of `cost` if it may go now and nobody waits.
+    /// Returns a permit for a call of `cost` if the limits allow it now and no other caller waits; never waits itself.
     #[must_use]
     pub fn try_acquire(&self, cost: Cost) -> Option<RatePermit> {
         self.shared.queue.try_now(0, || self.decide(cost))
@@ -101,14 +101,16 @@ impl RateLimiter {
                 state.in_flight += 1;
                 Decision::Admit(RatePermit { shared: self.shared.clone(), cost })
             }
-            // A time that no clock can show never comes.
+            // A time that overflows the clock never comes.
             Err(wait) => Decision::Wait(now.checked_add(wait)),
         }
     }
 }
 
 impl RatePermit {
-    /// Ends the call and puts right what was taken for it.
+    /// Ends the call and replaces its estimated cost by the `actual` one.
+    ///
+    /// The difference in tokens is returned to the buckets or taken from them; the requests stay counted.
     pub fn settle(self, actual: Cost) {
         self.shared.lock().buckets.settle(self.cost, actual);
     }
@@ -138,7 +140,7 @@ mod tests {
     use crate::Rate;
 
     #[tokio::test(start_paused = true)]
-    async fn calls_are_kept_apart_and_few_at_once() {
+    async fn calls_keep_their_spacing_and_the_concurrency_limit() {
         let (limiter, start) = (RateLimiter::simple(2, Duration::from_millis(100)), Instant::now());
         let call = async || {
             let _permit = limiter.acquire(Cost::request()).await;
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiter_that_gives_up_at_any_point_takes_nothing() {
+    async fn a_waiter_that_is_dropped_at_any_point_takes_nothing() {
         for before_the_place_is_free in [false, true] {
             let limits = RateLimits::default().max_concurrency(1).requests(Rate::per_second(1).burst(2));
             let limiter = RateLimiter::new(limits);
@@ -184,7 +186,7 @@ mod tests {
                 drop(held);
                 drop(waiter);
             }
-            let permit = next.now_or_never().expect("the place and the second token are free");
+            let permit = next.now_or_never().expect("the slot and the second token are free");
             drop(permit);
             assert!(limiter.try_acquire(Cost::request()).is_none(), "both tokens are spent");
             sleep(Duration::from_secs(1)).await;
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn settling_tokens_gives_no_request_back() {
+    async fn settling_does_not_return_the_request() {
         let limits = RateLimits::default().requests(Rate::per_second(1).burst(1));
         let limiter = RateLimiter::new(limits);
         limiter.acquire(Cost::request()).await.settle(Cost::default().output_tokens(9));
@@ -201,13 +203,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_jumps_the_queue() {
+    async fn try_acquire_does_not_jump_the_queue() {
         let limiter = RateLimiter::simple(1, Duration::ZERO);
         let held = limiter.acquire(Cost::request()).await;
         let mut waiter = Box::pin(limiter.acquire(Cost::request()));
         assert!((&mut waiter).now_or_never().is_none());
         drop(held);
-        assert!(limiter.try_acquire(Cost::request()).is_none(), "the place is the waiter's");
+        assert!(limiter.try_acquire(Cost::request()).is_none(), "the slot belongs to the waiter");
         assert!(waiter.now_or_never().is_some());
     }
 }

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use crate::cost::Cost;
 
-/// A rate limit of a token bucket: so much in each period, and so much at once.
+/// The rate of a token bucket: an amount per second, and a burst.
 ///
 /// ```
 /// use antiphon_resilience::Rate;
@@ -12,14 +12,15 @@ use crate::cost::Cost;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Rate {
-    /// What comes back each second.
+    /// Amount that is refilled each second.
     pub per_second: f64,
-    /// The most at once. Default: what comes back in a second, and at least 1.
+    /// Capacity of the bucket: the maximum in one burst. Default: the amount of one second, at least 1.
     pub burst: f64,
 }
 
 impl Rate {
-    /// `amount` in each `period`; none at all is taken for the least that can be.
+    /// Creates a rate of `amount` in each `period`. An amount of 0 counts as the smallest positive rate, and a period of
+    /// zero as no limit.
     #[must_use]
     pub fn per(amount: u64, period: Duration) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
@@ -28,19 +29,19 @@ impl Rate {
         Self { per_second, burst: per_second.max(1.0) }
     }
 
-    /// `amount` each second.
+    /// Creates a rate of `amount` each second.
     #[must_use]
     pub fn per_second(amount: u64) -> Self {
         Self::per(amount, Duration::from_secs(1))
     }
 
-    /// `amount` each minute.
+    /// Creates a rate of `amount` each minute, with a burst of one second's amount.
     #[must_use]
     pub fn per_minute(amount: u64) -> Self {
         Self::per(amount, Duration::from_secs(60))
     }
 
-    /// Sets the most at once; 0 counts as 1.
+    /// Sets the burst; 0 counts as 1.
     #[must_use]
     pub fn burst(mut self, burst: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
@@ -51,7 +52,7 @@ impl Rate {
     }
 }
 
-/// The limits that a [`RateLimiter`](crate::RateLimiter) keeps, all of them at once; `None` is no limit.
+/// The limits that a [`RateLimiter`](crate::RateLimiter) keeps, all of them together; `None` is no limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,57 +77,57 @@ impl Rate {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct RateLimits {
-    /// Of requests.
+    /// Rate of requests.
     pub requests: Option<Rate>,
-    /// Of tokens in both directions.
+    /// Rate of tokens, input and output together.
     pub tokens: Option<Rate>,
-    /// Of tokens in prompts.
+    /// Rate of input tokens.
     pub input_tokens: Option<Rate>,
-    /// Of tokens in answers.
+    /// Rate of output tokens.
     pub output_tokens: Option<Rate>,
-    /// The shortest time between two calls. Default zero.
+    /// Shortest time between the starts of two calls. Default zero.
     pub min_spacing: Duration,
-    /// Calls under way at once.
+    /// Maximum number of calls in flight (concurrency limit).
     pub max_concurrency: Option<usize>,
 }
 
 impl RateLimits {
-    /// Limits requests.
+    /// Sets the rate of requests.
     #[must_use]
     pub fn requests(mut self, rate: Rate) -> Self {
         self.requests = Some(rate);
         self
     }
 
-    /// Limits tokens in both directions.
+    /// Sets the rate of tokens, input and output together.
     #[must_use]
     pub fn tokens(mut self, rate: Rate) -> Self {
         self.tokens = Some(rate);
         self
     }
 
-    /// Limits tokens in prompts.
+    /// Sets the rate of input tokens.
     #[must_use]
     pub fn input_tokens(mut self, rate: Rate) -> Self {
         self.input_tokens = Some(rate);
         self
     }
 
-    /// Limits tokens in answers.
+    /// Sets the rate of output tokens.
     #[must_use]
     pub fn output_tokens(mut self, rate: Rate) -> Self {
         self.output_tokens = Some(rate);
         self
     }
 
-    /// Sets the shortest time between two calls.
+    /// Sets the shortest time between the starts of two calls.
     #[must_use]
     pub fn min_spacing(mut self, spacing: Duration) -> Self {
         self.min_spacing = spacing;
         self
     }
 
-    /// Sets the calls under way at once; 0 counts as 1.
+    /// Sets the maximum number of calls in flight; 0 counts as 1.
     #[must_use]
     pub fn max_concurrency(mut self, calls: usize) -> Self {
         self.max_concurrency = Some(calls);
@@ -134,10 +135,11 @@ impl RateLimits {
     }
 }
 
-/// Token buckets in several dimensions, without lock or clock, for those who drive their own.
+/// Token buckets for requests and tokens, without lock or clock, for custom drivers; [`RateLimiter`](crate::RateLimiter) is
+/// the ready-made one.
 ///
-/// A bucket fills evenly up to its burst, and a call goes when every bucket holds what it takes. A call that takes more
-/// than a bucket can hold goes when it is full and leaves a debt, so that nothing waits for ever.
+/// A bucket refills evenly up to its burst, and a call is admitted when every bucket holds its cost. A call that costs more
+/// than a bucket can hold is admitted when the bucket is full and leaves a debt, so that no call waits for ever.
 ///
 /// ```
 /// use std::time::Instant;
@@ -150,7 +152,7 @@ impl RateLimits {
 /// ```
 #[derive(Debug, Clone)]
 pub struct TokenBuckets {
-    /// Requests, tokens, input tokens, output tokens.
+    /// Buckets of requests, tokens, input tokens and output tokens.
     buckets: [Option<Bucket>; 4],
     filled_at: Instant,
     min_spacing: Duration,
@@ -164,7 +166,7 @@ struct Bucket {
 }
 
 impl TokenBuckets {
-    /// Full buckets; of the limits, `max_concurrency` is not theirs to keep.
+    /// Creates full buckets. They keep all `limits` but `max_concurrency`, which is left to the driver.
     #[must_use]
     pub fn new(limits: RateLimits, now: Instant) -> Self {
         let RateLimits { requests, tokens, input_tokens, output_tokens, min_spacing, .. } = limits;
@@ -173,10 +175,10 @@ impl TokenBuckets {
         Self { buckets, filled_at: now, min_spacing, last: None }
     }
 
-    /// Takes `cost` out of every bucket, or out of none.
+    /// Takes `cost` from every bucket, or from none.
     ///
     /// # Errors
-    /// The time until it can be taken, if nobody takes anything before.
+    /// The time until `cost` can be taken, if nothing else is taken before; at most a day for each bucket.
     pub fn take(&mut self, cost: Cost, now: Instant) -> Result<(), Duration> {
         self.fill(now);
         let amounts = cost.amounts();
@@ -205,7 +207,7 @@ impl TokenBuckets {
         Ok(())
     }
 
-    /// Puts right what was taken for `estimated`, now that the true cost is known. Requests that were made stay made.
+    /// Replaces the `estimated` cost of a call by the `actual` one. Its requests stay counted.
     pub fn settle(&mut self, estimated: Cost, actual: Cost) {
         let actual = Cost { requests: estimated.requests, ..actual };
         let differences = estimated.amounts().into_iter().zip(actual.amounts());
@@ -229,7 +231,7 @@ impl TokenBuckets {
     }
 }
 
-/// Rounded up to whole nanoseconds, so that after the wait the bucket surely holds enough; bounded by a day.
+/// Converts seconds, rounded up by a nanosecond, so that the bucket certainly holds enough after the wait; at most a day.
 fn seconds(seconds: f64) -> Duration {
     let day = Duration::from_secs(24 * 60 * 60);
     Duration::try_from_secs_f64(seconds).map_or(day, |wait| (wait + Duration::from_nanos(1)).min(day))
@@ -254,23 +256,23 @@ mod tests {
         assert_eq!(buckets.take(call, start), Ok(()));
         let wait = buckets.take(call, start).unwrap_err();
         assert!(wait >= Duration::from_secs(2) && wait < Duration::from_millis(2_001), "{wait:?}");
-        assert_eq!(buckets.take(Cost::request(), start), Ok(()), "the refused call took nothing");
+        assert_eq!(buckets.take(Cost::request(), start), Ok(()), "the rejected call took nothing");
         assert_eq!(buckets.take(call, start + wait), Ok(()));
     }
 
     #[test]
-    fn what_is_larger_than_the_bucket_goes_when_it_is_full_and_leaves_a_debt() {
+    fn a_cost_larger_than_the_bucket_is_taken_when_it_is_full_and_leaves_a_debt() {
         let start = now();
         let mut buckets =
             TokenBuckets::new(RateLimits::default().tokens(Rate::per_second(10).burst(10)), start);
         let large = Cost::request().input_tokens(50);
         assert_eq!(buckets.take(large, start), Ok(()));
         let wait = buckets.take(large, start).unwrap_err();
-        assert_eq!(wait.as_secs(), 5, "40 of debt, and 10 to be full");
+        assert_eq!(wait.as_secs(), 5, "a debt of 40, and 10 to be full");
     }
 
     #[test]
-    fn settling_gives_back_or_takes_more() {
+    fn settling_returns_tokens_or_takes_more() {
         let start = now();
         let mut buckets =
             TokenBuckets::new(RateLimits::default().output_tokens(Rate::per_second(10).burst(100)), start);
@@ -284,9 +286,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked for and when: in no time does more go than the burst and what came back.
+        /// For any calls at any times, no more is taken than the burst and the refill.
         #[test]
-        fn no_bucket_gives_more_than_it_had(
+        fn no_more_is_taken_from_a_bucket_than_it_held(
             calls in proptest::collection::vec((0_u64..500, 0_u64..20), 1..200),
             rate in 1_u64..200,
             burst in 1_u64..50,

@@ -15,7 +15,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 /// A manager that numbers its resources and logs which are closed; one that was set to 0 fails the check.
 #[derive(Debug, Clone, Default)]
 struct Numbers {
-    made: Arc<AtomicUsize>,
+    created: Arc<AtomicUsize>,
     closed: Log<usize>,
 }
 
@@ -24,7 +24,7 @@ impl Manage for Numbers {
     type Error = Infallible;
 
     async fn create(&self) -> Result<usize, Infallible> {
-        Ok(self.made.fetch_add(1, Ordering::Relaxed) + 1)
+        Ok(self.created.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     async fn check(&self, resource: &mut usize) -> bool {
@@ -55,7 +55,7 @@ async fn resources_are_reused_and_never_exceed_max_size() {
     }))
     .await;
     assert_eq!(start.elapsed(), MS(400));
-    assert_eq!((peak.load(Ordering::Relaxed), numbers.made.load(Ordering::Relaxed)), (3, 3));
+    assert_eq!((peak.load(Ordering::Relaxed), numbers.created.load(Ordering::Relaxed)), (3, 3));
     let status = pool.status();
     assert_eq!((status.size, status.idle, status.created, status.reused), (3, 3, 3, 7));
 }

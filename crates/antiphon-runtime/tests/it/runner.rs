@@ -39,13 +39,13 @@ async fn gather_respects_its_limit_and_keeps_the_order() {
 
 #[tokio::test]
 async fn gather_creates_futures_only_when_a_slot_is_free() {
-    let made = Cell::new(0);
+    let created = Cell::new(0);
     let jobs = (0_usize..).map(|_| {
-        made.set(made.get() + 1);
+        created.set(created.get() + 1);
         pending::<()>()
     });
     assert!(gather(3, jobs).now_or_never().is_none());
-    assert_eq!(made.get(), 3);
+    assert_eq!(created.get(), 3);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-/// Puts the demands of one schema to those of another, so that what fits the result fits both.
+/// Merges the keywords of one schema into another, so that a value that fits the result fits both.
 pub(super) fn merge(into: &mut Map<String, Value>, from: &Value) {
     for (key, value) in from.as_object().into_iter().flatten() {
         let Some(known) = into.get_mut(key) else {
@@ -47,7 +47,7 @@ fn both(known: &mut Value, more: &Value) {
     }
 }
 
-/// The types that both allow; those of the second where they have none in common.
+/// Returns the types that both allow, or those of the second if they have none in common.
 fn types_of_both(known: &Value, more: &Value) -> Value {
     let list = |kinds: &Value| match kinds {
         Value::Array(kinds) => kinds.clone(),

@@ -2,14 +2,14 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use serde_json::{Map, Number, Value};
 
-/// A whole number between the bounds of a schema. Bounds may be larger than a float can tell apart.
+/// Returns an integer between the bounds of a schema. Bounds are exact, also beyond the precision of `f64`.
 pub(super) fn integer(object: &Map<String, Value>, rng: &mut SmallRng) -> Value {
     let of = |key: &str, is_up: bool| object.get(key).and_then(|value| whole(value, is_up));
     let least =
         of("minimum", true).into_iter().chain(of("exclusiveMinimum", false).map(|least| least + 1)).max();
     let most =
         of("maximum", false).into_iter().chain(of("exclusiveMaximum", true).map(|most| most - 1)).min();
-    // A multiple of 1.5 that is whole is one of 3.
+    // An integer that is a multiple of 1.5 is a multiple of 3.
     let step = step(object).map_or(1, |(step, scale)| i128::from(step / gcd(step, scale)));
     let least = least.unwrap_or_else(|| most.map_or(0, |most| (most - 100).min(0)));
     let first = least.div_euclid(step) + i128::from(least.rem_euclid(step) > 0);
@@ -26,10 +26,10 @@ pub(super) fn number(object: &Map<String, Value>, rng: &mut SmallRng) -> Value {
     let most =
         of("maximum").into_iter().chain(of("exclusiveMaximum").map(|most| most - 1e-6)).reduce(f64::min);
     let least = least.unwrap_or_else(|| most.map_or(0.0, |most| (most - 1.0).min(0.0)));
-    // Far apart is far enough.
+    // The range is capped: a wider one is not needed.
     let most = most.unwrap_or(least + 1.0).clamp(least, least + 1e9);
     let drawn = match step(object) {
-        // A fraction is written as it is read: 57 hundredths, and not 57 times a hundredth.
+        // Computed as 57 / 100 and not as 57 * 0.01, so that the decimal is exact.
         Some((step, scale)) => {
             #[expect(clippy::cast_precision_loss, reason = "steps are small")]
             let (step, scale) = (step as f64, scale as f64);
@@ -45,18 +45,18 @@ pub(super) fn number(object: &Map<String, Value>, rng: &mut SmallRng) -> Value {
     Number::from_f64(drawn).map_or(Value::Null, Value::Number)
 }
 
-/// A bound of whole numbers, rounded where it is none.
+/// Returns an integer bound, rounded up or down if it is a fraction.
 fn whole(value: &Value, is_up: bool) -> Option<i128> {
     let exact = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
     exact.or_else(|| {
         let rounded = if is_up { value.as_f64()?.ceil() } else { value.as_f64()?.floor() };
-        #[expect(clippy::cast_possible_truncation, reason = "beyond it nobody counts")]
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to 1e18")]
         let whole = rounded.clamp(-1e18, 1e18) as i128;
         Some(whole)
     })
 }
 
-/// `multipleOf` as a fraction: 0.25 as 25 and 100.
+/// Returns `multipleOf` as a fraction: 0.25 as 25 and 100.
 fn step(object: &Map<String, Value>) -> Option<(u64, u64)> {
     let text = object.get("multipleOf")?.to_string();
     let (before, after) = text.split_once('.').unwrap_or((&text, ""));

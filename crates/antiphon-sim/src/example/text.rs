@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 
 use super::bound;
 
-/// No text is longer, whatever the schema asks for.
+/// The maximum length of a text, even if the schema requires more.
 const MAX_LETTERS: usize = 100_000;
-/// How much more often than it must a part is repeated, from try to try, until the text is as long as it should be.
+/// The maximum repetitions beyond the minimum of a pattern, for one attempt after another until the length fits.
 const REPETITIONS: [u32; 8] = [2, 2, 4, 8, 16, 64, 256, 1_024];
 
-/// A text that fits a schema, as far as there is `room` for letters, and for parts of patterns, some of which are empty;
-/// it takes from that what it uses.
+/// Returns a text that fits a schema, as far as `room` allows. Each character, and each part of a pattern, even an empty one,
+/// takes from `room`.
 pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng, room: &mut usize) -> String {
     let least = bound(object, "minLength").unwrap_or(0).min(MAX_LETTERS).min(*room);
     let most = bound(object, "maxLength").unwrap_or(usize::MAX).max(least);
@@ -34,7 +34,7 @@ pub(super) fn fitting(object: &Map<String, Value>, rng: &mut SmallRng, room: &mu
     }
     let format = object.get("format").and_then(Value::as_str).unwrap_or_default();
     if let Some(text) = of_format(format, rng) {
-        // Of addresses there are short ones, too.
+        // A short address for a small `maxLength`.
         return if fits(&text) || format != "uri" { text } else { format!("a:{}", rng.random_range(0..100)) };
     }
     let words = ["quick", "brown", "fox", "lazy", "dog", "over", "jumps"];
@@ -66,10 +66,10 @@ fn of_format(format: &str, rng: &mut SmallRng) -> Option<String> {
     })
 }
 
-/// Writes a text that a pattern takes.
+/// A writer of a text that matches a pattern.
 struct Writer<'w> {
     rng: &'w mut SmallRng,
-    /// How much more often than it must a part is repeated at most.
+    /// The maximum repetitions beyond the minimum.
     more: u32,
     room: &'w mut usize,
     text: &'w mut String,
@@ -116,7 +116,7 @@ impl Writer<'_> {
         *self.room == 0 || self.text.len() > MAX_LETTERS
     }
 
-    /// One that people can read, where there are any.
+    /// Returns a character of the ranges, printable ASCII if they have any.
     fn letter(&mut self, ranges: &[ClassUnicodeRange]) -> Option<char> {
         let is_readable = |range: &&ClassUnicodeRange| range.start().is_ascii_graphic();
         let readable = ranges.iter().filter(is_readable).count();

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, field, number, quoted, text};
 
-/// Anthropic's Messages.
+/// The format of Anthropic's Messages.
 pub(super) struct Messages;
 
 impl Wire for Messages {
@@ -15,7 +15,7 @@ impl Wire for Messages {
         Some(ParsedRequest {
             model: text(&body, "model"),
             stream: field(&body, "stream") == Some(&Value::Bool(true)),
-            // The vendor wants to be told.
+            // The vendor requires `max_tokens`.
             max_tokens: Some(number(&body, "max_tokens")?),
             schema,
             include_usage: true,
@@ -118,7 +118,7 @@ fn stop(answer: &Answer) -> String {
     let (reason, details) = match answer.finish {
         Finish::Stop => ("end_turn", "null".to_owned()),
         Finish::Length => ("max_tokens", "null".to_owned()),
-        // It has no filter of its own that stops an answer.
+        // The format has no separate reason for a content filter.
         Finish::Refused | Finish::Filtered => {
             ("refusal", format!(r#"{{"type":"refusal","category":null,"explanation":{}}}"#, quoted(REFUSAL)))
         }

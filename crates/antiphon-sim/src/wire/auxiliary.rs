@@ -3,10 +3,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use hyper::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-/// The content type and the body of an answer.
+/// The content type and the body of a response.
 type ContentAndBody = (&'static str, String);
 
-/// What servers answer beside answers to prompts: lists, states, vectors. `None` for what no vendor has.
+/// Responds to the requests that are not prompts: model lists, health, embeddings, pulls. Returns `None` for unknown paths.
 pub(crate) fn auxiliary(
     method: &Method,
     path: &str,
@@ -103,7 +103,7 @@ fn posted(path: &str, body: &Value) -> Option<Value> {
     })
 }
 
-/// Fetches any model at once, but none whose name says that there is none.
+/// Responds to a pull: any model succeeds at once, except for names that begin with `no-such`.
 fn pull(body: &Value) -> ContentAndBody {
     let is_missing = body["model"].as_str().is_none_or(|model| model.starts_with("no-such"));
     let lines = if is_missing {
@@ -121,13 +121,13 @@ fn pull(body: &Value) -> ContentAndBody {
     ("application/x-ndjson", lines.iter().map(|line| format!("{line}\n")).collect())
 }
 
-/// One text or several.
+/// Returns one text or several.
 fn texts(input: &Value) -> impl Iterator<Item = &str> {
     let one = input.as_str();
     one.into_iter().chain(input.as_array().into_iter().flatten().filter_map(Value::as_str))
 }
 
-/// Eight numbers that depend on nothing but the text.
+/// Returns an embedding of eight numbers that depends only on the text.
 fn vector(text: &str) -> Vec<f32> {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, quoted};
 
-/// OpenAI's chat completions.
+/// The format of OpenAI's chat completions.
 pub(super) struct Chat;
 
 #[derive(Debug, Default, Deserialize)]
@@ -100,7 +100,7 @@ impl Wire for Chat {
     }
 }
 
-/// The schema of a `response_format`.
+/// Returns the schema of a `response_format`.
 fn schema(format: Value) -> Option<Value> {
     match format["type"].as_str()? {
         "json_schema" => format.pointer("/json_schema/schema").or_else(|| format.get("schema")).cloned(),
@@ -109,7 +109,7 @@ fn schema(format: Value) -> Option<Value> {
     }
 }
 
-/// An error as OpenAI has it: money is a matter of 429, too.
+/// Returns an error in OpenAI's format, where missing credit is a 429, too.
 pub(super) fn openai_error(case: ErrorCase, message: &str) -> (u16, String) {
     let (status, kind, code) = match case {
         ErrorCase::Invalid => (400, "invalid_request_error", "null"),
@@ -140,7 +140,7 @@ fn begin(answer: &Answer, object: &str) -> String {
     text
 }
 
-/// Writes the count of tokens behind `text`.
+/// Appends the usage to `text`.
 fn usage(answer: &Answer, text: &mut String) {
     let (prompt, tokens) = (answer.prompt_tokens, answer.tokens);
     let total = prompt + u64::from(tokens);

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, quoted};
 
-/// Google's `generateContent` and `streamGenerateContent?alt=sse`.
+/// The format of Google's `generateContent` and `streamGenerateContent?alt=sse`.
 pub(super) struct Generate;
 
 impl Wire for Generate {
@@ -38,7 +38,7 @@ impl Wire for Generate {
     }
 
     fn end(&self, answer: &Answer) -> String {
-        // The last word brings the end with it.
+        // The event of the last word includes the end.
         match answer.tokens {
             0 => format!("data: {}\r\n\r\n", chunk(answer, r#""""#, 0, true)),
             _ => String::new(),
@@ -49,7 +49,7 @@ impl Wire for Generate {
         "data: {\"candidates\": [{\"cont\r\n\r\n"
     }
 
-    /// As it stands, without `data:`, over several lines.
+    /// Returns plain JSON over several lines, without `data:`, as the vendor sends it.
     fn breaks(&self) -> String {
         "\n{\n  \"error\": {\n    \"code\": 500,\n    \"message\": \"it broke in the middle\",\n    \"status\": \"INTERNAL\"\n  }\n}\n"
             .to_owned()
@@ -108,13 +108,13 @@ impl Wire for Generate {
         Headers::Plain
     }
 
-    /// In the body.
+    /// Returns true: the wait is in the body of the error.
     fn has_retry_after(&self) -> bool {
         true
     }
 }
 
-/// A piece; its count is of all words so far.
+/// Returns a chunk; `tokens` counts all words so far.
 fn chunk(answer: &Answer, text: &str, tokens: u32, is_last: bool) -> String {
     let (id, model, prompt) = (answer.id, &answer.model, answer.prompt_tokens);
     let finish = match (is_last, answer.finish) {

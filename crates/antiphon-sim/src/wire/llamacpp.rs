@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, field, number, quoted, text};
 
-/// llama.cpp's own `/completion`.
+/// The format of llama.cpp's own `/completion`.
 pub(super) struct Completion;
 
 impl Wire for Completion {

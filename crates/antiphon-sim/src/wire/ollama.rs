@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, Wire, field, text};
 
-/// Ollama's `/api/chat` and `/api/generate`.
+/// The format of Ollama's `/api/chat` and `/api/generate`.
 pub(super) struct Ollama {
     pub(super) generate: bool,
 }
@@ -18,7 +18,7 @@ impl Wire for Ollama {
         let most = body.pointer("/options/num_predict").and_then(Value::as_u64);
         Some(ParsedRequest {
             model: text(&body, "model"),
-            // It streams unless it is told not to.
+            // Streaming is the vendor's default.
             stream: body["stream"] != false,
             max_tokens: most.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
             schema,

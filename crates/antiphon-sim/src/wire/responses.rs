@@ -3,14 +3,14 @@ use serde_json::{Value, json};
 use super::chat::openai_error;
 use super::{Answer, ErrorCase, Finish, Headers, ParsedRequest, REFUSAL, Wire, field, number, quoted, text};
 
-/// OpenAI's Responses.
+/// The format of OpenAI's Responses.
 pub(super) struct Responses;
 
 impl Wire for Responses {
     fn parse(&self, _: &str, body: &[u8]) -> Option<ParsedRequest> {
         let body: Value = serde_json::from_slice(body).ok()?;
         field(&body, "input").filter(|input| input.as_array().is_none_or(|items| !items.is_empty()))?;
-        // It refuses fewer.
+        // The vendor's minimum is 16.
         if number(&body, "max_output_tokens").is_some_and(|most| most < 16) {
             return None;
         }
@@ -127,7 +127,7 @@ impl Wire for Responses {
     }
 }
 
-/// Each event says what it is, in its type and in its data.
+/// Returns an event, with its name in `event` and in the `type` of its data.
 fn event(name: &str, fields: &str) -> String {
     format!("event: {name}\ndata: {{\"type\":\"{name}\",{fields}}}\n\n")
 }
@@ -162,7 +162,7 @@ fn content(answer: &Answer) -> String {
     }
 }
 
-/// The message when it has ended.
+/// Returns the finished message.
 fn item(answer: &Answer) -> String {
     let status = match answer.finish {
         Finish::Stop | Finish::Refused => "completed",

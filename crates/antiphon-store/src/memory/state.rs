@@ -184,15 +184,19 @@ impl Entry {
         queued
     }
 
-    pub(super) fn finish(&mut self, worker: Option<i64>, status: RunStatus, report: String) {
+    pub(super) fn finish(&mut self, worker: Option<i64>, status: RunStatus, report: String) -> bool {
         let is_alive = |(id, seen): (&i64, &Seen)| Some(*id) != worker && seen.lease != LEFT;
         // What one worker stops others go on with.
         let tally = self.jobs.tally();
         let has_ended = self.record.status == RunStatus::Finished && tally.queued + tally.intended == 0;
-        if status != RunStatus::Stopped || !(has_ended || self.workers.iter().any(is_alive)) {
+        if has_ended && status == RunStatus::Stopped {
+            return false;
+        }
+        if status != RunStatus::Stopped || !self.workers.iter().any(is_alive) {
             self.set_status(status);
         }
         (self.record.report, self.record.ended_at) = (Some(report), Some(now()));
+        true
     }
 
     pub(super) fn status(&self) -> RunStatus {

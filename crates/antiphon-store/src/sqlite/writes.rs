@@ -75,15 +75,15 @@ pub(super) fn finish(
     run: i64,
     worker: Option<i64>,
     (status, report): (RunStatus, &str),
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     // What one worker stops others go on with.
     let sql = "UPDATE runs SET report = ?3, ended_at = ?4,
         status = iif(status = 'cancelled' OR (?2 = 'stopped' AND EXISTS
-            (SELECT 1 FROM workers WHERE run = ?1 AND id IS NOT ?5 AND lease <> ?6))
-            OR (?2 = 'stopped' AND status = 'finished'
-                AND (SELECT queued + intended FROM tallies WHERE tallies.run = ?1) = 0), status, ?2)
-        WHERE seq = ?1";
-    connection.execute(sql, params![run, status.name(), report, now(), worker, LEFT]).map(drop)
+            (SELECT 1 FROM workers WHERE run = ?1 AND id IS NOT ?5 AND lease <> ?6)), status, ?2)
+        WHERE seq = ?1 AND NOT (?2 = 'stopped' AND status = 'finished'
+            AND (SELECT queued + intended FROM tallies WHERE tallies.run = ?1) = 0)";
+    let changed = connection.execute(sql, params![run, status.name(), report, now(), worker, LEFT])?;
+    Ok(changed == 1)
 }
 
 pub(super) fn cancel(connection: &Connection, run: i64) -> rusqlite::Result<RunRecord> {

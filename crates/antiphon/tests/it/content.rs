@@ -95,7 +95,7 @@ fn what_somebody_wrote_stands_in_for_a_provider_that_is_away() {
 fn mistakes_are_told_before_anything_is_asked() {
     let lab = lab();
     for (line, told) in [
-        ("content ada.md --theme brutal --offline", "there is no theme brutal; did you mean brutalist?"),
+        ("content ada.md --theme brutal --offline", "unknown theme brutal; did you mean brutalist?"),
         ("content ada.md --theme ./mine --offline", "mine/theme.toml"),
         ("content nowhere.md --offline", "nowhere.md"),
         ("content --offline", "required arguments were not provided"),

@@ -147,7 +147,7 @@ fn a_persona_like_another_one_is_replaced_and_the_page_tells_of_it() {
         .map(|persona| persona["name"].clone())
         .collect();
     assert_eq!(names, ["Ada", "Cy"]);
-    assert!(fs::read_to_string(run.join("personas.html")).unwrap().contains("Refused as too much alike"));
+    assert!(fs::read_to_string(run.join("personas.html")).unwrap().contains("Rejected as near duplicates"));
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn personas_that_are_missing_are_a_failure_by_name_and_no_loss_of_the_others() {
     let server = Server::start([models, drafts(&[("Ada", "closes early"), ("Bea", "closes early")])]);
     let lab = Lab::new();
     let ran = lab.ask(&server.url("/v1"), "--count 2");
-    ran.ends_with(4, &["2 personas were asked for, and 1 came that differ"]);
+    ran.ends_with(4, &["asked for 2 personas, got 1: the others were near duplicates"]);
     assert_eq!(json_file(&lab.only_run().join("run.json"))["failures"].as_array().unwrap().len(), 1);
     let again = lab.ask(&server.url("/v1"), "--count 2");
-    again.ends_with(4, &["shown again, with 0 calls", "1 came that differ"]);
+    again.ends_with(4, &["shown again, with 0 calls", "got 1: the others were near duplicates"]);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn personas_that_are_there_outlive_a_bad_answer_about_the_others() {
         let server = Server::start([models, drafts(&[("Ada", early), ("Bea", early)]), bad]);
         let lab = Lab::new();
         let ran = lab.ask(&server.url("/v1"), "--count 2");
-        ran.ends_with(4, &["2 personas were asked for, and 1 came that differ"]);
+        ran.ends_with(4, &["asked for 2 personas, got 1: the others were near duplicates"]);
         assert!(ran.stdout.contains("Ada"), "{ran:?}");
     }
 }
@@ -232,7 +232,7 @@ fn documents_that_do_not_fit_are_distilled_once_for_all_that_is_drawn_from_them(
     ran.ends_with(
         0,
         &[
-            "more than the 4096 tokens that the model takes: findings are drawn from 3 parts",
+            "exceed the model's context window of 4096 tokens: distilling 3 parts first",
             "3 of 3 parts distilled",
         ],
     );

@@ -8,7 +8,7 @@ use crate::deadline::now;
 
 mod in_flight;
 
-/// How a call ends, and after how many seconds.
+/// The result of a call, and its duration in seconds.
 type End = (CallResult, u64);
 
 const OK: End = (CallResult::Success, 0);
@@ -54,7 +54,7 @@ impl Timeline {
 }
 
 #[test]
-fn five_failures_spread_over_505_calls_do_not_open_it() {
+fn five_failures_spread_over_505_calls_do_not_open_the_breaker() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     for _ in 0..5 {
         breaker.calls(100, OK);
@@ -64,7 +64,7 @@ fn five_failures_spread_over_505_calls_do_not_open_it() {
 }
 
 #[test]
-fn half_of_ten_calls_open_it_and_nine_failures_do_not() {
+fn ten_results_with_failures_open_the_breaker_and_nine_do_not() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     breaker.calls(9, FAILED);
     assert!(breaker.is(BreakerState::Closed));
@@ -74,7 +74,7 @@ fn half_of_ten_calls_open_it_and_nine_failures_do_not() {
 }
 
 #[test]
-fn half_open_lets_the_trials_through_and_no_more() {
+fn a_half_open_breaker_admits_the_trials_and_no_more() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     breaker.calls(10, FAILED);
     breaker.seconds = 30;
@@ -85,7 +85,7 @@ fn half_open_lets_the_trials_through_and_no_more() {
 }
 
 #[test]
-fn a_trial_that_was_given_up_is_made_anew() {
+fn a_released_trial_is_admitted_again() {
     let mut breaker = Timeline::new(BreakerPolicy::default().trials(1));
     breaker.calls(10, FAILED);
     breaker.seconds = 30;
@@ -100,7 +100,7 @@ fn a_trial_that_was_given_up_is_made_anew() {
 }
 
 #[test]
-fn each_failed_trial_doubles_the_time_up_to_five_minutes() {
+fn each_failed_trial_doubles_the_open_time_up_to_five_minutes() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     breaker.calls(10, FAILED);
     for wait in [30, 60, 120, 240, 300, 300] {
@@ -112,30 +112,30 @@ fn each_failed_trial_doubles_the_time_up_to_five_minutes() {
     breaker.seconds += 300;
     breaker.calls(3, OK);
     breaker.calls(10, FAILED);
-    assert_eq!(breaker.admit(), Err(Some(30)), "once closed, it begins anew");
+    assert_eq!(breaker.admit(), Err(Some(30)), "closing resets the open time");
 }
 
 #[test]
-fn of_spare_trials_some_may_fail() {
+fn spare_trials_may_fail() {
     let mut breaker = Timeline::new(BreakerPolicy::default().trials(1).spare_trials(2));
     breaker.calls(10, FAILED);
     breaker.seconds = 30;
     let trials: Vec<BreakerTicket> = (0..3).map(|_| breaker.admit().unwrap()).collect();
-    assert_eq!(breaker.admit(), Err(None), "three at most");
+    assert_eq!(breaker.admit(), Err(None), "at most three trials");
     breaker.report(trials[0], FAILED);
     breaker.report(trials[1], FAILED);
     assert!(breaker.is(BreakerState::HalfOpen));
-    assert_eq!(breaker.admit(), Err(None), "those that failed were trials, too");
+    assert_eq!(breaker.admit(), Err(None), "failed trials count as trials");
     breaker.report(trials[2], OK);
-    assert!(breaker.is(BreakerState::Closed), "one answer is enough");
+    assert!(breaker.is(BreakerState::Closed), "one success is enough");
     breaker.calls(10, FAILED);
     breaker.seconds += 30;
     breaker.calls(3, FAILED);
-    assert_eq!(breaker.admit(), Err(Some(60)), "all have failed: it was longer this time");
+    assert_eq!(breaker.admit(), Err(Some(60)), "all trials failed: the open time has doubled");
 }
 
 #[test]
-fn late_results_of_an_earlier_state_count_for_nothing() {
+fn late_results_of_an_earlier_state_are_ignored() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     let [slow_success, slow_failure] = [(); 2].map(|()| breaker.admit().unwrap());
     breaker.calls(10, FAILED);
@@ -154,7 +154,7 @@ fn late_results_of_an_earlier_state_count_for_nothing() {
 }
 
 #[test]
-fn trials_that_never_end_open_it_again() {
+fn trials_that_never_end_reopen_the_breaker() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     breaker.calls(10, FAILED);
     breaker.seconds = 30;
@@ -164,13 +164,13 @@ fn trials_that_never_end_open_it_again() {
     breaker.seconds = 90;
     assert_eq!(breaker.admit(), Err(Some(30)));
     breaker.seconds = 120;
-    assert!(breaker.admit().is_ok(), "and the ones that hang take no place");
+    assert!(breaker.admit().is_ok(), "trials that hang do not block others");
     hung.into_iter().for_each(|ticket| breaker.report(ticket, FAILED));
     assert!(breaker.is(BreakerState::HalfOpen));
 }
 
 #[test]
-fn a_service_that_is_seldom_called_is_closed_by_its_trials_all_the_same() {
+fn trials_with_long_gaps_between_them_close_the_breaker() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     breaker.calls(10, FAILED);
     for _ in 0..3 {
@@ -181,7 +181,7 @@ fn a_service_that_is_seldom_called_is_closed_by_its_trials_all_the_same() {
 }
 
 #[test]
-fn slow_calls_open_it_when_asked_for() {
+fn slow_calls_open_the_breaker_if_the_policy_says_so() {
     let policy = BreakerPolicy::default().slow_calls(SlowCalls::new(Duration::from_secs(5), 0.8));
     let mut breaker = Timeline::new(policy);
     breaker.calls(2, OK);
@@ -192,27 +192,27 @@ fn slow_calls_open_it_when_asked_for() {
 }
 
 #[test]
-fn a_time_window_forgets() {
+fn a_time_window_drops_old_calls() {
     let policy = BreakerPolicy::default().window(BreakerWindow::Time(Duration::from_secs(10)));
     let mut breaker = Timeline::new(policy);
     breaker.calls(9, FAILED);
     breaker.seconds = 10;
     breaker.calls(1, FAILED);
-    assert!(breaker.is(BreakerState::Closed), "the first nine are gone");
+    assert!(breaker.is(BreakerState::Closed), "the first nine failures are outside the window");
     breaker.seconds = 19;
     breaker.calls(9, FAILED);
     assert!(breaker.is(BreakerState::Open));
 }
 
-/// The same rules, as plainly as they can be written: a list of all calls, and a search through it each time.
+/// A naive model of the same rules: a list of all calls, which is searched each time.
 struct Naive {
     policy: BreakerPolicy,
-    /// The calls of this period that were not given up, in the order in which they began: whether each failed, once it ended.
+    /// Calls of this period that were not released, in the order of their start, and whether each failed, once it ended.
     calls: Vec<(u64, Option<bool>)>,
     admitted: u64,
     period: u64,
     open_until: Option<u64>,
-    /// Until when, and the trials that are out, that succeeded and that failed.
+    /// End of the half-open period, and the numbers of trials in flight, succeeded and failed.
     trials: Option<(u64, u32, u32, u32)>,
     reopened: u32,
 }
@@ -230,7 +230,7 @@ impl Naive {
         self.calls.clear();
     }
 
-    /// Admits a call of this period, which is known by its number.
+    /// Admits a call; returns the period and the number of the call.
     fn admit(&mut self, now: u64) -> Option<(u64, u64)> {
         if self.open_until.is_some_and(|until| until <= now) {
             self.open_until = None;
@@ -263,7 +263,7 @@ impl Naive {
         }
     }
 
-    /// Whether the window that ends with the call of this number has too many failures.
+    /// Returns whether the window that ends with this call has too many failures.
     fn trips(&self, number: u64) -> bool {
         let BreakerWindow::Count(size) = self.policy.window else { unreachable!() };
         let in_flight = self.calls.iter().filter(|(_, end)| end.is_none()).count();
@@ -301,7 +301,7 @@ impl Naive {
             }
             (None, Some(failed)) => {
                 let ended =
-                    self.calls.iter_mut().find(|(other, _)| *other == number).expect("it is in flight");
+                    self.calls.iter_mut().find(|(other, _)| *other == number).expect("the call is in flight");
                 ended.1 = Some(failed);
                 if self.trips(number) || self.trips(self.admitted) {
                     self.open(now);
@@ -322,7 +322,7 @@ impl Naive {
 #[derive(Debug, Clone)]
 enum Step {
     Admit,
-    /// The end of one of the calls in flight: `None` gives it up.
+    /// End of one of the calls in flight, which failed or not; `None` releases it.
     End(proptest::sample::Index, Option<bool>),
     Wait(u64),
 }
@@ -340,7 +340,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn it_does_what_the_plain_model_does(
+    fn the_machine_agrees_with_the_naive_model(
         steps in steps(),
         size in 1_u32..8,
         min in 1_u32..8,
@@ -359,12 +359,12 @@ proptest! {
         let mut in_flight: Vec<(BreakerTicket, (u64, u64))> = vec![];
         for step in steps {
             match step {
-                // Of fewer than twenty in flight each is a slice of its own, and forty of those are kept.
+                // With fewer than twenty calls in flight, each call is one slice, and forty slices are kept.
                 Step::Admit if in_flight.len() == 19 || naive.admitted == 40 => {}
                 Step::Admit => match (real.admit(), naive.admit(real.seconds)) {
                     (Ok(ticket), Some(call)) => in_flight.push((ticket, call)),
                     (Err(_), None) => {}
-                    other => prop_assert!(false, "one of them rejects: {other:?}"),
+                    other => prop_assert!(false, "only one of the two rejects: {other:?}"),
                 },
                 Step::End(which, how) if !in_flight.is_empty() => {
                     let (ticket, call) = in_flight.swap_remove(which.index(in_flight.len()));

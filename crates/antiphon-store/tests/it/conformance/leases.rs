@@ -406,6 +406,7 @@ async fn a_worker_that_stops_late_leaves_a_finished_run_finished(place: Place) {
     first.settle(Settlement::accepted(0, "r", Bill::none())).await.unwrap();
     first.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
     drop(first);
-    second.finish(RunStatus::Stopped, "{}".to_owned()).await.unwrap();
-    assert_eq!(second.status().await.unwrap(), RunStatus::Finished);
+    assert!(!second.finish(RunStatus::Stopped, "late".to_owned()).await.unwrap());
+    let run = place.open().await.look_at("latest").await.unwrap();
+    assert_eq!((run.record().status, run.record().report.as_deref()), (RunStatus::Finished, Some("{}")));
 }

@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep};
 use super::{BreakerPolicy, BreakerState, BreakerWindow, FAILED, OK, Timeline};
 use crate::CircuitBreaker;
 
-/// The milliseconds that a call takes, and whether it fails.
+/// The duration of a call in milliseconds, and whether it fails.
 type Course = (u64, bool);
 
 const GOOD: Course = (400, false);
 
-/// Calls with 500 in flight for five seconds. Returns when the breaker opened, and the calls that had failed by then; `course`
-/// decides on the call with this number, at so many milliseconds.
+/// Keeps 500 calls in flight for five seconds. Returns the millisecond at which the breaker opened, and the calls that had
+/// failed by then. `course` decides on a call by its number and its start in milliseconds.
 async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course + Sync) -> Option<(u64, u64)> {
     let (breaker, start) = (CircuitBreaker::new(policy), Instant::now());
     let (number, failures) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -42,7 +42,7 @@ async fn opens(policy: BreakerPolicy, course: impl Fn(u64, u64) -> Course + Sync
     opened.into_inner()
 }
 
-/// Windows of fewer calls than are in flight; the second is as long as the program's.
+/// Count windows of fewer calls than are in flight; the second is the program's.
 fn counting() -> [BreakerPolicy; 2] {
     let policy = BreakerPolicy::default();
     [policy, policy.window(BreakerWindow::Count(100)).min_calls(20)]
@@ -53,7 +53,7 @@ fn policies() -> impl Iterator<Item = BreakerPolicy> {
     counting().into_iter().chain([BreakerPolicy::default().window(time)])
 }
 
-/// Whether the `number`th of calls is one of a part of all, independently of the others.
+/// Returns whether the call of this number belongs to a pseudo-random share `part` of all calls.
 fn is_hit(number: u64, part: f64) -> bool {
     // SplitMix64.
     let mut bits = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -65,7 +65,7 @@ fn is_hit(number: u64, part: f64) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_steady_share_of_quick_failures_beside_slow_successes_never_opens_it() {
+async fn a_steady_share_of_quick_failures_among_slow_successes_does_not_open_the_breaker() {
     for policy in policies() {
         for part in [0.01, 0.05, 0.3, 0.4] {
             for takes in [0, 50] {
@@ -78,10 +78,10 @@ async fn a_steady_share_of_quick_failures_beside_slow_successes_never_opens_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_beside_many_calls_in_flight_do_not_open_it() {
+async fn failures_in_a_row_among_many_calls_in_flight_do_not_open_the_breaker() {
     for policy in policies() {
         for first in [501, 2_000] {
-            // Forty at once: more than the fewest that can open it.
+            // Forty failures in a row: more than the minimum that can open the breaker.
             let opened = opens(
                 policy,
                 |number, _| if (first..first + 40).contains(&number) { (0, true) } else { GOOD },
@@ -92,30 +92,30 @@ async fn failures_in_a_row_beside_many_calls_in_flight_do_not_open_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_opens_it_within_an_answers_time() {
+async fn an_outage_opens_the_breaker_within_the_latency_of_an_answer() {
     for policy in counting() {
         for takes in [0, 5, 400] {
             let opened = opens(policy, |_, now| if now >= 1_000 { (takes, true) } else { GOOD }).await;
             let (at, _) = opened.expect("all calls fail");
-            // What is in flight at the beginning of the outage ends well.
+            // Calls that are in flight when the outage begins succeed.
             assert!(at <= 1_000 + 400 + takes + 10, "{takes} ms: opened after {at} ms, {policy:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_fails_from_the_first_call_on_opens_it_after_the_fewest_calls() {
+async fn a_service_that_fails_from_the_first_call_opens_the_breaker_after_few_failures() {
     for takes in [0, 5, 400] {
         for policy in counting() {
             let (at, failures) = opens(policy, |_, _| (takes, true)).await.expect("all calls fail");
-            // Half of those that began with them have to fail, too.
+            // Half of the calls that started at the same time have to fail as well.
             assert!(failures <= 260, "{takes} ms: {failures} failures until {at} ms, {policy:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_share_opens_it_whichever_end_comes_first() {
+async fn a_large_share_of_failures_opens_the_breaker_whichever_calls_end_first() {
     for policy in policies() {
         for (fails, succeeds) in [(0, 400), (400, 0), (400, 400)] {
             let opened =
@@ -129,7 +129,7 @@ async fn a_large_share_opens_it_whichever_end_comes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_to_connect_and_calls_that_time_out_are_one_outage() {
+async fn refused_connections_and_timeouts_together_open_the_breaker() {
     for policy in policies() {
         let opened = opens(policy, |number, _| (if number % 20 < 9 { 0 } else { 2_000 }, true)).await;
         let (at, _) = opened.expect("all calls fail");
@@ -149,11 +149,11 @@ fn calls_that_end_in_reverse_order_are_judged_together() {
 }
 
 #[test]
-fn a_call_that_is_given_up_leaves_no_trace() {
+fn a_released_call_is_not_counted() {
     let mut breaker = Timeline::new(BreakerPolicy::default());
     let in_flight: Vec<_> = (0..100).map(|_| breaker.admit().unwrap()).collect();
     breaker.calls(10, FAILED);
-    assert!(breaker.is(BreakerState::Closed), "a hundred may still succeed");
+    assert!(breaker.is(BreakerState::Closed), "a hundred calls may still succeed");
     in_flight.into_iter().for_each(|ticket| breaker.machine.release(ticket));
     breaker.calls(1, OK);
     assert!(breaker.is(BreakerState::Open), "10 of 11");
