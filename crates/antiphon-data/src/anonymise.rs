@@ -12,11 +12,12 @@ use self::names::Names;
 use crate::document::{Document, LineStart, Turn};
 use crate::speakers;
 
-/// Takes names, e-mail addresses and telephone numbers out of documents.
+/// Removes personal data (PII) from documents: names, e-mail addresses, account names and telephone numbers.
 ///
-/// Names are those of speakers, those that somebody is introduced by ("my name is …", "call me …", "Mrs …"), and those that
-/// are [given](Anonymiser::names); wherever one of their words stands with a capital letter, it goes, whatever the case and the
-/// accents of the others. It knows no list of all names: whoever is only spoken of, without a title, stays, unless given.
+/// Names are those of speakers, those in introductions ("my name is …", "call me …", "Mrs …"), and those that are
+/// [given](Anonymiser::names). Each occurrence of one of their words that begins with a capital letter is removed; the case of
+/// the other letters and accents are ignored. There is no list of all names: a person who is only mentioned, without a title,
+/// is kept unless the name is given.
 ///
 /// ```
 /// use antiphon_data::{Anonymiser, Document, Strategy};
@@ -33,37 +34,37 @@ pub struct Anonymiser {
     salt: String,
 }
 
-/// What stands in the place of what was taken out.
+/// The kind of text that replaces personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Strategy {
-    /// Its kind: `[name]`. Who is who is lost.
+    /// The kind of data: `[name]`. Two people can no longer be told apart.
     Redact,
-    /// Somebody who is not there: `Person 1`, everywhere the same.
+    /// An invented person, the same everywhere: `Person 1`.
     Replace,
-    /// A short code, everywhere the same. Without a [salt](Anonymiser::salt) of one's own, whoever has a list of names can
-    /// find whose it is.
+    /// A short code, the same everywhere: eight hexadecimal digits of a SHA-256. Without a secret [salt](Anonymiser::salt),
+    /// anyone with a list of names can find the name behind a code.
     Hash,
 }
 
-/// Something that was taken out, and what stands there instead.
+/// A text that was removed, and its substitute.
 #[derive(Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Replacement {
     /// `name`, `email`, `account` or `phone`.
     pub kind: &'static str,
-    /// What stood there.
+    /// The text that was removed.
     pub original: String,
-    /// What stands there now.
+    /// The text in its place.
     #[serde(rename = "instead")]
     pub substitute: String,
-    /// How often.
+    /// The number of occurrences that were replaced.
     pub times: usize,
 }
 
 impl fmt::Debug for Replacement {
-    // Without what stood there: logs are read by others.
+    // Without the original: logs are read by others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, substitute, times, .. } = self;
         f.debug_struct("Replacement")
@@ -75,34 +76,35 @@ impl fmt::Debug for Replacement {
 }
 
 impl Anonymiser {
-    /// One that puts `strategy` in the place of what it takes out.
+    /// Creates an anonymiser that replaces personal data by `strategy`, with no given names and an empty salt.
     #[must_use]
     pub fn new(strategy: Strategy) -> Self {
         Self { strategy, names: Vec::new(), salt: String::new() }
     }
 
-    /// Takes these names out, too: each in one word or several.
+    /// Sets further names to remove, each of one word or several. Default: none.
     #[must_use]
     pub fn names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets what codes are made with: whoever has it can try names until the code fits, so it is a secret.
+    /// Sets the salt of the codes of [`Strategy::Hash`]. Default: empty. Keep it secret: with the salt, names can be tried until
+    /// a code matches.
     #[must_use]
     pub fn salt(mut self, salt: impl Into<String>) -> Self {
         self.salt = salt.into();
         self
     }
 
-    /// What it puts in the place of what it takes out.
+    /// Returns the strategy.
     #[must_use]
     pub fn strategy(&self) -> Strategy {
         self.strategy
     }
 
-    /// The documents without what was found, and what that was. Their lines are those of the files still, and their bytes
-    /// those of the new texts. Files are called by numbers: their names may be people's.
+    /// Returns the documents without the personal data that was found, and the replacements. Lines still refer to the files,
+    /// byte offsets to the new texts. Documents are named by numbers, since a file's name may be a person's.
     #[must_use]
     pub fn apply(&self, documents: &[Document]) -> (Vec<Document>, Vec<Replacement>) {
         let names = self.words_of_names(documents);
@@ -110,7 +112,7 @@ impl Anonymiser {
         let mut made = Vec::with_capacity(documents.len());
         for (number, document) in (1..).zip(documents) {
             let mut cuts = Replacements::default();
-            // Labels first: whatever a speaker is called, in whatever script, is a name there.
+            // Labels first: there a speaker's label is a name in any script.
             for turn in &document.turns {
                 cuts.label(document, turn, &names, &mut found);
             }
@@ -132,7 +134,7 @@ impl Anonymiser {
     }
 }
 
-/// Places of a text and what stands there instead; none lies over another.
+/// Ranges of a text with their substitutes; no two overlap.
 #[derive(Default)]
 struct Replacements(BTreeMap<usize, (usize, String)>);
 
@@ -145,14 +147,14 @@ impl Replacements {
         self.0.insert(range.start, (range.end, substitute()));
     }
 
-    /// The name that stands before a turn's words.
+    /// Replaces the name in the label before a turn's words.
     fn label(&mut self, document: &Document, turn: &Turn, names: &Names, found: &mut ReplacementLog<'_>) {
         let before = document.text.get(..turn.span.start).unwrap_or_default();
         let line = before.rfind('\n').map_or(0, |end| end + 1);
         if speakers::is_no_speaker(&turn.speaker) {
             return;
         }
-        // A label stands alone but for its dress: "**Anna Lee:**" and "[00:01] Anna Lee:".
+        // A label is alone on its line but for markup and times: "**Anna Lee:**" and "[00:01] Anna Lee:".
         let label = before[line..].trim_end().trim_end_matches(['*', '_']).trim_end_matches(':');
         let label = label.trim_end_matches(['*', '_', ' ']);
         if let Some(lead) = label.strip_suffix(&*turn.speaker)
@@ -170,7 +172,7 @@ impl Replacements {
 }
 
 impl fmt::Debug for Anonymiser {
-    // Names and salt are what nobody else is to know.
+    // Without names and salt, which are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Anonymiser").field("strategy", &self.strategy).finish_non_exhaustive()
     }
@@ -180,7 +182,7 @@ struct ReplacementLog<'a> {
     anonymiser: &'a Anonymiser,
     replaced: Vec<Replacement>,
     by_text: BTreeMap<String, usize>,
-    /// How many there are of each kind.
+    /// The number of originals of each kind.
     counts: BTreeMap<&'static str, usize>,
     speakers: BTreeMap<String, usize>,
 }
@@ -196,7 +198,7 @@ impl<'a> ReplacementLog<'a> {
         }
     }
 
-    /// Which of the speakers this is, from 1.
+    /// Returns the number of a speaker, from 1.
     fn number_of(&mut self, speaker: &str) -> usize {
         let next = self.speakers.len() + 1;
         *self.speakers.entry(speaker.to_owned()).or_insert(next)
@@ -213,7 +215,7 @@ impl<'a> ReplacementLog<'a> {
         let substitute = match (self.anonymiser.strategy, kind) {
             (Strategy::Redact, kind) => format!("[{kind}]"),
             (Strategy::Replace, "email") => format!("person{number}@mail.example"),
-            // Numbers that Ofcom keeps for drama: nobody has them.
+            // Ofcom reserves these numbers for drama: no one has them.
             (Strategy::Replace, "phone") => format!("01632 960{:03}", number % 1_000),
             (Strategy::Replace, "account") => format!("@person{number}"),
             (Strategy::Replace, _) => format!("Person {number}"),
@@ -234,7 +236,7 @@ impl<'a> ReplacementLog<'a> {
     }
 }
 
-/// Two words of one name beside each other are one name.
+/// Joins adjacent words of one name into one replacement.
 fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Range<usize>, String)> {
     let mut joined: Vec<(Range<usize>, String)> = Vec::with_capacity(cuts.len());
     for (range, substitute) in cuts {
@@ -248,7 +250,7 @@ fn joined(text: &str, cuts: Vec<(Range<usize>, String)>) -> Vec<(Range<usize>, S
     joined
 }
 
-/// A document with other words at some places, which stand in their order.
+/// Returns a document with the ranges of `cuts`, which are in ascending order, replaced.
 fn replaced(
     document: &Document,
     cuts: &[(Range<usize>, String)],
@@ -256,7 +258,7 @@ fn replaced(
     mut speaker: impl FnMut(&str) -> String,
 ) -> Document {
     let mut text = String::with_capacity(document.text.len());
-    // Where each stretch of the old text begins in the new one.
+    // The offset in the new text at which each stretch of the old one begins.
     let mut moves: Vec<(usize, usize)> = vec![(0, 0)];
     let mut from = 0;
     for (range, substitute) in cuts {
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn names_addresses_and_numbers_go_and_the_rest_stays() {
+    fn names_addresses_and_numbers_are_removed_and_the_rest_is_kept() {
         check(
             Strategy::Redact,
             "Interviewer: Hello Anna.\nAnna Lee: Call +44 20 7946 0958 or a.lee@post.example, Anna's line.\nInterviewer: On 2026-11-22 at 10:30:00?\nAnna Lee: I paid 12,000 for 3 ovens.\n",
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_in_every_dress_and_words_like_them_stay() {
+    fn names_are_removed_in_every_form_and_similar_words_are_kept() {
         check(
             Strategy::Redact,
             "Interviewer: Hello KATARZYNA.\nKatarzyna Wójcik: Wojcik, yes. I will say: may I? @kasia_w knows, 555-0187 too.\nLiam O'Connor: O'Connor's line, (01632) 960 003. In 2021 I sold 1234567.\n",
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn one_person_is_one_in_all_documents_and_codes_tell_nothing() {
+    fn a_person_has_one_substitute_in_all_documents_and_codes_reveal_nothing() {
         let documents = [
             document("anna.txt", "Interviewer: Well?\nAnna: I bake.\n"),
             document("b.txt", "Interviewer: Well?\nBo: Anna bakes, Zed sells.\n"),
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_turns_lead_to_where_they_were() {
+    fn lines_and_turns_keep_their_places() {
         let text =
             "Interviewer: Hi\nMaximiliane: I am Maximiliane,\nfrom Ulm, and I bake.\nMaximiliane: Yes.\n";
         let (made, _) = Anonymiser::new(Strategy::Redact).apply(&[document("a.txt", text)]);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::document::{LineStart, SpeakerRole, Turn};
 use crate::speakers;
 
-/// What a format's reader makes of a file.
+/// The text, turns and lines that a format's reader makes of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     pub(crate) text: String,
@@ -11,16 +11,16 @@ pub(crate) struct Body {
     pub(crate) lines: Vec<LineStart>,
 }
 
-/// Words of a source, and the line where they begin.
+/// Words of a source, and the line on which they begin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Words<'a> {
     pub(crate) text: &'a str,
     pub(crate) line: u32,
-    /// Whether a line end in the words is one in the source, as it is in a table; an escaped one is not.
+    /// Whether a line end in the words is one in the source, as in a table; an escaped one is not.
     pub(crate) lines_count: bool,
 }
 
-/// Who says something: the name, and the side.
+/// A speaker's name and side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Voice<'a> {
     pub(crate) speaker: &'a str,
@@ -28,12 +28,12 @@ pub(crate) struct Voice<'a> {
 }
 
 impl Body {
-    /// The text so far ends here; what is pushed next comes from `line` of the source.
+    /// Marks the end of the text so far: what is pushed next comes from `line` of the source.
     pub(crate) fn mark(&mut self, line: u32) {
         self.lines.push(LineStart { offset: self.text.len(), line });
     }
 
-    /// Adds a line that nobody said.
+    /// Adds a line that no one said.
     pub(crate) fn note(&mut self, label: &str, words: Words<'_>) {
         if words.text.trim().is_empty() {
             return;
@@ -43,7 +43,7 @@ impl Body {
         self.text.push('\n');
     }
 
-    /// Adds a turn on a line of its own, led by a label. Words that have speakers of their own are turns of theirs.
+    /// Adds a turn on a line of its own, after a label. Words that name their own speakers become turns of these.
     pub(crate) fn say(&mut self, label: &str, voice: Voice<'_>, words: Words<'_>) {
         let trimmed = words.text.trim();
         if trimmed.is_empty() {
@@ -55,7 +55,7 @@ impl Body {
         self.lead(label, line);
         let start = self.text.len();
         self.push_lines(Words { text: trimmed, line, ..words });
-        // What an interviewer reads out stays an interviewer's, and so do labels behind a beginning of one's own.
+        // Labels in words that an interviewer reads out, or far behind the words' beginning, are no speakers.
         let inner = match voice.role {
             SpeakerRole::Participant => speakers::turns(trimmed, voice.speaker),
             SpeakerRole::Interviewer => Vec::new(),
@@ -85,7 +85,7 @@ impl Body {
         self.text.push('\n');
     }
 
-    /// Makes interviewers of those who are called so: by their whole names, or by their first ones.
+    /// Makes interviewers of the speakers with these names: whole names, or first names.
     pub(crate) fn asked_by(&mut self, names: &[&str]) {
         for turn in &mut self.turns {
             if names.iter().any(|name| speakers::is_called(&turn.speaker, name)) {
@@ -94,13 +94,13 @@ impl Body {
         }
     }
 
-    /// Takes turns from the speakers that stand in the text itself.
+    /// Takes turns from the speaker labels in the text itself.
     pub(crate) fn spoken(mut self, person: &str) -> Self {
         self.turns = speakers::turns(&self.text, person);
         self.or_unlabelled(person)
     }
 
-    /// Where nobody is named, every paragraph counts as said by one participant.
+    /// Makes every paragraph a turn of one participant if no speaker is named.
     pub(crate) fn or_unlabelled(mut self, person: &str) -> Self {
         if self.turns.is_empty() {
             let speaker: Arc<str> = Arc::from(person);

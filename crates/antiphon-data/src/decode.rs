@@ -9,14 +9,14 @@ pub(crate) struct Decoded<'a> {
     pub(crate) encoding: &'static str,
 }
 
-/// Bytes to text with plain line ends.
+/// Decodes bytes to text and normalises line ends to `\n`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Malformed> {
     let decoded = antiphon_fs::decode(bytes).map_err(|NotText { line, .. }| match line {
         Some(line) => {
             let line = u32::try_from(line).unwrap_or(u32::MAX);
             Malformed::at(line, "this line has a byte that is not valid UTF-8")
         }
-        None => Malformed::whole("this is no text but binary data"),
+        None => Malformed::whole("binary data, not text"),
     })?;
     let text = match decoded.text {
         text if text.contains('\r') => Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")),
@@ -30,7 +30,7 @@ mod tests {
     use super::decode;
 
     #[test]
-    fn line_ends_are_plain_and_the_encoding_is_told() {
+    fn line_ends_are_normalised_and_the_encoding_is_reported() {
         let decoded = decode(b"caf\xe9\r\nau lait\rnoir").ok();
         let found = decoded.as_ref().map(|found| (&*found.text, found.encoding));
         assert_eq!(found, Some(("café\nau lait\nnoir", "windows-1252")));

@@ -14,24 +14,24 @@ use crate::{decode, formats};
 pub struct Document {
     /// The path from the input's root, with `/` between its parts.
     pub name: String,
-    /// What the file was read as.
+    /// The format in which the file was read.
     pub format: Format,
     /// SHA-256 of the file's bytes, in hexadecimal.
     pub sha256: String,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// The encoding it was read in, by its WHATWG name: `UTF-8` for nearly all.
+    /// The encoding of the file by its WHATWG name: `UTF-8` for nearly all files.
     pub encoding: Cow<'static, str>,
-    /// What there is to read. For text, Markdown, Org, HTML and DOCX the words themselves with plain line ends; for
-    /// the other formats the turns one after another, each led by its speaker.
+    /// The text. For plain text, Markdown, Org, HTML and DOCX the words themselves with `\n` as line end; for the other
+    /// formats the turns one after another, each after its speaker's label.
     pub text: Arc<str>,
-    /// What was said and by whom, in the order of the text. A file without speakers counts as said by one
-    /// participant, named after the file.
+    /// The turns in the order of the text. The paragraphs of a file without speakers are turns of one participant, named
+    /// after the file.
     pub turns: Vec<Turn>,
     pub(crate) lines: Vec<LineStart>,
 }
 
-/// A place of the text at which another line of the source begins.
+/// A byte offset of the text at which another line of the source begins.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LineStart {
     pub(crate) offset: usize,
@@ -42,11 +42,11 @@ pub(crate) struct LineStart {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Turn {
-    /// Who speaks: the code or name in the file, or the file's stem.
+    /// The speaker: the code or name in the file, or the file's name without its extension.
     pub speaker: Arc<str>,
-    /// On which side of the interview the speaker is.
+    /// The speaker's side of the interview.
     pub role: SpeakerRole,
-    /// The words, without the speaker's label: bytes of [`Document::text`].
+    /// The words, without the speaker's label, as a byte range of [`Document::text`].
     pub span: Range<usize>,
 }
 
@@ -54,9 +54,9 @@ pub struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeakerRole {
-    /// Whoever answers. Only what participants said can be quoted.
+    /// The side that answers. Only participants can be quoted as evidence.
     Participant,
-    /// Whoever asks.
+    /// The side that asks.
     Interviewer,
 }
 
@@ -73,7 +73,7 @@ pub enum Format {
     Csv,
     /// One JSON value: `.json`.
     Json,
-    /// One JSON value a line: `.jsonl`, `.ndjson`.
+    /// One JSON value on each line (NDJSON): `.jsonl`, `.ndjson`.
     Jsonl,
     /// WebVTT captions: `.vtt`.
     Vtt,
@@ -90,7 +90,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file name's ending stands for, whatever its case.
+    /// Returns the format for a file name's extension, ignoring case; `None` for an unsupported one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let (_, ending) = name.rsplit_once('.')?;
@@ -110,8 +110,8 @@ impl Format {
         })
     }
 
-    /// Returns the ending of a file of this media type, as in a `Content-Type`; text of an unknown kind is plain text, and
-    /// of what no reader takes there is none.
+    /// Returns the file extension for a media type, as in a `Content-Type` header. Unknown `text/` types are plain text; a type
+    /// that cannot be read has none.
     ///
     /// ```
     /// use antiphon_data::Format;
@@ -135,7 +135,7 @@ impl Format {
         })
     }
 
-    /// The endings of all formats, for messages.
+    /// Returns the extensions of all formats, for messages.
     #[must_use]
     pub fn endings() -> &'static str {
         "txt, md, org, html, csv, json, jsonl, yaml, vtt, srt, docx"
@@ -143,15 +143,15 @@ impl Format {
 }
 
 impl Document {
-    /// Reads a file's bytes as what its name says they are.
+    /// Parses a file's bytes in the format that its name's extension selects. Use [`Loader`](crate::Loader) for files on disk.
     ///
     /// # Errors
-    /// A [`Failure`] that names the file, and the line where there is one: an unknown ending, bytes that are no text,
-    /// a broken structure, or nothing in it.
+    /// A [`Failure`] that names the file, and the line where one is known: an unsupported extension, bytes that are not text,
+    /// malformed content, no text, or no turn of a participant.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Failure> {
         let fail = |reason: String| Failure::new(name, reason);
         let format = Format::from_name(name)
-            .ok_or_else(|| fail(format!("unknown kind of file; known are {}", Format::endings())))?;
+            .ok_or_else(|| fail(format!("unsupported file type; supported: {}", Format::endings())))?;
         let (body, encoding) = match format {
             Format::Docx => (formats::docx(bytes, person(name)), "UTF-8"),
             _ => {
@@ -161,10 +161,10 @@ impl Document {
         };
         let body = body.map_err(|err| err.of(name))?;
         if body.turns.is_empty() {
-            return Err(fail("there is no text in it".to_owned()));
+            return Err(fail("the file has no text".to_owned()));
         }
         if body.turns.iter().all(|turn| turn.role == SpeakerRole::Interviewer) {
-            return Err(fail("nobody answers in it: all that is said is by interviewers".to_owned()));
+            return Err(fail("no participant speaks: every turn is an interviewer's".to_owned()));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -178,22 +178,22 @@ impl Document {
         })
     }
 
-    /// The line of the source, from 1, that a byte of [`Document::text`] came from; for a DOCX the paragraph.
+    /// Returns the line of the source, from 1, that a byte of [`Document::text`] came from; for a DOCX the paragraph.
     #[must_use]
     pub fn line_at(&self, offset: usize) -> u32 {
         let after = self.lines.partition_point(|start| start.offset <= offset);
         after.checked_sub(1).map_or(1, |index| self.lines[index].line)
     }
 
-    /// The words of one of this document's turns.
+    /// Returns the words of one of this document's turns; an empty string for another document's turn out of range.
     #[must_use]
     pub fn words(&self, turn: &Turn) -> &str {
         self.text.get(turn.span.clone()).unwrap_or_default()
     }
 }
 
-/// Whom a file speaks of that names nobody: its name without the ending, so that files of one name in two folders
-/// speak of two people.
+/// Returns the speaker of a file that names no one: its path without the extension, so that files of one name in two folders
+/// are two people.
 fn person(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(person, _)| person)
 }

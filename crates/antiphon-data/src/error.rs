@@ -2,15 +2,15 @@ use std::fmt;
 
 use crate::rows::RawRow;
 
-/// One file that could not be used, and where in it the trouble is.
+/// A file, or a row of one, that could not be used, with the place and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// The file's name, as its document would have had.
     pub document: String,
-    /// The line, or the paragraph of a DOCX, from 1; `None` where the whole file is meant.
+    /// The line, or the paragraph of a DOCX, from 1; `None` if the failure is about the whole file.
     pub line: Option<u32>,
-    /// What is wrong.
+    /// The reason, for people.
     pub reason: String,
     /// The text of a row that cannot be read; `None` for a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What is wrong inside one file, before the file's name is known.
+/// A failure inside a file whose name is not known yet.
 #[derive(Debug)]
 pub(crate) struct Malformed {
     pub(crate) line: Option<u32>,
@@ -59,7 +59,7 @@ impl Malformed {
     }
 }
 
-/// Why nothing at all could be loaded.
+/// The error of loading: no document or row could be read.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -71,19 +71,19 @@ struct Inner {
     source: Option<antiphon_fs::Error>,
 }
 
-/// What a caller can do about an [`Error`].
+/// The kinds of [`Error`], by what a caller can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Nothing stands under the path.
+    /// The path does not exist.
     NotFound,
-    /// The folder has no file of a known format.
+    /// The folder has no file of a supported format.
     Empty,
-    /// There are files, and none of them could be used: see [`Error::failures`].
+    /// None of the files could be used: see [`Error::failures`].
     NothingReadable,
     /// Loading was cancelled.
     Cancelled,
-    /// The folder itself could not be read.
+    /// The folder itself, or a file of rows, could not be read.
     Io,
 }
 
@@ -108,13 +108,13 @@ impl Error {
         Self(Box::new(Inner { kind, message, failures: Vec::new(), source }))
     }
 
-    /// What the caller can do.
+    /// Returns the kind, which says what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The files that failed, where that is the reason.
+    /// Returns the files that failed; empty unless the kind is [`ErrorKind::NothingReadable`].
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         &self.0.failures

@@ -1,4 +1,4 @@
-//! One reader a format, each from text or bytes to a body of turns with source lines.
+//! One reader for each format, from text or bytes to turns with source lines.
 
 mod captions;
 mod csv;

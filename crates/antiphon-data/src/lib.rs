@@ -1,6 +1,7 @@
-//! Documents from files: their text, who said what in it, and where each byte of it stood in the source.
+//! Documents from files: their text, who said what in it, and the source line of each byte.
 //!
-//! Reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines, YAML, WebVTT, SubRip and DOCX. It knows no language model.
+//! Reads plain text, Markdown, Org, HTML, CSV, JSON, JSON Lines (NDJSON), YAML, WebVTT, SubRip and DOCX, and removes personal
+//! data (PII) from what it read. No language model is involved.
 //!
 //! ```
 //! use antiphon_data::{Document, SpeakerRole};

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::document::{Document, Format};
 use crate::error::{Error, ErrorKind, Failure};
 
-/// Loads documents from a file or from a folder and everything below it.
+/// A loader of documents from a file, or from a folder and everything below it.
+///
+/// Use [`Document::parse`] for bytes in memory, and [`Rows`](crate::Rows) for records that are run one by one.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -23,56 +25,58 @@ pub struct Loader {
     progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
 }
 
-/// What [`Loader::load_path`] found.
+/// The result of [`Loader::load_path`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Loaded {
     /// The documents, sorted by name within each folder.
     pub documents: Vec<Document>,
-    /// Files of a known kind that could not be used.
+    /// Files of a supported type that could not be used.
     pub failures: Vec<Failure>,
-    /// Files of other kinds.
+    /// Files of unsupported types.
     pub skipped: Vec<Skipped>,
 }
 
-/// A file that was passed over because of its kind.
+/// A file that was skipped because its type is not supported.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// The path from the input's root.
+    /// The path from the input's root, with `/` between its parts.
     pub file: String,
 }
 
 impl Loader {
-    /// A loader without a progress callback.
+    /// Creates a loader without a progress callback.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Stops loading when `cancel` is cancelled.
+    /// Sets the token that stops loading. Default: a token that is never cancelled.
     #[must_use]
     pub fn cancel(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// Calls `progress` with the files done and the files in all, after every few files. It must not block.
+    /// Sets a callback that is called with the number of files done and of all files, after each batch of at most 64 files. It
+    /// must not block.
     #[must_use]
     pub fn on_progress(mut self, progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self
     }
 
-    /// Loads one file, or a folder and everything below it but hidden files, many files at once.
+    /// Loads one file, or a folder and everything below it except hidden files and the folders of earlier runs. Many files are
+    /// read concurrently.
     ///
-    /// A file that cannot be used is a [`Failure`] of its own and keeps no other from being loaded.
+    /// A file that cannot be used is a [`Failure`] of its own; the other files are loaded all the same.
     ///
     /// # Errors
     /// `NotFound`, `Empty`, `NothingReadable`, `Cancelled`, or `Io` for a folder that cannot be listed.
     ///
     /// # Cancel safety
-    /// Nothing is changed, so nothing is lost; a read under way ends on its blocking thread.
+    /// Nothing is changed, so nothing is lost; a read in progress finishes on its blocking thread.
     pub async fn load_path(&self, path: impl AsRef<Path> + Send) -> Result<Loaded, Error> {
         let path = path.as_ref();
         let found = antiphon_fs::metadata(path).await.map_err(Error::from_fs)?;
@@ -91,12 +95,12 @@ impl Loader {
             0 => {
                 let others = match loaded.skipped.len() {
                     0 => "the folder is empty".to_owned(),
-                    n => format!("the {n} files in it are of other kinds"),
+                    n => format!("none of its {n} files has a supported type"),
                 };
                 let endings = Format::endings();
                 Error::new(
                     ErrorKind::Empty,
-                    format!("no document in {place}: {others} (known are {endings})"),
+                    format!("no document in {place}: {others} (supported: {endings})"),
                 )
             }
             n => Error::nothing_readable(
@@ -139,7 +143,7 @@ impl Loader {
         let total = paths.len();
         let root: Arc<Path> = Arc::from(root);
         let reads = antiphon_fs::read_many(paths, ReadOptions::default(), self.cancel.clone());
-        // Reading waits for the disk and parsing for the processor: both go on at once, on the blocking threads.
+        // Reading waits for the disk and parsing for the CPU: both run concurrently, on the blocking threads.
         let mut parsed = reads
             .ready_chunks(FILES_PER_TRIP)
             .map(|files| {
@@ -184,12 +188,12 @@ pub(crate) struct Listing {
     pub(crate) skipped: Vec<Skipped>,
 }
 
-/// Files of a run that are of a known format.
+/// Names of a run's files that have a supported type.
 const RUN_FILES: [&str; 3] = ["run.json", "personas.json", "partial.txt"];
 
 impl Listing {
-    /// Takes the folders of earlier runs out, broken ones as well: a folder with a UUID for a name and one of a run's
-    /// files holds what this program wrote, and its personas are no interviews.
+    /// Leaves out the folders of earlier runs, also of incomplete ones: a folder that is named by a UUID and has one of a run's
+    /// files was written by this program, and its personas are not interviews.
     fn leave_out_runs(&mut self, root: &Path) {
         let is_uuid = |name: &str| name.len() == 36 && name.split('-').count() == 5;
         let runs: Vec<PathBuf> = self
@@ -219,19 +223,19 @@ fn parse(root: &Path, file: FileRead) -> Result<Document, Failure> {
     Document::parse(&name, &bytes)
 }
 
-/// The reason without the path, which a failure names already.
+/// Returns the reason without the path, which a [`Failure`] names already.
 fn reason_of(err: &antiphon_fs::Error) -> String {
     let cause = std::error::Error::source(err).map(|source| format!(": {source}")).unwrap_or_default();
     match err.kind() {
         antiphon_fs::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         antiphon_fs::ErrorKind::TooLarge { limit } => format!("larger than {} MiB", limit >> 20),
         antiphon_fs::ErrorKind::NotAFile => "not a regular file".to_owned(),
-        antiphon_fs::ErrorKind::NotFound => "it is gone".to_owned(),
-        _ => format!("it cannot be read{cause}"),
+        antiphon_fs::ErrorKind::NotFound => "the file no longer exists".to_owned(),
+        _ => format!("cannot read the file{cause}"),
     }
 }
 
-/// A path from the root with `/` between its parts, on every system.
+/// Returns a path relative to the root, with `/` between its parts on every system.
 pub(crate) fn name_of(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
@@ -253,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_gives_documents_failures_and_what_was_skipped() {
+    async fn a_folder_yields_documents_failures_and_skipped_files() {
         let folder = folder(&[("b.txt", "x"), ("a/c.md", "y"), ("bad.json", "{"), ("pic.png", "z")]).await;
         let loaded = Loader::new().load_path(folder.path()).await.unwrap();
         let names: Vec<_> = loaded.documents.iter().map(|document| document.name.as_str()).collect();
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_earlier_runs_wrote_is_no_interview() {
+    async fn folders_of_earlier_runs_are_left_out() {
         let run = "out/01a1fd70-b461-755a-a40e-e2046a8e01e1";
         let (report, personas) = (format!("{run}/run.json"), format!("{run}/personas/01.md"));
         let page = format!("{run}/personas.html");
@@ -274,11 +278,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_to_read_is_an_error_that_says_why() {
+    async fn an_input_without_documents_is_an_error_with_its_reason() {
         let err = Loader::new().load_path(folder(&[]).await.path()).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::Empty);
         let err = Loader::new().load_path(folder(&[("a.png", "x")]).await.path()).await.unwrap_err();
-        assert!(err.to_string().contains("the 1 files in it are of other kinds"), "{err}");
+        assert!(err.to_string().contains("none of its 1 files has a supported type"), "{err}");
         let err = Loader::new().load_path(folder(&[("a.json", "{")]).await.path()).await.unwrap_err();
         assert_eq!((err.kind(), err.failures().len()), (ErrorKind::NothingReadable, 1));
     }
@@ -286,7 +290,7 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "a test may wait for a program")]
-    async fn pipes_and_links_that_lead_nowhere_keep_nobody_waiting() {
+    async fn pipes_and_dangling_links_do_not_block() {
         use std::os::unix::fs::symlink;
         let folder = folder(&[("b.txt", "x")]).await;
         let at = |name: &str| folder.path().join(name);
@@ -307,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cancelled_load_gives_no_part_for_the_whole() {
+    async fn a_cancelled_load_is_an_error_and_no_partial_result() {
         let folder = folder(&[("b.txt", "x")]).await;
         let cancel = CancellationToken::new();
         cancel.cancel();

@@ -1,4 +1,4 @@
-//! Rows from files: one JSON object each, however large the file.
+//! Rows from files: one JSON object each, read in batches.
 
 mod bad;
 mod csv;
@@ -19,28 +19,28 @@ pub use bad::RawRow;
 use bad::{bad_line, row_of, row_of_line};
 use csv::Records;
 
-/// A row as the text of a JSON object, or why it is none.
+/// A row as the text of a JSON object, or the failure to read it.
 pub type Row = Result<String, Failure>;
 
-/// What rows are written as.
+/// The format of a file of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum RowFormat {
-    /// A table with a header: an object a row, all its values texts.
+    /// A table with a header row, separated by commas, semicolons or tabs: an object for each row, all values strings.
     Csv,
-    /// One JSON value a line.
+    /// One JSON value on each line (NDJSON).
     Jsonl,
-    /// One list of JSON values, read as a whole.
+    /// One list of JSON values, read into memory as a whole.
     Json,
     /// A folder of documents: an object with `name` and `text` for each.
     Folder,
 }
 
-/// The rows of a file or a folder, a batch at a time. Memory does not grow with the file, but for one that is a JSON list.
+/// A reader of the rows of a file or a folder, a batch at a time. Memory does not grow with the file, except for a JSON list.
 ///
-/// A value that is no object becomes one with the key `value`. What an earlier run noted under `_antiphon` is left out, so
-/// that its failed rows can be run again.
+/// A value that is not an object becomes one with the key `value`. The note of an earlier run under `_antiphon` is left out,
+/// so that its failed rows can be run again. Use [`Loader`](crate::Loader) for documents with speakers and turns.
 ///
 /// ```
 /// use antiphon_data::Rows;
@@ -69,13 +69,15 @@ enum Source {
     Documents { root: PathBuf, loader: Loader, paths: std::vec::IntoIter<PathBuf>, failures: Vec<Failure> },
 }
 
-/// Rows a batch, their bytes from which on no more are read, and documents.
+/// The most rows in a batch.
 const BATCH: usize = 256;
+/// The bytes of a batch after which no more rows are added to it.
 const BATCH_BYTES: usize = 16 << 20;
+/// The most documents in a batch.
 const DOCUMENTS: usize = 32;
 
 impl RowFormat {
-    /// The format that a file name's ending stands for, whatever its case.
+    /// Returns the format for a file name's extension, ignoring case; `None` for an unknown one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let (_, ending) = name.rsplit_once('.')?;
@@ -87,7 +89,8 @@ impl RowFormat {
         })
     }
 
-    /// The format that a file without a telling name has by its beginning.
+    /// Returns the format of a file by its first bytes, for a name without a known extension: a list is JSON, an object or a
+    /// string JSON Lines, everything else CSV.
     #[must_use]
     pub fn from_beginning(beginning: &[u8]) -> Self {
         let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
@@ -100,7 +103,7 @@ impl RowFormat {
 }
 
 impl Rows {
-    /// Opens a file of rows, or a folder of documents. Without a format its name tells, or else its beginning.
+    /// Opens a file of rows, or a folder of documents. Without a `format`, the file's extension decides, else its first bytes.
     ///
     /// # Errors
     /// `NotFound`, `Empty` for a folder without documents, `NothingReadable` for a file that has no rows in that format,
@@ -118,8 +121,8 @@ impl Rows {
         }
     }
 
-    /// As [`open`](Self::open), together with the digest that tells the input from another: SHA-256 of the file, or of the
-    /// names and the content of all documents of a folder. A file is opened once.
+    /// Opens rows as [`open`](Self::open) does, and returns a digest of the input with them: the SHA-256 of the file, or of the
+    /// names and the content of all documents of a folder, in hexadecimal. A file is opened once and read twice.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -143,7 +146,7 @@ impl Rows {
         Ok((rows, hex(hash)))
     }
 
-    /// Returns the digest of rows that are not in a file: that of a file of JSON Lines which has them.
+    /// Returns the digest of rows that are not in a file, equal to that of a JSON Lines file with these rows.
     ///
     /// ```
     /// use antiphon_data::{RowFormat, Rows};
@@ -181,7 +184,7 @@ impl Rows {
                 Source::Values(values(&bytes, &name)?.into_iter())
             }
             RowFormat::Folder => {
-                return Err(Error::new(ErrorKind::NothingReadable, format!("{name} is no folder")));
+                return Err(Error::new(ErrorKind::NothingReadable, format!("{name} is not a folder")));
             }
         };
         Ok(Self { name, format, source })
@@ -192,7 +195,7 @@ impl Rows {
         let Listing { mut paths, failures, skipped } = loader.list(path).await?;
         if paths.is_empty() && failures.is_empty() {
             let others = skipped.len();
-            let message = format!("no document in {name}: the {others} files in it are of other kinds");
+            let message = format!("no document in {name}: none of its {others} files has a supported type");
             return Err(Error::new(ErrorKind::Empty, message));
         }
         paths.sort();
@@ -208,20 +211,20 @@ impl Rows {
         Ok(Self { name, format: RowFormat::Folder, source })
     }
 
-    /// What the rows are written as.
+    /// Returns the format of the rows.
     #[must_use]
     pub fn format(&self) -> RowFormat {
         self.format
     }
 
-    /// The next rows in their order; none at the end. A row that is none, also one of more than 16 MiB, is a failure of its own
-    /// with its line and its text.
+    /// Returns the next rows in order, at most 256 of them or 32 documents; an empty batch at the end. A malformed row, or one
+    /// of more than 16 MiB, is a [`Failure`] with its line and its text, and reading continues after it.
     ///
     /// # Errors
-    /// `Io` when the file cannot be read on.
+    /// `Io` if the rest of the file cannot be read.
     ///
     /// # Cancel safety
-    /// Rows that were read and not given are lost: do not go on after dropping a call.
+    /// Not cancel safe: rows that were read and not yet returned are lost. Do not use the reader after dropping a call.
     pub async fn next(&mut self) -> Result<Vec<Row>, Error> {
         match &mut self.source {
             Source::Csv(records) => records.next(&self.name, BATCH).await,
@@ -257,7 +260,7 @@ fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The hash with the whole file added, and the file at its beginning.
+/// Adds the whole file to the hash, and returns the file rewound to its beginning.
 async fn digested(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Error> {
     let add = |hash: &mut Sha256, block: &[u8]| {
         hash.update(block);
@@ -266,7 +269,7 @@ async fn digested(reader: Reader, hash: Sha256) -> Result<(Reader, Sha256), Erro
     reader.scan(hash, add).await.map_err(Error::from_fs)
 }
 
-/// The format that a file's beginning tells, and the file at its beginning.
+/// Detects the format from the file's first bytes, and returns the file rewound to its beginning.
 async fn sniffed(reader: Reader) -> Result<(Reader, RowFormat), Error> {
     let look = |format: &mut RowFormat, block: &[u8]| {
         *format = RowFormat::from_beginning(block);
@@ -298,12 +301,12 @@ async fn next_lines(lines: &mut FileLines, number: &mut u32, name: &str) -> Resu
 
 fn values(bytes: &[u8], name: &str) -> Result<Vec<Value>, Error> {
     let failed = |reason: String| {
-        Error::new(ErrorKind::NothingReadable, format!("no rows can be read from {name}: {reason}"))
+        Error::new(ErrorKind::NothingReadable, format!("cannot read rows from {name}: {reason}"))
     };
     match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
         Ok(Value::Array(values)) => Ok(values),
         Ok(Value::Object(row)) => Ok(vec![Value::Object(row)]),
-        Ok(_) => Err(failed("a list of objects is wanted".to_owned())),
+        Ok(_) => Err(failed("expected a list of objects".to_owned())),
         Err(err) => Err(failed(format!("not valid JSON: {err}"))),
     }
 }

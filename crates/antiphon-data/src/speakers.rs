@@ -1,4 +1,4 @@
-//! Who speaks in plain text: labels, headers and paragraphs.
+//! Speakers in plain text: labels, headers and paragraphs.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use crate::document::{SpeakerRole, Turn};
 
-/// Labels of those who ask, also with a number or a name behind them: "Interviewer 2", "Moderator (Sam)".
+/// Labels of interviewers, also with a number or a name behind them: "Interviewer 2", "Moderator (Sam)".
 const INTERVIEWERS: [&str; 6] = ["interviewer", "moderator", "facilitator", "researcher", "question", "host"];
 /// Short forms, also with a number: "Q1".
 const INTERVIEWERS_SHORT: [&str; 4] = ["i", "int", "q", "mod"];
-/// Labels that name no person: two files that use them speak of two people.
+/// Labels that name no person: in two files they are two people.
 const NO_SPEAKER_LABELS: [&str; 9] =
     ["participant", "respondent", "interviewee", "answer", "a", "r", "p", "speaker", "customer"];
-/// Keys that make a block of `Key: value` lines at the start of a file a header. People's names alone do not: an
-/// exchange of two lines looks the same.
+/// Keys that make a block of `Key: value` lines at the start of a file a header. Names of people alone do not: a dialogue of
+/// two lines looks the same.
 const HEADER_KEYS: [&str; 9] =
     ["title", "date", "study", "project", "topic", "duration", "location", "recorded", "session"];
 
@@ -30,8 +30,8 @@ pub(crate) fn role_of(label: &str) -> SpeakerRole {
     }
 }
 
-/// The name of a speaker: the label, or `person` where the label names nobody. One of several nobodies in a file, as
-/// in "Speaker 2", keeps the number.
+/// Returns the name of a speaker: the label, or `person` if the label names no one. A numbered label such as "Speaker 2" keeps
+/// its number.
 pub(crate) fn speaker_of<'a>(label: &'a str, person: &'a str) -> Cow<'a, str> {
     let lower = label.to_lowercase();
     match unnumbered(&lower) {
@@ -48,12 +48,12 @@ fn unnumbered(label: &str) -> &str {
     label.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '#' | '-' | '_' | '.'))
 }
 
-/// The turns of a text whose speakers stand at the start of lines, as in `P01: …` or `**Interviewer:** …`.
+/// Returns the turns of a text with speaker labels at the start of lines, as in `P01: …` or `**Interviewer:** …`.
 pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     let header = Header::read(text);
     let seen = || lines_of(&text[header.end..]).filter_map(|(_, line)| Some(label_of(line)?.0));
     let mut labels = accepted_labels(seen());
-    // The same for an interviewer whom only the header names.
+    // As in `accepted_labels`, for an interviewer whom only the header names.
     if labels
         .iter()
         .all(|label| header.names_interviewer(label) || role_of(label) == SpeakerRole::Interviewer)
@@ -77,7 +77,7 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
         match label_of(line).filter(|(label, _)| labels.contains(label)) {
             Some((label, words)) => {
                 close(&mut open, start);
-                // A few people say thousands of lines.
+                // A few people speak thousands of lines: their names are shared.
                 let (speaker, role) = people.entry(label).or_insert_with(|| {
                     let asks = header.names_interviewer(label);
                     let role = if asks { SpeakerRole::Interviewer } else { role_of(label) };
@@ -94,7 +94,7 @@ pub(crate) fn turns(text: &str, person: &str) -> Vec<Turn> {
     turns
 }
 
-/// The paragraphs of a text without speakers, headings left out.
+/// Returns the paragraphs of a text without speakers, headings left out.
 pub(crate) fn paragraphs(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut spans: Vec<Range<usize>> = Vec::new();
     let mut ended = true;
@@ -112,13 +112,13 @@ pub(crate) fn paragraphs(text: &str) -> impl Iterator<Item = Range<usize>> {
     spans.into_iter()
 }
 
-/// `## Topic`; not `#1 thing I hate`.
+/// Returns whether a line is a heading: `## Topic` is one, `#1 thing I hate` is not.
 fn is_heading(line: &str) -> bool {
     let rest = line.trim_start_matches('#');
     rest.len() < line.len() && (rest.is_empty() || rest.starts_with(' '))
 }
 
-/// A block of `Key: value` lines before the first empty line, of which one is a key that no speaker has for a name.
+/// A block of `Key: value` lines before the first empty line, at least one with a key that is no speaker's name.
 #[derive(Default)]
 struct Header<'a> {
     end: usize,
@@ -131,7 +131,7 @@ impl<'a> Header<'a> {
         let is_name = |name: &&str| {
             (1..=4).contains(&name.split_whitespace().count()) && !name.ends_with(['.', '?', '!'])
         };
-        // A heading may stand above it.
+        // A heading may precede the header.
         let is_above = |line: &&str| line.trim().is_empty() || line.starts_with('#');
         let start: usize = text.split_inclusive('\n').take_while(is_above).map(str::len).sum();
         let Some(end) = text[start..].find("\n\n").map(|at| start + at + 1) else { return Self::default() };
@@ -141,14 +141,14 @@ impl<'a> Header<'a> {
             else {
                 return Self::default();
             };
-            // The first words of the talk itself are no header.
+            // The first words of the interview itself are no header.
             let is_speech = is_code(key) || (is_known(key) && !is_name(&value));
             if is_speech || fields.insert(key.to_lowercase(), value).is_some() {
                 return Self::default();
             }
         }
         let named = |key: &str| fields.get(key).copied().filter(is_name);
-        // Names alone make one where one of them speaks below.
+        // Names alone make a header if one of them speaks below.
         let speaks = |name: &str| {
             let mut labels = text[end..].lines().filter_map(|line| Some(label_of(line)?.0));
             labels.any(|label| is_called(label, name))
@@ -161,24 +161,24 @@ impl<'a> Header<'a> {
         Self { end, participant: named("participant"), interviewer: named("interviewer") }
     }
 
-    /// `Sam` and `Sam Jones` for a header's `Interviewer: Sam Jones`.
+    /// Returns whether a label is the header's interviewer: `Sam` and `Sam Jones` are for `Interviewer: Sam Jones`.
     fn names_interviewer(&self, label: &str) -> bool {
         self.interviewer.is_some_and(|name| is_called(label, name))
     }
 }
 
-/// Whether a key of a file says who asks.
+/// Returns whether the value of a key names an interviewer.
 pub(crate) fn names_asker(key: &str) -> bool {
     ["interviewer", "moderator", "facilitator", "researcher"].contains(&&*key.to_lowercase())
 }
 
-/// Whether a label is somebody's whole name, or the first one.
+/// Returns whether a label is a person's whole name, or the first name.
 pub(crate) fn is_called(label: &str, name: &str) -> bool {
     let first = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
     name.eq_ignore_ascii_case(label) || (!label.contains(' ') && first(name) == first(label))
 }
 
-/// Of the labels that were seen those that can be believed: known roles, codes such as `P07`, and what was seen twice.
+/// Returns the labels that count as speakers: known roles, codes such as `P07`, and labels that occur at least twice.
 pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut counts: BTreeMap<&'a str, usize> = BTreeMap::new();
     for label in labels {
@@ -186,7 +186,7 @@ pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTre
     }
     let is_believed = |(label, count): &(&&'a str, &usize)| **count > 1 || is_known(label);
     let found: BTreeSet<&'a str> = counts.iter().filter(is_believed).map(|(label, _)| *label).collect();
-    // Where somebody asks, somebody answers: of a short talk each label may be seen only once.
+    // An interviewer alone makes no interview: in a short one each label may occur only once.
     if !found.is_empty() && found.iter().all(|label| role_of(label) == SpeakerRole::Interviewer) {
         counts.into_keys().collect()
     } else {
@@ -194,7 +194,7 @@ pub(crate) fn accepted_labels<'a>(labels: impl Iterator<Item = &'a str>) -> BTre
     }
 }
 
-/// A label that needs no second sighting, in any case.
+/// Returns whether a label counts as a speaker even if it occurs only once, ignoring case.
 fn is_known(label: &str) -> bool {
     let lower = label.to_lowercase();
     role_of(label) == SpeakerRole::Interviewer
@@ -202,12 +202,12 @@ fn is_known(label: &str) -> bool {
         || NO_SPEAKER_LABELS.contains(&unnumbered(&lower))
 }
 
-/// Whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
+/// Returns whether a speaker's label may be a person's name: no code, no side of the interview, and no `Speaker 2`.
 pub(crate) fn is_speaker(label: &str) -> bool {
     !is_no_speaker(label) && can_be_label(label)
 }
 
-/// Whether a speaker's label is a code or a side of the interview, so that it names nobody.
+/// Returns whether a speaker's label is a code or a side of the interview, so that it names no one.
 pub(crate) fn is_no_speaker(label: &str) -> bool {
     let label_in_small = label.to_lowercase();
     let plain = unnumbered(&label_in_small);
@@ -223,7 +223,7 @@ fn is_code(label: &str) -> bool {
     (1..=3).contains(&letters) && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A line's label, and where its words begin: `[00:01] **P02:** I'm a` gives `P02` and the place of `I'm`.
+/// Returns a line's label and the byte offset of its words: for `[00:01] **P02:** I'm a`, `P02` and the offset of `I'm`.
 fn label_of(line: &str) -> Option<(&str, usize)> {
     let rest = without_time(line.trim_start_matches([' ', '\t', '>']));
     let rest = rest.trim_start_matches(['*', '_']);
@@ -234,7 +234,7 @@ fn label_of(line: &str) -> Option<(&str, usize)> {
     (spaced && can_be_label(label)).then(|| (label, line.len() - words.trim_start().len()))
 }
 
-/// Up to four words that each begin like a name, or a known label in small letters.
+/// Returns whether a text can be a label: up to four words that each begin like a name, or a known label in lower case.
 pub(crate) fn can_be_label(label: &str) -> bool {
     let like_name =
         |word: &str| word.starts_with(|c: char| c.is_uppercase() || c.is_numeric() || matches!(c, '(' | '#'));
@@ -245,7 +245,7 @@ pub(crate) fn can_be_label(label: &str) -> bool {
         && (label.split(' ').all(like_name) || is_known(label))
 }
 
-/// A line behind a time such as `00:01:02`, `[00:01]` or `(0:01.5)`.
+/// Strips a time such as `00:01:02`, `[00:01]` or `(0:01.5)` from the beginning of a line.
 fn without_time(line: &str) -> &str {
     let inner = line.trim_start_matches(['[', '(']);
     let end =
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_in_their_many_dresses() {
+    fn labels_are_found_in_every_markup() {
         check("Interviewer: Hi\nP1: Yes:\nno", &[("Interviewer", "Hi"), ("P1", "Yes:\nno")]);
         check("**Interviewer:** Hi\n\n**P1**: Yes", &[("Interviewer", "Hi"), ("P1", "Yes")]);
         check(
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_is_known_by_many_names() {
+    fn interviewers_are_recognised_by_many_labels() {
         for label in ["Interviewer", "INTERVIEWER 2", "Moderator (Sam)", "Q", "Q1", "INT 3", "Host"] {
             assert_eq!(role_of(label), SpeakerRole::Interviewer, "{label}");
         }
@@ -311,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn nobodies_of_two_files_are_two_people() {
+    fn unnamed_speakers_of_two_files_are_two_people() {
         assert_eq!(speaker_of("Participant", "a/talk"), "a/talk");
         assert_eq!(speaker_of("Speaker 2", "a/talk"), "a/talk Speaker 2");
         assert_eq!(speaker_of("P2", "a/talk"), "P2");
     }
 
     #[test]
-    fn prose_with_a_colon_is_no_label() {
+    fn prose_with_a_colon_is_not_a_label() {
         check(
             "P1: I said\nHere's the thing: it broke\nAnd then: gone\nAnd then: gone",
             &[("P1", "I said\nHere's the thing: it broke\nAnd then: gone\nAnd then: gone")],
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_no_speech_and_names_the_people() {
+    fn a_header_is_not_speech_and_names_the_people() {
         check(
             "Date: today\nParticipant: P9\nInterviewer: Sam Lee\n\nSam: Hi\nParticipant: Yes\nSam: Why?",
             &[("Sam", "Hi"), ("P9", "Yes"), ("Sam", "Why?")],

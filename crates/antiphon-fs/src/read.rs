@@ -200,7 +200,7 @@ impl Stream for ReadMany {
 
 impl std::fmt::Debug for ReadMany {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadMany").field("options", &self.options).field("batches", &self.reads.len()).finish()
+        f.debug_struct("ReadMany").field("options", &self.options).field("reads", &self.reads.len()).finish()
     }
 }
 

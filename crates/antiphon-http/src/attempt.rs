@@ -36,8 +36,8 @@ impl Failure {
         }
     }
 
-    /// Returns the verdict for the retry policy. Where the server may have acted on the request, the request is retried only
-    /// if `may_be_repeated`.
+    /// Returns the verdict for the retry policy. Without a response, the server may have acted on the request, which is then
+    /// retried only if `may_be_repeated`.
     pub(crate) fn verdict(&self, may_be_repeated: bool) -> Verdict {
         match self {
             Self::Status(response) => {

@@ -162,8 +162,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the retry policy. Retried are the statuses 408, 429, 500, 502, 503, 504 and 529, failed connections, and, for
-    /// idempotent requests, missing responses; see [`Request::idempotency_key`].
+    /// Sets the retry policy. Retried are the statuses 408, 429, 500, 502, 503, 504 and 529 and failed connections, for every
+    /// method, and missing responses for idempotent requests; see [`Request::idempotency_key`].
     ///
     /// Retry in one layer only: with two, each multiplies the other's calls.
     ///

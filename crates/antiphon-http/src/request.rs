@@ -202,7 +202,8 @@ impl Request {
     }
 
     /// Sets the idempotency key, by which a server that supports `Idempotency-Key` processes the request once, however often it
-    /// arrives. A request with a key is retried even if the server may have acted on it; a `POST` or `PATCH` without one is not.
+    /// arrives. A request with a key is also retried when its response is missing; a `POST` or `PATCH` without one is not, since
+    /// the server may have acted on it.
     #[must_use]
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)

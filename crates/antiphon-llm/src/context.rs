@@ -17,9 +17,8 @@ pub struct CallContext {
     pub cancel: CancellationToken,
     /// A token that ends the wait for the provider's limits; a call that was sent continues to its end. Default: a new one.
     pub drain: CancellationToken,
-    /// A token after whose cancellation an answer that stalls is given up: one without new text for 10 s, or for the time that
-    /// the provider waits for a token if that is less. It ends with `Cancelled`; an answer that makes progress is not cut.
-    /// Default: a new one.
+    /// A token after whose cancellation a stalled answer ends with `Cancelled`: one without new text for 10 s, or for the time
+    /// that the provider waits for a token if that is less. An answer that makes progress is not cut. Default: a new one.
     pub hurry: CancellationToken,
     /// The priority among the calls that wait for the provider's limits: the lowest number goes first. Default:
     /// [`AdaptiveLimiter::ORDINARY`].
@@ -75,7 +74,7 @@ impl CallContext {
         self
     }
 
-    /// Sets the token after whose cancellation an answer that stalls is given up.
+    /// Sets the token after whose cancellation a stalled answer ends with `Cancelled`.
     #[must_use]
     pub fn hurry(mut self, hurry: CancellationToken) -> Self {
         self.hurry = hurry;

@@ -10,7 +10,7 @@ const KEYS: [(&str, usize); 8] = [
     ("Bearer ", 20),
 ];
 
-/// Redacts text that looks like a vendor's API key, and all `secrets`; each is replaced by `[key]`.
+/// Returns a text in which everything that looks like a vendor's API key, and each of `secrets`, is replaced by `[key]`.
 ///
 /// ```
 /// let text = antiphon_llm::redact("no: sk-abcdef123456 and hunter22", &["hunter22"]);

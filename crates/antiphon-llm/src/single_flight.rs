@@ -76,7 +76,7 @@ impl<P: Provider> SingleFlight<P> {
         let context = context.clone().deadline(ends.deadline).cancel(ends.cancel).drain(ends.drain);
         let call = async move {
             let _landing = landing;
-            // Callers of the same moment can join before a call ends that has its answer at once.
+            // Lets concurrent callers join before a call ends that needs no wait.
             tokio::task::yield_now().await;
             inner.complete(&prompt, &context).await
         };

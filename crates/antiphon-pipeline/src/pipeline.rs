@@ -191,8 +191,8 @@ impl Pipeline {
     /// and the result of a finished one is returned without a call.
     ///
     /// # Errors
-    /// As [`prepare`](Self::prepare) and [`run_in`](Self::run_in). Once documents were loaded the error has a [`Report`], and it
-    /// has the provider's partial answer.
+    /// As [`prepare`](Self::prepare) and [`run_in`](Self::run_in). Once documents were loaded, the error has a [`Report`]; an
+    /// error of the provider has its partial answer.
     ///
     /// # Cancel safety
     /// Closes the connection; a call in flight may still be billed.

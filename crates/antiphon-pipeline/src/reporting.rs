@@ -34,7 +34,7 @@ impl PartialText {
 
 impl fmt::Debug for Reporting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watched").field(&self.inner).finish()
+        f.debug_tuple("Reporting").field(&self.inner).finish()
     }
 }
 

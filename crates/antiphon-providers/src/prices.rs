@@ -1,4 +1,4 @@
-//! What models cost and how much they take, from a table that is shipped with this crate, and from tables of one's own.
+//! Prices and limits of models, from a table that is shipped with this crate and from custom tables.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,7 +10,10 @@ const TABLE: &str = include_str!("prices.toml");
 
 static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::parse("prices.toml", TABLE).unwrap_or_default());
 
-/// A table of models, for each vendor.
+/// A table of models with their prices and limits, for each vendor.
+///
+/// Prices are in US dollars for a million tokens in the table, and in millionths of a dollar for a million tokens in a
+/// [`Price`].
 ///
 /// ```
 /// use antiphon_providers::prices::Prices;
@@ -28,7 +31,7 @@ static SHIPPED: LazyLock<Prices> = LazyLock::new(|| Prices::parse("prices.toml",
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Prices {
-    /// The day on which it was true.
+    /// The date of the table, as `YYYY-MM-DD`.
     pub as_of: String,
     vendors: BTreeMap<String, BTreeMap<String, Entry>>,
 }
@@ -48,7 +51,7 @@ struct Entry {
     long_output: Option<f64>,
 }
 
-/// The line with the header of a model; the first one where there is none.
+/// Returns the number of the line with the header of a model, or 1 if none is found.
 fn line_of(text: &str, vendor: &str, model: &str) -> usize {
     let is_header =
         |line: &str| line.trim_start().starts_with('[') && line.contains(vendor) && line.contains(model);
@@ -57,24 +60,24 @@ fn line_of(text: &str, vendor: &str, model: &str) -> usize {
 
 fn advised(message: &str) -> String {
     if message.starts_with("unknown field") {
-        format!("{message}; a model's name with a dot goes into quotes, as in \"gpt-4.1\"")
+        format!("{message}; put a model's name with a dot in quotes, as in \"gpt-4.1\"")
     } else {
         message.to_owned()
     }
 }
 
 impl Prices {
-    /// The table that comes with this crate.
+    /// Returns the table that is shipped with this crate.
     #[must_use]
     pub fn shipped() -> Self {
         SHIPPED.clone()
     }
 
-    /// Reads a table in the form of the shipped one; what it does not say of a model stays as it is when it is put
-    /// [over](Self::with) another. `path` is only for errors.
+    /// Parses a table in the format of the shipped one. A field that it does not set for a model keeps its value when the table
+    /// is [merged](Self::with) over another. `path` is used in errors only.
     ///
     /// # Errors
-    /// `InvalidRequest` with the place of what cannot be read, or of a price that is none.
+    /// `InvalidRequest` with path and line for a text that is not such a table, or for an invalid price.
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
         let table: BTreeMap<String, toml::Value> = toml::from_str(text).map_err(|err| {
@@ -97,7 +100,7 @@ impl Prices {
                 }
                 _ => {
                     return Err(invalid(format!(
-                        "{path}: {vendor}: prices stand below [{vendor}.\"MODEL\"]"
+                        "{path}: {vendor}: not a table of models; write prices below [{vendor}.\"MODEL\"]"
                     )));
                 }
             }
@@ -114,7 +117,7 @@ impl Prices {
                 ];
                 if numbers.into_iter().flatten().any(|price| !(0.0..1e6).contains(&price)) {
                     return Err(invalid(format!(
-                        "{path}: {vendor}.{model}: a price must be a number from 0"
+                        "{path}: {vendor}.{model}: a price must be a number of at least 0 and below 1,000,000"
                     )));
                 }
             }
@@ -122,7 +125,7 @@ impl Prices {
         Ok(prices)
     }
 
-    /// This table with another one over it.
+    /// Merges another table over this one: its fields replace those of the same model.
     #[must_use]
     pub fn with(mut self, over: Self) -> Self {
         for (vendor, models) in over.vendors {
@@ -135,7 +138,7 @@ impl Prices {
         self
     }
 
-    /// A vendor's model that has a price for prompts or for answers, and none for the other: it is as good as none.
+    /// Returns a vendor and its model with a price for prompts or for answers but not for both, which has no effect.
     #[must_use]
     pub fn half_priced(&self) -> Option<(&str, &str)> {
         let models =
@@ -144,9 +147,9 @@ impl Prices {
         halves.next().map(|(vendor, (model, _))| (vendor.as_str(), model.as_str()))
     }
 
-    /// The price of a vendor's model for a prompt of about so many tokens; `None` if it is not in the table.
+    /// Returns the price of a vendor's model for a prompt of about `prompt_tokens` tokens; `None` if it is not in the table.
     ///
-    /// A dated name such as `gpt-4o-2024-08-06` has the price of the name before the date.
+    /// A dated name such as `gpt-4o-2024-08-06` that is not in the table has the price of the name before the date.
     #[must_use]
     pub fn price(&self, vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
         let entry = self.entry(vendor, model)?;
@@ -169,14 +172,14 @@ impl Prices {
         )
     }
 
-    /// What the table says of a vendor's model.
+    /// Returns the limits of a vendor's model, in tokens; empty if it is not in the table.
     #[must_use]
     pub fn capabilities(&self, vendor: &str, model: &str) -> Capabilities {
         let entry = self.entry(vendor, model).unwrap_or_default();
         Capabilities::default().context_window(entry.context).max_output(entry.max_output)
     }
 
-    /// The models of a vendor.
+    /// Returns the names of a vendor's models.
     pub fn models(&self, vendor: &str) -> impl Iterator<Item = &str> {
         self.vendors.get(vendor).into_iter().flat_map(|models| models.keys().map(String::as_str))
     }
@@ -189,7 +192,7 @@ impl Prices {
 
 impl Entry {
     fn over(self, below: Self) -> Self {
-        // A price that is named anew is the price, whatever the length of the prompt.
+        // A new price replaces those for long prompts, too.
         let long = if self.input.is_some() || self.output.is_some() { self } else { below };
         Self {
             input: self.input.or(below.input),
@@ -206,7 +209,7 @@ impl Entry {
     }
 }
 
-/// The price of a vendor's model in the shipped table: [`Prices::price`].
+/// Returns the price of a vendor's model in the shipped table: [`Prices::price`].
 ///
 /// ```
 /// let price = antiphon_providers::prices::price("openai", "gpt-4o-mini", 1_000).ok_or("no price")?;
@@ -219,13 +222,13 @@ pub fn price(vendor: &str, model: &str, prompt_tokens: u64) -> Option<Price> {
     SHIPPED.price(vendor, model, prompt_tokens)
 }
 
-/// What the shipped table says of a vendor's model: [`Prices::capabilities`].
+/// Returns the limits of a vendor's model in the shipped table: [`Prices::capabilities`].
 #[must_use]
 pub fn capabilities(vendor: &str, model: &str) -> Capabilities {
     SHIPPED.capabilities(vendor, model)
 }
 
-/// A name without its date: `gpt-4o-2024-08-06`, `claude-haiku-4-5-20251001`.
+/// Returns a name without its date: `gpt-4o-2024-08-06`, `claude-haiku-4-5-20251001`; `None` if it has none.
 fn undated(model: &str) -> Option<&str> {
     let has_shape = |tail: &str, shape: &str| {
         tail.bytes().zip(shape.bytes()).all(|(byte, shape)| match shape {
@@ -239,7 +242,7 @@ fn undated(model: &str) -> Option<&str> {
     })
 }
 
-/// Dollars in the table have few digits, so rounding gives back what was written.
+/// Converts dollars to millionths. Prices in the table have few digits, so that rounding is exact.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -254,7 +257,7 @@ mod tests {
     use super::{Prices, capabilities, price};
 
     #[test]
-    fn the_table_is_whole_and_dated_names_are_known() {
+    fn the_table_is_complete_and_dated_names_are_found() {
         assert_eq!(Prices::shipped().as_of.len(), "2026-11-21".len());
         let price_of =
             |vendor, model, tokens| price(vendor, model, tokens).map(|price| (price.input, price.output));
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_ones_own_goes_over_it() {
+    fn a_custom_table_overrides_the_shipped_one() {
         let mine =
             Prices::parse("m.toml", "[lab.big]\ninput = 1.0\noutput = 2.0\n[openai.gpt-4o]\ninput = 2.0\n");
         let prices = Prices::shipped().with(mine.unwrap());

@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 
 use crate::markdown::{line, markdown};
 
-/// A writer of rows as CSV or Markdown. Rows are written one at a time, so that a table may be larger than memory: [`add`](Self::add)
-/// every row first, to learn the columns.
+/// A writer of rows as CSV or Markdown. Rows are written one at a time, so that a table may be larger than memory:
+/// [`add`](Self::add) every row first, to learn the columns.
 ///
 /// Spreadsheets run text that begins with `=`, `+`, `-` or `@` as a formula (OWASP, "CSV Injection"): such text gets an
 /// apostrophe before it, unless it is a number.

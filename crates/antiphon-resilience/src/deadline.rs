@@ -59,7 +59,7 @@ impl Deadline {
         self.remaining(now).is_none_or(|left| pause < left)
     }
 
-    /// Waits until the deadline has passed, or for ever without a limit. Meant for `tokio::select!`.
+    /// Waits until the deadline has passed, or forever without a limit. Meant for `tokio::select!`.
     ///
     /// # Cancel safety
     /// A dropped call changes nothing.

@@ -3,7 +3,8 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | retry after a failure, with backoff and jitter | [`RetryPolicy`], its [`Pauses`], [`Backoff`] and [`Attempts`], a [`RetryBudget`] |
+//! | retry after a failure, with backoff and jitter | [`RetryPolicy`], its [`Pauses`] and [`Backoff`] |
+//! | log failed attempts, or limit the retries of many calls | [`Attempts`], [`RetryBudget`] |
 //! | finish by a certain time, retries included | [`Deadline`] |
 //! | stop calling a service that fails | [`CircuitBreaker`], [`BreakerRegistry`] |
 //! | keep to a known limit (token bucket) | [`RateLimiter`] |

@@ -17,8 +17,9 @@ use self::merge::merge;
 const DEPTH: usize = 12;
 /// The maximum nesting; a schema that cannot end gets null there.
 const MOST_NESTED: usize = 64;
-/// After so many values what may be left out is left out, and after so many more the rest is null.
+/// The number of values after which optional parts are left out.
 const DEFAULT_VALUES: usize = 2_000;
+/// The number of values after which the rest is null.
 const MOST_VALUES: usize = 20_000;
 /// The maximum length of a list and size of an object, even if the schema requires more.
 const MOST_ITEMS: usize = 10_000;
@@ -268,8 +269,8 @@ fn bound(object: &Map<String, Value>, key: &str) -> Option<usize> {
     object.get(key)?.as_u64().and_then(|bound| usize::try_from(bound).ok())
 }
 
-/// Returns a schema with the keywords that only its description has, as in `maxItems: 3`: not all vendors accept all keywords, and
-/// a model follows the description.
+/// Returns a schema with the keywords that only its description has, as in `maxItems: 3`: not all vendors accept all keywords,
+/// and a model follows the description.
 fn with_described_bounds(object: &Map<String, Value>) -> Map<String, Value> {
     const DESCRIBED: [&str; 10] = [
         "exclusiveMaximum",

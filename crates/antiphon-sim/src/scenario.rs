@@ -426,7 +426,7 @@ mod tests {
         assert!(least >= millis(10) && most <= millis(20) && (millis(14)..millis(16)).contains(&middle));
         let [_, middle, high, _] = sorted(Latency::LogNormal { median: millis(100), sigma: 0.5 });
         assert!((millis(90)..millis(110)).contains(&middle), "{middle:?}");
-        assert!((millis(230)..millis(320)).contains(&high), "one in forty takes 2.7 times the median: {high:?}");
+        assert!((millis(230)..millis(320)).contains(&high), "1 in 40 takes 2.7 times the median: {high:?}");
     }
 
     #[test]

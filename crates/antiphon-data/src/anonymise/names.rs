@@ -6,7 +6,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::ReplacementLog;
 use crate::speakers;
 
-/// Words of labels that are nobody's name.
+/// Words of labels that are no person's name.
 const NO_NAMES: [&str; 24] = [
     "dr",
     "mr",
@@ -34,10 +34,10 @@ const NO_NAMES: [&str; 24] = [
     "sunday",
 ];
 
-/// The words of names, folded, each with the whole name that it is of.
+/// The case-folded words of names, each with the whole name that it belongs to.
 pub(super) struct Names {
     words: BTreeMap<String, String>,
-    /// Those that were given: they go also in small letters, and where a script has none.
+    /// The words of given names, which match in lower case, too, and in scripts without case.
     given: BTreeSet<String>,
 }
 
@@ -65,7 +65,7 @@ impl Names {
                 }
             }
         }
-        // A word that two people share is nobody's.
+        // A word that two people share identifies neither.
         let person =
             |(key, (word, of)): (String, (String, BTreeSet<String>))| match (of.len(), of.into_iter().next())
             {
@@ -76,7 +76,7 @@ impl Names {
         Self { words, given }
     }
 
-    /// The whole name that a word of a text is of, and how many of its bytes are the name: "Anna's" is Anna's.
+    /// Returns the whole name that a word of a text belongs to, and the number of bytes that are the name: "Anna's" has four.
     pub(super) fn of(&self, word: &str) -> Option<(&str, usize)> {
         let stem = ["'s", "’s", "'S", "’S", "'", "’"].iter().find_map(|ending| word.strip_suffix(ending));
         let known = |word: &str| {
@@ -87,11 +87,11 @@ impl Names {
         known(word)
             .map(|name| (name, word.len()))
             .or_else(|| stem.and_then(|stem| Some((known(stem)?, stem.len()))))
-            // Of "Lee-Smith", who was called Lee before, and of "d'Anna".
+            // A part of "Lee-Smith" or of "d'Anna" may be a known name.
             .or_else(|| word.split(['-', '\'', '’']).find_map(known).map(|name| (name, word.len())))
     }
 
-    /// What stands instead of a speaker; codes and sides of the interview are nobody's names.
+    /// Returns the substitute for a speaker; codes and sides of the interview are no names and are kept.
     pub(super) fn substitute_speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
         if speakers::is_no_speaker(speaker) {
             return speaker.to_owned();
@@ -101,7 +101,8 @@ impl Names {
         found.substitute("name", whole.map_or(speaker, |(name, _)| name))
     }
 
-    /// The same for those who are to be told apart where all names are the same.
+    /// Returns the substitute for a speaker as [`substitute_speaker`](Self::substitute_speaker) does, but numbered where all
+    /// names have the same one.
     pub(super) fn speaker(&self, speaker: &str, found: &mut ReplacementLog<'_>) -> String {
         let substitute = self.substitute_speaker(speaker, found);
         match substitute.as_str() {
@@ -111,7 +112,7 @@ impl Names {
     }
 }
 
-/// In small letters, and without accents.
+/// Folds a word: lower case, without accents.
 fn folded(word: &str) -> String {
     word.nfd()
         .filter(|c| !is_combining_mark(*c))

@@ -5,8 +5,8 @@ use regex::Regex;
 use super::names::Names;
 use super::{ReplacementLog, Replacements};
 
-/// A pattern that this file spells. One that is wrong ends the program instead of letting a name through.
-#[expect(clippy::expect_used, reason = "each is spelled here, and a test compiles it")]
+/// Compiles a pattern of this file. An invalid one ends the program instead of letting a name through.
+#[expect(clippy::expect_used, reason = "each pattern is a literal of this file, and a test compiles it")]
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a pattern of this file")
 }
@@ -16,10 +16,10 @@ static EMAIL: LazyLock<Regex> =
 /// The name of an account, as in `@ada_b`.
 static ACCOUNT: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?:^|[^\p{L}\p{N}_@.])(@[\p{L}\p{N}_.]*[\p{L}\p{N}_])"));
-/// Digits with the marks that stand in telephone numbers; of how many they are is looked at behind it.
+/// Digits with the separators of telephone numbers; [`is_phone`] checks how many digits there are.
 static PHONE: LazyLock<Regex> =
     LazyLock::new(|| pattern("(?:\\+|\\(\\+?|\\b)\\d[\\d ()./\u{a0}\u{2011}\u{2013}-]{5,22}\\d\\b"));
-/// What has as many digits and is no number to call: dates, years, times, amounts, addresses of machines, coordinates.
+/// Digits that are no telephone number: dates, years, times, amounts, IP addresses, coordinates.
 static NO_PHONE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?:\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{4}[-–/]\d{4}|\d{1,3}(?:[ .]\d{3})+|\d+\.\d+\.\d+\.\d+|\d+\.\d+)$|\d:\d",
@@ -32,12 +32,12 @@ static INTRODUCED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The names that somebody is introduced by.
+/// Returns the names in introductions, as in "my name is …".
 pub(super) fn introduced(text: &str) -> impl Iterator<Item = &str> {
     INTRODUCED.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str()))
 }
 
-/// Cuts whatever is to go out of a text.
+/// Adds a replacement for each e-mail address, account, telephone number and name in a text.
 pub(super) fn cut(text: &str, names: &Names, cuts: &mut Replacements, found: &mut ReplacementLog<'_>) {
     for place in EMAIL.find_iter(text) {
         cuts.add(place.range(), || found.substitute("email", place.as_str()));
@@ -55,7 +55,7 @@ pub(super) fn cut(text: &str, names: &Names, cuts: &mut Replacements, found: &mu
     }
 }
 
-/// Digits in a row are any number; with marks between them, or a code before them, they are one to call.
+/// Returns whether digits are a telephone number: 7 to 15 of them, with separators between them or a leading `0` or `+`.
 fn is_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let is_marked = text.len() > digits || text.starts_with('0');
@@ -67,7 +67,7 @@ mod tests {
     use std::sync::LazyLock;
 
     #[test]
-    fn every_pattern_is_one() {
+    fn every_pattern_compiles() {
         let all = [
             &super::EMAIL,
             &super::ACCOUNT,

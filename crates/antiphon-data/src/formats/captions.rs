@@ -4,10 +4,10 @@ use crate::builder::{Body, Voice, Words};
 use crate::error::Malformed;
 use crate::speakers;
 
-/// WebVTT (W3C, "WebVTT: The Web Video Text Tracks Format", section 4): cues after a `WEBVTT` line.
+/// Reads WebVTT (W3C, "WebVTT: The Web Video Text Tracks Format", section 4): cues after a `WEBVTT` line.
 pub(crate) fn vtt(text: &str, person: &str) -> Result<Body, Malformed> {
     if !text.starts_with("WEBVTT") {
-        return Err(Malformed::at(1, "a WebVTT file begins with a line WEBVTT"));
+        return Err(Malformed::at(1, "a WebVTT file must begin with a line WEBVTT"));
     }
     let is_cue = |block: &Vec<(u32, &str)>| {
         !["NOTE", "STYLE", "REGION"].iter().any(|kind| block[0].1.starts_with(kind))
@@ -15,7 +15,7 @@ pub(crate) fn vtt(text: &str, person: &str) -> Result<Body, Malformed> {
     read(text, blocks(text).skip(1).filter(is_cue), person)
 }
 
-/// SubRip: numbered cues, of which the speaker may stand first as `P05: …`.
+/// Reads SubRip: numbered cues, whose first words may be a speaker's label, as in `P05: …`.
 pub(crate) fn srt(text: &str, person: &str) -> Result<Body, Malformed> {
     read(text, blocks(text), person)
 }
@@ -38,23 +38,23 @@ struct Captions<'a> {
     person: &'a str,
     labels: BTreeSet<&'a str>,
     speaker: Option<String>,
-    /// Whether the last turn is the speaker's, so that their next words go on with it.
+    /// Whether the last turn is the speaker's, so that the next words continue it.
     is_open: bool,
 }
 
 impl Captions<'_> {
-    /// Adds a cue: an optional name, its times, and its words in one line or more.
+    /// Adds a cue: an optional name, its times, and its words on one line or more.
     fn add(&mut self, cue: &[(u32, &str)]) -> Result<(), Malformed> {
         let timing = cue.iter().take(2).position(|(_, line)| line.contains("-->"));
         let Some(timing) = timing else {
-            let reason = "a cue without its times, such as 00:00:01.000 --> 00:00:04.000";
+            let reason = "a cue without times, such as 00:00:01.000 --> 00:00:04.000";
             return Err(Malformed::at(cue[0].0, reason));
         };
         let (line, times) = cue[timing];
         let (from, to) = times.split_once("-->").unwrap_or((times, ""));
         let to = to.split_whitespace().next().unwrap_or("");
         if !is_time(from.trim()) || !is_time(to) {
-            return Err(Malformed::at(line, format!("these are no times: {}", times.trim())));
+            return Err(Malformed::at(line, format!("invalid cue times: {}", times.trim())));
         }
         for (line, words) in &cue[timing + 1..] {
             // One line may have several voices.
@@ -88,7 +88,7 @@ impl Captions<'_> {
         self.is_open = true;
     }
 
-    /// Who speaks, by a voice tag or by a label, and the words without tags and entities.
+    /// Returns the speaker of a voice tag or a label, and the words without tags and entities.
     fn voice(&self, words: &str) -> (Option<String>, String) {
         let tag = words.find("<v").and_then(|start| {
             let (head, _) = words[start..].split_once('>')?;
@@ -106,7 +106,7 @@ impl Captions<'_> {
     }
 }
 
-/// `P05: so` and a line of `P05:` alone.
+/// Splits a label from its words: `P05: so`, or a line of `P05:` alone.
 fn label_of(line: &str) -> Option<(&str, &str)> {
     let (label, rest) = line.trim_start_matches(['-', ' ']).split_once(':')?;
     let spaced = rest.is_empty() || rest.starts_with(' ');
@@ -133,14 +133,14 @@ fn without_tags(words: &str) -> String {
     plain.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&")
 }
 
-/// `01:02:03.004`, `02:03.004`, or with a comma as SubRip writes it.
+/// Returns whether a text is a time: `01:02:03.004`, `02:03.004`, or with a comma as SubRip writes it.
 fn is_time(text: &str) -> bool {
     let Some((clock, millis)) = text.split_once(['.', ',']) else { return false };
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     (2..=3).contains(&clock.split(':').count()) && clock.split(':').all(digits) && digits(millis)
 }
 
-/// Runs of lines between empty ones, each line with its number.
+/// Returns the blocks of lines between empty ones, each line with its number.
 fn blocks(text: &str) -> impl Iterator<Item = Vec<(u32, &str)>> {
     let mut lines = (1_u32..).zip(text.split('\n')).peekable();
     std::iter::from_fn(move || {

@@ -4,7 +4,7 @@ use crate::builder::{Body, Words};
 use crate::error::Malformed;
 use crate::formats::record::{self, Field};
 
-/// A table with a header row; each row must have as many fields as the header.
+/// Reads a table with a header row; each row must have as many fields as the header.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter(text)).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|err| malformed(&err, text))?.clone();
@@ -33,7 +33,8 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     Ok(body)
 }
 
-/// A comma; or a semicolon or a tab, as spreadsheets write them in many countries, where the header has no comma.
+/// Returns the delimiter: a comma, or a semicolon or a tab, as spreadsheets write them in many countries, if the header has no
+/// comma.
 pub(crate) fn delimiter(text: &str) -> u8 {
     let header = text.lines().next().unwrap_or_default();
     match [';', '\t'].into_iter().find(|other| !header.contains(',') && header.contains(*other)) {
@@ -55,7 +56,7 @@ fn malformed(err: &csv::Error, text: &str) -> Malformed {
     Malformed { line, reason }
 }
 
-/// The reader tells where it began to look for a row: before the empty lines that it passes over.
+/// Returns the line of a row. The reader's position is before the empty lines that it skips.
 fn line_of(position: &csv::Position, text: &str) -> u32 {
     let rest = usize::try_from(position.byte()).ok().and_then(|at| text.get(at..)).unwrap_or_default();
     let empty = rest.bytes().take_while(|byte| *byte == b'\n').count();

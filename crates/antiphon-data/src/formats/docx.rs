@@ -8,21 +8,21 @@ use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::plain::plain;
 
-/// Unpacked, a document's text part may be this large: an archive of a few kilobytes can unpack to gigabytes.
+/// The most bytes of a document's unpacked text part: an archive of a few kilobytes can unpack to gigabytes (a zip bomb).
 const MAX_UNPACKED: u64 = 64 << 20;
 
-/// The paragraphs of Word's main document part (ECMA-376, part 1, section 17.3), headings marked with `#`.
+/// Reads the paragraphs of Word's main document part (ECMA-376, part 1, section 17.3), headings marked with `#`.
 pub(crate) fn docx(bytes: &[u8], person: &str) -> Result<Body, Malformed> {
-    let not_docx = |_| Malformed::whole("this is no DOCX file: it is not a zip archive");
+    let not_docx = |_| Malformed::whole("not a DOCX file: it is not a zip archive");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(not_docx)?;
     let part = archive
         .by_name("word/document.xml")
-        .map_err(|err| Malformed::whole(format!("word/document.xml cannot be read: {err}")))?;
+        .map_err(|err| Malformed::whole(format!("cannot read word/document.xml: {err}")))?;
     let mut xml = Vec::new();
     let read = part.take(MAX_UNPACKED + 1).read_to_end(&mut xml);
-    read.map_err(|err| Malformed::whole(format!("word/document.xml cannot be unpacked: {err}")))?;
+    read.map_err(|err| Malformed::whole(format!("cannot unpack word/document.xml: {err}")))?;
     if xml.len() as u64 > MAX_UNPACKED {
-        return Err(Malformed::whole(format!("it unpacks to more than {MAX_UNPACKED} bytes")));
+        return Err(Malformed::whole(format!("the text unpacks to more than {MAX_UNPACKED} bytes")));
     }
     let xml = String::from_utf8(xml).map_err(|_| Malformed::whole("word/document.xml is not valid UTF-8"))?;
     let paragraphs = paragraphs(&xml)?;
@@ -55,14 +55,14 @@ fn paragraphs(xml: &str) -> Result<Vec<String>, Malformed> {
                     found.push(std::mem::take(&mut paragraph));
                 }
             }
-            Event::Eof if depth > 0 => return Err(Malformed::at(number, "the document ends in the middle")),
+            Event::Eof if depth > 0 => return Err(Malformed::at(number, "unexpected end of the document")),
             Event::Eof => return Ok(found),
             _ => {}
         }
     }
 }
 
-/// What an empty element adds to a paragraph: a space for breaks and tabs, a `#` for the style of a heading.
+/// Returns the text that an empty element adds to a paragraph: a space for breaks and tabs, a `#` for a heading's style.
 fn empty_tag(tag: &BytesStart<'_>) -> String {
     match tag.local_name().as_ref() {
         "tab" | "br" | "cr" => " ".to_owned(),

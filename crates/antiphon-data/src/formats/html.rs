@@ -10,12 +10,13 @@ use crate::builder::Body;
 use crate::document::LineStart;
 use crate::error::Malformed;
 
-/// Elements with nothing in them for a reader of the page.
+/// Elements whose content is not shown to a reader of the page.
 const UNREAD: [&str; 10] =
     ["script", "style", "title", "template", "svg", "math", "iframe", "object", "noembed", "noframes"];
-/// Elements that stand on lines of their own, and those that stand apart as paragraphs do.
+/// Elements on lines of their own.
 const LINES: [&str; 11] =
     ["br", "li", "tr", "dt", "dd", "option", "caption", "summary", "thead", "tbody", "tfoot"];
+/// Elements that are set apart as paragraphs.
 const PARAGRAPHS: [&str; 30] = [
     "p",
     "div",
@@ -49,12 +50,12 @@ const PARAGRAPHS: [&str; 30] = [
     "h6",
 ];
 
-/// The words of a page as a reader sees them, headings marked with `#`.
+/// Reads the words of a page as a reader sees them, headings marked with `#`.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(text));
     let tokenizer = Tokenizer::new(Sink::default(), TokenizerOpts::default());
-    // It stops behind each script, as a browser does to run it.
+    // The tokenizer stops behind each script, as a browser does to run it.
     while !input.is_empty() {
         let _ = tokenizer.feed(&input);
     }
@@ -64,7 +65,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
         return Err(Malformed::at(line, format!("this <{name}> is never closed")));
     }
     if let Some(line) = cut_at {
-        return Err(Malformed::at(line, "the page ends in the middle of a comment or a tag"));
+        return Err(Malformed::at(line, "the page ends inside a comment or a tag"));
     }
     Ok(Body { text, lines, turns: Vec::new() }.spoken(person))
 }
@@ -77,22 +78,22 @@ struct Sink(RefCell<Page>);
 struct Page {
     text: String,
     lines: Vec<LineStart>,
-    /// Line ends that stand before the next word.
+    /// Line ends before the next word.
     ends: usize,
-    /// Whether white space does.
+    /// Whether there is white space before the next word.
     is_spaced: bool,
-    /// How many elements are open that keep their white space.
+    /// Open elements that keep their white space.
     kept: usize,
     unread: Option<Unread>,
-    /// The line where the file ends in the middle of something.
+    /// The line on which the file ends inside a comment or a tag.
     cut_at: Option<u32>,
 }
 
-/// An element that is passed over.
+/// An element that is skipped.
 struct Unread {
     name: String,
     line: u32,
-    /// Elements of its name that are open.
+    /// Open elements of this name.
     depth: usize,
 }
 
@@ -105,7 +106,7 @@ impl TokenSink for Sink {
         match token {
             Token::TagToken(tag) => return page.tag(&tag, line),
             Token::CharacterTokens(text) if page.unread.is_none() => page.words(&text, line),
-            // A comment or a tag that is never closed swallows the rest.
+            // An unclosed comment or tag swallows the rest of the page.
             Token::ParseError(why) if why.contains("EOF") && !why.contains("EOF in RawData") => {
                 page.cut_at.get_or_insert(line);
             }
@@ -127,7 +128,7 @@ impl Page {
             }
             return TokenSinkResult::Continue;
         }
-        // A browser does not heed the slash of `<script/>`; in a drawing it does.
+        // A browser ignores the slash of `<script/>`, but honours it on a drawing.
         let is_whole = tag.self_closing && matches!(name, "svg" | "math");
         if begins && UNREAD.contains(&name) && !is_whole {
             self.unread = Some(Unread { name: name.to_owned(), line, depth: 1 });
@@ -157,11 +158,11 @@ impl Page {
         }
     }
 
-    /// Adds words that end on a line, with every white space between them one space, unless it is kept.
+    /// Adds words that end on `last_line`, with white space collapsed to one space unless it is kept.
     fn words(&mut self, text: &str, last_line: u32) {
         let ends = u32::try_from(text.matches('\n').count()).unwrap_or(0);
         let mut line = last_line.saturating_sub(ends);
-        // A no-break space is one that its writer wanted.
+        // A no-break space is intended, so it is kept.
         let is_space = |c: char| c.is_ascii_whitespace();
         for piece in text.split_inclusive(is_space) {
             let word = piece.trim_end_matches(is_space);

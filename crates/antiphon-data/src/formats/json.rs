@@ -8,7 +8,7 @@ use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::tree::{self, Node, Value};
 
-/// One JSON value.
+/// Reads one JSON value.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let root: &RawValue = serde_json::from_str(text).map_err(|err| malformed(&err, 1))?;
     let mut body = Body::default();
@@ -16,7 +16,7 @@ pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     Ok(body.or_unlabelled(person))
 }
 
-/// One JSON value a line; empty lines are passed over.
+/// Reads one JSON value on each line; empty lines are skipped.
 pub(crate) fn read_lines(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut source = Source::new(text);
     let (mut body, mut rows) = (Body::default(), Vec::new());
@@ -35,7 +35,7 @@ fn malformed(err: &serde_json::Error, first_line: u32) -> Malformed {
     Malformed::at(first_line.saturating_add(line), format!("not valid JSON: {reason}"))
 }
 
-/// The walk over one source, which counts lines as it goes: values come in the order of the text.
+/// A walk over one source that counts lines on its way: values come in the order of the text.
 struct Source<'a> {
     text: &'a str,
     offset: usize,
@@ -70,7 +70,7 @@ impl<'a> Source<'a> {
         Ok(Node { line, value })
     }
 
-    /// Raw values borrow from the text, so their address tells their place in it.
+    /// Returns the line of a value. Raw values borrow from the text, so their address is their offset in it.
     fn line_of(&mut self, value: &RawValue) -> u32 {
         let at = (value.get().as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
         if let Some(between) = self.text.get(self.offset..at) {
@@ -86,7 +86,7 @@ fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue, line: u32) -> Result<T, Ma
     serde_json::from_str(value.get()).map_err(|err| malformed(&err, line))
 }
 
-/// An object's entries in their order, repeated keys and all.
+/// The entries of an object in order, with repeated keys.
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {

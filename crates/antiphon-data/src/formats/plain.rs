@@ -5,7 +5,7 @@ use crate::document::Format;
 use crate::error::Malformed;
 use crate::formats::{captions, csv, html, json, yaml};
 
-/// Reads any of the formats that are text; `person` names a speaker whom the file does not name.
+/// Reads any text-based format; `person` is the name of a speaker whom the file does not name.
 pub(crate) fn text(format: Format, text: &str, person: &str) -> Result<Body, Malformed> {
     match format {
         Format::Csv => csv::read(text, person),
@@ -20,7 +20,7 @@ pub(crate) fn text(format: Format, text: &str, person: &str) -> Result<Body, Mal
     }
 }
 
-/// Lines with their numbers, as text that may name its speakers.
+/// Reads numbered lines as text that may name its speakers.
 pub(crate) fn plain<S: AsRef<str>>(lines: impl Iterator<Item = (u32, S)>, person: &str) -> Body {
     let mut body = Body::default();
     for (number, line) in lines {
@@ -28,15 +28,15 @@ pub(crate) fn plain<S: AsRef<str>>(lines: impl Iterator<Item = (u32, S)>, person
         body.text.push_str(line.as_ref());
         body.text.push('\n');
     }
-    // `split` sees an empty last line behind the file's last line end.
+    // `split` yields an empty last line behind the file's last line end.
     if body.text.ends_with("\n\n") {
         body.text.pop();
     }
     body.spoken(person)
 }
 
-/// The lines of an Org file, headings marked with `#`, and without what is not for readers: keywords, comments and
-/// drawers (Org's manual, "Syntax").
+/// Returns the lines of an Org file, headings marked with `#`; keywords, comments and drawers (Org's manual, "Syntax") become
+/// empty lines.
 fn org(text: &str) -> Vec<Cow<'_, str>> {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut read: Vec<Cow<'_, str>> = Vec::with_capacity(lines.len());
@@ -44,7 +44,7 @@ fn org(text: &str) -> Vec<Cow<'_, str>> {
     for (number, line) in lines.iter().enumerate() {
         let trimmed = line.trim();
         if !drawer.contains(&number) && is_drawer(trimmed) {
-            // One that is never closed is text.
+            // An unclosed drawer is text.
             let rest = lines[number + 1..].iter().take_while(|line| !is_org_heading(line));
             let end = rest.into_iter().position(|line| line.trim().eq_ignore_ascii_case(":end:"));
             drawer = end.map_or(number..number, |end| number..number + end + 2);

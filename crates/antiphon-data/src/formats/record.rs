@@ -2,7 +2,7 @@ use crate::builder::{Body, Voice, Words};
 use crate::document::SpeakerRole;
 use crate::speakers;
 
-/// Names under which tables and JSON keep who spoke, what was said, and on which side.
+/// Keys for the speaker in tables and JSON.
 const SPEAKER_KEYS: [&str; 9] = [
     "speaker",
     "participant",
@@ -14,7 +14,9 @@ const SPEAKER_KEYS: [&str; 9] = [
     "respondent_id",
     "user",
 ];
+/// Keys for the speaker's side.
 const ROLE_KEYS: [&str; 2] = ["role", "type"];
+/// Keys for the words.
 const TEXT_KEYS: [&str; 9] =
     ["text", "content", "utterance", "words", "transcript", "message", "quote", "response", "answer"];
 
@@ -22,22 +24,22 @@ const TEXT_KEYS: [&str; 9] =
 pub(crate) struct Field<'a> {
     pub(crate) key: &'a str,
     pub(crate) value: Words<'a>,
-    /// Whether the value is words: numbers and the like are nobody's speech.
+    /// Whether the value is words: numbers and dates are not speech.
     pub(crate) is_text: bool,
 }
 
-/// Whether a key is one of those for what was said.
+/// Returns whether a key is one for the words.
 pub(crate) fn is_text_key(key: &str) -> bool {
     TEXT_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key))
 }
 
-/// Whether a key is one of those for who said it.
+/// Returns whether a key is one for the speaker, or `role`.
 pub(crate) fn is_person_key(key: &str) -> bool {
     SPEAKER_KEYS.iter().chain(&ROLE_KEYS[..1]).any(|known| known.eq_ignore_ascii_case(key))
 }
 
-/// Adds a row: its text if it has a field for that, else every field as an answer to its own name. Whatever is no
-/// speech is a line that nobody said.
+/// Adds a row: its text if it has a field for that, else every field as an answer to the question that is its key. Fields that
+/// are not speech become lines without a speaker.
 pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {
     let find = |keys: &[&str]| {
         let named = |key: &&str| fields.iter().position(|field| field.key.eq_ignore_ascii_case(key));
@@ -45,7 +47,7 @@ pub(crate) fn add(body: &mut Body, fields: &[Field<'_>], person: &str) {
     };
     let (speaker, role) = (find(&SPEAKER_KEYS), find(&ROLE_KEYS));
     let label = speaker.or(role).map_or(person, |at| fields[at].value.text.trim());
-    // An interviewer is one by name or by role; what the field is called says nothing.
+    // A name or a role makes an interviewer; the field's key does not.
     let asks = [speaker, role]
         .into_iter()
         .flatten()

@@ -5,10 +5,10 @@ use crate::error::Malformed;
 use crate::formats::record::{self, Field};
 use crate::speakers;
 
-/// Deeper nesting is refused: it is no interview, and reading it would need a stack as deep.
+/// The deepest nesting that is read: more is no interview, and would need as deep a stack.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// A value of a file whose structure is a tree, and the line where it begins.
+/// A value of a tree-structured file, and the line on which it begins.
 #[derive(Debug, Clone)]
 pub(crate) struct Node<'a> {
     pub(crate) line: u32,
@@ -19,10 +19,10 @@ pub(crate) struct Node<'a> {
 pub(crate) enum Value<'a> {
     /// A string, and whether its line ends are lines of the source.
     Text(Cow<'a, str>, bool),
-    /// Another scalar as it is written; nothing for null.
+    /// Another scalar as it is written; empty for null.
     Plain(Cow<'a, str>),
     List(Vec<Node<'a>>),
-    /// Entries in their order, repeated keys and all.
+    /// Entries in order, with repeated keys.
     Map(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn too_deep(line: u32) -> Malformed {
     Malformed::at(line, format!("nested more than {MAX_DEPTH} levels deep"))
 }
 
-/// Adds a whole file. Whoever it names as the one who asks is an interviewer wherever they speak.
+/// Adds a whole file. A person whom it names as the interviewer is one in every turn.
 pub(crate) fn add_all(body: &mut Body, person: &str, roots: &[Node<'_>]) {
     roots.iter().for_each(|root| add(body, person, "", root));
     let mut askers = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn add_all(body: &mut Body, person: &str, roots: &[Node<'_>]) {
     body.asked_by(&askers);
 }
 
-/// Adds a value: every map with a text, or with scalars only, is a row.
+/// Adds a value: every map that has a text, or only scalars, is a row.
 fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| add(body, person, key, item)),
@@ -48,7 +48,7 @@ fn add(body: &mut Body, person: &str, key: &str, node: &Node<'_>) {
 }
 
 fn add_map(body: &mut Body, person: &str, entries: &[(Cow<'_, str>, Node<'_>)]) {
-    // What is nested beside a text belongs to it: words with their times, tokens, tags.
+    // Values nested beside a text belong to it: words with their times, tokens, tags.
     let is_row = entries.iter().any(|(key, node)| {
         record::is_text_key(key) && matches!(&node.value, Value::Text(text, _) if !text.is_empty())
     });
@@ -60,7 +60,7 @@ fn add_map(body: &mut Body, person: &str, entries: &[(Cow<'_, str>, Node<'_>)]) 
         .map(|(key, node)| Field { key, value: words(node), is_text: matches!(node.value, Value::Text(..)) })
         .collect();
     record::add(body, &fields, person);
-    // Unless it is speech itself, as a summary's transcript is.
+    // Unless they are speech, such as a transcript beside a summary.
     let speech = entries.iter().filter(|(_, node)| node.is_nested() && node.holds_speech());
     speech.for_each(|(key, node)| add(body, person, key, node));
 }
@@ -79,12 +79,12 @@ impl Node<'_> {
         matches!(self.value, Value::List(_) | Value::Map(_))
     }
 
-    /// Whether there are both somebody's words and somebody in it.
+    /// Returns whether the value has both words and a speaker.
     fn holds_speech(&self) -> bool {
         self.has_key(&record::is_text_key) && self.has_key(&record::is_person_key)
     }
 
-    /// The names that stand behind keys such as `interviewer`.
+    /// Collects the names under keys such as `interviewer`.
     fn askers<'n>(&'n self, found: &mut Vec<&'n str>) {
         match &self.value {
             Value::List(items) => items.iter().for_each(|item| item.askers(found)),

@@ -7,10 +7,11 @@ use crate::builder::Body;
 use crate::error::Malformed;
 use crate::formats::tree::{self, Node, Value};
 
-/// Bytes of values that aliases may repeat in all: nine lines of aliases to aliases stand for a thousand million.
+/// The most bytes of values that aliases may repeat in total: nine lines of nested aliases expand to 10⁹ values ("billion
+/// laughs").
 const MAX_REPEATED: usize = 1 << 20;
 
-/// One YAML document or several.
+/// Reads one YAML document or several.
 pub(crate) fn read(text: &str, person: &str) -> Result<Body, Malformed> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -38,13 +39,13 @@ struct Builder<'a> {
     repeated: usize,
 }
 
-/// A list or a map whose end has not come.
+/// A list or a map whose end was not read yet.
 struct Open<'a> {
     node: Node<'a>,
     anchor: usize,
     /// The key whose value comes next.
     key: Option<Cow<'a, str>>,
-    /// Bytes that it takes so far, roughly.
+    /// The approximate size so far. Bytes.
     size: usize,
 }
 
@@ -59,13 +60,13 @@ impl<'a> Builder<'a> {
                 None => Ok(()),
             },
             Event::Scalar(text, style, anchor, _) => {
-                // A value weighs what it takes to keep, however few its words are.
+                // A value has the size of its node, even if its text is short.
                 let size = text.len() + size_of::<Node<'_>>();
                 self.add(Node { line, value: scalar(text, style) }, anchor, size)
             }
             Event::Alias(anchor) => {
                 let (node, size) = self.anchors.get(&anchor).cloned().ok_or_else(|| {
-                    Malformed::at(line, "an alias stands for what it is a part of, or for nothing")
+                    Malformed::at(line, "an alias refers to a value that contains it, or to no anchor")
                 })?;
                 self.repeated += size;
                 if self.repeated > MAX_REPEATED {
@@ -86,9 +87,9 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Puts a whole value where it belongs. An anchor's number is 0 where there is none.
+    /// Adds a complete value to its parent. An anchor's number is 0 for a value without one.
     fn add(&mut self, node: Node<'a>, anchor: usize, size: usize) -> Result<(), Malformed> {
-        // What a too large alias would repeat is not kept for it: the alias is then refused.
+        // A value over the limit is not kept for aliases: an alias to it is an error.
         if anchor > 0 {
             let kept = if size > MAX_REPEATED { empty(node.line) } else { node.clone() };
             self.anchors.insert(anchor, (kept, size));
@@ -100,16 +101,13 @@ impl<'a> Builder<'a> {
         parent.size += size;
         match (&mut parent.node.value, parent.key.take()) {
             (Value::List(items), _) => items.push(node),
-            // A merge key (yaml.org/type/merge) brings the entries of another map, or of several.
+            // A merge key (yaml.org/type/merge) adds the entries of another map, or of several.
             (Value::Map(entries), Some(key)) if key == "<<" => merge(entries, node),
             (Value::Map(entries), Some(key)) => entries.push((key, node)),
             (_, None) => match node.value {
                 Value::Text(text, _) | Value::Plain(text) => parent.key = Some(text),
                 Value::List(_) | Value::Map(_) => {
-                    return Err(Malformed::at(
-                        node.line,
-                        "a key has to be one word or text, and this is a list",
-                    ));
+                    return Err(Malformed::at(node.line, "a key must be a scalar, not a list or a mapping"));
                 }
             },
             (Value::Text(..) | Value::Plain(_), Some(_)) => {}
@@ -118,7 +116,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Adds entries whose keys are not there yet.
+/// Adds the entries of `node` whose keys are not in `entries` yet.
 fn merge<'a>(entries: &mut Vec<(Cow<'a, str>, Node<'a>)>, node: Node<'a>) {
     match node.value {
         Value::Map(others) => {
@@ -137,7 +135,7 @@ fn empty<'a>(line: u32) -> Node<'a> {
     Node { line, value: Value::Plain("".into()) }
 }
 
-/// Plain scalars that YAML's core schema (1.2.2, section 10.3.2) takes for no string are none here.
+/// Returns the value of a scalar: text, unless it is plain and not a string in YAML's core schema (1.2.2, section 10.3.2).
 fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Value<'_> {
     let is_plain = style == ScalarStyle::Plain;
     match &*text {

@@ -6,26 +6,26 @@ use serde_json::{Map, Value};
 use super::Row;
 use crate::error::{Error, Failure};
 
-/// The text of a row that cannot be read, as it is in its file, so that it can be corrected.
+/// The text of a row that cannot be read, as it is in its file, so that a user can correct it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawRow {
-    /// The line; of a table, the lines of the record.
+    /// The line; in a table, the lines of the record.
     pub text: String,
-    /// Whether U+FFFD is in the place of bytes that are not UTF-8.
+    /// Whether U+FFFD replaces bytes that are not valid UTF-8.
     #[serde(default, rename = "lossy", skip_serializing_if = "std::ops::Not::not")]
     pub is_lossy: bool,
-    /// Whether this is the beginning alone, since the row is longer than 16 MiB.
+    /// Whether only the first 4 KiB are kept, since the row is longer than 16 MiB.
     #[serde(default, rename = "cut", skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
 }
 
 impl RawRow {
-    /// Creates the text of a row that has all of it.
+    /// Creates the text of a whole row.
     pub(super) fn whole(text: String) -> Self {
         Self { text, is_lossy: false, is_cut: false }
     }
 
-    /// Keeps the beginning alone.
+    /// Keeps only the first 4 KiB.
     pub(super) fn cut(&mut self) {
         self.text.truncate(self.text.floor_char_boundary(EXCERPT));
         self.text.shrink_to_fit();
@@ -33,13 +33,16 @@ impl RawRow {
     }
 }
 
-/// The bytes that are kept of a row that is too long.
+/// The bytes that are kept of a row that is longer than the limit.
 const EXCERPT: usize = 4 << 10;
 
-/// The key under which runs note what became of a row that failed.
+/// The key under which a run stores the note of a failed row.
 const NOTE: &str = "_antiphon";
 
-/// Returns why a line is no row, with its text; what else is wrong with a file ends it.
+/// Returns the reason why a line is not a row, with its text.
+///
+/// # Errors
+/// `Io` and the like for a failure that ends the file.
 pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(String, RawRow), Error> {
     let (reason, is_cut) = match err.kind() {
         antiphon_fs::ErrorKind::NotText { .. } => ("this row is not valid UTF-8".to_owned(), false),
@@ -51,7 +54,7 @@ pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(String, RawRow), Erro
     Ok((reason, RawRow { text: text.into_owned(), is_lossy, is_cut }))
 }
 
-/// The reason why a row over the limit is none.
+/// Returns the reason for rejecting a row over the limit.
 pub(super) fn too_long(limit: usize) -> String {
     format!("this row is longer than {} MiB", limit >> 20)
 }
@@ -69,7 +72,7 @@ pub(super) fn row_of_line(line: String, name: &str, number: u32) -> Row {
     }
 }
 
-/// Makes a row of a JSON value, without what an earlier run noted in it. The note of a bad line is no row by itself.
+/// Makes a row of a JSON value, without the note of an earlier run. The note of a bad line alone is not a row.
 pub(super) fn row_of(value: Value, name: &str, line: Option<u32>) -> Row {
     let Value::Object(mut row) = value else {
         return Ok(Value::Object(Map::from_iter([("value".to_owned(), value)])).to_string());

@@ -8,24 +8,24 @@ use super::{BATCH_BYTES, Row};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::formats::delimiter;
 
-/// The longest row: of a longer one, such as one with a quote that is never closed, the beginning alone is kept.
+/// The longest row: only the beginning of a longer one, such as one with an unclosed quote, is kept.
 const MAX_BYTES: usize = 16 << 20;
 
-/// The records of a table, of which only the lines of one are in memory.
+/// The records of a table; only the lines of one record are in memory.
 pub(super) struct Records {
     lines: FileLines,
     header: Vec<String>,
     delimiter: u8,
-    /// Lines that were read.
+    /// Lines read so far.
     line: u32,
 }
 
-/// A record's text with the line that it begins in.
+/// A record's text with the line on which it begins.
 struct Record {
     raw: RawRow,
     line: u32,
     is_open: bool,
-    /// Why it is no row, and the line in which that is.
+    /// The line and the reason for rejecting the record.
     bad: Option<(u32, String)>,
 }
 
@@ -66,7 +66,7 @@ impl Records {
         let mut records = Self { lines, header: Vec::new(), delimiter: b',', line: 0 };
         let failed = |line: Option<u32>, reason: String| {
             let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            Error::new(ErrorKind::NothingReadable, format!("no rows can be read from {place}: {reason}"))
+            Error::new(ErrorKind::NothingReadable, format!("cannot read rows from {place}: {reason}"))
         };
         let header = match records.record(name).await? {
             Some(Ok(record)) if !record.is_open => record,
@@ -77,7 +77,7 @@ impl Records {
                 ));
             }
             Some(Err(failure)) => return Err(failed(failure.line, failure.reason)),
-            None => return Err(failed(None, "it is empty".to_owned())),
+            None => return Err(failed(None, "the file is empty".to_owned())),
         };
         records.delimiter = delimiter(&header.raw.text);
         let fields = records.fields(&header.raw.text).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Records {
         object.map_err(|reason| Failure::of_row(name, Some(record.line), reason, record.raw))
     }
 
-    /// Makes an object of a record, or says why there is none.
+    /// Makes an object of a record.
     fn object(&self, record: &Record) -> Result<String, String> {
         if record.is_open {
             return Err("a quoted field of this row is never closed".to_owned());
@@ -131,10 +131,10 @@ impl Records {
         Ok(Value::Object(row).to_string())
     }
 
-    /// The fields of one record; nothing for what is more than one.
+    /// Returns the fields of one record; `None` for several records.
     fn fields(&self, text: &str) -> Option<StringRecord> {
         let mut reader = ReaderBuilder::new();
-        // Of a row, and not of the 8 KiB that a file would be worth.
+        // The reader's default buffer of 8 KiB is for files, not for one row.
         reader.delimiter(self.delimiter).has_headers(false).buffer_capacity(text.len().max(64));
         let mut reader = reader.from_reader(text.as_bytes());
         let mut records = reader.records();
@@ -142,7 +142,7 @@ impl Records {
         first.filter(|_| records.next().is_none())
     }
 
-    /// Reads a record, which ends with the line in which no quoted field is open.
+    /// Reads a record, which ends with the line after which no quoted field is open.
     async fn record(&mut self, name: &str) -> Result<Option<Result<Record, Failure>>, Error> {
         let mut record = Record { raw: RawRow::whole(String::new()), line: 0, is_open: false, bad: None };
         while let Some(line) = self.lines.next().await {
@@ -157,7 +157,7 @@ impl Records {
                 }
             };
             let delimiter = if self.header.is_empty() { delimiter(&line.text) } else { self.delimiter };
-            // Of a line that is not known to its end nothing is known: an open field goes on behind it.
+            // The end of a truncated line is not known: a field that was open before it stays open.
             if !line.is_cut {
                 record.is_open = is_open_behind(&line.text, delimiter, record.is_open);
             }
@@ -170,8 +170,8 @@ impl Records {
     }
 }
 
-/// Whether a quoted field is open at the end of a line. A quote opens one only where a field begins; elsewhere it stands
-/// for itself (RFC 4180 does not allow that, spreadsheets write it all the same).
+/// Returns whether a quoted field is open at the end of a line. A quote opens one only at the beginning of a field; elsewhere
+/// it is a literal quote (RFC 4180 does not allow that, but spreadsheets write it).
 fn is_open_behind(line: &str, delimiter: u8, is_open: bool) -> bool {
     let (mut is_open, mut at_start) = (is_open, !is_open);
     let mut bytes = line.bytes().peekable();

@@ -14,8 +14,8 @@ async fn rows(name: &str, content: impl AsRef<[u8]> + Send) -> Vec<Result<String
         }
         all.extend(batch);
     }
-    let told = |row: Row| row.map_err(|err| format!("{}: {}", err.line.unwrap_or(0), err.reason));
-    all.into_iter().map(told).collect()
+    let described = |row: Row| row.map_err(|err| format!("{}: {}", err.line.unwrap_or(0), err.reason));
+    all.into_iter().map(described).collect()
 }
 
 fn ok(row: &str) -> Result<String, String> {
@@ -23,7 +23,7 @@ fn ok(row: &str) -> Result<String, String> {
 }
 
 #[tokio::test]
-async fn tables_become_objects_whatever_stands_in_their_quotes() {
+async fn tables_become_objects_whatever_is_quoted() {
     let table = "\u{feff}name,note\nAda,\"one, \"\"two\"\"\nthree\"\n\nBob,\r\nEve\nFay,x\n";
     let expected = [
         ok(r#"{"name":"Ada","note":"one, \"two\"\nthree"}"#),
@@ -36,7 +36,7 @@ async fn tables_become_objects_whatever_stands_in_their_quotes() {
 }
 
 #[tokio::test]
-async fn a_quote_within_a_field_stands_for_itself() {
+async fn a_quote_within_a_field_is_literal() {
     let found = rows("a.csv", "id,size\n1,5\" pipe\n2,6\" pipe\n3,\"x\n\"\n").await;
     let expected = [
         ok(r#"{"id":"1","size":"5\" pipe"}"#),
@@ -47,19 +47,19 @@ async fn a_quote_within_a_field_stands_for_itself() {
     let found = rows("a.csv", b"a,b\n1,\"x\n\xff\ny\"\n2,z\n").await;
     assert_eq!(found, [Err("3: this row is not valid UTF-8".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
     let found = rows("a.csv", b"a,b\n1,\"x\n\xff\"\n2,z\n").await;
-    assert_eq!(found[1], ok(r#"{"a":"2","b":"z"}"#), "a quote is closed by a line that is no text, too");
+    assert_eq!(found[1], ok(r#"{"a":"2","b":"z"}"#), "a line that is not valid UTF-8 closes a quote, too");
     let found = rows("a.csv", "a,b\n1,x\ry\n2,z\n").await;
     assert_eq!(found, [Err("2: not valid CSV".to_owned()), ok(r#"{"a":"2","b":"z"}"#)]);
 }
 
 #[tokio::test]
-async fn a_quote_that_is_never_closed_swallows_nothing_unseen() {
+async fn rows_behind_an_unclosed_quote_are_reported_as_a_failure() {
     let found = rows("a.csv", "a,b\n1,\"2\n3,4\n5,6\n").await;
     assert_eq!(found, [Err("2: a quoted field of this row is never closed".to_owned())]);
 }
 
 #[tokio::test]
-async fn lines_become_objects_and_bad_ones_are_named() {
+async fn lines_become_objects_and_bad_ones_are_reported_with_their_line() {
     let lines = b"{\"a\": 1}\n\n{\"a\": \n\xff\n\"word\"\n{\"a\":2,\"_antiphon\":{\"error\":\"x\"}}";
     let expected = [
         ok("{\"a\": 1}"),
@@ -73,7 +73,7 @@ async fn lines_become_objects_and_bad_ones_are_named() {
 }
 
 #[tokio::test]
-async fn a_folder_gives_a_row_for_each_document() {
+async fn each_document_of_a_folder_is_a_row() {
     let folder = antiphon_fs::temp_dir().unwrap();
     for name in ["b.txt", "a.md"] {
         antiphon_fs::write(folder.path().join(name), format!("words of {name}")).await.unwrap();
@@ -112,7 +112,7 @@ fn check(failure: &Failure, line: u32, text: &str, (is_lossy, is_cut): (bool, bo
 const LIMIT: usize = 16 << 20;
 
 #[tokio::test]
-async fn a_bad_line_is_kept_as_it_was() {
+async fn a_bad_line_is_kept_verbatim() {
     let found = failures("a.jsonl", b"{\"a\": 1}\n{\"a\": \n{\"b\": \"\xff\"}\n").await;
     check(&found[0], 2, "{\"a\": ", (false, false));
     check(&found[1], 3, "{\"b\": \"\u{fffd}\"}", (true, false));
@@ -150,7 +150,7 @@ async fn a_record_over_the_limit_is_one_bad_row_and_the_next_ones_follow() {
 }
 
 #[tokio::test]
-async fn what_a_run_noted_is_left_out_of_a_corrected_row_and_is_no_row_by_itself() {
+async fn the_note_of_a_run_is_left_out_of_a_corrected_row_and_is_not_a_row_by_itself() {
     let note = r#"{"error":"bad_row","line":7,"text":"{\"a\": ","cut":true}"#;
     let file = format!("{{\"_antiphon\":{note}}}\n{{\"a\":1,\"_antiphon\":{note}}}\n");
     let expected =

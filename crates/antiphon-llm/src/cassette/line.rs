@@ -176,7 +176,7 @@ impl Cassette {
         if line.get("schema").is_some() {
             // Two processes may have created the file at the same time.
             if position.header(line)? != ScopeOnTape::of(&self.scope) {
-                let why = "the answers of another provider begin here. Record each into a file of its own";
+                let why = "the answers of another provider begin here. Record each into a separate file";
                 return Err(position.invalid(&why));
             }
         } else if line.get("capabilities").is_some() {

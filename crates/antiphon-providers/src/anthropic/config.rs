@@ -17,21 +17,21 @@ use crate::exchange::{
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// Anthropic's models.
+/// A provider for Anthropic's models, by the Messages API.
 ///
-/// The key goes into the `x-api-key` header and nowhere else. Its models of 2026 refuse any temperature; it has no seed: one
-/// is not sent. It wants to be told the most tokens of an answer: where the prompt does not say, the model's own most is
-/// taken, or 8,192 where that is not known.
+/// The key is sent only in the `x-api-key` header. Anthropic's models of 2026 reject any temperature. The API has no seed: a
+/// prompt's seed is not sent. The API requires a maximum number of tokens: where the prompt sets none, the model's own limit
+/// is sent, or 8,192 where that is not known.
 ///
-/// Schemas go without the keywords that its structured outputs do not take; they are enforced here. One that they cannot
-/// say at all, with free keys, is told in words.
+/// Structured output: schemas are sent without the keywords that Anthropic does not support; these are enforced here. A
+/// schema that it cannot express at all, one with free keys, is put in the prompt.
 #[derive(Debug, Clone)]
 pub struct Anthropic {
     link: Link,
     modes: ModeFallback,
 }
 
-/// What structured outputs take, without asking for a beta:
+/// Returns the schema dialect of structured outputs, without a beta:
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>.
 pub(super) fn dialect() -> Dialect {
     Dialect::default()
@@ -82,17 +82,17 @@ pub(super) fn dialect() -> Dialect {
 }
 
 impl Anthropic {
-    /// The model to ask when nobody names one: the cheapest current one that takes a million tokens.
+    /// The default model: the cheapest current one with a context window of a million tokens.
     pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
-    /// Anthropic with a key.
+    /// Creates a provider with a key.
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
             vendor: "anthropic".to_owned(),
             base_url: kind::BASE_URL.to_owned(),
             auth: Auth { header: Some("x-api-key".to_owned()), key: Some(key) },
-            // The later version of 2026-10-21 refuses a temperature of any model; this one leaves that to the model.
+            // The later version of 2026-10-21 rejects a temperature for every model; this one leaves that to the model.
             headers: vec![("anthropic-version".to_owned(), "2023-06-01".to_owned())],
             token_timeout: Duration::from_secs(120),
             call_timeout: None,
@@ -109,7 +109,7 @@ impl Anthropic {
         Self { link: self.link.with(change), ..self }
     }
 
-    /// All models, page by page.
+    /// Fetches the list of models, page by page.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let models = wire::models(page)?;
@@ -123,7 +123,7 @@ impl Anthropic {
 
 connection_settings!(Anthropic, "/v1", 120);
 
-/// Constructs it as the registry asks for it.
+/// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let provider = Anthropic::new(key_of(options)?).configured(options);
     Ok(cloud(kind, options, at_address(provider, options, Anthropic::base_url)?))
@@ -158,7 +158,7 @@ impl Provider for Anthropic {
         Link::health_by(self.list()).await
     }
 
-    /// From this crate's table.
+    /// Returns the limits in this crate's table.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         prices::capabilities("anthropic", model)
     }

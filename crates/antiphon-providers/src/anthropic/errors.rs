@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::exchange::{Fault, is_about, kind_of_status};
 
-/// What it says when money is used up, or may not be spent: under 400, 402 and 429 alike
+/// Phrases of errors for used-up credit or a reached spend limit, under status 400, 402 and 429 alike
 /// (<https://platform.claude.com/docs/en/api/rate-limits#reaching-your-spend-cap>).
 const QUOTA_CODES: [&str; 5] = [
     "credit balance is too low",
@@ -15,11 +15,11 @@ const QUOTA_CODES: [&str; 5] = [
     "monthly api usage threshold",
 ];
 
-/// Reads `{"type": "error", "error": {"type", "message"}}`, in a refusal or in a stream
-/// (<https://platform.claude.com/docs/en/api/errors>); `None` for what is no error.
+/// Reads `{"type": "error", "error": {"type", "message"}}`, in an error response or in a stream
+/// (<https://platform.claude.com/docs/en/api/errors>); `None` for any other body.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let error = body.get("error").filter(|error| !error.is_null())?;
-    let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further word");
+    let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further details");
     let is_money =
         is_about(message, &QUOTA_CODES) || error["details"]["error_code"] == "enforced_spend_limit_reached";
     let kind = match error["type"].as_str().unwrap_or_default() {

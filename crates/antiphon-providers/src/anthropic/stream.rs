@@ -6,11 +6,11 @@ use super::errors::fault;
 use super::wire::{BlockStart, Delta, Event, Message, MessageStart, StopDetails, WireUsage, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
-/// Reads the events of a message, or one whole message.
+/// A decoder of the server-sent events of a message, or of one complete message.
 ///
-/// The order is `message_start`, blocks of content, `message_delta` with the reason and the count of tokens, `message_stop`;
-/// `ping` may come anywhere, and so may events of a later day
-/// (<https://platform.claude.com/docs/en/build-with-claude/streaming>). Thoughts are blocks of their own.
+/// The order is `message_start`, blocks of content, `message_delta` with the finish reason and the token counts,
+/// `message_stop`; `ping` may occur anywhere, and so may event types that are added later
+/// (<https://platform.claude.com/docs/en/build-with-claude/streaming>). Reasoning is in separate blocks.
 #[derive(Debug, Default)]
 pub(crate) struct MessagesDecoder {
     usage: WireUsage,
@@ -78,7 +78,7 @@ impl MessagesDecoder {
     fn message(&mut self, message: Message, answer: &mut Answer) {
         answer.identify(message.id.as_deref(), message.model.as_deref());
         if let Some(mut usage) = message.usage {
-            // At the beginning it is a placeholder.
+            // At the beginning the count is a placeholder.
             usage.output_tokens = usage.output_tokens.filter(|_| message.stop_reason.is_some());
             self.count(usage, answer);
         }
@@ -90,13 +90,13 @@ impl MessagesDecoder {
     }
 }
 
-/// A model that declines says so under status 200
+/// Records the stop reason. A refusal of the model comes with status 200
 /// (<https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback>).
 fn stopped(reason: &str, details: Option<StopDetails>, answer: &mut Answer) {
     if reason == "refusal" {
         let details = details.and_then(|details| details.explanation.or(details.category));
-        answer.refusal = details.unwrap_or_else(|| "it gives no reason".to_owned());
-        // Counted, and not billed.
+        answer.refusal = details.unwrap_or_else(|| "no reason was reported".to_owned());
+        // Its tokens are counted but not billed.
         answer.is_free = answer.text.is_empty();
         answer.finish = Some(FinishReason::Stop);
     } else {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_and_tools_are_output_and_pings_are_not() {
+    fn reasoning_and_tool_calls_are_output_and_pings_are_not() {
         let delta = |delta: &str| format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
         check_unseen(&delta(r#"{"type":"thinking_delta","thinking":"hm"}"#), true);
         check_unseen(&delta(r#"{"type":"signature_delta","signature":"EqQB"}"#), true);

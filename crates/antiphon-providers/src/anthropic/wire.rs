@@ -7,10 +7,10 @@ use super::config::dialect;
 use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 use crate::prices;
 
-/// The most tokens of an answer where neither the prompt nor the table of models says.
+/// The maximum number of tokens of an answer where neither the prompt nor the table of models has one.
 const MAX_TOKENS: u64 = 8_192;
 
-/// The form in which an answer can be asked for: a schema that the vendor's dialect cannot say is told in words.
+/// Returns the structured output mode to use: a schema that the vendor's dialect cannot express is put in the prompt.
 pub(super) fn expressible_mode(prompt: &Prompt, mode: StructuredMode) -> StructuredMode {
     match prompt.output.schema() {
         Some(schema) if !schema.compile(&dialect()).inexpressible.is_empty() => StructuredMode::PromptOnly,
@@ -18,7 +18,7 @@ pub(super) fn expressible_mode(prompt: &Prompt, mode: StructuredMode) -> Structu
     }
 }
 
-/// The request's body.
+/// Builds the request's body.
 pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     let parameters = prompt.parameters;
     let known = || prices::capabilities("anthropic", &prompt.model).max_output;
@@ -41,12 +41,12 @@ fn output_config(output: &Output, mode: StructuredMode) -> Option<Value> {
     Some(json!({ "format": { "type": "json_schema", "schema": schema.compile(&dialect()).schema } }))
 }
 
-/// An event, or a whole message, as far as they are looked at.
+/// An event or a complete message, with the fields that are read.
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Text<'a>>,
-    /// Read only where its shape is known.
+    /// The raw delta, parsed only for event types whose shape is known.
     #[serde(borrow, default)]
     pub(super) delta: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -76,19 +76,19 @@ pub(super) struct Delta<'a> {
 }
 
 impl Delta<'_> {
-    /// The bytes of what is no text: thoughts and their signature, the arguments of a tool, a citation.
+    /// Returns the bytes of output that is not text: reasoning and its signature, the arguments of a tool, a citation.
     pub(super) fn hidden_bytes(&self) -> usize {
         [self.thinking, self.partial_json, self.signature, self.citation].into_iter().map(size_of).sum()
     }
 }
 
-/// The beginning of a block; what has no deltas is whole in it.
+/// The beginning of a block; one without deltas is complete in it.
 #[derive(Deserialize)]
 pub(super) struct BlockStart<'a> {
-    /// A redacted thought.
+    /// The data of redacted reasoning.
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
-    /// A tool.
+    /// The name of a tool.
     #[serde(borrow, default)]
     name: Option<&'a RawValue>,
 }
@@ -104,7 +104,7 @@ pub(super) struct MessageStart {
     pub(super) message: Message,
 }
 
-/// A message, at its beginning or whole.
+/// A message, at its beginning or complete.
 #[derive(Deserialize)]
 pub(super) struct Message {
     pub(super) id: Option<String>,
@@ -135,7 +135,7 @@ pub(super) struct StopDetails {
     pub(super) category: Option<String>,
 }
 
-/// Tokens. What is left out by a later event is as the earlier one said.
+/// Token counts. A count that a later event leaves out keeps its earlier value.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 pub(super) struct WireUsage {
     #[serde(default)]
@@ -157,7 +157,7 @@ struct OutputDetails {
 }
 
 impl WireUsage {
-    /// With what a later event says; each count is of the whole answer so far.
+    /// Returns the counts updated by a later event; each is the total of the answer so far.
     pub(super) fn updated(self, later: Self) -> Self {
         Self {
             input_tokens: later.input_tokens.or(self.input_tokens),
@@ -172,8 +172,8 @@ impl WireUsage {
 }
 
 impl From<WireUsage> for Usage {
-    /// `input_tokens` are only those that were neither read from the cache nor written into it
-    /// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
+    /// Converts the counts. With prompt caching, `input_tokens` has only the tokens that were neither read from the cache nor
+    /// written to it (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
     fn from(usage: WireUsage) -> Self {
         let cached = usage.cache_read_input_tokens;
         let written = usage.cache_creation_input_tokens;
@@ -184,7 +184,7 @@ impl From<WireUsage> for Usage {
     }
 }
 
-/// <https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>
+/// Maps a stop reason: <https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>.
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
         "end_turn" | "stop_sequence" => FinishReason::Stop,

@@ -13,16 +13,16 @@ use super::stream::ChatDecoder;
 use super::wire;
 use crate::exchange::{CallRequest, Endpoint, Link, ModeFallback, Page, StructuredMode, weakened};
 
-/// What makes one server of this format differ from another.
+/// The differences between servers of this format.
 #[derive(Debug, Clone)]
 pub(crate) struct Quirks {
-    /// The name under which the server takes the limit of the answer's tokens.
+    /// The request's field for the maximum number of tokens of an answer.
     pub(crate) token_limit: String,
-    /// What the server takes of JSON schema.
+    /// The dialect of JSON schema that the server supports.
     pub(crate) dialect: Dialect,
-    /// The forms in which it may be asked for JSON, surest first.
+    /// The structured output modes to try, strictest first.
     pub(crate) modes: &'static [StructuredMode],
-    /// More fields of each request.
+    /// Additional fields of each request's body.
     pub(crate) extra: Map<String, Value>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Chat {
     pub(crate) link: Link,
     pub(crate) quirks: Quirks,
     modes: ModeFallback,
-    /// Asked for once; kept when it was answered.
+    /// The list of models, fetched once and cached if that succeeds.
     models: Arc<OnceCell<Vec<Model>>>,
 }
 
@@ -42,7 +42,7 @@ impl Chat {
         Self { link: Link::new(endpoint), quirks, modes, models: Arc::default() }
     }
 
-    /// The same server, with something about it changed.
+    /// Returns a client of the server with a changed endpoint.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
         let (link, modes) = (self.link.with(change), ModeFallback::new(self.quirks.modes));
         Self { link, quirks: self.quirks.clone(), modes, models: Arc::default() }
@@ -61,7 +61,7 @@ impl Provider for Chat {
         if extra.is_empty() && headers.is_empty() {
             self.link.scope()
         } else {
-            // What is sent with each request may change the answers. A header may be a key.
+            // Additional fields and headers may change the answers. A header may be a key, hence a digest.
             self.link.scope().variant_digest(&json!([extra, headers]).to_string())
         }
     }
@@ -88,14 +88,14 @@ impl Provider for Chat {
     }
 
     async fn capabilities(&self, model: &str, context: &CallContext) -> Capabilities {
-        // One that cannot list its models may still answer.
+        // A server that cannot list its models may still answer.
         let models = self.models(context).await.unwrap_or_default();
         let known = models.iter().find(|known| known.id == model);
         Capabilities::default().context_window(known.and_then(|known| known.context_window))
     }
 }
 
-/// The most texts of one call, as OpenAI allows them
+/// The maximum number of texts of one call, as OpenAI allows them
 /// (<https://developers.openai.com/api/reference/resources/embeddings>).
 const MAX_TEXTS: usize = 2_048;
 

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::exchange::{Fault, is_about, kind_of_status};
 
-/// Codes and types for money that is used up: no later call succeeds. OpenAI's come with status 429, as rate limits do
+/// Codes and types of errors for used-up credit, after which no later call succeeds. OpenAI sends them with status 429, like
+/// rate limits
 /// (<https://developers.openai.com/api/docs/guides/error-codes>).
 const QUOTA_CODES: [&str; 8] = [
     "insufficient_quota",
@@ -17,8 +18,8 @@ const QUOTA_CODES: [&str; 8] = [
     "billing_not_active",
     "payment_required",
 ];
-/// What servers without such a code say in words: OpenRouter under 403, xAI under 403 and 429, Anthropic behind an address
-/// that speaks OpenAI's format.
+/// Phrases of servers without such a code: OpenRouter under 403, xAI under 403 and 429, Anthropic behind an address that
+/// speaks OpenAI's format.
 const QUOTA_PHRASES: [&str; 5] = [
     "key limit exceeded",
     "insufficient credits",
@@ -26,10 +27,10 @@ const QUOTA_PHRASES: [&str; 5] = [
     "monthly spending limit",
     "credit balance is too low",
 ];
-/// OpenAI's code; llama.cpp's type; OpenRouter's type.
+/// Codes and types of errors for a prompt that is too long: OpenAI's code, llama.cpp's type, OpenRouter's type.
 const CONTEXT_CODES: [&str; 4] =
     ["context_length_exceeded", "exceed_context_size_error", "string_too_long", "token_limit_exceeded"];
-/// What servers without such a code say in words: vLLM, llama.cpp, LM Studio, OpenAI's Responses.
+/// Phrases of servers without such a code: vLLM, llama.cpp, LM Studio, OpenAI's Responses.
 const CONTEXT_PHRASES: [&str; 6] = [
     "maximum context length",
     "context length is only",
@@ -39,9 +40,8 @@ const CONTEXT_PHRASES: [&str; 6] = [
     "greater than the context length",
 ];
 
-/// What a server says of an error, in any of the shapes that are about: `{"error": {"message", "type", "code"}}`,
-/// `{"error": "…"}` (LM Studio, Hugging Face), `{"object": "error", "message"}` (older vLLM), `{"detail": …}`; `None` for
-/// what is no error.
+/// Reads an error in any of the shapes in use: `{"error": {"message", "type", "code"}}`, `{"error": "…"}` (LM Studio,
+/// Hugging Face), `{"object": "error", "message"}` (older vLLM), `{"detail": …}`; `None` for any other body.
 pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let error = match body.get("error").filter(|error| is_something(error)) {
@@ -72,7 +72,7 @@ pub(crate) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
     Some(fault)
 }
 
-/// Some servers have the field always.
+/// Returns whether the `error` field has an error: some servers always send the field.
 fn is_something(error: &Value) -> bool {
     match error {
         Value::Null | Value::Bool(false) => false,
@@ -82,7 +82,7 @@ fn is_something(error: &Value) -> bool {
     }
 }
 
-/// The limits in an error inside a stream, which has the headers that a refusal would have had.
+/// Reads the limits in an error inside a stream, which has the headers that an error response would have had.
 fn limits_of(headers: &Value) -> Option<LimitHints> {
     let headers = headers.as_object()?.iter();
     let plain: Vec<_> =
@@ -94,9 +94,9 @@ fn limits_of(headers: &Value) -> Option<LimitHints> {
 struct ErrorBody {
     message: String,
     labels: Vec<String>,
-    /// llama.cpp, vLLM and OpenRouter repeat the status as a number; inside a stream it is the only one there is.
+    /// The status as a number in the body, as llama.cpp, vLLM and OpenRouter send it; inside a stream it is the only status.
     status: Option<u16>,
-    /// OpenRouter's moderation tells what it did not like.
+    /// Whether OpenRouter's moderation reports flagged input.
     is_flagged: bool,
 }
 
@@ -112,10 +112,10 @@ impl ErrorBody {
 
     fn kind(&self, status: u16, retry_after: Option<Duration>) -> ErrorKind {
         let message = &self.message;
-        // Under a status that tells nothing, the error's own number tells more.
+        // Inside a stream the HTTP status is 200, and the error's own number has the information.
         let status = self.status.filter(|number| status == 200 && *number >= 400).unwrap_or(status);
         match status {
-            // OpenRouter's limit of what may be under way at once, for those who have little left.
+            // OpenRouter's budget for calls in flight, for accounts with little credit.
             402 if self.is_one_of(&["openrouter_in_flight_budget"]) => ErrorKind::RateLimited { retry_after },
             _ if self.is_one_of(&QUOTA_CODES) || is_about(message, &QUOTA_PHRASES) => ErrorKind::Quota,
             _ if self.is_one_of(&CONTEXT_CODES) || is_about(message, &CONTEXT_PHRASES) => {
@@ -129,10 +129,10 @@ impl ErrorBody {
             400 if is_about(message, &["model"]) && is_about(message, &["not found", "not supported by"]) => {
                 ErrorKind::ModelNotFound
             }
-            // LM Studio's answer to what it does not know, with status 200.
+            // LM Studio's answer to an unknown path, with status 200.
             _ if is_about(message, &["unexpected endpoint or method"]) => ErrorKind::Unsupported,
             403 if self.is_flagged => ErrorKind::Filtered,
-            // Its traffic grew too fast, or it is full; both pass.
+            // The traffic grew too fast, or the server is full; both are temporary.
             _ if self.is_one_of(&["server_is_overloaded", "provider_overloaded"]) => {
                 ErrorKind::Overloaded { retry_after }
             }
@@ -141,7 +141,7 @@ impl ErrorBody {
             }
             200 if self.is_one_of(&["invalid_request_error", "invalid_prompt"]) => ErrorKind::InvalidRequest,
             200 if self.is_one_of(&["authentication_error", "invalid_api_key"]) => ErrorKind::Auth,
-            // A request that alone is larger than the limit never fits.
+            // A single request larger than the limit never succeeds.
             429 if is_about(message, &["request too large"]) => ErrorKind::ContextTooLong,
             status => kind_of_status(status, retry_after),
         }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_say_the_same_in_many_ways() {
+    fn errors_of_many_shapes_have_their_kind() {
         let error = |message: &str, label: &str| json!({ "error": { "message": message, "type": label, "code": null } });
         check(401, error("Incorrect API key", "invalid_request_error"), ErrorKind::Auth);
         check(404, error("The model `x` does not exist", "invalid_request_error"), ErrorKind::ModelNotFound);
@@ -199,15 +199,15 @@ mod tests {
     }
 
     #[test]
-    fn money_is_no_rate_limit() {
+    fn used_up_credit_is_not_a_rate_limit() {
         for code in ["insufficient_quota", "credit_balance_exhausted", "project_spend_limit_exceeded"] {
             check(429, json!({ "error": { "message": "pay", "type": "x", "code": code } }), ErrorKind::Quota);
         }
         check(402, json!({ "error": "You have depleted your monthly included credits." }), ErrorKind::Quota);
-        let told = "Key limit exceeded (total limit). Manage it in your settings";
-        check(403, json!({ "error": { "message": told, "code": 403 } }), ErrorKind::Quota);
-        let told = "Your team has used all available credits or reached its monthly spending limit.";
-        check(429, json!({ "error": told, "code": "exhausted" }), ErrorKind::Quota);
+        let message = "Key limit exceeded (total limit). Manage it in your settings";
+        check(403, json!({ "error": { "message": message, "code": 403 } }), ErrorKind::Quota);
+        let message = "Your team has used all available credits or reached its monthly spending limit.";
+        check(429, json!({ "error": message, "code": "exhausted" }), ErrorKind::Quota);
         let waits = ErrorKind::RateLimited { retry_after: None };
         check(429, json!({ "error": { "message": "slow", "type": "tokens" } }), waits);
         let in_flight = json!({ "limit_source": "openrouter_in_flight_budget" });
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_inside_a_stream_brings_its_own_headers() {
+    fn an_error_inside_a_stream_has_its_own_headers() {
         let headers = json!({ "retry-after": "7", "x-ratelimit-remaining-tokens": "4735" });
         let body =
             json!({ "error": { "code": "rate_limit_exceeded", "message": "slow", "headers": headers } });

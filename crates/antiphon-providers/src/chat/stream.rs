@@ -6,10 +6,10 @@ use super::errors::fault;
 use super::wire::{Chunk, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
-/// Reads a stream of `chat.completion.chunk`s, or one whole `chat.completion`.
+/// A decoder of server-sent events with `chat.completion.chunk`s, or of one complete `chat.completion`.
 ///
-/// The stream ends with `[DONE]`, and is whole when a finish reason came before that
-/// (<https://developers.openai.com/api/reference/resources/chat>). Counts of tokens come after the reason.
+/// The stream ends with `[DONE]`, and is complete when a finish reason precedes it
+/// (<https://developers.openai.com/api/reference/resources/chat>). Token counts follow the finish reason.
 #[derive(Debug)]
 pub(crate) struct ChatDecoder;
 
@@ -45,7 +45,7 @@ impl Decode for ChatDecoder {
                 content.add_to(&mut answer.text);
             }
         }
-        // Some servers send an empty reason with every piece; OpenRouter repeats the real one with the count of tokens.
+        // Some servers send an empty reason with every chunk; OpenRouter repeats the real one with the token counts.
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.0.is_empty()) {
             answer.finish = Some(finish_reason(&reason.0));
         }
@@ -53,12 +53,12 @@ impl Decode for ChatDecoder {
     }
 }
 
-/// The error in an event, if it is one.
+/// Reads the error in an event, if it has one.
 fn said(event: &str, data: &str) -> Option<Fault> {
     Fault::within(data, if event == "error" { bare_fault } else { fault })
 }
 
-/// The error in an `error` event, whose fields may stand at its top.
+/// Reads the error in an `error` event, whose fields may be at the top level.
 fn bare_fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     match body.get("error") {
         Some(_) => fault(status, body, retry_after),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_and_calls_of_tools_are_output_and_empty_fields_are_not() {
+    fn reasoning_and_tool_calls_are_output_and_empty_fields_are_not() {
         check_unseen(r#"{"reasoning_content":"hm"}"#, true);
         check_unseen(r#"{"reasoning":"hm","reasoning_details":[{"text":"hm"}]}"#, true);
         check_unseen(r#"{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}"#, true);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_in_more_shapes_than_one() {
+    fn content_has_several_shapes() {
         check(r#"{"choices":[{"delta":{"content":"b"},"message":{"content":"ab"}}]}"#, "b");
         check(r#"{"choices":[{"message":{"content":"ab"}}]}"#, "ab");
         check(r#"{"choices":[{"delta":{"content":null}}]}"#, "");

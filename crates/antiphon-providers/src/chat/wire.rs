@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::config::Quirks;
 use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 
-/// The request's body. A stream is asked for even where the caller wants the whole answer: a dropped stream frees a
-/// local server at once, while a dropped whole answer is computed to its end.
+/// Builds the request's body. It asks for a stream even where the caller wants the complete answer: a local server stops at
+/// once when a stream is dropped, but computes an answer that is not streamed to its end.
 pub(super) fn request(prompt: &Prompt, quirks: &Quirks, mode: StructuredMode) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
@@ -35,7 +35,7 @@ fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Op
     match mode {
         StructuredMode::JsonSchema => {
             let compiled = schema.compile(&quirks.dialect);
-            // A schema that the dialect cannot say whole is still a strong hint.
+            // A schema that the dialect cannot fully express is still a strong hint.
             let strict = compiled.inexpressible.is_empty();
             let sent = if strict { &compiled.schema } else { schema.value() };
             Some(json!({
@@ -48,7 +48,7 @@ fn response_format(output: &Output, quirks: &Quirks, mode: StructuredMode) -> Op
     }
 }
 
-/// A piece of a stream, or the whole of an answer from a server that does not stream.
+/// A chunk of a stream, or the complete answer of a server that does not stream.
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
@@ -71,7 +71,7 @@ pub(super) struct Chunk<'a> {
 pub(super) struct Choice<'a> {
     #[serde(borrow, default)]
     pub(super) delta: Option<Words<'a>>,
-    /// The whole so far: of a server that does not stream, or, beside `delta`, of one that tells both.
+    /// The answer so far: of a server that does not stream, or, beside `delta`, of one that sends both.
     #[serde(borrow, default)]
     pub(super) message: Option<Words<'a>>,
     #[serde(borrow, default)]
@@ -84,7 +84,7 @@ pub(super) struct Words<'a> {
     pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]
     pub(super) refusal: Option<Text<'a>>,
-    /// Reasoning, under the names of DeepSeek, llama.cpp and vLLM, and of OpenRouter and Ollama.
+    /// Reasoning, under the name of DeepSeek, llama.cpp and vLLM; the next fields have it for OpenRouter and Ollama.
     #[serde(borrow, default)]
     reasoning_content: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -98,7 +98,7 @@ pub(super) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The bytes of what is neither text nor refusal.
+    /// Returns the bytes of output that is neither text nor refusal.
     pub(super) fn hidden_bytes(&self) -> usize {
         let Self { reasoning_content, reasoning, reasoning_details, tool_calls, function_call, .. } = *self;
         let fields = [reasoning_content, reasoning, reasoning_details, tool_calls, function_call];
@@ -107,7 +107,7 @@ impl Words<'_> {
     }
 }
 
-/// Words, or parts of which some are thoughts, as reasoning models of Mistral send them.
+/// A text, or a list of parts of which some are reasoning, as Mistral's reasoning models send it.
 pub(super) enum Content<'a> {
     Words(Cow<'a, str>),
     Parts(Vec<Part<'a>>),
@@ -123,7 +123,7 @@ pub(super) struct Part<'a> {
     thinking: Option<&'a RawValue>,
 }
 
-/// By hand: it comes with every word, and a derived one would first keep what it then looks at.
+/// A manual implementation, since it runs for every token: a derived one would buffer the value before it is read.
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct WordsOrParts;
@@ -214,7 +214,7 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
     }
 }
 
-/// The models of a list, with the size of their context where the server tells: vLLM in `max_model_len`, llama.cpp in
+/// Reads a list of models, with their context window where the server reports it: vLLM in `max_model_len`, llama.cpp in
 /// `meta.n_ctx`, OpenRouter in `context_length`, LM Studio in `loaded_context_length`.
 pub(crate) fn models(body: &Value) -> Option<Vec<Model>> {
     let model = |entry: &Value| {
@@ -227,7 +227,7 @@ pub(crate) fn models(body: &Value) -> Option<Vec<Model>> {
     Some(body["data"].as_array()?.iter().filter_map(model).collect())
 }
 
-/// Lists do not say what a model is for, but names do.
+/// Returns whether a model generates text, judged by its name, since the list does not say.
 fn writes_text(id: &str) -> bool {
     const OTHERS: [&str; 12] = [
         "embed",
@@ -247,7 +247,7 @@ fn writes_text(id: &str) -> bool {
     !OTHERS.iter().any(|other| id.contains(other))
 }
 
-/// Adds the vectors of an answer to those before, in the order of their texts.
+/// Appends the vectors of an answer to those of earlier calls, in the order of their texts.
 pub(crate) fn embeddings(answer: &Value, texts: usize, before: Embeddings) -> Result<Embeddings, Error> {
     #[derive(Deserialize)]
     struct Entry {

@@ -11,25 +11,25 @@ use crate::chat::Chat;
 use crate::exchange::{Endpoint, connection_settings, local_server};
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// Any server that speaks OpenAI's chat completions: LM Studio, vLLM, hosted ones. [`Vendor`] describes one.
+/// A provider for any server that speaks OpenAI's chat completions: LM Studio, vLLM, hosted ones. [`Vendor`] describes one.
 ///
-/// Where a server refuses JSON schemas it is asked for a JSON object instead, and where it refuses that too, in words;
-/// in any case the schema is enforced here.
+/// For structured output, a server that rejects JSON schemas is asked for a JSON object, and one that rejects that as well
+/// gets the schema in the prompt only; in any case the schema is enforced here.
 #[derive(Debug, Clone)]
 pub struct Compatible {
     chat: Chat,
 }
 
 impl Compatible {
-    /// A server by its base URL, without a key. An address without a path gets `/v1`.
+    /// Creates a provider for a base URL, without a key. An address without a path gets `/v1`.
     ///
     /// # Errors
-    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn new(base_url: &str) -> Result<Self, Error> {
         Self::of(&Vendor::new("compatible", base_url)?, None)
     }
 
-    /// A server as its vendor is described, with its key where it needs one.
+    /// Creates a provider from a vendor's description, with its key where it needs one.
     ///
     /// # Errors
     /// `InvalidRequest` for a vendor without an address: name one with [`Vendor::base_url`].
@@ -37,7 +37,7 @@ impl Compatible {
         Ok(Self { chat: Chat::new(vendor.endpoint(key)?, vendor.quirks()) })
     }
 
-    /// Sets the key, sent as a bearer token in the `Authorization` header unless the vendor has a header of its own.
+    /// Sets the key, sent as a bearer token in the `Authorization` header unless the vendor has a custom header.
     #[must_use]
     pub fn key(self, key: SecretString) -> Self {
         self.with(|endpoint| endpoint.auth.key = Some(key))
@@ -50,7 +50,8 @@ impl Compatible {
 
 connection_settings!(Compatible, "/v1", 300);
 
-/// Constructs it as the registry asks for it: a shipped vendor if the name is one's, with the options over it.
+/// Constructs the provider for the registry: from the shipped vendor of the options' name if there is one, and the options
+/// override it.
 pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     let vendor = located(options)?;
     if options.key.is_none() && !options.key_env.is_empty() {
@@ -67,7 +68,7 @@ pub(super) fn build(_: &Kind, options: &Options) -> Result<Built, BuildError> {
     })
 }
 
-/// The vendor, at the address that options name or else at its own.
+/// Returns the vendor, at the address that options name or else at its own.
 fn located(options: &Options) -> Result<Vendor, Error> {
     let name = &options.name;
     match (Vendor::find(name), &options.base_url) {
@@ -82,7 +83,7 @@ fn located(options: &Options) -> Result<Vendor, Error> {
     }
 }
 
-/// A local model may read a long prompt for minutes before it says its first word.
+/// The default token time-out: a local model may process a long prompt for minutes before its first token.
 pub(super) const TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[async_trait]
@@ -123,7 +124,7 @@ mod tests {
     use super::{Compatible, Vendor};
 
     #[test]
-    fn a_key_that_is_set_later_goes_into_the_vendors_own_header() {
+    fn a_key_that_is_set_later_is_sent_in_the_vendors_header() {
         let text = "name = 'lab'\nbase_url = 'http://h/v1'\nauth = 'header:x-lab-key'";
         let vendor = Vendor::parse("lab.toml", text).unwrap();
         let provider = Compatible::of(&vendor, None).unwrap().key(SecretString::from("k"));

@@ -13,7 +13,7 @@ pub(crate) static KIND: Kind = Kind {
             start: "lms server start",
             slots: None,
             is_service: false,
-            // The greeting for its own tools.
+            // The greeting that its own tools use.
             probe: Some(Probe { path: "/lmstudio-greeting", identifies: |body| body["lmstudio"] == true }),
             host_form: None,
         },

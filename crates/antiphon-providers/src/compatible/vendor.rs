@@ -11,7 +11,7 @@ use crate::chat::{Quirks, fault};
 use crate::exchange::{Auth, Endpoint, StructuredMode, checked_base_url};
 use crate::registry::{Options, RegistryEntry};
 
-/// A server that speaks chat completions, as a TOML file describes it.
+/// A description of a server that speaks chat completions, as read from a TOML file.
 ///
 /// ```
 /// let vendor = antiphon_providers::Vendor::parse(
@@ -33,48 +33,49 @@ use crate::registry::{Options, RegistryEntry};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Vendor {
-    /// The short name under which it is reported.
+    /// The short name in reports.
     pub name: String,
     /// One line for help texts.
     #[serde(default)]
     pub help: Option<String>,
-    /// Where it is; an address without a path gets `/v1`.
+    /// The server's address; one without a path gets `/v1`.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// The environment variable for its key; none: it needs no key.
+    /// The environment variable for its key; `None`: it needs no key.
     #[serde(default)]
     pub key_env: Option<String>,
-    /// How the key is sent: `bearer` or `header:NAME`. Never in the address. Default `bearer`.
+    /// The way in which the key is sent: `bearer` or `header:NAME`. Never in the address. Default `bearer`.
     #[serde(default)]
     pub auth: Option<String>,
-    /// More headers of each request; no secret belongs here.
+    /// Additional headers of each request; no secret belongs here.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The surest form in which it takes schemas: `json_schema`, `json_object` or `words`. Default `json_schema`; weaker ones
-    /// are tried where it refuses.
+    /// The strictest structured output mode that it supports: `json_schema`, `json_object` or `words` (the schema is in the
+    /// prompt only). Default `json_schema`; a weaker mode is tried where it rejects one.
     #[serde(default)]
     pub schema: Option<String>,
-    /// The field for the most tokens of an answer. Default `max_tokens`, which all but OpenAI itself know.
+    /// The request's field for the maximum number of tokens of an answer. Default `max_tokens`, which all but OpenAI itself
+    /// support.
     #[serde(default)]
     pub token_limit: Option<String>,
-    /// Seconds to the first token and between two of them. Default 300.
+    /// The maximum time to the first token and between two of them, in seconds. Default 300.
     #[serde(default)]
     pub timeout: Option<f64>,
-    /// Seconds of a whole call. Default: three times `timeout` and 4 s for each token.
+    /// The maximum time of a whole call, in seconds. Default: three times `timeout` and 4 s for each token.
     #[serde(default)]
     pub call_timeout: Option<f64>,
-    /// The model to ask when nobody names one.
+    /// The default model, for a caller that names none.
     #[serde(default)]
     pub default_model: Option<String>,
-    /// More fields of each request.
+    /// Additional fields of each request's body.
     #[serde(default)]
     pub extra: Map<String, Value>,
-    /// Whether its answers cost nothing, as on one's own machine. Default no.
+    /// Whether its answers cost nothing, as on the user's own machine. Default `false`.
     #[serde(default)]
     pub free: bool,
 }
 
-/// Those that come with this crate.
+/// The descriptions that are shipped with this crate.
 const SHIPPED: [(&str, &str); 4] = [
     ("lmstudio.toml", include_str!("vendors/lmstudio.toml")),
     ("vllm.toml", include_str!("vendors/vllm.toml")),
@@ -83,10 +84,10 @@ const SHIPPED: [(&str, &str); 4] = [
 ];
 
 impl Vendor {
-    /// A server of which only the address is known.
+    /// Creates the description of a server of which only the address is known.
     ///
     /// # Errors
-    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn new(name: &str, base_url: &str) -> Result<Self, Error> {
         let vendor = Self {
             name: name.to_owned(),
@@ -106,10 +107,10 @@ impl Vendor {
         vendor.checked()
     }
 
-    /// Reads a description; `path` is only for errors.
+    /// Parses a description in TOML; `path` is used in errors only.
     ///
     /// # Errors
-    /// `InvalidRequest` with the place of what cannot be read.
+    /// `InvalidRequest` with path and line of the mistake.
     pub fn parse(path: &str, text: &str) -> Result<Self, Error> {
         let vendor: Self = toml::from_str(text).map_err(|err| {
             let line = err.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
@@ -118,38 +119,38 @@ impl Vendor {
         vendor.checked().map_err(|err| Error::new(err.kind(), format!("{path}: {err}")))
     }
 
-    /// The vendors that come with this crate: `lmstudio`, `vllm`, `huggingface`, `openrouter`.
+    /// Returns the vendors that are shipped with this crate: `lmstudio`, `vllm`, `huggingface`, `openrouter`.
     #[must_use]
     pub fn shipped() -> Vec<Self> {
         SHIPPED.iter().filter_map(|(path, text)| Self::parse(path, text).ok()).collect()
     }
 
-    /// A vendor that comes with this crate.
+    /// Returns the shipped vendor of this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::shipped().into_iter().find(|vendor| vendor.name == name)
     }
 
-    /// Sets where it is.
+    /// Sets the address. One without a path gets `/v1`.
     ///
     /// # Errors
-    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn base_url(mut self, url: &str) -> Result<Self, Error> {
         self.base_url = Some(checked_base_url(url, "/v1")?);
         Ok(self)
     }
 
-    /// Sets the name under which it is reported.
+    /// Sets the name in reports.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// The same, if everything in it can be.
+    /// Validates the description and normalises its address.
     ///
     /// # Errors
-    /// `InvalidRequest` that says what cannot.
+    /// `InvalidRequest` for an invalid address, `auth`, `schema`, `timeout` or `call_timeout`.
     pub fn checked(mut self) -> Result<Self, Error> {
         let invalid = |why: String| Error::new(ErrorKind::InvalidRequest, why);
         if let Some(url) = &self.base_url {
@@ -158,7 +159,7 @@ impl Vendor {
         if let Some(auth) = self.auth.as_deref().filter(|auth| *auth != "bearer" && header_of(auth).is_none())
         {
             let why = format!(
-                "auth is {auth:?}, and must be \"bearer\" or \"header:NAME\": a key never goes into an address"
+                "auth is {auth:?}, and must be \"bearer\" or \"header:NAME\": a key is never sent in an address"
             );
             return Err(invalid(why));
         }
@@ -179,7 +180,7 @@ impl Vendor {
         Ok(self)
     }
 
-    /// The same with what options say over it, if everything in it can be.
+    /// Applies options over the description, and validates it.
     pub(super) fn with(mut self, options: &Options) -> Result<Self, Error> {
         self.auth = options.auth.clone().or(self.auth);
         self.schema = options.schema.clone().or(self.schema);
@@ -191,7 +192,7 @@ impl Vendor {
 
     pub(super) fn endpoint(&self, key: Option<SecretString>) -> Result<Endpoint, Error> {
         let base_url = self.base_url.clone().ok_or_else(|| {
-            let message = format!("{} has no usual address: name its base URL", self.name);
+            let message = format!("{} has no default address: set its base URL", self.name);
             Error::new(ErrorKind::InvalidRequest, message)
         })?;
         let auth = Auth { header: self.auth.as_deref().and_then(header_of).map(str::to_owned), key };
@@ -218,7 +219,7 @@ impl Vendor {
     }
 }
 
-/// The shipped vendors as the registry lists them.
+/// Returns the shipped vendors as entries of the registry.
 pub(super) fn entries() -> Vec<RegistryEntry> {
     let entry = |vendor: Vendor| RegistryEntry {
         help: vendor.help.unwrap_or_else(|| vendor.name.clone()),
@@ -251,23 +252,23 @@ mod tests {
     use super::{SHIPPED, Vendor};
 
     #[test]
-    fn those_that_are_shipped_can_be_read() {
+    fn shipped_vendors_can_be_parsed() {
         assert_eq!(Vendor::shipped().len(), SHIPPED.len());
         let names: Vec<_> = Vendor::shipped().into_iter().map(|vendor| vendor.name).collect();
         assert_eq!(names, ["lmstudio", "vllm", "huggingface", "openrouter"]);
         assert_eq!(Vendor::find("openrouter").unwrap().key_env.as_deref(), Some("OPENROUTER_API_KEY"));
-        assert_eq!(Vendor::find("nobody"), None);
+        assert_eq!(Vendor::find("no-such-vendor"), None);
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
+    fn mistakes_are_reported_with_their_place() {
         let check = |text: &str, expected: &str| {
             let err = Vendor::parse("v.toml", text).unwrap_err().to_string();
             assert!(err.starts_with("v.toml") && err.contains(expected), "{err}");
         };
         check("name = 'x'\n\nurl = 'http://h'", "v.toml:3: unknown field `url`");
         check("name = 'x'\nbase_url = 'h'", "the base URL");
-        check("name = 'x'\nauth = 'query'", "never goes into an address");
+        check("name = 'x'\nauth = 'query'", "never sent in an address");
         check("name = 'x'\nschema = 'xml'", "\"json_object\"");
         check("name = 'x'\ntimeout = -1.0", "positive");
         check("name = 'x'\ncall_timeout = 0.0", "call_timeout is 0, and must be a positive");

@@ -3,45 +3,46 @@ use antiphon_llm::{FinishReason, Usage};
 use super::fault::Fault;
 use super::framing::Framing;
 
-/// What has come of an answer.
+/// The answer as far as it has been received.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) text: String,
-    /// What the model said instead of an answer.
+    /// The model's refusal, if it declined to answer.
     pub(crate) refusal: String,
-    /// Bytes of what the model has produced beside text and refusal: reasoning, calls of tools. Of what is encrypted or not
-    /// shown, one for each part of which the vendor reports that it came.
+    /// Bytes of the model's output beside text and refusal: reasoning, tool calls. Output that is encrypted or not shown counts
+    /// as one byte for each part that the vendor reports.
     pub(crate) hidden_bytes: usize,
-    /// Why it ended. Without one it has not, whatever the connection says.
+    /// The reason why the answer ended. Without one it is incomplete, even if the connection was closed.
     pub(crate) finish: Option<FinishReason>,
     pub(crate) usage: Usage,
-    /// The model that serves it, and the vendor's name for it, where the answer itself tells.
+    /// The model that served the answer, where the answer itself reports it.
     pub(crate) model: Option<String>,
+    /// The vendor's identifier of the answer, where the answer itself reports it.
     pub(crate) id: Option<String>,
-    /// It costs nothing, whatever was counted.
+    /// Whether the answer costs nothing, even if tokens were counted.
     pub(crate) is_free: bool,
-    /// Nothing more is to come.
+    /// Whether the answer is finished: no further piece follows.
     pub(crate) is_over: bool,
 }
 
-/// How a vendor tells an answer, piece by piece. It does no I/O and reads no clock.
+/// A decoder of a vendor's answer format, fed piece by piece. It does no I/O and reads no clock.
 pub(crate) trait Decode: Send + Unpin + 'static {
-    /// How the pieces are told apart.
+    /// The framing that separates the pieces.
     const FRAMING: Framing;
 
-    /// Takes one piece: an event's type, if it has one, and its data. An answer that comes all at once is one piece.
+    /// Decodes one piece: an event's type, if it has one, and its data. An answer that is not streamed is one piece.
     ///
-    /// What it does not know it passes over.
+    /// Unknown events and fields are ignored.
     fn take(&mut self, event: &str, data: &str, answer: &mut Answer) -> Result<(), Fault>;
 
-    /// No further piece comes.
+    /// Ends the decoding: no further piece follows.
     fn finish(&mut self, _: &mut Answer) -> Result<(), Fault> {
         Ok(())
     }
 }
 
 impl Answer {
-    /// Records the vendor's names for the answer and for the model that serves it; the first of each is kept.
+    /// Records the vendor's names for the answer and for the model that serves it; the first non-empty one of each is kept.
     pub(crate) fn identify(&mut self, id: Option<&str>, model: Option<&str>) {
         for (known, said) in [(&mut self.id, id), (&mut self.model, model)] {
             if known.is_none() {

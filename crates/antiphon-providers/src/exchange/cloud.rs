@@ -5,13 +5,13 @@ use secrecy::SecretString;
 
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// The key, without which a cloud answers nothing.
+/// Returns the key, without which a cloud answers no call.
 pub(crate) fn key_of(options: &Options) -> Result<SecretString, BuildError> {
     let missing = || BuildError::MissingKey { variables: options.key_env.clone() };
     options.key.clone().ok_or_else(missing)
 }
 
-/// The same provider at the address that options name, if they name one.
+/// Moves a provider to the address that options name, if they name one.
 pub(crate) fn at_address<P>(
     provider: P,
     options: &Options,
@@ -23,11 +23,11 @@ pub(crate) fn at_address<P>(
     }
 }
 
-/// A vendor's own service, at its own address or at another one.
+/// Wraps up the provider of a vendor's own service, at its own address or at another one.
 pub(crate) fn cloud(kind: &Kind, options: &Options, provider: impl Provider) -> Built {
     let price_vendor = match &options.base_url {
         None => kind.price_vendor.map(str::to_owned),
-        // Under a name of its own it may have prices of its own; under the vendor's it is another service.
+        // Under a custom name the user's table may have prices for it; under the vendor's name it is another service.
         Some(_) => Some(options.name.clone()).filter(|name| name != kind.name),
     };
     Built {

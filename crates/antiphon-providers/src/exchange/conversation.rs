@@ -5,15 +5,15 @@ use serde::Serialize;
 
 use super::structured_mode::StructuredMode;
 
-/// A turn of the conversation as most vendors take it.
+/// A turn of the conversation in the form that most vendors use.
 #[derive(Debug, Serialize)]
 pub(crate) struct Turn<'p> {
-    /// The side, as OpenAI calls it.
+    /// The role, by OpenAI's name for it.
     pub(crate) role: &'static str,
     pub(crate) content: Cow<'p, str>,
 }
 
-/// The conversation, the standing instructions before it where they are a turn.
+/// Returns the turns of the conversation, after the system instructions where the format has them as a turn.
 pub(crate) fn turns<'p>(prompt: &'p Prompt, system: Option<&'p str>) -> Vec<Turn<'p>> {
     let system = system.map(|system| Turn { role: "system", content: Cow::Borrowed(system) });
     let others =
@@ -21,7 +21,7 @@ pub(crate) fn turns<'p>(prompt: &'p Prompt, system: Option<&'p str>) -> Vec<Turn
     system.into_iter().chain(others).collect()
 }
 
-/// The standing instructions, with the schema told in words where the server does not bind the answer to it.
+/// Returns the system instructions, with the schema in the prompt where the server does not constrain the answer to it.
 pub(crate) fn system_of(prompt: &Prompt, mode: StructuredMode) -> Option<String> {
     let instructions =
         prompt.output.schema().filter(|_| mode != StructuredMode::JsonSchema).map(schema_instructions);

@@ -8,30 +8,30 @@ use url::Url;
 use super::fault::Fault;
 use crate::registry::Options;
 
-/// Where a server is, how one is let in, and how it says that something went wrong.
+/// The endpoint of a server: its address, authentication, time limits, connection pool, and the reader of its errors.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) vendor: String,
     pub(crate) base_url: String,
     pub(crate) auth: Auth,
-    /// Sent with every request; none of them is a secret.
+    /// Headers of every request; none of them is a secret.
     pub(crate) headers: Vec<(String, String)>,
-    /// The time to the first token and between two of them.
+    /// The maximum time to the first token and between two of them.
     pub(crate) token_timeout: Duration,
-    /// The time of a whole call; `None`: derived from the token time-out and the tokens.
+    /// The maximum time of a whole call; `None`: derived from the token time-out and the number of tokens.
     pub(crate) call_timeout: Option<Duration>,
-    /// Connections in use at once.
+    /// The size of the connection pool: the maximum number of connections in use at a time.
     pub(crate) max_connections: usize,
-    /// Reads an error from a status and a body, if it is one.
+    /// A function that reads an error from a status, a body and the server's `retry_after`, if it is one.
     pub(crate) faults: fn(u16, &serde_json::Value, Option<Duration>) -> Option<Fault>,
 }
 
-/// How one is let in.
+/// The authentication of requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Auth {
     /// The vendor's own header for the key; `None`: `Authorization: Bearer`.
     pub(crate) header: Option<String>,
-    /// The key; `None`: everyone is let in.
+    /// The key; `None`: the server needs none.
     pub(crate) key: Option<SecretString>,
 }
 
@@ -44,7 +44,7 @@ impl Endpoint {
         }
     }
 
-    /// Sets what options say of the connection, but for address and key.
+    /// Applies the connection settings of options, except address and key.
     pub(crate) fn configure(&mut self, options: &Options) {
         options.name.clone_into(&mut self.vendor);
         self.token_timeout = options.token_timeout.unwrap_or(self.token_timeout);
@@ -62,7 +62,11 @@ impl Endpoint {
     }
 }
 
-/// An address to which paths can be added: without a slash at its end, and with `default_path` if it has no path at all.
+/// Validates and normalises an address, so that paths can be appended: it gets no trailing slash, and `default_path` if it has
+/// no path.
+///
+/// # Errors
+/// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
 pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String, Error> {
     let invalid = |why: &str| {
         let message = format!("the base URL {why}, as in http://localhost:8080{default_path}");
@@ -78,12 +82,12 @@ pub(crate) fn checked_base_url(text: &str, default_path: &str) -> Result<String,
         || url.fragment().is_some()
     {
         return Err(invalid(
-            "must have no user, password, query or fragment: a key belongs into the environment",
+            "must have no user, password, query or fragment: a key belongs in the environment",
         ));
     }
     let base = url.as_str().trim_end_matches('/');
     let base = base.strip_suffix("/chat/completions").unwrap_or(base);
-    // Of a server whose own paths begin at its root, people often know the address of its OpenAI-compatible interface.
+    // For a server whose own paths begin at its root, users often know the address of its OpenAI-compatible interface.
     let base = if default_path.is_empty() { base.strip_suffix("/v1").unwrap_or(base) } else { base };
     Ok(match url.path() {
         "/" => format!("{base}{default_path}"),
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_put_into_one_form() {
+    fn addresses_are_normalised() {
         check("http://localhost:8080", Some("http://localhost:8080/v1"));
         check("http://localhost:8080/v1/", Some("http://localhost:8080/v1"));
         check("https://h.example/api/v3/chat/completions", Some("https://h.example/api/v3"));

@@ -4,12 +4,12 @@ use antiphon_http::{ErrorKind as HttpKind, RequestPhase as HttpPhase, SecretStri
 use antiphon_llm::{Billed, Error, ErrorKind, LimitHints, TimeoutPhase, redact};
 use secrecy::ExposeSecret;
 
-/// What a server says went wrong.
+/// An error that a server reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
-    /// What it says of its limits in the error itself, where that is the only place.
+    /// The limits that the error itself reports, where no header does.
     pub(crate) limits: Option<Box<LimitHints>>,
 }
 
@@ -18,12 +18,12 @@ impl Fault {
         Self { kind, message: message.into(), limits: None }
     }
 
-    /// An event that is not of its format.
+    /// Creates the error of an event that cannot be decoded.
     pub(crate) fn malformed(err: &serde_json::Error) -> Self {
-        Self::new(ErrorKind::InvalidResponse, format!("an event of the answer is not of its format: {err}"))
+        Self::new(ErrorKind::InvalidResponse, format!("cannot decode an event of the answer: {err}"))
     }
 
-    /// The error in an event that says that it has one.
+    /// Reads the error in an event that is marked as having one.
     pub(crate) fn within(
         data: &str,
         read: fn(u16, &serde_json::Value, Option<Duration>) -> Option<Self>,
@@ -31,9 +31,9 @@ impl Fault {
         read(200, &serde_json::from_str(data).ok()?, None)
     }
 
-    /// The cost of a call that failed before its first words: none where the server had its reason before any model worked.
+    /// Returns whether a call is billed that failed before its first token: not where the server refused it before a model ran.
     ///
-    /// The kinds that cost nothing are listed, and not those that do: a new one is possibly billed until it is known.
+    /// The list has the kinds that cost nothing, so that a new kind counts as possibly billed until it is added.
     pub(super) fn billed_before_words(&self) -> Billed {
         match self.kind {
             ErrorKind::InvalidRequest
@@ -50,7 +50,7 @@ impl Fault {
     }
 }
 
-/// What a status says by itself (RFC 9110, and 529 as Anthropic and others use it for "overloaded").
+/// Maps a status without further information to a kind (RFC 9110, and 529 as Anthropic and others use it for "overloaded").
 pub(crate) fn kind_of_status(status: u16, retry_after: Option<Duration>) -> ErrorKind {
     match status {
         401 | 403 => ErrorKind::Auth,
@@ -65,13 +65,13 @@ pub(crate) fn kind_of_status(status: u16, retry_after: Option<Duration>) -> Erro
     }
 }
 
-/// Whether a message speaks of one of some things, whatever the case of its letters.
+/// Returns whether a message contains one of `things`, ignoring case.
 pub(crate) fn is_about(message: &str, things: &[&str]) -> bool {
     let message = message.to_lowercase();
     things.iter().any(|thing| message.contains(thing))
 }
 
-/// An error of the connection. Once the request is on its way, nobody knows how far the server got.
+/// Maps an error of the connection. Once the request may have left, its call counts as possibly billed.
 pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
     let (kind, billed) = match err.kind() {
         HttpKind::InvalidRequest => (ErrorKind::InvalidRequest, Billed::No),
@@ -85,22 +85,22 @@ pub(crate) fn of_http(err: &antiphon_http::Error) -> Error {
         }
         HttpKind::Timeout { .. } => (ErrorKind::Timeout { phase: TimeoutPhase::NextToken }, Billed::Maybe),
         HttpKind::InvalidResponse | HttpKind::TooLarge { .. } => (ErrorKind::InvalidResponse, Billed::Maybe),
-        // Whatever else went wrong, the server may have acted.
+        // After any other failure the server may have processed the request.
         _ => (ErrorKind::Unavailable, Billed::Maybe),
     };
     Error::new(kind, err.to_string()).with_billed(billed)
 }
 
-/// A server's words on one line, shortened, and without keys: some servers repeat what they were sent.
+/// Returns a server's text on one line, shortened to 300 characters, and without keys: some servers echo the request.
 pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
     const MAX_LENGTH: usize = 300;
     let secrets: Vec<&str> = key.into_iter().map(ExposeSecret::expose_secret).collect();
-    // A body may have megabytes, of which no more than its beginning can be shown.
+    // A body may have megabytes, and only its beginning is shown.
     let longest = secrets.iter().map(|secret| secret.chars().count()).max().unwrap_or(0);
     let end = text.char_indices().nth(8 * MAX_LENGTH + longest).map(|(end, _)| end);
     let mut text = redact(end.map_or(text, |end| &text[..end]), &secrets);
     if end.is_some() {
-        // What was cut in the middle may be a key.
+        // The text at the cut may be a part of a key.
         text.truncate(text.char_indices().rev().nth(longest).map_or(0, |(at, _)| at));
         let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         text.truncate(text.trim_end_matches(is_of_keys).len());
@@ -109,7 +109,7 @@ pub(crate) fn cleaned(text: &str, key: Option<&SecretString>) -> String {
     let line = visible.collect::<Vec<String>>().join(" ");
     match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None if line.is_empty() => "no further word".to_owned(),
+        None if line.is_empty() => "no further details".to_owned(),
         None => line,
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn only_reasons_of_before_the_work_cost_nothing() {
+    fn only_refusals_before_the_model_runs_cost_nothing() {
         for status in [400, 401, 402, 404, 413, 429, 503] {
             check_billed(kind_of_status(status, None), Billed::No);
         }
@@ -145,11 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_cut_out_of_what_servers_say() {
+    fn keys_are_redacted_from_server_messages() {
         let key = SecretString::from("topsecret");
         let text = cleaned("no: topsecret\u{7} and\n sk-abcdef123456", Some(&key));
         assert_eq!(text, "no: [key] and [key]");
-        assert_eq!(cleaned(" \n", None), "no further word");
+        assert_eq!(cleaned(" \n", None), "no further details");
         assert!(cleaned(&"é".repeat(999), None).chars().count() == 301);
         assert!(cleaned(&"[1,2],".repeat(9_999), None).starts_with("[1,2],"), "without a single space");
         for before in 2_380..2_420 {

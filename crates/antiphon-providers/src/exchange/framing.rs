@@ -5,35 +5,35 @@ use std::task::{Context, Poll};
 use antiphon_http::{BodyLines, Error, Events, sse};
 use futures_util::Stream;
 
-/// How the pieces of an answer are told apart.
+/// The framing that separates the pieces of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// Server-sent events.
     Events,
-    /// Lines.
+    /// Lines, such as NDJSON.
     Lines,
 }
 
 impl Framing {
-    /// Whether a body of this content type comes in such pieces; one without a type does.
+    /// Returns whether a body of this content type has this framing; one without a type does.
     pub(super) fn is_of(self, content_type: &str) -> bool {
         content_type.is_empty()
             || content_type.starts_with("text/event-stream")
             || (self == Self::Lines && content_type.contains("ndjson"))
     }
 
-    /// Whether a body begins as such pieces do.
+    /// Returns whether a body begins like one with this framing.
     pub(super) fn begins(self, body: &str) -> bool {
         let body = body.trim_start();
         body.starts_with("data:") || body.starts_with(if self == Self::Events { "event:" } else { "{" })
     }
 }
 
-/// The pieces of a body.
+/// The pieces of a body, as a stream.
 pub(super) enum Pieces {
     Events(Events),
     Lines(BodyLines),
-    /// Those of a body that came all at once.
+    /// Pieces of a body that has been read as a whole.
     Ready(VecDeque<Piece>),
     /// Pieces at given times, for tests on the paused clock.
     #[cfg(test)]
@@ -47,7 +47,7 @@ pub(super) struct Piece {
 }
 
 impl Pieces {
-    /// The pieces of a whole body; none where it has no framing.
+    /// Splits a whole body into its pieces; none where it does not have this framing.
     pub(super) fn of_body(framing: Framing, body: &str) -> Self {
         Self::Ready(match framing {
             Framing::Events => {

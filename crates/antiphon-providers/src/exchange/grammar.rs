@@ -1,7 +1,7 @@
 use antiphon_llm::Dialect;
 
-/// What engines that make a grammar of a schema put into it
-/// (<https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md>); they say nothing of the rest.
+/// Returns the schema dialect of engines that turn a schema into a grammar
+/// (<https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md>); they ignore other keywords silently.
 pub(crate) fn grammar_dialect() -> Dialect {
     Dialect::default().unsupported(&[
         "contains",

@@ -19,22 +19,22 @@ use super::framing::{Framing, Pieces};
 use super::reader::{Facts, Reader, stalled};
 use super::watchdog::{HURRIED_TIMEOUT, TimeLimits};
 
-/// A list takes no thinking.
+/// The time limit for the head of a list: no model has to run for it.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server, and the connections to it.
+/// A server, and the connection pool to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) endpoint: Endpoint,
     client: Client,
-    /// Made once: it is asked for with every call.
+    /// The scope, computed once because every call needs it.
     scope: Scope,
 }
 
-/// What is asked, as far as it bears on the answer.
+/// The facts of a request that the reader of its answer needs.
 pub(crate) struct CallRequest<'p> {
     pub(crate) prompt: &'p Prompt,
-    /// The places of the schema that the server was not asked to hold to.
+    /// The places of the schema that the server does not enforce.
     pub(crate) weakened: Vec<String>,
     pub(crate) began: Instant,
     pub(crate) context: &'p CallContext,
@@ -43,13 +43,13 @@ pub(crate) struct CallRequest<'p> {
 /// A page of a list of models.
 pub(crate) struct Page {
     pub(crate) models: Vec<Model>,
-    /// The query parameter that leads to the next page.
+    /// The query parameter of the next page, if there is one.
     pub(crate) next: Option<(&'static str, String)>,
 }
 
 impl Link {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
-        // The reader's own clock, which knows words from comments, is to ring first.
+        // The reader's own watchdog, which distinguishes tokens from comments, has to fire first.
         let later = endpoint.token_timeout.saturating_add(Duration::from_secs(5));
         let first_byte = endpoint.token_timeout.min(endpoint.call_timeout.unwrap_or(Duration::MAX));
         let client = Client::builder().first_byte_timeout(first_byte).idle_timeout(later);
@@ -58,7 +58,7 @@ impl Link {
         Self { endpoint, client, scope }
     }
 
-    /// The same server, with something about it changed.
+    /// Returns a link to the server with a changed endpoint, and with a new connection pool.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Endpoint)) -> Self {
         let mut endpoint = self.endpoint.clone();
         change(&mut endpoint);
@@ -69,7 +69,8 @@ impl Link {
         self.scope.clone()
     }
 
-    /// Asks at a path below the base URL; the answer has status 200.
+    /// Posts JSON to a path below the base URL and returns a response with status 200. While the machine has no file
+    /// descriptor left, it retries for up to the token time-out.
     pub(crate) async fn post(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<Response, Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
         let first = self.send(Request::post(&url).json(body)).await;
@@ -86,12 +87,12 @@ impl Link {
         let sent = self.client.send(self.endpoint.prepare(request)).await.map_err(|err| of_http(&err))?;
         match sent.status() {
             200 => Ok(sent),
-            // Off the way that most calls take, whose futures stay small by it.
+            // Boxed, so that the futures of successful calls stay small.
             _ => Err(Box::pin(self.status_error(sent)).await),
         }
     }
 
-    /// Does the work before an answer's head as long as its caller does not hurry.
+    /// Runs the work before an answer's head, until [`HURRIED_TIMEOUT`] after the caller is in a hurry.
     pub(crate) async fn until_hurried<T>(
         &self,
         context: &CallContext,
@@ -104,7 +105,7 @@ impl Link {
         }
     }
 
-    /// The JSON at a path below the base URL, and the HTTP version that brought it.
+    /// Fetches JSON from a path below the base URL; returns the HTTP version, too.
     pub(crate) async fn get(&self, path: &str) -> Result<(Value, &'static str), Error> {
         let url = format!("{}{path}", self.endpoint.base_url);
         let response = self.send(Request::get(&url).first_byte_timeout(LIST_TIMEOUT)).await?;
@@ -112,7 +113,7 @@ impl Link {
         Ok((self.json(response).await?, version))
     }
 
-    /// A list of models that may come in pages, each read by `page`; then `path` has a query already.
+    /// Fetches a list of models, page by page; `page` reads one. For a list with pages, `path` must already have a query.
     pub(crate) async fn models(
         &self,
         path: &str,
@@ -124,7 +125,7 @@ impl Link {
             let Some(page) = page(&answer) else {
                 let base_url = &self.endpoint.base_url;
                 let message =
-                    format!("what {base_url}{path} answers is no list of models; is the base URL right?");
+                    format!("{base_url}{path}: the answer is not a list of models; check the base URL");
                 return Err(Error::new(ErrorKind::InvalidResponse, message));
             };
             models.extend(page.models);
@@ -136,7 +137,7 @@ impl Link {
         }
     }
 
-    /// How a server is that has no better way to tell than its list of models.
+    /// Derives the health of a server from its list of models, where it has no better endpoint.
     pub(crate) async fn health_by(
         list: impl Future<Output = Result<(Vec<Model>, &'static str), Error>> + Send,
     ) -> Result<Health, Error> {
@@ -145,7 +146,7 @@ impl Link {
         Ok(Health::new(began.elapsed()).http_version(version).models(models.len()))
     }
 
-    /// The body as JSON that is no error.
+    /// Reads a body as JSON; an error in it, as some servers send under status 200, is returned as such.
     pub(crate) async fn json(&self, response: Response) -> Result<Value, Error> {
         let (place, kind) = (response.endpoint(), response.header("content-type").unwrap_or("").to_owned());
         let body = response.text().await.map_err(|err| of_http(&err))?;
@@ -158,7 +159,7 @@ impl Link {
         }
     }
 
-    /// The answer to a prompt, from its first words on.
+    /// Returns the streaming answer to a prompt, once its first tokens have been received.
     pub(crate) async fn streaming<D: Decode>(
         &self,
         response: Response,
@@ -196,7 +197,7 @@ impl Link {
         Reader::new(pieces, decode, facts).begin().await
     }
 
-    /// An answer of a server that does not stream or does not call it so, or an error under status 200, as some send.
+    /// Reads the answer of a server that does not stream or does not declare the content type, or an error under status 200.
     async fn read_whole<D: Decode>(
         &self,
         response: Response,
@@ -229,27 +230,26 @@ impl Link {
         reader.begin().await
     }
 
-    /// A server's words, fit for an error: see [`cleaned`].
+    /// Returns a server's text in a form that is safe in an error: see [`cleaned`].
     pub(crate) fn cleaned(&self, text: &str) -> String {
         cleaned(text, self.endpoint.auth.key.as_ref())
     }
 
     fn malformed(&self, place: &str, kind: &str, body: &str) -> Error {
-        let kind = if kind.is_empty() { "something unnamed" } else { kind };
+        let kind = if kind.is_empty() { "an unnamed content type" } else { kind };
         let said = self.cleaned(body);
-        let message = format!(
-            "{place}: it answers with {kind} and not with what was asked for; is the base URL right? ({said})"
-        );
-        // With status 200, whatever it is, something may have been at work.
+        let message =
+            format!("{place}: the answer is {kind} and not what was requested; check the base URL ({said})");
+        // With status 200 a model may have run, whatever the body is.
         Error::new(ErrorKind::InvalidResponse, message).with_billed(Billed::Maybe)
     }
 
-    /// The error of an answer that is no success.
+    /// Reads the error of a response whose status is not 200.
     async fn status_error(&self, response: Response) -> Error {
         let (status, place, limits) = (response.status(), response.endpoint(), response.limits());
         let request_id = response.request_id().map(str::to_owned);
         let moved_to = response.header("location").is_some() && (300..400).contains(&status);
-        // The words of an error are worth no longer wait than an answer's first token.
+        // The body of an error is not waited for longer than an answer's first token.
         let body = timeout(self.endpoint.token_timeout, response.text()).await;
         let body = body.ok().and_then(Result::ok);
         let is_whole = body.is_some();
@@ -258,19 +258,19 @@ impl Link {
             .ok()
             .and_then(|body| (self.endpoint.faults)(status, &body, limits.retry_after));
         let fault = match fault {
-            // Whatever else the body says.
+            // The status prevails over the body.
             Some(fault) if status == 401 && fault.kind == ErrorKind::InvalidRequest => {
                 Fault { kind: ErrorKind::Auth, ..fault }
             }
             Some(fault) => fault,
             None if moved_to => Fault::new(
                 ErrorKind::InvalidRequest,
-                "it sends elsewhere, and a key must not follow; correct the base URL",
+                "the server redirects, and a key must not be sent there; correct the base URL",
             ),
             None => Fault::new(kind_of_status(status, limits.retry_after), body),
         };
         info!("{place}: {status}");
-        // Vendors bill answers, and an error that is told by its status, and is whole, has none.
+        // Vendors bill answers, and an error with its own status and a complete body has none.
         let billed = if is_whole { Billed::No } else { fault.billed_before_words() };
         Error::new(fault.kind, format!("{place}: {status}: {}", self.cleaned(&fault.message)))
             .with_billed(billed)
@@ -279,8 +279,8 @@ impl Link {
     }
 }
 
-/// Waits for a body that is read as a whole, within the time of its call: one that comes a few bytes at a time has no end
-/// otherwise.
+/// Waits for a body that is read as a whole, within the time limit of its call: a body that trickles in would otherwise never
+/// time out.
 async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Result<T, Error> {
     let longest = facts.limits.longest();
     tokio::select! {
@@ -294,8 +294,8 @@ async fn before_deadline<T>(facts: &Facts, work: impl Future<Output = T>) -> Res
     }
 }
 
-/// Sends again what could not be sent for want of a file descriptor, as soon as there is one: other calls end, and give theirs
-/// back. It is no attempt, since nothing has left the machine.
+/// Retries a request that could not be sent for lack of a file descriptor, with exponential backoff from 50 ms to 1 s: other
+/// calls end and release theirs. Such a retry is not counted as an attempt, since nothing has left the machine.
 async fn retry_exhausted<T, Fut>(
     send: impl Fn() -> Fut,
     mut err: Error,
@@ -319,7 +319,7 @@ where
     Err(err)
 }
 
-/// Warns that this machine has no file descriptor left; not for each of the calls that wait for one at the same time.
+/// Warns that this machine has no file descriptor left, at most every 15 seconds however many calls wait for one.
 fn warn_of_exhaustion(err: &Error) {
     const PAUSE: Duration = Duration::from_secs(15);
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
@@ -330,13 +330,13 @@ fn warn_of_exhaustion(err: &Error) {
     }
 }
 
-/// Waits until a caller in a hurry waits no longer.
+/// Waits until the caller is in a hurry and [`HURRIED_TIMEOUT`] has passed since.
 async fn hurried(hurry: &CancellationToken) {
     hurry.cancelled().await;
     sleep(HURRIED_TIMEOUT).await;
 }
 
-/// A value as it may stand in an address.
+/// Returns a value percent-encoded for a query.
 fn encoded(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_does_not_wait_for_ever() {
+    async fn the_wait_for_a_descriptor_ends_at_the_time_out() {
         let began = Instant::now();
         let never = async || Err::<(), _>(exhausted());
         let err = retry_exhausted(never, exhausted(), Duration::from_secs(60)).await.unwrap_err();

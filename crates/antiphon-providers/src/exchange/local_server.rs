@@ -5,7 +5,7 @@ use url::{Host, Url};
 
 use crate::registry::{Built, Options};
 
-/// A server of the user's own, on this machine or on another.
+/// Wraps up the provider of a server that users run themselves, on this machine or on another.
 pub(crate) fn local_server(options: &Options, provider: impl Provider) -> Built {
     Built {
         is_local: provider.scope().base_url.is_some_and(|url| is_of_this_machine(&url)),
@@ -33,7 +33,7 @@ mod tests {
     use super::is_of_this_machine;
 
     #[test]
-    fn loopback_addresses_are_of_this_machine() {
+    fn loopback_addresses_belong_to_this_machine() {
         for (url, expected) in [
             ("http://localhost:1234/v1", true),
             ("http://127.0.0.2:1", true),

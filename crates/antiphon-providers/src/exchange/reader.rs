@@ -16,29 +16,29 @@ use super::fault::{Fault, cleaned, of_http};
 use super::framing::{Framing, Pieces};
 use super::watchdog::{StreamWatchdog, TimeLimits, TimedOut};
 
-/// An answer on its way, read piece by piece.
+/// A reader of an answer in progress, piece by piece.
 pub(super) struct Reader<D> {
     pub(super) pieces: Pieces,
     pub(super) decode: D,
     pub(super) facts: Facts,
     answer: Answer,
-    /// How much of the text has been given on.
+    /// The bytes of the text that have been handed to the caller.
     emitted: usize,
     first_token: Option<Duration>,
     watchdog: StreamWatchdog,
-    /// Set to the deadline of `watchdog`, or to an earlier one that tokens have extended since.
+    /// A timer set to the deadline of `watchdog`, or to an earlier one that tokens have extended since.
     timer: Pin<Box<Sleep>>,
     hurry: BoxFuture<'static, ()>,
-    /// When the last delta was handed to the caller.
+    /// The time at which the last delta was handed to the caller.
     yielded_at: Option<Instant>,
-    /// What came before the stream was given to its caller.
+    /// The first delta, received before the stream was handed to its caller.
     first: Option<Result<Delta, Error>>,
-    /// A line that could not be read: the last one of a body that was cut, or nonsense, as the next shows.
+    /// The error of a line that could not be decoded: the last one of a truncated body, or, if another line follows, invalid.
     unread: Option<Fault>,
     ended: bool,
 }
 
-/// What is known of a call before its answer.
+/// The facts of a call that are known before its answer.
 pub(super) struct Facts {
     pub(super) place: String,
     pub(super) key: Option<SecretString>,
@@ -46,17 +46,17 @@ pub(super) struct Facts {
     pub(super) model: String,
     pub(super) head: Head,
     pub(super) limits: TimeLimits,
-    /// Once cancelled, the answer may not stall.
+    /// A token after whose cancellation the answer may not stall.
     pub(super) hurry: CancellationToken,
     pub(super) began: Instant,
-    /// When the request that is answered was sent.
+    /// The time at which the request was sent.
     pub(super) sent: Instant,
     pub(super) first_byte: Duration,
     pub(super) http_version: &'static str,
 }
 
 impl<D: Decode> Reader<D> {
-    /// In a box of its own: it is handed on often, and is large.
+    /// Creates a boxed reader, since it is large and often moved.
     pub(super) fn new(pieces: Pieces, decode: D, facts: Facts) -> Box<Self> {
         let watchdog = StreamWatchdog::new(facts.limits, facts.sent);
         let timer = Box::pin(sleep_until(watchdog.deadline()));
@@ -78,18 +78,18 @@ impl<D: Decode> Reader<D> {
         })
     }
 
-    /// Takes an answer that came all at once.
+    /// Decodes an answer that is not streamed.
     pub(super) fn take(&mut self, event: &str, data: &str) -> Result<(), Fault> {
         self.decode.take(event, data, &mut self.answer)
     }
 
-    /// Whether what was taken is any answer at all.
+    /// Returns whether anything of an answer has been decoded.
     pub(super) fn has_something(&self) -> bool {
         let answer = &self.answer;
         answer.finish.is_some() || !answer.text.is_empty() || !answer.refusal.is_empty()
     }
 
-    /// The answer from its first words on; what the vendor told before them is in its head.
+    /// Waits for the first delta and starts the stream with it; what the vendor reported before it is in the head.
     pub(super) async fn begin(mut self: Box<Self>) -> Result<Streaming, Error> {
         let first = std::future::poll_fn(|cx| self.poll_delta(cx)).await;
         let first = first.unwrap_or_else(|| Err(self.truncated()))?;
@@ -136,7 +136,7 @@ impl<D: Decode> Reader<D> {
                             return self.fail(err);
                         }
                     }
-                    // Of pieces that come without a pause the alarm is never polled.
+                    // While pieces arrive without a pause, the timer is never polled.
                     let now = Instant::now();
                     self.watchdog.observe(&self.answer, now);
                     if let Some(late) = self.watchdog.late(now).filter(|_| !self.answer.is_over) {
@@ -144,7 +144,7 @@ impl<D: Decode> Reader<D> {
                     }
                 }
                 Poll::Ready(None) => return self.finish(),
-                // Whether the answer is whole, its own end tells.
+                // Whether the answer is complete is decided by its own end.
                 Poll::Ready(Some(Err(err))) if err.kind() == HttpKind::Truncated => return self.finish(),
                 Poll::Ready(Some(Err(_))) if self.answer.finish.is_some() => return self.end(),
                 Poll::Ready(Some(Err(err))) => return self.fail(of_http(&err)),
@@ -152,8 +152,8 @@ impl<D: Decode> Reader<D> {
         }
     }
 
-    /// Waits until the answer is late. The clock is looked at each time: while pieces without output come without a pause,
-    /// tokio lets no timer of this task fire.
+    /// Waits until the answer is late. The clock is read each time: while pieces without output arrive without a pause, tokio
+    /// fires no timer of this task.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<TimedOut> {
         if !self.watchdog.is_hurried() && self.hurry.as_mut().poll(cx).is_ready() {
             self.watchdog.hurry(Instant::now());
@@ -163,7 +163,7 @@ impl<D: Decode> Reader<D> {
                 return Poll::Ready(late);
             }
             let deadline = self.watchdog.deadline();
-            // Each token moves the deadline away, for which no timer is set anew.
+            // Each token extends the deadline; the timer is not reset for it.
             if self.timer.deadline() > deadline || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(deadline);
             }
@@ -171,7 +171,7 @@ impl<D: Decode> Reader<D> {
         }
     }
 
-    /// Ends an answer that took too long, unless it is whole already.
+    /// Ends an answer that took too long, unless it is already complete.
     fn time_out(&mut self, late: TimedOut) -> Poll<Option<Result<Delta, Error>>> {
         if self.answer.finish.is_some() {
             return self.end();
@@ -196,7 +196,7 @@ impl<D: Decode> Reader<D> {
         }
     }
 
-    /// The end of the answer. Only its own end makes it one: some servers end a failed stream like a whole one.
+    /// Ends the answer. Only a finish reason makes it complete: some servers end a failed stream like a complete one.
     fn end(&mut self) -> Poll<Option<Result<Delta, Error>>> {
         if !self.answer.refusal.is_empty() {
             let said = cleaned(&self.answer.refusal, self.facts.key.as_ref());
@@ -221,8 +221,8 @@ impl<D: Decode> Reader<D> {
         }))
     }
 
-    /// Some servers call it a stop when they cut an answer: llama.cpp by its Responses, Ollama's imitators. An answer of
-    /// exactly as many tokens as were allowed is taken for cut, unless it is JSON and whole.
+    /// Returns whether an answer was cut off at `max_tokens`. Some servers report that as a stop: llama.cpp's Responses API,
+    /// Ollama's imitators. An answer of exactly `max_tokens` tokens counts as cut off, unless it is complete JSON.
     fn ends_at_the_limit(&self) -> bool {
         let max_tokens = self.facts.limits.max_tokens;
         let at_limit = max_tokens.is_some() && self.answer.usage.output == max_tokens;
@@ -246,28 +246,28 @@ impl<D: Decode> Reader<D> {
             TimedOut::Token => {
                 let phase =
                     if self.emitted == 0 { TimeoutPhase::FirstToken } else { TimeoutPhase::NextToken };
-                (phase, format!("{place}: no words for {} s", self.facts.limits.token_timeout.as_secs_f32()))
+                (phase, format!("{place}: no token for {} s", self.facts.limits.token_timeout.as_secs_f32()))
             }
         };
         Error::new(ErrorKind::Timeout { phase }, message).with_billed(Billed::Maybe)
     }
 
-    /// An error that the server reports inside an answer that began well.
+    /// Creates the error that the server reports inside an answer with status 200.
     pub(super) fn of_fault(&self, fault: &Fault) -> Error {
         let said = cleaned(&fault.message, self.facts.key.as_ref());
         let message = match fault.kind {
             ErrorKind::InvalidResponse => format!("{}: {said}", self.facts.place),
-            _ => format!("{}: the answer broke off with an error: {said}", self.facts.place),
+            _ => format!("{}: the answer ended with an error: {said}", self.facts.place),
         };
         let billed = if self.emitted == 0 { fault.billed_before_words() } else { Billed::Maybe };
         let limits = fault.limits.as_deref().copied().unwrap_or(self.facts.head.limits);
         Error::new(fault.kind, message).with_billed(billed).with_limits(limits)
     }
 
-    /// Ends with an error, and with what there is of the answer.
+    /// Ends the stream with an error, which has the partial answer.
     fn fail(&mut self, err: Error) -> Poll<Option<Result<Delta, Error>>> {
         self.ended = true;
-        // A connection that breaks after the first words cuts the answer; before them there is nothing to cut.
+        // A connection that breaks after the first token truncates the answer; before it, the call is simply unavailable.
         let err = match err.kind() {
             ErrorKind::Unavailable if self.emitted > 0 => {
                 let kind = ErrorKind::Truncated { cause: TruncationCause::Disconnected };
@@ -276,7 +276,7 @@ impl<D: Decode> Reader<D> {
             }
             _ => err,
         };
-        // Before its end an answer is counted only as far as it had come, if at all.
+        // Before the finish reason, token counts cover only a part of the answer, if any.
         let is_counted = self.answer.finish.is_some() && self.answer.usage.output.is_some();
         let billed = match err.billed() {
             Billed::Maybe | Billed::Yes(_) if is_counted => Billed::Yes(self.answer.usage.plausible()),
@@ -312,9 +312,9 @@ impl<D: Decode> Reader<D> {
     }
 }
 
-/// The error of an answer of which nothing comes while its caller is in a hurry.
+/// Creates the error of an answer that stalls while its caller is in a hurry.
 pub(super) fn stalled(place: &str) -> Error {
-    let message = format!("{place}: given up after the interruption, since the answer stalled");
+    let message = format!("{place}: cancelled after the interruption: the answer stalled");
     Error::new(ErrorKind::Cancelled, message).with_billed(Billed::Maybe)
 }
 
@@ -367,7 +367,7 @@ mod tests {
         }
     }
 
-    /// An answer of `first`, and then of `again` each so many seconds for ever: how it ends, and after how many seconds.
+    /// Reads an answer of `first`, then of `again` every `seconds` for ever; returns its end and the seconds until then.
     async fn asked(
         facts: Facts,
         first: &[&'static str],
@@ -407,13 +407,13 @@ mod tests {
             check(asked(facts(), &[], (empty, 7)).await, TimeoutPhase::FirstToken, 60, "");
             check(asked(facts(), &[WORD], (empty, 7)).await, TimeoutPhase::NextToken, 60, "word ");
         }
-        // The head of the answer took its part of the time.
+        // The head of the answer used up a part of the time limit.
         let late = Facts { sent: Instant::now() - Duration::from_secs(20), ..facts() };
         check(asked(late, &[], (EMPTY, 7)).await, TimeoutPhase::FirstToken, 40, "");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_now_and_then_ends_with_what_came() {
+    async fn occasional_tokens_end_with_the_partial_answer() {
         check(asked(facts(), &[WORD], (WORD, 50)).await, TimeoutPhase::Call, 196, "word word word word ");
         let mut bound = facts();
         bound.limits.call_timeout = Some(Duration::from_secs(130));
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn output_that_is_no_text_keeps_a_call_alive() {
+    async fn hidden_output_keeps_a_call_alive() {
         for output in [
             r#"{"choices":[{"delta":{"reasoning_content":"hm, one two three four five six seven eight"}}]}"#,
             r#"{"choices":[{"delta":{"reasoning":"hm, one two three four five six seven eight nine"}}]}"#,
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_a_token_a_second_is_not_cut() {
+    async fn half_a_token_a_second_is_not_cut_off() {
         let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
         let end = piece(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
         let words = stream::repeat(WORD).take(999).then(move |word| async move {
@@ -450,7 +450,7 @@ mod tests {
     const WORD_LEN: usize = "word ".len();
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_empty_events_ends_as_well() {
+    async fn a_flood_of_empty_events_times_out() {
         let piece = || Piece { event: String::new(), data: EMPTY.to_owned() };
         // Never pending, while the clock moves.
         let flood = stream::repeat_with(piece).then(|piece| async {
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stalled_answer_is_given_up_soon_after_an_interruption() {
+    async fn a_stalled_answer_is_cancelled_soon_after_an_interruption() {
         let (facts, hurry) = (facts(), CancellationToken::new());
         let facts = Facts { hurry: hurry.clone(), ..facts };
         let interrupted = async {
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_who_takes_his_time_is_not_the_servers_fault() {
+    async fn a_slow_caller_does_not_time_out_the_server() {
         let piece = |data: &str| Piece { event: String::new(), data: data.to_owned() };
         let words = stream::iter([piece(WORD), piece(WORD)]).chain(stream::pending());
         let mut answer =
@@ -484,6 +484,6 @@ mod tests {
         answer.next().await.unwrap().unwrap();
         sleep(Duration::from_secs(10_000)).await;
         answer.next().await.unwrap().unwrap();
-        assert!(answer.next().now_or_never().is_none(), "it still waits");
+        assert!(answer.next().now_or_never().is_none(), "the stream still waits");
     }
 }

@@ -1,10 +1,10 @@
 use antiphon_llm::{Error, ErrorKind, Output, Part, Prompt, Role};
 
-/// Refuses a prompt with a role, a part or a form of answer that this crate's formats cannot express, before anything is
-/// sent or billed: the one place that meets what a later version of the prompt may have.
+/// Rejects a prompt with a role, a part or an output form that this crate's formats cannot express, before anything is sent
+/// or billed: the one place that has to know what a later version of the prompt may contain.
 ///
 /// # Errors
-/// `Unsupported`, with the name of what cannot be sent.
+/// `Unsupported`, with the name of the element that cannot be sent.
 pub(super) fn check_sendable(prompt: &Prompt) -> Result<(), Error> {
     for message in &prompt.messages {
         match message.role {
@@ -20,12 +20,12 @@ pub(super) fn check_sendable(prompt: &Prompt) -> Result<(), Error> {
     }
     match &prompt.output {
         Output::Text | Output::Json(_) => Ok(()),
-        other => Err(unsupported("a request for an answer of the form", other.name())),
+        other => Err(unsupported("an output of the form", other.name())),
     }
 }
 
 fn unsupported(what: &str, name: &str) -> Error {
-    let message = format!("{what} {name:?} cannot be sent: this provider's format has none");
+    let message = format!("cannot send {what} {name:?}: this provider's format has none");
     Error::new(ErrorKind::Unsupported, message)
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::{check_sendable, unsupported};
 
     #[test]
-    fn all_that_a_prompt_can_have_today_is_sent() {
+    fn every_current_element_of_a_prompt_is_sent() {
         let parts =
             [Part::Text("Read:".to_owned()), Part::Document(DocumentPart::new("d1", "a.txt", "words"))];
         let prompt = Prompt::new("m", [Message::of(Role::User, parts), Message::assistant("So it is.")]);
@@ -47,10 +47,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_what_cannot_be_sent_and_costs_nothing() {
+    fn a_rejection_names_the_element_and_costs_nothing() {
         let err = unsupported("a message of the role", "tool");
         assert_eq!((err.kind(), err.billed()), (ErrorKind::Unsupported, Billed::No));
-        let expected = "a message of the role \"tool\" cannot be sent: this provider's format has none";
+        let expected = "cannot send a message of the role \"tool\": this provider's format has none";
         assert_eq!(err.to_string(), expected);
     }
 }

@@ -1,44 +1,45 @@
-/// The settings that every provider with a server has. `$with` gives the provider with its endpoint changed.
+/// Implements the settings that every provider with a server has, by its method `with`, which changes the endpoint.
 macro_rules! connection_settings {
     ($provider:ident, $default_path:literal, $seconds:literal) => {
         impl $provider {
-            /// Sets another address for the same service. An address without a path gets the usual one.
+            /// Sets another address for the same service. An address without a path gets the default one.
             ///
             /// # Errors
-            /// `InvalidRequest` for what is no address, or one with a secret in it.
+            /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
             pub fn base_url(self, url: &str) -> Result<Self, antiphon_llm::Error> {
                 let base_url = $crate::exchange::checked_base_url(url, $default_path)?;
                 Ok(self.with(|endpoint| endpoint.base_url = base_url))
             }
 
-            #[doc = concat!("Sets the time to the first token and between two of them; default ", $seconds, " s.")]
+            #[doc = concat!("Sets the maximum time to the first token and between two of them; default ", $seconds, " s.")]
             #[must_use]
             pub fn token_timeout(self, token_timeout: std::time::Duration) -> Self {
                 self.with(|endpoint| endpoint.token_timeout = token_timeout)
             }
 
-            /// Sets the time that a whole call may take, from the request to the end of its answer.
+            /// Sets the maximum time of a whole call, from the request to the end of its answer.
             ///
-            /// Default: three token time-outs and 4 s for each token that has come, so at most three token time-outs and 4 s
+            /// Default: three token time-outs and 4 s for each received token, so at most three token time-outs and 4 s
             /// for each of the `max_tokens` (2,048 where the prompt sets none). An answer that takes longer ends with
-            /// `Timeout` and what has come of it.
+            /// `Timeout`, and the error has the partial answer.
             #[must_use]
             pub fn call_timeout(self, call_timeout: std::time::Duration) -> Self {
                 self.with(|endpoint| endpoint.call_timeout = Some(call_timeout))
             }
 
-            /// Sets how many connections may be in use at once; a further call waits until one is free. Default 100.
+            /// Sets the size of the connection pool: the maximum number of connections in use at a time. A further call waits
+            /// until one is free. Default 100.
             #[must_use]
             pub fn max_connections(self, max_connections: usize) -> Self {
                 self.with(|endpoint| endpoint.max_connections = max_connections)
             }
 
-            /// Sets what options say of the connection, but for address and key.
+            /// Applies the connection settings of options, except address and key.
             pub(crate) fn configured(self, options: &$crate::registry::Options) -> Self {
                 self.with(|endpoint| endpoint.configure(options))
             }
 
-            /// Sets the name under which it is reported.
+            /// Sets the provider's name in reports.
             #[must_use]
             pub fn named(self, name: &str) -> Self {
                 self.with(|endpoint| name.clone_into(&mut endpoint.vendor))

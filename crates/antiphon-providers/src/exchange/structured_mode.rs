@@ -8,19 +8,19 @@ use tracing::info;
 
 use super::sendable::check_sendable;
 
-/// How an answer's form is asked for, from the surest way to the one that every server understands.
+/// A mode of structured output, from the strictest to the one that every server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum StructuredMode {
-    /// The server binds the answer to the schema.
+    /// The server constrains the answer to the schema.
     JsonSchema,
-    /// The server binds the answer to JSON; the schema is told in words.
+    /// The server constrains the answer to JSON; the schema is in the prompt.
     JsonObject,
-    /// Only words.
+    /// The schema is only in the prompt.
     PromptOnly,
 }
 
-/// How a server takes schemas: learnt from its refusals, for each model and schema, since it may refuse one and not
-/// another.
+/// The structured output mode that a server supports, learned from its errors for each model and schema, since it may reject
+/// one and not another.
 #[derive(Debug, Clone)]
 pub(crate) struct ModeFallback {
     fallback_order: &'static [StructuredMode],
@@ -28,13 +28,13 @@ pub(crate) struct ModeFallback {
 }
 
 impl ModeFallback {
-    /// The forms that a server may know, surest first; the first of them is tried first.
+    /// Creates a fallback over the modes that a server may support, in the order in which they are tried: strictest first.
     pub(crate) fn new(fallback_order: &'static [StructuredMode]) -> Self {
         Self { fallback_order, learned: Arc::default() }
     }
 
-    /// Asks in the surest form that the server is known to take, and in a weaker one where it refuses that form. A prompt
-    /// that cannot be sent as it is goes nowhere.
+    /// Sends a prompt in the strictest mode that the server is known to support, and falls back to a weaker one where it
+    /// rejects that mode. A prompt that cannot be expressed is not sent.
     pub(crate) async fn ask<Fut>(
         &self,
         prompt: &Prompt,
@@ -47,7 +47,7 @@ impl ModeFallback {
         let Some(schema) = prompt.output.schema() else {
             return Ok((ask(StructuredMode::PromptOnly).await?, StructuredMode::PromptOnly));
         };
-        // A server that binds answers to JSON may mean objects alone.
+        // A server that constrains answers to JSON may accept objects only.
         let is_object = schema.value()["type"] == "object";
         let usable = |mode: &StructuredMode| *mode != StructuredMode::JsonObject || is_object;
         let known = self.known(prompt, schema);
@@ -65,14 +65,14 @@ impl ModeFallback {
             };
             let weaker = self.fallback_order.iter().copied().find(|weaker| *weaker > mode && usable(weaker));
             let Some(weaker) = weaker.filter(|_| is_about_mode(&err)) else { return Err(err) };
-            info!("{err}; asking for {weaker:?} instead");
+            info!("{err}; falling back to {weaker:?}");
             mode = weaker;
         }
     }
 
     fn known(&self, prompt: &Prompt, schema: &Schema) -> Option<StructuredMode> {
         let learned = self.learned();
-        // Most servers take the first form, and then there is nothing to look up.
+        // Most servers support the first mode, and then nothing has to be looked up.
         if learned.is_empty() { None } else { learned.get(&(prompt.model.clone(), digest(schema))).copied() }
     }
 
@@ -87,7 +87,7 @@ fn digest(schema: &Schema) -> u64 {
     hasher.finish()
 }
 
-/// Whether an error is about the form asked for: servers name the field, the form, or the grammar they make of it.
+/// Returns whether an error is about the mode: servers name the field, the mode, or the grammar that they build from it.
 fn is_about_mode(err: &Error) -> bool {
     let message = err.to_string().to_lowercase();
     matches!(err.kind(), ErrorKind::InvalidRequest | ErrorKind::Unsupported)
@@ -104,12 +104,12 @@ fn is_about_mode(err: &Error) -> bool {
         .any(|word| message.contains(word))
 }
 
-/// The places of a schema that the server does not hold the answer to; all of it where it was only told in words.
+/// Returns the places of a schema that the server does not enforce; the root where the schema is only in the prompt.
 pub(crate) fn weakened(output: &Output, mode: StructuredMode, dialect: &Dialect) -> Vec<String> {
     match output.schema() {
         Some(schema) if mode == StructuredMode::JsonSchema => {
             let compiled = schema.compile(dialect);
-            // What cannot be said is only a hint, all of it.
+            // A schema that the dialect cannot express is sent as a hint only.
             if compiled.inexpressible.is_empty() { compiled.weakened.clone() } else { vec![String::new()] }
         }
         Some(_) => vec![String::new()],

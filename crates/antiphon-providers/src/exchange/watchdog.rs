@@ -4,40 +4,41 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 
-/// After an answer's end, so long is waited for what should follow: its count of tokens, a polite goodbye.
+/// The time to wait, after an answer's finish reason, for what should follow: its token counts, the end of the stream.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The time that one token may take on average: 0.25 tokens a second, half of what a large model reaches on a slow processor.
+/// The average time that one token may take: 0.25 tokens a second, half of what a large model reaches on a slow processor.
 const SLOWEST_TOKEN: Duration = Duration::from_secs(4);
 
-/// Token time-outs that an answer may take beside the time for its tokens: one to the first token, and two pauses.
+/// The token time-outs that an answer may take beside the time for its tokens: one to the first token, and two pauses.
 const PAUSES: u32 = 3;
 
-/// The tokens of an answer that has no limit of its own; with [`SLOWEST_TOKEN`] somewhat more than two hours.
+/// The tokens assumed for an answer without `max_tokens`; with [`SLOWEST_TOKEN`] somewhat more than two hours.
 const ASSUMED_TOKENS: u64 = 2_048;
 
-/// A token has about four bytes (<https://help.openai.com/en/articles/4936856>); one that many tokens share is not slow.
+/// The bytes of a token, about four (<https://help.openai.com/en/articles/4936856>), by which an event with many tokens counts
+/// as many.
 const TOKEN_BYTES: usize = 4;
 
-/// The silence of an answer that a caller in a hurry bears.
+/// The maximum pause between tokens for a caller in a hurry.
 pub(super) const HURRIED_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longer than any program runs: tokio's own timers end there.
+/// The longest time-out, more than any program runs: tokio's own timers end there.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// The time limits of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeLimits {
-    /// The time to the first token and between two of them.
+    /// The maximum time to the first token and between two of them.
     pub(super) token_timeout: Duration,
-    /// The time of the whole call; `None`: as [`StreamWatchdog::total`] derives it.
+    /// The maximum time of the whole call; `None`: as [`TimeLimits::total`] derives it.
     pub(super) call_timeout: Option<Duration>,
-    /// The most tokens of the answer, if it was asked for with a limit.
+    /// The maximum number of tokens of the answer, if the prompt sets one.
     pub(super) max_tokens: Option<u64>,
 }
 
 impl TimeLimits {
-    /// The time of a call that has brought so many tokens.
+    /// Returns the time limit of a call that has received `tokens` tokens.
     fn total(&self, tokens: u64) -> Duration {
         self.call_timeout.unwrap_or_else(|| {
             let tokens = tokens.min(self.max_tokens.unwrap_or(ASSUMED_TOKENS));
@@ -46,7 +47,7 @@ impl TimeLimits {
         })
     }
 
-    /// The longest time that a call can take.
+    /// Returns the longest time that a call can take.
     pub(super) fn longest(&self) -> Duration {
         self.total(u64::MAX)
     }
@@ -55,30 +56,29 @@ impl TimeLimits {
 /// The reason why an answer is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimedOut {
-    /// The next token.
+    /// The next token is late.
     Token,
-    /// The whole call, of which so much time was allowed.
+    /// The whole call is late; with the time that it was allowed.
     Call(Duration),
 }
 
-/// Decides when an answer takes too long: a state machine that is given the answer so far and the time.
+/// A state machine that decides when an answer takes too long, from the partial answer and the time.
 ///
-/// Only output of the model counts, be it text, a refusal, reasoning or a call of a tool; an event without any (a ping, an
-/// empty delta, the same count of tokens again) extends nothing. Without a `call_timeout` each token adds
-/// [`SLOWEST_TOKEN`] to the time of the call, so that a token now and then does not keep it alive, and a slow engine is
-/// not cut.
+/// Only output of the model counts: text, a refusal, reasoning or a tool call; an event without any (a ping, an empty delta,
+/// an unchanged token count) extends no deadline. Without a `call_timeout` each token adds [`SLOWEST_TOKEN`] to the time
+/// limit of the call, so that an occasional token does not keep it alive, and a slow engine is not cut off.
 #[derive(Debug)]
 pub(super) struct StreamWatchdog {
     limits: TimeLimits,
     sent: Instant,
-    /// When the last token came; before it, when the request was sent.
+    /// The time at which the last token was received; before the first, the time at which the request was sent.
     last: Instant,
     tokens: u64,
-    /// Bytes of output, and tokens as the vendor counts them, when they last grew.
+    /// The bytes of output, and the tokens as the vendor counts them, at their highest.
     bytes: usize,
     counted: u64,
     has_end: bool,
-    /// Since when the caller is in a hurry.
+    /// The time since which the caller is in a hurry.
     hurried: Option<Instant>,
 }
 
@@ -87,7 +87,7 @@ impl StreamWatchdog {
         Self { limits, sent, last: sent, tokens: 0, bytes: 0, counted: 0, has_end: false, hurried: None }
     }
 
-    /// Looks at the answer after one of its events.
+    /// Observes the answer after one of its events.
     pub(super) fn observe(&mut self, answer: &Answer, now: Instant) {
         let bytes = answer.text.len() + answer.refusal.len() + answer.hidden_bytes;
         let counted = answer.usage.output.unwrap_or(0);
@@ -106,28 +106,28 @@ impl StreamWatchdog {
         self.has_end |= ends;
     }
 
-    /// Leaves out a time in which the caller did not ask for more: it is not the server's.
+    /// Excludes a time in which the caller did not poll the stream: the server did not cause it.
     pub(super) fn leave_out(&mut self, idle: Duration) {
         self.sent += idle;
         self.last += idle;
     }
 
-    /// Gives the answer no longer silence than [`HURRIED_TIMEOUT`] from now on.
+    /// Limits pauses between tokens to [`HURRIED_TIMEOUT`] from now on.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.hurried.get_or_insert(now);
     }
 
-    /// Whether the caller is in a hurry.
+    /// Returns whether the caller is in a hurry.
     pub(super) fn is_hurried(&self) -> bool {
         self.hurried.is_some()
     }
 
-    /// When the answer is late, if nothing comes until then.
+    /// Returns the time at which the answer is late unless a token is received before it.
     pub(super) fn deadline(&self) -> Instant {
         self.token_deadline().min(self.call_deadline())
     }
 
-    /// Whether it is late.
+    /// Returns the reason why the answer is late, if it is.
     pub(super) fn late(&self, now: Instant) -> Option<TimedOut> {
         if now >= self.call_deadline() {
             Some(TimedOut::Call(self.limits.total(self.tokens)))
@@ -166,7 +166,7 @@ mod tests {
         TimeLimits { token_timeout: Duration::from_secs(60), call_timeout: None, max_tokens }
     }
 
-    /// The second at which an answer is late that brings so many bytes every so many seconds, and what is late.
+    /// Returns the second at which an answer is late that has `bytes` more bytes every `every` seconds, and the reason.
     fn late_at(limits: TimeLimits, every: u64, bytes: usize) -> (u64, TimedOut) {
         let sent = Instant::now();
         let (mut watchdog, mut answer) = (StreamWatchdog::new(limits, sent), Answer::default());
@@ -184,16 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_now_and_then_is_late_and_a_slow_engine_is_not() {
+    fn an_occasional_token_is_late_and_a_slow_engine_is_not() {
         let call = |seconds| TimedOut::Call(Duration::from_secs(seconds));
         assert_eq!(late_at(limits(Some(1_000)), 61, 1), (60, TimedOut::Token));
         // Three pauses of 60 s, and 4 s for each of three tokens.
         assert_eq!(late_at(limits(Some(1_000)), 50, 1), (192, call(192)));
         assert_eq!(late_at(limits(None), 50, 1), (192, call(192)));
-        // Half a token a second: all of them come, and the server goes on as if there were no limit.
+        // Half a token a second: all of them are received, and the server continues as if there were no limit.
         assert_eq!(late_at(limits(Some(1_000)), 2, 4), (4_180, call(4_180)));
         assert_eq!(late_at(limits(None), 2, 4), (8_372, call(8_372)));
-        // Many tokens at a time.
+        // An event with many tokens.
         assert_eq!(late_at(limits(Some(1_000)), 50, 100), (4_180, call(4_180)));
         let bound = TimeLimits { call_timeout: Some(Duration::from_secs(70)), ..limits(Some(1_000)) };
         assert_eq!(late_at(bound, 1, 4), (70, call(70)));
@@ -220,22 +220,22 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_in_a_hurry_bears_ten_seconds_of_silence() {
+    fn a_caller_in_a_hurry_accepts_pauses_of_ten_seconds() {
         let sent = Instant::now();
         let after = |seconds| sent + Duration::from_secs(seconds);
         let (mut watchdog, mut answer) = (StreamWatchdog::new(limits(None), sent), Answer::default());
         watchdog.hurry(after(40));
-        assert_eq!(watchdog.deadline(), after(50), "ten seconds, and not from the last token");
+        assert_eq!(watchdog.deadline(), after(50), "ten seconds from the hurry, not from the last token");
         answer.text.push_str("word");
         watchdog.observe(&answer, after(49));
-        assert_eq!(watchdog.deadline(), after(59), "an answer that comes is waited for");
+        assert_eq!(watchdog.deadline(), after(59), "a token extends the deadline");
         let mut late = StreamWatchdog::new(limits(None), sent);
         late.hurry(after(55));
-        assert_eq!(late.deadline(), after(60), "no longer than without a hurry");
+        assert_eq!(late.deadline(), after(60), "no later than without a hurry");
     }
 
     #[test]
-    fn limits_without_end_do_not_overflow() {
+    fn infinite_limits_do_not_overflow() {
         let endless = TimeLimits { token_timeout: Duration::MAX, ..limits(None) };
         assert_eq!(endless.longest(), Duration::MAX);
         assert_eq!(StreamWatchdog::new(endless, Instant::now()).late(Instant::now()), None);

@@ -82,11 +82,7 @@ mod tests {
     #[test]
     fn calls_of_a_burst_are_counted_once_their_headers_arrive() {
         assert_eq!(counted(&[0, 0, 0, 0], &[4, 2, 1, 3]), [1, 2, 3, 4]);
-        assert_eq!(
-            counted(&[0, 5, 19, 20, 30], &[5, 4]),
-            [4, 5],
-            "calls sent before the burst are counted"
-        );
+        assert_eq!(counted(&[0, 5, 19, 20, 30], &[5, 4]), [4, 5], "calls sent before the burst are counted");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) struct CostSample {
 /// The time of a measurement: over a shorter one, requests do not arrive at the pace at which they were sent.
 const MEASURE_TIME: Duration = Duration::from_secs(1);
 
-/// The weight of earlier measurements: the mean is over about the last ten.
+/// The weight of earlier measurements: the mean covers about the last ten.
 const DECAY: f64 = 0.9;
 
 /// At first, the missing amount is taken as the cost of the first burst, unless it is more than this multiple of the estimate:
@@ -47,7 +47,7 @@ impl CostFactor {
         cost * self.per_unit
     }
 
-    /// Scales the points that are measured from, after the part of the limit that is this process's has changed by this ratio.
+    /// Scales the samples by `ratio`, since this process's part of the limit has changed.
     pub(super) fn rescale(&mut self, ratio: f64) {
         for point in [&mut self.anchor, &mut self.last].into_iter().flatten() {
             point.remaining *= ratio;
@@ -55,7 +55,7 @@ impl CostFactor {
         }
     }
 
-    /// Learns from an answer, while `rate` comes back each second.
+    /// Learns from an answer, with a refill of `rate` each second.
     pub(super) fn learn(&mut self, point: CostSample, rate: f64) {
         let since = |then: Instant| point.at.saturating_duration_since(then);
         let (last, anchor) = (self.last.replace(point), self.anchor);
@@ -64,7 +64,7 @@ impl CostFactor {
             self.anchor = Some(point);
             return self.learn_first(point);
         };
-        // A bucket that may have been full meanwhile has lost some of what came back.
+        // A bucket that may have been full in between has lost some of the refill.
         let is_lost = rate * since(last.at).as_secs_f64() > last.missing;
         if !is_lost && since(anchor.at) < MEASURE_TIME {
             return;

@@ -69,8 +69,8 @@ impl DeliveryRate {
         self.pace.get_or_insert_with(|| Pace::new(rate, rate, MIN_COUNT));
     }
 
-    /// Scales what was measured, after the part of the limit that is this process's has changed by this ratio; `through` calls passed
-    /// until now.
+    /// Scales the measurements by `ratio`, since this process's part of the limit has changed; the server has admitted
+    /// `through` calls by `now`.
     pub(super) fn rescale(&mut self, ratio: f64, through: f64, now: Instant) {
         if let Some(pace) = &mut self.pace {
             [&mut pace.rate, &mut pace.from, &mut pace.ceiling].into_iter().for_each(|rate| *rate *= ratio);

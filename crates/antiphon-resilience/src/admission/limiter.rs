@@ -10,12 +10,15 @@ use crate::deadline::{Deadline, now};
 use crate::fair_queue::{Decision, FairQueue};
 use crate::hints::LimitHints;
 
-/// Lets calls go as fast as a server takes them, by what its answers tell: its headers where it has some, its refusals
-/// where it has none, and otherwise by trying how many at once do good.
+/// An adaptive limiter: admits calls as fast as a server takes them, without a configured limit.
 ///
-/// A refusal pauses the gate and not one call. Whoever asks first goes first, unless [another priority](Self::acquire_at)
-/// is named, and a call that was refused asks anew. Get one from [`LimiterRegistry`](crate::LimiterRegistry), so that all calls to one place
-/// go through one gate; clones are handles to the same gate.
+/// It learns the limit from the server's headers where they report it, from refusals (429) where they do not, and otherwise
+/// adapts its concurrency limit to the throughput. Where the limits are known, use [`RateLimiter`](crate::RateLimiter).
+///
+/// A refusal pauses all calls and not only the refused one. Callers are admitted in the order of arrival, unless they name
+/// [another priority](Self::acquire_at); a call that was refused queues again. Get a limiter from
+/// [`LimiterRegistry`](crate::LimiterRegistry), so that all calls to one server share it; clones are handles to the same
+/// limiter.
 ///
 /// ```
 /// use antiphon_resilience::{Cost, Deadline, LimiterRegistry, LimitHints, Reply};
@@ -43,7 +46,8 @@ pub(super) struct Shared {
     pub(super) parts: Mutex<Parts>,
 }
 
-/// Leave to make one call, to be told how it ended. A plain drop gives the place back and keeps the estimated cost.
+/// A permit to make one call, to which its result is reported. A permit that is dropped without a result frees its slot and
+/// keeps the estimated cost as spent.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once lets no call wait for its turn"]
 pub struct Permit {
@@ -51,45 +55,45 @@ pub struct Permit {
     ticket: Option<Ticket>,
 }
 
-/// How a call made by [`AdaptiveLimiter::call`] ended.
+/// The result of a call made by [`AdaptiveLimiter::call`].
 #[derive(Debug)]
 pub enum Reply<T, E> {
-    /// It was answered; what it took in truth, if that is known, and what the answer tells about limits.
+    /// An answer.
     Answered {
-        /// The result.
+        /// Result of the call.
         value: T,
-        /// What the call took, where the answer tells.
+        /// Actual cost of the call, if the answer reports it.
         usage: Option<Cost>,
-        /// What the answer's headers say.
+        /// Limits in the headers of the answer.
         hints: LimitHints,
     },
-    /// The server refused it because of a limit, and surely did nothing: it is made again when the gate lets it.
+    /// A refusal because of a limit: the server certainly did nothing, and the call is made again once it is admitted.
     Throttled {
-        /// The refusal.
+        /// Error of the refusal.
         error: E,
-        /// What its headers say.
+        /// Limits in the headers of the refusal.
         hints: LimitHints,
     },
-    /// It failed otherwise, which ends it.
+    /// A failure for another reason, which ends the call.
     Failed {
-        /// The failure.
+        /// Error of the failure.
         error: E,
-        /// What its headers say, if it has any.
+        /// Limits in the headers of the failure, if it has any.
         hints: LimitHints,
     },
 }
 
-/// Why [`AdaptiveLimiter::call`] has no result.
+/// An error of [`AdaptiveLimiter::call`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimiterError<E> {
-    /// The server takes no calls for too long, or until the deadline, and how it said so, if it was asked.
+    /// Saturation: the server takes no calls for too long, or until the deadline. With the last refusal, if there was one.
     Saturated(Saturated, Option<E>),
-    /// The call failed.
+    /// Error of the call itself.
     Failed(E),
 }
 
 impl AdaptiveLimiter {
-    /// The priority of [`acquire`](Self::acquire).
+    /// The priority of [`acquire`](Self::acquire); lower numbers go first.
     pub const ORDINARY: u8 = 2;
 
     pub(super) fn new(policy: AdaptivePolicy) -> Self {
@@ -97,20 +101,22 @@ impl AdaptiveLimiter {
         Self { shared: Arc::new(Shared { state, queue: FairQueue::default(), parts: Mutex::default() }) }
     }
 
-    /// Waits until a call of about `cost` may go.
+    /// Waits until a call of the estimated `cost` is admitted.
     ///
     /// # Errors
-    /// [`Saturated`] when that is longer than the policy's `max_wait`, or than `deadline` leaves.
+    /// [`Saturated`] if the wait is longer than the policy's `max_wait`, or than the time left until `deadline`.
     ///
     /// # Cancel safety
-    /// A dropped call takes nothing and leaves its place to the next. One that is kept but not polled holds up those
-    /// behind it, as in any fair line: do not wait for the gate inside a stream of calls that wait for it.
+    /// A dropped call takes nothing, and its turn goes to the next waiter. A future that is kept but not polled blocks the
+    /// waiters behind it, as in any fair queue: do not wait for a permit inside a stream of calls that wait for permits.
     pub async fn acquire(&self, cost: Cost, deadline: Deadline) -> Result<Permit, Saturated> {
         self.acquire_at(Self::ORDINARY, cost, deadline).await
     }
 
-    /// As [`acquire`](Self::acquire), which has priority [`ORDINARY`](Self::ORDINARY): of those that wait, the lower priority goes first, and as long
-    /// as one does, nobody behind it goes.
+    /// Waits like [`acquire`](Self::acquire), with a priority other than [`ORDINARY`](Self::ORDINARY).
+    ///
+    /// Of the waiters, the lowest number goes first, and equal ones in the order of arrival. A waiter blocks all waiters of
+    /// a higher number, which have to wait for as long as lower ones keep coming.
     ///
     /// # Errors
     /// As `acquire`.
@@ -135,10 +141,11 @@ impl AdaptiveLimiter {
         }
     }
 
-    /// Makes a call when it may go, and makes it again when the server refused it for a limit, until `deadline`. Such a
-    /// refusal cost nothing and uses up no retry; every other end is one.
+    /// Makes a call once it is admitted, and makes it again after each refusal because of a limit, until `deadline`.
     ///
-    /// Use [`acquire`](Self::acquire) for calls that are more than a closure, such as those whose answers stream.
+    /// Such a refusal is not billed and is not a retry; any other result ends the call.
+    ///
+    /// Use [`acquire`](Self::acquire) for calls that are more than a closure, such as those with streamed answers.
     ///
     /// ```
     /// use std::time::Duration;
@@ -173,7 +180,7 @@ impl AdaptiveLimiter {
     /// [`LimiterError::Saturated`], or the call's own error as [`LimiterError::Failed`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the call under way; its cost stays counted.
+    /// Dropping it drops the call in flight; its cost stays counted.
     pub async fn call<T, E, Op, Fut>(
         &self,
         cost: Cost,
@@ -207,8 +214,8 @@ impl AdaptiveLimiter {
         }
     }
 
-    /// Returns a handle by which to share the server's limits with other processes: what they have to agree on is the
-    /// [part](LimitPart::set) of each. Once all handles are dropped, all of the limits is this process's again.
+    /// Returns a handle to share the server's limits with other processes, which have to agree on the
+    /// [part](LimitPart::set) of each. Once all handles are dropped, this process uses the whole limits again.
     ///
     /// ```
     /// use antiphon_resilience::LimiterRegistry;
@@ -224,7 +231,7 @@ impl AdaptiveLimiter {
         LimitPart::new(self.shared.clone())
     }
 
-    /// What it believes and has seen.
+    /// Returns the limits that were found so far, and the counts of calls.
     #[must_use]
     pub fn snapshot(&self) -> LimiterSnapshot {
         self.shared.lock().snapshot(now())
@@ -250,33 +257,33 @@ impl AdaptiveLimiter {
 }
 
 impl Permit {
-    /// The call was answered; what it took in truth, if that is known, and what the answer tells about limits.
+    /// Reports that the call was answered, with its actual cost, if known, and the limits in the answer's headers.
     pub fn settle(self, usage: Option<Cost>, hints: &LimitHints) {
         self.end(|state, ticket| state.answered(ticket, usage, Some(hints), now()));
     }
 
-    /// The call's answer has ended whose head was [heard](Self::observe_headers) when it came: a head tells of its own moment, and is
-    /// not heard twice.
+    /// Reports the end of an answer whose headers were already [observed](Self::observe_headers), with its actual cost, if
+    /// known. Headers describe the moment at which they were sent and must not be observed twice.
     pub fn finish(self, usage: Option<Cost>) {
         self.end(|state, ticket| state.answered(ticket, usage, None, now()));
     }
 
-    /// The server refused the call because of a limit, and did nothing.
+    /// Reports that the server refused the call because of a limit, and did nothing.
     pub fn throttled(self, hints: &LimitHints) {
         self.end(|state, ticket| state.throttled(ticket, hints, now()));
     }
 
-    /// The call failed otherwise, such as by a fault of the server, which may still have told how long to wait.
+    /// Reports that the call failed for another reason, such as a fault of the server; a `retry_after` in `hints` is honoured.
     pub fn failed(self, hints: &LimitHints) {
         self.end(|state, ticket| state.failed(ticket, hints, now()));
     }
 
-    /// The call was not made after all: what it was to take is there again.
+    /// Reports that the call was not made after all, and returns its estimated cost.
     pub fn refund(self) {
         self.end(LimiterState::refund);
     }
 
-    /// What the answer's head tells about limits, while the answer itself is still on its way.
+    /// Learns from the headers of an answer that is still being received; end the call with [`finish`](Self::finish).
     pub fn observe_headers(&self, hints: &LimitHints) {
         if let Some(ticket) = self.ticket {
             self.shared.lock().observe_headers(ticket, hints, now());
@@ -302,7 +309,7 @@ impl Drop for Permit {
 }
 
 impl Shared {
-    /// Sets the part of the limits that is this process's.
+    /// Sets this process's part of the limits.
     pub(super) fn set_part(&self, part: f64, rate: Option<f64>) {
         self.lock().set_part(part, rate, now());
         self.queue.notify();
@@ -313,7 +320,7 @@ impl Shared {
     }
 }
 
-/// A caller that waits, for the view.
+/// A waiting caller, counted for the snapshot.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {

@@ -30,7 +30,7 @@ impl LimitPart {
     /// Sets the part, from 0 to 1, by which rates, allowances and concurrency are multiplied.
     ///
     /// The parts of several handles are added. The part in use is at least 0.01, so that an occasional call observes the
-    /// limits.
+    /// limits. A change of at most 5 % is ignored, except back to the whole limit.
     ///
     /// `rate` is the whole limit in requests per second, as other processes measured it: a limiter that has made no call yet
     /// starts with its part of that.

@@ -9,7 +9,7 @@ use super::state::LimiterSnapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdaptivePolicy {
-    /// Concurrency limit at the start, from the first answer on. Default 20.
+    /// Concurrency limit after the initial probe, which ends with the first answer or after 500 ms. Default 20.
     pub start_concurrency: usize,
     /// Maximum concurrency. Default 4,096.
     pub max_concurrency: usize,

@@ -9,11 +9,11 @@ use super::registry::AdaptivePolicy;
 use crate::cost::Cost;
 use crate::hints::LimitHints;
 
-/// A server that takes no more calls for longer than anybody here waits: put the job back for later.
+/// An error: the server takes no more calls for longer than the caller may wait. Retry the job later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Saturated {
-    /// When it is worth asking again.
+    /// Time after which to retry.
     pub retry_after: Duration,
 }
 
@@ -25,37 +25,38 @@ impl fmt::Display for Saturated {
 
 impl std::error::Error for Saturated {}
 
-/// What a [`AdaptiveLimiter`](crate::AdaptiveLimiter) believes about its server, and what it has seen.
+/// A snapshot of an [`AdaptiveLimiter`](crate::AdaptiveLimiter): the limits that it has found, and its counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct LimiterSnapshot {
-    /// Requests that come back each second, as the headers or the refusals showed; `None` while no limit was met.
+    /// Rate limit of requests, per second, as headers or refusals showed it; `None` while no limit is known.
     pub requests_per_second: Option<f64>,
-    /// Tokens that come back each second, as the headers showed.
+    /// Rate limit of tokens, per second, as headers showed it; `None` while no limit is known.
     pub tokens_per_second: Option<f64>,
-    /// The most calls at once.
+    /// Current concurrency limit.
     pub concurrency: usize,
-    /// Calls under way.
+    /// Calls in flight.
     pub in_flight: usize,
-    /// Callers that wait for their turn.
+    /// Callers that wait for a permit.
     pub waiting: usize,
-    /// How long no call goes, because the server asked for that.
+    /// Time for which calls are paused, by a `retry_after` or after a refusal; `None` if they are not.
     pub paused_for: Option<Duration>,
     /// Calls that were answered.
     pub answered: u64,
     /// Calls that were refused because of a limit.
     pub throttled: u64,
-    /// Calls that failed otherwise.
+    /// Calls that failed for another reason.
     pub failed: u64,
-    /// The part of the limits that is this process's: see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). The rates are those of this part.
+    /// This process's part of the limits, see [`AdaptiveLimiter::share`](crate::AdaptiveLimiter::share). The rates are those
+    /// of this part.
     pub part: f64,
 }
 
-/// The gate without lock, clock or I/O.
+/// The state machine of the limiter, without lock, clock or I/O.
 #[derive(Debug)]
 pub(super) struct LimiterState {
     policy: AdaptivePolicy,
-    /// Requests, tokens, input tokens, output tokens.
+    /// Limits of requests, tokens, input tokens and output tokens.
     dimensions: [Dimension; 4],
     bursts: Bursts,
     delivery: DeliveryRate,
@@ -70,33 +71,33 @@ pub(super) struct LimiterState {
     failed: u64,
     paused_until: Option<Instant>,
     episode: ThrottleEpisode,
-    /// Whether something was refused though requests were left: then there is another limit than the one that is told.
+    /// Whether a call was refused although requests were left: then a limit exists that the headers do not report.
     has_hidden_limit: bool,
     part: f64,
 }
 
-/// The least part of a limit: one call now and then shows whether the limit is still there.
+/// The smallest part of a limit: an occasional call shows whether the limit still exists.
 const LEAST_PART: f64 = 0.01;
-/// A part that changes by less stays as it was.
+/// The relative change of a part up to which the part is kept.
 const NOISE: f64 = 0.05;
 
-/// Refusals in a row. Those of calls that were sent before the first of them was known are one and the same.
+/// An episode of refusals in a row. Refusals of calls that were sent before the first of them was known count as one.
 #[derive(Debug, Default)]
 struct ThrottleEpisode {
     refusals: u32,
-    /// Calls up to this one were sent before the last refusal was known.
+    /// Number of the last call that was sent before the last refusal was known.
     last_sent: u64,
-    /// When the server began to refuse everything that it was sent.
+    /// Time since which the server has refused all calls.
     refusing_since: Option<Instant>,
 }
 
-/// The pause for each refusal in a row, up to four, that the headers explain: they may be wrong.
+/// The pause for each refusal in a row, up to four, that the headers explain: the headers may be wrong.
 const EXPLAINED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Nobody is told to come again at once.
+/// The shortest estimated wait, so that no caller retries at once.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What is remembered of a call until its answer comes.
+/// The record of a call in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     cost: Cost,
@@ -106,12 +107,12 @@ pub(super) struct Ticket {
     burst: u64,
 }
 
-/// Why a call may not go yet.
+/// The reason why a call is not admitted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotReady {
-    /// Not before then.
+    /// Not before this time.
     Until(Instant),
-    /// Not before something changes, or then.
+    /// Not before the state changes, or before this time.
     OnChange(Option<Instant>),
     Saturated(Saturated),
 }
@@ -159,8 +160,8 @@ impl LimiterState {
         Ok(self.send(cost, now))
     }
 
-    /// The most calls at once, and when that changes by itself. Where a rate is known, how many are under way is only a
-    /// matter of how long the answers take.
+    /// Returns the concurrency limit, and when it changes by itself. Where a rate is known, the concurrency follows from the
+    /// latency and is limited only by the maximum.
     fn concurrency(&self, now: Instant) -> (usize, Option<Instant>) {
         if self.headers_suffice() || self.delivery.rate().is_some() {
             (self.max_concurrency(), None)
@@ -171,7 +172,7 @@ impl LimiterState {
         }
     }
 
-    /// The part of the policy's maximum that is this process's.
+    /// Returns this process's part of the policy's maximum.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -182,12 +183,13 @@ impl LimiterState {
         (self.policy.max_concurrency as f64 * self.part).ceil().max(1.0) as usize
     }
 
-    /// Sets the part of the server's limits that is this process's. Before the first call, `rate` is what others measured of the
-    /// whole limit.
+    /// Sets this process's part of the server's limits. Before the first call, `rate` is used as the whole limit in requests
+    /// per second, as other processes measured it.
     pub(super) fn set_part(&mut self, part: f64, rate: Option<f64>, now: Instant) {
         let part = part.clamp(LEAST_PART, 1.0);
         let ratio = part / self.part;
-        // Demands are estimates: each change begins the search for the best concurrency anew.
+        // Small changes are ignored: parts follow estimates of demand, and each change restarts the search for the best
+        // concurrency.
         let is_whole = part.total_cmp(&1.0).is_eq() && ratio > 1.0;
         if (ratio - 1.0).abs() > NOISE || is_whole {
             self.part = part;
@@ -203,13 +205,13 @@ impl LimiterState {
         }
     }
 
-    /// Returns how many of the first `sent` calls the server let through.
+    /// Returns how many of the first `sent` calls the server has admitted.
     #[expect(clippy::cast_precision_loss, reason = "no one makes 2^52 calls")]
     fn through(&self, sent: u64) -> f64 {
         sent.saturating_sub(self.throttled + self.refunded) as f64
     }
 
-    /// Whether what the headers tell of requests is all that there is to know.
+    /// Returns whether the headers report the limit of requests, and no other limit is known to exist.
     fn headers_suffice(&self) -> bool {
         self.dimensions[0].is_advertised() && !self.has_hidden_limit
     }
@@ -240,7 +242,7 @@ impl LimiterState {
         Ticket { cost, number: self.sent, at: now, totals: self.totals(), burst }
     }
 
-    /// The cost of all calls that were sent.
+    /// Returns the total cost of all calls that were sent.
     fn totals(&self) -> [f64; 4] {
         self.dimensions.each_ref().map(Dimension::total)
     }
@@ -263,7 +265,7 @@ impl LimiterState {
         self.concurrency.answered(self.in_flight, took, now);
         self.in_flight -= 1;
         if let Some(usage) = usage {
-            // A request that was made stays made.
+            // The request itself stays counted.
             let usage = Cost { requests: ticket.cost.requests, ..usage };
             let amounts = ticket.cost.amounts().into_iter().zip(usage.amounts());
             for (dimension, (estimated, actual)) in self.dimensions.iter_mut().zip(amounts) {
@@ -292,7 +294,7 @@ impl LimiterState {
         }
         self.episode.last_sent = self.sent;
         let pause = if is_explained && self.delivery.rate().is_none() {
-            // The headers tell when there is enough again: how many requests went through, and at once, shows nothing.
+            // The headers report when enough is available again; the number of requests that were admitted shows no rate.
             retry_after.unwrap_or_default().max(EXPLAINED_PAUSE * self.episode.refusals.min(4))
         } else {
             self.concurrency.decrease();
@@ -316,14 +318,14 @@ impl LimiterState {
         self.failed += 1;
         self.concurrency.failed(self.in_flight, now.saturating_duration_since(ticket.at), now);
         self.in_flight -= 1;
-        // A connection that failed tells nothing, also not that the server has ceased to tell.
+        // A failed connection has no headers, which does not mean that the server has stopped reporting its limits.
         if *hints != LimitHints::default() {
             self.learn(ticket, hints, false, now);
         }
         self.pause(hints.retry_after.unwrap_or_default(), now);
     }
 
-    /// The call was never made.
+    /// Returns the cost of a call that was never made.
     pub(super) fn refund(&mut self, ticket: Ticket) {
         self.in_flight -= 1;
         self.refunded += 1;
@@ -333,12 +335,12 @@ impl LimiterState {
         self.delivery.refund();
     }
 
-    /// What an answer tells before it is over.
+    /// Learns from the headers of an answer that has not ended yet.
     pub(super) fn observe_headers(&mut self, ticket: Ticket, hints: &LimitHints, now: Instant) {
         self.learn(ticket, hints, false, now);
     }
 
-    /// About how long a caller waits who comes now.
+    /// Returns the estimated wait of a caller that arrives now.
     pub(super) fn estimated_wait(&self, now: Instant) -> Duration {
         let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         let rate = self.dimensions[0].rate().or(self.delivery.rate()).filter(|rate| *rate > 0.0);
@@ -347,7 +349,7 @@ impl LimiterState {
         paused.max(turn.unwrap_or_default()).max(MIN_RETRY_AFTER)
     }
 
-    /// Nobody will tell how the call ended; its cost stays spent.
+    /// Ends a call whose result is not reported; its cost stays spent.
     pub(super) fn abandoned(&mut self) {
         self.in_flight -= 1;
     }
@@ -385,7 +387,7 @@ impl LimiterState {
         }
     }
 
-    /// Whether a limit in the headers is a reason to refuse `cost`.
+    /// Returns whether a limit in the headers explains the refusal of `cost`.
     fn is_explained(&self, hints: &LimitHints, cost: Cost) -> bool {
         let allowances = [hints.requests, hints.tokens, hints.input_tokens, hints.output_tokens];
         let mut each = self.dimensions.iter().zip(allowances).zip(cost.amounts());
@@ -394,7 +396,7 @@ impl LimiterState {
 
     fn pause(&mut self, pause: Duration, now: Instant) {
         if !pause.is_zero() {
-            // A pause beyond what a clock can show is a day, and then looked at again.
+            // A pause that overflows the clock is a day, after which it is checked again.
             let until = now.checked_add(pause).unwrap_or(now + Duration::from_secs(24 * 60 * 60));
             self.paused_until = self.paused_until.max(Some(until));
         }

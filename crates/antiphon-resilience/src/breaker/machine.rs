@@ -61,7 +61,7 @@ pub struct BreakerMachine {
 #[derive(Debug)]
 enum State {
     Closed(Calls),
-    /// Open until this time, or for ever if forced.
+    /// Open until this time, or forever if forced.
     Open(Option<Instant>),
     HalfOpen {
         until: Instant,

@@ -139,7 +139,7 @@ impl RateLimits {
 /// the ready-made one.
 ///
 /// A bucket refills evenly up to its burst, and a call is admitted when every bucket holds its cost. A call that costs more
-/// than a bucket can hold is admitted when the bucket is full and leaves a debt, so that no call waits for ever.
+/// than a bucket can hold is admitted when the bucket is full and leaves a debt, so that no call waits forever.
 ///
 /// ```
 /// use std::time::Instant;

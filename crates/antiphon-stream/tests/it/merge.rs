@@ -12,7 +12,7 @@ use crate::run;
 
 proptest! {
     #[test]
-    fn every_source_is_yielded_completely_and_in_order(pauses in prop::collection::vec(prop::collection::vec(0_u64..5, 0..9), 0..6)) {
+    fn every_source_is_yielded_whole_and_in_order(pauses in prop::collection::vec(prop::collection::vec(0_u64..5, 0..9), 0..6)) {
         let sources = pauses.iter().cloned().enumerate().map(|(source, pauses)| {
             stream::iter(pauses.into_iter().enumerate())
                 .then(move |(item, pause)| async move {

@@ -23,7 +23,7 @@ fn wrong_words_on_the_command_line() {
     check(
         "generate in --provider compatible --base-url http://u:p@h/v1 --model m",
         2,
-        &["key belongs into the environment"],
+        &["key belongs in the environment"],
     );
     check("generate in --offline --provider openai", 2, &["cannot be used with"]);
 }

@@ -11,20 +11,20 @@ use crate::Allowance;
 mod faults;
 mod limits;
 
-/// How a server refuses.
+/// The form in which a server reports its limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reports {
-    /// Limit, what is left, and when all is back; with a limit header that may be larger than what it holds at once.
+    /// Limit, remaining requests and reset in headers; the limit may be larger than the burst.
     Headers { limit: u64 },
-    /// The same, and it gives 60 back at the end of each second instead of evenly.
+    /// The same headers, with 60 requests refilled at the end of each second instead of evenly.
     Window,
-    /// When the next request will be let through, to the millisecond, or in whole seconds.
+    /// Time until the next request is admitted, to the millisecond or in whole seconds.
     RetryAfter { whole_seconds: bool },
-    /// Nothing.
+    /// No report but the refusal.
     Bare,
 }
 
-/// A server with a limit, on the paused clock: 100 each second, 10 at once.
+/// A server with a limit, on the paused clock: 100 requests each second, with a burst of 10.
 struct Server {
     reports: Reports,
     latency: Duration,
@@ -77,14 +77,14 @@ impl Server {
     }
 }
 
-/// Makes 500 calls at once; gives which part of the limit was reached, and which part of the calls refused.
+/// Starts 500 calls at once; returns the share of the limit that was used, and the share of the calls that was refused.
 async fn utilisation(reports: Reports, latency: u64) -> (f64, f64) {
     let (server, limiter) = (Server::new(reports, latency), AdaptiveLimiter::new(AdaptivePolicy::default()));
     let start = Instant::now();
     let call = || async {
         let (passes, hints) = server.lock().unwrap().request();
         let latency = server.lock().unwrap().latency;
-        // A refusal takes no time to work out.
+        // A refusal needs no processing time.
         sleep(if passes { latency } else { Duration::from_millis(1) }).await;
         if passes {
             Reply::Answered { value: (), usage: None, hints }
@@ -105,38 +105,38 @@ fn check(latency: u64, (reached, refused): (f64, f64), least: f64, most_refused:
     assert!(good, "{latency} ms: {reached:.3} of the limit, {refused:.3} refused");
 }
 
-/// A server that takes long to answer: what it tells is old, and the first of it comes late.
+/// The latency of a slow server: its reports are old, and the first of them comes late.
 const SLOW: u64 = 2_000;
 
 #[tokio::test(start_paused = true)]
-async fn with_headers_it_stays_just_under_the_limit() {
+async fn with_headers_calls_stay_just_under_the_limit() {
     for latency in [1, 20, 300] {
         check(latency, utilisation(Reports::Headers { limit: 10 }, latency).await, 0.95, 0.01);
-        // The headers' limit is that of a minute, so that what they say of the rate is wrong.
+        // The limit in the headers is that of a minute, so that the reported rate is wrong.
         check(latency, utilisation(Reports::Headers { limit: 6_000 }, latency).await, 0.85, 0.05);
     }
     check(SLOW, utilisation(Reports::Headers { limit: 10 }, SLOW).await, 0.85, 0.02);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_gives_all_back_at_once_is_waited_for() {
+async fn a_limit_that_is_refilled_at_once_is_waited_for() {
     let (reached, refused) = utilisation(Reports::Window, 1).await;
-    // 10 at first and 60 in each second after that are at most 0.6 of what the formula takes for the limit.
+    // 10 at first and 60 in each second after that are at most 0.6 of the limit that the formula assumes.
     check(1, (reached / 0.6, refused), 0.85, 0.05);
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_waits_alone_it_finds_the_limit() {
+async fn with_retry_after_alone_the_limit_is_found() {
     for latency in [1, 20, 300] {
         check(latency, utilisation(Reports::RetryAfter { whole_seconds: false }, latency).await, 0.9, 0.1);
-        // Each refusal stops everything for a second, in which a hundred requests could have been answered.
+        // Each refusal stops all calls for a second, in which a hundred requests could have been answered.
         check(latency, utilisation(Reports::RetryAfter { whole_seconds: true }, latency).await, 0.35, 0.05);
     }
     check(SLOW, utilisation(Reports::RetryAfter { whole_seconds: false }, SLOW).await, 0.7, 0.02);
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_but_refusals_it_finds_the_limit() {
+async fn with_refusals_alone_the_limit_is_found() {
     for latency in [1, 20, 300] {
         check(latency, utilisation(Reports::Bare, latency).await, 0.85, 0.05);
     }
@@ -144,7 +144,7 @@ async fn with_nothing_but_refusals_it_finds_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_pauses_all_calls_and_not_one() {
+async fn a_retry_after_pauses_all_calls() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
     let (one, other) = (acquire(&limiter).await, acquire(&limiter).await);
     one.throttled(&retry_after(7));
@@ -155,7 +155,7 @@ async fn a_wish_pauses_all_calls_and_not_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_wish_and_a_deadline_end_in_a_named_outcome() {
+async fn a_long_retry_after_or_a_near_deadline_ends_in_saturated() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
     acquire(&limiter).await.throttled(&retry_after(121));
     let saturated = limiter.acquire(Cost::request(), Deadline::none()).await.unwrap_err();
@@ -164,12 +164,12 @@ async fn a_long_wish_and_a_deadline_end_in_a_named_outcome() {
     let start = Instant::now();
     let soon = Deadline::after(Duration::from_secs(5));
     assert!(limiter.acquire(Cost::request(), soon).await.is_err());
-    assert_eq!(start.elapsed(), Duration::ZERO, "what cannot come in time is not waited for");
+    assert_eq!(start.elapsed(), Duration::ZERO, "a permit that cannot come in time is not waited for");
     assert!(limiter.acquire(Cost::request(), Deadline::none()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_only_refuses_is_saturated_in_the_end() {
+async fn a_server_that_only_refuses_becomes_saturated() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
     let mut calls = 0;
     let start = Instant::now();
@@ -178,7 +178,7 @@ async fn a_server_that_only_refuses_is_saturated_in_the_end() {
         async { Reply::<(), _>::Throttled { error: "429", hints: LimitHints::default() } }
     });
     let Err(LimiterError::Saturated(_, Some("429"))) = refused.await else {
-        panic!("it is no other outcome")
+        panic!("the outcome is not `Saturated`")
     };
     assert!(
         calls < 40 && start.elapsed() < Duration::from_secs(90),
@@ -188,7 +188,7 @@ async fn a_server_that_only_refuses_is_saturated_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_limit_concurrency_grows_while_it_does_good() {
+async fn without_a_limit_concurrency_grows_with_the_throughput() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
     let most = Mutex::new((0_i32, 0_i32));
     let count = |more| {
@@ -207,14 +207,14 @@ async fn without_a_limit_concurrency_grows_while_it_does_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_with_four_slots_is_not_flooded() {
+async fn an_engine_with_four_slots_is_not_overloaded() {
     let (limiter, slots) = (AdaptiveLimiter::new(AdaptivePolicy::default()), tokio::sync::Semaphore::new(4));
     let call = || async {
         let _slot = slots.acquire().await;
         sleep(Duration::from_millis(100)).await;
         Reply::<(), ()>::Answered { value: (), usage: None, hints: LimitHints::default() }
     };
-    // For more than three minutes: it tries more again and again.
+    // For more than three minutes, since the limiter tries a higher concurrency again and again.
     join_all((0..8_000).map(|_| limiter.call(Cost::request(), Deadline::none(), call))).await;
     assert!(limiter.snapshot().concurrency <= 120, "{:?}", limiter.snapshot());
 }
@@ -250,7 +250,7 @@ impl Bucket {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_tokens_is_kept_whatever_was_estimated() {
+async fn a_limit_of_tokens_is_kept_for_any_estimate() {
     for (estimate, actual) in [(2_000, 1_999_u32), (2_000, 1_900), (4_000, 500), (60_000, 60_000)] {
         let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
         let bucket = Mutex::new((Bucket::new(2_500.0, 150_000.0), 0_u32, 0_u32));
@@ -260,7 +260,7 @@ async fn a_limit_of_tokens_is_kept_whatever_was_estimated() {
                 let passes = server.0.takes(f64::from(actual));
                 server.1 += u32::from(!passes);
                 server.2 += 1;
-                // Of requests there are always enough.
+                // The limit of requests is never reached.
                 let requests = Allowance::new(10_000, 9_999, Duration::from_millis(6));
                 (passes, LimitHints { requests, tokens: server.0.allowance(), ..LimitHints::default() })
             };
@@ -278,13 +278,13 @@ async fn a_limit_of_tokens_is_kept_whatever_was_estimated() {
         join_all((0..calls).map(|_| limiter.call(cost, Deadline::none(), call))).await;
         let reached = (600_000.0 - 150_000.0) / (2_500.0 * start.elapsed().as_secs_f64());
         let (_, refused, asked) = *bucket.lock().unwrap();
-        // Eight scouts go before anything is known.
+        // The initial probe of eight calls goes before a limit is known.
         let few = refused <= 8 + asked / 20;
         assert!(reached > 0.8 && few, "{estimate} for {actual}: {reached:.3}, {refused} of {asked} refused");
     }
 }
 
-/// Calls `server` 200 times through a gate; gives the part that was refused and the seconds that it took.
+/// Calls `server` 200 times through a limiter; returns the share that was refused, and the duration in seconds.
 async fn against(server: impl FnMut() -> (bool, LimitHints)) -> (f64, f64) {
     let (limiter, server) = (AdaptiveLimiter::new(AdaptivePolicy::default()), Mutex::new((server, 0_u32)));
     let start = Instant::now();
@@ -316,7 +316,7 @@ async fn against(server: impl FnMut() -> (bool, LimitHints)) -> (f64, f64) {
 
 #[tokio::test(start_paused = true)]
 async fn headers_about_another_limit_do_not_hide_the_one_that_counts() {
-    // A day's allowance is told, of which plenty is left, and half a request a second is what there is.
+    // The headers report a daily limit, of which enough is left; the limit that counts is half a request a second.
     let day = Allowance::new(14_400, 14_000, Duration::from_secs(80_000));
     let hints = LimitHints { requests: day, ..LimitHints::default() };
     let mut bucket = Bucket::new(0.5, 30.0);
@@ -325,7 +325,7 @@ async fn headers_about_another_limit_do_not_hide_the_one_that_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_without_a_reset_and_headers_that_vanish() {
+async fn headers_without_a_reset_are_used_and_headers_that_vanish_are_forgotten() {
     let mut bucket = Bucket::new(100.0, 10.0);
     let (refused, seconds) = against(move || {
         let passes = bucket.takes(1.0);
@@ -348,19 +348,19 @@ async fn headers_without_a_reset_and_headers_that_vanish() {
         )
     })
     .await;
-    assert!(seconds < 60.0, "a limit that nobody tells any more is forgotten: {seconds:.0} s");
+    assert!(seconds < 60.0, "a limit that is no longer reported is dropped: {seconds:.0} s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_outage_of_hours_it_goes_on_within_minutes() {
+async fn after_an_outage_of_hours_calls_resume_within_minutes() {
     let start = Instant::now();
     let (_, seconds) =
         against(move || (start.elapsed() > Duration::from_secs(4 * 3_600), LimitHints::default())).await;
-    assert!(seconds < 4.0 * 3_600.0 + 900.0, "{:.0} s after it was over", seconds - 4.0 * 3_600.0);
+    assert!(seconds < 4.0 * 3_600.0 + 900.0, "{:.0} s after the outage", seconds - 4.0 * 3_600.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_answers_that_come_while_others_are_refused_are_no_saturation() {
+async fn a_server_that_answers_slowly_and_refuses_other_calls_is_not_saturated() {
     let (limiter, slots) = (AdaptiveLimiter::new(AdaptivePolicy::default()), tokio::sync::Semaphore::new(50));
     let call = || async {
         match slots.try_acquire() {
@@ -379,7 +379,7 @@ async fn long_answers_that_come_while_others_are_refused_are_no_saturation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_has_passed_lets_nothing_through_and_nobody_is_told_to_come_at_once() {
+async fn a_passed_deadline_admits_no_call_and_no_caller_is_asked_to_retry_at_once() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default().max_concurrency(1).start_concurrency(1));
     let past = Deadline::after(Duration::ZERO);
     assert!(limiter.acquire(Cost::request(), past).await.is_err());
@@ -394,7 +394,7 @@ async fn a_deadline_that_has_passed_lets_nothing_through_and_nobody_is_told_to_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overload_with_a_wait_pauses_too_and_no_wait_is_beyond_the_clock() {
+async fn a_failure_with_a_retry_after_pauses_calls_and_no_wait_overflows_the_clock() {
     let limiter = AdaptiveLimiter::new(
         AdaptivePolicy::default().max_wait(Duration::MAX).saturated_after(Duration::ZERO),
     );
@@ -409,7 +409,7 @@ async fn an_overload_with_a_wait_pauses_too_and_no_wait_is_beyond_the_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_anywhere_holds_no_place() {
+async fn a_dropped_waiter_or_permit_holds_no_slot() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default().max_concurrency(1).start_concurrency(1));
     let held = acquire(&limiter).await;
     let mut waiting = Box::pin(limiter.acquire(Cost::request(), Deadline::none()));
@@ -430,7 +430,7 @@ fn retry_after(seconds: u64) -> LimitHints {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_those_that_wait_the_lower_priority_goes_first_and_then_who_came_first() {
+async fn waiters_are_admitted_by_priority_and_then_by_arrival() {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default().max_concurrency(1).start_concurrency(1));
     let held = limiter.acquire(Cost::request(), Deadline::none()).await.unwrap();
     let order = Mutex::new(Vec::new());
@@ -449,7 +449,7 @@ async fn of_those_that_wait_the_lower_priority_goes_first_and_then_who_came_firs
         held.settle(None, &LimitHints::default());
     };
     let late = async {
-        // It comes when `normal` is first already, and nobody has gone yet.
+        // This call arrives when `normal` is already first and no waiter has been admitted.
         sleep(Duration::from_millis(10)).await;
         call("critical", 0).await;
     };
@@ -459,7 +459,7 @@ async fn of_those_that_wait_the_lower_priority_goes_first_and_then_who_came_firs
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_while_does_not_look_like_a_low_limit() {
+async fn an_idle_time_does_not_look_like_a_low_limit() {
     let (server, limiter) = (Server::new(Reports::Bare, 1), AdaptiveLimiter::new(AdaptivePolicy::default()));
     let call = || async {
         let (passes, hints) = server.lock().unwrap().request();

@@ -1,4 +1,4 @@
-//! Servers whose faults are no limits.
+//! Servers that fail calls for other reasons than a limit.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 use crate::admission::limiter::{AdaptiveLimiter, AdaptivePolicy, Cost, Deadline, LimitHints, Reply};
 use crate::{BreakerPolicy, BreakerWindow, CircuitBreaker};
 
-/// How long 4,000 calls of 400 ms take through a gate, and the most that were under way; `fault` says of the call with this
-/// number, among so many under way, how long it takes to fail. A call that failed is made again.
+/// Makes 4,000 calls of 400 ms through a limiter, and each again until it is answered. Returns the duration in seconds, and
+/// the most calls in flight. `fault` returns after how many milliseconds a call fails, if it does, by the number of the call
+/// and the calls in flight.
 async fn with_faults(fault: impl Fn(u64, usize) -> Option<u64> + Sync) -> (f64, usize) {
     let limiter = AdaptiveLimiter::new(AdaptivePolicy::default());
     let (start, state) = (Instant::now(), Mutex::new((0_u64, 0_usize, 0_usize)));
@@ -38,7 +39,7 @@ async fn with_faults(fault: impl Fn(u64, usize) -> Option<u64> + Sync) -> (f64, 
     (start.elapsed().as_secs_f64(), most)
 }
 
-/// Whether the `number`th of calls is one of a part of all, spread as if by chance.
+/// Returns whether the call of this number belongs to a pseudo-random share `part` of all calls.
 fn is_hit(number: u64, part: f64) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "32 bits")]
     let at = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as f64;
@@ -46,12 +47,12 @@ fn is_hit(number: u64, part: f64) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_steady_share_of_faults_costs_its_share() {
+async fn a_steady_share_of_faults_costs_only_its_share() {
     let (whole, most) = with_faults(|_, _| None).await;
     assert!(most > 500, "{most}");
     for (part, takes, in_a_row) in [(0.05, 20, 3.0), (0.05, 400, 3.0), (0.3, 20, 7.0), (0.3, 400, 7.0)] {
         let (took, most) = with_faults(|number, _| is_hit(number, part).then_some(takes)).await;
-        // The last call may fail so often in a row.
+        // The last call may fail this often in a row.
         let last = in_a_row * (Duration::from_millis(takes).as_secs_f64() + 0.1);
         let share = 1.1 * whole / (1.0 - part) + last;
         assert!(took < share, "{part} of {takes} ms: {took:.1} s, and at most {share:.1}, {most} at once");
@@ -59,16 +60,16 @@ async fn a_steady_share_of_faults_costs_its_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_that_come_with_more_calls_at_once_stop_them() {
+async fn faults_due_to_high_concurrency_limit_it() {
     for takes in [1, 50, 400] {
         let (took, most) = with_faults(|_, in_flight| (in_flight > 60).then_some(takes)).await;
-        // 60 at once are 150 each second.
+        // A concurrency of 60 is a throughput of 150 calls each second.
         assert!(most < 300 && took < 1.3 * 4_000.0 / 150.0, "{takes} ms: {took:.1} s, {most} at once");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_costs_its_length() {
+async fn an_outage_costs_little_more_than_its_length() {
     let (whole, _) = with_faults(|_, _| None).await;
     for (at, takes) in [(0.3, 5), (1.0, 5), (2.0, 5), (2.0, 300)] {
         let start = Instant::now();
@@ -78,8 +79,9 @@ async fn an_outage_costs_its_length() {
     }
 }
 
-/// The most calls that were in flight in the second before an outage of one second that begins at `at`, and how long after its
-/// end as many were in flight again. A call takes 400 ms to be answered, and `takes` to fail.
+/// Runs calls through an outage of one second that starts at `at` milliseconds. Returns the most calls in flight before it,
+/// and how long after its end as many were in flight again. A call is answered after 400 ms, or fails after `takes`
+/// milliseconds.
 async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usize, Option<Duration>) {
     let (limiter, start) =
         (AdaptiveLimiter::new(AdaptivePolicy::default().max_concurrency(1_000)), Instant::now());
@@ -133,7 +135,7 @@ async fn recovers(at: u64, takes: u64, breaker: Option<&CircuitBreaker>) -> (usi
 
 #[tokio::test(start_paused = true)]
 async fn concurrency_is_back_within_three_seconds_of_an_outage() {
-    // As the program has it.
+    // The program's policy.
     let policy = BreakerPolicy::default().window(BreakerWindow::Count(100)).min_calls(20).failure_rate(0.8);
     let policy =
         policy.trials(1).spare_trials(7).open_for(Duration::from_millis(500), Duration::from_secs(300));
@@ -150,7 +152,7 @@ async fn concurrency_is_back_within_three_seconds_of_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_wishes_for_next_to_nothing_and_refuses_is_asked_less_and_less() {
+async fn a_server_that_refuses_with_a_tiny_retry_after_is_called_less_and_less() {
     for millis in [0, 1] {
         let (limiter, start) = (AdaptiveLimiter::new(AdaptivePolicy::default()), Instant::now());
         let calls = std::cell::Cell::new(0);

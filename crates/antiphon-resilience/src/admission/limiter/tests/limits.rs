@@ -1,4 +1,4 @@
-//! Limits of requests and of tokens, at answers whose heads are heard before they end.
+//! Limits of requests and of tokens, with answers whose headers are observed before they end.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -12,24 +12,24 @@ use crate::admission::limiter::{
     AdaptiveLimiter, AdaptivePolicy, Cost, Deadline, LimitHints, LimitPart, Permit,
 };
 
-/// A server that takes a hundred calls each second, and what is sent to it.
+/// A scenario: a server that admits a hundred calls each second, and the calls that are sent to it.
 #[derive(Debug, Clone, Copy)]
 struct Course {
-    /// The tokens that a call is estimated at, and that it takes; `None` where requests are limited and not tokens.
+    /// Estimated and actual tokens of a call; `None` where requests are limited and not tokens.
     tokens: Option<(u64, u32)>,
-    /// The calls that the server takes at once.
+    /// Burst of the server, in calls.
     burst: f64,
     has_headers: bool,
-    /// The least and the most milliseconds that an answer takes.
+    /// Shortest and longest latency of an answer, in milliseconds.
     latency: (u64, u64),
-    /// The processes that call.
+    /// Number of processes that share the limit.
     processes: u32,
 }
 
 const REQUESTS: Course =
     Course { tokens: None, burst: 10.0, has_headers: true, latency: (300, 300), processes: 1 };
 
-/// A course at its server.
+/// A scenario in progress.
 struct Run {
     course: Course,
     limiters: Vec<(AdaptiveLimiter, LimitPart)>,
@@ -59,7 +59,7 @@ impl Run {
         }
     }
 
-    /// Waits for a time between these two, in milliseconds.
+    /// Waits for a random time between these two, in milliseconds.
     async fn pause(&self, (least, most): (u64, u64)) {
         // Knuth's generator.
         let next = self.random.load(Relaxed).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -67,13 +67,13 @@ impl Run {
         sleep(Duration::from_millis(least + (next >> 33) % (most - least + 1))).await;
     }
 
-    /// Sends a request, and returns its permit with what the server says.
+    /// Sends a request, and returns its permit, whether the server admits it, and its headers.
     async fn send(&self, call: u32) -> (Permit, bool, LimitHints) {
         let estimated = self.course.tokens.map_or(0, |(estimated, _)| estimated);
         let cost = Cost::request().input_tokens(estimated / 2).output_tokens(estimated / 2);
         let (limiter, _) = &self.limiters[(call % self.course.processes) as usize];
         let permit = limiter.acquire(cost, Deadline::none()).await.unwrap();
-        // Requests arrive in another order than they were sent in.
+        // Requests arrive out of order.
         self.pause((1, 6)).await;
         let mut bucket = self.bucket.lock().unwrap();
         let passes = bucket.takes(self.course.tokens.map_or(1.0, |(_, takes)| f64::from(takes)));
@@ -99,7 +99,7 @@ impl Run {
             self.pause(self.course.latency).await;
             permit.observe_headers(&hints);
             self.pause((1, 1)).await;
-            // A quarter of what was allowed for an answer is used, and the server gives nothing back.
+            // Only a quarter of the reserved tokens is used, and the server returns none.
             let used =
                 self.course.tokens.map(|(_, takes)| Cost::request().input_tokens(u64::from(takes) / 4));
             return permit.finish(used);
@@ -107,11 +107,11 @@ impl Run {
     }
 }
 
-/// Makes 2,000 calls; returns which part of the limit was reached, and which part of the calls refused.
+/// Makes 2,000 calls; returns the share of the limit that was used, and the share of the calls that was refused.
 async fn utilisation(course: Course) -> (f64, f64) {
     let (run, start) = (Run::new(course), Instant::now());
     join_all((0..CALLS).map(|call| run.call(call))).await;
-    // The first answer tells the limit, and the last one is waited for.
+    // The latencies of the first answer, which reports the limit, and of the last one do not count.
     let seconds = start.elapsed().as_secs_f64() - Duration::from_millis(2 * course.latency.1).as_secs_f64();
     let refused = f64::from(run.refused.load(Relaxed));
     ((f64::from(CALLS) - course.burst) / (RATE * seconds), refused / (f64::from(CALLS) + refused))
@@ -127,7 +127,7 @@ const LATENCIES: [(u64, u64); 3] = [(20, 20), (300, 300), (200, 400)];
 const BURSTS: [f64; 3] = [10.0, 100.0, 600.0];
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_that_arrives_in_another_order_is_counted_whole() {
+async fn a_burst_that_arrives_out_of_order_is_counted_completely() {
     for latency in LATENCIES {
         for burst in BURSTS {
             let course = Course { burst, latency, ..REQUESTS };
@@ -137,7 +137,7 @@ async fn a_burst_that_arrives_in_another_order_is_counted_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_weigh_what_the_headers_show_and_not_what_was_estimated() {
+async fn tokens_cost_what_the_headers_show_and_not_the_estimate() {
     for (latency, bursts) in [((20, 20), BURSTS), ((300, 300), BURSTS), ((200, 400), [30.0, 100.0, 600.0])] {
         for burst in bursts {
             for estimated in [30, 60, 80, 120] {
@@ -172,7 +172,7 @@ async fn processes_that_share_a_limit_reach_it_together() {
     }
 }
 
-/// One process has all of the limit for 5 s, and then half of it beside another that begins.
+/// One process has the whole limit for 5 s, and then half of it, while another one joins.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_joins_gets_its_part_and_the_limit_is_kept() {
     for has_headers in [true, false] {
