@@ -95,14 +95,14 @@ async fn a_run_that_was_dropped_in_a_call_is_resumed_and_its_call_reported() {
     let broken = pipeline(&server, &journal(&folder)).await;
     dropped_at(1, &server, Box::pin(broken.generate(&config()))).await;
     let before =
-        Store::open(journal(&folder)).await.unwrap().look_at("latest").await.unwrap().record().clone();
+        Store::open(journal(&folder)).await.unwrap().read_run("latest").await.unwrap().record().clone();
     assert_ne!(before.status, RunStatus::Finished);
     let made = pipeline(&server, &journal(&folder)).await.generate(&config()).await.unwrap();
     assert_eq!((made.personas.len(), chats(&server)), (1, 2));
     assert_eq!((&made.report.run_id, made.report.calls, made.report.may_cost_more), (&before.id, 1, true));
-    let run = Store::open(journal(&folder)).await.unwrap().look_at("latest").await.unwrap();
+    let run = Store::open(journal(&folder)).await.unwrap().read_run("latest").await.unwrap();
     let tally = run.tally().await.unwrap();
-    assert_eq!((tally.lost, tally.unbounded, tally.calls, tally.settled), (1, 0, 1, 200));
+    assert_eq!((tally.possibly_billed, tally.unbounded, tally.calls, tally.settled), (1, 0, 1, 200));
     assert!(tally.possible > 0, "the most that the lost call may have cost is known");
     let again = pipeline(&server, &journal(&folder)).await.generate(&config()).await.unwrap();
     assert_eq!((chats(&server), again.personas, again.report.may_cost_more), (2, made.personas, true));
@@ -173,8 +173,8 @@ async fn a_content_engine_over_the_same_journal_asks_for_what_is_left() {
             made.values().map(|made| made.as_ref().unwrap().content.hero.title.clone()).collect();
         assert_eq!((titles, chats(&server)), (vec!["One".to_owned(), "Two".to_owned()], calls));
     }
-    let run = Store::open(journal(&folder)).await.unwrap().look_at("latest").await.unwrap();
+    let run = Store::open(journal(&folder)).await.unwrap().read_run("latest").await.unwrap();
     let tally = run.tally().await.unwrap();
-    assert_eq!((tally.accepted, tally.calls, tally.lost), (2, 2, 1));
+    assert_eq!((tally.accepted, tally.calls, tally.possibly_billed), (2, 2, 1));
     assert_eq!(run.record().status, RunStatus::Finished);
 }

@@ -5,7 +5,7 @@ use antiphon_llm::{Completion, Price, Prompt, Spent, Usage};
 use antiphon_store::{Bill, Tally};
 
 use crate::budget::{Budget, Grant};
-use crate::dispatch::{Options, Pricing};
+use crate::engine::{Options, Pricing};
 use crate::held::{Broken, Held};
 use crate::status::Counters;
 use crate::stop::StopCause;
@@ -194,7 +194,7 @@ impl Accounts {
         };
         let (input, output) = (tokens(|usage| usage.input), tokens(|usage| usage.output));
         let is_unreported = end.is_answer && end.sent > 0 && end.usage.input.zip(end.usage.output).is_none();
-        let bill = Bill::call(cost).calls(end.sent).tokens(input, output).lost(lost, possible);
+        let bill = Bill::call(cost).calls(end.sent).tokens(input, output).possibly_billed(lost, possible);
         let mut bill = bill.held(held).unreported(u32::from(is_unreported));
         // Also where no call was lost: its cost is not known.
         bill.possible = possible.unwrap_or(0);

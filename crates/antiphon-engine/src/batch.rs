@@ -4,7 +4,7 @@ use antiphon_llm::{CacheKey, Calls};
 use antiphon_store::{NewRun, Run, Store};
 use tokio::sync::mpsc;
 
-use crate::dispatch::{Engine, JobOutcome, Options};
+use crate::engine::{Engine, JobOutcome, Options};
 use crate::error::Error;
 use crate::stop::StopCause;
 use crate::work::Work;
@@ -121,7 +121,7 @@ mod tests {
     use antiphon_store::Store;
 
     use super::Batch;
-    use crate::dispatch::Engine;
+    use crate::engine::Engine;
     use crate::error::ErrorKind;
     use crate::fixtures::{Numbers, Scripted, answer, options};
 

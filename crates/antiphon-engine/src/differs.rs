@@ -247,7 +247,7 @@ mod tests {
             if is_sealed {
                 run.seal().await.unwrap();
             }
-            let run = store.look_at(&run.record().id).await.unwrap();
+            let run = store.read_run(&run.record().id).await.unwrap();
             let before = Before::new("null", None, Some("digest"));
             let check = async |rows: Vec<String>, sealed: &str, open: &str| {
                 let found = before.input_difference(&run, RowSource::of(rows), None).await.unwrap();

@@ -58,7 +58,7 @@ impl Mapping {
         if let Some(run) = &earlier {
             ended = super::mapping::ended(run).await?;
         }
-        let usual = store.recall(self.usual_name(&opened.scope)).await.map_err(Error::store)?;
+        let usual = store.note(self.usual_name(&opened.scope)).await.map_err(Error::store)?;
         let usual: Option<UsageQuantiles> = usual.and_then(|note| serde_json::from_str(&note).ok());
         let mut sum = Sum { distinct: HashSet::new(), found: Estimate::empty(), bytes: 0 };
         let mut left = self.options.limits.max_rows.unwrap_or(u64::MAX);

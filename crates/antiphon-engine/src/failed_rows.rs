@@ -61,7 +61,7 @@ fn failed_line(job: &JobRecord) -> String {
     let (kind, message) = job.error.clone().unwrap_or_default();
     let mut note = json!({
         "index": job.index, "error": kind, "message": message, "attempts": job.attempt, "answer": job.result,
-        "possibly_billed_calls": job.bill.lost, "cost_usd_micros": job.bill.settled,
+        "possibly_billed_calls": job.bill.possibly_billed, "cost_usd_micros": job.bill.settled,
     });
     let mut row = match serde_json::from_str(&job.row) {
         Ok(Value::Object(row)) => row,

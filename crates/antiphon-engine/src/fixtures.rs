@@ -11,7 +11,7 @@ use antiphon_resilience::RetryPolicy;
 use antiphon_store::{Bill, NewRun, Run, Settlement, Store, Tally};
 use serde_json::{Value, json};
 
-use crate::dispatch::Options;
+use crate::engine::Options;
 use crate::run_state::RunState;
 use crate::work::{Accepted, Invalid, JobView, Unique, Work};
 

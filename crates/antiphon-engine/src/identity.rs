@@ -40,7 +40,7 @@ impl Mapping {
         let input = match (&opened.input, &self.resume) {
             (Some(input), _) => Some(input.clone()),
             (None, Some(id)) => {
-                let note = store.recall(input_name(id)).await.map_err(Error::store)?;
+                let note = store.note(input_name(id)).await.map_err(Error::store)?;
                 note.map(|note| InputIdentity::of_note(&note))
             }
             (None, None) => None,
@@ -55,7 +55,7 @@ impl Mapping {
         identity: Option<&Identity>,
     ) -> Result<Option<Run>, Error> {
         let earlier = match (&self.resume, identity) {
-            (Some(id), _) => store.look_at(id).await.map(Some),
+            (Some(id), _) => store.read_run(id).await.map(Some),
             (None, Some(identity)) if !self.fresh => store.newest(&identity.fingerprint()).await,
             _ => Ok(None),
         };
@@ -76,7 +76,7 @@ impl Mapping {
         let run = match &self.resume {
             None => self.open_same(store, identity).await?,
             Some(id) => {
-                let run = store.take_run(id).await.map_err(Error::opening)?;
+                let run = store.join_run(id).await.map_err(Error::opening)?;
                 if let Some(identity) = identity
                     && identity.fingerprint() != run.record().fingerprint
                 {
@@ -91,10 +91,10 @@ impl Mapping {
         };
         let id = &run.record().id;
         if let Some(input) = &opened.input {
-            store.remember(input_name(id), input.note()).await.map_err(Error::store)?;
+            store.set_note(input_name(id), input.note()).await.map_err(Error::store)?;
         }
         if let Some(identity) = identity {
-            store.remember(identity_name(id), identity.0.to_string()).await.map_err(Error::store)?;
+            store.set_note(identity_name(id), identity.0.to_string()).await.map_err(Error::store)?;
         }
         Ok(run)
     }
@@ -121,8 +121,8 @@ impl Mapping {
         opened: &mut Opened,
     ) -> Result<Error, Error> {
         let id = &run.record().id;
-        let noted = store.recall(identity_name(id)).await.map_err(Error::store)?;
-        let input = store.recall(input_name(id)).await.map_err(Error::store)?;
+        let noted = store.note(identity_name(id)).await.map_err(Error::store)?;
+        let input = store.note(input_name(id)).await.map_err(Error::store)?;
         let before = Before::new(&run.record().request, noted.as_deref(), input.as_deref());
         let mut found = before.differences(&identity.0, &self.request);
         if !before.has_input(&identity.0)

@@ -99,7 +99,7 @@ impl RunInfo {
             input_tokens: tally.tokens().0,
             output_tokens: tally.tokens().1,
             cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
-            possibly_billed_calls: tally.lost,
+            possibly_billed_calls: tally.possibly_billed,
             possibly_billed_usd_micros: tally.possible,
             possibly_billed_unbounded: tally.unbounded,
             report: record.report.as_deref().map(value),

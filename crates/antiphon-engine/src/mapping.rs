@@ -287,7 +287,7 @@ impl Mapping {
         let (notes, name) = (store.clone(), self.usual_name(&calls.provider().scope()));
         let engine =
             Engine::new(calls, (store, run.clone()), work, options, ended).await.map_err(Error::store)?;
-        let usual = notes.recall(name.clone()).await.map_err(Error::store)?;
+        let usual = notes.note(name.clone()).await.map_err(Error::store)?;
         if let Some(usual) = usual.and_then(|note| serde_json::from_str(&note).ok()) {
             engine.remember(usual);
         }
@@ -432,10 +432,10 @@ pub(super) async fn ended(run: &Run) -> Result<HashSet<u64>, Error> {
 /// Keeps what calls take, unless it is by a few calls and something is known already. It only makes estimates better.
 async fn remember_usual(store: &Store, name: String, usual: UsageQuantiles) {
     const ENOUGH: u64 = 20;
-    let known = store.recall(name.clone()).await.ok().flatten();
+    let known = store.note(name.clone()).await.ok().flatten();
     if let Some(note) =
         serde_json::to_string(&usual).ok().filter(|_| known.is_none() || usual.calls >= ENOUGH)
     {
-        let _ = store.remember(name, note).await;
+        let _ = store.set_note(name, note).await;
     }
 }

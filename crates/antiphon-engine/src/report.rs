@@ -140,12 +140,12 @@ pub(super) async fn details(
     tally: &Tally,
 ) -> Result<(PossiblyBilled, Vec<Cause>), antiphon_store::Error> {
     let mut possibly = PossiblyBilled {
-        calls: tally.lost,
+        calls: tally.possibly_billed,
         most_usd_micros: (tally.unbounded == 0).then_some(tally.possible),
         rows: Vec::new(),
     };
-    if tally.lost > 0 {
-        possibly.rows = run.lost(100).await?;
+    if tally.possibly_billed > 0 {
+        possibly.rows = run.possibly_billed(100).await?;
     }
     Ok((possibly, causes(run).await?))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::dispatch::JobOutcome;
+use crate::engine::JobOutcome;
 use crate::error::Error;
 use crate::file_output::{Existing, FileOutput};
 use crate::place::take_over;

@@ -4,7 +4,7 @@ use antiphon_llm::Deadline;
 use antiphon_store::Tally;
 
 use crate::accounts::Accounts;
-use crate::dispatch::Options;
+use crate::engine::Options;
 use crate::health::ProviderHealth;
 use crate::stop_signal::StopSignal;
 use crate::work::Work;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::dispatch::JobOutcome;
+use crate::engine::JobOutcome;
 use crate::report::MapReport;
 
 /// The most names that are counted: a server may report another one with each answer.
@@ -36,7 +36,7 @@ mod tests {
     use antiphon_llm::Head;
 
     use super::{MOST, Served};
-    use crate::dispatch::{JobDetails, JobOutcome};
+    use crate::engine::{JobDetails, JobOutcome};
     use crate::job::JobFailure;
 
     fn outcome(model: Option<&str>, result: Result<String, JobFailure>) -> JobOutcome {

@@ -10,7 +10,8 @@ use antiphon_store::{ErrorKind as StoreErrorKind, Intent, Run, Store, Tally};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::dispatch::{JobOutcome, MAX_CONCURRENCY, Options};
+use crate::dispatch::MAX_CONCURRENCY;
+use crate::engine::{JobOutcome, Options};
 use crate::limit_sharing::LimitSharing;
 use crate::run_state::RunState;
 use crate::status::{Counters, ProviderLimits};

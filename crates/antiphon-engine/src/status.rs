@@ -24,7 +24,7 @@ pub(crate) struct Counters {
     pub(crate) unreported: AtomicU64,
     pub(crate) cost: AtomicU64,
     pub(crate) without_price: AtomicU64,
-    pub(crate) lost: AtomicU64,
+    pub(crate) possibly_billed: AtomicU64,
     pub(crate) possible: AtomicU64,
     /// Other processes that work on the run.
     pub(crate) others: AtomicU64,
@@ -127,7 +127,7 @@ impl Counters {
             failed: tally.failed.into(),
             cost: tally.settled.into(),
             without_price: u64::from(tally.cost_unknown).into(),
-            lost: tally.lost.into(),
+            possibly_billed: tally.possibly_billed.into(),
             possible: tally.possible.into(),
             ..Self::default()
         }
@@ -141,7 +141,7 @@ impl Counters {
         set(&self.failed, tally.failed);
         set(&self.cost, tally.settled);
         set(&self.without_price, u64::from(tally.cost_unknown));
-        set(&self.lost, tally.lost);
+        set(&self.possibly_billed, tally.possibly_billed);
         set(&self.possible, tally.possible);
     }
 
@@ -152,7 +152,7 @@ impl Counters {
         Self::add(&self.unreported, u64::from(bill.unreported));
         Self::add(&self.cost, bill.settled.unwrap_or(0));
         Self::add(&self.without_price, u64::from(bill.settled.is_none()));
-        Self::add(&self.lost, u64::from(bill.lost));
+        Self::add(&self.possibly_billed, u64::from(bill.possibly_billed));
         Self::add(&self.possible, bill.possible);
     }
 

@@ -180,7 +180,7 @@ fn target_of(path: &Path) -> Result<(PathBuf, Option<Metadata>), Error> {
     let mut target = path.to_owned();
     // The limit of Linux on symbolic links.
     for _ in 0..40 {
-        match look_at(&target) {
+        match read_run(&target) {
             Ok((found, Some(link))) if found.is_symlink() => target = folder_of(&target).join(link),
             Ok((found, _)) if found.is_file() => return Ok((target, Some(found))),
             Ok(_) => return Err(Error::new(ErrorKind::NotAFile, "write", path)),
@@ -193,7 +193,7 @@ fn target_of(path: &Path) -> Result<(PathBuf, Option<Metadata>), Error> {
 
 /// Returns the metadata of a path, and its target if it is a symbolic link.
 #[expect(clippy::disallowed_methods, reason = "runs on a blocking thread")]
-fn look_at(path: &Path) -> io::Result<(Metadata, Option<PathBuf>)> {
+fn read_run(path: &Path) -> io::Result<(Metadata, Option<PathBuf>)> {
     let found = std::fs::symlink_metadata(path)?;
     let link = if found.is_symlink() { Some(std::fs::read_link(path)?) } else { None };
     Ok((found, link))

@@ -29,7 +29,7 @@ impl CallSummary {
             calls: u32::try_from(tally.calls).unwrap_or(u32::MAX),
             usage,
             cost_usd_micros: (!tally.cost_unknown).then_some(tally.settled),
-            may_cost_more: tally.lost > 0,
+            may_cost_more: tally.possibly_billed > 0,
             served_model: seen.head.model.clone(),
             first_token: seen.first_token,
         }
@@ -69,7 +69,7 @@ impl Expense {
             settled: tally.settled,
             possible: tally.possible,
             cost_unknown: tally.cost_unknown,
-            lost: tally.lost,
+            lost: tally.possibly_billed,
         }
     }
 

@@ -155,7 +155,7 @@ impl Pipeline {
             failures: prepared.failures.split_at(before).1.to_vec(),
             spent: spent.clone(),
         };
-        let kept = store.remember(outcome_name(prepared), json!(outcome).to_string()).await;
+        let kept = store.set_note(outcome_name(prepared), json!(outcome).to_string()).await;
         (kept.map_err(Error::store), spent)
     }
 
@@ -165,7 +165,7 @@ impl Pipeline {
         prepared: &mut Prepared,
         store: &Store,
     ) -> Result<Expense, Error> {
-        let known = store.recall(outcome_name(prepared)).await.map_err(Error::store)?;
+        let known = store.note(outcome_name(prepared)).await.map_err(Error::store)?;
         let known = known.and_then(|outcome| serde_json::from_str(&outcome).ok());
         let DistilOutcome { distilled, failures, spent } = known.unwrap_or_default();
         prepared.distilled = distilled;
@@ -288,12 +288,12 @@ async fn baseline(
     store: &Store,
 ) -> Result<Expense, antiphon_store::Error> {
     let name = format!("distil-baseline/{}", prepared.run_id);
-    let known = store.recall(name.clone()).await?;
+    let known = store.note(name.clone()).await?;
     if let Some(known) = known.and_then(|note| serde_json::from_str(&note).ok()) {
         return Ok(known);
     }
     let baseline = Expense::of(before);
-    store.remember(name, json!(baseline).to_string()).await?;
+    store.set_note(name, json!(baseline).to_string()).await?;
     Ok(baseline)
 }
 

@@ -61,7 +61,7 @@ impl Prepared {
     /// # Cancel safety
     /// As [`open`](Self::open).
     pub async fn resume(&mut self, store: &Store, id: &str) -> Result<Arc<Run>, Error> {
-        let run = store.take_run(id).await.map_err(Error::store)?;
+        let run = store.join_run(id).await.map_err(Error::store)?;
         if run.record().fingerprint != self.fingerprint.to_string() {
             let message = format!(
                 "cannot resume run {id}: its documents, recipe, provider, model or parameters changed"

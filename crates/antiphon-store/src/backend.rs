@@ -110,9 +110,9 @@ verbs! {
     /// The cached answers to these questions, in their order.
     answers(keys: Vec<[u8; 32]>) -> Vec<Option<Answer>>;
     /// Stores a note under a name, over the one before.
-    remember(name: String, note: String) -> ();
+    set_note(name: String, note: String) -> ();
     /// The note under a name.
-    recall(name: String) -> Option<String>;
+    note(name: String) -> Option<String>;
 }
 
 impl Backend {

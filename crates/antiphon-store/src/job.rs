@@ -51,7 +51,7 @@ pub struct Bill {
     /// The cost of those calls, in millionths of a US dollar; `None` if that is not known.
     pub settled: Option<u64>,
     /// Possibly billed calls.
-    pub lost: u32,
+    pub possibly_billed: u32,
     /// The most that the possibly billed calls may have cost on top, as far as that is known.
     pub possible: u64,
     /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
@@ -227,9 +227,9 @@ impl Bill {
 
     /// Sets the number of possibly billed calls, and the most that they may have cost, if that is known.
     #[must_use]
-    pub fn lost(mut self, calls: u32, micros: Option<u64>) -> Self {
+    pub fn possibly_billed(mut self, calls: u32, micros: Option<u64>) -> Self {
         let unbounded = if micros.is_none() { calls } else { 0 };
-        (self.lost, self.possible, self.unbounded) = (calls, micros.unwrap_or(0), unbounded);
+        (self.possibly_billed, self.possible, self.unbounded) = (calls, micros.unwrap_or(0), unbounded);
         self.held = self.possible;
         self
     }
@@ -259,7 +259,7 @@ impl Bill {
     pub(crate) fn add(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);
         self.settled = self.settled.zip(other.settled).map(|(sum, more)| sum.saturating_add(more));
-        self.lost = self.lost.saturating_add(other.lost);
+        self.possibly_billed = self.possibly_billed.saturating_add(other.possibly_billed);
         self.possible = self.possible.saturating_add(other.possible);
         self.held = self.held.saturating_add(other.held);
         self.unbounded = self.unbounded.saturating_add(other.unbounded);
@@ -270,7 +270,7 @@ impl Bill {
 
     /// Takes back what was added for a possibly billed call.
     pub(crate) fn take_back(&mut self, other: &Self) {
-        self.lost = self.lost.saturating_sub(other.lost);
+        self.possibly_billed = self.possibly_billed.saturating_sub(other.possibly_billed);
         self.possible = self.possible.saturating_sub(other.possible);
         self.held = self.held.saturating_sub(other.held);
         self.unbounded = self.unbounded.saturating_sub(other.unbounded);

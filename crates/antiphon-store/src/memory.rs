@@ -172,16 +172,16 @@ impl Memory {
         self.with(|state| Ok(state.answers(&keys))).await
     }
 
-    pub(crate) async fn remember(&self, name: String, note: String) -> Result<(), Error> {
+    pub(crate) async fn set_note(&self, name: String, note: String) -> Result<(), Error> {
         self.with(|state| {
-            state.remember(name, note);
+            state.set_note(name, note);
             Ok(())
         })
         .await
     }
 
-    pub(crate) async fn recall(&self, name: String) -> Result<Option<String>, Error> {
-        self.with(|state| Ok(state.recall(&name))).await
+    pub(crate) async fn note(&self, name: String) -> Result<Option<String>, Error> {
+        self.with(|state| Ok(state.note(&name))).await
     }
 
     /// Gives this handle up: there are no files to wait for.

@@ -74,7 +74,7 @@ pub struct Tally {
     /// Whether some of them have no known cost.
     pub cost_unknown: bool,
     /// Possibly billed calls.
-    pub lost: u64,
+    pub possibly_billed: u64,
     /// The most that the possibly billed calls may have cost on top, as far as that is known.
     pub possible: u64,
     /// The part of `possible` that a budget holds: what the possibly billed calls are expected to have cost.
@@ -174,7 +174,7 @@ impl Tally {
         self.calls += u64::from(bill.calls);
         self.settled = self.settled.saturating_add(bill.settled.unwrap_or(0));
         self.cost_unknown |= bill.settled.is_none();
-        self.lost += u64::from(bill.lost);
+        self.possibly_billed += u64::from(bill.possibly_billed);
         self.possible = self.possible.saturating_add(bill.possible);
         self.held = self.held.saturating_add(bill.held);
         self.unbounded += u64::from(bill.unbounded);
@@ -185,7 +185,7 @@ impl Tally {
 
     /// Takes back what was added for a possibly billed call.
     pub(crate) fn take_back(&mut self, bill: &Bill) {
-        self.lost = self.lost.saturating_sub(u64::from(bill.lost));
+        self.possibly_billed = self.possibly_billed.saturating_sub(u64::from(bill.possibly_billed));
         self.possible = self.possible.saturating_sub(bill.possible);
         self.held = self.held.saturating_sub(bill.held);
         self.unbounded = self.unbounded.saturating_sub(u64::from(bill.unbounded));

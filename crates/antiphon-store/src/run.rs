@@ -12,8 +12,8 @@ use crate::pages::Pages;
 use crate::record::{RunRecord, RunStatus, Tally};
 use crate::worker::{Heartbeat, Interrupted};
 
-/// One run. A handle from [`Store::open_run`](crate::Store::open_run) or [`take_run`](crate::Store::take_run) is a worker of the
-/// run: it holds the jobs that it claimed while its lease lasts. One from [`look_at`](crate::Store::look_at) only reads.
+/// One run. A handle from [`Store::open_run`](crate::Store::open_run) or [`join_run`](crate::Store::join_run) is a worker of the
+/// run: it holds the jobs that it claimed while its lease lasts. One from [`read_run`](crate::Store::read_run) only reads.
 ///
 /// Every verb that changes something returns when the change is stored. In a file that means on the disk: an answer or a
 /// result survives a loss of power, and a claim or an [`Intent`] alone survives the death of the process and not that of the
@@ -364,7 +364,7 @@ impl Run {
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn lost(&self, most: usize) -> Result<Vec<u64>, Error> {
+    pub async fn possibly_billed(&self, most: usize) -> Result<Vec<u64>, Error> {
         self.backend.lost(self.seq, most).await
     }
 

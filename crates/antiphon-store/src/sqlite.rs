@@ -220,12 +220,12 @@ impl Sqlite {
         self.write(move |connection| writes::finish(connection, run, worker, (status, &report))).await
     }
 
-    pub(crate) async fn remember(&self, name: String, note: String) -> Result<(), Error> {
-        self.write(move |connection| writes::remember(connection, &name, &note)).await
+    pub(crate) async fn set_note(&self, name: String, note: String) -> Result<(), Error> {
+        self.write(move |connection| writes::set_note(connection, &name, &note)).await
     }
 
-    pub(crate) async fn recall(&self, name: String) -> Result<Option<String>, Error> {
-        self.read(move |connection| reads::recall(connection, &name)).await
+    pub(crate) async fn note(&self, name: String) -> Result<Option<String>, Error> {
+        self.read(move |connection| reads::note(connection, &name)).await
     }
 
     pub(crate) async fn runs_page(

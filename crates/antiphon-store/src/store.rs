@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Cancel safety
     /// A dropped call may have queued interrupted calls again; it leaves no worker.
-    pub async fn take_run(&self, id: &str) -> Result<Run, Error> {
+    pub async fn join_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
         refuse_cancelled(&record)?;
         let run = self.join(seq, record.id).await?;
@@ -93,7 +93,7 @@ impl Store {
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn look_at(&self, id: &str) -> Result<Run, Error> {
+    pub async fn read_run(&self, id: &str) -> Result<Run, Error> {
         let (seq, record) = self.find(id).await?;
         Ok(Run::new(self.backend.clone(), seq, record))
     }
@@ -211,8 +211,8 @@ impl Store {
     ///
     /// # Cancel safety
     /// A dropped call may still store it.
-    pub async fn remember(&self, name: String, note: String) -> Result<(), Error> {
-        self.backend.remember(name, note).await
+    pub async fn set_note(&self, name: String, note: String) -> Result<(), Error> {
+        self.backend.set_note(name, note).await
     }
 
     /// Returns the note under a name.
@@ -222,8 +222,8 @@ impl Store {
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
-    pub async fn recall(&self, name: String) -> Result<Option<String>, Error> {
-        self.backend.recall(name).await
+    pub async fn note(&self, name: String) -> Result<Option<String>, Error> {
+        self.backend.note(name).await
     }
 
     /// Gives this handle up. A store in a file waits until the last handle has gone and its files are closed: everything is

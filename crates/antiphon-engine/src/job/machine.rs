@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{JobFailure, JobRequest};
 use crate::accounts::{Bounds, Reservation};
 use crate::budget::Grant;
-use crate::dispatch::{JobDetails, JobOutcome};
+use crate::engine::{JobDetails, JobOutcome};
 use crate::missing_elements::{MissingElements, prompt_for_rest};
 use crate::reading::read;
 use crate::run_state::RunState;

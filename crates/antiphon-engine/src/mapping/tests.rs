@@ -114,7 +114,7 @@ async fn rows_that_fail_are_named_and_asked_about_again() {
     let row = &lines(&failed).await[0];
     assert_eq!((&row["n"], &row["_antiphon"]["error"]), (&json!(2), &json!("refused")));
     let id = made.report.run_id;
-    let run = lab.store.look_at(&id).await.unwrap();
+    let run = lab.store.read_run(&id).await.unwrap();
     let summary = RunSummary::of(&run, 9).await.unwrap();
     let states: Vec<_> = summary.rows.iter().map(|row| row.state).collect();
     assert_eq!((states, summary.ends.len()), (vec!["done", "failed", "done"], 3));
@@ -132,7 +132,7 @@ async fn a_row_that_an_earlier_process_put_back_is_waited_for_and_that_is_shown(
     let mut mapping = lab.mapping(Input::Rows(ROWS.lines().map(str::to_owned).collect()));
     mapping.options.limits.max_rows = Some(1);
     let made = lab.run(&mapping, vec![Err(error(LlmKind::ModelRefusal))]).await;
-    let run = lab.store.take_run(&made.report.run_id).await.unwrap();
+    let run = lab.store.join_run(&made.report.run_id).await.unwrap();
     run.retry_failed().await.unwrap();
     run.claim(9).await.unwrap();
     let due = UNIX_EPOCH.elapsed().unwrap() + Duration::from_millis(2_500);
@@ -208,7 +208,7 @@ async fn two_runs_are_compared_row_by_row_and_exported() {
     again.ignores_answers = true;
     let second = lab.run(&again, said(&["two", "III", "four"])).await;
     let (first, second) =
-        (lab.store.look_at(&first.report.run_id).await, lab.store.look_at(&second.report.run_id).await);
+        (lab.store.read_run(&first.report.run_id).await, lab.store.read_run(&second.report.run_id).await);
     let (first, second) = (first.unwrap(), second.unwrap());
     let diff = RunDiff::of(&first, &second).await.unwrap();
     assert_eq!((diff.same, diff.changed, diff.only_first, diff.only_second, diff.neither), (1, 1, 1, 1, 0));

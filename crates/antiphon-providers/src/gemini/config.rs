@@ -18,19 +18,20 @@ use crate::exchange::{
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// Google's Gemini models.
+/// A provider for Google's Gemini models.
 ///
-/// The key goes into the `x-goog-api-key` header and nowhere else. Models from 3.6 on pass over any temperature. What
-/// `maxOutputTokens` allows is for thoughts and answer together.
+/// The key is sent only in the `x-goog-api-key` header. Models from 3.6 on ignore any temperature. The limit
+/// `maxOutputTokens` covers reasoning and answer together.
 ///
-/// Schemas go as `responseJsonSchema` without the keywords that it passes over; they are enforced here.
+/// Structured output: schemas are sent as `responseJsonSchema` without the keywords that Gemini ignores; these are enforced
+/// here.
 #[derive(Debug, Clone)]
 pub struct Gemini {
     link: Link,
     modes: ModeFallback,
 }
 
-/// What `responseJsonSchema` heeds: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
+/// Returns the schema dialect of `responseJsonSchema`: <https://ai.google.dev/api/generate-content#v1beta.GenerationConfig>.
 pub(super) fn dialect() -> Dialect {
     Dialect::default()
         .unsupported(&[
@@ -66,10 +67,10 @@ pub(super) fn dialect() -> Dialect {
 }
 
 impl Gemini {
-    /// The model to ask when nobody names one: the cheapest one that is not about to be shut down.
+    /// The default model: the cheapest one that is not about to be shut down.
     pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
-    /// Gemini with a key.
+    /// Creates a provider with a key.
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
@@ -96,7 +97,7 @@ impl Gemini {
         Self { link: self.link.with(change), ..self }
     }
 
-    /// All models, page by page.
+    /// Fetches the list of models, page by page.
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
         let page = |page: &Value| {
             let token = page["nextPageToken"].as_str().filter(|token| !token.is_empty());
@@ -109,7 +110,7 @@ impl Gemini {
 
 connection_settings!(Gemini, "/v1beta", 120);
 
-/// Constructs it as the registry asks for it.
+/// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let provider = Gemini::new(key_of(options)?).configured(options);
     Ok(cloud(kind, options, at_address(provider, options, Gemini::base_url)?))
@@ -145,13 +146,13 @@ impl Provider for Gemini {
         Link::health_by(self.list()).await
     }
 
-    /// From this crate's table.
+    /// Returns the limits in this crate's table.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         prices::capabilities("gemini", model)
     }
 }
 
-/// The most texts of one call: <https://ai.google.dev/gemini-api/docs/embeddings>.
+/// The maximum number of texts of one call: <https://ai.google.dev/gemini-api/docs/embeddings>.
 const MAX_TEXTS: usize = 100;
 
 #[async_trait]

@@ -5,19 +5,19 @@ use serde_json::Value;
 
 use crate::exchange::{Fault, is_about, kind_of_status};
 
-/// What it says when money is used up: <https://ai.google.dev/gemini-api/docs/billing>.
+/// Phrases of errors for used-up credit or a reached spend limit: <https://ai.google.dev/gemini-api/docs/billing>.
 const QUOTA_CODES: [&str; 3] =
     ["prepayment credits are depleted", "spending cap", "exceeded its monthly spending"];
 
 /// Reads `{"error": {"code", "message", "status", "details"}}`, also when it is the one element of a list
-/// (<https://ai.google.dev/gemini-api/docs/generate-content/api-errors>); `None` for what is no error.
+/// (<https://ai.google.dev/gemini-api/docs/generate-content/api-errors>); `None` for any other body.
 ///
-/// A quota for a day ends no sooner than the day: it is taken for money, whatever wait the error tells. No header tells a
-/// wait; the error's `RetryInfo` does.
+/// A daily quota does not reset before the day ends: it is mapped to `Quota`, whatever wait the error suggests. Gemini reports
+/// `retry_after` in no header but in the error's `RetryInfo`.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let body = body.get(0).unwrap_or(body);
     let error = body.get("error").filter(|error| !error.is_null())?;
-    let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further word");
+    let message = error["message"].as_str().or(error.as_str()).unwrap_or("no further details");
     let details = || error["details"].as_array().into_iter().flatten();
     let wait = parse_retry_info(&body.to_string()).or(retry_after);
     let status = match error["code"].as_u64().and_then(|code| u16::try_from(code).ok()) {
@@ -52,7 +52,7 @@ pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) ->
         _ => kind_of_status(status, wait),
     };
     let mut fault = Fault::new(kind, message);
-    // The gate hears of the wait, too.
+    // The adaptive limiter observes the wait in these limits.
     if let Some(wait) = wait.filter(|_| kind != ErrorKind::Quota) {
         let mut limits = LimitHints::default();
         limits.retry_after = Some(wait);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_of_a_minute_passes_and_one_of_a_day_does_not() {
+    fn a_quota_per_minute_is_a_rate_limit_and_one_per_day_is_not() {
         let details = |quota: &str| {
             json!([
                 { "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{ "quotaId": quota }] },

@@ -5,17 +5,17 @@ use super::errors::fault;
 use super::wire::{Chunk, finish_reason};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
-/// An error that breaks into a stream is not longer than this.
+/// The maximum size in bytes of an error inside a stream.
 const MAX_ERROR: usize = 64 << 10;
 
-/// Reads pieces of `GenerateContentResponse`, or one whole.
+/// A decoder of chunks of `GenerateContentResponse`, or of one complete response.
 ///
-/// There is no event for the end: a piece with a finish reason is the last one, and after it the connection ends. An error
-/// in the middle comes as plain JSON without `data:`, over several lines
-/// (<https://github.com/vercel/ai/issues/5217>), which is why lines are read here and not events.
+/// There is no event for the end: a chunk with a finish reason is the last one, and after it the connection is closed. An
+/// error in the middle is plain JSON without `data:`, over several lines (<https://github.com/vercel/ai/issues/5217>), which
+/// is why lines are read here and not server-sent events.
 #[derive(Debug, Default)]
 pub(crate) struct GenerateDecoder {
-    /// Lines that are no event's.
+    /// The lines so far that belong to no event.
     plain: String,
 }
 
@@ -33,7 +33,7 @@ impl Decode for GenerateDecoder {
 }
 
 impl GenerateDecoder {
-    /// A line that is no event's: of an error over several lines, or a whole answer.
+    /// Takes a line that belongs to no event: a part of an error over several lines, or a complete answer.
     fn plain_line(&mut self, line: &str, answer: &mut Answer) -> Result<(), Fault> {
         if self.plain.len() + line.len() > MAX_ERROR && !self.plain.is_empty() {
             return Ok(());
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_and_calls_of_functions_are_output_and_empty_parts_are_not() {
+    fn reasoning_and_function_calls_are_output_and_empty_parts_are_not() {
         check_unseen(r#"{"text":"hm","thought":true}"#, true);
         check_unseen(r#"{"functionCall":{"name":"f"}}"#, true);
         check_unseen(r#"{"text":"","thoughtSignature":"EqQB"}"#, true);

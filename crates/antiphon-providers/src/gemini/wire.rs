@@ -6,17 +6,23 @@ use serde_json::{Map, Value, json};
 use super::config::dialect;
 use crate::exchange::{StructuredMode, Text, size_of, system_of, turns};
 
-/// `models/NAME`, as its addresses have it; a name is no path.
+/// Returns the path of a model, `models/NAME`.
+///
+/// # Errors
+/// `ModelNotFound` for a name with characters that would change the path.
 pub(super) fn model_path(model: &str) -> Result<String, Error> {
     let name = model.strip_prefix("models/").unwrap_or(model);
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     if !is_name && !name.starts_with("tunedModels/") {
-        return Err(Error::new(ErrorKind::ModelNotFound, format!("{model:?} is no name of a Gemini model")));
+        return Err(Error::new(
+            ErrorKind::ModelNotFound,
+            format!("{model:?} is not a name of a Gemini model"),
+        ));
     }
     Ok(if is_name { format!("models/{name}") } else { name.to_owned() })
 }
 
-/// The request's body.
+/// Builds the request's body.
 pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     let turns = turns(prompt, None).into_iter();
     let contents: Value =
@@ -49,12 +55,12 @@ pub(super) fn request(prompt: &Prompt, mode: StructuredMode) -> Value {
     Value::Object(body)
 }
 
-/// The vendor's name for a side of the conversation: another one for the model, and no default for a side that it does not know.
+/// Returns the vendor's name for a role: `model` for the assistant, and any other role unchanged, never a default.
 fn role(name: &str) -> &str {
     if name == Role::Assistant.name() { "model" } else { name }
 }
 
-/// A piece of an answer, or the whole of it.
+/// A chunk of an answer, or the complete answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Chunk<'a> {
@@ -92,7 +98,7 @@ pub(super) struct Content<'a> {
 pub(super) struct Part<'a> {
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
-    /// Whether it is a thought and no part of the answer.
+    /// Whether the part is reasoning and does not belong to the answer.
     #[serde(default)]
     pub(super) thought: bool,
     #[serde(borrow, default)]
@@ -106,7 +112,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// The bytes of what is no text of the answer.
+    /// Returns the bytes of output that is not text of the answer.
     pub(super) fn hidden_bytes(&self) -> usize {
         let thought = if self.thought { Text::of(self.text.as_ref()).len() } else { 0 };
         let fields = [self.thought_signature, self.function_call, self.executable_code, self.inline_data];
@@ -137,7 +143,7 @@ pub(super) struct UsageMetadata {
 }
 
 impl From<UsageMetadata> for Usage {
-    /// Thoughts are billed as output and not counted among the candidates' tokens; a count of zero is left out
+    /// Converts the counts. Reasoning is billed as output but not part of the candidates' tokens; a count of zero is left out
     /// (<https://ai.google.dev/api/generate-content#UsageMetadata>).
     fn from(usage: UsageMetadata) -> Self {
         let thoughts = usage.thoughts_token_count.unwrap_or(0);
@@ -149,13 +155,13 @@ impl From<UsageMetadata> for Usage {
     }
 }
 
-/// <https://ai.google.dev/api/generate-content#FinishReason>
+/// Maps a finish reason: <https://ai.google.dev/api/generate-content#FinishReason>.
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
         "STOP" => FinishReason::Stop,
         "MAX_TOKENS" => FinishReason::Length,
         "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => FinishReason::Filtered,
-        // Ways to stop in the middle.
+        // Reasons to stop in the middle.
         "LANGUAGE"
         | "OTHER"
         | "MALFORMED_RESPONSE"
@@ -176,7 +182,7 @@ pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
         let id = name.strip_prefix("models/").unwrap_or(name);
         Some(Model::new(id, entry["inputTokenLimit"].as_u64()).answers(answers))
     };
-    // An account without models has no list at all.
+    // For an account without models the list is missing.
     match &page["models"] {
         Value::Array(models) => Some(models.iter().filter_map(model).collect()),
         Value::Null if page.as_object().is_some_and(Map::is_empty) => Some(Vec::new()),
@@ -184,7 +190,7 @@ pub(super) fn models(page: &Value) -> Option<Vec<Model>> {
     }
 }
 
-/// The vectors of an answer, in the order of their texts.
+/// Reads the vectors of an answer, in the order of their texts.
 pub(super) fn vectors(answer: &Value, texts: usize) -> Result<Vec<Vec<f32>>, Error> {
     #[derive(Deserialize)]
     struct Entry {
@@ -208,8 +214,8 @@ mod tests {
     use super::role;
 
     #[test]
-    fn each_side_is_sent_under_its_own_name() {
+    fn each_role_is_sent_under_its_own_name() {
         assert_eq!([Role::User, Role::Assistant].map(|side| role(side.name())), ["user", "model"]);
-        assert_eq!(role("tool"), "tool", "and not as the user's");
+        assert_eq!(role("tool"), "tool", "not sent as the user's");
     }
 }

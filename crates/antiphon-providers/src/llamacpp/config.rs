@@ -18,54 +18,54 @@ use crate::exchange::{
 };
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// llama.cpp's server on one's own machine: by its chat completions, or by its own `/completion`.
+/// A provider for llama.cpp's server, usually on the user's own machine: by its chat completions, or by its own `/completion`.
 ///
-/// It tells how many calls it works on at once, so that nobody has to guess.
+/// The server reports its concurrency limit, so that it need not be configured or learned.
 #[derive(Debug, Clone)]
 pub struct LlamaCpp {
-    /// Its routes without `/v1` before them.
+    /// The link to the server's routes outside `/v1`.
     link: Link,
     chat: Chat,
     native: bool,
     modes: ModeFallback,
 }
 
-/// What the server says of itself (`/props`).
+/// The properties that the server reports of itself (`/props`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Props {
-    /// The calls that it works on at once.
+    /// The concurrency limit: the number of slots for calls.
     pub slots: u32,
-    /// The tokens that prompt and answer of one call may have together.
+    /// The maximum number of tokens of prompt and answer of one call together.
     pub context_window: Option<u64>,
-    /// The model's name.
+    /// The model's alias, or its path where it has none.
     pub model: Option<String>,
-    /// Its build.
+    /// The server's build.
     pub build: Option<String>,
 }
 
-/// A place for one call (`/slots`).
+/// A slot of the server, which processes one call at a time (`/slots`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Slot {
-    /// Its number.
+    /// The slot's number.
     pub id: u64,
-    /// Whether a call is worked on in it.
+    /// Whether the slot is processing a call.
     pub is_busy: bool,
 }
 
 impl LlamaCpp {
-    /// The server at an address, with or without `/v1` behind it.
+    /// Creates a provider for the server at a URL, with or without `/v1` at its end.
     ///
     /// # Errors
-    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn new(url: &str) -> Result<Self, Error> {
         let endpoint = Endpoint {
             vendor: "llamacpp".to_owned(),
             base_url: crate::exchange::checked_base_url(url, "/v1")?,
             auth: Auth::default(),
             headers: Vec::new(),
-            // A local model may read a long prompt for minutes before it says its first word.
+            // A local model may process a long prompt for minutes before its first token.
             token_timeout: Duration::from_secs(300),
             call_timeout: None,
             max_connections: 100,
@@ -94,14 +94,14 @@ impl LlamaCpp {
         }
     }
 
-    /// Sets the key, where the server was started with `--api-key`.
+    /// Sets the key, for a server that was started with `--api-key`.
     #[must_use]
     pub fn key(self, key: SecretString) -> Self {
         self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
-    /// Asks by the server's own `/completion` instead. The model's template is applied by the server beforehand, in a call
-    /// of its own.
+    /// Uses the server's own `/completion` instead of chat completions. The server applies the model's template beforehand, in
+    /// a separate call.
     #[must_use]
     pub fn native(mut self) -> Self {
         self.native = true;
@@ -112,10 +112,10 @@ impl LlamaCpp {
         Self::over(self.chat.with(change), self.native)
     }
 
-    /// What the server says of itself.
+    /// Fetches the properties that the server reports of itself.
     ///
     /// # Errors
-    /// Why it does not answer, or that something else does.
+    /// The reason why it does not answer; `InvalidResponse` if another program answers.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -125,15 +125,15 @@ impl LlamaCpp {
             let base_url = &self.link.endpoint.base_url;
             Error::new(
                 ErrorKind::InvalidResponse,
-                format!("what answers at {base_url} is no llama.cpp server"),
+                format!("{base_url}: the program that answers is not a llama.cpp server"),
             )
         })
     }
 
-    /// The server's places for calls. A server started with `--no-slots` does not tell.
+    /// Lists the server's slots for calls. A server that was started with `--no-slots` does not report them.
     ///
     /// # Errors
-    /// Why they cannot be listed.
+    /// The reason why they cannot be listed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -146,13 +146,13 @@ impl LlamaCpp {
         Ok(slots.as_array().into_iter().flatten().filter_map(slot).collect())
     }
 
-    /// The prompt as the model's template has it.
+    /// Returns the prompt with the model's template applied.
     async fn templated(&self, prompt: &Prompt, mode: StructuredMode) -> Result<String, Error> {
         let response = self.link.post("/apply-template", &wire::messages(prompt, mode)).await?;
         let answer = self.link.json(response).await?;
         let text = answer["prompt"].as_str().map(str::to_owned);
         text.ok_or_else(|| {
-            let message = "/apply-template gives no prompt; is the server of before 2025?";
+            let message = "/apply-template returned no prompt; update the server if it is older than 2025";
             Error::new(ErrorKind::InvalidResponse, message)
         })
     }
@@ -160,7 +160,7 @@ impl LlamaCpp {
 
 connection_settings!(LlamaCpp, "/v1", 300);
 
-/// Constructs it as the registry asks for it.
+/// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let url = options.base_url.as_deref().unwrap_or(kind::DEFAULT_URL);
     let server = LlamaCpp::new(url)?.configured(options);

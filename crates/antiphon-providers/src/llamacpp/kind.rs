@@ -12,7 +12,7 @@ pub(crate) static KIND: Kind = Kind {
     servers: &[LocalServer {
         name: "llamacpp",
         title: "llama.cpp",
-        // Until the summer of 2026, and since.
+        // The default until the summer of 2026, and the default since.
         ports: &[8080, 9931],
         start: "llama-server -m MODEL.gguf -np 4",
         slots: Some(SlotSetting::Flag("-np 4")),

@@ -2,7 +2,8 @@ use super::errors::fault;
 use super::wire::{Event, finish_reason, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
-/// Reads the events of `/completion`, or its whole answer. The event with `stop` is the last; no `[DONE]` follows.
+/// A decoder of the server-sent events of `/completion`, or of its complete answer. The event with `stop` is the last; no
+/// `[DONE]` follows.
 #[derive(Debug)]
 pub(crate) struct NativeDecoder;
 

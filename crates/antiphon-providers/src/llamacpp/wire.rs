@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use super::config::Props;
 use crate::exchange::{StructuredMode, Text, grammar_dialect, system_of, turns};
 
-/// The conversation, for the server to put it into the model's template. A server with several models wants to know which.
+/// Builds the conversation to which the server applies the model's template. A server with several models needs the name.
 pub(super) fn messages(prompt: &Prompt, mode: StructuredMode) -> Value {
     json!({ "model": prompt.model, "messages": turns(prompt, system_of(prompt, mode).as_deref()) })
 }
 
-/// The body of `/completion`.
+/// Builds the body of `/completion`.
 pub(super) fn completion(prompt: &Prompt, text: &str, mode: StructuredMode) -> Value {
     let parameters = prompt.parameters;
     let schema = prompt.output.schema().filter(|_| mode == StructuredMode::JsonSchema);
@@ -30,7 +30,7 @@ pub(super) fn completion(prompt: &Prompt, text: &str, mode: StructuredMode) -> V
     Value::Object(body)
 }
 
-/// An event of `/completion`, or the whole of its answer.
+/// An event of `/completion`, or its complete answer.
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow, default)]

@@ -20,12 +20,12 @@ use crate::exchange::{
 };
 use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 
-/// A model's server on one's own machine, by its own format.
+/// A provider for an Ollama server, usually on the user's own machine, by its own API.
 ///
-/// A prompt that does not fit into the context is an error and never cut in silence, as is the server's own habit. The
-/// context is the server's choice, 4,096 tokens on most machines, until [`context`](Self::context) says otherwise.
+/// A prompt that does not fit into the context window is an error and never truncated silently, as is the server's default.
+/// The server chooses the context window, 4,096 tokens on most machines, unless [`context`](Self::context) sets it.
 ///
-/// How many calls it works on at once (`OLLAMA_NUM_PARALLEL`, 1 where nobody sets it) it tells nobody.
+/// The server does not report its concurrency limit (`OLLAMA_NUM_PARALLEL`, 1 by default).
 #[derive(Debug, Clone)]
 pub struct Ollama {
     link: Link,
@@ -44,31 +44,31 @@ pub(super) enum Route {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadedModel {
-    /// Its name.
+    /// The model's name.
     pub model: String,
-    /// The tokens that prompt and answer may have together, as it was loaded.
+    /// The context window with which it was loaded: the maximum number of tokens of prompt and answer together.
     pub context_window: Option<u64>,
-    /// The bytes that it takes.
+    /// The bytes of memory that it occupies, including those on a graphics card.
     pub bytes: u64,
-    /// Those of them on a graphics card.
+    /// The bytes of memory that it occupies on a graphics card.
     pub bytes_on_gpu: u64,
 }
 
 impl Ollama {
-    /// Where it listens when nobody says otherwise.
+    /// The default address of the server.
     pub const DEFAULT_URL: &'static str = kind::DEFAULT_URL;
 
-    /// The server at an address.
+    /// Creates a provider for the server at a URL. Use [`at_host`](Self::at_host) for a value of `OLLAMA_HOST`.
     ///
     /// # Errors
-    /// `InvalidRequest` for what is no address, or one with a secret in it.
+    /// `InvalidRequest` for a text that is not an HTTP address, or one with a user, password, query or fragment.
     pub fn new(url: &str) -> Result<Self, Error> {
         let endpoint = Endpoint {
             vendor: "ollama".to_owned(),
             base_url: crate::exchange::checked_base_url(url, "")?,
             auth: Auth::default(),
             headers: Vec::new(),
-            // A local model may read a long prompt for minutes before it says its first word.
+            // A local model may process a long prompt for minutes before its first token.
             token_timeout: Duration::from_secs(300),
             call_timeout: None,
             max_connections: 100,
@@ -82,29 +82,30 @@ impl Ollama {
         Ok(Self { link: Link::new(endpoint), modes, route: Route::Chat, context: None })
     }
 
-    /// The server at an address as `OLLAMA_HOST` has it: a host, a port, or both, with or without a scheme
-    /// (<https://docs.ollama.com/faq>).
+    /// Creates a provider for the server at an address in the form of `OLLAMA_HOST`: a host, a port, or both, with or without
+    /// a scheme (<https://docs.ollama.com/faq>).
     ///
     /// # Errors
-    /// `InvalidRequest` for what is no address.
+    /// `InvalidRequest` for a text that is not such an address.
     pub fn at_host(host: &str) -> Result<Self, Error> {
         Self::new(&url_of_host(host))
     }
 
-    /// Sets the key, for a server behind one; sent as a bearer token in the `Authorization` header.
+    /// Sets the key, for a server that needs one; it is sent as a bearer token in the `Authorization` header.
     #[must_use]
     pub fn key(self, key: SecretString) -> Self {
         self.with(|endpoint| endpoint.auth.key = Some(key))
     }
 
-    /// Asks by `/api/generate` instead of `/api/chat`: the conversation goes as one text.
+    /// Uses `/api/generate` instead of `/api/chat`: the conversation is sent as one text.
     #[must_use]
     pub fn generate(mut self) -> Self {
         self.route = Route::Generate;
         self
     }
 
-    /// Sets the tokens that prompt and answer may have together. The server loads the model anew when it changes.
+    /// Sets the context window: the maximum number of tokens of prompt and answer together. The server reloads the model when
+    /// it changes.
     #[must_use]
     pub fn context(mut self, tokens: u64) -> Self {
         self.context = Some(tokens);
@@ -115,10 +116,10 @@ impl Ollama {
         Self { link: self.link.with(change), ..self }
     }
 
-    /// The models that the server holds in memory (`/api/ps`).
+    /// Lists the models that the server holds in memory (`/api/ps`).
     ///
     /// # Errors
-    /// Why they cannot be listed.
+    /// The reason why they cannot be listed.
     ///
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
@@ -135,13 +136,13 @@ impl Ollama {
         Ok(answer["models"].as_array().into_iter().flatten().filter_map(loaded).collect())
     }
 
-    /// Has the server fetch a model (`/api/pull`), and tells how far it is.
+    /// Has the server fetch a model (`/api/pull`), and calls `on_progress` with each step.
     ///
     /// # Errors
-    /// Why it cannot be fetched.
+    /// The reason why it cannot be fetched; `ModelNotFound` for an unknown name.
     ///
     /// # Cancel safety
-    /// The server goes on with what it has when it is asked again.
+    /// The server keeps what it has, and resumes at the next request for the model.
     pub async fn pull(
         &self,
         model: &str,
@@ -151,7 +152,7 @@ impl Ollama {
         let place = response.endpoint();
         let mut lines = response.lines();
         let failed = |kind, why: &str| {
-            Error::new(kind, format!("{place}: {model} cannot be fetched: {}", self.link.cleaned(why)))
+            Error::new(kind, format!("{place}: cannot fetch {model}: {}", self.link.cleaned(why)))
         };
         while let Some(line) = lines.next().await {
             let line = line.map_err(|err| failed(ErrorKind::Unavailable, &err.to_string()))?;
@@ -172,7 +173,7 @@ impl Ollama {
                 return Ok(());
             }
         }
-        Err(failed(ErrorKind::Unavailable, "the connection ended before it was whole"))
+        Err(failed(ErrorKind::Unavailable, "the connection ended before the download was complete"))
     }
 
     async fn list(&self) -> Result<(Vec<Model>, &'static str), Error> {
@@ -183,7 +184,7 @@ impl Ollama {
 
 connection_settings!(Ollama, "", 300);
 
-/// The server at the address that options name, in the form of `OLLAMA_HOST`, with their key.
+/// Creates a provider for the address that options name, in the form of `OLLAMA_HOST`, with their key.
 fn reached_by(options: &Options) -> Result<Ollama, Error> {
     let server = Ollama::at_host(options.base_url.as_deref().unwrap_or_default())?;
     Ok(match &options.key {
@@ -192,7 +193,7 @@ fn reached_by(options: &Options) -> Result<Ollama, Error> {
     })
 }
 
-/// Constructs it as the registry asks for it.
+/// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let server = reached_by(options)?.configured(options);
     let mut server = if kind.route(options)? == Some("generate") { server.generate() } else { server };
@@ -200,7 +201,7 @@ pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError>
     Ok(local_server(options, server))
 }
 
-/// Fetches a model as the registry asks for it.
+/// Fetches a model for the registry.
 pub(super) fn pull<'a>(
     options: &'a Options,
     model: &'a str,
@@ -243,7 +244,7 @@ impl Provider for Ollama {
         Ok(Link::health_by(self.list()).await?.version(number))
     }
 
-    /// The context of a model that is loaded; else the one that is set, as far as the model goes.
+    /// Returns the context window of a loaded model; else the one that is set, up to that of the model.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         let loaded = self.loaded().await.unwrap_or_default();
         let known = loaded
@@ -270,7 +271,7 @@ impl Provider for Ollama {
 #[async_trait]
 impl Embedder for Ollama {
     async fn embed(&self, model: &str, texts: &[String], _: &CallContext) -> Result<Embeddings, Error> {
-        // A text that is too long is refused, and not cut in silence.
+        // A text that is too long is an error, and not truncated silently.
         let body = json!({ "model": model, "input": texts, "truncate": false });
         let response = self.link.post("/api/embed", &body).await?;
         let answer = self.link.json(response).await?;

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use crate::exchange::{Fault, is_about, kind_of_status};
 
-/// Reads `{"error": "…"}`, in a refusal or as a line of a stream (<https://docs.ollama.com/api/errors>); `None` for what is
-/// no error. The words may be the JSON of the llama.cpp server within.
+/// Reads `{"error": "…"}`, in an error response or as a line of a stream (<https://docs.ollama.com/api/errors>); `None` for
+/// any other body. The message may be the JSON of the llama.cpp server inside.
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let error = body.get("error").filter(|error| !error.is_null())?;
-    let said = error.as_str().or(error["message"].as_str()).unwrap_or("no further word");
+    let said = error.as_str().or(error["message"].as_str()).unwrap_or("no further details");
     let inner = serde_json::from_str::<Value>(said).ok();
     let inner = inner.as_ref().and_then(|inner| inner.pointer("/error/message")?.as_str());
     let message = inner.unwrap_or(said);

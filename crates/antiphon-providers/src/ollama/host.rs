@@ -1,4 +1,4 @@
-/// `OLLAMA_HOST` as an address (<https://github.com/ollama/ollama/blob/main/envconfig/config.go>).
+/// Converts a value of `OLLAMA_HOST` to a URL (<https://github.com/ollama/ollama/blob/main/envconfig/config.go>).
 pub(super) fn url_of_host(host: &str) -> String {
     let host = host.trim().trim_matches(['"', '\'']).trim();
     let (scheme, rest, port) = match host.split_once("://") {
@@ -12,7 +12,7 @@ pub(super) fn url_of_host(host: &str) -> String {
         Some((name, explicit)) if !explicit.contains(']') => (name, explicit.parse().ok()),
         _ => (authority, None::<u16>),
     };
-    // It listens on every address, and is reached by one of them.
+    // A server that listens on every address is reached by the loopback address.
     let name = match name {
         "" | "0.0.0.0" => "127.0.0.1",
         "[::]" | "::" => "[::1]",
@@ -27,7 +27,7 @@ mod tests {
     use super::url_of_host;
 
     #[test]
-    fn hosts_are_read_as_the_server_reads_them() {
+    fn hosts_are_parsed_as_the_server_parses_them() {
         for (host, url) in [
             ("", "http://127.0.0.1:11434"),
             ("0.0.0.0", "http://127.0.0.1:11434"),

@@ -2,10 +2,11 @@ use super::errors::fault;
 use super::wire::{Line, finish_reason, usage};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text};
 
-/// Reads the lines of an answer, or a whole answer: of `/api/chat` in `message`, of `/api/generate` in `response`.
+/// A decoder of the NDJSON lines of an answer, or of a complete answer: `/api/chat` has text in `message`, `/api/generate` in
+/// `response`.
 ///
-/// The line with `done` is the last, and may have words, too (<https://docs.ollama.com/api/streaming>). Thoughts stand apart
-/// from the words.
+/// The line with `done` is the last, and may have text, too (<https://docs.ollama.com/api/streaming>). Reasoning is in a
+/// separate field.
 #[derive(Debug)]
 pub(crate) struct OllamaDecoder;
 
@@ -47,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_and_calls_of_tools_are_output_and_empty_lines_are_not() {
+    fn reasoning_and_tool_calls_are_output_and_empty_lines_are_not() {
         check_unseen(r#"{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}"#, true);
         check_unseen(r#"{"response":"","thinking":"hm","done":false}"#, true);
         check_unseen(r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f"}}]}}"#, true);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::config::Route;
 use crate::exchange::{StructuredMode, Text, grammar_dialect, size_of, system_of, turns};
 
-/// The request's body. `truncate` and `shift` forbid the server to leave out a part of the prompt in silence
+/// Builds the request's body. `truncate` and `shift` keep the server from dropping a part of the prompt silently
 /// (<https://github.com/ollama/ollama/blob/main/api/types.go>).
 pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, mode: StructuredMode) -> Value {
     let parameters = prompt.parameters;
@@ -45,7 +45,7 @@ pub(super) fn request(prompt: &Prompt, route: Route, context: Option<u64>, mode:
     Value::Object(body)
 }
 
-/// A conversation as one text; a single message is only its words.
+/// Returns a conversation as one text; a single message has no role before it.
 fn as_one_text(prompt: &Prompt) -> String {
     if let [only] = &prompt.messages[..] {
         return only.rendered().into_owned();
@@ -60,7 +60,7 @@ fn capitalised(name: &str) -> String {
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
-/// A line of an answer, or the whole of it.
+/// A line of an answer, or the complete answer.
 #[derive(Deserialize)]
 pub(super) struct Line<'a> {
     #[serde(borrow, default)]
@@ -94,7 +94,7 @@ pub(super) struct Message<'a> {
 }
 
 impl Line<'_> {
-    /// The bytes of thoughts and of calls of tools.
+    /// Returns the bytes of reasoning and tool calls.
     pub(super) fn hidden_bytes(&self) -> usize {
         let message = self.message.as_ref();
         let of_message = message.map_or(0, |it| size_of(it.thinking) + size_of(it.tool_calls));
@@ -102,7 +102,7 @@ impl Line<'_> {
     }
 }
 
-/// A last line without a reason is of an answer that broke off in the server
+/// Maps a finish reason. A last line without one belongs to an answer that failed in the server
 /// (<https://github.com/ollama/ollama/blob/main/llm/server.go>).
 pub(super) fn finish_reason(name: &str) -> FinishReason {
     match name {
@@ -114,11 +114,11 @@ pub(super) fn finish_reason(name: &str) -> FinishReason {
 }
 
 pub(super) fn usage(line: &Line<'_>) -> Usage {
-    // A count of zero is left out.
+    // The server leaves out a count of zero.
     Usage::new(line.prompt_eval_count, line.eval_count.or(line.done.then_some(0)))
 }
 
-/// What is installed; newer servers tell what each model can do.
+/// Reads the list of installed models; newer servers report the capabilities of each.
 pub(super) fn models(answer: &Value) -> Option<Vec<Model>> {
     let model = |entry: &Value| {
         let id = entry["model"].as_str().or(entry["name"].as_str())?;
@@ -134,7 +134,7 @@ pub(super) fn models(answer: &Value) -> Option<Vec<Model>> {
     Some(answer["models"].as_array()?.iter().filter_map(model).collect())
 }
 
-/// The context that a model was trained with, of what `/api/show` tells.
+/// Returns the context window with which a model was trained, from the answer of `/api/show`.
 pub(super) fn trained_context(shown: &Value) -> Option<u64> {
     let info = shown["model_info"].as_object()?;
     info.iter().find(|(key, _)| key.ends_with(".context_length")).and_then(|(_, value)| value.as_u64())
@@ -159,7 +159,7 @@ mod tests {
     use super::as_one_text;
 
     #[test]
-    fn each_side_of_one_text_has_its_own_name() {
+    fn each_message_of_one_text_has_its_role() {
         let prompt = Prompt::new("m", [Message::user("Who?")]);
         assert_eq!(as_one_text(&prompt), "Who?");
         let prompt = prompt.message(Message::assistant("A fox.")).message(Message::user("Sure?"));

@@ -19,13 +19,14 @@ use crate::exchange::{
 use crate::prices;
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// OpenAI's models.
+/// A provider for OpenAI's models, by chat completions or the Responses API.
 ///
-/// The key goes into the `Authorization` header and nowhere else. Schemas are sent in strict mode without the keywords that
-/// it does not support (<https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>); they are
-/// enforced here. One that strict mode cannot say at all, with optional properties or free keys, is sent as a hint.
+/// The key is sent only in the `Authorization` header. Structured output: schemas are sent in strict mode without the keywords
+/// that it does not support (<https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>); these are
+/// enforced here. A schema that strict mode cannot express at all, one with optional properties or free keys, is sent as a
+/// hint.
 ///
-/// Its reasoning models refuse any temperature but their own.
+/// OpenAI's reasoning models reject any temperature but their default.
 #[derive(Debug, Clone)]
 pub struct OpenAi {
     chat: Chat,
@@ -39,7 +40,8 @@ enum Api {
     Responses,
 }
 
-/// What strict mode takes: <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
+/// Returns the schema dialect of strict mode:
+/// <https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas>.
 fn dialect() -> Dialect {
     Dialect::default()
         .unsupported(&[
@@ -75,10 +77,10 @@ fn dialect() -> Dialect {
 }
 
 impl OpenAi {
-    /// The model to ask when nobody names one: the cheapest current one that takes a million tokens.
+    /// The default model: the cheapest current one with a context window of a million tokens.
     pub const DEFAULT_MODEL: &'static str = kind::DEFAULT_MODEL;
 
-    /// OpenAI with a key, by its chat completions.
+    /// Creates a provider with a key, which uses chat completions.
     #[must_use]
     pub fn new(key: SecretString) -> Self {
         let endpoint = Endpoint {
@@ -86,14 +88,14 @@ impl OpenAi {
             base_url: kind::BASE_URL.to_owned(),
             auth: Auth { header: None, key: Some(key) },
             headers: Vec::new(),
-            // Reasoning models say nothing while they think.
+            // Reasoning models send nothing while they reason.
             token_timeout: Duration::from_secs(120),
             call_timeout: None,
             max_connections: 100,
             faults: errors::fault,
         };
         let quirks = Quirks {
-            // Its reasoning models refuse the older `max_tokens`.
+            // OpenAI's reasoning models reject the older `max_tokens`.
             token_limit: "max_completion_tokens".to_owned(),
             dialect: dialect(),
             modes: &[StructuredMode::JsonSchema, StructuredMode::JsonObject, StructuredMode::PromptOnly],
@@ -103,7 +105,7 @@ impl OpenAi {
         Self { chat: Chat::new(endpoint, quirks), api: Api::Chat, modes }
     }
 
-    /// Asks by the Responses API instead. It has no seed: one is not sent.
+    /// Uses the Responses API instead of chat completions. It has no seed: a prompt's seed is not sent.
     #[must_use]
     pub fn responses(mut self) -> Self {
         self.api = Api::Responses;
@@ -135,7 +137,7 @@ impl OpenAi {
 
 connection_settings!(OpenAi, "/v1", 120);
 
-/// Constructs it as the registry asks for it.
+/// Constructs the provider for the registry.
 pub(super) fn build(kind: &Kind, options: &Options) -> Result<Built, BuildError> {
     let provider = OpenAi::new(key_of(options)?).configured(options);
     let provider = at_address(provider, options, OpenAi::base_url)?;
@@ -156,7 +158,7 @@ impl Provider for OpenAi {
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         match self.api {
             Api::Chat => self.chat.stream(prompt, context).await,
-            // In a box of its own, so that a call of the other route does not hold its place.
+            // Boxed, so that the future of the other route does not have its size.
             Api::Responses => Box::pin(self.respond(prompt, context)).await,
         }
     }
@@ -169,7 +171,7 @@ impl Provider for OpenAi {
         self.chat.health(context).await
     }
 
-    /// From this crate's table: OpenAI does not tell.
+    /// Returns the limits in this crate's table, since OpenAI's API does not report them.
     async fn capabilities(&self, model: &str, _: &CallContext) -> Capabilities {
         prices::capabilities("openai", model)
     }

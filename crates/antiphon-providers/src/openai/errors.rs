@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use crate::exchange::Fault;
 
-/// Reads an error: of a refusal, `{"error": {…}}`; of a stream, the same in an `error` event, where the documentation says
-/// that its fields stand at the top, or in the response that `response.failed` brings. Either way the codes are those of
-/// chat completions (<https://developers.openai.com/api/docs/guides/error-codes>).
+/// Reads an error: in an error response, `{"error": {…}}`; in a stream, the same in an `error` event, where the documentation
+/// has its fields at the top level, or in the response of a `response.failed` event. In each case the codes are those of chat
+/// completions (<https://developers.openai.com/api/docs/guides/error-codes>).
 pub(super) fn fault(status: u16, body: &Value, retry_after: Option<Duration>) -> Option<Fault> {
     let of_response = body.get("response").and_then(|response| response.get("error"));
     match of_response.filter(|error| error.is_object()) {
         Some(error) => crate::chat::fault(status, &serde_json::json!({ "error": error }), retry_after),
         None if body["type"] == "error" && body.get("error").is_none() => {
-            // Without its own `type`, which is only the event's.
+            // The `type` is left out, since it is the event's.
             let error = serde_json::json!({ "code": body["code"], "message": body["message"] });
             crate::chat::fault(status, &serde_json::json!({ "error": error }), retry_after)
         }
@@ -28,7 +28,7 @@ mod tests {
     use super::fault;
 
     #[test]
-    fn an_error_is_found_wherever_it_stands() {
+    fn an_error_is_found_in_every_place() {
         let kind = |body| fault(200, &body, None).map(|fault| fault.kind);
         let code = |code: &str| json!({ "code": code, "message": "m" });
         let nested = json!({ "type": "error", "error": code("insufficient_quota"), "sequence_number": 2 });

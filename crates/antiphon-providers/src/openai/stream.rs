@@ -7,13 +7,13 @@ use super::errors::fault;
 use super::wire::{Event, ItemAdded, Response, ResponseEvent};
 use crate::exchange::{Answer, Decode, Fault, Framing, Text, size_of};
 
-/// Reads the events of a response, or one whole response.
+/// A decoder of the server-sent events of a response, or of one complete response.
 ///
-/// Every event says in its data what it is; the last is `response.completed`, `.incomplete` or `.failed`, and no `[DONE]`
+/// Every event has its type in its data; the last is `response.completed`, `.incomplete` or `.failed`, and no `[DONE]`
 /// follows (<https://developers.openai.com/api/reference/resources/responses/streaming-events>).
 #[derive(Debug, Default)]
 pub(crate) struct ResponsesDecoder {
-    /// Items that the model says on the way.
+    /// The indices of items that are commentary and not part of the answer.
     commentary: Vec<u64>,
 }
 
@@ -47,16 +47,16 @@ impl Decode for ResponsesDecoder {
                 ends(ended.response, answer);
             }
             "response.failed" | "error" => return Err(failed(data)),
-            // A whole response of a server that does not stream.
+            // A complete response of a server that does not stream.
             "" => {
                 let value: Value = of(data)?;
                 if value["object"] == "response" {
                     ends(Response::deserialize(&value).map_err(|err| Fault::malformed(&err))?, answer);
                 }
             }
-            // A whole item, of reasoning that is not shown say.
+            // A complete item, for instance of reasoning that is not shown.
             "response.output_item.done" => answer.hidden_bytes += 1,
-            // Commentary, reasoning and its summary, the arguments of tools.
+            // Commentary, reasoning and its summary, or the arguments of tools.
             kind if kind.ends_with(".delta") => answer.hidden_bytes += size_of(parsed.delta),
             _ => {}
         }
@@ -88,7 +88,7 @@ fn ends(response: Response, answer: &mut Answer) {
     answer.finish = response.finish();
     answer.is_over = answer.finish.is_some();
     let said = response.output.iter().filter(|item| !item.is_commentary());
-    // What came piece by piece is not taken twice.
+    // Output that was received in deltas is not added twice.
     if answer.text.is_empty() && answer.refusal.is_empty() {
         for item in said {
             answer.text.push_str(&item.text());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_of_a_whole_response_are_no_part_of_its_answer() {
+    fn reasoning_in_a_complete_response_is_not_part_of_the_answer() {
         let complete = r#"{"object":"response","status":"completed","output":[
             {"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]},
             {"type":"message","content":[{"type":"output_text","text":"yes"}]}]}"#;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::exchange::{StructuredMode, Text, system_of, turns};
 
-/// The request's body. Nothing is stored at the vendor's: its default is to keep answers for thirty days.
+/// Builds the request's body. It turns off storage: OpenAI's default is to keep answers for thirty days.
 pub(super) fn request(prompt: &Prompt, dialect: &Dialect, mode: StructuredMode) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(prompt.model));
@@ -23,7 +23,7 @@ pub(super) fn request(prompt: &Prompt, dialect: &Dialect, mode: StructuredMode) 
     Value::Object(body)
 }
 
-/// The conversation as items. Their type may be left out at the vendor, and not at llama.cpp.
+/// Returns the conversation as items. OpenAI lets their `type` be left out, llama.cpp does not.
 fn items(prompt: &Prompt) -> Vec<Value> {
     let turns = turns(prompt, None).into_iter();
     turns.map(|turn| json!({ "role": turn.role, "content": turn.content, "type": "message" })).collect()
@@ -39,31 +39,31 @@ fn format(output: &Output, dialect: &Dialect, mode: StructuredMode) -> Option<Va
     }))
 }
 
-/// An event, as far as it is looked at.
+/// An event, with the fields that are read.
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type", default)]
     pub(super) kind: Option<Text<'a>>,
-    /// Read only where it is known to be text.
+    /// The raw delta, parsed only where it is known to be text.
     #[serde(borrow, default)]
     pub(super) delta: Option<&'a RawValue>,
     #[serde(default)]
     pub(super) output_index: Option<u64>,
 }
 
-/// What `response.output_item.added` brings.
+/// The data of a `response.output_item.added` event.
 #[derive(Deserialize)]
 pub(super) struct ItemAdded {
     pub(super) item: Item,
 }
 
-/// What the events of the whole response bring.
+/// The data of events with the whole response.
 #[derive(Deserialize)]
 pub(super) struct ResponseEvent {
     pub(super) response: Response,
 }
 
-/// The response itself: in events, and as the whole answer of a server that does not stream.
+/// The response itself: in events, and as the complete answer of a server that does not stream.
 #[derive(Deserialize)]
 pub(super) struct Response {
     pub(super) id: Option<String>,
@@ -123,7 +123,7 @@ struct OutputDetails {
 }
 
 impl Item {
-    /// Whether it is what the model says or thinks on the way and no part of its answer.
+    /// Returns whether the item is commentary or reasoning and not part of the answer.
     pub(super) fn is_commentary(&self) -> bool {
         self.phase.as_deref() == Some("commentary") || self.kind.as_deref() == Some("reasoning")
     }
@@ -144,7 +144,7 @@ impl Response {
             ("completed", _) => FinishReason::Stop,
             ("incomplete", Some("max_output_tokens" | "max_tokens")) => FinishReason::Length,
             ("incomplete", Some("content_filter")) => FinishReason::Filtered,
-            // Whatever the reason: it is not whole.
+            // The answer is incomplete, for any other reason.
             ("incomplete" | "failed" | "cancelled", _) => FinishReason::Failed,
             _ => return None,
         })

@@ -17,7 +17,7 @@ pub(super) struct Jobs {
     held: BTreeSet<u64>,
     failed: BTreeSet<u64>,
     /// Jobs with possibly billed calls, whatever their state is.
-    lost: BTreeSet<u64>,
+    possibly_billed: BTreeSet<u64>,
     /// The calls of dead workers, by job and attempt, with what they were held at: a settlement may yet come.
     lost_attempts: BTreeMap<(u64, u32), Option<u64>>,
     /// Settlements that came when another worker had the job, by job and attempt, with their results.
@@ -100,7 +100,7 @@ impl Jobs {
     }
 
     pub(super) fn lost(&self, most: usize) -> Vec<u64> {
-        self.lost.iter().take(most).copied().collect()
+        self.possibly_billed.iter().take(most).copied().collect()
     }
 
     pub(super) fn next_due(&self) -> Option<i64> {
@@ -296,8 +296,8 @@ impl Jobs {
     fn charge(&mut self, index: u64, bill: &Bill) {
         let Some(job) = self.get_mut(index) else { return };
         job.bill.add(bill);
-        if bill.lost > 0 {
-            self.lost.insert(index);
+        if bill.possibly_billed > 0 {
+            self.possibly_billed.insert(index);
         }
         self.tally.add(bill);
     }
@@ -308,18 +308,18 @@ impl Jobs {
 
     /// Counts a call as possibly billed, until its settlement comes.
     fn lose(&mut self, index: u64, attempt: u32, reserved: Option<u64>) {
-        self.charge(index, &Bill::none().lost(1, reserved));
+        self.charge(index, &Bill::none().possibly_billed(1, reserved));
         self.lost_attempts.insert((index, attempt), reserved);
     }
 
     /// Takes back that a call was counted as possibly billed.
     fn discharge(&mut self, index: u64, reserved: Option<u64>) {
-        let lost = Bill::none().lost(1, reserved);
+        let lost = Bill::none().possibly_billed(1, reserved);
         self.tally.take_back(&lost);
         let Some(job) = self.get_mut(index) else { return };
         job.bill.take_back(&lost);
-        if job.bill.lost == 0 {
-            self.lost.remove(&index);
+        if job.bill.possibly_billed == 0 {
+            self.possibly_billed.remove(&index);
         }
     }
 }
@@ -395,7 +395,8 @@ mod tests {
             jobs.intend(1, &Intent::new(index).reserved(Some(7))).unwrap();
         }
         jobs.settle(1, Settlement::accepted(0, "x", Bill::call(Some(3)).tokens(1, 2))).unwrap();
-        jobs.settle(1, Settlement::failed(1, "k", "m", Bill::call(Some(4)).lost(2, None))).unwrap();
+        jobs.settle(1, Settlement::failed(1, "k", "m", Bill::call(Some(4)).possibly_billed(2, None)))
+            .unwrap();
         jobs.settle(1, Settlement::again(2, Bill::call(Some(5)))).unwrap();
         jobs.settle(1, Settlement::put_back(3, 0, Bill::none())).unwrap();
         assert_eq!(jobs.tally(), counted(&jobs));

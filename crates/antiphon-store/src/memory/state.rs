@@ -113,11 +113,11 @@ impl State {
         keys.iter().map(|key| self.answers.get(key).cloned()).collect()
     }
 
-    pub(super) fn remember(&mut self, name: String, note: String) {
+    pub(super) fn set_note(&mut self, name: String, note: String) {
         self.notes.insert(name, note);
     }
 
-    pub(super) fn recall(&self, name: &str) -> Option<String> {
+    pub(super) fn note(&self, name: &str) -> Option<String> {
         self.notes.get(name).cloned()
     }
 }

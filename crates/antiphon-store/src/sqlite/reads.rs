@@ -162,7 +162,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         calls: small(row.get(4)?),
         settled: (unpriced == 0).then(|| unsigned(settled)),
         unbounded: small(row.get(15)?),
-        lost: small(row.get(6)?),
+        possibly_billed: small(row.get(6)?),
         possible: unsigned(row.get(7)?),
         held: unsigned(row.get(17)?),
         unreported: small(row.get(18)?),
@@ -199,7 +199,7 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
             calls: number(4)?,
             settled: number(5)?,
             cost_unknown: number(6)? > 0,
-            lost: number(7)?,
+            possibly_billed: number(7)?,
             possible: number(8)?,
             held: number(9)?,
             reserved: number(10)?,
@@ -211,7 +211,7 @@ pub(super) fn tally(connection: &Connection, run: i64) -> rusqlite::Result<Tally
     })
 }
 
-pub(super) fn recall(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+pub(super) fn note(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT note FROM notes WHERE name = ?1";
     connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()
 }

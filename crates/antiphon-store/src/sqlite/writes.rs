@@ -97,7 +97,7 @@ pub(super) fn set_request(connection: &Connection, run: i64, request: &str) -> r
     connection.execute("UPDATE runs SET request = ?2 WHERE seq = ?1", params![run, request]).map(drop)
 }
 
-pub(super) fn remember(connection: &Connection, name: &str, note: &str) -> rusqlite::Result<()> {
+pub(super) fn set_note(connection: &Connection, name: &str, note: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO notes (name, note) VALUES (?1, ?2)";
     connection.execute(sql, [name, note]).map(drop)
 }

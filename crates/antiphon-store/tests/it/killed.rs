@@ -106,7 +106,7 @@ async fn resume(file: &File, last: usize) {
     let lost = interrupted.len() as u64;
     let before = run.tally().await.unwrap();
     assert_eq!(
-        (before.lost, before.possible, before.held),
+        (before.possibly_billed, before.possible, before.held),
         (lost, lost * RESERVED, lost * RESERVED),
         "{last}"
     );

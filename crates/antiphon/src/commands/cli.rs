@@ -28,87 +28,89 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
 
-    /// Say nothing on stderr but errors and questions
+    /// Print only errors and questions on stderr
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 
-    /// Say more on stderr: -v what is done, -vv why, -vvv everything
+    /// Log more to stderr: -v info, -vv debug, -vvv trace [default: warnings]
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make personas from interviews, every quote checked against its source.
+    /// Generate personas from interviews, and verify each quote against its source.
     ///
-    /// Reads txt, md, org, html, csv, json, jsonl, yaml, vtt, srt and docx, from files or from folders and everything below them. Each
-    /// path is a run of its own and gets a folder of its own below --out, with personas.json, a Markdown file for each
-    /// persona, personas.html and run.json. The same command again shows the finished run and asks nothing.
+    /// Reads txt, md, org, html, csv, json, jsonl, yaml, vtt, srt and docx, from files and, recursively, from folders. Each
+    /// PATH is a separate run with its own folder below --out: personas.json, one Markdown file per persona, personas.html
+    /// and run.json. The same command again resumes an unfinished run; it shows a finished run and makes no call.
     ///
-    /// Without --provider a local engine is used if one answers on its default port (antiphon local status), else no model
-    /// at all. Data goes to a cloud only when you name it.
+    /// Without --provider, a local engine is used if one answers on its default port (see antiphon local status), else no
+    /// model. Data is sent to a cloud provider only if you name it.
     Generate(Box<GenerateArgs>),
-    /// Ask a model about each row of a table, and keep what it says.
+    /// Run a prompt on each row of a table, and store the answers.
     ///
-    /// ROWS is a csv, jsonl or json file, a folder of documents, or - for stdin. The recipe is a TOML file with a prompt, in
-    /// which a row's fields stand as {{ name }}, and what an answer has to be: a JSON schema and checks, or any text.
+    /// ROWS is a CSV, JSONL (NDJSON) or JSON file, a folder of documents, or - for stdin. The recipe is a TOML file with a
+    /// prompt, in which {{ name }} is replaced by that field of the row, and with the required form of an answer: a JSON
+    /// schema (structured output) and checks, or any text.
     ///
-    /// Every call is in a journal before it is sent and every result before it is reported. The same command again resumes
-    /// with what is left, after any kind of end; of a finished run it asks nothing. Rows that fail are named with why, in
-    /// failed.jsonl, which can be run again.
+    /// Each call is written to a journal before it is sent (write-ahead), and each result before it is reported. The same
+    /// command again resumes an unfinished run, however it ended; for a finished run it makes no call. Failed rows are
+    /// written with their errors to failed.jsonl, which is itself valid as ROWS.
     Map(Box<MapArgs>),
-    /// Make sites from notes: the copy in a theme's voice, and a page that needs nothing else.
+    /// Generate websites from notes: copy in a theme's voice, in self-contained pages.
     ///
-    /// Each file of notes gets a page in each theme, and several pages an index. Links and counts of stars that the
-    /// notes do not have are left out and named. Calls are journalled as those of map: the same command asks for nothing that is there.
+    /// Each file of notes becomes one page per theme; several pages get an index. Links and star counts that are not in the
+    /// notes are removed and reported. Calls are journalled as in map: the same command again makes no call for an answer
+    /// that is stored.
     ///
-    /// Without --provider a local engine is used if one answers on its default port, else no model at all.
+    /// Without --provider, a local engine is used if one answers on its default port, else no model.
     Content(Box<ContentArgs>),
-    /// Keep data, how personas are drawn from it, and every run in one folder that one comes back to
+    /// Keep data, persona settings and all runs of an experiment in one folder
     Experiment(ExperimentArgs),
-    /// Look at runs, and resume them
+    /// List, show, resume, retry, cancel, compare, report and export runs
     Runs(RunsArgs),
-    /// Fetch files, many at once, and resume what broke off.
+    /// Download files concurrently, and resume partial downloads.
     ///
-    /// With --out each goes into a file named after its address, beside NAME.part while it is not whole; the same command
-    /// resumes that, and leaves alone what is there already. Without --out what comes is printed, up to 16 MiB each.
-    /// Redirects are followed, and failures are tried again.
+    /// With --out, each file is named after its URL, and is NAME.part until it is complete; the same command again resumes
+    /// partial files and skips complete ones. Without --out, the files are printed, up to 16 MiB each. Redirects are
+    /// followed, and failed requests are retried.
     Fetch(FetchArgs),
-    /// Run a server that answers as a model's vendor does, with limits and faults, for tests without a bill.
+    /// Run a server that simulates LLM APIs, with rate limits and faults, for tests at no cost.
     ///
-    /// It listens on this machine alone, in HTTP/1.1 and HTTP/2, and speaks the formats of OpenAI (chat completions and
-    /// Responses), Anthropic, Gemini, Ollama and llama.cpp, each below its usual path. It always says the same words; asked
-    /// for a JSON schema, it answers with a value that fits. What it has seen is under /_sim/stats, what it thinks of its
-    /// clients under /_sim/verdict; POST /_sim/reset begins anew.
+    /// The server listens on this machine only, over HTTP/1.1 and HTTP/2, with the formats of OpenAI (chat completions and
+    /// Responses), Anthropic, Gemini, Ollama and llama.cpp, each below its usual path. Each answer is the same text, or, for
+    /// a request with a JSON schema, a value that is valid. GET /_sim/stats returns statistics of the requests, GET
+    /// /_sim/verdict an assessment of the clients; POST /_sim/reset resets both.
     Simulate(SimulateArgs),
-    /// List the models of a provider, with their contexts and prices.
+    /// List the models of a provider, with context windows and prices.
     ///
-    /// Without --provider, those of the local engines that answer.
+    /// Without --provider, lists the models of the local engines that answer.
     Models(ModelsArgs),
-    /// Look at every provider: keys, addresses, models, local engines, and what to do about what is missing.
+    /// Check all providers: keys, addresses, models and local engines, with advice on what is missing.
     ///
-    /// All are asked at once, for five seconds at most. No model works for it, so it costs nothing.
+    /// Providers are checked concurrently, for at most 5 seconds. No model is called, so the check costs nothing.
     Doctor(DoctorArgs),
-    /// Look at the engines on this machine, and fetch models
+    /// Show local engines and their models, and fetch models
     Local(LocalArgs),
-    /// Show what the configuration amounts to
+    /// Show the effective configuration
     Config(ConfigArgs),
-    /// Print a script that completes commands and flags in a shell
+    /// Print a shell script that completes commands and flags
     Completions {
         /// The shell
         #[arg(value_name = "SHELL")]
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or write one for each command into a folder
+    /// Print the manual page, or write one page per command into a folder
     Man {
-        /// The folder, made if it is not there
+        /// Folder for the pages, created if missing [default: print one page]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
 }
 
 impl Command {
-    /// Whether its result is one JSON document.
+    /// Whether the result of the command is one JSON document.
     pub(super) fn wants_json(&self) -> bool {
         match self {
             Self::Generate(args) => args.how.run.json,
@@ -142,67 +144,67 @@ impl Command {
     }
 }
 
-/// What the environment says where no flag does.
+/// The environment variables that a run observes, for `--help`.
 const ENVIRONMENT: LongHelp = LongHelp::Environment;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = ENVIRONMENT)]
 pub(super) struct FetchArgs {
-    /// Addresses that begin with http or https
+    /// URLs that begin with http:// or https://
     #[arg(required = true, value_name = "URL")]
     pub(super) urls: Vec<String>,
 
-    /// The folder for the files, made if it is not there [default: print what comes]
+    /// Folder for the files, created if missing [default: print the files]
     #[arg(short, long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 
-    /// Files in progress at once [default: 10] [env: ANTIPHON_WORKERS]
+    /// Maximum number of concurrent downloads [default: 10] [env: ANTIPHON_WORKERS]
     #[arg(long = "max-concurrency", value_name = "N", value_parser = concurrency, alias = "concurrency")]
     pub(super) concurrency: Option<usize>,
 
-    /// Fetch again what is there already, and put it in its place
+    /// Start fresh: fetch existing files again, and replace them
     #[arg(long, requires = "out")]
     pub(super) fresh: bool,
 
-    /// Print one JSON document about the files on stdout instead of their paths
+    /// Print one JSON document about the files on stdout, instead of their paths
     #[arg(long, requires = "out")]
     pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
-    /// The port to listen on; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 4010)]
     pub(super) port: u16,
 
-    /// A TOML file that says how it behaves, instead of the options below
+    /// TOML file with the server's behaviour, instead of the options below
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "latency", "spread", "tokens_per_second", "answer_tokens", "requests_per_second", "tokens_per_minute", "tells",
         "errors", "resets", "stalls", "halves", "garbage", "seed",
     ])]
     pub(super) scenario: Option<PathBuf>,
 
-    /// The time to the first byte of an answer, in milliseconds
+    /// Time to the first byte of an answer, in milliseconds
     #[arg(long, value_name = "MS", default_value = "0", value_parser = millis)]
     pub(super) latency: Duration,
 
-    /// Spread the latency as real models do: log-normal around --latency, such as 0.5
+    /// Sigma of a log-normal latency with the median --latency, such as 0.5 [default: fixed latency]
     #[arg(long, value_name = "SIGMA", value_parser = positive)]
     pub(super) spread: Option<f64>,
 
-    /// How fast the words of a streamed answer come [default: all at once]
+    /// Rate of a streamed answer, in tokens per second [default: all at once]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) tokens_per_second: Option<f64>,
 
-    /// The words of an answer
+    /// Length of an answer, in tokens
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub(super) answer_tokens: u32,
 
-    /// Refuse more requests than this each second
+    /// Rate limit, in requests per second [default: none]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Limits")]
     pub(super) requests_per_second: Option<f64>,
 
-    /// The most requests at once that --requests-per-second allows
+    /// Burst that --requests-per-second allows, in requests
     #[arg(
         long,
         value_name = "N",
@@ -212,55 +214,55 @@ pub(super) struct SimulateArgs {
     )]
     pub(super) burst: u32,
 
-    /// Refuse more tokens than this each minute
+    /// Rate limit, in tokens per minute [default: none]
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(super) tokens_per_minute: Option<u32>,
 
-    /// What is told of the limits
+    /// Information about the rate limits in responses
     #[arg(long, value_enum, default_value_t = TellsArg::Headers, value_name = "WHAT", help_heading = "Limits")]
     pub(super) tells: TellsArg,
 
-    /// The part of requests that get a 500, from 0 to 1
+    /// Fraction of requests that get status 500, from 0 to 1
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
     pub(super) errors: f64,
 
-    /// The part of requests that are broken off
+    /// Fraction of requests that are reset before an answer
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
     pub(super) resets: f64,
 
-    /// The part of answers that stop in the middle and never go on
+    /// Fraction of answers that stall in the middle and never resume
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
     pub(super) stalls: f64,
 
-    /// The part of answers that end in the middle
+    /// Fraction of answers that end in the middle as if complete
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
     pub(super) halves: f64,
 
-    /// The part of answers that are no JSON
+    /// Fraction of answers that are not valid JSON
     #[arg(long, value_name = "PART", default_value_t = 0.0, value_parser = part, help_heading = "Faults")]
     pub(super) garbage: f64,
 
-    /// The seed of everything that is left to chance
+    /// Seed of the random number generator
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TellsArg {
-    /// x-ratelimit headers with each answer, and the wait with a refusal
+    /// x-ratelimit headers with each answer, and Retry-After with a 429
     Headers,
-    /// The wait with a refusal, to the millisecond
+    /// Retry-After with a 429, to the millisecond
     RetryAfter,
-    /// The wait with a refusal, in whole seconds
+    /// Retry-After with a 429, in whole seconds
     RetryAfterSeconds,
-    /// Nothing but the status
+    /// The status only
     Nothing,
 }
 
 #[derive(Debug, Args)]
 #[command(after_long_help = KEYS)]
 pub(super) struct ModelsArgs {
-    /// List those that write no text, too
+    /// List models that generate no text, too
     #[arg(short, long)]
     pub(super) all: bool,
 
@@ -271,12 +273,12 @@ pub(super) struct ModelsArgs {
     #[arg(short, long, value_name = "NAME", help = help::provider_of_models())]
     provider: Option<String>,
 
-    /// The server's address
+    /// Base URL of the server
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 }
 
-/// The providers, and where keys and addresses are looked for.
+/// The providers, and the variables for their keys and addresses, for `--help`.
 const KEYS: LongHelp = LongHelp::Providers;
 
 #[derive(Debug, Args)]
@@ -295,13 +297,13 @@ pub(super) struct LocalArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LocalCommand {
-    /// Show which engines answer on their usual ports, and how many calls they work on at once
+    /// Show the engines that answer on their default ports, with their concurrency limits (slots)
     Status {
         /// Print one JSON document on stdout
         #[arg(long)]
         json: bool,
     },
-    /// List the models that they have
+    /// List the models of the engines
     Models {
         /// Print one JSON document on stdout
         #[arg(long)]
@@ -309,7 +311,7 @@ pub(super) enum LocalCommand {
     },
     #[command(about = help::pull())]
     Pull {
-        /// The model's name
+        /// Name of the model
         #[arg(value_name = "MODEL")]
         model: String,
     },
@@ -323,9 +325,9 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Print the settings that hold
+    /// Print the effective settings
     Show {
-        /// Print where each is from, too
+        /// Print the origin of each setting, too
         #[arg(long)]
         origin: bool,
     },
@@ -333,13 +335,13 @@ pub(super) enum ConfigCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressMode {
-    /// A line that moves on a terminal, plain lines elsewhere
+    /// A live line on a terminal, plain lines elsewhere
     Auto,
     /// Plain lines
     Plain,
-    /// One JSON object a line for each step, beside warnings
+    /// One JSON object per line (NDJSON) for each step, beside warnings as text
     Json,
-    /// Nothing
+    /// No progress
     None,
 }
 
@@ -352,27 +354,27 @@ impl ModelsArgs {
 }
 
 fn concurrency(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1 is needed".to_owned())
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|seconds| !seconds.is_zero())
-        .ok_or_else(|| "a positive number of seconds is needed".to_owned())
+        .ok_or_else(|| "expected a positive number of seconds".to_owned())
 }
 
 fn millis(text: &str) -> Result<Duration, String> {
-    let millis = text.parse().map_err(|_| "a whole number of milliseconds is needed".to_owned())?;
+    let millis = text.parse().map_err(|_| "expected a whole number of milliseconds".to_owned())?;
     Ok(Duration::from_millis(millis))
 }
 
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "a number above 0 is needed".to_owned())
+    number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-    part.ok_or_else(|| "a number from 0 to 1 is needed".to_owned())
+    part.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }

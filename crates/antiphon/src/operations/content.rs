@@ -41,7 +41,7 @@ pub(super) async fn run(
         planned(workspace, &connected, &opening, &watch).await?;
     let mapped = work(workspace, &connected, mapping).await?;
     let Mapped { report, folder, failed, stop, reused, resumed_at, .. } = mapped;
-    let run = workspace.store().await?.look_at(&report.run_id).await?;
+    let run = workspace.store().await?.read_run(&report.run_id).await?;
     let pages = SitePage::of_run(&run, &voices(&themes), fallback.as_ref()).await?;
     let document = json!({ "schema": "antiphon.content/1", "run_id": report.run_id, "pages": pages });
     antiphon_fs::write(folder.join("content.json"), format!("{document:#}\n")).await?;

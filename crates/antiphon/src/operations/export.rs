@@ -42,7 +42,7 @@ impl Workspace {
         to: &Destination,
         format: ExportFormat,
     ) -> Result<(), OperationError> {
-        let run = self.existing().await?.look_at(run).await?;
+        let run = self.existing().await?.read_run(run).await?;
         written(Arc::new(run), self.folder(), to, format).await
     }
 }

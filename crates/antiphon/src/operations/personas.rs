@@ -136,7 +136,7 @@ async fn prepare(
     store: &Store,
 ) -> Result<Prepared, OperationError> {
     if let Some(id) = opening.id() {
-        let run = store.look_at(&id).await?;
+        let run = store.read_run(&id).await?;
         if let Some(prepared) = pipeline.prepare_stored(config, &run).await? {
             return Ok(prepared);
         }

@@ -26,7 +26,7 @@ impl Workspace {
         run: &str,
         to: Option<Destination>,
     ) -> Result<Option<PathBuf>, OperationError> {
-        let run = self.existing().await?.look_at(run).await?;
+        let run = self.existing().await?.read_run(run).await?;
         let id = run.record().id.clone();
         let mut summary = RunSummary::of(&run, MOST_ROWS).await?;
         for row in &mut summary.rows {

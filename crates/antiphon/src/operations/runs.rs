@@ -93,7 +93,7 @@ impl Workspace {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn status(&self, run: &str) -> Result<RunInfo, OperationError> {
-        Ok(RunInfo::of(&self.existing().await?.look_at(run).await?).await?)
+        Ok(RunInfo::of(&self.existing().await?.read_run(run).await?).await?)
     }
 
     /// Cancels a run for good: a process that works on it stops within seconds, what it has stays, and it is never resumed.
@@ -117,7 +117,7 @@ impl Workspace {
     /// # Cancel safety
     /// Nothing is changed, so nothing is lost.
     pub async fn results(&self, run: &str, page: &Page) -> Result<ResultList, OperationError> {
-        let run = self.existing().await?.look_at(run).await?;
+        let run = self.existing().await?.read_run(run).await?;
         let from =
             page.after.as_deref().and_then(|after| after.parse::<u64>().ok()).map_or(0, |after| after + 1);
         let jobs = run.jobs(from, page.limit).await?;
@@ -134,7 +134,7 @@ impl Workspace {
     /// Nothing is changed, so nothing is lost.
     pub async fn diff(&self, first: &str, second: &str) -> Result<RunDiff, OperationError> {
         let store = self.existing().await?;
-        let (first, second) = (store.look_at(first).await?, store.look_at(second).await?);
+        let (first, second) = (store.read_run(first).await?, store.read_run(second).await?);
         let mut diff = RunDiff::of(&first, &second).await?;
         for change in &mut diff.changes {
             change.row = shown_row(&second, std::mem::take(&mut change.row));

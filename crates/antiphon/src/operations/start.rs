@@ -162,7 +162,7 @@ impl Workspace {
         retry_failed: bool,
     ) -> Result<RunOutcome, OperationError> {
         let store = self.existing().await?;
-        let found = store.look_at(run).await?;
+        let found = store.read_run(run).await?;
         let is_left = matches!(found.record().status, RunStatus::Open | RunStatus::Stopped);
         if retry_failed && is_left && found.tally().await?.failed == 0 {
             let run = found.record().id.clone();

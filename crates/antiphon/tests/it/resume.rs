@@ -91,7 +91,7 @@ fn is_sealed(lab: &Lab, folder: &str) -> bool {
     let journal = lab.path(folder).join("antiphon-out/antiphon.db");
     Runtime::new().unwrap().block_on(async {
         let store = Store::open(journal).await.unwrap();
-        store.look_at("latest").await.unwrap().record().total.is_some()
+        store.read_run("latest").await.unwrap().record().total.is_some()
     })
 }
 
@@ -283,7 +283,7 @@ fn a_run_is_data_in_the_store() {
     );
     let journal = lab.path("a/antiphon-out/antiphon.db");
     Runtime::new().unwrap().block_on(async {
-        let run = Store::open(journal).await.unwrap().look_at("latest").await.unwrap();
+        let run = Store::open(journal).await.unwrap().read_run("latest").await.unwrap();
         assert_eq!((run.record().status, run.record().total), (RunStatus::Stopped, Some(60)));
     });
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::batch::Batched;
-use crate::dispatch::{Engine, Options};
+use crate::engine::{Engine, Options};
 use crate::fixtures::{Numbers, Scripted, answer, error, options};
 use crate::stop::StopCause;
 use crate::timings::Phase;
@@ -95,7 +95,7 @@ async fn a_stop_ends_a_pause_at_once_and_leaves_the_job() {
     assert!(matches!(batched.stop, Some(StopCause::Interrupted)), "{:?}", batched.stop);
     assert_eq!((took, batched.outcomes.len()), (SECOND + SECOND / 2, 0));
     let tally = run.tally().await.unwrap();
-    assert_eq!((tally.calls, tally.lost, tally.settled), (1, 0, 0), "{tally:?}");
+    assert_eq!((tally.calls, tally.possibly_billed, tally.settled), (1, 0, 0), "{tally:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn a_call_in_progress_when_the_process_dies_is_possibly_billed() {
     drop(run);
     let run = store.open_run(NewRun::new("a run")).await.unwrap();
     let tally = run.tally().await.unwrap();
-    assert_eq!((tally.intended, tally.lost), (0, 1));
+    assert_eq!((tally.intended, tally.possibly_billed), (0, 1));
     assert!(tally.possible > 0, "the call's bound is held");
 }
 

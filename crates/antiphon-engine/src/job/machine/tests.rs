@@ -9,7 +9,7 @@ use antiphon_store::{Answer, Job, JobState, Store};
 use tokio::time::Instant;
 
 use super::{Action, Ending, Event, JobMachine, Moment};
-use crate::dispatch::Options;
+use crate::engine::Options;
 use crate::fixtures::{all_errors, answer, error, options, prompt, run_state};
 use crate::job::{JobFailure, JobRequest};
 use crate::run_state::RunState;
@@ -132,7 +132,7 @@ fn event_of(name: &str, run: &RunState) -> Event {
 /// An error of a store.
 fn store_error() -> antiphon_store::Error {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async { Store::in_memory().look_at("none").await.unwrap_err() })
+    runtime.block_on(async { Store::in_memory().read_run("none").await.unwrap_err() })
 }
 
 /// Every event in every state. "defect" stops the run, and leaves the job.
@@ -217,7 +217,10 @@ fn a_valid_answer_is_committed_with_its_bill() {
     let action = rig.first_call(Ok(answer(THREE)));
     let Action::Commit(settlement) = action else { panic!("{action:?}") };
     assert_eq!(settlement.state, JobState::Accepted);
-    assert_eq!((settlement.bill.calls, settlement.bill.settled, settlement.bill.lost), (1, Some(50), 0));
+    assert_eq!(
+        (settlement.bill.calls, settlement.bill.settled, settlement.bill.possibly_billed),
+        (1, Some(50), 0)
+    );
     assert!(
         matches!(rig.on(Event::Committed), Action::End(Ending::Accepted(result)) if result == r#"{"items":[1,2,3]}"#)
     );

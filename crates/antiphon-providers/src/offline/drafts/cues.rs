@@ -1,10 +1,10 @@
-//! Phrases that tell what a sentence is about: a wish, a trouble, a habit, a reason.
+//! Cue phrases that classify a sentence: goal, pain point, behaviour, motivation.
 
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-/// What a sentence can be taken as.
+/// The class of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cue {
     Goal,
@@ -26,16 +26,16 @@ impl Cue {
     }
 }
 
-/// How strongly a sentence, prepared by [`plain`], shows each of [`Cue::ALL`]; 0 for not at all.
+/// Returns the strength of each of [`Cue::ALL`] in a sentence prepared by [`plain`]; 0 where no phrase of it occurs.
 pub(super) fn strengths(sentence: &str) -> [f32; 4] {
     let mut strengths = [0.0_f32; 4];
     let Some(phrases) = &*PHRASES else { return strengths };
     let is_word = |c: char| c.is_alphanumeric() || c == '\'';
     for found in phrases.automaton.find_overlapping_iter(sentence) {
-        let Phrase { cue, strength, goes_on } = phrases.phrases[found.pattern().as_usize()];
+        let Phrase { cue, strength, is_prefix } = phrases.phrases[found.pattern().as_usize()];
         let before = sentence[..found.start()].chars().next_back();
         let after = sentence[found.end()..].chars().next();
-        if !before.is_some_and(is_word) && (goes_on || !after.is_some_and(is_word)) {
+        if !before.is_some_and(is_word) && (is_prefix || !after.is_some_and(is_word)) {
             let shown = &mut strengths[cue as usize];
             *shown = shown.max(strength);
         }
@@ -43,7 +43,7 @@ pub(super) fn strengths(sentence: &str) -> [f32; 4] {
     strengths
 }
 
-/// All phrases as one automaton: a folder of interviews has a million sentences, and each is read once.
+/// All phrases as one automaton: a folder of interviews has up to a million sentences, and each is scanned once.
 struct Phrases {
     automaton: AhoCorasick,
     phrases: Vec<Phrase>,
@@ -53,7 +53,7 @@ struct Phrases {
 struct Phrase {
     cue: Cue,
     strength: f32,
-    goes_on: bool,
+    is_prefix: bool,
 }
 
 static PHRASES: LazyLock<Option<Phrases>> = LazyLock::new(|| {
@@ -63,13 +63,13 @@ static PHRASES: LazyLock<Option<Phrases>> = LazyLock::new(|| {
     let phrase = |(cue, (phrase, strength)): (Cue, &(&str, f32))| Phrase {
         cue,
         strength: *strength,
-        goes_on: phrase.ends_with('*'),
+        is_prefix: phrase.ends_with('*'),
     };
     Some(Phrases { automaton: automaton.ok()?, phrases: listed().map(phrase).collect() })
 });
 
-// The phrases of each cue, with their strength. They are looked up in small letters with plain apostrophes, as whole
-// words; a phrase that ends in `*` may go on.
+// The phrases of each cue, with their strength. They match lower-case text with plain apostrophes, as whole words; a phrase
+// that ends in `*` matches as a prefix.
 #[rustfmt::skip]
 const GOALS: &[(&str, f32)] = &[
     ("my goal", 3.0), ("i want", 2.5), ("we want", 2.0), ("i'd love", 2.5), ("i would love", 2.5),
@@ -102,7 +102,7 @@ const MOTIVATIONS: &[(&str, f32)] = &[
     ("that's why i", 2.0), ("it's worth", 1.4), ("i believe", 1.4), ("brought up", 1.2),
 ];
 
-/// A sentence in small letters, with plain apostrophes and single blanks.
+/// Returns a sentence in lower case, with plain apostrophes and single spaces.
 pub(super) fn plain(sentence: &str) -> String {
     let words: Vec<_> = sentence.split_whitespace().collect();
     words.join(" ").replace('’', "'").to_lowercase()

@@ -1,9 +1,9 @@
-//! What people say of themselves when they introduce themselves: their work, age, place and experience.
+//! Facts from introductions of participants: occupation, age, location and experience.
 
 use super::cues::plain;
 use super::speech::Participant;
 
-/// Facts in the participants' own words; what was not said is not there.
+/// Facts in the participants' own words; a fact that is not stated is `None`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) occupation: Option<String>,
@@ -26,7 +26,8 @@ impl Facts {
     }
 }
 
-/// `I'm the head baker on nights, and …` gives `the head baker on nights`; `So I manage a café` gives `manage a café`.
+/// Finds an occupation: `the head baker on nights` in `I'm the head baker on nights, and …`, `manage a café` in
+/// `So I manage a café`.
 fn occupation(text: &str) -> Option<String> {
     const STATES: [&str; 9] = [
         "I'm a ",
@@ -40,7 +41,7 @@ fn occupation(text: &str) -> Option<String> {
         "I manage ",
     ];
     let (start, lead) = STATES.iter().filter_map(|lead| text.find(lead).map(|at| (at, *lead))).min()?;
-    // "I'm a bit tired" is no work.
+    // "I'm a bit tired" is not an occupation.
     if ["I'm a bit", "I'm a little", "I'm a big", "I'm the one"]
         .iter()
         .any(|not| text[start..].starts_with(not))
@@ -61,7 +62,7 @@ fn occupation(text: &str) -> Option<String> {
     (phrase.len() <= 80).then(|| phrase.trim().to_owned())
 }
 
-/// `I'm forty-three`, `I'm 39 now`; not `I'm 20 minutes late`.
+/// Finds an age from 14 to 99: `I'm forty-three`, `I'm 39 now`; not `I'm 20 minutes late`.
 fn age(text: &str) -> Option<u32> {
     let text = plain(text);
     ["i'm ", "i am "].iter().flat_map(|lead| text.match_indices(lead)).find_map(|(at, lead)| {
@@ -75,7 +76,7 @@ fn age(text: &str) -> Option<u32> {
     })
 }
 
-/// A number under 100, in digits or in words.
+/// Parses a number, in digits or, under 100, in words.
 fn number(word: &str) -> Option<u32> {
     const ONES: [&str; 20] = [
         "zero",
@@ -113,7 +114,7 @@ fn number(word: &str) -> Option<u32> {
     }
 }
 
-/// A name in capitals behind `in`, `outside` or `near`, in a sentence that speaks of a place at all.
+/// Finds a capitalised name after `in`, `outside` or `near`, in a sentence that mentions a kind of place.
 fn location(text: &str) -> Option<String> {
     const PLACES: [&str; 22] = [
         "live", "based", "shop", "shops", "store", "café", "cafe", "bakery", "stall", "market", "pitch",
@@ -162,19 +163,19 @@ fn location(text: &str) -> Option<String> {
     })
 }
 
-/// `nine years`, `just over two years`.
+/// Finds a duration in years: `nine years`, also in `just over nine years`.
 fn experience(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split(' ').collect();
     let years =
         words.iter().position(|word| word.trim_end_matches([',', '.', ';']).eq_ignore_ascii_case("years"))?;
     let count = words.get(years.checked_sub(1)?)?;
     number(&count.to_lowercase())?;
-    // "Twenty five years" and "four or five years" are not five.
+    // "Twenty five years" and "four or five years" are not five years.
     let before = years.checked_sub(2).and_then(|at| words.get(at)).map(|word| word.to_lowercase());
     if before.is_some_and(|word| ["and", "or", "to"].contains(&word.as_str()) || number(&word).is_some()) {
         return None;
     }
-    // "Forty years old" and "nine years ago" tell something else.
+    // "Forty years old" and "nine years ago" are not durations.
     let other = words.get(years + 1).is_some_and(|word| word.starts_with("old") || word.starts_with("ago"));
     (!other).then(|| format!("{count} years"))
 }

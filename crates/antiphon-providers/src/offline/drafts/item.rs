@@ -1,4 +1,4 @@
-//! One piece of work in somebody's notes.
+//! A piece of work in the notes for a portfolio.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::outline::plain;
 use super::text::{capitalised, cut};
 
-/// Names of languages, as they are written.
+/// The names of programming languages, in their usual spelling.
 const LANGUAGES: [&str; 33] = [
     "Rust",
     "Go",
@@ -44,7 +44,7 @@ const LANGUAGES: [&str; 33] = [
     "Ada",
 ];
 
-/// What the recipe's schema takes, in characters, and of tags.
+/// The limits of the recipe's schema: in characters, and the number of tags.
 const NAME: usize = 200;
 const DESCRIPTION: usize = 1_000;
 const TAG: usize = 50;
@@ -59,17 +59,17 @@ pub(super) struct Item {
     stars: Option<u64>,
     language: Option<&'static str>,
     tags: Vec<String>,
-    /// Whether paragraphs that follow belong to it.
+    /// Whether the paragraphs that follow belong to the item.
     pub(super) is_open: bool,
 }
 
 impl Item {
-    /// A piece of work below a heading of its own.
+    /// Creates an item with a heading for its name.
     pub(super) fn named(name: &str) -> Self {
         Self { name: plain(&without_addresses(name)), is_open: true, ..Self::default() }
     }
 
-    /// A piece of work in one item of a list: a name, something that ties, and what it is.
+    /// Parses an item of a list: a name, a separator, and a description.
     pub(super) fn read(text: &str) -> Self {
         let mut item = Self::default();
         let rest = item.take_facts(text);
@@ -89,7 +89,7 @@ impl Item {
         item
     }
 
-    /// Adds a paragraph about it.
+    /// Appends a paragraph to the description.
     pub(super) fn describe(&mut self, text: &str) {
         let rest = self.take_facts(text);
         let rest = plain(&rest);
@@ -99,11 +99,11 @@ impl Item {
         self.description.push_str(&rest);
     }
 
-    /// Takes addresses, tags, stars and languages, and gives the words that are left.
+    /// Extracts address, tags, stars and language, and returns the remaining text.
     fn take_facts(&mut self, text: &str) -> String {
         self.url = self.url.take().or_else(|| addresses(text).into_iter().next());
         let mut text = without_addresses(text);
-        // What stands in brackets at the end, if it is a list of facts.
+        // The last brackets, if they contain a list of facts.
         if let Some((open, inner)) = last_brackets(&text)
             && self.take_list(&inner)
         {
@@ -113,18 +113,18 @@ impl Item {
         for word in
             text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';' | ':' | '(' | ')' | '/'))
         {
-            // A letter by itself is more often a letter.
+            // A single letter is usually not a language.
             let found = LANGUAGES.iter().find(|language| **language == word && language.len() > 1);
             self.language = self.language.or(found.copied());
         }
-        // What led to an address ends in nothing now.
+        // The mark that led to an address is replaced.
         match text.trim_end().strip_suffix([':', ',']) {
             Some(rest) => format!("{}.", rest.trim_end()),
             None => text,
         }
     }
 
-    /// Whether every part of a list is a fact; they are taken then.
+    /// Extracts the parts of a list if each can be a fact and one is a language or a number of stars; returns whether it did.
     fn take_list(&mut self, list: &str) -> bool {
         let (mut stars, mut language, mut tags) = (None, None, Vec::new());
         for part in parts(list) {
@@ -164,7 +164,7 @@ impl Item {
     }
 }
 
-/// The parts of a list: a comma within a number does not part it, and tags stand together.
+/// Splits a list into its parts: a comma within a number does not separate, and adjacent tags are one part.
 fn parts(list: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let letters: Vec<char> = list.chars().collect();
@@ -200,27 +200,27 @@ fn stars_in(part: &str) -> Option<u64> {
     }
 }
 
-/// Where the last brackets open, and what is in them.
+/// Returns the position of the last opening bracket, and the text in the brackets.
 fn last_brackets(text: &str) -> Option<(usize, String)> {
     let close = text.rfind(')')?;
     let open = text[..close].rfind('(')?;
     Some((open, text[open + 1..close].to_owned()))
 }
 
-/// The addresses of a text, in its order, that fit into an answer.
+/// Returns the web addresses of a text, in its order, that are short enough for an answer.
 pub(super) fn addresses(text: &str) -> Vec<String> {
     let spans = antiphon_llm::addresses(text).into_iter();
     spans.map(|span| text[span].to_owned()).filter(|address| address.chars().count() <= URL).collect()
 }
 
-/// A text without its addresses, and with the words of Markdown's links.
+/// Removes web addresses from a text; of Markdown links the words remain.
 pub(super) fn without_addresses(text: &str) -> String {
     let mut rest = String::new();
     let mut from = 0;
     for Range { start, end } in antiphon_llm::addresses(text) {
         let before = &text[from..start];
         from = end;
-        // `[words](address)` and `<address>`
+        // `[words](address)` and `<address>`.
         if let Some(before) = before.strip_suffix("](") {
             let words = before
                 .rfind('[')
@@ -243,7 +243,7 @@ pub(super) fn without_addresses(text: &str) -> String {
         .replace(":.", ".")
 }
 
-/// The first e-mail address.
+/// Finds the first e-mail address.
 pub(super) fn email_in(text: &str) -> Option<&str> {
     let words =
         text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"'));
@@ -256,7 +256,7 @@ pub(super) fn email_in(text: &str) -> Option<&str> {
     )
 }
 
-/// The host of an address.
+/// Returns the host of a web address, without `www.`.
 pub(super) fn host_of(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest).trim_start_matches("www.")
@@ -267,7 +267,7 @@ mod tests {
     use super::{addresses, email_in, host_of, parts, without_addresses};
 
     #[test]
-    fn addresses_are_found_and_taken_out() {
+    fn addresses_are_found_and_removed() {
         let text = "See [the notes](https://a.test/n), <https://b.test> and https://c.test/x. End";
         assert_eq!(addresses(text), ["https://a.test/n", "https://b.test", "https://c.test/x"]);
         assert_eq!(without_addresses(text), "See the notes, and. End");
@@ -275,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_address_is_one_with_a_host() {
+    fn an_email_address_has_a_host() {
         assert_eq!(email_in("write to <mailto:a.b@c.test>."), Some("a.b@c.test"));
         assert_eq!(email_in("@ada, a@b, or (x@y.test)"), Some("x@y.test"));
-        assert_eq!(email_in("nobody"), None);
+        assert_eq!(email_in("no address"), None);
     }
 
     #[test]
-    fn a_comma_in_a_number_parts_nothing() {
+    fn a_comma_in_a_number_does_not_separate() {
         assert_eq!(parts("Rust, 1,240 stars,#a #b"), ["Rust", "1,240 stars", "#a #b"]);
     }
 }

@@ -1,6 +1,6 @@
-//! How notes are laid out: headings, lists and paragraphs, in Markdown or in plain text.
+//! The outline of notes: headings, lists and paragraphs, in Markdown or in plain text.
 
-/// A stretch of notes.
+/// A block of the notes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Block {
     Heading(String),
@@ -8,7 +8,7 @@ pub(super) enum Block {
     Paragraph(String),
 }
 
-/// What stands below a heading.
+/// A heading and the blocks below it.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     heading: String,
@@ -17,18 +17,18 @@ pub(super) struct Section {
 
 #[derive(Debug)]
 pub(super) struct Outline {
-    /// The first one has no heading of its own but that of all notes.
+    /// The sections; the first has no heading but the title of the notes.
     sections: Vec<Section>,
     title: Option<String>,
 }
 
-/// A line and what it is.
+/// A line by its kind.
 enum Line<'a> {
     Empty,
-    /// With its level, from 1.
+    /// A heading with its level, from 1.
     Heading(usize, &'a str),
     Item(&'a str),
-    /// A line that goes on with the one before, or begins a paragraph.
+    /// A line that continues the one before, or begins a paragraph.
     Text(&'a str),
 }
 
@@ -87,7 +87,7 @@ impl Section {
 impl Outline {
     pub(super) fn of(text: &str) -> Self {
         let mut outline = Self { sections: vec![Section::default()], title: None };
-        // The level of headings that begin sections; deeper ones are within them.
+        // The level of headings that begin sections; deeper ones are inside them.
         let mut level = usize::MAX;
         let mut is_open = false;
         for line in text.lines() {
@@ -124,16 +124,16 @@ impl Outline {
         }
     }
 
-    /// Adds a line to the block that is open, or a paragraph; whether the next line may go on with it.
-    fn add_text(&mut self, words: &str, goes_on: bool) -> bool {
-        // Plain notes begin with a name in a line of its own.
+    /// Adds a line to the open block, or as a new paragraph; returns whether the next line may continue it.
+    fn add_text(&mut self, words: &str, continues: bool) -> bool {
+        // Plain notes begin with a name on a separate line.
         if self.title.is_none() && self.is_empty() && is_short(words) && !words.ends_with(',') {
             self.title = Some(words.to_owned());
             return false;
         }
         let last = self.sections.last_mut().and_then(|section| section.blocks.last_mut());
         match last {
-            Some(Block::Item(text) | Block::Paragraph(text)) if goes_on => {
+            Some(Block::Item(text) | Block::Paragraph(text)) if continues => {
                 text.push(' ');
                 text.push_str(words);
             }
@@ -142,7 +142,7 @@ impl Outline {
         true
     }
 
-    /// Whose notes these are, and the line about it; `None` for notes that are empty.
+    /// Returns the name in the title, and the line about it; `None` for empty notes.
     pub(super) fn title(&self) -> Option<(String, Option<String>)> {
         let Some(title) = &self.title else {
             let mut texts = self.sections.iter().flat_map(|section| &section.blocks).map(|block| {
@@ -150,7 +150,7 @@ impl Outline {
                 text
             });
             let first = texts.next()?;
-            // A letter begins with a greeting and a long sentence, and neither is a name.
+            // A letter begins with a greeting or a long sentence, and neither is a name.
             let is_name = |text: &&String| is_short(text) && !text.ends_with(',');
             return Some((Some(first).filter(is_name).map(|text| plain(text)).unwrap_or_default(), None));
         };
@@ -162,7 +162,7 @@ impl Outline {
         Some((plain(title), self.motto()))
     }
 
-    /// A short paragraph right below the title.
+    /// Returns a short paragraph directly below the title, if more follows.
     fn motto(&self) -> Option<String> {
         match self.sections[0].blocks.first() {
             Some(Block::Paragraph(text)) if is_short(text) && self.sections[0].blocks.len() > 1 => {
@@ -172,7 +172,7 @@ impl Outline {
         }
     }
 
-    /// The paragraphs about all of it.
+    /// Returns the introductory paragraphs: those below the title and in sections such as "About".
     pub(super) fn intro(&self) -> Vec<String> {
         let about = self
             .sections
@@ -198,7 +198,7 @@ impl Outline {
 
 fn read(line: &str) -> Line<'_> {
     let words = line.trim();
-    // What somebody else said is nobody's own text.
+    // A quotation is not the author's own text.
     if words.is_empty() || words.starts_with('>') || words.chars().all(|c| matches!(c, '-' | '=' | '*' | '_'))
     {
         return Line::Empty;
@@ -206,7 +206,7 @@ fn read(line: &str) -> Line<'_> {
     let hashes = words.bytes().take_while(|byte| *byte == b'#').count();
     if (1..=6).contains(&hashes) && words[hashes..].starts_with(' ') {
         let words = words[hashes..].trim();
-        // A heading may be closed by marks of its own, which a blank parts from it.
+        // A heading may be closed by hashes after a space.
         let bare = words.trim_end_matches('#');
         let words = if bare.ends_with(' ') { bare.trim_end() } else { words };
         return Line::Heading(hashes, words);
@@ -224,7 +224,7 @@ fn read(line: &str) -> Line<'_> {
     }
 }
 
-/// What stands behind `1.` or `1)`.
+/// Returns the text after `1.` or `1)`.
 fn numbered(words: &str) -> Option<&str> {
     let digits = words.bytes().take_while(u8::is_ascii_digit).count();
     let rest = words[digits..].strip_prefix(['.', ')'])?;
@@ -235,7 +235,7 @@ fn is_short(text: &str) -> bool {
     text.chars().count() <= 100 && text.split_whitespace().count() <= 12
 }
 
-/// Words without the marks of Markdown around them.
+/// Returns a text without Markdown emphasis and code marks.
 pub(super) fn plain(text: &str) -> String {
     text.replace('*', "").replace("__", "").replace("~~", "").replace('`', "").trim().to_owned()
 }
@@ -245,7 +245,7 @@ mod tests {
     use super::{Block, Outline};
 
     #[test]
-    fn lines_that_go_on_belong_together() {
+    fn continued_lines_belong_to_one_block() {
         let outline = Outline::of("# T\n\none\ntwo\n\n- a\n  b\n1. c\n\n---\nthree\n");
         let blocks: Vec<Block> = outline.sections().flat_map(|section| section.blocks.clone()).collect();
         let (item, paragraph) =
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_a_name_and_perhaps_a_line() {
+    fn a_title_has_a_name_and_an_optional_line() {
         let title = |text: &str| Outline::of(text).title();
         assert_eq!(title("# Ada - weaver"), Some(("Ada".into(), Some("weaver".into()))));
         assert_eq!(title("Ada\nWeaver.\n\nMore text."), Some(("Ada".into(), Some("Weaver".into()))));

@@ -1,4 +1,4 @@
-//! The persona recipe: participants in groups, and each group's own sentences as a draft.
+//! The persona recipe: participants are clustered, and each group's own sentences become a draft.
 
 use antiphon_llm::{CancellationToken, DocumentPart, Error, ErrorKind, Schema};
 use antiphon_text::{Centroid, Terms};
@@ -10,32 +10,32 @@ use super::select::{self, Candidate, Selection};
 use super::speech::{self, Participant, Sentence};
 use super::text::{capitalised, cut};
 
-/// More sentences than these make a draft no better, even where the schema takes more.
+/// The maximum number of sentences, even where the schema allows more: further ones do not improve a draft.
 const MOST_CLAIMS: usize = 5;
 const MOST_MOTIVATIONS: usize = 3;
 const MOST_QUOTES: usize = 3;
-/// What the schema takes of a name and of a fact, in characters.
+/// The schema's limits of a name and of a fact, in characters.
 const NAME_LENGTH: usize = 100;
 const FACT_LENGTH: usize = 300;
-/// Terms that name a group's theme.
+/// The number of terms that name a group's theme.
 const THEME: usize = 3;
-/// Participants that a name spells out; of more, the number is told.
+/// The number of participants that a name lists; further ones are only counted.
 const NAMED: usize = 4;
 
-/// What the schema of the recipe asks for.
+/// The requirements of the recipe's schema.
 pub(super) struct Wanted {
     least: usize,
     most: usize,
     claims: usize,
     quotes: usize,
-    /// Characters of a sentence.
+    /// The maximum length of a sentence in characters.
     length: usize,
-    /// Whether claims come with the words that they rest on.
+    /// Whether each claim has a citation: the quote on which it is based.
     is_cited: bool,
 }
 
 impl Wanted {
-    /// `None` for the schema of something else.
+    /// Reads the requirements from the recipe's schema; `None` for any other schema.
     pub(super) fn of(schema: &Schema) -> Option<Self> {
         let number = |place: &str| {
             let value = schema.value().pointer(&format!("/properties/personas{place}"))?.as_u64()?;
@@ -55,7 +55,10 @@ impl Wanted {
     }
 }
 
-/// An answer in the shape of the recipe's schema.
+/// Drafts an answer that fits the recipe's schema.
+///
+/// # Errors
+/// `InvalidRequest` for fewer participants than personas, `Cancelled` after a cancellation.
 pub(super) fn draft(
     documents: &[DocumentPart],
     wanted: &Wanted,
@@ -65,8 +68,7 @@ pub(super) fn draft(
     let participants = speech::participants(documents);
     if least == 0 || participants.len() < least {
         let message = format!(
-            "offline draws each persona from participants of its own; the documents have {} of them and {least} \
-             personas were asked for; ask for {} at most",
+            "cannot draft {least} personas: each needs a separate participant, and the documents have {}. Ask for {} at most",
             participants.len(),
             participants.len()
         );
@@ -142,7 +144,7 @@ impl Group<'_> {
         json!({ "document": self.documents[sentence.document].id, "quote": sentence.text() })
     }
 
-    /// The group's heaviest terms, in the form that was used most.
+    /// Returns the group's terms with the highest weight, in their most frequent form.
     fn theme(&self) -> Vec<String> {
         let mut terms: Vec<(u32, f32)> =
             (0..).zip(self.centre.iter().copied()).filter(|(_, weight)| *weight > 0.0).collect();
@@ -193,7 +195,7 @@ impl Group<'_> {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// Joins items: `a`, `a and b`, `a, b and c`.
 fn listed(items: &[String]) -> String {
     match items {
         [] => "nothing in particular".to_owned(),
@@ -202,7 +204,7 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-/// A sentence without the words that only tie it to the one before.
+/// Returns a sentence without leading words that only connect it to the one before.
 fn statement(sentence: &str) -> String {
     const TIES: [&str; 12] = [
         "and ",
@@ -234,7 +236,7 @@ mod tests {
     use super::statement;
 
     #[test]
-    fn a_statement_stands_alone() {
+    fn a_statement_has_no_leading_connectives() {
         assert_eq!(statement("And so, I want it."), "So, I want it.");
         assert_eq!(statement("But well, I do."), "I do.");
         assert_eq!(statement("Every day."), "Every day.");

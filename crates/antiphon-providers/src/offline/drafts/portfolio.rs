@@ -1,4 +1,4 @@
-//! The portfolio recipe: the notes' own sentences, put where a site has them.
+//! The portfolio recipe: the notes' own sentences, arranged as the parts of a site.
 
 use antiphon_llm::{CancellationToken, DocumentPart, Error, ErrorKind, Schema};
 use serde_json::{Value, json};
@@ -7,21 +7,24 @@ use super::item::{Item, addresses, email_in, host_of, without_addresses};
 use super::outline::{Block, Outline, Section};
 use super::text::{cut, sentences};
 
-/// Whether the schema is that of the recipe.
+/// Returns whether the schema is that of the recipe.
 pub(super) fn is_wanted(schema: &Schema) -> bool {
     schema.name() == "portfolio" && schema.value().pointer("/properties/brand_name").is_some()
 }
 
-/// What the recipe's schema takes of each text, in characters.
+/// The schema's limits of each text, in characters.
 const BRAND: usize = 100;
 const LINE: usize = 200;
 const SUBTITLE: usize = 500;
 const LABEL: usize = 60;
-/// What the schema takes of each list.
+/// The schema's limits of each list.
 const MOST_PROJECTS: usize = 20;
 const MOST_LINKS: usize = 8;
 
-/// An answer in the shape of the recipe's schema.
+/// Drafts an answer that fits the recipe's schema.
+///
+/// # Errors
+/// `InvalidRequest` for empty notes, `Cancelled` after a cancellation.
 pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> Result<Value, Error> {
     let text = documents.iter().map(|document| document.text.as_ref()).collect::<Vec<_>>().join("\n\n");
     let outline = Outline::of(&text);
@@ -29,10 +32,10 @@ pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> R
         return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled"));
     }
     let Some((brand, tagline)) = outline.title() else {
-        return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: there is nothing to show"));
+        return Err(Error::new(ErrorKind::InvalidRequest, "the notes are empty: write some text"));
     };
     let has_words = |text: &String| text.chars().any(char::is_alphanumeric);
-    // Notes whose first line is but marks have a name all the same.
+    // For notes whose first line has only marks, the document's name is used.
     let named = documents.first().map(|document| document.name.clone());
     let brand =
         Some(brand).filter(has_words).or(named.filter(has_words)).unwrap_or_else(|| "Untitled".to_owned());
@@ -46,7 +49,7 @@ pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> R
         }
         _ => (tagline.clone().unwrap_or_else(|| brand.clone()), intro.iter().collect()),
     };
-    // A line is not said twice.
+    // The tagline does not repeat the title.
     let tagline = tagline.filter(|tagline| *tagline != title);
     let mut subtitle = String::new();
     for sentence in &said {
@@ -69,7 +72,7 @@ pub(super) fn draft(documents: &[DocumentPart], cancel: &CancellationToken) -> R
     }))
 }
 
-/// What a sentence says in the length of a headline: all of it, or what stands before its colon.
+/// Returns the headline of a sentence: all of it, or the text before its colon, if that has a fitting length.
 fn headline(sentence: &str) -> Option<String> {
     let says =
         |text: &str| (4..=14).contains(&text.split_whitespace().count()) && text.chars().count() <= LINE;
@@ -83,7 +86,7 @@ fn projects(outline: &Outline) -> Vec<Value> {
         found.extend(projects_of(section));
     }
     if found.is_empty() {
-        // Notes without such a heading: what is listed with an address is work.
+        // In notes without such a heading, list items with an address or a separator count as work.
         let others = outline.sections().filter(|section| !section.is_of_contact());
         let listed = others.flat_map(|section| &section.blocks).filter_map(|block| match block {
             Block::Item(text) if !addresses(text).is_empty() || is_tied(text) => Some(Item::read(text)),
@@ -94,12 +97,12 @@ fn projects(outline: &Outline) -> Vec<Value> {
     found.into_iter().take(MOST_PROJECTS).map(Item::into_value).collect()
 }
 
-/// Whether an item is a name and what it is.
+/// Returns whether an item is a name and a description with a separator.
 fn is_tied(text: &str) -> bool {
     [" — ", " – ", " - "].iter().any(|tie| text.contains(tie))
 }
 
-/// The items of a list, or the parts below headings of their own.
+/// Returns the projects of a section: the items of its lists, and the parts below its headings.
 fn projects_of(section: &Section) -> Vec<Item> {
     let mut found: Vec<Item> = Vec::new();
     for block in &section.blocks {
@@ -107,7 +110,7 @@ fn projects_of(section: &Section) -> Vec<Item> {
             Block::Item(text) => found.push(Item::read(text)),
             Block::Heading(name) => found.push(Item::named(name)),
             Block::Paragraph(text) => {
-                // Words before the first piece of work are about all of it.
+                // Paragraphs before the first piece of work are about the whole section.
                 if let Some(last) = found.last_mut().filter(|last| last.is_open) {
                     last.describe(text);
                 }
@@ -129,7 +132,7 @@ fn links(outline: &Outline) -> Vec<Value> {
                 }
                 let words = without_addresses(text);
                 let label = words.trim_end_matches([':', '-', '–', '—', ' ']).trim();
-                // A whole sentence is no label.
+                // A whole sentence is not a label.
                 let is_label =
                     !label.is_empty() && label.chars().count() <= 30 && !label.contains(['.', ':', ',']);
                 let label = if is_label { label.to_owned() } else { host_of(&address).to_owned() };
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_with_a_list_of_work() {
+    fn markdown_with_a_list_of_projects() {
         let made = drawn(
             "# Ada Byron — weaver of engines\n\nI weave. I make engines dance: to cards of brass, to drums of tin, to anything that has holes.\n\n## Projects\n\n\
              - **Loom** — patterns in brass. (Rust, 1,240 stars, #cards) https://github.com/ada/loom\n\
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_and_headings_for_each_piece_of_work() {
+    fn plain_text_and_a_heading_for_each_project() {
         let made = drawn(
             "Studio\nSmall rooms\n\nWe build.\n\nWork:\n\n* Box bed: a bed and a stair.\n\nContact:\n\nhttps://studio.test/x\n",
         );
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_gives_nothing() {
+    fn missing_parts_stay_empty() {
         assert!(draft(&[DocumentPart::new("d1", "n", " \n\n")], &CancellationToken::new()).is_err());
         let odd = drawn("# **\n\n...\n\n## Links\n\n- https://\n");
         assert_eq!((&odd["brand_name"], &odd["menu_items"]), (&json!("notes.md"), &json!([])));

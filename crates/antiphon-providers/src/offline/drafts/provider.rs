@@ -10,25 +10,25 @@ use super::portfolio;
 use crate::offline::kind::MODEL;
 use crate::registry::{BuildError, Built, Kind, Options};
 
-/// Answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
+/// A provider that answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
 ///
-/// The recipe is recognised by the name of its schema. Any other prompt is `Unsupported`: statistics cannot talk.
+/// The recipe is recognised by its schema. Any other prompt is `Unsupported`.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Offline;
 
 impl Offline {
-    /// The model name that it answers to.
+    /// The name of its only model.
     pub const MODEL: &'static str = MODEL;
 
-    /// The provider; it has nothing to configure.
+    /// Creates the provider, which has no settings.
     #[must_use]
     pub fn new() -> Self {
         Self
     }
 }
 
-/// Constructs it as the registry asks for it.
+/// Constructs the provider for the registry.
 pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
     Ok(Built {
         provider: Arc::new(Offline::new()),
@@ -44,13 +44,14 @@ pub(crate) fn build(_: &Kind, _: &Options) -> Result<Built, BuildError> {
 #[async_trait]
 impl Provider for Offline {
     fn scope(&self) -> Scope {
-        // Another version may draft in another way: its answers are no answers of this one.
+        // Another version may draft differently, so that its answers must not be cached for this one.
         Scope::new("offline", None).variant(env!("CARGO_PKG_VERSION"))
     }
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let unsupported = || {
-            let message = "offline answers the built-in recipes only: name a provider for anything else";
+            let message =
+                "offline answers the built-in recipes only: name another provider for other prompts";
             Error::new(ErrorKind::Unsupported, message)
         };
         let Output::Json(schema) = &prompt.output else { return Err(unsupported()) };

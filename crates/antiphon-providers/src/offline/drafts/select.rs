@@ -1,4 +1,4 @@
-//! The sentences that stand for a group: telling, short enough, unlike each other, and of many voices.
+//! Selection of the sentences that represent a group: informative, short enough, not near duplicates, from many participants.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,11 +7,11 @@ use antiphon_text::{Centroid, Terms};
 use super::cues::{Cue, plain, strengths};
 use super::speech::{Participant, Sentence};
 
-/// A sentence that could be taken, and what speaks for it.
+/// A sentence that can be selected, with its features.
 pub(super) struct Candidate<'a> {
     pub(super) participant: usize,
     pub(super) sentence: Sentence<'a>,
-    /// Characters on one line.
+    /// The length in characters, on one line.
     pub(super) length: usize,
     terms: HashSet<u32>,
     cues: [f32; 4],
@@ -20,14 +20,14 @@ pub(super) struct Candidate<'a> {
     spent: bool,
 }
 
-/// Shorter sentences say little, longer ones several things.
+/// The usable lengths in bytes: shorter sentences have little information, longer ones several statements.
 const LENGTHS: std::ops::RangeInclusive<usize> = 18..=260;
-/// Two sentences that share this part of their terms say the same.
+/// The Jaccard similarity of the terms from which two sentences count as near duplicates.
 const SAME: f32 = 0.5;
-/// What each sentence already taken from a participant costs the next one of theirs.
+/// The penalty on a participant's score for each sentence that was already selected from them.
 const SHARE: f32 = 0.35;
 
-/// The usable sentences of a group: statements of a fitting length.
+/// Returns the usable sentences of a group: statements, not questions, of a fitting length.
 pub(super) fn candidates<'a>(
     participants: &[Participant<'a>],
     group: &[usize],
@@ -59,7 +59,7 @@ pub(super) fn candidates<'a>(
     candidates
 }
 
-/// Takes the best sentences of a kind, in the order in which they were said; none is taken twice.
+/// A selection of the best sentences of each kind, best first; none is selected twice.
 pub(super) struct Selection<'c, 'a> {
     candidates: &'c mut [Candidate<'a>],
     shares: HashMap<usize, f32>,
@@ -70,7 +70,7 @@ impl<'c, 'a> Selection<'c, 'a> {
         Self { candidates, shares: HashMap::new() }
     }
 
-    /// Up to `most` sentences that show `cue` more than any other.
+    /// Selects up to `most` sentences whose strongest cue is `cue`.
     pub(super) fn with_cue(&mut self, cue: Cue, most: usize) -> Vec<usize> {
         let kind = cue as usize;
         self.take(most, |candidate| {
@@ -81,7 +81,7 @@ impl<'c, 'a> Selection<'c, 'a> {
         })
     }
 
-    /// Up to `most` sentences that tell most about the group's subject, whatever their kind.
+    /// Selects up to `most` sentences that are most typical of the group's subject, of any kind.
     pub(super) fn telling(&mut self, most: usize) -> Vec<usize> {
         self.take(most, |candidate| {
             let strength = candidate.cues.iter().copied().fold(0.0, f32::max);
@@ -109,7 +109,7 @@ impl<'c, 'a> Selection<'c, 'a> {
         chosen
     }
 
-    /// Rules out a sentence that was taken, and with it all that say the same.
+    /// Excludes a selected sentence and its near duplicates from further selection.
     fn spend(&mut self, taken: usize) {
         let terms = std::mem::take(&mut self.candidates[taken].terms);
         for other in &mut *self.candidates {

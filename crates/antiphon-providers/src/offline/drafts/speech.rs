@@ -1,37 +1,37 @@
-//! Sentences, and who said them.
+//! Sentences by participant.
 
 use std::collections::BTreeMap;
 
 use antiphon_llm::{DocumentPart, Side};
 use antiphon_text::sentences;
 
-/// One participant and everything they said, over all documents.
+/// A participant and all their sentences, from all documents.
 pub(super) struct Participant<'a> {
     pub(super) code: &'a str,
     pub(super) sentences: Vec<Sentence<'a>>,
 }
 
-/// A sentence of a participant's, as it stands in its document.
+/// A sentence of a participant, verbatim as in its document.
 #[derive(Clone)]
 pub(super) struct Sentence<'a> {
     pub(super) document: usize,
     pub(super) source: &'a str,
-    /// Whether it belongs to the first answers, where people say who they are.
+    /// Whether the sentence belongs to the participant's first turns, in which people introduce themselves.
     pub(super) introduces: bool,
 }
 
 impl Sentence<'_> {
-    /// The words on one line.
+    /// Returns the sentence on one line.
     pub(super) fn text(&self) -> String {
         let words: Vec<_> = self.source.split_whitespace().collect();
         words.join(" ")
     }
 }
 
-/// Turns that count as an introduction.
+/// The number of first turns that count as an introduction.
 const INTRODUCTION: usize = 2;
 
-/// The participants in the order of their codes.
+/// Returns the participants with at least one sentence, in the order of their codes.
 pub(super) fn participants(documents: &[DocumentPart]) -> Vec<Participant<'_>> {
     let mut by_code: BTreeMap<&str, Vec<Sentence<'_>>> = BTreeMap::new();
     for (index, document) in documents.iter().enumerate() {
@@ -53,7 +53,7 @@ pub(super) fn participants(documents: &[DocumentPart]) -> Vec<Participant<'_>> {
         .collect()
 }
 
-/// Whether a side's words are material: those of whoever answers.
+/// Returns whether a side's turns are used: those of participants.
 fn answers(side: Side) -> bool {
     match side {
         Side::Participant => true,

@@ -1,6 +1,6 @@
-//! Texts of a length, and sentences.
+//! Truncation of texts, and splitting into sentences.
 
-/// A text of so many characters at most; what is cut off is shown to be.
+/// Truncates a text to at most `most` characters, with an ellipsis in place of the rest.
 pub(super) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -8,13 +8,13 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// A text with a large first letter.
+/// Returns a text with a capital first letter.
 pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Whether the last word is a short form, behind which a sentence goes on: a title, or a letter by itself.
+/// Returns whether the last word is an abbreviation, after which a sentence continues: a title, or a single letter.
 fn is_shortened(text: &str) -> bool {
     const FORMS: [&str; 10] = ["Dr", "Mr", "Mrs", "Ms", "Prof", "St", "Inc", "Ltd", "No", "vs"];
     let last = text.rsplit([' ', '.', '(']).next().unwrap_or_default();
@@ -22,7 +22,7 @@ fn is_shortened(text: &str) -> bool {
         || (last.chars().count() == 1 && last.chars().all(char::is_alphabetic) && last != "I")
 }
 
-/// The sentences of a paragraph: each ends with its mark and before a large letter.
+/// Splits a paragraph into sentences: each ends with a mark that is not followed by a lower-case letter.
 pub(super) fn sentences(paragraph: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -52,7 +52,7 @@ mod tests {
     use super::sentences;
 
     #[test]
-    fn a_sentence_ends_before_a_large_letter() {
+    fn a_sentence_ends_before_a_capital_letter() {
         assert_eq!(sentences("One e.g. two. Three! Four"), ["One e.g. two.", "Three!", "Four"]);
         assert_eq!(
             sentences("I am Dr. Stein of the U.S. Navy. So am I. Yes"),

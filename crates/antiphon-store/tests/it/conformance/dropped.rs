@@ -63,7 +63,7 @@ async fn a_dropped_open_leaves_no_worker_and_counts_interrupted_calls_once(place
         drop(opened);
         let run = other.open_run(NewRun::new("f")).await.unwrap();
         let (tally, opened) = (run.tally().await.unwrap(), waits as u64 + 1);
-        assert_eq!((tally.queued, tally.lost, tally.possible), (1, opened, 5 * opened));
+        assert_eq!((tally.queued, tally.possibly_billed, tally.possible), (1, opened, 5 * opened));
         assert_eq!(store.runs().await.unwrap().len(), 1);
         if is_whole {
             assert!(waits > 0, "no await point was seen");
@@ -98,7 +98,7 @@ async fn a_dropped_intent_is_recorded_whole_or_not_at_all(place: Place) {
         let run = store.open_run(NewRun::new("f")).await.unwrap();
         lost += run.interrupted().len() as u64;
         let tally = run.tally().await.unwrap();
-        assert_eq!((tally.queued, tally.lost, tally.possible), (1, lost, 5 * lost));
+        assert_eq!((tally.queued, tally.possibly_billed, tally.possible), (1, lost, 5 * lost));
         let job = run.claim(9).await.unwrap().remove(0);
         assert_eq!(u64::from(job.attempt), lost);
         if intended.is_some() {

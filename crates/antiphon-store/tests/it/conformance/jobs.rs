@@ -37,12 +37,15 @@ async fn jobs_are_read_in_pages(place: Place) {
     }
     assert_eq!(pages, [(0, 499), (500, 999), (1_000, 1_099)]);
     for index in [3, 700] {
-        run.settle(Settlement::failed(index, "k", "m", Bill::none().lost(1, None))).await.unwrap();
+        run.settle(Settlement::failed(index, "k", "m", Bill::none().possibly_billed(1, None))).await.unwrap();
     }
     let mut failed = run.failed();
     let page: Vec<u64> = failed.next().await.unwrap().iter().map(|job| job.index).collect();
     assert_eq!((page, failed.next().await.unwrap().len()), (vec![3, 700], 0));
-    assert_eq!((run.lost(1).await.unwrap(), run.lost(9).await.unwrap()), (vec![3], vec![3, 700]));
+    assert_eq!(
+        (run.possibly_billed(1).await.unwrap(), run.possibly_billed(9).await.unwrap()),
+        (vec![3], vec![3, 700])
+    );
 }
 
 async fn claims_at_the_same_time_share_no_job(place: Place) {
@@ -64,7 +67,7 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
             run.intend(Intent::new(index).reserved(Some(50))).await.unwrap();
         }
         run.settle(Settlement::accepted(0, "done", Bill::call(Some(30)).tokens(10, 5))).await.unwrap();
-        let bill = Bill::none().lost(1, Some(40)).held(25).unreported(1);
+        let bill = Bill::none().possibly_billed(1, Some(40)).held(25).unreported(1);
         run.settle(Settlement::put_back(1, 0, bill)).await.unwrap();
         run.settle(Settlement::put_back(3, i64::MAX, Bill::none())).await.unwrap();
     }
@@ -76,7 +79,7 @@ async fn what_was_settled_is_kept_and_what_was_intended_is_named(place: Place) {
     assert_eq!(jobs[1].attempt, 1);
     let tally = run.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.queued, tally.settled, tally.possible), (1, 3, 30, 90));
-    assert_eq!((tally.lost, tally.calls, tally.input_tokens, tally.output_tokens), (2, 1, 10, 5));
+    assert_eq!((tally.possibly_billed, tally.calls, tally.input_tokens, tally.output_tokens), (2, 1, 10, 5));
     assert_eq!((tally.held, tally.unreported), (75, 1), "a call in progress is held at its most");
     let job = run.jobs(0, 1).await.unwrap().remove(0);
     assert_eq!((job.state, job.result.as_deref()), (JobState::Accepted, Some("done")));

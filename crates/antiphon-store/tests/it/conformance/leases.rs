@@ -66,7 +66,7 @@ async fn slow_and_quick(place: &Place) -> (Run, Run, u32) {
     let quick = worker(&place.open().await).await;
     assert_eq!(outlive(&quick).await, [0]);
     let tally = quick.tally().await.unwrap();
-    assert_eq!((tally.lost, tally.possible, tally.held, tally.queued), (1, 7, 7, 2));
+    assert_eq!((tally.possibly_billed, tally.possible, tally.held, tally.queued), (1, 7, 7, 2));
     (slow, quick, attempt)
 }
 
@@ -119,7 +119,7 @@ async fn the_jobs_of_a_worker_that_leaves_are_free_at_once(place: Place) {
     assert_eq!(beat.others, 0);
     assert_eq!(indexes(&second.claim(9).await.unwrap()), [0, 1, 2]);
     let tally = second.tally().await.unwrap();
-    assert_eq!((tally.lost, tally.possible), (1, 4), "its call may have been billed");
+    assert_eq!((tally.possibly_billed, tally.possible), (1, 4), "its call may have been billed");
 }
 
 async fn a_worker_that_has_just_left_is_known_to_other_handles(place: Place) {
@@ -128,7 +128,7 @@ async fn a_worker_that_has_just_left_is_known_to_other_handles(place: Place) {
         run.intend(Intent::new(0)).await.unwrap();
         drop(run);
         let run = place.open().await.open_run(NewRun::new("f")).await.unwrap();
-        assert_eq!((run.interrupted().len(), run.tally().await.unwrap().lost), (1, lost));
+        assert_eq!((run.interrupted().len(), run.tally().await.unwrap().possibly_billed), (1, lost));
     }
 }
 
@@ -170,12 +170,12 @@ async fn a_late_result_is_kept_if_it_is_the_first(place: Place) {
     let tally = quick.tally().await.unwrap();
     assert_eq!((tally.accepted, tally.calls, tally.settled), (1, 1, 5));
     assert_eq!(
-        (tally.lost, tally.possible, tally.held),
+        (tally.possibly_billed, tally.possible, tally.held),
         (0, 0, 0),
         "the bill takes the place of what was held"
     );
     assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("late"));
-    assert_eq!((quick.lost(9).await.unwrap(), quick.late(0, 9).await.unwrap()), (vec![], vec![]));
+    assert_eq!((quick.possibly_billed(9).await.unwrap(), quick.late(0, 9).await.unwrap()), (vec![], vec![]));
     assert_eq!(indexes(&quick.claim(9).await.unwrap()), [1]);
 }
 
@@ -199,10 +199,14 @@ async fn a_result_that_overtakes_a_call_makes_that_late(place: Place) {
     let second = begin(&quick).await;
     slow.settle(Settlement::accepted(0, "slow", Bill::call(Some(5))).attempt(attempt)).await.unwrap();
     let tally = quick.tally().await.unwrap();
-    assert_eq!((tally.accepted, tally.lost, tally.possible), (1, 1, 9), "the other call is in progress");
+    assert_eq!(
+        (tally.accepted, tally.possibly_billed, tally.possible),
+        (1, 1, 9),
+        "the other call is in progress"
+    );
     quick.settle(Settlement::accepted(0, "quick", Bill::call(Some(6))).attempt(second)).await.unwrap();
     let tally = quick.tally().await.unwrap();
-    assert_eq!((tally.accepted, tally.settled, tally.lost, tally.possible), (1, 11, 0, 0));
+    assert_eq!((tally.accepted, tally.settled, tally.possibly_billed, tally.possible), (1, 11, 0, 0));
     assert_eq!(quick.jobs(0, 1).await.unwrap()[0].result.as_deref(), Some("slow"));
     assert_eq!(quick.late(0, 9).await.unwrap().len(), 1);
 }
@@ -292,7 +296,7 @@ async fn the_calls_of_all_workers_together_stay_within_a_limit(place: Place) {
     assert_eq!(first.tally().await.unwrap().committed(), 100);
     // One cost 20, and of the other no one knows: it is held at 30.
     first.settle(Settlement::accepted(0, "x", Bill::call(Some(20)))).await.unwrap();
-    second.settle(Settlement::again(1, Bill::none().lost(1, Some(40)).held(30))).await.unwrap();
+    second.settle(Settlement::again(1, Bill::none().possibly_billed(1, Some(40)).held(30))).await.unwrap();
     assert_eq!(first.tally().await.unwrap().committed(), 50);
     assert_eq!(first.intend(intent(2, 51)).await.unwrap_err().kind(), ErrorKind::OverBudget);
     first.release_held(10).await.unwrap();
@@ -326,7 +330,10 @@ async fn a_worker_that_holds_its_job_again_is_billed_once(place: Place) {
     assert_eq!(indexes(&slow.claim(9).await.unwrap()), [1], "its task is on the other one");
     slow.settle(Settlement::accepted(0, "x", Bill::call(Some(5))).attempt(attempt)).await.unwrap();
     let tally = quick.tally().await.unwrap();
-    assert_eq!((tally.accepted, tally.settled, tally.lost, tally.possible, tally.held), (1, 5, 0, 0, 0));
+    assert_eq!(
+        (tally.accepted, tally.settled, tally.possibly_billed, tally.possible, tally.held),
+        (1, 5, 0, 0, 0)
+    );
 }
 
 async fn a_late_result_takes_the_place_of_a_failure(place: Place) {
@@ -407,6 +414,6 @@ async fn a_worker_that_stops_late_leaves_a_finished_run_finished(place: Place) {
     first.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
     drop(first);
     assert!(!second.finish(RunStatus::Stopped, "late".to_owned()).await.unwrap());
-    let run = place.open().await.look_at("latest").await.unwrap();
+    let run = place.open().await.read_run("latest").await.unwrap();
     assert_eq!((run.record().status, run.record().report.as_deref()), (RunStatus::Finished, Some("{}")));
 }

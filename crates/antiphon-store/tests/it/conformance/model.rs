@@ -74,7 +74,7 @@ async fn follow(place: Place, steps: &[Step]) {
     let kept = run.jobs(0, 9).await.unwrap();
     for (job, kept) in model.iter().zip(kept) {
         assert_eq!(job.ended, kept.state.is_end().then_some(kept.state == JobState::Accepted));
-        assert_eq!((job.lost, u64::from(job.lost)), (kept.bill.lost, kept.bill.possible));
+        assert_eq!((job.lost, u64::from(job.lost)), (kept.bill.possibly_billed, kept.bill.possible));
     }
 }
 

@@ -21,10 +21,10 @@ async fn a_run_has_workers_and_readers(place: Place) {
     let run = run_of(&store, 1).await;
     let second = other.open_run(NewRun::new("f")).await.unwrap();
     assert_eq!((second.record().id == run.record().id, second.is_worker()), (true, true));
-    let looked = other.look_at(&run.record().id[..30]).await.unwrap();
+    let looked = other.read_run(&run.record().id[..30]).await.unwrap();
     assert_eq!((looked.tally().await.unwrap().queued, looked.is_worker()), (1, false));
     assert_eq!(looked.claim(1).await.unwrap_err().kind(), ErrorKind::Conflict);
-    assert!(other.take_run(&run.record().id).await.unwrap().is_worker());
+    assert!(other.join_run(&run.record().id).await.unwrap().is_worker());
 }
 
 async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
@@ -42,8 +42,8 @@ async fn the_same_command_finds_its_run_and_fresh_begins_another(place: Place) {
     assert_eq!(store.newest("f").await.unwrap().map(|run| (id(&run), run.is_worker())), Some((fresh, false)));
     assert!(store.newest("g").await.unwrap().is_none());
     assert_eq!(store.runs().await.unwrap().len(), 2);
-    assert_eq!(store.look_at("").await.unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(store.look_at("none").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.read_run("").await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(store.read_run("none").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 async fn answers_are_kept_for_whoever_asks_the_same(place: Place) {
@@ -60,9 +60,9 @@ async fn answers_are_kept_for_whoever_asks_the_same(place: Place) {
 
 async fn notes_are_kept_and_replaced(place: Place) {
     let store = place.open().await;
-    assert_eq!(store.recall("limits".to_owned()).await.unwrap(), None);
+    assert_eq!(store.note("limits".to_owned()).await.unwrap(), None);
     for note in ["10", "20"] {
-        store.remember("limits".to_owned(), note.to_owned()).await.unwrap();
+        store.set_note("limits".to_owned(), note.to_owned()).await.unwrap();
     }
     assert_eq!(place.open().await.recall("limits".to_owned()).await.unwrap().as_deref(), Some("20"));
 }
@@ -81,7 +81,7 @@ async fn a_run_is_cancelled_while_its_worker_works(place: Place) {
     assert_eq!(run.retry_failed().await.unwrap(), 1);
     run.finish(RunStatus::Stopped, "{\"rows\":2}".to_owned()).await.unwrap();
     assert_eq!(run.status().await.unwrap(), RunStatus::Cancelled);
-    let kept = other.look_at(&id).await.unwrap();
+    let kept = other.read_run(&id).await.unwrap();
     assert_eq!(
         (kept.record().status.name(), kept.record().report.as_deref()),
         ("cancelled", Some("{\"rows\":2}"))
@@ -96,7 +96,7 @@ async fn a_cancelled_run_is_never_resumed(place: Place) {
     let id = fresh.record().id.clone();
     store.cancel(&id).await.unwrap();
     for is_joined in [true, false] {
-        let err = store.take_run(&id).await.unwrap_err();
+        let err = store.join_run(&id).await.unwrap_err();
         assert_eq!((err.kind(), err.to_string()), (ErrorKind::Conflict, format!("run {id} was cancelled")));
         if is_joined {
             fresh.finish(RunStatus::Finished, "{}".to_owned()).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_cancelled_run_is_never_resumed(place: Place) {
     assert_eq!((next.record().status, next.tally().await.unwrap().jobs()), (RunStatus::Open, 0));
     assert!(![&id, &first.record().id].contains(&&next.record().id), "the one before it is not taken up");
     drop(next);
-    assert!(store.take_run("latest").await.unwrap().is_worker());
+    assert!(store.join_run("latest").await.unwrap().is_worker());
 }
 
 async fn a_finished_run_is_not_cancelled(place: Place) {
@@ -163,5 +163,5 @@ async fn a_request_is_replaced(place: Place) {
     let run = run_of(&store, 1).await;
     run.set_request("{\"schema\":2}".to_owned()).await.unwrap();
     assert_eq!(run.record().request, "{}", "as it was read");
-    assert_eq!(store.look_at("latest").await.unwrap().record().request, "{\"schema\":2}");
+    assert_eq!(store.read_run("latest").await.unwrap().record().request, "{\"schema\":2}");
 }

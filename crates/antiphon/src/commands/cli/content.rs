@@ -12,20 +12,20 @@ pub(in crate::commands) struct ContentArgs {
     #[arg(required = true, value_name = "NOTES")]
     pub(in crate::commands) inputs: Vec<PathBuf>,
 
-    /// brutalist, hacker, minimalist, enterprise, editorial, retro, academic, studio, all, or the folder of one's own,
-    /// such as ./mine/; several with commas
+    /// Theme: brutalist, hacker, minimalist, enterprise, editorial, retro, academic, studio, all, or the folder of a custom
+    /// theme, such as ./mine/; separate several by commas
     #[arg(short, long, value_name = "THEME", value_delimiter = ',', default_value = "minimalist")]
     pub(in crate::commands) theme: Vec<String>,
 
-    /// Where the site goes [default: site in the run's folder]
+    /// Folder for the site [default: site in the run's folder]
     #[arg(short, long, value_name = "DIR")]
     pub(in crate::commands) site: Option<PathBuf>,
 
-    /// What stands above the index of several pages
+    /// Heading of the index of several pages
     #[arg(long, value_name = "TEXT", default_value = "Portfolio")]
     pub(in crate::commands) title: String,
 
-    /// Content for pages that the provider gave none for: a JSON file
+    /// JSON file with the content of pages for which the provider returned none
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) fallback: Option<PathBuf>,
 

@@ -6,7 +6,7 @@ use super::personas::{GenerationArgs, PersonaArgs};
 
 #[derive(Debug, Args)]
 pub(in crate::commands) struct ExperimentArgs {
-    /// The folder of all experiments
+    /// Folder of all experiments
     #[arg(long, value_name = "DIR", default_value = "experiments", global = true)]
     pub(in crate::commands) dir: PathBuf,
 
@@ -16,30 +16,30 @@ pub(in crate::commands) struct ExperimentArgs {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::commands) enum ExperimentCommand {
-    /// Make a folder for one, with its experiment.toml, data/, outputs/ and README.md
+    /// Create an experiment: a folder with experiment.toml, data/, outputs/ and README.md
     Create {
-        /// Its name, of letters, digits and these: . - _
+        /// Name of the experiment: letters, digits and . - _
         #[arg(value_name = "NAME")]
         name: String,
-        /// What it is about
+        /// Description of the experiment
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
-        /// Who answers, unless a flag or the environment says otherwise
+        /// Default provider of its runs; flags and the environment take precedence
         #[arg(short, long, value_name = "NAME")]
         provider: Option<String>,
-        /// The model to ask
+        /// Default model of its runs
         #[arg(short, long, value_name = "NAME")]
         model: Option<String>,
         #[command(flatten)]
         personas: PersonaArgs,
     },
-    /// List them
+    /// List all experiments
     List {
         /// Print one JSON document on stdout
         #[arg(long)]
         json: bool,
     },
-    /// Show one: its data, how personas are drawn, and what all its runs came to
+    /// Show an experiment: data, persona settings, and totals of all runs
     Show {
         #[arg(value_name = "NAME")]
         name: String,
@@ -47,24 +47,24 @@ pub(in crate::commands) enum ExperimentCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Add files or folders to its data
+    /// Add files or folders to the data of an experiment
     Add {
         #[arg(value_name = "NAME")]
         name: String,
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
-        /// Link to them instead of copying: a later run sees what has changed
+        /// Create links instead of copies, so that later runs read changed files
         #[arg(long)]
         link: bool,
     },
-    /// Make personas of its data; of several, at once
+    /// Generate personas from the data of experiments, of several concurrently
     Generate {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
         how: Box<GenerationArgs>,
     },
-    /// List its runs, the newest first
+    /// List the runs of an experiment, newest first
     History {
         #[arg(value_name = "NAME")]
         name: String,
@@ -72,19 +72,19 @@ pub(in crate::commands) enum ExperimentCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print the personas of one of its runs as JSON
+    /// Print the personas of a run as JSON
     Outputs {
         #[arg(value_name = "NAME")]
         name: String,
-        /// The run's id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN", default_value = "latest")]
         run: String,
     },
-    /// Remove it with all its data and outputs; what links lead to stays
+    /// Delete an experiment with all its data and outputs; the targets of links are kept
     Delete {
         #[arg(value_name = "NAME")]
         name: String,
-        /// Do not ask for its name once more
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },

@@ -3,7 +3,7 @@ use std::fmt;
 use antiphon_providers::registry::{self, RegistryEntry};
 use clap::builder::StyledStr;
 
-/// Long help texts that list what the registry knows.
+/// A long help text that lists entries of the registry.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LongHelp {
     /// The environment variables that a run observes.
@@ -14,10 +14,10 @@ pub(super) enum LongHelp {
 
 const SETTINGS: &str = "\
 Environment:
-  ANTIPHON_TIMEOUT    Seconds without a word after which a call is given up
-                      [default: 30 for files, 120 for clouds, 300 for other models]
-  ANTIPHON_RETRY_MAX  Calls after the first that failed [default: 5]
-  ANTIPHON_POOL_SIZE  Connections to a server in use at once [default: 100]";
+  ANTIPHON_TIMEOUT    Seconds without data after which a call times out
+                      [default: 30 for downloads, 120 for cloud models, 300 for other models]
+  ANTIPHON_RETRY_MAX  Maximum retries of a failed call [default: 5]
+  ANTIPHON_POOL_SIZE  Size of the connection pool per server [default: 100]";
 
 impl fmt::Display for LongHelp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +51,7 @@ impl From<LongHelp> for StyledStr {
     }
 }
 
-/// The variables for the key of a provider, such as `A (or B)`; `None`: it needs no key.
+/// Returns the variables for the key of a provider, such as `A (or B)`; `None` if it needs no key.
 fn keys_of(entry: &RegistryEntry) -> Option<String> {
     let (first, others) = entry.key_env.split_first()?;
     Some(match others {
@@ -64,37 +64,37 @@ fn addresses() -> impl Iterator<Item = registry::Variable> {
     registry::kinds().iter().filter_map(|kind| kind.base_url_env)
 }
 
-/// The names of all providers, after what they are listed for; without models, offline is none.
+/// Returns `lead` and the names of all providers for which `is_listed` holds.
 fn names(lead: &str, is_listed: impl Fn(&RegistryEntry) -> bool) -> String {
     let listed = registry::entries().iter().filter(|entry| is_listed(entry));
     let names: Vec<&str> = listed.map(|entry| &*entry.name).collect();
     format!("{lead}: {}, or a name from antiphon.toml", names.join(", "))
 }
 
-/// The help text of `--provider`.
+/// Returns the help text of `--provider`.
 pub(super) fn provider() -> String {
-    names("The provider to ask", |_| true)
+    names("Provider to call", |_| true)
 }
 
-/// The help text of `--provider` where models are listed.
+/// Returns the help text of `--provider` of the command that lists models.
 pub(super) fn provider_of_models() -> String {
-    names("The provider whose models are listed", |entry| !entry.kind.is_offline)
+    names("Provider whose models are listed", |entry| !entry.kind.is_offline)
 }
 
-/// The help text of `--base-url`.
+/// Returns the help text of `--base-url`.
 pub(super) fn base_url() -> String {
     let of_kind = |kind: &&registry::Kind| Some(format!("{} for {kind}", kind.base_url_env?.name));
     let variables: Vec<String> = registry::kinds().iter().filter_map(of_kind).collect();
     let variables = variables.join(", ");
-    format!("The server's address, such as http://localhost:8080/v1 [env: {variables}]")
+    format!("Base URL of the server, such as http://localhost:8080/v1 [env: {variables}]")
 }
 
-/// The help text of the command that fetches models.
+/// Returns the help text of the command that fetches models.
 pub(super) fn pull() -> String {
     let example = crate::operations::puller().and_then(|kind| Some((kind.server(kind.name)?, kind.pull?)));
     match example {
-        Some((server, pull)) => format!("Have {} fetch a model, such as {}", server.title, pull.example),
-        None => "Have a local engine fetch a model".to_owned(),
+        Some((server, pull)) => format!("Fetch a model with {}, such as {}", server.title, pull.example),
+        None => "Fetch a model with a local engine".to_owned(),
     }
 }
 

@@ -6,19 +6,19 @@ use clap::Args;
 use super::help;
 use crate::runtime::{Cassette, Flags};
 
-/// How answers are drawn.
+/// The sampling parameters of calls.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(in crate::commands) struct SamplingArgs {
-    /// How freely words are drawn, from 0; some models refuse any value
+    /// Sampling temperature, at least 0; some models reject any value
     #[arg(long, value_name = "X", value_parser = temperature, conflicts_with = "offline")]
     pub(in crate::commands) temperature: Option<f64>,
 
-    /// The most tokens of an answer, hidden reasoning included
+    /// Maximum number of tokens per answer, hidden reasoning included
     #[arg(long, value_name = "N", conflicts_with = "offline")]
     pub(in crate::commands) max_tokens: Option<u64>,
 
-    /// Ask for repeatable answers
+    /// Sampling seed, for repeatable answers
     #[arg(long, value_name = "N", conflicts_with = "offline")]
     pub(in crate::commands) seed: Option<u64>,
 }
@@ -29,15 +29,15 @@ pub(in crate::commands) struct ProviderArgs {
     #[arg(short, long, value_name = "NAME", help = help::provider())]
     provider: Option<String>,
 
-    /// The model to ask [default: the provider's]
+    /// Model to call [default: the provider's]
     #[arg(short, long, value_name = "NAME")]
     model: Option<String>,
 
     #[arg(long, value_name = "URL", help = help::base_url())]
     base_url: Option<String>,
 
-    /// Another model to ask where the provider cannot answer; may be given several times, and they are asked in their order.
-    /// A budget and the reported cost then count the dearest price of all [default: the recipe's, or antiphon.toml's]
+    /// Fallback model to call when the provider cannot answer; repeat the flag for several, which are tried in order. The
+    /// budget and the reported cost then use the highest price of all [default: the recipe's, or antiphon.toml's]
     #[arg(long, value_name = "PROVIDER/MODEL", conflicts_with = "offline")]
     fallback_model: Vec<String>,
 
@@ -46,22 +46,22 @@ pub(in crate::commands) struct ProviderArgs {
     offline: bool,
 }
 
-/// Whether answers are recorded, or come from a recording.
+/// The cassette that answers are recorded to, or replayed from.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(in crate::commands) struct CassetteArgs {
-    /// Record each answer into files in DIR, from which --replay answers
+    /// Record each answer to files in DIR, for --replay
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     record: Option<PathBuf>,
 
-    /// Answer from what --record left in DIR: no network and no key; nothing is paid, so the report says no cost, whatever the
-    /// recorded run cost
+    /// Replay the answers that --record wrote to DIR, without network and key; the reported cost is 0, whatever the recorded
+    /// run cost
     #[arg(long, value_name = "DIR", conflicts_with = "offline")]
     replay: Option<PathBuf>,
 }
 
 impl CassetteArgs {
-    /// The folder and its use. A run that makes no call records none.
+    /// Returns the folder and its use. A run that makes no call records none.
     pub(super) fn cassette(&self, makes_calls: bool) -> Option<Cassette> {
         let record = self.record.clone().filter(|_| makes_calls).map(Cassette::Record);
         self.replay.clone().map(Cassette::Replay).or(record)
@@ -78,13 +78,13 @@ impl SamplingArgs {
 }
 
 impl ProviderArgs {
-    /// The provider's name, its address and the model, as a request has them.
+    /// Returns the provider's name, its address and the model, as a request has them.
     pub(in crate::commands) fn named(&self) -> (Option<String>, Option<String>, Option<String>) {
         let offline = self.offline.then(|| "offline".to_owned());
         (offline.or_else(|| self.provider.clone()), self.base_url.clone(), self.model.clone())
     }
 
-    /// The fallbacks.
+    /// Returns the fallback models; `None` if no flag names one.
     pub(in crate::commands) fn fallbacks(&self) -> Option<Vec<String>> {
         Some(self.fallback_model.clone()).filter(|named| !named.is_empty())
     }
@@ -103,5 +103,5 @@ impl ProviderArgs {
 
 fn temperature(text: &str) -> Result<f64, &'static str> {
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
-    value.ok_or("a temperature is a number from 0")
+    value.ok_or("expected a number of at least 0")
 }

@@ -13,11 +13,11 @@ use crate::operations::Anonymise;
 #[derive(Debug, Args)]
 #[command(after_long_help = ENVIRONMENT)]
 pub(in crate::commands) struct GenerateArgs {
-    /// Interviews: files, folders, or https addresses
+    /// Interviews: files, folders or https URLs
     #[arg(required = true, value_name = "PATH")]
     pub(in crate::commands) inputs: Vec<PathBuf>,
 
-    /// Fetch by http, and from this machine and its network, too
+    /// Allow http URLs, and URLs of this machine and of private networks
     #[arg(long)]
     pub(in crate::commands) allow_local: bool,
 
@@ -28,21 +28,22 @@ pub(in crate::commands) struct GenerateArgs {
     pub(in crate::commands) how: GenerationArgs,
 }
 
-/// How personas are made, whatever of.
+/// The options of all commands that generate personas.
 #[derive(Debug, Args)]
 pub(in crate::commands) struct GenerationArgs {
     #[command(flatten)]
     pub(in crate::commands) personas: PersonaArgs,
 
-    /// What becomes of interviews that are more than the model's context
+    /// Handling of interviews that exceed the model's context window
     #[arg(long, value_enum, default_value_t = DistilArg::Auto, value_name = "HOW")]
     pub(in crate::commands) distil: DistilArg,
 
-    /// Take names, e-mail addresses and telephone numbers out of the documents before anything leaves this machine
+    /// Anonymise names, e-mail addresses and telephone numbers (PII) in the documents before anything is sent
+    /// [default: off]
     #[arg(long, value_enum, value_name = "HOW")]
     anonymise: Option<AnonymiseArg>,
 
-    /// More names to take out: a file with one a line
+    /// File with more names to anonymise, one per line
     #[arg(long = "names", value_name = "FILE", requires = "anonymise")]
     more_names: Option<PathBuf>,
 
@@ -53,26 +54,26 @@ pub(in crate::commands) struct GenerationArgs {
     pub(in crate::commands) sampling: SamplingArgs,
 }
 
-/// Which personas, and how they are drawn.
+/// The persona settings of a run or of an experiment.
 #[derive(Debug, Clone, Args)]
 pub(in crate::commands) struct PersonaArgs {
-    /// Personas for each path: 3, 3-5, ~4 (about) or 3+ (at least) [default: 3, or the recipe's]
+    /// Personas per input: 3, 3-5, ~4 (about 4) or 3+ (at least 3) [default: 3, or the recipe's]
     #[arg(short = 'n', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     count: Option<Count>,
 
-    /// default, research (much of everything, and nothing unverified), quick (a first look), or a TOML file
+    /// Recipe: default, research (detailed, and verified claims only), quick (for a first look), or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
 
-    /// Claims of each kind: up to 3, 6 or 10 [default: moderate, or the recipe's]
+    /// Maximum number of claims of each kind: 3, 6 or 10 [default: moderate, or the recipe's]
     #[arg(long, value_enum, value_name = "HOW")]
     complexity: Option<ComplexityArg>,
 
-    /// How much is said in each claim [default: standard, or the recipe's]
+    /// Length of each claim [default: standard, or the recipe's]
     #[arg(long, value_enum, value_name = "HOW")]
     detail: Option<DetailArg>,
 
-    /// What becomes of claims whose quotes no participant said [default: mark, or the recipe's]
+    /// Grounding: handling of claims whose quotes no participant said [default: mark, or the recipe's]
     #[arg(long, value_enum, value_name = "HOW")]
     evidence: Option<EvidenceArg>,
 }
@@ -86,9 +87,9 @@ enum ComplexityArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DetailArg {
-    /// A few words, and a third of the claims: for small models, and for a first look
+    /// A few words, and a third of the claims: for small models, or for a first look
     Brief,
-    /// A sentence
+    /// One sentence
     Standard,
     /// Two or three sentences
     Detailed,
@@ -96,9 +97,9 @@ enum DetailArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::commands) enum DistilArg {
-    /// Findings are drawn from one part of them after the other first: a call for each part
+    /// Distil findings from the parts first, with one call per part
     Auto,
-    /// They are refused before anything is paid
+    /// Fail before any call is made
     Never,
 }
 
@@ -113,28 +114,28 @@ impl From<DistilArg> for Distil {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AnonymiseArg {
-    /// [name], [email], [phone]: who is who is lost
+    /// [name], [email], [phone]: the originals cannot be restored
     Redact,
-    /// Person 1, everywhere the same; who that is stands in a file that you alone can read
+    /// Consistent pseudonyms such as Person 1; the originals are stored in a file that only you can read
     Replace,
-    /// A code, everywhere the same; whose it is stands in a file that you alone can read
+    /// Consistent codes; the originals are stored in a file that only you can read
     Hash,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EvidenceArg {
-    /// They are left out, and listed as not verified
+    /// Omit them, and list them as not verified
     Strict,
-    /// They stay, and are listed as not verified
+    /// Keep them, and list them as not verified
     Mark,
-    /// No quotes are asked for, and nothing is looked up
+    /// Request no quotes, and verify nothing
     Off,
 }
 
 impl PersonaArgs {
-    /// What the flags say.
+    /// Returns the settings that the flags name.
     pub(in crate::commands) fn persona_defaults(&self) -> PersonaDefaults {
-        // A file that a flag names counts from here, whatever folder the rest counts from.
+        // A file named by a flag is relative to the working directory, whatever folder the rest is relative to.
         let whole = |file: &String| match file.ends_with(".toml").then(|| std::path::absolute(file)) {
             Some(Ok(path)) => path.display().to_string(),
             _ => file.clone(),
@@ -162,7 +163,7 @@ impl PersonaArgs {
 }
 
 impl GenerationArgs {
-    /// How personal data is taken out, with the names of the file that a flag names.
+    /// Returns the anonymisation that the flags name, with the names in the file of `--names`.
     pub(in crate::commands) async fn anonymise(&self) -> Result<Option<Anonymise>, CommandError> {
         let Some(mode) = self.anonymise else { return Ok(None) };
         let names = match &self.more_names {

@@ -8,15 +8,15 @@ use super::run::{EXITS, LimitArgs, OutArgs, RowLimitArgs, RunArgs};
 #[derive(Debug, Args)]
 #[command(after_help = EXITS, after_long_help = format!("{EXITS}\n\n{ENVIRONMENT}"))]
 pub(in crate::commands) struct MapArgs {
-    /// A csv, jsonl or json file, a folder of documents, or - for stdin
+    /// CSV, JSONL or JSON file, folder of documents, or - for stdin
     #[arg(value_name = "ROWS")]
     pub(in crate::commands) rows: PathBuf,
 
-    /// The recipe: a TOML file
+    /// Recipe: a TOML file with the prompt
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::commands) recipe: PathBuf,
 
-    /// Where results go, a JSON object a line; - for stdout [default: results.jsonl in the run's folder]
+    /// File for results, one JSON object per line (NDJSON); - for stdout [default: results.jsonl in the run's folder]
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) results: Option<PathBuf>,
 
@@ -26,19 +26,19 @@ pub(in crate::commands) struct MapArgs {
     #[command(flatten)]
     pub(in crate::commands) out: OutArgs,
 
-    /// What ROWS is written as [default: what its name or its beginning tells]
+    /// Format of ROWS [default: by its name, or its first bytes]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(in crate::commands) format: Option<FormatArg>,
 
-    /// The order of results
+    /// Order of results
     #[arg(long, value_enum, default_value_t = OrderArg::Input, value_name = "ORDER")]
     pub(in crate::commands) order: OrderArg,
 
-    /// Do not ask before a run that may cost more than a dollar
+    /// Do not ask before a run that may cost $1 or more, or whose cost is unknown
     #[arg(short, long, conflicts_with = "no_input")]
     pub(in crate::commands) yes: bool,
 
-    /// Never ask anything: where an answer would be needed, stop
+    /// Never ask: fail where a confirmation is needed
     #[arg(long)]
     pub(in crate::commands) no_input: bool,
 
@@ -49,10 +49,10 @@ pub(in crate::commands) struct MapArgs {
     pub(in crate::commands) max_rows: RowLimitArgs,
 }
 
-/// What becomes of a file that has the name of results already.
+/// The handling of an existing file with the name of the results.
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::commands) struct OverwriteArgs {
-    /// Replace the file for results, if it is there already and is not this run's own
+    /// Overwrite the file for results if it exists and is not this run's own
     #[arg(long)]
     pub(in crate::commands) overwrite: bool,
 }
@@ -74,18 +74,18 @@ pub(in crate::commands) enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show one run: rows, money, and why rows failed
+    /// Show a run: rows, cost, and why rows failed
     Show {
-        /// Its id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         run: String,
         /// Print one JSON document on stdout
         #[arg(long)]
         json: bool,
     },
-    /// Resume a run that was stopped, as it was begun, from what the journal has
+    /// Resume a stopped run from the journal, with the request it was started with
     Resume {
-        /// Its id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
@@ -93,9 +93,9 @@ pub(in crate::commands) enum RunsCommand {
         #[command(flatten)]
         limits: LimitArgs,
     },
-    /// Ask again about the rows of a run that failed
+    /// Retry the failed rows of a run
     RetryFailed {
-        /// Its id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
@@ -103,46 +103,46 @@ pub(in crate::commands) enum RunsCommand {
         #[command(flatten)]
         limits: LimitArgs,
     },
-    /// Cancel a run for good: a process that works on it stops, and what it has stays
+    /// Cancel a run permanently: processes that work on it stop, and its results are kept
     Cancel {
-        /// Its id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         run: String,
     },
     /// Compare the results of two runs, row by row
     Diff {
-        /// One run's id, the beginning of it, or latest
+        /// ID of the first run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         first: String,
-        /// The other's
+        /// ID of the second run, a prefix of the ID, or latest
         #[arg(value_name = "OTHER")]
         second: String,
         /// Print one JSON document on stdout
         #[arg(long)]
         json: bool,
     },
-    /// Write a page about a run: figures, where the time went, why rows failed, and its rows
+    /// Write an HTML report of a run: figures, time per phase, why rows failed, and its rows
     Report {
-        /// Its id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         run: String,
-        /// The file [default: report.html in the run's folder]
+        /// File for the report [default: report.html in the run's folder]
         #[arg(long, value_name = "FILE")]
         results: Option<PathBuf>,
         #[command(flatten)]
         existing: OverwriteArgs,
     },
-    /// Write the results that a run has, in the order of its rows; of a generation, its personas
+    /// Write the results of a run in the order of its rows, or the personas of a run of generate
     Export {
-        /// Its id, the beginning of it, or latest
+        /// ID of the run, a prefix of the ID, or latest
         #[arg(value_name = "RUN")]
         run: String,
-        /// The file; - for stdout [default: stdout]
+        /// File for the export; - for stdout [default: stdout]
         #[arg(long, value_name = "FILE")]
         results: Option<PathBuf>,
         #[command(flatten)]
         existing: OverwriteArgs,
-        /// What it is written as [default: as the file's name ends, else jsonl]
+        /// Format of the export [default: by the file's extension, else jsonl]
         #[arg(short, long, value_enum, value_name = "FORMAT")]
         format: Option<ExportArg>,
     },
@@ -150,19 +150,19 @@ pub(in crate::commands) enum RunsCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::commands) enum ExportArg {
-    /// A JSON value a line
+    /// One JSON value per line (NDJSON)
     Jsonl,
-    /// One list of JSON values
+    /// One JSON array
     Json,
-    /// A table with a header, in which no cell is a formula
+    /// A table with a header; cells are escaped so that none is a formula
     Csv,
-    /// For people: a table, and of personas a document
+    /// A table for people, or a document for personas
     #[value(alias = "md")]
     Markdown,
 }
 
 impl ExportArg {
-    /// What a file's name says.
+    /// Returns the format for a file's extension.
     pub(in crate::commands) fn of(path: &std::path::Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),
@@ -177,17 +177,17 @@ impl ExportArg {
 pub(in crate::commands) enum FormatArg {
     /// A table with a header
     Csv,
-    /// A JSON value a line
+    /// One JSON value per line (NDJSON)
     Jsonl,
-    /// One list of JSON values
+    /// One JSON array
     Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::commands) enum OrderArg {
-    /// That of the rows
+    /// Order of the rows
     Input,
-    /// That in which they come
+    /// Order of completion
     Completion,
 }
 

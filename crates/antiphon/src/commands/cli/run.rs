@@ -9,20 +9,20 @@ use super::model::{CassetteArgs, ProviderArgs};
 use super::{ProgressMode, concurrency, seconds};
 use crate::runtime::Flags;
 
-/// How a run ends, for `--help`.
+/// The exit codes of a run, for `--help`.
 pub(super) const EXITS: &str = "\
 Exit codes:
-  0 done  1 a defect, or a disk  2 usage  3 configuration, key or place  4 some rows failed, or a deadline passed
-  5 all failed, or nobody answered  6 the budget is used up  130 interrupted  143 terminated";
+  0 done  1 internal error, or disk  2 usage  3 configuration, key or output path  4 some rows failed, or deadline passed
+  5 all failed, or no answer  6 budget used up  130 interrupted  143 terminated";
 
-/// Where runs are.
+/// The output folder of runs.
 #[derive(Debug, Clone, Args)]
 pub(in crate::commands) struct OutArgs {
-    /// The folder of the journal and of all runs [default: antiphon-out]
+    /// Folder of the journal and of all runs [default: antiphon-out]
     #[arg(short, long, value_name = "DIR", global = true)]
     pub(in crate::commands) out: Option<PathBuf>,
 
-    /// The folder, as earlier versions called it: there --out was the file for results
+    /// Earlier name of --out, when --out named the file for results
     #[arg(long, value_name = "DIR", global = true, hide = true)]
     pub(in crate::commands) dir: Option<PathBuf>,
 }
@@ -33,17 +33,17 @@ impl OutArgs {
     }
 }
 
-/// What all commands that run something have.
+/// The options of all commands that start a run.
 #[derive(Debug, Clone, Args)]
 pub(in crate::commands) struct RunArgs {
     #[command(flatten)]
     pub(in crate::commands) limits: LimitArgs,
 
-    /// Leave an earlier run of the same command alone, and start a new one
+    /// Start fresh: ignore earlier runs of the same command
     #[arg(long)]
     pub(in crate::commands) fresh: bool,
 
-    /// Say what it would take, and make no call
+    /// Print an estimate of calls, tokens and cost, and make no call
     #[arg(long)]
     pub(in crate::commands) dry_run: bool,
 
@@ -51,7 +51,7 @@ pub(in crate::commands) struct RunArgs {
     #[arg(long)]
     pub(in crate::commands) json: bool,
 
-    /// How progress is shown on stderr
+    /// Format of progress on stderr
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto, value_name = "HOW")]
     pub(in crate::commands) progress: ProgressMode,
 
@@ -65,23 +65,23 @@ pub(in crate::commands) struct RunArgs {
 /// The limits of a run: [`RunLimits`] on the command line.
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::commands) struct LimitArgs {
-    /// Stop before all calls of a run together cost more than so many US dollars
+    /// Budget of the run, in US dollars: stop before its calls cost more
     #[arg(long, help_heading = "Limits", value_name = "USD", value_parser = dollars)]
     max_cost: Option<f64>,
 
-    /// The most calls in progress at once, or auto: as many as the provider takes [default: auto] [env: ANTIPHON_WORKERS]
+    /// Maximum number of concurrent calls, or auto: adapt to the provider [default: auto] [env: ANTIPHON_WORKERS]
     #[arg(long, help_heading = "Limits", value_name = "auto|N", value_parser = auto_or_number, alias = "concurrency")]
     max_concurrency: Option<MaxConcurrency>,
 
-    /// Answers about one row that are asked for until one is valid [default: the recipe's, or 2]
+    /// Maximum number of answers per row until one is valid [default: the recipe's, or 2]
     #[arg(long, help_heading = "Limits", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempts: Option<u32>,
 
-    /// Begin no call after so many seconds; what is left can be resumed
+    /// Start no call after this time, in seconds; the run can be resumed [default: none]
     #[arg(long, help_heading = "Limits", value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
 
-    /// Which run goes first where the provider's limits make calls wait [default: normal]
+    /// Priority among runs that wait for the provider's rate limit [default: normal]
     #[arg(long, help_heading = "Limits", value_enum, value_name = "PRIORITY")]
     priority: Option<PriorityArg>,
 }
@@ -89,12 +89,12 @@ pub(in crate::commands) struct LimitArgs {
 /// A limit on the rows of an input.
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::commands) struct RowLimitArgs {
-    /// The first N rows alone
+    /// Process only the first N rows [default: all]
     #[arg(long, help_heading = "Limits", value_name = "N", value_parser = clap::value_parser!(u64).range(1..), alias = "limit")]
     pub(in crate::commands) max_rows: Option<u64>,
 }
 
-/// The most calls in progress at once; `None`: as many as the provider takes.
+/// The maximum number of concurrent calls; `None`: adaptive concurrency, as much as the provider allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MaxConcurrency(Option<usize>);
 
@@ -108,7 +108,7 @@ enum PriorityArg {
 }
 
 impl LimitArgs {
-    /// The limits as data.
+    /// Returns the limits as data.
     pub(in crate::commands) fn limits(&self) -> RunLimits {
         RunLimits::default()
             .max_cost(self.max_cost.map(usd_micros))
@@ -137,7 +137,8 @@ impl RunArgs {
     }
 }
 
-/// Tells the file that `--out` named before it was the folder: `-`, a file that is there, or a name with such an ending.
+/// Returns whether `--out` names a file, as it did before it named the folder: `-`, an existing file, or a name with one of
+/// these endings.
 pub(in crate::commands) async fn file_of_out(out: &Path, endings: &[&str]) -> bool {
     let ending = out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let is_file = async || antiphon_fs::metadata(out).await.is_ok_and(|found| found.is_file);
@@ -149,7 +150,7 @@ fn auto_or_number(text: &str) -> Result<MaxConcurrency, String> {
         "auto" => Ok(MaxConcurrency(None)),
         number => concurrency(number)
             .map(|number| MaxConcurrency(Some(number)))
-            .map_err(|_| "auto, or a number from 1, is needed".to_owned()),
+            .map_err(|_| "expected auto or a number of at least 1".to_owned()),
     }
 }
 
@@ -159,5 +160,5 @@ fn dollars(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|dollars: &f64| dollars.is_finite() && (0.0..1e9).contains(dollars));
-    dollars.ok_or_else(|| "an amount of US dollars is needed, such as 2.50".to_owned())
+    dollars.ok_or_else(|| "expected an amount of US dollars, such as 2.50".to_owned())
 }
