@@ -1,4 +1,4 @@
-//! From settings to the registry's options, and from them to providers.
+//! The construction of providers: from settings to the registry's options, and from these to providers.
 
 use antiphon_llm::{Error, ErrorKind};
 use antiphon_providers::local::{discover, engines};
@@ -8,7 +8,7 @@ use crate::connect::ConnectError;
 use crate::provider::ProviderSettings;
 use crate::settings::Settings;
 
-/// A provider where it is: one whose server has had several default ports is looked for where no address is configured.
+/// Returns the settings with the server's address: a kind with several default ports is discovered if no address is configured.
 pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> ProviderSettings {
     let mut named = named.clone();
     if named.kind.has_several_ports() && named.base_url.is_none() {
@@ -18,18 +18,18 @@ pub(crate) async fn located(settings: &Settings, named: &ProviderSettings) -> Pr
     named
 }
 
-/// The provider that settings describe.
+/// Builds the provider that settings describe.
 pub(crate) fn build(settings: &Settings, named: &ProviderSettings) -> Result<Built, ConnectError> {
     let built = named.kind.build(&options(settings, named)).map_err(ConnectError::from);
     built.map_err(|err| match err {
         ConnectError::Setting(message) if named.is_entered => {
-            ConnectError::Config(format!("{message}; look at [providers.{}] in antiphon.toml", named.name))
+            ConnectError::Config(format!("{message}. Check [providers.{}] in antiphon.toml", named.name))
         }
         err => err,
     })
 }
 
-/// The settings of one provider as options of the registry.
+/// Returns the settings of one provider as options of the registry.
 fn options(settings: &Settings, named: &ProviderSettings) -> Options {
     let mut options = Options::new(&named.name);
     options.base_url.clone_from(&named.base_url);
@@ -41,14 +41,14 @@ fn options(settings: &Settings, named: &ProviderSettings) -> Options {
     options
 }
 
-/// The kind without a model.
+/// Builds the offline provider, which has no model.
 pub(crate) fn offline() -> Result<Built, ConnectError> {
     let kind = registry::kinds().iter().find(|kind| kind.is_offline);
     let kind = kind.ok_or(ConnectError::NotBuilt("offline"))?;
     Ok(kind.build(&Options::new(kind.name))?)
 }
 
-/// The engines on this machine that answer and identify themselves, with what settings say of each.
+/// Builds the engines on this machine that answer and identify themselves, each with its settings.
 pub(crate) async fn local(settings: &Settings) -> Result<Vec<(ProviderSettings, Built)>, ConnectError> {
     let found = found(settings).await.into_iter();
     found.map(|named| build(settings, &named).map(|built| (named, built))).collect()
@@ -71,7 +71,7 @@ impl From<BuildError> for ConnectError {
     }
 }
 
-/// Without losing a word: a checkup shows a wrong setting as a run does.
+/// Keeps the whole message, so that a checkup reports a wrong setting as a run does.
 impl From<ConnectError> for BuildError {
     fn from(err: ConnectError) -> Self {
         match err {

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-/// A folder of cassettes, and its use: a wish of this process that is stored with no run, so that a run that is resumed
-/// elsewhere asks its provider.
+/// A folder of cassettes, to record answers or to replay them. It is an option of this process and is not stored with a run: a
+/// run that is resumed elsewhere calls its provider.
 ///
 /// ```
 /// use antiphon_connect::{Cassette, Environment, Flags, connect, resolve};
@@ -18,8 +18,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cassette {
-    /// Each answer of a provider is recorded there: a file for each provider, which is appended to.
+    /// Record each answer in this folder, in one file for each provider, which is appended to.
     Record(PathBuf),
-    /// Recorded answers take the place of all providers: no network, no key, and no cost.
+    /// Replay the answers in this folder instead of calling any provider: no network, no key, no cost.
     Replay(PathBuf),
 }

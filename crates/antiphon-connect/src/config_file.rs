@@ -51,8 +51,8 @@ pub(crate) struct Output {
 }
 
 impl ConfigFile {
-    /// Reads the files that hold: `antiphon.toml` of the working folder, and the user's own below `$XDG_CONFIG_HOME`, else
-    /// `$HOME/.config`, in `antiphon/antiphon.toml`. One that is not there says nothing.
+    /// Reads `antiphon.toml` in the working folder, then the user's own `antiphon/antiphon.toml` below `$XDG_CONFIG_HOME`, else
+    /// below `$HOME/.config`. A file that does not exist is skipped.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), and for a file that cannot be read.
@@ -75,15 +75,15 @@ impl ConfigFile {
         Ok(files)
     }
 
-    /// Reads the text of the file at `path`.
+    /// Parses the text of the file at `path`, which is used in messages only.
     ///
     /// # Errors
-    /// Names file and line, and for an unknown key one that is near. It never repeats a value: somebody may have put a
-    /// key into the file.
+    /// A syntax error, an unknown key or a wrong value, with file and line, and a similar key for an unknown one. The message
+    /// never repeats a value, since the file may contain an API key.
     pub fn parse(path: &str, text: &str) -> Result<Self, ConfigError> {
         let mut content: Content = read_toml(path, text).map_err(|err| ConfigError::new(err.to_string()))?;
         if let Some((name, _)) = content.providers.iter().find(|(_, entry)| !entry.names_a_variable()) {
-            // Not with its value: it may be the key itself.
+            // Without the value: it may be the key itself.
             let line = line_of(text, &["key_env"], name);
             let message = "key_env is the name of an environment variable, as in \"LAB_API_KEY\": a key does not belong here";
             return Err(ConfigError::new(format!("{path}:{line}: {message}")));
@@ -98,7 +98,7 @@ impl ConfigFile {
     }
 }
 
-/// The line of a provider's entry that has one of `keys`, else that of its header.
+/// Returns the line of a provider's entry that has one of `keys`, else the line of its header.
 fn line_of(text: &str, keys: &[&str], name: &str) -> usize {
     let header = |line: &str| line.trim_start().starts_with(&format!("[providers.{name}"));
     let begin = text.lines().position(header).unwrap_or(0);
@@ -107,7 +107,7 @@ fn line_of(text: &str, keys: &[&str], name: &str) -> usize {
     begin + 1 + lines.iter().position(is_meant).unwrap_or(0)
 }
 
-/// The sections of prices by themselves, each line where it was.
+/// Returns the `[prices]` sections alone, with each line at its own number.
 fn only_prices(text: &str) -> String {
     let mut is_inside = false;
     let mut kept = String::new();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_line_and_no_value() {
+    fn errors_have_their_line_and_no_value() {
         check("[defaults]\nmodle = \"x\"\n", "a.toml:2: unknown key modle; did you mean model?");
         check(
             "[providers.x]\nkind = \"openai\"\napi_key = \"sk-secret\"\n",

@@ -14,21 +14,21 @@ use crate::session::Session;
 use crate::settings::{ConfigError, Origin, Settings};
 use crate::target::Target;
 
-/// Why no provider is ready.
+/// The error of connecting to a provider.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// A key is missing: the variables it is looked for in.
+    /// A key is missing. Contains the environment variables that may have it.
     MissingKey(Vec<String>),
     /// A setting is missing or wrong.
     Setting(String),
-    /// The files say something that does not hold.
+    /// A configuration file is wrong.
     Config(String),
-    /// This build has no such provider: its feature.
+    /// This build has no such provider. Contains the Cargo feature that adds it.
     NotBuilt(&'static str),
-    /// The server was asked for its models, and that failed.
+    /// The server failed to list its models.
     Provider(LlmError),
-    /// A folder of cassettes cannot be written, or read.
+    /// A folder of cassettes cannot be written or read.
     Cassette(String),
     /// A fallback is not ready.
     Fallback {
@@ -43,16 +43,16 @@ pub enum ConnectError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
-    /// What was asked for cannot be: another provider, model or folder has to be named.
+    /// The request cannot be fulfilled: name another provider, model or folder.
     Request,
-    /// A key, a file or the build has to be put right.
+    /// A key, a file or the build is wrong: fix it.
     Configuration,
-    /// The provider has to be asked again, or put right.
+    /// The provider failed: try again, or fix the cause.
     Provider(ErrorKind),
 }
 
 impl ConnectError {
-    /// Returns what the caller can do; of a fallback's, what its own error says.
+    /// Returns the kind, which says what the caller can do; for a fallback, that of its own error.
     #[must_use]
     pub fn kind(&self) -> ConnectErrorKind {
         match self {
@@ -63,7 +63,7 @@ impl ConnectError {
         }
     }
 
-    /// Returns the variables that the missing key is looked for in; none where no key is missing.
+    /// Returns the environment variables that may have the missing key; empty if no key is missing.
     #[must_use]
     pub fn missing_key(&self) -> &[String] {
         match self {
@@ -86,23 +86,23 @@ impl fmt::Display for ConnectError {
             }
             Self::NotBuilt(feature) => BuildError::NotBuilt { feature }.fmt(f),
             Self::Provider(err) => {
-                write!(f, "no model was named, and the server's list cannot be had: {err}")
+                write!(f, "no model was named, and the server cannot list its models: {err}")
             }
         }
     }
 }
 
-// What lies behind it is a part of the message already.
+// The source's text is part of the message already.
 impl std::error::Error for ConnectError {}
 
-/// Makes the provider that the settings name; without one a local engine that answers, else offline. Never a cloud
-/// that was not named, also not as a fallback. Recorded answers take the place of all of them where the settings say so.
+/// Connects to the provider that the settings name; without one to a local engine that answers, else offline. A cloud provider
+/// is never used unless it is named, also not as a fallback. With [`Cassette::Replay`], recorded answers replace all of them.
 ///
 /// # Errors
-/// What is missing or wrong, also of a fallback: it is reported before anything is asked.
+/// The setting, key or model that is missing or wrong, also of a fallback: reported before any model is called.
 ///
 /// # Cancel safety
-/// Nothing is changed, so nothing is lost; a cassette that is begun stays.
+/// Nothing is changed, so nothing is lost; a cassette that was created is kept.
 pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     if let Some(Cassette::Replay(folder)) = &settings.cassette {
         return replay(settings, folder).await;
@@ -120,7 +120,7 @@ pub async fn connect(settings: &Settings) -> Result<Session, ConnectError> {
     Ok(Session { why, ..session })
 }
 
-/// The fallbacks, each with a key, limits and a breaker of its own.
+/// Connects the fallbacks, each with its own key, limits and circuit breaker.
 async fn fallbacks(settings: &Settings) -> Result<Vec<Target>, ConnectError> {
     let mut targets = Vec::new();
     for fallback in &settings.fallback.value {
@@ -134,7 +134,7 @@ async fn fallbacks(settings: &Settings) -> Result<Vec<Target>, ConnectError> {
     Ok(targets)
 }
 
-/// All providers that have a name here and could be asked: the built-in ones, and those of the files.
+/// Returns all providers that can be named, with their settings: the built-in ones, then those of the files.
 #[must_use]
 pub fn known_providers(
     env: &Environment,
@@ -149,8 +149,8 @@ pub fn known_providers(
         .collect()
 }
 
-/// A client for plain HTTP under the settings: it retries, follows redirects, and keeps to the time-out for the first byte
-/// and between two pieces, so that a large file may take as long as it comes.
+/// Creates a client for plain HTTP with these settings. It retries, follows at most 10 redirects, and has a timeout for the
+/// first byte and between two chunks, but none for the whole, so that a large file can take its time.
 #[must_use]
 pub fn http_client(settings: &Settings) -> antiphon_http::Client {
     let policy = RetryPolicy::default().max_retries(settings.max_retries.value);
@@ -162,14 +162,14 @@ pub fn http_client(settings: &Settings) -> antiphon_http::Client {
     }
 }
 
-/// The provider's own choice, or the first model that it lists and that answers here: not one that a local engine hands on
-/// to a cloud, which nobody named.
+/// Returns the provider's default model, else the first listed one that answers on this machine: never one that a local engine
+/// forwards to a cloud, since no one named that.
 pub(crate) async fn default_model(built: &Built) -> Result<String, ConnectError> {
     if let Some(model) = &built.default_model {
         return Ok(model.clone());
     }
     if !built.lists_what_it_has {
-        let message = "this provider has many models and no usual one: name one with --model";
+        let message = "this provider has many models and no default: name one with --model";
         return Err(ConnectError::Setting(message.to_owned()));
     }
     let models = built.provider.models(&CallContext::default()).await.map_err(ConnectError::Provider)?;
@@ -179,7 +179,7 @@ pub(crate) async fn default_model(built: &Built) -> Result<String, ConnectError>
     })
 }
 
-/// Whether a local engine only hands a model on to a cloud.
+/// Returns whether a local engine forwards a model's calls to a cloud.
 pub(crate) async fn is_remote(built: &Built, model: &str) -> bool {
     if !built.is_local || !built.lists_what_it_has {
         return false;
@@ -188,7 +188,7 @@ pub(crate) async fn is_remote(built: &Built, model: &str) -> bool {
     models.iter().any(|known| known.id == model && known.is_remote) || is_handed_on(model)
 }
 
-/// Whether the name of a local engine's model says that it is a cloud's.
+/// Returns whether the name of a local engine's model marks it as a cloud's.
 pub(crate) fn is_handed_on(model: &str) -> bool {
     model.ends_with("-cloud") || model.ends_with(":cloud")
 }
@@ -197,13 +197,13 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     let flagged = settings.model.as_ref().filter(|model| matches!(model.origin, Origin::Flag(_)));
     let fallbacks = fallbacks(settings).await?;
     let mut passed_over = Vec::new();
-    // Only what runs here: an engine on another machine is named by somebody who means it.
+    // Only engines on this machine: one on another machine must be named explicitly.
     let found = crate::build::local(settings).await?.into_iter();
     for (named, built) in found.filter(|(_, built)| built.is_local) {
         let place = built.provider.scope().to_string();
         let of_file = named.entry.model.or(settings.model.as_ref().map(|model| model.value.clone()));
         let wanted = flagged.map(|model| model.value.clone()).or(of_file);
-        // An engine without a model, or without the one that is wanted, cannot serve; the next one may.
+        // An engine without a model, or without the wanted one, is passed over; the next one may have it.
         if let Some(wanted) = &wanted
             && !has_at_hand(&built, wanted).await
         {
@@ -225,7 +225,7 @@ async fn by_default(settings: &Settings) -> Result<Session, ConnectError> {
     without_engine(settings, &why).await
 }
 
-/// Statistics, unless a model was asked for: then they would be no answer.
+/// Falls back to offline drafts by text statistics, unless a model or a fallback was named explicitly.
 async fn without_engine(settings: &Settings, why: &str) -> Result<Session, ConnectError> {
     let wanted = match (&settings.model, &settings.fallback) {
         (Some(model), _) if matches!(model.origin, Origin::Flag(_)) => {

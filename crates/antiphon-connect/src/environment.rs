@@ -3,14 +3,14 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-/// The environment's variables as a value, read once. Printing it shows names only.
+/// A snapshot of the environment variables, read once. Its `Debug` output shows names only, never values.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// The variables of this process; those that are not valid Unicode are left out.
+    /// Reads the variables of this process; those that are not valid Unicode are left out.
     #[must_use]
     pub fn read() -> Self {
         let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -19,13 +19,13 @@ impl Environment {
         Self { variables: std::env::vars_os().filter_map(unicode).collect() }
     }
 
-    /// A variable's value; one that is empty counts as not set.
+    /// Returns a variable's value without surrounding white space; `None` if it is not set or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// A variable's value as a secret.
+    /// Returns a variable's value as a secret; `None` if it is not set or empty.
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<SecretString> {
         self.get(name).map(SecretString::from)

@@ -5,7 +5,7 @@ use crate::environment::Environment;
 use crate::provider::{ProviderSettings, named_provider};
 use crate::settings::{ConfigError, Flags, Origin, Sourced, in_files};
 
-/// A provider and its model, to be asked where those before it cannot answer.
+/// A fallback: a provider and its model, called if those before it cannot answer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FallbackSettings {
@@ -21,8 +21,8 @@ impl fmt::Display for FallbackSettings {
     }
 }
 
-/// The fallbacks that hold: those of flags win over those of the provider's own entry, and these over the defaults. An
-/// empty list in a nearer place turns off what the others say. Statistics have none.
+/// Resolves the fallbacks: those of flags override those of the provider's own entry, which override the defaults. An empty
+/// list in a nearer place turns off the others. The offline provider has none.
 pub(crate) fn fallbacks(
     flags: &Flags,
     env: &Environment,
@@ -55,8 +55,8 @@ fn named(
         let name = &provider?.value.name;
         file.content.providers.get(name)?.fallback.clone()
     };
-    // The fallbacks behind a file's default provider are behind no other that a flag names: it may be named since the
-    // others must not have the data.
+    // The fallbacks of a file's default provider are not used for another one that a flag names: it may be named because
+    // the others must not receive the data.
     let flagged = provider.filter(|named| matches!(named.origin, Origin::Flag(_)));
     let of_defaults = |file: &ConfigFile| {
         let defaults = &file.content.defaults;
@@ -69,7 +69,7 @@ fn named(
     in_files(files, of_entry).or_else(|| in_files(files, of_defaults))
 }
 
-/// The fallback of a name such as `openrouter/meta/some-model`: the provider's ends at the first slash.
+/// Parses a fallback such as `openrouter/meta/some-model`: the provider's name ends at the first slash.
 fn fallback(
     name: &str,
     origin: &Origin,
@@ -86,7 +86,7 @@ fn fallback(
     };
     let provider = named_provider(provider, env, files)?;
     if provider.kind.is_offline {
-        let message = format!("{} has no model, and is no fallback of one: name another", provider.name);
+        let message = format!("{} has no model and cannot be a fallback: name another provider", provider.name);
         return Err(ConfigError::new(message));
     }
     Ok(FallbackSettings { provider, model: model.to_owned() })
@@ -99,7 +99,7 @@ mod tests {
 
     const LAB: &str = "[providers.lab]\nkind = \"compatible\"\nbase_url = \"http://lab/v1\"\n";
 
-    /// The fallbacks under two files, of which the first is nearer.
+    /// Resolves the fallbacks with two files, the first of which is nearer.
     fn found(flags: &Flags, files: [&str; 2]) -> Result<Vec<String>, String> {
         let [near, far] = files;
         let files = [
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_a_default_provider_is_behind_no_other_that_a_flag_names() {
+    fn fallbacks_of_a_default_provider_are_not_used_for_another_one_that_a_flag_names() {
         let file = "[defaults]\nprovider = \"openai\"\nfallback = [\"gemini/g\"]\n";
         check(Flags::default(), [file, ""], &["gemini/g"]);
         check(Flags::default().provider("openai"), [file, ""], &["gemini/g"]);
@@ -139,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_fallbacks_name_their_place() {
+    fn errors_about_fallbacks_name_their_origin() {
         let error = |name: &str| {
             found(&Flags::default(), [&format!("[defaults]\nfallback = [\"{name}\"]\n"), ""]).unwrap_err()
         };
         assert!(error("openai").starts_with("a fallback (near.toml) has no provider or no model"));
         assert!(error("openai/").contains("no model"));
         assert!(error("opanai/m").contains("did you mean openai?"));
-        assert!(error("offline/m").contains("no fallback"));
+        assert!(error("offline/m").contains("cannot be a fallback"));
     }
 }

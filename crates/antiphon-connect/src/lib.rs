@@ -1,5 +1,5 @@
-//! From flags, environment and configuration files to a language model that is ready to be asked: with its retries, limits,
-//! breaker, price and fallbacks around it.
+//! Configuration from flags, environment and files, and the connection to a language model that it describes: with retries,
+//! adaptive concurrency limits, a circuit breaker, prices and fallbacks.
 //!
 //! ```
 //! use antiphon_connect::{ConfigFile, Environment, Flags, connect, resolve};
@@ -11,7 +11,7 @@
 //!     "[defaults]\nprovider = \"lab\"\nmodel = \"small\"\n\
 //!      [providers.lab]\nkind = \"compatible\"\nbase_url = \"http://127.0.0.1:8080/v1\"\n",
 //! )?;
-//! // A flag wins over the environment, that over files, and those over the defaults.
+//! // A flag overrides the environment, which overrides files, which override the defaults.
 //! let settings = resolve(&Flags::default().model("large"), &Environment::default(), &[file])?;
 //! let session = connect(&settings).await?;
 //! assert_eq!((session.name.as_str(), session.model.as_str()), ("lab", "large"));

@@ -2,23 +2,23 @@ use std::fmt;
 
 use crate::settings::{Origin, Settings};
 
-/// Connections to one provider in use at a time, as long as no one has set a number.
+/// The default size of the connection pool to one provider.
 const DEFAULT_CONNECTIONS: usize = 512;
 
-/// File descriptors that are left for the journal, for inputs and results, and for the runtime itself.
+/// File descriptors reserved for the journal, for inputs and results, and for the runtime itself.
 const RESERVED: u64 = 64;
 
-/// A limit of connections that is lower than the concurrency that was asked for.
+/// A warning: the connection pool is smaller than the requested concurrency.
 ///
-/// Over HTTP/2, where connections are shared, calls are not held to it.
+/// Over HTTP/2, where calls share connections, it does not limit calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FewConnections {
-    /// The concurrency that was asked for.
+    /// The requested maximum number of concurrent calls.
     pub concurrency: usize,
-    /// The connections that there can be at a time.
+    /// The maximum number of concurrent connections.
     pub connections: usize,
-    /// The limit of file descriptors, if that is the reason; else it is `ANTIPHON_POOL_SIZE`.
+    /// The limit of open file descriptors if that is the reason; `None` if `ANTIPHON_POOL_SIZE` is.
     pub open_files: Option<u64>,
 }
 
@@ -27,21 +27,22 @@ impl fmt::Display for FewConnections {
         let Self { concurrency, connections, open_files } = self;
         write!(
             f,
-            "{concurrency} calls at a time were asked for, and there can be {connections} connections: "
+            "cannot make {concurrency} concurrent calls, but at most {connections}: "
         )?;
         match open_files {
             Some(most) => write!(
                 f,
-                "this process may have {most} files and connections open. Raise that limit with ulimit -n {}",
+                "this process may have {most} open files and connections. Raise the limit with ulimit -n {}",
                 *concurrency as u64 + RESERVED
             ),
-            None => write!(f, "ANTIPHON_POOL_SIZE says so. Raise it"),
+            None => write!(f, "ANTIPHON_POOL_SIZE limits the connections. Raise it"),
         }
     }
 }
 
 impl Settings {
-    /// Returns what stops calls to a provider below the concurrency that was asked for, if anything of this machine does.
+    /// Returns the limit of this machine or configuration that keeps calls to a provider below the requested concurrency;
+    /// `None` if there is none.
     #[must_use]
     pub fn few_connections(&self) -> Option<FewConnections> {
         self.few_of(antiphon_fs::open_file_limit())
@@ -55,9 +56,8 @@ impl Settings {
         (connections < concurrency).then_some(FewConnections { concurrency, connections, open_files })
     }
 
-    /// Connections to one provider in use at a time: the provider's limit should bind and no other, so they are more than for
-    /// plain HTTP unless a number was set, and as many as the calls that were asked for; but no more than there are file
-    /// descriptors for.
+    /// Returns the size of the connection pool to one provider: at least 512 and at least the requested concurrency, so that
+    /// only the provider's own limit binds, or the number that was set; but never more than the file descriptors allow.
     pub(crate) fn connections_to_models(&self) -> usize {
         self.connections_of(antiphon_fs::open_file_limit())
     }
@@ -75,7 +75,7 @@ impl Settings {
     }
 }
 
-/// The connections that so many file descriptors are enough for; of very few, half.
+/// Returns the connections that a limit of file descriptors allows: all but the reserved ones, at least half.
 fn of_files(open_files: Option<u64>) -> usize {
     let connections = open_files.map(|most| most.saturating_sub(RESERVED).max(most / 2).max(1));
     connections.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
@@ -99,21 +99,21 @@ mod tests {
         assert_eq!([None, Some(256), Some(40)].map(|files| plain.connections_of(files)), [512, 192, 20]);
         assert_eq!(settings(Some(2_000), None).connections_of(Some(65_536)), 2_000);
         assert_eq!(settings(Some(2_000), Some("9")).connections_of(Some(65_536)), 9);
-        assert_eq!(plain.few_of(Some(256)), None, "nothing was asked for");
+        assert_eq!(plain.few_of(Some(256)), None, "no concurrency was requested");
     }
 
     #[test]
-    fn what_stops_the_calls_is_named() {
+    fn the_limit_that_binds_is_reported() {
         let few = settings(Some(2_000), None).few_of(Some(256)).unwrap();
         let expected = FewConnections { concurrency: 2_000, connections: 192, open_files: Some(256) };
         assert_eq!(few, expected);
         assert_eq!(
             few.to_string(),
-            "2000 calls at a time were asked for, and there can be 192 connections: this process may have 256 files and \
-             connections open. Raise that limit with ulimit -n 2064"
+            "cannot make 2000 concurrent calls, but at most 192: this process may have 256 open files and connections. \
+             Raise the limit with ulimit -n 2064"
         );
         let few = settings(Some(20), Some("9")).few_of(Some(256)).unwrap();
-        assert!(few.to_string().ends_with("ANTIPHON_POOL_SIZE says so. Raise it"), "{few}");
+        assert!(few.to_string().ends_with("ANTIPHON_POOL_SIZE limits the connections. Raise it"), "{few}");
         assert_eq!(settings(Some(2_000), None).few_of(Some(4_096)), None);
     }
 }

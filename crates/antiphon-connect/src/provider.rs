@@ -12,25 +12,25 @@ use crate::config_file::ConfigFile;
 use crate::environment::Environment;
 use crate::settings::{ConfigError, Flags, Origin, Settings, Sourced, in_files};
 
-/// A provider, and what is needed to reach it.
+/// The settings of one provider: its address, its key and its options.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProviderSettings {
-    /// The name it goes by.
+    /// The provider's name, as in `--provider` and `[providers.NAME]`.
     pub name: String,
     /// The kind in the registry.
     pub kind: &'static Kind,
-    /// Where it is; `None`: where its kind usually is.
+    /// The server's address; `None` for the kind's usual one.
     pub base_url: Option<String>,
-    /// The variables that its key is looked for in, in this order; none: it needs no key.
+    /// The environment variables that may have the key, in the order in which they are read; empty if no key is needed.
     pub key_env: Vec<String>,
-    /// Its key.
+    /// The key; `None` if it is not set.
     pub key: Option<SecretString>,
-    /// Whether somebody set it up: a key, an address, or an entry in a file.
+    /// Whether a key, an address or a kind is configured.
     pub is_configured: bool,
-    /// Whether the files have an entry for it.
+    /// Whether a configuration file has an entry for the provider.
     pub is_entered: bool,
-    /// What else the configuration says of it.
+    /// The other options of the configuration.
     pub(crate) entry: ProviderEntry,
 }
 
@@ -45,15 +45,15 @@ pub(crate) struct ProviderEntry {
     pub(crate) model: Option<String>,
     /// The fallbacks, each as `provider/model`.
     pub(crate) fallback: Option<Vec<String>>,
-    /// Seconds.
+    /// The timeout for the first token, and between two tokens. Seconds.
     pub(crate) timeout: Option<f64>,
-    /// Seconds.
+    /// The timeout for a whole call. Seconds.
     pub(crate) call_timeout: Option<f64>,
-    /// The route to ask by where a kind has several: `chat` or `responses`, `chat` or `generate`, `chat` or `native`.
+    /// The route of a kind that has several: `chat` or `responses`, `chat` or `generate`, `chat` or `native`.
     pub(crate) route: Option<String>,
-    /// The tokens that prompt and answer may have together, where the server takes that from its callers.
+    /// The context size, prompt and answer together, for a server that takes it from its callers. Tokens.
     pub(crate) context: Option<u64>,
-    /// How the key is sent, of the kind `compatible`.
+    /// The scheme in which the key is sent, for the kind `compatible`.
     pub(crate) auth: Option<String>,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
@@ -64,10 +64,10 @@ pub(crate) struct ProviderEntry {
 }
 
 impl ProviderSettings {
-    /// The settings of an engine that was found; `None` where this build has no kind that speaks to it.
+    /// Returns the settings of an engine that was discovered; `None` if this build has no kind for it.
     pub(crate) fn of_engine(engine: &EngineAddress, settings: &Settings) -> Option<Self> {
         let (kind, base_url) = (engine.kind()?, Some(engine.base_url()));
-        // What is configured for another place, a key say, is not for whatever answers here.
+        // Options that are configured for another address, such as a key, are not for the server that answers here.
         let configured = settings.engines.get(engine.name);
         Some(match configured.filter(|named| engine.is_at(named.base_url.as_deref())) {
             Some(named) => Self { base_url, kind, ..named.clone() },
@@ -86,7 +86,7 @@ impl ProviderSettings {
 }
 
 impl fmt::Debug for ProviderEntry {
-    /// Without its headers and extra fields: somebody may have put a key there.
+    /// Formats the entry without its headers and extra fields, which may contain a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, base_url, key_env, model, route, .. } = self;
         f.debug_struct("ProviderEntry")
@@ -100,7 +100,7 @@ impl fmt::Debug for ProviderEntry {
 }
 
 impl ProviderEntry {
-    /// Sets the time of a whole call, and the options that only some kinds take.
+    /// Sets the timeout of a whole call, and the options that only some kinds take.
     pub(crate) fn set(&self, options: &mut Options) {
         let as_json =
             |(name, value): (&String, &toml::Value)| Some((name.clone(), serde_json::to_value(value).ok()?));
@@ -114,13 +114,13 @@ impl ProviderEntry {
         options.extra = self.extra.iter().filter_map(as_json).collect();
     }
 
-    /// Whether its `key_env`, if it has one, can be a variable's name. A key has other letters than a name has.
+    /// Returns whether `key_env`, if it is set, can be a variable's name: upper-case letters, digits and `_`, unlike a key.
     pub(crate) fn names_a_variable(&self) -> bool {
         let is_of_names = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         self.key_env.as_ref().is_none_or(|name| !name.is_empty() && name.bytes().all(is_of_names))
     }
 
-    /// This entry, and what it leaves open as another one says.
+    /// Returns this entry, with the options that it leaves open from another one.
     fn over(self, below: &Self) -> Self {
         let (mut headers, mut extra) = (below.headers.clone(), below.extra.clone());
         headers.extend(self.headers);
@@ -144,7 +144,7 @@ impl ProviderEntry {
     }
 }
 
-/// The provider that holds, if one is named.
+/// Returns the settings of the named provider, if one is named.
 pub(crate) fn provider(
     flags: &Flags,
     env: &Environment,
@@ -171,7 +171,7 @@ pub(crate) fn provider(
     Ok(Some(Sourced::new(settings, origin)))
 }
 
-/// All names by which providers can be chosen: those of the registry, and those of files.
+/// Returns all names by which providers can be chosen: those of the registry, then those of files.
 pub(crate) fn known_names(files: &[ConfigFile]) -> Vec<String> {
     let registered = registry::entries().iter().map(|entry| entry.name.clone());
     let of_files = files.iter().flat_map(|file| file.content.providers.keys().cloned());
@@ -184,13 +184,13 @@ pub(crate) fn known_names(files: &[ConfigFile]) -> Vec<String> {
     names
 }
 
-/// What all files together say of a provider, the nearer ones over the others.
+/// Merges the entries of a provider in all files; nearer files override the others.
 pub(crate) fn entry_of(name: &str, files: &[ConfigFile]) -> Option<ProviderEntry> {
     let entries = files.iter().filter_map(|file| file.content.providers.get(name)).cloned();
     entries.reduce(|nearer, below| nearer.over(&below))
 }
 
-/// What environment and files say of a provider.
+/// Returns the settings of a provider from environment and files.
 pub(crate) fn named_provider(
     name: &str,
     env: &Environment,
@@ -219,7 +219,7 @@ pub(crate) fn named_provider(
     let time_outs = entry.iter().flat_map(|entry| [entry.timeout, entry.call_timeout]).flatten();
     if let Some(seconds) = time_outs.into_iter().find(|seconds| !is_positive(seconds)) {
         let message = format!(
-            "a time-out of {seconds} s (the provider {name} in antiphon.toml) cannot be: it must be positive"
+            "invalid timeout of {seconds} s (the provider {name} in antiphon.toml): it must be positive"
         );
         return Err(ConfigError::new(message));
     }
@@ -235,7 +235,7 @@ pub(crate) fn named_provider(
     Ok(ProviderSettings {
         name: name.to_owned(),
         kind,
-        // How long to wait, say, tells nothing of whether it is there.
+        // Other options, such as a timeout, do not mean that the provider is set up.
         is_configured: entry.kind.is_some() || entry.base_url.is_some() || of_env.is_some() || key.is_some(),
         is_entered,
         base_url: of_env.map(str::to_owned).or(entry.base_url.clone()),
@@ -253,7 +253,7 @@ mod tests {
     use crate::settings::resolve;
 
     #[test]
-    fn the_time_of_a_call_is_of_its_provider_and_positive() {
+    fn the_call_timeout_is_per_provider_and_positive() {
         let options = |text: &str| {
             let file = |path, text| ConfigFile::parse(path, text).unwrap();
             let files =
@@ -267,7 +267,7 @@ mod tests {
         let err = options("[providers.ollama]\ncall_timeout = 0\n").unwrap_err().to_string();
         assert_eq!(
             err,
-            "a time-out of 0 s (the provider ollama in antiphon.toml) cannot be: it must be positive"
+            "invalid timeout of 0 s (the provider ollama in antiphon.toml): it must be positive"
         );
     }
 }

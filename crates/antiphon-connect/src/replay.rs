@@ -11,24 +11,24 @@ use crate::session::Session;
 use crate::settings::{Origin, Settings, Sourced};
 use crate::target::{PriceOf, Target};
 
-/// A folder of cassettes that takes the place of all providers.
+/// A folder of cassettes that replaces all providers.
 struct Replay<'a> {
     settings: &'a Settings,
     folder: &'a Path,
     all: Replayed,
 }
 
-/// The answers of one provider, and what is known of that provider without asking it.
+/// The recorded answers of one provider, and its properties that are known without calling it.
 struct Tape {
     answers: Replayed,
-    /// The provider as it would be asked; `None` where it cannot be constructed here.
+    /// The live provider; `None` if it cannot be built here.
     built: Option<Built>,
-    /// Whether it is the provider that the settings name.
+    /// Whether this is the provider that the settings name.
     is_named: bool,
 }
 
-/// Makes recorded answers ready in the place of the provider that was recorded, and of its fallbacks: a fallback that was
-/// not recorded is left out.
+/// Opens a session that replays recorded answers instead of calling the provider and its fallbacks; a fallback that was not
+/// recorded is left out.
 pub(crate) async fn replay(settings: &Settings, folder: &Path) -> Result<Session, ConnectError> {
     let all = Replayed::open(folder).await.map_err(|err| ConnectError::Cassette(err.to_string()))?;
     let replay = Replay { settings, folder, all };
@@ -44,7 +44,7 @@ pub(crate) async fn replay(settings: &Settings, folder: &Path) -> Result<Session
     Ok(Session { why, is_replayed: true, ..session })
 }
 
-/// A cassette in the place of a provider. Limits of its own count the calls in progress, and no server can fail.
+/// Makes a target of a cassette. It has its own limiters, to count the calls in progress, and no breaker: no server can fail.
 fn target(tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
     let scope = tape.answers.scope();
     let is_free = match &tape.built {
@@ -62,7 +62,7 @@ fn target(tape: Tape, model: String, limiters: &LimiterRegistry) -> Target {
 }
 
 impl Replay<'_> {
-    /// The answers of the provider that is asked first: the one that is named, else the first that is no fallback.
+    /// Returns the answers of the first provider: the one that is named, else the first that is not a fallback.
     fn first(&self) -> Result<Tape, ConnectError> {
         let named = self.settings.provider.as_ref();
         if let Some(tape) = named.and_then(|named| self.of(&named.value)) {
@@ -88,7 +88,7 @@ impl Replay<'_> {
         Ok(Tape { answers, built, is_named: false })
     }
 
-    /// The answers of a provider: those of the same address and options, else the first under its name.
+    /// Returns the answers of a provider: those of the same address and options, else the first under its name.
     fn of(&self, named: &ProviderSettings) -> Option<Tape> {
         let built = self.built(named);
         let same = built.as_ref().and_then(|built| self.all.of_scope(&built.provider.scope()));
@@ -99,7 +99,7 @@ impl Replay<'_> {
         Some(Tape { answers: answers?, built, is_named: true })
     }
 
-    /// The provider as it would be asked, which needs no key here, since it is not asked.
+    /// Builds the live provider, without a key, since it is not called.
     fn built(&self, named: &ProviderSettings) -> Option<Built> {
         let mut named = named.clone();
         if !named.key_env.is_empty() {
@@ -108,7 +108,7 @@ impl Replay<'_> {
         build(self.settings, &named).ok()
     }
 
-    /// The model that is named, else the one that was recorded.
+    /// Returns the model that is named, else the one that was recorded.
     async fn model(&self, tape: &Tape) -> Result<String, ConnectError> {
         let is_its_own = |origin: &Origin| tape.is_named || matches!(origin, Origin::Flag(_));
         let has_models = tape.built.as_ref().is_none_or(|built| built.has_models);

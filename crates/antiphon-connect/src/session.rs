@@ -6,7 +6,7 @@ use antiphon_resilience::RetryPolicy;
 use crate::settings::Settings;
 use crate::target::{PriceOf, Target};
 
-/// A provider that is ready to be asked, with everything around it, and a model.
+/// A connected provider with its middleware, and the model to call. Created by [`connect`](crate::connect).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Session {
@@ -14,26 +14,26 @@ pub struct Session {
     pub name: String,
     /// The provider, with its retries, limits, spans and fallbacks.
     pub provider: Arc<dyn Provider>,
-    /// The same without retries, for the engine, which journals each call and owns its retries.
+    /// The same provider without retries, for the engine, which journals each call (write-ahead) and does its own retries.
     pub calls: Calls,
-    /// The policy by which the engine makes a failed call again.
+    /// The policy by which the engine retries a failed call.
     pub retry: RetryPolicy,
-    /// The model to ask.
+    /// The model to call.
     pub model: String,
     /// The fallbacks in their order, each as `provider/model`.
     pub fallbacks: Vec<String>,
-    /// Which provider it is and why, in a line for the user.
+    /// One line for the user: the provider, and why it was chosen.
     pub why: String,
-    /// Whether it was chosen by default, so that other choices are worth a hint.
+    /// Whether the provider was chosen by default, so that a hint about other choices is useful.
     pub chosen_by_default: bool,
-    /// Whether recorded answers take the place of the provider.
+    /// Whether recorded answers replace the provider.
     pub is_replayed: bool,
     /// The models that may answer, with their prices.
     pub(crate) prices: Vec<(String, PriceOf)>,
 }
 
 impl Session {
-    /// Puts a session together. A provider without a server is asked as it is, and has no fallback.
+    /// Creates a session. A provider without a server is used without middleware, and has no fallback.
     pub(crate) fn of(settings: &Settings, first: Target, mut fallbacks: Vec<Target>) -> Self {
         let has_server = first.scope.base_url.is_some();
         fallbacks.retain(|other| has_server && (&other.scope, &other.model) != (&first.scope, &first.model));
@@ -67,22 +67,22 @@ impl Session {
         }
     }
 
-    /// Whether answers would come from plain statistics, which know a few recipes and no others.
+    /// Returns whether answers come from text statistics, which support only a few recipes.
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.provider.scope().base_url.is_none()
     }
 
-    /// Returns the price for a prompt of so many tokens; `None` if it is not known. With fallbacks it is the dearest price
-    /// of all models that may answer, for each kind of token: a budget then holds whichever does, and costs are reported as
-    /// the most that they may be. Of a replayed run it is nothing.
+    /// Returns the price for a prompt of `prompt_tokens` tokens; `None` if it is not known. With fallbacks it is the highest
+    /// price of all models that may answer, for each kind of token, so that a budget holds whichever answers, and reported
+    /// costs are upper bounds. A replayed run costs nothing.
     #[must_use]
     pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
         let prices = self.prices.iter().map(|(model, price)| price.of(model, prompt_tokens));
         prices.reduce(|dearest, price| Some(dearest?.dearer(price?))).flatten()
     }
 
-    /// Returns the first model whose price is not known.
+    /// Returns the first model whose price is not known; `None` if all prices are known.
     #[must_use]
     pub fn unpriced_model(&self) -> Option<&str> {
         let is_unknown = |(model, price): &&(String, PriceOf)| price.of(model, 0).is_none();

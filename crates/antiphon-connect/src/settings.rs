@@ -13,87 +13,87 @@ use crate::environment::Environment;
 use crate::fallback::{FallbackSettings, fallbacks};
 use crate::provider::{ProviderSettings, known_names, named_provider, provider};
 
-/// What was said on the command line, or by a caller in its place.
+/// The options of the command line, or of a caller in its place. They override environment and files.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Flags {
-    /// A provider's name.
+    /// The provider's name. Default: the configuration's.
     pub provider: Option<String>,
-    /// A model's name.
+    /// The model's name. Default: the configuration's, else the provider's.
     pub model: Option<String>,
-    /// A server's address.
+    /// The server's address. Default: the provider's usual one.
     pub base_url: Option<String>,
-    /// The fallbacks, each as `provider/model`; none: those of the configuration.
+    /// The fallbacks, each as `provider/model`. Default: those of the configuration.
     pub fallback: Option<Vec<String>>,
-    /// Whether answers are recorded, or replayed.
+    /// Whether answers are recorded or replayed. Default: neither.
     pub cassette: Option<Cassette>,
-    /// Whether no network is to be used at all.
+    /// Whether drafts are made offline by text statistics, without any network. Default: false.
     pub offline: bool,
-    /// How many runs may be under way at once.
+    /// The maximum number of concurrent calls (`--max-concurrency`). Default: the configuration's.
     pub concurrency: Option<usize>,
-    /// Where results go.
+    /// The folder for results. Default: the configuration's.
     pub out: Option<PathBuf>,
-    /// The most that a run may cost, in US dollars.
+    /// The most that a run may cost, in US dollars. Default: the configuration's.
     pub max_cost: Option<f64>,
 }
 
-/// What holds, after flags, environment, files and defaults, and where each value is from.
+/// The resolved configuration: flags over environment over files over defaults, each value with its origin.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The provider; `None`: a local engine if one answers, else offline.
+    /// The provider; `None` for a local engine if one answers, else offline.
     pub provider: Option<Sourced<ProviderSettings>>,
-    /// The model; `None`: the provider's default.
+    /// The model; `None` for the provider's default.
     pub model: Option<Sourced<String>>,
-    /// The fallbacks, to be asked in their order where the provider cannot answer.
+    /// The fallbacks in the order in which they are tried. Default: none.
     pub fallback: Sourced<Vec<FallbackSettings>>,
-    /// Whether answers are recorded, or replayed.
+    /// Whether answers are recorded or replayed; `None` for neither.
     pub cassette: Option<Cassette>,
-    /// How many runs may be under way at once.
+    /// The maximum number of concurrent calls, from 1. Default 4, which does not limit the calls of a run.
     pub concurrency: Sourced<usize>,
-    /// The most that a run may cost, in millionths of a US dollar; `None`: no limit.
+    /// The most that a run may cost, in millionths of a US dollar; `None` for no limit.
     pub max_cost: Option<Sourced<u64>>,
-    /// Calls after the first. Default [`MAX_RETRIES`].
+    /// The maximum number of retries: calls after the first. Default [`MAX_RETRIES`].
     pub max_retries: Sourced<u32>,
-    /// Connections to a provider in use at once.
+    /// The size of the connection pool: connections in use to one host, from 1. Default 100; to providers at least 512.
     pub pool_size: Sourced<usize>,
-    /// Where results go.
+    /// The folder for results. Default `antiphon-out`.
     pub out: Sourced<PathBuf>,
-    /// The time to the first token and between two of them; `None`: the provider's default.
+    /// The timeout for the first token, and between two tokens; `None` for the provider's default.
     pub token_timeout: Option<Sourced<Duration>>,
-    /// What models cost: the shipped table, with those of the files over it.
+    /// The prices of models: the shipped table, overridden by those of the files.
     pub prices: Prices,
-    /// What environment and files say of the engines that are looked for on this machine.
+    /// The settings of the engines that are discovered on this machine, from environment and files.
     pub(crate) engines: BTreeMap<&'static str, ProviderSettings>,
-    /// Whether prompts and answers go into spans: only where `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is true.
+    /// Whether spans contain prompts and answers: if `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is `true`.
     pub capture_content: bool,
-    /// Whether a key for OpenAI is at hand, for a hint.
+    /// Whether `OPENAI_API_KEY` is set, for a hint.
     pub has_openai_key: bool,
-    /// Where OpenAI is, if not at its own address.
+    /// The configured address of OpenAI; `None` for its own.
     pub openai_url: Option<String>,
 }
 
-/// A value and where it is from.
+/// A value and its origin.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Sourced<T> {
     /// The value.
     pub value: T,
-    /// Where it is from.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
-/// Where a value is from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// A flag.
+    /// A flag of the command line, by its name.
     Flag(&'static str),
-    /// An environment variable.
+    /// An environment variable, by its name.
     Environment(&'static str),
-    /// A file.
+    /// A configuration file, by its path.
     File(String),
-    /// Nobody said anything.
+    /// The default: no one set the value.
     Default,
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A configuration that cannot hold, in words for the user.
+/// The error of an invalid configuration, in words for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,
@@ -124,7 +124,7 @@ impl ConfigError {
         Self { is_of_flags: true, ..self }
     }
 
-    /// Whether a flag is wrong, and not a file or a variable.
+    /// Returns whether a flag is wrong, and not a file or a variable.
     #[must_use]
     pub fn is_of_flags(&self) -> bool {
         self.is_of_flags
@@ -140,7 +140,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Flags {
-    /// Forbids the network.
+    /// Selects offline drafts, which need no network.
     #[must_use]
     pub fn offline(mut self) -> Self {
         self.offline = true;
@@ -175,21 +175,21 @@ impl Flags {
         self
     }
 
-    /// Sets whether answers are recorded, or replayed.
+    /// Sets whether answers are recorded or replayed.
     #[must_use]
     pub fn cassette(mut self, cassette: impl Into<Option<Cassette>>) -> Self {
         self.cassette = cassette.into();
         self
     }
 
-    /// Sets how many runs may be under way at once.
+    /// Sets the maximum number of concurrent calls.
     #[must_use]
     pub fn concurrency(mut self, concurrency: impl Into<Option<usize>>) -> Self {
         self.concurrency = concurrency.into();
         self
     }
 
-    /// Sets where results go.
+    /// Sets the folder for results.
     #[must_use]
     pub fn out(mut self, out: impl Into<Option<PathBuf>>) -> Self {
         self.out = out.into();
@@ -205,7 +205,7 @@ impl Flags {
 }
 
 impl Settings {
-    /// How many pieces of plain work may be under way at once: 10 unless somebody said something else.
+    /// Returns the maximum number of concurrent tasks other than model calls, such as downloads: 10 unless it was set.
     #[must_use]
     pub fn workers(&self) -> usize {
         match self.concurrency.origin {
@@ -214,14 +214,14 @@ impl Settings {
         }
     }
 
-    /// The time to the first token of one provider, and between two of them: the environment's, else what the files say of
-    /// this one.
+    /// Returns the timeout for the first token of one provider, and between two tokens: the environment's, else the one in
+    /// this provider's entry.
     pub(crate) fn timeout_of(&self, named: &ProviderSettings) -> Option<Duration> {
         let of_all = self.timeout_of_all();
         of_all.or_else(|| Duration::try_from_secs_f64(named.entry.timeout?).ok())
     }
 
-    /// The time-out that is no provider's own.
+    /// Returns the timeout that holds for all providers.
     pub(crate) fn timeout_of_all(&self) -> Option<Duration> {
         let of_all = |timeout: &&Sourced<Duration>| matches!(timeout.origin, Origin::Environment(_));
         self.token_timeout.as_ref().filter(of_all).map(|timeout| timeout.value)
@@ -234,11 +234,11 @@ impl<T> Sourced<T> {
     }
 }
 
-/// Puts together what holds: a flag wins over the environment, that over files (the first over the later ones), and
-/// those over the defaults. Reads nothing.
+/// Resolves the settings: a flag overrides the environment, which overrides files (the first of them the later ones), which
+/// override the defaults. Reads nothing from the system.
 ///
 /// # Errors
-/// An unknown provider, a number that is none, or an address without a provider.
+/// An unknown provider, a number that is malformed or out of range, or an address without a provider.
 pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result<Settings, ConfigError> {
     let concurrency = flags.concurrency.map(|value| Sourced::new(value, Origin::Flag("--max-concurrency")));
     let concurrency = match concurrency {
@@ -270,7 +270,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     let out = flags.out.clone().map(|value| Sourced::new(value, Origin::Flag("--out")));
     let named = in_files(files, |file| of_named(file)?.timeout);
     let token_timeout = seconds.or(named).map(duration).transpose()?;
-    // A file's default model is of its default provider, and of no other that a flag names.
+    // A file's default model belongs to its default provider, not to another one that a flag names.
     let is_for_it = |file: &ConfigFile| {
         let named = provider.as_ref().filter(|_| is_flagged).map(|provider| &provider.value.name);
         named.is_none_or(|named| file.content.defaults.provider.as_ref() == Some(named))
@@ -300,7 +300,7 @@ pub fn resolve(flags: &Flags, env: &Environment, files: &[ConfigFile]) -> Result
     })
 }
 
-/// The settings of the engines that discovery looks for, from environment and files.
+/// Returns the settings of the discoverable engines, from environment and files.
 fn engines(
     env: &Environment,
     files: &[ConfigFile],
@@ -311,7 +311,7 @@ fn engines(
     named.map(|name| Ok((name, named_provider(name, env, files)?))).collect()
 }
 
-/// The shipped prices, with those of the files over them.
+/// Returns the shipped prices, overridden by those of the files.
 fn prices(files: &[ConfigFile]) -> Result<Prices, ConfigError> {
     let prices = files.iter().rev().fold(Prices::shipped(), |prices, file| prices.with(file.prices.clone()));
     match prices.half_priced() {
@@ -331,7 +331,7 @@ pub(crate) fn in_files<T>(
     files.iter().find_map(|file| Some(Sourced::new(value(file)?, Origin::File(file.path.clone()))))
 }
 
-/// In millionths of a US dollar.
+/// Returns the budget in millionths of a US dollar.
 fn max_cost(flags: &Flags, files: &[ConfigFile]) -> Result<Option<Sourced<u64>>, ConfigError> {
     let flag = flags.max_cost.map(|value| Sourced::new(value, Origin::Flag("--max-cost")));
     let dollars = flag.or_else(|| in_files(files, |file| file.content.defaults.max_cost));
@@ -357,7 +357,7 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
     let value = Duration::try_from_secs_f64(seconds.value).ok().filter(|value| !value.is_zero());
     let value = value.ok_or_else(|| {
         ConfigError::new(format!(
-            "a time-out of {} s ({}) cannot be: it must be positive",
+            "invalid timeout of {} s ({}): it must be positive",
             seconds.value, seconds.origin
         ))
     })?;
@@ -365,8 +365,7 @@ fn duration(seconds: Sourced<f64>) -> Result<Sourced<Duration>, ConfigError> {
 }
 
 impl Settings {
-    /// Returns these settings with a placeholder for each key that is not set: for a provider that is only asked what calls would
-    /// cost, and never called.
+    /// Returns these settings with a placeholder for each missing key: for an estimate, which makes no call.
     #[must_use]
     pub fn without_missing_keys(mut self) -> Self {
         let named = self.provider.iter_mut().map(|provider| &mut provider.value);
@@ -388,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_environment_over_files_over_defaults() {
+    fn flags_override_environment_overrides_files_override_defaults() {
         let files = [
             file("./antiphon.toml", "[defaults]\nmodel = \"near\"\n[retry]\nmax_retries = 7\n"),
             file("user.toml", "[defaults]\nmodel = \"far\"\nconcurrency = 2\n"),
@@ -404,7 +403,7 @@ mod tests {
         assert_eq!(settings.concurrency.origin, Origin::Environment("ANTIPHON_WORKERS"));
         assert_eq!((settings.max_retries.value, settings.out.origin), (7, Origin::Default));
         assert_eq!(settings.token_timeout.unwrap().value.as_millis(), 1500);
-        // What is a default for one provider is not for another.
+        // The default model of one provider is not that of another.
         let other = resolve(&Flags::default().provider("anthropic"), &env, &files).unwrap();
         assert!(other.model.is_none());
         let flags = Flags { concurrency: Some(1), ..Flags::default().model("mine") };
@@ -432,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_files_are_put_together_and_idle_ones_refused() {
+    fn entries_of_files_are_merged_and_unused_options_rejected() {
         let files = [
             file("./antiphon.toml", "[providers.openai]\nmodel = \"gpt-6-luna\"\n"),
             file(
@@ -454,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_what_to_do() {
+    fn error_messages_name_the_value_and_the_fix() {
         let check = |flags: Flags, env: &[(&str, &str)], expected: &str| {
             let env = env.iter().copied().collect();
             assert_eq!(resolve(&flags, &env, &[]).unwrap_err().to_string(), expected);
@@ -483,12 +482,12 @@ mod tests {
         check(
             Flags::default(),
             &[("ANTIPHON_TIMEOUT", "-1")],
-            "a time-out of -1 s (environment variable ANTIPHON_TIMEOUT) cannot be: it must be positive",
+            "invalid timeout of -1 s (environment variable ANTIPHON_TIMEOUT): it must be positive",
         );
     }
 
     #[test]
-    fn printing_shows_no_secret() {
+    fn debug_output_has_no_secret() {
         let env = Environment::from_iter([("OPENAI_API_KEY", "topsecret")]);
         let settings = resolve(&Flags::default().provider("openai"), &env, &[]).unwrap();
         assert!(!format!("{env:?} {settings:?}").contains("topsecret"));

@@ -10,7 +10,7 @@ use crate::provider::ProviderSettings;
 use crate::session::Session;
 use crate::settings::{ConfigError, Settings};
 
-/// Examines every provider at once: keys, addresses, models, slots. Each has 5 seconds to answer, and no model works for it.
+/// Checks all providers concurrently: keys, addresses, models, slots. Each has 5 seconds to answer, and no model is called.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -45,7 +45,7 @@ pub async fn models(settings: &Settings) -> Result<Vec<ProviderModels>, ConnectE
     Ok(join_all(built.iter().map(|built| ProviderModels::list(built, &settings.prices))).await)
 }
 
-/// Returns models of the session's provider whose names are like the one that it does not have, the likeliest first.
+/// Returns at most three models of the session's provider with names similar to the session's model, the most similar first.
 ///
 /// # Cancel safety
 /// Nothing is changed, so nothing is lost.
@@ -63,7 +63,7 @@ pub async fn near_models(session: &Session) -> Vec<String> {
     near
 }
 
-/// Finds the engines on this machine that answer and identify themselves: where the settings say, and on their usual ports.
+/// Finds the engines on this machine that answer and identify themselves: at the configured addresses and the usual ports.
 ///
 /// # Errors
 /// The setting that is wrong.
@@ -75,13 +75,13 @@ pub async fn local_engines(settings: &Settings) -> Result<Vec<LocalEngine>, Conn
     Ok(join_all(engines.iter().map(|(_, built)| LocalEngine::ask(built))).await)
 }
 
-/// Has the engine that can do so fetch a model, and reports its progress.
+/// Pulls a model into the local engine that supports it, and reports progress.
 ///
 /// # Errors
 /// The reason why the model cannot be fetched: no such engine answers, or this build has none.
 ///
 /// # Cancel safety
-/// The engine keeps what it has, and resumes when it is asked again.
+/// The engine keeps what it has downloaded, and resumes at the next call.
 pub async fn pull(
     settings: &Settings,
     model: &str,

@@ -14,7 +14,7 @@ use crate::cassette::Cassette;
 use crate::connect::{ConnectError, default_model, is_remote};
 use crate::settings::Settings;
 
-/// A provider with the model that it is asked for, and all that calls of the two share: limits, breaker, price.
+/// A provider and a model, with the state that their calls share: adaptive limiters, circuit breaker, price.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) provider: Arc<dyn Provider>,
@@ -39,7 +39,7 @@ pub(crate) enum PriceOf {
 }
 
 impl PriceOf {
-    /// Returns the price of a model for a prompt of so many tokens; `None` if that is not known.
+    /// Returns the price of a model for a prompt of `prompt_tokens` tokens; `None` if it is not known.
     pub(crate) fn of(&self, model: &str, prompt_tokens: u64) -> Option<Price> {
         match self {
             Self::Nothing => Some(Price::FREE),
@@ -50,24 +50,25 @@ impl PriceOf {
     }
 }
 
-/// The limits of all providers of this process: what one run learns, the others need not learn again.
+/// The adaptive limiters of all providers of this process, shared by all runs, so that each limit is learned once.
 static LIMITERS: LazyLock<LimiterRegistry> = LazyLock::new(LimiterRegistry::default);
-/// Whether providers are well, by their address, account and model.
+/// The circuit breakers of this process, by address, account and model.
 static BREAKERS: LazyLock<BreakerRegistry> = LazyLock::new(|| {
-    // Of many calls at once a fifth may fail by chance without anything being down, so more of them are looked at; and a
-    // trial may take as long as the slowest engine does to its first word.
+    // Of many concurrent calls a fifth may fail by chance without an outage, so the window is large; and a trial may take as
+    // long as the slowest engine takes to its first token.
     let policy = BreakerPolicy::default().window(BreakerWindow::Count(100)).min_calls(20);
-    // An outage is nearly all calls: whoever answers half of them is worth asking, and the other half costs its share.
+    // In an outage nearly all calls fail: a provider that answers half of them is still worth calling.
     let policy = policy.failure_rate(0.8);
-    // A short outage costs little more than its length, and a long one is looked at less and less often.
+    // A short outage costs little more than its length, and a long one is probed less and less often.
     let policy = policy.open_for(Duration::from_millis(500), Duration::from_secs(300));
-    // One answer of several trials closes it. Where a share of all calls fails, several in a row would seldom come, and one
-    // trial at a time would double the time again and again.
+    // One success of several trials closes the breaker. If a share of all calls fails, several successes in a row are rare,
+    // and one trial at a time would double the open time again and again.
     let policy = policy.trials(1).spare_trials(7);
     BreakerRegistry::new(policy.max_half_open(Duration::from_secs(300)))
 });
 
-/// Gates of engines that say how many calls they work on at once: more would only wait there, with their clocks running.
+/// The limiters of engines that report their number of slots: more concurrent calls would only queue there, while their
+/// timeouts run.
 static LIMITERS_OF_SLOTS: LazyLock<Mutex<HashMap<(String, u32), LimiterRegistry>>> =
     LazyLock::new(Mutex::default);
 
@@ -79,15 +80,14 @@ fn limiters_of(scope: &Scope, slots: Option<u32>) -> LimiterRegistry {
 }
 
 impl Target {
-    /// Makes a provider ready that is really asked, for `model` or for its usual one; its answers are recorded where the
-    /// settings say so.
+    /// Connects a live provider for `model`, or for its default one; its answers are recorded if the settings say so.
     pub(crate) async fn live(
         settings: &Settings,
         built: &Built,
         model: Option<&str>,
     ) -> Result<Self, ConnectError> {
         let (model, is_remote) = match model {
-            // Statistics have no models.
+            // The offline provider has no models.
             Some(model) if built.has_models => (model.to_owned(), is_remote(built, model).await),
             _ => (default_model(built).await?, false),
         };
@@ -117,7 +117,7 @@ impl Target {
         })
     }
 
-    /// Returns the provider with its retries, limits and spans, to be built or to be another's fallback.
+    /// Returns the provider with its retries, limits and spans, to be built or used as a fallback.
     pub(crate) fn stack(&self, settings: &Settings) -> Stack {
         let retry = RetryPolicy::default().max_retries(settings.max_retries.value);
         let stack = Stack::new(self.provider.clone()).retry(retry).retry_budget(RetryBudget::default());
@@ -133,7 +133,7 @@ impl Target {
     }
 }
 
-/// The provider around which each answer is recorded: within the retries, so that the cassette has what the provider said.
+/// Wraps a provider so that each answer is recorded: inside the retries, so that the cassette has the provider's own answers.
 async fn recorded(provider: Arc<dyn Provider>, folder: &Path) -> Result<Arc<dyn Provider>, ConnectError> {
     let recorded = Recorded::in_dir(provider, folder);
     match recorded.prepare().await {

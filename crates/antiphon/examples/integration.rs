@@ -12,13 +12,13 @@ use antiphon::runtime::{CancellationToken, Progress, Runner, Shutdown};
 use antiphon::stream::StreamExt as _;
 use futures_util::{StreamExt as _, TryStreamExt, stream};
 
-/// A service that is busy at the first call.
+/// A slow service that is busy at the first call.
 async fn count_words(text: &str, attempt: u32) -> Result<usize, &'static str> {
     tokio::time::sleep(Duration::from_millis(5)).await;
     if attempt == 1 { Err("busy") } else { Ok(text.split_whitespace().count()) }
 }
 
-/// A file and its words; who calls decides what an error means for the next attempt.
+/// Counts the words of a file; the closure of `run` decides whether an error is retried.
 async fn counted(file: FileRead, progress: Progress) -> Result<(String, usize), String> {
     let bytes = file.bytes.map_err(|err| err.to_string())?;
     let text = String::from_utf8_lossy(&bytes);
@@ -38,16 +38,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "examples/interviews".to_owned());
     let cancel = CancellationToken::new();
 
-    // Files: found in batches and read in hops of many, each with an outcome of its own.
+    // Files: found in batches and read several per blocking task, with one outcome per file.
     let batches = walk(&folder, WalkOptions::default(), cancel.clone());
     let paths: Vec<_> = batches.flat_map(stream::iter).map_ok(|entry| entry.path).try_collect().await?;
     let progress = Progress::new(Some(paths.len() as u64));
 
-    // A stream of slow calls: four at once, in order.
+    // A stream of slow calls: at most four concurrently, with results in order.
     let files = read_many(paths, ReadOptions::default(), cancel);
     let mut rows = files.map_async(4, |file| counted(file, progress.clone()));
 
-    // Results: written behind, in a file that takes its name when it is whole.
+    // Results: written in the background, to a file that gets its name when it is complete.
     let scratch = antiphon::fs::temp_dir()?;
     let out = scratch.path().join("words.tsv");
     let (mut writer, mut counts) = (Writer::atomic(&out).await?, Vec::new());
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     writer.finish().await?;
     print!("{}", antiphon::fs::read_to_string(&out).await?.text);
 
-    // Work on all cores, and windows over what came of it.
+    // Work on four workers, and sliding windows over its results.
     let runner = Runner::new(4);
     let squares = runner.map(counts, |n| async move { n * n }).await;
     runner.shutdown(Shutdown::Drain).await;

@@ -1,4 +1,4 @@
-//! The program: command line in, results on stdout, talk on stderr, and an exit code.
+//! The command line: results on stdout, messages on stderr, and an exit code.
 
 mod cli;
 mod config;
@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(err) => {
-            // Help and version are results; a mistake is talk. A closed pipe is nobody's fault.
+            // Help and version go to stdout, usage errors to stderr. A closed pipe is not an error.
             let _ = err.print();
             return ExitCode::from(match err.kind() {
                 ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => error::OK,
@@ -51,12 +51,12 @@ pub fn main() -> ExitCode {
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|err| CommandError::internal(format!("no threads to work with: {err}")))
+        .map_err(|err| CommandError::internal(format!("cannot start threads: {err}")))
         .and_then(|runtime| {
             let log = Log::start(cli.verbose, cli.quiet, runtime.handle())?;
             let done = runtime.block_on(run(&cli.command, &talk));
             log.end(talk);
-            // A read or a write that was given up must not keep the program from ending.
+            // Abandoned reads and writes must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             done
         });
@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(err) => {
             if cli.command.wants_json() {
-                // A closed pipe is nobody's fault.
+                // A closed pipe is not an error.
                 let _ = output::json(&err.as_document()).and_then(|text| output::result(&text));
             }
             talk.error(&err);

@@ -1,4 +1,4 @@
-//! The program.
+//! The `antiphon` command-line program.
 
 fn main() -> std::process::ExitCode {
     antiphon::commands::main()

@@ -42,7 +42,7 @@ const NOTE: &str = "_antiphon";
 /// Returns the reason why a line is not a row, with its text.
 ///
 /// # Errors
-/// `Io` and the like for a failure that ends the file.
+/// `Io`, `NotFound` or `Cancelled` for a failure that ends the file.
 pub(super) fn bad_line(err: antiphon_fs::Error) -> Result<(String, RawRow), Error> {
     let (reason, is_cut) = match err.kind() {
         antiphon_fs::ErrorKind::NotText { .. } => ("this row is not valid UTF-8".to_owned(), false),

@@ -25,6 +25,14 @@ use crate::registry::{BuildError, Built, Kind, Options};
 ///
 /// Structured output: schemas are sent without the keywords that Anthropic does not support; these are enforced here. A
 /// schema that it cannot express at all, one with free keys, is put in the prompt.
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::{Anthropic, SecretString};
+///
+/// let provider = Anthropic::new(SecretString::from("key"));
+/// assert_eq!(provider.scope().vendor, "anthropic");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Anthropic {
     link: Link,

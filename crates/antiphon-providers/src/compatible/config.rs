@@ -15,6 +15,16 @@ use crate::registry::{BuildError, Built, Kind, Options};
 ///
 /// For structured output, a server that rejects JSON schemas is asked for a JSON object, and one that rejects that as well
 /// gets the schema in the prompt only; in any case the schema is enforced here.
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::{Compatible, Vendor};
+///
+/// let vendor = Vendor::new("lab", "http://localhost:8000")?;
+/// let provider = Compatible::of(&vendor, None)?;
+/// assert_eq!(provider.scope().base_url.as_deref(), Some("http://localhost:8000/v1"));
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Compatible {
     chat: Chat,

@@ -236,7 +236,7 @@ impl Link {
     }
 
     fn malformed(&self, place: &str, kind: &str, body: &str) -> Error {
-        let kind = if kind.is_empty() { "an unnamed content type" } else { kind };
+        let kind = if kind.is_empty() { "of an unnamed type" } else { kind };
         let said = self.cleaned(body);
         let message =
             format!("{place}: the answer is {kind} and not what was requested; check the base URL ({said})");

@@ -25,6 +25,14 @@ use crate::registry::{BuildError, Built, Kind, Options};
 ///
 /// Structured output: schemas are sent as `responseJsonSchema` without the keywords that Gemini ignores; these are enforced
 /// here.
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::{Gemini, SecretString};
+///
+/// let provider = Gemini::new(SecretString::from("key"));
+/// assert_eq!(provider.scope().vendor, "gemini");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Gemini {
     link: Link,

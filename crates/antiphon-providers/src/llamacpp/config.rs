@@ -21,6 +21,15 @@ use crate::registry::{BuildError, Built, Kind, Options};
 /// A provider for llama.cpp's server, usually on the user's own machine: by its chat completions, or by its own `/completion`.
 ///
 /// The server reports its concurrency limit, so that it need not be configured or learned.
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::LlamaCpp;
+///
+/// let provider = LlamaCpp::new("http://localhost:8080")?;
+/// assert_eq!(provider.scope().base_url.as_deref(), Some("http://localhost:8080/v1"));
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct LlamaCpp {
     /// The link to the server's routes outside `/v1`.

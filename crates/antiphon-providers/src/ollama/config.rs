@@ -26,6 +26,15 @@ use crate::registry::{BuildError, Built, Kind, Options, PullProgress};
 /// The server chooses the context window, 4,096 tokens on most machines, unless [`context`](Self::context) sets it.
 ///
 /// The server does not report its concurrency limit (`OLLAMA_NUM_PARALLEL`, 1 by default).
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::Ollama;
+///
+/// let provider = Ollama::at_host("box:11434")?.context(16_384);
+/// assert_eq!(provider.scope().base_url.as_deref(), Some("http://box:11434"));
+/// # Ok::<(), antiphon_llm::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Ollama {
     link: Link,

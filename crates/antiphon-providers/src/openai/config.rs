@@ -27,6 +27,14 @@ use crate::registry::{BuildError, Built, Kind, Options};
 /// hint.
 ///
 /// OpenAI's reasoning models reject any temperature but their default.
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::{OpenAi, SecretString};
+///
+/// let provider = OpenAi::new(SecretString::from("key")).responses();
+/// assert_eq!(provider.scope().vendor, "openai");
+/// ```
 #[derive(Debug, Clone)]
 pub struct OpenAi {
     chat: Chat,

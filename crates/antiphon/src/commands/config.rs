@@ -12,10 +12,10 @@ pub(super) async fn run(args: &ConfigArgs) -> Result<u8, CommandError> {
     Ok(OK)
 }
 
-/// The providers that someone set up, or that are in the way of all others; of keys, only whether they exist.
+/// Formats the configured providers, and those whose configuration is wrong; of keys, only whether they exist.
 fn of_providers(providers: &[(String, Result<ProviderSettings, ConfigError>)]) -> String {
     let place = |url: &str| {
-        output::address(url).map_or(" at an address of its own".to_owned(), |place| format!(" at {place}"))
+        output::address(url).map_or(" at a hidden address".to_owned(), |place| format!(" at {place}"))
     };
     let described = |named: &ProviderSettings| {
         let place = named.base_url.as_deref().map(place).unwrap_or_default();

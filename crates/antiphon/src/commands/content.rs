@@ -38,7 +38,7 @@ async fn request(args: &ContentArgs) -> Result<RunRequest, CommandError> {
     Ok(request)
 }
 
-/// Prints what came of pages, says what is missing, and gives the exit code.
+/// Prints the result of a content run, reports what is missing, and returns the exit code.
 pub(super) fn finish(
     outcome: &RunOutcome,
     as_json: bool,
@@ -46,7 +46,7 @@ pub(super) fn finish(
     talk: Talk,
 ) -> Result<u8, CommandError> {
     let RunResult::Content(made) = &outcome.result else {
-        return Err(CommandError::internal("the outcome is not that of pages"));
+        return Err(CommandError::internal("the outcome is not of a content run"));
     };
     output::print(as_json.then(|| as_document(outcome, made)), || as_text(made))?;
     let code = end(outcome, made, talk);
@@ -87,12 +87,12 @@ fn as_text(made: &ContentResult) -> String {
     text
 }
 
-/// Says what is missing and what to do next, and gives the exit code.
+/// Reports failures, removals and hints, and returns the exit code.
 fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
     let ContentResult { report, pages, failures, skipped, .. } = made;
     if outcome.reused {
         talk.line(
-            "these pages were written before and are built again, with 0 calls; --fresh asks for them anew",
+            "run already finished: pages rebuilt, with 0 calls; use --fresh to start a new run",
         );
     }
     for failure in failures {
@@ -101,22 +101,22 @@ fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
     if !skipped.is_empty() {
         let names: Vec<&str> = skipped.iter().take(5).map(String::as_str).collect();
         talk.line(&format!(
-            "{} of other kinds left alone: {}",
+            "{} of unknown type skipped: {}",
             counted(skipped.len(), "file"),
             names.join(", ")
         ));
     }
     warn_of_missing(pages, talk);
-    // What was told when it was made need not be told with each building.
+    // Removals were reported when the pages were generated; a rebuild does not repeat them.
     if !outcome.reused {
         pages.iter().for_each(|page| warn_of_removed(page, talk));
     }
     if made.failed_rows.is_some() {
-        talk.hint(&format!("antiphon runs retry-failed {} asks for them again", report.run_id));
+        talk.hint(&format!("retry the failed pages: antiphon runs retry-failed {}", report.run_id));
     }
     if report.possibly_billed.calls > 0 {
         let calls = counted(report.possibly_billed.calls, "call");
-        talk.warning(&format!("{calls} that broke off may have been billed, too"));
+        talk.warning(&format!("{calls} without an answer possibly billed, too"));
     }
     talk.line(&format!("content and report: {}", outcome.folder.display()));
     let answered = pages.iter().filter(|page| page.error.is_none()).count();
@@ -128,13 +128,13 @@ fn end(outcome: &RunOutcome, made: &ContentResult, talk: Talk) -> u8 {
     }
 }
 
-/// Says which pages have no answer: of many with the same reason, the first few.
+/// Reports the pages without an answer: for each reason, the first few.
 fn warn_of_missing(pages: &[SitePage], talk: Talk) {
     const NAMED: usize = 3;
     let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
     for page in pages {
         let Some(error) = &page.error else { continue };
-        let instead = if page.content.is_some() { "; the page has the fallback's words" } else { "" };
+        let instead = if page.content.is_some() { "; the page has the fallback content" } else { "" };
         let (reason, name) = (format!("{error}{instead}"), format!("{} in {}", page.notes, page.theme));
         match by_reason.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, names)) => names.push(name),
@@ -152,9 +152,7 @@ fn warn_of_missing(pages: &[SitePage], talk: Talk) {
 
 fn warn_of_removed(page: &SitePage, talk: Talk) {
     let name = format!("{} in {}", page.notes, page.theme);
-    for (why, told) in
-        [(Reason::NotInNotes, "the notes do not have it"), (Reason::Repeated, "it was said before")]
-    {
+    for (why, reason) in [(Reason::NotInNotes, "not in the notes"), (Reason::Repeated, "repeated")] {
         let places = page.removed.iter().filter(|removed| removed.why == why);
         let places: Vec<String> = places.map(|removed| format!("{} {}", removed.at, removed.value)).collect();
         let more = match places.len().saturating_sub(5) {
@@ -163,7 +161,7 @@ fn warn_of_removed(page: &SitePage, talk: Talk) {
         };
         if !places.is_empty() {
             let first = places[..places.len().min(5)].join(", ");
-            talk.warning(&format!("{name}: left out, since {told}: {first}{more}"));
+            talk.warning(&format!("{name}: removed, since {reason}: {first}{more}"));
         }
     }
 }

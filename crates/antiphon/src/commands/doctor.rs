@@ -13,24 +13,24 @@ use crate::runtime::{Flags, ProviderSettings, known_providers};
 pub(super) async fn run(args: &DoctorArgs, talk: &Talk) -> Result<u8, CommandError> {
     let Front { settings, environment, files } = Front::new(&Flags::default()).await?;
     let mut providers = known_providers(&environment, &files);
-    // Without those that have no address until the user names one, and the one that needs none.
+    // Skips providers that have no address until the user names one, and offline, which needs none.
     let is_somewhere = |named: &ProviderSettings| {
         named.base_url.is_some() || registry::entry(&named.name).is_none_or(|entry| entry.base_url.is_some())
     };
     providers.retain(|(_, named)| {
         named.as_ref().map_or(true, |named| !named.kind.is_offline && is_somewhere(named))
     });
-    talk.line(&format!("asking {} providers, for 5 seconds at most", providers.len()));
+    talk.line(&format!("checking {} providers, for at most 5 seconds", providers.len()));
     let checkups = operations::doctor(&settings, &providers).await;
     let document = || json!({ "schema": "antiphon.doctor/1", "providers": checkups });
     output::print(args.json.then(document), || as_list(&checkups))?;
     if checkups.iter().all(|checkup| checkup.result.health().is_none()) {
-        talk.hint("nothing is needed for a first look: antiphon generate examples/interviews --offline");
+        talk.hint("try it without a provider: antiphon generate examples/interviews --offline");
     }
     Ok(checkups.iter().filter_map(code).min().unwrap_or(OK))
 }
 
-/// What is wrong in a file, and a key that is wrong, are matters of configuration; other illnesses are failures of some.
+/// Returns the exit code of a failed checkup: configuration for a wrong file or key, else that of a partial failure.
 fn code(checkup: &Checkup) -> Option<u8> {
     let CheckupResult::Failed(err) = &checkup.result else { return None };
     let of_configuration =

@@ -13,12 +13,12 @@ pub(super) const USAGE: u8 = 2;
 pub(super) const CONFIG: u8 = 3;
 pub(super) const SOME_FAILED: u8 = 4;
 pub(super) const ALL_FAILED: u8 = 5;
-/// Nothing is left of the budget.
+/// The budget is used up.
 pub(super) const BUDGET: u8 = 6;
 pub(super) const INTERRUPTED: u8 = 130;
 pub(super) const TERMINATED: u8 = 143;
 
-/// What went wrong with a command, and what to type next.
+/// A failed command: exit code, message, and hints on what to type next.
 #[derive(Debug)]
 pub(super) struct CommandError {
     code: u8,
@@ -26,7 +26,7 @@ pub(super) struct CommandError {
     hints: Vec<String>,
 }
 
-/// The exit code of each kind of error.
+/// Returns the exit code of a kind of error.
 pub(super) fn exit_code(kind: OperationErrorKind) -> u8 {
     match kind {
         OperationErrorKind::Request | OperationErrorKind::NotFound | OperationErrorKind::Conflict => USAGE,
@@ -61,76 +61,76 @@ impl CommandError {
         &self.hints
     }
 
-    /// The same with words before its message.
+    /// Puts `what` before the message.
     pub(super) fn about(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// It, for those who read results with a program.
+    /// Returns the error as a document for programs.
     pub(super) fn as_document(&self) -> impl Serialize {
         json!({ "schema": "antiphon.error/1", "error": self.message, "hints": self.hints })
     }
 }
 
-/// Words for advice.
+/// Returns the text of a hint.
 pub(super) fn advice(hint: &Hint) -> String {
     let text = match hint {
         Hint::CheckKey => {
-            "check the key in the variable that antiphon doctor names for this provider, and what it may be used for"
+            "check the key and its permissions; antiphon doctor names the variable of this provider"
         }
         Hint::SetVariable { name } => return format!("set it: export {name}=…"),
-        Hint::CheckBilling => "the account has no money or allowance left: look at its billing page",
-        Hint::NameModel => "name a model that the server has with --model; antiphon models lists them",
-        Hint::SimilarModels { models } => return format!("models with such a name: {}", models.join(", ")),
+        Hint::CheckBilling => "check the billing page of the account: no credit or quota is left",
+        Hint::NameModel => "name a model of the server with --model; antiphon models lists them",
+        Hint::SimilarModels { models } => return format!("similar models: {}", models.join(", ")),
         Hint::NameProvider => "name a provider, such as --provider ollama or --provider openai --model NAME",
         Hint::TrySimulator => {
-            "to try it without one: antiphon simulate, and --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
+            "to try it without one, run antiphon simulate and use --provider compatible --base-url http://127.0.0.1:4010/v1 --model sim-1"
         }
-        Hint::TryOffline => "without a key and without a network: generate and content with --offline",
-        Hint::CheckServer => "is the server running (ollama serve), and is the address right (--base-url)?",
+        Hint::TryOffline => "to use neither key nor network, run generate or content with --offline",
+        Hint::CheckServer => "check that the server is running (ollama serve), and its address (--base-url)",
         Hint::CheckAddress => {
-            "does the base URL lead to this provider's interface? antiphon doctor shows what answers where"
+            "check that the base URL is of this provider's API; antiphon doctor shows which provider answers where"
         }
-        Hint::RunDoctor => "antiphon doctor shows what answers",
+        Hint::RunDoctor => "run antiphon doctor to see which providers answer",
         Hint::ChangeParameters => {
-            "the message says what is not accepted: --count, --model or --temperature may have to change"
+            "change the parameter that the message names, such as --count, --model or --temperature"
         }
-        Hint::RaiseDeadline => "allow more time with --deadline; the same command resumes what is left",
-        Hint::RaiseOpenFiles => "allow more open files with ulimit -n, or fewer calls with --max-concurrency",
-        Hint::RaiseCallTimeout => "allow more time for one answer with call_timeout in antiphon.toml",
-        Hint::RaiseTokenTimeout => "allow more time between tokens with ANTIPHON_TIMEOUT=600 (seconds)",
+        Hint::RaiseDeadline => "raise --deadline, and run the same command again to resume",
+        Hint::RaiseOpenFiles => "raise the limit of open files (ulimit -n), or lower --max-concurrency",
+        Hint::RaiseCallTimeout => "raise the time-out of an answer: call_timeout in antiphon.toml",
+        Hint::RaiseTokenTimeout => "raise the time-out between tokens, such as ANTIPHON_TIMEOUT=600 (seconds)",
         Hint::AllowLongerAnswers => {
-            "allow a longer answer with --max-tokens, or ask for fewer personas with --count"
+            "raise --max-tokens, or lower --count to ask for fewer personas"
         }
         Hint::StartFresh => "use --fresh to start a new run",
         Hint::Overwrite => "use --overwrite to replace it, or name another file",
-        Hint::RunAgain => "the same command tries again",
-        Hint::RunAgainLater => "the same command tries again and resumes what is left; wait a little first",
-        Hint::UseLargerModel => "a larger model, or fewer personas (--count), may keep to the form",
+        Hint::RunAgain => "run the same command again",
+        Hint::RunAgainLater => "wait, then run the same command again to resume",
+        Hint::UseLargerModel => "use a larger model, or lower --count to ask for fewer personas",
         Hint::RaiseContext => {
-            "--offline has no such limit; an engine of one's own can be given more, as far as its model goes: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
+            "use --offline, which has no such limit, or raise the context window of a local engine, up to the maximum of its model: context = 32768 below [providers.ollama] in antiphon.toml, or llama-server -c 32768"
         }
-        Hint::ProviderFailing => "the provider fails too often: wait a little; antiphon doctor looks at it",
-        Hint::RaiseMaxCost => "with a higher --max-cost the same command resumes with what is left",
-        Hint::SetMaxCost => "say how much it may cost with --max-cost, or that anything is fine with --yes",
-        Hint::Resumes => "the same command resumes with what is left",
+        Hint::ProviderFailing => "the provider fails too often: wait, and check it with antiphon doctor",
+        Hint::RaiseMaxCost => "raise --max-cost, and run the same command again to resume",
+        Hint::SetMaxCost => "set a budget with --max-cost, or allow any cost with --yes",
+        Hint::Resumes => "run the same command again to resume",
         Hint::ResumesWhenFixed => {
-            "what was acknowledged is kept; when that is fixed the same command resumes with what is left"
+            "stored results are kept; fix the cause, then run the same command again to resume"
         }
-        Hint::ResumeRun { run } => return format!("antiphon runs resume {run} asks about what is left"),
-        Hint::StartAgain => "the same command starts a new run",
+        Hint::ResumeRun { run } => return format!("to resume, run antiphon runs resume {run}"),
+        Hint::StartAgain => "run the same command again to start a new run",
         Hint::DidYouMean { name } => return format!("did you mean {name}?"),
         Hint::Unread { failure } => failure,
         Hint::FetchFirst => "fetch it first: antiphon fetch URL --out DIR",
-        Hint::AllowLocal => "--allow-local takes http, this machine and its network, too",
+        Hint::AllowLocal => "use --allow-local to allow http, this machine and private networks",
         Hint::About { what } => return format!("this is {what}"),
-        Hint::ListExperiments => "antiphon experiment list shows which there are",
+        Hint::ListExperiments => "antiphon experiment list lists all experiments",
         Hint::AddData { experiment } => {
-            return format!("antiphon experiment add {experiment} PATH brings some");
+            return format!("add data with antiphon experiment add {experiment} PATH");
         }
-        Hint::GiveCommandAgain => "give the same command again, with the same input",
-        Hint::SeeFolder { folder } => return format!("what there is of it: {}", folder.display()),
+        Hint::GiveCommandAgain => "run the same command again, with the same input",
+        Hint::SeeFolder { folder } => return format!("files of the run: {}", folder.display()),
     };
     text.to_owned()
 }

@@ -25,8 +25,8 @@ pub(super) async fn run(args: &ExperimentArgs, talk: &Talk) -> Result<u8, Comman
                 }
             }
             let made = experiments.create(definition).await?;
-            talk.hint(&format!("antiphon experiment add {name} PATH brings data into it"));
-            talk.hint(&format!("antiphon experiment generate {name} makes personas of that"));
+            talk.hint(&format!("add data: antiphon experiment add {name} PATH"));
+            talk.hint(&format!("then generate personas: antiphon experiment generate {name}"));
             output::result(&format!("{}\n", made.folder.display())).map(|()| OK)
         }
         ExperimentCommand::List { json } => list(&experiments, *json, *talk).await,
@@ -78,24 +78,24 @@ async fn generate(
     for (name, outputs) in started.iter().filter(|_| !how.run.dry_run) {
         write_readme(experiments, name, *talk).await;
         talk.hint(&format!(
-            "its runs are looked at with antiphon runs report latest --out {}",
+            "write a report: antiphon runs report latest --out {}",
             outputs.display()
         ));
     }
     Ok(code)
 }
 
-/// What was made is not lost because the README could not be written.
+/// Updates the README of an experiment. A failure is a warning only, so that it does not hide the result of the command.
 pub(super) async fn write_readme(experiments: &Experiments, name: &str, talk: Talk) {
     if let Err(err) = experiments.write_readme(name).await {
-        talk.warning(&format!("the README is as it was: {err}"));
+        talk.warning(&format!("cannot update the README: {err}"));
     }
 }
 
 async fn list(experiments: &Experiments, as_json: bool, talk: Talk) -> Result<u8, CommandError> {
     let mut rows = Vec::new();
     for experiment in experiments.list().await? {
-        // One that cannot be read hides no other.
+        // An experiment that cannot be read does not hide the others.
         match experiment {
             Ok(experiment) => rows.push(experiment),
             Err(err) => talk.error(&err.into()),
@@ -197,20 +197,20 @@ async fn delete(
     let info = experiments.show(name).await?;
     let confirmation = if is_sure { info.definition.name.clone() } else { confirm_name(&info).await? };
     experiments.delete(name, &confirmation).await?;
-    talk.line(&format!("removed {}", info.folder.display()));
+    talk.line(&format!("deleted {}", info.folder.display()));
     Ok(OK)
 }
 
-/// The name of what is to be removed, typed by whoever wants that.
+/// Asks the user to type the name of the experiment to delete.
 async fn confirm_name(info: &ExperimentInfo) -> Result<String, CommandError> {
     let (name, all) = (&info.definition.name, &info.statistics);
     if !std::io::stdin().is_terminal() {
-        let message = format!("not removed: nobody is there to be asked whether {name} may go");
-        return Err(CommandError::new(USAGE, message).hint("say it with --yes"));
+        let message = format!("cannot delete {name}: stdin is no terminal to ask for confirmation");
+        return Err(CommandError::new(USAGE, message).hint("use --yes to confirm"));
     }
     let (files, runs) = (counted(all.files, "file"), counted(all.runs, "run"));
-    let question = format!("{files} of data and {runs} of {name} will be removed. Type its name to go on: ");
+    let question = format!("this deletes {name} with {files} of data and {runs}. Type its name to confirm: ");
     let answer = tokio::task::spawn_blocking(move || output::ask(&question)).await;
     let answer = answer.map_err(|err| CommandError::internal(err.to_string()))?;
-    answer.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))
+    answer.map_err(|err| CommandError::new(USAGE, format!("cannot read stdin: {err}")))
 }

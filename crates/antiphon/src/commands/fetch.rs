@@ -34,7 +34,7 @@ async fn to_files(
     talk: Talk,
 ) -> Result<u8, CommandError> {
     let cancel = CancellationToken::new();
-    // What broke off is resumed later, so that one Ctrl-C is enough.
+    // Partial files are resumed by the next run, so one Ctrl-C is enough.
     let interrupts = Interrupts::listen_for_one(cancel.clone());
     let on_done = |fetched: &Fetched| {
         let Fetched { number, source, result, .. } = fetched;
@@ -56,12 +56,12 @@ async fn to_files(
     let missing = fetched.iter().filter(|fetched| fetched.result.is_err()).count();
     if missing > 0 {
         let files = counted(fetched.len(), "file");
-        talk.line(&format!("{missing} of {files} missing: the same command fetches them"));
+        talk.line(&format!("{missing} of {files} missing: run the same command again to fetch them"));
     }
     Ok(interrupts.code().unwrap_or(code(missing, fetched.len())))
 }
 
-/// The bodies one after the other, in the order of the addresses.
+/// Prints the bodies, in the order of the addresses.
 async fn to_stdout(
     client: &Client,
     args: &FetchArgs,
@@ -80,7 +80,7 @@ async fn to_stdout(
                 let error = CommandError::new(SOME_FAILED, format!("{}: {err}", without_secrets(url)));
                 talk.error(&match err.kind() {
                     ErrorKind::TooLarge { .. } => {
-                        error.hint("into a file it can be of any size: add --out DIR")
+                        error.hint("use --out DIR, which has no limit of size")
                     }
                     _ => error,
                 });
@@ -101,10 +101,10 @@ fn code(failed: usize, all: usize) -> u8 {
 fn described(file: &FetchedFile) -> String {
     match &file.download {
         None => {
-            format!("{} is there already, and left alone (--fresh fetches it again)", file.path.display())
+            format!("{} exists already, skipped (use --fresh to fetch it again)", file.path.display())
         }
         Some(done) if done.resumed_from > 0 => {
-            format!("{} bytes, {} of them from an earlier try", done.bytes, done.resumed_from)
+            format!("{} bytes, resumed at byte {}", done.bytes, done.resumed_from)
         }
         Some(done) => format!("{} bytes", done.bytes),
     }

@@ -1,4 +1,4 @@
-//! What the commands that run something have in common: a workspace, a request, and what is shown meanwhile.
+//! Parts that all commands with a run share: the workspace, the request and the progress.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl Front {
     }
 }
 
-/// Puts into a request what the flags say of provider, limits, and a fresh start.
+/// Sets the provider, the limits and the fresh start of a request from the flags.
 pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
     (request.provider, request.base_url, request.model) = args.provider.named();
     request.fallback = args.provider.fallbacks();
@@ -43,14 +43,15 @@ pub(super) fn fill(request: &mut RunRequest, args: &RunArgs) {
     request.base = std::env::current_dir().ok();
 }
 
-/// A file that a flag names, with its whole text.
+/// Reads a file that a flag names.
 pub(super) async fn source(path: &Path) -> Result<RecipeSource, CommandError> {
     let text = antiphon_fs::read_to_string(path).await;
     let text = text.map_err(|err| CommandError::new(USAGE, err.to_string()))?;
     Ok(RecipeSource { name: path.display().to_string(), text: text.text.into_owned() })
 }
 
-/// The file for results, and the folder: `--out` named a file before it was the folder, and is understood for one release.
+/// Returns the output folder and the file for results. `--out` named that file before it named the folder, which is still
+/// accepted for one release.
 pub(super) async fn results(
     out: &OutArgs,
     results: Option<&PathBuf>,
@@ -60,18 +61,18 @@ pub(super) async fn results(
     match (&out.out, results) {
         (Some(file), None) if out.dir.is_some() || file_of_out(file, endings).await => {
             talk.warning(&format!(
-                "--out is the folder of runs now: {0} is taken for a file; say --results {0}",
+                "--out now names the folder of runs: {0} is used as the file for results; use --results {0} instead",
                 file.display()
             ));
             (out.dir.clone(), Some(file.clone()))
         }
-        // What else is said would stand among the results if that were a file like any other.
+        // As a file it would also get the summary, in between the results.
         (_, Some(stdout)) if stdout == Path::new("/dev/stdout") => (out.folder(), Some(PathBuf::from("-"))),
         (_, results) => (out.folder(), results.cloned()),
     }
 }
 
-/// Closes the workspace whatever came of it, so that its store is one file.
+/// Closes the workspace after success and after failure, so that its store is one file.
 pub(super) async fn closed<T>(
     workspace: Workspace,
     done: Result<T, OperationError>,
@@ -80,7 +81,7 @@ pub(super) async fn closed<T>(
     done.map_err(CommandError::from)
 }
 
-/// A watch that shows what happens, and names each provider once.
+/// Returns a watch that shows events, and names each provider once.
 pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
     let (live, hint) = (live.clone(), CloudHint::of(settings));
     let few = settings.few_connections();
@@ -110,8 +111,8 @@ pub(super) fn watch(live: &Live, talk: Talk, settings: &Settings) -> Watch {
     })
 }
 
-/// A key in the environment is no leave to send anything: it only earns a hint at what would be sent, where, and for
-/// how much.
+/// A hint at what the cloud provider of a key in the environment would be sent, where, and at what cost. The key alone is no
+/// consent to send anything.
 #[derive(Debug, Clone)]
 struct CloudHint {
     place: Option<String>,

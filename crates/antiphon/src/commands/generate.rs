@@ -38,7 +38,7 @@ pub(super) async fn run(args: &GenerateArgs, talk: &Talk) -> Result<u8, CommandE
     all(vec![planned], &args.how, *talk).await
 }
 
-/// A request with what the flags say.
+/// Sets the options of a request from the flags.
 pub(super) async fn request(
     mut request: RunRequest,
     how: &GenerationArgs,
@@ -49,7 +49,7 @@ pub(super) async fn request(
     Ok(request)
 }
 
-/// The inputs, with files in the place of addresses.
+/// Fetches the inputs that are addresses, and returns the paths of all.
 async fn fetch_inputs(args: &GenerateArgs, out: &Path, talk: &Talk) -> Result<Vec<PathBuf>, CommandError> {
     let network_policy = if args.allow_local { NetworkPolicy::Any } else { NetworkPolicy::Public };
     let mut inputs = Vec::new();
@@ -81,7 +81,7 @@ pub(super) struct Planned {
     pub(super) settings: Settings,
 }
 
-/// Makes personas of all that was planned, and reports them.
+/// Runs all plans, and reports their personas.
 pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk) -> Result<u8, CommandError> {
     let jobs: usize = planned.iter().map(|one| one.requests.len()).sum();
     let live = Live::new(how.run.progress, talk, Meter::of_documents(jobs as u64));
@@ -95,7 +95,7 @@ pub(super) async fn all(planned: Vec<Planned>, how: &GenerationArgs, talk: Talk)
         (watch.drain, watch.cancel) = (tokens.drain.clone(), tokens.cancel.clone());
         one.workspace.start_all(&one.requests, one.settings.concurrency.value, &watch).await
     });
-    // Inside each, as many are in progress at once as its own settings say.
+    // Each workspace has the concurrency limit of its own settings.
     let outcomes = live.ticking(Box::pin(futures_util::future::join_all(runs))).await;
     live.end();
     for one in planned {
@@ -117,7 +117,7 @@ pub(super) fn resumed(outcome: Outcome, interrupts: &Interrupts, talk: Talk) -> 
     Ok(end(&outcomes, interrupts, talk))
 }
 
-/// Says what all that was planned would take.
+/// Prints an estimate of all plans.
 async fn dry_run(planned: Vec<Planned>, as_json: bool, live: &Live, talk: Talk) -> Result<u8, CommandError> {
     let mut found = Vec::new();
     for one in planned {
@@ -162,7 +162,7 @@ fn as_list(outcomes: &[Outcome]) -> String {
             Ok(_) => {}
             Err(err) => {
                 if let (Some(unwritten), Some(report)) = (err.unwritten(), err.folder()) {
-                    // What could not be written is at least printed: it is nowhere else, and may have been paid for.
+                    // Personas that could not be written are printed: they exist nowhere else, and may have been billed.
                     let run = report.file_name().unwrap_or_default().to_string_lossy();
                     let personas = Personas::new(run, unwritten.to_vec());
                     text.push_str(&serde_json::to_string_pretty(&personas).unwrap_or_default());
@@ -177,7 +177,7 @@ fn as_list(outcomes: &[Outcome]) -> String {
 fn list(text: &mut String, input: &str, made: &PersonasResult, folder: &Path) -> std::fmt::Result {
     let Report { documents, usage, cost_usd_micros, may_cost_more, model_used, .. } = &made.report;
     let cost = match (may_cost_more, cost(*cost_usd_micros)) {
-        (true, cost) => format!("{cost}; a call that gave no answer may have been billed, too"),
+        (true, cost) => format!("{cost}; a call without an answer possibly billed, too"),
         (false, cost) => cost,
     };
     let served =
@@ -240,7 +240,7 @@ fn as_json(outcomes: &[Outcome]) -> Value {
     json!({ "schema": "antiphon.generate/1", "runs": runs })
 }
 
-/// Says what failed and what to do next, and gives the exit code.
+/// Reports failures and hints, and returns the exit code.
 fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
     let (mut worst, mut some_left_out) = (Vec::new(), false);
     for outcome in outcomes {
@@ -248,7 +248,7 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
             Ok(outcome) => {
                 if outcome.reused {
                     talk.line(
-                        "this run was finished before and is shown again, with 0 calls; --fresh makes it anew",
+                        "run already finished: shown again, with 0 calls; use --fresh to start a new run",
                     );
                 }
                 if let RunResult::Personas(made) = &outcome.result {
@@ -264,10 +264,10 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
     }
     if let Some(code) = interrupts.code() {
         if !worst.is_empty() {
-            talk.line("the same command makes what is not finished, and shows what is");
+            talk.line("run the same command again to resume unfinished runs");
             return code;
         }
-        talk.line("everything was finished all the same");
+        talk.line("everything was finished despite the interruption");
     }
     match worst.len() {
         0 if some_left_out => SOME_FAILED,
@@ -286,25 +286,25 @@ fn end(outcomes: &[Outcome], interrupts: &Interrupts, talk: Talk) -> u8 {
     }
 }
 
-/// Whether something was left out of a run, or is of no use.
+/// Whether a run has failures, or findings at the error level.
 fn is_lacking(report: &Report) -> bool {
     let is_of_no_use = |finding: &Finding| finding.level == Level::Error;
     !report.failures.is_empty() || report.validation.findings.iter().any(is_of_no_use)
 }
 
-/// What a user should know of personas beside the personas.
+/// Prints anonymisation, failures, near duplicates, coverage and findings of a run.
 fn print_validation(report: &Report, talk: Talk) {
-    /// More of a kind are in the report, and on the page.
+    /// The maximum number of lines of a kind; the report and the page have all.
     const MOST: usize = 5;
     if let Some(Anonymised { strategy, replaced, .. }) = &report.anonymised {
         let kept = match strategy {
             Strategy::Redact => "",
-            _ => "; who is who stands in .anonymised/ in the output folder",
+            _ => "; the originals are stored in .anonymised/ in the output folder",
         };
         match replaced {
             0 => talk
-                .warning("nothing was found to take out: look at the documents, and name names with --names"),
-            found => talk.line(&format!("names, addresses and numbers taken out: {found}{kept}")),
+                .warning("nothing was anonymised: no name, address or number was found. Check the documents, and list names with --names"),
+            found => talk.line(&format!("{found} names, addresses and numbers anonymised{kept}")),
         }
     }
     for lacking in report.failures.iter().filter(|failure| failure.document.is_none()) {
@@ -312,7 +312,7 @@ fn print_validation(report: &Report, talk: Talk) {
     }
     for refused in report.duplicates.iter().take(MOST) {
         let (Duplicate { name, like, .. }, alike) = (refused, refused.similarity * 100.0);
-        talk.line(&format!("refused {name}: {alike:.0} % the same as {like}"));
+        talk.line(&format!("rejected {name}: near duplicate of {like}, {alike:.0} % similar"));
     }
     let unquoted: Vec<&str> = report.coverage.unquoted().collect();
     if report.evidence != Grounding::Off && !unquoted.is_empty() {
@@ -334,7 +334,7 @@ fn print_validation(report: &Report, talk: Talk) {
         talk.line(&format!("and {more} more, on the page"));
     }
     if worth_a_look().next().is_some() {
-        talk.line(&format!("{score} of 100 points by the rules"));
+        talk.line(&format!("validation score: {score} of 100"));
     }
 }
 

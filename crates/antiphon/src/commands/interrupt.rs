@@ -11,22 +11,22 @@ use super::error::INTERRUPTED;
 use super::error::TERMINATED;
 use super::progress::{Live, counted};
 
-/// Listens for Ctrl-C and for being terminated, as long as it lives.
+/// A listener for Ctrl-C (SIGINT) and SIGTERM, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Interrupts {
     code: Arc<AtomicU8>,
-    // Ends when it is dropped.
+    // Aborts the listener on drop.
     _listening: JoinSet<()>,
 }
 
 impl Interrupts {
-    /// The first Ctrl-C cancels `drain`, so that calls in progress end well unless they stall; the second one, or being
-    /// terminated, cancels `cancel`.
+    /// Starts a listener: the first Ctrl-C cancels `drain`, so that calls in progress finish unless they stall; the second
+    /// one, or SIGTERM, cancels `cancel`.
     pub(super) fn listen(drain: CancellationToken, cancel: CancellationToken, live: &Live) -> Self {
         Self::start(Some((drain, live.clone())), cancel)
     }
 
-    /// The first Ctrl-C, or being terminated, cancels `cancel`: for work that can be resumed later.
+    /// Starts a listener for work that can be resumed later: the first Ctrl-C, or SIGTERM, cancels `cancel`.
     pub(super) fn listen_for_one(cancel: CancellationToken) -> Self {
         Self::start(None, cancel)
     }
@@ -48,30 +48,30 @@ impl Interrupts {
                 }
             }
             cancel.cancel();
-            // What still hangs does not look at tokens: a disk that does not answer, say.
+            // Work that still blocks does not observe tokens, such as I/O on a disk that does not respond.
             std::process::exit(signals.next().await.into());
         });
         Self { code, _listening: listening }
     }
 
-    /// The exit code of the interruption, if there was one.
+    /// Returns the exit code of the interruption, if any.
     pub(super) fn code(&self) -> Option<u8> {
         Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != 0)
     }
 }
 
-/// A line that says for what a run waits that was interrupted.
+/// Returns the message of an interrupted run that waits for `answers` calls in progress.
 fn waiting(answers: u64) -> String {
     match answers {
         0 => "interrupted: nothing is in progress; press Ctrl-C again to stop now".to_owned(),
         some => format!(
-            "interrupted: waiting for {} in progress, up to 10 s for the next word; press Ctrl-C again to stop now",
+            "interrupted: waiting for {} in progress, up to 10 s for the next token; press Ctrl-C again to stop now",
             counted(some, "answer")
         ),
     }
 }
 
-/// Both signals, from one listener each: a signal between two waits is not lost.
+/// Both signals, with one listener each, so that a signal between two waits is not lost.
 #[cfg(unix)]
 struct Signals {
     interrupt: Option<Signal>,
@@ -81,14 +81,14 @@ struct Signals {
 #[cfg(unix)]
 impl Signals {
     fn new() -> Self {
-        // Without a listener the system's own way of ending the program stays.
+        // Without a listener, the default action of the signal remains: the program ends.
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
         }
     }
 
-    /// The exit code of the next one.
+    /// Waits for the next signal, and returns its exit code.
     async fn next(&mut self) -> u8 {
         async fn wait(signal: &mut Option<Signal>) {
             let received = match signal {
@@ -128,8 +128,8 @@ mod tests {
     use super::waiting;
 
     #[test]
-    fn it_says_what_it_waits_for() {
-        let one = "interrupted: waiting for 1 answer in progress, up to 10 s for the next word; press Ctrl-C again to stop now";
+    fn the_message_counts_the_answers_in_progress() {
+        let one = "interrupted: waiting for 1 answer in progress, up to 10 s for the next token; press Ctrl-C again to stop now";
         assert_eq!(waiting(1), one);
         assert!(waiting(3).contains("for 3 answers in progress"));
         assert!(waiting(0).contains("nothing is in progress"));

@@ -31,7 +31,7 @@ async fn listed(
     if engines.is_empty() {
         let looked_for: Vec<String> =
             registry::servers().filter(|server| server.is_discoverable()).map(with_ports).collect();
-        talk.line(&format!("no local engine answers: looked for {}", looked_for.join(", ")));
+        talk.line(&format!("no local engine answers: probed {}", looked_for.join(", ")));
         if let Some((server, pull)) = puller().and_then(|kind| Some((kind.server(kind.name)?, kind.pull?))) {
             let (title, install, example) = (server.title, pull.install, pull.example);
             talk.hint(&format!("install {title} from {install} and run: antiphon local pull {example}"));
@@ -40,7 +40,7 @@ async fn listed(
     Ok(OK)
 }
 
-/// An engine and the ports that it is looked for on.
+/// Formats an engine and the ports on which it is probed.
 fn with_ports(server: &LocalServer) -> String {
     let ports: Vec<String> = server.ports.iter().map(ToString::to_string).collect();
     let noun = if ports.len() == 1 { "port" } else { "ports" };
@@ -65,7 +65,7 @@ fn status(engine: &LocalEngine) -> String {
 fn models(engine: &LocalEngine) -> String {
     let line = |model: &Model| {
         let context = model.context_window.map_or(String::new(), |tokens| format!("  {tokens} tokens"));
-        let other = if model.answers { "" } else { "  (writes no text)" };
+        let other = if model.answers { "" } else { "  (generates no text)" };
         format!("  {}{context}{other}\n", model.id)
     };
     let models = match &engine.models {
@@ -96,16 +96,16 @@ async fn pull(settings: &Settings, model: &str, talk: Talk) -> Result<u8, Comman
     })?;
     output::result(&format!("{model}\n"))?;
     if let Some(kind) = puller() {
-        talk.line(&format!("ask it with: antiphon generate PATH --provider {kind} --model {model}"));
+        talk.line(&format!("use the model: antiphon generate PATH --provider {kind} --model {model}"));
     }
     Ok(OK)
 }
 
-/// The place at which an engine is looked for.
+/// Returns a hint at the address on which an engine is probed.
 fn place_of(kind: &Kind) -> Option<String> {
     let (server, variable) = (kind.server(kind.name)?, kind.base_url_env?);
     let (title, name, port) = (server.title, variable.name, server.ports.first()?);
     Some(format!(
-        "{title} is looked for at {name}, else on port {port}; antiphon doctor shows whether it answers"
+        "start {title} at the address in {name}, or on port {port}; antiphon doctor shows whether it answers"
     ))
 }

@@ -11,15 +11,15 @@ use super::output::Talk;
 #[cfg(feature = "otel")]
 use crate::runtime::{Environment, Telemetry};
 
-/// Where what the crates log and measure goes.
+/// The destination of logs, spans and metrics.
 pub(super) struct Log {
     #[cfg(feature = "otel")]
     telemetry: Option<Telemetry>,
 }
 
 impl Log {
-    /// Sends what the crates log to stderr, warnings and with each `-v` more; and spans and metrics to a collector, where
-    /// the environment names one.
+    /// Starts sending logs to stderr, warnings and more with each `-v`, and spans and metrics to a collector if the
+    /// environment names one.
     pub(super) fn start(verbose: u8, quiet: bool, handle: &Handle) -> Result<Self, CommandError> {
         let level = match (quiet, verbose) {
             (true, _) => LevelFilter::ERROR,
@@ -35,7 +35,7 @@ impl Log {
             .without_time()
             .with_filter(level);
         let registry = tracing_subscriber::registry().with(stderr);
-        // Another subscriber of this process stays: the program is embedded there, and its host listens already.
+        // An existing subscriber stays: it belongs to the host in whose process this program is embedded.
         #[cfg(feature = "otel")]
         {
             let env = Environment::read();
@@ -56,7 +56,7 @@ impl Log {
         }
     }
 
-    /// Sends what is left to the collector.
+    /// Flushes spans and metrics to the collector.
     pub(super) fn end(self, talk: Talk) {
         #[cfg(feature = "otel")]
         if let Some(Err(err)) = self.telemetry.map(Telemetry::shutdown) {

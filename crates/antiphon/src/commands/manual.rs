@@ -7,14 +7,14 @@ use super::cli::Cli;
 use super::error::{CommandError, OK};
 use super::output;
 
-/// A script that completes commands and flags.
+/// Prints a script that completes commands and flags.
 pub(super) fn completions(shell: Shell) -> Result<u8, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "antiphon", &mut script);
     output::result_bytes(&script).map(|()| OK)
 }
 
-/// The manual page on stdout, or one for each command into a folder.
+/// Prints the manual page, or writes one page per command into a folder.
 pub(super) async fn pages(folder: Option<&Path>) -> Result<u8, CommandError> {
     let mut root = Cli::command();
     root.build();

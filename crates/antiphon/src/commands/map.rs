@@ -14,7 +14,7 @@ use super::progress::{Live, by_others, cost, counted, in_tokens};
 use super::rows::RowsRun;
 use crate::operations::{Hint, MapResult, Plan, RunOutcome, RunRequest, RunResult, StopNotice};
 
-/// The endings of files that `--out` named before it was the folder.
+/// The extensions by which `--out` is known to name a file, as it did before it named the folder.
 const RESULT_FILES: [&str; 1] = ["jsonl"];
 
 pub(super) async fn run(args: &MapArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -50,10 +50,10 @@ async fn request(args: &MapArgs, results: Option<PathBuf>) -> Result<RunRequest,
     Ok(request)
 }
 
-/// From this much on a person is asked first, in millionths of a US dollar.
+/// The cost from which the user is asked first, in millionths of a US dollar.
 const CONFIRM_ABOVE: u64 = 1_000_000;
 
-/// Whether somebody who can be asked wants to spend what may be a lot.
+/// Asks for confirmation of a run whose cost may reach [`CONFIRM_ABOVE`] or is unknown, if there is a user to ask.
 async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandError> {
     let RowsRun { workspace, request, watch, live, .. } = run;
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -68,10 +68,10 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
     let (most, allow) = match plan.max_cost_usd_micros() {
         Some(most) if most < CONFIRM_ABOVE => return Ok(()),
         Some(most) => (format!("may cost up to {}", cost(Some(most))), advice(&Hint::SetMaxCost)),
-        // A budget cannot be kept without a price.
-        None => ("has a cost that is not known".to_owned(), "allow it with --yes".to_owned()),
+        // Without a price, a budget cannot be enforced.
+        None => ("has an unknown cost".to_owned(), "use --yes to allow it".to_owned()),
     };
-    let needed = CommandError::new(USAGE, format!("this run {most}: it needs to be allowed")).hint(allow);
+    let needed = CommandError::new(USAGE, format!("this run {most}: confirmation is needed")).hint(allow);
     if args.no_input {
         return Err(needed);
     }
@@ -81,7 +81,7 @@ async fn confirm_cost(args: &MapArgs, run: &RowsRun<'_>) -> Result<(), CommandEr
     if matches!(&*answer, "y" | "Y" | "yes") { Ok(()) } else { Err(needed) }
 }
 
-/// Results must not take the place of what they are made from.
+/// Fails if the results would overwrite the rows or the recipe.
 async fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), CommandError> {
     let place = async |path: &Path| match antiphon_fs::canonical(path).await {
         Ok(place) => Some(place),
@@ -91,14 +91,14 @@ async fn not_over_its_own(args: &MapArgs, results: Option<&Path>) -> Result<(), 
     for (path, what) in [(&args.rows, "rows"), (&args.recipe, "recipe")] {
         if place(results).await == place(path).await {
             let message =
-                format!("{} is the file of the {what}: results would take its place", results.display());
+                format!("cannot write results to {}: this is the file of the {what}", results.display());
             return Err(CommandError::new(USAGE, message).hint("name another file with --results"));
         }
     }
     Ok(())
 }
 
-/// The rows of stdin are put into a file first, so that they can be told apart from others and read again.
+/// Copies the rows of stdin to a temporary file, so that they can be read more than once.
 async fn spool_stdin(args: &MapArgs) -> Result<Option<antiphon_fs::NamedTempFile>, CommandError> {
     if args.rows != Path::new("-") {
         return Ok(None);
@@ -110,11 +110,11 @@ async fn spool_stdin(args: &MapArgs) -> Result<Option<antiphon_fs::NamedTempFile
         Ok::<_, String>(file)
     });
     let spool_stdin = spool_stdin.await.map_err(|err| CommandError::internal(err.to_string()))?;
-    let file = spool_stdin.map_err(|err| CommandError::new(USAGE, format!("stdin cannot be read: {err}")))?;
+    let file = spool_stdin.map_err(|err| CommandError::new(USAGE, format!("cannot read stdin: {err}")))?;
     Ok(Some(file))
 }
 
-/// Prints what came of a run over rows, says what is missing, and gives the exit code.
+/// Prints the result of a map run, reports what is missing, and returns the exit code.
 pub(super) fn finish(
     outcome: &RunOutcome,
     as_json: bool,
@@ -122,11 +122,11 @@ pub(super) fn finish(
     talk: Talk,
 ) -> Result<u8, CommandError> {
     let RunResult::Map(made) = &outcome.result else {
-        return Err(CommandError::internal("the outcome is not that of a recipe over rows"));
+        return Err(CommandError::internal("the outcome is not of a map run"));
     };
     let text = if as_json { output::json(&as_document(outcome, made))? } else { as_text(outcome, made) };
     match made.results {
-        // What is on stdout are results, and nothing else.
+        // Stdout has the results only.
         None => talk.line(text.trim_end()),
         Some(_) => output::result(&text)?,
     }
@@ -160,7 +160,7 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     parts.push(cost(made.report.cost_usd_micros));
     parts.extend(by_others(&made.report.served_models, &made.report.model));
     if outcome.resumed_at > 0 && !outcome.reused {
-        parts.push("all sessions of the run together".to_owned());
+        parts.push("total of all sessions".to_owned());
     }
     let mut text = parts.join(", ") + "\n";
     if let Some(path) = &made.results {
@@ -169,11 +169,11 @@ fn as_text(outcome: &RunOutcome, made: &MapResult) -> String {
     text
 }
 
-/// Says what is missing and what to do next, and gives the exit code.
+/// Reports failures and hints, and returns the exit code.
 fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Talk) -> u8 {
     let report = &made.report;
     if outcome.reused {
-        talk.line("this run was finished before and is shown again, with 0 calls; --fresh begins another one, with the answers that the journal has unless the recipe says cache = false");
+        talk.line("run already finished: shown again, with 0 calls; use --fresh to start a new run, with cached answers unless the recipe has cache = false");
     } else if outcome.resumed_at > 0 {
         talk.line(&format!("resumed run {} at {} rows", report.run_id, outcome.resumed_at));
     }
@@ -182,16 +182,16 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
         talk.warning(&format!("{rows} failed: {}; row {row}: {}", cause.error, cause.message));
     }
     if let Some(path) = &made.failed_rows {
-        talk.hint(&format!("antiphon runs retry-failed {} asks about them again", report.run_id));
+        talk.hint(&format!("retry the failed rows: antiphon runs retry-failed {}", report.run_id));
         talk.line(&format!("failed rows: {}", path.display()));
     }
     possibly_billed(report, talk);
-    // Of a short run it says nothing.
+    // The bottleneck of a short run is not meaningful.
     if !outcome.reused
         && Duration::from_millis(report.time.wall_ms) >= LONG_RUN
         && let (Some(phase), Some(advice)) = (report.time.bottleneck, &report.time.advice)
     {
-        talk.line(&format!("most of the time: {}; {advice}", phase.label()));
+        talk.line(&format!("bottleneck: {}; {advice}", phase.label()));
     }
     talk.line(&format!("report: {}", outcome.folder.join("run.json").display()));
     let code = match &outcome.stop {
@@ -200,7 +200,7 @@ fn end(outcome: &RunOutcome, made: &MapResult, interrupts: &Interrupts, talk: Ta
         None if report.accepted == 0 => ALL_FAILED,
         None => SOME_FAILED,
     };
-    // What was finished all the same is as if nobody had interrupted.
+    // A run that finished despite an interruption counts as not interrupted.
     interrupts.code().filter(|_| outcome.stop.is_some()).unwrap_or(code)
 }
 
@@ -210,12 +210,12 @@ fn possibly_billed(report: &MapReport, talk: Talk) {
         return;
     }
     let most = billed.most_usd_micros;
-    let most = most.map(|most| format!(", with at most {}", cost(Some(most)))).unwrap_or_default();
+    let most = most.map(|most| format!(", at most {}", cost(Some(most)))).unwrap_or_default();
     let calls = counted(billed.calls, "call");
-    talk.warning(&format!("{calls} that broke off may have been billed, too{most}; run.json names the rows"));
+    talk.warning(&format!("{calls} without an answer possibly billed, too{most}; run.json lists the rows"));
 }
 
-/// Says why a run stopped, and gives the exit code.
+/// Reports why a run stopped, and returns the exit code.
 pub(super) fn stopped(stop: &StopNotice, talk: Talk) -> u8 {
     let advice: Vec<String> = stop.hints.iter().map(advice).collect();
     let Some(kind) = stop.kind else {

@@ -12,7 +12,7 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
     if all.is_empty() {
         talk.line("no provider is named and no local engine answers");
         talk.hint(
-            "name a provider, as in --provider openai; antiphon doctor shows which ones could be asked",
+            "name a provider, such as --provider openai; antiphon doctor lists all providers",
         );
     }
     let document = || json!({ "schema": "antiphon.models/1", "providers": all });
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &ModelsArgs, talk: &Talk) -> Result<u8, CommandErr
         talk.error(&err);
         err.code()
     });
-    // What is wrong with the configuration goes before what has failed.
+    // A configuration error takes precedence over a failure.
     let code = failed.min();
     Ok(code.map_or(OK, |code| if some_are_well && code == ALL_FAILED { SOME_FAILED } else { code }))
 }
@@ -43,7 +43,7 @@ fn as_list(all: &[ProviderModels], with_others: bool) -> String {
         }
         let hidden = models.len() - shown.len();
         if hidden > 0 {
-            text.push_str(&format!("  and {hidden} that write no text (--all)\n"));
+            text.push_str(&format!("  and {hidden} that generate no text (--all)\n"));
         }
     }
     text
@@ -57,7 +57,7 @@ fn price(model: &ModelInfo) -> String {
     };
     match model.price {
         Some(price) if price == antiphon_llm::Price::FREE => "no cost".to_owned(),
-        Some(price) => format!("{} in, {} out a million tokens", dollars(price.input), dollars(price.output)),
+        Some(price) => format!("{} in, {} out per million tokens", dollars(price.input), dollars(price.output)),
         None => String::new(),
     }
 }

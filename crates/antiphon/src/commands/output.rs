@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind, Write};
 
 use super::error::CommandError;
 
-/// What is said on stderr, beside the results on stdout.
+/// The messages on stderr, beside the results on stdout.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Talk {
     quiet: bool,
@@ -18,7 +18,7 @@ impl Talk {
         self.quiet
     }
 
-    /// A line for whoever looks on.
+    /// Prints a line of information.
     pub(super) fn line(self, text: &str) {
         self.say("", text);
     }
@@ -29,21 +29,21 @@ impl Talk {
         }
     }
 
-    /// A warning: a thing that the user will want to know even if all goes well.
+    /// Prints a warning: something to know even if the command succeeds.
     pub(super) fn warning(self, text: &str) {
         self.say(&painted("warning: ", "33"), text);
     }
 
-    /// Says how to go on with what was begun with `--fresh`.
+    /// Prints how to resume a run that was started with `--fresh`.
     pub(super) fn goes_on_without_fresh(self) {
-        self.hint("with --fresh the same command begins another run: without it, it resumes this one");
+        self.hint("run the same command without --fresh to resume this run; with --fresh it starts another one");
     }
 
     pub(super) fn hint(self, text: &str) {
         self.say(&painted("hint: ", "36"), text);
     }
 
-    /// An error, which is never hushed up, and what to do about it.
+    /// Prints an error and its hints, also with `--quiet`.
     pub(super) fn error(self, err: &CommandError) {
         to_stderr(&painted("error: ", "31;1"), &err.to_string());
         for hint in err.hints() {
@@ -52,12 +52,12 @@ impl Talk {
     }
 }
 
-/// A result on stdout. Whoever closes the pipe early has had enough, and that is fine.
+/// Prints a result on stdout. A pipe that its reader closes early is not an error.
 pub(super) fn result(text: &str) -> Result<(), CommandError> {
     written(&mut anstream::stdout().lock(), text.as_bytes())
 }
 
-/// A result on stdout: its document as JSON, if there is one, else its text.
+/// Prints a result on stdout: its document as JSON, if any, else its text.
 pub(super) fn print(
     document: Option<serde_json::Value>,
     text: impl FnOnce() -> String,
@@ -68,18 +68,18 @@ pub(super) fn print(
     })
 }
 
-/// A result as JSON for people and programs.
+/// Returns a result as indented JSON with a final newline.
 pub(super) fn json(document: &impl serde::Serialize) -> Result<String, CommandError> {
     let text = serde_json::to_string_pretty(document);
     text.map(|text| text + "\n").map_err(|err| CommandError::internal(err.to_string()))
 }
 
-/// A result on stdout as it is, whatever it is.
+/// Prints the bytes of a result on stdout unchanged.
 pub(super) fn result_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     written(&mut io::stdout().lock(), bytes)
 }
 
-/// Whole lines on stdout, for results that come one after another.
+/// Prints whole lines on stdout, for results that arrive one after another.
 pub(super) fn stdout(lines: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(lines)?;
@@ -89,15 +89,15 @@ pub(super) fn stdout(lines: &[u8]) -> io::Result<()> {
 fn written(stdout: &mut impl Write, bytes: &[u8]) -> Result<(), CommandError> {
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(err) if err.kind() != ErrorKind::BrokenPipe => {
-            Err(CommandError::internal(format!("the result cannot be printed: {err}")))
+            Err(CommandError::internal(format!("cannot print the result: {err}")))
         }
         _ => Ok(()),
     }
 }
 
-/// Asks on stderr, and reads a line from stdin. It blocks.
+/// Asks on stderr, and reads a line from stdin. Blocks the thread.
 pub(super) fn ask(question: &str) -> io::Result<String> {
-    // Others may write to stderr while somebody thinks.
+    // The lock is not held while the user thinks: other messages may be written meanwhile.
     write!(anstream::stderr().lock(), "{}", harmless(question))?;
     anstream::stderr().flush()?;
     let mut answer = String::new();
@@ -107,14 +107,14 @@ pub(super) fn ask(question: &str) -> io::Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// Colour where stderr takes it: anstream takes it away elsewhere, and where NO_COLOR is set.
+/// Colours a text. anstream removes the colour if stderr does not support it, or NO_COLOR is set.
 fn painted(text: &str, colour: &str) -> String {
     format!("\u{1b}[{colour}m{text}\u{1b}[0m")
 }
 
-/// What a model or a server said may stand in the text: it must not move the cursor or rename the window.
+/// Writes a line to stderr. The text may quote a model or a server, which must not move the cursor or rename the window.
 fn to_stderr(mark: &str, text: &str) {
-    // There is nobody to tell that stderr is closed.
+    // A closed stderr cannot be reported anywhere.
     let _ = writeln!(anstream::stderr().lock(), "{mark}{}", harmless(text));
 }
 
@@ -127,7 +127,7 @@ fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// An address as it may be shown; `None` where there is, or may be, a secret in it.
+/// Returns an address for display; `None` if it has, or may have, a secret.
 pub(super) fn address(text: &str) -> Option<String> {
     let mut url = url::Url::parse(text).ok()?;
     let is_plain = url.has_host() && url.username().is_empty() && url.password().is_none();
@@ -141,7 +141,7 @@ mod tests {
     use super::harmless;
 
     #[test]
-    fn what_a_server_says_does_not_move_the_cursor() {
+    fn control_characters_are_escaped() {
         assert_eq!(harmless("a\tb\nc"), "a\tb\nc");
         assert_eq!(harmless("x\u{1b}]0;y\u{7}\r"), "x\\u{1b}]0;y\\u{7}\\r");
     }

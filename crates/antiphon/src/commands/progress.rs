@@ -69,7 +69,7 @@ impl Live {
         if of_documents {
             match (event, &self.shown) {
                 (RunEvent::Step { .. }, Shown::Json) => self.talk.line(&json!(event).to_string()),
-                // The last step of a run is in its job's own line.
+                // The last step of a run is in the line of its job.
                 (RunEvent::Step { step, steps, message }, Shown::Lines) if step < steps => {
                     self.talk.line(message);
                 }
@@ -82,7 +82,7 @@ impl Live {
         self.report(state, of_documents && matches!(event, RunEvent::JobFinished { .. }));
     }
 
-    /// Runs `work`, and reports progress while it is silent: a model may think for minutes.
+    /// Runs `work`, and reports progress every second: a model may work for minutes without an event.
     pub(super) async fn ticking<T>(&self, mut work: impl Future<Output = T> + Unpin) -> T {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -93,7 +93,7 @@ impl Live {
         }
     }
 
-    /// Takes the moving line away; a program gets the last counts of rows, however short the run was.
+    /// Removes the live line; for programs, prints the last counts of rows, however short the run was.
     pub(super) fn end(&self) {
         let state = self.state();
         match &self.shown {
@@ -103,8 +103,8 @@ impl Live {
         }
     }
 
-    /// Counts the jobs in progress, each of which waits for an answer. The counts of rows come from time to time, so the next
-    /// one is waited for.
+    /// Counts the jobs in progress, each of which waits for an answer. Counts of rows arrive periodically, so this waits up to
+    /// 500 ms for the next one.
     pub(super) async fn in_progress(&self) -> u64 {
         const COUNTS: Duration = Duration::from_millis(500);
         let counted = self.counted.notified();
@@ -122,7 +122,7 @@ impl Live {
         self.talk
     }
 
-    /// Prints something while a line may be moving.
+    /// Prints something while a live line may be shown.
     pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(print),
@@ -136,18 +136,18 @@ impl Live {
             self.talk.warning(&format!("left out {failure}"));
         }
         if let more @ 1.. = failures.len().saturating_sub(MOST) {
-            self.talk.warning(&format!("left out {more} more files; run.json names all"));
+            self.talk.warning(&format!("left out {more} more files; run.json lists all"));
         }
         if let [first, others @ ..] = skipped {
             let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-            self.talk.warning(&format!("passed over {first}{more}: of no known kind"));
+            self.talk.warning(&format!("skipped {first}{more}: unknown type"));
         }
         if matches!(self.shown, Shown::Lines) {
             self.talk.line(&format!("{} loaded", counted(documents, "document")));
         }
     }
 
-    /// Reports the counts: on a line that moves at once, on others if `now`, and else from time to time.
+    /// Reports the counts: always on a live line, elsewhere if `now` or after a pause since the last report.
     fn report(&self, mut state: MutexGuard<'_, State>, now: bool) {
         let pause = match &self.shown {
             Shown::Nothing => return,
@@ -215,15 +215,15 @@ fn of_rows(reading: &RowsReading) -> Vec<Option<String>> {
         reading.tokens_per_second.map(|rate| format!("{rate:.0} tokens/s")),
         Some(cost(reading.cost_usd_micros)),
         left(reading.time_left),
-        reading.bottleneck.map(|phase| format!("most time: {}", phase.label())),
-        rate.or(reading.limit_concurrency.map(|most| format!("up to {most} at once"))),
+        reading.bottleneck.map(|phase| format!("bottleneck: {}", phase.label())),
+        rate.or(reading.limit_concurrency.map(|most| format!("up to {most} concurrent"))),
         reading
             .waiting
             .map(|wait| format!("waits {:.0} s for {}", wait.seconds.ceil(), wait.phase.awaited())),
     ]
 }
 
-/// A cost for people: `$0.0012`, `no cost`, `cost unknown`.
+/// Formats a cost for people: `$0.0012`, `no cost`, `cost unknown`.
 pub(super) fn cost(micros: Option<u64>) -> String {
     match micros {
         None => "cost unknown".to_owned(),
@@ -232,12 +232,12 @@ pub(super) fn cost(micros: Option<u64>) -> String {
     }
 }
 
-/// Tokens for a line of a table, asked and answered: `12 + 34`, `unknown`.
+/// Formats input and output tokens for a table: `12 + 34`, `unknown`.
 pub(super) fn tokens(asked: Option<u64>, answered: Option<u64>) -> String {
     asked.zip(answered).map_or("unknown".to_owned(), |(asked, answered)| format!("{asked} + {answered}"))
 }
 
-/// Tokens for a sentence: `12 + 34 tokens`, `tokens unknown`.
+/// Formats input and output tokens for a sentence: `12 + 34 tokens`, `tokens unknown`.
 pub(super) fn in_tokens(asked: Option<u64>, answered: Option<u64>) -> String {
     match asked.zip(answered) {
         Some((asked, answered)) => format!("{asked} + {answered} tokens"),
@@ -245,18 +245,18 @@ pub(super) fn in_tokens(asked: Option<u64>, answered: Option<u64>) -> String {
     }
 }
 
-/// Whether a served model is another one than was asked, and no more precise name of it.
+/// Whether the model that answered is another one than the requested one, and not just a more precise name of it.
 pub(super) fn is_other_model(served: &str, asked: &str) -> bool {
     !served.starts_with(asked)
 }
 
-/// The results that other models gave than the one that was asked, such as those of fallbacks.
+/// Formats the number of results by other models than the requested one, such as fallbacks.
 pub(super) fn by_others(served: &BTreeMap<String, u64>, asked: &str) -> Vec<String> {
     let others = served.iter().filter(|(model, _)| is_other_model(model, asked));
     others.map(|(model, results)| format!("{results} by {model}")).collect()
 }
 
-/// `1 document`, `2 documents`.
+/// Formats a count: `1 document`, `2 documents`.
 pub(super) fn counted<N: Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {thing}{plural}")

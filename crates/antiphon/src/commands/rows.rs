@@ -1,4 +1,4 @@
-//! What `map` and `content` have in common: a run over rows, or its plan.
+//! A run over rows, or its plan, for `map` and `content`.
 
 use antiphon_engine::Estimate;
 
@@ -21,7 +21,7 @@ pub(super) struct RowsRun<'a> {
 }
 
 impl RowsRun<'_> {
-    /// Plans it, or runs it and reports it by `finish`, which is told whether JSON is wanted.
+    /// Prints a plan of the run, or runs it and reports it by `finish`, whose second argument is whether JSON is wanted.
     pub(super) async fn go(
         self,
         finish: impl FnOnce(&RunOutcome, bool, &Interrupts, Talk) -> Result<u8, CommandError>,
@@ -44,28 +44,28 @@ impl RowsRun<'_> {
     }
 }
 
-/// Prints what a run would take.
+/// Prints an estimate of a run.
 fn print_plan(plan: &Plan, as_json: bool) -> Result<u8, CommandError> {
     let text = match plan {
         _ if as_json => output::json(plan)?,
         Plan::Rows(estimate) => as_table(estimate),
-        _ => return Err(CommandError::internal("there is no such plan")),
+        _ => return Err(CommandError::internal("the plan is not of a run over rows")),
     };
     output::result(&text).map(|()| OK)
 }
 
-/// An estimate for people.
+/// Formats an estimate as a table.
 fn as_table(estimate: &Estimate) -> String {
     let range = |(least, most): (u64, u64)| {
         if least == most { least.to_string() } else { format!("{least} to {most}") }
     };
     let Estimate { rows, done, cached, bad, calls, input_tokens, output_tokens, .. } = estimate;
     let mut text = format!(
-        "rows       {rows}: {done} done, {cached} known or asked twice, {bad} cannot be asked about\n"
+        "rows       {rows}: {done} done, {cached} cached or duplicates, {bad} invalid\n"
     );
     text.push_str(&format!("calls      {}\n", range(*calls)));
     text.push_str(&format!(
-        "tokens     {} asked, {} answered\n",
+        "tokens     {} input, {} output\n",
         range(*input_tokens),
         range(*output_tokens)
     ));
@@ -79,12 +79,12 @@ fn as_table(estimate: &Estimate) -> String {
     text.push_str(&format!("cost       {costs}\n"));
     let seconds = |millis: u64| format!("{:.1} s", millis as f64 / 1e3);
     let time = estimate.millis.map_or_else(
-        || "not known before the first calls: try --max-rows 20".to_owned(),
+        || "unknown before the first calls: try --max-rows 20".to_owned(),
         |(least, most)| format!("{} to {}", seconds(least), seconds(most)),
     );
     text.push_str(&format!("time       {time}\n"));
     text.push_str(&match estimate.based_on_calls {
-        0 => "based on   what the recipe allows, since nothing like it was asked before\n".to_owned(),
+        0 => "based on   the limits of the recipe, which has no earlier calls\n".to_owned(),
         calls => format!("based on   {calls} calls of this recipe\n"),
     });
     text

@@ -16,7 +16,7 @@ use crate::operations::{
 };
 use crate::runtime::Flags;
 
-/// The endings of files that `--out` named before it was the folder.
+/// The extensions by which `--out` is known to name a file, as it did before it named the folder.
 const EXPORTS: [&str; 6] = ["jsonl", "json", "csv", "md", "markdown", "html"];
 
 pub(super) async fn run(args: &RunsArgs, talk: &Talk) -> Result<u8, CommandError> {
@@ -56,7 +56,7 @@ async fn look(
         RunsCommand::Cancel { run } => {
             let info = workspace.cancel(run).await?;
             talk.line(&format!(
-                "cancelled run {}: {} of {} rows are done, and stay",
+                "cancelled run {}: {} of {} rows are done and kept",
                 info.run_id, info.accepted, info.rows
             ));
             Ok(())
@@ -82,7 +82,7 @@ async fn look(
     }
 }
 
-/// Where text goes that a flag names a file for; `-` is stdout.
+/// Returns the destination for the file that a flag names; none and `-` are stdout.
 fn destination(file: Option<&Path>, existing: &OverwriteArgs) -> Destination {
     match file.filter(|path| *path != Path::new("-")) {
         None => Destination::Lines(Lines::new(output::stdout)),
@@ -91,7 +91,7 @@ fn destination(file: Option<&Path>, existing: &OverwriteArgs) -> Destination {
     }
 }
 
-/// All runs, the oldest first.
+/// Returns all runs, the oldest first.
 async fn all(workspace: &Workspace) -> Result<Vec<RunInfo>, OperationError> {
     let (mut runs, mut page) = (Vec::new(), Page::default());
     let filter = ListFilter { with_parts: true, ..ListFilter::default() };
@@ -117,8 +117,8 @@ async fn list(workspace: &Workspace, as_json: bool) -> Result<(), CommandError> 
     if !runs.is_empty() {
         let _ = writeln!(
             text,
-            "{:<36}  {:<20}  {:<9}  {:<16}  {:<13}  MADE FROM",
-            "RUN", "BEGUN", "STATUS", "ROWS", "COST"
+            "{:<36}  {:<20}  {:<9}  {:<16}  {:<13}  INPUT",
+            "RUN", "STARTED", "STATUS", "ROWS", "COST"
         );
     }
     for run in &runs {
@@ -147,7 +147,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     }
     let mut text = format!("run        {}\nstatus     {}\n", info.run_id, info.status.name());
     let mut line = |name: &str, value: &str| text.push_str(&format!("{name:<10} {value}\n"));
-    line("begun", &info.created_at);
+    line("started", &info.created_at);
     line("ended", info.ended_at.as_deref().unwrap_or("not yet"));
     line("input", &info.input);
     line("recipe", info.recipe.as_deref().unwrap_or_default());
@@ -159,11 +159,11 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
     line("cost", cost(info.cost_usd_micros).trim_start_matches("cost "));
     if info.possibly_billed_calls > 0 {
         let most = match info.possibly_billed_unbounded {
-            0 => format!(", with at most {}", cost(Some(info.possibly_billed_usd_micros))),
+            0 => format!(", at most {}", cost(Some(info.possibly_billed_usd_micros))),
             _ => String::new(),
         };
         let calls = info.possibly_billed_calls;
-        line("unsure", &format!("{calls} calls that broke off may have been billed{most}"));
+        line("unsettled", &format!("{calls} calls without an answer, possibly billed{most}"));
     }
     let report = info.report.unwrap_or_default();
     let served = report["served_models"].as_object().into_iter().flatten();
@@ -176,7 +176,7 @@ async fn show(workspace: &Workspace, run: &str, as_json: bool) -> Result<(), Com
         let (rows, error) = (&cause["rows"], cause["error"].as_str().unwrap_or_default());
         line("failed", &format!("{rows} by {error}: {}", cause["message"].as_str().unwrap_or_default()));
     }
-    // Of a short run it says nothing.
+    // The bottleneck of a short run is not meaningful.
     if report["time"]["wall_ms"].as_u64().map(Duration::from_millis) >= Some(LONG_RUN)
         && let Some(advice) = report["time"]["advice"].as_str()
     {
@@ -211,7 +211,7 @@ struct ResumedRun<'a> {
     existing: &'a OverwriteArgs,
 }
 
-/// Resumes a run from what the journal has.
+/// Resumes a run from the journal.
 async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8, CommandError> {
     let ResumedRun { run, retry_failed, limits, existing } = resumed;
     let workspace = front.workspace();
@@ -240,7 +240,7 @@ async fn resume(front: Front, resumed: ResumedRun<'_>, talk: Talk) -> Result<u8,
     }
 }
 
-/// Where runs are an experiment's outputs, its README tells of them.
+/// Updates the README of the experiment whose outputs the runs are, if any.
 async fn write_readme(workspace: &Workspace, talk: Talk) {
     let Some((root, name)) = workspace.folder().parent().and_then(|root| Some((root, root.file_name()?)))
     else {

@@ -18,13 +18,13 @@ pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandE
         None => scenario(args),
     };
     if scenario.faults.sum() > 1.0 {
-        let message = "the parts of requests that go wrong are more than all of them together";
+        let message = "the fractions of faults add up to more than 1";
         return Err(CommandError::new(USAGE, message));
     }
     let server = Server::start(scenario, args.port).await.map_err(|err| {
-        let message = format!("port {} of this machine cannot be had: {err}", args.port);
+        let message = format!("cannot listen on port {}: {err}", args.port);
         CommandError::new(ALL_FAILED, message)
-            .hint("name another one with --port, or any free one with --port 0")
+            .hint("use another --port, or --port 0 for any free one")
     })?;
     output::result(&format!("{}/v1\n", server.url()))?;
     talk.line(&format!(
@@ -32,39 +32,39 @@ pub(super) async fn run(args: &SimulateArgs, talk: &Talk) -> Result<u8, CommandE
         server.url()
     ));
     talk.line(&format!(
-        "what it sees, and what it thinks of it: {0}/_sim/stats and {0}/_sim/verdict",
+        "statistics at {0}/_sim/stats, an assessment of the clients at {0}/_sim/verdict",
         server.url()
     ));
-    talk.line("Ctrl-C ends it");
+    talk.line("press Ctrl-C to stop");
     let stop = CancellationToken::new();
     let interrupts = Interrupts::listen_for_one(stop.clone());
     stop.cancelled().await;
     drop(interrupts);
     talk.line(&format_result(&server.stats(), &server.verdict()));
-    // To be ended is what it waits for.
+    // A stop by a signal is the normal end.
     Ok(OK)
 }
 
 fn format_result(stats: &Stats, verdict: &ClientVerdict) -> String {
     let faults = [
         (stats.errors, "errors"),
-        (stats.overloaded, "too busy for"),
-        (stats.out_of_money, "without money"),
+        (stats.overloaded, "overloaded"),
+        (stats.out_of_money, "out of quota"),
         (stats.declined, "declined"),
-        (stats.resets, "broken off"),
+        (stats.resets, "reset"),
         (stats.stalls, "stalled"),
-        (stats.halves, "cut in half"),
-        (stats.garbage, "garbage"),
+        (stats.halves, "truncated"),
+        (stats.garbage, "invalid JSON"),
         (stats.hung_up, "given up by the client"),
-        (verdict.repeated, "asked again after an answer"),
-        (verdict.too_early, "sent again TOO EARLY"),
-        (verdict.hopeless, "sent again THOUGH HOPELESS"),
+        (verdict.repeated, "repeated after an answer"),
+        (verdict.too_early, "retried TOO EARLY"),
+        (verdict.hopeless, "retried THOUGH HOPELESS"),
     ];
     let faults =
         faults.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
     let faults: String = faults.collect();
     let requests = counted(stats.requests, "request");
-    format!("{requests}, {} answered, {} refused{faults}", stats.answered, stats.throttled)
+    format!("{requests}, {} answered, {} throttled{faults}", stats.answered, stats.throttled)
 }
 
 fn scenario(args: &SimulateArgs) -> Scenario {

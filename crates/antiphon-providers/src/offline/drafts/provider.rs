@@ -13,6 +13,14 @@ use crate::registry::{BuildError, Built, Kind, Options};
 /// A provider that answers the built-in recipes from the prompt's documents alone: no model, no network, no cost.
 ///
 /// The recipe is recognised by its schema. Any other prompt is `Unsupported`.
+///
+/// ```
+/// use antiphon_llm::Provider;
+/// use antiphon_providers::Offline;
+///
+/// assert_eq!(Offline::new().scope().vendor, "offline");
+/// assert_eq!(Offline::MODEL, "extractive-1");
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Offline;
@@ -50,8 +58,7 @@ impl Provider for Offline {
 
     async fn stream(&self, prompt: &Prompt, context: &CallContext) -> Result<Streaming, Error> {
         let unsupported = || {
-            let message =
-                "offline answers the built-in recipes only: name another provider for other prompts";
+            let message = "offline answers the built-in recipes only: use another provider for this prompt";
             Error::new(ErrorKind::Unsupported, message)
         };
         let Output::Json(schema) = &prompt.output else { return Err(unsupported()) };

@@ -64,7 +64,7 @@ async fn notes_are_kept_and_replaced(place: Place) {
     for note in ["10", "20"] {
         store.set_note("limits".to_owned(), note.to_owned()).await.unwrap();
     }
-    assert_eq!(place.open().await.recall("limits".to_owned()).await.unwrap().as_deref(), Some("20"));
+    assert_eq!(place.open().await.note("limits".to_owned()).await.unwrap().as_deref(), Some("20"));
 }
 
 async fn a_run_is_cancelled_while_its_worker_works(place: Place) {
